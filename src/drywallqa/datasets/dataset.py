@@ -1,0 +1,186 @@
+"""The one data set that every import becomes: photos, one PNG mask a concept, a manifest.
+
+Layout of a data set folder::
+
+    dataset.json      {"format_version": 1, "concepts": {"crack": ["segment crack", ...], ...}}
+    manifest.jsonl    one line a photo, see `Sample`
+    photos/SET/NAME   the photos, byte for byte as imported
+    masks/CONCEPT/SET/NAME.png   {0, 255}, the photo's size as a viewer shows it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa import masks, photos
+from drywallqa.errors import DataError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo and what is known about it.
+
+    Attributes:
+        image_id: The whole stem of the photo's file, unique within its set.
+        photo: Path of the photo, relative to the data set's folder.
+        set_name: The export that the photo came from.
+        source_photo: The photograph that this image is a copy of; copies share it.
+        split: "train", "val", "test", any other word (never trained on), or None before splitting.
+        setting: Where the photo was taken, if that is known.
+        height: Photo height in px, as a viewer shows it.
+        width: Photo width in px.
+        labels: Concept → mask path relative to the folder, or None where the concept is known to be
+            absent. A concept without an entry was not labelled: its truth is unknown.
+        notes: What the import dropped or mended, in words.
+    """
+
+    image_id: str
+    photo: str
+    set_name: str
+    source_photo: str
+    height: int
+    width: int
+    labels: Mapping[str, str | None]
+    split: str | None = None
+    setting: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the sample as one manifest line."""
+        return {
+            "image_id": self.image_id,
+            "photo": self.photo,
+            "set": self.set_name,
+            "source_photo": self.source_photo,
+            "split": self.split,
+            "setting": self.setting,
+            "height": self.height,
+            "width": self.width,
+            "labels": dict(self.labels),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Sample:
+        """Read one manifest line."""
+        return cls(
+            image_id=str(data["image_id"]),
+            photo=str(data["photo"]),
+            set_name=str(data["set"]),
+            source_photo=str(data["source_photo"]),
+            split=data.get("split"),
+            setting=data.get("setting"),
+            height=int(data["height"]),
+            width=int(data["width"]),
+            labels=dict(data["labels"]),
+            notes=tuple(data.get("notes", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos with masks under one folder, and the phrasings of each concept."""
+
+    folder: Path
+    samples: tuple[Sample, ...]
+    concepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    def part(self, *splits: str) -> Dataset:
+        """Keep the samples of these splits."""
+        return replace(self, samples=tuple(s for s in self.samples if s.split in splits))
+
+    def with_samples(self, samples: Iterable[Sample]) -> Dataset:
+        """Return the same data set with other samples."""
+        return replace(self, samples=tuple(samples))
+
+    def photo_path(self, sample: Sample) -> Path:
+        """Return where the sample's photo lies."""
+        return self.folder / sample.photo
+
+    def read_photo(self, sample: Sample) -> NDArray[np.uint8]:
+        """Read the sample's photo as RGB uint8 [H,W,3]."""
+        return photos.read(self.photo_path(sample))
+
+    def read_mask(self, sample: Sample, concept: str) -> NDArray[np.bool_]:
+        """Read the truth of a concept as boolean [H,W]; all False where it is known to be absent.
+
+        Raises:
+            DataError: The concept was not labelled in this photo, or the mask has another size.
+        """
+        if concept not in sample.labels:
+            raise DataError(f"{sample.photo}: '{concept}' was not labelled in this photo")
+        name = sample.labels[concept]
+        if name is None:
+            return np.zeros((sample.height, sample.width), np.bool_)
+        mask = masks.read(self.folder / name)
+        if mask.shape != (sample.height, sample.width):
+            raise DataError(
+                f"{name}: the mask is {mask.shape[1]}×{mask.shape[0]} px but its photo "
+                f"{sample.width}×{sample.height}; import the data set again"
+            )
+        return mask
+
+
+def load(folder: str | Path) -> Dataset:
+    """Open a data set folder that `drywallqa data import` wrote.
+
+    Raises:
+        DataError: The folder is no data set, or its manifest is damaged.
+    """
+    root = Path(folder)
+    try:
+        head = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
+        lines = (root / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{root}: not a data set ({error}); make one with: drywallqa data import EXPORT --out {root}"
+        ) from error
+    if head.get("format_version") != FORMAT_VERSION:
+        raise DataError(
+            f"{root / 'dataset.json'}: format {head.get('format_version')} is not known to this version "
+            f"(it reads {FORMAT_VERSION}); import the data set again"
+        )
+    samples = []
+    for number, line in enumerate(lines, 1):
+        try:
+            samples.append(Sample.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{root / 'manifest.jsonl'}, line {number}: {error!r}; import again") from error
+    concepts = {str(name): tuple(phrases) for name, phrases in head["concepts"].items()}
+    return Dataset(root, tuple(samples), concepts)
+
+
+def save(dataset: Dataset) -> None:
+    """Write the head and the manifest of a data set, whole or not at all (photos and masks lie there)."""
+    head = {
+        "format_version": FORMAT_VERSION,
+        "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},
+    }
+    lines = "".join(json.dumps(s.to_json(), ensure_ascii=False) + "\n" for s in dataset.samples)
+    dataset.folder.mkdir(parents=True, exist_ok=True)
+    _replace(dataset.folder / "manifest.jsonl", lines)
+    _replace(dataset.folder / "dataset.json", json.dumps(head, indent=1, ensure_ascii=False) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    Path(beside).replace(path)
