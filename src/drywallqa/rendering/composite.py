@@ -18,9 +18,14 @@ from PIL import Image, ImageFilter
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Float = NDArray[np.float32]
+Box = tuple[slice, slice]
 
 _REFERENCE_SIDE = 640  # px; the radii below are meant for photos of this longer side
 _DARKEST_WALL = 12.0  # grey levels; a board darker than this over an area is padding, not board
+_BLOCK = 8  # px; blocks in which padding is looked for
+_EVEN = 0.5  # squared grey levels; less variance than any camera's noise
+_WALL_AROUND = 0.06  # share of a crack photo's side that is kept around the crack, to know its wall
+_COARSE = 4  # px; grid on which the wall's brightness is estimated
 _LEAST_RELIEF = 0.3  # a pasted crack is at least this much darker than its board at its core
 
 
@@ -87,18 +92,21 @@ def paste_crack(
         comes to lie on the board, the board itself and an empty mask.
     """
     pasting = pasting or Pasting()
-    height, width = board.shape[:2]
-    photo, mask = _move(crack_photo, crack_mask, (height, width), generator, pasting)
-    mask &= _is_board(board)
+    side = max(board.shape[:2])
+    mask = np.zeros(board.shape[:2], np.bool_)
     as_relief = generator.random() < pasting.relief_share
-    box = _bounds(mask, margin=round(0.06 * max(height, width)))
-    if box is None:
+    crack = _move(crack_photo, crack_mask, board.shape[:2], generator, pasting)
+    if crack is None:
+        return board.copy(), mask
+    photo, outline, box = crack
+    mask[box] = outline & _is_board(board)[box]
+    if not mask.any():
         return board.copy(), mask
     part = board[box].astype(np.float32)
     if as_relief:
-        pasted = part * _relief(photo[box], mask[box], max(height, width))[:, :, None]
+        pasted = part * _relief(photo, outline, mask[box], side)[:, :, None]
     else:
-        pasted = _soft_paste(part, photo[box], mask[box], max(height, width))
+        pasted = _soft_paste(part, photo, mask[box], side)
     result = board.copy()
     result[box] = np.clip(pasted + 0.5, 0, 255).astype(np.uint8)
     return result, mask
@@ -155,74 +163,113 @@ def _move(
     size: tuple[int, int],
     generator: np.random.Generator,
     pasting: Pasting,
-) -> tuple[Photo, Mask]:
-    """Turn, mirror, scale and shift a crack, and cut it to `size` (height, width)."""
+) -> tuple[Photo, Mask, Box] | None:
+    """Turn, mirror, scale and shift a crack.
+
+    Returns:
+        The crack with some wall around it, its outline, and where on a board of `size` (height, width) they
+        come to lie; None where the crack has left the board.
+    """
     turns = int(generator.integers(4)) if pasting.turn else 0
     mirror = pasting.flip and generator.random() < 0.5
     factor = float(np.exp(generator.uniform(*np.log(pasting.scale))))
-    shift_y, shift_x = generator.uniform(-pasting.shift, pasting.shift, 2)
+    shift = generator.uniform(-pasting.shift, pasting.shift, 2)
     photo, mask = np.rot90(photo, turns), np.rot90(mask, turns)
     if mirror:
         photo, mask = photo[:, ::-1], mask[:, ::-1]
-    height, width = size
-    rows, columns = mask.shape
     # One factor for both directions, so that a crack keeps its shape on a board of another aspect.
-    step = min(rows / height, columns / width) / factor
-    left = columns / 2 - step * width * (0.5 + shift_x)
-    top = rows / 2 - step * height * (0.5 + shift_y)
-    matrix = (step, 0.0, left, 0.0, step, top)
-    moved = Image.fromarray(np.ascontiguousarray(photo)).transform(
-        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-    )
-    outline = Image.fromarray(np.ascontiguousarray(mask).astype(np.uint8) * 255).transform(
-        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST
-    )
-    return np.asarray(moved), np.asarray(outline) > 127
+    factor *= max(size[0] / mask.shape[0], size[1] / mask.shape[1])
+    source = _bounds(mask, margin=round(_WALL_AROUND * max(mask.shape)))
+    if source is None:
+        return None
+    offset = [
+        round((cut.start - length / 2) * factor + (0.5 + move) * goal)
+        for cut, length, move, goal in zip(source, mask.shape, shift, size, strict=True)
+    ]
+    rows, columns = (max(1, round((cut.stop - cut.start) * factor)) for cut in source)
+    top, left = (max(0, start) for start in offset)
+    bottom, right = min(size[0], offset[0] + rows), min(size[1], offset[1] + columns)
+    if bottom <= top or right <= left:
+        return None
+    inner = (slice(top - offset[0], bottom - offset[0]), slice(left - offset[1], right - offset[1]))
+    scaled = _resize(photo[source], rows, columns, Image.Resampling.BILINEAR)
+    outline = _resize(mask[source].astype(np.uint8) * 255, rows, columns, Image.Resampling.NEAREST)
+    return scaled[inner], outline[inner] > 127, (slice(top, bottom), slice(left, right))
+
+
+def _resize(values: Photo, rows: int, columns: int, method: Image.Resampling) -> Photo:
+    if values.shape[:2] == (rows, columns):
+        return values
+    return np.asarray(Image.fromarray(np.ascontiguousarray(values)).resize((columns, rows), method))
 
 
 def _is_board(board: Photo) -> Mask:
-    """Where there is board rather than black padding; thin dark seams count as board."""
+    """Where there is board rather than padding of an augmented copy; thin dark seams count as board.
+
+    Padding is black, or an even grey (black that was brightened) much darker than the board.
+    """
     height, width = board.shape[:2]
-    image = Image.fromarray(board).convert("L")
-    coarse = image.resize((max(1, width // 8), max(1, height // 8)), Image.Resampling.BOX)
-    return np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR)) > _DARKEST_WALL
+    grey = np.asarray(Image.fromarray(board).convert("L"), np.float32)
+    size = (max(1, width // _BLOCK), max(1, height // _BLOCK))
+    mean, square = (
+        np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX), np.float32)
+        for values in (grey, grey * grey)
+    )
+    even = square - mean * mean < _EVEN
+    padding = (mean < _DARKEST_WALL) | (even & (mean < 0.6 * np.median(mean)))
+    full = Image.fromarray(padding.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(full) < 128
 
 
-def _bounds(mask: Mask, margin: int) -> tuple[slice, slice] | None:
+def _bounds(mask: Mask, margin: int) -> Box | None:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not rows.size:
         return None
     return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
+        slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + 1 + margin)),
     )
 
 
 def _blur(values: Float, radius: float) -> Float:
-    """Three box blurs, which come close to a Gaussian of that radius; reflects at no edge, keeps size."""
-    image = Image.fromarray(np.clip(values * 255.0, 0, 255).astype(np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
+    """Blur values within 0–1; PIL does it in 8 bits, which is quick and exact enough here."""
+    image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
+    blurred: Float = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
+    return blurred / np.float32(255)
 
 
 def _surroundings(grey: Float, outside: Float, side: int) -> Float:
     """The wall's brightness [h,w] where the crack runs, carried in from outside its outline.
 
     Normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight), from a wide
-    radius where the outline is wide to a narrow one where the wall is near.
+    radius where the outline is wide to a narrow one where the wall is near. Brightness of a wall changes
+    slowly, so a coarse grid suffices.
     """
-    filled = np.full_like(grey, float((grey * outside).sum() / max(float(outside.sum()), 1.0)))
-    for radius in (0.12 * side, 0.05 * side, 0.02 * side):
-        weight = _blur(outside, radius)
+    rows, columns = grey.shape
+    size = (max(1, columns // _COARSE), max(1, rows // _COARSE))
+    signal, cover = (
+        np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX), np.float32)
+        for values in (grey * outside, outside)
+    )
+    filled = np.full_like(signal, float(signal.sum() / max(float(cover.sum()), 1e-3)))
+    for share in (0.12, 0.05, 0.02):
+        weight = _blur(cover, share * side / _COARSE)
         trust = np.clip(weight * 8.0, 0, 1)
-        filled += trust * (_blur(grey * outside, radius) / np.maximum(weight, 0.02) - filled)
-    return filled
+        filled += trust * (_blur(signal, share * side / _COARSE) / np.maximum(weight, 0.02) - filled)
+    smooth: Float = np.asarray(
+        Image.fromarray(filled).resize((columns, rows), Image.Resampling.BILINEAR), np.float32
+    )
+    return smooth
 
 
-def _relief(photo: Photo, mask: Mask, side: int) -> Float:
-    """Factor [h,w] by which a crack darkens or brightens the wall; 1 away from it."""
+def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
+    """Factor [h,w] by which a crack darkens or brightens the wall; 1 away from it.
+
+    `outline` is the whole crack's, `mask` the part of it that lies on board.
+    """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
-    # Pixels that the photo does not cover are black and no wall.
-    outside = ((~mask) & (grey > 0.02)).astype(np.float32)
+    # Black pixels outside are padding and no wall.
+    outside = ((~outline) & (grey > 0.02)).astype(np.float32)
     wall = np.maximum(_surroundings(grey, outside, side), 0.06)
     deviation = grey / wall - 1.0
     near = (outside > 0) & (np.abs(deviation) < 0.5)
@@ -231,18 +278,22 @@ def _relief(photo: Photo, mask: Mask, side: int) -> Float:
     # Soft threshold at the wall's grain: what is no darker than grain is not crack.
     dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
     bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
-    core = float(np.percentile(dark[mask], 95)) if mask.any() else 0.0
+    core = float(np.percentile(dark[mask], 95))
     if core > 0:
         dark *= max(1.0, min(3.0, _LEAST_RELIEF / core))
     feather = _feather(mask, side)
-    return (1.0 + feather * (np.minimum(bright, 0.35) - np.minimum(dark, 0.93))).astype(np.float32)
+    relief: Float = 1.0 + feather * (np.minimum(bright, 0.35) - np.minimum(dark, 0.93))
+    return relief
 
 
 def _feather(mask: Mask, side: int) -> Float:
-    """1 inside the outline, falling softly to 0 within about 1 % of the side around it."""
+    """1 inside the outline, falling softly to 0 at its edge, also where a crack was cut off."""
     radius = max(0.6, 3.0 * side / _REFERENCE_SIDE)
-    soft = _blur(mask.astype(np.float32), radius)
-    return np.maximum(np.clip(soft * 2.0, 0, 1), mask.astype(np.float32) * np.clip(soft * 2.0, 0, 1))
+    border = max(1, round(2 * radius))
+    padded = np.pad(mask.astype(np.float32), border)
+    soft = _blur(padded, radius)[border:-border, border:-border]
+    feather: Float = np.clip(soft * 2.0, 0, 1)
+    return feather
 
 
 def _soft_paste(board: Float, photo: Photo, mask: Mask, side: int) -> Float:
@@ -254,4 +305,5 @@ def _soft_paste(board: Float, photo: Photo, mask: Mask, side: int) -> Float:
     target = (board * inside).sum((0, 1)) / count
     matched = pixels * np.clip(target / np.maximum(bright, 8.0), 0.3, 3.0)
     alpha = _feather(mask, side)[:, :, None]
-    return board + alpha * (matched - board)
+    pasted: Float = board + alpha * (matched - board)
+    return pasted
