@@ -1,0 +1,115 @@
+"""What every reader turns an export into: photos with shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drywallqa.datasets.geometry import Geometry
+from drywallqa.datasets.problems import Problem
+
+UNKNOWN_CLASS = ""
+"""Stands for the class of an annotation whose class could not be told."""
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"})
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One annotation: the class that the export calls it, its geometry, and where it stands."""
+
+    class_name: str
+    geometry: Geometry
+    file: str
+    where: str
+
+    def problem(self, kind: str, text: str) -> Problem:
+        """Report something about this annotation."""
+        return Problem(kind, self.file, self.where, text)
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """One photo of an export.
+
+    Attributes:
+        path: Where the photo lies.
+        split: "train", "val", "test", another word, or None where the export has no parts.
+        shapes: Its annotations; none means that none of the export's classes is in the photo.
+        declared_size: Height and width that the annotations are about, where the export says so.
+        labelled: False where nothing is known about the photo (its label file is missing).
+        dropped: Classes of annotations that could not even be read; their truth is unknown.
+    """
+
+    path: Path
+    split: str | None
+    shapes: tuple[Shape, ...]
+    declared_size: tuple[int, int] | None = None
+    labelled: bool = True
+    dropped: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export as read: its root, layout ("coco", "yolo", "masks"), photos and problems."""
+
+    root: Path
+    layout: str
+    photos: tuple[LabelledPhoto, ...]
+    problems: tuple[Problem, ...] = ()
+    declared_classes: tuple[str, ...] = field(default=())
+
+    def used_classes(self) -> tuple[str, ...]:
+        """Return the classes that at least one annotation has, sorted."""
+        names = {name for photo in self.photos for name in (*_names(photo.shapes), *photo.dropped)}
+        return tuple(sorted(names - {UNKNOWN_CLASS}))
+
+
+def _names(shapes: Iterable[Shape]) -> set[str]:
+    return {shape.class_name for shape in shapes}
+
+
+def split_word(name: str) -> str | None:
+    """Turn a folder or file name such as "valid", "instances_train2017" into a split's name, or None."""
+    bare = re.sub(r"^(instances|obj|person_keypoints)_|\d+$|_data$", "", name.lower())
+    return _SPLITS.get(re.sub(r"\d+$", "", bare))
+
+
+def split_of(path: Path, root: Path) -> str | None:
+    """Find the split in the folders between an export's root and a file; the outermost counts."""
+    words = (split_word(part) for part in path.relative_to(root).parts[:-1])
+    return next((word for word in words if word), None)
+
+
+def source_photo(stem: str) -> str:
+    """Return the photograph behind an image's stem: the text before ".rf.", else the whole stem."""
+    return stem.split(".rf.", 1)[0]
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Name a file relative to the export's root, with forward slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """List the photos under a folder, sorted; hidden files and what zips of macOS leave are passed over."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
+    )

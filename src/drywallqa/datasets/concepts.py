@@ -1,0 +1,145 @@
+"""Which class of an export is which concept, and how people may ask for a concept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drywallqa.datasets.annotations import UNKNOWN_CLASS, Export
+from drywallqa.errors import DataError
+
+IGNORE = "ignore"
+"""What a class is mapped to that is to be dropped."""
+
+
+@dataclass(frozen=True)
+class ConceptMap:
+    """Classes mapped to concepts (None: dropped), and the concepts that no photo shows."""
+
+    by_class: Mapping[str, str | None]
+    absent: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, options: Sequence[str], absent: Sequence[str], export: Export) -> ConceptMap:
+        """Read "CLASS=CONCEPT" options and check them against an export's classes.
+
+        Raises:
+            DataError: An option is not understood, names no class, or a class in use has no concept.
+        """
+        used = export.used_classes()
+        known = tuple(dict.fromkeys([*used, *export.declared_classes]))
+        by_class: dict[str, str | None] = {}
+        for option in options:
+            name, concept = _parse(option, known)
+            if by_class.get(name, concept) != concept:
+                raise DataError(f"the class '{name}' is given two concepts; keep one --concept for it")
+            by_class[name] = concept
+        missing = [name for name in used if name not in by_class]
+        if missing:
+            raise DataError(_advice(missing, used))
+        gone = tuple(dict.fromkeys(normal(name) for name in absent))
+        both = set(gone) & set(by_class.values())
+        if both:
+            raise DataError(f"'{sorted(map(str, both))[0]}' is both mapped and --absent; keep one of the two")
+        result = cls(by_class, gone)
+        folders = [folder_name(concept) for concept in result.concepts()]
+        if len(set(folders)) != len(folders):
+            raise DataError(f"two concepts would share a folder's name: {', '.join(result.concepts())}; rename one")
+        return result
+
+    def mapped(self) -> tuple[str, ...]:
+        """Return the concepts that classes are mapped to."""
+        return tuple(dict.fromkeys(concept for concept in self.by_class.values() if concept))
+
+    def concepts(self) -> tuple[str, ...]:
+        """Return all concepts, mapped and absent."""
+        return (*self.mapped(), *self.absent)
+
+    def of_class(self, name: str) -> str | None:
+        """Return a class's concept; None where it is to be dropped."""
+        return self.by_class[name]
+
+    def of_classes(self, names: Iterable[str]) -> set[str]:
+        """Return the concepts of several classes; of the unknown class, all of them."""
+        found: set[str] = set()
+        for name in names:
+            concept = self.by_class.get(name)
+            found |= set(self.mapped()) if name == UNKNOWN_CLASS else ({concept} if concept else set())
+        return found
+
+
+def normal(concept: str) -> str:
+    """Write a concept the one way it is stored: lower case, single spaces.
+
+    Raises:
+        DataError: Nothing is left.
+    """
+    words = " ".join(concept.lower().split())
+    if not words or not folder_name(words).strip("_"):
+        raise DataError(f"'{concept}' is no name of a concept; write words such as 'crack'")
+    return words
+
+
+def folder_name(concept: str) -> str:
+    """Name the folder of a concept's masks."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", concept)
+
+
+def _parse(option: str, known: Sequence[str]) -> tuple[str, str | None]:
+    # A class's name may hold "=", a concept's name does not.
+    name, equals, concept = option.rpartition("=")
+    if not equals or not name.strip():
+        raise DataError(f"--concept '{option}' is not understood; write CLASS=CONCEPT or CLASS={IGNORE}")
+    exact = [other for other in known if other == name]
+    loose = [other for other in known if other.strip().lower() == name.strip().lower()]
+    found = exact or loose
+    if len(found) != 1:
+        raise DataError(f"--concept '{option}': the export has no class '{name}'; it has: {_listed(known)}")
+    words = normal(concept)
+    return found[0], None if words == IGNORE else words
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"
+
+
+def _advice(missing: Sequence[str], used: Sequence[str]) -> str:
+    options = " ".join(f'--concept "{name}=CONCEPT"' for name in missing)
+    return (
+        f"the export has the classes {_listed(used)}, and no concept is given for {_listed(missing)}; "
+        f"add {options} with a word such as crack for CONCEPT, or {IGNORE} to drop the class"
+    )
+
+
+def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
+    """Read phrasings, one a line, below lines that name their concept in brackets.
+
+    Example::
+
+        [crack]
+        hairline fissure in the plaster
+        [taping area]
+        joint between two boards
+
+    Lines that start with "#" are passed over. Lines above the first bracket stand under None.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the phrasings cannot be read ({error}); give a UTF-8 text file") from error
+    found: dict[str | None, list[str]] = {}
+    concept: str | None = None
+    for line in lines:
+        words = " ".join(line.split())
+        if not words or words.startswith("#"):
+            continue
+        if words.startswith("[") and words.endswith("]"):
+            concept = normal(words[1:-1])
+        else:
+            found.setdefault(concept, []).append(words)
+    return {name: tuple(dict.fromkeys(phrases)) for name, phrases in found.items()}

@@ -1,0 +1,124 @@
+"""Opening an export as people download it: a folder or a zip, in any of the layouts known."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from drywallqa.datasets import coco, mask_folders, yolo
+from drywallqa.datasets.annotations import Export
+from drywallqa.errors import DataError
+
+LAYOUTS = ("auto", "coco", "yolo", "masks")
+
+LARGEST_ZIP_BYTES = 64 << 30
+LARGEST_RATIO = 200
+MOST_MEMBERS = 2_000_000
+_SMALL = 16 << 20
+
+
+@contextmanager
+def opened(source: str | Path, layout: str = "auto") -> Iterator[Export]:
+    """Open and read an export; what a zip holds lives only as long as the context.
+
+    Args:
+        source: A folder or a zip file.
+        layout: One of `LAYOUTS`.
+
+    Yields:
+        What the export holds.
+
+    Raises:
+        DataError: It is no export that this package reads, or the zip is unsafe.
+    """
+    path = Path(source)
+    if layout not in LAYOUTS:
+        raise DataError(f"the layout '{layout}' is not known; it is one of {', '.join(LAYOUTS)}")
+    if path.is_dir():
+        yield read(path, layout)
+        return
+    if not path.is_file():
+        raise DataError(f"{path}: no such folder or zip file; check the path of the export")
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not a zip file; give the export's folder, or the zip as it was downloaded")
+    with tempfile.TemporaryDirectory(prefix="drywallqa-") as folder:
+        extract(path, Path(folder))
+        yield read(Path(folder), layout)
+
+
+def read(root: Path, layout: str = "auto") -> Export:
+    """Read an export's folder, finding out its layout where that is "auto".
+
+    Raises:
+        DataError: No layout fits, or the export is damaged.
+    """
+    chosen = _detect(root) if layout == "auto" else layout
+    export = {"coco": coco.read, "yolo": yolo.read, "masks": mask_folders.read}[chosen](root)
+    if not export.photos and not export.problems:
+        raise DataError(f"{root}: no photos found in this export ({chosen}); was it exported with its images?")
+    return export
+
+
+def _detect(root: Path) -> str:
+    if coco.find_files(root):
+        return "coco"
+    if mask_folders.looks_like(root):
+        return "masks"
+    if yolo.looks_like(root):
+        return "yolo"
+    raise DataError(
+        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt of labels for each "
+        "photo, data.yaml), nor folders of mask files (images/ and masks/); name the layout with --format"
+    )
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a zip below a folder; refuses whatever would land elsewhere, links, and bombs.
+
+    Raises:
+        DataError: The zip is damaged or unsafe.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened_zip:
+            members = opened_zip.infolist()
+            _check_amount(archive, members, folder)
+            for member in members:
+                _extract_member(archive, opened_zip, member, folder)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive}: the zip is damaged or encrypted ({error}); download it again") from error
+
+
+def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
+    total = sum(member.file_size for member in members)
+    if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
+        raise DataError(f"{archive}: holds {len(members)} files of {total >> 20} MiB; unpack it yourself and import that")
+    packed = max(1, sum(member.compress_size for member in members))
+    if total > _SMALL and total > LARGEST_RATIO * packed:
+        raise DataError(f"{archive}: unpacks to {total // packed} times its size, like a zip bomb; refused")
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise DataError(f"{archive}: needs {total >> 20} MiB to unpack, {folder} has {free >> 20}; make room")
+
+
+def _extract_member(archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    name = member.filename.replace("\\", "/")
+    parts = PurePosixPath(name).parts
+    unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
+    if unsafe or stat.S_ISLNK(member.external_attr >> 16):
+        raise DataError(f"{archive}: the entry '{member.filename}' would land outside the folder; refused")
+    if member.is_dir() or "__MACOSX" in parts or not parts:
+        return
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remaining = member.file_size
+    with opened_zip.open(member) as source, target.open("wb") as sink:
+        while block := source.read(1 << 20):
+            remaining -= len(block)
+            if remaining < 0:
+                raise DataError(f"{archive}: the entry '{member.filename}' is larger than it says; refused")
+            sink.write(block)

@@ -1,0 +1,229 @@
+"""The four ways in which exports draw an annotation, their check against the photo, and their masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from drywallqa.datasets import problems, rle
+
+SMALLEST_BOX = 4.0
+"""A box under this many px in a side is a slip of the hand, not an annotation."""
+
+OUTSIDE_PX = 2.0
+OUTSIDE_SHARE = 0.01
+"""Coordinates outside the photo by at most 2 px or 1 % of the side are rounding, and clipped silently."""
+
+RECTANGLE_FILL = 0.985
+FRAME_SHARE = 0.95
+
+Points = NDArray[np.float64]
+
+
+class GeometryError(ValueError):
+    """An annotation that cannot be used; `kind` names the sort of problem."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.kind = kind
+        super().__init__(text)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box from its left top to its right bottom corner, in px, or in shares of the photo's sides."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One or more rings of points [N,2] (x, y) whose areas are united; px, or shares of the sides."""
+
+    rings: tuple[Points, ...]
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A run-length encoded mask of height×width px."""
+
+    counts: str | tuple[int, ...]
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The pixels of a mask file that have a value: an index, a colour, or (None) anything but zero."""
+
+    path: Path
+    value: int | tuple[int, int, int] | None
+
+
+Geometry = Box | Outline | Runs | Layer
+
+
+def kind_of(geometry: Geometry) -> str:
+    """Return "box", "outline" or "mask"."""
+    if isinstance(geometry, Box):
+        return "box"
+    return "outline" if isinstance(geometry, Outline) else "mask"
+
+
+def fit(geometry: Geometry, height: int, width: int, scale: tuple[float, float]) -> tuple[Geometry, str]:
+    """Bring an annotation to a photo's pixels and clip it.
+
+    Args:
+        geometry: As the reader found it.
+        height: The photo's height in px.
+        width: Its width.
+        scale: Photo height / declared height, and the same of the widths.
+
+    Returns:
+        The annotation in px within the photo, and what was clipped ("" where nothing worth a word).
+
+    Raises:
+        GeometryError: Nothing usable is left.
+    """
+    if isinstance(geometry, Box):
+        return _fit_box(geometry, height, width, scale)
+    if isinstance(geometry, Outline):
+        return _fit_outline(geometry, height, width, scale)
+    return geometry, ""
+
+
+def _factors(relative: bool, height: int, width: int, scale: tuple[float, float]) -> Points:
+    return np.array([width, height] if relative else [scale[1], scale[0]], np.float64)
+
+
+def _clip(points: Points, height: int, width: int) -> tuple[Points, str]:
+    """Clip points [N,2]; say by how much the farthest lay outside, if by more than rounding."""
+    if not np.isfinite(points).all():
+        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a finite number; dropped")
+    limits = np.array([width, height], np.float64)
+    excess = np.maximum(np.maximum(-points, points - limits), 0).max(axis=0)
+    if (points < 0).all(axis=0).any() or (points > limits).all(axis=0).any():
+        raise GeometryError(problems.OUTSIDE, f"lies wholly outside the {width}×{height} px photo; dropped")
+    beyond = excess > np.maximum(OUTSIDE_PX, OUTSIDE_SHARE * limits)
+    words = f"reaches {excess.max():.0f} px beyond the {width}×{height} px photo; clipped" if beyond.any() else ""
+    return np.clip(points, 0, limits), words
+
+
+def _fit_box(box: Box, height: int, width: int, scale: tuple[float, float]) -> tuple[Box, str]:
+    corners = np.array([[box.left, box.top], [box.right, box.bottom]], np.float64)
+    if np.isfinite(corners).all() and (corners[1] < corners[0]).any():
+        raise GeometryError(problems.DEGENERATE, "the box has a negative width or height; dropped")
+    clipped, words = _clip(corners * _factors(box.relative, height, width, scale), height, width)
+    (left, top), (right, bottom) = clipped.tolist()
+    if min(right - left, bottom - top) < SMALLEST_BOX:
+        size = f"{right - left:.1f}×{bottom - top:.1f} px"
+        raise GeometryError(problems.DEGENERATE, f"the box is {size}, under {SMALLEST_BOX:.0f} px in a side; dropped")
+    return Box(left, top, right, bottom), words
+
+
+def _fit_outline(outline: Outline, height: int, width: int, scale: tuple[float, float]) -> tuple[Outline, str]:
+    factors = _factors(outline.relative, height, width, scale)
+    rings, remarks, error = [], [], None
+    for ring in outline.rings:
+        try:
+            clipped, words = _clip(ring * factors, height, width)
+            if len(np.unique(ring, axis=0)) < 3:
+                raise GeometryError(problems.FEW_POINTS, "the outline has fewer than three points; dropped")
+            if np.ptp(clipped, axis=0).max() < SMALLEST_BOX:
+                raise GeometryError(problems.DEGENERATE, f"the outline is under {SMALLEST_BOX:.0f} px in size; dropped")
+        except GeometryError as problem:
+            error = error or problem
+            continue
+        rings.append(clipped)
+        remarks += [words] if words else []
+    if error and rings:
+        remarks.append(f"one ring of {len(outline.rings)} could not be used ({error})")
+    if not rings:
+        raise error or GeometryError(problems.FEW_POINTS, "the outline has no points; dropped")
+    return Outline(tuple(rings)), "; ".join(remarks)
+
+
+def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
+    """Draw an annotation that `fit` returned as a mask [height,width].
+
+    Raises:
+        GeometryError: A mask file or runs that cannot be read or have another size.
+    """
+    if isinstance(geometry, Box):
+        return _draw_box(geometry, height, width)
+    if isinstance(geometry, Outline):
+        return _draw_outline(geometry, height, width)
+    if isinstance(geometry, Runs):
+        return _draw_runs(geometry, height, width)
+    return _draw_layer(geometry, height, width)
+
+
+def _draw_box(box: Box, height: int, width: int) -> NDArray[np.bool_]:
+    mask = np.zeros((height, width), np.bool_)
+    mask[round(box.top) : max(round(box.bottom), 1), round(box.left) : max(round(box.right), 1)] = True
+    return mask
+
+
+def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_]:
+    canvas = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for ring in outline.rings:
+        # A coordinate names a pixel's corner, Pillow's a pixel's centre.
+        draw.polygon([(x - 0.5, y - 0.5) for x, y in ring.tolist()], fill=1)
+    return np.asarray(canvas) > 0
+
+
+def _draw_runs(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
+    if (runs.height, runs.width) != (height, width):
+        raise GeometryError(
+            problems.SIZE, f"the mask is {runs.width}×{runs.height} px, its photo {width}×{height}; dropped"
+        )
+    try:
+        return rle.decode(runs.counts, height, width)
+    except ValueError as error:
+        raise GeometryError(problems.MALFORMED, f"{error}; dropped") from error
+
+
+def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
+    try:
+        pixels = read_pixels(layer.path, colours=isinstance(layer.value, tuple))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise GeometryError(problems.UNREADABLE, f"the mask file cannot be read ({error}); dropped") from error
+    if pixels.shape[:2] != (height, width):
+        size = f"{pixels.shape[1]}×{pixels.shape[0]}"
+        raise GeometryError(problems.SIZE, f"the mask is {size} px, its photo {width}×{height}; dropped")
+    if isinstance(layer.value, tuple):
+        return np.asarray((pixels == np.array(layer.value)).all(axis=-1))
+    if layer.value is not None:
+        return np.asarray(pixels == layer.value)
+    # Masks saved with interpolation or as JPEG have grey fringes: half of the brightest value decides.
+    return np.asarray(pixels > (127 if pixels.max(initial=0) > 1 else 0))
+
+
+def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
+    """Read a mask file as RGB colours [H,W,3], or as indices or grey values [H,W]."""
+    with Image.open(path) as image:
+        if colours:
+            return np.asarray(image.convert("RGB"), np.int64)
+        if image.mode in {"P", "L", "I", "I;16", "1"}:
+            return np.asarray(image, np.int64)
+        return np.asarray(image.convert("L"), np.int64)
+
+
+def is_box_like(geometry: Geometry) -> bool:
+    """Say whether an outline is really an upright rectangle."""
+    if not isinstance(geometry, Outline) or len(geometry.rings) != 1:
+        return False
+    ring = geometry.rings[0]
+    sides = np.ptp(ring, axis=0)
+    x, y = (ring - ring[0]).T
+    area = 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
+    return bool(area >= RECTANGLE_FILL * float(sides.prod()) > 0)

@@ -1,0 +1,224 @@
+"""Reading folders of mask files: Roboflow's semantic masks, CVAT's segmentation mask 1.1, plain images/ + masks/."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from drywallqa.datasets import problems
+from drywallqa.datasets.annotations import (
+    UNKNOWN_CLASS,
+    Export,
+    LabelledPhoto,
+    Shape,
+    find_photos,
+    relative_name,
+    split_of,
+    split_word,
+)
+from drywallqa.datasets.geometry import Layer, read_pixels
+from drywallqa.datasets.problems import Problem
+from drywallqa.errors import DataError
+
+ONLY_CLASS = "mask"
+"""The class of plain masks that lie in no folder of a class's name."""
+
+_BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"})
+
+Values = Mapping[str, int | tuple[int, int, int]]
+
+
+def looks_like(root: Path) -> bool:
+    """Say whether a folder holds mask files in one of the three layouts."""
+    return bool(_find(root, "_classes.csv") or _find(root, "labelmap.txt") or _plain_folders(root))
+
+
+def read(root: Path) -> Export:
+    """Read folders of mask files.
+
+    Args:
+        root: The export's folder.
+
+    Raises:
+        DataError: The table of classes cannot be read.
+    """
+    found: list[Problem] = []
+    photos: list[LabelledPhoto] = []
+    declared: set[str] = set()
+    for table in _find(root, "_classes.csv"):
+        values = _roboflow_classes(table)
+        declared |= set(values)
+        photos += _read_roboflow(table.parent, values, root, found)
+    for table in _find(root, "labelmap.txt"):
+        colours = _labelmap(table)
+        declared |= set(colours)
+        photos += _read_cvat(table.parent, colours, root, found)
+    if not photos:
+        for folder in _plain_folders(root):
+            photos += _read_plain(folder, root, found)
+    classes = declared or {shape.class_name for photo in photos for shape in photo.shapes}
+    return Export(root, "masks", tuple(photos), tuple(found), tuple(sorted(classes)))
+
+
+def _find(root: Path, name: str) -> list[Path]:
+    return sorted(root.rglob(name))
+
+
+def _shapes(mask: Path, values: Values, root: Path, found: list[Problem]) -> tuple[tuple[Shape, ...], set[str]]:
+    """Return a shape for each class in a mask file, and which classes could not be told."""
+    name = relative_name(mask, root)
+    coloured = any(isinstance(value, tuple) for value in values.values())
+    try:
+        pixels = read_pixels(mask, colours=coloured)
+    except (OSError, ValueError, SyntaxError) as error:
+        text = f"the mask file cannot be read ({error}); what the photo shows is taken as unknown"
+        found.append(Problem(problems.UNREADABLE, name, "", text))
+        return (), {UNKNOWN_CLASS}
+    flat = pixels.reshape(-1, 3) @ np.array([65536, 256, 1]) if coloured else pixels.reshape(-1)
+    present = set(np.unique(flat).tolist())
+    keys = {key: _number(value) for key, value in values.items()}
+    unknown = present - set(keys.values()) - {0}
+    if unknown:
+        listed = ", ".join(_name_value(value, coloured) for value in sorted(unknown)[:5])
+        text = f"the values {listed} belong to no class; those pixels are passed over"
+        found.append(Problem(problems.WRONG_ID, name, f"value {_name_value(min(unknown), coloured)}", text))
+    shapes = tuple(
+        Shape(key, Layer(mask, values[key]), name, f"class {key}")
+        for key in values
+        if key.lower() not in _BACKGROUND and keys[key] in present
+    )
+    return shapes, {UNKNOWN_CLASS} if unknown else set()
+
+
+def _number(value: int | tuple[int, int, int]) -> int:
+    return value if isinstance(value, int) else value[0] * 65536 + value[1] * 256 + value[2]
+
+
+def _name_value(value: int, coloured: bool) -> str:
+    return f"#{value:06x}" if coloured else str(value)
+
+
+def _roboflow_classes(table: Path) -> dict[str, int]:
+    try:
+        rows = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
+        return {row[1].strip(): int(row[0]) for row in rows[1:] if row}
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"{table}: no table of 'Pixel Value, Class' ({error}); export the data set again") from error
+
+
+def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
+    paths = [path for path in find_photos(folder) if path.parent == folder]
+    masks = {path.stem.removesuffix("_mask"): path for path in paths if path.stem.endswith("_mask")}
+    photos = [path for path in paths if not path.stem.endswith("_mask")]
+    return _pair(photos, masks, values, root, found)
+
+
+def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
+    colours = {}
+    try:
+        for number, line in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            name, colour = line.split(":")[:2]
+            red, green, blue = (int(part) for part in colour.split(","))
+            colours[name] = (red, green, blue)
+    except (OSError, ValueError) as error:
+        remedy = "a line reads name:red,green,blue:parts:actions"
+        raise DataError(f"{table}, line {number if colours else 1}: not understood ({error}); {remedy}") from error
+    return colours
+
+
+def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
+    masks_folder, photos_folder = folder / "SegmentationClass", folder / "JPEGImages"
+    masks = {_stem(path, masks_folder): path for path in find_photos(masks_folder)}
+    photos = find_photos(photos_folder)
+    splits = {}
+    for listing in sorted((folder / "ImageSets" / "Segmentation").glob("*.txt")):
+        for line in listing.read_text(encoding="utf-8-sig").splitlines():
+            splits[line.strip()] = split_word(listing.stem)
+    paired = _pair(photos, masks, colours, root, found, photos_folder)
+    return [
+        LabelledPhoto(
+            photo.path,
+            splits.get(_stem(photo.path, photos_folder)) or photo.split,
+            photo.shapes,
+            labelled=photo.labelled,
+            dropped=photo.dropped,
+        )
+        for photo in paired
+    ]
+
+
+def _stem(path: Path, folder: Path) -> str:
+    """Name a file by its place under a folder, without the suffix; CVAT keeps subfolders in both trees."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _pair(
+    photos: list[Path],
+    masks: dict[str, Path],
+    values: Values,
+    root: Path,
+    found: list[Problem],
+    folder: Path | None = None,
+) -> list[LabelledPhoto]:
+    result, used = [], set()
+    for path in photos:
+        key = _stem(path, folder) if folder else path.stem
+        mask = masks.get(key)
+        if mask is None:
+            text = "no mask file; what the photo shows is taken as unknown"
+            found.append(Problem(problems.MISSING_LABELS, relative_name(path, root), "", text))
+            result.append(LabelledPhoto(path, split_of(path, root), (), labelled=False))
+            continue
+        used.add(key)
+        shapes, dropped = _shapes(mask, values, root, found)
+        result.append(LabelledPhoto(path, split_of(path, root), shapes, dropped=frozenset(dropped)))
+    for key in sorted(set(masks) - used):
+        text = "a mask without a photo; passed over"
+        found.append(Problem(problems.MISSING_PHOTO, relative_name(masks[key], root), "", text))
+    return result
+
+
+def _plain_folders(root: Path) -> list[Path]:
+    """List the folders that hold both images/ and masks/."""
+    return sorted(path.parent for path in root.rglob("masks") if path.is_dir() and (path.parent / "images").is_dir())
+
+
+def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[LabelledPhoto]:
+    images, masks = folder / "images", folder / "masks"
+    by_photo: dict[str, list[tuple[str, Path]]] = {}
+    for path in find_photos(masks):
+        class_name, key = _place(path.relative_to(masks))
+        by_photo.setdefault(key, []).append((class_name, path))
+    result = []
+    for path in find_photos(images):
+        named = by_photo.pop(_stem(path, images), None)
+        split = split_of(path, root)
+        if named is None:
+            text = "no mask file; what the photo shows is taken as unknown"
+            found.append(Problem(problems.MISSING_LABELS, relative_name(path, root), "", text))
+            result.append(LabelledPhoto(path, split, (), labelled=False))
+            continue
+        shapes = tuple(
+            Shape(class_name, Layer(mask, None), relative_name(mask, root), f"class {class_name}")
+            for class_name, mask in named
+        )
+        result.append(LabelledPhoto(path, split, shapes))
+    for named in by_photo.values():
+        for _, mask in named:
+            text = "a mask without a photo; passed over"
+            found.append(Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text))
+    return result
+
+
+def _place(relative: Path) -> tuple[str, str]:
+    """Tell a mask's class and the photo it belongs to from its place: masks/[SPLIT/][CLASS/]NAME or the reverse."""
+    folders = list(relative.parts[:-1])
+    splits = [part for part in folders if split_word(part)]
+    classes = [part for part in folders if not split_word(part)]
+    stem = relative.stem.removesuffix("_mask")
+    return (classes[0] if classes else ONLY_CLASS), "/".join([*splits, stem])

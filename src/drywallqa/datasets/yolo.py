@@ -1,0 +1,127 @@
+"""Reading YOLO exports: Roboflow, CVAT and Label Studio; a line is a box or a polygon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from drywallqa.datasets import problems
+from drywallqa.datasets.annotations import (
+    UNKNOWN_CLASS,
+    Export,
+    LabelledPhoto,
+    Shape,
+    find_photos,
+    relative_name,
+    split_of,
+)
+from drywallqa.datasets.geometry import Box, Geometry, GeometryError, Outline
+from drywallqa.datasets.problems import Problem
+from drywallqa.datasets.yolo_names import read_names
+
+_NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt"})
+
+
+def read(root: Path) -> Export:
+    """Read a YOLO export.
+
+    Args:
+        root: The export's folder.
+
+    Raises:
+        DataError: The list of class names is missing or cannot be read.
+    """
+    names = read_names(root)
+    found: list[Problem] = []
+    photos, used = [], set()
+    for path in find_photos(root):
+        labels = _label_file(path, root)
+        used.add(labels)
+        photos.append(_read_photo(path, labels, names, root, found))
+    for labels in _all_label_files(root):
+        if labels not in used:
+            text = "labels without a photo; passed over"
+            found.append(Problem(problems.MISSING_PHOTO, relative_name(labels, root), "", text))
+    return Export(root, "yolo", tuple(photos), tuple(found), tuple(names[key] for key in sorted(names)))
+
+
+def looks_like(root: Path) -> bool:
+    """Say whether a folder holds a YOLO export: some photo has a label file."""
+    return any(_label_file(path, root).is_file() for path in find_photos(root)[:50])
+
+
+def _label_file(photo: Path, root: Path) -> Path:
+    """Return where a photo's labels should lie: "images" in its path becomes "labels", else beside it."""
+    parts = list(photo.relative_to(root).parts)
+    for position in range(len(parts) - 2, -1, -1):
+        if parts[position].lower() == "images":
+            parts[position] = "labels"
+            return root.joinpath(*parts).with_suffix(".txt")
+    return photo.with_suffix(".txt")
+
+
+def _all_label_files(root: Path) -> list[Path]:
+    folders = {path.parent for path in root.rglob("*.txt") if _holds_labels(path, root)}
+    return sorted(path for folder in folders for path in folder.glob("*.txt") if path.name not in _NO_LABELS)
+
+
+def _holds_labels(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts[:-1]
+    return any(part == "labels" or (part.startswith("obj_") and part.endswith("_data")) for part in parts)
+
+
+def _read_photo(
+    photo: Path, labels: Path, names: dict[int, str], root: Path, found: list[Problem]
+) -> LabelledPhoto:
+    split = split_of(photo, root)
+    try:
+        lines = labels.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        text = f"{relative_name(labels, root)} is not in the export; what the photo shows is taken as unknown"
+        found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
+        return LabelledPhoto(photo, split, (), labelled=False)
+    except (OSError, ValueError) as error:
+        text = f"the label file cannot be read ({error}); what the photo shows is taken as unknown"
+        found.append(Problem(problems.UNREADABLE, relative_name(labels, root), "", text))
+        return LabelledPhoto(photo, split, (), labelled=False)
+    shapes: list[Shape] = []
+    dropped: set[str] = set()
+    name = relative_name(labels, root)
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields:
+            continue
+        class_name = names.get(_class_number(fields[0]))
+        try:
+            if class_name is None:
+                text = f"class {fields[0]} is not among the {len(names)} classes of the export; dropped"
+                raise GeometryError(problems.WRONG_ID, text)
+            shapes.append(Shape(class_name, _geometry(fields[1:]), name, f"line {number}"))
+        except GeometryError as error:
+            found.append(Problem(error.kind, name, f"line {number}", str(error)))
+            dropped.add(class_name or UNKNOWN_CLASS)
+    return LabelledPhoto(photo, split, tuple(shapes), dropped=frozenset(dropped))
+
+
+def _class_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return -1
+
+
+def _geometry(fields: list[str]) -> Geometry:
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError as error:
+        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a number; dropped") from error
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2, relative=True)
+    if len(numbers) % 2:
+        raise GeometryError(problems.MALFORMED, f"{len(numbers)} coordinates, which is odd; dropped")
+    if len(numbers) < 6:
+        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        raise GeometryError(problems.FEW_POINTS, text)
+    return Outline((np.array(numbers, np.float64).reshape(-1, 2),), relative=True)
