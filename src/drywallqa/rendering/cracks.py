@@ -16,6 +16,7 @@ from drywallqa.rendering.canvas import Canvas, Float, Mask, Point, Stroke, cover
 
 Generator = np.random.Generator
 Path = NDArray[np.float64]  # [N,2] of x, y in px
+_THINNEST = 0.5  # px; a thinner line would vanish in the camera's noise
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Crack:
     """A drawn crack.
 
     Attributes:
-        core: Pixels that the crack itself covers by a third or more, bool [H,W].
+        core: Pixels that the crack itself covers by a quarter or more, bool [H,W].
         paths: Courses of the crack and of its branches, each [N,2] of x, y in px.
         width: Typical width of the widest course in px.
     """
@@ -68,7 +69,7 @@ def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = 
         cover *= region
         paths = [path for path in (_within(path, region) for path in paths) if len(path) > 1]
     _lay(canvas, cover, width)
-    return Crack(cover > 0.33, paths, width * scale)
+    return Crack(cover > 0.25, paths, width * scale)
 
 
 def _courses(
@@ -138,7 +139,7 @@ def _profile(count: int, width: float, generator: Generator, opens: bool = False
     ragged = generator.uniform(0.7, 1.35, count)
     end = np.clip((1 - place) * generator.uniform(3, 12), 0.25, 1)
     begin = np.ones(count) if opens else np.clip(place * generator.uniform(3, 30), 0.25, 1)
-    profile: NDArray[np.float64] = width * swelling * ragged * end * begin
+    profile: NDArray[np.float64] = np.maximum(width * swelling * ragged * end * begin, _THINNEST)
     return profile
 
 
@@ -152,7 +153,7 @@ def _within(path: Path, region: Mask) -> Path:
 def _lay(canvas: Canvas, cover: Float, width: float) -> None:
     """Darken the crack, brighten chipped edges, stain its neighbourhood, and lower the relief."""
     generator, scale = canvas.generator, canvas.scale
-    depth = generator.uniform(0.45, 0.95) if width > 1.2 else generator.uniform(0.35, 0.85)
+    depth = generator.uniform(0.5, 0.95)
     if generator.random() < 0.4:
         # Hairlines fade in places, and dust lies in wider cracks.
         patchy = np.clip(0.8 + 0.5 * noise(canvas.size, 25 * scale, generator), 0.15, 1)

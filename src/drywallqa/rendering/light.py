@@ -34,6 +34,10 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
     tint = np.asarray([1 + warm, 1.0, 1 - warm], np.float32)
     tint *= np.float32(np.exp(generator.normal(0.15, 0.2)))
     lit: Float = canvas.colour * shade
+    if generator.random() < 0.9:
+        # A camera measures the light: the brightest spots mostly end just below white.
+        brightest = float(np.percentile(lit[:, ::9, ::9], 96)) * float(tint.max())
+        tint *= np.float32(np.clip(generator.uniform(0.7, 1.0) / max(brightest, 0.05), 0.4, 1.7))
     lit *= tint[:, None, None]
     return lit
 

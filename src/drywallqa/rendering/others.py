@@ -33,7 +33,10 @@ def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | Non
 
 
 def _colour(generator: Generator) -> tuple[float, float, float]:
-    red, green, blue = generator.random(3)
+    """Any colour; mostly muted, as most things are."""
+    vivid = generator.random() < 0.25
+    values = generator.random(3)
+    red, green, blue = values if vivid else values.mean() + 0.3 * (values - values.mean())
     return float(red), float(green), float(blue)
 
 

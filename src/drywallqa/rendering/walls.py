@@ -20,6 +20,8 @@ Kind = Literal["crack", "seam", "both", "neither"]
 KINDS: tuple[Kind, ...] = ("crack", "seam", "both", "neither")
 CRACK, TAPING_AREA = "crack", "taping area"
 
+_COARSE = ("rough plaster", "concrete", "brick")  # a hairline would be lost in their grain
+_ATTEMPTS = 20  # draws of a crack that may fall beside its board
 _LEAST_SIDE = 32  # px; nothing can be drawn on less
 
 
@@ -102,7 +104,7 @@ def render_wall(
         if item in _BELOW:
             add_object(canvas, item)
     lines = _add_seams(canvas, board) if kind in ("seam", "both") else ()
-    cracks = _add_cracks(canvas, wish, board) if kind in ("crack", "both") else ()
+    cracks = _add_cracks(canvas, name, wish, board) if kind in ("crack", "both") else ()
     if board is not None:
         canvas = _before_background(canvas, board)
     before = canvas.colour[1].copy()
@@ -110,10 +112,20 @@ def render_wall(
         if item not in _BELOW:
             add_object(canvas, item)
     hidden = np.abs(canvas.colour[1] - before) > 0.2
+    if not _visible(cracks, hidden):
+        return render_wall(generator, size, kind, wish)
     photo = photograph(light(canvas, wish.raking), generator, canvas.scale)
     return _wall(photo, kind, name, lines, cracks, hidden, wish, generator)
 
 
+def _visible(cracks: tuple[Crack, ...], hidden: Mask) -> bool:
+    """Whether at least half of the cracks is left to be seen beside the things in front of the wall."""
+    total = sum(int(crack.core.sum()) for crack in cracks)
+    covered = sum(int((crack.core & hidden).sum()) for crack in cracks)
+    return total == 0 or covered <= total / 2
+
+
+_ON_BOARDS = ("mud", "print", "nails")
 _BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
 
 
@@ -141,7 +153,8 @@ def _choose_objects(name: str, wish: Wish, generator: np.random.Generator) -> tu
     if wish.objects is not None:
         return wish.objects
     count = int(generator.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.12, 0.08]))
-    return tuple(str(item) for item in generator.choice(OBJECTS, count, replace=False))
+    names = OBJECTS if name in BOARDS else tuple(item for item in OBJECTS if item not in _ON_BOARDS)
+    return tuple(str(item) for item in generator.choice(names, count, replace=False))
 
 
 def _wants_scene(name: str, wish: Wish, generator: np.random.Generator) -> bool:
@@ -229,14 +242,18 @@ def _too_near(line: SeamLine, other: SeamLine, canvas: Canvas) -> bool:
     return max(abs(float(value)) for value in inside) < 60 * canvas.scale
 
 
-def _add_cracks(canvas: Canvas, wish: Wish, board: Float | None) -> tuple[Crack, ...]:
+def _add_cracks(canvas: Canvas, name: str, wish: Wish, board: Float | None) -> tuple[Crack, ...]:
     count = int(canvas.generator.choice([1, 2, 3], p=[0.75, 0.18, 0.07]))
     region = board > 0.5 if board is not None else None
-    cracks: list[Crack] = []
-    while not cracks:
-        drawn = [add_crack(canvas, wish.crack_width, region) for _ in range(count)]
-        cracks = [crack for crack in drawn if crack.core.any()]
-    return tuple(cracks)
+    width = wish.crack_width
+    if width is None and name in _COARSE:
+        width = float(np.exp(canvas.generator.uniform(np.log(1.6), np.log(7.0))))
+    for _ in range(_ATTEMPTS):
+        drawn = [add_crack(canvas, width, region) for _ in range(count)]
+        cracks = tuple(crack for crack in drawn if crack.core.any())
+        if cracks:
+            return cracks
+    return (add_crack(canvas, width),)
 
 
 def _wall(
@@ -261,6 +278,11 @@ def _wall(
     for line in lines:
         masks[TAPING_AREA] |= line.band(size, 5 * scale)
         labels[TAPING_AREA] |= line.box(size, generator.uniform(6, 26) * scale)
-    masks[CRACK] &= ~hidden
+    # People draw across a cable, but not over a door frame.
+    blocks = Image.fromarray(hidden.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(8 * scale))
+    solid = np.asarray(blocks) > 230
+    for concept in (CRACK, TAPING_AREA):
+        masks[concept] &= ~hidden
+        labels[concept] &= ~solid
     width = max((crack.width for crack in cracks), default=0.0)
     return Wall(photo, kind, name, masks, labels, lines, width)
