@@ -91,6 +91,7 @@ class Canvas:
         else:
             part = self.colour[:, box[0], box[1]]
             part += cover[inner] * strength * (colours[:, inner[0], inner[1]] - part)
+            self.height[box] *= 1 - cover[inner]  # an object hides the wall's relief
 
 
 @dataclass(frozen=True)

@@ -272,9 +272,11 @@ def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
     outside = ((~outline) & (grey > 0.02)).astype(np.float32)
     wall = np.maximum(_surroundings(grey, outside, side), 0.06)
     deviation = grey / wall - 1.0
-    near = (outside > 0) & (np.abs(deviation) < 0.5)
-    grain = float(deviation[near].std()) if near.any() else 0.05
     dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
+    # Spread that ignores the wall's other things; but never so much that a faint crack is lost.
+    ring = np.abs(deviation[outside > 0])
+    grain = float(np.percentile(ring[::7], 68)) if ring.size else 0.05
+    grain = min(grain, 0.3 * float(np.percentile(dark[mask], 97)))
     # Soft threshold at the wall's grain: what is no darker than grain is not crack.
     dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
     bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
