@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 Float = NDArray[np.float32]
 Photo = NDArray[np.uint8]
@@ -132,6 +132,13 @@ def noise(
     coarse = generator.standard_normal(grid, dtype=np.float32)
     image = Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(image, np.float32) * np.float32(1.35)
+
+
+def blurred(values: Float, radius: float) -> Float:
+    """Blur values [H,W] within 0–1 by about a Gaussian; PIL does it in 8 bits, quick and exact enough."""
+    image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
+    result: Float = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
+    return result / np.float32(255)
 
 
 def octaves(

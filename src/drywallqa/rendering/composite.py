@@ -12,21 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
-Photo = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Float = NDArray[np.float32]
+from drywallqa.rendering.canvas import Mask, Photo
+from drywallqa.rendering.relief import relief, soft_paste
+
 Box = tuple[slice, slice]
 
-_REFERENCE_SIDE = 640  # px; the radii below are meant for photos of this longer side
 _DARKEST_WALL = 12.0  # grey levels; a board darker than this over an area is padding, not board
 _BLOCK = 8  # px; blocks in which padding is looked for
 _EVEN = 0.5  # squared grey levels; less variance than any camera's noise
 _WALL_AROUND = 0.06  # share of a crack photo's side that is kept around the crack, to know its wall
-_COARSE = 4  # px; grid on which the wall's brightness is estimated
-_LEAST_RELIEF = 0.3  # a pasted crack is at least this much darker than its board at its core
 
 
 @dataclass(frozen=True)
@@ -104,9 +100,9 @@ def paste_crack(
         return board.copy(), mask
     part = board[box].astype(np.float32)
     if as_relief:
-        pasted = part * _relief(photo, outline, mask[box], side)[:, :, None]
+        pasted = part * relief(photo, outline, mask[box], side)[:, :, None]
     else:
-        pasted = _soft_paste(part, photo, mask[box], side)
+        pasted = soft_paste(part, photo, mask[box], side)
     result = board.copy()
     result[box] = np.clip(pasted + 0.5, 0, 255).astype(np.uint8)
     return result, mask
@@ -229,83 +225,3 @@ def _bounds(mask: Mask, margin: int) -> Box | None:
         slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + 1 + margin)),
         slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + 1 + margin)),
     )
-
-
-def _blur(values: Float, radius: float) -> Float:
-    """Blur values within 0–1; PIL does it in 8 bits, which is quick and exact enough here."""
-    image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
-    blurred: Float = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
-    return blurred / np.float32(255)
-
-
-def _surroundings(grey: Float, outside: Float, side: int) -> Float:
-    """The wall's brightness [h,w] where the crack runs, carried in from outside its outline.
-
-    Normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight), from a wide
-    radius where the outline is wide to a narrow one where the wall is near. Brightness of a wall changes
-    slowly, so a coarse grid suffices.
-    """
-    rows, columns = grey.shape
-    size = (max(1, columns // _COARSE), max(1, rows // _COARSE))
-    signal, cover = (
-        np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX), np.float32)
-        for values in (grey * outside, outside)
-    )
-    filled = np.full_like(signal, float(signal.sum() / max(float(cover.sum()), 1e-3)))
-    for share in (0.12, 0.05, 0.02):
-        weight = _blur(cover, share * side / _COARSE)
-        trust = np.clip(weight * 8.0, 0, 1)
-        filled += trust * (_blur(signal, share * side / _COARSE) / np.maximum(weight, 0.02) - filled)
-    smooth: Float = np.asarray(
-        Image.fromarray(filled).resize((columns, rows), Image.Resampling.BILINEAR), np.float32
-    )
-    return smooth
-
-
-def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
-    """Factor [h,w] by which a crack darkens or brightens the wall; 1 away from it.
-
-    `outline` is the whole crack's, `mask` the part of it that lies on board.
-    """
-    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
-    # Black pixels outside are padding and no wall.
-    outside = ((~outline) & (grey > 0.02)).astype(np.float32)
-    wall = np.maximum(_surroundings(grey, outside, side), 0.06)
-    deviation = grey / wall - 1.0
-    dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
-    # Spread that ignores the wall's other things; but never so much that a faint crack is lost.
-    ring = np.abs(deviation[outside > 0])
-    grain = float(np.percentile(ring[::7], 68)) if ring.size else 0.05
-    grain = min(grain, 0.3 * float(np.percentile(dark[mask], 97)))
-    # Soft threshold at the wall's grain: what is no darker than grain is not crack.
-    dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
-    bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
-    core = float(np.percentile(dark[mask], 95))
-    if core > 0:
-        dark *= max(1.0, min(3.0, _LEAST_RELIEF / core))
-    feather = _feather(mask, side)
-    relief: Float = 1.0 + feather * (np.minimum(bright, 0.35) - np.minimum(dark, 0.93))
-    return relief
-
-
-def _feather(mask: Mask, side: int) -> Float:
-    """1 inside the outline, falling softly to 0 at its edge, also where a crack was cut off."""
-    radius = max(0.6, 3.0 * side / _REFERENCE_SIDE)
-    border = max(1, round(2 * radius))
-    padded = np.pad(mask.astype(np.float32), border)
-    soft = _blur(padded, radius)[border:-border, border:-border]
-    feather: Float = np.clip(soft * 2.0, 0, 1)
-    return feather
-
-
-def _soft_paste(board: Float, photo: Photo, mask: Mask, side: int) -> Float:
-    """The crack's own pixels over the board, its colours moved to the board's, under a soft outline."""
-    pixels = photo.astype(np.float32)
-    inside = mask[:, :, None]
-    count = max(1, int(mask.sum()))
-    bright = np.percentile(pixels[mask], 75, axis=0)
-    target = (board * inside).sum((0, 1)) / count
-    matched = pixels * np.clip(target / np.maximum(bright, 8.0), 0.3, 3.0)
-    alpha = _feather(mask, side)[:, :, None]
-    pasted: Float = board + alpha * (matched - board)
-    return pasted

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
-from drywallqa.rendering.canvas import Canvas, Float, Mask, Point, Stroke, coverage, noise
+from drywallqa.rendering.canvas import Canvas, Float, Mask, Point, Stroke, blurred, coverage, noise
 
 Generator = np.random.Generator
 Path = NDArray[np.float64]  # [N,2] of x, y in px
@@ -158,18 +157,12 @@ def _lay(canvas: Canvas, cover: Float, width: float) -> None:
         # Hairlines fade in places, and dust lies in wider cracks.
         patchy = np.clip(0.8 + 0.5 * noise(canvas.size, 25 * scale, generator), 0.15, 1)
         cover = cover * patchy.astype(np.float32)
-    halo = _blurred(cover, max(1.0, 0.8 * width) * scale)
+    halo = blurred(cover, max(1.0, 0.8 * width) * scale)
     if generator.random() < 0.6:
         chips = np.clip(noise(canvas.size, 5 * scale, generator), 0, 1) * np.clip(halo * 2 - cover, 0, 1)
         canvas.darken(-np.float32(generator.uniform(0.1, 0.5)) * chips)
     if generator.random() < 0.35:
-        canvas.darken(np.float32(generator.uniform(0.1, 0.35)) * _blurred(cover, 7 * scale))
+        canvas.darken(np.float32(generator.uniform(0.1, 0.35)) * blurred(cover, 7 * scale))
     shadow = np.asarray([0.05, 0.045, 0.04], np.float32) * generator.uniform(0.3, 2.5)
     canvas.blend(cover * np.float32(depth), shadow)
     canvas.height -= halo * np.float32(generator.uniform(0.5, 2.5))
-
-
-def _blurred(cover: Float, radius: float) -> Float:
-    image = Image.fromarray((cover * np.float32(255)).astype(np.uint8))
-    blurred: Float = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
-    return blurred / np.float32(255)

@@ -100,22 +100,25 @@ def render_wall(
     board = _stand(size, generator) if _wants_scene(name, wish, generator) else None
     objects = _choose_objects(name, wish, generator)
     # Things that belong to the wall itself lie below cracks and seams, the others above them.
-    for item in objects:
-        if item in _BELOW:
-            add_object(canvas, item)
+    _add_objects(canvas, [item for item in objects if item in _BELOW])
     lines = _add_seams(canvas, board) if kind in ("seam", "both") else ()
     cracks = _add_cracks(canvas, name, wish, board) if kind in ("crack", "both") else ()
     if board is not None:
         canvas = _before_background(canvas, board)
-    before = canvas.colour[1].copy()
-    for item in objects:
-        if item not in _BELOW:
-            add_object(canvas, item)
-    hidden = np.abs(canvas.colour[1] - before) > 0.2
+    hidden = _add_objects(canvas, [item for item in objects if item not in _BELOW])
     if not _visible(cracks, hidden):
         return render_wall(generator, size, kind, wish)
     photo = photograph(light(canvas, wish.raking), generator, canvas.scale)
     return _wall(photo, kind, name, lines, cracks, hidden, wish, generator)
+
+
+def _add_objects(canvas: Canvas, names: list[str]) -> Mask:
+    """Draw objects; returns what they hide, bool [H,W]."""
+    before = canvas.colour[1].copy()
+    for name in names:
+        add_object(canvas, name)
+    hidden: Mask = np.abs(canvas.colour[1] - before) > 0.2
+    return hidden
 
 
 def _visible(cracks: tuple[Crack, ...], hidden: Mask) -> bool:
