@@ -1,0 +1,73 @@
+"""The phrases that the project ships: ways to say each concept, and many ways to mean something else."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from drywallqa.errors import DataError
+
+FOLDER = Path(__file__).parent / "phrases"
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+
+
+def expand(line: str) -> list[str]:
+    """Write out the alternatives of one line: `[fine|thin] crack` gives `fine crack` and `thin crack`."""
+    parts = _CHOICE.split(line)
+    options = [part.split("|") if place % 2 else [part] for place, part in enumerate(parts)]
+    return [" ".join("".join(chosen).split()) for chosen in itertools.product(*options)]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a bank, without comments and blanks.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: the phrases cannot be read; give a UTF-8 text file, one phrase a line"
+        ) from error
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@cache
+def lines_of(name: str) -> tuple[str, ...]:
+    """The unexpanded lines of a shipped bank, for example `crack` or `other_near`."""
+    return tuple(read_lines(FOLDER / f"{name}.txt"))
+
+
+def phrases_of(lines: Iterable[str]) -> list[str]:
+    """Every alternative of every line, each once, in order."""
+    return list(dict.fromkeys(phrase for line in lines for phrase in expand(line)))
+
+
+def concept_names() -> list[str]:
+    """The concepts that have a shipped bank."""
+    return sorted(path.stem.replace("_", " ") for path in FOLDER.glob("*.txt") if _is_concept(path.stem))
+
+
+def concept_lines() -> dict[str, list[str]]:
+    """The lines of every shipped concept."""
+    return {name: list(lines_of(name.replace(" ", "_"))) for name in concept_names()}
+
+
+def other_lines() -> list[str]:
+    """The lines of everything that is no concept: near misses, everyday things, other languages."""
+    names = sorted(path.stem for path in FOLDER.glob("other_*.txt"))
+    return [line for name in names for line in lines_of(name)]
+
+
+def templates() -> list[str]:
+    """Ways to ask for a thing; `{}` stands for the thing."""
+    return list(lines_of("templates"))
+
+
+def _is_concept(stem: str) -> bool:
+    return stem != "templates" and not stem.startswith("other_")

@@ -1,0 +1,135 @@
+"""Prompts as text: what can be used, and how a sentence falls into parts, windows and negated parts.
+
+Nothing here knows any concept; whether a part means one is asked of the text side.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from drywallqa.errors import PromptError
+
+LONGEST = 10_000
+
+# Control characters part words; format, surrogate and private ones (zero-width joiners) stand inside words.
+_SHOWN = {"Cc": " ", "Cf": "", "Cs": "", "Co": ""}
+
+_SENTENCE_END = re.compile(r"[.!?;:\n]+(?=\s|$)")
+_BETWEEN_THINGS = re.compile(
+    r"\s*[,;/|&+]\s*|\b(?:and|or|then|plus|versus|vs|as well as|along with|together with|in addition to)\b"
+)
+# These look negated, yet ask for the thing all the more.
+_NO_NEGATION = re.compile(
+    r"\b(?:(?:do not|don'?t|never|without|not) (?:miss|missing|forget|forgetting|skip|skipping|overlook|"
+    r"overlooking|leave out|leaving out|leave any)|not only|no matter|if not|or not|no doubt|without (?:a )?doubt|"
+    r"not sure|why not|whether or not|no problem|do not know|don'?t know|can ?not find|can'?t find|"
+    r"can ?not see|can'?t see)\b"
+)
+_VERB_NEGATION = r"not|non|never|cannot|(?:is|are|was|were|has|have|had|does|do|did|ca|wo|should|could)n'?t"
+_NEGATION = re.compile(
+    rf"\b(?P<verb>{_VERB_NEGATION})\b[- ]*"
+    r"|\b(?:anything but|everything but|all but|but no|but not|nothing but the|other than|apart from|aside from|"
+    r"rather than|instead of|free of|free from|clear of|absence of|lack of|lacking|devoid of|none of|"
+    r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
+    r"without|w/o|neither|nor|no)\b\s*"
+)
+_SCOPE_END = re.compile(r"[,.;:!?]|\b(?:but|only|just|instead|please)\b")
+_PARTICIPLE = re.compile(
+    r"(?:(?:a|an|the|any|yet|been|being|be|is|are|still|already|\w+ly)\s+)*\w+(?:ed|en|ing)\b"
+)
+_WITHOUT_SUFFIX = re.compile(r"\b(?P<thing>[^\W\d_]{3,})(?:[- ]free|less)\b")
+_UN_PREFIX = re.compile(r"\bun(?P<thing>[^\W\d_]{4,})\b")
+
+
+@dataclass(frozen=True)
+class Negation:
+    """A part that a prompt says to be absent.
+
+    Attributes:
+        scope: What is negated, for example `cracks`.
+        rest: The prompt without it and without the negating word, for example `wall`.
+        doubtful: True where the word may still name the thing itself ("untaped joint").
+    """
+
+    scope: str
+    rest: str
+    doubtful: bool = False
+
+
+def clean(prompt: str) -> str:
+    """Check a prompt and bring it to one form: NFKC, lower case, single spaces, no control characters.
+
+    Args:
+        prompt: What the user typed.
+
+    Raises:
+        PromptError: If it is no text, empty, of control characters only, or over 10,000 characters.
+    """
+    if not isinstance(prompt, str):
+        raise PromptError(f"a prompt is a text, not {type(prompt).__name__}; give it as a string")
+    if len(prompt) > LONGEST:
+        raise PromptError(
+            f"the prompt has {len(prompt):,} characters, {LONGEST:,} are the most; say it in a few words"
+        )
+    if not prompt.strip():
+        raise PromptError('the prompt is empty; name what to segment, for example "crack"')
+    visible = "".join(_SHOWN.get(unicodedata.category(letter), letter) for letter in prompt)
+    text = " ".join(unicodedata.normalize("NFKC", visible).lower().replace("’", "'").split())
+    if not text:
+        raise PromptError('the prompt has control characters only; name what to segment, for example "crack"')
+    return text
+
+
+def parts(text: str) -> list[str]:
+    """Split a cleaned prompt at commas, slashes, "and", "or" and their like; one part where there are none."""
+    found = [part.strip(" .!?-\"'") for part in _BETWEEN_THINGS.split(text)]
+    return [part for part in found if part] or [text]
+
+
+def windows(text: str, longest: int) -> list[str]:
+    """Cut a cleaned prompt into its sentences, and long sentences into overlapping windows of words.
+
+    Args:
+        text: A cleaned prompt.
+        longest: The most words of a window; windows overlap by half.
+    """
+    found = []
+    for sentence in _SENTENCE_END.split(text):
+        words = sentence.split()
+        step = max(longest // 2, 1)
+        starts = range(0, max(len(words) - step, 1), step) if len(words) > longest else (0,)
+        found += [" ".join(words[start : start + longest]) for start in starts if words]
+    return found or [text]
+
+
+def negations(text: str) -> list[Negation]:
+    """Find what a cleaned prompt says to be absent: "no X", "without X", "X-free", "not X-ed", "all but X"."""
+    text = " ".join(_NO_NEGATION.sub(" ", text).split())
+    found = []
+    for match in _NEGATION.finditer(text):
+        after = text[match.end() :]
+        end = _scope_end(after, verb=match.group("verb") is not None)
+        scope = after[:end].strip()
+        if scope:
+            found.append(Negation(scope, _tidy(text[: match.start()] + " " + after[end:])))
+    for match in _WITHOUT_SUFFIX.finditer(text):
+        found.append(Negation(match.group("thing"), _tidy(text[: match.start()] + " " + text[match.end() :])))
+    for match in _UN_PREFIX.finditer(text):
+        rest = _tidy(text[: match.start()] + " " + text[match.end() :])
+        found.append(Negation(match.group("thing"), rest, doubtful=True))
+    return found
+
+
+def _scope_end(after: str, *, verb: bool) -> int:
+    """How far a negation reaches: "not taped joints" negates `taped` alone, "no joints" up to the clause's end."""
+    participle = _PARTICIPLE.match(after) if verb else None
+    if participle:
+        return participle.end()
+    end = _SCOPE_END.search(after)
+    return end.start() if end else len(after)
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split()).strip(" ,.;:-")

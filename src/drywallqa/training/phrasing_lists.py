@@ -1,0 +1,96 @@
+"""Measure a text side on lists of phrasings: how many reach their concept, how many others are refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drywallqa.bundle.phrase_bank import read_lines
+from drywallqa.bundle.text import TextSide
+from drywallqa.errors import DataError
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A phrasing that went wrong: what it means, and what was read."""
+
+    phrasing: str
+    meant: str | None
+    read: str
+
+
+@dataclass
+class PhrasingResult:
+    """Counts over all lists.
+
+    Attributes:
+        right: Phrasings of a concept that reached it.
+        meaning: Phrasings of a concept.
+        refused: Other phrasings that were refused.
+        others: Other phrasings.
+        confusion: (meant, read) with their counts; `None` is no concept.
+        misses: What went wrong.
+    """
+
+    right: int = 0
+    meaning: int = 0
+    refused: int = 0
+    others: int = 0
+    confusion: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    misses: list[Miss] = field(default_factory=list)
+
+    @property
+    def right_rate(self) -> float:
+        """Share of the concepts' phrasings that reached the right concept."""
+        return self.right / max(self.meaning, 1)
+
+    @property
+    def refused_rate(self) -> float:
+        """Share of the other phrasings that were refused."""
+        return self.refused / max(self.others, 1)
+
+    def describe(self) -> str:
+        """The two rates, the confusion and the misses, as text."""
+        lines = [
+            f"right concept: {self.right} of {self.meaning} ({self.right_rate:.1%})",
+            f"others refused: {self.refused} of {self.others} ({self.refused_rate:.1%})",
+        ]
+        ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
+        lines += [f"  {meant or 'none of them'} read as {read}: {count}" for (meant, read), count in ordered]
+        lines += [f'  missed: "{m.phrasing}" ({m.meant or "none of them"}) read as {m.read}' for m in self.misses]
+        return "\n".join(lines)
+
+
+def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
+    """Read a folder of lists: `taping_area.txt` holds phrasings of "taping area"; other files mean no concept.
+
+    Raises:
+        DataError: If the folder has no list.
+    """
+    paths = sorted(folder.glob("*.txt"))
+    if not paths:
+        raise DataError(f"{folder}: no list of phrasings; give a folder with one .txt a concept, and any for others")
+    lists: dict[str | None, list[str]] = {}
+    for path in paths:
+        name = path.stem.replace("_", " ").replace("-", " ")
+        lists.setdefault(name if name in concepts else None, []).extend(read_lines(path))
+    return lists
+
+
+def evaluate(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
+    """Read every phrasing of every list; key `None` holds those that mean no concept."""
+    result = PhrasingResult()
+    for meant, phrasings in lists.items():
+        for phrasing in phrasings:
+            reading = side.read(phrasing)
+            known = reading.concepts[0] if reading.kind == "known" else None
+            result.confusion[meant, known or reading.kind] += 1
+            result.meaning += meant is not None
+            result.others += meant is None
+            result.right += meant is not None and known == meant
+            result.refused += meant is None and known is None
+            if known != meant:
+                result.misses.append(Miss(phrasing, meant, known or reading.kind))
+    return result

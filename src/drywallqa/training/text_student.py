@@ -1,0 +1,195 @@
+"""The small text encoder: a token table, two transformer layers, a sentence vector; and its way to ONNX."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from drywallqa.errors import ModelError
+
+WIDTH, HEADS, LAYERS = 128, 4, 2
+LONGEST = 48
+TOLERANCE = 0.01
+
+
+class TextStudent(nn.Module):
+    """Piece numbers [P,T] (0 pads) to an embedding [P,D], features [P,2·128] and the teacher's sentence [P,S]."""
+
+    def __init__(self, pieces: int, sentence: int, mean: torch.Tensor, components: torch.Tensor) -> None:
+        """Make the layers.
+
+        Args:
+            pieces: Size of the vocabulary.
+            sentence: Width S of the teacher's sentence embeddings.
+            mean: [S], of the text space.
+            components: [D,S], of the text space.
+        """
+        super().__init__()
+        self.table = nn.Embedding(pieces, WIDTH, padding_idx=0)
+        self.positions = nn.Parameter(torch.randn(LONGEST, WIDTH) * 0.02)
+        self.layers = nn.ModuleList(TextLayer() for _ in range(LAYERS))
+        self.last = nn.LayerNorm(2 * WIDTH)
+        self.to_sentence = nn.Linear(2 * WIDTH, sentence)
+        self.register_buffer("mean", mean)
+        self.register_buffer("components", components)
+
+    def features(self, pieces: torch.Tensor) -> torch.Tensor:
+        """[P,T] to [P,256]: the mean and the maximum over the pieces, normalised."""
+        kept = (pieces != 0)[..., None].to(self.positions.dtype)
+        state = self.table(pieces) + self.positions[: pieces.shape[1]]
+        bias = (1.0 - kept.transpose(1, 2)[:, None]) * -1e4
+        for layer in self.layers:
+            state = layer(state, bias)
+        count = kept.sum(1).clamp(min=1.0)
+        pooled = [(state * kept).sum(1) / count, (state * kept - (1.0 - kept) * 1e4).amax(1)]
+        return self.last(torch.cat(pooled, dim=-1))  # type: ignore[no-any-return]
+
+    def project(self, sentence: torch.Tensor) -> torch.Tensor:
+        """[P,S] sentence embeddings into the text space, [P,D], L2-normalised."""
+        return functional.normalize((sentence - self.mean) @ self.components.T, dim=-1)
+
+    def forward(self, pieces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[P,T] to the embedding [P,D] and the features [P,256]."""
+        features = self.features(pieces)
+        return self.project(functional.normalize(self.to_sentence(features), dim=-1)), features
+
+
+class TextLayer(nn.Module):
+    """Pre-norm attention and feed-forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(WIDTH)
+        self.query_key_value = nn.Linear(WIDTH, 3 * WIDTH)
+        self.mixed = nn.Linear(WIDTH, WIDTH)
+        self.before_hidden = nn.LayerNorm(WIDTH)
+        self.hidden = nn.Linear(WIDTH, 4 * WIDTH)
+        self.out = nn.Linear(4 * WIDTH, WIDTH)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, state: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """[P,T,128] with an additive mask [P,1,1,T] to [P,T,128]."""
+        shape = (state.shape[0], state.shape[1], 3, HEADS, WIDTH // HEADS)
+        query, key, value = (
+            self.query_key_value(self.before_attention(state)).reshape(shape).permute(2, 0, 3, 1, 4)
+        )
+        scores = query @ key.transpose(-1, -2) / math.sqrt(WIDTH // HEADS) + bias
+        mixed = (scores.softmax(-1) @ value).transpose(1, 2).reshape(state.shape)
+        state = state + self.dropout(self.mixed(mixed))
+        hidden = functional.gelu(self.hidden(self.before_hidden(state)))
+        return state + self.dropout(self.out(hidden))  # type: ignore[no-any-return]
+
+
+def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> None:
+    """Start the token table from the teacher's own [V,384], cut to its 128 principal directions."""
+    centred = teacher_table - teacher_table.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    reduced = centred @ vectors[:, ::-1][:, :WIDTH]
+    reduced *= 0.5 / reduced.std()
+    reduced[0] = 0.0
+    with torch.no_grad():
+        student.table.weight.copy_(torch.from_numpy(np.ascontiguousarray(reduced, dtype=np.float32)))
+
+
+def export(student: TextStudent, path: Path) -> float:
+    """Write the encoder as ONNX (token table int8, the rest fp16) and compare it with torch.
+
+    Returns:
+        The largest difference of an embedding entry over two batch sizes and lengths.
+
+    Raises:
+        ModelError: If the two differ by more than rounding explains.
+    """
+    from torch.export import Dim
+
+    student = student.eval()
+    example = torch.randint(1, student.table.num_embeddings, (3, 7))
+    torch.onnx.export(
+        student,
+        (example,),
+        str(path),
+        input_names=["tokens"],
+        output_names=["embeddings", "features"],
+        dynamic_shapes={"pieces": {0: Dim("prompts"), 1: Dim("length", max=LONGEST)}},
+        dynamo=True,
+        external_data=False,
+        opset_version=18,
+        verbose=False,
+    )
+    shrink(path)
+    worst = max(_difference(student, path, shape) for shape in ((1, 3), (5, LONGEST)))
+    if worst > TOLERANCE:
+        raise ModelError(
+            f"{path}: the exported text encoder differs from torch by {worst:.3f}; export it again"
+        )
+    return worst
+
+
+def shrink(path: Path) -> None:
+    """Store the token table as int8 with one scale a row, and every other large array as fp16."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    front = []
+    for initializer in list(graph.initializer):
+        array = numpy_helper.to_array(initializer)
+        if array.dtype != np.float32 or array.size < 256:
+            continue
+        name = initializer.name
+        reader = next(node for node in graph.node if name in node.input)
+        graph.initializer.remove(initializer)
+        if reader.op_type == "Gather" and array.shape[0] > 4 * LONGEST:
+            _quantise_rows(graph, reader, array)
+        else:
+            graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), f"{name}_half"))
+            front.append(helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    for node in front:
+        graph.node.insert(0, node)
+    del graph.value_info[:]
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _quantise_rows(graph: object, reader: object, array: NDArray[np.float32]) -> None:
+    """Replace one Gather of fp32 rows by a Gather of int8 rows times a Gather of their scales."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    name, numbers, result = reader.input[0], reader.input[1], reader.output[0]  # type: ignore[attr-defined]
+    scale = (np.abs(array).max(axis=1, keepdims=True) / 127.0).clip(min=1e-8)
+    rows = np.round(array / scale).astype(np.int8)
+    graph.initializer.append(numpy_helper.from_array(rows, f"{name}_rows"))  # type: ignore[attr-defined]
+    graph.initializer.append(  # type: ignore[attr-defined]
+        numpy_helper.from_array(scale.astype(np.float32), f"{name}_scales")
+    )
+    place = list(graph.node).index(reader)  # type: ignore[attr-defined]
+    graph.node.remove(reader)  # type: ignore[attr-defined]
+    nodes = [
+        helper.make_node("Gather", [f"{name}_rows", numbers], [f"{result}_int"]),
+        helper.make_node("Cast", [f"{result}_int"], [f"{result}_float"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Gather", [f"{name}_scales", numbers], [f"{result}_scale"]),
+        helper.make_node("Mul", [f"{result}_float", f"{result}_scale"], [result]),
+    ]
+    for offset, node in enumerate(nodes):
+        graph.node.insert(place + offset, node)  # type: ignore[attr-defined]
+
+
+def _difference(student: TextStudent, path: Path, shape: tuple[int, int]) -> float:
+    """The largest difference between torch and ONNX Runtime on random pieces with padding."""
+    import onnxruntime
+
+    pieces = torch.randint(1, student.table.num_embeddings, shape)
+    pieces[0, shape[1] // 2 + 1 :] = 0
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    embedding = session.run(["embeddings"], {"tokens": pieces.numpy()})[0]
+    with torch.no_grad():
+        expected = student(pieces)[0].numpy()
+    return float(np.abs(embedding - expected).max())

@@ -1,0 +1,50 @@
+"""The shipped phrases and how they are varied."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from drywallqa.bundle import phrase_bank, phrase_variation
+from drywallqa.errors import DataError
+
+
+def test_expand__alternatives() -> None:
+    assert phrase_bank.expand("[fine|thin] crack [here|]") == [
+        "fine crack here",
+        "fine crack",
+        "thin crack here",
+        "thin crack",
+    ]
+
+
+def test_banks__large_and_apart() -> None:
+    concepts = {name: set(phrase_bank.phrases_of(lines)) for name, lines in phrase_bank.concept_lines().items()}
+    others = set(phrase_bank.phrases_of(phrase_bank.other_lines()))
+    assert set(concepts) == {"crack", "taping area"}
+    assert min(map(len, concepts.values())) >= 400
+    assert len(others) >= 1500
+    assert not concepts["crack"] & concepts["taping area"]
+    assert not others & (concepts["crack"] | concepts["taping area"])
+
+
+def test_read_lines__missing_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.txt"):
+        phrase_bank.read_lines(tmp_path / "none.txt")
+
+
+def test_mistype__one_slip_in_one_word() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        found = phrase_variation.mistype("hairline crack", rng)
+        assert sum(a != b for a, b in zip(found.split(), ["hairline", "crack"], strict=True)) <= 1
+    assert phrase_variation.mistype("a 12 b", rng) == "a 12 b"
+
+
+def test_examples__steady_and_balanced() -> None:
+    lines = {"crack": ["crack", "fissure"], "socket": ["socket"]}
+    made = phrase_variation.examples(lines, ["dog", "cat", "water stain"] * 20)
+    assert made == phrase_variation.examples(lines, ["dog", "cat", "water stain"] * 20)
+    labels = [label for _, label in made]
+    assert set(labels) == {"crack", "socket", "other"}
+    assert labels.count("socket") >= labels.count("other") // 5
