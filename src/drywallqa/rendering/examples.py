@@ -23,16 +23,16 @@ class Example:
 
 
 EXAMPLES: tuple[Example, ...] = (
-    Example("plaster-crack-raking-light", "crack", 11, Wish("plaster", (), 0.7, 3.0)),
-    Example("paint-hairline-socket", "crack", 12, Wish("paint", ("socket",), 0.1, 1.4)),
-    Example("grey-boards-seam", "seam", 13, Wish("grey board", ("print",), 0.2, scene=False)),
-    Example("green-boards-seam-cable", "seam", 14, Wish("green board", ("cable",), 0.2, scene=False)),
-    Example("grey-boards-crack-and-seam", "both", 15, Wish("grey board", (), 0.2, 3.0, scene=False)),
+    Example("plaster-crack-raking-light", "crack", 101, Wish("plaster", (), 0.7, 3.0)),
+    Example("paint-hairline-socket", "crack", 114, Wish("paint", ("socket",), 0.1, 1.4)),
+    Example("grey-boards-seam", "seam", 120, Wish("grey board", ("print",), 0.2, scene=False)),
+    Example("green-boards-seam-cable", "seam", 135, Wish("green board", ("cable",), 0.2, scene=False)),
+    Example("grey-boards-crack-and-seam", "both", 147, Wish("grey board", (), 0.2, 3.0, scene=False)),
     Example(
-        "green-boards-crack-and-seam", "both", 16, Wish("green board", ("nails",), 0.2, 2.5, scene=False)
+        "green-boards-crack-and-seam", "both", 157, Wish("green board", ("nails",), 0.2, 2.5, scene=False)
     ),
-    Example("paint-switch-cable-nothing", "neither", 17, Wish("paint", ("switch", "cable"), 0.2)),
-    Example("plaster-stain-nothing", "neither", 18, Wish("plaster", ("stain", "socket"), 0.4)),
+    Example("paint-switch-cable-nothing", "neither", 162, Wish("paint", ("switch", "cable"), 0.2)),
+    Example("plaster-stain-nothing", "neither", 176, Wish("plaster", ("stain", "socket"), 0.4)),
 )
 """Two of each kind: cracks, seams, both, and neither."""
 
