@@ -9,15 +9,18 @@ transposes the frequencies, so the hashes of all orientations follow from one st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+Value = TypeVar("Value", bound=np.generic)
+
 THUMBNAIL_SIDE = 32
 """Side of the thumbnail in px that a hash is made of."""
 
-SAME_PHOTO_BITS = 12
+SAME_PHOTO_BITS = 11
 """Two hashes at most this many bits apart (of 63) may show the same photograph; verify where it matters."""
 
 ORIENTATIONS: tuple[tuple[int, bool], ...] = tuple((turns, flip) for turns in range(4) for flip in (False, True))
@@ -55,7 +58,7 @@ def hash_thumbnail(grey: NDArray[np.float32]) -> int:
     return _pack(bits)
 
 
-def orient(picture: NDArray[np.generic], turns: int, flip: bool) -> NDArray[np.generic]:
+def orient(picture: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
     """Turn a picture [H,W,...] by quarter turns counter-clockwise, then mirror it left to right if asked."""
     turned = np.rot90(picture, turns)
     return turned[:, ::-1] if flip else turned

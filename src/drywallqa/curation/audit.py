@@ -1,0 +1,197 @@
+"""The audit of an export or a data set: what makes its figures lie, and what is wrong with its annotations."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drywallqa.curation import inventory as inventories
+from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Remark
+from drywallqa.curation.near_duplicates import Pair, find_pairs
+from drywallqa.datasets import dataset, exports
+from drywallqa.datasets.problems import Problem
+from drywallqa.errors import DataError
+
+WAYS = ("both", "source", "hash")
+SIDES = ("train", "val", "test")
+"""The parts of a split that must not share a photograph."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Photos of one part whose photograph is in another part too."""
+
+    split: str
+    other: str
+    photos: tuple[str, ...]
+    of: int
+    photographs: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the leak as plain data."""
+        return {
+            "split": self.split,
+            "other": self.other,
+            "photos": len(self.photos),
+            "of": self.of,
+            "photographs": list(self.photographs),
+            "names": list(self.photos),
+        }
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """Two photographs of different names that show the same; the pair of photos that shows it best."""
+
+    first: AuditedPhoto
+    second: AuditedPhoto
+    pair: Pair
+    across: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the pair as plain data."""
+        return {
+            "first": self.first.name,
+            "second": self.second.name,
+            "photographs": [self.first.photograph, self.second.photograph],
+            "splits": [self.first.split, self.second.split],
+            "across_splits": self.across,
+            "bits": self.pair.bits,
+            "agreement": self.pair.agreement,
+            "quarter_turns": self.pair.turns,
+            "mirrored": self.pair.flip,
+        }
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All that an audit found."""
+
+    inventory: Inventory
+    leaks: tuple[Leak, ...]
+    near_duplicates: tuple[NearDuplicate, ...]
+    duplicate_names: tuple[tuple[str, ...], ...]
+
+    @property
+    def boxes_by_design(self) -> bool:
+        """Say whether most annotations are boxes, so that a box is no surprise."""
+        return 2 * self.inventory.boxes > self.inventory.annotations
+
+    @property
+    def findings(self) -> tuple[Remark, ...]:
+        """Return the annotations that look wrong; photos without any are no finding."""
+        passed = {inventories.NO_ANNOTATION} | ({inventories.BOX_LIKE} if self.boxes_by_design else set())
+        return tuple(remark for remark in self.inventory.remarks if remark.kind not in passed)
+
+    @property
+    def found_something(self) -> bool:
+        """Say whether anything needs a person's attention."""
+        problems: Sequence[Problem] = self.inventory.problems
+        return bool(self.leaks or self.near_duplicates or self.duplicate_names or problems or self.findings)
+
+    def photographs(self) -> int:
+        """Count the photographs behind the photos."""
+        return len({photo.photograph for photo in self.inventory.photos})
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the report as plain data, complete."""
+        splits: Counter[str] = Counter(photo.split or "none" for photo in self.inventory.photos)
+        remarks: dict[str, list[dict[str, str]]] = defaultdict(list)
+        for remark in self.inventory.remarks:
+            remarks[remark.kind].append({"photo": remark.name, "where": remark.where})
+        return {
+            "title": self.inventory.title,
+            "photos": len(self.inventory.photos),
+            "photographs": self.photographs(),
+            "splits": dict(splits),
+            "annotations": self.inventory.annotations,
+            "boxes": self.inventory.boxes,
+            "leaks": [leak.to_json() for leak in self.leaks],
+            "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
+            "duplicate_names": [list(names) for names in self.duplicate_names],
+            "problems": [problem.to_json() for problem in self.inventory.problems],
+            "remarks": dict(remarks),
+            "found_something": self.found_something,
+        }
+
+
+@contextmanager
+def audited(
+    source: str | Path, *, layout: str = "auto", by: str = "both", progress: Progress | None = None
+) -> Iterator[AuditReport]:
+    """Audit a data set folder or an export; the photos stay readable as long as the context.
+
+    Args:
+        source: A folder that an import wrote, or an export (folder or zip).
+        layout: The export's layout, see `exports.LAYOUTS`.
+        by: Look for copies by their "source" names, by "hash", or "both".
+        progress: Called with photos done and photos in all.
+
+    Yields:
+        The report.
+
+    Raises:
+        DataError: The source is neither, or damaged.
+    """
+    if by not in WAYS:
+        raise DataError(f"--by {by} is not known; it is one of {', '.join(WAYS)}")
+    path = Path(source)
+    if (path / "dataset.json").is_file():
+        yield report(inventories.of_dataset(dataset.load(path), progress), by)
+        return
+    with exports.opened(path, layout) as export:
+        yield report(inventories.of_export(path, export, progress), by)
+
+
+def report(inventory: Inventory, by: str = "both") -> AuditReport:
+    """Draw the conclusions from an inventory."""
+    leaks = find_leaks(inventory.photos) if by in {"both", "source"} else ()
+    pairs = find_near_duplicates(inventory.photos) if by in {"both", "hash"} else ()
+    return AuditReport(inventory, tuple(leaks), tuple(pairs), tuple(_duplicate_names(inventory.photos)))
+
+
+def find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
+    """Find, for each two parts, the photos of the later part whose photograph is in the earlier one."""
+    leaks = []
+    by_split: dict[str, list[AuditedPhoto]] = defaultdict(list)
+    for photo in photos:
+        by_split[photo.split or ""].append(photo)
+    for later, split in enumerate(SIDES):
+        for other in SIDES[:later]:
+            known = {photo.photograph for photo in by_split[other]}
+            shared = [photo for photo in by_split[split] if photo.photograph in known]
+            if shared:
+                names = tuple(photo.name for photo in shared)
+                photographs = tuple(sorted({photo.photograph for photo in shared}))
+                leaks.append(Leak(split, other, names, len(by_split[split]), photographs))
+    return leaks
+
+
+def find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
+    """Find photographs of different names that show the same, those across parts first, then the surest."""
+    if not photos:
+        return []
+    thumbnails = np.stack([photo.thumbnail for photo in photos])
+    best: dict[tuple[str, ...], NearDuplicate] = {}
+    for pair in find_pairs(thumbnails, [photo.photograph for photo in photos]):
+        first, second = photos[pair.first], photos[pair.second]
+        across = first.split != second.split and first.split in SIDES and second.split in SIDES
+        key = tuple(sorted((first.photograph, second.photograph)))
+        found = best.get(key)
+        if found is None or (across and not found.across):
+            best[key] = NearDuplicate(first, second, pair, across)
+    return sorted(best.values(), key=lambda found: (not found.across, -found.pair.agreement))
+
+
+def _duplicate_names(photos: Sequence[AuditedPhoto]) -> list[tuple[str, ...]]:
+    """Find photos of one set that differ in folder or suffix only; their masks would bear one name."""
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for photo in photos:
+        names[photo.set_name, Path(photo.name).stem.lower()].append(photo.name)
+    return [tuple(sorted(found)) for found in names.values() if len(found) > 1]

@@ -1,0 +1,218 @@
+"""What an audit looks at: the photos of an export or a data set, read once, and what their annotations are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa import hashing, photos
+from drywallqa.datasets import problems
+from drywallqa.datasets.annotations import Export, LabelledPhoto, relative_name, source_photo
+from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.datasets.geometry import (
+    FRAME_SHARE,
+    RECTANGLE_FILL,
+    Box,
+    GeometryError,
+    Outline,
+    fit,
+    is_box_like,
+    rasterise,
+)
+from drywallqa.datasets.importing import declared_scale, read_problems
+from drywallqa.datasets.problems import Problem
+from drywallqa.errors import DrywallQAError
+
+BOX_LIKE = "box-like"
+FRAME_FILLING = "frame-filling"
+NO_ANNOTATION = "without annotation"
+
+Frame = tuple[float, float, float, float]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class AuditedPhoto:
+    """One readable photo: its name in the export, where it lies, and what copies are known by."""
+
+    name: str
+    path: Path
+    set_name: str
+    split: str | None
+    photograph: str
+    thumbnail: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about one annotation that is no error but looks like one; `frame` is its box in px."""
+
+    kind: str
+    name: str
+    path: Path
+    where: str
+    frame: Frame | None
+
+
+@dataclass
+class Inventory:
+    """All that an audit needs to know.
+
+    Attributes:
+        title: The export's or data set's name.
+        photos: The readable photos.
+        problems: What is wrong, from the readers and from fitting annotations to photos.
+        remarks: Box-like and frame-filling annotations, photos without any.
+        boxes: How many annotations are boxes by their format, or masks of exactly one box.
+        annotations: How many annotations there are.
+    """
+
+    title: str
+    photos: list[AuditedPhoto] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    boxes: int = 0
+    annotations: int = 0
+
+
+def _read(path: Path, name: str, inventory: Inventory) -> NDArray[np.uint8] | None:
+    try:
+        return photos.read(path)
+    except (DrywallQAError, OSError, ValueError) as error:
+        text = str(error).replace(f"{path}: ", "")
+        inventory.problems.append(Problem(problems.UNREADABLE, name, "", text))
+        return None
+
+
+def of_export(source: Path, export: Export, progress: Progress | None = None) -> Inventory:
+    """Look through an export as it was downloaded; its classes need no concepts.
+
+    Args:
+        source: What the user named, for the title.
+        export: The export as read.
+        progress: Called with photos done and photos in all.
+    """
+    inventory = Inventory(source.name, problems=list(export.problems))
+    for number, entry in enumerate(export.photos, 1):
+        name = relative_name(entry.path, export.root)
+        photo = _read(entry.path, name, inventory)
+        if photo is not None:
+            copy_of = source_photo(entry.path.stem)
+            thumbnail = hashing.thumbnail(photo)
+            inventory.photos.append(
+                AuditedPhoto(name, entry.path, source.name, entry.split, copy_of, thumbnail)
+            )
+            _look_at_shapes(inventory, entry, name, photo.shape[0], photo.shape[1])
+        if progress:
+            progress(number, len(export.photos))
+    return inventory
+
+
+def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: int, width: int) -> None:
+    scale = declared_scale(entry, height, width)
+    if scale is None:
+        text = f"annotated at another size than the photo's {width}×{height} px"
+        inventory.problems.append(Problem(problems.SIZE, name, "", text))
+        return
+    if entry.labelled and not entry.shapes and not entry.dropped:
+        inventory.remarks.append(Remark(NO_ANNOTATION, name, entry.path, "", None))
+    for shape in entry.shapes:
+        inventory.annotations += 1
+        place = f"{shape.file}, {shape.where}"
+        try:
+            geometry, clipped = fit(shape.geometry, height, width, scale)
+            if isinstance(geometry, Box | Outline):
+                frame = _frame_of(geometry)
+                rectangle = isinstance(geometry, Box) or is_box_like(geometry)
+                share = (frame[2] - frame[0]) * (frame[3] - frame[1]) / (height * width) if rectangle else 0.0
+            else:
+                mask = rasterise(geometry, height, width)
+                if not mask.any():
+                    raise GeometryError(problems.EMPTY, "marks not one pixel")
+                frame, rectangle, share = describe_mask(mask)
+        except GeometryError as error:
+            inventory.problems.append(shape.problem(error.kind, str(error).removesuffix("; dropped")))
+            continue
+        if clipped:
+            text = clipped.removesuffix("; clipped")
+            inventory.problems.append(shape.problem(problems.OUTSIDE, text))
+        _remark(inventory, name, entry.path, place, frame, rectangle, share)
+
+
+def _remark(
+    inventory: Inventory, name: str, path: Path, place: str, frame: Frame, rectangle: bool, share: float
+) -> None:
+    inventory.boxes += rectangle
+    if share >= FRAME_SHARE:
+        inventory.remarks.append(Remark(FRAME_FILLING, name, path, place, frame))
+    elif rectangle:
+        inventory.remarks.append(Remark(BOX_LIKE, name, path, place, frame))
+
+
+def _frame_of(geometry: Box | Outline) -> Frame:
+    if isinstance(geometry, Box):
+        return geometry.left, geometry.top, geometry.right, geometry.bottom
+    points = np.concatenate(geometry.rings)
+    left, top = points.min(axis=0).tolist()
+    right, bottom = points.max(axis=0).tolist()
+    return left, top, right, bottom
+
+
+def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
+    """Return the bounding box of a mask that is not empty, whether it fills it, and its share of the photo."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    area = int(mask.sum())
+    rectangle = area >= RECTANGLE_FILL * (bottom - top) * (right - left)
+    return (left, top, right, bottom), rectangle, area / mask.size
+
+
+def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
+    """Look through an imported data set: its photos, its masks, and what its imports reported.
+
+    Args:
+        dataset: The data set.
+        progress: Called with photos done and photos in all.
+    """
+    inventory = Inventory(dataset.folder.resolve().name)
+    inventory.problems = [
+        Problem(problem.kind, f"{name}: {problem.file}", problem.where, problem.text)
+        for name, problem in read_problems(dataset.folder)
+    ]
+    for number, sample in enumerate(dataset, 1):
+        path = dataset.photo_path(sample)
+        photo = _read(path, sample.photo, inventory)
+        if photo is not None:
+            key = f"{sample.set_name}/{sample.source_photo}"
+            thumbnail = hashing.thumbnail(photo)
+            inventory.photos.append(
+                AuditedPhoto(sample.photo, path, sample.set_name, sample.split, key, thumbnail)
+            )
+            _look_at_masks(inventory, dataset, sample, path)
+        if progress:
+            progress(number, len(dataset))
+    return inventory
+
+
+def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Path) -> None:
+    for concept, name in sample.labels.items():
+        if name is None:
+            continue
+        inventory.annotations += 1
+        try:
+            mask = dataset.read_mask(sample, concept)
+        except (DrywallQAError, OSError, ValueError) as error:
+            inventory.problems.append(Problem(problems.UNREADABLE, name, "", str(error)))
+            continue
+        if not mask.any():
+            inventory.problems.append(Problem(problems.EMPTY, name, "", "marks not one pixel"))
+            continue
+        _remark(inventory, sample.photo, path, f"{name}", *describe_mask(mask))
+    if sample.labels and not any(sample.labels.values()):
+        inventory.remarks.append(Remark(NO_ANNOTATION, sample.photo, path, "", None))
+
+

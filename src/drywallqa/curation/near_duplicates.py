@@ -1,0 +1,185 @@
+"""Finding photos that show the same photograph: re-encoded, resized, turned, mirrored, mildly changed.
+
+The perceptual hash is a coarse sieve over all pairs and orientations. What passes is verified on the 32×32
+thumbnails: by the correlation of fine detail (thumbnail minus its local mean) and that of coarse gradients, both
+with a square root that keeps one strong line from deciding alone; shading, which walls share, counts in neither.
+Last, the median correlation over 7×7 small cells: boards before one backdrop agree in their outline, but only
+copies of one photograph agree in most places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa import hashing
+
+SAME_PHOTO_AGREEMENT = 0.62
+"""Mean correlation from which a pair within `hashing.SAME_PHOTO_BITS` counts as one photograph.
+
+Chosen, like `SAME_PHOTO_CELLS`, by looking at the pairs of a set of cracks and a set of boards.
+"""
+
+SAME_PHOTO_CELLS = 0.42
+"""Median correlation of the cells from which such a pair counts as one photograph."""
+
+_BLOCK = 512
+_RADIUS = 2
+_BORDER = 3
+_CELL = 4
+
+Thumbnails = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two photos that show one photograph.
+
+    Attributes:
+        first: Index of a photo.
+        second: Index of a later photo.
+        bits: Bits in which the hashes differ.
+        agreement: Mean correlation of detail and gradients, at most 1.
+        turns: Quarter turns counter-clockwise that bring the second onto the first, before mirroring.
+        flip: Whether it is then mirrored left to right.
+        cells: Median correlation of the cells.
+    """
+
+    first: int
+    second: int
+    bits: int
+    agreement: float
+    turns: int
+    flip: bool
+    cells: float
+
+
+def find_pairs(
+    thumbnails: Thumbnails,
+    groups: Sequence[object] | None = None,
+    *,
+    most_bits: int = hashing.SAME_PHOTO_BITS,
+    least_agreement: float = SAME_PHOTO_AGREEMENT,
+    least_cells: float = SAME_PHOTO_CELLS,
+) -> list[Pair]:
+    """Find the pairs of photos that show one photograph, best first.
+
+    Args:
+        thumbnails: Grey thumbnails [N,32,32] as `hashing.thumbnail` makes them.
+        groups: One key a photo; pairs within a group are known, and passed over.
+        most_bits: The sieve's limit.
+        least_agreement: The least mean correlation.
+        least_cells: The least median correlation of cells.
+    """
+    hashes = [hashing.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
+    keys = _numbered(groups, len(hashes))
+    candidates = np.array([pair for pair in _sieve(hashes, keys, most_bits)], np.int64).reshape(-1, 3)
+    agreement, orientation = _verify(thumbnails, candidates)
+    pairs = []
+    for (first, second, bits), value, index in zip(candidates, agreement, orientation, strict=True):
+        turns, flip = hashing.ORIENTATIONS[int(index)]
+        if value < least_agreement:
+            continue
+        cells = cell_agreement(thumbnails[first], hashing.orient(thumbnails[second], turns, flip))
+        if cells >= least_cells:
+            numbers = int(first), int(second), int(bits), round(float(value), 4)
+            pairs.append(Pair(*numbers, turns, flip, round(cells, 4)))
+    return sorted(pairs, key=lambda pair: (-pair.agreement, pair.first, pair.second))
+
+
+def _numbered(groups: Sequence[object] | None, count: int) -> NDArray[np.int64]:
+    if groups is None:
+        return np.arange(count)
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.int64)
+
+
+def _sieve(hashes: Sequence[int], keys: NDArray[np.int64], most_bits: int) -> Iterator[tuple[int, int, int]]:
+    for start in range(0, len(hashes), _BLOCK):
+        rows = hashes[start : start + _BLOCK]
+        bits = hashing.closest_distances(rows, hashes[start:])
+        near = bits <= most_bits
+        near &= keys[start : start + len(rows), None] != keys[None, start:]
+        for row, column in np.argwhere(np.triu(near, 1)).tolist():
+            yield start + row, start + column, int(bits[row, column])
+
+
+def _verify(
+    thumbnails: Thumbnails, candidates: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return each candidate's best agreement over the orientations, and that orientation's index."""
+    best = np.full(len(candidates), -1, np.float32)
+    orientation = np.zeros(len(candidates), np.int64)
+    involved, places = np.unique(candidates[:, :2], return_inverse=True)
+    places = places.reshape(-1, 2)
+    upright = features(thumbnails[involved])
+    for index, (turns, flip) in enumerate(hashing.ORIENTATIONS):
+        turned = np.rot90(thumbnails[involved], turns, (1, 2))
+        other = features(turned[:, :, ::-1] if flip else turned)
+        for start in range(0, len(candidates), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            first, second = upright[places[part, 0]], other[places[part, 1]]
+            agreement = np.einsum("nd,nd->n", first, second)
+            better = agreement > best[part]
+            best[part][better] = agreement[better]
+            orientation[part][better] = index
+    return best, orientation
+
+
+def features(thumbnails: Thumbnails) -> NDArray[np.float32]:
+    """Describe thumbnails [N,32,32] as vectors [N,D] whose dot product is the agreement of two."""
+    detail = thumbnails - _local_mean(thumbnails)
+    detail = detail[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)
+    side = thumbnails.shape[1] // 2
+    coarse = thumbnails.reshape(-1, side, 2, side, 2).mean((2, 4))
+    down = np.diff(coarse, axis=1)[:, :, :-1]
+    across = np.diff(coarse, axis=2)[:, :-1]
+    gradients = np.stack([down, across], axis=1).reshape(len(thumbnails), -1)
+    parts = [_unit(detail, centred=True), _unit(gradients, centred=False)]
+    return (np.concatenate(parts, axis=1) * np.sqrt(0.5)).astype(np.float32)
+
+
+def cell_agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Correlate the detail of two thumbnails [32,32] in cells of 4×4 px; return the median over the cells."""
+    pictures = np.stack([first, second])
+    detail = (pictures - _local_mean(pictures))[:, _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+    count = detail.shape[1] // _CELL
+    cells = detail.reshape(2, count, _CELL, count, _CELL).transpose(0, 1, 3, 2, 4).reshape(2, count**2, -1)
+    cells = cells - cells.mean(axis=-1, keepdims=True)
+    cells = cells / np.maximum(np.linalg.norm(cells, axis=-1, keepdims=True), 1e-3)
+    return float(np.median((cells[0] * cells[1]).sum(axis=-1)))
+
+
+def _unit(values: NDArray[np.float32], *, centred: bool) -> NDArray[np.float32]:
+    rooted = np.sign(values) * np.sqrt(np.abs(values))
+    if centred:
+        rooted = rooted - rooted.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(rooted, axis=1, keepdims=True)
+    return (rooted / np.maximum(length, 1e-6)).astype(np.float32)
+
+
+def _local_mean(pictures: Thumbnails) -> NDArray[np.float32]:
+    """Average each pixel's 5×5 neighbourhood, edges repeated."""
+    side = 2 * _RADIUS + 1
+    padded = np.pad(pictures, ((0, 0), (_RADIUS, _RADIUS), (_RADIUS, _RADIUS)), "edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
+    return np.asarray(windows.mean((-2, -1)), np.float32)
+
+
+def unite(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
+    """Give each of `count` items the smallest index that links lead to."""
+    parent = list(range(count))
+
+    def root(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    for first, second in links:
+        low, high = sorted((root(first), root(second)))
+        parent[high] = low
+    return [root(item) for item in range(count)]

@@ -1,0 +1,236 @@
+"""Splitting a data set into train, val and test, never with two copies of one photograph on two sides."""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from drywallqa import hashing
+from drywallqa.curation.near_duplicates import find_pairs, unite
+from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.errors import ConfigError, DataError
+
+PARTS = ("train", "val", "test")
+GROUPINGS = ("source", "near-duplicates")
+DEFAULT_RATIOS = (70.0, 15.0, 15.0)
+
+Group = list[Sample]
+
+
+@dataclass(frozen=True)
+class CsvSplit:
+    """A data set split by a CSV: it, the photos that the CSV does not name, and the rows that name no photo."""
+
+    dataset: Dataset
+    unnamed: tuple[str, ...]
+    unmatched: tuple[str, ...]
+
+
+def parse_ratios(text: str) -> tuple[float, float, float]:
+    """Read "70/15/15": the shares of train, val and test, in any unit.
+
+    Raises:
+        ConfigError: There are not three numbers, one is negative, or train gets nothing.
+    """
+    try:
+        train, val, test = (float(part) for part in text.split("/"))
+    except ValueError as error:
+        raise ConfigError(f"--ratios '{text}' is not understood; write train/val/test such as 70/15/15") from error
+    if not all(np.isfinite([train, val, test])) or min(train, val, test) < 0 or train <= 0:
+        raise ConfigError(f"--ratios '{text}': no share may be negative, and train needs one")
+    return train, val, test
+
+
+def split_dataset(
+    dataset: Dataset,
+    ratios: tuple[float, float, float] = DEFAULT_RATIOS,
+    *,
+    seed: int = 0,
+    blocks: bool = False,
+    grouping: str = "source",
+) -> Dataset:
+    """Split by photograph, separately within each set and setting.
+
+    Args:
+        dataset: The data set; what it was split into before is forgotten.
+        ratios: Shares of train, val and test.
+        seed: Equal seeds give equal splits.
+        blocks: Keep photographs that follow each other by name together, for series taken in one walk.
+        grouping: "source" keeps copies of one photograph together, "near-duplicates" also photographs that
+            show the same under other names.
+
+    Raises:
+        ConfigError: The grouping is unknown.
+        DataError: There are fewer photographs than parts.
+    """
+    if grouping not in GROUPINGS:
+        raise ConfigError(f"--group {grouping} is not known; it is one of {', '.join(GROUPINGS)}")
+    groups = _groups(dataset, near_duplicates=grouping == "near-duplicates")
+    wanted = sum(ratio > 0 for ratio in ratios)
+    if len(groups) < wanted:
+        raise DataError(f"{dataset.folder}: {len(groups)} photographs cannot be split into {wanted} parts")
+    strata: dict[tuple[str, str], list[Group]] = defaultdict(list)
+    for group in groups:
+        strata[group[0].set_name, group[0].setting or ""].append(group)
+    generator = random.Random(seed)
+    part_of: dict[tuple[str, str], str] = {}
+    for key in sorted(strata):
+        cut = _in_blocks if blocks else _scattered
+        for group, part in cut(strata[key], ratios, generator):
+            part_of |= {(sample.set_name, sample.image_id): part for sample in group}
+    return dataset.with_samples(
+        replace(sample, split=part_of[sample.set_name, sample.image_id]) for sample in dataset
+    )
+
+
+def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
+    """Group samples that must stay together, in an order that does not depend on the manifest's."""
+    samples = sorted(dataset, key=lambda sample: (sample.set_name, natural(sample.image_id)))
+    keys = [(sample.set_name, sample.source_photo) for sample in samples]
+    first: dict[tuple[str, str], int] = {}
+    links = [(first.setdefault(key, number), number) for number, key in enumerate(keys)]
+    if near_duplicates and samples:
+        thumbnails = np.stack([hashing.thumbnail(dataset.read_photo(sample)) for sample in samples])
+        links += [(pair.first, pair.second) for pair in find_pairs(thumbnails, keys)]
+    groups: dict[int, Group] = defaultdict(list)
+    for sample, root in zip(samples, unite(len(samples), links), strict=True):
+        groups[root].append(sample)
+    return list(groups.values())
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Order names as people do: IMG_9 before IMG_10."""
+    pieces = re.findall(r"\d+|\D+", name.lower())
+    return tuple((int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces)
+
+
+def _scattered(
+    groups: Sequence[Group], ratios: Sequence[float], generator: random.Random
+) -> list[tuple[Group, str]]:
+    """Deal groups out, the largest first, each to the part that lacks the most photos."""
+    shuffled = list(groups)
+    generator.shuffle(shuffled)
+    shuffled.sort(key=len, reverse=True)
+    total = sum(len(group) for group in groups)
+    lacking = {part: total * ratio / sum(ratios) for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
+    result = []
+    for group in shuffled:
+        # In shares of what a part is to have, so that a small part is not left out until the end.
+        part = max(lacking, key=lambda name: lacking[name])
+        lacking[part] -= len(group)
+        result.append((group, part))
+    return _nobody_empty(result, list(lacking))
+
+
+def _nobody_empty(dealt: list[tuple[Group, str]], parts: Sequence[str]) -> list[tuple[Group, str]]:
+    """Give a part that got nothing the smallest group of a part that has several, if there is one."""
+    for part in parts:
+        amounts = Counter(name for _, name in dealt)
+        if amounts[part]:
+            continue
+        spare = [number for number, (_, name) in enumerate(dealt) if amounts[name] > 1]
+        if spare:
+            number = min(spare, key=lambda index: len(dealt[index][0]))
+            dealt[number] = (dealt[number][0], part)
+    return dealt
+
+
+def _in_blocks(
+    groups: Sequence[Group], ratios: Sequence[float], generator: random.Random
+) -> list[tuple[Group, str]]:
+    """Cut the ring of groups, in the order of their names, into one block a part."""
+    start = generator.randrange(len(groups))
+    ring = [*groups[start:], *groups[:start]]
+    total = sum(len(group) for group in groups)
+    ends = np.cumsum(ratios) / sum(ratios) * total
+    result, done = [], 0
+    for group in ring:
+        middle = done + len(group) / 2  # a group goes where its greater half lies
+        part = PARTS[min(int(np.searchsorted(ends, middle)), len(PARTS) - 1)]
+        result.append((group, part))
+        done += len(group)
+    return _nobody_empty(result, [part for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0])
+
+
+def split_by_csv(dataset: Dataset, path: Path) -> CsvSplit:
+    """Split as a CSV says, whose rows are matched by the photo's stem.
+
+    Args:
+        dataset: The data set.
+        path: A CSV with the columns "file" and "split", and perhaps "photo" (the photograph) and "setting".
+            Photos that it does not name get no split.
+
+    Raises:
+        DataError: The CSV cannot be used, matches nothing, or puts copies of one photograph on two sides.
+    """
+    rows = _read_rows(path)
+    samples, unnamed = [], []
+    matched: set[str] = set()
+    for sample in dataset:
+        row = _row_of(sample, rows)
+        if row is None:
+            unnamed.append(sample.photo)
+            samples.append(replace(sample, split=None))
+            continue
+        matched.add(row["file"])
+        samples.append(
+            replace(
+                sample,
+                split=row["split"] or None,
+                setting=row.get("setting") or sample.setting,
+                source_photo=row.get("photo") or sample.source_photo,
+            )
+        )
+    if not matched:
+        raise DataError(f"{path}: names no photo of {dataset.folder}; its column 'file' must hold their names")
+    _refuse_leaks(samples, path)
+    unmatched = [row["file"] for listed in rows.values() for row in listed if row["file"] not in matched]
+    return CsvSplit(dataset.with_samples(samples), tuple(unnamed), tuple(unmatched))
+
+
+def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = set(reader.fieldnames or ())
+            listed = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: not readable as CSV ({error}); it needs the columns file,split") from error
+    if not {"file", "split"} <= columns:
+        raise DataError(f"{path}: has the columns {', '.join(sorted(columns)) or 'none'}; it needs file,split")
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in listed:
+        rows[Path(row["file"]).stem].append(row)
+    return rows
+
+
+def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[str, str] | None:
+    """Find the row about a sample; where several have its stem, the one whose path names its set."""
+    found = rows.get(sample.image_id, [])
+    if len(found) > 1:
+        of_set = [row for row in found if any(part.startswith(sample.set_name) for part in Path(row["file"]).parts)]
+        found = of_set or found
+    if len({row["split"] for row in found}) > 1:
+        raise DataError(f"{found[0]['file']}: the CSV gives it to {' and '.join(row['split'] for row in found)}")
+    return found[0] if found else None
+
+
+def _refuse_leaks(samples: Sequence[Sample], path: Path) -> None:
+    sides: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for sample in samples:
+        if sample.split in PARTS:
+            sides[sample.set_name, sample.source_photo].add(sample.split)
+    leaks = [(name, found) for (_, name), found in sides.items() if len(found) > 1]
+    if leaks:
+        name, found = leaks[0]
+        raise DataError(
+            f"{path}: puts copies of the photograph '{name}' into {' and '.join(sorted(found))} "
+            f"({len(leaks)} such photographs); give all copies of a photograph to one part"
+        )
