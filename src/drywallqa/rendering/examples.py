@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from drywallqa.errors import OutputError
-from drywallqa.rendering.walls import Kind, Wall, Wish, render_wall
+from drywallqa.rendering.canvas import Mask
+from drywallqa.rendering.walls import CRACK, TAPING_AREA, Kind, Wall, Wish, render_wall
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,42 @@ def _write(path: Path, photo: np.ndarray) -> None:
         beside.unlink()
     else:
         beside.replace(path)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well found masks of one concept fit the known truth of the example walls.
+
+    Attributes:
+        concept: "crack" or "taping area".
+        overlaps: By wall that shows the concept, IoU of the found mask with the label.
+        false_alarms: By wall that does not show it, share of the photo that was marked all the same.
+    """
+
+    concept: str
+    overlaps: Mapping[str, float]
+    false_alarms: Mapping[str, float]
+
+
+def agreement(walls: Mapping[str, Wall], found: Callable[[str, str], Mask]) -> tuple[Agreement, ...]:
+    """Compare found masks with the truth of rendered walls, as people would have labelled it.
+
+    Args:
+        walls: Walls by name.
+        found: Gives the mask, bool [H,W], for a wall's name and a concept.
+
+    Returns:
+        One entry a concept.
+    """
+    results = []
+    for concept in (CRACK, TAPING_AREA):
+        overlaps: dict[str, float] = {}
+        false_alarms: dict[str, float] = {}
+        for name, wall in walls.items():
+            truth, mask = wall.labels[concept], found(name, concept)
+            if truth.any():
+                overlaps[name] = float((truth & mask).sum() / (truth | mask).sum())
+            else:
+                false_alarms[name] = float(mask.mean())
+        results.append(Agreement(concept, overlaps, false_alarms))
+    return tuple(results)

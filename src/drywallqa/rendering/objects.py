@@ -220,7 +220,8 @@ def _frame(canvas: Canvas) -> None:
     ]
     outer_rows, outer_columns, opening = boxes[side]
     white = generator.uniform(0.6, 0.95)
-    tone = (white, white * generator.uniform(0.85, 1), white * generator.uniform(0.7, 1))
+    green, blue = np.sort(generator.uniform(0.8, 1, 2))[::-1] * white
+    tone = (white, green, blue)
     canvas.colour[:, outer_rows, outer_columns] = np.asarray(tone, np.float32)[:, None, None]
     canvas.height[outer_rows, outer_columns] = np.float32(6)
     dark = generator.uniform(0.05, 0.5) + generator.normal(0, 0.03, 3)
