@@ -64,18 +64,26 @@ class PhrasingResult:
 
 
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
-    """Read a folder of lists: `taping_area.txt` holds phrasings of "taping area"; other files mean no concept.
+    """Read a folder of lists.
+
+    `taping_area.txt` holds phrasings of "taping area", one a line; in a `.tsv` each line is what is meant, a
+    tab, and the phrasing. What is no known concept ("unrelated", "near miss") means none of them.
 
     Raises:
-        DataError: If the folder has no list.
+        DataError: If the folder has no list, or a line of a `.tsv` has no tab.
     """
-    paths = sorted(folder.glob("*.txt"))
+    paths = sorted([*folder.glob("*.txt"), *folder.glob("*.tsv")])
     if not paths:
-        raise DataError(f"{folder}: no list of phrasings; give a folder with one .txt a concept, and any for others")
+        raise DataError(f"{folder}: no list of phrasings; give a folder of .txt files named by concept, or .tsv")
     lists: dict[str | None, list[str]] = {}
     for path in paths:
-        name = path.stem.replace("_", " ").replace("-", " ")
-        lists.setdefault(name if name in concepts else None, []).extend(read_lines(path))
+        for line in read_lines(path):
+            name, phrasing = path.stem.replace("_", " "), line
+            if path.suffix == ".tsv":
+                name, tab, phrasing = line.partition("\t")
+                if not tab:
+                    raise DataError(f'{path}: "{line}" has no tab; write what is meant, a tab, and the phrasing')
+            lists.setdefault(name if name in concepts else None, []).append(phrasing)
     return lists
 
 
