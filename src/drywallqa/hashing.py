@@ -23,7 +23,9 @@ THUMBNAIL_SIDE = 32
 SAME_PHOTO_BITS = 11
 """Two hashes at most this many bits apart (of 63) may show the same photograph; verify where it matters."""
 
-ORIENTATIONS: tuple[tuple[int, bool], ...] = tuple((turns, flip) for turns in range(4) for flip in (False, True))
+ORIENTATIONS: tuple[tuple[int, bool], ...] = tuple(
+    (turns, flip) for turns in range(4) for flip in (False, True)
+)
 """Quarter turns counter-clockwise, then whether mirrored left to right. The first leaves a photo as it is."""
 
 _SIDE = 8
@@ -89,7 +91,9 @@ def closest_distance(first: int, second: int) -> int:
 def closest_distances(hashes: Sequence[int], others: Sequence[int]) -> NDArray[np.uint8]:
     """Compare N hashes with M others over all orientations of the others: bits apart, [N,M]."""
     left = np.array(hashes, np.uint64)[:, None]
-    turned = np.array([orientations(value) for value in others], np.uint64).reshape(len(others), len(ORIENTATIONS))
+    turned = np.array([orientations(value) for value in others], np.uint64).reshape(
+        len(others), len(ORIENTATIONS)
+    )
     best = np.full((len(hashes), len(others)), 64, np.uint8)
     for column in range(len(ORIENTATIONS)):
         np.minimum(best, _count_bits(left ^ turned[None, :, column]), out=best)
@@ -98,9 +102,9 @@ def closest_distances(hashes: Sequence[int], others: Sequence[int]) -> NDArray[n
 
 def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
     if hasattr(np, "bitwise_count"):  # NumPy 2
-        return np.bitwise_count(values)
+        return np.asarray(np.bitwise_count(values), np.uint8)
     octets = np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, 8)
-    return _POPULATION[octets].sum(axis=-1, dtype=np.uint8)
+    return np.asarray(_POPULATION[octets].sum(axis=-1), np.uint8)
 
 
 def _negate_odd(bits: NDArray[np.bool_], *, rows: bool) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The audit of an export or a data set: what makes its figures lie, and what is wrong with its annotations."""
+"""The audit of an export or a data set: what makes figures lie, and what is wrong with annotations."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ def lines(report: AuditReport, shown: int = _SHOWN) -> Iterator[str]:
 def _leaks(report: AuditReport) -> Iterator[str]:
     for leak in report.leaks:
         yield (
-            f"LEAK: {len(leak.photos)} of {leak.of} {leak.split} photos share their photograph with {leak.other} "
-            f"({len(leak.photographs)} photographs); split again with: drywallqa data split"
+            f"LEAK: {len(leak.photos)} of {leak.of} {leak.split} photos share their photograph "
+            f"with {leak.other} ({len(leak.photographs)} photographs); split again with: drywallqa data split"
         )
 
 
@@ -48,7 +48,8 @@ def _near_duplicates(report: AuditReport, shown: int) -> Iterator[str]:
     if not pairs:
         return
     across = [pair for pair in pairs if pair.across]
-    yield f"near-duplicates under other names: {len(pairs)} pairs of photographs, {len(across)} of them across parts"
+    amount = f"{len(pairs)} pairs of photographs, {len(across)} of them across parts"
+    yield f"near-duplicates under other names: {amount}"
     within = [pair for pair in pairs if not pair.across]
     for pair in [*across, *within[:shown]]:
         yield f"  {_pair(pair)}"
@@ -83,7 +84,11 @@ def _remarks(report: AuditReport, shown: int) -> Iterator[str]:
     serious = {remark.kind for remark in report.findings}
     for kind, count in sorted(kinds.items()):
         if kind not in serious:
-            why = "most annotations here are boxes" if kind == inventories.BOX_LIKE else "taken as showing nothing"
+            why = (
+                "most annotations here are boxes"
+                if kind == inventories.BOX_LIKE
+                else "taken as showing nothing"
+            )
             yield f"{kind}: {count} (no finding: {why})"
             continue
         yield f"{kind}: {count} annotations"

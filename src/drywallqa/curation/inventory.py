@@ -1,4 +1,4 @@
-"""What an audit looks at: the photos of an export or a data set, read once, and what their annotations are like."""
+"""What an audit looks at: photos, read once, and what their annotations are like."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _frame_of(geometry: Box | Outline) -> Frame:
 
 
 def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
-    """Return the bounding box of a mask that is not empty, whether it fills it, and its share of the photo."""
+    """Return a mask's bounding box, whether the mask fills it, and its share of the photo; never empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     area = int(mask.sum())
@@ -214,5 +214,3 @@ def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path:
         _remark(inventory, sample.photo, path, f"{name}", *describe_mask(mask))
     if sample.labels and not any(sample.labels.values()):
         inventory.remarks.append(Remark(NO_ANNOTATION, sample.photo, path, "", None))
-
-

@@ -1,10 +1,10 @@
 """Finding photos that show the same photograph: re-encoded, resized, turned, mirrored, mildly changed.
 
 The perceptual hash is a coarse sieve over all pairs and orientations. What passes is verified on the 32×32
-thumbnails: by the correlation of fine detail (thumbnail minus its local mean) and that of coarse gradients, both
-with a square root that keeps one strong line from deciding alone; shading, which walls share, counts in neither.
-Last, the median correlation over 7×7 small cells: boards before one backdrop agree in their outline, but only
-copies of one photograph agree in most places.
+thumbnails: by the correlation of fine detail (thumbnail minus its local mean) and that of coarse gradients,
+both with a square root that keeps one strong line from deciding alone; shading, which walls share, counts in
+neither. Last, the median correlation over 7×7 small cells: boards before one backdrop agree in their outline,
+but only copies of one photograph agree in most places.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def find_pairs(
     """
     hashes = [hashing.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
     keys = _numbered(groups, len(hashes))
-    candidates = np.array([pair for pair in _sieve(hashes, keys, most_bits)], np.int64).reshape(-1, 3)
+    candidates = np.array(list(_sieve(hashes, keys, most_bits)), np.int64).reshape(-1, 3)
     agreement, orientation = _verify(thumbnails, candidates)
     pairs = []
     for (first, second, bits), value, index in zip(candidates, agreement, orientation, strict=True):
@@ -139,7 +139,7 @@ def features(thumbnails: Thumbnails) -> NDArray[np.float32]:
     across = np.diff(coarse, axis=2)[:, :-1]
     gradients = np.stack([down, across], axis=1).reshape(len(thumbnails), -1)
     parts = [_unit(detail, centred=True), _unit(gradients, centred=False)]
-    return (np.concatenate(parts, axis=1) * np.sqrt(0.5)).astype(np.float32)
+    return np.asarray(np.concatenate(parts, axis=1) * np.sqrt(0.5), np.float32)
 
 
 def cell_agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
@@ -158,7 +158,7 @@ def _unit(values: NDArray[np.float32], *, centred: bool) -> NDArray[np.float32]:
     if centred:
         rooted = rooted - rooted.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rooted, axis=1, keepdims=True)
-    return (rooted / np.maximum(length, 1e-6)).astype(np.float32)
+    return np.asarray(rooted / np.maximum(length, 1e-6), np.float32)
 
 
 def _local_mean(pictures: Thumbnails) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ Group = list[Sample]
 
 @dataclass(frozen=True)
 class CsvSplit:
-    """A data set split by a CSV: it, the photos that the CSV does not name, and the rows that name no photo."""
+    """A data set split by a CSV; the photos it does not name, and its rows that name no photo."""
 
     dataset: Dataset
     unnamed: tuple[str, ...]
@@ -42,7 +42,9 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
     try:
         train, val, test = (float(part) for part in text.split("/"))
     except ValueError as error:
-        raise ConfigError(f"--ratios '{text}' is not understood; write train/val/test such as 70/15/15") from error
+        raise ConfigError(
+            f"--ratios '{text}' is not understood; write train/val/test such as 70/15/15"
+        ) from error
     if not all(np.isfinite([train, val, test])) or min(train, val, test) < 0 or train <= 0:
         raise ConfigError(f"--ratios '{text}': no share may be negative, and train needs one")
     return train, val, test
@@ -119,7 +121,9 @@ def _scattered(
     generator.shuffle(shuffled)
     shuffled.sort(key=len, reverse=True)
     total = sum(len(group) for group in groups)
-    lacking = {part: total * ratio / sum(ratios) for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
+    lacking = {
+        part: total * ratio / sum(ratios) for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0
+    }
     result = []
     for group in shuffled:
         # In shares of what a part is to have, so that a small part is not left out until the end.
@@ -189,7 +193,9 @@ def split_by_csv(dataset: Dataset, path: Path) -> CsvSplit:
             )
         )
     if not matched:
-        raise DataError(f"{path}: names no photo of {dataset.folder}; its column 'file' must hold their names")
+        raise DataError(
+            f"{path}: names no photo of {dataset.folder}; its column 'file' must hold their names"
+        )
     _refuse_leaks(samples, path)
     unmatched = [row["file"] for listed in rows.values() for row in listed if row["file"] not in matched]
     return CsvSplit(dataset.with_samples(samples), tuple(unnamed), tuple(unmatched))
@@ -204,7 +210,9 @@ def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: not readable as CSV ({error}); it needs the columns file,split") from error
     if not {"file", "split"} <= columns:
-        raise DataError(f"{path}: has the columns {', '.join(sorted(columns)) or 'none'}; it needs file,split")
+        raise DataError(
+            f"{path}: has the columns {', '.join(sorted(columns)) or 'none'}; it needs file,split"
+        )
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in listed:
         rows[Path(row["file"]).stem].append(row)
@@ -215,10 +223,14 @@ def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[st
     """Find the row about a sample; where several have its stem, the one whose path names its set."""
     found = rows.get(sample.image_id, [])
     if len(found) > 1:
-        of_set = [row for row in found if any(part.startswith(sample.set_name) for part in Path(row["file"]).parts)]
+        of_set = [
+            row for row in found if any(part.startswith(sample.set_name) for part in Path(row["file"]).parts)
+        ]
         found = of_set or found
     if len({row["split"] for row in found}) > 1:
-        raise DataError(f"{found[0]['file']}: the CSV gives it to {' and '.join(row['split'] for row in found)}")
+        raise DataError(
+            f"{found[0]['file']}: the CSV gives it to {' and '.join(row['split'] for row in found)}"
+        )
     return found[0] if found else None
 
 

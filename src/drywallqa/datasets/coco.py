@@ -122,10 +122,14 @@ class _File:
         for position, entry in enumerate(self.data["categories"], 1):
             if isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get("name"), str):
                 if entry["id"] in classes:
-                    self._report(problems.DUPLICATE, f"category id {entry['id']}", "named twice; the first counts")
+                    self._report(
+                        problems.DUPLICATE, f"category id {entry['id']}", "named twice; the first counts"
+                    )
                 classes.setdefault(entry["id"], entry["name"])
             else:
-                self._report(problems.MALFORMED, f"category no. {position}", "has no id or no name; passed over")
+                self._report(
+                    problems.MALFORMED, f"category no. {position}", "has no id or no name; passed over"
+                )
         return classes
 
     def _report(self, kind: str, where: str, text: str) -> None:
@@ -141,10 +145,11 @@ class _File:
             path = self.finder.find(entry["file_name"], self.path)
             if path is None:
                 where = f"image id {image_id}"
-                self._report(problems.MISSING_PHOTO, where, f"{entry['file_name']} is not in the export; passed over")
+                self._report(
+                    problems.MISSING_PHOTO, where, f"{entry['file_name']} is not in the export; passed over"
+                )
                 continue
-            size = (entry.get("height"), entry.get("width"))
-            declared = size if all(isinstance(side, int) and side > 0 for side in size) else None
+            declared = _declared_size(entry)
             result.append(
                 LabelledPhoto(
                     path,
@@ -159,11 +164,19 @@ class _File:
     def _images(self) -> dict[int, dict[str, Any]]:
         entries: dict[int, dict[str, Any]] = {}
         for position, entry in enumerate(self.data["images"], 1):
-            usable = isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get("file_name"), str)
+            usable = (
+                isinstance(entry, dict)
+                and _is_id(entry.get("id"))
+                and isinstance(entry.get("file_name"), str)
+            )
             if not usable:
-                self._report(problems.MALFORMED, f"image no. {position}", "has no id or file_name; passed over")
+                self._report(
+                    problems.MALFORMED, f"image no. {position}", "has no id or file_name; passed over"
+                )
             elif entry["id"] in entries:
-                text = f"used by {entries[entry['id']]['file_name']} and {entry['file_name']}; the first counts"
+                text = (
+                    f"used by {entries[entry['id']]['file_name']} and {entry['file_name']}; the first counts"
+                )
                 self._report(problems.DUPLICATE, f"image id {entry['id']}", text)
             else:
                 entries[entry["id"]] = entry
@@ -182,18 +195,29 @@ class _File:
             where = f"annotation id {entry['id']}" if has_id else f"annotation no. {position}"
             image_id, class_id = entry.get("image_id"), entry.get("category_id")
             if not _is_id(image_id) or image_id not in entries:
-                self._report(problems.WRONG_ID, where, f"image_id {image_id} is no image of this file; dropped")
+                self._report(
+                    problems.WRONG_ID, where, f"image_id {image_id} is no image of this file; dropped"
+                )
             elif not _is_id(class_id) or class_id not in self.classes:
                 dropped[image_id].add(UNKNOWN_CLASS)
                 self._report(problems.WRONG_ID, where, f"category_id {class_id} is no category; dropped")
             else:
                 name = self.classes[class_id]
                 try:
-                    shapes[image_id].append(Shape(name, _geometry(entry, entries[image_id]), self.name, where))
+                    shapes[image_id].append(
+                        Shape(name, _geometry(entry, entries[image_id]), self.name, where)
+                    )
                 except GeometryError as error:
                     dropped[image_id].add(name)
                     self._report(error.kind, where, str(error))
         return shapes, dropped
+
+
+def _declared_size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = entry.get("height"), entry.get("width")
+    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+        return height, width
+    return None
 
 
 def _is_id(value: object) -> bool:
@@ -210,7 +234,9 @@ def _geometry(entry: dict[str, Any], image: dict[str, Any]) -> Geometry:
         return Outline(tuple(_ring(ring) for ring in rings))
     numbers = _numbers(entry.get("bbox"))
     if len(numbers) != 4:
-        raise GeometryError(problems.MALFORMED, "has neither a segmentation nor a bbox of four numbers; dropped")
+        raise GeometryError(
+            problems.MALFORMED, "has neither a segmentation nor a bbox of four numbers; dropped"
+        )
     left, top, width, height = numbers
     return Box(left, top, left + width, top + height)
 
@@ -218,7 +244,9 @@ def _geometry(entry: dict[str, Any], image: dict[str, Any]) -> Geometry:
 def _ring(values: object) -> np.ndarray[Any, np.dtype[np.float64]]:
     numbers = _numbers(values)
     if len(numbers) % 2:
-        raise GeometryError(problems.MALFORMED, f"an outline of {len(numbers)} numbers, which is odd; dropped")
+        raise GeometryError(
+            problems.MALFORMED, f"an outline of {len(numbers)} numbers, which is odd; dropped"
+        )
     if len(numbers) < 6:
         text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
         raise GeometryError(problems.FEW_POINTS, text)

@@ -46,7 +46,9 @@ class ConceptMap:
         result = cls(by_class, gone)
         folders = [folder_name(concept) for concept in result.concepts()]
         if len(set(folders)) != len(folders):
-            raise DataError(f"two concepts would share a folder's name: {', '.join(result.concepts())}; rename one")
+            raise DataError(
+                f"two concepts would share a folder's name: {', '.join(result.concepts())}; rename one"
+            )
         return result
 
     def mapped(self) -> tuple[str, ...]:

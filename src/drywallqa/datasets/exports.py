@@ -48,7 +48,11 @@ def opened(source: str | Path, layout: str = "auto") -> Iterator[Export]:
         raise DataError(f"{path}: not a zip file; give the export's folder, or the zip as it was downloaded")
     with tempfile.TemporaryDirectory(prefix="drywallqa-") as folder:
         extract(path, Path(folder))
-        yield read(Path(folder), layout)
+        try:
+            export = read(Path(folder), layout)
+        except DataError as error:  # the user knows the zip, not where it was unpacked
+            raise DataError(str(error).replace(folder, str(path))) from error
+        yield export
 
 
 def read(root: Path, layout: str = "auto") -> Export:
@@ -60,7 +64,9 @@ def read(root: Path, layout: str = "auto") -> Export:
     chosen = _detect(root) if layout == "auto" else layout
     export = {"coco": coco.read, "yolo": yolo.read, "masks": mask_folders.read}[chosen](root)
     if not export.photos and not export.problems:
-        raise DataError(f"{root}: no photos found in this export ({chosen}); was it exported with its images?")
+        raise DataError(
+            f"{root}: no photos found in this export ({chosen}); was it exported with its images?"
+        )
     return export
 
 
@@ -72,8 +78,8 @@ def _detect(root: Path) -> str:
     if yolo.looks_like(root):
         return "yolo"
     raise DataError(
-        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt of labels for each "
-        "photo, data.yaml), nor folders of mask files (images/ and masks/); name the layout with --format"
+        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt of labels for "
+        "each photo, data.yaml), nor mask files (images/ and masks/); name the layout with --format"
     )
 
 
@@ -96,7 +102,9 @@ def extract(archive: Path, folder: Path) -> None:
 def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
     total = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
-        raise DataError(f"{archive}: holds {len(members)} files of {total >> 20} MiB; unpack it yourself and import that")
+        raise DataError(
+            f"{archive}: holds {len(members)} files of {total >> 20} MiB; unpack it yourself and import that"
+        )
     packed = max(1, sum(member.compress_size for member in members))
     if total > _SMALL and total > LARGEST_RATIO * packed:
         raise DataError(f"{archive}: unpacks to {total // packed} times its size, like a zip bomb; refused")
@@ -105,7 +113,9 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
         raise DataError(f"{archive}: needs {total >> 20} MiB to unpack, {folder} has {free >> 20}; make room")
 
 
-def _extract_member(archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+def _extract_member(
+    archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path
+) -> None:
     name = member.filename.replace("\\", "/")
     parts = PurePosixPath(name).parts
     unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name

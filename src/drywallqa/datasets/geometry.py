@@ -113,7 +113,9 @@ def _clip(points: Points, height: int, width: int) -> tuple[Points, str]:
     if (points < 0).all(axis=0).any() or (points > limits).all(axis=0).any():
         raise GeometryError(problems.OUTSIDE, f"lies wholly outside the {width}×{height} px photo; dropped")
     beyond = excess > np.maximum(OUTSIDE_PX, OUTSIDE_SHARE * limits)
-    words = f"reaches {excess.max():.0f} px beyond the {width}×{height} px photo; clipped" if beyond.any() else ""
+    words = (
+        f"reaches {excess.max():.0f} px beyond the {width}×{height} px photo; clipped" if beyond.any() else ""
+    )
     return np.clip(points, 0, limits), words
 
 
@@ -125,11 +127,15 @@ def _fit_box(box: Box, height: int, width: int, scale: tuple[float, float]) -> t
     (left, top), (right, bottom) = clipped.tolist()
     if min(right - left, bottom - top) < SMALLEST_BOX:
         size = f"{right - left:.1f}×{bottom - top:.1f} px"
-        raise GeometryError(problems.DEGENERATE, f"the box is {size}, under {SMALLEST_BOX:.0f} px in a side; dropped")
+        raise GeometryError(
+            problems.DEGENERATE, f"the box is {size}, under {SMALLEST_BOX:.0f} px in a side; dropped"
+        )
     return Box(left, top, right, bottom), words
 
 
-def _fit_outline(outline: Outline, height: int, width: int, scale: tuple[float, float]) -> tuple[Outline, str]:
+def _fit_outline(
+    outline: Outline, height: int, width: int, scale: tuple[float, float]
+) -> tuple[Outline, str]:
     factors = _factors(outline.relative, height, width, scale)
     rings, remarks, error = [], [], None
     for ring in outline.rings:
@@ -138,7 +144,9 @@ def _fit_outline(outline: Outline, height: int, width: int, scale: tuple[float, 
             if len(np.unique(ring, axis=0)) < 3:
                 raise GeometryError(problems.FEW_POINTS, "the outline has fewer than three points; dropped")
             if np.ptp(clipped, axis=0).max() < SMALLEST_BOX:
-                raise GeometryError(problems.DEGENERATE, f"the outline is under {SMALLEST_BOX:.0f} px in size; dropped")
+                raise GeometryError(
+                    problems.DEGENERATE, f"the outline is under {SMALLEST_BOX:.0f} px in size; dropped"
+                )
         except GeometryError as problem:
             error = error or problem
             continue
@@ -196,7 +204,9 @@ def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
     try:
         pixels = read_pixels(layer.path, colours=isinstance(layer.value, tuple))
     except (OSError, ValueError, SyntaxError) as error:
-        raise GeometryError(problems.UNREADABLE, f"the mask file cannot be read ({error}); dropped") from error
+        raise GeometryError(
+            problems.UNREADABLE, f"the mask file cannot be read ({error}); dropped"
+        ) from error
     if pixels.shape[:2] != (height, width):
         size = f"{pixels.shape[1]}×{pixels.shape[0]}"
         raise GeometryError(problems.SIZE, f"the mask is {size} px, its photo {width}×{height}; dropped")

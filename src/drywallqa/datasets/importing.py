@@ -18,7 +18,6 @@ from PIL import Image
 from drywallqa import photos
 from drywallqa.datasets import exports, problems
 from drywallqa.datasets.annotations import (
-    UNKNOWN_CLASS,
     Export,
     LabelledPhoto,
     relative_name,
@@ -85,7 +84,8 @@ def import_export(
         progress: Called with photos done and photos in all.
 
     Raises:
-        DataError: A class has no concept, the set exists, the export cannot be read, or (strict) has a problem.
+        DataError: A class has no concept, the set exists, the export cannot be read, or (strict) has a
+            problem.
     """
     folder = Path(out)
     known = load(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
@@ -103,9 +103,7 @@ def import_export(
                 raise DataError(f"{source}: not one photo could be imported; first problem: {work.found[0]}")
             _put_in_place(Path(stage), folder, name)
     kept = [sample for sample in known if sample.set_name != name]
-    dataset = replace(
-        known.with_samples([*kept, *samples]), concepts=_phrasings(known, concepts, phrasings)
-    )
+    dataset = replace(known.with_samples([*kept, *samples]), concepts=_phrasings(known, concepts, phrasings))
     save(dataset)
     return ImportResult(dataset, tuple(samples), tuple(work.found))
 
@@ -189,8 +187,12 @@ class _Import:
         before = len(self.found)
         scale = declared_scale(photo, height, width)
         if scale is None:
-            declared = f"{photo.declared_size[1]}×{photo.declared_size[0]}" if photo.declared_size else "unknown"
-            text = f"annotated at {declared} px, but the photo is {width}×{height}; its annotations are dropped"
+            declared = (
+                f"{photo.declared_size[1]}×{photo.declared_size[0]}" if photo.declared_size else "unknown"
+            )
+            text = (
+                f"annotated at {declared} px, but the photo is {width}×{height}; its annotations are dropped"
+            )
             self.found.append(Problem(problems.SIZE, file, "", text))
         masks, uncertain = self._masks(photo, height, width, scale)
         own = [problem for problem in self.export.problems if problem.file == file] + self.found[before:]
@@ -207,7 +209,9 @@ class _Import:
             width=width,
             labels=labels,
             split=photo.split,
-            notes=tuple(f"{problem.kind}: {problem.where or problem.file}: {problem.text}" for problem in own),
+            notes=tuple(
+                f"{problem.kind}: {problem.where or problem.file}: {problem.text}" for problem in own
+            ),
         )
 
     def _masks(
@@ -282,6 +286,3 @@ def read_problems(folder: Path) -> list[tuple[str, Problem]]:
             except (ValueError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: damaged ({error}); import the set again") from error
     return found
-
-
-__all__ = ["UNKNOWN_CLASS", "ImportOptions", "ImportResult", "import_export", "read_problems"]

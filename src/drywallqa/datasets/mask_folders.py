@@ -1,4 +1,4 @@
-"""Reading folders of mask files: Roboflow's semantic masks, CVAT's segmentation mask 1.1, plain images/ + masks/."""
+"""Reading mask files: Roboflow's semantic masks, CVAT's segmentation mask 1.1, plain images/ and masks/."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def _find(root: Path, name: str) -> list[Path]:
     return sorted(root.rglob(name))
 
 
-def _shapes(mask: Path, values: Values, root: Path, found: list[Problem]) -> tuple[tuple[Shape, ...], set[str]]:
+def _shapes(
+    mask: Path, values: Values, root: Path, found: list[Problem]
+) -> tuple[tuple[Shape, ...], set[str]]:
     """Return a shape for each class in a mask file, and which classes could not be told."""
     name = relative_name(mask, root)
     coloured = any(isinstance(value, tuple) for value in values.values())
@@ -106,7 +108,9 @@ def _roboflow_classes(table: Path) -> dict[str, int]:
         rows = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
         return {row[1].strip(): int(row[0]) for row in rows[1:] if row}
     except (OSError, ValueError, IndexError) as error:
-        raise DataError(f"{table}: no table of 'Pixel Value, Class' ({error}); export the data set again") from error
+        raise DataError(
+            f"{table}: no table of 'Pixel Value, Class' ({error}); export the data set again"
+        ) from error
 
 
 def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
@@ -117,17 +121,21 @@ def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem
 
 
 def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
-    colours = {}
+    remedy = "a line reads name:red,green,blue:parts:actions"
     try:
-        for number, line in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), 1):
-            if not line.strip() or line.startswith("#"):
-                continue
+        lines = table.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{table}: cannot be read ({error}); {remedy}") from error
+    colours = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
             name, colour = line.split(":")[:2]
             red, green, blue = (int(part) for part in colour.split(","))
-            colours[name] = (red, green, blue)
-    except (OSError, ValueError) as error:
-        remedy = "a line reads name:red,green,blue:parts:actions"
-        raise DataError(f"{table}, line {number if colours else 1}: not understood ({error}); {remedy}") from error
+        except ValueError as error:
+            raise DataError(f"{table}, line {number}: not understood; {remedy}") from error
+        colours[name] = (red, green, blue)
     return colours
 
 
@@ -185,7 +193,9 @@ def _pair(
 
 def _plain_folders(root: Path) -> list[Path]:
     """List the folders that hold both images/ and masks/."""
-    return sorted(path.parent for path in root.rglob("masks") if path.is_dir() and (path.parent / "images").is_dir())
+    return sorted(
+        path.parent for path in root.rglob("masks") if path.is_dir() and (path.parent / "images").is_dir()
+    )
 
 
 def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[LabelledPhoto]:
@@ -216,7 +226,7 @@ def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[Labelled
 
 
 def _place(relative: Path) -> tuple[str, str]:
-    """Tell a mask's class and the photo it belongs to from its place: masks/[SPLIT/][CLASS/]NAME or the reverse."""
+    """Tell a mask's class and its photo from its place: masks/[SPLIT/][CLASS/]NAME or the reverse."""
     folders = list(relative.parts[:-1])
     splits = [part for part in folders if split_word(part)]
     classes = [part for part in folders if not split_word(part)]

@@ -12,7 +12,9 @@ from pathlib import Path
 from drywallqa.errors import DataError
 
 _FILES = ("data.yaml", "data.yml", "dataset.yaml", "obj.names", "classes.txt")
-_ITEM = re.compile(r"""\s*(?:(?P<key>\d+)\s*:\s*)?(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,]*?)\s*(?:,|$)""")
+_ITEM = re.compile(
+    r"""\s*(?:(?P<key>\d+)\s*:\s*)?(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,]*?)\s*(?:,|$)"""
+)
 
 
 def read_names(root: Path) -> dict[int, str]:
@@ -31,7 +33,9 @@ def _read(path: Path) -> dict[int, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the class names cannot be read ({error}); export the data set again") from error
+        raise DataError(
+            f"{path}: the class names cannot be read ({error}); export the data set again"
+        ) from error
     names = parse_yaml_names(text) if path.suffix in {".yaml", ".yml"} else _lines(text)
     if not names:
         raise DataError(f"{path}: no class names found; write them as: names: ['crack', 'seam']")
@@ -88,7 +92,9 @@ def _block(lines: list[str]) -> dict[int, str]:
     for line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        entry = re.match(r"^\s*-\s+(?P<value>.*)$", line) or re.match(r"^\s+(?P<key>\d+)\s*:\s*(?P<value>.*)$", line)
+        entry = re.match(r"^\s*-\s+(?P<value>.*)$", line) or re.match(
+            r"^\s+(?P<key>\d+)\s*:\s*(?P<value>.*)$", line
+        )
         if not entry:
             break
         key = entry.groupdict().get("key")

@@ -1,0 +1,213 @@
+"""`drywallqa data`: import, split, audit and measure data sets."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, help="Import, split, audit and measure data sets.", pretty_exceptions_enable=False
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
+Layout = Annotated[str, typer.Option("--format", help="auto, coco, yolo or masks.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
+
+
+@app.command("import")
+def import_(
+    export: Annotated[Path, typer.Argument(metavar="EXPORT", help="An export: a folder or a zip.")],
+    out: Annotated[Path, typer.Option(help="The data set's folder; an import adds a set to it.")] = Path(
+        "data/processed"
+    ),
+    concept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=CONCEPT", help="Which class is which concept; CLASS=ignore drops it."),
+    ] = None,
+    absent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONCEPT", help="A concept that no photo of this export shows."),
+    ] = None,
+    set_name: Annotated[
+        str | None, typer.Option("--set", metavar="NAME", help="What to call the set.")
+    ] = None,
+    phrasings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Phrasings, one a line, below lines such as [crack].")
+    ] = None,
+    layout: Layout = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse an export with any problem.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the set of the same name.")] = False,
+) -> None:
+    """Turn an export of Roboflow, CVAT or Label Studio into the one data set."""
+    from drywallqa.datasets.importing import ImportOptions, import_export
+
+    started = time.perf_counter()
+    options = ImportOptions(concept or (), absent or (), set_name, phrasings, layout, strict, replace)
+    result = import_export(export, out, options, _progress("importing"))
+    _report_import(result.added[0].set_name, result.problems)
+    splits = _count(sample.split or "no part" for sample in result.added)
+    seconds = time.perf_counter() - started
+    print(f"{len(result.added)} photos ({splits}) imported into {out} in {seconds:.0f} s")
+    print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
+    if result.failed_photos:
+        raise typer.Exit(3)
+
+
+def _report_import(name: str, found: tuple[object, ...], shown: int = 20) -> None:
+    if not found:
+        return
+    kinds = _count(getattr(problem, "kind", "") for problem in found)
+    for problem in found[:shown]:
+        print(problem, file=sys.stderr)
+    if len(found) > shown:
+        print(f"... and {len(found) - shown} more; all are in problems/{name}.jsonl", file=sys.stderr)
+    print(f"{len(found)} problems ({kinds})")
+
+
+@app.command()
+def split(
+    folder: Folder,
+    ratios: Annotated[str, typer.Option(help="Shares of train/val/test.")] = "70/15/15",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal splits.")] = 0,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Keep photographs of neighbouring names together.")
+    ] = False,
+    group: Annotated[
+        str, typer.Option(help="source, or near-duplicates to keep look-alikes together.")
+    ] = "source",
+    by_csv: Annotated[
+        Path | None, typer.Option("--by-csv", metavar="FILE", help="Split as the columns file,split say.")
+    ] = None,
+) -> None:
+    """Split by photograph: copies of one photograph never end up on two sides."""
+    from drywallqa.curation import split as splitting
+    from drywallqa.datasets import dataset
+
+    known = dataset.load(folder)
+    if by_csv:
+        result = splitting.split_by_csv(known, by_csv)
+        for words, names in (
+            (f"photos that {by_csv} does not name; they get no split", result.unnamed),
+            (f"rows of {by_csv} whose photo is not here", result.unmatched),
+        ):
+            if names:
+                print(f"{len(names)} {words}, such as {names[0]}", file=sys.stderr)
+        done = result.dataset
+    else:
+        shares = splitting.parse_ratios(ratios)
+        done = splitting.split_dataset(known, shares, seed=seed, blocks=blocks, grouping=group)
+    dataset.save(done)
+    print(f"{len(done)} photos: {_count(sample.split or 'no part' for sample in done)}")
+
+
+@app.command()
+def audit(
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR|EXPORT", help="A data set, or an export as downloaded.")
+    ],
+    json_file: JsonFile = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw what was found, for the eye to judge.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="Look for copies by source (names), hash (pictures), or both.")
+    ] = "both",
+    layout: Layout = "auto",
+) -> None:
+    """Find leaks, near-duplicates and odd annotations. Exit code 1 where something was found."""
+    from drywallqa.curation import audit as auditing
+    from drywallqa.curation import audit_sheet, audit_text
+
+    for path in (json_file, sheet):
+        _check_writable(path)
+    with auditing.audited(source, layout=layout, by=by, progress=_progress("auditing")) as report:
+        for line in audit_text.lines(report):
+            print(line)
+        if json_file:
+            _write_json(json_file, report.to_json())
+        if sheet:
+            _write_picture(sheet, audit_sheet.render(report).save)
+            print(f"sheet: {sheet}")
+    if report.found_something:
+        raise typer.Exit(1)
+
+
+@app.command()
+def stats(folder: Folder, json_file: JsonFile = None) -> None:
+    """Count photos, photographs and parts, and measure the masks of each concept."""
+    from drywallqa.curation import stats as statistics
+    from drywallqa.datasets import dataset
+
+    _check_writable(json_file)
+    figures = statistics.measure(dataset.load(folder), _progress("measuring"))
+    for line in statistics.lines(figures):
+        print(line)
+    if json_file:
+        _write_json(json_file, figures.to_json())
+
+
+def _count(words: object) -> str:
+    from collections import Counter
+    from collections.abc import Iterable
+
+    counts = Counter(words) if isinstance(words, Iterable) else Counter()
+    return ", ".join(f"{word} {count}" for word, count in counts.most_common())
+
+
+def _progress(verb: str) -> Callable[[int, int], None] | None:
+    """Return what draws progress on a terminal, every half second; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+    last = time.perf_counter()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        if done == total:
+            print(f"\r{' ' * 40}\r", end="", file=sys.stderr, flush=True)
+        elif now - last > 0.5:
+            last = now
+            print(f"\r{verb}: {done} of {total} photos", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _check_writable(path: Path | None) -> None:
+    """Refuse an output before the work rather than after it."""
+    from drywallqa.errors import OutputError
+
+    if path and (path.is_dir() or not path.resolve().parent.is_dir()):
+        raise OutputError(f"{path}: cannot be written; name a file in a folder that exists")
+
+
+def _write_json(path: Path, data: object) -> None:
+    import json
+
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    _write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def _write_picture(path: Path, save: Callable[..., object]) -> None:
+    from drywallqa.errors import OutputError
+
+    if path.suffix.lower() not in {".png", ".jpg", ".jpeg", ".webp"}:
+        raise OutputError(f"{path}: not a picture's name; write FILE.png")
+    _write_whole(path, save)
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside, then rename, so that nothing half written stays behind."""
+    from drywallqa.errors import OutputError
+
+    beside = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        write(beside)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written ({error}); choose another file") from error
