@@ -1,4 +1,4 @@
-"""Short phrases to distil on: the vocabulary's words, combinations of them, and the shipped banks, asked for."""
+"""Short phrases to distil on: the vocabulary's words, combinations of them, and the shipped banks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAIRS = (
 def build(
     pieces: Sequence[str], concepts: Mapping[str, Sequence[str]], others: Sequence[str], size: int
 ) -> list[str]:
-    """Make about `size` phrases, each once; half of them turn on the banks, the rest on the language at large.
+    """Make about `size` phrases, each once; half of them about the banks, the rest about anything.
 
     Args:
         pieces: The teacher's vocabulary.

@@ -59,7 +59,9 @@ class PhrasingResult:
         ]
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
         lines += [f"  {meant or 'none of them'} read as {read}: {count}" for (meant, read), count in ordered]
-        lines += [f'  missed: "{m.phrasing}" ({m.meant or "none of them"}) read as {m.read}' for m in self.misses]
+        lines += [
+            f'  missed: "{m.phrasing}" ({m.meant or "none of them"}) read as {m.read}' for m in self.misses
+        ]
         return "\n".join(lines)
 
 
@@ -74,7 +76,9 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
     """
     paths = sorted([*folder.glob("*.txt"), *folder.glob("*.tsv")])
     if not paths:
-        raise DataError(f"{folder}: no list of phrasings; give a folder of .txt files named by concept, or .tsv")
+        raise DataError(
+            f"{folder}: no list of phrasings; give a folder of .txt files named by concept, or .tsv"
+        )
     lists: dict[str | None, list[str]] = {}
     for path in paths:
         for line in read_lines(path):
@@ -82,7 +86,9 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
             if path.suffix == ".tsv":
                 name, tab, phrasing = line.partition("\t")
                 if not tab:
-                    raise DataError(f'{path}: "{line}" has no tab; write what is meant, a tab, and the phrasing')
+                    raise DataError(
+                        f'{path}: "{line}" has no tab; write what is meant, a tab, and the phrasing'
+                    )
             lists.setdefault(name if name in concepts else None, []).append(phrasing)
     return lists
 

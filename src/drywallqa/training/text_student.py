@@ -19,7 +19,7 @@ TOLERANCE = 0.01
 
 
 class TextStudent(nn.Module):
-    """Piece numbers [P,T] (0 pads) to an embedding [P,D], features [P,2·128] and the teacher's sentence [P,S]."""
+    """Piece numbers [P,T] (0 pads) to an embedding [P,D] and features [P,256]."""
 
     def __init__(self, pieces: int, sentence: int, mean: torch.Tensor, components: torch.Tensor) -> None:
         """Make the layers.

