@@ -1,5 +1,41 @@
-"""Prompted segmentation for drywall inspection: a photo and a text prompt in, a mask out."""
+"""Prompted segmentation for drywall inspection: a photo and a text prompt in, a mask out.
+
+Example:
+    >>> import drywallqa
+    >>> segmenter = drywallqa.load()  # doctest: +SKIP
+    >>> [p.mask.shape for p in segmenter.segment("wall.jpg", ["segment crack"])]  # doctest: +SKIP
+    [(3024, 4032)]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from drywallqa._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from drywallqa.inference.prediction import Prediction
+    from drywallqa.inference.segmenter import Segmenter, load
+
+__all__ = ["Prediction", "Segmenter", "__version__", "load"]
+
+# The package's own import stays light: numpy and the rest come with the first of these that is asked for.
+_LAZY = {
+    "Prediction": "drywallqa.inference.prediction",
+    "Segmenter": "drywallqa.inference.segmenter",
+    "load": "drywallqa.inference.segmenter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

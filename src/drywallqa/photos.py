@@ -73,7 +73,7 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 
 
 def _read_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
-    _check_file(path)
+    check_file(path)
     try:
         with path.open("rb") as stream:
             kind = _kind(stream.read(64))
@@ -98,7 +98,12 @@ def _read_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
         raise _damaged(path, error) from error
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Make sure that a path leads to a regular file with something in it.
+
+    Raises:
+        PhotoError: It does not; the message says what it is instead.
+    """
     try:
         if path.is_dir():
             raise PhotoError(path, "this is a folder, not a photo", "name a photo in it")

@@ -1,0 +1,82 @@
+"""The files that a prediction becomes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa import masks
+from drywallqa.errors import OutputError
+from drywallqa.files import write_whole
+from drywallqa.inference.prediction import Prediction
+
+Encode = Callable[[NDArray[np.uint8], Prediction], bytes]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One kind of file that is written for every photo and prompt.
+
+    Attributes:
+        kind: Its name in the manifest.
+        suffix: What follows `{image_id}__{prompt}` in its file's name.
+        encode: Makes the file's bytes from the photo [H,W,3] and the prediction; equal input, equal bytes.
+        folder: A folder below the results, where they do not lie beside the masks.
+        replaceable: Made only for looking at, so that a newer one may take its place unasked.
+    """
+
+    kind: str
+    suffix: str
+    encode: Encode
+    folder: str = ""
+    replaceable: bool = False
+
+    def path(self, folder: str, base_name: str) -> str:
+        """Return the file's path below the results' folder, with forward slashes."""
+        return "/".join(part for part in (self.folder, folder, base_name + self.suffix) if part)
+
+
+def _mask(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+    return masks.encode(prediction.mask)
+
+
+def _probability(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+    return masks.encode_grey(np.rint(prediction.probability * np.float32(255)).astype(np.uint8))
+
+
+MASK = Output("mask", ".png", _mask)
+PROBABILITY = Output("probability_map", ".probability.png", _probability)
+
+
+def write(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write an output unless a file of other content is there already.
+
+    Raises:
+        OutputError: It cannot be written, or would replace other content without `overwrite`.
+    """
+    if not overwrite:
+        try:
+            there: bytes | None = path.read_bytes()
+        except FileNotFoundError:
+            there = None
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be read ({error.strerror}); choose another folder") from error
+        if there == content:
+            return
+        if there is not None:
+            raise OutputError(f"{path}: is there already with other content; {ADVICE}")
+    write_whole(path, content)
+
+
+ADVICE = "choose another --out, or add --overwrite to replace it"
+
+
+def digest_of_file(path: Path) -> str:
+    """Return a file's SHA-256 in hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,143 @@
+"""What a run over many photos is going to do: which photos, which prompts, into which folder."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drywallqa import masks
+from drywallqa.errors import PhotoError, PromptError
+from drywallqa.files import check_folder
+from drywallqa.inference.manifest import Manifest, Record
+from drywallqa.inference.outputs import MASK, Output
+from drywallqa.inference.questions import RunnableBundle, Threshold, check_threshold, meaning
+from drywallqa.inference.segmenter import image_id_of
+from drywallqa.photo_search import Found, find
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How photos are segmented into a folder.
+
+    Attributes:
+        threshold: "auto" or a probability, see `Segmenter.segment`.
+        allow_unknown: Let prompts through that mean no known concept.
+        overwrite: Replace results of other content.
+        recursive: Look into folders' folders; results mirror them.
+    """
+
+    threshold: Threshold = "auto"
+    allow_unknown: bool = False
+    overwrite: bool = False
+    recursive: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo (or of a path or prompt that failed).
+
+    Attributes:
+        status: "done", "skipped" (the results lay there already) or "failed".
+        source: The photo's path as it was given; None where a prompt failed.
+        records: The manifest's lines about it, also of a photo that was skipped.
+        error: What went wrong, as a sentence.
+    """
+
+    status: str
+    source: str | None
+    records: tuple[Record, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo of a run: its path, its folder below the results ("" for none) and its name there."""
+
+    path: Path
+    folder: str
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Photos, prompts and a folder for the results, checked.
+
+    Attributes:
+        out: The folder for the results.
+        settings: How photos are segmented.
+        outputs: What is written for each photo and prompt, the mask first.
+        manifest: What earlier runs left in the folder.
+        prompts: The prompts that can be asked, each once.
+        items: The photos.
+        refused: Outcomes of the paths and prompts that failed before any photo was read.
+    """
+
+    out: Path
+    settings: Settings
+    outputs: tuple[Output, ...]
+    manifest: Manifest
+    prompts: tuple[str, ...]
+    items: tuple[Item, ...]
+    refused: tuple[Outcome, ...]
+
+
+def make_plan(
+    bundle: RunnableBundle,
+    paths: Sequence[str | os.PathLike[str]],
+    prompts: Sequence[str],
+    out: str | os.PathLike[str],
+    settings: Settings | None = None,
+    outputs: Sequence[Output] = (),
+) -> Plan:
+    """Find the photos and check the prompts, so that all that can fail early does.
+
+    Args:
+        bundle: The model; it says which prompts it understands.
+        paths: Photos, folders and patterns.
+        prompts: What to look for.
+        out: The folder for the results; made where it is missing.
+        settings: How.
+        outputs: What is written beside the masks.
+
+    Raises:
+        OutputError: The folder cannot be made or written to.
+        ConfigError: The threshold is impossible.
+    """
+    chosen = settings or Settings()
+    check_threshold(chosen.threshold)
+    folder = check_folder(out)
+    manifest = Manifest(folder)
+    refused: list[Outcome] = []
+    askable: list[str] = []
+    for prompt in dict.fromkeys(prompts):
+        try:
+            meaning(bundle, prompt, chosen.allow_unknown)
+            askable.append(prompt)
+        except PromptError as error:
+            refused.append(Outcome("failed", None, ({"prompt": prompt},), str(error)))
+    kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
+    found = find(paths, recursive=chosen.recursive, leave_out=[*kept_out, *manifest.output_files()])
+    refused += [Outcome("failed", problem.source, (), str(problem)) for problem in found.problems]
+    items, twice = _without_shared_names(found)
+    return Plan(folder, chosen, (MASK, *outputs), manifest, tuple(askable), tuple(items), (*refused, *twice))
+
+
+def _without_shared_names(found: Found) -> tuple[list[Item], list[Outcome]]:
+    """Leave out photos whose masks would bear one name (on a system that takes `A` and `a` for one)."""
+    named: dict[str, list[Item]] = {}
+    for path in found.photos:
+        item = Item(path, found.folder_of(path), image_id_of(path))
+        name = f"{item.folder}/{masks.base_name(item.image_id, 'x')}"
+        named.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(item)
+    items = [group[0] for group in named.values() if len(group) == 1]
+    refused = []
+    for group in (group for group in named.values() if len(group) > 1):
+        others = " and ".join(str(item.path) for item in group[1:])
+        problem = PhotoError(
+            group[0].path, f"its masks would bear the same names as those of {others}", "rename one of them"
+        )
+        refused.append(Outcome("failed", str(group[0].path), (), str(problem)))
+    return items, refused

@@ -1,0 +1,58 @@
+"""What a segmenter says about one photo under one prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one prompt about one photo of H×W pixels.
+
+    Attributes:
+        mask: Boolean [H,W]: probability above `threshold`; empty where presence is below the concept's
+            presence threshold.
+        probability: float32 [H,W] in 0–1.
+        presence: The model's belief, 0–1, that the concept is in the photo at all.
+        concept: What the prompt means, None where it was let through without meaning a known concept.
+        threshold: The probability above which a pixel is marked.
+        prompt: The prompt exactly as it was given.
+        image_id: The whole stem of the photo's file, or the name that the caller gave.
+    """
+
+    mask: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    presence: float
+    concept: str | None
+    threshold: float
+    prompt: str
+    image_id: str
+
+    def __post_init__(self) -> None:
+        if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:
+            raise ValueError(f"mask must be boolean [H,W], got {self.mask.dtype} {self.mask.shape}")
+        if self.probability.dtype != np.float32 or self.probability.shape != self.mask.shape:
+            raise ValueError(
+                f"probability must be float32 {self.mask.shape}, "
+                f"got {self.probability.dtype} {self.probability.shape}"
+            )
+        if not (self.probability.min() >= 0 and self.probability.max() <= 1):  # false for nan as well
+            raise ValueError("probability must lie in 0–1 everywhere")
+        for name in ("presence", "threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0–1, got {getattr(self, name)}")
+
+    @property
+    def area(self) -> float:
+        """The marked share of the photo, 0–1."""
+        return float(np.count_nonzero(self.mask)) / self.mask.size
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        return (
+            f"Prediction({self.image_id!r}, {self.prompt!r}, {width}×{height} px, concept={self.concept!r}, "
+            f"presence={self.presence:.3f}, area={self.area:.2%})"
+        )

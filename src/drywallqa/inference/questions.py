@@ -1,0 +1,174 @@
+"""Prompts made ready to be asked of any number of photos."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from drywallqa import prompts as prompt_text
+from drywallqa.backend import Backend, Float
+from drywallqa.errors import ConfigError, PromptError, UnknownPromptError
+from drywallqa.window import Window
+
+Threshold = float | Literal["auto"]
+
+# For a prompt that was let through without a concept there is nothing that validation could have chosen.
+_UNCHOSEN = 0.5
+
+
+class ConceptThresholds(Protocol):
+    """What validation chose for a concept, as probabilities."""
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which a pixel is marked."""
+        ...
+
+    @property
+    def presence_threshold(self) -> float:
+        """The presence below which nothing is marked."""
+        ...
+
+
+class Understanding(Protocol):
+    """The part of a bundle's text side that the segmenter needs."""
+
+    def understand(self, prompt: str) -> str | None:
+        """Return the concept that a prompt means, or None."""
+        ...
+
+    def resolve(self, prompt: str) -> str:
+        """Return the concept that a prompt means, or raise UnknownPromptError."""
+        ...
+
+
+class RunnableBundle(Protocol):
+    """The part of a bundle that the segmenter needs."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        ...
+
+    @property
+    def window(self) -> Window:
+        """How photos are brought to the model."""
+        ...
+
+    @property
+    def concepts(self) -> Mapping[str, ConceptThresholds]:
+        """What is known about each concept."""
+        ...
+
+    @property
+    def text(self) -> Understanding:
+        """What understands prompts."""
+        ...
+
+    @property
+    def vocabulary(self) -> str:
+        """Tell whether prompts must mean a known concept: "closed" or "open"."""
+        ...
+
+    def open_backend(self, name: str = ..., device: str = ..., threads: int | None = ...) -> Backend:
+        """Load the model into a runtime."""
+        ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt: what it means, and when a pixel counts as marked.
+
+    Attributes:
+        prompt: The prompt exactly as it was given.
+        concept: What it means, or None.
+        threshold: The probability above which a pixel is marked.
+        presence_threshold: The presence below which nothing is marked.
+        row: Which row of the embeddings it is; equal prompts share one.
+    """
+
+    prompt: str
+    concept: str | None
+    threshold: float
+    presence_threshold: float
+    row: int
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Prompts of one run with the embeddings [R,D] of those that differ."""
+
+    each: tuple[Question, ...]
+    embeddings: Float
+
+    def only(self, prompts: Container[str]) -> Questions:
+        """Keep the questions whose prompt is among these."""
+        kept = [question for question in self.each if question.prompt in prompts]
+        rows = sorted({question.row for question in kept})
+        each = tuple(replace(question, row=rows.index(question.row)) for question in kept)
+        return Questions(each, self.embeddings[rows])
+
+
+def ask(
+    bundle: RunnableBundle,
+    backend: Backend,
+    prompts: str | Sequence[str],
+    threshold: Threshold,
+    allow_unknown: bool,
+) -> Questions:
+    """Check prompts, find out what they mean and embed them.
+
+    Raises:
+        PromptError: There is no prompt, or one cannot be used.
+        UnknownPromptError: A prompt means nothing that the model knows, and that was not allowed.
+        ConfigError: The threshold is neither "auto" nor within 0–1.
+    """
+    given = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not given:
+        raise PromptError('no prompt was given; name what to segment, for example "crack"')
+    fixed = check_threshold(threshold)
+    rows: dict[str, int] = {}
+    each = []
+    for prompt in given:
+        row = rows.setdefault(prompt_text.clean(prompt), len(rows))
+        concept = meaning(bundle, prompt, allow_unknown)
+        known = None if concept is None else bundle.concepts.get(concept)
+        chosen = known.threshold if known else _UNCHOSEN
+        gate = known.presence_threshold if known else _UNCHOSEN
+        each.append(Question(prompt, concept, chosen if fixed is None else fixed, gate, row))
+    return Questions(tuple(each), backend.encode_prompts(list(rows)))
+
+
+def meaning(bundle: RunnableBundle, prompt: str, allow_unknown: bool) -> str | None:
+    """Find the concept that a prompt means; None only where allowed, or where the vocabulary is open.
+
+    Raises:
+        PromptError: The prompt cannot be used.
+        UnknownPromptError: It means nothing that the model knows.
+    """
+    prompt_text.clean(prompt)
+    if allow_unknown or bundle.vocabulary == "open":
+        return bundle.text.understand(prompt)
+    try:
+        return bundle.text.resolve(prompt)
+    except UnknownPromptError as error:
+        raise UnknownPromptError(f"{error} (to ask it all the same, allow unknown prompts)") from error
+
+
+def check_threshold(threshold: Threshold) -> float | None:
+    """Return the threshold's number, None for "auto".
+
+    Raises:
+        ConfigError: It is neither "auto" nor within 0–1.
+    """
+    if threshold == "auto":
+        return None
+    if isinstance(threshold, int | float) and 0 <= threshold <= 1:  # false for nan as well
+        return float(threshold)
+    raise ConfigError(f"the threshold is {threshold!r}; give auto or a number from 0 to 1")
