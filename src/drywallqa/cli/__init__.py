@@ -1,0 +1,45 @@
+"""The command line: one small file a verb, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+# Exit codes beside 0.
+FOUND, USAGE, FAILED = 1, 2, 3
+
+# name → (module:object, help in one line); the object is a function, or a Typer app with verbs of its own.
+VERBS: dict[str, tuple[str, str]] = {
+    "segment": ("drywallqa.cli.segment:segment", "Segment photos under prompts into a folder of masks."),
+    "demo": ("drywallqa.cli.demo:demo", "Render example walls, segment them, and show the results."),
+    "data": ("drywallqa.cli.data:app", "Import, split, audit and describe data sets."),
+    "train": ("drywallqa.cli.train:train", "Train a model on a data set, or fine-tune a bundle."),
+    "train-text": ("drywallqa.cli.train_text:train_text", "Train the text side of a bundle."),
+    "export": ("drywallqa.cli.export:export", "Turn a checkpoint into a bundle."),
+    "benchmark": ("drywallqa.cli.benchmark:benchmark", "Measure a bundle's quality on a data set."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed.
+    """
+    from drywallqa.cli.verbs import command
+    from drywallqa.errors import DataError, DrywallQAError, PhotoError
+
+    try:
+        command().main(args=None if arguments is None else list(arguments), prog_name="drywallqa")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except DrywallQAError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        return FAILED if isinstance(error, PhotoError | DataError) else USAGE
+    return 0
+
+
+def one_line(text: str) -> str:
+    """Keep a message on one line, whatever a file's name or a prompt holds."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )

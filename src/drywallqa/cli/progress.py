@@ -1,0 +1,86 @@
+"""How a run over photos shows itself: a bar on a terminal, plain lines elsewhere, JSON lines on stdout."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from drywallqa.cli import one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from drywallqa.inference.plan import Outcome
+
+
+class Display:
+    """Shows outcomes as they come; everything but JSON goes to stderr."""
+
+    def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
+        self._json, self._quiet, self._verbose = json, quiet, verbose
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def start(self, total: int) -> None:
+        """Draw the bar where somebody watches and there is something to wait for."""
+        if self._quiet or total < 2 or not sys.stderr.isatty():
+            return
+        from rich import progress as parts
+        from rich.console import Console
+
+        self._bar = parts.Progress(
+            parts.TextColumn("segmenting"),
+            parts.BarColumn(),
+            parts.MofNCompleteColumn(),
+            parts.TextColumn("{task.fields[rate]}"),
+            parts.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("segmenting", total=total, rate="")
+        self._bar.start()
+
+    def show(self, outcome: Outcome) -> None:
+        """Show what became of one photo, path or prompt."""
+        if self._json:
+            self._print_json(outcome)
+        if outcome.error is not None:
+            self._say(f"error: {outcome.error}")
+        elif self._verbose:
+            found = ", ".join(
+                f"{record['prompt']}: {record['area']:.2%} (presence {record['presence']:.2f})"
+                for record in outcome.records
+            )
+            self._say(f"{outcome.source}: {outcome.status}: {found}")
+        if self._bar is not None and self._task is not None and outcome.source is not None:
+            task = self._bar.tasks[0]
+            rate = f"{task.finished_speed or task.speed or 0:.1f} photos/s"
+            self._bar.update(self._task, advance=1, rate=rate)
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(one_line(text), file=sys.stderr)
+
+    def _print_json(self, outcome: Outcome) -> None:
+        import json
+
+        lines = [{**record, "status": outcome.status} for record in outcome.records if "mask" in record]
+        if outcome.error is not None:
+            about = {"source": outcome.source} if outcome.source else outcome.records[0]
+            lines = [*({**line, "status": "done"} for line in lines)]
+            lines.append({**about, "status": "failed", "error": outcome.error})
+        for line in lines:
+            # Escaped throughout, so that any terminal, pipe or code page can carry it.
+            print(json.dumps(line), flush=True)

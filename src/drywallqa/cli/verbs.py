@@ -1,0 +1,66 @@
+"""The root command, which knows its verbs by name and imports one when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from drywallqa import cli
+from drywallqa._version import __version__
+from drywallqa.errors import MissingExtraError
+
+
+class LazyVerbs(TyperGroup):
+    """A group whose verbs stand for themselves in help, and are imported only to be run."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, (_, help_text) in cli.VERBS.items():
+            self.commands[name] = TyperCommand(name, help=help_text)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb that the arguments start with, and import it."""
+        name, stub, rest = super().resolve_command(ctx, args)
+        return name, load_verb(name) if name in cli.VERBS else stub, rest
+
+
+def load_verb(name: str) -> Any:
+    """Import a verb's module and make its command."""
+    target, help_text = cli.VERBS[name]
+    module_name, _, attribute = target.partition(":")
+    try:
+        verb = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("drywallqa"):
+            raise
+        raise MissingExtraError(f"'drywallqa {name}' (it lacks {error.name})", "train") from error
+    if isinstance(verb, typer.Typer):
+        verb.info.help = verb.info.help if isinstance(verb.info.help, str) else help_text
+        return typer.main.get_command(verb)
+    app = typer.Typer(add_completion=False)
+    app.command(name)(verb)
+    return typer.main.get_command(app)
+
+
+def command() -> Any:
+    """Make the root command."""
+    app = typer.Typer(cls=LazyVerbs, no_args_is_help=True, add_completion=False)
+    app.callback()(_root)
+    return typer.main.get_command(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"drywallqa {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+    ),
+) -> None:
+    """Find cracks and taping areas in photos of drywall, by prompt: a photo and a text in, a mask out."""

@@ -1,0 +1,110 @@
+"""`index.html`: one page that shows a folder of results, straight from the disk."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+from drywallqa.files import write_whole
+
+NAME = "index.html"
+
+Record = dict[str, Any]
+
+
+def write(folder: Path, records: Iterable[Record]) -> Path:
+    """Write the page of a folder from its manifest's lines.
+
+    Args:
+        folder: The results' folder; pictures are linked relative to it, so it can be moved or sent.
+        records: The manifest's lines.
+
+    Raises:
+        OutputError: The page cannot be written.
+    """
+    path = folder / NAME
+    write_whole(path, render(list(records), folder.resolve().name).encode("utf-8", "replace"))
+    return path
+
+
+def render(records: list[Record], title: str) -> str:
+    """Make the page's HTML."""
+    photos: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if "mask" in record:
+            place = str(record["mask"]).rpartition("/")[0]
+            photos.setdefault((place, str(record["image_id"])), []).append(record)
+    failed = [record for record in records if "error" in record]
+    results = sum(map(len, photos.values()))
+    marked = sum(1 for each in photos.values() for record in each if record["area"] > 0)
+    template = Template(
+        resources.files("drywallqa.reports").joinpath("templates", "results.html").read_text("utf-8")
+    )
+    return template.substitute(
+        title=html.escape(title),
+        summary=html.escape(
+            f"{_count(len(photos), 'photo')}, {_count(results, 'mask')}, {marked} with something marked"
+        ),
+        failures=_failures(failed),
+        cards="\n".join(_card(place, name, each) for (place, name), each in sorted(photos.items())),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _card(place: str, name: str, records: list[Record]) -> str:
+    found = any(record["area"] > 0 for record in records)
+    words = " ".join([place, name, *(str(record["prompt"]) for record in records)]).lower()
+    size = f"{records[0]['width']} × {records[0]['height']} px"
+    where = f'<span class="place">{html.escape(place)}/</span>' if place else ""
+    return (
+        f'<article data-words="{html.escape(words)}" data-found="{int(found)}">'
+        f"<h2>{where}{html.escape(name)} <small>{size}</small></h2>"
+        f'<div class="row">{"".join(map(_figure, records))}</div></article>'
+    )
+
+
+def _figure(record: Record) -> str:
+    prompt = html.escape(_abridged(str(record["prompt"])))
+    concept = record["concept"]
+    meaning = f" <span class=concept>{html.escape(str(concept))}</span>" if concept else ""
+    presence = float(record["presence"])
+    found = f"{record['area']:.2%} marked" if record["area"] > 0 else "nothing marked"
+    links = [
+        f'<a href="{_address(record[kind])}">{label}</a>'
+        for kind, label in (("mask", "mask"), ("overlay", "overlay"), ("probability_map", "probability"))
+        if record.get(kind)
+    ]
+    picture = ""
+    if record.get("thumbnail"):
+        picture = (
+            f'<a href="{_address(record.get("overlay") or record["mask"])}">'
+            f'<img loading="lazy" src="{_address(record["thumbnail"])}" alt="{prompt}: {found}"></a>'
+        )
+    return (
+        f"<figure>{picture}<figcaption><b>{prompt}</b>{meaning}<br>"
+        f'<meter min="0" max="1" value="{presence:.3f}" title="presence {presence:.3f}"></meter> '
+        f"presence {presence:.2f} · {found}<br>{' · '.join(links)}</figcaption></figure>"
+    )
+
+
+def _failures(failed: list[Record]) -> str:
+    if not failed:
+        return ""
+    lines = "".join(f"<li>{html.escape(_abridged(str(record['error']), 400))}</li>" for record in failed)
+    return f"<details open><summary>{_count(len(failed), 'failure')}</summary><ul>{lines}</ul></details>"
+
+
+def _abridged(text: str, longest: int = 80) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _address(path: str) -> str:
+    return quote(str(path).encode("utf-8", "surrogateescape"), safe="/")
