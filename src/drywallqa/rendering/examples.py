@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from drywallqa.errors import OutputError
-from drywallqa.rendering.canvas import Mask
-from drywallqa.rendering.walls import CRACK, TAPING_AREA, Kind, Wall, Wish, render_wall
+from drywallqa.files import write_whole
+from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
+from drywallqa.rendering.canvas import Mask, Photo
+from drywallqa.rendering.walls import Kind, Wall, Wish, render_wall
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,16 @@ def write_examples(folder: str | Path, size: tuple[int, int] = (640, 640)) -> di
     Raises:
         OutputError: The folder cannot be written.
     """
-    root = Path(folder)
     walls = {example.name: render_example(example, size) for example in EXAMPLES}
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for name, wall in walls.items():
-            _write(root / f"{name}.png", wall.photo)
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be written ({error.strerror}); choose another folder") from error
+    for name, wall in walls.items():
+        write_whole(Path(folder) / f"{name}.png", _png(wall.photo))
     return walls
 
 
-def _write(path: Path, photo: np.ndarray) -> None:
-    """Write a photo whole or not at all; leave it alone where it lies there already."""
-    beside = path.with_name(f".{path.name}.part")
-    Image.fromarray(photo).save(beside, "PNG")
-    if path.exists() and path.read_bytes() == beside.read_bytes():
-        beside.unlink()
-    else:
-        beside.replace(path)
+def _png(photo: Photo) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "PNG")
+    return stream.getvalue()
 
 
 @dataclass(frozen=True)
@@ -85,33 +77,38 @@ class Agreement:
     Attributes:
         concept: "crack" or "taping area".
         overlaps: By wall that shows the concept, IoU of the found mask with the label.
-        false_alarms: By wall that does not show it, share of the photo that was marked all the same.
+        false_areas: By wall that does not show it, share of the photo that was marked all the same.
     """
 
     concept: str
     overlaps: Mapping[str, float]
-    false_alarms: Mapping[str, float]
+    false_areas: Mapping[str, float]
+
+    @property
+    def mean_overlap(self) -> float:
+        """Mean IoU over the walls that show the concept."""
+        return sum(self.overlaps.values()) / len(self.overlaps)
+
+    @property
+    def false_alarms(self) -> int:
+        """How many walls without the concept have more than a trace of it marked."""
+        return sum(area > FALSE_ALARM_SHARE for area in self.false_areas.values())
 
 
-def agreement(walls: Mapping[str, Wall], found: Callable[[str, str], Mask]) -> tuple[Agreement, ...]:
+def agreement(walls: Mapping[str, Wall], concept: str, found: Mapping[str, Mask]) -> Agreement:
     """Compare found masks with the truth of rendered walls, as people would have labelled it.
 
     Args:
-        walls: Walls by name.
-        found: Gives the mask, bool [H,W], for a wall's name and a concept.
-
-    Returns:
-        One entry a concept.
+        walls: Walls by name; at least one shows the concept.
+        concept: "crack" or "taping area".
+        found: The mask found on each wall, bool [H,W], by the wall's name.
     """
-    results = []
-    for concept in (CRACK, TAPING_AREA):
-        overlaps: dict[str, float] = {}
-        false_alarms: dict[str, float] = {}
-        for name, wall in walls.items():
-            truth, mask = wall.labels[concept], found(name, concept)
-            if truth.any():
-                overlaps[name] = float((truth & mask).sum() / (truth | mask).sum())
-            else:
-                false_alarms[name] = float(mask.mean())
-        results.append(Agreement(concept, overlaps, false_alarms))
-    return tuple(results)
+    overlaps: dict[str, float] = {}
+    false_areas: dict[str, float] = {}
+    for name, wall in walls.items():
+        truth = wall.labels[concept]
+        if truth.any():
+            overlaps[name] = Counts.of(found[name], truth).iou
+        else:
+            false_areas[name] = float(found[name].mean())
+    return Agreement(concept, overlaps, false_areas)

@@ -1,0 +1,56 @@
+"""`drywallqa demo`: the main job on example walls that the package renders itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drywallqa import cli
+
+if TYPE_CHECKING:
+    from drywallqa.rendering.examples import Agreement
+
+
+def demo(
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for photos and results."),
+    ] = Path("demo-output"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="BUNDLE", help="A bundle's folder [default: the one built in]"),
+    ] = None,
+) -> None:
+    """Render eight example walls, segment cracks and taping areas on them, and say how well that went.
+
+    The walls are rendered, not photographed: their truth is known to the pixel. Photos go to DIR/photos,
+    masks, overlays and index.html to DIR/results.
+    """
+    from drywallqa.cli.progress import Display
+    from drywallqa.inference.segmenter import load
+    from drywallqa.reports.demonstration import demonstrate
+
+    segmenter = load(model)
+    with Display(json=False, quiet=False, verbose=False) as display:
+        shown = demonstrate(segmenter, out, on_start=display.start, on_outcome=display.show)
+    summary = shown.summary
+    typer.echo(f"{summary.done + summary.skipped} example walls (rendered, not photographed): {shown.photos}")
+    for item in shown.agreements:
+        typer.echo(_sentence(item))
+    typer.echo(f"Results: {summary.out}")
+    if summary.index is not None:
+        typer.echo(f"Look at them in a browser: {summary.index.resolve().as_uri()}")
+    if summary.failed:
+        raise typer.Exit(cli.FAILED)
+
+
+def _sentence(item: Agreement) -> str:
+    """Say how masks of one concept fit the truth."""
+    found = sum(overlap > 0 for overlap in item.overlaps.values())
+    return (
+        f"{item.concept}: found on {found} of the {len(item.overlaps)} walls that show it "
+        f"(mean IoU {item.mean_overlap:.2f} with the truth), "
+        f"falsely marked on {item.false_alarms} of the {len(item.false_areas)} others"
+    )
