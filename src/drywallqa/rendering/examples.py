@@ -58,9 +58,10 @@ def write_examples(folder: str | Path, size: tuple[int, int] = (640, 640)) -> di
     Raises:
         OutputError: The folder cannot be written.
     """
-    walls = {example.name: render_example(example, size) for example in EXAMPLES}
-    for name, wall in walls.items():
-        write_whole(Path(folder) / f"{name}.png", _png(wall.photo))
+    walls = {}
+    for example in EXAMPLES:
+        wall = walls[example.name] = render_example(example, size)
+        write_whole(Path(folder) / f"{example.name}.png", _png(wall.photo))
     return walls
 
 
