@@ -138,6 +138,25 @@ def audit(
 
 
 @app.command()
+def render(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
+    count: Annotated[int, typer.Option(min=1, help="Pictures to render.")] = 1000,
+    set_name: Annotated[
+        str, typer.Option("--set", metavar="NAME", help="What to call the set.")
+    ] = "rendered",
+    part: Annotated[str, typer.Option("--split", help="The split they belong to.")] = "train",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 0,
+) -> None:
+    """Add rendered walls, and pictures that are no walls, as a set whose truth is known exactly."""
+    from drywallqa.curation.rendered import add_rendered
+
+    done = add_rendered(
+        folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering")
+    )
+    print(f"{folder} now holds {len(done)} photos, {count} of them in the new set '{set_name}'")
+
+
+@app.command()
 def stats(folder: Folder, json_file: JsonFile = None) -> None:
     """Count photos, photographs and parts, and measure the masks of each concept."""
     from drywallqa.curation import stats as statistics

@@ -42,7 +42,11 @@ def add_rendered(
     Raises:
         DataError: The set exists already.
     """
-    known = load(folder) if (folder / "dataset.json").exists() else Dataset(folder, (), {c: () for c in CONCEPTS})
+    known = (
+        load(folder)
+        if (folder / "dataset.json").exists()
+        else Dataset(folder, (), dict.fromkeys(CONCEPTS, ()))
+    )
     if any(sample.set_name == set_name for sample in known):
         raise DataError(f"{folder}: has a set '{set_name}' already; name another with --set")
     (folder / "photos" / set_name).mkdir(parents=True, exist_ok=True)
@@ -62,7 +66,7 @@ def _render(
     generator = np.random.default_rng([seed, number])
     image_id = f"rendered-{seed}-{number:05d}"
     photo_path = Path("photos") / set_name / f"{image_id}.jpg"
-    labels: dict[str, str | None] = {concept: None for concept in CONCEPTS}
+    labels: dict[str, str | None] = dict.fromkeys(CONCEPTS)
     if generator.random() < others_share:
         photo = render_other(generator, (size, size))
     else:

@@ -68,10 +68,10 @@ class Conditioned(nn.Module):
         self.film = nn.Linear(embedding, 2 * width)
         self.refine = Separable(width, width)
 
-    def forward(self, shared: Tensor, prompt: Tensor, above: Tensor | None) -> Tensor:
-        """Map shared [N,C,h,w] and prompt codes [N,E] (and the coarser scale) to [N,C,h,w]."""
-        scale, shift = self.film(prompt)[:, :, None, None].chunk(2, dim=1)
-        x = functional.relu(shared * (1 + scale) + shift)
+    def forward(self, shared: Tensor, code: Tensor, above: Tensor | None) -> Tensor:
+        """Map shared [B,C,h,w] and prompt codes [B,P,E] (and the coarser scale) to [B·P,C,h,w]."""
+        scale, shift = self.film(code)[:, :, :, None, None].chunk(2, dim=2)
+        x = functional.relu(shared[:, None] * (1 + scale) + shift).flatten(0, 1)
         if above is not None:
             x = x + _up(above)
         out: Tensor = self.refine(x)
@@ -83,7 +83,9 @@ class CompactDecoder(nn.Module):
 
     def __init__(self, stem_channels: int, width: int, embedding_width: int) -> None:
         super().__init__()
-        self.prompt = nn.Sequential(nn.Linear(embedding_width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.prompt = nn.Sequential(
+            nn.Linear(embedding_width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
+        )
         self.scales = nn.ModuleList(Conditioned(width, width) for _ in range(4))
         self.reduce = nn.Conv2d(width, stem_channels, 1)
         self.detail = Separable(stem_channels, stem_channels)
@@ -96,20 +98,19 @@ class CompactDecoder(nn.Module):
         if embeddings.dim() == 2:
             embeddings = embeddings[None].expand(photos, -1, -1)
         prompts = embeddings.shape[1]
-        code = self.prompt(embeddings.flatten(0, 1))
-        stem, *pyramid = (f.repeat_interleave(prompts, dim=0) for f in features)
+        code = self.prompt(embeddings)
+        stem, *pyramid = features
         coarse = []
         above: Tensor | None = None
         for level in range(3, -1, -1):
             above = self.scales[level](pyramid[level], code, above)
             coarse.append(above)
-        assert above is not None  # noqa: S101 - four scales always run
-        fine = self.detail(functional.relu(stem + _up(self.reduce(above))))
-        logits = self.mask(fine)
-        pooled = torch.cat(
-            [coarse[1].amax((2, 3)), coarse[1].mean((2, 3)), coarse[2].amax((2, 3)), code], dim=1
-        )
-        return logits.unflatten(0, (photos, prompts)).squeeze(2), self.presence(pooled).view(photos, prompts)
+        assert above is not None
+        above = _up(self.reduce(above)).unflatten(0, (photos, prompts))
+        logits = self.mask(self.detail(functional.relu(stem[:, None] + above).flatten(0, 1)))
+        seen = torch.cat([coarse[1].amax((2, 3)), coarse[1].mean((2, 3)), coarse[2].amax((2, 3))], dim=1)
+        pooled = torch.cat([seen.unflatten(0, (photos, prompts)), code], dim=2)
+        return logits.unflatten(0, (photos, prompts)).squeeze(2), self.presence(pooled).squeeze(2)
 
 
 class CompactModel(nn.Module):

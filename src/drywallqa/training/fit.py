@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -29,27 +28,13 @@ from drywallqa.models import efficientnet_lite, registry
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.pairs import Item, Pairs
+from drywallqa.training.phrases import Phrases
 from drywallqa.training.task import SegmentationTask, freeze
 from drywallqa.window import Window
 
 LAST = "last.ckpt"
-
-
-@dataclass(frozen=True)
-class Phrases:
-    """What is trained on as text: concept → embeddings of its phrasings [N,D]."""
-
-    embeddings: Mapping[str, NDArray[np.float32]]
-
-    @property
-    def width(self) -> int:
-        """D, the embeddings' width."""
-        return next(iter(self.embeddings.values())).shape[1]
-
-    def centre(self, concept: str) -> NDArray[np.float32]:
-        """The mean direction of a concept's phrasings [D]."""
-        mean = self.embeddings[concept].mean(0)
-        return np.asarray(mean / np.linalg.norm(mean), np.float32)
+TEXT = "text"
+"""The run's folder of the text side it was trained with."""
 
 
 class _Photos(lightning.LightningDataModule):
@@ -129,6 +114,7 @@ def fit(
     for part in ("train", "val"):
         if not len(dataset.part(part)):
             raise DataError(f"{dataset.folder}: no photo in split '{part}'; run: drywallqa data split")
+    keep_memory()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
     model = build_model(config, phrases.width)
@@ -139,6 +125,7 @@ def fit(
     if not per_epoch:
         raise ConfigError("data.photos_per_epoch is smaller than optimisation.batch_size; raise it")
     _describe(run, dataset, config)
+    phrases.text.save(run / TEXT)
     validation = _Validation(dataset.part("val"), phrases, Window(config.validation_window))
     task = SegmentationTask(model, config, per_epoch * settings.epochs, validation)
     trainer = lightning.Trainer(
@@ -152,15 +139,39 @@ def fit(
         enable_progress_bar=progress,
         enable_model_summary=False,
         default_root_dir=run,
-        logger=[TensorBoardLogger(run, name="", version="tensorboard"), CSVLogger(run, name="", version="csv")],
+        logger=[
+            TensorBoardLogger(run, name="", version="tensorboard"),
+            CSVLogger(run, name="", version="csv"),
+        ],
         callbacks=[
-            ModelCheckpoint(run, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False,
-                            save_on_train_epoch_end=True),
+            ModelCheckpoint(
+                run,
+                filename="last",
+                save_top_k=1,
+                every_n_epochs=1,
+                enable_version_counter=False,
+                save_on_train_epoch_end=True,
+            ),
             LearningRateMonitor("step"),
         ],
     )
     trainer.fit(task, datamodule=_Photos(dataset, phrases, config), ckpt_path=checkpoint)
     return run / LAST
+
+
+def keep_memory() -> None:
+    """Ask glibc to keep freed memory instead of handing it back to the system.
+
+    A training step frees and asks for the same large blocks again; without this half of a step on a CPU went
+    into the kernel clearing pages. Does nothing where there is no glibc.
+    """
+    try:
+        tune = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    tune(mmap_max, 0)
+    tune(trim_threshold, 2**31 - 1)
 
 
 def _prepare(run: Path, resume: bool, overwrite: bool) -> Path | None:
@@ -204,7 +215,7 @@ class _Validation:
         backend = TorchBackend(model, lambda names: np.stack([self.phrases.centre(n) for n in names]))
         scores = list(collect(backend, self.window, self.dataset, {c: c for c in concepts}))
         figures = {}
-        for concept, summary in summarise(scores, {c: (0.5, 0.5) for c in concepts}).items():
+        for concept, summary in summarise(scores, dict.fromkeys(concepts, (0.5, 0.5))).items():
             figures[f"val/{concept}/iou"] = summary.iou
             figures[f"val/{concept}/dice"] = summary.dice
             figures[f"val/{concept}/false alarms"] = summary.false_alarm_rate

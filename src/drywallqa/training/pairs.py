@@ -107,7 +107,9 @@ class Pairs(TorchDataset[Item]):
         side = self.config.window // self.stride
         empty = np.zeros((side, side), np.float32)
         truths = [
-            np.asarray(cv2.resize(truth[c], (side, side), interpolation=cv2.INTER_AREA)) if c in truth else empty
+            np.asarray(cv2.resize(truth[c], (side, side), interpolation=cv2.INTER_AREA))
+            if c in truth
+            else empty
             for c in self.phrases
         ]
         return Item(
@@ -117,7 +119,9 @@ class Pairs(TorchDataset[Item]):
             known=torch.tensor([float(c in truth) for c in self.phrases]),
         )
 
-    def _picture(self, generator: np.random.Generator) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
+    def _picture(
+        self, generator: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
         if self.composite and generator.random() < self.config.composite_share:
             crack, board = self.composite[0].draw(generator), self.composite[1].draw(generator)
             photo, mask = paste_crack(

@@ -75,7 +75,9 @@ class SegmentationTask(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, encoder and decoder at their own rates, no decay on norms and biases; one cycle."""
         settings = self.config.optimisation
-        groups = parameter_groups(self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
+        groups = parameter_groups(
+            self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay
+        )
         optimizer = torch.optim.AdamW(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,

@@ -1,0 +1,89 @@
+"""The runtimes that a bundle can be loaded into."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from drywallqa.backend import Backend, Features, Float
+from drywallqa.errors import BackendError
+
+if TYPE_CHECKING:
+    from drywallqa.bundle.bundle import Bundle
+
+BACKENDS = ("onnxruntime",)
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def open_backend(bundle: Bundle, name: str, device: str, threads: int | None) -> Backend:
+    """Load a bundle's model into a runtime; see `Bundle.open_backend`."""
+    if name not in BACKENDS:
+        raise BackendError(f"backend '{name}' is not known; it is one of {', '.join(BACKENDS)}")
+    return OnnxBackend(bundle, device, threads)
+
+
+def available_threads() -> int:
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class OnnxBackend:
+    """A bundle in ONNX Runtime; sessions may be shared between threads.
+
+    Args:
+        bundle: The bundle.
+        device: "cpu" or "cuda".
+        threads: Threads of one call; None takes the cores that the process may use.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
+        from drywallqa.bundle.bundle import DECODER, IMAGE_ENCODER
+
+        if device not in _PROVIDERS:
+            raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
+        self._text = bundle.text
+        self._encoder = _session(bundle.read(IMAGE_ENCODER), device, threads)
+        self._decoder = _session(bundle.read(DECODER), device, threads)
+        self._embeddings: dict[str, Float] = {}
+        self._lock = threading.Lock()
+
+    def encode_image(self, images: Float) -> Features:
+        """See `backend.Backend`."""
+        return tuple(self._encoder.run(None, {"images": np.ascontiguousarray(images, np.float32)}))
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Float:
+        """See `backend.Backend`."""
+        return self._text.embed(prompts)
+
+    def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
+        """See `backend.Backend`."""
+        photos = features[0].shape[0]
+        if embeddings.ndim == 2:
+            embeddings = np.broadcast_to(embeddings, (photos, *embeddings.shape))
+        inputs = {f"features_{index}": part for index, part in enumerate(features)}
+        logits, presence = self._decoder.run(
+            None, inputs | {"embeddings": np.ascontiguousarray(embeddings, np.float32)}
+        )
+        return logits, presence
+
+
+def _session(graph: bytes, device: str, threads: int | None) -> Any:
+    import onnxruntime
+
+    provider = _PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise BackendError(
+            f"device '{device}': this ONNX Runtime offers only "
+            f"{', '.join(onnxruntime.get_available_providers())}; install onnxruntime-gpu or use --device cpu"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=[provider])

@@ -1,0 +1,193 @@
+"""A trained model on disk: everything that running, judging and fine-tuning it needs, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from drywallqa.backend import Backend
+from drywallqa.bundle.text import TextSide
+from drywallqa.errors import BundleError
+from drywallqa.window import Window
+
+FORMAT_VERSION = 1
+HEAD = "bundle.json"
+IMAGE_ENCODER = "image_encoder.onnx"
+DECODER = "decoder.onnx"
+WEIGHTS = "model.safetensors"
+CARD = "MODEL_CARD.md"
+DEFAULT = Path(__file__).parent.parent / "bundles" / "compact"
+
+
+@dataclass(frozen=True)
+class ConceptSettings:
+    """What validation chose for a concept, and what it was trained on.
+
+    Attributes:
+        phrasings: Examples of prompts that mean it.
+        threshold: Probability above which a pixel is marked.
+        presence_threshold: Presence below which nothing is marked.
+        scale: Longer side in px of a photo at which the concept was trained and its thresholds chosen.
+    """
+
+    phrasings: tuple[str, ...]
+    threshold: float
+    presence_threshold: float
+    scale: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle's head; models and texts are read when they are asked for.
+
+    Attributes:
+        folder: Where it lies.
+        name: The model family's name.
+        version: The model's version.
+        window: How photos are brought to the model.
+        concepts: Concept → what was chosen for it.
+        vocabulary: "closed" or "open".
+        architecture: Options with which the family's model is made again.
+        training_hashes: Perceptual hashes of the photos it was trained on.
+        metrics: Figures measured with this bundle.
+        licences: Of code, weights and data.
+        files: File name → SHA-256.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    window: Window
+    concepts: Mapping[str, ConceptSettings]
+    vocabulary: str = "closed"
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+    training_hashes: tuple[int, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    licences: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def text(self) -> TextSide:
+        """The text side."""
+        return TextSide.load(self.folder)
+
+    def open_backend(
+        self, name: str = "onnxruntime", device: str = "cpu", threads: int | None = None
+    ) -> Backend:
+        """Load the model into a runtime.
+
+        Raises:
+            BackendError: The runtime is unknown, not installed, or has no such device.
+            BundleError: A model file is missing or is not the one that was exported.
+        """
+        from drywallqa.bundle.backends import open_backend
+
+        return open_backend(self, name, device, threads)
+
+    def read(self, name: str) -> bytes:
+        """Read a file of the bundle and hold it against its SHA-256.
+
+        Raises:
+            BundleError: The file is missing or differs.
+        """
+        path = self.folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: missing ({error.strerror}); get the bundle again") from error
+        expected = self.files.get(name)
+        if expected is None:
+            raise BundleError(f"{path}: not listed in {HEAD}; get the bundle again")
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise BundleError(f"{path}: differs from its SHA-256 in {HEAD}; get the bundle again")
+        return content
+
+    def check(self) -> None:
+        """Hold every file against its SHA-256.
+
+        Raises:
+            BundleError: A file is missing or differs.
+        """
+        for name in self.files:
+            self.read(name)
+
+
+def load_bundle(path: str | Path | None = None) -> Bundle:
+    """Open a bundle; None takes the one that comes with the package.
+
+    Raises:
+        BundleError: There is no bundle, it is damaged, or of another format.
+    """
+    folder = DEFAULT if path is None else Path(path)
+    head = folder / HEAD
+    if not head.is_file():
+        raise BundleError(f"{folder}: not a bundle ({HEAD} is missing); make one with: drywallqa export RUN")
+    try:
+        data = json.loads(head.read_text(encoding="utf-8"))
+        if data["format_version"] != FORMAT_VERSION:
+            raise BundleError(
+                f"{head}: format {data['format_version']}, this package reads {FORMAT_VERSION}; "
+                "update the package or export again"
+            )
+        return Bundle(
+            folder=folder,
+            name=str(data["model"]["name"]),
+            version=str(data["model"]["version"]),
+            window=Window.from_json(data["window"]),
+            concepts={name: _settings(entry) for name, entry in data["concepts"].items()},
+            vocabulary=str(data["model"]["vocabulary"]),
+            architecture=dict(data["model"]["architecture"]),
+            training_hashes=tuple(int(value, 16) for value in data["training_hashes"]),
+            metrics=dict(data["metrics"]),
+            licences=dict(data["licences"]),
+            files=dict(data["files"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{head}: damaged ({error!r}); get the bundle again") from error
+
+
+def save_head(bundle: Bundle) -> Bundle:
+    """Write `bundle.json` for the files that lie in the folder, and return the bundle with their hashes."""
+    names = sorted(p.name for p in bundle.folder.iterdir() if p.is_file() and p.name != HEAD)
+    files = {name: hashlib.sha256((bundle.folder / name).read_bytes()).hexdigest() for name in names}
+    data = {
+        "format_version": FORMAT_VERSION,
+        "model": {
+            "name": bundle.name,
+            "version": bundle.version,
+            "vocabulary": bundle.vocabulary,
+            "architecture": dict(bundle.architecture),
+        },
+        "window": bundle.window.to_json(),
+        "concepts": {
+            name: {
+                "phrasings": list(settings.phrasings),
+                "threshold": settings.threshold,
+                "presence_threshold": settings.presence_threshold,
+                "scale": settings.scale,
+            }
+            for name, settings in bundle.concepts.items()
+        },
+        "metrics": dict(bundle.metrics),
+        "licences": dict(bundle.licences),
+        "files": files,
+        "training_hashes": [f"{value:016x}" for value in bundle.training_hashes],
+    }
+    beside = bundle.folder / f".{HEAD}.part"
+    beside.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(bundle.folder / HEAD)
+    return load_bundle(bundle.folder)
+
+
+def _settings(data: Mapping[str, Any]) -> ConceptSettings:
+    return ConceptSettings(
+        tuple(data["phrasings"]),
+        float(data["threshold"]),
+        float(data["presence_threshold"]),
+        int(data["scale"]),
+    )

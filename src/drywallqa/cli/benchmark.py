@@ -1,0 +1,41 @@
+"""`drywallqa benchmark`: measure a bundle's quality on a split, beside baselines that need no model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def benchmark(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="The bundle; by default the bundled one.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The part to measure.")] = "test",
+    composites: Annotated[int, typer.Option(min=1, help="Composites to build.")] = 200,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the figures into the bundle and its card.")
+    ] = False,
+) -> None:
+    """Measure a bundle from photos: IoU, Dice, false alarms, composites, pictures that are no walls."""
+    from drywallqa.bundle import load_bundle
+    from drywallqa.datasets import dataset
+    from drywallqa.evaluation.benchmark import lines, run_benchmark
+
+    bundle = load_bundle(model)
+    measured = run_benchmark(bundle, dataset.load(data), split, count=composites)
+    for line in lines(measured):
+        print(line)
+    if json_file:
+        json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
+    if write:
+        from drywallqa.training.figures import write_figures
+
+        write_figures(bundle, measured)
+        print(f"{bundle.folder}: figures and card written")

@@ -1,0 +1,46 @@
+"""`drywallqa train`: train a model on a data set, or fine-tune a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run's folder.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model family.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings as YAML.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="BUNDLE", help="Fine-tune this bundle; 'default' is the bundled one."),
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A text side; by default that of the bundle.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train a model on a data set, or fine-tune a bundle, also to new concepts."""
+    from drywallqa.training.job import train_job
+
+    chosen = [*(settings or ()), *([f"model.name={model}"] if model else ())]
+    last = train_job(
+        data,
+        out,
+        config,
+        chosen,
+        start=start,
+        text=text,
+        resume=resume,
+        overwrite=overwrite,
+        progress=not quiet,
+    )
+    print(f"trained: {last}")
+    print(f"make a bundle of it: drywallqa export {out} --data {data} --out BUNDLE")

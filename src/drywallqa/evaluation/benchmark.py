@@ -1,0 +1,140 @@
+"""The quality of a bundle on the fixed split: everything its card and the README claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from drywallqa.bundle.bundle import Bundle
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.evaluation.baselines import baselines
+from drywallqa.evaluation.collect import collect
+from drywallqa.evaluation.obedience import (
+    CRACK,
+    TAPING,
+    Asker,
+    Kept,
+    false_alarms,
+    measure_composites,
+    no_wall_photos,
+)
+from drywallqa.evaluation.summary import ConceptSummary, summarise
+
+PROMPTS = {CRACK: "segment crack", TAPING: "segment taping area"}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Figures of one bundle on one split.
+
+    Attributes:
+        split: Which part was measured.
+        concepts: Figures by concept.
+        baselines: Concept → baseline → mean IoU.
+        composites: Concept → what remains on composites.
+        wrong_prompt: False alarms and pairs under the wrong prompt.
+        no_walls: The same on pictures that are no walls.
+        cables: The same under "crack" on the photos of setting C.
+    """
+
+    split: str
+    concepts: Mapping[str, ConceptSummary]
+    baselines: Mapping[str, Mapping[str, float]]
+    composites: Mapping[str, Kept]
+    wrong_prompt: tuple[int, int]
+    no_walls: tuple[int, int]
+    cables: tuple[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe as plain data."""
+        return asdict(self)
+
+
+def run_benchmark(
+    bundle: Bundle,
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    count: int = 200,
+    report: Callable[[str], None] = print,
+) -> Benchmark:
+    """Measure a bundle from photos, as it ships.
+
+    Args:
+        bundle: The bundle.
+        dataset: Split; baselines come from its train part.
+        split: The part to measure.
+        count: Composites to build.
+        report: Told each step.
+    """
+    part = dataset.part(split)
+    # rendered pictures are for training and demonstration, never part of a headline
+    part = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
+    backend = bundle.open_backend()
+    prompts = {c: PROMPTS.get(c, c) for c in bundle.concepts}
+    report(f"{len(part)} photos under {len(prompts)} prompts")
+    scores = list(collect(backend, bundle.window, part, prompts))
+    levels = {c: (s.threshold, s.presence_threshold) for c, s in bundle.concepts.items()}
+    concepts = summarise(scores, levels)
+    alarms = [s.counts(*levels[s.concept]).false_alarm for s in scores if s.absent]
+    cables = [
+        s.counts(*levels[CRACK]).false_alarm
+        for s in scores
+        if s.concept == CRACK and s.sample.setting == "C" and s.absent
+    ]
+    report("baselines")
+    train = dataset.part("train")
+    train = train.with_samples(s for s in train if not s.set_name.startswith("rendered"))
+    bases = {c: baselines(train, part, c) for c in prompts}
+    asker = Asker(bundle, backend, prompts)
+    report(f"{count} composites")
+    kept = measure_composites(asker, part, count)
+    report("pictures that are no walls")
+    return Benchmark(
+        split=split,
+        concepts=concepts,
+        baselines=bases,
+        composites=kept,
+        wrong_prompt=(sum(alarms), len(alarms)),
+        no_walls=false_alarms(asker, no_wall_photos(), list(prompts)),
+        cables=(sum(cables), len(cables)),
+    )
+
+
+def lines(benchmark: Benchmark) -> Sequence[str]:
+    """Describe a benchmark as text, a line a figure."""
+    told = []
+    for concept, summary in benchmark.concepts.items():
+        low, high = summary.iou_interval
+        told.append(
+            f"{concept}: IoU {summary.iou:.3f} (95 % interval {low:.3f}–{high:.3f}), "
+            f"Dice {summary.dice:.3f}, "
+            f"precision {summary.precision:.3f}, recall {summary.recall:.3f}, pixel accuracy "
+            f"{summary.pixel_accuracy:.3f} (all background {summary.background_accuracy:.3f}); "
+            f"{summary.pairs} photos of {summary.photographs} photographs"
+        )
+        bases = ", ".join(f"{name} {value:.3f}" for name, value in benchmark.baselines[concept].items())
+        told.append(f"{concept}: baselines' IoU: {bases}")
+        told.append(
+            f"{concept}: false alarms where it is absent {summary.false_alarm_rate:.1%} of "
+            f"{summary.absent_pairs} photos, {summary.false_area:.2%} of their area"
+        )
+    for concept, kept in benchmark.composites.items():
+        told.append(
+            f"{concept} on composites: IoU {kept.composite:.3f} of {kept.alone:.3f} alone "
+            f"({kept.kept:.0%} kept); "
+            f"{kept.other_marked:.1%} of the other's truth marked"
+        )
+    for what, (alarms, pairs) in further(benchmark).items():
+        told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")
+    return told
+
+
+def further(benchmark: Benchmark) -> dict[str, tuple[int, int]]:
+    """The false-alarm counts, by what they were counted on."""
+    return {
+        "false alarms under the wrong prompt": benchmark.wrong_prompt,
+        "false alarms on pictures that are no walls": benchmark.no_walls,
+        "false alarms for cracks among cables and clamps (setting C)": benchmark.cables,
+    }

@@ -1,0 +1,70 @@
+"""The model card, written from what the bundle knows about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drywallqa.bundle.bundle import Bundle
+
+_LIMITS = """\
+- It finds what it was shown: cracks in walls, plaster, concrete and brick, and bare joints between boards.
+- Hardly any of the boards were taped or mudded: **it knows nothing of finished walls**.
+- The outlines it learnt from are 3 to 10 times as wide as the crack itself, so its masks are wide, too:
+  measure lengths and places with them, not crack widths.
+- The taping area was labelled with upright boxes around thin, often slanted seams; its masks resemble that.
+- A photo is scaled to the window: hairlines that vanish at that size are not found.
+"""
+
+
+def render_card(bundle: Bundle) -> str:
+    """Write a bundle's card as Markdown."""
+    concepts = "\n".join(
+        f"| {name} | {s.threshold:.3f} | {s.presence_threshold:.2f} | {s.scale} px |"
+        for name, s in bundle.concepts.items()
+    )
+    parts = [
+        f"# {bundle.name} {bundle.version}",
+        f"Text-conditioned segmentation; {bundle.metrics.get('parameters', 0):,} parameters in encoder and "
+        f"decoder; window {bundle.window.size} px; {bundle.vocabulary} vocabulary.",
+        "## What it answers\n\n| concept | mask threshold | presence threshold | scale |\n|---|---|---|---|\n"
+        + concepts,
+        _figures("Validation (thresholds were chosen here)", bundle.metrics.get("val")),
+        _figures("Test (looked at once, for these figures)", bundle.metrics.get("test")),
+        _further(bundle.metrics.get("benchmark")),
+        "## Limits\n\n" + _LIMITS.strip(),
+        "## Data and licences\n\n"
+        + "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items())
+        + "\n- Training photos: copies of two public sets whose own pages say CC BY 4.0; some of the crack"
+        " pictures bear stock watermarks, so whether that licence was theirs to give is in doubt. No picture"
+        " is shipped."
+        "\n- Rendered walls: drawn by this package.",
+        "## How it was made\n\nThe commands stand in docs/training.md; they start from the public sets and "
+        "end with this folder.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figures(title: str, figures: Mapping[str, Any] | None) -> str:
+    if not figures:
+        return ""
+    rows = []
+    for name, f in figures.items():
+        low, high = f["iou_interval"]
+        rows.append(
+            f"| {name} | {f['iou']:.3f} ({low:.3f}–{high:.3f}) | {f['dice']:.3f} "
+            f"| {f['false_alarm_rate']:.1%} | {f['pixel_accuracy']:.3f} ({f['background_accuracy']:.3f}) "
+            f"| {f['pairs']} of {f['photographs']} |"
+        )
+    head = (
+        "| concept | IoU (95 % interval) | Dice | false alarms | pixel accuracy (all background) "
+        "| photos of photographs |\n|---|---|---|---|---|---|\n"
+    )
+    return f"## {title}\n\nMeans over photographs, masks at the photo's own size.\n\n{head}" + "\n".join(rows)
+
+
+def _further(figures: Mapping[str, Any] | None) -> str:
+    if not figures:
+        return ""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
+    return f"## Further measurements\n\nBy `make benchmark-quality`.\n\n| what | figure |\n|---|---|\n{rows}"

@@ -1,0 +1,70 @@
+"""The text of a training run: which concepts, under which phrasings, in which text side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.bundle import phrase_bank
+from drywallqa.bundle.bundle import DEFAULT
+from drywallqa.bundle.text import TextSide
+from drywallqa.errors import DataError
+
+MOST = 4000
+"""Phrasings embedded of each concept; more would only cost time."""
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """What is trained on as text.
+
+    Attributes:
+        embeddings: Concept → embeddings of its phrasings [N,D].
+        text: The text side that made them.
+        phrasings: Concept → the data set's own phrasings.
+    """
+
+    embeddings: Mapping[str, NDArray[np.float32]]
+    text: TextSide
+    phrasings: Mapping[str, tuple[str, ...]]
+
+    @property
+    def width(self) -> int:
+        """D, the embeddings' width."""
+        return next(iter(self.embeddings.values())).shape[1]
+
+    def centre(self, concept: str) -> NDArray[np.float32]:
+        """The mean direction of a concept's phrasings [D]."""
+        mean = self.embeddings[concept].mean(0)
+        return np.asarray(mean / np.linalg.norm(mean), np.float32)
+
+
+def gather(concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0) -> Phrases:
+    """Embed the phrasings of a data set's concepts, the shipped banks' and all templates included.
+
+    Args:
+        concepts: Concept → phrasings, as the data set holds them.
+        side: Folder of a text side or bundle; the bundled one where None.
+        seed: Pairs phrases with templates.
+
+    Raises:
+        DataError: The data set has no concept.
+        BundleError: The text side is missing or damaged.
+    """
+    if not concepts:
+        raise DataError("the data set has no concept; import it again with --concept CLASS=NAME")
+    text = TextSide.load(side or DEFAULT)
+    if set(text.concepts) != set(concepts) or any(concepts.values()):
+        text = text.with_concepts(concepts)
+    banks, templates = phrase_bank.concept_lines(), phrase_bank.templates()
+    generator = np.random.default_rng(seed)
+    embeddings = {}
+    for name, given in concepts.items():
+        bare = phrase_bank.phrases_of([name, *given, *banks.get(name, ())])
+        asked = [templates[generator.integers(len(templates))].replace("{}", phrase) for phrase in bare]
+        embeddings[name] = text.embed([*bare, *asked][:MOST])
+    return Phrases(embeddings, text, {name: tuple(given) for name, given in concepts.items()})
