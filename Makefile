@@ -1,0 +1,89 @@
+# Everything a contributor runs, each target from a fresh clone with plain pip: it makes .venv first.
+#
+#   make demo               example walls, segmented by the bundled model (base install only, no torch)
+#   make test               ruff, mypy and the tests                      make prove   the slow proofs
+#   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
+#   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
+#   make pictures           the README's pictures, from the demo's results
+#   make clean              forget .venv and everything that was made
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+BASE := .venv/.base-installed
+DEVELOPMENT := .venv/.development-installed
+TESTS ?=
+
+export DRYWALLQA_DATA ?= ../shared/data
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: demo test lint prove bench benchmark-quality pictures environment clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# --- environments: a stamp file says that one is up to date, so that a second run is quick -------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $$($(PYTHON) --version 2>&1) is too old; run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(BASE): pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet -e .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev]'
+	@touch $@ $(BASE)
+
+environment: $(DEVELOPMENT)
+
+# --- what a user wants to see -----------------------------------------------------------------------------
+
+demo: $(BASE)
+	$(BIN)/drywallqa demo --out demo-output
+
+pictures: $(DEVELOPMENT) demo
+	$(BIN)/python tools/make_pictures.py demo-output docs/pictures
+
+# --- checks -----------------------------------------------------------------------------------------------
+
+lint: $(DEVELOPMENT)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	time $(BIN)/pytest -m "not prove" --durations=10 $(TESTS)
+
+prove: $(DEVELOPMENT)
+	time $(BIN)/pytest -m prove -v -rA --durations=10 $(TESTS)
+
+# --- measurements -----------------------------------------------------------------------------------------
+
+bench: $(DEVELOPMENT)
+	@status=0; for script in tools/bench_*.py; do \
+		echo "== $$script"; $(BIN)/python $$script || status=1; \
+	done; exit $$status
+
+BENCHMARK := data/benchmark
+BENCHMARK_READY := $(BENCHMARK)/.ready
+
+benchmark-quality: $(BENCHMARK_READY)
+	time $(BIN)/drywallqa benchmark $(BENCHMARK)
+
+$(BENCHMARK_READY): benchmarks/split.csv | $(DEVELOPMENT)
+	@test -d "$$DRYWALLQA_DATA" || { echo "error: no data sets in $$DRYWALLQA_DATA; set DRYWALLQA_DATA to the" \
+		"folder that holds cracks.yolov8 and drywall-join-detect.coco" >&2; exit 2; }
+	$(BIN)/drywallqa data import "$$DRYWALLQA_DATA/cracks.yolov8" --out $(BENCHMARK) --replace \
+		--concept "NewCracks - v2 2024-05-18 10-54pm=crack" --absent "taping area" --set cracks
+	$(BIN)/drywallqa data import "$$DRYWALLQA_DATA/drywall-join-detect.coco" --out $(BENCHMARK) --replace \
+		--concept "drywall-join=taping area" --absent crack --set taping
+	$(BIN)/drywallqa data split $(BENCHMARK) --by-csv benchmarks/split.csv
+	@touch $@
+
+clean:
+	rm -rf .venv build dist demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests tools -name __pycache__ -prune -exec rm -rf {} +
