@@ -91,7 +91,9 @@ def test_negations__scope_and_rest(text: str, scope: str, rest: str) -> None:
     assert [(n.scope, n.rest) for n in prompts.negations(text)] == [(scope, rest)]
 
 
-@pytest.mark.parametrize("text", ["do not miss any crack", "not only hairline cracks", "crack or not", "crack"])
+@pytest.mark.parametrize(
+    "text", ["do not miss any crack", "not only hairline cracks", "crack or not", "crack"]
+)
 def test_negations__none_where_only_the_words_look_it(text: str) -> None:
     assert prompts.negations(text) == []
 

@@ -23,14 +23,14 @@ _BETWEEN_THINGS = re.compile(
 # These look negated, yet ask for the thing all the more.
 _NO_NEGATION = re.compile(
     r"\b(?:(?:do not|don'?t|never|without|not) (?:miss|missing|forget|forgetting|skip|skipping|overlook|"
-    r"overlooking|leave out|leaving out|leave any)|not only|no matter|if not|or not|no doubt|without (?:a )?doubt|"
-    r"not sure|why not|whether or not|no problem|do not know|don'?t know|can ?not find|can'?t find|"
-    r"can ?not see|can'?t see)\b"
+    r"overlooking|leave out|leaving out|leave any)|nothing but|not only|no matter|if not|or not|no doubt|"
+    r"without (?:a )?doubt|not sure|why not|whether or not|no problem|do not know|don'?t know|can ?not find|"
+    r"can'?t find|can ?not see|can'?t see)\b"
 )
 _VERB_NEGATION = r"not|non|never|cannot|(?:is|are|was|were|has|have|had|does|do|did|ca|wo|should|could)n'?t"
 _NEGATION = re.compile(
     rf"\b(?P<verb>{_VERB_NEGATION})\b[- ]*"
-    r"|\b(?:anything but|everything but|all but|but no|but not|nothing but the|other than|apart from|aside from|"
+    r"|\b(?:anything but|everything but|all but|but no|but not|other than|apart from|aside from|"
     r"rather than|instead of|free of|free from|clear of|absence of|lack of|lacking|devoid of|none of|"
     r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
     r"without|w/o|neither|nor|no)\b\s*"
@@ -83,7 +83,7 @@ def clean(prompt: str) -> str:
 
 
 def parts(text: str) -> list[str]:
-    """Split a cleaned prompt at commas, slashes, "and", "or" and their like; one part where there are none."""
+    """Split a cleaned prompt at commas, slashes, "and", "or" and the like; one part where there are none."""
     found = [part.strip(" .!?-\"'") for part in _BETWEEN_THINGS.split(text)]
     return [part for part in found if part] or [text]
 
@@ -104,9 +104,14 @@ def windows(text: str, longest: int) -> list[str]:
     return found or [text]
 
 
+def without_idioms(text: str) -> str:
+    """Take out what looks negated but is not ("do not miss", "not only"), so that it misleads nobody."""
+    return _tidy(_NO_NEGATION.sub(" ", text)) or text
+
+
 def negations(text: str) -> list[Negation]:
-    """Find what a cleaned prompt says to be absent: "no X", "without X", "X-free", "not X-ed", "all but X"."""
-    text = " ".join(_NO_NEGATION.sub(" ", text).split())
+    """Find what a cleaned prompt says to be absent: "no X", "without X", "X-free", "not X-ed"."""
+    text = without_idioms(text)
     found = []
     for match in _NEGATION.finditer(text):
         after = text[match.end() :]
@@ -123,7 +128,7 @@ def negations(text: str) -> list[Negation]:
 
 
 def _scope_end(after: str, *, verb: bool) -> int:
-    """How far a negation reaches: "not taped joints" negates `taped` alone, "no joints" up to the clause's end."""
+    """How far a negation reaches: "not taped joints" negates `taped` alone, "no joints" the clause."""
     participle = _PARTICIPLE.match(after) if verb else None
     if participle:
         return participle.end()

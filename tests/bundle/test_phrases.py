@@ -19,7 +19,9 @@ def test_expand__alternatives() -> None:
 
 
 def test_banks__large_and_apart() -> None:
-    concepts = {name: set(phrase_bank.phrases_of(lines)) for name, lines in phrase_bank.concept_lines().items()}
+    concepts = {
+        name: set(phrase_bank.phrases_of(lines)) for name, lines in phrase_bank.concept_lines().items()
+    }
     others = set(phrase_bank.phrases_of(phrase_bank.other_lines()))
     assert set(concepts) == {"crack", "taping area"}
     assert min(map(len, concepts.values())) >= 400

@@ -16,7 +16,12 @@ def test_fit__separates_what_it_has_not_seen() -> None:
     model = fit(*_clouds(), ["crack", "seam"])
     features, labels = _clouds(seed=1)
     truth = [["crack", "seam", None][label] for label in labels]
-    right = np.mean([found == meant for found, meant in zip(model.decide(model.probabilities(features)), truth)])
+    right = np.mean(
+        [
+            found == meant
+            for found, meant in zip(model.decide(model.probabilities(features)), truth, strict=True)
+        ]
+    )
     assert right > 0.97
 
 

@@ -32,7 +32,7 @@ def test_load__roundtrip(tmp_path: Path) -> None:
 
 
 def test_load__missing_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="vocabulary.txt"):
+    with pytest.raises(BundleError, match=r"vocabulary\.txt"):
         WordPiece.load(tmp_path / "vocabulary.txt")
 
 

@@ -1,4 +1,4 @@
-"""Vary phrases the way people do: ask in other words, mistype, add marks; and make labelled examples of it."""
+"""Vary phrases the way people do: ask in other words, mistype, add marks; and make labelled examples."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _vary(phrases: Sequence[str], templates: Sequence[str], count: int, rng: ran
 
 
 def _spoilt(phrases: Sequence[str], others: Sequence[str], count: int, rng: random.Random) -> list[str]:
-    """Phrases of a concept turned into something that does not ask for it: absent, or beside another thing."""
+    """Phrases of a concept made to ask for something else: its absence, or another thing beside it."""
     short = [phrase for phrase in phrases if len(phrase.split()) <= 2]
     things = [phrase for phrase in others if len(phrase.split()) <= 2]
     made = []

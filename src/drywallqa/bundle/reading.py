@@ -26,7 +26,7 @@ class Reading:
 
     Attributes:
         kind: `known`, `unknown`, `several` or `negated`.
-        concepts: The concepts concerned; exactly one where known.
+        concepts: The concepts concerned; one where known; one of several where the rest is unknown.
         essence: The part of the prompt that carries the meaning.
         confidence: The probability of the concept, 0 where unknown.
     """
@@ -46,6 +46,7 @@ class Reader:
 
     def read(self, text: str) -> Reading:
         """Read one cleaned prompt."""
+        text = prompts.without_idioms(text)
         if len(text.split()) > SHORT:
             return self._read_long(text)
         negations, parts = prompts.negations(text), prompts.parts(text)
@@ -63,7 +64,7 @@ class Reader:
         if len(distinct) > 1:
             return Reading("several", distinct, text)
         if whole is None:
-            return Reading("unknown", (), text)
+            return Reading("several" if distinct else "unknown", distinct, text)
         return Reading("known", (whole,), text, float(scores[0].max()))
 
     def _read_long(self, text: str) -> Reading:

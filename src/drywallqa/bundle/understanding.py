@@ -45,8 +45,8 @@ def fit(
     *,
     threshold: float = 0.5,
     penalty: float = 1e-4,
-    steps: int = 400,
-    rate: float = 0.05,
+    steps: int = 200,
+    rate: float = 0.1,
 ) -> Understanding:
     """Fit on [N,F] features and labels 0..K (K means "other"), each class weighing the same.
 
@@ -74,7 +74,7 @@ def fit(
 
 
 def choose_threshold(model: Understanding, features: Float, labels: NDArray[np.intp]) -> float:
-    """The threshold with the fewest errors on held-out phrases, accepted wrongly and refused wrongly alike."""
+    """The threshold with the fewest errors on held-out phrases, wrongly accepted and refused alike."""
     probabilities = model.probabilities(features)
     best, top = probabilities[:, :-1].argmax(axis=1), probabilities[:, :-1].max(axis=1)
     meant = labels < len(model.concepts)

@@ -38,7 +38,7 @@ class TextConfig:
         seed: Fixes the phrases and the weights.
     """
 
-    phrases: int = 150_000
+    phrases: int = 120_000
     epochs: int = 6
     batch: int = 256
     rate: float = 2e-3

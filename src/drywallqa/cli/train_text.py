@@ -1,0 +1,54 @@
+"""`drywallqa train-text` and `check-text`: make a text side, and measure one on lists of phrasings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Lists = Annotated[
+    Path,
+    typer.Argument(
+        metavar="LISTS", help="A folder of .txt files named by concept, or .tsv: meant, tab, phrasing."
+    ),
+]
+
+
+def train_text(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that gets the text side.")],
+    space: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="text_space.npz to stay in, so that trained decoders stay valid."),
+    ] = None,
+    phrases: Annotated[int, typer.Option(min=1000, help="Phrases to distil on.")] = 120_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 6,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Keep 15 % of the lines out and choose the threshold on them.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Fixes the phrases and the weights.")] = 0,
+) -> None:
+    """Distil the text side from the sentence model and fit its understanding (half an hour on one core)."""
+    from drywallqa.errors import MissingExtraError
+
+    try:
+        from drywallqa.training.text_encoder import TextConfig, train_text
+        from drywallqa.training.text_space import TextSpace
+    except ImportError as error:
+        raise MissingExtraError("train-text", "train") from error
+    config = TextConfig(phrases=phrases, epochs=epochs, seed=seed)
+    kept = None if space is None else TextSpace.load(space)
+    side = train_text(out, config, space=kept, held_out=held_out, report=print)
+    print(f"{out}: knows {', '.join(side.concepts)}; threshold {side.threshold:.2f}")
+
+
+def check_text(
+    side: Annotated[Path, typer.Argument(metavar="SIDE", help="A text side's folder, or a bundle.")],
+    lists: Lists,
+) -> None:
+    """Print how many phrasings reach their concept, how many others are refused, and every miss."""
+    from drywallqa.bundle.text import TextSide
+    from drywallqa.training.phrasing_lists import evaluate, read_lists
+
+    text = TextSide.load(side)
+    print(evaluate(text, read_lists(lists, text.concepts)).describe())
