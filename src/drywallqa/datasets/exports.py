@@ -6,6 +6,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -95,8 +96,8 @@ def extract(archive: Path, folder: Path) -> None:
             _check_amount(archive, members, folder)
             for member in members:
                 _extract_member(archive, opened_zip, member, folder)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{archive}: the zip is damaged or encrypted ({error}); download it again") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError(f"{archive}: the zip is damaged, encrypted or cannot be unpacked ({error}); download it again") from error
 
 
 def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:

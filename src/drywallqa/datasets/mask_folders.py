@@ -19,7 +19,7 @@ from drywallqa.datasets.annotations import (
     split_of,
     split_word,
 )
-from drywallqa.datasets.geometry import Layer, read_pixels
+from drywallqa.datasets.geometry import Geometry, Layer, read_pixels
 from drywallqa.datasets.problems import Problem
 from drywallqa.errors import DataError
 
@@ -59,8 +59,9 @@ def read(root: Path) -> Export:
     if not photos:
         for folder in _plain_folders(root):
             photos += _read_plain(folder, root, found)
-    classes = declared or {shape.class_name for photo in photos for shape in photo.shapes}
-    return Export(root, "masks", tuple(photos), tuple(found), tuple(sorted(classes)))
+            masks = folder / "masks"
+            declared |= {_place(path.relative_to(masks))[0] for path in find_photos(masks)}
+    return Export(root, "masks", tuple(photos), tuple(found), tuple(sorted(declared)))
 
 
 def _find(root: Path, name: str) -> list[Path]:
@@ -213,16 +214,25 @@ def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[Labelled
             found.append(Problem(problems.MISSING_LABELS, relative_name(path, root), "", text))
             result.append(LabelledPhoto(path, split, (), labelled=False))
             continue
-        shapes = tuple(
+        layers = [
             Shape(class_name, Layer(mask, None), relative_name(mask, root), f"class {class_name}")
             for class_name, mask in named
-        )
+        ]
+        shapes = tuple(shape for shape in layers if not _is_blank(shape.geometry))
         result.append(LabelledPhoto(path, split, shapes))
     for named in by_photo.values():
         for _, mask in named:
             text = "a mask without a photo; passed over"
             found.append(Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text))
     return result
+
+
+def _is_blank(geometry: Geometry) -> bool:
+    """Say whether a mask file is readable and empty: that means that the class is not in the photo."""
+    try:
+        return isinstance(geometry, Layer) and not read_pixels(geometry.path, colours=False).any()
+    except (OSError, ValueError, SyntaxError):
+        return False  # reported when the mask is needed
 
 
 def _place(relative: Path) -> tuple[str, str]:

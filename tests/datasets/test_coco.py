@@ -1,0 +1,108 @@
+import json
+
+import pytest
+from tiny_exports import roboflow_coco, write_coco, write_photo, write_text
+
+from drywallqa.datasets import coco
+from drywallqa.datasets.geometry import Box, Outline, Runs
+from drywallqa.errors import DataError
+
+
+def _one(tmp_path, *annotations, names=("a.jpg",)):
+    for number, name in enumerate(names):
+        write_photo(tmp_path / "train" / name, number)
+    write_coco(tmp_path / "train" / "_annotations.coco.json", list(names), list(annotations))
+    return coco.read(tmp_path)
+
+
+def test_read__roboflow_layout(tmp_path):
+    export = coco.read(roboflow_coco(tmp_path))
+    assert [photo.split for photo in export.photos] == ["train", "train", "val"]
+    assert export.photos[0].shapes[0].geometry == Box(8, 8, 24, 32)
+    assert export.photos[1].shapes == ()
+    assert isinstance(export.photos[2].shapes[0].geometry, Outline)
+    assert export.problems == ()
+    assert export.used_classes() == ("crack",)
+
+
+def test_read__cvat_layout(tmp_path):
+    write_photo(tmp_path / "images" / "train" / "a.jpg", 1)
+    write_photo(tmp_path / "images" / "b.jpg", 2)
+    box = {"bbox": [8, 8, 16, 24]}
+    write_coco(tmp_path / "annotations" / "instances_train.json", ["a.jpg"], [box])
+    write_coco(tmp_path / "annotations" / "instances_default.json", ["b.jpg"], [box])
+    export = coco.read(tmp_path)
+    assert {photo.path.name: photo.split for photo in export.photos} == {"a.jpg": "train", "b.jpg": None}
+    assert export.problems == ()
+
+
+@pytest.mark.parametrize("name", ["images/a.jpg", "images\\a.jpg", "../../data/upload/1/a.jpg"])
+def test_read__label_studio_layout(tmp_path, name):
+    write_photo(tmp_path / "images" / "a.jpg", 1)
+    write_coco(tmp_path / "result.json", [name], [{"bbox": [8, 8, 16, 24]}])
+    export = coco.read(tmp_path)
+    assert export.photos[0].path == tmp_path / "images" / "a.jpg"
+    assert export.photos[0].split is None
+
+
+def test_read__a_photo_outside_the_export_is_not_touched(tmp_path):
+    write_photo(tmp_path / "secret.jpg", 1)
+    write_coco(tmp_path / "export" / "result.json", ["../secret.jpg"], [])
+    export = coco.read(tmp_path / "export")
+    assert export.photos == ()
+    assert export.problems[0].kind == "missing photo"
+
+
+def test_read__both_kinds_of_run_lengths(tmp_path):
+    plain = {"segmentation": {"size": [64, 64], "counts": [100, 50, 3946]}}
+    packed = {"segmentation": {"size": [64, 64], "counts": "T3b1Zk3"}}
+    shapes = _one(tmp_path, plain, packed).photos[0].shapes
+    assert shapes[0].geometry == Runs((100, 50, 3946), 64, 64)
+    assert shapes[1].geometry == Runs("T3b1Zk3", 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind", "where"),
+    [
+        ({"image_id": 99, "bbox": [1, 1, 9, 9]}, "wrong id", "annotation id 1"),
+        ({"category_id": 7, "bbox": [1, 1, 9, 9]}, "wrong id", "annotation id 1"),
+        ({"category_id": None, "bbox": [1, 1, 9, 9]}, "wrong id", "annotation id 1"),
+        ({"segmentation": [[1, 1, 9, 9]]}, "too few points", "annotation id 1"),
+        ({"segmentation": [[1, 1, 9, 9, 5, 5, 4]]}, "malformed", "annotation id 1"),
+        ({"segmentation": [[1, 1, 9, "x", 5, 5]]}, "not a number", "annotation id 1"),
+        ({"segmentation": {"size": [64], "counts": [1]}}, "malformed", "annotation id 1"),
+        ({"segmentation": {"size": [64, 64]}}, "malformed", "annotation id 1"),
+        ({"bbox": [1, 1, 9]}, "malformed", "annotation id 1"),
+        ({}, "malformed", "annotation id 1"),
+        ({"id": None}, "malformed", "annotation no. 1"),
+    ],
+)
+def test_read__malformed_annotations_are_named(tmp_path, annotation, kind, where):
+    export = _one(tmp_path, annotation)
+    assert [(problem.kind, problem.where) for problem in export.problems] == [(kind, where)]
+    assert export.problems[0].file == "train/_annotations.coco.json"
+    assert export.photos[0].shapes == ()
+
+
+def test_read__what_was_dropped_is_no_proof_of_absence(tmp_path):
+    assert _one(tmp_path, {"segmentation": [[1, 1]]}).photos[0].dropped == {"crack"}
+
+
+def test_read__missing_photo_and_duplicate_ids(tmp_path):
+    write_photo(tmp_path / "a.jpg", 1)
+    path = write_coco(tmp_path / "result.json", ["a.jpg", "gone.jpg"], [])
+    data = json.loads(path.read_text())
+    data["images"].append({"id": 1, "file_name": "b.jpg"})
+    data["images"].append({"file_name": "no id.jpg"})
+    data["categories"].append({"id": 1, "name": "other"})
+    data["annotations"].append("nonsense")
+    write_text(path, json.dumps(data))
+    kinds = sorted(problem.kind for problem in coco.read(tmp_path).problems)
+    assert kinds == ["duplicate", "duplicate", "malformed", "malformed", "missing photo"]
+
+
+@pytest.mark.parametrize("text", ['{"images": [', '{"images": {}, "annotations": [], "categories": []}', "{}"])
+def test_read__no_coco_is_refused_by_name(tmp_path, text):
+    write_text(tmp_path / "result.json", text)
+    with pytest.raises(DataError, match=r"result\.json.*export"):
+        coco.read(tmp_path)

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+from tiny_exports import write_text
+
+from drywallqa.datasets.annotations import Export, LabelledPhoto, Shape
+from drywallqa.datasets.concepts import ConceptMap, read_phrasings
+from drywallqa.datasets.geometry import Box
+from drywallqa.errors import DataError
+
+
+def _export(*names: str) -> Export:
+    shapes = tuple(Shape(name, Box(0, 0, 9, 9), "f", "1") for name in names)
+    return Export(Path(), "coco", (LabelledPhoto(Path("a.jpg"), None, shapes),), (), (*names, "unused"))
+
+
+def test_parse__several_classes_may_mean_one_concept_and_one_be_dropped():
+    concepts = ConceptMap.parse(["A=Crack", "b = crack", "c=ignore"], ["Taping  Area"], _export("A", "b", "c"))
+    assert concepts.mapped() == ("crack",)
+    assert concepts.of_class("b") == "crack"
+    assert concepts.of_class("c") is None
+    assert concepts.absent == ("taping area",)
+
+
+def test_parse__a_class_name_may_hold_an_equals_sign():
+    assert ConceptMap.parse(["a=b=crack"], [], _export("a=b")).of_class("a=b") == "crack"
+
+
+def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():
+    with pytest.raises(DataError, match=r"'A', 'b'.*--concept \"b=CONCEPT\".*ignore"):
+        ConceptMap.parse(["A=crack"], [], _export("A", "b"))
+
+
+@pytest.mark.parametrize(
+    ("options", "absent", "words"),
+    [
+        (["crack"], [], "CLASS=CONCEPT"),
+        (["=crack"], [], "CLASS=CONCEPT"),
+        (["A=crack", "nothing=crack"], [], "no class 'nothing'"),
+        (["A=crack", "A=seam"], [], "two concepts"),
+        (["A=crack"], ["crack"], "both mapped and --absent"),
+        (["A=  "], [], "no name of a concept"),
+        (["A=!!"], [], "no name of a concept"),
+        (["A=butt joint"], ["butt/joint"], "share a folder"),
+    ],
+)
+def test_parse__bad_options_are_refused(options, absent, words):
+    with pytest.raises(DataError, match=words):
+        ConceptMap.parse(options, absent, _export("A"))
+
+
+def test_read_phrasings__by_concept(tmp_path):
+    path = write_text(tmp_path / "p.txt", "loose one\n# remark\n\n[Crack]\nhairline  fissure\nhairline fissure\n")
+    assert read_phrasings(path) == {None: ("loose one",), "crack": ("hairline fissure",)}
+
+
+def test_read_phrasings__a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.txt"):
+        read_phrasings(tmp_path / "gone.txt")

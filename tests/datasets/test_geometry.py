@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_exports import square
+
+from drywallqa.datasets.geometry import (
+    Box,
+    GeometryError,
+    Layer,
+    Outline,
+    Runs,
+    fit,
+    is_box_like,
+    rasterise,
+)
+
+ONE = (1.0, 1.0)
+
+
+def _ring(*points: tuple[float, float]) -> Outline:
+    return Outline((np.array(points, float),))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "kind"),
+    [
+        (Box(5, 5, 8, 40), "degenerate"),
+        (Box(40, 5, 10, 40), "degenerate"),
+        (Box(float("nan"), 5, 30, 40), "not a number"),
+        (Box(float("inf"), 5, 30, 40), "not a number"),
+        (Box(70, 5, 90, 40), "outside the photo"),
+        (_ring((5, 5), (6, 6), (7, 5)), "degenerate"),
+        (_ring((5, 5), (40, 40), (5, 5)), "too few points"),
+        (_ring((5, 5), (float("nan"), 40), (9, 5)), "not a number"),
+        (_ring((-9, 5), (-5, 9), (-20, 30)), "outside the photo"),
+        (Outline(()), "too few points"),
+    ],
+)
+def test_fit__unusable_annotations_are_refused_with_their_kind(geometry, kind):
+    with pytest.raises(GeometryError) as caught:
+        fit(geometry, 64, 64, ONE)
+    assert caught.value.kind == kind
+
+
+def test_fit__clips_rounding_silently_and_more_with_a_word():
+    assert fit(Box(-1, 0, 30, 65), 64, 64, ONE) == (Box(0, 0, 30, 64), "")
+    box, words = fit(Box(-20, 0, 30, 30), 64, 64, ONE)
+    assert box == Box(0, 0, 30, 30)
+    assert "20 px beyond" in words
+
+
+def test_fit__scales_declared_and_relative_coordinates():
+    assert fit(Box(10, 10, 20, 30), 128, 64, (2.0, 1.0))[0] == Box(10, 20, 20, 60)
+    assert fit(Box(0.25, 0.5, 0.5, 1, relative=True), 100, 40, ONE)[0] == Box(10, 50, 20, 100)
+
+
+def test_fit__keeps_the_good_ring_of_two_and_says_so():
+    outline = Outline((np.array([[5, 5], [50, 5], [50, 50]], float), np.array([[1, 1], [2, 1], [1, 2]], float)))
+    fitted, words = fit(outline, 64, 64, ONE)
+    assert len(fitted.rings) == 1
+    assert "one ring of 2" in words
+
+
+def test_rasterise__box_and_its_outline_mark_the_same():
+    box = rasterise(Box(10, 20, 30, 50), 64, 64)
+    ring = rasterise(_ring((10, 20), (30, 20), (30, 50), (10, 50)), 64, 64)
+    assert (box == square(10, 20, 30, 50)).all()
+    assert (ring == box).all()
+
+
+def test_rasterise__outline_is_near_that_of_pycocotools():
+    oracle = pytest.importorskip("pycocotools.mask")
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        angles = np.sort(generator.uniform(0, 2 * np.pi, 12))
+        radius = generator.uniform(60, 120, 12)
+        ring = np.stack([128 + radius * np.cos(angles), 128 + radius * np.sin(angles)], 1)
+        theirs = oracle.decode(oracle.frPyObjects([ring.reshape(-1).tolist()], 256, 256))[:, :, 0] > 0
+        ours = rasterise(Outline((ring,)), 256, 256)
+        assert (ours & theirs).sum() / (ours | theirs).sum() > 0.985
+
+
+def test_rasterise__a_hairline_does_not_vanish():
+    assert rasterise(_ring((5, 5), (60, 6), (60, 6.2), (5, 5.2)), 64, 64).sum() >= 50
+
+
+def test_rasterise__unites_rings():
+    one, two = [[0, 0], [10, 0], [10, 10], [0, 10]], [[40, 40], [50, 40], [50, 50], [40, 50]]
+    mask = rasterise(Outline((np.array(one, float), np.array(two, float))), 64, 64)
+    assert mask[5, 5]
+    assert mask[45, 45]
+    assert not mask[25, 25]
+
+
+def test_rasterise__runs_of_another_size_are_refused():
+    with pytest.raises(GeometryError, match="the mask is 4×4 px, its photo 8×8") as caught:
+        rasterise(Runs((16,), 4, 4), 8, 8)
+    assert caught.value.kind == "wrong size"
+
+
+def test_rasterise__mask_files_by_index_colour_and_brightness(tmp_path):
+    indices = square(0, 0, 8, 8).astype(np.uint8) * 2
+    Image.fromarray(indices).save(tmp_path / "index.png")
+    assert (rasterise(Layer(tmp_path / "index.png", 2), 64, 64) == (indices == 2)).all()
+    colours = np.zeros((64, 64, 3), np.uint8)
+    colours[:8, :8] = (250, 50, 83)
+    Image.fromarray(colours).save(tmp_path / "colour.png")
+    assert (rasterise(Layer(tmp_path / "colour.png", (250, 50, 83)), 64, 64) == (indices == 2)).all()
+    grey = np.where(indices == 2, 255, 30).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert (rasterise(Layer(tmp_path / "grey.png", None), 64, 64) == (indices == 2)).all()
+    Image.fromarray(indices // 2).save(tmp_path / "ones.png")
+    assert (rasterise(Layer(tmp_path / "ones.png", None), 64, 64) == (indices == 2)).all()
+
+
+def test_rasterise__a_damaged_mask_file_is_refused(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(GeometryError) as caught:
+        rasterise(Layer(tmp_path / "x.png", None), 8, 8)
+    assert caught.value.kind == "unreadable"
+
+
+def test_is_box_like__rectangles_only():
+    assert is_box_like(_ring((5, 5), (30, 5), (30, 20), (5, 20)))
+    assert is_box_like(_ring((5, 5), (17, 5), (30, 5), (30, 20), (5, 20)))
+    assert not is_box_like(_ring((5, 5), (30, 5), (30, 20)))
+    assert not is_box_like(_ring((5, 12), (17, 5), (30, 12), (17, 20)))
+    assert not is_box_like(Box(1, 1, 9, 9))

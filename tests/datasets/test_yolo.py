@@ -1,0 +1,122 @@
+import pytest
+from tiny_exports import roboflow_yolo, write_photo, write_text
+
+from drywallqa.datasets import yolo
+from drywallqa.datasets.geometry import Box, Outline
+from drywallqa.datasets.yolo_names import parse_yaml_names
+from drywallqa.errors import DataError
+
+
+def test_read__roboflow_layout(tmp_path):
+    export = yolo.read(roboflow_yolo(tmp_path))
+    assert {photo.split: len(photo.shapes) for photo in export.photos} == {"train": 1, "val": 1, "test": 0}
+    by_split = {photo.split: photo for photo in export.photos}
+    assert isinstance(by_split["train"].shapes[0].geometry, Outline)
+    assert by_split["val"].shapes[0].geometry == Box(0.375, 0.375, 0.625, 0.625, relative=True)
+    assert export.problems == ()
+
+
+def test_read__cvat_layout(tmp_path):
+    write_text(tmp_path / "obj.names", "crack\nseam\n")
+    write_text(tmp_path / "obj.data", "classes = 2\nnames = data/obj.names\n")
+    write_text(tmp_path / "train.txt", "data/obj_train_data/a.jpg\n")
+    write_photo(tmp_path / "obj_train_data" / "a.jpg", 1)
+    write_text(tmp_path / "obj_train_data" / "a.txt", "1 0.5 0.5 0.25 0.25\n")
+    export = yolo.read(tmp_path)
+    assert [(photo.split, photo.shapes[0].class_name) for photo in export.photos] == [("train", "seam")]
+    assert export.problems == ()
+
+
+def test_read__cvat_ultralytics_layout(tmp_path):
+    write_text(tmp_path / "data.yaml", "names:\n  0: crack\npath: .\n")
+    write_photo(tmp_path / "images" / "val" / "a.jpg", 1)
+    write_text(tmp_path / "labels" / "val" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
+    export = yolo.read(tmp_path)
+    assert [(photo.split, len(photo.shapes)) for photo in export.photos] == [("val", 1)]
+
+
+def test_read__label_studio_layout(tmp_path):
+    write_text(tmp_path / "classes.txt", "crack\n")
+    write_text(tmp_path / "notes.json", "{}")
+    write_photo(tmp_path / "images" / "a.jpg", 1)
+    write_text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
+    export = yolo.read(tmp_path)
+    assert [(photo.split, len(photo.shapes)) for photo in export.photos] == [(None, 1)]
+    assert export.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("3 0.5 0.5 0.2 0.2", "wrong id"),
+        ("x 0.5 0.5 0.2 0.2", "wrong id"),
+        ("-1 0.5 0.5 0.2 0.2", "wrong id"),
+        ("0 0.5 0.5 0.2", "malformed"),
+        ("0 0.5 0.5", "too few points"),
+        ("0", "too few points"),
+        ("0 0.5 0.5 0.2 0.2 0.9", "malformed"),
+        ("0 0.5 0.5 0.2 zero", "not a number"),
+    ],
+)
+def test_read__malformed_lines_are_named(tmp_path, line, kind):
+    roboflow_yolo(tmp_path)
+    write_text(tmp_path / "valid" / "labels" / "p1_jpg.rf.1.txt", f"0 0.5 0.5 0.2 0.2\n\n{line}\n")
+    export = yolo.read(tmp_path)
+    assert [(problem.kind, problem.file, problem.where) for problem in export.problems] == [
+        (kind, "valid/labels/p1_jpg.rf.1.txt", "line 3")
+    ]
+
+
+def test_read__a_missing_label_file_means_unknown_an_empty_one_means_nothing(tmp_path):
+    roboflow_yolo(tmp_path)
+    (tmp_path / "train" / "labels" / "p0_jpg.rf.1.txt").unlink()
+    export = yolo.read(tmp_path)
+    labelled = {photo.split: photo.labelled for photo in export.photos}
+    assert labelled == {"train": False, "val": True, "test": True}
+    assert [problem.kind for problem in export.problems] == ["missing labels"]
+
+
+def test_read__labels_without_a_photo_are_reported(tmp_path):
+    roboflow_yolo(tmp_path)
+    (tmp_path / "train" / "images" / "p0_jpg.rf.1.jpg").unlink()
+    problem = yolo.read(tmp_path).problems[0]
+    assert (problem.kind, problem.file) == ("missing photo", "train/labels/p0_jpg.rf.1.txt")
+
+
+def test_read__binary_labels_are_reported(tmp_path):
+    roboflow_yolo(tmp_path)
+    (tmp_path / "train" / "labels" / "p0_jpg.rf.1.txt").write_bytes(b"\xff\xfe\x00")
+    assert yolo.read(tmp_path).problems[0].kind == "unreadable"
+
+
+def test_read__without_names_is_refused(tmp_path):
+    roboflow_yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    with pytest.raises(DataError, match=r"no class names.*data\.yaml"):
+        yolo.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: ['a, b', \"c]\", d e]\n",
+        "names: [\n  'a, b',\n  'c]', d e\n]\nnc: 3\n",
+        "names:\n- 'a, b'\n- c]\n- d e  # third\nnc: 3\n",
+        "names:\n  0: a, b\n  1: 'c]'\n  2: \"d e\"\nnc: 3\n",
+        "path: x\nnames: {0: 'a, b', 1: 'c]', 2: d e}\n",
+    ],
+)
+def test_parse_yaml_names__as_pyyaml_reads_them(text):
+    yaml = pytest.importorskip("yaml")
+    names = yaml.safe_load(text)["names"]
+    expected = names if isinstance(names, dict) else dict(enumerate(names))
+    assert parse_yaml_names(text) == expected == {0: "a, b", 1: "c]", 2: "d e"}
+
+
+def test_parse_yaml_names__quotes_within_quotes():
+    assert parse_yaml_names("names: ['it''s', \"a \\\"b\\\"\"]") == {0: "it's", 1: 'a "b"'}
+
+
+def test_parse_yaml_names__nothing_to_find():
+    assert parse_yaml_names("nc: 1\n") == {}
+    assert parse_yaml_names("names: []\n") == {}
