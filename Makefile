@@ -72,7 +72,7 @@ BENCHMARK := data/benchmark
 BENCHMARK_READY := $(BENCHMARK)/.ready
 
 benchmark-quality: $(BENCHMARK_READY)
-	time $(BIN)/drywallqa benchmark $(BENCHMARK)
+	time $(BIN)/drywallqa benchmark --data $(BENCHMARK)
 
 $(BENCHMARK_READY): benchmarks/split.csv | $(DEVELOPMENT)
 	@test -d "$$DRYWALLQA_DATA" || { echo "error: no data sets in $$DRYWALLQA_DATA; set DRYWALLQA_DATA to the" \

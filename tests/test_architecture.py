@@ -1,0 +1,236 @@
+"""The house rules that a machine can check: floors, light rooms, no two files that import each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+PACKAGE = "drywallqa"
+
+# The same table stands in docs/architecture.md; a test below holds the two against each other.
+FLOORS = (
+    (9, ("cli",)),
+    (8, ("server", "fleet")),
+    (7, ("reports",)),
+    (6, ("training",)),
+    (5, ("evaluation", "inspection", "curation")),
+    (4, ("inference",)),
+    (3, ("models", "datasets", "diagnosis")),
+    (2, ("bundle", "rendering")),
+)
+FLOOR_OF = {room: floor for floor, rooms in FLOORS for room in rooms}
+GROUND = 1
+
+# What the base install lacks. Rooms that it runs may only ask for them inside a function.
+HEAVY = {
+    "torch", "lightning", "torchmetrics", "safetensors", "onnx", "onnxscript", "pydantic", "yaml", "cv2", "scipy",
+    "skimage", "transformers", "kornia", "sklearn", "openvino", "ray", "fastapi", "uvicorn", "pi_heif",
+}  # fmt: skip
+NEVER_TORCH = {"inference", "bundle", "rendering", "cli", "datasets", "curation", "evaluation", "reports"}
+
+
+def files() -> list[Path]:
+    return sorted((SOURCE / PACKAGE).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> frozenset[str]:
+    return frozenset(module_of(path) for path in files())
+
+
+def room_of(module: str) -> str:
+    """The folder that a module lies in; "" for the ground."""
+    parts = module.split(".")
+    is_folder = (SOURCE / PACKAGE / parts[1]).is_dir() if len(parts) > 1 else False
+    return parts[1] if is_folder else ""
+
+
+def floor_of(module: str) -> int:
+    room = room_of(module)
+    return FLOOR_OF[room] if room else GROUND
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Names of everything that is imported anywhere in a tree, our own resolved to modules."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written out in full"
+            assert node.module is not None
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                names.add(whole if whole in modules() else node.module)
+    return names
+
+
+@cache
+def graph() -> dict[str, frozenset[str]]:
+    """Module → the modules of this package that it imports, at the top or inside functions."""
+    return {
+        module_of(path): frozenset(
+            name
+            for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+            if name.split(".")[0] == PACKAGE and name != module_of(path)
+        )
+        for path in files()
+    }
+
+
+def is_package_root(module: str) -> bool:
+    return module == PACKAGE
+
+
+def test_rooms__each_has_a_floor() -> None:
+    rooms = {path.name for path in (SOURCE / PACKAGE).iterdir() if (path / "__init__.py").is_file()}
+    assert rooms <= set(FLOOR_OF), "a new room needs a floor, here and in docs/architecture.md"
+
+
+def test_rooms__are_one_folder_deep() -> None:
+    deep = [module for module in modules() if module.count(".") > 2]
+    assert not deep
+
+
+def test_imports__only_downwards() -> None:
+    wrong = []
+    for module, targets in graph().items():
+        for target in targets:
+            # The package's own face hands out what lies upstairs, and only when it is asked for.
+            if is_package_root(module) or is_package_root(target) or room_of(module) == room_of(target):
+                continue
+            if floor_of(target) >= floor_of(module):
+                wrong.append(f"{module} (floor {floor_of(module)}) imports {target} ({floor_of(target)})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports__no_two_files_import_each_other() -> None:
+    mutual = {
+        tuple(sorted((module, target)))
+        for module, targets in graph().items()
+        for target in targets
+        if module in graph().get(target, ())
+    }
+    assert not mutual
+
+
+def test_imports__no_circle_of_any_length() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " → ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for target in sorted(graph().get(module, ())):
+                visit(target, (*path, module))
+            done.add(module)
+
+    for module in sorted(graph()):
+        visit(module, ())
+
+
+def top_level_imports(path: Path) -> set[str]:
+    """What is imported as soon as a file is: everything outside functions and `if TYPE_CHECKING`."""
+    body: list[ast.stmt] = []
+    waiting: list[ast.stmt] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        body.append(node)
+        waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+    simple = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {name.split(".")[0] for node in simple for name in imported(node)}
+
+
+@pytest.mark.parametrize("room", ["", *sorted(NEVER_TORCH)])
+def test_light_rooms__import_nothing_heavy_at_the_top(room: str) -> None:
+    heavy = {
+        str(path.relative_to(SOURCE)): found
+        for path in files()
+        if room_of(module_of(path)) == room and (found := top_level_imports(path) & HEAVY)
+    }
+    assert not heavy
+
+
+@pytest.mark.parametrize("room", ["", "inference", "bundle", "rendering"])
+def test_ground_and_inference__never_ask_for_torch_at_all(room: str) -> None:
+    asked = [
+        str(path.relative_to(SOURCE))
+        for path in files()
+        if room_of(module_of(path)) == room
+        and any(
+            name.split(".")[0] in {"torch", "lightning"}
+            for name in imported(ast.parse(path.read_text("utf-8")))
+        )
+    ]
+    assert not asked
+
+
+def test_ground__knows_no_runtime() -> None:
+    asked = [
+        str(path.relative_to(SOURCE))
+        for path in files()
+        if room_of(module_of(path)) == ""
+        and any(name.split(".")[0] == "onnxruntime" for name in imported(ast.parse(path.read_text("utf-8"))))
+    ]
+    assert not asked
+
+
+def test_verbs__import_no_other_verb() -> None:
+    shared = {"drywallqa.cli", "drywallqa.cli.progress", "drywallqa.cli.verbs"}
+    verbs = {name for name in modules() if name.startswith("drywallqa.cli.")} - shared
+    crossing = {
+        module: sorted(targets & verbs)
+        for module, targets in graph().items()
+        if module in verbs and targets & verbs
+    }
+    assert not crossing
+
+
+def test_files__stay_under_300_lines() -> None:
+    long = {
+        path.name: count
+        for path in files()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
+    }
+    assert not long
+
+
+def test_functions__stay_near_40_lines() -> None:
+    """A signature with a help text an option is no length of thought, so only bodies count."""
+    long = {}
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                start = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0].lineno
+                if (length := (node.end_lineno or start) - start + 1) > 40:
+                    long[f"{path.name}: {node.name}"] = length
+    assert not long
+
+
+def test_architecture_page__has_the_same_floors() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|\s*(\d)\s*\|([^|]*)\|", page, flags=re.MULTILINE)
+    written = {room: int(floor) for floor, cell in rows for room in re.findall(r"`(\w+)/`", cell)}
+    assert written == FLOOR_OF
+    ground = {
+        f"{module.split('.')[1]}.py" for module in modules() if module.count(".") == 1 and not room_of(module)
+    }
+    named = {
+        name for floor, cell in rows if int(floor) == GROUND for name in re.findall(r"`(\w+\.py)`", cell)
+    }
+    assert named == ground - {"_version.py"}
