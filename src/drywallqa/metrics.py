@@ -121,7 +121,7 @@ class Histogram:
         tp = np.cumsum(self.inside[::-1])[::-1].astype(np.float64)
         marked = tp + np.cumsum(self.outside[::-1])[::-1]
         union = marked + self.truth_area - tp
-        return np.divide(tp, union, out=np.full(BINS, np.nan), where=union > 0)
+        return np.asarray(np.divide(tp, union, out=np.full(BINS, np.nan), where=union > 0), np.float64)
 
 
 def bin_of(threshold: float) -> int:

@@ -110,4 +110,4 @@ def resize_photo(photo: NDArray[np.uint8], height: int, width: int) -> NDArray[n
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """The one sigmoid: logits to probabilities in [0,1], stable for any finite logit."""
-    return (0.5 * (np.tanh(0.5 * logits) + 1.0)).astype(np.float32)
+    return np.asarray(0.5 * (np.tanh(0.5 * logits) + 1.0), np.float32)

@@ -54,7 +54,7 @@ def _mean_iou(
 
 def _small(mask: Mask) -> NDArray[np.float32]:
     image = Image.fromarray(mask.astype(np.uint8) * 255).resize((_GRID, _GRID), Image.Resampling.BOX)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(np.asarray(image) / 255, np.float32)
 
 
 def _large(mask: Mask, sample: Sample) -> Mask:

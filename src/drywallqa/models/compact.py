@@ -34,6 +34,11 @@ class Separable(nn.Module):
         return functional.relu(self.norm(self.pointwise(self.depthwise(x))))
 
 
+def _split(x: Tensor, photos: int) -> Tensor:
+    """Turn [B·P,…] into [B,P,…]."""
+    return x.reshape(photos, -1, *x.shape[1:])
+
+
 def _up(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
@@ -97,7 +102,6 @@ class CompactDecoder(nn.Module):
         photos = features[0].shape[0]
         if embeddings.dim() == 2:
             embeddings = embeddings[None].expand(photos, -1, -1)
-        prompts = embeddings.shape[1]
         code = self.prompt(embeddings)
         stem, *pyramid = features
         coarse = []
@@ -106,11 +110,11 @@ class CompactDecoder(nn.Module):
             above = self.scales[level](pyramid[level], code, above)
             coarse.append(above)
         assert above is not None
-        above = _up(self.reduce(above)).unflatten(0, (photos, prompts))
+        above = _split(_up(self.reduce(above)), photos)
         logits = self.mask(self.detail(functional.relu(stem[:, None] + above).flatten(0, 1)))
         seen = torch.cat([coarse[1].amax((2, 3)), coarse[1].mean((2, 3)), coarse[2].amax((2, 3))], dim=1)
-        pooled = torch.cat([seen.unflatten(0, (photos, prompts)), code], dim=2)
-        return logits.unflatten(0, (photos, prompts)).squeeze(2), self.presence(pooled).squeeze(2)
+        pooled = torch.cat([_split(seen, photos), code], dim=2)
+        return _split(logits, photos).squeeze(2), self.presence(pooled).squeeze(2)
 
 
 class CompactModel(nn.Module):

@@ -43,15 +43,15 @@ def warp(
     size = (window, window)
     border = cv2.BORDER_REFLECT_101 if generator.random() < 0.7 else cv2.BORDER_CONSTANT
     picture = np.asarray(cv2.warpAffine(photo, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border))
-    warped = {}
+    warped: dict[str, NDArray[np.float32]] = {}
     for concept, mask in masks.items():
-        source = mask.astype(np.float32)
+        source: NDArray[np.float32] = mask.astype(np.float32)
         if photo.shape[:2] != mask.shape:
             source = np.asarray(
-                cv2.resize(source, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_AREA)
+                cv2.resize(source, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_AREA), np.float32
             )
         warped[concept] = np.asarray(
-            cv2.warpAffine(source, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border)
+            cv2.warpAffine(source, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border), np.float32
         )
     return picture.astype(np.uint8), warped
 
@@ -109,4 +109,4 @@ def _shade(height: int, width: int, generator: Generator) -> NDArray[np.float32]
     softness = float(np.exp(generator.uniform(np.log(0.01), np.log(0.5))))
     step = 0.5 + 0.5 * np.tanh((along - generator.uniform(-0.3, 0.3)) / softness)
     depth = generator.uniform(0.15, 0.55)
-    return (1 - depth * step)[:, :, None].astype(np.float32)
+    return np.asarray((1 - depth * step)[:, :, None], np.float32)

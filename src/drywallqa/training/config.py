@@ -44,6 +44,8 @@ class DataConfig(_Strict):
     """Share of pictures in which a crack of one photo is pasted on a board of another."""
     photos_per_epoch: Annotated[int, Field(ge=1)] = 1600
     workers: Annotated[int, Field(ge=0)] = 1
+    phrases: Annotated[int, Field(ge=1)] = 4000
+    """Most phrasings embedded of each concept."""
     phrase_jitter: Annotated[float, Field(ge=0)] = 0.03
     """Standard deviation of noise added to each component of a prompt's embedding."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import os
 import platform
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,7 @@ def fit(
     phrases.text.save(run / TEXT)
     validation = _Validation(dataset.part("val"), phrases, Window(config.validation_window))
     task = SegmentationTask(model, config, per_epoch * settings.epochs, validation)
+    _quieten()
     trainer = lightning.Trainer(
         accelerator="auto",
         max_epochs=settings.epochs,
@@ -141,7 +144,7 @@ def fit(
         default_root_dir=run,
         logger=[
             TensorBoardLogger(run, name="", version="tensorboard"),
-            CSVLogger(run, name="", version="csv"),
+            CSVLogger(run, name="", version=_free_name(run, "csv")),
         ],
         callbacks=[
             ModelCheckpoint(
@@ -157,6 +160,28 @@ def fit(
     )
     trainer.fit(task, datamodule=_Photos(dataset, phrases, config), ckpt_path=checkpoint)
     return run / LAST
+
+
+def _quieten() -> None:
+    """Keep Lightning's tips and its remarks about what is meant here out of the user's sight."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for remark in (
+        ".*in eval mode at the start.*",
+        ".*number of training batches.*",
+        ".*exists and is not empty.*",
+        ".*LeafSpec.*",
+        ".*does not have many workers.*",
+        ".*GPU available but not used.*",
+    ):
+        warnings.filterwarnings("ignore", remark)
+
+
+def _free_name(folder: Path, name: str) -> str:
+    """Number a log's folder, so that a resumed run keeps what was logged before."""
+    number = 0
+    while (folder / f"{name}-{number}").exists():
+        number += 1
+    return f"{name}-{number}"
 
 
 def keep_memory() -> None:

@@ -46,7 +46,7 @@ def train_job(
         settings = [f"model.name={bundle.name}", "model.pretrained=false", *settings]
         settings = [*(f"model.{k}={v}" for k, v in options.items()), *settings]
     loaded = configuration.load(config, settings)
-    phrases = gather(known.concepts, text, loaded.seed)
+    phrases = gather(known.concepts, text, loaded.seed, loaded.data.phrases)
     return fit(
         known, phrases, loaded, run, resume=resume, overwrite=overwrite, start=weights, progress=progress
     )

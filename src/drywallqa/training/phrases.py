@@ -14,9 +14,6 @@ from drywallqa.bundle.bundle import DEFAULT
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import DataError
 
-MOST = 4000
-"""Phrasings embedded of each concept; more would only cost time."""
-
 
 @dataclass(frozen=True)
 class Phrases:
@@ -35,7 +32,7 @@ class Phrases:
     @property
     def width(self) -> int:
         """D, the embeddings' width."""
-        return next(iter(self.embeddings.values())).shape[1]
+        return int(next(iter(self.embeddings.values())).shape[1])
 
     def centre(self, concept: str) -> NDArray[np.float32]:
         """The mean direction of a concept's phrasings [D]."""
@@ -43,13 +40,16 @@ class Phrases:
         return np.asarray(mean / np.linalg.norm(mean), np.float32)
 
 
-def gather(concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0) -> Phrases:
+def gather(
+    concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0, most: int = 4000
+) -> Phrases:
     """Embed the phrasings of a data set's concepts, the shipped banks' and all templates included.
 
     Args:
         concepts: Concept → phrasings, as the data set holds them.
         side: Folder of a text side or bundle; the bundled one where None.
         seed: Pairs phrases with templates.
+        most: Phrasings embedded of each concept.
 
     Raises:
         DataError: The data set has no concept.
@@ -66,5 +66,5 @@ def gather(concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed
     for name, given in concepts.items():
         bare = phrase_bank.phrases_of([name, *given, *banks.get(name, ())])
         asked = [templates[generator.integers(len(templates))].replace("{}", phrase) for phrase in bare]
-        embeddings[name] = text.embed([*bare, *asked][:MOST])
+        embeddings[name] = text.embed([*bare, *asked][:most])
     return Phrases(embeddings, text, {name: tuple(given) for name, given in concepts.items()})

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from drywallqa.datasets.dataset import Sample
+from drywallqa.errors import DataError
+from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.summary import summarise
+from drywallqa.evaluation.thresholds import choose, sweep
+from drywallqa.metrics import Histogram
+
+
+def score(name: str, probability: np.ndarray, truth: np.ndarray, presence: float) -> PairScore:
+    sample = Sample(name, f"{name}.png", "set", name.split("-")[0], *truth.shape, {"crack": None}, "val")
+    return PairScore(sample, "crack", "crack", presence, Histogram.of(probability.astype(np.float32), truth))
+
+
+def pictures(level: float) -> list[PairScore]:
+    """Truth in the left half; foreground probability just above `level`, background just below."""
+    truth = np.zeros((20, 20), bool)
+    truth[:, :10] = True
+    present = np.where(truth, level + 0.12, level - 0.1)
+    present[:, 10:12] = level + 0.02  # makes every threshold below this one worse
+    nothing = np.zeros((20, 20), bool)
+    return [
+        score("a-1", present, truth, 0.9),
+        score("a-2", present, truth, 0.8),
+        score("b-1", present, truth, 0.7),
+        score("c-1", np.full((20, 20), 0.99), nothing, 0.3),
+        score("d-1", np.full((20, 20), 0.99), nothing, 0.4),
+    ]
+
+
+@pytest.mark.parametrize("level", [0.3, 0.5, 0.7])
+def test_choose__finds_the_level_that_separates(level: float) -> None:
+    choice = choose(pictures(level))
+    assert level + 0.02 < choice.threshold <= level + 0.12
+    assert 0.4 < choice.presence_threshold <= 0.7
+    assert (choice.iou, choice.false_alarm_rate) == (pytest.approx(1), 0)
+
+
+def test_choose__nothing_to_choose_on_is_refused() -> None:
+    with pytest.raises(DataError, match="no validation photo"):
+        choose([s for s in pictures(0.5) if s.absent])
+
+
+def test_summarise__photographs_weigh_once_and_absent_pairs_give_no_iou() -> None:
+    scores = pictures(0.5)
+    summary = summarise(scores, {"crack": (0.55, 0.75)})["crack"]
+    # photograph a is found whole in both copies, b is missed for its presence
+    assert summary.iou == pytest.approx(0.5)
+    assert (summary.pairs, summary.photographs, summary.absent_pairs) == (3, 2, 2)
+    assert summary.false_alarm_rate == 0
+    loose = summarise(scores, {"crack": (0.55, 0.35)})["crack"]
+    assert loose.false_alarm_rate == 0.5
+    assert loose.false_area == pytest.approx(0.5)
+    assert loose.background_accuracy == pytest.approx(0.5)
+
+
+def test_sweep__falls_off_the_right_level() -> None:
+    curve = dict(sweep(pictures(0.5), 0.5))
+    assert set(curve) == {t / 10 for t in range(1, 10)}
+    assert curve[0.6] > curve[0.5] > curve[0.1]
+    assert curve[0.9] == 0

@@ -1,0 +1,243 @@
+"""From nothing to a bundle that segments, through the command line, on rendered pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="the train extra is not installed")
+
+from drywallqa.bundle import load_bundle
+from drywallqa.bundle.bundle import DEFAULT, HEAD
+from drywallqa.cli import main
+from drywallqa.errors import BundleError
+
+TINY = [
+    "data.window=64",
+    "data.photos_per_epoch=4",
+    "data.workers=0",
+    "data.phrases=30",
+    "optimisation.batch_size=2",
+    "optimisation.epochs=1",
+    "validation_window=64",
+    "model.width=16",
+    "model.pretrained=false",
+    "threads=1",
+]
+
+
+def settings(*more: str) -> list[str]:
+    return [part for setting in (*TINY, *more) for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    assert main(["data", "render", str(folder), "--count", "10", "--seed", "1"]) == 0
+    assert main(["data", "render", str(folder), "--count", "8", "--set", "v", "--split", "val"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", "--data", str(data), "--out", str(folder), "-q", *settings()]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(data: Path, run: Path) -> Path:
+    folder = run.parent / "bundle"
+    verb = ["export", str(run), "--data", str(data), "--out", str(folder), "--window", "64"]
+    assert main(verb) == 0
+    return folder
+
+
+def test_train__leaves_what_a_run_needs(run: Path) -> None:
+    for name in ("config.yaml", "environment.json", "last.ckpt", "text/understanding.json"):
+        assert (run / name).is_file(), name
+
+
+def test_train__existing_run_is_refused(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--data", str(data), "--out", str(run), *settings()]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_train__a_resumed_run_ends_where_the_undisturbed_one_does(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from drywallqa.training.pairs import Pairs
+
+    def train(name: str, *more: str) -> int:
+        return main(["train", "--data", str(data), "--out", str(tmp_path / name), "-q", *more])
+
+    three = settings("optimisation.epochs=3")
+    assert train("whole", *three) == 0
+    original = Pairs.__getitem__
+
+    def power_cut(self: Pairs, index: int) -> object:
+        if self.epoch == 1:
+            raise RuntimeError("power cut")
+        return original(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pairs, "__getitem__", power_cut)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train("cut", *three)
+    assert train("cut", "--resume") == 0
+    states = [
+        torch.load(tmp_path / n / "last.ckpt", weights_only=True)["state_dict"] for n in ("whole", "cut")
+    ]
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+def test_train__no_validation_part_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "render", str(tmp_path / "d"), "--count", "2"]) == 0
+    assert main(["train", "--data", str(tmp_path / "d"), "--out", str(tmp_path / "r"), *settings()]) == 3
+    assert "no photo in split 'val'" in capsys.readouterr().err
+
+
+def test_train__unknown_model_suggests_the_nearest(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb = ["train", "--data", str(data), "--out", str(tmp_path / "r"), "--model", "compcat", *settings()]
+    assert main(verb) == 2
+    assert "'compact'" in capsys.readouterr().err
+
+
+def test_export__bundle_is_whole_and_runs(bundle: Path, data: Path, tmp_path: Path) -> None:
+    loaded = load_bundle(bundle)
+    loaded.check()
+    assert set(loaded.concepts) == {"crack", "taping area"}
+    assert len(loaded.training_hashes) > 5
+    assert loaded.metrics["val"]["crack"]["pairs"] > 0
+    assert "knows nothing of finished walls" in (bundle / "MODEL_CARD.md").read_text()
+    photo = next((data / "photos" / "v").iterdir())
+    out = tmp_path / "out"
+    verb = [
+        "segment",
+        str(photo),
+        "--prompt",
+        "hairline crack",
+        "--model",
+        str(bundle),
+        "--out",
+        str(out),
+        "-q",
+    ]
+    assert main(verb) == 0
+    assert (out / f"{photo.stem}__hairline_crack.png").is_file()
+
+
+def test_export__backend_equals_torch_on_a_photo(bundle: Path, run: Path) -> None:
+    import torch
+
+    from drywallqa.models import registry
+    from drywallqa.models.torch_backend import TorchBackend
+    from drywallqa.training.export import read_checkpoint
+
+    loaded = load_bundle(bundle)
+    model = registry.create(loaded.name, **loaded.architecture)
+    model.load_state_dict(read_checkpoint(run))
+    image = np.random.default_rng(0).normal(size=(2, 3, 64, 96)).astype(np.float32)
+    onnx, reference = loaded.open_backend(threads=1), TorchBackend(model.eval(), loaded.text.embed)
+    embeddings = onnx.encode_prompts(["crack", "taping area", "fissure"])
+    with torch.no_grad():
+        expected = reference.decode(reference.encode_image(image), embeddings)
+    got = onnx.decode(onnx.encode_image(image), embeddings)
+    for mine, theirs in zip(got, expected, strict=True):
+        assert mine.shape == theirs.shape
+        assert np.abs(mine - theirs).max() < 0.02 * max(1, np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("name", ["decoder.onnx", "understanding.json"])
+def test_bundle__a_changed_file_is_refused(bundle: Path, tmp_path: Path, name: str) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    (copy / name).write_bytes((copy / name).read_bytes() + b"x")
+    with pytest.raises(BundleError, match=r"SHA-256"):
+        load_bundle(copy).check()
+
+
+def test_bundle__damaged_head_is_refused(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / HEAD).write_text("{")
+    with pytest.raises(BundleError, match="damaged"):
+        load_bundle(tmp_path)
+    with pytest.raises(BundleError, match="not a bundle"):
+        load_bundle(tmp_path / "nowhere")
+    other = (bundle / HEAD).read_text().replace('"format_version": 1', '"format_version": 99')
+    (tmp_path / HEAD).write_text(other)
+    with pytest.raises(BundleError, match="format 99"):
+        load_bundle(tmp_path)
+
+
+def test_export__existing_folder_is_refused(
+    bundle: Path, run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (bundle / HEAD).read_bytes()
+    assert main(["export", str(run), "--data", str(data), "--out", str(bundle)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (bundle / HEAD).read_bytes() == before
+
+
+def test_benchmark__prints_and_writes_figures(
+    bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same code as for the fixed split, on rendered pictures under other set names."""
+    pytest.importorskip("skimage", reason="its pictures are the ones that are no walls")
+    from drywallqa.datasets import dataset
+
+    known = dataset.load(data)
+    renamed = [dataset.replace(s, set_name=s.set_name.replace("rendered", "walls")) for s in known]
+    both = ("crack", "taping area")
+    alone = [s for s in renamed if sum(s.labels[c] is not None for c in both) == 1]
+    dataset.save(dataset.replace(known.with_samples(alone), folder=data))
+    try:
+        verb = [
+            "benchmark",
+            "--data",
+            str(data),
+            "--model",
+            str(bundle),
+            "--split",
+            "val",
+            "--composites",
+            "3",
+        ]
+        assert main([*verb, "--json", str(tmp_path / "b.json")]) == 0
+    finally:
+        dataset.save(known)
+    told = capsys.readouterr().out
+    for word in ("baselines' IoU", "composites", "no walls", "wrong prompt"):
+        assert word in told
+    assert (tmp_path / "b.json").is_file()
+
+
+@pytest.mark.skipif(not (DEFAULT / HEAD).is_file(), reason="the bundled model is not here")
+def test_train__fine_tunes_the_bundle_to_a_new_concept(data: Path, tmp_path: Path) -> None:
+    from drywallqa.datasets import dataset
+
+    known = dataset.load(data)
+    stained = [
+        dataset.replace(s, labels={"water stain": s.labels["crack"] or s.labels["taping area"]})
+        for s in known
+    ]
+    concepts = {"water stain": ("water stain", "damp patch on the wall")}
+    folder = tmp_path / "run"
+    dataset.save(dataset.replace(known.with_samples(stained), concepts=concepts))
+    few = [part for s in TINY if not s.startswith("model.") for part in ("--set", s)]
+    try:
+        verb = ["train", "--data", str(data), "--out", str(folder), "--from", "default", "-q", *few]
+        assert main(verb) == 0
+        export = ["export", str(folder), "--data", str(data), "--out", str(tmp_path / "b"), "--window", "64"]
+        assert main(export) == 0
+    finally:
+        dataset.save(known)
+    text = load_bundle(tmp_path / "b").text
+    assert text.understand("segment the water stain") == "water stain"
+    assert text.understand("segment dog") is None
