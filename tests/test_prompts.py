@@ -54,6 +54,7 @@ def test_clean__ten_thousand_characters_are_fine() -> None:
         ("hairline crack", ["hairline crack"]),
         ("sandy wall", ["sandy wall"]),
         ("///", ["///"]),
+        ("find the crack and mark it", ["find the crack"]),
     ],
 )
 def test_parts__split_at_conjunctions(text: str, expected: list[str]) -> None:
@@ -101,3 +102,16 @@ def test_negations__none_where_only_the_words_look_it(text: str) -> None:
 def test_negations__prefix_is_doubtful() -> None:
     (found,) = prompts.negations("uncracked wall")
     assert (found.scope, found.rest, found.doubtful) == ("cracked", "wall", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mark the crack so we can fill it", "mark the crack"),
+        ("mark the crack, because it leaks", "mark the crack"),
+        ("so mark it", "so mark it"),
+        ("also cracks", "also cracks"),
+    ],
+)
+def test_main_clause__before_the_purpose(text: str, expected: str) -> None:
+    assert prompts.main_clause(text) == expected

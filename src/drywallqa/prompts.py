@@ -20,6 +20,106 @@ _SENTENCE_END = re.compile(r"[.!?;:\n]+(?=\s|$)")
 _BETWEEN_THINGS = re.compile(
     r"\s*[,;/|&+]\s*|\b(?:and|or|then|plus|versus|vs|as well as|along with|together with|in addition to)\b"
 )
+_PURPOSE = re.compile(
+    r"\b(?:so that|so|because|in order to|since|before|after|while|as soon as|when|for me to)\b"
+)
+# A part of these words alone names no thing: "find the crack *and mark it*".
+_EMPTY_WORDS = frozenset(
+    [
+        "a",
+        "all",
+        "an",
+        "and",
+        "any",
+        "are",
+        "at",
+        "be",
+        "can",
+        "check",
+        "colour",
+        "color",
+        "could",
+        "detect",
+        "do",
+        "draw",
+        "each",
+        "every",
+        "find",
+        "for",
+        "get",
+        "give",
+        "have",
+        "he",
+        "hello",
+        "help",
+        "here",
+        "hey",
+        "hi",
+        "highlight",
+        "i",
+        "identify",
+        "in",
+        "is",
+        "it",
+        "its",
+        "just",
+        "label",
+        "let",
+        "like",
+        "locate",
+        "look",
+        "mark",
+        "me",
+        "need",
+        "now",
+        "of",
+        "ok",
+        "on",
+        "one",
+        "open",
+        "our",
+        "out",
+        "outline",
+        "photo",
+        "picture",
+        "image",
+        "please",
+        "pls",
+        "point",
+        "return",
+        "segment",
+        "select",
+        "she",
+        "show",
+        "take",
+        "tell",
+        "thank",
+        "thanks",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "to",
+        "trace",
+        "try",
+        "us",
+        "want",
+        "we",
+        "what",
+        "where",
+        "which",
+        "with",
+        "would",
+        "you",
+        "your",
+    ]
+)
 # These look negated, yet ask for the thing all the more.
 _NO_NEGATION = re.compile(
     r"\b(?:(?:do not|don'?t|never|without|not) (?:miss|missing|forget|forgetting|skip|skipping|overlook|"
@@ -85,7 +185,13 @@ def clean(prompt: str) -> str:
 def parts(text: str) -> list[str]:
     """Split a cleaned prompt at commas, slashes, "and", "or" and the like; one part where there are none."""
     found = [part.strip(" .!?-\"'") for part in _BETWEEN_THINGS.split(text)]
-    return [part for part in found if part] or [text]
+    return [part for part in found if part and not set(part.split()) <= _EMPTY_WORDS] or [text]
+
+
+def main_clause(text: str) -> str:
+    """What stands before the first "so that", "because", "before" and the like; all of it where none does."""
+    found = _PURPOSE.search(text)
+    return _tidy(text[: found.start()]) if found and found.start() else text
 
 
 def windows(text: str, longest: int) -> list[str]:

@@ -28,13 +28,11 @@ class Reading:
         kind: `known`, `unknown`, `several` or `negated`.
         concepts: The concepts concerned; one where known; one of several where the rest is unknown.
         essence: The part of the prompt that carries the meaning.
-        confidence: The probability of the concept, 0 where unknown.
     """
 
     kind: Literal["known", "unknown", "several", "negated"]
     concepts: tuple[str, ...]
     essence: str
-    confidence: float = 0.0
 
 
 class Reader:
@@ -49,14 +47,22 @@ class Reader:
         text = prompts.without_idioms(text)
         if len(text.split()) > SHORT:
             return self._read_long(text)
+        reading, clause = self._read_short(text), prompts.main_clause(text)
+        if reading.kind == "unknown" and clause != text:
+            shorter = self._read_short(clause)
+            return shorter if shorter.kind == "known" else reading
+        return reading
+
+    def _read_short(self, text: str) -> Reading:
+        """Read the whole, its parts, and what it negates."""
         negations, parts = prompts.negations(text), prompts.parts(text)
         asked = [text, *parts, *(n.scope for n in negations), *(n.rest or "-" for n in negations)]
-        scores = self._classify(asked)
-        whole, found = self._meant(scores[0]), [self._meant(row) for row in scores[1 : 1 + len(parts)]]
-        offset = 1 + len(parts)
-        for place, negation in enumerate(negations):
-            scope = self._meant(scores[offset + place])
-            rest = self._meant(scores[offset + len(negations) + place])
+        means = [self._meant(row) for row in self._classify(asked)]
+        found, scopes = means[1 : 1 + len(parts)], means[1 + len(parts) :]
+        # Where one part alone names anything, it may speak for the whole: "find the crack and mark it".
+        whole = means[0] or (found[0] if len(parts) == 1 else None)
+        rests = scopes[len(negations) :]
+        for negation, scope, rest in zip(negations, scopes, rests, strict=False):
             spared = whole == scope if negation.doubtful else rest == scope
             if scope is not None and not spared:
                 return Reading("negated", (scope,), text)
@@ -65,7 +71,7 @@ class Reader:
             return Reading("several", distinct, text)
         if whole is None:
             return Reading("several" if distinct else "unknown", distinct, text)
-        return Reading("known", (whole,), text, float(scores[0].max()))
+        return Reading("known", (whole,), text)
 
     def _read_long(self, text: str) -> Reading:
         """Read window by window; the concept that most windows speak of is meant."""
@@ -81,7 +87,7 @@ class Reader:
         if len(order) > 1 and weight[order[0]] < DOMINANCE * weight[order[1]]:
             return Reading("several", tuple(self._concepts[place] for place in order[:2]), text)
         best = int(scores[:, order[0]].argmax())
-        return Reading("known", (self._concepts[order[0]],), windows[best], float(scores[best, order[0]]))
+        return Reading("known", (self._concepts[order[0]],), windows[best])
 
     def _negated(self, window: str) -> Float:
         scopes = [negation.scope for negation in prompts.negations(window) if not negation.doubtful]
