@@ -101,7 +101,9 @@ def test_read__missing_photo_and_duplicate_ids(tmp_path):
     assert kinds == ["duplicate", "duplicate", "malformed", "malformed", "missing photo"]
 
 
-@pytest.mark.parametrize("text", ['{"images": [', '{"images": {}, "annotations": [], "categories": []}', "{}"])
+@pytest.mark.parametrize(
+    "text", ['{"images": [', '{"images": {}, "annotations": [], "categories": []}', "{}"]
+)
 def test_read__no_coco_is_refused_by_name(tmp_path, text):
     write_text(tmp_path / "result.json", text)
     with pytest.raises(DataError, match=r"result\.json.*export"):

@@ -6,7 +6,7 @@ from tiny_exports import write_text
 from drywallqa.datasets.annotations import Export, LabelledPhoto, Shape
 from drywallqa.datasets.concepts import ConceptMap, read_phrasings
 from drywallqa.datasets.geometry import Box
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 
 
 def _export(*names: str) -> Export:
@@ -15,7 +15,9 @@ def _export(*names: str) -> Export:
 
 
 def test_parse__several_classes_may_mean_one_concept_and_one_be_dropped():
-    concepts = ConceptMap.parse(["A=Crack", "b = crack", "c=ignore"], ["Taping  Area"], _export("A", "b", "c"))
+    concepts = ConceptMap.parse(
+        ["A=Crack", "b = crack", "c=ignore"], ["Taping  Area"], _export("A", "b", "c")
+    )
     assert concepts.mapped() == ("crack",)
     assert concepts.of_class("b") == "crack"
     assert concepts.of_class("c") is None
@@ -27,7 +29,7 @@ def test_parse__a_class_name_may_hold_an_equals_sign():
 
 
 def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():
-    with pytest.raises(DataError, match=r"'A', 'b'.*--concept \"b=CONCEPT\".*ignore"):
+    with pytest.raises(ConfigError, match=r"'A', 'b'.*--concept \"b=CONCEPT\".*ignore"):
         ConceptMap.parse(["A=crack"], [], _export("A", "b"))
 
 
@@ -45,12 +47,14 @@ def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():
     ],
 )
 def test_parse__bad_options_are_refused(options, absent, words):
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(ConfigError, match=words):
         ConceptMap.parse(options, absent, _export("A"))
 
 
 def test_read_phrasings__by_concept(tmp_path):
-    path = write_text(tmp_path / "p.txt", "loose one\n# remark\n\n[Crack]\nhairline  fissure\nhairline fissure\n")
+    path = write_text(
+        tmp_path / "p.txt", "loose one\n# remark\n\n[Crack]\nhairline  fissure\nhairline fissure\n"
+    )
     assert read_phrasings(path) == {None: ("loose one",), "crack": ("hairline fissure",)}
 
 

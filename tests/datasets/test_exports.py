@@ -29,7 +29,9 @@ def test_opened__a_zip_reads_like_its_folder(tmp_path, top):
     assert not unpacked.exists()
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"])
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:\\evil.txt"]
+)
 def test_extract__an_entry_that_would_land_elsewhere_is_refused(tmp_path, name):
     archive = tmp_path / "x.zip"
     with zipfile.ZipFile(archive, "w") as opened:

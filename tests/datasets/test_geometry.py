@@ -55,7 +55,9 @@ def test_fit__scales_declared_and_relative_coordinates():
 
 
 def test_fit__keeps_the_good_ring_of_two_and_says_so():
-    outline = Outline((np.array([[5, 5], [50, 5], [50, 50]], float), np.array([[1, 1], [2, 1], [1, 2]], float)))
+    outline = Outline(
+        (np.array([[5, 5], [50, 5], [50, 50]], float), np.array([[1, 1], [2, 1], [1, 2]], float))
+    )
     fitted, words = fit(outline, 64, 64, ONE)
     assert len(fitted.rings) == 1
     assert "one ring of 2" in words

@@ -14,7 +14,7 @@ from tiny_exports import (
 
 from drywallqa.datasets.dataset import load
 from drywallqa.datasets.importing import ImportOptions, import_export, read_problems
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 
 CRACK = ImportOptions(["crack=crack"])
 
@@ -62,7 +62,7 @@ def test_import_export__a_second_set_joins_the_first(tmp_path):
 def test_import_export__the_same_set_again_needs_replace(tmp_path):
     export = roboflow_coco(tmp_path / "x")
     import_export(export, tmp_path / "out", CRACK)
-    with pytest.raises(DataError, match=r"'x' already.*--set.*--replace"):
+    with pytest.raises(ConfigError, match=r"'x' already.*--set.*--replace"):
         import_export(export, tmp_path / "out", CRACK)
     (export / "valid" / "_annotations.coco.json").unlink()
     import_export(export, tmp_path / "out", ImportOptions(["crack=crack"], replace_set=True))
@@ -73,7 +73,9 @@ def test_import_export__the_same_set_again_needs_replace(tmp_path):
 
 def test_import_export__classes_of_one_concept_are_united(tmp_path):
     boxes = [{"bbox": [0, 0, 10, 10]}, {"category_id": 2, "bbox": [20, 20, 10, 10]}]
-    export = _coco(tmp_path / "x", [*boxes, {"category_id": 3, "bbox": [40, 40, 9, 9]}], classes=("a", "b", "c"))
+    export = _coco(
+        tmp_path / "x", [*boxes, {"category_id": 3, "bbox": [40, 40, 9, 9]}], classes=("a", "b", "c")
+    )
     options = ImportOptions(["a=crack", "b=crack", "c=ignore"])
     dataset = import_export(export, tmp_path / "out", options).dataset
     expected = square(0, 0, 10, 10) | square(20, 20, 30, 30)
@@ -150,13 +152,15 @@ def test_import_export__phrasings_are_kept_and_added_to(tmp_path):
     options = ImportOptions(["crack=crack"], phrasings=words)
     import_export(roboflow_coco(tmp_path / "x"), tmp_path / "out", options)
     more = write_text(tmp_path / "q.txt", "[crack]\nhairline fissure\n")
-    import_export(roboflow_yolo(tmp_path / "y"), tmp_path / "out", ImportOptions(["crack=crack"], phrasings=more))
+    import_export(
+        roboflow_yolo(tmp_path / "y"), tmp_path / "out", ImportOptions(["crack=crack"], phrasings=more)
+    )
     assert load(tmp_path / "out").concepts == {"crack": ("find the crack", "hairline fissure")}
 
 
 def test_import_export__phrasings_of_a_stranger_are_refused(tmp_path):
     words = write_text(tmp_path / "p.txt", "[seam]\nthe seam\n")
-    with pytest.raises(DataError, match="'seam'"):
+    with pytest.raises(ConfigError, match="'seam'"):
         import_export(
             roboflow_coco(tmp_path / "x"), tmp_path / "out", ImportOptions(["crack=crack"], phrasings=words)
         )

@@ -35,7 +35,9 @@ def test_read__a_value_of_no_class_is_reported(tmp_path):
 
 @pytest.mark.parametrize("palette", [True, False])
 def test_read__cvat_segmentation_masks(tmp_path, palette):
-    write_text(tmp_path / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncrack:250,50,83::\n")
+    write_text(
+        tmp_path / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncrack:250,50,83::\n"
+    )
     write_photo(tmp_path / "JPEGImages" / "a.jpg", 1)
     write_text(tmp_path / "ImageSets" / "Segmentation" / "train.txt", "a\n")
     colours = np.zeros((64, 64, 3), np.uint8)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from drywallqa.datasets import rle
 
+
 @st.composite
 def masks(draw):
     height, width, seed = draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.integers(0, 2**32))

@@ -6,12 +6,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drywallqa.cli import one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 app = typer.Typer(
-    no_args_is_help=True, help="Import, split, audit and measure data sets.", pretty_exceptions_enable=False
+    no_args_is_help=True,
+    add_completion=False,
+    help="Import, split, audit and measure data sets.",
+    pretty_exceptions_enable=False,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
@@ -63,7 +71,7 @@ def _report_import(name: str, found: tuple[object, ...], shown: int = 20) -> Non
         return
     kinds = _count(getattr(problem, "kind", "") for problem in found)
     for problem in found[:shown]:
-        print(problem, file=sys.stderr)
+        print(one_line(str(problem)), file=sys.stderr)
     if len(found) > shown:
         print(f"... and {len(found) - shown} more; all are in problems/{name}.jsonl", file=sys.stderr)
     print(f"{len(found)} problems ({kinds})")
@@ -123,15 +131,14 @@ def audit(
     from drywallqa.curation import audit as auditing
     from drywallqa.curation import audit_sheet, audit_text
 
-    for path in (json_file, sheet):
-        _check_writable(path)
+    _check_outputs(json_file, sheet)
     with auditing.audited(source, layout=layout, by=by, progress=_progress("auditing")) as report:
         for line in audit_text.lines(report):
-            print(line)
+            print(one_line(line))
         if json_file:
             _write_json(json_file, report.to_json())
         if sheet:
-            _write_picture(sheet, audit_sheet.render(report).save)
+            _write_picture(sheet, audit_sheet.render(report))
             print(f"sheet: {sheet}")
     if report.found_something:
         raise typer.Exit(1)
@@ -162,7 +169,7 @@ def stats(folder: Folder, json_file: JsonFile = None) -> None:
     from drywallqa.curation import stats as statistics
     from drywallqa.datasets import dataset
 
-    _check_writable(json_file)
+    _check_outputs(json_file)
     figures = statistics.measure(dataset.load(folder), _progress("measuring"))
     for line in statistics.lines(figures):
         print(line)
@@ -196,37 +203,33 @@ def _progress(verb: str) -> Callable[[int, int], None] | None:
     return show
 
 
-def _check_writable(path: Path | None) -> None:
+def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
     """Refuse an output before the work rather than after it."""
     from drywallqa.errors import OutputError
+    from drywallqa.files import check_folder
 
-    if path and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise OutputError(f"{path}: cannot be written; name a file in a folder that exists")
+    for path in (json_file, sheet):
+        if path and path.is_dir():
+            raise OutputError(f"{path}: is a folder; name a file")
+        if path:
+            check_folder(path.parent)
+    if sheet and sheet.suffix.lower() != ".png":
+        raise OutputError(f"{sheet}: the sheet is a PNG; write FILE.png")
 
 
 def _write_json(path: Path, data: object) -> None:
     import json
 
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    _write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    from drywallqa.files import write_whole
+
+    write_whole(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _write_picture(path: Path, save: Callable[..., object]) -> None:
-    from drywallqa.errors import OutputError
+def _write_picture(path: Path, picture: Image) -> None:
+    from io import BytesIO
 
-    if path.suffix.lower() not in {".png", ".jpg", ".jpeg", ".webp"}:
-        raise OutputError(f"{path}: not a picture's name; write FILE.png")
-    _write_whole(path, save)
+    from drywallqa.files import write_whole
 
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside, then rename, so that nothing half written stays behind."""
-    from drywallqa.errors import OutputError
-
-    beside = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        write(beside)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written ({error}); choose another file") from error
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    write_whole(path, stream.getvalue())

@@ -77,6 +77,8 @@ def find_pairs(
     hashes = [hashing.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
     keys = _numbered(groups, len(hashes))
     candidates = np.array(list(_sieve(hashes, keys, most_bits)), np.int64).reshape(-1, 3)
+    if not len(candidates):
+        return []
     agreement, orientation = _verify(thumbnails, candidates)
     pairs = []
     for (first, second, bits), value, index in zip(candidates, agreement, orientation, strict=True):

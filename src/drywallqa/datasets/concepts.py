@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.datasets.annotations import UNKNOWN_CLASS, Export
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 
 IGNORE = "ignore"
 """What a class is mapped to that is to be dropped."""
@@ -26,7 +26,7 @@ class ConceptMap:
         """Read "CLASS=CONCEPT" options and check them against an export's classes.
 
         Raises:
-            DataError: An option is not understood, names no class, or a class in use has no concept.
+            ConfigError: An option is not understood, names no class, or a class in use has no concept.
         """
         used = export.used_classes()
         known = tuple(dict.fromkeys([*used, *export.declared_classes]))
@@ -34,19 +34,21 @@ class ConceptMap:
         for option in options:
             name, concept = _parse(option, known)
             if by_class.get(name, concept) != concept:
-                raise DataError(f"the class '{name}' is given two concepts; keep one --concept for it")
+                raise ConfigError(f"the class '{name}' is given two concepts; keep one --concept for it")
             by_class[name] = concept
         missing = [name for name in used if name not in by_class]
         if missing:
-            raise DataError(_advice(missing, used))
+            raise ConfigError(_advice(missing, used))
         gone = tuple(dict.fromkeys(normal(name) for name in absent))
         both = set(gone) & set(by_class.values())
         if both:
-            raise DataError(f"'{sorted(map(str, both))[0]}' is both mapped and --absent; keep one of the two")
+            raise ConfigError(
+                f"'{sorted(map(str, both))[0]}' is both mapped and --absent; keep one of the two"
+            )
         result = cls(by_class, gone)
         folders = [folder_name(concept) for concept in result.concepts()]
         if len(set(folders)) != len(folders):
-            raise DataError(
+            raise ConfigError(
                 f"two concepts would share a folder's name: {', '.join(result.concepts())}; rename one"
             )
         return result
@@ -76,11 +78,11 @@ def normal(concept: str) -> str:
     """Write a concept the one way it is stored: lower case, single spaces.
 
     Raises:
-        DataError: Nothing is left.
+        ConfigError: Nothing is left.
     """
     words = " ".join(concept.lower().split())
     if not words or not folder_name(words).strip("_"):
-        raise DataError(f"'{concept}' is no name of a concept; write words such as 'crack'")
+        raise ConfigError(f"'{concept}' is no name of a concept; write words such as 'crack'")
     return words
 
 
@@ -93,12 +95,12 @@ def _parse(option: str, known: Sequence[str]) -> tuple[str, str | None]:
     # A class's name may hold "=", a concept's name does not.
     name, equals, concept = option.rpartition("=")
     if not equals or not name.strip():
-        raise DataError(f"--concept '{option}' is not understood; write CLASS=CONCEPT or CLASS={IGNORE}")
+        raise ConfigError(f"--concept '{option}' is not understood; write CLASS=CONCEPT or CLASS={IGNORE}")
     exact = [other for other in known if other == name]
     loose = [other for other in known if other.strip().lower() == name.strip().lower()]
     found = exact or loose
     if len(found) != 1:
-        raise DataError(f"--concept '{option}': the export has no class '{name}'; it has: {_listed(known)}")
+        raise ConfigError(f"--concept '{option}': the export has no class '{name}'; it has: {_listed(known)}")
     words = normal(concept)
     return found[0], None if words == IGNORE else words
 

@@ -97,7 +97,9 @@ def extract(archive: Path, folder: Path) -> None:
             for member in members:
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(f"{archive}: the zip is damaged, encrypted or cannot be unpacked ({error}); download it again") from error
+        raise DataError(
+            f"{archive}: the zip is damaged, encrypted or cannot be unpacked ({error}); download it again"
+        ) from error
 
 
 def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:

@@ -27,7 +27,7 @@ from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
 from drywallqa.datasets.dataset import Dataset, Sample, load, save
 from drywallqa.datasets.geometry import GeometryError, fit, rasterise
 from drywallqa.datasets.problems import Problem
-from drywallqa.errors import DataError, DrywallQAError
+from drywallqa.errors import ConfigError, DataError, DrywallQAError
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
@@ -84,14 +84,14 @@ def import_export(
         progress: Called with photos done and photos in all.
 
     Raises:
-        DataError: A class has no concept, the set exists, the export cannot be read, or (strict) has a
-            problem.
+        ConfigError: A class has no concept, or the set exists.
+        DataError: The export cannot be read, or (strict) has a problem.
     """
     folder = Path(out)
     known = load(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)
     if any(sample.set_name == name for sample in known) and not options.replace_set:
-        raise DataError(f"{folder}: has a set '{name}' already; name another with --set, or give --replace")
+        raise ConfigError(f"{folder}: has a set '{name}' already; name another with --set, or give --replace")
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
     with exports.opened(source, options.layout) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
@@ -121,9 +121,11 @@ def _phrasings(
     targets = concepts.concepts()
     strangers = [name for name in given if name is not None and name not in {*targets, *result}]
     if strangers:
-        raise DataError(f"phrasings for '{strangers[0]}', but this import has only: {', '.join(targets)}")
+        raise ConfigError(f"phrasings for '{strangers[0]}', but this import has only: {', '.join(targets)}")
     if None in given and len(targets) != 1:
-        raise DataError("phrasings without a [concept] above them, but more than one concept; add such lines")
+        raise ConfigError(
+            "phrasings without a [concept] above them, but more than one concept; add such lines"
+        )
     for concept in targets:
         own = given.get(concept, ()) + (given.get(None, ()) if len(targets) == 1 else ())
         before = result.get(concept, ())

@@ -1,0 +1,111 @@
+import json
+
+import pytest
+from PIL import Image
+from tiny_exports import photo, roboflow_coco, roboflow_yolo, write_photo, write_text
+
+from drywallqa.cli import main
+from drywallqa.datasets.dataset import load
+
+
+def _import(tmp_path, *more):
+    export = roboflow_coco(tmp_path / "x")
+    return main(
+        ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack", *more]
+    )
+
+
+def test_import__says_what_it_did(tmp_path, capsys):
+    assert _import(tmp_path, "--absent", "taping area", "--set", "walls") == 0
+    assert "3 photos (train 2, val 1)" in capsys.readouterr().out
+    assert {sample.set_name for sample in load(tmp_path / "out")} == {"walls"}
+
+
+def test_import__an_unmapped_class_is_one_line_and_wrong_usage(tmp_path, capsys):
+    export = roboflow_coco(tmp_path / "x")
+    assert main(["data", "import", str(export), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the export has the classes 'crack'")
+    assert '--concept "crack=CONCEPT"' in error
+    assert error.count("\n") == 1
+
+
+def test_import__problems_are_listed_with_file_and_line_and_counted(tmp_path, capsys):
+    export = roboflow_yolo(tmp_path / "x")
+    write_text(export / "valid" / "labels" / "p1_jpg.rf.1.txt", "0 0.5 0.5 0.25 0.25\n0 nan 0.5 0.25 0.25\n")
+    arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    assert "valid/labels/p1_jpg.rf.1.txt, line 2: not a number" in printed.err
+    assert "1 problems (not a number 1)" in printed.out
+    assert main([*arguments, "--replace", "--strict"]) == 3
+    assert "line 2: not a number" in capsys.readouterr().err
+    assert len(load(tmp_path / "out")) == 3
+
+
+def test_import__photos_that_cannot_be_read_give_exit_code_3(tmp_path):
+    export = roboflow_coco(tmp_path / "x")
+    (export / "train" / "a_jpg.rf.1.jpg").write_bytes(b"")
+    arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
+    assert main(arguments) == 3
+    assert len(load(tmp_path / "out")) == 2
+
+
+def test_import__a_missing_export_is_named(tmp_path, capsys):
+    assert main(["data", "import", str(tmp_path / "gone"), "--out", str(tmp_path / "out")]) == 3
+    assert "gone" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_split__by_ratios_and_by_csv(tmp_path, capsys):
+    _import(tmp_path)
+    assert main(["data", "split", str(tmp_path / "out"), "--ratios", "1/1/1", "--seed", "4", "--blocks"]) == 0
+    assert {sample.split for sample in load(tmp_path / "out")} == {"train", "val", "test"}
+    rows = write_text(tmp_path / "s.csv", "file,split\na_jpg.rf.1.jpg,train\nz.jpg,test\n")
+    assert main(["data", "split", str(tmp_path / "out"), "--by-csv", str(rows)]) == 0
+    assert [sample.split for sample in load(tmp_path / "out")] == ["train", None, None]
+    printed = capsys.readouterr().err
+    assert "2 photos that" in printed
+    assert "1 rows of" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--ratios", "1/2"], ["--group", "colour"], ["--by-csv", "gone.csv"]],
+    ids=lambda words: words[0],
+)
+def test_split__wrong_usage_leaves_the_data_set_alone(tmp_path, arguments):
+    _import(tmp_path)
+    before = (tmp_path / "out" / "manifest.jsonl").read_bytes()
+    assert main(["data", "split", str(tmp_path / "out"), *arguments]) in {2, 3}
+    assert (tmp_path / "out" / "manifest.jsonl").read_bytes() == before
+
+
+def test_audit__clean_gives_0_and_a_leak_gives_1(tmp_path, capsys):
+    export = roboflow_coco(tmp_path / "x")
+    assert main(["data", "audit", str(export)]) == 0
+    assert "clean" in capsys.readouterr().out
+    write_photo(export / "valid" / "c_jpg.rf.1.jpg", photo(1))
+    sheet, report = tmp_path / "s" / "sheet.png", tmp_path / "report.json"
+    assert main(["data", "audit", str(export), "--json", str(report), "--sheet", str(sheet)]) == 1
+    assert "near-duplicates under other names: 1 pairs" in capsys.readouterr().out
+    assert json.loads(report.read_text())["near_duplicates"][0]["photographs"] == ["a_jpg", "c_jpg"]
+    with Image.open(sheet) as image:
+        assert image.width > 1000
+
+
+def test_audit__a_sheet_that_is_no_png_is_refused_before_the_work(tmp_path, capsys):
+    assert main(["data", "audit", str(tmp_path / "gone"), "--sheet", str(tmp_path / "s.txt")]) == 2
+    assert "FILE.png" in capsys.readouterr().err
+
+
+def test_stats__prints_and_writes_json(tmp_path, capsys):
+    _import(tmp_path)
+    assert main(["data", "stats", str(tmp_path / "out"), "--json", str(tmp_path / "s.json")]) == 0
+    assert "crack: shown 2, absent 1" in capsys.readouterr().out
+    assert json.loads((tmp_path / "s.json").read_text())["photos"] == 3
+
+
+def test_stats__of_no_data_set_is_one_line(tmp_path, capsys):
+    assert main(["data", "stats", str(tmp_path)]) == 3
+    assert "drywallqa data import" in capsys.readouterr().err

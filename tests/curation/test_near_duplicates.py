@@ -1,0 +1,75 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+from tiny_exports import photo
+
+from drywallqa import hashing
+from drywallqa.curation.near_duplicates import cell_agreement, find_pairs, unite
+
+
+def _encoded(image: Image.Image, quality: int) -> Image.Image:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(stream.getvalue())).convert("RGB")
+
+
+CHANGES = {
+    "as it is": lambda image: image,
+    "JPEG 60 at half the size": lambda image: _encoded(image.resize((80, 80)), 60),
+    "turned": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "mirrored and upside down": lambda image: image.transpose(Image.Transpose.TRANSVERSE),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.75),
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "another aspect": lambda image: image.resize((160, 100)),
+    "cropped by 2 %": lambda image: image.crop((3, 3, 157, 157)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_find_pairs__finds_changed_copies_and_nothing_else(change):
+    originals = [Image.fromarray(photo(seed, 160)) for seed in range(8)]
+    pictures = [*originals, *map(CHANGES[change], originals)]
+    thumbnails = np.stack([hashing.thumbnail(np.asarray(picture)) for picture in pictures])
+    assert {(pair.first, pair.second) for pair in find_pairs(thumbnails)} == {(n, n + 8) for n in range(8)}
+
+
+def test_find_pairs__says_how_the_second_was_turned():
+    upright = photo(1)
+    other = np.ascontiguousarray(np.rot90(upright, 3)[:, ::-1])
+    pair = find_pairs(np.stack([hashing.thumbnail(upright), hashing.thumbnail(other)]))[0]
+    assert (hashing.orient(other, pair.turns, pair.flip) == upright).all()
+
+
+def test_find_pairs__passes_over_pairs_of_one_group():
+    thumbnails = np.stack([hashing.thumbnail(photo(1))] * 3)
+    pairs = find_pairs(thumbnails, ["a", "a", "b"])
+    assert {(pair.first, pair.second) for pair in pairs} == {(0, 2), (1, 2)}
+
+
+def test_find_pairs__blank_photos_and_no_photos_are_no_pairs():
+    assert find_pairs(np.full((3, 32, 32), 90, np.float32)) == []
+    assert find_pairs(np.zeros((0, 32, 32), np.float32)) == []
+
+
+def test_find_pairs__one_backdrop_is_not_one_photograph():
+    def board(seed: int) -> np.ndarray:
+        pixels = np.full((160, 160, 3), 20, np.uint8)
+        plaster = photo(seed, 160)[10:150, 12:146].astype(float)
+        pixels[10:150, 12:146] = 180 + 0.4 * (plaster - 128)
+        return pixels
+
+    thumbnails = np.stack([hashing.thumbnail(board(seed)) for seed in range(6)])
+    assert find_pairs(thumbnails, least_cells=-1), "the outlines alone agree"
+    assert find_pairs(thumbnails) == []
+
+
+def test_cell_agreement__of_a_picture_with_itself_and_with_another():
+    first, second = hashing.thumbnail(photo(1)), hashing.thumbnail(photo(2))
+    assert cell_agreement(first, first) == pytest.approx(1, abs=1e-4)
+    assert abs(cell_agreement(first, second)) < 0.3
+
+
+def test_unite__follows_chains():
+    assert unite(6, [(4, 5), (1, 4), (2, 3)]) == [0, 1, 2, 2, 1, 1]
