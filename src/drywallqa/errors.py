@@ -34,6 +34,10 @@ class DataError(DrywallQAError):
     """A data set, or one item of it, is not as it should be."""
 
 
+class LeakError(DrywallQAError):
+    """Photos that a model is to be measured on show photographs that it was trained on."""
+
+
 class BundleError(DrywallQAError):
     """A bundle is missing, damaged, or of a version that this package does not read."""
 

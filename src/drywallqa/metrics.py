@@ -13,9 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.skeleton import skeletonise
+
 BINS = 256
 FALSE_ALARM_SHARE = 0.001
 """A mask on an absent concept is a false alarm where it covers more than this share of the photo."""
+
+TOLERANCE = 3.0
+"""How far, in px of a photo whose longer side is 640 px, a thin mask may lie beside its truth."""
 
 Array = NDArray[np.float64]
 
@@ -127,6 +132,83 @@ class Histogram:
 def bin_of(threshold: float) -> int:
     """Return the first bin at or above a threshold in [0,1]."""
     return min(BINS, int(np.ceil(threshold * BINS - 1e-9)))
+
+
+@dataclass(frozen=True)
+class ThinScore:
+    """How well a mask follows a thin truth that is not empty; shares in [0,1].
+
+    Attributes:
+        tolerant_precision: Share of the mask within the tolerance of the truth; nan for an empty mask.
+        tolerant_recall: Share of the truth within the tolerance of the mask.
+        skeleton_precision: Share of the mask's skeleton inside the truth; nan for an empty mask.
+        skeleton_recall: Share of the truth's skeleton inside the mask.
+        width: The truth's mean width in px of a photo whose longer side is 640: area by skeleton length.
+    """
+
+    tolerant_precision: float
+    tolerant_recall: float
+    skeleton_precision: float
+    skeleton_recall: float
+    width: float
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> ThinScore:
+        """Score a mask [H,W] against a truth [H,W] that is not empty."""
+        scale = max(truth.shape) / 640
+        radius = max(1, round(TOLERANCE * scale))
+        ideal, line = skeletonise(truth), skeletonise(mask)
+        length = int(ideal.sum())
+        return cls(
+            tolerant_precision=_ratio(int((mask & widen(truth, radius)).sum()), int(mask.sum())),
+            tolerant_recall=_ratio(int((truth & widen(mask, radius)).sum()), int(truth.sum())),
+            skeleton_precision=_ratio(int((line & truth).sum()), int(line.sum())),
+            skeleton_recall=_ratio(int((ideal & mask).sum()), length),
+            width=_ratio(int(truth.sum()), length) / scale,
+        )
+
+    @property
+    def tolerant_f1(self) -> float:
+        """Harmonic mean of the tolerant precision and recall; 0 for an empty mask."""
+        return _harmonic(self.tolerant_precision, self.tolerant_recall)
+
+    @property
+    def cldice(self) -> float:
+        """clDice: harmonic mean of the skeletons' shares; 0 for an empty mask.
+
+        S. Shit et al., "clDice: a Novel Topology-Preserving Loss Function for Tubular Structure
+        Segmentation", CVPR 2021, equation 2.
+        """
+        return _harmonic(self.skeleton_precision, self.skeleton_recall)
+
+
+def _harmonic(first: float, second: float) -> float:
+    return 2 * first * second / (first + second) if first + second > 0 else 0.0  # nan compares false
+
+
+def widen(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Widen a mask [H,W] by a disc of `radius` px."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    result = np.zeros_like(mask)
+    if not len(rows):
+        return result
+    top, bottom = max(0, rows[0] - radius), min(height, rows[-1] + radius + 1)
+    left, right = max(0, columns[0] - radius), min(width, columns[-1] + radius + 1)
+    part = mask[top:bottom, left:right]
+    sums = np.pad(
+        np.cumsum(np.pad(part, ((0, 0), (radius, radius))), axis=1, dtype=np.int32), ((0, 0), (1, 0))
+    )
+    inside = result[top:bottom, left:right]
+    for shift in range(-min(radius, len(part) - 1), min(radius, len(part) - 1) + 1):
+        reach = int(np.sqrt(radius**2 - shift**2))
+        ends = sums[:, radius + reach + 1 : radius + reach + 1 + part.shape[1]]
+        spread = ends > sums[:, radius - reach : radius - reach + part.shape[1]]
+        if shift >= 0:
+            inside[shift:] |= spread[: len(part) - shift]
+        else:
+            inside[:shift] |= spread[-shift:]
+    return result
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:

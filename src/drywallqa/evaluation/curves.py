@@ -1,0 +1,172 @@
+"""Curves over thresholds, and calibration, all from the histograms that were kept; no photo is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.evaluation.collect import PairScore
+from drywallqa.metrics import BINS, Counts, Histogram, mean_by_group
+
+SWEEP = tuple(step / 10 for step in range(1, 10))
+PERCENTILES = (80.0, 90.0, 95.0, 97.0, 98.0, 99.0)
+PRESENCE_LEVELS = tuple(step / 20 for step in range(20))
+CALIBRATION_BINS = 16
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """What one setting of a threshold gives.
+
+    Attributes:
+        level: The threshold, or the percentile.
+        iou: Mean IoU over photographs that show the concept.
+        dice: Mean Dice over them.
+        precision: Of all their pixels.
+        recall: Of all their pixels.
+        false_alarms: Share of photos without the concept of which more than 0.1 % is marked.
+    """
+
+    level: float
+    iou: float
+    dice: float
+    precision: float
+    recall: float
+    false_alarms: float
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionRecall:
+    """Precision and recall of all pixels at the thresholds k/256 [256], the presence threshold applied.
+
+    Attributes:
+        precision: nan where nothing is marked.
+        recall: Falls as the threshold rises.
+        average_precision: Area beneath the curve, as the sum of precision times step in recall.
+    """
+
+    precision: Array
+    recall: Array
+    average_precision: float
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How often pixels of each predicted probability are foreground.
+
+    Attributes:
+        predicted: Mean probability of each bin [CALIBRATION_BINS]; nan where it is empty.
+        observed: Share of its pixels that are foreground.
+        pixels: Pixels in each bin.
+        error: Expected calibration error: mean distance of the two, weighted by pixels.
+    """
+
+    predicted: Array
+    observed: Array
+    pixels: NDArray[np.int64]
+    error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe as plain data; None where a bin is empty."""
+        columns = {"predicted": self.predicted, "observed": self.observed}
+        bins = {
+            name: [None if np.isnan(v) else round(float(v), 5) for v in column]
+            for name, column in columns.items()
+        }
+        return {**bins, "pixels": self.pixels.tolist(), "expected calibration error": round(self.error, 6)}
+
+
+def precision_recall(scores: Sequence[PairScore], presence_threshold: float) -> PrecisionRecall:
+    """Pool pixels over pairs; those below the presence threshold mark nothing at any threshold above 0."""
+    inside, outside, hidden = np.zeros(BINS), np.zeros(BINS), 0
+    for score in scores:
+        if score.presence >= presence_threshold:
+            inside += score.histogram.inside
+            outside += score.histogram.outside
+        else:
+            hidden += score.histogram.truth_area
+    hits = np.cumsum(inside[::-1])[::-1]
+    marked = hits + np.cumsum(outside[::-1])[::-1]
+    truth = inside.sum() + hidden
+    precision = np.divide(hits, marked, out=np.full(BINS, np.nan), where=marked > 0)
+    recall = np.divide(hits, truth, out=np.full(BINS, np.nan), where=np.full(BINS, truth > 0))
+    steps = recall - np.append(recall[1:], 0.0)
+    return PrecisionRecall(precision, recall, float(np.nansum(np.nan_to_num(precision) * steps)))
+
+
+def calibration(scores: Sequence[PairScore]) -> Calibration:
+    """Compare predicted probability with observed share over all pixels of all pairs."""
+    inside = sum((s.histogram.inside for s in scores), np.zeros(BINS, np.int64))
+    whole = inside + sum((s.histogram.outside for s in scores), np.zeros(BINS, np.int64))
+    shape = (CALIBRATION_BINS, -1)
+    pixels = whole.reshape(shape).sum(axis=1)
+    centres = (np.arange(BINS) + 0.5) / BINS
+    beliefs, hits = (whole * centres).reshape(shape).sum(axis=1), inside.reshape(shape).sum(axis=1)
+    filled = pixels > 0
+    predicted, observed = (
+        np.divide(part, pixels, out=np.full(CALIBRATION_BINS, np.nan), where=filled)
+        for part in (beliefs, hits.astype(np.float64))
+    )
+    gaps = np.abs(predicted - observed)[filled]
+    return Calibration(predicted, observed, pixels, float((gaps * pixels[filled]).sum() / pixels.sum()))
+
+
+def threshold_sweep(
+    scores: Sequence[PairScore], presence_threshold: float, levels: Sequence[float] = SWEEP
+) -> list[SweepRow]:
+    """Measure the masks at each threshold, the presence threshold applied."""
+    return [_row(level, scores, [s.counts(level, presence_threshold) for s in scores]) for level in levels]
+
+
+def presence_sweep(
+    scores: Sequence[PairScore], threshold: float, levels: Sequence[float] = PRESENCE_LEVELS
+) -> list[SweepRow]:
+    """Measure the masks at each presence threshold, the mask threshold applied."""
+    return [_row(level, scores, [s.counts(threshold, level) for s in scores]) for level in levels]
+
+
+def percentile_sweep(
+    scores: Sequence[PairScore], presence_threshold: float, levels: Sequence[float] = PERCENTILES
+) -> list[SweepRow]:
+    """Measure the original report's adaptive rule: each photo's threshold is a percentile of its own pixels.
+
+    It marks a fixed share of any photo, so of photos without the concept as well.
+    """
+    return [
+        _row(level, scores, [_at_percentile(s, level, presence_threshold) for s in scores])
+        for level in levels
+    ]
+
+
+def _at_percentile(score: PairScore, percentile: float, presence_threshold: float) -> Counts:
+    if score.presence < presence_threshold:
+        return score.histogram.empty_mask()
+    return score.histogram.counts(percentile_threshold(score.histogram, percentile))
+
+
+def percentile_threshold(histogram: Histogram, percentile: float) -> float:
+    """Return the lowest threshold k/256 above which at most 100 − `percentile` percent of the pixels lie."""
+    whole = histogram.inside + histogram.outside
+    above = np.append(np.cumsum(whole[::-1])[::-1], 0)
+    return int(np.argmax(above <= (1 - percentile / 100) * whole.sum() + 1e-9)) / BINS
+
+
+def _row(level: float, scores: Sequence[PairScore], counts: Sequence[Counts]) -> SweepRow:
+    present = [(s, c) for s, c in zip(scores, counts, strict=True) if not s.absent]
+    groups = [f"{s.concept}/{s.photograph}" for s, _ in present]
+    absent = [c.false_alarm for s, c in zip(scores, counts, strict=True) if s.absent]
+    total = sum((c for _, c in present), Counts(0, 0, 0, 0))
+    return SweepRow(
+        level,
+        mean_by_group([c.iou for _, c in present], groups),
+        mean_by_group([c.dice for _, c in present], groups),
+        total.precision,
+        total.recall,
+        float(np.mean(absent)) if absent else float("nan"),
+    )

@@ -1,0 +1,111 @@
+"""Ratios with 95 % intervals, photographs resampled with replacement, near-duplicates together.
+
+Every figure here is a ratio of two sums over photographs: a mean over photographs is the sum of their values
+over their number; a pooled precision is the sum of tp over the sum of tp + fp. So one resampling serves all:
+draw clusters of photographs, sum both, divide. It is the percentile method of Efron and Tibshirani, "An
+Introduction to the Bootstrap" (1993), chapter 13.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 2000
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure.
+
+    Attributes:
+        value: The figure; nan where nothing applies.
+        low: Lower end of its 95 % interval; nan with fewer than two photographs.
+        high: Upper end.
+        photographs: Photographs behind it.
+        pairs: Pairs of photo and prompt behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    photographs: int
+    pairs: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe as plain data; None for nan, which JSON does not know."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        shown = {name: None if np.isnan(value) else round(value, 6) for name, value in numbers.items()}
+        return {**shown, "photographs": self.photographs, "pairs": self.pairs}
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """A ratio's parts.
+
+    Attributes:
+        part: Numerator of each cluster [C].
+        whole: Denominator of each cluster [C].
+        photographs: Photographs in all of them.
+        pairs: Pairs in all of them.
+    """
+
+    part: Array
+    whole: Array
+    photographs: int
+    pairs: int
+
+    @property
+    def value(self) -> float:
+        """The ratio of the sums."""
+        whole = float(self.whole.sum())
+        return float(self.part.sum()) / whole if whole else float("nan")
+
+    def draws(self) -> Array:
+        """The ratio in each resampling [DRAWS]; nan where the denominator vanished."""
+        weights = _weights(len(self.part))
+        whole = weights @ self.whole
+        return np.asarray(
+            np.divide(weights @ self.part, whole, out=np.full(DRAWS, np.nan), where=whole > 0), np.float64
+        )
+
+    def figure(self) -> Figure:
+        """The ratio with its interval."""
+        low, high = _interval(self.draws()) if len(self.part) > 1 else (float("nan"), float("nan"))
+        return Figure(self.value, low, high, self.photographs, self.pairs)
+
+
+def difference(first: Terms, second: Terms) -> Figure:
+    """First ratio less the second, measured on the same clusters and resampled together.
+
+    Raises:
+        ValueError: They stand on different clusters.
+    """
+    if len(first.part) != len(second.part):
+        raise ValueError(f"{len(first.part)} and {len(second.part)} clusters cannot be compared")
+    low, high = float("nan"), float("nan")
+    if len(first.part) > 1:
+        low, high = _interval(first.draws() - second.draws())
+    return Figure(first.value - second.value, low, high, first.photographs, first.pairs)
+
+
+def _interval(draws: Array) -> tuple[float, float]:
+    valid = draws[~np.isnan(draws)]
+    if not len(valid):
+        return float("nan"), float("nan")
+    low, high = np.percentile(valid, [2.5, 97.5])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=64)
+def _weights(clusters: int) -> Array:
+    """How often each of C clusters is drawn in each resampling [DRAWS,C]; the same for equal C."""
+    if not clusters:
+        return np.zeros((DRAWS, 0))
+    generator = np.random.default_rng(0)
+    return generator.multinomial(clusters, np.full(clusters, 1 / clusters), DRAWS).astype(np.float64)
