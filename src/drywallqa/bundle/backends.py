@@ -5,21 +5,34 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from drywallqa.backend import Backend, Features, Float
+from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BackendError
 
-if TYPE_CHECKING:
-    from drywallqa.bundle.bundle import Bundle
-
+IMAGE_ENCODER = "image_encoder.onnx"
+DECODER = "decoder.onnx"
 BACKENDS = ("onnxruntime",)
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-def open_backend(bundle: Bundle, name: str, device: str, threads: int | None) -> Backend:
+class Source(Protocol):
+    """What a runtime takes from a bundle."""
+
+    @property
+    def text(self) -> TextSide:
+        """The text side."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Read a file and hold it against its SHA-256."""
+        ...
+
+
+def open_backend(bundle: Source, name: str, device: str, threads: int | None) -> Backend:
     """Load a bundle's model into a runtime; see `Bundle.open_backend`."""
     if name not in BACKENDS:
         raise BackendError(f"backend '{name}' is not known; it is one of {', '.join(BACKENDS)}")
@@ -42,9 +55,7 @@ class OnnxBackend:
         threads: Threads of one call; None takes the cores that the process may use.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
-        from drywallqa.bundle.bundle import DECODER, IMAGE_ENCODER
-
+    def __init__(self, bundle: Source, device: str = "cpu", threads: int | None = None) -> None:
         if device not in _PROVIDERS:
             raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
         self._text = bundle.text

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa.backend import Backend
+from drywallqa.bundle.backends import DECODER as DECODER
+from drywallqa.bundle.backends import IMAGE_ENCODER as IMAGE_ENCODER
+from drywallqa.bundle.backends import open_backend
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError
 from drywallqa.window import Window
 
 FORMAT_VERSION = 1
 HEAD = "bundle.json"
-IMAGE_ENCODER = "image_encoder.onnx"
-DECODER = "decoder.onnx"
 WEIGHTS = "model.safetensors"
 CARD = "MODEL_CARD.md"
 DEFAULT = Path(__file__).parent.parent / "bundles" / "compact"
@@ -85,8 +86,6 @@ class Bundle:
             BackendError: The runtime is unknown, not installed, or has no such device.
             BundleError: A model file is missing or is not the one that was exported.
         """
-        from drywallqa.bundle.backends import open_backend
-
         return open_backend(self, name, device, threads)
 
     def read(self, name: str) -> bytes:

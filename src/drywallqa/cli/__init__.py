@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from drywallqa.errors import DataError, DrywallQAError, PhotoError
 
     try:
-        command().main(args=None if arguments is None else list(arguments), prog_name="drywallqa")
+        command(VERBS).main(args=None if arguments is None else list(arguments), prog_name="drywallqa")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except DrywallQAError as error:

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from drywallqa import cli
 from drywallqa._version import __version__
+from drywallqa.cli.light_arguments import LightCommand, lighten
 from drywallqa.errors import MissingExtraError
 
 
 class LazyVerbs(TyperGroup):
     """A group whose verbs stand for themselves in help, and are imported only to be run."""
 
+    verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, (_, help_text) in cli.VERBS.items():
+        for name, (_, help_text) in self.verbs.items():
             self.commands[name] = TyperCommand(name, help=help_text)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, the one that shows help included."""
+        return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the verb that the arguments start with, and import it."""
         name, stub, rest = super().resolve_command(ctx, args)
-        return name, load_verb(name) if name in cli.VERBS else stub, rest
+        if name in self.verbs:
+            return name, load_verb(name, *self.verbs[name]), rest
+        return name, stub, rest
 
 
-def load_verb(name: str) -> Any:
-    """Import a verb's module and make its command."""
-    target, help_text = cli.VERBS[name]
+def load_verb(name: str, target: str, help_text: str) -> Any:
+    """Import a verb's module from `module:object` and make its command."""
     module_name, _, attribute = target.partition(":")
     try:
         verb = getattr(importlib.import_module(module_name), attribute)
@@ -41,13 +49,14 @@ def load_verb(name: str) -> Any:
         verb.info.help = verb.info.help if isinstance(verb.info.help, str) else help_text
         return typer.main.get_command(verb)
     app = typer.Typer(add_completion=False)
-    app.command(name)(verb)
+    app.command(name, cls=LightCommand)(verb)
     return typer.main.get_command(app)
 
 
-def command() -> Any:
-    """Make the root command."""
-    app = typer.Typer(cls=LazyVerbs, no_args_is_help=True, add_completion=False)
+def command(verbs: Mapping[str, tuple[str, str]]) -> Any:
+    """Make the root command from verbs: name → (module:object, help in one line)."""
+    group = type("Verbs", (LazyVerbs,), {"verbs": verbs})
+    app = typer.Typer(cls=group, no_args_is_help=True, add_completion=False)
     app.callback()(_root)
     return typer.main.get_command(app)
 
