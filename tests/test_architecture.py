@@ -29,8 +29,8 @@ GROUND = 1
 
 # What the base install lacks. Rooms that it runs may only ask for them inside a function.
 HEAVY = {
-    "torch", "lightning", "torchmetrics", "safetensors", "onnx", "onnxscript", "pydantic", "yaml", "cv2", "scipy",
-    "skimage", "transformers", "kornia", "sklearn", "openvino", "ray", "fastapi", "uvicorn", "pi_heif",
+    "torch", "lightning", "torchmetrics", "safetensors", "onnx", "onnxscript", "pydantic", "yaml", "cv2",
+    "scipy", "skimage", "transformers", "kornia", "sklearn", "openvino", "ray", "fastapi", "uvicorn", "pi_heif",
 }  # fmt: skip
 NEVER_TORCH = {"inference", "bundle", "rendering", "cli", "datasets", "curation", "evaluation", "reports"}
 

@@ -31,7 +31,7 @@ class LazyVerbs(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the verb that the arguments start with, and import it."""
         name, stub, rest = super().resolve_command(ctx, args)
-        if name in self.verbs:
+        if name is not None and name in self.verbs:
             return name, load_verb(name, *self.verbs[name]), rest
         return name, stub, rest
 
