@@ -120,6 +120,7 @@ class Distillation:
 
     def _batches(self, texts: Sequence[str], size: int) -> Iterator[list[int]]:
         """Endless batches of places; texts of like length together, for padding costs as much as words."""
+        size = min(size, len(texts))
         while True:
             order = self.rng.sample(range(len(texts)), len(texts))
             pools = [order[begin : begin + 16 * size] for begin in range(0, len(order), 16 * size)]

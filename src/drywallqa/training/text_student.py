@@ -21,6 +21,9 @@ TOLERANCE = 0.01
 class TextStudent(nn.Module):
     """Piece numbers [P,T] (0 pads) to an embedding [P,D] and features [P,256]."""
 
+    mean: torch.Tensor
+    components: torch.Tensor
+
     def __init__(self, pieces: int, sentence: int, mean: torch.Tensor, components: torch.Tensor) -> None:
         """Make the layers.
 
