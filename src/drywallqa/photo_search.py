@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drywallqa.errors import PhotoError
-from drywallqa.photos import SUFFIXES, reason
+from drywallqa.photos import SUFFIXES, check_file, reason
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,14 @@ class _Search:
             if not self._take_pattern(path):
                 self._refuse(path, "no photo fits this pattern", "check the path")
         else:
+            self._take_file(path)
+
+    def _take_file(self, path: Path) -> None:
+        try:
+            check_file(path)
             self._add(path, path.parent)
+        except PhotoError as problem:
+            self.problems.append(problem)
 
     def _take_pattern(self, pattern: Path) -> bool:
         taken = False

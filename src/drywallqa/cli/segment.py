@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -23,7 +22,7 @@ def segment(
         typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; may be given several times."),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the masks; made if missing.")
+        str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the masks; made if missing.")
     ],
     model: Annotated[
         str | None,
@@ -59,7 +58,8 @@ def segment(
     ] = "onnxruntime",
     device: Annotated[str, typer.Option("--device", help="Where the model runs.")] = "cpu",
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads a photo may use (default: the runtime chooses)")
+        int | None,
+        typer.Option("--threads", min=1, help="Threads a photo may use (default: the runtime chooses)"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say a line about every photo.")] = False,
@@ -69,7 +69,7 @@ def segment(
     Each photo and prompt becomes DIR/{photo}__{prompt}.png, 0 and 255, of the photo's size.
     Its figures stand in DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
 
-    Photos from several folders keep those folders below DIR. What is done already is skipped.
+    Photos of one name from several folders keep those folders below DIR. What is done already is skipped.
 
     Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drywallqa import masks
@@ -26,7 +26,8 @@ class Settings:
         threshold: "auto" or a probability, see `Segmenter.segment`.
         allow_unknown: Let prompts through that mean no known concept.
         overwrite: Replace results of other content.
-        recursive: Look into folders' folders; results mirror them.
+        recursive: Look into folders' folders; results mirror them. (So do those of any run in which
+            different folders hold photos of the same name.)
     """
 
     threshold: Threshold = "auto"
@@ -121,18 +122,32 @@ def make_plan(
     kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
     found = find(paths, recursive=chosen.recursive, leave_out=[*kept_out, *manifest.output_files()])
     refused += [Outcome("failed", problem.source, (), str(problem)) for problem in found.problems]
-    items, twice = _without_shared_names(found)
+    items, twice = _without_shared_names(_placed(found, chosen.recursive))
     return Plan(folder, chosen, (MASK, *outputs), manifest, tuple(askable), tuple(items), (*refused, *twice))
 
 
-def _without_shared_names(found: Found) -> tuple[list[Item], list[Outcome]]:
+def _placed(found: Found, recursive: bool) -> list[Item]:
+    """Give each photo its place: its own folder in a recursive run, else none as long as that will do."""
+    items = [Item(path, found.folder_of(path), image_id_of(path)) for path in found.photos]
+    folders: dict[str, set[str]] = {}
+    for item in items:
+        folders.setdefault(_folded(item.image_id), set()).add(item.folder)
+    if recursive or any(len(each) > 1 for each in folders.values()):
+        return items
+    return [replace(item, folder="") for item in items]
+
+
+def _folded(name: str) -> str:
+    """Bring names that some system takes for one to one form."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _without_shared_names(items: list[Item]) -> tuple[list[Item], list[Outcome]]:
     """Leave out photos whose masks would bear one name (on a system that takes `A` and `a` for one)."""
     named: dict[str, list[Item]] = {}
-    for path in found.photos:
-        item = Item(path, found.folder_of(path), image_id_of(path))
-        name = f"{item.folder}/{masks.base_name(item.image_id, 'x')}"
-        named.setdefault(unicodedata.normalize("NFC", name).casefold(), []).append(item)
-    items = [group[0] for group in named.values() if len(group) == 1]
+    for item in items:
+        named.setdefault(_folded(f"{item.folder}/{masks.base_name(item.image_id, 'x')}"), []).append(item)
+    kept = [group[0] for group in named.values() if len(group) == 1]
     refused = []
     for group in (group for group in named.values() if len(group) > 1):
         others = " and ".join(str(item.path) for item in group[1:])
@@ -140,4 +155,4 @@ def _without_shared_names(found: Found) -> tuple[list[Item], list[Outcome]]:
             group[0].path, f"its masks would bear the same names as those of {others}", "rename one of them"
         )
         refused.append(Outcome("failed", str(group[0].path), (), str(problem)))
-    return items, refused
+    return kept, refused

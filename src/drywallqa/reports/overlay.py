@@ -81,12 +81,12 @@ def legend(prediction: Prediction) -> str:
     found = f"{prediction.area:.1%} marked" if prediction.mask.any() else "nothing marked"
     prompt = " ".join(prediction.prompt.split())
     shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
-    return f"{shown} – {found}, presence {prediction.presence:.2f}"
+    return f"{shown}: {found}, presence {prediction.presence:.2f}"
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
     """Cut the front of a text (the prompt) until the whole fits."""
-    prompt, dash, rest = text.partition(" – ")
+    prompt, dash, rest = text.rpartition(": ")
     while prompt and font.getlength(prompt + dash + rest) > width:
         prompt = prompt[:-2] + "…" if len(prompt) > 2 else ""
     return prompt + dash + rest if prompt else rest

@@ -7,6 +7,7 @@ colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008).
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -160,7 +161,7 @@ def _dashed(
         return
     lengths = [length * _SCALE for length in dash]
     part, left = 0, float(lengths[0])
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         whole, done = math.hypot(x1 - x0, y1 - y0), 0.0
         while whole - done > 1e-6:
             step = min(left, whole - done)
