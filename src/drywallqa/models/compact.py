@@ -9,13 +9,18 @@ Shapes: B photos, P prompts, D embedding width, C channels, input H×W (multiple
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.efficientnet_lite import EfficientNetLite
+from drywallqa.models.contract import PromptedModel, Training, check_size, per_photo
+from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
 
 STRIDE = 2
+MULTIPLE = 32
 
 
 class Separable(nn.Module):
@@ -100,8 +105,7 @@ class CompactDecoder(nn.Module):
     def forward(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """See `CompactModel.decode`."""
         photos = features[0].shape[0]
-        if embeddings.dim() == 2:
-            embeddings = embeddings[None].expand(photos, -1, -1)
+        embeddings = per_photo(embeddings, photos)
         code = self.prompt(embeddings)
         stem, *pyramid = features
         coarse = []
@@ -117,7 +121,7 @@ class CompactDecoder(nn.Module):
         return _split(logits, photos).squeeze(2), self.presence(pooled).squeeze(2)
 
 
-class CompactModel(nn.Module):
+class CompactModel(PromptedModel):
     """EfficientNet-Lite with a FiLM decoder; see the module's text.
 
     Args:
@@ -137,6 +141,7 @@ class CompactModel(nn.Module):
 
     def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
         super().__init__()
+        self.variant, self.embedding_width = encoder, embedding_width
         self.encoder = EfficientNetLite(encoder)
         self.neck = Neck(self.encoder.channels, width)
         self.decoder = CompactDecoder(self.encoder.channels[0], width, embedding_width)
@@ -145,6 +150,8 @@ class CompactModel(nn.Module):
 
     def encode_image(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32."""
+        if not torch.jit.is_tracing():
+            check_size("compact", *images.shape[2:], MULTIPLE)
         shared: tuple[Tensor, ...] = self.neck(self.encoder(images))
         return shared
 
@@ -153,6 +160,19 @@ class CompactModel(nn.Module):
         out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
         return out
 
-    def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode in one go, as a training step does."""
-        return self.decode(self.encode_image(images), embeddings)
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the EfficientNet's parameters."""
+        yield from self.encoder.parameters()
+
+    def freeze(self, training: Training) -> None:
+        """Freeze stem and first stages of the encoder, and all its batch statistics."""
+        self.encoder.freeze(training.frozen_stages)
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Never: the neck, which features come from, is always trained."""
+        return False
+
+    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
+        """Fill the encoder from its ImageNet package; the rest starts at random."""
+        load_imagenet(self.encoder, self.variant)

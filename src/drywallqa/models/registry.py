@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from drywallqa.errors import ModelError
+from drywallqa.models import weights
+from drywallqa.window import IMAGENET_MEAN, IMAGENET_STD, Window
+
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_LITE = "Apache-2.0 (EfficientNet-Lite, ImageNet)"
+_CLIP = "MIT (CLIP's repository; the model hub declares none)"
+_SAM = "Apache-2.0 (SAM)"
 
 
 @dataclass(frozen=True)
@@ -18,21 +28,63 @@ class Family:
         name: As typed.
         module: Import path of the family's file.
         class_name: The model's class there.
+        summary: What it is, in one line.
         code_licence: SPDX name.
-        weight_licence: SPDX name of the weights that training starts from, with their origin.
-        free_size: Whether any input of the window's multiple is taken, or one square size only.
+        weight_licence: Of the weights that training starts from, with their origin.
+        parameters: How many it has at its full size.
+        paper: Where it comes from.
+        multiple: Input sides are multiples of this, in px.
+        square: Whether photos are fitted into a square.
+        side: The one input size it takes, in px; None where it takes any multiple.
+        default_side: The input size to start with, in px.
         open_vocabulary: Whether prompts beyond the trained concepts mean something to it.
+        own_text: Whether it embeds prompts itself; else a text side does.
+        trainable: Whether there is anything to train.
         exports: Formats it can be exported to.
+        origins: Names of the published weights it starts from, keys of `weights.ORIGINS`.
+        takes: Names of the general model settings that its class takes.
+        mean: Of the normalisation, for values 0–1.
+        std: Of the normalisation.
     """
 
     name: str
     module: str
     class_name: str
+    summary: str
     code_licence: str
     weight_licence: str
-    free_size: bool
-    open_vocabulary: bool
-    exports: tuple[str, ...]
+    parameters: int
+    paper: str
+    multiple: int
+    default_side: int
+    square: bool = True
+    side: int | None = None
+    open_vocabulary: bool = False
+    own_text: bool = True
+    trainable: bool = True
+    exports: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def free_size(self) -> bool:
+        """Whether photos of any proportions are taken as they are."""
+        return not self.square
+
+    def window(self, size: int, report: Callable[[str], None] | None = None) -> Window:
+        """Return the window of a size, or of the nearest that the family takes, and say so.
+
+        Args:
+            size: Longer side in px.
+            report: Told in a sentence where another size is taken.
+        """
+        fitted = self.side or max(1, round(size / self.multiple)) * self.multiple
+        if fitted != size and report is not None:
+            takes = f"{self.side} px only" if self.side else f"sides in multiples of {self.multiple} px"
+            report(f"{self.name} takes {takes}: {fitted} px instead of {size} px")
+        return Window(fitted, self.multiple, self.square, self.mean, self.std)
 
 
 FAMILIES = {
@@ -42,11 +94,95 @@ FAMILIES = {
             name="compact",
             module="drywallqa.models.compact",
             class_name="CompactModel",
+            summary="EfficientNet-Lite with a light decoder under FiLM; the bundled one, made for CPUs",
             code_licence="Apache-2.0",
-            weight_licence="Apache-2.0 (EfficientNet-Lite, ImageNet)",
-            free_size=True,
-            open_vocabulary=False,
+            weight_licence=_LITE,
+            parameters=3_122_130,
+            paper="FiLM: Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871",
+            multiple=32,
+            default_side=320,
+            square=False,
+            own_text=False,
             exports=("onnx",),
+            takes=("encoder", "width", "embedding_width"),
+        ),
+        Family(
+            name="clipseg",
+            module="drywallqa.models.clipseg",
+            class_name="ClipSegModel",
+            summary="CLIPSeg (rd64-refined): CLIP's towers, frozen, and its own small transformer decoder",
+            code_licence="Apache-2.0 (ours and transformers'; the authors' own repository is MIT)",
+            weight_licence="the authors' repository excludes its weights from its MIT licence; "
+            "the model hub's card says Apache-2.0",
+            parameters=150_747_746,
+            paper="Lüddecke and Ecker, CVPR 2022, https://arxiv.org/abs/2112.10003",
+            multiple=16,
+            default_side=352,
+            open_vocabulary=True,
+            exports=("onnx",),
+            origins=("clipseg",),
+        ),
+        Family(
+            name="clip-cnn",
+            module="drywallqa.models.clip_cnn",
+            class_name="ClipCnnModel",
+            summary="The report's own: CLIP's towers, projections to 64, a product, a convolutional decoder",
+            code_licence="Apache-2.0",
+            weight_licence=_CLIP,
+            parameters=150_219_394,
+            paper="CLIP: Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020",
+            multiple=16,
+            default_side=256,
+            exports=("onnx",),
+            origins=("clip",),
+            mean=_CLIP_MEAN,
+            std=_CLIP_STD,
+        ),
+        Family(
+            name="clip-unet",
+            module="drywallqa.models.clip_unet",
+            class_name="ClipUnetModel",
+            summary="CLIP's text embedding conditioning a U-Net with skip connections over EfficientNet-Lite",
+            code_licence="Apache-2.0",
+            weight_licence=f"{_LITE}; {_CLIP}",
+            parameters=70_858_977,
+            paper="U-Net: Ronneberger et al., MICCAI 2015, https://arxiv.org/abs/1505.04597",
+            multiple=32,
+            default_side=320,
+            square=False,
+            exports=("onnx",),
+            origins=("clip",),
+            takes=("encoder",),
+        ),
+        Family(
+            name="sam-clip",
+            module="drywallqa.models.sam_clip",
+            class_name="SamClipModel",
+            summary="SAM's frozen image encoder; its mask decoder, prompted by CLIP's text embedding",
+            code_licence="Apache-2.0",
+            weight_licence=f"{_SAM}; {_CLIP}",
+            parameters=157_360_944,
+            paper="Kirillov et al., ICCV 2023, https://arxiv.org/abs/2304.02643",
+            multiple=16,
+            side=1024,
+            default_side=1024,
+            origins=("sam", "clip"),
+        ),
+        Family(
+            name="sam-clip-zero-shot",
+            module="drywallqa.models.sam_zero_shot",
+            class_name="SamZeroShotModel",
+            summary="SAM's masks at a grid of points, ranked by CLIP; nothing is trained",
+            code_licence="Apache-2.0",
+            weight_licence=f"{_SAM}; {_CLIP}",
+            parameters=243_356_465,
+            paper="Kirillov et al., ICCV 2023, https://arxiv.org/abs/2304.02643",
+            multiple=16,
+            side=1024,
+            default_side=1024,
+            open_vocabulary=True,
+            trainable=False,
+            origins=("sam", "clip"),
         ),
     )
 }
@@ -65,6 +201,30 @@ def find(name: str) -> Family:
 
 
 def create(name: str, **options: Any) -> Any:
-    """Make an untrained model of a family; options go to its class."""
+    """Make an untrained model of a family; options go to its class.
+
+    Raises:
+        ModelError: The family, or an option, is not known.
+    """
     family = find(name)
-    return getattr(importlib.import_module(family.module), family.class_name)(**options)
+    model_class = getattr(importlib.import_module(family.module), family.class_name)
+    try:
+        return model_class(**options)
+    except TypeError as error:
+        raise ModelError(f"{name}: {error}".replace(f"{family.class_name}.__init__() ", "")) from error
+
+
+def create_from(name: str, general: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """Make an untrained model of a family from settings that all families share and its own options."""
+    family = find(name)
+    shared = {key: value for key, value in general.items() if key in family.takes}
+    return create(name, **(shared | dict(options)))
+
+
+def find_weights(name: str, given: str | Path | None = None) -> dict[str, Path]:
+    """Find the folders of the published weights that a family starts from, without network.
+
+    Raises:
+        ModelError: One is missing; see `weights.locate`.
+    """
+    return weights.locate_all(find(name).origins, given)

@@ -1,0 +1,174 @@
+"""What every model family offers, and what families share.
+
+Shapes: B photos, P prompts, D embedding width, input H×W, h×w the logits' own grid.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from drywallqa.errors import ModelError, PromptError
+
+Features = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What of a model is trained.
+
+    Attributes:
+        frozen_stages: Convolutional encoders: stem and first stages that keep their weights.
+        vision_layers: Transformer encoders: last layers of the vision tower that are trained; 0 freezes the
+            tower, more than it has trains its embeddings too.
+        text_layers: The same for the text tower.
+    """
+
+    frozen_stages: int = 3
+    vision_layers: int = 0
+    text_layers: int = 0
+
+
+class PromptedModel(nn.Module, ABC):
+    """Base of every family: encode a photo once, decode it under as many prompts as wanted.
+
+    Attributes:
+        stride: Pixels of the input per pixel of the logits.
+        embedding_width: D.
+        own_text: Whether `encode_prompts` works; else the bundle's text side makes the embeddings.
+    """
+
+    stride: int = 2
+    embedding_width: int = 64
+    own_text: ClassVar[bool] = False
+
+    @abstractmethod
+    def encode_image(self, images: Tensor) -> Features:
+        """Encode normalised photos [B,3,H,W] once; every tensor returned starts with B."""
+
+    @abstractmethod
+    def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode under prompts [P,D] or [B,P,D]: mask logits [B,P,h,w] and presence logits [B,P]."""
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Embed prompts as [P,D].
+
+        Raises:
+            PromptError: There is no prompt.
+            ModelError: The family has no text tower of its own.
+        """
+        raise ModelError(f"{type(self).__name__} has no text tower; the bundle's text side embeds its prompts")
+
+    def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode and decode in one go, as a training step does."""
+        return self.decode(self.encode_image(images), embeddings)
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what is trained at the encoder's (lower) rate."""
+        yield from ()
+
+    def freeze(self, training: Training) -> None:
+        """Freeze what is not trained, batch statistics included; called again before each epoch."""
+
+    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
+        """Fill the model with published weights from these folders, by the name of their origin.
+
+        Raises:
+            ModelError: Weights are missing, damaged, or do not fit.
+        """
+
+    def frozen_names(self) -> list[str]:
+        """Name every parameter that is not trained."""
+        return [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Whether features of a photo never change during training, so that they can be kept."""
+        return not any(parameter.requires_grad for parameter in self.encoder_parameters())
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse an empty list before any work is done.
+
+    Raises:
+        PromptError: There is no prompt.
+    """
+    if not prompts:
+        raise PromptError("no prompt was given; give at least one, such as 'segment crack'")
+
+
+def check_size(family: str, height: int, width: int, multiple: int) -> None:
+    """Refuse an input that does not fall on the encoder's grid.
+
+    Raises:
+        ModelError: Height or width is no positive multiple.
+    """
+    if height % multiple or width % multiple or not height or not width:
+        raise ModelError(
+            f"{family} takes sides in multiples of {multiple} px, not {width}×{height}; "
+            "bring the photo to the model's window first"
+        )
+
+
+def per_photo(embeddings: Tensor, photos: int) -> Tensor:
+    """Give every photo its own prompts: [P,D] or [B,P,D] to [B,P,D].
+
+    Raises:
+        PromptError: There is no prompt.
+        ModelError: The prompts are for another number of photos.
+    """
+    if embeddings.dim() == 2:
+        embeddings = embeddings[None].expand(photos, -1, -1)
+    if not torch.jit.is_tracing():
+        if embeddings.shape[1] == 0:
+            check_prompts(())
+        if embeddings.shape[0] != photos:
+            raise ModelError(f"prompts of {embeddings.shape[0]} photos were given for {photos} photos")
+    return embeddings
+
+
+def presence_of(logits: Tensor, cell: int) -> Tensor:
+    """Presence without parameters of its own: the strongest cell of the mask's logits.
+
+    Published decoders have no presence output, and a head beside them would change what they are. The mean
+    over cells keeps a single stray pixel from deciding.
+
+    Args:
+        logits: [N,h,w].
+        cell: Side of a cell in pixels of the logits.
+
+    Returns:
+        [N].
+    """
+    return functional.avg_pool2d(logits[:, None], cell).amax((1, 2, 3))
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Load weights whose names and shapes must be the module's own.
+
+    Raises:
+        ModelError: Names are missing or unexpected, or a shape differs; they are named.
+    """
+    own: dict[str, Any] = module.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    shapes = [
+        f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & state.keys())
+        if own[name].shape != state[name].shape
+    ]
+    problems = [
+        f"{kind}: {', '.join(names[:6])}{f' and {len(names) - 6} more' if len(names) > 6 else ''}"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if names
+    ]
+    if problems:
+        raise ModelError(f"{origin} does not fit {type(module).__name__}; {'; '.join(problems)}")
+    module.load_state_dict(dict(state))
