@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_exports import photo
 
 from drywallqa import hashing
+from tiny_exports import photo
 
 
 def test_perceptual_hash__fits_64_bits_and_differs_between_photos():

@@ -47,7 +47,7 @@ def square(left: int, top: int, right: int, bottom: int, side: int = SIDE) -> np
 def write_coco(
     path: Path, names: list[str], annotations: list[dict], classes: tuple[str, ...] = ("crack",)
 ) -> Path:
-    """Write a COCO file about images numbered from 1 and classes numbered from 1; complete the annotations."""
+    """Write a COCO file; images and classes are numbered from 1, annotations are completed."""
     data = {
         "images": [
             {"id": number, "file_name": name, "height": SIDE, "width": SIDE}

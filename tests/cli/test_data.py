@@ -2,10 +2,10 @@ import json
 
 import pytest
 from PIL import Image
-from tiny_exports import photo, roboflow_coco, roboflow_yolo, write_photo, write_text
 
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import load
+from tiny_exports import photo, roboflow_coco, roboflow_yolo, write_photo, write_text
 
 
 def _import(tmp_path, *more):

@@ -2,6 +2,11 @@ import json
 
 import numpy as np
 import pytest
+
+from drywallqa.curation import audit_sheet, audit_text
+from drywallqa.curation.audit import audited
+from drywallqa.datasets.importing import ImportOptions, import_export
+from drywallqa.errors import DataError
 from tiny_exports import (
     photo,
     real_data,
@@ -12,11 +17,6 @@ from tiny_exports import (
     write_photo,
     write_text,
 )
-
-from drywallqa.curation import audit_sheet, audit_text
-from drywallqa.curation.audit import audited
-from drywallqa.datasets.importing import ImportOptions, import_export
-from drywallqa.errors import DataError
 
 
 def _leaking(root):

@@ -1,12 +1,13 @@
 import io
+from itertools import combinations
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
-from tiny_exports import photo
 
 from drywallqa import hashing
-from drywallqa.curation.near_duplicates import cell_agreement, find_pairs, unite
+from drywallqa.curation.near_duplicates import SAME_PHOTO_CELLS, cell_agreement, find_pairs, unite
+from tiny_exports import photo
 
 
 def _encoded(image: Image.Image, quality: int) -> Image.Image:
@@ -53,16 +54,16 @@ def test_find_pairs__blank_photos_and_no_photos_are_no_pairs():
     assert find_pairs(np.zeros((0, 32, 32), np.float32)) == []
 
 
-def test_find_pairs__one_backdrop_is_not_one_photograph():
-    def board(seed: int) -> np.ndarray:
-        pixels = np.full((160, 160, 3), 20, np.uint8)
-        plaster = photo(seed, 160)[10:150, 12:146].astype(float)
-        pixels[10:150, 12:146] = 180 + 0.4 * (plaster - 128)
-        return pixels
+def test_cell_agreement__one_backdrop_is_not_one_photograph():
+    def board(seed: int) -> Image.Image:
+        faint = (180 + 0.3 * (photo(seed, 160).astype(float) - 128)).astype(np.uint8)
+        return Image.fromarray(faint).rotate(8, fillcolor=(20, 20, 20))
 
-    thumbnails = np.stack([hashing.thumbnail(board(seed)) for seed in range(6)])
-    assert find_pairs(thumbnails, least_cells=-1), "the outlines alone agree"
-    assert find_pairs(thumbnails) == []
+    boards = [hashing.thumbnail(np.asarray(board(seed))) for seed in range(5)]
+    others = [cell_agreement(first, second) for first, second in combinations(boards, 2)]
+    darker = hashing.thumbnail(np.asarray(ImageEnhance.Brightness(board(1)).enhance(0.8)))
+    assert np.median(others) < SAME_PHOTO_CELLS - 0.05
+    assert cell_agreement(boards[1], darker) > 0.9
 
 
 def test_cell_agreement__of_a_picture_with_itself_and_with_another():

@@ -1,14 +1,15 @@
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_exports import photo, write_photo, write_text
 
 from drywallqa.curation.split import PARTS, natural, parse_ratios, split_by_csv, split_dataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
+from tiny_exports import photo, write_photo, write_text
 
 
 def sample(source: str, copy: int = 0, set_name: str = "x", setting: str | None = None) -> Sample:
@@ -62,7 +63,7 @@ def test_split_dataset__is_seeded_and_does_not_depend_on_the_order():
 def test_split_dataset__blocks_follow_each_other_by_name():
     split = split_dataset(dataset([1] * 40), blocks=True, seed=5)
     order = [item.split for item in sorted(split, key=lambda item: natural(item.image_id))]
-    changes = sum(first != second for first, second in zip(order, order[1:], strict=False))
+    changes = sum(first != second for first, second in pairwise(order))
     assert changes <= 3
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tiny_exports import roboflow_coco, square
 
 from drywallqa.curation import stats
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.datasets.importing import ImportOptions, import_export, write_mask
+from tiny_exports import roboflow_coco, square
 
 
 def test_measure__counts_photos_parts_and_concepts(tmp_path):

@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from tiny_exports import roboflow_coco, write_coco, write_photo, write_text
 
 from drywallqa.datasets import coco
 from drywallqa.datasets.geometry import Box, Outline, Runs
 from drywallqa.errors import DataError
+from tiny_exports import roboflow_coco, write_coco, write_photo, write_text
 
 
 def _one(tmp_path, *annotations, names=("a.jpg",)):

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from tiny_exports import write_text
 
 from drywallqa.datasets.annotations import Export, LabelledPhoto, Shape
 from drywallqa.datasets.concepts import ConceptMap, read_phrasings
 from drywallqa.datasets.geometry import Box
 from drywallqa.errors import ConfigError, DataError
+from tiny_exports import write_text
 
 
 def _export(*names: str) -> Export:

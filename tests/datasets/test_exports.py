@@ -3,10 +3,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tiny_exports import roboflow_coco, roboflow_yolo, write_photo, write_text
 
 from drywallqa.datasets import exports
 from drywallqa.errors import DataError
+from tiny_exports import roboflow_coco, roboflow_yolo, write_photo, write_text
 
 
 def zipped(folder: Path, archive: Path, top: str = "") -> Path:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_exports import square
 
 from drywallqa.datasets.geometry import (
     Box,
@@ -13,6 +12,7 @@ from drywallqa.datasets.geometry import (
     is_box_like,
     rasterise,
 )
+from tiny_exports import square
 
 ONE = (1.0, 1.0)
 

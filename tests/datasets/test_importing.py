@@ -3,6 +3,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+
+from drywallqa.datasets.dataset import load
+from drywallqa.datasets.importing import ImportOptions, import_export, read_problems
+from drywallqa.errors import ConfigError, DataError
 from tiny_exports import (
     roboflow_coco,
     roboflow_yolo,
@@ -11,10 +15,6 @@ from tiny_exports import (
     write_photo,
     write_text,
 )
-
-from drywallqa.datasets.dataset import load
-from drywallqa.datasets.importing import ImportOptions, import_export, read_problems
-from drywallqa.errors import ConfigError, DataError
 
 CRACK = ImportOptions(["crack=crack"])
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_exports import square, write_photo, write_text
 
 from drywallqa.datasets import mask_folders
 from drywallqa.datasets.geometry import rasterise
 from drywallqa.errors import DataError
+from tiny_exports import square, write_photo, write_text
 
 
 def _mask(export, number=0, shape=0):

@@ -1,10 +1,10 @@
 import pytest
-from tiny_exports import roboflow_yolo, write_photo, write_text
 
 from drywallqa.datasets import yolo
 from drywallqa.datasets.geometry import Box, Outline
 from drywallqa.datasets.yolo_names import parse_yaml_names
 from drywallqa.errors import DataError
+from tiny_exports import roboflow_yolo, write_photo, write_text
 
 
 def test_read__roboflow_layout(tmp_path):
