@@ -1,0 +1,217 @@
+"""The report's failures, each in a small model, and sound models that raise nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from drywallqa.diagnosis.model import Probe, check_model  # noqa: E402
+
+WIDTH, EMBEDDING = 12, 6
+
+
+class Small(nn.Module):
+    """The contract in a few lines: an encoder, a projection of each side, their product, a decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(3, WIDTH, 3, 2, 1)
+        self.norm = nn.BatchNorm2d(WIDTH)
+        self.decoder = nn.Conv2d(WIDTH, 1, 3, 1, 1)
+        self.presence = nn.Linear(WIDTH, 1)
+        self.make()
+
+    def make(self) -> None:
+        self.image = nn.Linear(WIDTH, WIDTH)
+        self.text = nn.Linear(EMBEDDING, WIDTH)
+
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        return self.image(features), self.text(embeddings)
+
+    def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        features = functional.relu(self.norm(self.encoder(images))).permute(0, 2, 3, 1)
+        image, text = self.project(features, embeddings)
+        joined = (image[:, None] * text[:, :, None, None]).permute(0, 1, 4, 2, 3)
+        logits = self.decoder(joined.flatten(0, 1)).unflatten(0, joined.shape[:2]).squeeze(2)
+        return self.finish(logits), self.presence(joined.mean((3, 4))).squeeze(2)
+
+    def finish(self, logits: Tensor) -> Tensor:
+        return logits
+
+
+class NewEachCall(Small):
+    def make(self) -> None:
+        pass
+
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        return nn.Linear(WIDTH, WIDTH)(features), nn.Linear(EMBEDDING, WIDTH)(embeddings)
+
+
+class NewTensorEachCall(Small):
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        image, text = super().project(features, embeddings)
+        return image @ torch.randn(WIDTH, WIDTH), text
+
+
+class Lazy(Small):
+    def make(self) -> None:
+        self.image = None
+
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        if self.image is None:
+            super().make()
+        return super().project(features, embeddings)
+
+
+class TorchLazy(Small):
+    def make(self) -> None:
+        self.image, self.text = nn.LazyLinear(WIDTH), nn.LazyLinear(WIDTH)
+
+
+class Unsaved(Small):
+    """Projections in a plain list: trained, because the optimizer is given them, and lost when saved."""
+
+    def make(self) -> None:
+        self.projections = [nn.Linear(WIDTH, WIDTH), nn.Linear(EMBEDDING, WIDTH)]
+
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        return self.projections[0](features), self.projections[1](embeddings)
+
+
+class LeftOut(Small):
+    """Projections that the model's own state_dict drops."""
+
+    def state_dict(self, *arguments: object, **options: object) -> dict:  # type: ignore[override]
+        whole = super().state_dict(*arguments, **options)
+        return {name: value for name, value in whole.items() if not name.startswith(("image", "text"))}
+
+
+class Doubled(Small):
+    def finish(self, logits: Tensor) -> Tensor:
+        return torch.sigmoid(logits)
+
+
+class Deaf(Small):
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        return super().project(features, torch.ones_like(embeddings) + 0 * embeddings)
+
+
+class Cut(Small):
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        image, text = super().project(features, embeddings)
+        return image.detach(), text
+
+
+class Loud(Small):
+    def finish(self, logits: Tensor) -> Tensor:
+        return logits * 1000
+
+
+class StartsAtZero(Small):
+    """Conditioning that starts at zero, as a sound model may."""
+
+    def make(self) -> None:
+        super().make()
+        nn.init.zeros_(self.text.weight)
+        nn.init.ones_(self.text.bias)
+
+
+def loss(logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    mask = functional.binary_cross_entropy_with_logits(logits, truth)
+    return mask + functional.binary_cross_entropy_with_logits(presence, truth.amax((2, 3)))
+
+
+def probe(scale: float = 1.0) -> Probe:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.zeros(2, 2, 16, 16)
+    truth[:, 0, :3] = scale
+    embeddings = torch.randn(2, 2, EMBEDDING, generator=generator)
+    return Probe(torch.randn(2, 3, 32, 32, generator=generator), embeddings, truth, torch.ones(2, 2))
+
+
+def causes(model: nn.Module, rate: float = 1e-3, given: Probe | None = None) -> list[str]:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=rate)
+    return [finding.case.name for finding in check_model(model, given or probe(), loss, optimizer)]
+
+
+@pytest.mark.parametrize("kind", [Small, StartsAtZero])
+@pytest.mark.parametrize("seed", range(3))
+def test_check_model__sound_models_raise_nothing(kind: type[Small], seed: int) -> None:
+    torch.manual_seed(seed)
+    assert causes(kind()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (NewEachCall, "made-in-forward"),
+        (NewTensorEachCall, "made-in-forward"),
+        (Lazy, "made-late"),
+        (TorchLazy, "made-late"),
+        (Unsaved, "outside-saved-state"),
+        (LeftOut, "outside-saved-state"),
+        (Doubled, "sigmoid-twice"),
+        (Deaf, "prompt-ignored"),
+        (Cut, "no-gradient"),
+        (Loud, "loss-start"),
+    ],
+)
+def test_check_model__names_the_cause_and_nothing_else(kind: type[Small], cause: str) -> None:
+    torch.manual_seed(0)
+    assert causes(kind()) == [cause]
+
+
+def test_check_model__a_parameter_outside_the_optimizer_is_named() -> None:
+    model = Small()
+    optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if not n.startswith("text.")])
+    (found,) = check_model(model, probe(), loss, optimizer)
+    assert found.case.name == "outside-optimizer"
+    assert "text.weight, text.bias" in found.evidence
+
+
+def test_check_model__a_frozen_decoder_is_named() -> None:
+    model = Small()
+    model.requires_grad_(False)
+    model.encoder.requires_grad_(True)
+    assert causes(model) == ["decoder-frozen"]
+
+
+def test_check_model__a_frozen_encoder_is_meant() -> None:
+    model = Small()
+    model.encoder.requires_grad_(False)
+    assert causes(model) == []
+
+
+def test_check_model__a_rate_that_overwhelms_the_weights_is_named() -> None:
+    assert causes(Small(), rate=0.15) == ["rate-too-high"]
+
+
+def test_check_model__the_highest_rate_of_a_schedule_counts() -> None:
+    model = Small()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.15, total_steps=10)
+    assert [f.case.name for f in check_model(model, probe(), loss, optimizer)] == ["rate-too-high"]
+
+
+def test_check_model__wrong_truth_is_left_to_its_own_check() -> None:
+    assert causes(Small(), given=probe(255)) == []
+
+
+def test_check_model__leaves_the_model_as_it_was() -> None:
+    model = Small().train()
+    model.norm.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    causes(model)
+    assert torch.equal(torch.rand(1), expected)
+    assert model.training
+    assert not model.norm.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
