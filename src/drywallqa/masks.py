@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +59,8 @@ def slug_of(prompt: str) -> str:
         ('segment_crack', 'segment_joint_tape-5ce757b6')
     """
     slug = re.sub(r"[^A-Za-z0-9-]+", "_", prompt)
-    lossless = slug.replace("_", " ") == prompt and prompt == prompt.lower() and bool(prompt)
+    # A space at either end would become one more `_` beside the two that part photo and prompt.
+    lossless = slug.replace("_", " ") == prompt == prompt.lower().strip() != ""
     return slug if lossless and not _LIKE_A_DIGEST.search(slug) else f"{slug}-{_digest(prompt)}"
 
 

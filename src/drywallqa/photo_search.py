@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def find(
     *,
     recursive: bool = False,
     leave_out: Iterable[str | os.PathLike[str]] = (),
+    made_in: Callable[[Path], Iterable[Path]] = lambda folder: (),
 ) -> Found:
     """Find the photos that paths, folders and glob patterns name.
 
@@ -50,8 +51,10 @@ def find(
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
         recursive: Whether to look into the folders' folders too.
         leave_out: Files and folders that are passed over where a folder or pattern meets them.
+        made_in: Tells which files in and below a folder are results of earlier runs; asked of each folder
+            that is looked into, so that a mask is never taken for a photo.
     """
-    search = _Search(recursive, frozenset(absolute(path) for path in leave_out))
+    search = _Search(recursive, {absolute(path) for path in leave_out}, made_in)
     for path in paths:
         search.take(Path(path))
     return Found(tuple(search.photos.values()), _common(list(search.folders)), tuple(search.problems))
@@ -72,10 +75,12 @@ def _common(folders: list[Path]) -> Path:
 @dataclass
 class _Search:
     recursive: bool
-    leave_out: frozenset[Path]
+    leave_out: set[Path]
+    made_in: Callable[[Path], Iterable[Path]]
     photos: dict[Path, Path] = field(default_factory=dict)
     folders: dict[Path, None] = field(default_factory=dict)
     problems: list[PhotoError] = field(default_factory=list)
+    asked: set[Path] = field(default_factory=set)
 
     def take(self, path: Path) -> None:
         """Take in what one path names."""
@@ -99,6 +104,7 @@ class _Search:
     def _take_pattern(self, pattern: Path) -> bool:
         taken = False
         for match in map(Path, sorted(glob.glob(str(pattern), recursive=True))):  # noqa: PTH207
+            self._learn(match.parent)
             if absolute(match) in self.leave_out:
                 continue
             if match.is_dir():
@@ -113,6 +119,7 @@ class _Search:
         before = len(self.problems)
         taken = False
         for place, inner, names in os.walk(folder, onerror=self._refuse_folder):
+            self._learn(Path(place))
             inner[:] = sorted(name for name in inner if self.recursive and self._wanted(Path(place, name)))
             for name in sorted(names):
                 path = Path(place, name)
@@ -120,6 +127,12 @@ class _Search:
                     self._add(path, folder)
                     taken = True
         return taken or len(self.problems) > before
+
+    def _learn(self, folder: Path) -> None:
+        """Find out what in a folder earlier runs have made."""
+        if (place := absolute(folder)) not in self.asked:
+            self.asked.add(place)
+            self.leave_out.update(absolute(path) for path in self.made_in(folder))
 
     def _wanted(self, path: Path) -> bool:
         return not path.name.startswith(".") and absolute(path) not in self.leave_out

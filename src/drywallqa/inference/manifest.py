@@ -108,6 +108,16 @@ class Manifest:
             self._untidy = False
 
 
+def made_in(folder: Path) -> list[Path]:
+    """Return the files that earlier runs wrote in and below a folder, if it holds their manifest."""
+    if not (folder / NAME).is_file():
+        return []
+    try:
+        return Manifest(folder).output_files()
+    except OutputError:  # unreadable: then nothing is known of its files
+        return []
+
+
 def encode(record: Record) -> bytes:
     """Encode a record as one line; file names that are no text come out escaped."""
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 from drywallqa import masks
 from drywallqa.errors import PhotoError, PromptError
 from drywallqa.files import check_folder
-from drywallqa.inference.manifest import Manifest, Record
+from drywallqa.inference.manifest import Manifest, Record, made_in
 from drywallqa.inference.outputs import MASK, Output
 from drywallqa.inference.questions import RunnableBundle, Threshold, check_threshold, meaning
 from drywallqa.inference.segmenter import image_id_of
@@ -120,7 +120,7 @@ def make_plan(
         except PromptError as error:
             refused.append(Outcome("failed", None, ({"prompt": prompt},), str(error)))
     kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
-    found = find(paths, recursive=chosen.recursive, leave_out=[*kept_out, *manifest.output_files()])
+    found = find(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
     refused += [Outcome("failed", problem.source, (), str(problem)) for problem in found.problems]
     items, twice = _without_shared_names(_placed(found, chosen.recursive))
     return Plan(folder, chosen, (MASK, *outputs), manifest, tuple(askable), tuple(items), (*refused, *twice))

@@ -1,0 +1,411 @@
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drywallqa import cli, masks
+from fakes import FakeBundle, wall
+
+pytestmark = pytest.mark.usefixtures("fake_bundle")
+CRACK = ("--prompt", "segment crack")
+BOTH = (*CRACK, "--prompt", "segment taping area")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with three photos in `site` and its folder `site/second`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site" / "second").mkdir(parents=True)
+    save(Path("site/one.png"), wall())
+    save(Path("site/two.jpg"), wall(seam=True))
+    save(Path("site/second/one.png"), wall(crack=False, seam=True))
+    return tmp_path
+
+
+def save(path: Path, photo: np.ndarray) -> None:
+    Image.fromarray(photo).save(path, quality=95)
+
+
+def run(*arguments: object) -> int:
+    return cli.main(["segment", *map(str, arguments)])
+
+
+def files(folder: Path, pattern: str = "*.png") -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob(pattern))
+
+
+def manifest(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+
+
+def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+
+
+def test_segment__folder(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("site", *BOTH, "--out", "out") == 0
+    assert files(site / "out") == [
+        "one__segment_crack.png",
+        "one__segment_taping_area.png",
+        "two__segment_crack.png",
+        "two__segment_taping_area.png",
+    ]
+    with Image.open(site / "out" / "two__segment_crack.png") as image:
+        assert (image.mode, image.size) == ("L", (64, 48))
+        assert set(np.unique(np.asarray(image))) == {0, 255}
+    assert not masks.read(site / "out" / "one__segment_taping_area.png").any()
+    captured = capsys.readouterr()
+    assert "2 photos segmented" in captured.out
+    assert "4 masks in out" in captured.out
+    assert captured.err == ""
+
+
+def test_segment__manifest_holds_the_figures(site: Path) -> None:
+    assert (
+        run("site/two.jpg", "--prompt", "where is the fissure/crack?", "--out", "out", "--threshold", 0.9)
+        == 0
+    )
+    (line,) = manifest(site / "out")
+    assert line["prompt"] == "where is the fissure/crack?"
+    assert line["source"] == str(Path("site/two.jpg"))
+    assert (line["image_id"], line["concept"], line["height"], line["width"]) == ("two", "crack", 48, 64)
+    assert line["threshold"] == 0.9
+    mask = masks.read(site / "out" / line["mask"])
+    assert line["area"] == pytest.approx(mask.mean())
+    assert 0.5 < line["presence"] <= 1
+
+
+def test_segment__recursive_mirrors_folders(site: Path) -> None:
+    assert run("site", *CRACK, "--out", "out", "--recursive") == 0
+    assert files(site / "out") == [
+        "one__segment_crack.png",
+        "second/one__segment_crack.png",
+        "two__segment_crack.png",
+    ]
+    assert masks.read(site / "out" / "one__segment_crack.png").any()
+    assert not masks.read(site / "out" / "second" / "one__segment_crack.png").any()
+
+
+def test_segment__equal_stems_in_different_folders(site: Path) -> None:
+    assert run("site/one.png", "site/second/one.png", *CRACK, "--out", "out") == 0
+    assert files(site / "out") == ["one__segment_crack.png", "second/one__segment_crack.png"]
+
+
+def test_segment__different_stems_lie_flat(site: Path) -> None:
+    (site / "site" / "second" / "one.png").rename(site / "site" / "second" / "three.png")
+    assert run("site", "site/second", *CRACK, "--out", "out") == 0
+    assert files(site / "out") == [f"{name}__segment_crack.png" for name in ("one", "three", "two")]
+
+
+def test_segment__pattern(site: Path) -> None:
+    assert run("site/*.jpg", *CRACK, "--out", "out") == 0
+    assert files(site / "out") == ["two__segment_crack.png"]
+
+
+def test_segment__results_inside_the_photos_folder_are_no_photos(site: Path) -> None:
+    for _ in range(2):
+        assert run("site", *CRACK, "--out", "site/masks", "--recursive", "--probability") == 0
+        assert run("site", *CRACK, "--out", "site") == 0
+    assert len(files(site / "site" / "masks")) == 6
+    assert len(files(site / "site", "*__*.png")) == 6 + 2
+
+
+def test_segment__further_outputs(site: Path) -> None:
+    assert run("site/two.jpg", *CRACK, "--out", "out", "--overlay", "--probability") == 0
+    (line,) = manifest(site / "out")
+    with Image.open(site / "out" / "two__segment_crack.overlay.jpg") as overlay:
+        assert overlay.size[0] >= 64
+    with Image.open(site / "out" / "two__segment_crack.probability.png") as probability:
+        assert (probability.mode, probability.size) == ("L", (64, 48))
+        values = np.asarray(probability)
+    mask = masks.read(site / "out" / line["mask"])
+    assert (values[mask] >= 127).all()
+    assert (values[~mask] <= 128).all()
+    page = (site / "out" / "index.html").read_text("utf-8")
+    assert f'src="{line["thumbnail"]}"' in page
+    assert (site / "out" / line["thumbnail"]).is_file()
+
+
+def test_segment__no_index(site: Path) -> None:
+    assert run("site/one.png", *CRACK, "--out", "out", "--no-index") == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["manifest.jsonl", "one__segment_crack.png"]
+
+
+def test_segment__json_lines_on_stdout_only(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("site/one.png", "missing.jpg", *CRACK, "-p", "dog", "--out", "out", "--json") == 3
+    captured = capsys.readouterr()
+    lines = [json.loads(line) for line in captured.out.splitlines()]
+    assert [line["status"] for line in lines] == ["failed", "failed", "done"]
+    assert lines[0]["prompt"] == "dog"
+    assert lines[1]["source"] == "missing.jpg"
+    assert lines[2]["mask"] == "one__segment_crack.png"
+    assert "1 photo segmented, 2 failed" in captured.err
+
+
+def test_segment__quiet_and_verbose(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("site/one.png", *CRACK, "--out", "out", "-q") == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert run("site/one.png", *CRACK, "--out", "out", "-v") == 0
+    assert "one.png: skipped: segment crack: " in capsys.readouterr().err
+
+
+def test_segment__allow_unknown(site: Path) -> None:
+    assert run("site/one.png", "--prompt", "segment dog", "--out", "out", "--allow-unknown") == 0
+    assert manifest(site / "out")[0]["concept"] is None
+
+
+def test_segment__progress_bar_on_a_terminal(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    (site / "site" / "zero.jpg").touch()
+    assert run("site", *CRACK, "--out", "out") == 3
+    err = capsys.readouterr().err
+    assert "segmenting" in err
+    assert "zero.jpg: the file is empty" in err
+
+
+# Reruns.
+
+
+def test_rerun__skips_what_is_done(
+    site: Path, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("site", *CRACK, "--out", "out") == 0
+    before = (site / "out" / "manifest.jsonl").read_bytes()
+    times = {path: (site / "out" / path).stat().st_mtime_ns for path in files(site / "out")}
+    assert run("site", *CRACK, "--out", "out") == 0
+    assert fake_bundle.backend.encoded == 2
+    assert {path: (site / "out" / path).stat().st_mtime_ns for path in files(site / "out")} == times
+    assert (site / "out" / "manifest.jsonl").read_bytes() == before
+    assert "0 photos segmented, 2 done already" in capsys.readouterr().out
+
+
+def test_rerun__does_only_what_is_new(site: Path, fake_bundle: FakeBundle) -> None:
+    assert run("site/one.png", *CRACK, "--out", "out") == 0
+    assert run("site", *BOTH, "--out", "out", "--overlay") == 0
+    assert len(files(site / "out", "*__*.png")) == 4
+    assert len(files(site / "out", "*.overlay.jpg")) == 4
+    assert len(manifest(site / "out")) == 4
+
+
+def test_rerun__makes_what_was_deleted(site: Path) -> None:
+    assert run("site", *CRACK, "--out", "out") == 0
+    (site / "out" / "one__segment_crack.png").unlink()
+    assert run("site", *CRACK, "--out", "out") == 0
+    assert masks.read(site / "out" / "one__segment_crack.png").any()
+
+
+def test_rerun__after_a_killed_run_without_manifest(site: Path) -> None:
+    assert run("site", *CRACK, "--out", "out") == 0
+    (site / "out" / "manifest.jsonl").unlink()
+    assert run("site", *CRACK, "--out", "out") == 0
+    assert len(manifest(site / "out")) == 2
+
+
+@pytest.mark.parametrize("change", ["settings", "photo", "model", "by hand", "unlisted"])
+def test_rerun__refuses_other_content_without_overwrite(
+    site: Path, change: str, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = site / "out" / "one__segment_crack.png"
+    arguments = ["site", *CRACK, "--out", "out"]
+    if change == "unlisted":
+        masks.write(mask, np.ones((3, 3), np.bool_))
+    else:
+        assert run(*arguments) == 0
+    if change == "settings":
+        arguments += ["--threshold", "0.97"]
+    if change == "photo":
+        save(Path("site/one.png"), wall(60, 60))
+    if change == "model":
+        fake_bundle.fingerprint = "fedcba9876543210"
+    if change == "by hand":
+        masks.write(mask, np.ones((48, 64), np.bool_))
+    before = mask.read_bytes()
+    capsys.readouterr()
+    assert run(*arguments) == 3
+    assert mask.read_bytes() == before
+    refused = [line for line in errors(capsys) if "one" in line]
+    assert len(refused) == 1
+    assert "one__segment_crack.png" in refused[0]
+    assert "--overwrite" in refused[0]
+    assert run(*arguments, "--overwrite") == 0
+    if change not in ("model",):
+        assert mask.read_bytes() != before
+
+
+def test_rerun__an_error_is_forgotten_once_mended(site: Path) -> None:
+    (site / "site" / "one.png").write_bytes(b"")
+    assert run("site", *CRACK, "--out", "out") == 3
+    assert any("error" in line for line in manifest(site / "out"))
+    save(Path("site/one.png"), wall())
+    assert run("site", *CRACK, "--out", "out") == 0
+    assert not any("error" in line for line in manifest(site / "out"))
+
+
+# Bad input that is handled.
+
+
+@pytest.mark.parametrize(
+    "prompt", ["segment joint/tape", "🔥 crack 🔥", "crack " * 200, "../../crack", "Crack\n"]
+)
+def test_handled__odd_prompts(site: Path, prompt: str) -> None:
+    assert run("site/one.png", "--prompt", prompt, "--out", "deep/out") == 0
+    (line,) = manifest(site / "deep" / "out")
+    assert line["prompt"] == prompt
+    assert (site / "deep" / "out" / line["mask"]).is_file()
+    assert len(Path(line["mask"]).name.encode()) <= 120
+    assert files(site / "deep", "*__*.png") == [f"out/{line['mask']}"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (500, 20_000)])
+def test_handled__extreme_sizes(site: Path, shape: tuple[int, int]) -> None:
+    save(Path("odd.png"), np.full((*shape, 3), 128, np.uint8))
+    assert run("odd.png", *CRACK, "--out", "out", "--overlay") == 0
+    assert masks.read(site / "out" / "odd__segment_crack.png").shape == shape
+
+
+def test_handled__exif_turned_and_cmyk(site: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(wall()).save("turned.jpg", exif=exif, quality=95)
+    Image.fromarray(wall()).convert("CMYK").save("print.jpg", quality=95)
+    assert run("turned.jpg", "print.jpg", *CRACK, "--out", "out") == 0
+    assert masks.read(site / "out" / "turned__segment_crack.png").shape == (64, 48)
+    assert masks.read(site / "out" / "print__segment_crack.png").any()
+
+
+def test_handled__prompts_that_differ_in_case_or_spaces(site: Path) -> None:
+    prompts = ["crack", "Crack", "crack ", "crack", "a  crack", "a crack"]
+    assert run("site/one.png", *(part for p in prompts for part in ("-p", p)), "--out", "out") == 0
+    names = [name.casefold() for name in files(site / "out")]
+    assert len(names) == len(set(names)) == 5
+
+
+# Bad input that is refused.
+
+
+def _bomb() -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(99)))
+
+
+def test_refused__bad_photos_cost_one_line_each(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = (site / "site" / "two.jpg").read_bytes()
+    (site / "site" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (site / "site" / "zero.jpg").touch()
+    (site / "site" / "text.jpg").write_text("not a photo")
+    (site / "site" / "bomb.png").write_bytes(_bomb())
+    assert run("site", "gone.jpg", *BOTH, "--out", "out") == 3
+    lines = errors(capsys)
+    for name, remedy in {
+        "cut.jpg": "copy it again",
+        "zero.jpg": "copy it again",
+        "text.jpg": "convert it",
+        "bomb.png": "scale it down",
+        "gone.jpg": "check the path",
+    }.items():
+        (line,) = [line for line in lines if name in line]
+        assert remedy in line
+    assert len(lines) == 5
+    assert len(files(site / "out", "*__*.png")) == 4
+    assert files(site / "out", "*.part") == []
+    assert {line["source"] for line in manifest(site / "out") if "error" in line} == {
+        "gone.jpg",
+        *(str(Path("site") / name) for name in ("cut.jpg", "zero.jpg", "text.jpg", "bomb.png")),
+    }
+
+
+def test_refused__empty_folder(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (site / "empty").mkdir()
+    assert run("empty", "site", *CRACK, "--out", "out") == 3
+    (line,) = errors(capsys)
+    assert "empty: there is no photo in this folder" in line
+    assert len(files(site / "out", "*__*.png")) == 2
+
+
+def test_refused__two_photos_whose_masks_would_bear_one_name(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy("site/two.jpg", "site/ONE.jpg")
+    assert run("site", *CRACK, "--out", "out") == 3
+    (line,) = errors(capsys)
+    assert "one.png" in line
+    assert "ONE.jpg" in line
+    assert "rename" in line
+    assert files(site / "out") == ["two__segment_crack.png"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("", "empty"),
+        ("   ", "empty"),
+        ("\x01\x02", "control characters only"),
+        ("crack" * 2001, "10,000"),
+        ("segment dog", "knows"),
+    ],
+)
+def test_refused__prompts(site: Path, prompt: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("site/one.png", "--prompt", prompt, "--out", "out") == 2
+    (line,) = errors(capsys)
+    assert sentence in line
+    assert run("site/one.png", "--prompt", prompt, *CRACK, "--out", "out") == 3
+    assert files(site / "out") == ["one__segment_crack.png"]
+
+
+def test_refused__out_is_no_folder(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (site / "out").write_text("a file")
+    for out in ("out", "out/below"):
+        assert run("site", *CRACK, "--out", out) == 2
+        (line,) = errors(capsys)
+        assert "no results can be written" in line
+    assert (site / "out").read_text() == "a file"
+
+
+def test_refused__disk_full_ends_the_run(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert run("site", *CRACK, "--out", "out") == 2
+    (line,) = errors(capsys)
+    assert "no space left on device" in line
+    assert files(site / "out", "*.p*") == []
+
+
+@pytest.mark.parametrize("threshold", ["high", "1.5", "-1", "nan"])
+def test_refused__threshold(site: Path, threshold: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("site", *CRACK, "--out", "out", "--threshold", threshold) == 2
+    assert "auto or a number from 0 to 1" in errors(capsys)[0]
+
+
+def test_refused__messages_stay_on_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        (site / "two\nlines.jpg").touch()
+    except OSError:
+        pytest.skip("this system allows no such name")
+    assert run("two\nlines.jpg", *CRACK, "--out", "out") == 3
+    (line,) = errors(capsys)
+    assert "two\\nlines.jpg: the file is empty" in line
+
+
+def test_usage__nothing_to_do(site: Path) -> None:
+    assert cli.main(["segment", "--out", "out"]) == 2
+    assert cli.main(["segment", "site", "--out", "out"]) == 2
+    assert cli.main(["segmnt"]) == 2
+    assert cli.main(["--version"]) == 0
