@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drywallqa.errors import ConfigError
+from drywallqa.models.contract import Training
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -29,6 +30,19 @@ class ModelConfig(_Strict):
     pretrained: bool = True
     frozen_stages: Annotated[int, Field(ge=0, le=8)] = 3
     """Stem and first stages that keep their ImageNet weights; 0 trains everything."""
+    vision_layers: Annotated[int, Field(ge=0)] = 0
+    """Last layers of a transformer vision tower that are trained; more than it has trains its embeddings too."""
+    text_layers: Annotated[int, Field(ge=0)] = 0
+    """The same for a text tower."""
+    weights: str | None = None
+    """Folder of the published weights to start from; the model hub's cache where none is named."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The family's own options, e.g. fusion or size."""
+
+    @property
+    def training(self) -> Training:
+        """What of the model is trained."""
+        return Training(self.frozen_stages, self.vision_layers, self.text_layers)
 
 
 class DataConfig(_Strict):
@@ -50,8 +64,37 @@ class DataConfig(_Strict):
     """Standard deviation of noise added to each component of a prompt's embedding."""
 
 
+class LossConfig(_Strict):
+    """The mask loss; formulas and sources stand in `loss_choice`."""
+
+    name: Literal[
+        "bce_dice", "weighted_bce_dice", "focal", "bce_tversky", "bce_dice_cldice", "bce_dice_boundary"
+    ] = "bce_dice"
+    pos_weight: Positive = 1.0
+    """Multiplies the weight that weighted_bce_dice takes from the training set's foreground share."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    focal_alpha: Share = 0.25
+    tversky_alpha: Positive = 0.3
+    """Price of what is marked falsely."""
+    tversky_beta: Positive = 0.7
+    """Price of what is missed."""
+    region_weight: Annotated[float, Field(ge=0)] = 0.5
+    """Factor of the clDice or boundary part."""
+    skeleton_steps: Annotated[int, Field(ge=1, le=50)] = 8
+    """Erosions of clDice's soft skeleton; twice that is the widest line, in px of the logits' grid."""
+
+
+class WatchConfig(_Strict):
+    """When alarms judge a run; see `diagnosis.watch`."""
+
+    grace: Annotated[int, Field(ge=1)] = 300
+    """Steps before anything but a loss that is not finite is judged."""
+    window: Annotated[int, Field(ge=1)] = 100
+    """Steps over which a symptom has to hold."""
+
+
 class OptimisationConfig(_Strict):
-    """Loss weights, rates and schedule (one cycle, cosine)."""
+    """Rates, schedule, averaging, and the weights of the losses' parts."""
 
     epochs: Annotated[int, Field(ge=1)] = 12
     batch_size: Annotated[int, Field(ge=1)] = 16
@@ -59,6 +102,16 @@ class OptimisationConfig(_Strict):
     decoder_rate: Positive = 1.5e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     gradient_clip: Positive = 1.0
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients are added up before a step."""
+    schedule: Literal["one_cycle", "cosine", "plateau"] = "one_cycle"
+    """One cycle up and down; down along a cosine; or down where validation IoU no longer rises."""
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    plateau_patience: Annotated[int, Field(ge=0)] = 2
+    """Validations without a better IoU before the rates are multiplied by the factor."""
+    patience: Annotated[int, Field(ge=0)] | None = None
+    """Validations without a better IoU before the run stops; 0 never stops it. Where it is not given, 5 under
+    plateau, and 0 under the schedules that have a fixed end and are best there."""
     warmup_share: Share = 0.08
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the exponential moving average of weights that is validated and shipped."""
@@ -77,10 +130,14 @@ class TrainConfig(_Strict):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimisation: OptimisationConfig = OptimisationConfig()
+    loss: LossConfig = LossConfig()
+    watch: WatchConfig = WatchConfig()
 
 
-def load(path: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
-    """Read a YAML file and lay `a.b=value` settings over it.
+def load(
+    path: Path | None = None, settings: Sequence[str] = (), defaults: Mapping[str, Any] | None = None
+) -> TrainConfig:
+    """Read a YAML file, lay `a.b=value` settings over it, and a family's defaults under both.
 
     Raises:
         ConfigError: A name is unknown (the nearest known one is named) or a value impossible.
@@ -96,6 +153,11 @@ def load(path: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
         data = read
     for setting in settings:
         _lay(data, setting)
+    for name, value in (defaults or {}).items():
+        part, _, last = name.rpartition(".")
+        inner = data.setdefault(part, {}) if part else data
+        if isinstance(inner, dict):
+            inner.setdefault(last, value)
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
