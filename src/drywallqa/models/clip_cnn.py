@@ -35,7 +35,8 @@ class ConvolutionDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in ((WIDTH, 256), (256, 128), (128, WIDTH))
+            nn.Conv2d(before, after, 3, padding=1)
+            for before, after in ((WIDTH, 256), (256, 128), (128, WIDTH))
         )
         self.mask = nn.Conv2d(WIDTH, 1, 1)
 

@@ -122,7 +122,9 @@ class ClipUnetModel(ClipPrompted):
         for skip, channels in zip(skips, widths, strict=True):
             self.blocks.append(Block(above, skip, channels, self.embedding_width, fusion))
             above = channels
-        self.pyramid = nn.ModuleList(nn.Conv2d(channels, 1, 1) for channels in (widths[:-1] if pyramid else ()))
+        self.pyramid = nn.ModuleList(
+            nn.Conv2d(channels, 1, 1) for channels in (widths[:-1] if pyramid else ())
+        )
         self.mask = nn.Conv2d(width, 1, 3, padding=1)
         nn.init.constant_(self.mask.bias, -2.0)  # type: ignore[arg-type]
 

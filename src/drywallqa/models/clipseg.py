@@ -110,7 +110,7 @@ class ClipSegModel(ClipPrompted):
                 scale, shift = decoder.film_mul(embeddings), decoder.film_add(embeddings)
                 output = scale[:, :, None] * output + shift[:, :, None]
             output = decoder.layers[index](output.flatten(0, 1), attention_mask=None)
-        assert output is not None  # noqa: S101 - the configuration always names layers
+        assert output is not None  # the configuration always names layers
         grid = output[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
         logits = decoder.transposed_convolution(grid).squeeze(1)
         presence = presence_of(logits, PATCH)

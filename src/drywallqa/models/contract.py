@@ -64,7 +64,9 @@ class PromptedModel(nn.Module, ABC):
             PromptError: There is no prompt.
             ModelError: The family has no text tower of its own.
         """
-        raise ModelError(f"{type(self).__name__} has no text tower; the bundle's text side embeds its prompts")
+        raise ModelError(
+            f"{type(self).__name__} has no text tower; the bundle's text side embeds its prompts"
+        )
 
     def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and decode in one go, as a training step does."""

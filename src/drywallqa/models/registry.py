@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,18 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _LITE = "Apache-2.0 (EfficientNet-Lite, ImageNet)"
 _CLIP = "MIT (CLIP's repository; the model hub declares none)"
 _SAM = "Apache-2.0 (SAM)"
+
+
+def _defaults(side: int, decoder_rate: float, batch_size: int = 8) -> dict[str, Any]:
+    """Towers at a tenth of the decoder's rate or less, crops of the family's own size."""
+    return {
+        "data.window": side,
+        "data.photo_scale": [side, 2 * side],
+        "validation_window": side,
+        "optimisation.encoder_rate": 1e-5,
+        "optimisation.decoder_rate": decoder_rate,
+        "optimisation.batch_size": batch_size,
+    }
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Family:
         exports: Formats it can be exported to.
         origins: Names of the published weights it starts from, keys of `weights.ORIGINS`.
         takes: Names of the general model settings that its class takes.
+        training_defaults: Settings of a training run, under what a user sets.
         mean: Of the normalisation, for values 0–1.
         std: Of the normalisation.
     """
@@ -65,6 +78,7 @@ class Family:
     exports: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -120,6 +134,7 @@ FAMILIES = {
             default_side=352,
             open_vocabulary=True,
             exports=("onnx",),
+            training_defaults=_defaults(352, 1e-4),
             origins=("clipseg",),
         ),
         Family(
@@ -134,6 +149,7 @@ FAMILIES = {
             multiple=16,
             default_side=256,
             exports=("onnx",),
+            training_defaults=_defaults(256, 1e-4),
             origins=("clip",),
             mean=_CLIP_MEAN,
             std=_CLIP_STD,
@@ -151,6 +167,7 @@ FAMILIES = {
             default_side=320,
             square=False,
             exports=("onnx",),
+            training_defaults={"optimisation.encoder_rate": 1e-4, "optimisation.decoder_rate": 5e-4},
             origins=("clip",),
             takes=("encoder",),
         ),
@@ -166,6 +183,7 @@ FAMILIES = {
             multiple=16,
             side=1024,
             default_side=1024,
+            training_defaults=_defaults(1024, 1e-4, 2),
             origins=("sam", "clip"),
         ),
         Family(

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from drywallqa.errors import ModelError
@@ -26,7 +25,10 @@ from drywallqa.models.towers import (
 )
 
 SIZES = ("base", "tiny")
-_TWINS = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
+_TWINS = (
+    "shared_image_embedding.positional_embedding",
+    "prompt_encoder.shared_embedding.positional_embedding",
+)
 
 
 def make_sam(size: str) -> Any:
@@ -40,8 +42,8 @@ def make_sam(size: str) -> Any:
     config = SamConfig(
         vision_config={
             "image_size": side, "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "output_channels": width, "window_size": 4, "global_attn_indexes": [1], "num_pos_feats": width // 2,
-            "mlp_dim": 96,
+            "output_channels": width, "window_size": 4, "global_attn_indexes": [1],
+            "num_pos_feats": width // 2, "mlp_dim": 96,
         },
         prompt_encoder_config={"hidden_size": width, "image_size": side, "mask_input_channels": 8},
         mask_decoder_config={
@@ -75,7 +77,8 @@ def check_side(images: Tensor, side: int) -> None:
     height, width = images.shape[2:]
     if (height, width) != (side, side):
         raise ModelError(
-            f"sam-clip takes {side}×{side} px only, not {width}×{height}; bring the photo to the model's window"
+            f"sam-clip takes {side}×{side} px only, not {width}×{height}; "
+            "bring the photo to the model's window"
         )
 
 

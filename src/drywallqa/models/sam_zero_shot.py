@@ -76,7 +76,7 @@ class SamZeroShotModel(ClipPrompted):
 
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,S,S]: K masks' logits [B,K,S/4,S/4], their CLIP embeddings [B,K,D], the neutral [B,1,D]."""
+        """Encode [B,3,S,S]: K masks' logits [B,K,S/4,S/4], their embeddings [B,K,D], the neutral [B,1,D]."""
         check_side(images, self.side)
         masks, quality = self._propose(images)
         best = quality.topk(self.kept, dim=1).indices
@@ -128,13 +128,17 @@ class SamZeroShotModel(ClipPrompted):
     def _cut(self, photo: Tensor, mask: Tensor) -> Tensor:
         """Cut a mask's box out of a photo, the rest greyed, scaled to CLIP's square [3,c,c]."""
         size = (photo.shape[1], photo.shape[2])
-        inside = functional.interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0] > 0
+        inside = (
+            functional.interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0] > 0
+        )
         rows, columns = inside[0].any(1).nonzero(), inside[0].any(0).nonzero()
         if not len(rows):
             return photo.new_zeros(3, self.crop, self.crop)
         top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
         part = (photo * inside)[:, top:bottom, left:right]
-        return functional.interpolate(part[None], size=(self.crop, self.crop), mode="bilinear", antialias=True)[0]
+        return functional.interpolate(
+            part[None], size=(self.crop, self.crop), mode="bilinear", antialias=True
+        )[0]
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill SAM and all of CLIP."""

@@ -130,7 +130,9 @@ class ClipPrompted(PromptedModel):
         if self.tokenizer is None:
             self.tokenizer = letter_tokenizer(int(tower.config.vocab_size))  # type: ignore[union-attr, arg-type]
         longest = int(tower.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
-        out = self.tokenizer(list(prompts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        out = self.tokenizer(
+            list(prompts), padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
         ids: Tensor = out["input_ids"]
         return ids
 
@@ -147,7 +149,7 @@ class ClipPrompted(PromptedModel):
         return self.embed_ids(self.tokenize(prompts).to(device))
 
     def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode; whole numbers [P,L] or [B,P,L] are token ids, embedded here to train the tower."""
+        """Encode and decode; whole numbers [P,L] or [B,P,L] are token ids, embedded here and so trained."""
         if not embeddings.is_floating_point():
             embeddings = self.embed_ids(embeddings)
         return self.decode(self.encode_image(images), embeddings)
@@ -209,7 +211,9 @@ def embed_patches(tower: Any, images: Tensor) -> tuple[Tensor, Any, Any]:
     rows, columns = patches.shape[2:]
     side = parts.image_size // parts.patch_size
     exact = not torch.jit.is_tracing() and rows == side and columns == side
-    tokens = torch.cat([parts.class_embedding.expand(images.shape[0], 1, -1), patches.flatten(2).transpose(1, 2)], 1)
+    tokens = torch.cat(
+        [parts.class_embedding.expand(images.shape[0], 1, -1), patches.flatten(2).transpose(1, 2)], 1
+    )
     tokens = tokens + position_codes(parts.position_embedding.weight, rows, columns, exact)
     out: Tensor = tower.pre_layrnorm(tokens)
     return out, rows, columns

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 SAFE, PICKLED, INDEX = "model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"
 SUMS = "SHA256SUMS"
-TEXT_FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TEXT_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,9 @@ def hub_cache() -> Path:
     """Return the hub's cache folder, as its own tools find it."""
     if os.environ.get("HF_HUB_CACHE"):
         return Path(os.environ["HF_HUB_CACHE"])
-    home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
+    home = os.environ.get("HF_HOME") or str(
+        Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+    )
     return Path(home).expanduser() / "hub"
 
 
@@ -112,9 +120,9 @@ def locate(origin: Origin, given: str | Path | None = None) -> Path:
             return place
     looked = " and ".join(str(place) for place in places)
     raise ModelError(
-        f"the weights of {origin.hub_id} (revision {origin.revision[:8]}) are missing; looked in {looked} for "
-        f"{SAFE} or {PICKLED}; bring them with 'drywallqa models pull {origin.name}' on a machine with network, "
-        "or name a folder with --set model.weights=FOLDER"
+        f"the weights of {origin.hub_id} (revision {origin.revision[:8]}) are missing; looked in {looked} "
+        f"for {SAFE} or {PICKLED}; bring them with 'drywallqa models pull {origin.name}' where there is "
+        "network, or name a folder with --set model.weights=FOLDER"
     )
 
 
@@ -142,8 +150,8 @@ def pull(origin: Origin) -> Path:
         reason = str(error).strip().splitlines()
         raise ModelError(
             f"{origin.hub_id} (revision {origin.revision[:8]}) could not be brought: "
-            f"{reason[0] if reason else type(error).__name__}; check the network, or copy its folder from another "
-            "machine and name it with --set model.weights=FOLDER"
+            f"{reason[0] if reason else type(error).__name__}; check the network, or copy its folder from "
+            "another machine and name it with --set model.weights=FOLDER"
         ) from error
     check_sums(Path(folder))
     return Path(folder)
@@ -236,7 +244,9 @@ def check_sums(folder: Path) -> None:
         if not path.is_file():
             raise ModelError(f"{path}: named in {SUMS} but missing; get it again")
         if file_digest(path) != digest:
-            raise ModelError(f"{path}: differs from its SHA-256, so it was truncated or changed; get it again")
+            raise ModelError(
+                f"{path}: differs from its SHA-256, so it was truncated or changed; get it again"
+            )
 
 
 def file_digest(path: Path) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from drywallqa.errors import ConfigError
-from drywallqa.models.contract import Training
+
+if TYPE_CHECKING:
+    from drywallqa.models.contract import Training
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -31,7 +33,7 @@ class ModelConfig(_Strict):
     frozen_stages: Annotated[int, Field(ge=0, le=8)] = 3
     """Stem and first stages that keep their ImageNet weights; 0 trains everything."""
     vision_layers: Annotated[int, Field(ge=0)] = 0
-    """Last layers of a transformer vision tower that are trained; more than it has trains its embeddings too."""
+    """Last layers of a transformer vision tower that are trained; more than it has train its start too."""
     text_layers: Annotated[int, Field(ge=0)] = 0
     """The same for a text tower."""
     weights: str | None = None
@@ -42,6 +44,8 @@ class ModelConfig(_Strict):
     @property
     def training(self) -> Training:
         """What of the model is trained."""
+        from drywallqa.models.contract import Training
+
         return Training(self.frozen_stages, self.vision_layers, self.text_layers)
 
 

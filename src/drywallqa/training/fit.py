@@ -2,83 +2,85 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import logging
 import os
 import platform
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from drywallqa import __version__
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
-from drywallqa.evaluation.collect import collect
-from drywallqa.evaluation.summary import summarise
-from drywallqa.models import efficientnet_lite, registry
-from drywallqa.models.torch_backend import TorchBackend
+from drywallqa.models import registry
+from drywallqa.models.contract import PromptedModel
+from drywallqa.training.batches import Photos
+from drywallqa.training.checkpoints import WholeCheckpoints
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.pairs import Item, Pairs
+from drywallqa.training.foreground import weights_for
 from drywallqa.training.phrases import Phrases
-from drywallqa.training.task import SegmentationTask, freeze
-from drywallqa.window import Window
+from drywallqa.training.run_log import Log, Logging
+from drywallqa.training.schedules import early_end
+from drywallqa.training.sheet import write_sheet
+from drywallqa.training.stopping import Stopping
+from drywallqa.training.surroundings import keep_memory, quieten
+from drywallqa.training.task import SegmentationTask
+from drywallqa.training.validation import Validation
+from drywallqa.training.watching import Watching, check_files
 
 LAST = "last.ckpt"
+SHEET = "batch.png"
+"""The run's picture of what the model sees first."""
 TEXT = "text"
 """The run's folder of the text side it was trained with."""
 
 
-class _Photos(lightning.LightningDataModule):
-    """Hands out each epoch's own pictures."""
+def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
+    """Make the model that a run trains, published weights and freezing included.
 
-    def __init__(self, dataset: Dataset, phrases: Phrases, config: TrainConfig) -> None:
-        super().__init__()
-        self.dataset, self.phrases, self.config = dataset.part("train"), phrases, config
-
-    def train_dataloader(self) -> DataLoader[Item]:
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        pairs = Pairs(self.dataset, self.phrases.embeddings, self.config.data, self.config.seed, epoch)
-        return DataLoader(
-            pairs,
-            batch_size=self.config.optimisation.batch_size,
-            num_workers=self.config.data.workers,
-            worker_init_fn=_single_thread,
-            drop_last=True,
-            prefetch_factor=4 if self.config.data.workers else None,
-        )
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(TensorDataset(torch.zeros(1)))
-
-
-def _single_thread(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def build_model(config: TrainConfig, embedding_width: int) -> nn.Module:
-    """Make the model that a run trains, ImageNet weights and freezing included."""
+    Raises:
+        ModelError: The family cannot be trained, or its weights are missing or do not fit.
+    """
     settings = config.model
-    model: nn.Module = registry.create(
-        settings.name, encoder=settings.encoder, width=settings.width, embedding_width=embedding_width
-    )
+    family = registry.find(settings.name)
+    if not family.trainable:
+        raise ModelError(f"{family.name} has nothing to train; choose another family: drywallqa models list")
+    # before the model is made, which takes seconds at full size
+    folders = registry.find_weights(family.name, settings.weights) if settings.pretrained else {}
+    general = {"encoder": settings.encoder, "width": settings.width, "embedding_width": embedding_width}
+    model: PromptedModel = registry.create_from(family.name, general, settings.options)
     if settings.pretrained:
-        efficientnet_lite.load_imagenet(model.encoder, settings.encoder)  # type: ignore[arg-type]
-    freeze(model, settings.frozen_stages)
+        model.load_pretrained(folders)
+    model.freeze(settings.training)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def own_phrases(model: PromptedModel, phrases: Phrases, most: int = 200) -> Phrases:
+    """Embed the phrasings by the model's own text tower: once if it is frozen, else as token ids."""
+    if not model.own_text:
+        return phrases
+    if not getattr(model, "text_is_frozen", True):
+        longest = max(model.tokenize(texts[:most]).shape[1] for texts in phrases.texts.values())  # type: ignore[operator]
+
+        def tokens(texts: Sequence[str]) -> Any:
+            ids = model.tokenize(texts)  # type: ignore[operator]
+            return torch.cat([ids, ids[:, -1:].expand(-1, longest - ids.shape[1])], dim=1).numpy()
+
+        return phrases.through(tokens, most)
+
+    def embed(texts: Sequence[str]) -> Any:
+        with torch.no_grad():
+            parts = [model.encode_prompts(texts[i : i + 32]) for i in range(0, len(texts), 32)]
+        return torch.cat(parts).numpy()
+
+    return phrases.through(embed, most)
 
 
 def fit(
@@ -91,6 +93,7 @@ def fit(
     overwrite: bool = False,
     start: Mapping[str, torch.Tensor] | None = None,
     progress: bool = True,
+    fail_fast: bool = False,
 ) -> Path:
     """Train a model and leave a run folder.
 
@@ -103,6 +106,7 @@ def fit(
         overwrite: Start anew where a run exists.
         start: Weights to start from instead of ImageNet's.
         progress: Whether to show a progress bar.
+        fail_fast: Whether a finding of the checks, or an alarm, stops the run.
 
     Returns:
         The last checkpoint.
@@ -111,30 +115,80 @@ def fit(
         OutputError: A run exists and neither resume nor overwrite was given.
         DataError: The split "train" or "val" is empty.
         ModelError: `start` does not fit the model.
+        AlarmError: A loss is not finite, or `fail_fast` and something was found.
+        StoppedError: Ctrl-C; the run is saved.
     """
     checkpoint = _prepare(run, resume, overwrite)
-    for part in ("train", "val"):
-        if not len(dataset.part(part)):
-            raise DataError(f"{dataset.folder}: no photo in split '{part}'; run: drywallqa data split")
+    check_dataset(dataset)
     keep_memory()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
     model = build_model(config, phrases.width)
     if start is not None:
         load_weights(model, start, "the weights to start from")
-    settings = config.optimisation
-    per_epoch = config.data.photos_per_epoch // settings.batch_size
-    if not per_epoch:
-        raise ConfigError("data.photos_per_epoch is smaller than optimisation.batch_size; raise it")
+    family = registry.find(config.model.name)
+    window = family.window(config.data.window, print)
+    if window.size != config.data.window:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"window": window.size})})
+    batches = batches_of(config)
+    log = Log(run)
     _describe(run, dataset, config)
     phrases.text.save(run / TEXT)
-    validation = _Validation(dataset.part("val"), phrases, Window(config.validation_window))
-    task = SegmentationTask(model, config, per_epoch * settings.epochs, validation)
-    _quieten()
-    trainer = lightning.Trainer(
+    weights = weights_for(dataset.part("train"), list(phrases.embeddings), config.loss, run, log)
+    phrases = own_phrases(model.eval(), phrases)
+    model.train()
+    model.freeze(config.model.training)
+    validation = Validation(dataset.part("val"), phrases, family.window(config.validation_window))
+    steps = -(-batches // config.optimisation.accumulate) * config.optimisation.epochs
+    task = SegmentationTask(model, config, steps, validation, weights)
+    photos = Photos(dataset, phrases, config, model.stride, window)
+    quieten()
+    watchers = [
+        Watching(dataset, phrases, photos.pairs, config.watch, log, fail_fast=fail_fast),
+        Stopping(run / LAST, log),
+        Logging(log),
+    ]
+    trainer = _trainer(run, config, progress, watchers)
+    write_sheet(photos.pairs(), run / SHEET)
+    trainer.fit(task, datamodule=photos, ckpt_path=checkpoint)
+    return run / LAST
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Refuse a data set that cannot be trained on, before anything else is done.
+
+    Raises:
+        DataError: A split is empty, a file is missing, or a mask has another size than its photo.
+    """
+    for part in ("train", "val"):
+        if not len(dataset.part(part)):
+            raise DataError(f"{dataset.folder}: no photo in split '{part}'; run: drywallqa data split")
+    check_files(dataset.part("train", "val"))
+
+
+def batches_of(config: TrainConfig) -> int:
+    """Count the batches of an epoch.
+
+    Raises:
+        ConfigError: There is not one.
+    """
+    batches = config.data.photos_per_epoch // config.optimisation.batch_size
+    if not batches:
+        raise ConfigError("data.photos_per_epoch is smaller than optimisation.batch_size; raise it")
+    return batches
+
+
+def _trainer(
+    run: Path, config: TrainConfig, progress: bool, watchers: Sequence[lightning.Callback]
+) -> lightning.Trainer:
+    """Make the loop that leaves its logs and checkpoints in the run's folder."""
+    settings = config.optimisation
+    return lightning.Trainer(
         accelerator="auto",
         max_epochs=settings.epochs,
         gradient_clip_val=settings.gradient_clip,
+        accumulate_grad_batches=settings.accumulate,
+        plugins=[WholeCheckpoints()],
         check_val_every_n_epoch=min(config.validate_every, settings.epochs),
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
@@ -156,24 +210,10 @@ def fit(
                 save_on_train_epoch_end=True,
             ),
             LearningRateMonitor("step"),
+            *early_end(settings, run),
+            *watchers,
         ],
     )
-    trainer.fit(task, datamodule=_Photos(dataset, phrases, config), ckpt_path=checkpoint)
-    return run / LAST
-
-
-def _quieten() -> None:
-    """Keep Lightning's tips and its remarks about what is meant here out of the user's sight."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for remark in (
-        ".*in eval mode at the start.*",
-        ".*number of training batches.*",
-        ".*exists and is not empty.*",
-        ".*LeafSpec.*",
-        ".*does not have many workers.*",
-        ".*GPU available but not used.*",
-    ):
-        warnings.filterwarnings("ignore", remark)
 
 
 def _free_name(folder: Path, name: str) -> str:
@@ -182,21 +222,6 @@ def _free_name(folder: Path, name: str) -> str:
     while (folder / f"{name}-{number}").exists():
         number += 1
     return f"{name}-{number}"
-
-
-def keep_memory() -> None:
-    """Ask glibc to keep freed memory instead of handing it back to the system.
-
-    A training step frees and asks for the same large blocks again; without this half of a step on a CPU went
-    into the kernel clearing pages. Does nothing where there is no glibc.
-    """
-    try:
-        tune = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
-    tune(mmap_max, 0)
-    tune(trim_threshold, 2**31 - 1)
 
 
 def _prepare(run: Path, resume: bool, overwrite: bool) -> Path | None:
@@ -215,6 +240,7 @@ def _prepare(run: Path, resume: bool, overwrite: bool) -> Path | None:
 
 
 def _describe(run: Path, dataset: Dataset, config: TrainConfig) -> None:
+    """Write what the run is made of."""
     (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     environment = {
         "drywallqa": __version__,
@@ -227,25 +253,6 @@ def _describe(run: Path, dataset: Dataset, config: TrainConfig) -> None:
         "photos": {split: len(dataset.part(split)) for split in ("train", "val", "test")},
     }
     (run / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-
-
-class _Validation:
-    """Scores the averaged model on the val part through the product's own path."""
-
-    def __init__(self, dataset: Dataset, phrases: Phrases, window: Window) -> None:
-        self.dataset, self.phrases, self.window = dataset, phrases, window
-
-    def __call__(self, model: nn.Module) -> dict[str, float]:
-        concepts = list(self.phrases.embeddings)
-        backend = TorchBackend(model, lambda names: np.stack([self.phrases.centre(n) for n in names]))
-        scores = list(collect(backend, self.window, self.dataset, {c: c for c in concepts}))
-        figures = {}
-        for concept, summary in summarise(scores, dict.fromkeys(concepts, (0.5, 0.5))).items():
-            figures[f"val/{concept}/iou"] = summary.iou
-            figures[f"val/{concept}/dice"] = summary.dice
-            figures[f"val/{concept}/false alarms"] = summary.false_alarm_rate
-        print({name: round(value, 4) for name, value in figures.items()}, flush=True)
-        return figures
 
 
 def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor], origin: str) -> None:

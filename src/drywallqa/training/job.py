@@ -9,9 +9,12 @@ from safetensors.torch import load as load_tensors
 
 from drywallqa.bundle.bundle import DEFAULT, WEIGHTS, load_bundle
 from drywallqa.datasets import dataset as datasets
+from drywallqa.models import registry
 from drywallqa.training import config as configuration
-from drywallqa.training.fit import TEXT, fit
+from drywallqa.training.fit import TEXT, check_dataset, fit
+from drywallqa.training.pairs import Pairs
 from drywallqa.training.phrases import gather
+from drywallqa.training.sheet import write_sheet
 
 
 def train_job(
@@ -25,6 +28,7 @@ def train_job(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    fail_fast: bool = False,
 ) -> Path:
     """Train on a data set folder; see the verb's help for the arguments.
 
@@ -46,7 +50,24 @@ def train_job(
         settings = [f"model.name={bundle.name}", "model.pretrained=false", *settings]
         settings = [*(f"model.{k}={v}" for k, v in options.items()), *settings]
     loaded = configuration.load(config, settings)
+    loaded = configuration.load(config, settings, registry.find(loaded.model.name).training_defaults)
     phrases = gather(known.concepts, text, loaded.seed, loaded.data.phrases)
     return fit(
-        known, phrases, loaded, run, resume=resume, overwrite=overwrite, start=weights, progress=progress
-    )
+        known, phrases, loaded, run, resume=resume, overwrite=overwrite, start=weights, progress=progress,
+        fail_fast=fail_fast,
+    )  # fmt: skip
+
+
+def show_batch(
+    data: Path, file: Path, config: Path | None = None, settings: Sequence[str] = (), text: Path | None = None
+) -> None:
+    """Draw what the model would see of a data set first, after every change, and train nothing.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    known = datasets.load(data)
+    loaded = configuration.load(config, settings)
+    check_dataset(known)
+    phrases = gather(known.concepts, text, loaded.seed, min(loaded.data.phrases, 50))
+    write_sheet(Pairs(known.part("train"), phrases.embeddings, loaded.data, loaded.seed, 0), file)

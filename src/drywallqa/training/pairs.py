@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -27,6 +27,8 @@ from drywallqa.training.config import DataConfig
 from drywallqa.window import Window
 
 CRACK, BOARD = "crack", "taping area"
+_JITTER_WIDTH = 64
+"""Embedding width that the jitter's figure is meant for."""
 
 
 class Item(TypedDict):
@@ -68,6 +70,7 @@ class Pairs(TorchDataset[Item]):
         seed: The run's seed.
         epoch: The epoch whose pictures these are.
         stride: Of the model's logits, at which truth is given.
+        window: The model's, for its normalisation; ImageNet's where None.
 
     Raises:
         DataError: There are no photos.
@@ -81,6 +84,7 @@ class Pairs(TorchDataset[Item]):
         seed: int,
         epoch: int,
         stride: int = 2,
+        window: Window | None = None,
     ) -> None:
         if not len(dataset):
             raise DataError(f"{dataset.folder}: no photo in split 'train'; run: drywallqa data split")
@@ -93,7 +97,7 @@ class Pairs(TorchDataset[Item]):
         cracked = [s for s in dataset if s.labels.get(CRACK) and s.labels.get(BOARD, "") is None]
         boards = [s for s in dataset if s.labels.get(BOARD) and s.labels.get(CRACK, "") is None]
         self.composite = (pool_photos(cracked), pool_photos(boards)) if cracked and boards else None
-        self.window = Window(config.window)
+        self.window = window or Window(config.window)
 
     def __len__(self) -> int:
         return self.config.photos_per_epoch
@@ -135,8 +139,13 @@ class Pairs(TorchDataset[Item]):
         masks = {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
         return self.dataset.read_photo(sample), masks
 
-    def _prompts(self, generator: np.random.Generator) -> NDArray[np.float32]:
+    def _prompts(self, generator: np.random.Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
-        rows = rows + generator.standard_normal(rows.shape) * self.config.phrase_jitter
-        unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-        return unit
+        if np.issubdtype(rows.dtype, np.integer):
+            return rows  # token ids, which the model embeds itself
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        # the same angle of noise whatever the embeddings' width and length
+        jitter = self.config.phrase_jitter * length * np.sqrt(_JITTER_WIDTH / rows.shape[1])
+        noisy = rows + generator.standard_normal(rows.shape) * jitter
+        kept: NDArray[np.float32] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True) * length
+        return kept.astype(np.float32)

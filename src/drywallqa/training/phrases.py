@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,13 @@ class Phrases:
         embeddings: Concept → embeddings of its phrasings [N,D].
         text: The text side that made them.
         phrasings: Concept → the data set's own phrasings.
+        texts: Concept → every phrasing that was embedded.
     """
 
     embeddings: Mapping[str, NDArray[np.float32]]
     text: TextSide
     phrasings: Mapping[str, tuple[str, ...]]
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -36,8 +39,15 @@ class Phrases:
 
     def centre(self, concept: str) -> NDArray[np.float32]:
         """The mean direction of a concept's phrasings [D]."""
-        mean = self.embeddings[concept].mean(0)
-        return np.asarray(mean / np.linalg.norm(mean), np.float32)
+        rows = self.embeddings[concept]
+        mean = rows.mean(0)
+        # a tower's embeddings have lengths of their own, which its decoder counts on
+        length = np.linalg.norm(rows, axis=1).mean()
+        return np.asarray(mean / np.linalg.norm(mean) * length, np.float32)
+
+    def through(self, embed: Callable[[Sequence[str]], NDArray[Any]], most: int) -> Phrases:
+        """Embed the same phrasings by a model's own text tower, `most` of each concept."""
+        return replace(self, embeddings={name: embed(texts[:most]) for name, texts in self.texts.items()})
 
 
 def gather(
@@ -62,9 +72,10 @@ def gather(
         text = text.with_concepts(concepts)
     banks, templates = phrase_bank.concept_lines(), phrase_bank.templates()
     generator = np.random.default_rng(seed)
-    embeddings = {}
+    embeddings, texts = {}, {}
     for name, given in concepts.items():
         bare = phrase_bank.phrases_of([name, *given, *banks.get(name, ())])
         asked = [templates[generator.integers(len(templates))].replace("{}", phrase) for phrase in bare]
-        embeddings[name] = text.embed([*bare, *asked][:most])
-    return Phrases(embeddings, text, {name: tuple(given) for name, given in concepts.items()})
+        texts[name] = tuple([*bare, *asked][:most])
+        embeddings[name] = text.embed(texts[name])
+    return Phrases(embeddings, text, {name: tuple(given) for name, given in concepts.items()}, texts)

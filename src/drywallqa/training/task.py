@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from drywallqa.models.contract import PromptedModel
+from drywallqa.training import loss_choice
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.losses import mask_loss, presence_loss
+from drywallqa.training.losses import presence_loss
 from drywallqa.training.pairs import Item
+from drywallqa.training.schedules import schedule
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -23,14 +26,20 @@ class SegmentationTask(lightning.LightningModule):
         config: The run's settings.
         steps: Optimiser steps of the whole run, for the schedule.
         validate: Called with the averaged model after a validation epoch; returns figures to log.
+        foreground_weights: Each concept's weight of foreground, where the loss takes one.
+
+    Attributes:
+        figures: The last step's losses.
+        seen: The last step's logits, truth and known, for those who watch.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: PromptedModel,
         config: TrainConfig,
         steps: int,
         validate: Callable[[nn.Module], dict[str, float]] | None = None,
+        foreground_weights: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -40,24 +49,40 @@ class SegmentationTask(lightning.LightningModule):
             use_buffers=True,
         )
         self.config, self.steps, self.validate = config, steps, validate
+        self.mask_loss = loss_choice.make(config.loss, config.optimisation.dice_weight, foreground_weights)
+        self.figures: dict[str, Tensor] = {}
+        self.seen: tuple[Tensor, Tensor, Tensor] = (torch.empty(0), torch.empty(0), torch.empty(0))
+        self.averaged = -1
 
     def training_step(self, batch: Item, index: int) -> Tensor:
         """Loss of one batch."""
         logits, presence = self.model(
             batch["image"].contiguous(memory_format=torch.channels_last), batch["embeddings"]
         )
-        settings = self.config.optimisation
-        mask = mask_loss(logits, batch["truth"], batch["known"], settings.dice_weight)
-        belief = presence_loss(presence, batch["truth"], batch["known"])
-        self.log_dict({"loss/mask": mask, "loss/presence": belief}, prog_bar=True)
-        return mask + settings.presence_weight * belief
+        loss = self.loss_of(logits, presence, batch["truth"], batch["known"])
+        self.seen = (logits.detach(), batch["truth"], batch["known"])
+        parts = {name: value for name, value in self.figures.items() if name != "loss"}
+        self.log_dict(parts, prog_bar=True)
+        return loss
+
+    def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+        """Loss of mask and presence; leaves its parts in `figures`."""
+        mask = self.mask_loss(logits, truth, known)
+        belief = presence_loss(presence, truth, known)
+        loss = mask + self.config.optimisation.presence_weight * belief
+        figures = {"loss/mask": mask, "loss/presence": belief, "loss": loss}
+        self.figures = {name: value.detach() for name, value in figures.items()}
+        return loss
 
     def on_train_epoch_start(self) -> None:
         """Keep the frozen parts' batch statistics as they are."""
-        freeze(self.model, self.config.model.frozen_stages)
+        self.model.freeze(self.config.model.training)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Average the weights after each optimiser step; the average starts where the rate has warmed up."""
+        if self.global_step == self.averaged:
+            return  # gradients are still being added up
+        self.averaged = self.global_step
         settings = self.config.optimisation
         if self.global_step <= settings.warmup_share * self.steps:
             self.average.module.load_state_dict(self.model.state_dict())
@@ -73,27 +98,21 @@ class SegmentationTask(lightning.LightningModule):
             self.log_dict(self.validate(self.average.module))
 
     def configure_optimizers(self) -> Any:
-        """AdamW, encoder and decoder at their own rates, no decay on norms and biases; one cycle."""
+        """AdamW, encoder and decoder at their own rates, no decay on norms and biases; a schedule."""
         settings = self.config.optimisation
         groups = parameter_groups(
             self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay
         )
         optimizer = torch.optim.AdamW(groups)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in groups],
-            total_steps=self.steps + 1,
-            pct_start=max(settings.warmup_share, 2 / (self.steps + 1)),
-            cycle_momentum=False,
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        every = min(self.config.validate_every, settings.epochs)
+        return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps, every)}
 
 
 def parameter_groups(
-    model: nn.Module, encoder_rate: float, decoder_rate: float, decay: float
+    model: PromptedModel, encoder_rate: float, decoder_rate: float, decay: float
 ) -> list[dict[str, Any]]:
     """Split trainable parameters by rate and by whether they decay (matrices do, vectors do not)."""
-    encoder = {id(p) for p in model.encoder.parameters()}  # type: ignore[operator]
+    encoder = {id(p) for p in model.encoder_parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = []
     for rate, inside in ((encoder_rate, True), (decoder_rate, False)):
@@ -102,12 +121,3 @@ def parameter_groups(
             if chosen:
                 groups.append({"params": chosen, "lr": rate, "weight_decay": weight_decay})
     return groups
-
-
-def freeze(model: nn.Module, stages: int) -> None:
-    """Freeze the stem and the first stages (`stages` counts the stem), and all encoder batch statistics."""
-    encoder = model.encoder
-    encoder.eval()  # type: ignore[operator]
-    parts: Iterable[nn.Module] = [encoder.stem, *encoder.stages]  # type: ignore[union-attr, list-item, misc]
-    for part in list(parts)[:stages]:
-        part.requires_grad_(False)

@@ -1,0 +1,80 @@
+"""`drywallqa models`: which families there are, what each is, and bringing published weights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and bring model families.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A family's name, as 'models list' shows it.")]
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the families: parameters, input, vocabulary, whether their weights are at hand."""
+    from drywallqa.models.registry import FAMILIES
+
+    for family in FAMILIES.values():
+        size = f"{family.parameters / 1e6:.1f} M"
+        side = f"{family.side} px" if family.side else f"n × {family.multiple} px"
+        vocabulary = "open" if family.open_vocabulary else "trained concepts"
+        typer.echo(
+            f"{family.name:<19} {size:>8}  {side:<9}  {vocabulary:<16}  weights: {_at_hand(family.origins)}"
+        )
+        typer.echo(f"{'':<19} {family.summary}")
+
+
+@app.command("info")
+def info(name: Name) -> None:
+    """Describe a family: parameters, input, vocabulary, licences of code and weights, source."""
+    from drywallqa.models.registry import find
+    from drywallqa.models.weights import ORIGINS, cached_folder, is_at_hand
+
+    family = find(name)
+    side = (
+        f"{family.side}×{family.side} px only"
+        if family.side
+        else f"sides in multiples of {family.multiple} px"
+    )
+    shape = "square, photos are fitted into it" if family.square else "of the photo's own proportions"
+    rows = {
+        "model": f"{family.name}: {family.summary}",
+        "parameters": f"{family.parameters:,}",
+        "input": f"{side}, {shape}; {family.default_side} px to start with",
+        "vocabulary": "open" if family.open_vocabulary else "closed: the concepts it was trained on",
+        "text": "its own tower" if family.own_text else "the bundle's text side",
+        "training": f"drywallqa train --model {family.name}" if family.trainable else "none, used as it is",
+        "exports": ", ".join(family.exports) or "none",
+        "licence of code": family.code_licence,
+        "licence of weights": family.weight_licence,
+        "source": family.paper,
+    }
+    for origin in (ORIGINS[key] for key in family.origins):
+        state = "at hand" if is_at_hand(origin) else "missing"
+        rows[f"weights '{origin.name}'"] = (
+            f"{origin.hub_id}, revision {origin.revision}, {state} ({cached_folder(origin)})"
+        )
+    for key, value in rows.items():
+        typer.echo(f"{key:<20} {value}")
+
+
+@app.command("pull")
+def pull(name: Name) -> None:
+    """Bring a family's published weights (or one set: clipseg, clip, sam) into the hub's cache."""
+    from drywallqa.models import registry, weights
+
+    names = (
+        (name,) if name in weights.ORIGINS and name not in registry.FAMILIES else registry.find(name).origins
+    )
+    if not names:
+        typer.echo(f"{name}: nothing to bring, it starts from weights that are installed as packages")
+    for key in names:
+        typer.echo(f"{weights.ORIGINS[key].hub_id}: {weights.pull(weights.ORIGINS[key])}")
+
+
+def _at_hand(origins: tuple[str, ...]) -> str:
+    from drywallqa.models.weights import ORIGINS, is_at_hand
+
+    missing = [name for name in origins if not is_at_hand(ORIGINS[name])]
+    return f"{', '.join(missing)} missing" if missing else "at hand"
