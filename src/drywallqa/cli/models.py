@@ -78,3 +78,13 @@ def _at_hand(origins: tuple[str, ...]) -> str:
 
     missing = [name for name in origins if not is_at_hand(ORIGINS[name])]
     return f"{', '.join(missing)} missing" if missing else "at hand"
+
+
+@app.command("clear-cache")
+def clear_cache() -> None:
+    """Remove the features that training with data.cached_views has kept on disk."""
+    from drywallqa.training.feature_cache import FeatureCache
+
+    cache = FeatureCache()
+    size = cache.size()
+    typer.echo(f"{cache.folder}: {cache.clear()} files removed, {size / 1e6:.0f} MB")

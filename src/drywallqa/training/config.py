@@ -64,6 +64,8 @@ class DataConfig(_Strict):
     workers: Annotated[int, Field(ge=0)] = 1
     phrases: Annotated[int, Field(ge=1)] = 4000
     """Most phrasings embedded of each concept."""
+    cached_views: Annotated[int, Field(ge=0)] = 0
+    """Fixed views of each photo whose features are kept on disk; needs a frozen encoder; 0 keeps none."""
     phrase_jitter: Annotated[float, Field(ge=0)] = 0.03
     """Standard deviation of noise added to each component of a prompt's embedding."""
 

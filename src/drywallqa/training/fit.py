@@ -23,7 +23,9 @@ from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel
 from drywallqa.training.batches import Photos
 from drywallqa.training.checkpoints import WholeCheckpoints
+from drywallqa.training.cached_pairs import CachedPairs
 from drywallqa.training.config import TrainConfig
+from drywallqa.training.feature_cache import CachedEncoder, FeatureCache
 from drywallqa.training.foreground import weights_for
 from drywallqa.training.phrases import Phrases
 from drywallqa.training.run_log import Log, Logging

@@ -56,9 +56,7 @@ class SegmentationTask(lightning.LightningModule):
 
     def training_step(self, batch: Item, index: int) -> Tensor:
         """Loss of one batch."""
-        logits, presence = self.model(
-            batch["image"].contiguous(memory_format=torch.channels_last), batch["embeddings"]
-        )
+        logits, presence = self._predict(batch)
         loss = self.loss_of(logits, presence, batch["truth"], batch["known"])
         self.seen = (logits.detach(), batch["truth"], batch["known"])
         parts = {name: value for name, value in self.figures.items() if name != "loss"}
@@ -73,6 +71,16 @@ class SegmentationTask(lightning.LightningModule):
         figures = {"loss/mask": mask, "loss/presence": belief, "loss": loss}
         self.figures = {name: value.detach() for name, value in figures.items()}
         return loss
+
+    def _predict(self, batch: Any) -> tuple[Tensor, Tensor]:
+        prompts = batch["embeddings"]
+        if "features" in batch:
+            if not prompts.is_floating_point():
+                prompts = self.model.embed_ids(prompts)  # type: ignore[operator]
+            return self.model.decode(tuple(batch["features"]), prompts)
+        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        out: tuple[Tensor, Tensor] = self.model(image, prompts)
+        return out
 
     def on_train_epoch_start(self) -> None:
         """Keep the frozen parts' batch statistics as they are."""

@@ -1,0 +1,58 @@
+"""Training pairs whose photos were encoded before: each photo in a few fixed views, features from the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from drywallqa.training.augment import develop, warp
+from drywallqa.training.feature_cache import CachedEncoder
+from drywallqa.training.pairs import Pairs
+
+
+class CachedPairs(Pairs):
+    """Like `Pairs`, but an item holds `features` of the model's frozen encoder instead of an image.
+
+    Each photo has `data.cached_views` views, fixed by the seed; an epoch draws one of them. Nothing is pasted
+    together, as that would make a new photo each time.
+
+    Attributes:
+        encoder: Set after making; encodes what the cache does not hold.
+    """
+
+    encoder: CachedEncoder
+
+    def __getitem__(self, index: int) -> Any:
+        """Return item `index` of this epoch: features, embeddings, truth, known."""
+        generator = np.random.default_rng([self.seed, self.epoch, index])
+        sample = self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
+        view = int(generator.integers(self.config.cached_views))
+        content = self.dataset.photo_path(sample).read_bytes()
+        digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
+        fixed = np.random.default_rng([self.seed, digest, view])
+        masks = {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
+        side, scale = self.config.window, self.config.photo_scale
+        picture, truth = warp(self.dataset.read_photo(sample), masks, side, scale, fixed)
+        features = self.encoder.encode(
+            content,
+            # all that decides what a view shows
+            f"{view} seed {self.seed} scale {scale} mean {self.window.mean} std {self.window.std}",
+            side,
+            lambda: torch.from_numpy(self.window.normalise(develop(picture, fixed))),
+        )
+        small = (side // self.stride, side // self.stride)
+        empty = np.zeros(small, np.float32)
+        truths = [
+            np.asarray(cv2.resize(truth[c], small, interpolation=cv2.INTER_AREA)) if c in truth else empty
+            for c in self.phrases
+        ]
+        return {
+            "features": tuple(part[0] for part in features),
+            "embeddings": torch.from_numpy(self._prompts(generator)),
+            "truth": torch.from_numpy(np.stack(truths)),
+            "known": torch.tensor([float(c in truth) for c in self.phrases]),
+        }
