@@ -53,9 +53,19 @@ def perceptual_hash(photo: NDArray[np.uint8]) -> int:
     return hash_thumbnail(thumbnail(photo))
 
 
+def frequencies(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the 8×8 lowest frequencies of a thumbnail, whose signs make its hash."""
+    return np.asarray(_COSINES @ grey @ _COSINES.T, np.float32)
+
+
+def signs(value: int) -> NDArray[np.bool_]:
+    """Return the signs [8,8] that a hash holds; that of the mean brightness is always False."""
+    return _unpack(value)
+
+
 def hash_thumbnail(grey: NDArray[np.float32]) -> int:
     """Hash what `thumbnail` returned."""
-    bits = (_COSINES @ grey @ _COSINES.T) > 0
+    bits = frequencies(grey) > 0
     bits[0, 0] = False  # the mean brightness says nothing about the photo
     return _pack(bits)
 

@@ -196,9 +196,7 @@ def widen(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     top, bottom = max(0, rows[0] - radius), min(height, rows[-1] + radius + 1)
     left, right = max(0, columns[0] - radius), min(width, columns[-1] + radius + 1)
     part = mask[top:bottom, left:right]
-    sums = np.pad(
-        np.cumsum(np.pad(part, ((0, 0), (radius, radius))), axis=1, dtype=np.int32), ((0, 0), (1, 0))
-    )
+    sums = np.cumsum(np.pad(part, ((0, 0), (radius + 1, radius))), axis=1, dtype=np.int32)
     inside = result[top:bottom, left:right]
     for shift in range(-min(radius, len(part) - 1), min(radius, len(part) - 1) + 1):
         reach = int(np.sqrt(radius**2 - shift**2))

@@ -15,8 +15,8 @@ from drywallqa.metrics import TOLERANCE, Counts, widen
 from drywallqa.skeleton import mean_width, skeletonise
 
 CAUSES = {
-    "taken for another": "another concept's mask covers most of what was missed, or its truth what was marked",
-    "lighting or texture": "the photo is too dark, too bright, or the object hardly stands out from its surroundings",
+    "taken for another": "another concept's mask covers the miss, or its truth covers what was marked",
+    "lighting or texture": "the photo is too dark, too bright, or the object hardly stands out",
     "doubtful label": "the label is a plain rectangle or a speck, or the mask traces a line within it",
     "missed thin": "most of a narrow object was missed",
     "missed": "most of the object was missed",
@@ -47,7 +47,7 @@ class Cause:
 
 
 def likely_cause(view: View, question: Question, questions: Sequence[Question]) -> Cause:
-    """Name the likely cause of what is wrong with one mask; the first that applies, in the order of `CAUSES`."""
+    """Name the likely cause of what is wrong with one mask: the first of `CAUSES` that applies."""
     mask, truth = view.masks[question.prompt], view.truths[question.concept]
     for find in (_confused, _light, _label, _form):
         cause = find(view, question, questions, mask, truth)

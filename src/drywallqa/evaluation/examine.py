@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import hashing
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import BackendError, DataError, PhotoError
 from drywallqa.evaluation.collect import PairScore
@@ -66,13 +65,11 @@ class Examination:
 
     Attributes:
         pairs: Measured pairs in the data set's order.
-        hashes: image key → perceptual hash of the photo.
         regions: Truth ("crack", …, "background") → what was marked → pixels.
         skipped: What could not be measured: (photo, reason).
     """
 
     pairs: list[Pair] = field(default_factory=list)
-    hashes: dict[str, int] = field(default_factory=dict)
     regions: dict[str, dict[str, int]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
@@ -163,7 +160,6 @@ def examine(examiner: Examiner, progress: Callable[[int], None] | None = None) -
             result.skipped.append((sample.photo, str(error)))
         else:
             result.pairs += examiner.measure(view)
-            result.hashes[key_of(sample)] = hashing.perceptual_hash(view.photo)
             _count_regions(result.regions, view, examiner.questions)
         if progress:
             progress(done)
@@ -178,7 +174,7 @@ def _count_regions(regions: dict[str, dict[str, int]], view: View, questions: Se
     first = {q.concept: q.prompt for q in reversed(questions)}
     if set(first) - set(view.truths):
         return  # where a concept was not labelled nobody knows what is background
-    concepts = [concept for concept in dict.fromkeys(q.concept for q in questions)]
+    concepts = list(dict.fromkeys(q.concept for q in questions))
     masks = np.stack([view.masks[first[c]] for c in concepts])
     # 0 nothing, 1… one concept alone, len + 1 several
     total = masks.sum(axis=0, dtype=np.int64)

@@ -12,7 +12,7 @@ from drywallqa.evaluation.figures import Clusters
 KINDS = {
     "worst": "lowest IoU among photos that show it",
     "false alarm": "photos without it of which the most is marked",
-    "confident mistake": "surest of all and yet wrong: presence high and IoU low, or presence low and it is there",
+    "confident mistake": "surest and yet wrong: presence high and IoU low, or low though it is there",
 }
 
 
@@ -32,7 +32,7 @@ class Failure:
 
 
 def confidence(pair: Pair) -> float:
-    """How sure the model was of what turned out wrong, 0–1: presence where it marked, its reverse elsewhere."""
+    """How sure the model was of what turned out wrong, in [0,1]."""
     presence = pair.score.presence
     if pair.score.absent:
         return presence if pair.counts.false_alarm else 0.0

@@ -1,4 +1,4 @@
-"""From measured pairs to named figures with intervals: by prompt, concept, set, setting, width, and overall."""
+"""From measured pairs to figures with intervals: by prompt, concept, set, setting, width, and overall."""
 
 from __future__ import annotations
 

@@ -1,27 +1,73 @@
-"""Photos that a model was trained on, found among those that it is measured on, however they were saved."""
+"""Photos that a model was trained on, found among those that it is measured on, however they were saved.
+
+A bundle holds 63 signs of each training photo's lowest frequencies. Plain boards before a dark backdrop share
+most of them, so bits alone accuse the innocent. But saving a photo anew turns only signs of frequencies that
+are nearly absent: so a photo counts as the same only where every sign that differs is of a weak frequency.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drywallqa import hashing
 from drywallqa.errors import LeakError
 
+WEAK = 75.0
+"""Frequencies up to this (cosine sums of grey levels 0–255) may change sign in a photo saved anew.
 
-def find_leaks(
-    hashes: Mapping[str, int], training_hashes: Sequence[int], most_bits: int = hashing.SAME_PHOTO_BITS
-) -> dict[str, int]:
-    """Find the photos whose hash lies within `most_bits` of a training photo's, in any orientation.
+Measured on 150 training photos saved as JPEG 60 at 0.35 to 1.3 times their size: 99 % stay below it. Of 201
+photos of other photographs none but a blank one does.
+"""
+
+Thumbnail = NDArray[np.float32]
+
+
+def find_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequence[int]) -> dict[str, int]:
+    """Find the photos that show a training photo: re-encoded, resized, turned or mirrored.
+
+    Args:
+        photos: Photo → grey thumbnail [32,32] as `hashing.thumbnail` makes it.
+        training_hashes: Of the training photos.
 
     Returns:
         Photo → bits between it and the nearest training photo.
     """
-    if not hashes or not training_hashes:
-        return {}
-    nearest = hashing.closest_distances(list(hashes.values()), list(training_hashes)).min(axis=1)
-    return {name: int(bits) for name, bits in zip(hashes, nearest, strict=True) if bits <= most_bits}
+    found: dict[str, int] = {}
+    for name, _, bits in _matches(photos, training_hashes):
+        found[name] = min(bits, found.get(name, bits))
+    return found
+
+
+def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Return (photo, index of a hash, bits apart) for all that show the same."""
+    if not photos or not hashes:
+        return []
+    names = list(photos)
+    own = [hashing.hash_thumbnail(photos[name]) for name in names]
+    near = hashing.closest_distances(own, hashes) <= hashing.SAME_PHOTO_BITS
+    matches = []
+    for row in np.flatnonzero(near.any(axis=1)).tolist():
+        places = np.flatnonzero(near[row])
+        bits = _bits_where_weak(photos[names[row]], [hashes[place] for place in places.tolist()])
+        matches += [(names[row], int(p), int(b)) for p, b in zip(places, bits, strict=True) if b < 64]
+    return matches
+
+
+def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.int64]:
+    """Bits between a photo and each hash in the best orientation; 64 where the photographs differ."""
+    others = np.array([hashing.signs(value) for value in hashes]).reshape(len(hashes), -1)
+    best = np.full(len(hashes), 64, np.int64)
+    for turns, flip in hashing.ORIENTATIONS:
+        frequencies = hashing.frequencies(hashing.orient(thumbnail, turns, flip)).ravel()
+        flips = others != (frequencies > 0)[None]
+        flips[:, 0] = False  # the mean brightness
+        count = flips.sum(axis=1)
+        same = ((flips * np.abs(frequencies)).max(axis=1) <= WEAK) & (count <= hashing.SAME_PHOTO_BITS)
+        best = np.minimum(best, np.where(same, count, 64))
+    return best
 
 
 def refuse(leaks: Mapping[str, int], measured: int, name: str) -> None:
@@ -47,16 +93,14 @@ def sentence(leaks: Mapping[str, int], measured: int) -> str:
     )
 
 
-def clusters(hashes: Mapping[str, int], photographs: Mapping[str, str], most_bits: int) -> dict[str, int]:
-    """Number the groups of photos that show one photograph, by name or by hash.
+def clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
+    """Number the groups of photos that show one photograph, by name or by look.
 
     Args:
-        hashes: Photo → perceptual hash.
+        photos: Photo → grey thumbnail [32,32]; photos that cannot be read have none.
         photographs: Photo → photograph, as the file's name says.
-        most_bits: Two hashes at most this far apart, in any orientation, count as one photograph.
     """
-    names = list(hashes)
-    parent = {name: name for name in names}
+    parent = {name: name for name in photographs}
 
     def root(name: str) -> str:
         while parent[name] != name:
@@ -65,11 +109,11 @@ def clusters(hashes: Mapping[str, int], photographs: Mapping[str, str], most_bit
         return name
 
     first: dict[str, str] = {}
-    for name in names:
-        parent[root(name)] = root(first.setdefault(photographs[name], name))
-    values = list(hashes.values())
-    near = hashing.closest_distances(values, values) <= most_bits
-    for row, column in np.argwhere(np.triu(near, 1)).tolist():
-        parent[root(names[column])] = root(names[row])
+    for name, photograph in photographs.items():
+        parent[root(name)] = root(first.setdefault(photograph, name))
+    names = list(photos)
+    hashes = [hashing.hash_thumbnail(photos[name]) for name in names]
+    for name, place, _ in _matches(photos, hashes):
+        parent[root(names[place])] = root(name)
     numbers: dict[str, int] = {}
-    return {name: numbers.setdefault(root(name), len(numbers)) for name in names}
+    return {name: numbers.setdefault(root(name), len(numbers)) for name in photographs}

@@ -78,9 +78,14 @@ def fitting(text: str, size: float, width: float) -> str:
 
 
 def sheet(
-    title: str, sections: Sequence[tuple[str, Sequence[Image.Image]]], columns: int, notes: Sequence[str]
+    title: str,
+    sections: Sequence[tuple[str, Sequence[Image.Image]]],
+    columns: int,
+    notes: Sequence[str],
+    *,
+    errors: bool = True,
 ) -> Image.Image:
-    """Lay rows of equal size out under their sections' titles, with the error map's legend and notes."""
+    """Lay rows of equal size out under their sections' titles; `errors` adds the error map's legend."""
     cells = [cell for _, members in sections for cell in members]
     width = max((cell.width for cell in cells), default=4 * (TILE + GAP)) + GAP
     height = max((cell.height for cell in cells), default=0)
@@ -90,7 +95,8 @@ def sheet(
     )
     pen = ImageDraw.Draw(picture)
     pen.text((GAP, 8), fitting(title, 22, picture.width - 2 * GAP), INK, font(22))
-    _legend(pen, 46)
+    if errors:
+        _legend(pen, 46)
     top = 76
     for (name, members), count in zip(sections, counts, strict=True):
         pen.text((GAP, top + 4), name, INK, font(17))

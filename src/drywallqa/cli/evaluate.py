@@ -1,0 +1,72 @@
+"""`drywallqa evaluate`: measure a model on a part of a data set, with intervals, curves and failures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE|RUN", help="By default the bundled model.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The part to measure.")] = "test",
+    against: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE|RUN", help="Compare with this model on the same pairs.")
+    ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="What to ask; by default each concept once.")
+    ] = None,
+    set_name: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME", help="Measure this set only; may be repeated."),
+    ] = None,
+    choose: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE", help="Choose thresholds on val first: iou, recall=0.9 or precision=0.8."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write table, JSON, CSV, pictures and failures here.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, help="Failures of each kind and prompt to show.")] = 12,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Measure on training photos, too, and say so everywhere.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write metrics (and chosen thresholds) into the bundle.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Measure a model: IoU, Dice and more by prompt, concept, set and width, with 95 % intervals."""
+    from drywallqa.cli import FAILED, FOUND, one_line
+    from drywallqa.errors import LeakError
+    from drywallqa.evaluation.evaluate import silent
+    from drywallqa.reports.evaluating import Request, evaluate_job
+
+    request = Request(
+        data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
+        choose, out, worst, allow_leak, write, overwrite,
+    )  # fmt: skip
+    try:
+        told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else _show)
+    except LeakError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        raise typer.Exit(FOUND) from error
+    for line in told.lines:
+        print(line)
+    if told.skipped:
+        raise typer.Exit(FAILED)
+
+
+def _show(what: str, done: int, total: int) -> None:
+    """Keep one line on the terminal up to date."""
+    print(
+        f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
+    )

@@ -1,0 +1,237 @@
+"""Measuring a model on a part of a data set, so that nobody who reads the figures is fooled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from drywallqa import hashing
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import DataError, DrywallQAError, UnknownPromptError
+from drywallqa.evaluation import leaks
+from drywallqa.evaluation.collect import PairScore, collect
+from drywallqa.evaluation.examine import Examination, Examiner, Pair, examine, key_of
+from drywallqa.evaluation.figures import Clusters, Slice, cut, report_iou
+from drywallqa.evaluation.intervals import Figure
+from drywallqa.evaluation.rules import Rule, choose_levels
+from drywallqa.evaluation.subject import Question, Subject, ask
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+CHOSEN_ON = "val"
+"""The part that thresholds are chosen on."""
+
+
+def silent(_: str, __: int, ___: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The photos that are measured.
+
+    Attributes:
+        dataset: Only these photos.
+        split: Which part of the whole they are.
+        thumbnails: Photo → grey thumbnail [32,32]; photos that cannot be read have none.
+        clusters: Photo → number of its photograph, near-duplicates sharing one.
+        notes: What was left out.
+    """
+
+    dataset: Dataset
+    split: str
+    thumbnails: dict[str, leaks.Thumbnail]
+    clusters: Clusters
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One model, measured.
+
+    Attributes:
+        subject: The model.
+        part: The photos.
+        questions: What was asked.
+        examiner: For another look at single photos.
+        examination: Every pair.
+        leaks: Photos that show photographs the model was trained on → bits apart.
+        notes: What every reader must know.
+        seconds: What examining the photos took.
+    """
+
+    subject: Subject
+    part: Part
+    questions: tuple[Question, ...]
+    examiner: Examiner
+    examination: Examination
+    leaks: dict[str, int]
+    notes: tuple[str, ...]
+    seconds: float = field(default=0.0)
+
+    @cached_property
+    def slices(self) -> list[Slice]:
+        """All figures: overall, by concept, prompt, set, setting and width class."""
+        return cut(self.examination.pairs, self.part.clusters)
+
+    @property
+    def report_iou(self) -> float:
+        """The original report's figure; see `figures.report_iou`."""
+        return report_iou(self.examination.pairs)
+
+    def scores(self, prompt: str) -> list[PairScore]:
+        """The scored pairs under one prompt."""
+        return [pair.score for pair in self.examination.pairs if pair.question.prompt == prompt]
+
+
+def take_part(dataset: Dataset, split: str, sets: Sequence[str] = (), progress: Progress = silent) -> Part:
+    """Take the photos of a split, and tell which show one photograph.
+
+    Rendered pictures are left out unless they are named or are all there is: they never make a headline.
+
+    Raises:
+        DataError: There are none.
+    """
+    part = dataset.part(split)
+    if not len(part):
+        known = sorted({sample.split or "none" for sample in dataset})
+        raise DataError(
+            f"{dataset.folder}: no photo in split '{split}' (it has {', '.join(known) or 'no photos'}); "
+            "run: drywallqa data split"
+        )
+    notes: list[str] = []
+    names = {sample.set_name for sample in part}
+    if sets:
+        if missing := set(sets) - names:
+            raise DataError(
+                f"{dataset.folder}: no set {sorted(missing)} in '{split}'; it has {sorted(names)}"
+            )
+        part = part.with_samples(s for s in part if s.set_name in sets)
+        notes += [f"only the sets {', '.join(sets)}"] if names - set(sets) else []
+    real = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
+    if not sets and 0 < len(real) < len(part):
+        notes.append(f"{len(part) - len(real)} rendered pictures were left out")
+        part = real
+    thumbnails: dict[str, leaks.Thumbnail] = {}
+    for done, sample in enumerate(part, 1):
+        with suppress(DrywallQAError):  # examining the photo meets it again, and counts it with its reason
+            thumbnails[key_of(sample)] = hashing.thumbnail(part.read_photo(sample))
+        progress("reading", done, len(part))
+    photographs = {key_of(s): f"{s.set_name}/{s.source_photo}" for s in part}
+    return Part(part, split, thumbnails, leaks.clusters(thumbnails, photographs), tuple(notes))
+
+
+def evaluate(
+    subject: Subject,
+    part: Part,
+    prompts: Sequence[str] = (),
+    *,
+    allow_leak: bool = False,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measure a model on a part.
+
+    Args:
+        subject: The model.
+        part: From `take_part`.
+        prompts: What to ask; by default one phrasing of each concept.
+        allow_leak: Measure although photos show photographs that the model was trained on, and say so.
+        progress: Told how far it is.
+
+    Raises:
+        LeakError: Such photos are there, and `allow_leak` was not given.
+        UnknownPromptError: A prompt means no concept of the model.
+        DataError: Model and data share no concept, or no photo could be measured.
+    """
+    found = leaks.find_leaks(part.thumbnails, subject.training_hashes)
+    if not allow_leak:
+        leaks.refuse(found, len(part.thumbnails), subject.name)
+    questions, asked = ask(subject, part.dataset, prompts)
+    examiner = Examiner(subject, part.dataset, questions)
+    start = time.perf_counter()
+    total = len(part.dataset)
+    examination = examine(examiner, lambda done: progress(f"measuring {subject.name}", done, total))
+    seconds = time.perf_counter() - start
+    notes = [leaks.sentence(found, len(part.thumbnails))] if found else []
+    if not subject.training_hashes:
+        notes.append("the model carries no hashes of its training photos, so leaks could not be looked for")
+    if part.split == CHOSEN_ON:
+        notes.append(
+            f"thresholds are chosen on '{CHOSEN_ON}', which was measured here: these figures flatter a little"
+        )
+    if examination.skipped:
+        reason = examination.skipped[0][1]
+        notes.append(f"{len(examination.skipped)} of {total} photos were skipped; the first: {reason}")
+    return Evaluation(
+        subject=subject,
+        part=part,
+        questions=tuple(questions),
+        examiner=examiner,
+        examination=examination,
+        leaks=found,
+        notes=(*notes, *asked, *part.notes),
+        seconds=seconds,
+    )
+
+
+def choose_on_validation(
+    subject: Subject, dataset: Dataset, rule: Rule, progress: Progress = silent
+) -> Subject:
+    """Choose the thresholds of every concept that the validation part labels, by a rule.
+
+    Raises:
+        DataError: There is no such part, or no threshold reaches what is wanted.
+    """
+    part = dataset.part(CHOSEN_ON)
+    if not len(part):
+        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', which decides the thresholds")
+    questions, _ = ask(subject, part)
+    prompts = {question.concept: question.prompt for question in questions}
+
+    def tell(done: int) -> None:
+        progress("choosing thresholds", done, len(part))
+
+    return subject.with_levels(
+        choose_levels(list(collect(subject.backend, subject.window, part, prompts, tell)), rule)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What the first model has over the second, on the same pairs.
+
+    Attributes:
+        slice: The first model's slice.
+        other: The second's.
+        figures: First less second, with intervals.
+    """
+
+    slice: Slice
+    other: Slice
+    figures: dict[str, Figure]
+
+
+def compare(first: Evaluation, second: Evaluation) -> list[Difference]:
+    """Compare two models on the pairs that both were measured on.
+
+    Raises:
+        UnknownPromptError: They understand a prompt differently.
+    """
+    for mine, theirs in zip(first.questions, second.questions, strict=True):
+        if (mine.prompt, mine.concept) != (theirs.prompt, theirs.concept):
+            raise UnknownPromptError(
+                f'"{mine.prompt}" means \'{mine.concept}\' to {first.subject.name} but "{theirs.prompt}" '
+                f"means '{theirs.concept}' to {second.subject.name}"
+            )
+    pairs = [_by_key(each.examination.pairs) for each in (first, second)]
+    common = [key for key in pairs[0] if key in pairs[1]]
+    cuts = [cut([own[key] for key in common], first.part.clusters) for own in pairs]
+    return [Difference(a, b, a.less(b)) for a, b in zip(*cuts, strict=True)]
+
+
+def _by_key(pairs: Sequence[Pair]) -> dict[tuple[str, str], Pair]:
+    return {(key_of(pair.score.sample), pair.question.prompt): pair for pair in pairs}

@@ -1,0 +1,208 @@
+"""What `drywallqa evaluate` does: open the model, measure it, write everything, and say it in lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drywallqa import hashing, masks
+from drywallqa.bundle.bundle import CARD, DEFAULT, HEAD, Bundle, load_bundle, save_head
+from drywallqa.datasets import dataset as datasets
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import BundleError, ConfigError, MissingExtraError, OutputError
+from drywallqa.evaluation.evaluate import (
+    Evaluation,
+    Progress,
+    choose_on_validation,
+    compare,
+    evaluate,
+    silent,
+    take_part,
+)
+from drywallqa.evaluation.failures import explain, select
+from drywallqa.evaluation.rules import Rule
+from drywallqa.evaluation.subject import Subject, open_bundle
+from drywallqa.files import check_folder, write_whole
+from drywallqa.reports import evaluation_text, failure_sheets
+from drywallqa.reports.evaluation_pictures import pictures
+from drywallqa.reports.plot import png
+
+RESULT, METRICS = "evaluation.json", "metrics.json"
+_RUN_CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted; see the verb's help.
+
+    Attributes:
+        data: The data set's folder.
+        model: A bundle or a run; None for the bundled model.
+        split: The part to measure.
+        against: A second bundle or run.
+        prompts: What to ask.
+        sets: Measure these sets only.
+        choose: Choose the thresholds on validation by this rule first.
+        out: Folder for files.
+        worst: Failures shown of each kind and prompt.
+        allow_leak: Measure on training photos, too.
+        write: Write metrics, and thresholds that were chosen, into the bundle.
+        overwrite: Replace an evaluation that lies in `out`.
+    """
+
+    data: Path
+    model: Path | None = None
+    split: str = "test"
+    against: Path | None = None
+    prompts: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    choose: str | None = None
+    out: Path | None = None
+    worst: int = 12
+    allow_leak: bool = False
+    write: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """What to print, and whether photos had to be skipped."""
+
+    lines: list[str]
+    skipped: int
+
+
+def evaluate_job(request: Request, progress: Progress = silent) -> Told:
+    """Measure a model, write what was asked for, and describe it.
+
+    Raises:
+        LeakError: Photos show photographs that the model was trained on.
+        BundleError: The model is no bundle or run, or a file of it is damaged.
+        OutputError: Results cannot be written, or lie there already.
+    """
+    if request.out:
+        check_folder(request.out)
+        if (request.out / RESULT).exists() and not request.overwrite:
+            raise OutputError(f"{request.out / RESULT}: exists already; give --overwrite to replace it")
+    known = datasets.load(request.data)
+    rule = Rule.parse(request.choose) if request.choose else None
+    if request.write and _is_run(request.model or DEFAULT):
+        raise ConfigError(f"{request.model}: a run has no place for metrics; export it, then --write")
+    part = take_part(known, request.split, request.sets, progress)
+    subject = _open(request.model, known, rule, progress)
+    measured = evaluate(subject, part, request.prompts, allow_leak=request.allow_leak, progress=progress)
+    against, compared = None, []
+    if request.against:
+        other = _open(request.against, known, rule, progress)
+        prompts = [question.prompt for question in measured.questions]
+        against = evaluate(other, part, prompts, allow_leak=request.allow_leak, progress=progress)
+        compared = compare(measured, against)
+    lines = evaluation_text.table(measured)
+    if against:
+        lines += ["", *evaluation_text.table(against)]
+        lines += evaluation_text.differences(compared, measured.subject.name, against.subject.name)
+    if request.out:
+        data = evaluation_text.to_json(measured, against, compared)
+        lines += ["", *_write(measured, data, request.out, request.worst, progress)]
+    if request.write:
+        lines += ["", _write_bundle(load_bundle(request.model), measured, bool(rule))]
+    return Told(lines, len(measured.examination.skipped))
+
+
+def _is_run(model: Path) -> bool:
+    return (model / _RUN_CONFIG).is_file() and not (model / HEAD).is_file()
+
+
+def _open(model: Path | None, known: Dataset, rule: Rule | None, progress: Progress) -> Subject:
+    if model is not None and _is_run(model):
+        return choose_on_validation(_open_run(model, known), known, rule or Rule("iou"), progress)
+    if model is not None and not (model / HEAD).is_file():
+        raise BundleError(
+            f"{model}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
+        )
+    subject = open_bundle(load_bundle(model))
+    return choose_on_validation(subject, known, rule, progress) if rule else subject
+
+
+def _open_run(run: Path, known: Dataset) -> Subject:
+    """Open a run's checkpoint in torch; its training photos are the train part of the data set."""
+    try:
+        from drywallqa.models import registry
+        from drywallqa.models.torch_backend import TorchBackend
+        from drywallqa.training import config as configuration
+        from drywallqa.training.export import read_checkpoint
+        from drywallqa.training.fit import LAST, TEXT, build_model, load_weights
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("evaluating a run that is not exported", "train") from error
+    from drywallqa.bundle.text import TextSide
+    from drywallqa.window import Window
+
+    settings = configuration.load(run / _RUN_CONFIG)
+    text = TextSide.load(run / TEXT)
+    model = build_model(settings, text.embed(["crack"]).shape[1])
+    load_weights(model, read_checkpoint(run), str(run / LAST))
+    train = known.part("train")
+    family = registry.find(settings.model.name)
+    return Subject(
+        name=f"run {run.name}",
+        folder=run,
+        backend=TorchBackend(model.eval(), text.embed),
+        window=Window(settings.validation_window, square=not family.free_size),
+        levels=dict.fromkeys(text.concepts, (0.5, 0.5)),
+        resolve=text.resolve,
+        training_hashes=tuple(hashing.perceptual_hash(train.read_photo(s)) for s in train),
+    )
+
+
+def _write(
+    measured: Evaluation, data: dict[str, Any], out: Path, worst: int, progress: Progress
+) -> Iterator[str]:
+    """Write everything into a folder, the JSON last: where it lies, the rest lies too."""
+    write_whole(out / "figures.csv", evaluation_text.figures_csv(measured).encode())
+    write_whole(out / "pairs.csv", evaluation_text.pairs_csv(measured).encode())
+    write_whole(out / "table.txt", "\n".join([*evaluation_text.table(measured), ""]).encode())
+    for name, picture in pictures(measured):
+        write_whole(out / "pictures" / name, png(picture))
+    chosen = select(measured.examination, measured.part.clusters, worst)
+    drawn = failure_sheets.draw(
+        explain(measured.examiner, chosen), lambda done: progress("drawing failures", done, len(chosen))
+    )
+    for question in measured.questions:
+        own = [each for each in drawn if each[0].pair.question == question]
+        picture = failure_sheets.draw_sheet(question.prompt, own, measured.notes)
+        write_whole(out / "failures" / f"{masks.slug_of(question.prompt)}.png", png(picture))
+    listed = failure_sheets.to_csv([failure for failure, _ in drawn])
+    write_whole(out / "failures" / "to-labelling.csv", listed.encode())
+    write_whole(out / RESULT, _json(data))
+    yield f"written: {out} (table, JSON, CSV, pictures; {len(drawn)} failures for labelling)"
+    causes: dict[str, int] = {}
+    for failure, _ in drawn:
+        causes[failure.cause.name] = causes.get(failure.cause.name, 0) + 1
+    told = ", ".join(f"{name} {count}" for name, count in sorted(causes.items(), key=lambda c: -c[1]))
+    if told:
+        yield f"likely causes: {told}"
+
+
+def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: bool) -> str:
+    """Put the metrics, and thresholds that were chosen, into the bundle, its card and its head."""
+    from drywallqa.training.card import render_card
+
+    if chosen:
+        concepts = {
+            name: dataclasses.replace(settings, threshold=level, presence_threshold=presence)
+            for name, settings in bundle.concepts.items()
+            for level, presence in [measured.subject.levels[name]]
+        }
+        bundle = dataclasses.replace(bundle, concepts=concepts)
+        write_whole(bundle.folder / CARD, render_card(bundle).encode())
+    write_whole(bundle.folder / METRICS, _json(evaluation_text.metrics(measured)))
+    save_head(bundle)
+    return f"{bundle.folder / METRICS}: written" + ("; thresholds, too" if chosen else "")
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
