@@ -20,10 +20,16 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
     """Mean IoU over photographs of three baselines on the photos that show a concept.
 
     "all foreground" marks everything; "mean mask" marks where the mean train mask exceeds the level that is
-    best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best.
+    best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best. The latter
+    two are absent where no train photo shows the concept.
     """
     shown = [s for s in train if s.labels.get(concept)]
     asked = [s for s in test if s.labels.get(concept)]
+    everything = {
+        "all foreground": _mean_iou(test, asked, concept, lambda s: np.ones((s.height, s.width), np.bool_))
+    }
+    if not shown:
+        return everything
     small = np.stack([_small(train.read_mask(s, concept)) for s in shown])
     thumbnails = np.stack([_flat(train, s) for s in shown])
     mean = small.mean(0)
@@ -36,11 +42,10 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
         return _large(small[index] > 0.5, sample)
 
     guesses: dict[str, Callable[[Sample], Mask]] = {
-        "all foreground": lambda s: np.ones((s.height, s.width), np.bool_),
         "mean mask": lambda s: _large(mean >= best, s),
         "nearest copy": nearest,
     }
-    return {name: _mean_iou(test, asked, concept, guess) for name, guess in guesses.items()}
+    return everything | {name: _mean_iou(test, asked, concept, guess) for name, guess in guesses.items()}
 
 
 def _mean_iou(
