@@ -17,7 +17,8 @@ from drywallqa.bundle.bundle import DEFAULT, HEAD
 pytestmark = pytest.mark.prove
 
 ROOT = Path(__file__).parent.parent.parent
-NOT_THERE = ("torch", "lightning", "cv2", "scipy", "skimage", "yaml", "pydantic", "onnx", "transformers")
+NOT_THERE = ("torch", "lightning", "cv2", "scipy", "skimage", "yaml", "onnx", "transformers")
+TEST_TOOLS = ("pytest", "hypothesis")
 ABOUT_THE_REPOSITORY = {"test_package.py", "test_architecture.py"}
 
 
@@ -44,7 +45,7 @@ def make_environment(folder: Path, *packages: str) -> Path:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_environment(tmp_path_factory.mktemp("base"), "pytest")
+    return make_environment(tmp_path_factory.mktemp("base"), *TEST_TOOLS)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def lowest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     floors = [re.sub(r">=\s*([\w.]+).*", r"==\1.*", dependency) for dependency in project["dependencies"]]
     assert len(floors) == 4
-    return make_environment(tmp_path_factory.mktemp("lowest"), "pytest", *floors)
+    return make_environment(tmp_path_factory.mktemp("lowest"), *TEST_TOOLS, *floors)
 
 
 def product_tests() -> list[Path]:

@@ -28,8 +28,9 @@ socket.getaddrinfo = socket.gethostbyname = _cut
 """
 
 TINY = (
-    "data.window=64", "data.photos_per_epoch=4", "data.workers=0", "data.phrases=30", "data.composite_share=0",
-    "optimisation.batch_size=2", "optimisation.epochs=1", "validation_window=64", "model.width=16", "threads=1",
+    "data.window=64", "data.photos_per_epoch=4", "data.workers=0", "data.phrases=30",
+    "data.composite_share=0", "optimisation.batch_size=2", "optimisation.epochs=1",
+    "validation_window=64", "model.width=16", "threads=1",
 )  # fmt: skip
 
 

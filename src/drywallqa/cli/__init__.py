@@ -13,9 +13,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "segment": ("drywallqa.cli.segment:segment", "Segment photos under prompts into a folder of masks."),
     "demo": ("drywallqa.cli.demo:demo", "Render example walls, segment them, and show the results."),
     "data": ("drywallqa.cli.data:app", "Import, split, audit and describe data sets."),
+    "models": ("drywallqa.cli.models:app", "List model families, describe one, bring its weights."),
     "train": ("drywallqa.cli.train:train", "Train a model on a data set, or fine-tune a bundle."),
     "train-text": ("drywallqa.cli.train_text:train_text", "Train the text side of a bundle."),
     "export": ("drywallqa.cli.export:export", "Turn a checkpoint into a bundle."),
+    "evaluate": ("drywallqa.cli.evaluate:evaluate", "Measure a model, with intervals, curves, failures."),
     "benchmark": ("drywallqa.cli.benchmark:benchmark", "Measure a bundle's quality on a data set."),
 }
 
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed.
     """
     from drywallqa.cli.verbs import command
-    from drywallqa.errors import DataError, DrywallQAError, PhotoError
+    from drywallqa.errors import DataError, DrywallQAError, MissingExtraError, PhotoError
 
     try:
         command(VERBS).main(args=None if arguments is None else list(arguments), prog_name="drywallqa")
@@ -35,6 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DrywallQAError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         return FAILED if isinstance(error, PhotoError | DataError) else USAGE
+    except ModuleNotFoundError as error:
+        name = (error.name or "drywallqa").split(".")[0]
+        if name == "drywallqa":
+            raise
+        # Verbs import what they need where they need it, so the base install meets its limits here.
+        lacking = MissingExtraError(f"this (it lacks {name})", "dev" if name == "skimage" else "train")
+        print(f"error: {lacking}", file=sys.stderr)
+        return USAGE
     return 0
 
 
