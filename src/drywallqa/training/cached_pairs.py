@@ -1,4 +1,4 @@
-"""Training pairs whose photos were encoded before: each photo in a few fixed views, features from the cache."""
+"""Training pairs whose photos were encoded before: a few fixed views of each, features from the cache."""
 
 from __future__ import annotations
 
@@ -21,10 +21,19 @@ class CachedPairs(Pairs):
     together, as that would make a new photo each time.
 
     Attributes:
-        encoder: Set after making; encodes what the cache does not hold.
+        encoder: Encodes what the cache does not hold.
     """
 
     encoder: CachedEncoder
+
+    @classmethod
+    def of(cls, pairs: Pairs, encoder: CachedEncoder) -> CachedPairs:
+        """Make the same epoch's pairs, with features in the place of pictures."""
+        made = cls(
+            pairs.dataset, pairs.phrases, pairs.config, pairs.seed, pairs.epoch, pairs.stride, pairs.window
+        )
+        made.encoder = encoder
+        return made
 
     def __getitem__(self, index: int) -> Any:
         """Return item `index` of this epoch: features, embeddings, truth, known."""
