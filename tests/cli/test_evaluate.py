@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measured_walls import ColourBackend, load_json, make_bundle, make_dataset
 from PIL import Image
 
 import drywallqa.reports.evaluating
 from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
+from measured_walls import ColourBackend, load_json, make_bundle, make_dataset
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_evaluate__training_photos_saved_anew_are_refused(
         new = datasets.replace(
             sample, photo=path.as_posix(), split="test", image_id=f"new-{sample.image_id}",
             source_photo=f"new-{sample.image_id}", width=size[0], height=size[1],
-            labels={concept: None for concept in sample.labels},
+            labels=dict.fromkeys(sample.labels),
         )  # fmt: skip
         samples.append(new)
     datasets.save(datasets.Dataset(leaking, tuple(samples), known.concepts))
