@@ -68,3 +68,11 @@ class ConfigError(DrywallQAError):
 
 class ModelError(DrywallQAError):
     """A model name, checkpoint or set of weights that does not fit."""
+
+
+class AlarmError(DrywallQAError):
+    """A check before training, or an alarm during it, stopped the run; the message names the cause."""
+
+
+class StoppedError(DrywallQAError):
+    """A run was stopped from the keyboard, after it was saved."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from drywallqa.cli import FOUND, one_line
+
+INTERRUPTED = 130
+"""Exit code of a run that Ctrl-C stopped, as shells have it: 128 and the signal's number."""
 
 
 def train(
@@ -25,22 +31,39 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run that is there.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop where a check or an alarm finds something.")
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--show-batch", metavar="FILE", help="Draw what the model would see; train nothing."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train a model on a data set, or fine-tune a bundle, also to new concepts."""
-    from drywallqa.training.job import train_job
+    from drywallqa.errors import AlarmError, StoppedError
+    from drywallqa.training.job import show_batch, train_job
 
     chosen = [*(settings or ()), *([f"model.name={model}"] if model else ())]
-    last = train_job(
-        data,
-        out,
-        config,
-        chosen,
-        start=start,
-        text=text,
-        resume=resume,
-        overwrite=overwrite,
-        progress=not quiet,
-    )
+    if sheet is not None:
+        show_batch(data, sheet, config, chosen, text)
+        print(f"what the model sees: {sheet}")
+        return
+    try:
+        last = train_job(
+            data,
+            out,
+            config,
+            chosen,
+            start=start,
+            text=text,
+            resume=resume,
+            overwrite=overwrite,
+            progress=not quiet,
+            fail_fast=fail_fast,
+        )
+    except (AlarmError, StoppedError) as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        raise typer.Exit(FOUND if isinstance(error, AlarmError) else INTERRUPTED) from error
     print(f"trained: {last}")
     print(f"make a bundle of it: drywallqa export {out} --data {data} --out BUNDLE")

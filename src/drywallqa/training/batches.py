@@ -1,0 +1,75 @@
+"""Each epoch's batches, in an order that a resumed run can enter anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.training.cached_pairs import CachedPairs
+from drywallqa.training.config import TrainConfig
+from drywallqa.training.feature_cache import CachedEncoder
+from drywallqa.training.pairs import Item, Pairs
+from drywallqa.training.phrases import Phrases
+from drywallqa.training.stopping import Remaining, batches_done, ignore_interrupts
+from drywallqa.window import Window
+
+
+class Photos(lightning.LightningDataModule):
+    """Hands out each epoch's own pictures.
+
+    Args:
+        dataset: With splits.
+        phrases: The embeddings of each concept's phrasings.
+        config: The settings.
+        stride: Of the model's logits.
+        window: The model's, for its normalisation.
+    """
+
+    def __init__(
+        self, dataset: Dataset, phrases: Phrases, config: TrainConfig, stride: int, window: Window
+    ) -> None:
+        super().__init__()
+        self.dataset, self.phrases, self.config = dataset.part("train"), phrases, config
+        self.stride, self.window = stride, window
+        self.encoder: CachedEncoder | None = None
+        """Where set, training reads features of fixed views from the cache instead of pictures."""
+
+    def pairs(self, epoch: int = 0) -> Pairs:
+        """Make an epoch's pictures."""
+        config = self.config
+        return Pairs(
+            self.dataset, self.phrases.embeddings, config.data, config.seed, epoch, self.stride, self.window
+        )
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Load the current epoch, from where a resumed run left it."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        size, workers = self.config.optimisation.batch_size, self.config.data.workers
+        pairs = self.pairs(epoch)
+        if self.encoder is not None:
+            # the encoder stays in this process
+            pairs, workers = CachedPairs.of(pairs, self.encoder), 0
+        batches = self.config.data.photos_per_epoch // size
+        return DataLoader(
+            pairs,
+            batch_sampler=Remaining(batches, size, batches_done(self.trainer, batches)),
+            num_workers=workers,
+            worker_init_fn=_prepare_worker,
+            prefetch_factor=4 if workers else None,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Load nothing: photos of any size are validated through the product's own path."""
+        return DataLoader(TensorDataset(torch.zeros(1)))
+
+
+def _prepare_worker(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    ignore_interrupts()

@@ -1,0 +1,109 @@
+"""A run's log: `log.jsonl` for machines, `log.txt` for people. A resumed run goes on in the same files."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from drywallqa.diagnosis.cases import Finding
+from drywallqa.errors import OutputError
+
+LINES, TEXT = "log.jsonl", "log.txt"
+
+
+class Log:
+    """Appends to both files.
+
+    Args:
+        run: The run's folder, which exists.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def write(self, event: str, text: str, **figures: Any) -> None:
+        """Log one event.
+
+        Args:
+            event: Its kind: "start", "check", "step", "validation", "alarm", "stop" or "end".
+            text: What people read.
+            figures: What machines read besides.
+
+        Raises:
+            OutputError: The disk is full, or the folder went away.
+        """
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = json.dumps({"time": stamp, "event": event, "text": text, **clean(figures)}, ensure_ascii=False)
+        for name, content in ((LINES, line), (TEXT, f"{stamp} {event}: {text}")):
+            path = self.run / name
+            try:
+                with path.open("a", encoding="utf-8") as stream:
+                    stream.write(content + "\n")
+            except OSError as error:
+                raise OutputError(
+                    f"{path}: cannot be written ({(error.strerror or str(error)).lower()}); the last good "
+                    "checkpoint is intact: make room and go on with --resume"
+                ) from error
+
+    def finding(self, event: str, finding: Finding) -> None:
+        """Log what a check or an alarm found."""
+        self.write(event, finding.sentence(), **finding.to_json())
+
+
+def clean(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Make figures valid JSON: what is not finite becomes null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }
+
+
+class Logging(lightning.Callback):
+    """Logs losses, rates and speed every few steps, and each validation."""
+
+    def __init__(self, log: Log, every: int = 10) -> None:
+        self.log, self.every = log, every
+        self.since, self.photos = 0.0, 0
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Log where the run starts."""
+        self.since, self.photos = time.perf_counter(), 0
+        step, epoch = trainer.global_step, trainer.current_epoch
+        self.log.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log every few batches."""
+        self.photos += len(batch["image"])
+        if (batch_idx + 1) % self.every:
+            return
+        now = time.perf_counter()
+        speed = self.photos / max(now - self.since, 1e-9)
+        self.since, self.photos = now, 0
+        rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        losses = {name: float(value) for name, value in module.figures.items()}
+        told = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        step, epoch = trainer.global_step, trainer.current_epoch
+        self.log.write(
+            "step",
+            f"epoch {epoch}, step {step}: {told}, rate {rate:.3g}, {speed:.1f} photos/s",
+            step=step, epoch=epoch, rate=rate, photos_per_second=round(speed, 2), **losses,
+        )  # fmt: skip
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Log a validation's figures."""
+        figures = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        told = ", ".join(f"{name[4:]} {value:.4f}" for name, value in figures.items())
+        step, epoch = trainer.global_step, trainer.current_epoch
+        self.log.write("validation", f"epoch {epoch}: {told}", step=step, epoch=epoch, **figures)
+
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Log that the run came to its end."""
+        self.log.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")

@@ -1,0 +1,64 @@
+"""A picture sheet of what the model really sees: training pictures after every change, truth drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from drywallqa.files import write_whole
+from drywallqa.training.pairs import Item, Pairs
+from drywallqa.window import Window
+
+INKS = ((255, 106, 0), (0, 130, 255), (200, 0, 200), (0, 170, 90))
+"""One a concept, in the order of the data set; told apart also by those who see red and green alike."""
+_GAP, _CAPTION, _COLUMNS = 8, 18, 4
+
+
+def write_sheet(pairs: Pairs, path: Path, count: int = 12) -> None:
+    """Draw the first pictures of an epoch into a PNG.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    items = [pairs[index] for index in range(min(count, len(pairs)))]
+    stream = BytesIO()
+    draw(items, list(pairs.phrases), pairs.window).save(stream, "PNG")
+    write_whole(path, stream.getvalue())
+
+
+def draw(items: Sequence[Item], concepts: Sequence[str], window: Window) -> Image.Image:
+    """Draw pictures in a grid, each above a line that says what of it is foreground."""
+    side = items[0]["image"].shape[2]
+    columns = min(_COLUMNS, len(items))
+    rows = -(-len(items) // columns)
+    cell = (side + _GAP, side + _GAP + _CAPTION * len(concepts))
+    sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), (255, 255, 255))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for number, item in enumerate(items):
+        left, top = _GAP + number % columns * cell[0], _GAP + number // columns * cell[1]
+        sheet.paste(Image.fromarray(_overlaid(item, window)), (left, top))
+        for line, concept in enumerate(concepts):
+            share = float(item["truth"][line].mean())
+            told = f"{share:.1%}" if item["known"][line] else "not labelled"
+            spot = (left, top + side + 1 + line * _CAPTION)
+            pen.text(spot, f"■ {concept}: {told}", fill=INKS[line % len(INKS)], font=font)
+    return sheet
+
+
+def _overlaid(item: Item, window: Window) -> NDArray[np.uint8]:
+    """Undo the normalisation [3,S,S] and outline each concept's truth: RGB [S,S,3]."""
+    pixels = item["image"].numpy().transpose(1, 2, 0)
+    photo = (pixels * np.array(window.std) + np.array(window.mean)) * 255
+    picture: NDArray[np.uint8] = np.clip(photo, 0, 255).round().astype(np.uint8)
+    for line, truth in enumerate(item["truth"].numpy()):
+        mask = Image.fromarray(np.asarray(truth, np.float32)).resize((picture.shape[1], picture.shape[0]))
+        inside = np.pad(np.asarray(mask) > 0.5, 2)
+        core = inside[4:, 2:-2] & inside[:-4, 2:-2] & inside[2:-2, 4:] & inside[2:-2, :-4]
+        edge = inside[2:-2, 2:-2] & ~core
+        picture[edge] = INKS[line % len(INKS)]
+    return picture

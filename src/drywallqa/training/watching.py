@@ -1,0 +1,161 @@
+"""What watches a run: checks before its first step, alarms during it, and the batch of a broken loss kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.diagnosis.cases import Finding
+from drywallqa.diagnosis.data import (
+    check_embeddings,
+    check_images,
+    check_phrasings,
+    check_split,
+    check_truth,
+)
+from drywallqa.diagnosis.model import Loss, Probe, check_model
+from drywallqa.diagnosis.watch import Watch, measure
+from drywallqa.errors import AlarmError, DataError
+from drywallqa.training.checkpoints import write_tensors
+from drywallqa.training.config import WatchConfig
+from drywallqa.training.pairs import Item, Pairs
+from drywallqa.training.phrases import Phrases
+from drywallqa.training.run_log import Log
+
+NOT_FINITE = "not-finite.pt"
+LOOKED_AT, PROBED = 12, 2
+
+
+def check_files(dataset: Dataset) -> None:
+    """Check that every photo and mask of these samples is there and that their sizes agree; reads no pixels.
+
+    Raises:
+        DataError: The first that is wrong, by name.
+    """
+    for sample in dataset:
+        if not dataset.photo_path(sample).is_file():
+            raise DataError(f"{dataset.photo_path(sample)}: the photo is missing; import the data set again")
+        for name in filter(None, sample.labels.values()):
+            path = dataset.folder / name
+            try:
+                with Image.open(path) as mask:
+                    width, height = mask.size
+            except OSError as error:
+                raise DataError(f"{path}: the mask cannot be read; import the data set again") from error
+            if (width, height) != (sample.width, sample.height):
+                raise DataError(
+                    f"{path}: the mask is {width}×{height} px but its photo {sample.width}×{sample.height}; "
+                    "import the data set again"
+                )
+
+
+def check_given(dataset: Dataset, phrases: Phrases, items: list[Item]) -> list[Finding]:
+    """Check the split, the text, and the first pictures as the model will see them."""
+    concepts = list(phrases.embeddings)
+    parts = [
+        [f"{sample.set_name}/{sample.source_photo}" for sample in dataset.part(split)]
+        for split in ("train", "val")
+    ]
+    truth = np.stack([item["truth"].numpy() for item in items])
+    known = np.stack([item["known"].numpy() for item in items])
+    findings = check_split(*parts)
+    findings += check_phrasings(phrases.phrasings, phrases.text.understand)
+    if all(np.issubdtype(rows.dtype, np.floating) for rows in phrases.embeddings.values()):
+        findings += check_embeddings(phrases.embeddings)
+    findings += check_truth(truth, known, concepts)
+    return findings + check_images(np.stack([item["image"].numpy() for item in items]))
+
+
+class Watching(lightning.Callback):
+    """Checks a run before its first step and judges it during training.
+
+    Args:
+        dataset: With its splits.
+        phrases: What is trained on as text.
+        pairs: Makes the first epoch's pictures.
+        config: When alarms judge.
+        log: Told every finding.
+        fail_fast: Whether a finding stops the run.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        phrases: Phrases,
+        pairs: Callable[[], Pairs],
+        config: WatchConfig,
+        log: Log,
+        *,
+        fail_fast: bool = False,
+    ) -> None:
+        self.dataset, self.phrases, self.pairs = dataset, phrases, pairs
+        self.log, self.fail_fast = log, fail_fast
+        self.watch = Watch(config.grace, config.window)
+        self.batch: Mapping[str, Tensor] = {}
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Check data, text and model.
+
+        Raises:
+            AlarmError: Something was found, and the run is to stop at that.
+        """
+        pairs = self.pairs()
+        items = [pairs[index] for index in range(min(LOOKED_AT, len(pairs)))]
+        findings = check_given(self.dataset, self.phrases, items)
+        filled = sorted(items, key=lambda item: -float(item["truth"].sum()))[:PROBED]
+        batch = {name: value.to(module.device) for name, value in default_collate(filled).items()}
+        if batch["truth"].min() >= 0 and batch["truth"].max() <= 1:
+            probe = Probe(batch["image"], batch["embeddings"], batch["truth"], batch["known"])
+            loss: Loss = module.loss_of
+            findings += check_model(module.model, probe, loss, trainer.optimizers[0])
+        share = float(np.mean([float(item["truth"].mean()) for item in items]))
+        told = f"{len(items)} pictures looked at, {share:.2%} of their truth is foreground; "
+        self.log.write("check", told + (f"{len(findings)} findings" if findings else "nothing found"))
+        self._raise(findings)
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        """Remember the batch, in case its loss breaks."""
+        self.batch = batch
+
+    def on_before_backward(self, trainer: Any, module: Any, loss: Tensor) -> None:
+        """Keep the batch of a loss that is not finite, and stop before it reaches the weights.
+
+        Raises:
+            AlarmError: The loss is NaN or infinite.
+        """
+        if bool(torch.isfinite(loss)):
+            return
+        path = Path(self.log.run) / NOT_FINITE
+        kept = {name: value.detach().cpu() for name, value in self.batch.items()}
+        weights = {name: value.detach().cpu() for name, value in module.model.state_dict().items()}
+        write_tensors({"batch": kept, "model": weights, "step": trainer.global_step}, path)
+        (finding,) = self.watch.step(measure(float(loss), *module.seen))
+        self.log.finding("alarm", finding)
+        raise AlarmError(f"{finding.sentence()} (the batch and the weights are kept in {path})")
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Judge the step.
+
+        Raises:
+            AlarmError: An alarm was raised, and the run is to stop at that.
+        """
+        loss = float(module.figures["loss"])
+        self._raise(self.watch.step(measure(loss, *module.seen)))
+
+    def _raise(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            self.log.finding("alarm", finding)
+            print(f"alarm: {finding.sentence()}", file=sys.stderr, flush=True)
+        if findings and self.fail_fast:
+            more = f" ({len(findings) - 1} more in the log)" if len(findings) > 1 else ""
+            raise AlarmError(f"stopped by an alarm{more}: {findings[0].sentence()}")
