@@ -37,7 +37,7 @@ def test_import__problems_are_listed_with_file_and_line_and_counted(tmp_path, ca
     assert main(arguments) == 0
     printed = capsys.readouterr()
     assert "valid/labels/p1_jpg.rf.1.txt, line 2: not a number" in printed.err
-    assert "1 problems (not a number 1)" in printed.out
+    assert "1 problem (not a number 1)" in printed.out
     assert main([*arguments, "--replace", "--strict"]) == 3
     assert "line 2: not a number" in capsys.readouterr().err
     assert len(load(tmp_path / "out")) == 3
@@ -88,7 +88,7 @@ def test_audit__clean_gives_0_and_a_leak_gives_1(tmp_path, capsys):
     write_photo(export / "valid" / "c_jpg.rf.1.jpg", photo(1))
     sheet, report = tmp_path / "s" / "sheet.png", tmp_path / "report.json"
     assert main(["data", "audit", str(export), "--json", str(report), "--sheet", str(sheet)]) == 1
-    assert "near-duplicates under other names: 1 pairs" in capsys.readouterr().out
+    assert "near-duplicates under other names: 1 pair of" in capsys.readouterr().out
     assert json.loads(report.read_text())["near_duplicates"][0]["photographs"] == ["a_jpg", "c_jpg"]
     with Image.open(sheet) as image:
         assert image.width > 1000

@@ -95,6 +95,17 @@ def test_audited__boxes_are_no_finding_where_most_are_boxes(tmp_path):
         assert not report.found_something
 
 
+def test_audited__what_boxes_are_by_design_goes_by_class(tmp_path):
+    write_photo(tmp_path / "a.jpg", 1)
+    ring, box = {"segmentation": [[2, 2, 40, 9, 60, 60]]}, {"bbox": [8, 8, 16, 16]}
+    seams = [{"category_id": 2} | box] * 4
+    write_coco(tmp_path / "result.json", ["a.jpg"], [ring, ring, ring, box, *seams], ("crack", "seam"))
+    with audited(tmp_path) as report:
+        assert [(remark.kind, remark.group) for remark in report.findings] == [("box-like", "crack")]
+        text = "\n".join(audit_text.lines(report))
+        assert "box-like: 4 (no finding: most annotations of 'seam' are boxes)" in text
+
+
 def test_audited__unreadable_photos_and_duplicate_names(tmp_path):
     root = roboflow_yolo(tmp_path)
     (root / "train" / "images" / "p0_jpg.rf.1.jpg").write_bytes(b"no photo")

@@ -74,7 +74,7 @@ def _report_import(name: str, found: tuple[object, ...], shown: int = 20) -> Non
         print(one_line(str(problem)), file=sys.stderr)
     if len(found) > shown:
         print(f"... and {len(found) - shown} more; all are in problems/{name}.jsonl", file=sys.stderr)
-    print(f"{len(found)} problems ({kinds})")
+    print(f"{len(found)} problem{'' if len(found) == 1 else 's'} ({kinds})")
 
 
 @app.command()
@@ -133,13 +133,13 @@ def audit(
 
     _check_outputs(json_file, sheet)
     with auditing.audited(source, layout=layout, by=by, progress=_progress("auditing")) as report:
-        for line in audit_text.lines(report):
-            print(one_line(line))
+        # The files first: whoever reads the text may stop listening (`| head`).
         if json_file:
             _write_json(json_file, report.to_json())
         if sheet:
             _write_picture(sheet, audit_sheet.render(report))
-            print(f"sheet: {sheet}")
+        for line in audit_text.lines(report):
+            print(one_line(line))
     if report.found_something:
         raise typer.Exit(1)
 
@@ -171,10 +171,10 @@ def stats(folder: Folder, json_file: JsonFile = None) -> None:
 
     _check_outputs(json_file)
     figures = statistics.measure(dataset.load(folder), _progress("measuring"))
-    for line in statistics.lines(figures):
-        print(line)
     if json_file:
         _write_json(json_file, figures.to_json())
+    for line in statistics.lines(figures):
+        print(line)
 
 
 def _count(words: object) -> str:

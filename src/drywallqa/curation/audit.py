@@ -78,16 +78,20 @@ class AuditReport:
     near_duplicates: tuple[NearDuplicate, ...]
     duplicate_names: tuple[tuple[str, ...], ...]
 
-    @property
-    def boxes_by_design(self) -> bool:
-        """Say whether most annotations are boxes, so that a box is no surprise."""
-        return 2 * self.inventory.boxes > self.inventory.annotations
+    def boxes_by_design(self, group: str) -> bool:
+        """Say whether most annotations of a class are boxes, so that a box of it is no surprise."""
+        return 2 * self.inventory.boxes[group] > self.inventory.annotations[group]
+
+    def is_finding(self, remark: Remark) -> bool:
+        """Say whether a remark needs a person's attention; a photo without annotations does not."""
+        if remark.kind == inventories.NO_ANNOTATION:
+            return False
+        return remark.kind != inventories.BOX_LIKE or not self.boxes_by_design(remark.group)
 
     @property
     def findings(self) -> tuple[Remark, ...]:
-        """Return the annotations that look wrong; photos without any are no finding."""
-        passed = {inventories.NO_ANNOTATION} | ({inventories.BOX_LIKE} if self.boxes_by_design else set())
-        return tuple(remark for remark in self.inventory.remarks if remark.kind not in passed)
+        """Return the annotations that look wrong."""
+        return tuple(remark for remark in self.inventory.remarks if self.is_finding(remark))
 
     @property
     def found_something(self) -> bool:
@@ -104,14 +108,14 @@ class AuditReport:
         splits: Counter[str] = Counter(photo.split or "none" for photo in self.inventory.photos)
         remarks: dict[str, list[dict[str, str]]] = defaultdict(list)
         for remark in self.inventory.remarks:
-            remarks[remark.kind].append({"photo": remark.name, "where": remark.where})
+            remarks[remark.kind].append({"photo": remark.name, "where": remark.where, "class": remark.group})
         return {
             "title": self.inventory.title,
             "photos": len(self.inventory.photos),
             "photographs": self.photographs(),
             "splits": dict(splits),
-            "annotations": self.inventory.annotations,
-            "boxes": self.inventory.boxes,
+            "annotations": dict(self.inventory.annotations),
+            "boxes": dict(self.inventory.boxes),
             "leaks": [leak.to_json() for leak in self.leaks],
             "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
             "duplicate_names": [list(names) for names in self.duplicate_names],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from drywallqa.curation import inventory as inventories
 from drywallqa.curation.audit import AuditReport, NearDuplicate
+from drywallqa.curation.inventory import Remark
 from drywallqa.datasets.problems import Problem
 
 _SHOWN = 10
@@ -22,8 +22,9 @@ def lines(report: AuditReport, shown: int = _SHOWN) -> Iterator[str]:
     found = report.inventory
     parts = Counter(photo.split or "no part" for photo in found.photos)
     listed = ", ".join(f"{name} {count}" for name, count in parts.most_common())
-    yield f"{found.title}: {len(found.photos)} photos of {report.photographs()} photographs ({listed})"
-    yield f"{found.annotations} annotations, {found.boxes} of them boxes"
+    photographs = _many(report.photographs(), "photograph")
+    yield f"{found.title}: {_many(len(found.photos), 'photo')} of {photographs} ({listed})"
+    yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of them boxes"
     yield from _leaks(report)
     yield from _near_duplicates(report, shown)
     for names in report.duplicate_names[:shown]:
@@ -37,9 +38,10 @@ def lines(report: AuditReport, shown: int = _SHOWN) -> Iterator[str]:
 
 def _leaks(report: AuditReport) -> Iterator[str]:
     for leak in report.leaks:
+        photographs = _many(len(leak.photographs), "photograph")
         yield (
             f"LEAK: {len(leak.photos)} of {leak.of} {leak.split} photos share their photograph "
-            f"with {leak.other} ({len(leak.photographs)} photographs); split again with: drywallqa data split"
+            f"with {leak.other} ({photographs}); split again with: drywallqa data split"
         )
 
 
@@ -48,7 +50,7 @@ def _near_duplicates(report: AuditReport, shown: int) -> Iterator[str]:
     if not pairs:
         return
     across = [pair for pair in pairs if pair.across]
-    amount = f"{len(pairs)} pairs of photographs, {len(across)} of them across parts"
+    amount = f"{_many(len(pairs), 'pair')} of photographs, {len(across)} of them across parts"
     yield f"near-duplicates under other names: {amount}"
     within = [pair for pair in pairs if not pair.across]
     for pair in [*across, *within[:shown]]:
@@ -80,20 +82,21 @@ def _problems(report: AuditReport, shown: int) -> Iterator[str]:
 
 
 def _remarks(report: AuditReport, shown: int) -> Iterator[str]:
-    kinds = Counter(remark.kind for remark in report.inventory.remarks)
-    serious = {remark.kind for remark in report.findings}
-    for kind, count in sorted(kinds.items()):
-        if kind not in serious:
-            why = (
-                "most annotations here are boxes"
-                if kind == inventories.BOX_LIKE
-                else "taken as showing nothing"
-            )
-            yield f"{kind}: {count} (no finding: {why})"
+    kinds: dict[tuple[str, bool], list[Remark]] = defaultdict(list)
+    for remark in report.inventory.remarks:
+        kinds[remark.kind, report.is_finding(remark)].append(remark)
+    for (kind, serious), listed in sorted(kinds.items()):
+        if not serious:
+            named = ", ".join(sorted({f"'{remark.group}'" for remark in listed if remark.group}))
+            why = f"most annotations of {named} are boxes" if named else "taken as showing nothing"
+            yield f"{kind}: {len(listed)} (no finding: {why})"
             continue
-        yield f"{kind}: {count} annotations"
-        listed = [remark for remark in report.findings if remark.kind == kind]
+        yield f"{kind}: {_many(len(listed), 'annotation')}"
         for remark in listed[:shown]:
             yield f"  {remark.where}"
-        if count > shown:
-            yield f"  ... and {count - shown} more; --json lists them all"
+        if len(listed) > shown:
+            yield f"  ... and {len(listed) - shown} more; --json lists them all"
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,19 @@ class AuditedPhoto:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about one annotation that is no error but looks like one; `frame` is its box in px."""
+    """Something about one annotation that is no error but looks like one.
+
+    Attributes:
+        kind: `BOX_LIKE`, `FRAME_FILLING` or `NO_ANNOTATION`.
+        group: The annotation's class or concept; empty where the photo has none.
+        name: The photo's name.
+        path: Where the photo lies.
+        where: The file that the annotation stands in, and the line or id.
+        frame: The annotation's box in px.
+    """
 
     kind: str
+    group: str
     name: str
     path: Path
     where: str
@@ -67,16 +78,16 @@ class Inventory:
         photos: The readable photos.
         problems: What is wrong, from the readers and from fitting annotations to photos.
         remarks: Box-like and frame-filling annotations, photos without any.
-        boxes: How many annotations are boxes by their format, or masks of exactly one box.
-        annotations: How many annotations there are.
+        boxes: How many annotations of each class or concept are boxes, or masks of exactly one box.
+        annotations: How many annotations of each there are.
     """
 
     title: str
     photos: list[AuditedPhoto] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
-    boxes: int = 0
-    annotations: int = 0
+    boxes: Counter[str] = field(default_factory=Counter)
+    annotations: Counter[str] = field(default_factory=Counter)
 
 
 def _read(path: Path, name: str, inventory: Inventory) -> NDArray[np.uint8] | None:
@@ -119,9 +130,9 @@ def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, heigh
         inventory.problems.append(Problem(problems.SIZE, name, "", text))
         return
     if entry.labelled and not entry.shapes and not entry.dropped:
-        inventory.remarks.append(Remark(NO_ANNOTATION, name, entry.path, "", None))
+        inventory.remarks.append(Remark(NO_ANNOTATION, "", name, entry.path, "", None))
     for shape in entry.shapes:
-        inventory.annotations += 1
+        inventory.annotations[shape.class_name] += 1
         place = f"{shape.file}, {shape.where}"
         try:
             geometry, clipped = fit(shape.geometry, height, width, scale)
@@ -140,17 +151,17 @@ def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, heigh
         if clipped:
             text = clipped.removesuffix("; clipped")
             inventory.problems.append(shape.problem(problems.OUTSIDE, text))
-        _remark(inventory, name, entry.path, place, frame, rectangle, share)
+        remark = Remark(BOX_LIKE, shape.class_name, name, entry.path, place, frame)
+        _note(inventory, remark, rectangle, share)
 
 
-def _remark(
-    inventory: Inventory, name: str, path: Path, place: str, frame: Frame, rectangle: bool, share: float
-) -> None:
-    inventory.boxes += rectangle
+def _note(inventory: Inventory, remark: Remark, rectangle: bool, share: float) -> None:
+    """Keep a remark where the annotation is a rectangle, or (then as such) where it fills the frame."""
+    inventory.boxes[remark.group] += rectangle
     if share >= FRAME_SHARE:
-        inventory.remarks.append(Remark(FRAME_FILLING, name, path, place, frame))
+        inventory.remarks.append(replace(remark, kind=FRAME_FILLING))
     elif rectangle:
-        inventory.remarks.append(Remark(BOX_LIKE, name, path, place, frame))
+        inventory.remarks.append(remark)
 
 
 def _frame_of(geometry: Box | Outline) -> Frame:
@@ -202,7 +213,7 @@ def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path:
     for concept, name in sample.labels.items():
         if name is None:
             continue
-        inventory.annotations += 1
+        inventory.annotations[concept] += 1
         try:
             mask = dataset.read_mask(sample, concept)
         except (DrywallQAError, OSError, ValueError) as error:
@@ -211,6 +222,7 @@ def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path:
         if not mask.any():
             inventory.problems.append(Problem(problems.EMPTY, name, "", "marks not one pixel"))
             continue
-        _remark(inventory, sample.photo, path, f"{name}", *describe_mask(mask))
-    if sample.labels and not any(sample.labels.values()):
-        inventory.remarks.append(Remark(NO_ANNOTATION, sample.photo, path, "", None))
+        frame, rectangle, share = describe_mask(mask)
+        _note(inventory, Remark(BOX_LIKE, concept, sample.photo, path, name, frame), rectangle, share)
+    if sample.labels and not any(sample.labels.values()) and not sample.notes:
+        inventory.remarks.append(Remark(NO_ANNOTATION, "", sample.photo, path, "", None))
