@@ -1,3 +1,4 @@
+import base64
 import io
 import os
 import pickle
@@ -230,6 +231,33 @@ def test_read__permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 HEIC_HEAD = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"
+
+
+# A 64×48 gradient, red from left to right and green from right to left.
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAa1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "AA5waXRtAAAAAAACAAAAEGlkYXQAAAAAAEAAMAAAADhpbG9jAQAAAERAAAIAAQAAAAAAAAHRAAEAAAAAAAAAUgACAAEAAAAAAAAA"
+    "AQAAAAAAAAAIAAAAOGlpbmYAAAAAAAIAAAAVaW5mZQIAAAEAAQAAaHZjMQAAAAAVaW5mZQIAAAAAAgAAZ3JpZAAAAADYaXBycAAA"
+    "ALZpcGNvAAAAdmh2Y0MBA3AAAAAAAAAAAAAe8AD8/fj4AAAPAyAAAQAYQAEMAf//A3AAAAMAkAAAAwAAAwAeugJAIQABACpCAQED"
+    "cAAAAwCQAAADAAADAB6gIIEFlurkprm4EBAwIAAAAwAgAAADACEiAAEABkQBwXPAiQAAABRpc3BlAAAAAAAAAEAAAABAAAAAFGlz"
+    "cGUAAAAAAAAAQAAAADAAAAAQcGl4aQAAAAADCAgIAAAAGmlwbWEAAAAAAAAAAgABAoECAAICA4QAAAAaaXJlZgAAAAAAAAAOZGlt"
+    "ZwACAAEAAQAAAFptZGF0AAAATigBrwngyvGP0l0ANnc9Vc3oXa1IxQ9fmSvyrvouosexYQ7GfOBoBodsc/rX/81qBrGAYOHp+LEo"
+    "CwBuuBzUQT2+aSPNd0cfw59jBwwSSA=="
+)
+
+
+def test_read__heic(tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif", reason="the optional part heic is not installed")
+    (tmp_path / "phone.jpg").write_bytes(HEIC)
+    photo = photos.read(tmp_path / "phone.jpg")
+    assert photo.shape == (48, 64, 3)
+    assert photo[:, 0].mean(axis=0) == pytest.approx([0, 255, 90], abs=12)
+    assert photo[:, -1].mean(axis=0) == pytest.approx([255, 0, 90], abs=12)
+    with pytest.raises(PhotoError, match="64×48 px are more"):
+        photos.read(tmp_path / "phone.jpg", max_pixels=3000)
+    (tmp_path / "phone.jpg").write_bytes(HEIC[:-40])
+    with pytest.raises(PhotoError, match="damaged or cut short"):
+        photos.read(tmp_path / "phone.jpg")
 
 
 def test_read__heic_without_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,8 @@ def _mask(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
 
 
 def _probability(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    return masks.encode_grey(np.rint(prediction.probability * np.float32(255)).astype(np.uint8))
+    values = (prediction.probability * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    return masks.encode_grey(values)
 
 
 MASK = Output("mask", ".png", _mask)

@@ -1,0 +1,73 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from drywallqa.reports import index_page
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {
+        "image_id": "wall",
+        "source": "site/wall.jpg",
+        "prompt": "segment crack",
+        "concept": "crack",
+        "mask": "wall__segment_crack.png",
+        "thumbnail": "index_files/wall__segment_crack.jpg",
+        "height": 48,
+        "width": 64,
+        "presence": 0.9,
+        "area": 0.04,
+        **changes,
+    }
+
+
+class Links(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [unquote(value or "") for name, value in attrs if name in ("href", "src")]
+
+
+def test_render__photos_grouped_with_figures() -> None:
+    page = index_page.render(
+        [record(), record(prompt="segment taping area", area=0.0, presence=0.1), record(image_id="two")],
+        "site",
+    )
+    assert page.count("<article") == 2
+    assert "2 photos, 3 masks, 2 with something marked" in page
+    assert "4.00% marked" in page
+    assert "nothing marked" in page
+
+
+def test_render__escapes_what_users_typed() -> None:
+    page = index_page.render([record(prompt="<script>alert(1)</script>", image_id='"><b>')], "<i>")
+    assert page.count("<script>") == 1
+    assert "<b>alert" not in page
+    assert '"><b>' not in page.replace('"><b>&lt;script', "")
+    assert "<title>&lt;i&gt;" in page
+
+
+def test_render__links_are_relative_and_quoted() -> None:
+    page = index_page.render([record(mask="a b/100%#1__x.png", overlay="a b/100%#1__x.overlay.jpg")], "t")
+    assert "a%20b/100%25%231__x.png" in page
+    links = Links(page).found
+    assert "a b/100%#1__x.png" in links
+    assert not [link for link in links if re.match(r"\w+:|/", link)]
+
+
+def test_render__failures() -> None:
+    page = index_page.render([{"source": "bad.jpg", "error": "bad.jpg: the file is empty"}], "t")
+    assert "1 failure<" in page
+    assert "bad.jpg: the file is empty" in page
+
+
+def test_write__needs_nothing_from_the_network(tmp_path: Path) -> None:
+    path = index_page.write(tmp_path / "out", [record()])
+    page = path.read_text("utf-8")
+    assert "http" not in page
+    assert "@import" not in page
