@@ -26,6 +26,9 @@ CAUSES = {
 }
 """Cause → what was measured to suspect it, most telling first."""
 
+AREA_TOLERANCE = 24.0
+"""How far, in px at 640, the edge of an area may lie off before it is another place."""
+
 THIN_PX = 12.0
 """Truths narrower than this, at 640 px, count as thin."""
 
@@ -134,7 +137,8 @@ def _label(
 def _form(
     view: View, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
 ) -> Cause | None:
-    counts, radius = Counts.of(mask, truth), _tolerance(truth)
+    thin = question.concept in THIN_CONCEPTS
+    counts, radius = Counts.of(mask, truth), _tolerance(truth, AREA_TOLERANCE if not thin else TOLERANCE)
     if not truth.any():
         return Cause("false edge", "nothing of the kind is in the photo")
     found = float(widen(mask, radius)[truth].mean())
@@ -144,15 +148,15 @@ def _form(
         return Cause(kind, f"{found:.0%} found, the object is {width:.0f} px wide")
     near = float(widen(truth, radius)[mask].mean())
     parts, whole = pieces(mask), pieces(truth)
-    if question.concept in THIN_CONCEPTS and parts >= max(3, 2 * whole) and near > 0.5:
+    if thin and parts >= max(3, 2 * whole) and near > 0.5:
         return Cause("broken", f"{parts} pieces instead of {whole}")
     if near < 0.5:
         return Cause("false edge", f"{1 - near:.0%} of the mask lies away from the object")
     return None if counts.tp else Cause("false edge", "mask and object only touch")
 
 
-def _tolerance(truth: Mask) -> int:
-    return max(1, round(TOLERANCE * max(truth.shape) / 640))
+def _tolerance(truth: Mask, pixels: float = TOLERANCE) -> int:
+    return max(1, round(pixels * max(truth.shape) / 640))
 
 
 def pieces(mask: Mask) -> int:

@@ -99,8 +99,8 @@ def _parts(pairs: Sequence[Pair]) -> Iterator[tuple[str, str, list[Pair]]]:
         "setting": lambda p: p.score.sample.setting,
     }
     for kind, key in keys.items():
-        for name in dict.fromkeys(key(p) for p in pairs):
-            if name is not None:
+        for name in sorted({key(p) or "" for p in pairs}):
+            if name:
                 yield kind, name, [p for p in pairs if key(p) == name]
     limits = width_limits(pairs)
     for index, name in enumerate(WIDTH_CLASSES if limits else ()):

@@ -138,4 +138,10 @@ def _under_prompts(evaluation: Evaluation) -> Image.Image:
     cells = [
         under_prompts(evaluation.examiner.look(samples[place]), evaluation.questions) for place in places
     ]
-    return sheet("One photo under several prompts", [("", cells)], 1, evaluation.notes, errors=False)
+    return sheet(
+        "One photo under several prompts",
+        [("The photo, then what is marked under each", cells)],
+        1,
+        evaluation.notes,
+        errors=False,
+    )

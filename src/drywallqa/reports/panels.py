@@ -128,8 +128,9 @@ def under_prompts(view: View, questions: Sequence[Question]) -> Image.Image:
     """Draw one photo and its mask under each prompt."""
     photo, masks = shrink(view.photo, [view.masks[q.prompt] for q in questions])
     tiles = [Image.fromarray(photo), *(Image.fromarray(draw_mask(photo, mask)) for mask in masks)]
-    asked = "; ".join(
-        f'"{q.prompt}": {view.masks[q.prompt].mean():.1%} marked, presence {view.presence[q.prompt]:.2f}'
-        for q in questions
-    )
-    return row(tiles, [f"photo; {asked}", view.sample.image_id])
+    asked = [
+        f'{number}. "{q.prompt}": {view.masks[q.prompt].mean():.1%} marked, '
+        f"presence {view.presence[q.prompt]:.2f}"
+        for number, q in enumerate(questions, 1)
+    ]
+    return row(tiles, [view.sample.image_id, *asked])
