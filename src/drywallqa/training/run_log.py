@@ -68,18 +68,18 @@ class Logging(lightning.Callback):
     """Logs losses, rates and speed every few steps, and each validation."""
 
     def __init__(self, log: Log, every: int = 10) -> None:
-        self.log, self.every = log, every
+        self.record, self.every = log, every
         self.since, self.photos = 0.0, 0
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Log where the run starts."""
         self.since, self.photos = time.perf_counter(), 0
         step, epoch = trainer.global_step, trainer.current_epoch
-        self.log.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
+        self.record.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log every few batches."""
-        self.photos += len(batch["image"])
+        self.photos += len(batch["known"])
         if (batch_idx + 1) % self.every:
             return
         now = time.perf_counter()
@@ -89,7 +89,7 @@ class Logging(lightning.Callback):
         losses = {name: float(value) for name, value in module.figures.items()}
         told = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
         step, epoch = trainer.global_step, trainer.current_epoch
-        self.log.write(
+        self.record.write(
             "step",
             f"epoch {epoch}, step {step}: {told}, rate {rate:.3g}, {speed:.1f} photos/s",
             step=step, epoch=epoch, rate=rate, photos_per_second=round(speed, 2), **losses,
@@ -102,8 +102,8 @@ class Logging(lightning.Callback):
         }
         told = ", ".join(f"{name[4:]} {value:.4f}" for name, value in figures.items())
         step, epoch = trainer.global_step, trainer.current_epoch
-        self.log.write("validation", f"epoch {epoch}: {told}", step=step, epoch=epoch, **figures)
+        self.record.write("validation", f"epoch {epoch}: {told}", step=step, epoch=epoch, **figures)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Log that the run came to its end."""
-        self.log.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")
+        self.record.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")

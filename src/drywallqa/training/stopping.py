@@ -30,7 +30,7 @@ class Stopping(lightning.Callback):
     """
 
     def __init__(self, checkpoint: Path, log: Log) -> None:
-        self.checkpoint, self.log = checkpoint, log
+        self.checkpoint, self.record = checkpoint, log
         self.asked = False
         self._before: Any = None
 
@@ -64,7 +64,7 @@ class Stopping(lightning.Callback):
         if not self.asked:
             return
         trainer.save_checkpoint(self.checkpoint)
-        self.log.write("stop", f"Ctrl-C at epoch {trainer.current_epoch}, step {trainer.global_step}; saved")
+        self.record.write("stop", f"Ctrl-C at epoch {trainer.current_epoch}, step {trainer.global_step}; saved")
         raise StoppedError(
             f"stopped by Ctrl-C after step {trainer.global_step}; saved to {self.checkpoint}: "
             "go on with --resume"

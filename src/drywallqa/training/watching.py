@@ -76,6 +76,11 @@ def check_given(dataset: Dataset, phrases: Phrases, items: list[Item]) -> list[F
     return findings + check_images(np.stack([item["image"].numpy() for item in items]))
 
 
+def _on_cpu(value: Any) -> Any:
+    """Bring a tensor, or a tuple of them as features come, to the CPU."""
+    return value.detach().cpu() if isinstance(value, Tensor) else tuple(_on_cpu(part) for part in value)
+
+
 class Watching(lightning.Callback):
     """Checks a run before its first step and judges it during training.
 
@@ -99,9 +104,9 @@ class Watching(lightning.Callback):
         fail_fast: bool = False,
     ) -> None:
         self.dataset, self.phrases, self.pairs = dataset, phrases, pairs
-        self.log, self.fail_fast = log, fail_fast
+        self.record, self.fail_fast = log, fail_fast
         self.watch = Watch(config.grace, config.window)
-        self.batch: Mapping[str, Tensor] = {}
+        self.batch: Mapping[str, Any] = {}
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Check data, text and model.
@@ -120,7 +125,7 @@ class Watching(lightning.Callback):
             findings += check_model(module.model, probe, loss, trainer.optimizers[0])
         share = float(np.mean([float(item["truth"].mean()) for item in items]))
         told = f"{len(items)} pictures looked at, {share:.2%} of their truth is foreground; "
-        self.log.write("check", told + (f"{len(findings)} findings" if findings else "nothing found"))
+        self.record.write("check", told + (f"{len(findings)} findings" if findings else "nothing found"))
         self._raise(findings)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
@@ -135,12 +140,12 @@ class Watching(lightning.Callback):
         """
         if bool(torch.isfinite(loss)):
             return
-        path = Path(self.log.run) / NOT_FINITE
-        kept = {name: value.detach().cpu() for name, value in self.batch.items()}
+        path = Path(self.record.run) / NOT_FINITE
+        kept = {name: _on_cpu(value) for name, value in self.batch.items()}
         weights = {name: value.detach().cpu() for name, value in module.model.state_dict().items()}
         write_tensors({"batch": kept, "model": weights, "step": trainer.global_step}, path)
         (finding,) = self.watch.step(measure(float(loss), *module.seen))
-        self.log.finding("alarm", finding)
+        self.record.finding("alarm", finding)
         raise AlarmError(f"{finding.sentence()} (the batch and the weights are kept in {path})")
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -154,7 +159,7 @@ class Watching(lightning.Callback):
 
     def _raise(self, findings: list[Finding]) -> None:
         for finding in findings:
-            self.log.finding("alarm", finding)
+            self.record.finding("alarm", finding)
             print(f"alarm: {finding.sentence()}", file=sys.stderr, flush=True)
         if findings and self.fail_fast:
             more = f" ({len(findings) - 1} more in the log)" if len(findings) > 1 else ""
