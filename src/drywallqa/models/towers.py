@@ -194,10 +194,10 @@ def thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) -
         part.requires_grad_(count > len(layers))
 
 
-def position_codes(weight: Tensor, rows: Any, columns: Any, exact: bool) -> Tensor:
-    """Bring position embeddings [1+g²,C] of a square grid to rows×columns, [1,1+rows·columns,C] (bicubic)."""
-    side = round((weight.shape[0] - 1) ** 0.5)
-    if exact:
+def position_codes(weight: Tensor, side: int, rows: Any, columns: Any) -> Tensor:
+    """Bring position embeddings [1+side²,C] to a grid of rows×columns, [1,1+rows·columns,C] (bicubic)."""
+    # a traced graph must take every size, so it always interpolates
+    if not torch.jit.is_tracing() and rows == side and columns == side:
         return weight[None]
     grid = weight[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
     grid = nn.functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
@@ -210,11 +210,10 @@ def embed_patches(tower: Any, images: Tensor) -> tuple[Tensor, Any, Any]:
     patches = parts.patch_embedding(images)
     rows, columns = patches.shape[2:]
     side = parts.image_size // parts.patch_size
-    exact = not torch.jit.is_tracing() and rows == side and columns == side
     tokens = torch.cat(
         [parts.class_embedding.expand(images.shape[0], 1, -1), patches.flatten(2).transpose(1, 2)], 1
     )
-    tokens = tokens + position_codes(parts.position_embedding.weight, rows, columns, exact)
+    tokens = tokens + position_codes(parts.position_embedding.weight, side, rows, columns)
     out: Tensor = tower.pre_layrnorm(tokens)
     return out, rows, columns
 
