@@ -20,7 +20,7 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
     """Mean IoU over photographs of three baselines on the photos that show a concept.
 
     "all foreground" marks everything; "mean mask" marks where the mean train mask exceeds the level that is
-    best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best. The latter
+    best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best. The last
     two are absent where no train photo shows the concept.
     """
     shown = [s for s in train if s.labels.get(concept)]
@@ -46,6 +46,10 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
         "nearest copy": nearest,
     }
     return everything | {name: _mean_iou(test, asked, concept, guess) for name, guess in guesses.items()}
+
+
+def _everything(sample: Sample) -> Mask:
+    return np.ones((sample.height, sample.width), np.bool_)
 
 
 def _mean_iou(

@@ -156,7 +156,7 @@ def _form(
 
 
 def _tolerance(truth: Mask, pixels: float = TOLERANCE) -> int:
-    return max(1, round(pixels * max(truth.shape) / 640))
+    return max(1, int(round(pixels * max(truth.shape) / 640)))  # noqa: RUF046
 
 
 def pieces(mask: Mask) -> int:

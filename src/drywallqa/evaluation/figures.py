@@ -169,7 +169,7 @@ def _terms(
     count = int(places.max()) + 1 if len(places) else 0
     columns = np.asarray(parts, np.float64).reshape(-1, 2)
     sums = [np.bincount(places, columns[:, column], minlength=count) for column in (0, 1)]
-    return Terms(sums[0], sums[1], photographs, pairs)
+    return Terms(sums[0].astype(np.float64), sums[1].astype(np.float64), photographs, pairs)
 
 
 def report_iou(pairs: Sequence[Pair], batch: int = 2) -> float:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, check_size, load_strictly, per_photo, presence_of
+from drywallqa.models.contract import Features, check_size, is_tracing, load_strictly, per_photo, presence_of
 from drywallqa.models.towers import (
     ClipPrompted,
     check_type,
@@ -91,8 +90,8 @@ class ClipCnnModel(ClipPrompted):
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] as the last layer's patches [B,C,H/16,W/16]."""
-        if not torch.jit.is_tracing():
-            check_size("clip-cnn", *images.shape[2:], PATCH)
+        if not is_tracing():
+            check_size("clip-cnn", images.shape[2], images.shape[3], PATCH)
         tokens, rows, columns = embed_patches(self.clip.vision_model, images)
         for layer in self.vision_layers()[0]:
             tokens = layer(tokens, None)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, Training, check_size, per_photo, presence_of
+from drywallqa.models.contract import Features, Training, check_size, is_tracing, per_photo, presence_of
 from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
 from drywallqa.models.towers import ClipPrompted, check_choice, load_clip_text, text_settings
 
@@ -36,7 +36,8 @@ class Film(nn.Module):
     def forward(self, x: Tensor, prompts: Tensor) -> Tensor:
         """Map [N,C,h,w] under prompts [N,D] to the same shape."""
         scale, shift = self.film(prompts)[:, :, None, None].chunk(2, dim=1)
-        return x * (1 + scale) + shift
+        out: Tensor = x * (1 + scale) + shift
+        return out
 
 
 class CrossAttention(nn.Module):
@@ -54,7 +55,8 @@ class CrossAttention(nn.Module):
         keys, values = self.tokens(prompts).unflatten(1, (2, SLOTS, -1)).unbind(1)
         attention = torch.softmax(keys @ query / math.sqrt(keys.shape[2]), dim=1)
         found = (values.transpose(1, 2) @ attention).unflatten(2, x.shape[2:])
-        return x + self.out(found)
+        out: Tensor = x + self.out(found)
+        return out
 
 
 class Block(nn.Module):
@@ -134,8 +136,8 @@ class ClipUnetModel(ClipPrompted):
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] as five maps at strides 2…32."""
-        if not torch.jit.is_tracing():
-            check_size("clip-unet", *images.shape[2:], MULTIPLE)
+        if not is_tracing():
+            check_size("clip-unet", images.shape[2], images.shape[3], MULTIPLE)
         maps: Features = self.encoder(images)
         return maps
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from drywallqa.models.contract import Features, check_size, load_strictly, per_photo, presence_of
+from drywallqa.models.contract import Features, check_size, is_tracing, load_strictly, per_photo, presence_of
 from drywallqa.models.towers import (
     ClipPrompted,
     check_type,
@@ -81,8 +81,8 @@ class ClipSegModel(ClipPrompted):
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W]: of each layer the decoder reads, a map [B,C,h,w] and a class token [B,C,1,1]."""
-        if not torch.jit.is_tracing():
-            check_size("clipseg", *images.shape[2:], PATCH)
+        if not is_tracing():
+            check_size("clipseg", images.shape[2], images.shape[3], PATCH)
         tower = self.network.clip.vision_model
         tokens, rows, columns = embed_patches(tower, images)
         kept: list[Tensor] = []

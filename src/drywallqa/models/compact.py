@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import PromptedModel, Training, check_size, per_photo
+from drywallqa.models.contract import PromptedModel, Training, check_size, is_tracing, per_photo
 from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
 
 STRIDE = 2
@@ -150,8 +150,8 @@ class CompactModel(PromptedModel):
 
     def encode_image(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32."""
-        if not torch.jit.is_tracing():
-            check_size("compact", *images.shape[2:], MULTIPLE)
+        if not is_tracing():
+            check_size("compact", images.shape[2], images.shape[3], MULTIPLE)
         shared: tuple[Tensor, ...] = self.neck(self.encoder(images))
         return shared
 

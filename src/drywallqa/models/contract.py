@@ -119,6 +119,11 @@ def check_size(family: str, height: int, width: int, multiple: int) -> None:
         )
 
 
+def is_tracing() -> bool:
+    """Whether a graph is being exported, in which sizes are symbols that cannot be compared."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def per_photo(embeddings: Tensor, photos: int) -> Tensor:
     """Give every photo its own prompts: [P,D] or [B,P,D] to [B,P,D].
 
@@ -128,7 +133,7 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
     """
     if embeddings.dim() == 2:
         embeddings = embeddings[None].expand(photos, -1, -1)
-    if not torch.jit.is_tracing():
+    if not is_tracing():
         if embeddings.shape[1] == 0:
             check_prompts(())
         if embeddings.shape[0] != photos:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from drywallqa.errors import ModelError
 from drywallqa.models import weights
-from drywallqa.models.contract import PromptedModel, Training, check_prompts, load_strictly
+from drywallqa.models.contract import PromptedModel, Training, check_prompts, is_tracing, load_strictly
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -197,7 +197,7 @@ def thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) -
 def position_codes(weight: Tensor, side: int, rows: Any, columns: Any) -> Tensor:
     """Bring position embeddings [1+side²,C] to a grid of rows×columns, [1,1+rows·columns,C] (bicubic)."""
     # a traced graph must take every size, so it always interpolates
-    if not torch.jit.is_tracing() and rows == side and columns == side:
+    if not is_tracing() and rows == side and columns == side:
         return weight[None]
     grid = weight[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
     grid = nn.functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)

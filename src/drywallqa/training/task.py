@@ -45,7 +45,7 @@ class SegmentationTask(lightning.LightningModule):
         self.model = model
         self.average = AveragedModel(
             model,
-            multi_avg_fn=get_ema_multi_avg_fn(config.optimisation.average_decay),  # type: ignore[no-untyped-call]
+            multi_avg_fn=get_ema_multi_avg_fn(config.optimisation.average_decay),
             use_buffers=True,
         )
         self.config, self.steps, self.validate = config, steps, validate

@@ -105,7 +105,7 @@ class Distillation:
             losses.append(self._classify([labelled[place] for place in next(labelled_batches)], names, head))
             loss = losses[0] + losses[1] + self.config.label_weight * losses[2]
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             schedule.step()
