@@ -6,40 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
 
 from drywallqa.diagnosis.model import Probe, check_model  # noqa: E402
-
-WIDTH, EMBEDDING = 12, 6
-
-
-class Small(nn.Module):
-    """The contract in a few lines: an encoder, a projection of each side, their product, a decoder."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Conv2d(3, WIDTH, 3, 2, 1)
-        self.norm = nn.BatchNorm2d(WIDTH)
-        self.decoder = nn.Conv2d(WIDTH, 1, 3, 1, 1)
-        self.presence = nn.Linear(WIDTH, 1)
-        self.make()
-
-    def make(self) -> None:
-        self.image = nn.Linear(WIDTH, WIDTH)
-        self.text = nn.Linear(EMBEDDING, WIDTH)
-
-    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        return self.image(features), self.text(embeddings)
-
-    def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        features = functional.relu(self.norm(self.encoder(images))).permute(0, 2, 3, 1)
-        image, text = self.project(features, embeddings)
-        joined = (image[:, None] * text[:, :, None, None]).permute(0, 1, 4, 2, 3)
-        logits = self.decoder(joined.flatten(0, 1)).unflatten(0, joined.shape[:2]).squeeze(2)
-        return self.finish(logits), self.presence(joined.mean((3, 4))).squeeze(2)
-
-    def finish(self, logits: Tensor) -> Tensor:
-        return logits
+from small_model import EMBEDDING, WIDTH, Deaf, Doubled, Small, loss  # noqa: E402
 
 
 class NewEachCall(Small):
@@ -89,16 +58,6 @@ class LeftOut(Small):
         return {name: value for name, value in whole.items() if not name.startswith(("image", "text"))}
 
 
-class Doubled(Small):
-    def finish(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits)
-
-
-class Deaf(Small):
-    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        return super().project(features, torch.ones_like(embeddings) + 0 * embeddings)
-
-
 class Cut(Small):
     def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         image, text = super().project(features, embeddings)
@@ -117,11 +76,6 @@ class StartsAtZero(Small):
         super().make()
         nn.init.zeros_(self.text.weight)
         nn.init.ones_(self.text.bias)
-
-
-def loss(logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    mask = functional.binary_cross_entropy_with_logits(logits, truth)
-    return mask + functional.binary_cross_entropy_with_logits(presence, truth.amax((2, 3)))
 
 
 def probe(scale: float = 1.0) -> Probe:

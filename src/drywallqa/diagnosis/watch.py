@@ -38,6 +38,7 @@ class Step:
         foreground: Share of pixels that are foreground, over pairs where there is any; 0 where there is none.
         contrast: Mean probability inside the truth minus outside it; 0 where there is no truth.
         spread: Spread of logits over prompts, relative to that over the picture; None for a single prompt.
+        bounded: Whether all logits lie in 0–1, as probabilities do.
     """
 
     loss: float
@@ -45,6 +46,7 @@ class Step:
     foreground: float
     contrast: float
     spread: float | None
+    bounded: bool = False
 
 
 def measure(loss: float, logits: Tensor, truth: Tensor, known: Tensor) -> Step:
@@ -52,18 +54,20 @@ def measure(loss: float, logits: Tensor, truth: Tensor, known: Tensor) -> Step:
     with torch.no_grad():
         x, labelled = logits.detach().float(), known > 0
         pairs = labelled & (truth.amax((2, 3)) > 0.5)
+        bounded = bool(x.min() >= 0) and bool(x.max() <= 1)
         spread = None
         if x.shape[1] > 1:
             change = (x.amax(1) - x.amin(1)).mean()
             spread = float(change / x.std().clamp(min=1e-9))
         if not bool(pairs.any()):
             marked = float((x[labelled] > 0).float().mean()) if bool(labelled.any()) else 0.0
-            return Step(loss, marked, 0.0, 0.0, spread)
+            return Step(loss, marked, 0.0, 0.0, spread, bounded)
         filled, target = torch.sigmoid(x[pairs]), truth[pairs]
         inside = float((filled * target).sum() / target.sum())
         outside = float((filled * (1 - target)).sum() / (1 - target).sum().clamp(min=1e-9))
         share = float((target > 0.5).float().mean())
-        return Step(loss, float((filled > 0.5).float().mean()), share, inside - outside, spread)
+        marked = float((filled > 0.5).float().mean())
+        return Step(loss, marked, share, inside - outside, spread, bounded)
 
 
 class Watch:
@@ -106,6 +110,10 @@ class Watch:
     def _judge(self) -> list[Finding]:
         steps, count = list(self.recent), f"in the last {len(self.recent)} steps"
         loss, start = float(np.median([s.loss for s in steps])), float(np.median(self.start))
+        if loss < -1:
+            return [find("masks-range", f"the loss is {loss:.3g} {count}, which truth in 0–1 cannot give")]
+        if all(s.bounded for s in steps):
+            return [find("sigmoid-twice", f"every output lay within 0–1 {count}")]
         if loss > RISEN * start:
             return [find("rate-too-high", f"the loss has risen from {start:.3g} to {loss:.3g} {count}")]
         filled = [s for s in steps if s.foreground]

@@ -34,8 +34,11 @@ class Stopping(lightning.Callback):
         self.asked = False
         self._before: Any = None
 
-    def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        """Listen for Ctrl-C, where signals can be listened for."""
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Listen for Ctrl-C, where signals can be listened for.
+
+        Not in `setup`: Lightning notes all handlers after that, and would put this one back at its end.
+        """
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
 
@@ -64,10 +67,10 @@ class Stopping(lightning.Callback):
         if not self.asked:
             return
         trainer.save_checkpoint(self.checkpoint)
-        self.record.write("stop", f"Ctrl-C at epoch {trainer.current_epoch}, step {trainer.global_step}; saved")
+        step = trainer.global_step
+        self.record.write("stop", f"Ctrl-C in epoch {trainer.current_epoch} after step {step}; saved")
         raise StoppedError(
-            f"stopped by Ctrl-C after step {trainer.global_step}; saved to {self.checkpoint}: "
-            "go on with --resume"
+            f"stopped by Ctrl-C after step {step}; saved to {self.checkpoint}: go on with --resume"
         )
 
 

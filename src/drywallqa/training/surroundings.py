@@ -30,6 +30,7 @@ def quieten() -> None:
         ".*number of training batches.*",
         ".*exists and is not empty.*",
         ".*LeafSpec.*",
+        ".*dataloader is not resumable.*",  # ours is, by its sampler
         ".*does not have many workers.*",
         ".*GPU available but not used.*",
     ):

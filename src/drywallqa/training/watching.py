@@ -33,7 +33,8 @@ from drywallqa.training.phrases import Phrases
 from drywallqa.training.run_log import Log
 
 NOT_FINITE = "not-finite.pt"
-LOOKED_AT, PROBED = 12, 2
+LOOKED_AT, AT_MOST, PROBED = 12, 96, 2
+"""Pictures looked at, pictures looked at where the first show nothing, pictures put through the model."""
 
 
 def check_files(dataset: Dataset) -> None:
@@ -57,6 +58,14 @@ def check_files(dataset: Dataset) -> None:
                     f"{path}: the mask is {width}×{height} px but its photo {sample.width}×{sample.height}; "
                     "import the data set again"
                 )
+
+
+def first_items(pairs: Pairs) -> list[Item]:
+    """Draw the first pictures; more of them where the first happen to show no foreground at all."""
+    items: list[Item] = []
+    while len(items) < LOOKED_AT or (len(items) < AT_MOST and not any(bool(i["truth"].any()) for i in items)):
+        items.append(pairs[len(items)])
+    return items
 
 
 def check_given(dataset: Dataset, phrases: Phrases, items: list[Item]) -> list[Finding]:
@@ -114,8 +123,7 @@ class Watching(lightning.Callback):
         Raises:
             AlarmError: Something was found, and the run is to stop at that.
         """
-        pairs = self.pairs()
-        items = [pairs[index] for index in range(min(LOOKED_AT, len(pairs)))]
+        items = first_items(self.pairs())
         findings = check_given(self.dataset, self.phrases, items)
         filled = sorted(items, key=lambda item: -float(item["truth"].sum()))[:PROBED]
         batch = {name: value.to(module.device) for name, value in default_collate(filled).items()}
@@ -144,7 +152,7 @@ class Watching(lightning.Callback):
         kept = {name: _on_cpu(value) for name, value in self.batch.items()}
         weights = {name: value.detach().cpu() for name, value in module.model.state_dict().items()}
         write_tensors({"batch": kept, "model": weights, "step": trainer.global_step}, path)
-        (finding,) = self.watch.step(measure(float(loss), *module.seen))
+        (finding,) = self.watch.step(measure(loss.item(), *module.seen))
         self.record.finding("alarm", finding)
         raise AlarmError(f"{finding.sentence()} (the batch and the weights are kept in {path})")
 
