@@ -23,7 +23,6 @@ from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel
 from drywallqa.training.batches import Photos
 from drywallqa.training.checkpoints import WholeCheckpoints
-from drywallqa.training.cached_pairs import CachedPairs
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.feature_cache import CachedEncoder, FeatureCache
 from drywallqa.training.foreground import weights_for
@@ -144,6 +143,8 @@ def fit(
     steps = -(-batches // config.optimisation.accumulate) * config.optimisation.epochs
     task = SegmentationTask(model, config, steps, validation, weights)
     photos = Photos(dataset, phrases, config, model.stride, window)
+    if config.data.cached_views:
+        photos.encoder = CachedEncoder(model, FeatureCache())
     quieten()
     watchers = [
         Watching(dataset, phrases, photos.pairs, config.watch, log, fail_fast=fail_fast),
