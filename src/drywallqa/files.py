@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +18,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         OutputError: It cannot be written; the message names the file.
     """
     target = Path(path)
-    beside = target.with_name(f".drywallqa-{os.getpid()}-{secrets.token_hex(4)}.part")
+    beside = target.with_name(f".drywallqa-{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("xb") as stream:
@@ -46,8 +44,10 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
+        trial = path / f".drywallqa-{os.getpid()}-{os.urandom(4).hex()}.part"
+        trial.touch(exist_ok=False)
+        trial.unlink()
+        return path
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(

@@ -24,8 +24,14 @@ SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 _BITS_PER_SAMPLE = 258  # the TIFF tag
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _READABLE = "JPEG, PNG, WebP, BMP, TIFF or HEIC"
-# What Pillow would else find by importing every plug-in that it has.
-_PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin"}
+# Imported one by one: left to itself, Pillow imports every plug-in that it has.
+_PLUGINS = {
+    "JPEG": "PIL.JpegImagePlugin",
+    "PNG": "PIL.PngImagePlugin",
+    "WEBP": "PIL.WebPImagePlugin",
+    "BMP": "PIL.BmpImagePlugin",
+    "TIFF": "PIL.TiffImagePlugin",
+}
 
 
 def read(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -82,10 +88,9 @@ def _read_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
                 raise PhotoError(path, f"this is not a {_READABLE} photo", "convert it, or leave it out")
             if kind == "HEIF":
                 return _decode(_open_heif(stream, path, max_pixels), str(path), max_pixels)
-            if kind in _PLUGINS:
-                importlib.import_module(_PLUGINS[kind])
-            with Image.open(stream, formats=(kind,)) as image:
-                return _decode(image, str(path), max_pixels)
+        importlib.import_module(_PLUGINS[kind])
+        with Image.open(path, formats=(kind,)) as image:
+            return _decode(image, str(path), max_pixels)
     except DrywallQAError:
         raise
     except PermissionError as error:

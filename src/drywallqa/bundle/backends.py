@@ -12,6 +12,7 @@ import numpy as np
 from drywallqa.backend import Backend, Features, Float
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BackendError
+from drywallqa.meanwhile import Meanwhile
 
 IMAGE_ENCODER = "image_encoder.onnx"
 DECODER = "decoder.onnx"
@@ -58,9 +59,11 @@ class OnnxBackend:
     def __init__(self, bundle: Source, device: str = "cpu", threads: int | None = None) -> None:
         if device not in _PROVIDERS:
             raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
+        # The largest graph by far: the runtime prepares it on its own while the rest is read.
+        encoder = Meanwhile(lambda: _session(bundle.read(IMAGE_ENCODER), device, threads))
         self._text = bundle.text
-        self._encoder = _session(bundle.read(IMAGE_ENCODER), device, threads)
         self._decoder = _session(bundle.read(DECODER), device, threads)
+        self._encoder = encoder.result()
         self._embeddings: dict[str, Float] = {}
         self._lock = threading.Lock()
 

@@ -8,8 +8,10 @@ import typer
 
 from drywallqa import cli
 from drywallqa.errors import ConfigError
+from drywallqa.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
+    from drywallqa.inference.segmenter import Segmenter
     from drywallqa.reports.results import Summary
 
 
@@ -73,13 +75,14 @@ def segment(
 
     Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
     """
+    chosen = _threshold(threshold)
+    loading = Meanwhile(lambda: _load(model, backend, device, threads))
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
-    from drywallqa.inference.segmenter import load
     from drywallqa.reports.results import segment_into
 
-    settings = Settings(_threshold(threshold), allow_unknown, overwrite, recursive)
-    segmenter = load(model, backend=backend, device=device, threads=threads)
+    settings = Settings(chosen, allow_unknown, overwrite, recursive)
+    segmenter = loading.result()
     with Display(json=json, quiet=quiet, verbose=verbose) as display:
         summary = segment_into(
             segmenter, paths, prompt, out, settings=settings, overlay=overlay, probability=probability,
@@ -89,6 +92,13 @@ def segment(
         typer.echo(_sentence(summary), err=json)
     if summary.failed:
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
+
+
+def _load(model: str | None, backend: str, device: str, threads: int | None) -> Segmenter:
+    import drywallqa.bundle  # noqa: F401 - what the runtime needs comes first
+    from drywallqa.inference.segmenter import load
+
+    return load(model, backend=backend, device=device, threads=threads)
 
 
 def _threshold(text: str) -> float | Literal["auto"]:

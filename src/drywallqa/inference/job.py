@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +64,11 @@ class _Run:
         }
 
     def outcomes(self) -> Iterator[Outcome]:
+        if len(self.plan.items) == 1:
+            yield self._finish(self._prepare(self.plan.items[0]))
+            return
+        from concurrent.futures import ThreadPoolExecutor  # not needed for a single photo, and slow to import
+
         with ThreadPoolExecutor(1, "photo-reader") as reader:
             upcoming = (reader.submit(self._prepare, item) for item in self.plan.items)
             following = next(upcoming, None)

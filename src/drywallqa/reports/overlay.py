@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 FILL = (0, 114, 178)  # blue, a colour that walls seldom have and that nearly everybody can tell
 _FILL_SHARE = 0.35
@@ -59,6 +63,8 @@ def encode_overlay(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
 
 
 def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
+    from PIL import ImageDraw, ImageFont  # not on the way to the first mask
+
     width = max(picture.width, _NARROWEST)
     size = int(np.clip(round(min(width, 2 * picture.height) / 36), 15, 72))
     font = ImageFont.load_default(size)

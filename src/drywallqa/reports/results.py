@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.inference import job
+from drywallqa.inference.manifest import Manifest
 from drywallqa.inference.outputs import PROBABILITY, Output
 from drywallqa.inference.plan import Outcome, Settings, make_plan
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.reports import index_page
 from drywallqa.reports.overlay import OVERLAY, THUMBNAIL
 
 
@@ -84,6 +84,12 @@ def segment_into(
         counts[outcome.status] += 1
         masks += sum("mask" in record for record in outcome.records)
         on_outcome(outcome)
-    page = index_page.write(plan.out, plan.manifest) if index and any(plan.manifest) else None
+    page = _page(plan.out, plan.manifest) if index and any(plan.manifest) else None
     seconds = time.perf_counter() - start
     return Summary(**counts, masks=masks, seconds=seconds, prompts=plan.prompts, out=plan.out, index=page)
+
+
+def _page(out: Path, manifest: Manifest) -> Path:
+    from drywallqa.reports import index_page  # its templates and escapes are not on the way to the first mask
+
+    return index_page.write(out, manifest)
