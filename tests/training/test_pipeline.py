@@ -34,7 +34,7 @@ def settings(*more: str) -> list[str]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     assert main(["data", "render", str(folder), "--count", "10", "--seed", "1"]) == 0
-    assert main(["data", "render", str(folder), "--count", "8", "--set", "v", "--split", "val"]) == 0
+    assert main(["data", "render", str(folder), "--count", "16", "--set", "v", "--split", "val"]) == 0
     return folder
 
 

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("drywallqa.cli.models:app", "List model families, describe one, bring its weights."),
     "train": ("drywallqa.cli.train:train", "Train a model on a data set, or fine-tune a bundle."),
     "train-text": ("drywallqa.cli.train_text:train_text", "Train the text side of a bundle."),
+    "check-text": ("drywallqa.cli.train_text:check_text", "Measure a text side on lists of phrasings."),
     "export": ("drywallqa.cli.export:export", "Turn a checkpoint into a bundle."),
     "evaluate": ("drywallqa.cli.evaluate:evaluate", "Measure a model, with intervals, curves, failures."),
     "benchmark": ("drywallqa.cli.benchmark:benchmark", "Measure a bundle's quality on a data set."),
