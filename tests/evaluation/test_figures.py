@@ -62,6 +62,13 @@ def test_interval__is_that_of_the_plain_bootstrap() -> None:
     assert (figure.low, figure.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
 
 
+def test_interval__no_event_seen_does_not_mean_none_can_come() -> None:
+    none = Terms(np.zeros(16), np.full(16, 3.0), 16, 48, events=True).figure()
+    assert (none.value, none.low, none.high) == (0, 0, pytest.approx(0.2059, abs=1e-4))
+    every = Terms(np.ones(16), np.ones(16), 16, 16, events=True).figure()
+    assert (every.low, every.high) == (pytest.approx(0.7941, abs=1e-4), 1)
+
+
 def test_interval__a_paired_difference_is_narrower_than_its_parts() -> None:
     values = np.random.default_rng(2).random(50)
     better, worse = (Terms(v, np.ones(50), 50, 50) for v in (values + 0.05, values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -134,7 +134,8 @@ def _slice(kind: str, concept: str, name: str, pairs: Sequence[Pair], clusters: 
     for figure, ratio in _POOLED.items():
         terms[figure] = _sum_terms(present, [ratio(p.counts) for p in present], clusters)
     for figure, share in _ABSENT.items():
-        terms[figure] = _sum_terms(absent, [(share(p.counts), 1) for p in absent], clusters)
+        parts = [(share(p.counts), 1) for p in absent]
+        terms[figure] = _sum_terms(absent, parts, clusters, events=figure == "false alarms")
     applying = {figure: ratio for figure, ratio in terms.items() if ratio.pairs}
     total = sum((p.counts for p in pairs), Counts(0, 0, 0, 0))
     return Slice(kind, concept, name, applying, total, len(present), len(absent))
@@ -156,10 +157,14 @@ def _mean_terms(pairs: Sequence[Pair], values: Sequence[float], clusters: Cluste
     return _terms(numbers, parts, len({photograph for _, photograph in members}), len(pairs))
 
 
-def _sum_terms(pairs: Sequence[Pair], parts: Sequence[tuple[float, float]], clusters: Clusters) -> Terms:
+def _sum_terms(
+    pairs: Sequence[Pair], parts: Sequence[tuple[float, float]], clusters: Clusters, *, events: bool = False
+) -> Terms:
     """A ratio of sums over all pairs."""
     numbers = [clusters[key_of(p.score.sample)] for p in pairs]
-    return _terms(numbers, parts, len({p.score.photograph for p in pairs}), len(pairs))
+    return replace(
+        _terms(numbers, parts, len({p.score.photograph for p in pairs}), len(pairs)), events=events
+    )
 
 
 def _terms(

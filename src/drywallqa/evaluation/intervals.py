@@ -53,12 +53,14 @@ class Terms:
         whole: Denominator of each cluster [C].
         photographs: Photographs in all of them.
         pairs: Pairs in all of them.
+        events: Whether the parts count events, so that none seen does not mean that none can come.
     """
 
     part: Array
     whole: Array
     photographs: int
     pairs: int
+    events: bool = False
 
     @property
     def value(self) -> float:
@@ -75,8 +77,15 @@ class Terms:
         )
 
     def figure(self) -> Figure:
-        """The ratio with its interval."""
+        """The ratio with its interval.
+
+        Resampling can say nothing about events that were seen nowhere or everywhere; there the interval is
+        the exact one of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), for as many clusters.
+        """
         low, high = _interval(self.draws()) if len(self.part) > 1 else (float("nan"), float("nan"))
+        if self.events and len(self.part) and self.value in (0.0, 1.0):
+            reach = 1 - 0.025 ** (1 / len(self.part))
+            low, high = (0.0, reach) if self.value == 0.0 else (1 - reach, 1.0)
         return Figure(self.value, low, high, self.photographs, self.pairs)
 
 
