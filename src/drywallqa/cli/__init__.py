@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-
-from drywallqa.meanwhile import Meanwhile
 
 # Exit codes beside 0.
 FOUND, USAGE, FAILED = 1, 2, 3
@@ -32,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed.
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
-    if asked[:1] == ["segment"] and "--help" not in asked:
-        Meanwhile(_import_runtime)
+    gc.set_threshold(100_000)  # imports make many objects and no garbage: searching them costs 20 ms
     from drywallqa.cli.verbs import command
     from drywallqa.errors import DataError, DrywallQAError, MissingExtraError, PhotoError
 
@@ -53,12 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {lacking}", file=sys.stderr)
         return USAGE
     return 0
-
-
-def _import_runtime() -> None:
-    """Begin with what takes longest: all that follows can go on beside the runtime's own work."""
-    with suppress(ImportError):  # said properly where it is needed
-        import onnxruntime  # noqa: F401
 
 
 def one_line(text: str) -> str:
