@@ -45,8 +45,9 @@ def draw(items: Sequence[Item], concepts: Sequence[str], window: Window) -> Imag
         for line, concept in enumerate(concepts):
             share = float(item["truth"][line].mean())
             told = f"{share:.1%}" if item["known"][line] else "not labelled"
-            spot = (left, top + side + 1 + line * _CAPTION)
-            pen.text(spot, f"■ {concept}: {told}", fill=INKS[line % len(INKS)], font=font)
+            y, ink = top + side + 1 + line * _CAPTION, INKS[line % len(INKS)]
+            pen.rectangle((left, y + 4, left + 9, y + 13), fill=ink)
+            pen.text((left + 15, y), f"{concept}: {told}", fill=(30, 30, 30), font=font)
     return sheet
 
 
