@@ -72,7 +72,7 @@ class FakeBundle:
     name: str = "fake"
     version: str = "1"
     vocabulary: str = "closed"
-    fingerprint: str = "0123456789abcdef"
+    files: Mapping[str, str] = field(default_factory=lambda: {"decoder.onnx": "0123456789abcdef"})
     window: Window = field(default_factory=lambda: Window(64))
     concepts: Mapping[str, Any] = field(default_factory=lambda: {name: FakeConcept() for name in CONCEPTS})
     text: FakeText = field(default_factory=FakeText)

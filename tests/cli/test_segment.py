@@ -227,7 +227,7 @@ def test_rerun__refuses_other_content_without_overwrite(
     if change == "photo":
         save(Path("site/one.png"), wall(60, 60))
     if change == "model":
-        fake_bundle.fingerprint = "fedcba9876543210"
+        fake_bundle.files = {"decoder.onnx": "fedcba9876543210"}
     if change == "by hand":
         masks.write(mask, np.ones((48, 64), np.bool_))
     before = mask.read_bytes()

@@ -169,7 +169,7 @@ class _Run:
 def _mark_of(segmenter: Segmenter, question: Question) -> str:
     """Name all that decides about a result beside photo and prompt, so that a rerun knows what is done."""
     bundle = segmenter.bundle
-    fingerprint = getattr(bundle, "fingerprint", "")
+    fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
     chosen = f"threshold {question.threshold:.6g}, presence {question.presence_threshold:.6g}"
     return f"drywallqa {__version__}, {bundle.name} {bundle.version} {fingerprint[:12]}, {chosen}"
 

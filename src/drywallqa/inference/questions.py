@@ -57,6 +57,11 @@ class RunnableBundle(Protocol):
         ...
 
     @property
+    def files(self) -> Mapping[str, str]:
+        """File name → SHA-256: what tells a model from another one of its name and version."""
+        ...
+
+    @property
     def window(self) -> Window:
         """How photos are brought to the model."""
         ...
@@ -158,7 +163,7 @@ def meaning(bundle: RunnableBundle, prompt: str, allow_unknown: bool) -> str | N
     try:
         return bundle.text.resolve(prompt)
     except UnknownPromptError as error:
-        raise UnknownPromptError(f"{error} (to ask it all the same, allow unknown prompts)") from error
+        raise UnknownPromptError(f"{error} (--allow-unknown or allow_unknown=True asks it all the same)") from error
 
 
 def check_threshold(threshold: Threshold) -> float | None:
