@@ -35,6 +35,7 @@ def make_bundle():
     return SimpleNamespace(
         name="dark",
         version="1",
+        files={},
         window=Window(160),
         concepts={
             name: SimpleNamespace(threshold=0.5, presence_threshold=0.5, phrasings=tuple(phrasings))

@@ -163,7 +163,8 @@ def meaning(bundle: RunnableBundle, prompt: str, allow_unknown: bool) -> str | N
     try:
         return bundle.text.resolve(prompt)
     except UnknownPromptError as error:
-        raise UnknownPromptError(f"{error} (--allow-unknown or allow_unknown=True asks it all the same)") from error
+        hint = "--allow-unknown or allow_unknown=True asks it all the same"
+        raise UnknownPromptError(f"{error} ({hint})") from error
 
 
 def check_threshold(threshold: Threshold) -> float | None:
