@@ -20,6 +20,7 @@ from drywallqa.datasets import dataset
 from drywallqa.models.compact import CompactModel
 from drywallqa.training import fit, task
 from drywallqa.training.pairs import Pairs
+from drywallqa.training.validation import Validation
 from tiny_runs import events, render, train
 
 
@@ -187,3 +188,15 @@ def test_train__a_loss_that_is_nan_keeps_its_batch(
     assert kept["step"] == 1
     assert kept["batch"]["image"].shape == (2, 3, 64, 64)
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
+
+
+@pytest.mark.parametrize(("grace", "code"), [(1, 1), (300, 0)])
+def test_fail_fast__names_a_validation_of_zeros_once_the_grace_is_over(
+    grace: int, code: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {"val/crack/iou": 0.0, "val/taping area/iou": float("nan"), "val/iou": 0.0}
+    monkeypatch.setattr(Validation, "__call__", lambda self, model: figures)
+    more = (f"watch.grace={grace}", "watch.window=100")
+    assert train(data, tmp_path / "r", "--fail-fast", settings_=more) == code
+    raised = [event["finding"] for event in events(tmp_path / "r", "alarm")]
+    assert raised == (["validation-empty"] if code else [])

@@ -198,6 +198,14 @@ CASES: dict[str, Case] = {
             "drywallqa train --data DIR --out RUN --overwrite --set loss.pos_weight=1",
         ),
         Case(
+            "validation-empty",
+            "IoU and Dice on validation are exactly zero while the loss falls",
+            "no mask meets its truth at a threshold of one half: the model has settled on background, its "
+            "presence output still says no, or photos are validated at another scale than training's",
+            "train longer, weigh foreground higher, or bring validation_window near the scale of training",
+            "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
+        ),
+        Case(
             "loss-not-finite",
             "the loss is NaN or infinite",
             "a value in the batch, in the weights or in the loss left the range of numbers",

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.diagnosis.cases import Finding
+from drywallqa.diagnosis.cases import Finding, find
 from drywallqa.diagnosis.data import (
     check_embeddings,
     check_images,
@@ -116,6 +116,7 @@ class Watching(lightning.Callback):
         self.record, self.fail_fast = log, fail_fast
         self.watch = Watch(config.grace, config.window)
         self.batch: Mapping[str, Any] = {}
+        self.emptied = False
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Check data, text and model.
@@ -164,6 +165,23 @@ class Watching(lightning.Callback):
         """
         loss = float(module.figures["loss"])
         self._raise(self.watch.step(measure(loss, *module.seen)))
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        """Judge a validation once the grace is over: zero on every concept is no result.
+
+        Raises:
+            AlarmError: An alarm was raised, and the run is to stop at that.
+        """
+        found = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val/") and name.endswith("/iou") and not bool(torch.isnan(value))
+        }
+        if trainer.global_step < self.watch.grace or not found or any(found.values()) or self.emptied:
+            return
+        self.emptied = True
+        what = f"after {trainer.global_step} steps the IoU on validation is zero for every concept"
+        self._raise([find("validation-empty", what)])
 
     def _raise(self, findings: list[Finding]) -> None:
         for finding in findings:
