@@ -4,8 +4,9 @@ import pytest
 from drywallqa.datasets.dataset import Sample
 from drywallqa.errors import DataError
 from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.curves import threshold_sweep
 from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thresholds import choose, sweep
+from drywallqa.evaluation.thresholds import choose
 from drywallqa.metrics import Histogram
 
 
@@ -57,7 +58,7 @@ def test_summarise__photographs_weigh_once_and_absent_pairs_give_no_iou() -> Non
 
 
 def test_sweep__falls_off_the_right_level() -> None:
-    curve = dict(sweep(pictures(0.5), 0.5))
+    curve = {row.level: row.iou for row in threshold_sweep(pictures(0.5), 0.5)}
     assert set(curve) == {t / 10 for t in range(1, 10)}
     assert curve[0.6] > curve[0.5] > curve[0.1]
     assert curve[0.9] == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -64,8 +63,6 @@ class OnnxBackend:
         self._text = bundle.text
         self._decoder = _session(bundle.read(DECODER), device, threads)
         self._encoder = encoder.result()
-        self._embeddings: dict[str, Float] = {}
-        self._lock = threading.Lock()
 
     def encode_image(self, images: Float) -> Features:
         """See `backend.Backend`."""

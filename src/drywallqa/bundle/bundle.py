@@ -16,6 +16,7 @@ from drywallqa.bundle.backends import IMAGE_ENCODER as IMAGE_ENCODER
 from drywallqa.bundle.backends import open_backend
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError
+from drywallqa.files import write_whole
 from drywallqa.window import Window
 
 FORMAT_VERSION = 1
@@ -177,9 +178,7 @@ def save_head(bundle: Bundle) -> Bundle:
         "files": files,
         "training_hashes": [f"{value:016x}" for value in bundle.training_hashes],
     }
-    beside = bundle.folder / f".{HEAD}.part"
-    beside.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(bundle.folder / HEAD)
+    write_whole(bundle.folder / HEAD, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
     return load_bundle(bundle.folder)
 
 

@@ -20,6 +20,7 @@ from drywallqa.bundle.reading import Reader, Reading
 from drywallqa.bundle.text_encoder import CACHED, TextEncoder
 from drywallqa.bundle.understanding import Understanding, choose_threshold, fit
 from drywallqa.errors import BundleError, UnknownPromptError
+from drywallqa.files import write_whole
 
 UNDERSTANDING, SPACE = "understanding.json", "text_space.npz"
 THRESHOLD = 0.8
@@ -124,9 +125,7 @@ class TextSide:
         if self._space is not None:
             files[SPACE] = self._space
         for name, content in files.items():
-            beside = folder / f"{name}.part"
-            beside.write_bytes(content)
-            beside.replace(folder / name)
+            write_whole(folder / name, content)
 
     @property
     def concepts(self) -> tuple[str, ...]:

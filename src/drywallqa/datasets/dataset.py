@@ -11,8 +11,6 @@ Layout of a data set folder::
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from drywallqa import masks, photos
 from drywallqa.errors import DataError
+from drywallqa.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -174,13 +173,6 @@ def save(dataset: Dataset) -> None:
         "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},
     }
     lines = "".join(json.dumps(s.to_json(), ensure_ascii=False) + "\n" for s in dataset.samples)
-    dataset.folder.mkdir(parents=True, exist_ok=True)
-    _replace(dataset.folder / "manifest.jsonl", lines)
-    _replace(dataset.folder / "dataset.json", json.dumps(head, indent=1, ensure_ascii=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(beside).replace(path)
+    write_whole(dataset.folder / "manifest.jsonl", lines.encode())
+    text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
+    write_whole(dataset.folder / "dataset.json", text.encode())

@@ -20,6 +20,7 @@ from drywallqa.evaluation.obedience import (
     no_wall_photos,
 )
 from drywallqa.evaluation.summary import ConceptSummary, summarise
+from drywallqa.inference.segmenter import Segmenter
 
 PROMPTS = {CRACK: "segment crack", TAPING: "segment taping area"}
 
@@ -71,10 +72,10 @@ def run_benchmark(
     part = dataset.part(split)
     # rendered pictures are for training and demonstration, never part of a headline
     part = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
-    backend = bundle.open_backend()
+    segmenter = Segmenter(bundle)
     prompts = {c: PROMPTS.get(c, c) for c in bundle.concepts}
     report(f"{len(part)} photos under {len(prompts)} prompts")
-    scores = list(collect(backend, bundle.window, part, prompts))
+    scores = list(collect(segmenter.open(), bundle.window, part, prompts))
     levels = {c: (s.threshold, s.presence_threshold) for c, s in bundle.concepts.items()}
     concepts = summarise(scores, levels)
     alarms = [s.counts(*levels[s.concept]).false_alarm for s in scores if s.absent]
@@ -87,7 +88,7 @@ def run_benchmark(
     train = dataset.part("train")
     train = train.with_samples(s for s in train if not s.set_name.startswith("rendered"))
     bases = {c: baselines(train, part, c) for c in prompts}
-    asker = Asker(bundle, backend, prompts)
+    asker = Asker(segmenter, prompts)
     report(f"{count} composites")
     kept = measure_composites(asker, part, count)
     report("pictures that are no walls")

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.backend import Backend
-from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.inference.questions import Question, Questions
+from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
 from drywallqa.rendering.composite import composites
-from drywallqa.window import sigmoid
 
 CRACK, TAPING = "crack", "taping area"
 Photo = NDArray[np.uint8]
@@ -52,30 +51,28 @@ class _Loaded(Sequence[tuple[Photo, Mask]]):
 
 
 class Asker:
-    """Masks of a bundle at its own thresholds, straight from arrays.
+    """Masks of a segmenter at the thresholds of the concepts that are asked for, whatever a prompt reads as.
 
     Args:
-        bundle: The bundle.
-        backend: Its runtime.
+        segmenter: The segmenter.
         prompts: Concept → prompt.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, prompts: Mapping[str, str]) -> None:
-        self.bundle, self.backend, self.concepts = bundle, backend, tuple(prompts)
-        self.embeddings = backend.encode_prompts(list(prompts.values()))
+    def __init__(self, segmenter: Segmenter, prompts: Mapping[str, str]) -> None:
+        self.segmenter = segmenter
+        chosen = [segmenter.bundle.concepts[concept] for concept in prompts]
+        self.questions = Questions(
+            tuple(
+                Question(prompt, concept, settings.threshold, settings.presence_threshold, row)
+                for row, ((concept, prompt), settings) in enumerate(zip(prompts.items(), chosen, strict=True))
+            ),
+            segmenter.open().encode_prompts(list(prompts.values())),
+        )
 
     def masks(self, photo: Photo) -> dict[str, Mask]:
         """Return each concept's mask on a photo [H,W,3]."""
-        image, placement = self.bundle.window.fit(photo)
-        logits, presence = self.backend.decode(self.backend.encode_image(image[None]), self.embeddings)
-        found = {}
-        for index, concept in enumerate(self.concepts):
-            settings = self.bundle.concepts[concept]
-            mask = sigmoid(placement.restore(logits[0, index])) > np.float32(settings.threshold)
-            if sigmoid(presence[0, index : index + 1])[0] < settings.presence_threshold:
-                mask = np.zeros_like(mask)
-            found[concept] = mask
-        return found
+        answers = self.segmenter.answer(photo, self.questions)
+        return {str(answer.concept): answer.mask for answer in answers}
 
 
 def measure_composites(asker: Asker, dataset: Dataset, count: int = 200, seed: int = 0) -> dict[str, Kept]:

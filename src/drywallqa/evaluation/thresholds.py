@@ -9,7 +9,7 @@ import numpy as np
 
 from drywallqa.errors import DataError
 from drywallqa.evaluation.collect import PairScore
-from drywallqa.metrics import BINS, bin_of
+from drywallqa.metrics import BINS
 
 FALSE_ALARM_PRICE = 0.5
 """How much mean IoU one may give up to be rid of all false alarms."""
@@ -65,12 +65,3 @@ def _photograph_weights(groups: Sequence[str]) -> np.ndarray[tuple[int], np.dtyp
     """Weights that sum to 1, equal for photographs and, within one, for its copies."""
     counts = {group: groups.count(group) for group in dict.fromkeys(groups)}
     return np.array([1 / (counts[group] * len(counts)) for group in groups])
-
-
-def sweep(scores: Sequence[PairScore], presence_threshold: float) -> list[tuple[float, float]]:
-    """Mean IoU over photographs at the report's thresholds 0.1, 0.2 … 0.9."""
-    present = [s for s in scores if not s.absent]
-    weights = _photograph_weights([s.photograph for s in present])
-    seen = np.array([s.presence >= presence_threshold for s in present])
-    curves = np.stack([np.nan_to_num(s.histogram.iou_curve()) for s in present])
-    return [(t / 10, float(weights @ (curves[:, bin_of(t / 10)] * seen))) for t in range(1, 10)]

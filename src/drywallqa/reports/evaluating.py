@@ -132,10 +132,11 @@ def _open_run(run: Path, known: Dataset) -> Subject:
     """Open a run's checkpoint in torch; its training photos are the train part of the data set."""
     try:
         from drywallqa.models import registry
+        from drywallqa.models.contract import load_strictly
         from drywallqa.models.torch_backend import TorchBackend
         from drywallqa.training import config as configuration
         from drywallqa.training.export import read_checkpoint
-        from drywallqa.training.fit import LAST, TEXT, build_model, load_weights
+        from drywallqa.training.fit import LAST, TEXT, build_model
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluating a run that is not exported", "train") from error
     from drywallqa.bundle.text import TextSide
@@ -144,7 +145,7 @@ def _open_run(run: Path, known: Dataset) -> Subject:
     settings = configuration.load(run / _RUN_CONFIG)
     text = TextSide.load(run / TEXT)
     model = build_model(settings, text.embed(["crack"]).shape[1])
-    load_weights(model, read_checkpoint(run), str(run / LAST))
+    load_strictly(model, read_checkpoint(run), str(run / LAST))
     train = known.part("train")
     family = registry.find(settings.model.name)
     return Subject(

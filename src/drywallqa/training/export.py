@@ -20,11 +20,13 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, ModelError, OutputError
 from drywallqa.evaluation.collect import PairScore, collect
 from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thresholds import Choice, choose
+from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE, Choice, choose
+from drywallqa.files import write_whole
 from drywallqa.models import registry
+from drywallqa.models.contract import load_strictly
 from drywallqa.training import config as configuration
 from drywallqa.training.card import render_card
-from drywallqa.training.fit import LAST, TEXT, load_weights
+from drywallqa.training.fit import LAST, TEXT
 from drywallqa.training.onnx_export import export_graphs
 from drywallqa.window import Window
 
@@ -95,7 +97,7 @@ def export_run(
 
 def save_with_card(bundle: Bundle) -> Bundle:
     """Write a bundle's card and head anew, after its figures changed."""
-    (bundle.folder / CARD).write_text(render_card(bundle), encoding="utf-8")
+    write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return save_head(bundle)
 
 
@@ -107,7 +109,7 @@ def _write_model(run: Path, settings: Any, folder: Path, version: str, report: R
     options = {"encoder": settings.model.encoder, "width": settings.model.width, "embedding_width": width}
     family = registry.find(settings.model.name)
     model = registry.create(family.name, **options)
-    load_weights(model, read_checkpoint(run), str(run / LAST))
+    load_strictly(model, read_checkpoint(run), str(run / LAST))
     difference = export_graphs(model, folder / IMAGE_ENCODER, folder / DECODER, width)
     report(f"ONNX agrees with torch within {difference:.1g}")
     halves = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
@@ -137,7 +139,7 @@ def _choose(bundle: Bundle, dataset: Dataset, windows: Sequence[int], report: Re
         window = dataclasses.replace(bundle.window, size=size)
         scores = list(collect(backend, window, validation, {c: c for c in bundle.concepts}))
         choices = choose_all(scores)
-        worth = sum(choice.iou - choice.false_alarm_rate / 2 for choice in choices.values())
+        worth = sum(choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate for choice in choices.values())
         for concept, choice in choices.items():
             report(
                 f"window {size}: {concept}: val IoU {choice.iou:.3f}, false alarms "

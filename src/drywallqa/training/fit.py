@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch import nn
 
 from drywallqa import __version__
+from drywallqa.bundle.backends import available_threads
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
 from drywallqa.models import registry
-from drywallqa.models.contract import PromptedModel
+from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.training.batches import Photos
 from drywallqa.training.checkpoints import WholeCheckpoints
 from drywallqa.training.config import TrainConfig
@@ -123,10 +122,10 @@ def fit(
     check_dataset(dataset)
     keep_memory()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(config.threads or available_threads())
     model = build_model(config, phrases.width)
     if start is not None:
-        load_weights(model, start, "the weights to start from")
+        load_strictly(model, start, "the weights to start from")
     family = registry.find(config.model.name)
     window = family.window(config.data.window, print)
     if window.size != config.data.window:
@@ -256,20 +255,3 @@ def _describe(run: Path, dataset: Dataset, config: TrainConfig) -> None:
         "photos": {split: len(dataset.part(split)) for split in ("train", "val", "test")},
     }
     (run / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-
-
-def load_weights(model: nn.Module, state: Mapping[str, torch.Tensor], origin: str) -> None:
-    """Load weights strictly.
-
-    Raises:
-        ModelError: Names are missing or unexpected, or a shape differs.
-    """
-    try:
-        missing, unexpected = model.load_state_dict(dict(state), strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"{origin}: {error}") from error
-    if missing or unexpected:
-        raise ModelError(
-            f"{origin} does not fit the model; missing: {', '.join(missing) or 'none'}; "
-            f"unexpected: {', '.join(unexpected) or 'none'}"
-        )
