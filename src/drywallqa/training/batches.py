@@ -68,8 +68,5 @@ class Photos(lightning.LightningDataModule):
 
 
 def _prepare_worker(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # cv2's threads are off already: see `surroundings.one_thread_for_pictures`
     ignore_interrupts()

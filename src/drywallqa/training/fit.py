@@ -30,7 +30,7 @@ from drywallqa.training.run_log import Log, Logging
 from drywallqa.training.schedules import early_end
 from drywallqa.training.sheet import write_sheet
 from drywallqa.training.stopping import Stopping
-from drywallqa.training.surroundings import keep_memory, quieten
+from drywallqa.training.surroundings import keep_memory, one_thread_for_pictures, quieten
 from drywallqa.training.task import SegmentationTask
 from drywallqa.training.validation import Validation
 from drywallqa.training.watching import Watching, check_files
@@ -121,6 +121,7 @@ def fit(
     checkpoint = _prepare(run, resume, overwrite)
     check_dataset(dataset)
     keep_memory()
+    one_thread_for_pictures()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     torch.set_num_threads(config.threads or available_threads())
     model = build_model(config, phrases.width)

@@ -22,6 +22,16 @@ def keep_memory() -> None:
     tune(trim_threshold, 2**31 - 1)
 
 
+def one_thread_for_pictures() -> None:
+    """Turn cv2's own threads off, before any process is forked.
+
+    Workers each take one core, and a worker forked after cv2 made its pool waits forever when it resizes that pool.
+    """
+    import cv2
+
+    cv2.setNumThreads(0)
+
+
 def quieten() -> None:
     """Keep Lightning's tips and its remarks about what is meant here out of the user's sight."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
