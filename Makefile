@@ -35,7 +35,7 @@ $(BASE): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev,report]'
 	@touch $@ $(BASE)
 
 environment: $(DEVELOPMENT)
