@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from drywallqa.training.augment import develop, warp
+from drywallqa.training.augment import develop, warp, whole
 
 
 def line_photo() -> tuple[np.ndarray, np.ndarray]:
@@ -52,3 +52,17 @@ def test_augmentation__same_generator_same_picture() -> None:
     assert np.array_equal(first[0], second[0])
     assert np.array_equal(first[1]["c"], second[1]["c"])
     assert np.array_equal(develop(photo, np.random.default_rng(1)), develop(photo, np.random.default_rng(1)))
+
+
+def test_whole__photo_is_shown_as_it_is_in_the_corner() -> None:
+    generator = np.random.default_rng(0)
+    photo = generator.integers(0, 255, (32, 64, 3), np.uint8)
+    mask = np.zeros((32, 64), bool)
+    mask[:16, :32] = True
+    picture, truth = whole(photo, {"crack": mask}, 64)
+    assert np.array_equal(picture[:32], photo)
+    assert not picture[32:].any()
+    assert np.array_equal(truth["crack"] > 0.5, np.pad(mask, ((0, 32), (0, 0))))
+    small, share = whole(photo, {"crack": mask}, 32)
+    assert small.shape == (32, 32, 3)
+    assert share["crack"].sum() * 4 == mask.sum()

@@ -56,6 +56,32 @@ def warp(
     return picture.astype(np.uint8), warped
 
 
+def whole(
+    photo: Photo, masks: Mapping[str, Mask], window: int
+) -> tuple[Photo, dict[str, NDArray[np.float32]]]:
+    """Scale the whole photo into the top left corner of window×window px, and change nothing else.
+
+    Args:
+        photo: uint8 [H,W,3].
+        masks: Concept → bool [H,W].
+        window: Side of the result in px.
+
+    Returns:
+        The picture, black beside the photo, and what `warp` returns of the masks.
+    """
+    factor = window / max(photo.shape[:2])
+    rows, columns = (max(1, round(length * factor)) for length in photo.shape[:2])
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+
+    def fit(values: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.float32]:
+        framed = np.zeros((window, window, *values.shape[2:]), values.dtype)
+        framed[:rows, :columns] = cv2.resize(values, (columns, rows), interpolation=method)
+        return framed
+
+    truth = {concept: np.asarray(fit(mask.astype(np.float32)), np.float32) for concept, mask in masks.items()}
+    return np.asarray(fit(photo), np.uint8), truth
+
+
 def _affine(
     height: int, width: int, window: int, scale: tuple[float, float], generator: Generator
 ) -> tuple[NDArray[np.float64], float]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from drywallqa.training.augment import develop, warp
+from drywallqa.training.augment import develop, warp, whole
 from drywallqa.training.feature_cache import CachedEncoder
 from drywallqa.training.pairs import Pairs
 
@@ -43,15 +43,16 @@ class CachedPairs(Pairs):
         content = self.dataset.photo_path(sample).read_bytes()
         digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
         fixed = np.random.default_rng([self.seed, digest, view])
-        masks = {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
-        side, scale = self.config.window, self.config.photo_scale
-        picture, truth = warp(self.dataset.read_photo(sample), masks, side, scale, fixed)
+        masks, photo = self._truth(sample, generator), self.dataset.read_photo(sample)
+        side, scale, augment = self.config.window, self.config.photo_scale, self.config.augment
+        picture, truth = warp(photo, masks, side, scale, fixed) if augment else whole(photo, masks, side)
         features = self.encoder.encode(
             content,
             # all that decides what a view shows
-            f"{view} seed {self.seed} scale {scale} mean {self.window.mean} std {self.window.std}",
+            f"{view if augment else 'whole'} seed {self.seed} scale {scale} "
+            f"mean {self.window.mean} std {self.window.std}",
             side,
-            lambda: torch.from_numpy(self.window.normalise(develop(picture, fixed))),
+            lambda: torch.from_numpy(self.window.normalise(develop(picture, fixed) if augment else picture)),
         )
         small = (side // self.stride, side // self.stride)
         empty = np.zeros(small, np.float32)

@@ -58,6 +58,10 @@ class DataConfig(_Strict):
     """The photo's longer side is drawn from this range, in px (log-uniform), before cropping."""
     mix: dict[str, Positive] = Field(default_factory=dict)
     """Set name → weight of its photos; sets not named weigh 1."""
+    augment: bool = True
+    """Whether photos are turned, scaled, cropped and re-lit; else each is shown whole, as it is."""
+    negative_share: Share = 1.0
+    """Share of pictures of which concepts that they do not show are asked, too."""
     composite_share: Share = 0.15
     """Share of pictures in which a crack of one photo is pasted on a board of another."""
     photos_per_epoch: Annotated[int, Field(ge=1)] = 1600

@@ -3,7 +3,8 @@
 A picture is drawn by its set first, then by photograph, then by copy, so that a photograph with 27 copies
 does not weigh 27 times. Every concept is asked of every picture: where it is absent the truth is empty,
 which makes wrong-prompt pairs a fixed half of training. Item i of epoch e under seed s depends on (s, e, i)
-alone, so a resumed run sees the very same pictures.
+alone, so a resumed run sees the very same pictures. `data.negative_share` asks of fewer pictures for what is
+absent in them; such a pair counts as not labelled.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.utils.data import Dataset as TorchDataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError
 from drywallqa.rendering.composite import paste_crack
-from drywallqa.training.augment import develop, warp
+from drywallqa.training.augment import develop, warp, whole
 from drywallqa.training.config import DataConfig
 from drywallqa.window import Window
 
@@ -106,8 +107,12 @@ class Pairs(TorchDataset[Item]):
         """Return item `index` of this epoch."""
         generator = np.random.default_rng([self.seed, self.epoch, index])
         photo, masks = self._picture(generator)
-        picture, truth = warp(photo, masks, self.config.window, self.config.photo_scale, generator)
-        image = self.window.normalise(develop(picture, generator))
+        if self.config.augment:
+            picture, truth = warp(photo, masks, self.config.window, self.config.photo_scale, generator)
+            picture = develop(picture, generator)
+        else:
+            picture, truth = whole(photo, masks, self.config.window)
+        image = self.window.normalise(picture)
         side = self.config.window // self.stride
         empty = np.zeros((side, side), np.float32)
         truths = [
@@ -136,8 +141,18 @@ class Pairs(TorchDataset[Item]):
             )
             return photo, {CRACK: mask, BOARD: self.dataset.read_mask(board, BOARD)}
         sample = self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
-        masks = {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
-        return self.dataset.read_photo(sample), masks
+        return self.dataset.read_photo(sample), self._truth(sample, generator)
+
+    def _truth(self, sample: Sample, generator: np.random.Generator) -> dict[str, NDArray[np.bool_]]:
+        """Read the truth of every concept that a photo is asked for; for absent ones a share of photos is."""
+        share = self.config.negative_share
+        # no chance is drawn where none is needed, so that this setting left alone changes no run
+        negatives = share > 0 if share in (0, 1) else generator.random() < share
+        return {
+            c: self.dataset.read_mask(sample, c)
+            for c in self.phrases
+            if c in sample.labels and (negatives or sample.labels[c] is not None)
+        }
 
     def _prompts(self, generator: np.random.Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
