@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from drywallqa.bundle.clip_tokens import BYTE_LETTERS
 from drywallqa.errors import ModelError
 from drywallqa.models import weights
 from drywallqa.models.contract import PromptedModel, Training, check_prompts, is_tracing, load_strictly
@@ -73,18 +74,11 @@ def letter_tokenizer(vocabulary: int) -> Any:
     """Make CLIP's tokenizer with single letters only, for towers of random weights."""
     from transformers import CLIPTokenizer
 
-    letters = sorted(_byte_letters())
+    letters = sorted(BYTE_LETTERS)
     names = [*letters, *(f"{letter}</w>" for letter in letters)]
     table = {name: index for index, name in enumerate(names)}
     table |= {"<|startoftext|>": vocabulary - 2, "<|endoftext|>": vocabulary - 1}
     return CLIPTokenizer(vocab=table, merges=[])
-
-
-def _byte_letters() -> list[str]:
-    """The 256 printable letters by which byte-level tokenizers name bytes."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
 
 
 def read_tokenizer(folder: Path) -> Any:
