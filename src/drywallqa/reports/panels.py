@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from drywallqa.evaluation.examine import Pair, View
 from drywallqa.evaluation.subject import Question
+from drywallqa.reports.lettering import INK, PAPER, fitting, font, with_notes
 from drywallqa.reports.overlay import draw_mask
-from drywallqa.reports.plot import INK, PAPER, font, with_notes
 
 TILE = 200
 GAP = 10
@@ -65,16 +65,6 @@ def row(tiles: Sequence[Image.Image], lines: Sequence[str], side: int = TILE) ->
     for number, tile in enumerate(tiles):
         picture.paste(tile, (number * (side + GAP), head))
     return picture
-
-
-def fitting(text: str, size: float, width: float) -> str:
-    """Cut the end of a text until it fits into `width` px."""
-    shape = font(size)
-    if shape.getlength(text) <= width:
-        return text
-    while text and shape.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
 
 
 def sheet(

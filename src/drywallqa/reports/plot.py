@@ -12,14 +12,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-INK, PALE, PAPER = (30, 30, 30), (215, 215, 215), (255, 255, 255)
+from drywallqa.reports.lettering import INK, PALE, PAPER, fitting, font, with_notes
+
 COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (90, 90, 90))
 _DASHES = ((), (14, 7), (3, 5), (18, 6, 3, 6), (8, 4), (2, 3))
-_SCALE = 2  # drawn at twice the size, for smooth lines
-_WIDTH, _HEIGHT = 760, 520
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 64, 64
+DENSITY = 2  # px of a finished chart for each unit of its layout, so that it prints sharply
+_SCALE = 2 * DENSITY  # drawn at twice that, for smooth lines
+_WIDTH, _HEIGHT = 620, 440
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 44, 56
+_ROW = 22  # of the legend
 
 Point = tuple[float, float]
 
@@ -49,7 +52,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart whose y axis, and usually x axis, run from 0 to 1.
+    """A chart; both axes run from 0 to 1 unless told.
 
     Attributes:
         title: Above it.
@@ -58,6 +61,7 @@ class Chart:
         lines: In the order of the legend.
         marks: Values in use.
         x_range: Ends of the x axis.
+        y_range: Ends of the y axis.
         notes: What a reader must know, beneath everything.
     """
 
@@ -68,18 +72,20 @@ class Chart:
     marks: Sequence[Mark] = ()
     x_range: tuple[float, float] = (0.0, 1.0)
     notes: Sequence[str] = field(default=())
+    y_range: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def top(self) -> float:
+        """Upper end of the y axis in units of the layout: beneath the title and the legend's rows."""
+        return _TOP + _ROW * max(1, len(_legend_rows(self.lines)))
 
     def place(self, point: Point) -> tuple[float, float]:
         """Bring a point of the chart's units to px of the enlarged picture."""
-        low, high = self.x_range
-        across = _LEFT + (point[0] - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
-        down = _HEIGHT - _BOTTOM - min(max(point[1], 0.0), 1.0) * (_HEIGHT - _TOP - _BOTTOM)
+        (left, right), (low, high) = self.x_range, self.y_range
+        across = _LEFT + (point[0] - left) / (right - left) * (_WIDTH - _LEFT - _RIGHT)
+        share = min(max((point[1] - low) / (high - low), 0.0), 1.0)
+        down = _HEIGHT - _BOTTOM - share * (_HEIGHT - self.top - _BOTTOM)
         return across * _SCALE, down * _SCALE
-
-
-def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font at a size in px."""
-    return ImageFont.load_default(size)
 
 
 def png(image: Image.Image) -> bytes:
@@ -87,6 +93,11 @@ def png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def chart_png(chart: Chart) -> bytes:
+    """Draw a chart as a small PNG: it has few colours, so that a palette tells them all."""
+    return png(draw_chart(chart).quantize(128, kmeans=2, dither=Image.Dither.NONE))
 
 
 def draw_chart(chart: Chart) -> Image.Image:
@@ -100,30 +111,43 @@ def draw_chart(chart: Chart) -> Image.Image:
         named += bool(line.name)
         _line(pen, chart, line, number)
     for mark in chart.marks:
-        top, bottom = chart.place((mark.x, 1.0)), chart.place((mark.x, 0.0))
-        _dashed(pen, [top, bottom], (8, 6), INK, 2)
+        bottom, top = (chart.place((mark.x, y)) for y in chart.y_range)
+        _dashed(pen, [top, bottom], (8, 6), INK, _SCALE)
         anchor = "la" if mark.x < sum(chart.x_range) / 2 else "ra"
-        offset = 8 if anchor == "la" else -8
-        pen.text((top[0] + offset, top[1] + 6), mark.text, INK, font(24), anchor)
+        offset = (5 if anchor == "la" else -5) * _SCALE
+        pen.text((top[0] + offset, top[1] + 4 * _SCALE), mark.text, INK, font(13 * _SCALE), anchor)
     _legend(pen, chart)
-    return with_notes(picture.resize((_WIDTH, _HEIGHT), Image.Resampling.LANCZOS), chart.notes)
+    size = (_WIDTH * DENSITY, _HEIGHT * DENSITY)
+    return with_notes(picture.resize(size, Image.Resampling.LANCZOS), chart.notes, 13 * DENSITY)
 
 
 def _axes(pen: ImageDraw.ImageDraw, chart: Chart) -> None:
-    low, high = chart.x_range
-    for step in range(11):
-        share = step / 10
-        x, value = low + share * (high - low), share
-        pen.line([chart.place((x, 0)), chart.place((x, 1))], PALE, 2)
-        pen.line([chart.place((low, value)), chart.place((high, value))], PALE, 2)
-        left, bottom = chart.place((low, value)), chart.place((x, 0))
-        pen.text((left[0] - 12, left[1]), f"{value:.1f}", INK, font(24), "rm")
-        pen.text((bottom[0], bottom[1] + 12), f"{x:.3g}", INK, font(24), "ma")
-    pen.line([chart.place((low, 1)), chart.place((low, 0)), chart.place((high, 0))], INK, 3)
-    pen.text((_LEFT * _SCALE, 16), chart.title, INK, font(34), "la")
-    pen.text((16, (_TOP - 8) * _SCALE), chart.y_title, INK, font(24), "ls")
-    middle = chart.place(((low + high) / 2, 0))
-    pen.text((middle[0], (_HEIGHT - 12) * _SCALE), chart.x_title, INK, font(26), "ms")
+    (left, right), (low, high) = chart.x_range, chart.y_range
+    words, gap = font(13 * _SCALE), 6 * _SCALE
+    for y in ticks(low, high):
+        start, end = chart.place((left, y)), chart.place((right, y))
+        pen.line([start, end], PALE, _SCALE)
+        pen.text((start[0] - gap, start[1]), f"{y:.4g}", INK, words, "rm")
+    for x in ticks(left, right):
+        start, end = chart.place((x, low)), chart.place((x, high))
+        pen.line([start, end], PALE, _SCALE)
+        pen.text((start[0], start[1] + gap), f"{x:.4g}", INK, words, "ma")
+    corners = [chart.place(point) for point in ((left, high), (left, low), (right, low))]
+    pen.line(corners, INK, 3 * _SCALE // 2)
+    title = fitting(chart.title, 17 * _SCALE, (_WIDTH - 2 * gap / _SCALE) * _SCALE)
+    pen.text((gap, 8 * _SCALE), title, INK, font(17 * _SCALE), "la")
+    pen.text((gap, (_TOP + _ROW / 2) * _SCALE), chart.y_title, INK, words, "lm")
+    middle = chart.place(((left + right) / 2, low))
+    pen.text((middle[0], (_HEIGHT - 12) * _SCALE), chart.x_title, INK, font(14 * _SCALE), "ms")
+
+
+def ticks(low: float, high: float, most: int = 10) -> list[float]:
+    """Choose round values between two ends, at most `most` + 1, apart by 1, 2 or 5 times a power of ten."""
+    step = 10.0 ** math.floor(math.log10((high - low) / most))
+    while (high - low) / step > most + 1e-9:
+        step *= 2.5 if f"{step:e}".startswith("2") else 2
+    first = math.ceil(low / step - 1e-9)
+    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _line(pen: ImageDraw.ImageDraw, chart: Chart, line: Line, number: int) -> None:
@@ -142,8 +166,8 @@ def _line(pen: ImageDraw.ImageDraw, chart: Chart, line: Line, number: int) -> No
 
 def _look(number: int) -> tuple[tuple[int, int, int], tuple[int, ...], int]:
     if number < 0:
-        return (150, 150, 150), (6, 6), 2
-    return COLOURS[number % len(COLOURS)], _DASHES[number % len(_DASHES)], 5
+        return (150, 150, 150), (6, 6), _SCALE
+    return COLOURS[number % len(COLOURS)], _DASHES[number % len(_DASHES)], 5 * _SCALE // 2
 
 
 def _dashed(
@@ -178,11 +202,11 @@ def _dashed(
 
 def _marker(pen: ImageDraw.ImageDraw, place: Point, number: int, colour: tuple[int, int, int]) -> None:
     x, y = place
-    size = 8
+    size, more = 4 * _SCALE, 3 * _SCALE // 2
     shapes: tuple[list[Point], ...] = (
         [(x - size, y - size), (x + size, y - size), (x + size, y + size), (x - size, y + size)],
-        [(x, y - size - 3), (x + size + 2, y + size), (x - size - 2, y + size)],
-        [(x, y - size - 3), (x + size + 3, y), (x, y + size + 3), (x - size - 3, y)],
+        [(x, y - size - more), (x + size + more, y + size), (x - size - more, y + size)],
+        [(x, y - size - more), (x + size + more, y), (x, y + size + more), (x - size - more, y)],
     )
     if number % 4 == 3:
         pen.ellipse((x - size, y - size, x + size, y + size), fill=colour)
@@ -190,44 +214,36 @@ def _marker(pen: ImageDraw.ImageDraw, place: Point, number: int, colour: tuple[i
         pen.polygon(shapes[number % 4], fill=colour)
 
 
+def _legend_rows(lines: Sequence[Line]) -> list[list[tuple[int, Line, float]]]:
+    """Lay the names of lines into rows: (number, line, width in units of the layout)."""
+    rows: list[list[tuple[int, Line, float]]] = []
+    room = 0.0
+    for number, line in enumerate(line for line in lines if line.name):
+        width = font(13).getlength(line.name) + 56
+        if not rows or width > room:
+            rows.append([])
+            # the first row shares its height with the y axis's title
+            room = _WIDTH - _RIGHT - (90 if len(rows) == 1 else 6)
+        rows[-1].append((number, line, width))
+        room -= width
+    return rows
+
+
 def _legend(pen: ImageDraw.ImageDraw, chart: Chart) -> None:
-    """Name the lines above the chart's right end, from right to left."""
-    named = [line for line in chart.lines if line.name]
-    right = float((_WIDTH - _RIGHT) * _SCALE)
-    baseline = (_TOP - 14) * _SCALE
-    for number in reversed(range(len(named))):
-        colour, dash, width = _look(number)
-        right -= font(24).getlength(named[number].name)
-        pen.text((right, baseline), named[number].name, INK, font(24), "lm")
-        _dashed(pen, [(right - 70, baseline), (right - 10, baseline)], dash, colour, width)
-        if named[number].markers:
-            _marker(pen, (right - 40, baseline), number, colour)
-        right -= 100
-
-
-def wrap(text: str, size: float, width: float) -> list[str]:
-    """Break a text into lines of at most `width` px."""
-    shape, lines, line = font(size), [], ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and shape.getlength(longer) > width:
-            lines.append(line)
-            longer = word
-        line = longer
-    return [*lines, line] if line else lines
-
-
-def with_notes(picture: Image.Image, notes: Sequence[str]) -> Image.Image:
-    """Put notes beneath a picture; the picture itself where there are none."""
-    lines = [line for note in notes for line in wrap(note, 14, picture.width - 24)]
-    if not lines:
-        return picture
-    sheet = Image.new("RGB", (picture.width, picture.height + 19 * len(lines) + 14), PAPER)
-    sheet.paste(picture, (0, 0))
-    pen = ImageDraw.Draw(sheet)
-    for number, line in enumerate(lines):
-        pen.text((12, picture.height + 4 + 19 * number), line, INK, font(14))
-    return sheet
+    """Name the lines above the chart's right end."""
+    words = font(13 * _SCALE)
+    for place, row in enumerate(_legend_rows(chart.lines)):
+        middle = (_TOP + _ROW * (place + 0.5)) * _SCALE
+        left = (_WIDTH - _RIGHT - sum(width for _, _, width in row)) * _SCALE
+        for number, line, width in row:
+            colour, dash, thickness = _look(number)
+            _dashed(
+                pen, [(left + 16 * _SCALE, middle), (left + 48 * _SCALE, middle)], dash, colour, thickness
+            )
+            if line.markers:
+                _marker(pen, (left + 32 * _SCALE, middle), number, colour)
+            pen.text((left + 54 * _SCALE, middle), line.name, INK, words, "lm")
+            left += width * _SCALE
 
 
 def draw_shares(
@@ -238,25 +254,27 @@ def draw_shares(
     notes: Sequence[str],
 ) -> Image.Image:
     """Draw a table of shares in 0–1 whose cells are the darker the larger; rows should each sum to 1."""
-    cell, head, left, top = (128, 64), 44, 170, 100
-    width = left + cell[0] * len(columns) + 24
-    picture = Image.new("RGB", (width, top + cell[1] * len(rows) + 24), PAPER)
+    unit = DENSITY
+    across, down, left, top = 128 * unit, 64 * unit, 150 * unit, 92 * unit
+    size = (left + across * len(columns) + 16 * unit, top + down * len(rows) + 12 * unit)
+    picture = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(picture)
-    pen.text((16, 14), title, INK, font(18))
-    pen.text((left, head + 8), "marked as", INK, font(14))
-    pen.text((left - 12, top - 14), "truth", INK, font(14), "rm")
+    pen.text((10 * unit, 10 * unit), title, INK, font(17 * unit))
+    pen.text((left, 44 * unit), "marked as", INK, font(14 * unit))
+    pen.text((left - 12 * unit, top - 14 * unit), "truth", INK, font(14 * unit), "rm")
     for number, name in enumerate(columns):
-        pen.text((left + cell[0] * (number + 0.5), top - 14), name, INK, font(14), "mm")
+        pen.text((left + across * (number + 0.5), top - 14 * unit), name, INK, font(14 * unit), "mm")
     for row, (name, values) in enumerate(zip(rows, shares, strict=True)):
-        up = top + row * cell[1]
-        pen.text((left - 12, up + cell[1] / 2), name, INK, font(15), "rm")
+        middle = top + down * (row + 0.5)
+        pen.text((left - 12 * unit, middle), name, INK, font(15 * unit), "rm")
         for column, share in enumerate(values):
             # white to a deep blue, whose darkness alone tells the share
             tone = 0.0 if math.isnan(share) else math.sqrt(share)
             fill = tuple(round(255 + (deep - 255) * tone) for deep in (8, 48, 107))
-            across = left + column * cell[0]
-            pen.rectangle((across, up, across + cell[0] - 2, up + cell[1] - 2), fill=fill, outline=PALE)
+            x, y = left + column * across, top + row * down
+            box = (x, y, x + across - 2 * unit, y + down - 2 * unit)
+            pen.rectangle(box, fill=fill, outline=PALE, width=unit)
             words = "–" if math.isnan(share) else f"{share:.1%}"
             ink = PAPER if tone > 0.6 else INK
-            pen.text((across + cell[0] / 2, up + cell[1] / 2), words, ink, font(17), "mm")
-    return with_notes(picture, notes)
+            pen.text((x + across / 2, middle), words, ink, font(17 * unit), "mm")
+    return with_notes(picture, notes, 13 * unit)
