@@ -21,6 +21,7 @@ class FakeConcept:
     threshold: float = 0.5
     presence_threshold: float = 0.5
     phrasings: tuple[str, ...] = ()
+    native: bool = False
 
 
 class FakeText:

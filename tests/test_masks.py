@@ -93,3 +93,17 @@ def test_read__missing_or_damaged(tmp_path: Path) -> None:
     for name in ("bad.png", "missing.png"):
         with pytest.raises(PhotoError, match=rf"{name}: the mask cannot be read"):
             masks.read(tmp_path / name)
+
+
+def test_encode__in_strips_reads_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.random.default_rng(0).random((53, 41)) > 0.7
+    monkeypatch.setattr(masks, "_STRIP", 41 * 7 + 3)
+    content = masks.encode(mask)
+    assert content == masks.encode(mask.copy())
+    (tmp_path / "mask.png").write_bytes(content)
+    with Image.open(tmp_path / "mask.png") as image:
+        image.verify()
+    with Image.open(tmp_path / "mask.png") as image:
+        assert (image.mode, image.size) == ("L", (41, 53))
+        assert set(np.unique(np.asarray(image))) == {0, 255}
+    assert np.array_equal(masks.read(tmp_path / "mask.png"), mask)

@@ -278,3 +278,17 @@ def test_photo_error__survives_pickling(tmp_path: Path) -> None:
     with pytest.raises(PhotoError) as caught:
         photos.read(tmp_path / "missing.jpg")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_read__large_photos_in_strips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int
+) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 23, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "photo.png", exif=exif)
+    expected = photos.read(tmp_path / "photo.png")
+    monkeypatch.setattr(photos, "_STRIP", 23 * 5)
+    assert np.array_equal(photos.read(tmp_path / "photo.png"), expected)
+    assert expected.shape == ((31, 23, 3) if orientation == 1 else (23, 31, 3))

@@ -9,6 +9,9 @@ import hashlib
 import io
 import os
 import re
+import struct
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,8 @@ from drywallqa.errors import PhotoError
 
 LONGEST_NAME = 120  # bytes, suffix included
 
-_RUNS = 3  # zlib's Z_RLE
+_RUNS = zlib.Z_RLE
+_STRIP = 4_000_000  # px; a larger mask is encoded in strips of so many, since Pillow would copy it whole
 _SUFFIX = ".png"
 _BETWEEN = "__"
 _SHORTEST_SLUG = 24  # of a prompt that has to make room for its photo's name
@@ -91,8 +95,34 @@ def encode(mask: NDArray[np.bool_]) -> bytes:
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"a mask is boolean [H,W], not {mask.dtype} {mask.shape}")
+    if mask.size > _STRIP:
+        return _encode_in_strips(mask)
     # Runs of equal pixels are nearly all there is in a mask: quicker and smaller than looking for more.
     return encode_grey(mask.view(np.uint8) * np.uint8(255), strategy=_RUNS)
+
+
+def _encode_in_strips(mask: NDArray[np.bool_]) -> bytes:
+    """Write the PNG ourselves (W3C, "Portable Network Graphics", 2003), with a strip in memory at a time."""
+    height, width = mask.shape
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8 bits, grey, not interlaced
+    body = b"".join(_packed(mask))
+    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
+def _packed(mask: NDArray[np.bool_]) -> Iterator[bytes]:
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, _RUNS)
+    height, width = mask.shape
+    step = max(1, _STRIP // width)
+    for top in range(0, height, step):
+        rows = mask[top : top + step].view(np.uint8)
+        lines = np.zeros((len(rows), width + 1), np.uint8)  # each line begins with its filter: 0 for none
+        np.multiply(rows, 255, out=lines[:, 1:])
+        yield packer.compress(lines.data)
+    yield packer.flush()
 
 
 def encode_grey(values: NDArray[np.uint8], *, strategy: int = -1) -> bytes:

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
 
@@ -17,6 +17,7 @@ Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 # Just under the size at which Pillow itself refuses a file, so that its own protection never speaks first.
 MAX_PIXELS = 178_000_000
+_STRIP = 4_000_000  # px that are copied at a time
 
 _SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
@@ -172,16 +173,30 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]
     _check_size(name, *image.size, max_pixels)
     try:
         image.load()
-        turned = _turned(image)
-        return np.asarray(_rgb(turned, _bits(image)))
+        return _pixels(_rgb(_turned(image), _bits(image)))
     except DrywallQAError:
         raise
     except Exception as error:  # as above: a damaged picture can break a decoder anywhere
         raise _damaged(Path(name), error) from error
 
 
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Copy an RGB picture to an array, in strips: Pillow's own way holds a large one three times over."""
+    width, height = image.size
+    step = max(1, _STRIP // width)
+    if step >= height:
+        return np.asarray(image)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, step):
+        bottom = min(height, top + step)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
+
+
 def _turned(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image
         return ImageOps.exif_transpose(image)
     except Exception:  # unreadable EXIF says nothing about how to turn; the pixels are good
         return image
@@ -203,7 +218,7 @@ def _rgb(image: Image.Image, bits: int) -> Image.Image:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_8_bits(grey: NDArray[Any], bits: int) -> NDArray[np.uint8]:

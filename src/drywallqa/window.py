@@ -30,18 +30,23 @@ class Placement:
     window_height: int
     window_width: int
 
-    def restore(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bring logits [h,w] on any grid over the window to the photo's size [H,W] (bilinear)."""
-        rows, columns = logits.shape
-        box = (
-            0.0,
-            0.0,
-            self.scaled_width * columns / self.window_width,
-            self.scaled_height * rows / self.window_height,
-        )
-        image = Image.fromarray(np.ascontiguousarray(logits, dtype=np.float32))
-        resized = image.resize((self.width, self.height), Image.Resampling.BILINEAR, box=box)
-        return np.asarray(resized, dtype=np.float32)
+    def restore(
+        self, logits: NDArray[np.float32], top: int = 0, bottom: int | None = None
+    ) -> NDArray[np.float32]:
+        """Bring logits [h,w] on any grid over the window to the photo's size (bilinear).
+
+        Args:
+            logits: On a grid over the whole window.
+            top: First row of the photo that is wanted.
+            bottom: Row after the last one; None takes all that follow.
+
+        Returns:
+            The photo's rows `top` to `bottom`, [rows,W].
+        """
+        last = self.height if bottom is None else bottom
+        right = self.scaled_width * logits.shape[1] / self.window_width
+        a_row = self.scaled_height * logits.shape[0] / self.window_height / self.height
+        return resample(logits, (0.0, top * a_row, right, last * a_row), last - top, self.width)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ class Window:
         """Normalise a photo [H,W,3] uint8 to float32 [3,H,W]."""
         scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        return (photo.transpose(2, 0, 1) * scale[:, None, None] - shift[:, None, None]).astype(np.float32)
+        pixels = photo.transpose(2, 0, 1) * scale[:, None, None]
+        pixels -= shift[:, None, None]
+        return pixels
 
     def to_json(self) -> dict[str, Any]:
         """Describe the window as plain data, for `bundle.json`."""
@@ -100,12 +107,47 @@ class Window:
         )
 
 
+def resample(
+    grid: NDArray[np.float32], box: tuple[float, float, float, float], height: int, width: int
+) -> NDArray[np.float32]:
+    """Bring a part of a grid [h,w] to height×width (bilinear, antialiased where it becomes smaller).
+
+    Args:
+        grid: Values; also those just outside the box are used, so that parts join without a seam.
+        box: Left, top, right and bottom in the grid's own pixels, fractions included.
+        height: Rows wanted.
+        width: Columns wanted.
+    """
+    rows, columns = grid.shape
+    left, top, right, bottom = box
+    image = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
+    inside = (left, top, min(right, float(columns)), min(bottom, float(rows)))  # rounding may pass the edge
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
+
+
+_REDUCING_GAP = 3  # as Pillow's `reducing_gap`: whole pixels are averaged down to this many times the target
+_STRIP = 4_000_000  # px of a photo that are copied at a time
+
+
 def resize_photo(photo: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Scale a photo [H,W,3] to height×width px, antialiased (bilinear with support)."""
+    """Scale a photo [H,W,3] to height×width px, antialiased (bilinear with support).
+
+    Of a large photo only strips are copied, so that memory stays bounded.
+    """
     if photo.shape[:2] == (height, width):
         return photo
-    image = Image.fromarray(photo)
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0))
+    rows, columns = photo.shape[:2]
+    down, across = (int(a / b / _REDUCING_GAP) or 1 for a, b in ((rows, height), (columns, width)))
+    if rows * columns <= _STRIP or down * across == 1:
+        image = Image.fromarray(photo)
+        return np.asarray(
+            image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=float(_REDUCING_GAP))
+        )
+    step = max(1, _STRIP // columns // down) * down
+    strips = (Image.fromarray(photo[top : top + step]).reduce((across, down)) for top in range(0, rows, step))
+    reduced = Image.fromarray(np.concatenate([np.asarray(strip) for strip in strips]))
+    box = (0.0, 0.0, columns / across, rows / down)
+    return np.asarray(reduced.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

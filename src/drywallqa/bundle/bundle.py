@@ -35,12 +35,17 @@ class ConceptSettings:
         threshold: Probability above which a pixel is marked.
         presence_threshold: Presence below which nothing is marked.
         scale: Longer side in px of a photo at which the concept was trained and its thresholds chosen.
+        native: Whether it is too thin to be found on a large photo scaled down, so that such photos are
+            searched at their own pixels.
+        refine: What follows the model where nothing else is asked for, as `inference.refine` names it.
     """
 
     phrasings: tuple[str, ...]
     threshold: float
     presence_threshold: float
     scale: int
+    native: bool = False
+    refine: str = "none"
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,21 @@ class Bundle:
             raise BundleError(f"{path}: differs from its SHA-256 in {HEAD}; get the bundle again")
         return content
 
+    def checked(self, name: str) -> Path:
+        """Hold a graph, and the weights that it refers to, against their SHA-256; return where it lies.
+
+        Raises:
+            BundleError: A file is missing or differs.
+        """
+        self.read(name)
+        _ = self._weights_are_sound
+        return self.folder / name
+
+    @cached_property
+    def _weights_are_sound(self) -> bool:
+        """Whether there are weights; they are held against their SHA-256 once, not by every graph anew."""
+        return WEIGHTS in self.files and bool(self.read(WEIGHTS))
+
     def check(self) -> None:
         """Hold every file against its SHA-256.
 
@@ -170,6 +190,8 @@ def save_head(bundle: Bundle) -> Bundle:
                 "threshold": settings.threshold,
                 "presence_threshold": settings.presence_threshold,
                 "scale": settings.scale,
+                "native": settings.native,
+                "refine": settings.refine,
             }
             for name, settings in bundle.concepts.items()
         },
@@ -188,4 +210,6 @@ def _settings(data: Mapping[str, Any]) -> ConceptSettings:
         float(data["threshold"]),
         float(data["presence_threshold"]),
         int(data["scale"]),
+        bool(data.get("native", False)),
+        str(data.get("refine", "none")),
     )

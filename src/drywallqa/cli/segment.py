@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -12,6 +12,7 @@ from drywallqa.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
     from drywallqa.inference.segmenter import Segmenter
+    from drywallqa.inference.tiles import Scale
     from drywallqa.reports.results import Summary
 
 
@@ -33,6 +34,15 @@ def segment(
     threshold: Annotated[
         str,
         typer.Option("--threshold", metavar="auto|0..1", help="Probability above which a pixel is marked."),
+    ] = "auto",
+    scale: Annotated[
+        str,
+        typer.Option(
+            "--scale",
+            metavar="auto|fit|native|FACTOR",
+            help="Show large photos scaled down (fit), or in tiles at their own pixels (native) or times a "
+            "factor; auto: as suits what is looked for.",
+        ),
     ] = "auto",
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write each photo with its mask laid over it.")
@@ -81,7 +91,7 @@ def segment(
     from drywallqa.inference.plan import Settings
     from drywallqa.reports.results import segment_into
 
-    settings = Settings(chosen, allow_unknown, overwrite, recursive)
+    settings = Settings(chosen, allow_unknown, overwrite, recursive, _scale(scale))
     segmenter = loading.result()
     with Display(json=json, quiet=quiet, verbose=verbose) as display:
         summary = segment_into(
@@ -108,6 +118,15 @@ def _threshold(text: str) -> float | Literal["auto"]:
         return float(text)
     except ValueError:
         raise ConfigError(f"the threshold is '{text}'; give auto or a number from 0 to 1") from None
+
+
+def _scale(text: str) -> Scale:
+    from drywallqa.inference.tiles import check_scale
+
+    try:
+        return check_scale(float(text))
+    except ValueError:
+        return check_scale(cast("Scale", text))
 
 
 def _sentence(summary: Summary) -> str:

@@ -16,7 +16,7 @@ from drywallqa._version import __version__
 from drywallqa.errors import DrywallQAError, OutputError, PhotoError
 from drywallqa.inference import outputs as files_of
 from drywallqa.inference.manifest import Record
-from drywallqa.inference.outputs import MASK
+from drywallqa.inference.outputs import MASK, PROBABILITY
 from drywallqa.inference.plan import Item, Outcome, Plan
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
@@ -38,7 +38,10 @@ def run(segmenter: Segmenter, plan: Plan) -> Iterator[Outcome]:
     if plan.prompts and plan.items:
         settings = plan.settings
         asked = segmenter.ask(
-            plan.prompts, threshold=settings.threshold, allow_unknown=settings.allow_unknown
+            plan.prompts,
+            threshold=settings.threshold,
+            allow_unknown=settings.allow_unknown,
+            scale=settings.scale,
         )
         yield from _Run(segmenter, plan, asked).outcomes()
     plan.manifest.tidy()
@@ -131,7 +134,9 @@ class _Run:
 
     def _segment(self, prepared: _Prepared, photo: NDArray[np.uint8]) -> Iterator[Record]:
         item, questions = prepared.item, self.asked.only(prepared.todo)
-        answers = self.segmenter.answer(photo, questions, image_id=item.image_id)
+        answers = self.segmenter.answer(
+            photo, questions, image_id=item.image_id, keep_probability=PROBABILITY in self.plan.outputs
+        )
         for question, prediction in zip(questions.each, answers, strict=True):
             paths, digests = self._write(item, photo, prediction)
             height, width = prediction.mask.shape
@@ -171,7 +176,8 @@ def _mark_of(segmenter: Segmenter, question: Question) -> str:
     bundle = segmenter.bundle
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
     chosen = f"threshold {question.threshold:.6g}, presence {question.presence_threshold:.6g}"
-    return f"drywallqa {__version__}, {bundle.name} {bundle.version} {fingerprint[:12]}, {chosen}"
+    shown = "" if question.scale == "fit" else f", scale {question.scale}"
+    return f"drywallqa {__version__}, {bundle.name} {bundle.version} {fingerprint[:12]}, {chosen}{shown}"
 
 
 def _digest(path: Path) -> str:

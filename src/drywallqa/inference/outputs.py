@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa import masks
-from drywallqa.errors import OutputError
+from drywallqa.errors import ConfigError, OutputError
 from drywallqa.files import write_whole
 from drywallqa.inference.prediction import Prediction
 
@@ -46,6 +46,8 @@ def _mask(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
 
 
 def _probability(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+    if prediction.probability is None:
+        raise ConfigError("the probabilities were not kept; ask for them with keep_probability=True")
     values = (prediction.probability * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     return masks.encode_grey(values)
 

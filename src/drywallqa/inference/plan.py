@@ -15,6 +15,7 @@ from drywallqa.inference.manifest import Manifest, Record, made_in
 from drywallqa.inference.outputs import MASK, Output
 from drywallqa.inference.questions import RunnableBundle, Threshold, check_threshold, meaning
 from drywallqa.inference.segmenter import image_id_of
+from drywallqa.inference.tiles import Scale, check_scale
 from drywallqa.photo_search import Found, find
 
 
@@ -28,12 +29,14 @@ class Settings:
         overwrite: Replace results of other content.
         recursive: Look into folders' folders; results mirror them. (So do those of any run in which
             different folders hold photos of the same name.)
+        scale: How large photos are shown to the model, see `Segmenter.segment`.
     """
 
     threshold: Threshold = "auto"
     allow_unknown: bool = False
     overwrite: bool = False
     recursive: bool = False
+    scale: Scale = "auto"
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,11 @@ def make_plan(
 
     Raises:
         OutputError: The folder cannot be made or written to.
-        ConfigError: The threshold is impossible.
+        ConfigError: The threshold or the scale is impossible.
     """
     chosen = settings or Settings()
     check_threshold(chosen.threshold)
+    check_scale(chosen.scale)
     folder = check_folder(out)
     manifest = Manifest(folder)
     refused: list[Outcome] = []

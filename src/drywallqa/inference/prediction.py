@@ -15,7 +15,7 @@ class Prediction:
     Attributes:
         mask: Boolean [H,W]: probability above `threshold`; empty where presence is below the concept's
             presence threshold.
-        probability: float32 [H,W] in 0–1.
+        probability: float32 [H,W] in 0–1; None where it was not kept.
         presence: The model's belief, 0–1, that the concept is in the photo at all.
         concept: What the prompt means, None where it was let through without meaning a known concept.
         threshold: The probability above which a pixel is marked.
@@ -24,7 +24,7 @@ class Prediction:
     """
 
     mask: NDArray[np.bool_]
-    probability: NDArray[np.float32]
+    probability: NDArray[np.float32] | None
     presence: float
     concept: str | None
     threshold: float
@@ -34,13 +34,8 @@ class Prediction:
     def __post_init__(self) -> None:
         if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:
             raise ValueError(f"mask must be boolean [H,W], got {self.mask.dtype} {self.mask.shape}")
-        if self.probability.dtype != np.float32 or self.probability.shape != self.mask.shape:
-            raise ValueError(
-                f"probability must be float32 {self.mask.shape}, "
-                f"got {self.probability.dtype} {self.probability.shape}"
-            )
-        if not (self.probability.min() >= 0 and self.probability.max() <= 1):  # false for nan as well
-            raise ValueError("probability must lie in 0–1 everywhere")
+        if self.probability is not None:
+            _check_probability(self.probability, self.mask.shape)
         for name in ("presence", "threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0–1, got {getattr(self, name)}")
@@ -56,3 +51,10 @@ class Prediction:
             f"Prediction({self.image_id!r}, {self.prompt!r}, {width}×{height} px, concept={self.concept!r}, "
             f"presence={self.presence:.3f}, area={self.area:.2%})"
         )
+
+
+def _check_probability(probability: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if probability.dtype != np.float32 or probability.shape != shape:
+        raise ValueError(f"probability must be float32 {shape}, got {probability.dtype} {probability.shape}")
+    if not (probability.min() >= 0 and probability.max() <= 1):  # false for nan as well
+        raise ValueError("probability must lie in 0–1 everywhere")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from drywallqa import prompts as prompt_text
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import ConfigError, PromptError, UnknownPromptError
+from drywallqa.inference.tiles import Scale, scale_for
 from drywallqa.window import Window
 
+Key = TypeVar("Key", bound=Hashable)
 Threshold = float | Literal["auto"]
 
 # For a prompt that was let through without a concept there is nothing that validation could have chosen.
@@ -28,6 +30,11 @@ class ConceptThresholds(Protocol):
     @property
     def presence_threshold(self) -> float:
         """The presence below which nothing is marked."""
+        ...
+
+    @property
+    def native(self) -> bool:
+        """Whether it is too thin to be found on a large photo scaled down."""
         ...
 
 
@@ -96,6 +103,7 @@ class Question:
         threshold: The probability above which a pixel is marked.
         presence_threshold: The presence below which nothing is marked.
         row: Which row of the embeddings it is; equal prompts share one.
+        scale: At which scale it is looked for; "auto" tiles large photos.
     """
 
     prompt: str
@@ -103,6 +111,7 @@ class Question:
     threshold: float
     presence_threshold: float
     row: int
+    scale: Scale = "fit"
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,16 @@ class Questions:
 
     def only(self, prompts: Container[str]) -> Questions:
         """Keep the questions whose prompt is among these."""
-        kept = [question for question in self.each if question.prompt in prompts]
+        return self._of([question for question in self.each if question.prompt in prompts])
+
+    def split(self, keys: Sequence[Key]) -> dict[Key, Questions]:
+        """Part the questions by a key of each, in their order."""
+        return {
+            key: self._of([question for question, own in zip(self.each, keys, strict=True) if own == key])
+            for key in dict.fromkeys(keys)
+        }
+
+    def _of(self, kept: Sequence[Question]) -> Questions:
         rows = sorted({question.row for question in kept})
         each = tuple(replace(question, row=rows.index(question.row)) for question in kept)
         return Questions(each, self.embeddings[rows])
@@ -126,13 +144,14 @@ def ask(
     prompts: str | Sequence[str],
     threshold: Threshold,
     allow_unknown: bool,
+    scale: Scale = "auto",
 ) -> Questions:
     """Check prompts, find out what they mean and embed them.
 
     Raises:
         PromptError: There is no prompt, or one cannot be used.
         UnknownPromptError: A prompt means nothing that the model knows, and that was not allowed.
-        ConfigError: The threshold is neither "auto" nor within 0–1.
+        ConfigError: The threshold is neither "auto" nor within 0–1, or the scale is impossible.
     """
     given = [prompts] if isinstance(prompts, str) else list(prompts)
     if not given:
@@ -146,7 +165,8 @@ def ask(
         known = None if concept is None else bundle.concepts.get(concept)
         chosen = known.threshold if known else _UNCHOSEN
         gate = known.presence_threshold if known else _UNCHOSEN
-        each.append(Question(prompt, concept, chosen if fixed is None else fixed, gate, row))
+        shown = scale_for(scale, native=known is not None and known.native)
+        each.append(Question(prompt, concept, chosen if fixed is None else fixed, gate, row, shown))
     return Questions(tuple(each), backend.encode_prompts(list(rows)))
 
 

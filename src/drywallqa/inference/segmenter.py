@@ -15,11 +15,14 @@ from PIL import Image
 
 from drywallqa import photos
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.errors import BackendError, ConfigError
+from drywallqa.errors import ConfigError
 from drywallqa.inference import questions as asking
+from drywallqa.inference.answers import Whole, from_whole
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.questions import Question, Questions, RunnableBundle, Threshold
-from drywallqa.window import Placement, sigmoid
+from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
+from drywallqa.inference.tiles import Scale, TileGrid, factor_for
+from drywallqa.inference.tiling import from_tiles
+from drywallqa.window import Placement
 
 
 def load(
@@ -49,10 +52,13 @@ def load(
     return segmenter
 
 
-class _Placed(NamedTuple):
+class _Ready(NamedTuple):
+    """A photo about to be encoded; its pixels are kept only where it is going to be cut into tiles."""
+
     image_id: str
-    canvas: Float
-    placement: Placement
+    factors: list[float | None]
+    pixels: NDArray[np.uint8] | None
+    whole: tuple[Float, Placement] | None
 
 
 class Segmenter:
@@ -111,22 +117,31 @@ class Segmenter:
         return asking.meaning(self._bundle, prompt, allow_unknown=True)
 
     def ask(
-        self, prompts: str | Sequence[str], *, threshold: Threshold = "auto", allow_unknown: bool = False
+        self,
+        prompts: str | Sequence[str],
+        *,
+        threshold: Threshold = "auto",
+        allow_unknown: bool = False,
+        scale: Scale = "auto",
     ) -> Questions:
         """Make prompts ready for `answer`; see `segment` for arguments and errors."""
-        return asking.ask(self._bundle, self.open(), prompts, threshold, allow_unknown)
+        return asking.ask(self._bundle, self.open(), prompts, threshold, allow_unknown, scale)
 
     def answer(
-        self, photo: photos.Photo, questions: Questions, *, image_id: str | None = None
+        self,
+        photo: photos.Photo,
+        questions: Questions,
+        *,
+        image_id: str | None = None,
+        keep_probability: bool = True,
     ) -> Iterator[Prediction]:
         """Answer questions about one photo, one after the other, so that one answer at a time is held.
 
         Raises:
             PhotoError: The photo cannot be read.
         """
-        placed = self._place(photo, image_id or image_id_of(photo))
-        features = self.open().encode_image(placed.canvas[None])
-        return self._answers(placed, features, questions)
+        ready = self._prepare(photo, image_id or image_id_of(photo), questions)
+        return self._answers(ready, self._encode([ready])[0], questions, keep_probability)
 
     def segment(
         self,
@@ -136,8 +151,10 @@ class Segmenter:
         threshold: Threshold = "auto",
         allow_unknown: bool = False,
         image_id: str | None = None,
+        scale: Scale = "auto",
+        keep_probability: bool = True,
     ) -> list[Prediction]:
-        """Segment one photo under each prompt; the photo is encoded once.
+        """Segment one photo under each prompt; the photo, or each of its tiles, is encoded once.
 
         Args:
             photo: A path, a PIL image or an RGB uint8 array [H,W,3]; never changed.
@@ -145,15 +162,19 @@ class Segmenter:
             threshold: "auto" for what validation chose for the concept, or a probability.
             allow_unknown: Let prompts through that mean no known concept.
             image_id: The photo's name; by default the stem of its file.
+            scale: How large photos are shown to the model: "fit" scaled down whole, "native" in tiles at
+                their own pixels, a number in tiles of the photo scaled by it; "auto" as suits the concept.
+            keep_probability: Whether answers hold their probabilities; of a very large photo they take
+                four times the memory of its mask.
 
         Raises:
             PhotoError: The photo cannot be read.
             PromptError: No prompt, or one that cannot be used.
             UnknownPromptError: A prompt means nothing that the model knows.
-            ConfigError: The threshold is impossible.
+            ConfigError: The threshold or the scale is impossible.
         """
-        questions = self.ask(prompts, threshold=threshold, allow_unknown=allow_unknown)
-        return list(self.answer(photo, questions, image_id=image_id))
+        questions = self.ask(prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale)
+        return list(self.answer(photo, questions, image_id=image_id, keep_probability=keep_probability))
 
     def segment_many(
         self,
@@ -163,6 +184,8 @@ class Segmenter:
         threshold: Threshold = "auto",
         allow_unknown: bool = False,
         batch_size: int = 4,
+        scale: Scale = "auto",
+        keep_probability: bool = True,
     ) -> Iterator[list[Prediction]]:
         """Segment a stream of photos; at most `batch_size` of them are held at a time.
 
@@ -172,6 +195,8 @@ class Segmenter:
             threshold: As for `segment`.
             allow_unknown: As for `segment`.
             batch_size: How many photos are encoded together where their shapes allow it.
+            scale: As for `segment`.
+            keep_probability: As for `segment`.
 
         Yields:
             The predictions of each photo, one a prompt, in the photos' order.
@@ -182,65 +207,62 @@ class Segmenter:
         """
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; give at least 1")
-        questions = self.ask(prompts, threshold=threshold, allow_unknown=allow_unknown)
-        return self._stream(photos, questions, batch_size)
+        questions = self.ask(prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale)
+        return self._stream(photos, questions, batch_size, keep_probability)
 
     def _stream(
-        self, sources: Iterable[photos.Photo], questions: Questions, batch_size: int
+        self, sources: Iterable[photos.Photo], questions: Questions, batch_size: int, keep: bool
     ) -> Iterator[list[Prediction]]:
         numbered = iter(enumerate(sources, 1))
         while batch := list(islice(numbered, batch_size)):
-            placed: list[_Placed] = []
+            ready: list[_Ready] = []
             failure: Exception | None = None
             for number, photo in batch:
                 try:
-                    placed.append(self._place(photo, image_id_of(photo, f"photo-{number}")))
+                    ready.append(self._prepare(photo, image_id_of(photo, f"photo-{number}"), questions))
                 except Exception as error:  # raised below, once the photos before it are answered
                     failure = error
                     break
-            encoded = self._encode(placed)
-            for one, features in zip(placed, encoded, strict=True):
-                yield list(self._answers(one, features, questions))
+            for one, features in zip(ready, self._encode(ready), strict=True):
+                yield list(self._answers(one, features, questions, keep))
             if failure is not None:
                 raise failure
 
-    def _place(self, photo: photos.Photo, image_id: str) -> _Placed:
-        canvas, placement = self._bundle.window.fit(photos.read(photo))
-        return _Placed(image_id, canvas, placement)
+    def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> _Ready:
+        pixels, window = photos.read(photo), self._bundle.window
+        height, width = pixels.shape[:2]
+        factors = [factor_for(question.scale, height, width, window) for question in questions.each]
+        whole = window.fit(pixels) if None in factors else None
+        in_tiles = any(factor is not None for factor in factors)
+        return _Ready(image_id, factors, pixels if in_tiles else None, whole)
 
-    def _encode(self, placed: Sequence[_Placed]) -> list[Features]:
-        """Encode photos, those of one shape together, and give each its own features [1,…]."""
+    def _encode(self, ready: Sequence[_Ready]) -> list[Features]:
+        """Encode photos, those of one shape together, and give each shown whole its features [1,…]."""
         backend = self.open()
+        canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
         found: dict[int, Features] = {}
-        for shape in dict.fromkeys(one.canvas.shape for one in placed):
-            members = [place for place, one in enumerate(placed) if one.canvas.shape == shape]
-            features = backend.encode_image(np.stack([placed[place].canvas for place in members]))
+        for shape in dict.fromkeys(canvas.shape for canvas in canvases.values()):
+            members = [place for place, canvas in canvases.items() if canvas.shape == shape]
+            features = backend.encode_image(np.stack([canvases[place] for place in members]))
             for row, place in enumerate(members):
                 found[place] = tuple(part[row : row + 1] for part in features)
-        return [found[place] for place in range(len(placed))]
+        return [found.get(place, ()) for place in range(len(ready))]
 
-    def _answers(self, placed: _Placed, features: Features, questions: Questions) -> Iterator[Prediction]:
-        logits, presence = self.open().decode(features, questions.embeddings)
-        if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
-            raise BackendError(
-                f"{placed.image_id}: the model gave numbers that are none (nan or infinite); "
-                "the bundle is damaged or the device computes wrongly: try --device cpu"
-            )
-        believed = sigmoid(presence[0])
-        for question in questions.each:
-            probability = sigmoid(placed.placement.restore(logits[0, question.row]))
-            yield _prediction(placed.image_id, question, probability, float(believed[question.row]))
-
-
-def _prediction(
-    image_id: str, question: Question, probability: NDArray[np.float32], presence: float
-) -> Prediction:
-    mask = probability > np.float32(question.threshold)
-    if presence < question.presence_threshold:
-        mask = np.zeros_like(mask)
-    return Prediction(
-        mask, probability, presence, question.concept, question.threshold, question.prompt, image_id
-    )
+    def _answers(
+        self, ready: _Ready, features: Features, questions: Questions, keep: bool
+    ) -> Iterator[Prediction]:
+        backend = self.open()
+        answers: dict[float | None, Iterator[Prediction]] = {}
+        for factor, asked in questions.split(ready.factors).items():
+            if ready.whole is not None and factor is None:
+                whole = Whole(ready.image_id, ready.whole[1], features)
+                answers[factor] = from_whole(backend, whole, asked, keep)
+            elif ready.pixels is not None and factor is not None:
+                height, width = ready.pixels.shape[:2]
+                grid = TileGrid.over(height, width, factor, self._bundle.window)
+                answers[factor] = from_tiles(backend, grid, ready.pixels, asked, keep, ready.image_id)
+        for factor in ready.factors:
+            yield next(answers[factor])
 
 
 def image_id_of(photo: photos.Photo, otherwise: str = "photo") -> str:

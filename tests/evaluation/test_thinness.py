@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.evaluation.thinness import is_thin
+
+
+def data_set(folder: Path, width: int, count: int = 3) -> Dataset:
+    samples = []
+    for number in range(count):
+        mask = np.zeros((640, 480), np.uint8)
+        mask[100 : 100 + width, 20:460] = 255
+        Image.fromarray(mask).save(folder / f"{number}.png")
+        samples.append(
+            Sample(str(number), f"{number}.jpg", "set", str(number), 640, 480, {"crack": f"{number}.png"})
+        )
+    return Dataset(folder, tuple(samples))
+
+
+@pytest.mark.parametrize(("width", "thin"), [(4, True), (20, True), (40, False), (200, False)])
+def test_is_thin__by_width(tmp_path: Path, width: int, thin: bool) -> None:
+    assert is_thin(data_set(tmp_path, width), "crack") == thin
+
+
+def test_is_thin__unknown_or_absent(tmp_path: Path) -> None:
+    assert not is_thin(data_set(tmp_path, 4), "taping area")
+    assert not is_thin(data_set(tmp_path, 0), "crack")

@@ -1,0 +1,246 @@
+"""Large photos in tiles: what lies where, no step where tiles meet, and the same answer as without them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drywallqa.backend import Features, Float
+from drywallqa.errors import BackendError, ConfigError
+from drywallqa.inference import tiling
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.tiles import Axis, TileGrid, factor_for
+from drywallqa.inference.tiling import TiledPhoto
+from drywallqa.window import Placement, Window, resize_photo
+from fakes import FakeBackend, FakeBundle, FakeConcept, wall
+
+WINDOW = Window(128)
+CRACK = np.asarray([[1.0, 0.0]], np.float32)
+NO_GATE = np.full(1, -np.inf, np.float32)
+
+
+def smooth_photo(height: int, width: int) -> np.ndarray:
+    """Red comes and goes in waves, so that its logits do, too."""
+    rows, columns = np.mgrid[:height, :width]
+    red = 127 + 60 * np.sin(rows / 23.0) + 60 * np.cos(columns / 31.0)
+    return np.stack([red, np.full_like(red, 90), np.full_like(red, 90)], axis=2).astype(np.uint8)
+
+
+class TilesAlone(TiledPhoto):
+    """Without the view of the whole photo."""
+
+    def _overview(self) -> None:  # type: ignore[override]
+        return None
+
+
+def logits_of(
+    backend: FakeBackend, grid: TileGrid, photo: np.ndarray, kind: type[TiledPhoto] = TiledPhoto
+) -> Float:
+    bands = list(kind(backend, grid, photo, CRACK, NO_GATE).bands())
+    tops = np.cumsum([0, *(band.logits.shape[1] for band in bands)])
+    assert [band.top for band in bands] == tops[:-1].tolist()
+    return np.concatenate([band.logits for band in bands], axis=1)[0]
+
+
+@pytest.mark.parametrize("length", [1, 100, 128, 129, 400, 4032])
+@pytest.mark.parametrize("factor", [0.3, 1.0, 1.7])
+def test_axis__covers_with_overlap(length: int, factor: float) -> None:
+    axis = Axis.cover(length, factor, WINDOW)
+    assert axis.starts[0] == 0
+    assert axis.scaled <= axis.end < axis.scaled + WINDOW.multiple
+    assert all(start % WINDOW.multiple == 0 for start in axis.starts)
+    steps = np.diff(axis.starts)
+    assert (steps > 0).all()
+    assert (steps <= axis.tile - 64).all()
+    weights = axis.weights(2)
+    total = np.zeros(axis.end // 2)
+    for start, row in zip(axis.starts, weights, strict=True):
+        total[start // 2 : start // 2 + len(row)] += row
+    assert np.allclose(total, 1, atol=1e-6)
+    for row in weights[1:]:
+        assert row[:4].max() == 0, "a tile's blind edge must not count"
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 128), (128, 128), (1, 128), (100, 57)])
+def test_one_tile__equals_the_whole_photo(height: int, width: int) -> None:
+    photo = smooth_photo(height, width)
+    backend = FakeBackend()
+    canvas, placement = WINDOW.fit(photo)
+    factor = WINDOW.size / max(height, width)
+    grid = TileGrid.over(height, width, factor, WINDOW)
+    assert grid.count == 1
+    logits, _ = backend.decode(backend.encode_image(canvas[None]), CRACK)
+    assert np.allclose(logits_of(backend, grid, photo), placement.restore(logits[0, 0]), atol=1e-4)
+    assert backend.encoded == 2, "one tile needs no second view of the whole photo"
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.6, 1.5])
+@pytest.mark.parametrize("stride", [2, 8])
+def test_tiles__equal_one_large_window(factor: float, stride: int) -> None:
+    """A model that looks at single pixels must not notice that it sees tiles."""
+    photo = smooth_photo(700, 500)
+    grid = TileGrid.over(700, 500, factor, WINDOW)
+    assert grid.count > 8
+    backend = FakeBackend(stride=stride)
+    large = Window(1056)
+    scaled = resize_photo(photo, grid.rows.scaled, grid.columns.scaled)
+    canvas = np.zeros((3, 1056, 1056), np.float32)
+    canvas[:, : scaled.shape[0], : scaled.shape[1]] = large.normalise(scaled)
+    expected, _ = backend.decode(backend.encode_image(canvas[None]), CRACK)
+    placement = Placement(700, 500, *scaled.shape[:2], 1056, 1056)
+    alone = logits_of(backend, grid, photo, TilesAlone)
+    one_level = 1.5 / 255 / min(large.std)  # of 256, as scaling a part may round otherwise than scaling all
+    assert np.abs(alone - placement.restore(expected[0, 0])).max() < 2 * one_level
+    mixed = logits_of(backend, grid, photo)
+    assert 0 < np.abs(mixed - alone).max() < 0.1 * np.ptp(expected), "the whole photo counts for a little"
+
+
+class Disagreeing(FakeBackend):
+    """Each tile is off by a constant of its own, as where a model takes its surroundings into account."""
+
+    def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
+        logits, presence = super().decode(features, embeddings)
+        return logits + np.float32(2 * np.sin(1e3 * features[0].mean())), presence
+
+
+def test_tiles__meet_without_a_step() -> None:
+    photo = smooth_photo(600, 600)
+    grid = TileGrid.over(600, 600, 1.0, WINDOW)
+    calm, restless = logits_of(FakeBackend(), grid, photo), logits_of(Disagreeing(), grid, photo)
+    offsets = restless - calm
+    assert np.ptp(offsets) > 2, "the tiles do disagree"
+    for axis, tiles in ((0, grid.rows), (1, grid.columns)):
+        jumps = np.abs(np.diff(offsets, n=2, axis=axis)).max(axis=1 - axis)
+        borders = [edge for start in tiles.starts for edge in (start, start + tiles.tile) if 4 < edge < 590]
+        at_borders = max(jumps[edge - 3 : edge + 2].max() for edge in borders)
+        assert at_borders <= np.percentile(jumps, 99) + 1e-4
+        steepest = 4 * np.pi / 2 / 32  # of a raised cosine over 32 px between offsets that differ by 4
+        assert np.abs(np.diff(offsets, axis=axis)).max() < steepest + 1e-3
+
+
+def test_restore__in_strips_as_in_one() -> None:
+    logits = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    _, placement = WINDOW.fit(np.zeros((301, 400, 3), np.uint8))
+    whole = placement.restore(logits)
+    strips = [placement.restore(logits, top, min(301, top + 37)) for top in range(0, 301, 37)]
+    assert np.allclose(np.concatenate(strips), whole, atol=1e-5)
+
+
+def test_resize__in_strips_as_pillow_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (507, 391, 3), np.uint8)
+    expected = Image.fromarray(photo).resize((41, 52), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    monkeypatch.setattr("drywallqa.window._STRIP", 391 * 40)
+    assert np.array_equal(resize_photo(photo, 52, 41), np.asarray(expected))
+
+
+def test_factor__by_scale_and_size() -> None:
+    window = Window(448)
+    assert factor_for("fit", 3024, 4032, window) is None
+    assert factor_for("auto", 640, 640, window) is None, "the size that it has learnt from"
+    assert factor_for("auto", 3024, 4032, window) == 1.0
+    assert factor_for("native", 640, 640, window) == 1.0
+    assert factor_for("native", 300, 448, window) is None
+    assert factor_for(0.5, 3024, 4032, window) == 0.5
+    assert factor_for(0.1, 3024, 4032, window) is None
+
+
+@pytest.fixture
+def bundle() -> FakeBundle:
+    bundle = FakeBundle(window=WINDOW)
+    bundle.concepts = {"crack": FakeConcept(native=True), "taping area": FakeConcept()}
+    return bundle
+
+
+def large_wall() -> np.ndarray:
+    """A crack of two pixels, which vanishes where the photo is scaled down, and a broad seam."""
+    photo = np.full((700, 900, 3), 200, np.uint8)
+    photo[200:202, 100:800] = (230, 20, 20)
+    photo[500:600] = (20, 20, 230)
+    return photo
+
+
+def test_segment__auto_decides_for_each_concept(bundle: FakeBundle) -> None:
+    segmenter = Segmenter(bundle)
+    crack, seam, again = segmenter.segment(large_wall(), ["crack", "joint", "fissure"])
+    assert [p.prompt for p in (crack, seam, again)] == ["crack", "joint", "fissure"]
+    assert crack.mask[200:202, 110:790].mean() > 0.9
+    assert crack.mask.sum() < 12 * 700
+    assert np.array_equal(crack.mask, again.mask)
+    assert seam.mask[510:590].mean() > 0.95
+    (whole,) = segmenter.segment(large_wall(), "crack", scale="fit")
+    assert whole.mask[200:202].mean() < 0.1
+    (seam_whole,) = segmenter.segment(large_wall(), "joint", scale="fit")
+    assert np.array_equal(seam.probability, seam_whole.probability)
+
+
+def test_segment__each_tile_is_encoded_once(bundle: FakeBundle) -> None:
+    grid = TileGrid.over(700, 900, 1.0, WINDOW)
+    Segmenter(bundle).segment(large_wall(), ["crack", "joint", "fissure"], scale="native")
+    assert bundle.backend.encoded == grid.count + 1
+
+
+def test_segment__presence_is_the_largest_of_any_tile(bundle: FakeBundle) -> None:
+    photo = np.full((500, 500, 3), 200, np.uint8)
+    segmenter = Segmenter(bundle)
+    (absent,) = segmenter.segment(photo, "crack", scale="native")
+    assert absent.presence < 0.5
+    photo[400:440, 420:470] = (230, 20, 20)
+    (present,) = segmenter.segment(photo, "crack", scale="native")
+    (tile,) = segmenter.segment(photo[372:, 372:], "crack")
+    assert present.presence == pytest.approx(tile.presence, abs=1e-3)
+    assert present.mask[405:435, 425:465].all()
+    assert not present.mask[:300].any()
+
+
+def test_segment__without_probability(bundle: FakeBundle) -> None:
+    segmenter = Segmenter(bundle)
+    for scale in ("fit", "native"):
+        kept = segmenter.segment(large_wall(), ["crack", "joint"], scale=scale)
+        bare = segmenter.segment(large_wall(), ["crack", "joint"], scale=scale, keep_probability=False)
+        for one, other in zip(kept, bare, strict=True):
+            assert other.probability is None
+            assert np.array_equal(one.mask, other.mask)
+            assert one.presence == other.presence
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 2), (20_000, 500), (129, 129)])
+def test_segment__any_shape_in_tiles(bundle: FakeBundle, shape: tuple[int, int]) -> None:
+    photo = np.full((*shape, 3), 200, np.uint8)
+    photo[shape[0] // 2 :] = (230, 20, 20)
+    (answer,) = Segmenter(bundle).segment(photo, "crack", scale="native", keep_probability=False)
+    assert answer.mask.shape == shape
+    assert answer.mask[-1, -1]
+    assert not answer.mask[0, 0] or shape[0] == 1
+
+
+def test_segment_many__large_and_small_photos_in_one_stream(bundle: FakeBundle) -> None:
+    segmenter = Segmenter(bundle)
+    stream = [wall(), large_wall(), wall(60, 60), large_wall()]
+    many = list(segmenter.segment_many(stream, ["crack", "joint"], batch_size=3))
+    for photo, each in zip(stream, many, strict=True):
+        for alone, together in zip(segmenter.segment(photo, ["crack", "joint"]), each, strict=True):
+            assert np.array_equal(alone.mask, together.mask)
+
+
+def test_segment__many_bands(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = Segmenter(bundle)
+    expected = segmenter.segment(large_wall(), ["crack", "joint"], scale="native")
+    monkeypatch.setattr(tiling, "_BAND", 5000)
+    for one, other in zip(
+        expected, segmenter.segment(large_wall(), ["crack", "joint"], scale="native"), strict=True
+    ):
+        assert one.probability is not None
+        assert other.probability is not None
+        assert np.allclose(one.probability, other.probability, atol=1e-5)
+
+
+def test_segment__broken_model_in_tiles(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = np.full((1, 1, 64, 64), np.nan, np.float32), np.zeros((1, 1), np.float32)
+    monkeypatch.setattr(bundle.backend, "decode", lambda features, embeddings: nothing)
+    with pytest.raises(BackendError, match="nan or infinite"):
+        Segmenter(bundle).segment(large_wall(), "crack")
+
+
+@pytest.mark.parametrize("scale", ["large", 0, -1.0, 5.0, float("nan")])
+def test_segment__impossible_scale(bundle: FakeBundle, scale: float) -> None:
+    with pytest.raises(ConfigError, match="auto, fit, native or a factor"):
+        Segmenter(bundle).segment(wall(), "crack", scale=scale)

@@ -1,0 +1,68 @@
+"""Large photos keep within bounds of memory, measured in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drywallqa.rendering import render_wall
+
+BUNDLE = Path(__file__).parents[2] / "src" / "drywallqa" / "bundles" / "compact" / "bundle.json"
+STATM = Path("/proc/self/statm")
+
+pytestmark = [
+    pytest.mark.prove,
+    pytest.mark.skipif(not BUNDLE.exists(), reason="the package has no trained bundle yet"),
+    pytest.mark.skipif(not STATM.exists(), reason="the memory of a process is read from /proc"),
+]
+
+SCRIPT = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np
+import drywallqa
+
+prompts = ["segment crack", "segment taping area"]
+segmenter = drywallqa.load()
+segmenter.segment(np.zeros((64, 64, 3), np.uint8), prompts)
+photo = np.load(sys.argv[1])
+times = int(sys.argv[2])
+if times > 1:
+    small, photo = photo, np.empty((photo.shape[0] * times, photo.shape[1] * times, 3), np.uint8)
+    for row in range(photo.shape[0]):
+        photo[row] = np.tile(small[row % small.shape[0]], (times, 1))
+before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+answers = segmenter.segment(photo, prompts, scale="native", keep_probability=False)
+rise = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+print(json.dumps({"rise": rise, "shape": photo.shape, "masks": [answer.mask.shape for answer in answers]}))
+"""
+
+
+def rise(photo: np.ndarray, folder: Path, times: int) -> tuple[float, tuple[int, ...]]:
+    """MB by which the peak rises above the loaded process with its photo, and the photo's size."""
+    np.save(folder / "photo.npy", photo)
+    command = [sys.executable, "-c", SCRIPT, str(folder / "photo.npy"), str(times)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert all(shape == told["shape"][:2] for shape in told["masks"])
+    return told["rise"] / 2**20, tuple(told["shape"])
+
+
+def test_memory__twelve_megapixels(tmp_path: Path) -> None:
+    wall = render_wall(1, (3024, 4032), "both")
+    megabytes, shape = rise(wall.photo, tmp_path, 1)
+    print(f"{shape[1]}×{shape[0]} px, two prompts: {megabytes:.0f} MB")
+    assert megabytes <= 450
+
+
+def test_memory__a_hundred_megapixels(tmp_path: Path) -> None:
+    wall = render_wall(2, (1440, 1925), "both")
+    megabytes, shape = rise(wall.photo, tmp_path, 6)
+    print(f"{shape[1]}×{shape[0]} px, two prompts: {megabytes:.0f} MB")
+    assert shape[0] * shape[1] > 99e6
+    assert megabytes <= 600
