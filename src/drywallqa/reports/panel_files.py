@@ -1,0 +1,187 @@
+"""An evaluation's pictures one by one and without words, for reports that set their own beneath."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from drywallqa import masks
+from drywallqa.evaluation.evaluate import Evaluation
+from drywallqa.evaluation.examine import Pair, View, key_of
+from drywallqa.evaluation.failures import Failure
+from drywallqa.evaluation.subject import Question
+from drywallqa.files import write_whole
+from drywallqa.reports.lettering import PAPER
+from drywallqa.reports.overlay import draw_mask
+from drywallqa.reports.panels import Mask, Photo, error_map, shrink
+
+FOLDER, LIST = "panels", "panels.json"
+EXAMPLE, FAILURE, PROMPTS = "example", "failure", "prompts"
+EXAMPLE_HEADS = ("photo", "truth", "prediction", "overlay")
+FAILURE_HEADS = ("photo", "truth", "prediction", "errors")
+RANKS = (90, 50, 10)
+"""Examples are those that are better than so many percent of the photos: not the best, and not by eye."""
+
+_SIDE, _GAP = 280, 8  # px
+_SHOWN = 3  # failures of each kind and prompt
+_PHOTOS = 3  # under several prompts
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One written picture.
+
+    Attributes:
+        file: Its name in the folder.
+        kind: `EXAMPLE`, `FAILURE` or `PROMPTS`.
+        heads: What its tiles show, from the left.
+        image_id: The photo.
+        prompt: What was asked; "" where several prompts were.
+        words: What its caption says besides.
+    """
+
+    file: str
+    kind: str
+    heads: tuple[str, ...]
+    image_id: str
+    prompt: str
+    words: str
+
+
+class PanelFiles:
+    """Writes panels into a folder, and the list of them at the end.
+
+    Args:
+        folder: The evaluation's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.panels: list[Panel] = []
+        self._failures: dict[tuple[str, str], int] = {}
+
+    def keep(self, found: Iterable[tuple[Failure, View]]) -> Iterator[tuple[Failure, View]]:
+        """Write panels of failures as they pass by."""
+        for failure, view in found:
+            self.add_failure(failure, view)
+            yield failure, view
+
+    def add_failure(self, failure: Failure, view: View) -> None:
+        """Write a failure's panel, if it is among the first of its kind under its prompt."""
+        question = failure.pair.question
+        key = (question.prompt, failure.kind)
+        number = self._failures[key] = self._failures.get(key, 0) + 1
+        if number > _SHOWN:
+            return
+        photo, truth, mask = _scaled(view, question)
+        tiles = [photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth)]
+        pair = failure.pair
+        found = (
+            f"{pair.counts.fp / pair.score.histogram.size:.1%} of the photo marked though it is absent"
+            if pair.score.absent
+            else f"IoU {pair.counts.iou:.2f}"
+        )
+        words = (
+            f"{failure.kind}: {found}, presence {pair.score.presence:.2f}; likely cause: "
+            f"{failure.cause.name} ({failure.cause.evidence})"
+        )
+        slug = f"{masks.slug_of(question.prompt)}__{failure.kind.replace(' ', '-')}-{number}"
+        self._add(slug, FAILURE, FAILURE_HEADS, view, question.prompt, words, tiles)
+
+    def add_examples(self, evaluation: Evaluation, question: Question) -> None:
+        """Write examples chosen by rank of IoU."""
+        own = [p for p in evaluation.examination.pairs if p.question == question and not p.score.absent]
+        own.sort(key=lambda pair: pair.counts.iou)
+        chosen: dict[int, int] = {}
+        for percent in RANKS:
+            chosen.setdefault(round(percent / 100 * (len(own) - 1)), percent)
+        for place, percent in chosen.items() if own else ():
+            self._add_example(evaluation.examiner.look(own[place].score.sample), own[place], percent)
+
+    def _add_example(self, view: View, pair: Pair, percent: int) -> None:
+        photo, truth, mask = _scaled(view, pair.question)
+        tiles = [photo, _black_and_white(truth), _black_and_white(mask), draw_mask(photo, mask)]
+        words = (
+            f"better than {percent} % of the photos: IoU {pair.counts.iou:.2f}, Dice "
+            f"{pair.counts.dice:.2f}, presence {pair.score.presence:.2f}"
+        )
+        slug = f"{masks.slug_of(pair.question.prompt)}__better-than-{percent}"
+        self._add(slug, EXAMPLE, EXAMPLE_HEADS, view, pair.question.prompt, words, tiles)
+
+    def add_under_prompts(self, evaluation: Evaluation) -> None:
+        """Write photos, spread evenly over the part, with their masks under every prompt."""
+        measured = {key_of(pair.score.sample): pair.score.sample for pair in evaluation.examination.pairs}
+        samples = list(measured.values())
+        places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
+        questions = evaluation.questions
+        for number, place in enumerate(places, 1):
+            view = evaluation.examiner.look(samples[place])
+            photo, shrunk = shrink(view.photo, [view.masks[q.prompt] for q in questions], _SIDE)
+            tiles = [photo, *(draw_mask(photo, mask) for mask in shrunk)]
+            words = "; ".join(
+                f'"{q.prompt}": {view.masks[q.prompt].mean():.1%} marked, presence '
+                f"{view.presence[q.prompt]:.2f}"
+                for q in questions
+            )
+            heads = ("photo", *(f'"{q.prompt}"' for q in questions))
+            self._add(f"prompts-{number}", PROMPTS, heads, view, "", words, tiles)
+
+    def _add(
+        self, slug: str, kind: str, heads: tuple[str, ...], view: View, prompt: str, words: str,
+        tiles: Sequence[Photo],
+    ) -> None:  # fmt: skip
+        file = f"{slug}.jpg"
+        write_whole(self.folder / FOLDER / file, _strip(tiles))
+        self.panels.append(Panel(file, kind, heads, view.sample.image_id, prompt, words))
+
+    def finish(self, evaluation: Evaluation) -> None:
+        """Write the examples, the photos under every prompt, and the list."""
+        for question in evaluation.questions:
+            self.add_examples(evaluation, question)
+        if len(evaluation.questions) > 1:
+            self.add_under_prompts(evaluation)
+        entries = [asdict(panel) for panel in self.panels]
+        content = json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+        write_whole(self.folder / FOLDER / LIST, content.encode())
+
+
+def load_panels(folder: Path) -> Iterator[Panel]:
+    """Read the list of an evaluation's panels; none where it has no list.
+
+    Raises:
+        ValueError: The list is damaged.
+    """
+    path = folder / FOLDER / LIST
+    if not path.is_file():
+        return
+    for entry in json.loads(path.read_text(encoding="utf-8")):
+        yield Panel(**{**entry, "heads": tuple(entry["heads"])})
+
+
+def _scaled(view: View, question: Question) -> tuple[Photo, Mask, Mask]:
+    both = [view.truths[question.concept], view.masks[question.prompt]]
+    photo, (truth, mask) = shrink(view.photo, both, _SIDE)
+    return photo, truth, mask
+
+
+def _black_and_white(mask: Mask) -> Photo:
+    return np.repeat(mask[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2)
+
+
+def _strip(tiles: Sequence[Photo]) -> bytes:
+    """Put tiles of one size side by side, a thin line around each so that white ones have an edge."""
+    height, width = tiles[0].shape[:2]
+    strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height), PAPER)
+    for number, tile in enumerate(tiles):
+        framed = tile.copy()
+        framed[[0, -1]] = framed[:, [0, -1]] = 120
+        strip.paste(Image.fromarray(framed), (number * (width + _GAP), 0))
+    stream = io.BytesIO()
+    strip.save(stream, "JPEG", quality=80, optimize=True)
+    return stream.getvalue()
