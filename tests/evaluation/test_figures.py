@@ -15,9 +15,9 @@ from drywallqa.evaluation.curves import calibration, percentile_threshold, preci
 from drywallqa.evaluation.evaluate import Evaluation, evaluate, take_part
 from drywallqa.evaluation.figures import report_iou
 from drywallqa.evaluation.intervals import Terms, difference
-from drywallqa.evaluation.rules import Rule, choose_levels
 from drywallqa.evaluation.subject import open_bundle
 from drywallqa.evaluation.summary import summarise
+from drywallqa.evaluation.thresholds import Rule, choose
 from drywallqa.metrics import Histogram, ThinScore, bootstrap_interval, widen
 from measured_walls import ColourBackend, make_bundle, make_dataset
 
@@ -122,13 +122,13 @@ def test_sweep__is_best_at_the_edge_of_the_truth() -> None:
 
 
 def test_rule__reaches_what_is_wanted_or_says_so() -> None:
-    level, _ = choose_levels([ramp()], Rule.parse("recall=0.75"))["crack"]
+    level = choose([ramp()], Rule.parse("recall=0.75")).threshold
     assert level == pytest.approx(92 / 128, abs=0.005)
-    level, _ = choose_levels([ramp()], Rule.parse("precision=0.75"))["crack"]
+    level = choose([ramp()], Rule.parse("precision=0.75")).threshold
     assert level == pytest.approx(0.5, abs=0.01)
     blind = score(np.full((2, 50), 0.2), np.arange(100).reshape(2, 50) < 3)
-    with pytest.raises(DataError, match=r"no threshold reaches precision=0\.9"):
-        choose_levels([blind], Rule("precision", 0.9))
+    with pytest.raises(DataError, match=r"no mask threshold reaches precision=0\.9"):
+        choose([blind], Rule("precision", 0.9))
     with pytest.raises(ConfigError):
         Rule.parse("recall=1")
 

@@ -28,9 +28,26 @@ def evaluate(
     choose: Annotated[
         str | None,
         typer.Option(
-            metavar="RULE", help="Choose thresholds on val first: iou, recall=0.9 or precision=0.8."
+            metavar="RULE",
+            help="Choose the mask thresholds on val first: iou, recall=0.9, precision=0.8, sweep (the best "
+            "of 0.1 … 0.9) or percentile=95.",
         ),
     ] = None,
+    choose_presence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Choose the presence thresholds on val first: iou, recall=0.95 or precision=0.9 of photos.",
+        ),
+    ] = None,
+    refine: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|STEPS",
+            help="What follows the model: guided, crf, morphology, join, or several joined by +; auto: what "
+            "the bundle says.",
+        ),
+    ] = "auto",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write table, JSON, CSV, pictures and failures here.")
     ] = None,
@@ -52,7 +69,7 @@ def evaluate(
 
     request = Request(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
-        choose, out, worst, allow_leak, write, overwrite,
+        choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
     )  # fmt: skip
     try:
         told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else _show)

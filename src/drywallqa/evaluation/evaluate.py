@@ -16,8 +16,9 @@ from drywallqa.evaluation.collect import PairScore, collect
 from drywallqa.evaluation.examine import Examination, Examiner, Pair, examine, key_of
 from drywallqa.evaluation.figures import Clusters, Slice, cut, report_iou
 from drywallqa.evaluation.intervals import Figure
-from drywallqa.evaluation.rules import Rule, choose_levels
 from drywallqa.evaluation.subject import Question, Subject, ask
+from drywallqa.evaluation.thresholds import IOU, Choice, Rule, choose_all
+from drywallqa.inference.refine import Refinement
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -112,7 +113,7 @@ def take_part(dataset: Dataset, split: str, sets: Sequence[str] = (), progress: 
             )
         part = part.with_samples(s for s in part if s.set_name in sets)
         notes += [f"only the sets {', '.join(sets)}"] if names - set(sets) else []
-    real = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
+    real = without_rendered(part)
     if not sets and 0 < len(real) < len(part):
         notes.append(f"{len(part) - len(real)} rendered pictures were left out")
         part = real
@@ -178,26 +179,71 @@ def evaluate(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Thresholds that were chosen on validation, and what they were chosen from.
+
+    Attributes:
+        subject: The model under them.
+        rule: How the mask thresholds were chosen.
+        presence_rule: How the presence thresholds were.
+        questions: What was asked, with the thresholds chosen.
+        choices: Concept → what was chosen.
+        scores: Every validation pair.
+    """
+
+    subject: Subject
+    rule: Rule
+    presence_rule: Rule
+    questions: tuple[Question, ...]
+    choices: dict[str, Choice]
+    scores: tuple[PairScore, ...]
+
+
 def choose_on_validation(
-    subject: Subject, dataset: Dataset, rule: Rule, progress: Progress = silent
-) -> Subject:
-    """Choose the thresholds of every concept that the validation part labels, by a rule.
+    subject: Subject, dataset: Dataset, rule: Rule = IOU, presence: Rule = IOU, progress: Progress = silent
+) -> Chosen:
+    """Choose the thresholds of every concept that the validation part labels, each by its rule.
 
     Raises:
         DataError: There is no such part, or no threshold reaches what is wanted.
+        ConfigError: The rule is none for presence.
     """
-    part = dataset.part(CHOSEN_ON)
-    if not len(part):
-        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', which decides the thresholds")
+    part = validation_part(dataset)
     questions, _ = ask(subject, part)
     prompts = {question.concept: question.prompt for question in questions}
+    refinements = {question.concept: Refinement.parse(question.refine) for question in questions}
 
     def tell(done: int) -> None:
         progress("choosing thresholds", done, len(part))
 
-    return subject.with_levels(
-        choose_levels(list(collect(subject.backend, subject.window, part, prompts, tell)), rule)
+    scores = tuple(collect(subject.backend, subject.window, part, prompts, tell, refinements))
+    choices = choose_all(scores, rule, presence)
+    chosen = subject.with_levels(
+        {c: (each.threshold, each.presence_threshold) for c, each in choices.items()}
     )
+    asked = tuple(chosen.question(question.prompt, question.concept) for question in questions)
+    return Chosen(chosen, rule, presence, asked, choices, scores)
+
+
+def validation_part(dataset: Dataset) -> Dataset:
+    """The photos that decide what is chosen.
+
+    Rendered pictures are left out unless they are all there is, as when a part is measured.
+
+    Raises:
+        DataError: There are none.
+    """
+    part = dataset.part(CHOSEN_ON)
+    if not len(part):
+        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', which decides the thresholds")
+    real = without_rendered(part)
+    return real if len(real) else part
+
+
+def without_rendered(part: Dataset) -> Dataset:
+    """Leave out pictures that were drawn and not taken."""
+    return part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,39 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import BackendError, DataError, PhotoError
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.collect import Look, Looker, Mask, PairScore
 from drywallqa.evaluation.subject import Question, Subject
-from drywallqa.metrics import Counts, Histogram, ThinScore
-from drywallqa.window import sigmoid
+from drywallqa.inference.refine import Refinement
+from drywallqa.metrics import Counts, ThinScore
 
 THIN_CONCEPTS = ("crack",)
 """Concepts that are lines: for them clDice, tolerant F1 and width classes are measured."""
 
-Mask = NDArray[np.bool_]
-
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """One photo with its truths and the model's answers, as arrays of the photo's size.
+class View(Look):
+    """A look with the masks that ship.
 
     Attributes:
-        sample: The photo's entry.
-        photo: RGB uint8 [H,W,3].
-        truths: Concept → truth [H,W]; only what was labelled.
-        probabilities: Prompt → float32 [H,W].
-        presence: Prompt → belief in [0,1].
-        masks: Prompt → mask [H,W] at the question's thresholds.
+        masks: Prompt → mask [H,W] at the question's thresholds, refined as the question says.
     """
 
-    sample: Sample
-    photo: NDArray[np.uint8]
-    truths: Mapping[str, Mask]
-    probabilities: Mapping[str, NDArray[np.float32]]
-    presence: Mapping[str, float]
     masks: Mapping[str, Mask]
 
 
@@ -80,7 +67,7 @@ def key_of(sample: Sample) -> str:
 
 
 class Examiner:
-    """Shows a data set's photos to a model.
+    """Shows a data set's photos to a model, and draws the masks that it would ship.
 
     Args:
         subject: The model.
@@ -90,39 +77,22 @@ class Examiner:
 
     def __init__(self, subject: Subject, dataset: Dataset, questions: Sequence[Question]) -> None:
         self.subject, self.dataset, self.questions = subject, dataset, tuple(questions)
-        self._embeddings = subject.backend.encode_prompts([q.prompt for q in questions])
+        concepts = {question.prompt: question.concept for question in questions}
+        self._refinements = {q.concept: Refinement.parse(q.refine) for q in questions}
+        self._looker = Looker(subject.backend, subject.window, dataset, concepts, self._refinements)
 
     def look(self, sample: Sample) -> View:
-        """Read a photo and its truths, and ask every question of it.
+        """Ask every question of a photo; see `Looker.look` for errors."""
+        look = self._looker.look(sample)
+        masks = {question.prompt: self._mask(look, question) for question in self.questions}
+        return View(look.sample, look.photo, look.truths, look.probabilities, look.presence, masks)
 
-        Raises:
-            PhotoError: Photo or mask cannot be read.
-            DataError: Photo, manifest and masks disagree on the size.
-            BackendError: The model gave numbers that are none.
-        """
-        photo = self.dataset.read_photo(sample)
-        if photo.shape[:2] != (sample.height, sample.width):
-            raise DataError(
-                f"{sample.photo}: the photo is {photo.shape[1]}×{photo.shape[0]} px, its truth "
-                f"{sample.width}×{sample.height}; import the data set again"
-            )
-        asked = dict.fromkeys(q.concept for q in self.questions if q.concept in sample.labels)
-        truths = {concept: self.dataset.read_mask(sample, concept) for concept in asked}
-        image, placement = self.subject.window.fit(photo)
-        backend = self.subject.backend
-        logits, presence = backend.decode(backend.encode_image(image[None]), self._embeddings)
-        if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
-            raise BackendError(f"{sample.photo}: the model gave numbers that are none (nan or infinite)")
-        beliefs = sigmoid(presence[0])
-        probabilities, masks, present = {}, {}, {}
-        for row, question in enumerate(self.questions):
-            probability = sigmoid(placement.restore(logits[0, row]))
-            seen = float(beliefs[row]) >= question.presence_threshold
-            mask = probability > np.float32(question.threshold)
-            probabilities[question.prompt] = probability
-            present[question.prompt] = float(beliefs[row])
-            masks[question.prompt] = mask if seen else np.zeros_like(mask)
-        return View(sample, photo, truths, probabilities, present, masks)
+    def _mask(self, look: Look, question: Question) -> Mask:
+        probability = look.probabilities[question.prompt]
+        if look.presence[question.prompt] < question.presence_threshold:
+            return np.zeros(probability.shape, np.bool_)
+        mask = probability > np.float32(question.threshold)
+        return self._refinements[question.concept].harden(probability, mask)
 
     def measure(self, view: View) -> list[Pair]:
         """Measure every labelled question of a photo."""
@@ -131,10 +101,7 @@ class Examiner:
             truth = view.truths.get(question.concept)
             if truth is None:
                 continue
-            mask = view.masks[question.prompt]
-            histogram = Histogram.of(view.probabilities[question.prompt], truth)
-            presence = view.presence[question.prompt]
-            score = PairScore(view.sample, question.concept, question.prompt, presence, histogram)
+            mask, score = view.masks[question.prompt], view.score(question.prompt, question.concept)
             line = question.concept in THIN_CONCEPTS and truth.any()
             found.append(
                 Pair(question, score, Counts.of(mask, truth), ThinScore.of(mask, truth) if line else None)

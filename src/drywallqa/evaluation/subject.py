@@ -18,12 +18,13 @@ Levels = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, what it means, and the thresholds of its masks."""
+    """A prompt, what it means, the thresholds of its masks, and how they are refined."""
 
     prompt: str
     concept: str
     threshold: float
     presence_threshold: float
+    refine: str = "none"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Subject:
         levels: Its thresholds by concept.
         resolve: Prompt → concept; raises `UnknownPromptError` where it means none.
         training_hashes: Perceptual hashes of the photos that it was trained on.
+        refinements: Concept → what follows the model, as `inference.refine` names it; else nothing does.
     """
 
     name: str
@@ -47,10 +49,19 @@ class Subject:
     levels: Levels
     resolve: Callable[[str], str]
     training_hashes: tuple[int, ...] = field(default=(), repr=False)
+    refinements: Mapping[str, str] = field(default_factory=dict)
 
     def with_levels(self, levels: Levels) -> Subject:
         """Return the same model under other thresholds."""
         return replace(self, levels={**self.levels, **levels})
+
+    def with_refinements(self, refinements: Mapping[str, str]) -> Subject:
+        """Return the same model under other refinements."""
+        return replace(self, refinements={**self.refinements, **refinements})
+
+    def question(self, prompt: str, concept: str) -> Question:
+        """Ask a prompt under what was chosen for its concept."""
+        return Question(prompt, concept, *self.levels[concept], self.refinements.get(concept, "none"))
 
 
 def open_bundle(bundle: Bundle, name: str | None = None, threads: int | None = None) -> Subject:
@@ -68,6 +79,7 @@ def open_bundle(bundle: Bundle, name: str | None = None, threads: int | None = N
         levels={c: (s.threshold, s.presence_threshold) for c, s in bundle.concepts.items()},
         resolve=bundle.text.resolve,
         training_hashes=bundle.training_hashes,
+        refinements={c: s.refine for c, s in bundle.concepts.items()},
     )
 
 
@@ -98,7 +110,7 @@ def ask(subject: Subject, part: Dataset, prompts: Sequence[str] = ()) -> tuple[l
     notes = [f"'{c}' is labelled, but the model does not know it" for c in labelled if c not in shared]
     notes += [f"'{c}' is labelled in no photo of this part" for c in subject.levels if c not in labelled]
     first = [(part.concepts.get(concept) or (concept,))[0] for concept in shared]
-    return [Question(p, c, *subject.levels[c]) for p, c in zip(first, shared, strict=True)], notes
+    return [subject.question(p, c) for p, c in zip(first, shared, strict=True)], notes
 
 
 def _given(subject: Subject, prompt: str, labelled: Sequence[str], part: Dataset) -> Question:
@@ -110,7 +122,7 @@ def _given(subject: Subject, prompt: str, labelled: Sequence[str], part: Dataset
             f"{part.folder}: \"{prompt}\" means '{concept}', which is labelled in no photo of this part; "
             f"it labels {_listed(labelled)}"
         )
-    return Question(prompt, concept, *subject.levels[concept])
+    return subject.question(prompt, concept)
 
 
 def _listed(names: Sequence[str] | Levels) -> str:

@@ -1,18 +1,70 @@
-"""Thresholds per concept for mask and presence, chosen on validation only."""
+"""Thresholds per concept for mask and presence, chosen on validation only, by a rule that somebody states."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation.collect import PairScore
-from drywallqa.metrics import BINS
+from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_recall
+from drywallqa.metrics import BINS, Histogram, bin_of
 
 FALSE_ALARM_PRICE = 0.5
 """How much mean IoU one may give up to be rid of all false alarms."""
+
+PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
+
+Kind = Literal["iou", "recall", "precision", "sweep", "percentile"]
+Array = NDArray[np.float64]
+
+_RULE = re.compile(r"(recall|precision|percentile)\s*=\s*(\d*\.?\d+|\d+\.)")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a threshold is chosen for.
+
+    Attributes:
+        kind: "iou": the best mean IoU. "recall", "precision": that it reaches `wanted`. "sweep": the best of
+            0.1, 0.2 … 0.9, as the original report tried them. "percentile": that this percentage of the
+            pixels of photos which show the concept lies below.
+        wanted: A share in (0,1); of "percentile" a percentage in (0,100).
+    """
+
+    kind: Kind
+    wanted: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> Rule:
+        """Read "iou", "sweep", "recall=0.9", "precision=0.8" or "percentile=95".
+
+        Raises:
+            ConfigError: It is none of these.
+        """
+        word = text.strip().lower()
+        if word == "iou" or word == "sweep":
+            return cls("iou" if word == "iou" else "sweep")
+        match = _RULE.fullmatch(word)
+        if match:
+            kind = next(k for k in ("recall", "precision", "percentile") if k == match[1])
+            if 0 < float(match[2]) < (100 if kind == "percentile" else 1):
+                return cls(kind, float(match[2]))  # type: ignore[arg-type]  # one of the three
+        raise ConfigError(
+            f"'{text}' is no rule for thresholds; write iou, sweep, recall=0.9, precision=0.8 (between 0 and "
+            "1) or percentile=95"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind}={self.wanted:g}" if self.wanted else self.kind
+
+
+IOU = Rule("iou")
 
 
 @dataclass(frozen=True)
@@ -25,43 +77,107 @@ class Choice:
     false_alarm_rate: float
 
 
-def choose(scores: Sequence[PairScore]) -> Choice:
+def choose_all(scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU) -> dict[str, Choice]:
+    """Choose both thresholds of every concept among validation scores; see `choose`."""
+    concepts = dict.fromkeys(score.concept for score in scores)
+    return {c: choose([score for score in scores if score.concept == c], rule, presence) for c in concepts}
+
+
+def choose(scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU) -> Choice:
     """Choose both thresholds of one concept.
 
-    The mask threshold maximises mean IoU over photographs. Then the presence threshold maximises that mean
-    IoU less `FALSE_ALARM_PRICE` times the false-alarm rate.
+    First the presence threshold. By "iou" it maximises mean IoU less `FALSE_ALARM_PRICE` times the
+    false-alarm rate, under the mask threshold of best IoU. For a wanted recall it is the highest at which
+    that share of the photographs that show the concept is kept; for a wanted precision the lowest at which
+    that share of the photos that are kept shows it.
+
+    Then the mask threshold, by its own rule. For a wanted recall of pixels it is the highest that reaches
+    it, for a wanted precision the lowest: the rest is then as good as it can be.
 
     Raises:
-        DataError: No pair shows the concept.
+        DataError: No pair shows the concept, or no threshold reaches what is wanted.
+        ConfigError: The rule is none for presence.
     """
-    present = [s for s in scores if not s.absent]
+    present = [score for score in scores if not score.absent]
     if not present:
         raise DataError("no validation photo shows the concept, so no threshold can be chosen; add some")
-    groups = [s.photograph for s in present]
-    weights = _photograph_weights(groups)
-    curves = np.stack([np.nan_to_num(s.histogram.iou_curve()) for s in present])
-    mean = weights @ curves
-    # a plain average over three neighbouring bins keeps one lucky bin from deciding
-    smooth = np.convolve(mean, np.ones(3) / 3, mode="same")
-    best = int(smooth[2 : BINS - 2].argmax()) + 2
-    ious = curves[:, best]
-    absent = [s for s in scores if s.absent]
-    alarms = np.array([s.histogram.counts(best / BINS).false_alarm for s in absent], bool)
-    beliefs = np.array([s.presence for s in present])
-    absent_beliefs = np.array([s.presence for s in absent])
-    found = []
-    for level in np.arange(0.02, 0.99, 0.02):
-        iou = float(weights @ (ious * (beliefs >= level)))
-        rate = float(np.mean(alarms & (absent_beliefs >= level))) if absent else 0.0
-        found.append((iou - FALSE_ALARM_PRICE * rate, float(level), iou, rate))
-    top = max(score for score, *_ in found)
-    # of equally good levels the middle one: it is the farthest from harm on either side
-    equal = [entry for entry in found if entry[0] >= top - 1e-9]
-    _, level, iou, rate = equal[len(equal) // 2]
-    return Choice(best / BINS, round(level, 2), iou, rate)
+    levels = _Levels(scores, present)
+    best = levels.best_bin()
+    gate = levels.presence(presence, best)
+    threshold = best / BINS if rule.kind == "iou" else _mask_threshold(levels, rule, gate)
+    return Choice(threshold, gate, *levels.reached(bin_of(threshold), gate))
 
 
-def _photograph_weights(groups: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Weights that sum to 1, equal for photographs and, within one, for its copies."""
-    counts = {group: groups.count(group) for group in dict.fromkeys(groups)}
-    return np.array([1 / (counts[group] * len(counts)) for group in groups])
+class _Levels:
+    """What each threshold gives, on the validation scores of one concept."""
+
+    def __init__(self, scores: Sequence[PairScore], present: Sequence[PairScore]) -> None:
+        self.concept, self.present = scores[0].concept, present
+        self.absent = [score for score in scores if score.absent]
+        groups = [score.photograph for score in present]
+        counts = {group: groups.count(group) for group in dict.fromkeys(groups)}
+        # They sum to 1, and are equal for photographs and, within one, for its copies.
+        self.weights: Array = np.array([1 / (counts[group] * len(counts)) for group in groups])
+        self.curves: Array = np.stack([np.nan_to_num(score.histogram.iou_curve()) for score in present])
+        self.beliefs = np.array([score.presence for score in present])
+        self.absent_beliefs = np.array([score.presence for score in self.absent])
+
+    def best_bin(self) -> int:
+        """The bin of best mean IoU."""
+        # a plain average over three neighbouring bins keeps one lucky bin from deciding
+        smooth = np.convolve(self.weights @ self.curves, np.ones(3) / 3, mode="same")
+        return int(smooth[2 : BINS - 2].argmax()) + 2
+
+    def reached(self, start: int, gate: float) -> tuple[float, float]:
+        """Mean IoU and false-alarm rate of the masks from a bin on, at a presence threshold."""
+        iou = float(self.weights @ (self.curves[:, start] * (self.beliefs >= gate)))
+        alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
+        return iou, float(np.mean(alarms & (self.absent_beliefs >= gate))) if self.absent else 0.0
+
+    def presence(self, rule: Rule, start: int) -> float:
+        """The presence threshold by a rule."""
+        if rule.kind == "iou":
+            found = [self.reached(start, gate) for gate in PRESENCE_CHOICES]
+            worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
+            # of equally good levels the middle one: it is the farthest from harm on either side
+            equal = np.flatnonzero(worth >= worth.max() - 1e-9)
+            return float(PRESENCE_CHOICES[equal[len(equal) // 2]])
+        if rule.kind not in ("recall", "precision"):
+            raise ConfigError(f"presence can be chosen by iou, recall or precision, not by {rule}")
+        kept = np.array([float(self.weights @ (self.beliefs >= gate)) for gate in PRESENCE_CHOICES])
+        if rule.kind == "recall":
+            return float(PRESENCE_CHOICES[self.where(kept, rule, "presence")[-1]])
+        right = np.array([np.count_nonzero(self.beliefs >= gate) for gate in PRESENCE_CHOICES])
+        wrong = np.array([np.count_nonzero(self.absent_beliefs >= gate) for gate in PRESENCE_CHOICES])
+        shares = np.divide(right, right + wrong, out=np.zeros(len(right)), where=right > 0)
+        return float(PRESENCE_CHOICES[self.where(shares, rule, "presence")[0]])
+
+    def where(self, values: Array, rule: Rule, what: str) -> NDArray[np.intp]:
+        """Where a wanted share is reached.
+
+        Raises:
+            DataError: Nowhere.
+        """
+        reached = np.flatnonzero(values >= rule.wanted)
+        if not len(reached):
+            raise DataError(
+                f"{self.concept}: no {what} threshold reaches {rule} on the validation photos; "
+                f"the most is {values.max():.3f}"
+            )
+        return reached
+
+
+def _mask_threshold(levels: _Levels, rule: Rule, gate: float) -> float:
+    if rule.kind == "sweep":
+        return max(SWEEP, key=lambda level: levels.reached(bin_of(level), gate)[0])
+    seen = [score.histogram for score in levels.present if score.presence >= gate]
+    if rule.kind == "percentile":
+        nothing = np.zeros(BINS, np.int64)
+        inside = sum((histogram.inside for histogram in seen), nothing)
+        outside = sum((histogram.outside for histogram in seen), nothing)
+        return percentile_threshold(Histogram(inside, outside), rule.wanted)
+    curve = precision_recall(levels.present, gate)
+    values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
+    # neither of the ends is a threshold: 0 marks everything
+    reached = levels.where(values[1:], rule, "mask") + 1
+    return int(reached[-1] if rule.kind == "recall" else reached[0]) / BINS

@@ -15,6 +15,8 @@ from drywallqa.datasets import dataset as datasets
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError, OutputError
 from drywallqa.evaluation.evaluate import (
+    CHOSEN_ON,
+    Chosen,
     Evaluation,
     Progress,
     choose_on_validation,
@@ -24,11 +26,13 @@ from drywallqa.evaluation.evaluate import (
     take_part,
 )
 from drywallqa.evaluation.failures import explain, select
-from drywallqa.evaluation.rules import Rule
 from drywallqa.evaluation.subject import Subject, open_bundle
+from drywallqa.evaluation.thresholds import IOU, Rule
 from drywallqa.files import check_folder, write_whole
+from drywallqa.inference.refine import AUTO, Refinement
 from drywallqa.reports import evaluation_text, failure_sheets
-from drywallqa.reports.evaluation_pictures import pictures
+from drywallqa.reports.evaluation_pictures import choosing_pictures, pictures
+from drywallqa.reports.panel_files import PanelFiles
 from drywallqa.reports.plot import png
 
 RESULT, METRICS = "evaluation.json", "metrics.json"
@@ -46,12 +50,14 @@ class Request:
         against: A second bundle or run.
         prompts: What to ask.
         sets: Measure these sets only.
-        choose: Choose the thresholds on validation by this rule first.
+        choose: Choose the mask thresholds on validation by this rule first.
+        choose_presence: Choose the presence thresholds on validation by this rule first.
         out: Folder for files.
         worst: Failures shown of each kind and prompt.
         allow_leak: Measure on training photos, too.
         write: Write metrics, and thresholds that were chosen, into the bundle.
         overwrite: Replace an evaluation that lies in `out`.
+        refine: What follows the model; "auto" for what the bundle says.
     """
 
     data: Path
@@ -61,11 +67,13 @@ class Request:
     prompts: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     choose: str | None = None
+    choose_presence: str | None = None
     out: Path | None = None
     worst: int = 12
     allow_leak: bool = False
     write: bool = False
     overwrite: bool = False
+    refine: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -89,15 +97,15 @@ def evaluate_job(request: Request, progress: Progress = silent) -> Told:
         if (request.out / RESULT).exists() and not request.overwrite:
             raise OutputError(f"{request.out / RESULT}: exists already; give --overwrite to replace it")
     known = datasets.load(request.data)
-    rule = Rule.parse(request.choose) if request.choose else None
     if request.write and _is_run(request.model or DEFAULT):
         raise ConfigError(f"{request.model}: a run has no place for metrics; export it, then --write")
+    opener = _Opener(request, known, progress)
     part = take_part(known, request.split, request.sets, progress)
-    subject = _open(request.model, known, rule, progress)
+    subject, chosen = opener.open(request.model)
     measured = evaluate(subject, part, request.prompts, allow_leak=request.allow_leak, progress=progress)
     against, compared = None, []
     if request.against:
-        other = _open(request.against, known, rule, progress)
+        other, _ = opener.open(request.against)
         prompts = [question.prompt for question in measured.questions]
         against = evaluate(other, part, prompts, allow_leak=request.allow_leak, progress=progress)
         compared = compare(measured, against)
@@ -108,8 +116,10 @@ def evaluate_job(request: Request, progress: Progress = silent) -> Told:
     if request.out:
         data = evaluation_text.to_json(measured, against, compared)
         lines += ["", *_write(measured, data, request.out, request.worst, progress)]
+        for name, picture in choosing_pictures(chosen) if chosen else ():
+            write_whole(request.out / "pictures" / name, png(picture))
     if request.write:
-        lines += ["", _write_bundle(load_bundle(request.model), measured, bool(rule))]
+        lines += ["", _write_bundle(load_bundle(request.model), measured, chosen)]
     return Told(lines, len(measured.examination.skipped))
 
 
@@ -117,15 +127,33 @@ def _is_run(model: Path) -> bool:
     return (model / _RUN_CONFIG).is_file() and not (model / HEAD).is_file()
 
 
-def _open(model: Path | None, known: Dataset, rule: Rule | None, progress: Progress) -> Subject:
-    if model is not None and _is_run(model):
-        return choose_on_validation(_open_run(model, known), known, rule or Rule("iou"), progress)
-    if model is not None and not (model / HEAD).is_file():
-        raise BundleError(
-            f"{model}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
-        )
-    subject = open_bundle(load_bundle(model))
-    return choose_on_validation(subject, known, rule, progress) if rule else subject
+class _Opener:
+    """Opens the models of one request, each under the thresholds and refinements that it asks for."""
+
+    def __init__(self, request: Request, known: Dataset, progress: Progress) -> None:
+        self.known, self.progress = known, progress
+        rules = (request.choose, request.choose_presence)
+        self.choosing = any(rules)
+        self.rule, self.presence = (Rule.parse(rule) if rule else IOU for rule in rules)
+        self.refine = None if request.refine == AUTO else str(Refinement.parse(request.refine))
+
+    def open(self, model: Path | None) -> tuple[Subject, Chosen | None]:
+        """Open a bundle or a run, and choose its thresholds where that was asked for or nobody has."""
+        run = model is not None and _is_run(model)
+        if model is not None and run:
+            subject = _open_run(model, self.known)
+        elif model is not None and not (model / HEAD).is_file():
+            raise BundleError(
+                f"{model}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
+            )
+        else:
+            subject = open_bundle(load_bundle(model))
+        if self.refine is not None:
+            subject = subject.with_refinements(dict.fromkeys(subject.levels, self.refine))
+        if not run and not self.choosing:
+            return subject, None
+        chosen = choose_on_validation(subject, self.known, self.rule, self.presence, self.progress)
+        return chosen.subject, chosen
 
 
 def _open_run(run: Path, known: Dataset) -> Subject:
@@ -169,9 +197,12 @@ def _write(
     for name, picture in pictures(measured):
         write_whole(out / "pictures" / name, png(picture))
     chosen = select(measured.examination, measured.part.clusters, worst)
+    panels = PanelFiles(out)
     drawn = failure_sheets.draw(
-        explain(measured.examiner, chosen), lambda done: progress("drawing failures", done, len(chosen))
+        panels.keep(explain(measured.examiner, chosen)),
+        lambda done: progress("drawing failures", done, len(chosen)),
     )
+    panels.finish(measured)
     for question in measured.questions:
         own = [each for each in drawn if each[0].pair.question == question]
         picture = failure_sheets.draw_sheet(question.prompt, own, measured.notes)
@@ -188,21 +219,41 @@ def _write(
         yield f"likely causes: {told}"
 
 
-def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: bool) -> str:
+def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: Chosen | None) -> str:
     """Put the metrics, and thresholds that were chosen, into the bundle, its card and its head."""
-    from drywallqa.training.card import render_card
-
     if chosen:
-        concepts = {
-            name: dataclasses.replace(settings, threshold=level, presence_threshold=presence)
-            for name, settings in bundle.concepts.items()
-            for level, presence in [measured.subject.levels[name]]
-        }
-        bundle = dataclasses.replace(bundle, concepts=concepts)
-        write_whole(bundle.folder / CARD, render_card(bundle).encode())
+        bundle = store_thresholds(bundle, chosen)
     write_whole(bundle.folder / METRICS, _json(evaluation_text.metrics(measured)))
     save_head(bundle)
     return f"{bundle.folder / METRICS}: written" + ("; thresholds, too" if chosen else "")
+
+
+def store_thresholds(bundle: Bundle, chosen: Chosen) -> Bundle:
+    """Return a bundle with thresholds, refinements and how they were chosen; its card is written anew.
+
+    The head is not: `save_head` is the caller's.
+    """
+    from drywallqa.training.card import render_card
+
+    subject = chosen.subject
+    concepts = {
+        name: dataclasses.replace(
+            settings,
+            threshold=subject.levels[name][0],
+            presence_threshold=subject.levels[name][1],
+            refine=subject.refinements.get(name, settings.refine),
+        )
+        for name, settings in bundle.concepts.items()
+    }
+    how = {
+        "split": CHOSEN_ON,
+        "mask": str(chosen.rule),
+        "presence": str(chosen.presence_rule),
+        "reached": {name: dataclasses.asdict(choice) for name, choice in chosen.choices.items()},
+    }
+    bundle = dataclasses.replace(bundle, concepts=concepts, metrics={**bundle.metrics, "thresholds": how})
+    write_whole(bundle.folder / CARD, render_card(bundle).encode())
+    return bundle
 
 
 def _json(data: dict[str, Any]) -> bytes:

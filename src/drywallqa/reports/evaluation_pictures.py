@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from drywallqa import masks
 from drywallqa.evaluation import curves
-from drywallqa.evaluation.evaluate import Evaluation
+from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.evaluate import CHOSEN_ON, Chosen, Evaluation
 from drywallqa.evaluation.examine import Pair, key_of
 from drywallqa.evaluation.subject import Question
 from drywallqa.metrics import BINS
@@ -78,21 +79,40 @@ def _sweep_lines(rows: list[curves.SweepRow]) -> list[Line]:
 
 
 def _thresholds(evaluation: Evaluation, question: Question) -> Image.Image:
-    rows = curves.threshold_sweep(
-        evaluation.scores(question.prompt), question.presence_threshold, sorted({*_FINE, *curves.SWEEP})
-    )
-    marks = [Mark(question.threshold, f"in use {question.threshold:.2f}")]
     title = _title(evaluation, question, "mask threshold")
-    return draw_chart(Chart(title, "mask threshold", "", _sweep_lines(rows), marks, notes=evaluation.notes))
+    return _mask_curve(title, evaluation.scores(question.prompt), question, "in use", evaluation.notes)
 
 
 def _presence(evaluation: Evaluation, question: Question) -> Image.Image:
-    rows = curves.presence_sweep(evaluation.scores(question.prompt), question.threshold, _FINE)
-    marks = [Mark(question.presence_threshold, f"in use {question.presence_threshold:.2f}")]
     title = _title(evaluation, question, "presence threshold")
-    return draw_chart(
-        Chart(title, "presence threshold", "", _sweep_lines(rows), marks, notes=evaluation.notes)
-    )
+    return _presence_curve(title, evaluation.scores(question.prompt), question, "in use", evaluation.notes)
+
+
+def choosing_pictures(chosen: Chosen) -> Iterator[tuple[str, Image.Image]]:
+    """Draw what the thresholds were chosen from; yields (file name, picture)."""
+    for question in chosen.questions:
+        slug = masks.slug_of(question.prompt)
+        scores = [score for score in chosen.scores if score.concept == question.concept]
+        title = f'"{question.prompt}" on {CHOSEN_ON}: mask threshold by {chosen.rule}'
+        yield f"chosen-threshold__{slug}.png", _mask_curve(title, scores, question, "chosen", ())
+        title = f'"{question.prompt}" on {CHOSEN_ON}: presence threshold by {chosen.presence_rule}'
+        yield f"chosen-presence__{slug}.png", _presence_curve(title, scores, question, "chosen", ())
+
+
+def _mask_curve(
+    title: str, scores: Sequence[PairScore], question: Question, word: str, notes: Sequence[str]
+) -> Image.Image:
+    rows = curves.threshold_sweep(scores, question.presence_threshold, sorted({*_FINE, *curves.SWEEP}))
+    marks = [Mark(question.threshold, f"{word} {question.threshold:.2f}")]
+    return draw_chart(Chart(title, "mask threshold", "", _sweep_lines(rows), marks, notes=notes))
+
+
+def _presence_curve(
+    title: str, scores: Sequence[PairScore], question: Question, word: str, notes: Sequence[str]
+) -> Image.Image:
+    rows = curves.presence_sweep(scores, question.threshold, _FINE)
+    marks = [Mark(question.presence_threshold, f"{word} {question.presence_threshold:.2f}")]
+    return draw_chart(Chart(title, "presence threshold", "", _sweep_lines(rows), marks, notes=notes))
 
 
 def _percentiles(evaluation: Evaluation, question: Question) -> Image.Image:
