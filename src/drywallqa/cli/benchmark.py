@@ -16,6 +16,10 @@ def benchmark(
     ] = None,
     split: Annotated[str, typer.Option(help="The part to measure.")] = "test",
     composites: Annotated[int, typer.Option(min=1, help="Composites to build.")] = 200,
+    steadiness: Annotated[
+        bool,
+        typer.Option("--steadiness", help="Change light, sharpness, turn, scale and wording, too."),
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
     ] = None,
@@ -29,7 +33,7 @@ def benchmark(
     from drywallqa.evaluation.benchmark import lines, run_benchmark
 
     bundle = load_bundle(model)
-    measured = run_benchmark(bundle, dataset.load(data), split, count=composites)
+    measured = run_benchmark(bundle, dataset.load(data), split, count=composites, steadiness=steadiness)
     for line in lines(measured):
         print(line)
     if json_file:

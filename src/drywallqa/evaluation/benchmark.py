@@ -8,6 +8,7 @@ from typing import Any
 
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset
+from drywallqa.evaluation import steadiness as steadying
 from drywallqa.evaluation.baselines import baselines
 from drywallqa.evaluation.collect import collect
 from drywallqa.evaluation.obedience import (
@@ -19,6 +20,7 @@ from drywallqa.evaluation.obedience import (
     measure_composites,
     no_wall_photos,
 )
+from drywallqa.evaluation.steadiness import Steadiness, measure_steadiness
 from drywallqa.evaluation.summary import ConceptSummary, summarise
 from drywallqa.inference.segmenter import Segmenter
 
@@ -37,6 +39,7 @@ class Benchmark:
         wrong_prompt: False alarms and pairs under the wrong prompt.
         no_walls: The same on pictures that are no walls.
         cables: The same under "crack" on the photos of setting C.
+        steadiness: IoU of changed photos and agreement of phrasings, where it was asked for.
     """
 
     split: str
@@ -46,6 +49,7 @@ class Benchmark:
     wrong_prompt: tuple[int, int]
     no_walls: tuple[int, int]
     cables: tuple[int, int]
+    steadiness: Steadiness | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Describe as plain data."""
@@ -58,6 +62,7 @@ def run_benchmark(
     split: str = "test",
     *,
     count: int = 200,
+    steadiness: bool = False,
     report: Callable[[str], None] = print,
 ) -> Benchmark:
     """Measure a bundle from photos, as it ships.
@@ -67,11 +72,10 @@ def run_benchmark(
         dataset: Split; baselines come from its train part.
         split: The part to measure.
         count: Composites to build.
+        steadiness: Whether to measure changed photos and other phrasings, too.
         report: Told each step.
     """
-    part = dataset.part(split)
-    # rendered pictures are for training and demonstration, never part of a headline
-    part = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
+    part = _photographs(dataset, split)
     segmenter = Segmenter(bundle)
     prompts = {c: PROMPTS.get(c, c) for c in bundle.concepts}
     report(f"{len(part)} photos under {len(prompts)} prompts")
@@ -85,12 +89,14 @@ def run_benchmark(
         if s.concept == CRACK and s.sample.setting == "C" and s.absent
     ]
     report("baselines")
-    train = dataset.part("train")
-    train = train.with_samples(s for s in train if not s.set_name.startswith("rendered"))
-    bases = {c: baselines(train, part, c) for c in prompts}
+    bases = {c: baselines(_photographs(dataset, "train"), part, c) for c in prompts}
     asker = Asker(segmenter, prompts)
     report(f"{count} composites")
     kept = measure_composites(asker, part, count)
+    steady = None
+    if steadiness:
+        report(f"{len(steadying.CHANGES)} changes of each photo, and other phrasings")
+        steady = measure_steadiness(segmenter, part, prompts)
     report("pictures that are no walls")
     return Benchmark(
         split=split,
@@ -100,7 +106,14 @@ def run_benchmark(
         wrong_prompt=(sum(alarms), len(alarms)),
         no_walls=false_alarms(asker, no_wall_photos(), list(prompts)),
         cables=(sum(cables), len(cables)),
+        steadiness=steady,
     )
+
+
+def _photographs(dataset: Dataset, split: str) -> Dataset:
+    """Take a part without its rendered pictures: they serve training and demonstration, never a headline."""
+    part = dataset.part(split)
+    return part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
 
 
 def lines(benchmark: Benchmark) -> Sequence[str]:
@@ -129,7 +142,7 @@ def lines(benchmark: Benchmark) -> Sequence[str]:
         )
     for what, (alarms, pairs) in further(benchmark).items():
         told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")
-    return told
+    return told + (steadying.lines(benchmark.steadiness) if benchmark.steadiness else [])
 
 
 def further(benchmark: Benchmark) -> dict[str, tuple[int, int]]:

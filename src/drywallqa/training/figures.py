@@ -21,6 +21,13 @@ def write_figures(bundle: Bundle, measured: Benchmark) -> Bundle:
     for concept, bases in measured.baselines.items():
         for name, value in bases.items():
             table[f"{concept}: baseline {name}, IoU"] = f"{value:.3f}"
+    if measured.steadiness:
+        for concept, ious in measured.steadiness.ious.items():
+            least = min(ious, key=lambda name: ious[name])
+            share = measured.steadiness.share(concept, least)
+            table[f"{concept}: least of the clean IoU under a change"] = f"{share:.1%} ({least})"
+            agreed = measured.steadiness.agreements[concept].iou
+            table[f"{concept}: masks under two phrasings agree, IoU"] = f"{agreed:.3f}"
     figures = {name: summary.to_json() for name, summary in measured.concepts.items()}
     metrics = {**bundle.metrics, measured.split: figures, "benchmark": table}
     return save_with_card(dataclasses.replace(bundle, metrics=metrics))
