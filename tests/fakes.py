@@ -22,6 +22,7 @@ class FakeConcept:
     presence_threshold: float = 0.5
     phrasings: tuple[str, ...] = ()
     native: bool = False
+    refine: str = "none"
 
 
 class FakeText:
@@ -80,7 +81,11 @@ class FakeBundle:
     backend: FakeBackend = field(default_factory=FakeBackend)
 
     def open_backend(
-        self, name: str = "onnxruntime", device: str = "cpu", threads: int | None = None
+        self,
+        name: str = "onnxruntime",
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "fp32",
     ) -> FakeBackend:
         return self.backend
 

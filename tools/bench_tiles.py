@@ -121,7 +121,7 @@ def mosaics(segmenter: Segmenter, data, count: int, seed: int = 0) -> dict:
     generator = np.random.default_rng(seed)
     cracks = one_a_photograph(data, "crack", 10_000)
     boards = one_a_photograph(data, "taping area", 10_000)
-    tallies = [Tally("fit"), Tally("auto")]
+    tallies = [Tally("fit"), Tally("native")]
     for number in range(count + count // 3):
         share = 2 / 3 if number < count else 0.0
         photo, truth = mosaic(data, cracks, boards, share, generator)
@@ -149,7 +149,7 @@ def mosaic(data, cracks: list, boards: list, share: float, generator) -> tuple:
 
 def walls(segmenter: Segmenter, count: int) -> dict:
     """Render walls of 12 megapixels with cracks of 2 to 8 px, and as many without."""
-    tallies = [Tally("fit"), Tally("auto")]
+    tallies = [Tally("fit"), Tally("native")]
     for number in range(2 * count):
         width = 0.3 + 1.0 * (number % count) / max(1, count - 1)  # px of a 640 px photo, 6.3 times that here
         kind = "crack" if number < count else "neither"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,8 @@ from drywallqa.meanwhile import Meanwhile
 
 IMAGE_ENCODER = "image_encoder.onnx"
 DECODER = "decoder.onnx"
-BACKENDS = ("onnxruntime",)
+BACKENDS = ("onnxruntime", "openvino", "torch")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -27,16 +29,44 @@ class Source(Protocol):
         """The text side."""
         ...
 
-    def read(self, name: str) -> bytes:
-        """Read a file and hold it against its SHA-256."""
+    @property
+    def files(self) -> Mapping[str, str]:
+        """File name → SHA-256."""
+        ...
+
+    def checked(self, name: str) -> Path:
+        """Hold a file, and the weights that it may refer to, against their SHA-256; return where it lies."""
         ...
 
 
-def open_backend(bundle: Source, name: str, device: str, threads: int | None) -> Backend:
+def open_backend(
+    bundle: Source, name: str, device: str, threads: int | None, precision: str = "fp32"
+) -> Backend:
     """Load a bundle's model into a runtime; see `Bundle.open_backend`."""
     if name not in BACKENDS:
         raise BackendError(f"backend '{name}' is not known; it is one of {', '.join(BACKENDS)}")
-    return OnnxBackend(bundle, device, threads)
+    if precision not in PRECISIONS:
+        raise BackendError(f"precision '{precision}' is not known; it is one of {', '.join(PRECISIONS)}")
+    if name == "torch":
+        raise BackendError("the backend 'torch' is for drywallqa.load and `segment` alone; use another one")
+    encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
+    if encoder not in bundle.files and precision == "int8":
+        raise BackendError(
+            "this bundle has no int8 graphs; make them with: drywallqa export BUNDLE --precision int8"
+        )
+    if name == "openvino":
+        from drywallqa.bundle.openvino_backend import OpenVinoBackend
+
+        paths = bundle.checked(encoder), bundle.checked(decoder)
+        return OpenVinoBackend(*paths, bundle.text, device, threads or available_threads(), precision)
+    if precision in ("bf16", "fp16"):
+        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
+    return OnnxBackend(bundle, device, threads, (encoder, decoder))
+
+
+def graph_name(graph: str, precision: str) -> str:
+    """Name the file of a graph at a precision: those of int8 are files of their own."""
+    return graph.replace(".onnx", ".int8.onnx") if precision == "int8" else graph
 
 
 def available_threads() -> int:
@@ -53,15 +83,22 @@ class OnnxBackend:
         bundle: The bundle.
         device: "cpu" or "cuda".
         threads: Threads of one call; None takes the cores that the process may use.
+        graphs: File names of image encoder and decoder.
     """
 
-    def __init__(self, bundle: Source, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Source,
+        device: str = "cpu",
+        threads: int | None = None,
+        graphs: tuple[str, str] = (IMAGE_ENCODER, DECODER),
+    ) -> None:
         if device not in _PROVIDERS:
             raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
         # The largest graph by far: the runtime prepares it on its own while the rest is read.
-        encoder = Meanwhile(lambda: _session(bundle.read(IMAGE_ENCODER), device, threads))
+        encoder = Meanwhile(lambda: _session(bundle.checked(graphs[0]), device, threads))
         self._text = bundle.text
-        self._decoder = _session(bundle.read(DECODER), device, threads)
+        self._decoder = _session(bundle.checked(graphs[1]), device, threads)
         self._encoder = encoder.result()
 
     def encode_image(self, images: Float) -> Features:
@@ -84,7 +121,7 @@ class OnnxBackend:
         return logits, presence
 
 
-def _session(graph: bytes, device: str, threads: int | None) -> Any:
+def _session(graph: Path, device: str, threads: int | None) -> Any:
     import onnxruntime
 
     provider = _PROVIDERS[device]
@@ -97,4 +134,4 @@ def _session(graph: bytes, device: str, threads: int | None) -> Any:
     options.intra_op_num_threads = threads or available_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=[provider])
+    return onnxruntime.InferenceSession(str(graph), options, providers=[provider])
