@@ -1,22 +1,26 @@
 """From a torch model of the contract to two ONNX graphs: photos to features, features to masks.
 
 The graphs are apart because an export of both in one froze the batch size without a word; they are held
-against torch at two batch sizes before they are kept. Weights are then stored in fp16, batch norms folded in,
-and cast to fp32 when a runtime loads them, which halves the file and costs nothing at run time; that rounding
-has a tolerance of its own.
+against torch at two batch sizes before they are kept. Weights lie in one safetensors file, which both graphs
+refer to as external data and from which a model is fine-tuned; large ones in fp16, cast to fp32 when a runtime
+loads them, which halves the file and costs nothing at run time. That rounding has a tolerance of its own. Batch
+norms stay apart from convolutions in the graphs; runtimes fold them in when they load.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from drywallqa.bundle.bundle import WEIGHTS
 from drywallqa.errors import ModelError
 
 OPSET = 18
@@ -48,7 +52,7 @@ class _Decode(nn.Module):
 
 
 def export_graphs(model: nn.Module, encoder_path: Path, decoder_path: Path, embedding_width: int) -> float:
-    """Write both graphs of a model.
+    """Write both graphs of a model, and beside them the weights that they refer to.
 
     Returns:
         The largest difference between ONNX Runtime and torch relative to the outputs' range, over two batch
@@ -75,8 +79,10 @@ def export_graphs(model: nn.Module, encoder_path: Path, decoder_path: Path, embe
         axes,
     )
     _compare(model, encoder_path, decoder_path, embedding_width, TOLERANCE)
+    weights = encoder_path.parent / WEIGHTS
+    save_weights(model, weights)
     for path in (encoder_path, decoder_path):
-        store_half(path)
+        refer_to_weights(path, weights)
     return _compare(model, encoder_path, decoder_path, embedding_width, HALF_TOLERANCE)
 
 
@@ -109,28 +115,53 @@ def _export(
         dynamic_axes=axes,
         opset_version=OPSET,
         dynamo=False,
+        # keeps batch norms and the parameters' names, which tie initializers to the weights' file
+        training=torch.onnx.TrainingMode.PRESERVE,
+        do_constant_folding=False,
     )
 
 
-def store_half(path: Path) -> None:
-    """Store a graph's float32 weights as float16 with a cast, where they are large."""
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write a model's state as safetensors: matrices and kernels in fp16, vectors (norms, biases) in fp32."""
+    save_file(
+        {
+            name: (value.half() if value.is_floating_point() and value.dim() > 1 else value).contiguous()
+            for name, value in model.state_dict().items()
+        },
+        path,
+    )
+
+
+def refer_to_weights(path: Path, weights: Path) -> None:
+    """Make a graph take its initializers from a safetensors file in the same folder, by their names.
+
+    Those that are no part of the model's state stay in the graph. The layout of the file is that of
+    https://github.com/huggingface/safetensors: eight bytes of length, a JSON head, then the tensors.
+    """
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        head = json.loads(file.read(length))
     graph_model = onnx.load(str(path))
     graph = graph_model.graph
     casts = []
-    for initializer in list(graph.initializer):
-        if initializer.data_type != TensorProto.FLOAT or np.prod(initializer.dims) < 64:
-            continue
-        values = numpy_helper.to_array(initializer)
+    for initializer in graph.initializer:
         name = initializer.name
-        initializer.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(
-            helper.make_node("Cast", [f"{name}.half"], [name], name=f"{name}.cast", to=TensorProto.FLOAT)
-        )
+        entry = head.get(name.removeprefix("model."))
+        if entry is None:
+            continue
+        if entry["dtype"] == "F16":
+            casts.append(
+                helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT)
+            )
+            initializer.name, initializer.data_type = f"{name}.half", TensorProto.FLOAT16
+        begin, end = entry["data_offsets"]
+        external_data_helper.set_external_data(initializer, weights.name, 8 + length + begin, end - begin)
+        initializer.ClearField("raw_data")
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    onnx.checker.check_model(graph_model)
-    onnx.save(graph_model, str(path))
+    path.write_bytes(graph_model.SerializeToString())
+    onnx.checker.check_model(str(path))
 
 
 def _difference(
