@@ -1,0 +1,36 @@
+"""`drywallqa diagnose`: say what is wrong with a run, a bundle or a file of weights, and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def diagnose(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUN|BUNDLE|STATE_DICT", help="By default the bundled model."),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="Photos looked at in each part.")] = 40,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
+    ] = None,
+) -> None:
+    """Name the likely cause of bad masks: evidence, cause, remedy. Exit code 1 where something was found."""
+    from drywallqa.cli import FOUND, one_line
+    from drywallqa.files import write_whole
+    from drywallqa.reports.diagnosing import diagnose_job
+    from drywallqa.reports.diagnosis_text import lines
+
+    found = diagnose_job(model, data, photos)
+    if json_file:
+        text = json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n"
+        write_whole(json_file, text.encode())
+    for line in lines(found):
+        print(one_line(line))
+    if found.verdict():
+        raise typer.Exit(FOUND)

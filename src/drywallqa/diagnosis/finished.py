@@ -1,0 +1,306 @@
+"""What can be wrong with a finished model or a labelled data set, as data; the counterpart of `cases`.
+
+`cases` holds what is looked for before and during training; what both meet is found there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from drywallqa.diagnosis.cases import CASES, Case, Finding
+
+_AUDIT = "drywallqa data audit DIR --sheet audit.png"
+_EXPORT = "drywallqa export RUN --data DIR --out BUNDLE --overwrite"
+_CHOOSE = "drywallqa evaluate --model BUNDLE --data DIR --split val --choose iou --write"
+_TRAIN = "drywallqa train --data DIR --out RUN --overwrite --fail-fast"
+_IMPORT = "drywallqa data import EXPORT --out DIR --replace --concept CLASS=CONCEPT"
+_SPLIT = "drywallqa data split DIR --ratios 70/15/15 --seed 0"
+
+FINISHED: dict[str, Case] = {
+    case.name: case
+    for case in (
+        Case(
+            "bundle-damaged",
+            "the bundle is refused, or answers otherwise than when it was exported",
+            "files of the bundle are missing or are not the ones that were exported (their SHA-256 differs)",
+            "get the bundle again, or export the run anew",
+            _EXPORT,
+        ),
+        Case(
+            "weights-not-finite",
+            "every answer is nan, or nothing is ever marked",
+            "weights are NaN or infinite: a loss that was not finite reached them",
+            "go back to an earlier checkpoint, lower the rate, and let the run stop at such a loss",
+            _TRAIN,
+        ),
+        Case(
+            "weights-zero",
+            "the answer is the same wherever one looks",
+            "layers are dead: their weights are zero or all the same number",
+            "train them again, or take a checkpoint in which they are alive",
+            _TRAIN,
+        ),
+        Case(
+            "weights-untrained",
+            "masks are poor although the loss fell; part of the model answers at random",
+            "layers still have their random start: they were never optimised (left out of the optimizer, "
+            "made after it, made anew in forward, or cut off from the loss)",
+            "make every layer in __init__, pass all of them to the optimizer, and train again",
+            _TRAIN,
+        ),
+        Case(
+            "weights-unlike-graph",
+            "the bundle answers otherwise when it is fine-tuned or opened in torch",
+            "the graphs that run (ONNX) and the weights in model.safetensors are not the same model: one of "
+            "them was changed or comes from another export",
+            "export the run anew, which writes both and holds them against each other",
+            _EXPORT,
+        ),
+        Case(
+            "average-stale",
+            "validation looks far worse than the training loss does",
+            "the averaged weights, which are validated and shipped, do not follow the trained ones",
+            "lower optimisation.average_decay, or train longer than the average's memory",
+            "drywallqa train --data DIR --out RUN --overwrite --set optimisation.average_decay=0.99",
+        ),
+        Case(
+            "model-damaged",
+            "the model is far worse than the figures it carries, on photos that another model masters",
+            "its weights are not those that its figures were measured with: damaged, partly lost or replaced",
+            "get the bundle again, or export the run anew",
+            _EXPORT,
+        ),
+        Case(
+            "channel-order",
+            "masks are worse than they should be, most of all on coloured walls",
+            "colour channels come in the wrong order: BGR where RGB is expected",
+            "read photos through drywallqa.photos, which gives RGB; export or import anew",
+            _EXPORT,
+        ),
+        Case(
+            "normalisation",
+            "masks are poor although training went well",
+            "photos are normalised otherwise when the model runs than when it was trained (mean and standard "
+            "deviation, or the 0–255 range)",
+            "use the normalisation of training; export the run anew, which writes it into the bundle",
+            _EXPORT,
+        ),
+        Case(
+            "window-size",
+            "masks are coarse or miss thin things although training went well",
+            "photos reach the model at another size or shape (window) than that of training and of its "
+            "thresholds",
+            "use the window that was chosen on validation; export the run anew",
+            _EXPORT,
+        ),
+        Case(
+            "prompts-exchanged",
+            "asked for one concept, the model marks the other",
+            "prompts are swapped: the text side, the phrasings or the concepts of the model stand for each "
+            "other",
+            "give each concept its own phrasings, and export with the text side of training",
+            _EXPORT,
+        ),
+        Case(
+            "output-constant",
+            "masks are the same for every photo: empty, full, or one pattern",
+            "the decoder is dead: its output does not depend on the photo",
+            "look for weights that are zero, a cut graph or a collapsed training, and train again",
+            _TRAIN,
+        ),
+        Case(
+            "output-inverted",
+            "the model marks everything but what was asked for",
+            "the output's sign is wrong: background is taken for foreground (inverted logits or masks)",
+            "turn the sign of the output, or train with masks whose foreground is bright",
+            _EXPORT,
+        ),
+        Case(
+            "output-scale",
+            "good masks exist, but only at an extreme threshold",
+            "the output's scale or offset is wrong: logits are scaled, shifted, or squeezed by a sigmoid too "
+            "many",
+            "return plain logits, and choose the thresholds on validation again",
+            _CHOOSE,
+        ),
+        Case(
+            "threshold-stale",
+            "masks are too small or too large although the model separates well",
+            "the mask threshold does not fit this model: it is stale, mistyped, or from another model",
+            "choose the thresholds on validation again",
+            _CHOOSE,
+        ),
+        Case(
+            "presence-threshold",
+            "masks are empty where the concept is, or false alarms come where it is not",
+            "the presence threshold does not fit this model: what is there is held for absent, or the "
+            "reverse",
+            "choose the thresholds on validation again",
+            _CHOOSE,
+        ),
+        Case(
+            "threshold-from-test",
+            "test figures are better than those of new photos",
+            "the thresholds were tuned on the test part, so that it no longer tests anything",
+            "choose the thresholds on validation",
+            _CHOOSE,
+        ),
+        Case(
+            "labels-shifted",
+            "masks lie beside what they mark",
+            "truth masks are shifted against their photos",
+            "import the data set again; look for cropping, padding or a wrong offset on the way",
+            _IMPORT,
+        ),
+        Case(
+            "labels-turned",
+            "masks fit their photos only once they are mirrored or turned",
+            "truth masks are flipped or rotated against their photos (EXIF orientation, rows and columns "
+            "exchanged)",
+            "import the data set again, from an export that turns photo and label alike",
+            _IMPORT,
+        ),
+        Case(
+            "labels-scaled",
+            "masks lie at another size than what they mark",
+            "truth masks are scaled against their photos: annotated at another resolution",
+            "import the data set again, with annotations in the photos' own pixels",
+            _IMPORT,
+        ),
+        Case(
+            "labels-exchanged",
+            "asked for one concept, the model is scored on the other",
+            "labels are swapped: one concept's masks stand under another concept (or prompt)",
+            "map the export's classes to concepts again and import it anew",
+            _IMPORT,
+        ),
+        Case(
+            "labels-inverted",
+            "IoU is near zero though masks look right; nearly everything counts as missed",
+            "truth masks are inverted: foreground is dark where it should be bright",
+            "invert these masks, and import the data set again",
+            _IMPORT,
+        ),
+        Case(
+            "labels-of-other-photos",
+            "the model's masks look right, but agree with the truth only by chance",
+            "labels are corrupted: masks belong to other photos (shuffled) or mark random places",
+            "pair photos and masks by name again, and import the data set anew",
+            _IMPORT,
+        ),
+        Case(
+            "labels-missing",
+            "the model is charged with false alarms where it is right",
+            "labels are missing: photos that show a concept are labelled as if they did not (empty masks)",
+            "label these photos, or take the concept out of their labels so that it counts as unknown",
+            _AUDIT,
+        ),
+        Case(
+            "labels-partial",
+            "the model is charged with false marks beside true ones",
+            "labels are incomplete: only part of what a photo shows is marked",
+            "complete the labels of these photos",
+            _AUDIT,
+        ),
+        Case(
+            "labels-wide",
+            "masks of the model are narrower than the truth everywhere",
+            "truth masks are too wide: dilated, or drawn far around what they mark",
+            "draw labels closer, or import from the annotations without widening",
+            _IMPORT,
+        ),
+        Case(
+            "labels-narrow",
+            "masks of the model are wider than the truth everywhere",
+            "truth masks are too narrow: eroded, thinned or shrunk",
+            "import from the annotations without thinning",
+            _IMPORT,
+        ),
+        Case(
+            "labels-noisy",
+            "scores stay low however good a mask looks",
+            "labels are corrupted by noise: truth masks are full of stray pixels and holes",
+            "import from the annotations, or clean the masks; keep them in PNG, never in JPEG",
+            _IMPORT,
+        ),
+        Case(
+            "labels-repeated",
+            "the same mask stands beside different photos",
+            "labels are corrupted: one mask file was copied to photos that show something else",
+            "pair photos and masks by name again, and import the data set anew",
+            _IMPORT,
+        ),
+        Case(
+            "photos-broken",
+            "photos are skipped, or the run stops at one",
+            "photos or masks are missing, damaged, or differ in size from each other",
+            "import the data set again",
+            _IMPORT,
+        ),
+        Case(
+            "trained-on-test",
+            "measured figures are far better than those of new photos",
+            "test leak: measured photos show photographs that the model was trained on",
+            "split by photograph, train again, and measure on photos that were never trained on",
+            _SPLIT,
+        ),
+        Case(
+            "split-empty",
+            "nothing can be validated or measured",
+            "a part of the split is empty",
+            "split the data set",
+            _SPLIT,
+        ),
+        Case(
+            "scale-mismatch",
+            "validation is poor though the training loss falls",
+            "photos are validated at another size than they are trained at",
+            "bring validation_window into the range of data.photo_scale",
+            "drywallqa train --data DIR --out RUN --overwrite --set validation_window=384",
+        ),
+        Case(
+            "rate-too-low",
+            "the loss hardly moves, however long the run",
+            "the learning rate is far too low to change the weights",
+            "raise the rates; 1e-4 to 1e-3 suits a decoder",
+            "drywallqa train --data DIR --out RUN --overwrite --set optimisation.decoder_rate=1e-3",
+        ),
+        Case(
+            "iou-miscounted",
+            "figures differ from those of another program",
+            "IoU counted by the evaluation differs from an independent count",
+            "report this; it is a fault of this program",
+            "drywallqa evaluate --model BUNDLE --data DIR",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A finding with its rank.
+
+    Attributes:
+        finding: The cause and its evidence.
+        weight: From 0 (a hint) to 1 (proved and sufficient); causes come before their consequences.
+    """
+
+    finding: Finding
+    weight: float
+
+    @property
+    def name(self) -> str:
+        """The case's name."""
+        return self.finding.case.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the suspect as plain data."""
+        told = self.finding.to_json()
+        return {"name": told.pop("finding"), **told, "weight": round(self.weight, 3)}
+
+
+def suspect(name: str, evidence: str, weight: float) -> Suspect:
+    """Make a suspect of a case that either table holds."""
+    case = FINISHED.get(name) or CASES[name]
+    return Suspect(Finding(case, evidence), min(max(weight, 0.0), 1.0))

@@ -1,0 +1,208 @@
+"""What a bundle's files prove: damage, another window than training's, graphs unlike weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.bundle.bundle import WEIGHTS, Bundle
+from drywallqa.diagnosis.cases import listing
+from drywallqa.diagnosis.finished import Suspect, suspect
+from drywallqa.errors import BundleError, DrywallQAError
+from drywallqa.evaluation.witness import Exhibit, Photo
+from drywallqa.window import Window
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.float32]
+SAME = 0.995
+"""Correlation of logits from which graph and weights are one model, up to scale and offset."""
+
+
+def check_files(bundle: Bundle) -> tuple[Bundle, list[Suspect]]:
+    """Hold every file against its SHA-256.
+
+    Returns:
+        The bundle as its files are now, so that it can be looked at all the same, and what was found.
+    """
+    wrong, actual = [], {}
+    for name, expected in bundle.files.items():
+        try:
+            digest = hashlib.sha256((bundle.folder / name).read_bytes()).hexdigest()
+        except OSError:
+            wrong.append(f"{name} (missing)")
+            continue
+        actual[name] = digest
+        if digest != expected:
+            wrong.append(name)
+    if not wrong:
+        return bundle, []
+    what = f"{len(wrong)} of {len(bundle.files)} files are missing or differ from their SHA-256: "
+    what += listing(wrong)
+    return dataclasses.replace(bundle, files=actual), [suspect("bundle-damaged", what, 0.995)]
+
+
+def check_head(bundle: Bundle) -> list[Suspect]:
+    """Hold the window against the family's and against that of the thresholds."""
+    from drywallqa.models import registry
+
+    found = []
+    scales = {c: s.scale for c, s in bundle.concepts.items() if s.scale != bundle.window.size}
+    if scales:
+        told = ", ".join(f"'{concept}' at {scale} px" for concept, scale in scales.items())
+        what = f"the window is {bundle.window.size} px, but thresholds were chosen for {told}"
+        found.append(suspect("window-size", what, 0.93))
+    if bundle.name not in registry.FAMILIES:
+        return found
+    meant = registry.FAMILIES[bundle.name].window(bundle.window.size)
+    if not np.allclose([*meant.mean, *meant.std], [*bundle.window.mean, *bundle.window.std], atol=1e-6):
+        probe = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
+        apart = float(np.abs(meant.normalise(probe) - bundle.window.normalise(probe)).max())
+        reverse = np.allclose(
+            [*meant.mean, *meant.std], [*bundle.window.mean[::-1], *bundle.window.std[::-1]]
+        )
+        what = (
+            f"'{bundle.name}' is trained on pixels of mean {_short(meant.mean)} and deviation "
+            f"{_short(meant.std)}, the bundle runs with {_short(bundle.window.mean)} and "
+            f"{_short(bundle.window.std)}; pixels differ by up to {apart:.2f}"
+        )
+        case = "channel-order" if reverse else "normalisation"
+        found.append(suspect(case, what, 0.97))
+    if meant.square != bundle.window.square:
+        words = {True: "a square", False: "the photo's own shape"}
+        what = f"the window is {words[bundle.window.square]}, training's {words[meant.square]}"
+        found.append(suspect("window-size", what, 0.9))
+    return found
+
+
+def _short(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.3g}" for value in values) + ")"
+
+
+def check_text(
+    bundle: Any, phrasings: Mapping[str, Sequence[str]], name: str, understand: Callable[[str], str | None]
+) -> list[Suspect]:
+    """Check that phrasings of concepts are taken for these concepts.
+
+    Args:
+        bundle: Only its `concepts` are asked for.
+        phrasings: Concept → phrasings.
+        name: Where the phrasings stand.
+        understand: What a text side takes a prompt for.
+    """
+    others, refused = [], []
+    for concept, phrases in phrasings.items():
+        if concept not in bundle.concepts:
+            continue
+        for phrase in (concept, *phrases)[:12]:
+            try:
+                meant = understand(phrase)
+            except DrywallQAError:
+                meant = None
+            if meant is None:
+                refused.append(f"'{phrase}' of '{concept}'")
+            elif meant != concept:
+                others.append(f"'{phrase}' of '{concept}' is taken for '{meant}'")
+    if others:
+        return [suspect("prompts-exchanged", f"{name}: {listing(others)}", 0.92)]
+    if refused:
+        return [suspect("prompt-unknown", f"{name}: refused are {listing(refused)}", 0.75)]
+    return []
+
+
+def read_weights(bundle: Bundle) -> dict[str, Tensor] | None:
+    """Read the bundle's weights; None where torch is not installed or it carries none."""
+    try:
+        from safetensors.torch import load
+    except ModuleNotFoundError:
+        return None
+    if WEIGHTS not in bundle.files:
+        return None
+    from safetensors import SafetensorError
+
+    try:
+        return {name: value.float() for name, value in load(bundle.read(WEIGHTS)).items()}
+    except SafetensorError as error:
+        raise BundleError(f"{bundle.folder / WEIGHTS}: damaged ({error})") from error
+
+
+def check_graph(
+    bundle: Bundle,
+    weights: Mapping[str, Tensor],
+    exhibits: Sequence[Exhibit],
+    answer: Callable[[Floats], Floats],
+) -> list[Suspect]:
+    """Hold what runs against the weights that it claims to be made of, on a few photos.
+
+    Args:
+        bundle: For its family, architecture and text side.
+        weights: Its weights.
+        exhibits: Photos.
+        answer: The running model: a normalised photo [3,h,w] to logits [P,h',w'] under each concept.
+    """
+    from drywallqa.errors import ModelError
+    from drywallqa.models import registry
+    from drywallqa.models.contract import load_strictly
+    from drywallqa.models.torch_backend import TorchBackend
+
+    if bundle.name not in registry.FAMILIES:
+        return []
+    model = registry.create(bundle.name, **bundle.architecture)
+    try:
+        load_strictly(model, weights, WEIGHTS)
+    except ModelError as error:
+        return [suspect("outside-saved-state", str(error), 0.95)]
+    backend = TorchBackend(model.eval(), bundle.text.embed)
+    embeddings = backend.encode_prompts(list(bundle.concepts))
+
+    def expected(image: Floats) -> Floats:
+        return np.asarray(backend.decode(backend.encode_image(image[None]), embeddings)[0][0])
+
+    pairs = [(bundle.window, exhibit.photo) for exhibit in exhibits]
+    return _compare(pairs, answer, expected)
+
+
+def _fit(window: Window, photo: Photo) -> Floats:
+    return window.fit(np.ascontiguousarray(photo))[0]
+
+
+def _compare(
+    pairs: Sequence[tuple[Window, Photo]],
+    answer: Callable[[Floats], Floats],
+    expected: Callable[[Floats], Floats],
+) -> list[Suspect]:
+    """Say in what way the running model differs from its weights, if it does."""
+    if not pairs:
+        return []
+    ran = np.concatenate([answer(_fit(*pair)).ravel() for pair in pairs]).astype(np.float64)
+    meant = [expected(_fit(*pair)) for pair in pairs]
+    wanted = np.concatenate([each.ravel() for each in meant]).astype(np.float64)
+    if ran.shape != wanted.shape or not np.isfinite(ran).all() or ran.std() < 1e-9:
+        return []  # the checks of its range tell more
+    fit = float(np.corrcoef(ran, wanted)[0, 1])
+    slope, offset = np.polyfit(wanted, ran, 1)
+    told = f"the graphs' logits agree with those of the weights at a correlation of {fit:.3f}"
+    if abs(fit) >= SAME:
+        if slope < 0:
+            return [suspect("output-inverted", f"{told}: their sign is turned", 0.97)]
+        if abs(slope - 1) > 0.05 or abs(offset) > 0.15:
+            what = f"{told}, but are {slope:.3g} times as large and moved by {offset:+.3g}"
+            return [suspect("output-scale", what, 0.96)]
+        return []
+    reversed_ = np.concatenate([answer(_fit(w, photo[:, :, ::-1])).ravel() for w, photo in pairs])
+    turned = float(np.corrcoef(reversed_.astype(np.float64), wanted)[0, 1])
+    if turned >= SAME:
+        what = f"{told}; of photos whose channels are reversed (BGR) at {turned:.3f}"
+        return [suspect("channel-order", what, 0.97)]
+    exchanged = np.concatenate([np.roll(each, 1, axis=0).ravel() for each in meant]).astype(np.float64)
+    swapped = float(np.corrcoef(ran, exchanged)[0, 1])
+    if swapped >= SAME:
+        what = f"{told}; with the concepts exchanged at {swapped:.3f}"
+        return [suspect("prompts-exchanged", what, 0.96)]
+    return [suspect("weights-unlike-graph", told, 0.9)]

@@ -1,0 +1,183 @@
+"""A finished or interrupted run, opened to be diagnosed: its model, its settings, its optimizer, its log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drywallqa.bundle.text import TextSide
+from drywallqa.diagnosis.cases import CASES
+from drywallqa.diagnosis.finished import Suspect, suspect
+from drywallqa.diagnosis.weights import check_average, check_optimizer, check_weights
+from drywallqa.errors import ModelError
+from drywallqa.evaluation.subject import Subject
+from drywallqa.models import registry
+from drywallqa.models.contract import PromptedModel, load_strictly
+from drywallqa.models.torch_backend import TorchBackend
+from drywallqa.training import config as configuration
+from drywallqa.training.checkpoints import LAST, WholeCheckpoints
+from drywallqa.training.config import TrainConfig
+from drywallqa.training.fit import build_model
+from drywallqa.training.run_folder import TEXT
+from drywallqa.training.run_log import LINES
+from drywallqa.training.task import parameter_groups
+from drywallqa.window import Window
+
+YOUNG = 300
+"""Optimizer steps before which a run is under-trained, and nothing but facts is judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A run's folder, read.
+
+    Attributes:
+        subject: Its averaged model, ready to run; None where the weights do not fit.
+        trained: The same with the weights as they were trained; None likewise.
+        suspects: What its files prove by themselves.
+        notes: What a reader should know.
+        steps: Optimizer steps.
+    """
+
+    subject: Subject | None
+    trained: Subject | None
+    suspects: tuple[Suspect, ...]
+    notes: tuple[str, ...]
+    steps: int
+
+    @property
+    def young(self) -> bool:
+        """Whether it has hardly been trained."""
+        return self.steps < YOUNG
+
+
+def open_finished(run: Path) -> FinishedRun:
+    """Open a run's folder and check what lies in it.
+
+    Raises:
+        ModelError: There is no checkpoint, or it is damaged.
+        ConfigError: Its settings are damaged.
+    """
+    settings = configuration.load(run / "config.yaml")
+    try:
+        checkpoint: dict[str, Any] = WholeCheckpoints().load_checkpoint(run / LAST, weights_only=True)
+        state: Mapping[str, Tensor] = checkpoint["state_dict"]
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
+        raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
+    steps = int(checkpoint.get("global_step", 0))
+    trained, average = (_under(state, prefix) for prefix in ("model.", "average.module."))
+    text = TextSide.load(run / TEXT)
+    plain = settings.model_copy(update={"model": settings.model.model_copy(update={"pretrained": False})})
+    model = build_model(plain, text.embed(["crack"]).shape[1])
+    suspects = [*check_weights(average or trained, trained=steps >= YOUNG), *_settings(settings), *_log(run)]
+    suspects += check_optimizer(checkpoint, _trainable(model, settings))
+    suspects += check_average(trained, average, steps)
+    subjects: list[Subject | None] = []
+    for weights, name in ((average or trained, f"run {run.name}"), (trained, "as trained")):
+        fitting = _fitting(model, weights, run, suspects) if subjects != [None] else None
+        subjects.append(_subject(name, run, plain, text, fitting) if fitting is not None else None)
+    notes = [f"the run took {steps} optimizer steps"]
+    if steps < YOUNG:
+        notes.append(
+            f"it is under-trained: fewer than {YOUNG} steps say nothing about a model; train longer "
+            "before its answers are judged"
+        )
+    return FinishedRun(subjects[0], subjects[1], tuple(suspects), tuple(notes), steps)
+
+
+def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _trainable(model: PromptedModel, settings: TrainConfig) -> list[tuple[str, tuple[int, ...]]]:
+    """Name what is trained, in the optimizer's order."""
+    named = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, 1.0, 1.0, settings.optimisation.weight_decay)
+    return [(named[id(p)], tuple(p.shape)) for group in groups for p in group["params"]]
+
+
+def _fitting(
+    model: PromptedModel, weights: Mapping[str, Tensor], run: Path, suspects: list[Suspect]
+) -> PromptedModel | None:
+    """Fill a model of its own with weights; what does not fit is a finding."""
+    import copy
+
+    own = copy.deepcopy(model)
+    try:
+        load_strictly(own, weights, str(run / LAST))
+    except ModelError as error:
+        suspects.append(suspect("outside-saved-state", str(error), 0.96))
+        return None
+    return own.eval()
+
+
+def _subject(name: str, run: Path, settings: TrainConfig, text: TextSide, model: PromptedModel) -> Subject:
+    family = registry.find(settings.model.name)
+    window: Window = family.window(settings.validation_window)
+
+    def embed(prompts: Any) -> Any:
+        if not model.own_text:
+            return text.embed(prompts)
+        with torch.inference_mode():
+            return model.encode_prompts(prompts).numpy()
+
+    return Subject(
+        name, run, TorchBackend(model, embed), window, dict.fromkeys(text.concepts, (0.5, 0.5)), text.resolve
+    )
+
+
+def _settings(settings: TrainConfig) -> list[Suspect]:
+    """Check settings that cannot be meant."""
+    found = []
+    low, high = settings.data.photo_scale
+    size = settings.validation_window
+    if not low / 2 <= size <= high * 2:
+        what = f"validation_window is {size} px, photos are trained at {low:g} to {high:g} px"
+        found.append(suspect("scale-mismatch", what, 0.85))
+    rates = settings.optimisation
+    if rates.decoder_rate > 0.03:
+        found.append(suspect("rate-too-high", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8))
+    if rates.decoder_rate < 2e-6:
+        found.append(suspect("rate-too-low", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8))
+    if settings.loss.pos_weight > 50:
+        what = f"loss.pos_weight is {settings.loss.pos_weight:g}"
+        found.append(suspect("collapse-foreground", what, 0.7))
+    return found
+
+
+def _log(run: Path) -> list[Suspect]:
+    """Read what the run's own checks and alarms said, and how its loss went."""
+    try:
+        lines = (run / LINES).read_text(encoding="utf-8").splitlines()
+        events = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []  # runs of earlier versions have no such log
+    found = [
+        suspect(str(event["finding"]), f"the run's own alarm: {event.get('evidence', '')}", 0.88)
+        for event in events
+        if event.get("event") == "alarm" and event.get("finding") in CASES
+    ]
+    losses = [event.get("loss") for event in events if event.get("event") == "step" and "loss" in event]
+    if any(loss is None for loss in losses):
+        found.append(suspect("loss-not-finite", "the log holds a loss that is not finite", 0.95))
+    known = [float(loss) for loss in losses if loss is not None]
+    if len(known) >= 4:
+        found += _course(known)
+    return found
+
+
+def _course(losses: list[float]) -> list[Suspect]:
+    quarter = max(1, len(losses) // 4)
+    start, end = sum(losses[:quarter]) / quarter, sum(losses[-quarter:]) / quarter
+    if min(losses) < -1:
+        return [suspect("masks-range", f"the loss fell to {min(losses):.3g}, below zero", 0.9)]
+    if end > 1.5 * start:
+        return [suspect("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8)]
+    return []
