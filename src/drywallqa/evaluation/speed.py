@@ -1,0 +1,217 @@
+"""How fast a bundle answers, and how well: one row for each way of running it.
+
+Times are of one photo, from an RGB array to masks at the photo's size, prompts already known to the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.bundle import Bundle
+from drywallqa.bundle.backends import available_threads
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import DrywallQAError
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.metrics import Counts
+
+Photo = NDArray[np.uint8]
+
+PROMPTS = (
+    "segment crack",
+    "segment taping area",
+    "hairline fissure in the plaster",
+    "drywall seam",
+    "where do two boards meet",
+)
+"""Five prompts with five different embeddings."""
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way of running a bundle.
+
+    Attributes:
+        backend: The runtime.
+        precision: What it computes in.
+        window: The window's size in px.
+        prompts: How many prompts are asked.
+        batch: How many photos are encoded together.
+        threads: Threads of one call.
+    """
+
+    backend: str
+    precision: str
+    window: int
+    prompts: int
+    batch: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a case took.
+
+    Attributes:
+        case: The case.
+        median_ms: Milliseconds a photo, median of the repeats.
+        p95_ms: The same, 95th percentile.
+        photos_per_second: From the median.
+        repeats: How often it was measured.
+        quality: Concept → mean IoU over photographs of this backend, precision and window; or why not.
+        problem: Why the case could not be run; its times are nan then.
+    """
+
+    case: Case
+    median_ms: float
+    p95_ms: float
+    photos_per_second: float
+    repeats: int
+    quality: dict[str, Any]
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the row as plain data."""
+        return {**dataclasses.asdict(self.case), **{k: v for k, v in vars(self).items() if k != "case"}}
+
+
+def cases(
+    window: int,
+    backends: Sequence[str] = ("onnxruntime",),
+    precisions: Sequence[str] = ("fp32",),
+    windows: Sequence[int] = (),
+    prompts: Sequence[int] = (1, 5),
+    batches: Sequence[int] = (1, 4),
+    threads: Sequence[int] = (),
+) -> list[Case]:
+    """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one."""
+    every = available_threads()
+    found = [
+        Case(backend, precision, size, count, 1, every)
+        for backend in backends
+        for precision in precisions
+        for size in windows or (window,)
+        for count in prompts
+    ]
+    first = found[0]
+    found += [dataclasses.replace(first, batch=batch) for batch in batches]
+    found += [dataclasses.replace(first, threads=count) for count in threads or range(1, every + 1)]
+    return list(dict.fromkeys(found))
+
+
+def run_case(bundle: Bundle, case: Case) -> Segmenter:
+    """Load a bundle as a case wants it.
+
+    Raises:
+        BackendError: The runtime cannot do it.
+        MissingExtraError: The runtime is not installed.
+    """
+    resized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=case.window))
+    segmenter = Segmenter(resized, backend=case.backend, threads=case.threads, precision=case.precision)
+    segmenter.open()
+    return segmenter
+
+
+def measure(
+    bundle: Bundle,
+    chosen: Sequence[Case],
+    photo: Photo,
+    *,
+    seconds: float = 2.0,
+    validation: Dataset | None = None,
+    most: int = 40,
+) -> Iterator[Row]:
+    """Measure cases one after the other.
+
+    Args:
+        bundle: The model.
+        chosen: The cases; those that cannot be run become rows that say why.
+        photo: uint8 [H,W,3].
+        seconds: How long each case is repeated.
+        validation: Photos with truth, on which quality is measured; None takes what the bundle knows.
+        most: Photographs of each concept that are looked at for quality.
+    """
+    known: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for case in chosen:
+        nan = float("nan")
+        try:
+            segmenter = run_case(bundle, case)
+            key = (case.backend, case.precision, case.window)
+            if key not in known:
+                known[key] = _quality(bundle, segmenter, case, validation, most)
+            times = repeat(_work(segmenter, case, photo), seconds)
+        except (DrywallQAError, ValueError) as error:
+            yield Row(case, nan, nan, nan, 0, {}, str(error))
+            continue
+        each = np.asarray(times) / case.batch
+        median = float(np.median(each))
+        yield Row(
+            case, 1e3 * median, 1e3 * float(np.percentile(each, 95)), 1 / median, len(times), known[key]
+        )
+
+
+def _work(segmenter: Segmenter, case: Case, photo: Photo) -> Callable[[], object]:
+    asked = list(PROMPTS[: case.prompts])
+    if case.batch == 1:
+        return lambda: segmenter.segment(photo, asked)
+    photos = [photo] * case.batch
+    return lambda: list(segmenter.segment_many(photos, asked, batch_size=case.batch))
+
+
+def repeat(work: Callable[[], object], seconds: float, least: int = 5, most: int = 500) -> list[float]:
+    """Time some work again and again, after one run that is not counted.
+
+    Returns:
+        Seconds of each run.
+    """
+    work()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or (time.perf_counter() < end and len(times) < most):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _quality(
+    bundle: Bundle, segmenter: Segmenter, case: Case, validation: Dataset | None, most: int
+) -> dict[str, Any]:
+    if validation is not None:
+        return {
+            concept: mean_iou(segmenter, validation, concept, most)
+            for concept in bundle.concepts
+            if any(sample.labels.get(concept) for sample in validation)
+        }
+    as_exported = case.precision == "fp32" and case.window == bundle.window.size
+    kept = bundle.metrics.get("val") if as_exported else None
+    return {name: entry["iou"] for name, entry in kept.items()} if kept else {}
+
+
+def mean_iou(segmenter: Segmenter, dataset: Dataset, concept: str, most: int) -> float:
+    """Mean IoU of a segmenter's masks at its own thresholds, one copy of each photograph.
+
+    Args:
+        segmenter: What is measured.
+        dataset: Photos with truth.
+        concept: Asked for by its own name.
+        most: Photographs that are looked at.
+    """
+    seen: dict[tuple[str, str], float] = {}
+    for sample in dataset:
+        photograph = sample.set_name, sample.source_photo
+        if not sample.labels.get(concept) or photograph in seen or len(seen) == most:
+            continue
+        truth = dataset.read_mask(sample, concept)
+        if truth.any():
+            (answer,) = segmenter.segment(dataset.read_photo(sample), concept, keep_probability=False)
+            seen[photograph] = Counts.of(answer.mask, truth).iou
+    return float(np.mean(list(seen.values()))) if seen else float("nan")

@@ -1,0 +1,60 @@
+"""Plain transformers CLIPSeg as the measure: right size, random weights, the photo anew for each prompt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from drywallqa.errors import MissingExtraError
+from drywallqa.evaluation.speed import PROMPTS, Photo, repeat
+from drywallqa.window import Window, sigmoid
+
+SIZE = 352
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+def clipseg(photo: Photo, threads: int, seconds: float, prompts: tuple[int, ...] = (1, 5)) -> dict[str, Any]:
+    """Time it from an RGB array to masks at the photo's size.
+
+    Args:
+        photo: uint8 [H,W,3].
+        threads: Threads of torch.
+        seconds: How long each number of prompts is repeated.
+        prompts: Numbers of prompts.
+
+    Returns:
+        `parameters` and `median_ms`: number of prompts → milliseconds.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+
+        from drywallqa.models import registry
+
+        model: Any = registry.create("clipseg")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the comparison with CLIPSeg", "train") from error
+    torch.set_num_threads(threads)
+    model.eval()
+    window = Window(SIZE, square=True, mean=_MEAN, std=_STD)
+    ids = model.tokenize(list(PROMPTS))
+
+    def ask(count: int) -> list[Any]:
+        with torch.inference_mode():
+            canvas, placement = window.fit(photo)
+            pixels = torch.from_numpy(canvas[None])
+            found = []
+            for number in range(count):
+                logits = model.network(input_ids=ids[number : number + 1], pixel_values=pixels).logits
+                probability = sigmoid(placement.restore(logits.reshape(SIZE, SIZE).numpy()))
+                found.append(probability > np.float32(0.5))
+            return found
+
+    times: dict[int, float] = {}
+    for count in prompts:
+        times[count] = 1e3 * float(np.median(repeat(partial(ask, count), seconds, least=3)))
+    return {"parameters": sum(p.numel() for p in model.parameters()), "median_ms": times}
