@@ -2,9 +2,9 @@
 
 The graphs are apart because an export of both in one froze the batch size without a word; they are held
 against torch at two batch sizes before they are kept. Weights lie in one safetensors file, which both graphs
-refer to as external data and from which a model is fine-tuned; large ones in fp16, cast to fp32 when a runtime
-loads them, which halves the file and costs nothing at run time. That rounding has a tolerance of its own. Batch
-norms stay apart from convolutions in the graphs; runtimes fold them in when they load.
+refer to as external data and from which a model is fine-tuned; large ones in fp16, cast to fp32 when a
+runtime loads them, which halves the file and costs nothing at run time. That rounding has a tolerance of its
+own. Batch norms stay apart from convolutions in the graphs; runtimes fold them in when they load.
 """
 
 from __future__ import annotations
