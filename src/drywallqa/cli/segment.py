@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -44,6 +44,15 @@ def segment(
             "factor; auto: as suits what is looked for.",
         ),
     ] = "auto",
+    refine: Annotated[
+        str,
+        typer.Option(
+            "--refine",
+            metavar="auto|none|STEPS",
+            help="What follows the model: guided, crf, morphology, join, or several joined by +; auto: what "
+            "the model's validation chose.",
+        ),
+    ] = "auto",
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write each photo with its mask laid over it.")
     ] = False,
@@ -66,8 +75,22 @@ def segment(
         bool, typer.Option("--index/--no-index", help="Write index.html, which shows the results.")
     ] = True,
     backend: Annotated[
-        str, typer.Option("--backend", help="The runtime that the model runs in.")
+        str,
+        typer.Option(
+            "--backend", metavar="NAME", help="The runtime: onnxruntime, openvino or torch, if installed."
+        ),
     ] = "onnxruntime",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="fp32|bf16|fp16|int8",
+            help="What to compute in, where machine and model can.",
+        ),
+    ] = "fp32",
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="full|fast", help="fast: a smaller window, half the work.")
+    ] = "full",
     device: Annotated[str, typer.Option("--device", help="Where the model runs.")] = "cpu",
     threads: Annotated[
         int | None,
@@ -86,12 +109,16 @@ def segment(
     Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
     """
     chosen = _threshold(threshold)
-    loading = Meanwhile(lambda: _load(model, backend, device, threads))
+    loading = Meanwhile(
+        lambda: _load(
+            model, backend=backend, device=device, threads=threads, precision=precision, profile=profile
+        )
+    )
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
     from drywallqa.reports.results import segment_into
 
-    settings = Settings(chosen, allow_unknown, overwrite, recursive, _scale(scale))
+    settings = Settings(chosen, allow_unknown, overwrite, recursive, _scale(scale), refine)
     segmenter = loading.result()
     with Display(json=json, quiet=quiet, verbose=verbose) as display:
         summary = segment_into(
@@ -104,11 +131,11 @@ def segment(
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 
-def _load(model: str | None, backend: str, device: str, threads: int | None) -> Segmenter:
+def _load(model: str | None, **how: Any) -> Segmenter:
     import drywallqa.bundle  # noqa: F401 - what the runtime needs comes first
     from drywallqa.inference.segmenter import load
 
-    return load(model, backend=backend, device=device, threads=threads)
+    return load(model, **how)
 
 
 def _threshold(text: str) -> float | Literal["auto"]:

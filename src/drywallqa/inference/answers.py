@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,19 @@ from drywallqa.backend import Backend, Features, Float
 from drywallqa.errors import BackendError
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
-from drywallqa.window import Placement, sigmoid
+from drywallqa.inference.refine import unit_of
+from drywallqa.window import Placement, Window, sigmoid
 
 _BAND = 4_000_000  # px of a photo that are turned into probabilities at a time
+
+
+class Ready(NamedTuple):
+    """A photo about to be encoded; its pixels are kept only where tiles or refinements need them."""
+
+    image_id: str
+    factors: list[float | None]
+    pixels: NDArray[np.uint8] | None
+    whole: tuple[Float, Placement] | None
 
 
 class Whole(NamedTuple):
@@ -85,3 +96,29 @@ def answer(
     return Prediction(
         mask, probability, presence, question.concept, question.threshold, question.prompt, image_id
     )
+
+
+def refined(
+    prediction: Prediction, question: Question, ready: Ready, factor: float | None, window: Window, keep: bool
+) -> Prediction:
+    """Let a question's refinement follow the model's own answer.
+
+    Args:
+        prediction: The answer; its probability has been kept where there is a refinement.
+        question: What was asked.
+        ready: The photo.
+        factor: At which scale it was cut into tiles; None where it was shown whole.
+        window: How photos are brought to the model.
+        keep: Whether the probability is wanted afterwards, too.
+    """
+    follows, probability, mask = question.refinement, prediction.probability, prediction.mask
+    if probability is None or (keep and not follows):
+        return prediction
+    if follows and ready.pixels is not None and prediction.presence >= question.presence_threshold:
+        # A window is what the model sees at once; as many px of the photo as fill it make 640.
+        unit = window.size / factor / 640 if factor else unit_of(mask)
+        if follows.soft:
+            probability = follows.soften(ready.pixels, probability, unit)
+            mask = probability > np.float32(question.threshold)
+        mask = follows.harden(probability, mask, unit)
+    return replace(prediction, mask=mask, probability=probability if keep else None)

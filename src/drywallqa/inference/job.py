@@ -42,6 +42,7 @@ def run(segmenter: Segmenter, plan: Plan) -> Iterator[Outcome]:
             threshold=settings.threshold,
             allow_unknown=settings.allow_unknown,
             scale=settings.scale,
+            refine=settings.refine,
         )
         yield from _Run(segmenter, plan, asked).outcomes()
     plan.manifest.tidy()
@@ -177,6 +178,9 @@ def _mark_of(segmenter: Segmenter, question: Question) -> str:
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
     chosen = f"threshold {question.threshold:.6g}, presence {question.presence_threshold:.6g}"
     shown = "" if question.scale == "fit" else f", scale {question.scale}"
+    shown += f", refined by {question.refinement}" if question.refinement else ""
+    if segmenter.precision != "fp32":
+        shown += f", {segmenter.precision}"
     return f"drywallqa {__version__}, {bundle.name} {bundle.version} {fingerprint[:12]}, {chosen}{shown}"
 
 

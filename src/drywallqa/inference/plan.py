@@ -14,6 +14,7 @@ from drywallqa.files import check_folder
 from drywallqa.inference.manifest import Manifest, Record, made_in
 from drywallqa.inference.outputs import MASK, Output
 from drywallqa.inference.questions import RunnableBundle, Threshold, check_threshold, meaning
+from drywallqa.inference.refine import AUTO, Refinement
 from drywallqa.inference.segmenter import image_id_of
 from drywallqa.inference.tiles import Scale, check_scale
 from drywallqa.photo_search import Found, find
@@ -30,6 +31,7 @@ class Settings:
         recursive: Look into folders' folders; results mirror them. (So do those of any run in which
             different folders hold photos of the same name.)
         scale: How large photos are shown to the model, see `Segmenter.segment`.
+        refine: What follows the model, see `Segmenter.segment`.
     """
 
     threshold: Threshold = "auto"
@@ -37,6 +39,7 @@ class Settings:
     overwrite: bool = False
     recursive: bool = False
     scale: Scale = "auto"
+    refine: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,13 @@ def make_plan(
 
     Raises:
         OutputError: The folder cannot be made or written to.
-        ConfigError: The threshold or the scale is impossible.
+        ConfigError: The threshold, the scale or the refinement is impossible.
     """
     chosen = settings or Settings()
     check_threshold(chosen.threshold)
     check_scale(chosen.scale)
+    if chosen.refine != AUTO:
+        Refinement.parse(chosen.refine)
     folder = check_folder(out)
     manifest = Manifest(folder)
     refused: list[Outcome] = []

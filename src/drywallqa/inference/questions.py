@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeVar
 from drywallqa import prompts as prompt_text
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import ConfigError, PromptError, UnknownPromptError
+from drywallqa.inference.refine import AUTO, NOTHING, Refinement
 from drywallqa.inference.tiles import Scale, scale_for
 from drywallqa.window import Window
 
@@ -30,6 +31,11 @@ class ConceptThresholds(Protocol):
     @property
     def presence_threshold(self) -> float:
         """The presence below which nothing is marked."""
+        ...
+
+    @property
+    def refine(self) -> str:
+        """What follows the model, as `refine` names it."""
         ...
 
     @property
@@ -88,7 +94,9 @@ class RunnableBundle(Protocol):
         """Tell whether prompts must mean a known concept: "closed" or "open"."""
         ...
 
-    def open_backend(self, name: str = ..., device: str = ..., threads: int | None = ...) -> Backend:
+    def open_backend(
+        self, name: str = ..., device: str = ..., threads: int | None = ..., precision: str = ...
+    ) -> Backend:
         """Load the model into a runtime."""
         ...
 
@@ -104,6 +112,7 @@ class Question:
         presence_threshold: The presence below which nothing is marked.
         row: Which row of the embeddings it is; equal prompts share one.
         scale: At which scale it is looked for; "auto" tiles large photos.
+        refinement: What follows the model.
     """
 
     prompt: str
@@ -112,6 +121,7 @@ class Question:
     presence_threshold: float
     row: int
     scale: Scale = "fit"
+    refinement: Refinement = NOTHING
 
 
 @dataclass(frozen=True)
@@ -145,18 +155,20 @@ def ask(
     threshold: Threshold,
     allow_unknown: bool,
     scale: Scale = "auto",
+    refine: str = AUTO,
 ) -> Questions:
     """Check prompts, find out what they mean and embed them.
 
     Raises:
         PromptError: There is no prompt, or one cannot be used.
         UnknownPromptError: A prompt means nothing that the model knows, and that was not allowed.
-        ConfigError: The threshold is neither "auto" nor within 0–1, or the scale is impossible.
+        ConfigError: The threshold is neither "auto" nor within 0–1, or scale or refinement are impossible.
     """
     given = [prompts] if isinstance(prompts, str) else list(prompts)
     if not given:
         raise PromptError('no prompt was given; name what to segment, for example "crack"')
     fixed = check_threshold(threshold)
+    wanted = None if refine == AUTO else Refinement.parse(refine)
     rows: dict[str, int] = {}
     each = []
     for prompt in given:
@@ -166,7 +178,8 @@ def ask(
         chosen = known.threshold if known else _UNCHOSEN
         gate = known.presence_threshold if known else _UNCHOSEN
         shown = scale_for(scale, native=known is not None and known.native)
-        each.append(Question(prompt, concept, chosen if fixed is None else fixed, gate, row, shown))
+        follows = wanted or (Refinement.parse(known.refine) if known and wanted is None else NOTHING)
+        each.append(Question(prompt, concept, chosen if fixed is None else fixed, gate, row, shown, follows))
     return Questions(tuple(each), backend.encode_prompts(list(rows)))
 
 

@@ -92,6 +92,9 @@ class Refinement:
         return mask
 
 
+NOTHING = Refinement()
+
+
 def unit_of(picture: NDArray[np.generic]) -> float:
     """How many px of a picture [H,W] make one px of it at 640."""
     return max(picture.shape[:2]) / 640

@@ -91,7 +91,7 @@ def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
         top, left = max(0, row - reach), max(0, column - reach)
         near = np.s_[top : row + reach + 1, left : column + reach + 1]
         own = np.argwhere(line[near] & (labels[near] == labels[row, column])).mean(axis=0)
-        way = (row - top - own[0], column - left - own[1])
+        way = (float(row - top - own[0]), float(column - left - own[1]))
         yield _End(int(labels[row, column]), (row, column), way)
 
 

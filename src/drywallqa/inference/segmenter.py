@@ -7,22 +7,22 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa import photos
-from drywallqa.backend import Backend, Features, Float
+from drywallqa.backend import Backend, Features
 from drywallqa.errors import ConfigError
 from drywallqa.inference import questions as asking
-from drywallqa.inference.answers import Whole, from_whole
+from drywallqa.inference.answers import Ready, Whole, from_whole, refined
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
+from drywallqa.inference.refine import AUTO
+from drywallqa.inference.runtimes import open_backend, with_profile
 from drywallqa.inference.tiles import Scale, TileGrid, factor_for
 from drywallqa.inference.tiling import from_tiles
-from drywallqa.window import Placement
 
 
 def load(
@@ -31,34 +31,32 @@ def load(
     backend: str = "onnxruntime",
     device: str = "cpu",
     threads: int | None = None,
+    precision: str = "fp32",
+    profile: str = "full",
 ) -> Segmenter:
     """Load a segmenter.
 
     Args:
         bundle: A bundle's folder; None takes the one that comes with the package.
-        backend: The runtime, by name.
+        backend: The runtime: "onnxruntime", or "openvino" or "torch" where they are installed.
         device: Where it runs.
-        threads: How many threads one photo may use; None leaves that to the runtime.
+        threads: How many threads one photo may use; None takes the cores that the process may use.
+        precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8" where
+            the bundle holds such graphs.
+        profile: "full", or "fast" for a smaller window: half the work, less detail.
 
     Raises:
         BundleError: The bundle is missing, damaged or too new.
         BackendError: The runtime cannot run it.
+        ConfigError: The profile is unknown.
+        MissingExtraError: The runtime is not installed.
     """
     from drywallqa.bundle import load_bundle
 
-    loaded = load_bundle(None if bundle is None else Path(bundle))
-    segmenter = Segmenter(loaded, backend=backend, device=device, threads=threads)
+    loaded = with_profile(load_bundle(None if bundle is None else Path(bundle)), profile)
+    segmenter = Segmenter(loaded, backend=backend, device=device, threads=threads, precision=precision)
     segmenter.open()
     return segmenter
-
-
-class _Ready(NamedTuple):
-    """A photo about to be encoded; its pixels are kept only where it is going to be cut into tiles."""
-
-    image_id: str
-    factors: list[float | None]
-    pixels: NDArray[np.uint8] | None
-    whole: tuple[Float, Placement] | None
 
 
 class Segmenter:
@@ -77,10 +75,13 @@ class Segmenter:
         backend: str = "onnxruntime",
         device: str = "cpu",
         threads: int | None = None,
+        precision: str = "fp32",
     ) -> None:
         """Take a bundle; `load` is the usual way."""
         self._bundle = bundle
         self._runtime: dict[str, Any] = {"name": backend, "device": device, "threads": threads}
+        if precision != "fp32":
+            self._runtime["precision"] = precision
         self._backend: Backend | None = None
         self._lock = threading.Lock()
 
@@ -97,6 +98,11 @@ class Segmenter:
         """The bundle that answers."""
         return self._bundle
 
+    @property
+    def precision(self) -> str:
+        """What the model computes in."""
+        return str(self._runtime.get("precision", "fp32"))
+
     def open(self) -> Backend:
         """Load the model into its runtime, once; asking does it anyway.
 
@@ -105,7 +111,7 @@ class Segmenter:
         """
         with self._lock:
             if self._backend is None:
-                self._backend = self._bundle.open_backend(**self._runtime)
+                self._backend = open_backend(self._bundle, **self._runtime)
             return self._backend
 
     def understand(self, prompt: str) -> str | None:
@@ -123,9 +129,10 @@ class Segmenter:
         threshold: Threshold = "auto",
         allow_unknown: bool = False,
         scale: Scale = "auto",
+        refine: str = AUTO,
     ) -> Questions:
         """Make prompts ready for `answer`; see `segment` for arguments and errors."""
-        return asking.ask(self._bundle, self.open(), prompts, threshold, allow_unknown, scale)
+        return asking.ask(self._bundle, self.open(), prompts, threshold, allow_unknown, scale, refine)
 
     def answer(
         self,
@@ -153,6 +160,7 @@ class Segmenter:
         image_id: str | None = None,
         scale: Scale = "auto",
         keep_probability: bool = True,
+        refine: str = AUTO,
     ) -> list[Prediction]:
         """Segment one photo under each prompt; the photo, or each of its tiles, is encoded once.
 
@@ -166,14 +174,18 @@ class Segmenter:
                 their own pixels, a number in tiles of the photo scaled by it; "auto" as suits the concept.
             keep_probability: Whether answers hold their probabilities; of a very large photo they take
                 four times the memory of its mask.
+            refine: What follows the model: "none", "guided", "crf", "morphology", "join", or several joined
+                by "+"; "auto" for what validation chose for the concept.
 
         Raises:
             PhotoError: The photo cannot be read.
             PromptError: No prompt, or one that cannot be used.
             UnknownPromptError: A prompt means nothing that the model knows.
-            ConfigError: The threshold or the scale is impossible.
+            ConfigError: The threshold, the scale or the refinement is impossible.
         """
-        questions = self.ask(prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale)
+        questions = self.ask(
+            prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine
+        )
         return list(self.answer(photo, questions, image_id=image_id, keep_probability=keep_probability))
 
     def segment_many(
@@ -186,6 +198,7 @@ class Segmenter:
         batch_size: int = 4,
         scale: Scale = "auto",
         keep_probability: bool = True,
+        refine: str = AUTO,
     ) -> Iterator[list[Prediction]]:
         """Segment a stream of photos; at most `batch_size` of them are held at a time.
 
@@ -197,6 +210,7 @@ class Segmenter:
             batch_size: How many photos are encoded together where their shapes allow it.
             scale: As for `segment`.
             keep_probability: As for `segment`.
+            refine: As for `segment`.
 
         Yields:
             The predictions of each photo, one a prompt, in the photos' order.
@@ -207,7 +221,9 @@ class Segmenter:
         """
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; give at least 1")
-        questions = self.ask(prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale)
+        questions = self.ask(
+            prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine
+        )
         return self._stream(photos, questions, batch_size, keep_probability)
 
     def _stream(
@@ -215,7 +231,7 @@ class Segmenter:
     ) -> Iterator[list[Prediction]]:
         numbered = iter(enumerate(sources, 1))
         while batch := list(islice(numbered, batch_size)):
-            ready: list[_Ready] = []
+            ready: list[Ready] = []
             failure: Exception | None = None
             for number, photo in batch:
                 try:
@@ -228,15 +244,15 @@ class Segmenter:
             if failure is not None:
                 raise failure
 
-    def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> _Ready:
+    def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
         pixels, window = photos.read(photo), self._bundle.window
         height, width = pixels.shape[:2]
         factors = [factor_for(question.scale, height, width, window) for question in questions.each]
         whole = window.fit(pixels) if None in factors else None
-        in_tiles = any(factor is not None for factor in factors)
-        return _Ready(image_id, factors, pixels if in_tiles else None, whole)
+        needed = any(factor is not None for factor in factors) or any(q.refinement for q in questions.each)
+        return Ready(image_id, factors, pixels if needed else None, whole)
 
-    def _encode(self, ready: Sequence[_Ready]) -> list[Features]:
+    def _encode(self, ready: Sequence[Ready]) -> list[Features]:
         """Encode photos, those of one shape together, and give each shown whole its features [1,…]."""
         backend = self.open()
         canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
@@ -249,20 +265,23 @@ class Segmenter:
         return [found.get(place, ()) for place in range(len(ready))]
 
     def _answers(
-        self, ready: _Ready, features: Features, questions: Questions, keep: bool
+        self, ready: Ready, features: Features, questions: Questions, keep: bool
     ) -> Iterator[Prediction]:
         backend = self.open()
         answers: dict[float | None, Iterator[Prediction]] = {}
         for factor, asked in questions.split(ready.factors).items():
+            refining = any(question.refinement for question in asked.each)  # which needs the probability
             if ready.whole is not None and factor is None:
                 whole = Whole(ready.image_id, ready.whole[1], features)
-                answers[factor] = from_whole(backend, whole, asked, keep)
+                answers[factor] = from_whole(backend, whole, asked, keep or refining)
             elif ready.pixels is not None and factor is not None:
                 height, width = ready.pixels.shape[:2]
                 grid = TileGrid.over(height, width, factor, self._bundle.window)
-                answers[factor] = from_tiles(backend, grid, ready.pixels, asked, keep, ready.image_id)
-        for factor in ready.factors:
-            yield next(answers[factor])
+                answers[factor] = from_tiles(
+                    backend, grid, ready.pixels, asked, keep or refining, ready.image_id
+                )
+        for question, factor in zip(questions.each, ready.factors, strict=True):
+            yield refined(next(answers[factor]), question, ready, factor, self._bundle.window, keep)
 
 
 def image_id_of(photo: photos.Photo, otherwise: str = "photo") -> str:
