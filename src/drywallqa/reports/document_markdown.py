@@ -20,7 +20,7 @@ from drywallqa.reports.document import (
     spans,
 )
 
-PICTURES = "pictures"
+PICTURES = "report-pictures"
 """Folder of the pictures, beside the Markdown file."""
 
 _SPECIAL = re.compile(r"([\\`*_<>\[\]|#])")

@@ -1,0 +1,79 @@
+"""`drywallqa report`: write the training report of a run or a bundle, as HTML, Markdown and PDF."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    subject: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="What the report is about.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A data set, imported and split; by default the run's own."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The report's folder; by default RUN/report.")
+    ] = None,
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="An evaluation that is there already; may be repeated."),
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Parts to measure; by default val and test.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="A training run behind a bundle; may be repeated."),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="An evaluation of another model or earlier run; may be repeated."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", metavar="NAME", help="html, md or pdf; by default all.")
+    ] = None,
+    bench: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A bench.json that is there already.")
+    ] = None,
+    diagnosis: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A diagnosis, as JSON, that is there already.")
+    ] = None,
+    timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Measure times and memory.")] = True,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose/--no-diagnose", help="Diagnose the model on the data set.")
+    ] = True,
+    worst: Annotated[int, typer.Option(min=0, help="Failures of each kind and prompt to look for.")] = 12,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Measure on training photos, too, and say so everywhere.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Write the training report: data, course, results with intervals, failures, runtime, next steps."""
+    from drywallqa.cli import FOUND, one_line
+    from drywallqa.errors import LeakError
+    from drywallqa.evaluation.evaluate import silent
+    from drywallqa.reports.report_request import Request
+    from drywallqa.reports.reporting import report_job
+
+    request = Request(
+        subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(run or ()),
+        tuple(against or ()), tuple(formats or ()), bench, diagnosis, timing, diagnose, worst, allow_leak,
+    )  # fmt: skip
+    try:
+        lines = report_job(request, silent if quiet or not sys.stderr.isatty() else _show)
+    except LeakError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        raise typer.Exit(FOUND) from error
+    for line in lines:
+        print(line)
+
+
+def _show(what: str, done: int, total: int) -> None:
+    """Keep one line on the terminal up to date."""
+    print(
+        f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
+    )
