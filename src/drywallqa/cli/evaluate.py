@@ -63,6 +63,7 @@ def evaluate(
 ) -> None:
     """Measure a model: IoU, Dice and more by prompt, concept, set and width, with 95 % intervals."""
     from drywallqa.cli import FAILED, FOUND, one_line
+    from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.evaluate import silent
     from drywallqa.reports.evaluating import Request, evaluate_job
@@ -72,7 +73,7 @@ def evaluate(
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
     )  # fmt: skip
     try:
-        told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else _show)
+        told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else show_step)
     except LeakError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND) from error
@@ -80,10 +81,3 @@ def evaluate(
         print(line)
     if told.skipped:
         raise typer.Exit(FAILED)
-
-
-def _show(what: str, done: int, total: int) -> None:
-    """Keep one line on the terminal up to date."""
-    print(
-        f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
-    )

@@ -84,3 +84,10 @@ class Display:
         for line in lines:
             # Escaped throughout, so that any terminal, pipe or code page can carry it.
             print(json.dumps(line), flush=True)
+
+
+def show_step(what: str, done: int, total: int) -> None:
+    """Keep one line on the terminal up to date."""
+    print(
+        f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
+    )

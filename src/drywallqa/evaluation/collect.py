@@ -71,9 +71,10 @@ class Look:
     probabilities: Mapping[str, NDArray[np.float32]]
     presence: Mapping[str, float]
 
-    def score(self, prompt: str, concept: str) -> PairScore:
-        """Keep of one labelled question what figures follow from."""
-        histogram = Histogram.of(self.probabilities[prompt], self.truths[concept])
+    def score(self, prompt: str, concept: str, probability: NDArray[np.float32] | None = None) -> PairScore:
+        """Keep of one labelled question what figures follow from; by default of the look's probability."""
+        found = self.probabilities[prompt] if probability is None else probability
+        histogram = Histogram.of(found, self.truths[concept])
         return PairScore(self.sample, concept, prompt, self.presence[prompt], histogram)
 
 

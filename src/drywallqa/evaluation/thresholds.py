@@ -23,6 +23,7 @@ PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 Kind = Literal["iou", "recall", "precision", "sweep", "percentile"]
 Array = NDArray[np.float64]
 
+_NOTHING_SHOWN = "no validation photo shows the concept, so no threshold can be chosen; add some"
 _RULE = re.compile(r"(recall|precision|percentile)\s*=\s*(\d*\.?\d+|\d+\.)")
 
 
@@ -100,12 +101,24 @@ def choose(scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU) 
     """
     present = [score for score in scores if not score.absent]
     if not present:
-        raise DataError("no validation photo shows the concept, so no threshold can be chosen; add some")
+        raise DataError(_NOTHING_SHOWN)
     levels = _Levels(scores, present)
     best = levels.best_bin()
     gate = levels.presence(presence, best)
     threshold = best / BINS if rule.kind == "iou" else _mask_threshold(levels, rule, gate)
     return Choice(threshold, gate, *levels.reached(bin_of(threshold), gate))
+
+
+def best_threshold(scores: Sequence[PairScore]) -> float:
+    """The mask threshold of best mean IoU over the photographs that show the concept, presence aside.
+
+    Raises:
+        DataError: None does.
+    """
+    present = [score for score in scores if not score.absent]
+    if not present:
+        raise DataError(_NOTHING_SHOWN)
+    return _Levels(scores, present).best_bin() / BINS
 
 
 class _Levels:

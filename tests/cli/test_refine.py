@@ -1,0 +1,134 @@
+"""`drywallqa refine`, on walls whose cracks are red and whose seams are blue."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import drywallqa.reports.refining
+from drywallqa.bundle.bundle import Bundle, load_bundle
+from drywallqa.cli import main
+from drywallqa.evaluation.intervals import Figure
+from drywallqa.evaluation.refinements import Row, best_refinements
+from drywallqa.inference.refine import Refinement
+from measured_walls import ColourBackend, load_json, make_bundle, make_dataset
+
+
+class Speckled(ColourBackend):
+    """Finds colours, and marks specks where there is nothing."""
+
+    def decode(self, features, embeddings):  # type: ignore[no-untyped-def]
+        logits, presence = super().decode(features, embeddings)
+        logits[:, :, 3:90:12, 3:90:12] = 9.0
+        return logits, presence
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    make_dataset(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    known: dict[str, Bundle] = {}
+
+    def add(**options: object) -> Path:
+        folder = tmp_path / "bundle"
+        known[str(folder)] = make_bundle(folder, **options)
+        return folder
+
+    monkeypatch.setattr(drywallqa.reports.refining, "load_bundle", lambda path=None: known[str(path)])
+    return add
+
+
+def run(data: Path, model: Path, *more: str) -> int:
+    return main(["refine", "--data", str(data), "--model", str(model), "-q", *more])
+
+
+def candidates(*names: str) -> list[str]:
+    return [part for name in names for part in ("--candidate", name)]
+
+
+def test_refine__a_table_with_what_each_gains(data, use, tmp_path, capsys) -> None:
+    out = tmp_path / "table.json"
+    before = (use() / "bundle.json").read_bytes()
+    model = tmp_path / "bundle"
+    names = ("morphology", "guided", "crf", "join", "guided+join")
+    assert run(data, model, "--out", str(out), *candidates(*names)) == 0
+    told = capsys.readouterr().out
+    assert "split 'val': 9 photos of 8 photographs" in told
+    assert told.count("guided+join") == 2
+    rows = load_json(out)["rows"]
+    assert len(rows) == 2 * 6  # none is always measured
+    for row in rows:
+        figures = row["figures"]
+        assert ("F1 within 3 px" in figures) == (row["concept"] == "crack")
+        assert 0 <= figures["IoU"]["low"] <= figures["IoU"]["value"] <= figures["IoU"]["high"] <= 1
+        if row["refinement"] == "none":
+            assert row["gains"]["IoU"]["value"] == 0
+            assert row["milliseconds"] == 0
+        else:
+            assert row["milliseconds"] > 0
+    assert (model / "bundle.json").read_bytes() == before, "nothing is written without --write"
+    assert run(data, model, "--out", str(out), *candidates("morphology")) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_refine__what_is_worth_having_is_stored_and_segmenting_does_it(data, use, capsys) -> None:
+    model = use(backend=Speckled())
+    assert run(data, model, "--write", *candidates("morphology", "join")) == 0
+    told = capsys.readouterr().out
+    assert "crack: morphology gains" in told
+    stored = load_bundle(model)
+    stored.check()
+    assert {name: each.refine for name, each in stored.concepts.items()} == {
+        "crack": "morphology", "taping area": "morphology",
+    }  # fmt: skip
+
+
+def test_refine__where_nothing_gains_none_stays(data, use, capsys) -> None:
+    model = use()
+    before = load_bundle(model).concepts
+    assert run(data, model, "--write", *candidates("join")) == 0
+    assert "so none is used" in capsys.readouterr().out
+    assert load_bundle(model).concepts == before
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (["--candidate", "sharpen"], 2, "'sharpen' is no refinement"),
+        (["--set", "nowhere"], 3, "no set ['nowhere'] in 'val'"),
+    ],
+)
+def test_refine__wrong_requests_are_one_sentence(data, use, capsys, change, code, words) -> None:
+    assert run(data, use(), *change) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_refine__without_validation_photos_is_refused(tmp_path, use, capsys) -> None:
+    make_dataset(tmp_path / "data", splits=("train", "test"))
+    assert run(tmp_path / "data", use()) == 3
+    assert "no photo in split 'val'" in capsys.readouterr().err
+
+
+def row(name: str, gain: float, low: float, milliseconds: float, f1: float = 0.0, alarms: float = 0.0) -> Row:
+    figures = {
+        "IoU": Figure(gain, low, gain + 0.01, 9, 9),
+        "F1 within 3 px": Figure(f1, f1 - 0.001, f1 + 0.001, 9, 9),
+        "false alarms": Figure(alarms, np.nan, np.nan, 9, 9),
+    }
+    return Row("crack", Refinement.parse(name), 0.5, {}, figures, milliseconds)
+
+
+def test_best__is_sure_harms_nothing_and_is_quick() -> None:
+    none = row("none", 0, 0, 0)
+    assert str(best_refinements([none, row("guided", 0.02, -0.001, 9)])["crack"].refinement) == "none"
+    assert str(best_refinements([none, row("guided", 0.004, 0.003, 9)])["crack"].refinement) == "none"
+    assert str(best_refinements([none, row("guided", 0.02, 0.01, 9, f1=-0.01)])["crack"].refinement) == "none"
+    assert str(best_refinements([none, row("crf", 0.02, 0.01, 9, alarms=0.01)])["crack"].refinement) == "none"
+    rows = [none, row("crf+join", 0.021, 0.01, 90), row("guided", 0.02, 0.01, 9), row("join", 0.01, 0.009, 1)]
+    assert str(best_refinements(rows)["crack"].refinement) == "guided"
