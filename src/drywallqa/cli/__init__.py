@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check-text": ("drywallqa.cli.train_text:check_text", "Measure a text side on lists of phrasings."),
     "export": ("drywallqa.cli.export:export", "Turn a checkpoint into a bundle."),
     "evaluate": ("drywallqa.cli.evaluate:evaluate", "Measure a model, with intervals, curves, failures."),
+    "refine": ("drywallqa.cli.refine:refine", "Measure what refinements of masks gain and cost."),
     "bench": ("drywallqa.cli.bench:bench", "Measure a bundle's speed here, beside plain CLIPSeg."),
     "benchmark": ("drywallqa.cli.benchmark:benchmark", "Measure a bundle's quality on a data set."),
 }
