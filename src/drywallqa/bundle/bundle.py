@@ -84,15 +84,26 @@ class Bundle:
         return TextSide.load(self.folder)
 
     def open_backend(
-        self, name: str = "onnxruntime", device: str = "cpu", threads: int | None = None
+        self,
+        name: str = "onnxruntime",
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "fp32",
     ) -> Backend:
         """Load the model into a runtime.
 
+        Args:
+            name: "onnxruntime" or "openvino".
+            device: Where it runs.
+            threads: Threads of one call; None takes the cores that the process may use.
+            precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8"
+                where the bundle holds such graphs.
+
         Raises:
-            BackendError: The runtime is unknown, not installed, or has no such device.
+            BackendError: The runtime is unknown, not installed, or cannot do what is asked.
             BundleError: A model file is missing or is not the one that was exported.
         """
-        return open_backend(self, name, device, threads)
+        return open_backend(self, name, device, threads, precision)
 
     def read(self, name: str) -> bytes:
         """Read a file of the bundle and hold it against its SHA-256.
