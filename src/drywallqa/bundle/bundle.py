@@ -22,6 +22,7 @@ from drywallqa.window import Window
 FORMAT_VERSION = 1
 HEAD = "bundle.json"
 WEIGHTS = "model.safetensors"
+PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
 DEFAULT = Path(__file__).parent.parent / "bundles" / "compact"
 
@@ -80,8 +81,13 @@ class Bundle:
 
     @cached_property
     def text(self) -> TextSide:
-        """The text side."""
-        return TextSide.load(self.folder)
+        """The text side; prompts go through the model's own text tower where it has one."""
+        text = TextSide.load(self.folder)
+        if PROMPT_ENCODER not in self.files:
+            return text
+        from drywallqa.bundle.prompt_tower import TOKENIZER, PromptTower
+
+        return text.through(PromptTower(self.checked(PROMPT_ENCODER), self.read(TOKENIZER)).embed)
 
     def open_backend(
         self,

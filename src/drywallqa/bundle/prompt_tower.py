@@ -58,8 +58,6 @@ class PromptTower:
         options.intra_op_num_threads = available_threads()
         options.log_severity_level = 3
         try:
-            return onnxruntime.InferenceSession(
-                str(self._graph), options, providers=["CPUExecutionProvider"]
-            )
+            return onnxruntime.InferenceSession(str(self._graph), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's own classes differ between its versions
             raise BundleError(f"{self._graph}: damaged ({error}); get the bundle again") from error

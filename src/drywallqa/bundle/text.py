@@ -6,7 +6,8 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class TextSide:
         """
         self._encoder, self._understanding = encoder, understanding
         self._prototypes, self._space = dict(prototypes), space
+        self._tower: Callable[[Sequence[str]], Float] | None = None
         self._start()
 
     def _start(self) -> None:
@@ -86,13 +88,7 @@ class TextSide:
             prototypes = {name: np.asarray(row, np.float32) for name, row in stored["prototypes"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{path}: missing or damaged ({error}); get the bundle again") from error
-        space = Path(folder) / SPACE
-        return cls(
-            TextEncoder.load(Path(folder)),
-            understanding,
-            prototypes,
-            space.read_bytes() if space.is_file() else None,
-        )
+        return cls(TextEncoder.load(Path(folder)), understanding, prototypes, _space_of(folder))
 
     @classmethod
     def untrained(cls, folder: Path | str, threshold: float = THRESHOLD) -> TextSide:
@@ -102,10 +98,7 @@ class TextSide:
             BundleError: If a file is missing or damaged.
         """
         nothing = Understanding((), np.zeros((0, 1), np.float32), np.zeros(1, np.float32), threshold)
-        space = Path(folder) / SPACE
-        return cls(
-            TextEncoder.load(Path(folder)), nothing, {}, space.read_bytes() if space.is_file() else None
-        )
+        return cls(TextEncoder.load(Path(folder)), nothing, {}, _space_of(folder))
 
     def save(self, folder: Path | str) -> None:
         """Write the text side's files into a folder, each whole or not at all."""
@@ -127,6 +120,12 @@ class TextSide:
         for name, content in files.items():
             write_whole(folder / name, content)
 
+    def through(self, tower: Callable[[Sequence[str]], Float]) -> TextSide:
+        """Embed prompts by a model's own text tower; what they mean is read as before."""
+        made = copy(self)
+        made._tower = tower
+        return made
+
     @property
     def concepts(self) -> tuple[str, ...]:
         """The concepts that can be understood."""
@@ -140,9 +139,13 @@ class TextSide:
     def embed(self, prompts_: Sequence[str]) -> Float:
         """Embed P prompts as float32 [P,D], L2-normalised; of a long prompt, the part with its meaning.
 
+        A model's own tower embeds them whole, and as long as its decoder expects them.
+
         Raises:
             PromptError: If a prompt cannot be used.
         """
+        if self._tower is not None:
+            return self._tower([prompts.clean(prompt) for prompt in prompts_])
         if not prompts_:
             return np.zeros((0, self._encoder.encode(["-"])[0].shape[1]), np.float32)
         return self._encoder.encode([self._essence(prompts.clean(prompt)) for prompt in prompts_])[0]
@@ -280,6 +283,11 @@ class TextSide:
         if not self.concepts:
             return "it knows no concept yet"
         return "it knows " + " and ".join(f'"{concept}"' for concept in self.concepts)
+
+
+def _space_of(folder: Path | str) -> bytes | None:
+    path = Path(folder) / SPACE
+    return path.read_bytes() if path.is_file() else None
 
 
 def _short(values: Float) -> list[float]:

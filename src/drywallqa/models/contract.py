@@ -86,6 +86,16 @@ class PromptedModel(nn.Module, ABC):
             ModelError: Weights are missing, damaged, or do not fit.
         """
 
+    def save_text(self, folder: Path) -> None:
+        """Write into a folder what turns prompts into this model's tokens, where it has a text tower."""
+
+    def load_text(self, folder: Path) -> None:
+        """Read what `save_text` wrote.
+
+        Raises:
+            ModelError: It is missing or damaged.
+        """
+
     def frozen_names(self) -> list[str]:
         """Name every parameter that is not trained."""
         return [name for name, parameter in self.named_parameters() if not parameter.requires_grad]

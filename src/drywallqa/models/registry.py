@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Family:
         square: Whether photos are fitted into a square.
         side: The one input size it takes, in px; None where it takes any multiple.
         default_side: The input size to start with, in px.
+        tiny_side: The one input size of the "tiny" variant, where the family takes but one.
         open_vocabulary: Whether prompts beyond the trained concepts mean something to it.
         own_text: Whether it embeds prompts itself; else a text side does.
         trainable: Whether there is anything to train.
@@ -72,6 +73,7 @@ class Family:
     default_side: int
     square: bool = True
     side: int | None = None
+    tiny_side: int | None = None
     open_vocabulary: bool = False
     own_text: bool = True
     trainable: bool = True
@@ -182,6 +184,7 @@ FAMILIES = {
             paper="Kirillov et al., ICCV 2023, https://arxiv.org/abs/2304.02643",
             multiple=16,
             side=1024,
+            tiny_side=128,
             default_side=1024,
             training_defaults=_defaults(1024, 1e-4, 2),
             origins=("sam", "clip"),
@@ -197,6 +200,7 @@ FAMILIES = {
             paper="Kirillov et al., ICCV 2023, https://arxiv.org/abs/2304.02643",
             multiple=16,
             side=1024,
+            tiny_side=128,
             default_side=1024,
             open_vocabulary=True,
             trainable=False,
@@ -216,6 +220,16 @@ def find(name: str) -> Family:
         near = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.0)
         raise ModelError(f"model '{name}' is not known; the nearest is '{near[0]}'")
     return FAMILIES[name]
+
+
+def find_for(name: str, options: Mapping[str, Any]) -> Family:
+    """Return a family as it is under options: the tiny variant of a family of one size takes another one.
+
+    Raises:
+        ModelError: No family has this name.
+    """
+    family = find(name)
+    return replace(family, side=family.tiny_side) if options.get("size") == "tiny" else family
 
 
 def create(name: str, **options: Any) -> Any:

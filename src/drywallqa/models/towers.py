@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from drywallqa.bundle.clip_tokens import BYTE_LETTERS
+from drywallqa.bundle.clip_tokens import BYTE_LETTERS, TOKENIZER
 from drywallqa.errors import ModelError
+from drywallqa.files import write_whole
 from drywallqa.models import weights
 from drywallqa.models.contract import PromptedModel, Training, check_prompts, is_tracing, load_strictly
 
@@ -89,8 +90,8 @@ def read_tokenizer(folder: Path) -> Any:
     """
     from transformers import CLIPTokenizer
 
-    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
-        raise ModelError(f"{folder}: the tokenizer is missing; tokenizer.json, or vocab.json with merges.txt")
+    if not (folder / TOKENIZER).is_file() and not (folder / "vocab.json").is_file():
+        raise ModelError(f"{folder}: the tokenizer is missing; {TOKENIZER}, or vocab.json with merges.txt")
     try:
         return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:
@@ -121,14 +122,28 @@ class ClipPrompted(PromptedModel):
         """
         check_prompts(prompts)
         tower, _ = self.text_parts()
-        if self.tokenizer is None:
-            self.tokenizer = letter_tokenizer(int(tower.config.vocab_size))  # type: ignore[union-attr, arg-type]
+        self._need_tokenizer()
         longest = int(tower.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
         out = self.tokenizer(
             list(prompts), padding=True, truncation=True, max_length=longest, return_tensors="pt"
         )
         ids: Tensor = out["input_ids"]
         return ids
+
+    def _need_tokenizer(self) -> None:
+        """Cut into letters where no weights brought a tokenizer: the tower is random then, too."""
+        if self.tokenizer is None:
+            tower, _ = self.text_parts()
+            self.tokenizer = letter_tokenizer(int(tower.config.vocab_size))  # type: ignore[union-attr, arg-type]
+
+    def save_text(self, folder: Path) -> None:
+        """Write the tokenizer."""
+        self._need_tokenizer()
+        write_whole(folder / TOKENIZER, self.tokenizer.backend_tokenizer.to_str().encode())
+
+    def load_text(self, folder: Path) -> None:
+        """Read the tokenizer; see `read_tokenizer`."""
+        self.tokenizer = read_tokenizer(folder)
 
     def embed_ids(self, ids: Tensor) -> Tensor:
         """Embed token ids [...,L] as [...,D]."""
@@ -178,6 +193,19 @@ class ClipPrompted(PromptedModel):
         for name, parameter in self.named_parameters():
             if name.startswith(self.stops):
                 parameter.requires_grad_(False)
+
+
+def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
+    """Do what a text tower's own call does, [P,L] to [P,C], in steps that a traced graph keeps for any L."""
+    places = torch.arange(ids.shape[1], device=ids.device)
+    later = torch.where(places[None] > places[:, None], float("-inf"), 0.0)[None, None]
+    states = tower.embeddings(input_ids=ids)
+    for layer in tower.encoder.layers:
+        states = layer(states, later)
+    states = tower.final_layer_norm(states)
+    ends = (ids == tower.config.eos_token_id).int().argmax(1)
+    out: Tensor = states[torch.arange(ids.shape[0], device=ids.device), ends]
+    return out
 
 
 def thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) -> None:
