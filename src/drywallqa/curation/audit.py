@@ -16,6 +16,9 @@ from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Rema
 from drywallqa.curation.near_duplicates import Pair, find_pairs
 from drywallqa.datasets import dataset, exports
 from drywallqa.datasets.problems import Problem
+from drywallqa.diagnosis.finished import Suspect
+from drywallqa.diagnosis.mask_files import check_mask_files
+from drywallqa.diagnosis.parts import check_boxes, check_copies, check_problems, check_repeats, check_sizes
 from drywallqa.errors import DataError
 
 WAYS = ("both", "source", "hash")
@@ -97,11 +100,30 @@ class AuditReport:
     def found_something(self) -> bool:
         """Say whether anything needs a person's attention."""
         problems: Sequence[Problem] = self.inventory.problems
-        return bool(self.leaks or self.near_duplicates or self.duplicate_names or problems or self.findings)
+        seen = self.leaks or self.near_duplicates or self.duplicate_names or problems or self.findings
+        return bool(seen or self.suspects())
 
     def photographs(self) -> int:
         """Count the photographs behind the photos."""
         return len({photo.photograph for photo in self.inventory.photos})
+
+    def suspects(self) -> list[Suspect]:
+        """Return the likely causes behind all that was found, the surest first."""
+        across = [pair for pair in self.near_duplicates if pair.across]
+        sizes: dict[str, list[int]] = defaultdict(list)
+        for photo in self.inventory.photos:
+            if photo.side:
+                sizes[photo.split or "none"].append(photo.side)
+        leaks = [(f"{leak.split} in {leak.other}", len(leak.photos), leak.of) for leak in self.leaks]
+        found = [
+            *check_copies(leaks, [(pair.first.name, pair.second.name) for pair in across]),
+            *check_repeats(len(self.near_duplicates) - len(across), self.photographs()),
+            *check_problems([(p.kind, str(p)) for p in self.inventory.problems], len(self.inventory.photos)),
+            *check_mask_files(self.inventory.mask_files),
+            *check_boxes(self.inventory.boxes, self.inventory.annotations),
+            *check_sizes(sizes),
+        ]
+        return sorted(found, key=lambda each: -each.weight)
 
     def to_json(self) -> dict[str, Any]:
         """Describe the report as plain data, complete."""
@@ -121,6 +143,7 @@ class AuditReport:
             "duplicate_names": [list(names) for names in self.duplicate_names],
             "problems": [problem.to_json() for problem in self.inventory.problems],
             "remarks": dict(remarks),
+            "findings": [each.to_json() for each in self.suspects()],
             "found_something": self.found_something,
         }
 

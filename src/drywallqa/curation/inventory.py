@@ -26,6 +26,7 @@ from drywallqa.datasets.geometry import (
 )
 from drywallqa.datasets.importing import declared_scale, read_problems
 from drywallqa.datasets.problems import Problem
+from drywallqa.diagnosis.mask_files import MaskFacts, read_facts
 from drywallqa.errors import DrywallQAError
 
 BOX_LIKE = "box-like"
@@ -38,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AuditedPhoto:
-    """One readable photo: its name in the export, where it lies, and what copies are known by."""
+    """One readable photo: its name in the export, where it lies, its copies' name, its longer side."""
 
     name: str
     path: Path
@@ -46,6 +47,7 @@ class AuditedPhoto:
     split: str | None
     photograph: str
     thumbnail: NDArray[np.float32]
+    side: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Inventory:
         remarks: Box-like and frame-filling annotations, photos without any.
         boxes: How many annotations of each class or concept are boxes, or masks of exactly one box.
         annotations: How many annotations of each there are.
+        mask_files: What an imported data set's mask files are like.
     """
 
     title: str
@@ -88,6 +91,7 @@ class Inventory:
     remarks: list[Remark] = field(default_factory=list)
     boxes: Counter[str] = field(default_factory=Counter)
     annotations: Counter[str] = field(default_factory=Counter)
+    mask_files: list[MaskFacts] = field(default_factory=list)
 
 
 def _read(path: Path, name: str, inventory: Inventory) -> NDArray[np.uint8] | None:
@@ -115,7 +119,9 @@ def of_export(source: Path, export: Export, progress: Progress | None = None) ->
             copy_of = source_photo(entry.path.stem)
             thumbnail = hashing.thumbnail(photo)
             inventory.photos.append(
-                AuditedPhoto(name, entry.path, source.name, entry.split, copy_of, thumbnail)
+                AuditedPhoto(
+                    name, entry.path, source.name, entry.split, copy_of, thumbnail, max(photo.shape[:2])
+                )
             )
             _look_at_shapes(inventory, entry, name, photo.shape[0], photo.shape[1])
         if progress:
@@ -201,7 +207,9 @@ def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
             key = f"{sample.set_name}/{sample.source_photo}"
             thumbnail = hashing.thumbnail(photo)
             inventory.photos.append(
-                AuditedPhoto(sample.photo, path, sample.set_name, sample.split, key, thumbnail)
+                AuditedPhoto(
+                    sample.photo, path, sample.set_name, sample.split, key, thumbnail, max(photo.shape[:2])
+                )
             )
             _look_at_masks(inventory, dataset, sample, path)
         if progress:
@@ -216,6 +224,8 @@ def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path:
         inventory.annotations[concept] += 1
         try:
             mask = dataset.read_mask(sample, concept)
+            photograph = f"{sample.set_name}/{sample.source_photo}"
+            inventory.mask_files.append(read_facts(dataset.folder / name, name, photograph))
         except (DrywallQAError, OSError, ValueError) as error:
             inventory.problems.append(Problem(problems.UNREADABLE, name, "", str(error)))
             continue

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from drywallqa.diagnosis.cases import CASES, Case, Finding
+from drywallqa.diagnosis.data_cases import DATA
 
-_AUDIT = "drywallqa data audit DIR --sheet audit.png"
 _EXPORT = "drywallqa export RUN --data DIR --out BUNDLE --overwrite"
 _CHOOSE = "drywallqa evaluate --model BUNDLE --data DIR --split val --choose iou --write"
 _TRAIN = "drywallqa train --data DIR --out RUN --overwrite --fail-fast"
-_IMPORT = "drywallqa data import EXPORT --out DIR --replace --concept CLASS=CONCEPT"
-_SPLIT = "drywallqa data split DIR --ratios 70/15/15 --seed 0"
 
 FINISHED: dict[str, Case] = {
     case.name: case
@@ -147,112 +145,6 @@ FINISHED: dict[str, Case] = {
             _CHOOSE,
         ),
         Case(
-            "labels-shifted",
-            "masks lie beside what they mark",
-            "truth masks are shifted against their photos",
-            "import the data set again; look for cropping, padding or a wrong offset on the way",
-            _IMPORT,
-        ),
-        Case(
-            "labels-turned",
-            "masks fit their photos only once they are mirrored or turned",
-            "truth masks are flipped or rotated against their photos (EXIF orientation, rows and columns "
-            "exchanged)",
-            "import the data set again, from an export that turns photo and label alike",
-            _IMPORT,
-        ),
-        Case(
-            "labels-scaled",
-            "masks lie at another size than what they mark",
-            "truth masks are scaled against their photos: annotated at another resolution",
-            "import the data set again, with annotations in the photos' own pixels",
-            _IMPORT,
-        ),
-        Case(
-            "labels-exchanged",
-            "asked for one concept, the model is scored on the other",
-            "labels are swapped: one concept's masks stand under another concept (or prompt)",
-            "map the export's classes to concepts again and import it anew",
-            _IMPORT,
-        ),
-        Case(
-            "labels-inverted",
-            "IoU is near zero though masks look right; nearly everything counts as missed",
-            "truth masks are inverted: foreground is dark where it should be bright",
-            "invert these masks, and import the data set again",
-            _IMPORT,
-        ),
-        Case(
-            "labels-of-other-photos",
-            "the model's masks look right, but agree with the truth only by chance",
-            "labels are corrupted: masks belong to other photos (shuffled) or mark random places",
-            "pair photos and masks by name again, and import the data set anew",
-            _IMPORT,
-        ),
-        Case(
-            "labels-missing",
-            "the model is charged with false alarms where it is right",
-            "labels are missing: photos that show a concept are labelled as if they did not (empty masks)",
-            "label these photos, or take the concept out of their labels so that it counts as unknown",
-            _AUDIT,
-        ),
-        Case(
-            "labels-partial",
-            "the model is charged with false marks beside true ones",
-            "labels are incomplete: only part of what a photo shows is marked",
-            "complete the labels of these photos",
-            _AUDIT,
-        ),
-        Case(
-            "labels-wide",
-            "masks of the model are narrower than the truth everywhere",
-            "truth masks are too wide: dilated, or drawn far around what they mark",
-            "draw labels closer, or import from the annotations without widening",
-            _IMPORT,
-        ),
-        Case(
-            "labels-narrow",
-            "masks of the model are wider than the truth everywhere",
-            "truth masks are too narrow: eroded, thinned or shrunk",
-            "import from the annotations without thinning",
-            _IMPORT,
-        ),
-        Case(
-            "labels-noisy",
-            "scores stay low however good a mask looks",
-            "labels are corrupted by noise: truth masks are full of stray pixels and holes",
-            "import from the annotations, or clean the masks; keep them in PNG, never in JPEG",
-            _IMPORT,
-        ),
-        Case(
-            "labels-repeated",
-            "the same mask stands beside different photos",
-            "labels are corrupted: one mask file was copied to photos that show something else",
-            "pair photos and masks by name again, and import the data set anew",
-            _IMPORT,
-        ),
-        Case(
-            "photos-broken",
-            "photos are skipped, or the run stops at one",
-            "photos or masks are missing, damaged, or differ in size from each other",
-            "import the data set again",
-            _IMPORT,
-        ),
-        Case(
-            "trained-on-test",
-            "measured figures are far better than those of new photos",
-            "test leak: measured photos show photographs that the model was trained on",
-            "split by photograph, train again, and measure on photos that were never trained on",
-            _SPLIT,
-        ),
-        Case(
-            "split-empty",
-            "nothing can be validated or measured",
-            "a part of the split is empty",
-            "split the data set",
-            _SPLIT,
-        ),
-        Case(
             "scale-mismatch",
             "validation is poor though the training loss falls",
             "photos are validated at another size than they are trained at",
@@ -274,7 +166,7 @@ FINISHED: dict[str, Case] = {
             "drywallqa evaluate --model BUNDLE --data DIR",
         ),
     )
-}
+} | DATA
 
 
 @dataclass(frozen=True)

@@ -187,9 +187,9 @@ def check_labels(seen: Sequence[Seen]) -> list[Suspect]:
         seen: Photos under each concept that they are labelled for.
     """
     groups: dict[str, list[Seen]] = {}
-    for each in seen:
-        for name in (each.part, f"{each.concept} in {each.part}"):
-            groups.setdefault(name, []).append(each)
+    for one in seen:
+        for name in (one.part, f"{one.concept} in {one.part}"):
+            groups.setdefault(name, []).append(one)
     found: dict[str, Suspect] = {}
     for name, members in groups.items():
         explanations = explain(members)[:1]

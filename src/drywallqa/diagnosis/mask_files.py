@@ -6,9 +6,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
@@ -62,6 +64,12 @@ def describe(name: str, photograph: str, values: NDArray[np.uint8]) -> MaskFacts
         float(edge.mean()),
         hashlib.sha256(np.packbits(mask).tobytes()).hexdigest() if area else "",
     )
+
+
+def read_facts(path: Path, name: str, photograph: str) -> MaskFacts:
+    """Describe a mask file that can be read."""
+    with Image.open(path) as image:
+        return describe(name, photograph, np.asarray(image.convert("L")))
 
 
 def _stray(mask: NDArray[np.bool_]) -> int:

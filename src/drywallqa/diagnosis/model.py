@@ -38,7 +38,7 @@ class Probe:
 
     Attributes:
         images: [B,3,H,W], normalised.
-        embeddings: [B,K,D].
+        embeddings: [B,K,D], or token ids [B,K,L] where the text tower is trained.
         truth: [B,K,h,w].
         known: [B,K], 1 where labelled.
     """
@@ -227,8 +227,7 @@ def check_prompt(model: nn.Module, probe: Probe, logits: Tensor) -> list[Finding
     A decoder whose conditioning starts at zero is sound, hence the second look, at a copy.
     """
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(probe.embeddings.shape, generator=generator).to(probe.embeddings)
-    other = functional.normalize(noise, dim=-1) * probe.embeddings.norm(dim=-1, keepdim=True)
+    other = _another(probe.embeddings, generator)
     if _differ(logits, model(probe.images, other)[0]):
         return []
     changed = copy.deepcopy(model)
@@ -239,6 +238,16 @@ def check_prompt(model: nn.Module, probe: Probe, logits: Tensor) -> list[Finding
         return []
     what = "logits under another prompt's embedding are the same to the last digit"
     return [find("prompt-ignored", what)]
+
+
+def _another(prompts: Tensor, generator: torch.Generator) -> Tensor:
+    """Make embeddings of the same length in other directions; of token ids, those of another first word."""
+    if not prompts.is_floating_point():
+        other = prompts.clone()
+        other[..., 1] = torch.where(prompts[..., 1] > 0, prompts[..., 1] - 1, 1)
+        return other
+    noise = torch.randn(prompts.shape, generator=generator).to(prompts)
+    return functional.normalize(noise, dim=-1) * prompts.norm(dim=-1, keepdim=True)
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

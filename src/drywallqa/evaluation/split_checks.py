@@ -9,6 +9,7 @@ from drywallqa import hashing
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
+from drywallqa.diagnosis.parts import check_sizes
 from drywallqa.errors import DrywallQAError
 from drywallqa.evaluation import leaks
 from drywallqa.evaluation.witness import Exhibit
@@ -32,7 +33,11 @@ def check_parts(dataset: Dataset) -> list[Suspect]:
             what = f"{len(shared)} of {len(parts[later])} {later} photos share their photograph "
             what += f"with {other} ({names})"
             found.append(suspect("split-leak", what, 0.96))
-    return found
+    return [*found, *check_sizes({name: [_side(s) for s in members] for name, members in parts.items()})]
+
+
+def _side(sample: Sample) -> int:
+    return max(sample.height, sample.width)
 
 
 def _photograph(sample: Sample) -> str:
@@ -44,7 +49,9 @@ def check_broken(broken: Sequence[tuple[str, str]], sound: int) -> list[Suspect]
     if not broken:
         return []
     what = f"{len(broken)} of {len(broken) + sound} photos cannot be used; the first: {broken[0][1]}"
-    return [suspect("photos-broken", what, 0.9 + 0.09 * len(broken) / (len(broken) + sound))]
+    sizes = sum("the mask is" in reason or "the photo is" in reason for _, reason in broken)
+    case = "masks-size" if 2 * sizes > len(broken) else "photos-broken"
+    return [suspect(case, what, 0.9 + 0.09 * len(broken) / (len(broken) + sound))]
 
 
 def check_pictures(

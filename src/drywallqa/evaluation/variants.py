@@ -34,7 +34,7 @@ _NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, flo
 def pick(exhibits: Sequence[Exhibit], most: int) -> list[Exhibit]:
     """Take photos that show something, spread over what there is."""
     shown = [e for e in exhibits if any(truth.any() for truth in e.truths.values())]
-    steps = np.linspace(0, len(shown) - 1, min(most, len(shown))).round().astype(int) if shown else []
+    steps: list[float] = np.linspace(0, len(shown) - 1, min(most, len(shown))).round().tolist()
     return [shown[int(step)] for step in steps]
 
 

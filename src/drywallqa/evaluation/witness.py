@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.diagnosis.mask_files import MaskFacts, describe
+from drywallqa.diagnosis.mask_files import MaskFacts, read_facts
 from drywallqa.diagnosis.seen import GRID, Mask, Seen, logit
 from drywallqa.errors import DataError, DrywallQAError
 from drywallqa.evaluation.collect import PairScore
@@ -67,7 +66,7 @@ def choose_samples(dataset: Dataset, most: int, parts: Sequence[str] = PARTS) ->
         left = most
         for place, members in enumerate(sorted(groups.values(), key=len)):
             share = min(len(members), -(-left // (len(groups) - place)))
-            steps = np.linspace(0, len(members) - 1, share).round().astype(int) if share else []
+            steps: list[float] = np.linspace(0, len(members) - 1, share).round().tolist()
             chosen += [members[int(step)] for step in steps]
             left -= share
     return chosen
@@ -90,15 +89,11 @@ def read_exhibits(
             continue
         found.photos.append(Exhibit(sample, photo, truths))
         for name in filter(None, sample.labels.values()):
-            found.mask_files.append(_describe(dataset.folder / name, name, sample))
+            photograph = f"{sample.set_name}/{sample.source_photo}"
+            found.mask_files.append(read_facts(dataset.folder / name, name, photograph))
         if progress:
             progress(done)
     return found
-
-
-def _describe(path: Path, name: str, sample: Sample) -> MaskFacts:
-    with Image.open(path) as image:
-        return describe(name, f"{sample.set_name}/{sample.source_photo}", np.asarray(image.convert("L")))
 
 
 class Witness:

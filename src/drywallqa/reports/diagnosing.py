@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +15,17 @@ from drywallqa.diagnosis import answers
 from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.diagnosis.labels import check_labels
 from drywallqa.diagnosis.mask_files import check_mask_files
-from drywallqa.diagnosis.seen import Seen, best_threshold, logit
+from drywallqa.diagnosis.seen import Seen, iou, logit, mean
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError, ModelError
 from drywallqa.evaluation import bundle_checks, split_checks, variants
 from drywallqa.evaluation.subject import Subject, open_bundle
 from drywallqa.evaluation.witness import Exhibits, Witness, choose_samples, read_exhibits, recount
+from drywallqa.reports.diagnosis import Diagnosis
 
 PHOTOS = 40
 """Photos looked at in each part."""
 VARIED = 12
 """Photos that are put to the model in other ways, too."""
-FOUND = 0.5
-"""Weight from which a suspect is accused."""
-
-
-@dataclass
-class Diagnosis:
-    """All that was found.
-
-    Attributes:
-        model: What was diagnosed, in words.
-        data: The data set's folder.
-        photos: Photos looked at, by part.
-        facts: Figures by concept.
-        sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
-        suspects: What is accused, the surest first.
-        notes: What a reader should know.
-    """
-
-    model: str
-    data: str
-    photos: dict[str, int] = field(default_factory=dict)
-    facts: dict[str, dict[str, float]] = field(default_factory=dict)
-    sweep: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    suspects: list[Suspect] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def verdict(self) -> list[Suspect]:
-        """Return what is accused, the surest first, each case once."""
-        best: dict[str, Suspect] = {}
-        for each in sorted(self.suspects, key=lambda s: -s.weight):
-            if each.weight >= FOUND:
-                best.setdefault(each.name, each)
-        return list(best.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the diagnosis as plain data."""
-        return {
-            "model": self.model,
-            "data": self.data,
-            "photos": self.photos,
-            "facts": self.facts,
-            "threshold_sweep": self.sweep,
-            "findings": [each.to_json() for each in self.verdict()],
-            "notes": self.notes,
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +168,7 @@ def _look(accused: Accused, known: Dataset, exhibits: Exhibits, found: Diagnosis
         found.facts[concept] = answers.facts(members)
         levels = [round(0.1 * step, 1) for step in range(1, 10)]
         found.sweep[concept] = [
-            (level, round(answers.mean(answers.iou(s.logits > logit(level), s.truth) for s in shown), 4))
-            for level in levels
+            (level, round(mean(iou(s.logits > logit(level), s.truth) for s in shown), 4)) for level in levels
         ]
 
 
@@ -302,6 +257,3 @@ def _all_concepts(accused: Accused, image: Any) -> Any:
     backend = accused.subject.backend
     embeddings = backend.encode_prompts(list(accused.bundle.concepts))
     return backend.decode(backend.encode_image(image[None]), embeddings)[0][0]
-
-
-__all__ = ["Diagnosis", "best_threshold", "diagnose_job"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from drywallqa.reports.diagnosing import Diagnosis
+from drywallqa.reports.diagnosis import Diagnosis
 
 MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"), (0.0, "below basic"))
 """IoU from which a model is called so; the original report's own marks."""
