@@ -27,7 +27,7 @@ def diagnosis(folder: Path, severity: Severity) -> list[str]:
 def _normalisation(folder: Path, severity: Severity, value: tuple[float, float]) -> list[str]:
     mean, std = value
     change_head(copy_bundle(folder), lambda head: head["window"].update(mean=[mean] * 3, std=[std] * 3))
-    return diagnosis(folder, severity)
+    return diagnosis(folder, "gross" if severity == "gross" else "clear")  # rendered walls forgive much
 
 
 def _blue_first(folder: Path, severity: Severity, also: bool | None) -> list[str]:
@@ -39,7 +39,7 @@ def _blue_first(folder: Path, severity: Severity, also: bool | None) -> list[str
         change_head(
             bundle, lambda head: [head["window"][name].reverse() for name in ("mean", "std")] and None
         )
-    return diagnosis(folder, severity)
+    return diagnosis(folder, "gross" if severity == "gross" else "clear")  # rendered walls forgive much
 
 
 def _window(folder: Path, severity: Severity, size: int) -> list[str]:
@@ -144,7 +144,7 @@ CASES: tuple[Case, ...] = (
         "bundle",
         "diagnose",
         _normalisation,
-        ((0.5, 0.5), (0.0, 1.0), (123.7, 58.4)),
+        ((0.0, 1.0), (0.0019, 0.0009), (123.7, 58.4)),
         "The bundle normalises photos otherwise than the model was trained with.",
         (r"normali[sz]", r"\bmean\b.{0,20}\bstd\b", r"preprocess"),
     ),
@@ -195,7 +195,7 @@ CASES: tuple[Case, ...] = (
         "bundle",
         "diagnose",
         _presence_threshold,
-        (0.985, 0.9995, 1.0),
+        (0.999, 0.9995, 1.0),
         "The presence threshold is so high that masks of photos that show the concept are emptied.",
         (r"presence",),
     ),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from drywallqa.datasets.dataset import save
 from drywallqa.errors import DrywallQAError
 from planted.case import UnavailableError
-from planted.sets import quietly, rendered
+from planted.sets import copy_set, quietly, rendered, shared
 
 _TINY = {
     "data.window": 64,
@@ -26,7 +27,8 @@ _TINY = {
     "threads": 1,
 }
 _FROM_NOTHING = {"model.pretrained": "false", "model.width": 8}
-LAST = "last.ckpt"
+WeightEdit = Callable[[str, bool, Any], Any]
+"""From a weight's own name, whether it is averaged, and the tensor to another tensor or None."""
 
 
 def train(folder: Path, settings: Mapping[str, Any] | None = None, *, tuned: bool = False) -> list[str]:
@@ -42,8 +44,9 @@ def train(folder: Path, settings: Mapping[str, Any] | None = None, *, tuned: boo
     except ModuleNotFoundError as error:
         raise UnavailableError("the train extra is not installed") from error
     data, run = rendered(folder), folder / "run"
+    plain = shared(folder, "without-phrasings", lambda place: _without_phrasings(data, place)) / "data"
     chosen = {**_TINY, **({} if tuned else _FROM_NOTHING), **(settings or {})}
-    verb = ["train", "--data", str(data), "--out", str(run), "-q"]
+    verb = ["train", "--data", str(plain), "--out", str(run), "-q"]
     verb += ["--from", "default"] if tuned else []
     verb += [part for name, value in chosen.items() for part in ("--set", f"{name}={value}")]
     with contextlib.suppress(DrywallQAError):  # a run may die of its fault; what it left is judged
@@ -53,16 +56,40 @@ def train(folder: Path, settings: Mapping[str, Any] | None = None, *, tuned: boo
     return ["diagnose", str(run), "--data", str(data)]
 
 
-def edit_checkpoint(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the state dict of a run's last checkpoint."""
-    import torch
+def _without_phrasings(data: Path, place: Path) -> None:
+    """The same data; what the shipped text side understands already need not be learnt anew for every run."""
+    copied = copy_set(data, place / "data")
+    save(replace(copied, concepts=dict.fromkeys(copied.concepts, ())))
 
-    path = folder / "run" / LAST
-    with contextlib.redirect_stdout(io.StringIO()):
+
+def edit_weights(folder: Path, change: WeightEdit) -> None:
+    """Change the weights that a run kept, in whichever files; those that `change` turns to None are lost."""
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    for path in sorted((folder / "run").glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            about = dict(file.metadata() or {})
+        state = {name: value.clone() for name, value in load_file(path).items()}
+        path.unlink()
+        save_file(_edited(state, change), path, about)
+    for path in sorted((folder / "run").glob("*.ckpt")):
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    change(checkpoint["state_dict"])
-    path.unlink()
-    torch.save(checkpoint, path)
+        if "state_dict" in checkpoint:
+            checkpoint["state_dict"] = _edited(checkpoint["state_dict"], change)
+            path.unlink()
+            torch.save(checkpoint, path)
+
+
+def _edited(state: Mapping[str, Any], change: WeightEdit) -> dict[str, Any]:
+    edited = {}
+    for name, value in state.items():
+        averaged = not name.startswith("model.")
+        kept = change(name.removeprefix("average.module.").removeprefix("model."), averaged, value)
+        if kept is not None:
+            edited[name] = kept
+    return edited
 
 
 @contextlib.contextmanager
@@ -152,10 +179,8 @@ def made_late() -> Iterator[None]:
             return super().forward(x)
 
         def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
-            if f"{prefix}0.weight" in state and not len(self):
+            if f"{prefix}0.weight" in state:
                 self.fill()
-                for name, layer in self.named_children():
-                    layer._load_from_state_dict(state, f"{prefix}{name}.", *rest)
             super()._load_from_state_dict(state, prefix, *rest)
 
     def later(self: CompactDecoder, stem_channels: int, width: int, embedding_width: int) -> None:

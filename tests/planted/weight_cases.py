@@ -163,7 +163,7 @@ CASES: tuple[Case, ...] = (
         _weights(poisoned),
         _NAN,
         "Weights hold values that are no numbers.",
-        (r"\bnan\b", r"not finite", r"no numbers?", r"not a number"),
+        (r"\bnan\b", r"not finite", r"numbers? that (is|are) none", r"no numbers?", r"not a number"),
     ),
     *three(
         "prompt-ignored",
@@ -230,7 +230,7 @@ CASES: tuple[Case, ...] = (
         _with_nan,
         _NAN,
         "The state dict holds values that are no numbers.",
-        (r"\bnan\b", r"not finite", r"no numbers?", r"not a number"),
+        (r"\bnan\b", r"not finite", r"numbers? that (is|are) none", r"no numbers?", r"not a number"),
     ),
     *three(
         "state-projections-never-trained",
