@@ -169,3 +169,32 @@ def test_check_model__leaves_the_model_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+class Words(Small):
+    """Is given token ids, as families are whose text tower is trained."""
+
+    def make(self) -> None:
+        super().make()
+        self.words = nn.Embedding(20, EMBEDDING)
+
+    def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        return super().project(features, self.words(self.heard(embeddings)).mean(2))
+
+    def heard(self, ids: Tensor) -> Tensor:
+        return ids
+
+
+class DeafToWords(Words):
+    def heard(self, ids: Tensor) -> Tensor:
+        return torch.full_like(ids, 3)
+
+
+@pytest.mark.parametrize(("kind", "ignored"), [(Words, False), (DeafToWords, True)])
+def test_check_model__token_ids_are_prompts_too(kind: type[Small], ignored: bool) -> None:
+    torch.manual_seed(0)
+    usual = probe()
+    ids = torch.tensor([[[0, 5, 19], [0, 7, 19]]]).expand(2, 2, 3)
+    found = causes(kind(), given=Probe(usual.images, ids, usual.truth, usual.known))
+    assert ("prompt-ignored" in found) is ignored
+    assert ignored or found == []
