@@ -191,9 +191,11 @@ def _quality(
             for concept in bundle.concepts
             if any(sample.labels.get(concept) for sample in validation)
         }
-    as_exported = case.precision == "fp32" and case.window == bundle.window.size
-    kept = bundle.metrics.get("val") if as_exported else None
-    return {name: entry["iou"] for name, entry in kept.items()} if kept else {}
+    if case.window != bundle.window.size:
+        return {}
+    if case.precision != "fp32":
+        return dict(bundle.metrics.get("precisions", {}).get(case.precision, {}))
+    return {name: entry["iou"] for name, entry in bundle.metrics.get("val", {}).items()}
 
 
 def mean_iou(segmenter: Segmenter, dataset: Dataset, concept: str, most: int) -> float:
