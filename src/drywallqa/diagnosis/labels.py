@@ -23,6 +23,8 @@ RADII = (1, 2, 3, 5, 8)
 SCALES = (0.5, 0.7, 0.85, 1.18, 1.43, 2.0)
 LEAST_COUNT, LEAST_SHARE = 3, 0.15
 """A change that lifts single photos counts from this many photos, and this share of them."""
+GOOD = 0.2
+"""Mean IoU that a change must reach: less is no agreement, however much less it was before."""
 CHANCE = 0.05
 """Gain that the freedom of choosing among many changes brings by itself."""
 
@@ -46,7 +48,7 @@ class Explanation:
         """Whether it is more than chance."""
         gain = self.gain
         clear = gain.explained >= LEAST_SHARE and gain.explained * gain.count >= LEAST_COUNT - 0.5
-        return gain.is_sure or (clear and gain.gain > CHANCE)
+        return gain.after >= GOOD and (gain.is_sure or (clear and gain.gain > CHANCE))
 
 
 def overlaps(mask: Mask, truth: Mask) -> NDArray[np.float64]:
@@ -96,17 +98,13 @@ def explain(seen: Sequence[Seen]) -> list[Explanation]:
     """
     shown = [s for s in seen if s.truth.any() and s.mask.any()]
     if len(shown) < LEAST_COUNT:
-        return []
+        return [e for e in _exchanged(seen) if e.holds]
     before = [s.iou for s in shown]
     found = [*_shifts(shown, before), *_turns(shown, before), *_sizes(shown, before), *_widths(shown, before)]
     found.append(
         Explanation("labels-inverted", "inverted", compare(before, [iou(s.mask, ~s.truth) for s in shown]))
     )
-    if all(s.other is not None for s in shown):
-        exchanged = [iou(np.asarray(s.other > s.level), s.truth) for s in shown if s.other is not None]
-        told = "read as those of the other concept"
-        found.append(Explanation("labels-exchanged", told, compare(before, exchanged)))
-    found.append(_others(shown, before))
+    found += [_others(shown, before), *_exchanged(seen)]
     return sorted((e for e in found if e.holds), key=_worth, reverse=True)
 
 
@@ -169,6 +167,14 @@ def _widths(shown: Sequence[Seen], before: Sequence[float]) -> list[Explanation]
     return found
 
 
+def _exchanged(seen: Sequence[Seen]) -> list[Explanation]:
+    """Hold labels against what is seen of the other concept, also where nothing else is seen."""
+    masks = [(s, np.asarray(s.other > s.level)) for s in seen if s.other is not None and s.truth.any()]
+    able = [(s, other) for s, other in masks if s.mask.any() or other.any()]
+    gain = compare([s.iou for s, _ in able], [iou(other, s.truth) for s, other in able])
+    return [Explanation("labels-exchanged", "read as those of the other concept", gain)]
+
+
 def _others(shown: Sequence[Seen], before: Sequence[float]) -> Explanation:
     """Hold every answer against the truth of all other photographs of the same concept."""
     best = list(before)
@@ -200,7 +206,8 @@ def check_labels(seen: Sequence[Seen]) -> list[Suspect]:
         return check_chance(groups)
     listed = sorted(found.values(), key=lambda s: -s.weight)
     # Exchanged or moved labels leave empty ones behind, which are no second fault.
-    return [s for s in listed if s.name != "labels-missing" or listed[0] is s]
+    others = [s for s in listed if s.name != "labels-missing"]
+    return others or listed
 
 
 def _told(group: str, explanation: Explanation) -> Suspect:
@@ -240,8 +247,10 @@ def check_chance(groups: Mapping[str, Sequence[Seen]]) -> list[Suspect]:
         empty = [s for s in members if not s.truth.any()]
         seen = [s for s in shown if s.marked]
         alarms = sum(s.marked for s in empty)
-        if len(seen) < 5 or len(seen) < 0.6 * len(shown) or alarms > 0.2 * len(empty):
+        if len(seen) < 5 or len(seen) < 0.6 * len(shown):
             continue
+        if len(empty) < LEAST_COUNT or alarms > 0.2 * len(empty):
+            continue  # nothing shows that the model's belief is worth more than the label
         missed = [s for s in seen if s.iou < 0.1]
         if len(missed) >= max(3, 0.3 * len(seen)):
             evidence = (

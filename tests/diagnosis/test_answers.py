@@ -1,0 +1,70 @@
+from dataclasses import replace
+
+import numpy as np
+
+from diagnosis.test_labels import EMPTY, NUMBERS, SIDE, seen
+from drywallqa.diagnosis import answers
+from drywallqa.diagnosis.seen import logit
+
+MANY = [seen(n) for n in NUMBERS] + [seen(n, EMPTY, EMPTY) for n in range(20, 26)]
+
+
+def names(found: list) -> list[str]:
+    return [each.name for each in found]
+
+
+def test_check_range__a_sound_model_raises_nothing() -> None:
+    assert answers.check_range(MANY) == []
+    assert answers.check_levels(MANY) == []
+    assert answers.check_exchange(MANY) == []
+    assert answers.check_sign(MANY) == []
+
+
+def test_check_range__names_what_is_wrong() -> None:
+    nan = [replace(s, logits=s.logits * np.float32(np.nan)) for s in MANY]
+    assert names(answers.check_range(nan)) == ["weights-not-finite"]
+    flat = [replace(s, logits=np.full_like(s.logits, -2.0)) for s in MANY]
+    assert names(answers.check_range(flat)) == ["output-constant"]
+    stuck = [replace(s, logits=MANY[0].logits) for s in MANY]
+    assert names(answers.check_range(stuck))[:1] == ["output-constant"]
+    squeezed = [replace(s, logits=1 / (1 + np.exp(-s.logits))) for s in MANY]
+    assert names(answers.check_range(squeezed)) == ["sigmoid-twice"]
+    deaf = [replace(s, other=s.logits) for s in MANY]
+    assert names(answers.check_range(deaf)) == ["prompt-ignored"]
+
+
+def test_check_levels__a_stale_threshold() -> None:
+    stale = [replace(s, level=logit(0.995)) for s in MANY]
+    assert names(answers.check_levels(stale)) == ["threshold-stale"]
+
+
+def test_check_levels__presence_too_high() -> None:
+    assert names(answers.check_levels([replace(s, presence_level=0.99) for s in MANY])) == [
+        "presence-threshold"
+    ]
+
+
+def test_check_exchange_and_sign() -> None:
+    exchanged = [replace(s, logits=s.other, other=s.logits) for s in MANY]
+    assert names(answers.check_exchange(exchanged)) == ["prompts-exchanged"]
+    assert names(answers.check_sign([replace(s, logits=-s.logits) for s in MANY])) == ["output-inverted"]
+
+
+def test_check_inputs__the_way_that_is_answered_better_is_named() -> None:
+    generator = np.random.default_rng(1)
+    worse = [
+        replace(s, logits=s.logits + generator.normal(0, 4, (SIDE, SIDE)).astype(np.float32)) for s in MANY
+    ]
+    ways = {"with channels reversed": ("channel-order", MANY), "at 96 px": ("window-size", worse)}
+    (found,) = answers.check_inputs(worse, ways)
+    assert found.name == "channel-order"
+    assert "channels reversed" in found.finding.evidence
+    assert answers.check_inputs(MANY, {"at 96 px": ("window-size", worse)}) == []
+
+
+def test_facts__are_what_the_first_look_asks_for() -> None:
+    found = answers.facts(MANY)
+    assert found["pairs"] == 16
+    assert found["pairs with an empty truth"] == 6
+    assert found["lowest logit"] < found["mean logit"] < found["highest logit"]
+    assert found["mean IoU at the stored threshold"] > 0.9
