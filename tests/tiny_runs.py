@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,28 @@ def events(run: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """The run's log, or its events of one kind."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if kind in (None, line["event"])]
+
+
+def weights(run: Path) -> dict[str, Any]:
+    """Every tensor that a run goes on with: trained and averaged weights."""
+    from drywallqa.training.checkpoints import WholeCheckpoints
+
+    return WholeCheckpoints().load_checkpoint(run / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    """Two runs have come to the same weights, bit for bit."""
+    import torch
+
+    expected, got = weights(one), weights(other)
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, got[name]), name
+
+
+def train_and_exit(data: Path, run: Path, more: list[str], settings_: tuple[str, ...]) -> None:
+    """Train as the whole life of a process; what it says goes nowhere."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+        os._exit(train(data, run, *more, settings_=settings_))

@@ -1,15 +1,17 @@
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from drywallqa.training.config import OptimisationConfig  # noqa: E402
-from drywallqa.training.schedules import patience_of, schedule  # noqa: E402
+from drywallqa.training.schedules import patience_of, schedule, step_plateaus  # noqa: E402
 
 
 def rates(kind: str, steps: int = 20) -> list[float]:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
-    driven = schedule(optimizer, OptimisationConfig(schedule=kind), steps, 2)["scheduler"]
+    driven = schedule(optimizer, OptimisationConfig(schedule=kind), steps)["scheduler"]
     seen = []
     for _ in range(steps):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -35,10 +37,9 @@ def test_cosine__only_goes_down() -> None:
 
 def test_plateau__falls_where_iou_does_not_rise() -> None:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
-    made = schedule(optimizer, OptimisationConfig(schedule="plateau", plateau_patience=1), 20, 2)
-    assert (made["interval"], made["frequency"], made["monitor"]) == ("epoch", 2, "val/iou")
+    made = schedule(optimizer, OptimisationConfig(schedule="plateau", plateau_patience=1), 20)
     for iou in (0.1, 0.2, 0.2, 0.2):
-        made["scheduler"].step(iou)
+        step_plateaus([SimpleNamespace(scheduler=made["scheduler"])], iou)
     assert optimizer.param_groups[0]["lr"] == 0.005
 
 

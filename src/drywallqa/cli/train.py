@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,32 +38,55 @@ def train(
         Path | None,
         typer.Option("--show-batch", metavar="FILE", help="Draw what the model would see; train nothing."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Measure which rates to set; train nothing.")
+    ] = False,
+    devices: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes on this machine that share each batch.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines that share each batch.")] = 1,
+    ray_workers: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Share each batch among so many workers of Ray Train.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show how far the run is.")] = False,
 ) -> None:
     """Train a model on a data set, or fine-tune a bundle, also to new concepts."""
     from drywallqa.errors import AlarmError, StoppedError
     from drywallqa.training.job import show_batch, train_job
+    from drywallqa.training.ray_job import train_with_ray
+    from drywallqa.training.together import Devices, is_first
 
     chosen = [*(settings or ()), *([f"model.name={model}"] if model else ())]
     if sheet is not None:
         show_batch(data, sheet, config, chosen, text)
         print(f"what the model sees: {sheet}")
         return
+    if find_rate:
+        _find_rate(data, out, config, chosen, start, text)
+        return
+    asked: dict[str, Any] = {
+        "config": config, "settings": chosen, "start": start, "text": text, "resume": resume,
+        "overwrite": overwrite, "progress": not quiet, "fail_fast": fail_fast,
+    }  # fmt: skip
     try:
-        last = train_job(
-            data,
-            out,
-            config,
-            chosen,
-            start=start,
-            text=text,
-            resume=resume,
-            overwrite=overwrite,
-            progress=not quiet,
-            fail_fast=fail_fast,
-        )
+        if ray_workers:
+            last = train_with_ray(ray_workers, data, out, asked)
+        else:
+            last = train_job(data, out, **asked, devices=Devices(devices, nodes))
     except (AlarmError, StoppedError) as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND if isinstance(error, AlarmError) else INTERRUPTED) from error
-    print(f"trained: {last}")
-    print(f"make a bundle of it: drywallqa export {out} --data {data} --out BUNDLE")
+    if is_first():
+        print(f"trained: {last}")
+        print(f"make a bundle of it: drywallqa export {out} --data {data} --out BUNDLE")
+
+
+def _find_rate(
+    data: Path, out: Path, config: Path | None, settings: list[str], start: Path | None, text: Path | None
+) -> None:
+    from drywallqa.reports.rate_curve import write_rate_curve
+    from drywallqa.training.job import rate_job
+
+    curve = rate_job(data, out, config, settings, start=start, text=text)
+    print(f"the curve: {write_rate_curve(curve, out)}")
+    print(f"the loss falls fastest at: {' '.join(f'--set {setting}' for setting in curve.settings())}")

@@ -15,6 +15,8 @@ from drywallqa.training.feature_cache import CachedEncoder
 from drywallqa.training.pairs import Item, Pairs
 from drywallqa.training.phrases import Phrases
 from drywallqa.training.stopping import Remaining, batches_done, ignore_interrupts
+from drywallqa.training.together import rank, world
+from drywallqa.training.validation import Validation
 from drywallqa.window import Window
 
 
@@ -27,14 +29,21 @@ class Photos(lightning.LightningDataModule):
         config: The settings.
         stride: Of the model's logits.
         window: The model's, for its normalisation.
+        validation: What is done with the val part, for those who show it.
     """
 
     def __init__(
-        self, dataset: Dataset, phrases: Phrases, config: TrainConfig, stride: int, window: Window
+        self,
+        dataset: Dataset,
+        phrases: Phrases,
+        config: TrainConfig,
+        stride: int,
+        window: Window,
+        validation: Validation,
     ) -> None:
         super().__init__()
         self.dataset, self.phrases, self.config = dataset.part("train"), phrases, config
-        self.stride, self.window = stride, window
+        self.stride, self.window, self.validation = stride, window, validation
         self.encoder: CachedEncoder | None = None
         """Where set, training reads features of fixed views from the cache instead of pictures."""
 
@@ -48,23 +57,37 @@ class Photos(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Item]:
         """Load the current epoch, from where a resumed run left it."""
         epoch = self.trainer.current_epoch if self.trainer else 0
+        return self.loader(epoch, batches_done(self.trainer, self.batches))
+
+    @property
+    def batches(self) -> int:
+        """Count an epoch's batches."""
+        return self.config.data.photos_per_epoch // self.config.optimisation.batch_size
+
+    def loader(self, epoch: int, first: int = 0) -> DataLoader[Item]:
+        """Load this process's part of an epoch's batches from the first that is wanted."""
         size, workers = self.config.optimisation.batch_size, self.config.data.workers
         pairs = self.pairs(epoch)
         if self.encoder is not None:
             # the encoder stays in this process
             pairs, workers = CachedPairs.of(pairs, self.encoder), 0
-        batches = self.config.data.photos_per_epoch // size
         return DataLoader(
             pairs,
-            batch_sampler=Remaining(batches, size, batches_done(self.trainer, batches)),
+            batch_sampler=Remaining(self.batches, size, first, rank(), world()),
             num_workers=workers,
             worker_init_fn=_prepare_worker,
             prefetch_factor=4 if workers else None,
+            generator=_dice(),
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Load nothing: photos of any size are validated through the product's own path."""
-        return DataLoader(TensorDataset(torch.zeros(1)))
+        return DataLoader(TensorDataset(torch.zeros(1)), generator=_dice())
+
+
+def _dice() -> torch.Generator:
+    """Chance of a loader's own, so that making one does not change the model's."""
+    return torch.Generator().manual_seed(0)
 
 
 def _prepare_worker(_: int) -> None:

@@ -40,6 +40,9 @@ class ModelConfig(_Strict):
     """Folder of the published weights to start from; the model hub's cache where none is named."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The family's own options, e.g. fusion or size."""
+    batch_norm: Literal["trained", "frozen", "synchronised"] = "trained"
+    """Batch statistics of the trained parts: each process's own, kept as they are, or those of all processes
+    together, which only accelerators can."""
 
     @property
     def training(self) -> Training:
@@ -103,6 +106,19 @@ class WatchConfig(_Strict):
     """Steps over which a symptom has to hold."""
 
 
+class CheckpointConfig(_Strict):
+    """When a run is saved, and how much of the disk it may take."""
+
+    minutes: Annotated[float, Field(ge=0)] = 10.0
+    """Minutes from one save within an epoch to the next; 0 saves between epochs alone."""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps from one save within an epoch to the next; 0 leaves it to the minutes."""
+    every_epoch: bool = False
+    """Whether the weights of each epoch are kept too."""
+    budget_gb: Positive = 5.0
+    """Most GB (10⁹ bytes) of a run's checkpoints; the oldest epochs go first, last and best never."""
+
+
 class OptimisationConfig(_Strict):
     """Rates, schedule, averaging, and the weights of the losses' parts."""
 
@@ -125,6 +141,8 @@ class OptimisationConfig(_Strict):
     warmup_share: Share = 0.08
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Decay of the exponential moving average of weights that is validated and shipped."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward pass; weights, losses and optimiser stay in float32."""
     dice_weight: Annotated[float, Field(ge=0)] = 1.0
     presence_weight: Annotated[float, Field(ge=0)] = 0.2
 
@@ -142,6 +160,7 @@ class TrainConfig(_Strict):
     optimisation: OptimisationConfig = OptimisationConfig()
     loss: LossConfig = LossConfig()
     watch: WatchConfig = WatchConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
 
 
 def load(

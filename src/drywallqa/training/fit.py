@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-import yaml
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from drywallqa import __version__
 from drywallqa.bundle.backends import available_threads
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
+from drywallqa.errors import ConfigError, DataError, ModelError
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.training.batches import Photos
-from drywallqa.training.checkpoints import WholeCheckpoints
+from drywallqa.training.boards import Boards
+from drywallqa.training.checkpoints import LAST
 from drywallqa.training.config import TrainConfig
+from drywallqa.training.display import Display
 from drywallqa.training.feature_cache import CachedEncoder, FeatureCache
 from drywallqa.training.foreground import weights_for
+from drywallqa.training.keeping import Keeping
+from drywallqa.training.loop import make_trainer
 from drywallqa.training.phrases import Phrases
+from drywallqa.training.run_folder import SHEET, TEXT, describe, prepare
 from drywallqa.training.run_log import Log, Logging
-from drywallqa.training.schedules import early_end
 from drywallqa.training.sheet import write_sheet
 from drywallqa.training.stopping import Stopping
 from drywallqa.training.surroundings import keep_memory, one_thread_for_pictures, quieten
 from drywallqa.training.task import SegmentationTask
+from drywallqa.training.throughput import Throughput
+from drywallqa.training.together import ALONE, Devices, is_first, share_of_batch, threads_each
 from drywallqa.training.validation import Validation
 from drywallqa.training.watching import Watching, check_files
-
-LAST = "last.ckpt"
-SHEET = "batch.png"
-"""The run's picture of what the model sees first."""
-TEXT = "text"
-"""The run's folder of the text side it was trained with."""
 
 
 def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
@@ -58,6 +52,8 @@ def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
     model: PromptedModel = registry.create_from(family.name, general, settings.options)
     if settings.pretrained:
         model.load_pretrained(folders)
+    elif settings.weights:
+        model.load_text(Path(settings.weights))
     model.freeze(settings.training)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -94,6 +90,7 @@ def fit(
     start: Mapping[str, torch.Tensor] | None = None,
     progress: bool = True,
     fail_fast: bool = False,
+    devices: Devices = ALONE,
 ) -> Path:
     """Train a model and leave a run folder.
 
@@ -105,8 +102,9 @@ def fit(
         resume: Go on from the last checkpoint.
         overwrite: Start anew where a run exists.
         start: Weights to start from instead of ImageNet's.
-        progress: Whether to show a progress bar.
+        progress: Whether to show how far the run is.
         fail_fast: Whether a finding of the checks, or an alarm, stops the run.
+        devices: Over which processes the run is spread.
 
     Returns:
         The last checkpoint.
@@ -118,43 +116,70 @@ def fit(
         AlarmError: A loss is not finite, or `fail_fast` and something was found.
         StoppedError: Ctrl-C; the run is saved.
     """
-    checkpoint = _prepare(run, resume, overwrite)
+    share_of_batch(config.optimisation.batch_size, devices)
+    checkpoint = prepare(run, resume=resume, overwrite=overwrite)
     check_dataset(dataset)
+    settle(config, devices)
+    task, photos, phrases = prepared(dataset, phrases, config, run, start)
+    config = photos.config
+    log = Log(run, is_first())
+    if is_first():
+        describe(run, dataset, config, devices, log)
+        phrases.text.save(run / TEXT)
+        task.model.save_text(run / TEXT)
+        write_sheet(photos.pairs(), run / SHEET)
+    accumulate = config.optimisation.accumulate
+    watchers = [
+        Watching(dataset, phrases, photos.pairs, config.watch, log, fail_fast=fail_fast),
+        Stopping(run / LAST, log, accumulate),
+        Keeping(run, config.checkpoints, accumulate, log),
+        Logging(log),
+        Throughput(log),
+        Boards(dataset.part("val"), photos.validation),
+        Display(config, batches_of(config), shown=progress and is_first()),
+    ]
+    make_trainer(run, config, devices, watchers).fit(task, datamodule=photos, ckpt_path=checkpoint)
+    return run / LAST
+
+
+def settle(config: TrainConfig, devices: Devices = ALONE) -> None:
+    """Prepare this process for training: memory, threads, seeds, and silence about what is meant."""
     keep_memory()
     one_thread_for_pictures()
+    quieten()
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    torch.set_num_threads(config.threads or available_threads())
+    torch.set_num_threads(threads_each(config.threads or available_threads(), devices))
+
+
+def prepared(
+    dataset: Dataset,
+    phrases: Phrases,
+    config: TrainConfig,
+    run: Path,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> tuple[SegmentationTask, Photos, Phrases]:
+    """Make what is trained, and on what; the photos carry the settings, changed to the family's window."""
     model = build_model(config, phrases.width)
     if start is not None:
         load_strictly(model, start, "the weights to start from")
-    family = registry.find(config.model.name)
+    family = registry.find_for(config.model.name, config.model.options)
     window = family.window(config.data.window, print)
     if window.size != config.data.window:
         config = config.model_copy(update={"data": config.data.model_copy(update={"window": window.size})})
     batches = batches_of(config)
-    log = Log(run)
-    _describe(run, dataset, config)
-    phrases.text.save(run / TEXT)
-    weights = weights_for(dataset.part("train"), list(phrases.embeddings), config.loss, run, log)
+    weights = weights_for(
+        dataset.part("train"), list(phrases.embeddings), config.loss, run, Log(run, is_first())
+    )
     phrases = own_phrases(model.eval(), phrases)
     model.train()
     model.freeze(config.model.training)
     validation = Validation(dataset.part("val"), phrases, family.window(config.validation_window))
     steps = -(-batches // config.optimisation.accumulate) * config.optimisation.epochs
     task = SegmentationTask(model, config, steps, validation, weights)
-    photos = Photos(dataset, phrases, config, model.stride, window)
+    photos = Photos(dataset, phrases, config, model.stride, window, validation)
     if config.data.cached_views:
         photos.encoder = CachedEncoder(model, FeatureCache())
-    quieten()
-    watchers = [
-        Watching(dataset, phrases, photos.pairs, config.watch, log, fail_fast=fail_fast),
-        Stopping(run / LAST, log),
-        Logging(log),
-    ]
-    trainer = _trainer(run, config, progress, watchers)
-    write_sheet(photos.pairs(), run / SHEET)
-    trainer.fit(task, datamodule=photos, ckpt_path=checkpoint)
-    return run / LAST
+    return task, photos, phrases
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -179,80 +204,3 @@ def batches_of(config: TrainConfig) -> int:
     if not batches:
         raise ConfigError("data.photos_per_epoch is smaller than optimisation.batch_size; raise it")
     return batches
-
-
-def _trainer(
-    run: Path, config: TrainConfig, progress: bool, watchers: Sequence[lightning.Callback]
-) -> lightning.Trainer:
-    """Make the loop that leaves its logs and checkpoints in the run's folder."""
-    settings = config.optimisation
-    return lightning.Trainer(
-        accelerator="auto",
-        max_epochs=settings.epochs,
-        gradient_clip_val=settings.gradient_clip,
-        accumulate_grad_batches=settings.accumulate,
-        plugins=[WholeCheckpoints()],
-        check_val_every_n_epoch=min(config.validate_every, settings.epochs),
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=10,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        default_root_dir=run,
-        logger=[
-            TensorBoardLogger(run, name="", version="tensorboard"),
-            CSVLogger(run, name="", version=_free_name(run, "csv")),
-        ],
-        callbacks=[
-            ModelCheckpoint(
-                run,
-                filename="last",
-                save_top_k=1,
-                every_n_epochs=1,
-                enable_version_counter=False,
-                save_on_train_epoch_end=True,
-            ),
-            LearningRateMonitor("step"),
-            *early_end(settings, run),
-            *watchers,
-        ],
-    )
-
-
-def _free_name(folder: Path, name: str) -> str:
-    """Number a log's folder, so that a resumed run keeps what was logged before."""
-    number = 0
-    while (folder / f"{name}-{number}").exists():
-        number += 1
-    return f"{name}-{number}"
-
-
-def _prepare(run: Path, resume: bool, overwrite: bool) -> Path | None:
-    last = run / LAST
-    if resume:
-        if not last.is_file():
-            raise OutputError(f"{run}: holds no {LAST} to resume from; start without --resume")
-        return last
-    if last.exists() and not overwrite:
-        raise OutputError(f"{run}: holds a run already; go on with --resume or replace it with --overwrite")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{run}: cannot be written ({error.strerror}); choose another --out") from error
-    return None
-
-
-def _describe(run: Path, dataset: Dataset, config: TrainConfig) -> None:
-    """Write what the run is made of."""
-    (run / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    environment = {
-        "drywallqa": __version__,
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "data": str(dataset.folder),
-        "photos": {split: len(dataset.part(split)) for split in ("train", "val", "test")},
-    }
-    (run / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import load as load_tensors
+from torch import Tensor
 
-from drywallqa.bundle.bundle import DEFAULT, WEIGHTS, load_bundle
+from drywallqa.bundle.bundle import DEFAULT, WEIGHTS, Bundle, load_bundle
 from drywallqa.datasets import dataset as datasets
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import ModelError
+from drywallqa.files import check_folder
 from drywallqa.models import registry
 from drywallqa.training import config as configuration
-from drywallqa.training.fit import TEXT, check_dataset, fit
+from drywallqa.training.config import TrainConfig
+from drywallqa.training.fit import check_dataset, fit, prepared, settle
 from drywallqa.training.pairs import Pairs
-from drywallqa.training.phrases import gather
+from drywallqa.training.phrases import Phrases, gather
+from drywallqa.training.rates import RateCurve, find_rates
+from drywallqa.training.run_folder import CONFIG, TEXT
 from drywallqa.training.sheet import write_sheet
+from drywallqa.training.together import ALONE, Devices
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    dataset: Dataset
+    phrases: Phrases
+    config: TrainConfig
+    start: Mapping[str, Tensor] | None
 
 
 def train_job(
@@ -29,33 +47,81 @@ def train_job(
     overwrite: bool = False,
     progress: bool = True,
     fail_fast: bool = False,
+    devices: Devices = ALONE,
 ) -> Path:
     """Train on a data set folder; see the verb's help for the arguments.
 
-    A resumed run takes its settings and text from its own folder. A fine-tuned one takes its architecture and
-    text side from the bundle.
+    A resumed run takes its settings and text from its own folder. A fine-tuned one takes its architecture
+    and text side from the bundle.
 
     Returns:
         The last checkpoint.
     """
+    if resume and (run / CONFIG).is_file():
+        config, settings, text = run / CONFIG, (), run / TEXT
+    given = _read(data, config, settings, start, text)
+    return fit(
+        given.dataset, given.phrases, given.config, run, resume=resume, overwrite=overwrite,
+        start=given.start, progress=progress, fail_fast=fail_fast, devices=devices,
+    )  # fmt: skip
+
+
+def _read(
+    data: Path, config: Path | None, settings: Sequence[str], start: Path | None, text: Path | None
+) -> _Inputs:
     known = datasets.load(data)
-    if resume and (run / "config.yaml").is_file():
-        config, settings, text = run / "config.yaml", (), run / TEXT
     weights = None
     if start is not None:
         bundle = load_bundle(DEFAULT if str(start) == "default" else start)
         weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}
         text = text or bundle.folder
-        options = {k: v for k, v in bundle.architecture.items() if k in ("encoder", "width")}
-        settings = [f"model.name={bundle.name}", "model.pretrained=false", *settings]
-        settings = [*(f"model.{k}={v}" for k, v in options.items()), *settings]
+        settings = [*_as_settings(bundle), *settings]
     loaded = configuration.load(config, settings)
+    if start is not None and loaded.model.name != bundle.name:
+        raise ModelError(
+            f"{bundle.folder}: holds a model of the family '{bundle.name}', not '{loaded.model.name}'; "
+            f"start from another bundle, or train '{bundle.name}'"
+        )
     loaded = configuration.load(config, settings, registry.find(loaded.model.name).training_defaults)
     phrases = gather(known.concepts, text, loaded.seed, loaded.data.phrases)
-    return fit(
-        known, phrases, loaded, run, resume=resume, overwrite=overwrite, start=weights, progress=progress,
-        fail_fast=fail_fast,
-    )  # fmt: skip
+    return _Inputs(known, phrases, loaded, weights)
+
+
+def _as_settings(bundle: Bundle) -> list[str]:
+    """Name the settings that make a bundle's model again; its tokenizer, if it has one, lies beside it."""
+    shared = registry.find(bundle.name).takes
+    return [
+        f"model.name={bundle.name}",
+        "model.pretrained=false",
+        f"model.weights={json.dumps(str(bundle.folder))}",
+        *(
+            f"model.{name if name in shared else f'options.{name}'}={json.dumps(value)}"
+            for name, value in bundle.architecture.items()
+            if name != "embedding_width"  # the text side's, which the model is made for anyway
+        ),
+    ]
+
+
+def rate_job(
+    data: Path,
+    run: Path,
+    config: Path | None = None,
+    settings: Sequence[str] = (),
+    *,
+    start: Path | None = None,
+    text: Path | None = None,
+) -> RateCurve:
+    """Measure at which rates the loss falls fastest; leaves no run.
+
+    Raises:
+        OutputError: The run's folder cannot be written.
+    """
+    given = _read(data, config, settings, start, text)
+    check_dataset(given.dataset)
+    check_folder(run)
+    settle(given.config)
+    task, photos, _ = prepared(given.dataset, given.phrases, given.config, run, given.start)
+    return find_rates(task, photos, run)
 
 
 def show_batch(

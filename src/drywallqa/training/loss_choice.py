@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from drywallqa.training.config import LossConfig
 from drywallqa.training.losses import mask_loss
+from drywallqa.training.together import shared_count
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From logits [B,K,h,w], truth [B,K,h,w] and known [B,K] to a scalar."""
@@ -69,13 +70,13 @@ def make(config: LossConfig, dice_weight: float, weights: Sequence[float] = ()) 
 
 def mean_known(values: Tensor, known: Tensor) -> Tensor:
     """Average [B,K] over labelled pairs."""
-    return (values * known).sum() / known.sum().clamp(min=1)
+    return (values * known).sum() / shared_count(known.sum())
 
 
 def mean_filled(values: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Average [B,K] over labelled pairs whose truth is not empty; regions of nothing have no overlap."""
     filled = known * (truth.sum((2, 3)) > 1).float()
-    return (values * filled).sum() / filled.sum().clamp(min=1)
+    return (values * filled).sum() / shared_count(filled.sum())
 
 
 def foreground_weights(shares: Mapping[str, float], pos_weight: float) -> dict[str, float]:

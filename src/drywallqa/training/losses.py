@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from drywallqa.training.together import shared_count
+
 
 def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) -> Tensor:
     """Binary cross-entropy plus soft Dice, averaged over labelled pairs.
@@ -29,8 +31,8 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
     overlap = 2 * (probability * truth).sum((2, 3)) + 1
     dice = 1 - overlap / (probability.sum((2, 3)) + truth.sum((2, 3)) + 1)
     filled = known * (truth.sum((2, 3)) > 1).float()
-    cross_mean = (cross * known).sum() / known.sum().clamp(min=1)
-    dice_mean = (dice * filled).sum() / filled.sum().clamp(min=1)
+    cross_mean = (cross * known).sum() / shared_count(known.sum())
+    dice_mean = (dice * filled).sum() / shared_count(filled.sum())
     return cross_mean + dice_weight * dice_mean
 
 
@@ -44,4 +46,4 @@ def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     present = (share > 0.003).float()
     clear = known * ((share > 0.003) | (share < 1e-6)).float()
     cross = functional.binary_cross_entropy_with_logits(logits.float(), present, reduction="none")
-    return (cross * clear).sum() / clear.sum().clamp(min=1)
+    return (cross * clear).sum() / shared_count(clear.sum())

@@ -22,22 +22,25 @@ class Log:
 
     Args:
         run: The run's folder, which exists.
+        writes: Whether this process is the one of several that writes.
     """
 
-    def __init__(self, run: Path) -> None:
-        self.run = run
+    def __init__(self, run: Path, writes: bool = True) -> None:
+        self.run, self.writes = run, writes
 
     def write(self, event: str, text: str, **figures: Any) -> None:
         """Log one event.
 
         Args:
-            event: Its kind: "start", "check", "step", "validation", "alarm", "stop" or "end".
+            event: Its kind: "start", "check", "step", "validation", "best", "alarm", "stop" or "end".
             text: What people read.
             figures: What machines read besides.
 
         Raises:
             OutputError: The disk is full, or the folder went away.
         """
+        if not self.writes:
+            return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json.dumps({"time": stamp, "event": event, "text": text, **clean(figures)}, ensure_ascii=False)
         for name, content in ((LINES, line), (TEXT, f"{stamp} {event}: {text}")):
@@ -80,10 +83,10 @@ class Logging(lightning.Callback):
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log every few batches."""
         self.photos += len(batch["known"])
-        if (batch_idx + 1) % self.every:
+        if (batch_idx + 1) % self.every and batch_idx + 1 < trainer.num_training_batches:
             return
         now = time.perf_counter()
-        speed = self.photos / max(now - self.since, 1e-9)
+        speed = self.photos * trainer.world_size / max(now - self.since, 1e-9)
         self.since, self.photos = now, 0
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         losses = {name: float(value) for name, value in module.figures.items()}

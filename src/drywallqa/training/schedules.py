@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch.optim import lr_scheduler
 
 from drywallqa.training.config import OptimisationConfig
 
 MONITORED = "val/iou"
 """Mean over concepts of the IoU on validation."""
+_NEVER = 10**9
+"""Epochs until Lightning would step what is stepped elsewhere."""
 
 
-def schedule(
-    optimizer: torch.optim.Optimizer, settings: OptimisationConfig, steps: int, every: int
-) -> dict[str, Any]:
-    """Make the schedule that Lightning drives.
+def schedule(optimizer: torch.optim.Optimizer, settings: OptimisationConfig, steps: int) -> dict[str, Any]:
+    """Make the schedule that Lightning drives, but for plateau, which is stepped by the validation itself.
+
+    Lightning leaves a plateau's step out in the epoch in which a run is resumed.
 
     Args:
         optimizer: Whose groups hold the highest rates.
         settings: Its kind and numbers.
         steps: Optimiser steps of the whole run.
-        every: Epochs from one validation to the next.
     """
     if settings.schedule == "plateau":
         plateau = lr_scheduler.ReduceLROnPlateau(
             optimizer, mode="max", factor=settings.plateau_factor, patience=settings.plateau_patience
         )
-        driven = {"interval": "epoch", "frequency": every, "monitor": MONITORED, "strict": False}
-        return {"scheduler": plateau, **driven}
+        never = {"interval": "epoch", "frequency": _NEVER, "monitor": MONITORED, "strict": False}
+        return {"scheduler": plateau, **never}
     warm = max(settings.warmup_share, 2 / (steps + 1))
     if settings.schedule == "one_cycle":
         cycle = lr_scheduler.OneCycleLR(
@@ -45,6 +47,13 @@ def schedule(
     return {"scheduler": cosine, "interval": "step"}
 
 
+def step_plateaus(configs: Iterable[Any], score: float) -> None:
+    """Tell schedules that wait for a plateau how a validation came out."""
+    for config in configs:
+        if isinstance(config.scheduler, lr_scheduler.ReduceLROnPlateau):
+            config.scheduler.step(score)
+
+
 def patience_of(settings: OptimisationConfig) -> int:
     """Validations without a better IoU before a run ends; 0 for never."""
     if settings.patience is not None:
@@ -52,14 +61,9 @@ def patience_of(settings: OptimisationConfig) -> int:
     return 5 if settings.schedule == "plateau" else 0
 
 
-def early_end(settings: OptimisationConfig, run: Any) -> list[Callback]:
-    """End a run that no longer gets better, and keep its best checkpoint; nothing where it may not end."""
+def early_end(settings: OptimisationConfig) -> list[Callback]:
+    """End a run that no longer gets better; nothing where it may not end."""
     patience = patience_of(settings)
     if not patience:
         return []
-    best = ModelCheckpoint(
-        run, filename="best", monitor=MONITORED, mode="max", save_top_k=1, enable_version_counter=False,
-        save_on_train_epoch_end=False,
-    )  # fmt: skip
-    end = EarlyStopping(MONITORED, mode="max", patience=patience, check_on_train_epoch_end=False)
-    return [best, end]
+    return [EarlyStopping(MONITORED, mode="max", patience=patience, check_on_train_epoch_end=False)]

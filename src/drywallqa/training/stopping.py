@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 
 from drywallqa.errors import StoppedError
 from drywallqa.training.run_log import Log
+from drywallqa.training.together import agree
 
 
 class Stopping(lightning.Callback):
@@ -27,10 +28,11 @@ class Stopping(lightning.Callback):
     Args:
         checkpoint: Where to save.
         log: Told about it.
+        accumulate: Batches an optimiser step; a step that has begun is finished first.
     """
 
-    def __init__(self, checkpoint: Path, log: Log) -> None:
-        self.checkpoint, self.record = checkpoint, log
+    def __init__(self, checkpoint: Path, log: Log, accumulate: int = 1) -> None:
+        self.checkpoint, self.record, self.accumulate = checkpoint, log, accumulate
         self.asked = False
         self._before: Any = None
 
@@ -64,7 +66,7 @@ class Stopping(lightning.Callback):
         Raises:
             StoppedError: After saving.
         """
-        if not self.asked:
+        if batch_idx % self.accumulate or not agree(trainer, self.asked):
             return
         trainer.save_checkpoint(self.checkpoint)
         step = trainer.global_step
@@ -79,19 +81,23 @@ class Remaining(Sampler[list[int]]):
 
     Args:
         batches: Of the whole epoch; also the length, so that the epoch ends where it would have.
-        size: Photos a batch.
+        size: Photos a batch, of all processes together.
         first: The first batch to hand out.
+        rank: Which process this is.
+        world: How many there are; each gets its part of every batch.
     """
 
-    def __init__(self, batches: int, size: int, first: int = 0) -> None:
+    def __init__(self, batches: int, size: int, first: int = 0, rank: int = 0, world: int = 1) -> None:
         self.batches, self.size, self.first = batches, size, first
+        self.share, self.rank = size // world, rank
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in range(self.first, self.batches):
-            yield list(range(batch * self.size, (batch + 1) * self.size))
+            start = batch * self.size + self.rank * self.share
+            yield list(range(start, start + self.share))
 
 
 def batches_done(trainer: Any, batches: int) -> int:

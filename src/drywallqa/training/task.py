@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -15,7 +16,8 @@ from drywallqa.training import loss_choice
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.losses import presence_loss
 from drywallqa.training.pairs import Item
-from drywallqa.training.schedules import schedule
+from drywallqa.training.schedules import MONITORED, schedule, step_plateaus
+from drywallqa.training.together import rank
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -48,6 +50,7 @@ class SegmentationTask(lightning.LightningModule):
             multi_avg_fn=get_ema_multi_avg_fn(config.optimisation.average_decay),
             use_buffers=True,
         )
+        self.average.requires_grad_(False)  # never trained itself, and no process waits for its gradients
         self.config, self.steps, self.validate = config, steps, validate
         self.mask_loss = loss_choice.make(config.loss, config.optimisation.dice_weight, foreground_weights)
         self.figures: dict[str, Tensor] = {}
@@ -56,11 +59,10 @@ class SegmentationTask(lightning.LightningModule):
 
     def training_step(self, batch: Item, index: int) -> Tensor:
         """Loss of one batch."""
-        logits, presence = self._predict(batch)
+        logits, presence = self.predict(batch)
         loss = self.loss_of(logits, presence, batch["truth"], batch["known"])
         self.seen = (logits.detach(), batch["truth"], batch["known"])
-        parts = {name: value for name, value in self.figures.items() if name != "loss"}
-        self.log_dict(parts, prog_bar=True)
+        self.log_dict({"loss/total" if name == "loss" else name: v for name, v in self.figures.items()})
         return loss
 
     def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
@@ -72,7 +74,8 @@ class SegmentationTask(lightning.LightningModule):
         self.figures = {name: value.detach() for name, value in figures.items()}
         return loss
 
-    def _predict(self, batch: Any) -> tuple[Tensor, Tensor]:
+    def predict(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Mask logits [B,K,h,w] and presence logits [B,K] of a batch of pictures, or of their features."""
         prompts = batch["embeddings"]
         if "features" in batch:
             if not prompts.is_floating_point():
@@ -82,9 +85,30 @@ class SegmentationTask(lightning.LightningModule):
         out: tuple[Tensor, Tensor] = self.model(image, prompts)
         return out
 
+    def on_train_start(self) -> None:
+        """Begin, or go on from a checkpoint, between two optimiser steps."""
+        self.averaged = self.global_step
+        self.settle()
+
     def on_train_epoch_start(self) -> None:
         """Keep the frozen parts' batch statistics as they are."""
+        self.settle()
+
+    def settle(self) -> None:
+        """Freeze what is not trained, and batch statistics where they are to stay."""
         self.model.freeze(self.config.model.training)
+        if self.config.model.batch_norm == "frozen":
+            for part in self.model.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                    part.eval()
+
+    def place(self, batch_idx: int) -> list[int]:
+        """Number a batch within all of a run: seed, epoch, batch, process."""
+        return [self.config.seed, self.current_epoch, batch_idx, rank()]
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed chance within the model by the batch alone, so that a resumed run throws the same dice."""
+        throw_dice(self.place(batch_idx))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Average the weights after each optimiser step; the average starts where the rate has warmed up."""
@@ -103,7 +127,9 @@ class SegmentationTask(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Validate the averaged weights."""
         if self.validate is not None:
-            self.log_dict(self.validate(self.average.module))
+            figures = self.validate(self.average.module)
+            self.log_dict(figures, sync_dist=True)
+            step_plateaus(self.trainer.lr_scheduler_configs, figures[MONITORED])
 
     def configure_optimizers(self) -> Any:
         """AdamW, encoder and decoder at their own rates, no decay on norms and biases; a schedule."""
@@ -112,8 +138,12 @@ class SegmentationTask(lightning.LightningModule):
             self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay
         )
         optimizer = torch.optim.AdamW(groups)
-        every = min(self.config.validate_every, settings.epochs)
-        return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps, every)}
+        return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps)}
+
+
+def throw_dice(place: Sequence[int]) -> None:
+    """Seed torch by a place in a run; see `SegmentationTask.place`."""
+    torch.manual_seed(int(np.random.SeedSequence(list(place)).generate_state(1)[0]))
 
 
 def parameter_groups(

@@ -31,6 +31,7 @@ from drywallqa.training.config import WatchConfig
 from drywallqa.training.pairs import Item, Pairs
 from drywallqa.training.phrases import Phrases
 from drywallqa.training.run_log import Log
+from drywallqa.training.together import agree, rank
 
 NOT_FINITE = "not-finite.pt"
 LOOKED_AT, AT_MOST, PROBED = 12, 96, 2
@@ -116,6 +117,7 @@ class Watching(lightning.Callback):
         self.record, self.fail_fast = log, fail_fast
         self.watch = Watch(config.grace, config.window)
         self.batch: Mapping[str, Any] = {}
+        self.place: list[int] = []
         self.emptied = False
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -135,11 +137,11 @@ class Watching(lightning.Callback):
         share = float(np.mean([float(item["truth"].mean()) for item in items]))
         told = f"{len(items)} pictures looked at, {share:.2%} of their truth is foreground; "
         self.record.write("check", told + (f"{len(findings)} findings" if findings else "nothing found"))
-        self._raise(findings)
+        self._raise(trainer, findings)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         """Remember the batch, in case its loss breaks."""
-        self.batch = batch
+        self.batch, self.place = batch, module.place(batch_idx)
 
     def on_before_backward(self, trainer: Any, module: Any, loss: Tensor) -> None:
         """Keep the batch of a loss that is not finite, and stop before it reaches the weights.
@@ -147,15 +149,24 @@ class Watching(lightning.Callback):
         Raises:
             AlarmError: The loss is NaN or infinite.
         """
-        if bool(torch.isfinite(loss)):
+        broken = not bool(torch.isfinite(loss))
+        if not agree(trainer, broken):
             return
+        if not broken:
+            raise AlarmError("stopped: the loss of another process is not finite; see there")
         path = Path(self.record.run) / NOT_FINITE
+        if rank():
+            path = path.with_stem(f"{path.stem}-{rank()}")
         kept = {name: _on_cpu(value) for name, value in self.batch.items()}
         weights = {name: value.detach().cpu() for name, value in module.model.state_dict().items()}
-        write_tensors({"batch": kept, "model": weights, "step": trainer.global_step}, path)
+        about = {"step": trainer.global_step, "place": self.place}
+        write_tensors({"batch": kept, "model": weights, **about}, path)
         (finding,) = self.watch.step(measure(loss.item(), *module.seen))
         self.record.finding("alarm", finding)
-        raise AlarmError(f"{finding.sentence()} (the batch and the weights are kept in {path})")
+        again = (
+            f"the batch and the weights are kept in {path}; look closer: drywallqa replay {self.record.run}"
+        )
+        raise AlarmError(f"{finding.sentence()} ({again})")
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Judge the step.
@@ -164,7 +175,7 @@ class Watching(lightning.Callback):
             AlarmError: An alarm was raised, and the run is to stop at that.
         """
         loss = float(module.figures["loss"])
-        self._raise(self.watch.step(measure(loss, *module.seen)))
+        self._raise(trainer, self.watch.step(measure(loss, *module.seen)))
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Judge a validation once the grace is over: zero on every concept is no result.
@@ -181,12 +192,14 @@ class Watching(lightning.Callback):
             return
         self.emptied = True
         what = f"after {trainer.global_step} steps the IoU on validation is zero for every concept"
-        self._raise([find("validation-empty", what)])
+        self._raise(trainer, [find("validation-empty", what)])
 
-    def _raise(self, findings: list[Finding]) -> None:
+    def _raise(self, trainer: Any, findings: list[Finding]) -> None:
         for finding in findings:
             self.record.finding("alarm", finding)
             print(f"alarm: {finding.sentence()}", file=sys.stderr, flush=True)
-        if findings and self.fail_fast:
+        if self.fail_fast and agree(trainer, bool(findings)):
+            if not findings:
+                raise AlarmError("stopped by an alarm of another process; see there")
             more = f" ({len(findings) - 1} more in the log)" if len(findings) > 1 else ""
             raise AlarmError(f"stopped by an alarm{more}: {findings[0].sentence()}")

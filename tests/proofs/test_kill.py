@@ -1,0 +1,124 @@
+"""`kill -9` at random moments: a resumed run ends where the undisturbed one does, bit for bit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("lightning", reason="the train extra is not installed")
+
+import torch
+
+from drywallqa.training.checkpoints import LAST, WholeCheckpoints, read_weights
+from drywallqa.training.keeping import Keeping
+from tiny_runs import assert_same_weights, render, train, train_and_exit
+
+pytestmark = pytest.mark.prove
+
+KILLS = 30
+SETTINGS = (
+    "data.photos_per_epoch=8", "optimisation.epochs=3", "optimisation.accumulate=2", "checkpoints.steps=1",
+    "optimisation.schedule=plateau", "optimisation.plateau_patience=0", "optimisation.patience=0",
+    "validate_every=1",
+)  # fmt: skip
+
+
+def start(data: Path, run: Path) -> BaseProcess:
+    """Start or resume a run in a process of its own, made from one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["drywallqa.training.job", "tiny_runs"])
+    more = ["--resume"] if (run / LAST).is_file() else []
+    child = context.Process(target=train_and_exit, args=(data, run, more, SETTINGS))
+    child.start()
+    return child
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(tmp_path_factory.mktemp("data"))
+
+
+def state_of(run: Path) -> dict:
+    return WholeCheckpoints().load_checkpoint(run / LAST, weights_only=True)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert_same_weights(one, other)
+    first, second = (state_of(run) for run in (one, other))
+    for mine, theirs in zip(first["optimizer_states"], second["optimizer_states"], strict=True):
+        assert mine["param_groups"] == theirs["param_groups"]
+        for number, moments in mine["state"].items():
+            for name, value in moments.items():
+                assert torch.equal(value, theirs["state"][number][name]), (number, name)
+    assert first["lr_schedulers"] == second["lr_schedulers"]
+    best = [read_weights(run, "best")[1] for run in (one, other)]
+    assert all(torch.equal(value, best[1][name]) for name, value in best[0].items())
+
+
+def test_kill__at_random_moments_costs_nothing_but_time(data: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    whole = start(data, tmp_path / "whole")
+    whole.join()
+    assert whole.exitcode == 0
+    length = time.monotonic() - began
+    dice, run, places, last = random.Random(0), tmp_path / "killed", set(), 0
+    for _ in range(KILLS):
+        child = start(data, run)
+        time.sleep(dice.uniform(0.2, 0.9) * length)
+        if child.is_alive():
+            os.kill(child.pid or 0, signal.SIGKILL)
+        child.join()
+        assert child.exitcode in {0, -signal.SIGKILL}
+        if not (run / LAST).is_file():
+            continue
+        state = state_of(run)  # readable, and its weights are at hand
+        assert state["state_dict"]
+        progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+        assert state["global_step"] >= last
+        last = state["global_step"]
+        places.add((state["epoch"], progress["completed"]))
+        if child.exitcode == 0:
+            break
+    final = start(data, run)
+    final.join()
+    assert final.exitcode == 0
+    assert places, "no run lived long enough to be resumed"
+    print(f"killed at {len(places)} places: {sorted(places)}")
+    assert_same_run(tmp_path / "whole", run)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_resume__from_every_place_where_a_run_is_saved(
+    accumulate: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between epochs, within them, before the last batch of one: every place ends the same."""
+    settings = (*SETTINGS, f"optimisation.accumulate={accumulate}", "data.photos_per_epoch=6")
+    assert train(data, tmp_path / "whole", settings_=settings) == 0
+    original = Keeping._save
+    for place in range(1, 100):
+        run, saves = tmp_path / f"cut-{place}", []
+
+        def cut(self: Keeping, trainer: object, place: int = place, saves: list[int] = saves) -> None:
+            original(self, trainer)
+            saves.append(1)
+            if len(saves) == place:
+                raise RuntimeError("power cut")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Keeping, "_save", cut)
+            try:
+                train(data, run, settings_=settings)
+            except RuntimeError:
+                pass
+            else:
+                break
+        assert train(data, run, "--resume") == 0
+        assert_same_run(tmp_path / "whole", run)
+    assert place > 5
