@@ -14,7 +14,7 @@ Verb = Literal["diagnose", "audit"]
 Make = Callable[[Path, Severity, Any], list[str]]
 
 FAMILY_OPTION = "--family"
-"""How `diagnose` is told the family of a foreign state dict."""
+"""How `diagnose` is told the family of a foreign state dict, where it has to be told."""
 
 
 class UnavailableError(Exception):

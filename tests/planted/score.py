@@ -16,12 +16,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from planted.case import Case, UnavailableError
+from planted.case import FAMILY_OPTION, Case, UnavailableError
 from planted.cases import CASES
 from planted.judge import GOOD, Answer, Judgement, judge, read_document
 
@@ -33,6 +34,7 @@ def ask(arguments: Sequence[str], document: Path) -> Answer:
     """Call the command line in this process and keep everything that it says."""
     from drywallqa.cli import main
 
+    arguments = understood(arguments)
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
@@ -40,6 +42,24 @@ def ask(arguments: Sequence[str], document: Path) -> Answer:
         except Exception:  # a traceback is an answer, and never a right one
             return Answer(-1, "crashed: " + traceback.format_exc(limit=-2), "")
     return Answer(code, output.getvalue(), errors.getvalue(), read_document(document))
+
+
+def understood(arguments: Sequence[str]) -> list[str]:
+    """Leave out the family of a state dict where `diagnose` finds it by itself and has no option for it."""
+    if FAMILY_OPTION not in arguments or FAMILY_OPTION in _help():
+        return list(arguments)
+    place = list(arguments).index(FAMILY_OPTION)
+    return [*arguments[:place], *arguments[place + 2 :]]
+
+
+@cache
+def _help() -> str:
+    from drywallqa.cli import main
+
+    words = io.StringIO()
+    with contextlib.redirect_stdout(words):
+        main(["diagnose", "--help"])
+    return words.getvalue()
 
 
 def run_case(case: Case, folder: Path, build_only: bool = False) -> Judgement | str:
