@@ -35,7 +35,7 @@ $(BASE): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev,report]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev,report,openvino]'
 	@touch $@ $(BASE)
 
 environment: $(DEVELOPMENT)
@@ -66,7 +66,8 @@ prove: $(DEVELOPMENT)
 bench: $(DEVELOPMENT)
 	@status=0; for script in tools/bench_*.py; do \
 		echo "== $$script"; $(BIN)/python $$script || status=1; \
-	done; exit $$status
+	done; \
+	echo "== drywallqa bench"; $(BIN)/drywallqa bench --out bench-output || status=1; exit $$status
 
 BENCHMARK := data/benchmark
 BENCHMARK_READY := $(BENCHMARK)/.ready
