@@ -27,8 +27,8 @@ class TorchBackend:
         """See `backend.Backend`."""
         self.model.eval()
         with torch.inference_mode():
-            features = self.model.encode_image(torch.from_numpy(images))
-        return tuple(np.asarray(f.float().numpy()) for f in features)
+            features = self.model.encode_image(self._there(images))
+        return tuple(np.asarray(f.float().cpu().numpy()) for f in features)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """See `backend.Backend`."""
@@ -39,6 +39,12 @@ class TorchBackend:
         self.model.eval()
         with torch.inference_mode():
             logits, presence = self.model.decode(
-                tuple(torch.from_numpy(f) for f in features), torch.from_numpy(embeddings)
+                tuple(self._there(f) for f in features), self._there(embeddings)
             )
-        return logits.float().numpy(), presence.float().numpy()
+        return logits.float().cpu().numpy(), presence.float().cpu().numpy()
+
+    def _there(self, values: Float) -> torch.Tensor:
+        """Bring numbers to where the model is, which may be an accelerator while it is trained."""
+        weights = next(iter(self.model.parameters()), None)
+        given = torch.from_numpy(values)
+        return given if weights is None else given.to(weights.device)
