@@ -30,9 +30,9 @@ from drywallqa.training import config as configuration
 from drywallqa.training.card import render_card
 from drywallqa.training.checkpoints import read_weights
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.fit import TEXT
 from drywallqa.training.onnx_export import export_graphs
 from drywallqa.training.prompt_export import export_prompts
+from drywallqa.training.run_folder import TEXT
 
 Report = Callable[[str], None]
 WINDOWS = (320, 384, 448)

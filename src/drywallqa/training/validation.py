@@ -67,4 +67,4 @@ class Validation:
         if not np.issubdtype(self.phrases.embeddings[concept].dtype, np.integer):
             return self.phrases.centre(concept)
         with torch.inference_mode():
-            return model.encode_prompts(self.phrases.texts[concept][:32]).mean(0).numpy()
+            return model.encode_prompts(self.phrases.texts[concept][:32]).mean(0).cpu().numpy()
