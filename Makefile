@@ -4,6 +4,7 @@
 #   make test               ruff, mypy and the tests                      make prove   the slow proofs
 #   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
+#   make report-table       the original report's table, filled (hours; SCALE=0.1 for a tenth of the pictures)
 #   make pictures           the README's pictures, from the demo's results
 #   make clean              forget .venv and everything that was made
 
@@ -17,7 +18,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality pictures environment clean help
+.PHONY: demo test lint prove bench benchmark-quality report-table pictures environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -74,6 +75,11 @@ BENCHMARK_READY := $(BENCHMARK)/.ready
 
 benchmark-quality: $(BENCHMARK_READY)
 	time $(BIN)/drywallqa benchmark --data $(BENCHMARK)
+
+SCALE ?= 1
+
+report-table: $(BENCHMARK_READY)
+	time $(BIN)/drywallqa ablate configs/report --data $(BENCHMARK) --out runs/report-table --scale $(SCALE)
 
 $(BENCHMARK_READY): benchmarks/split.csv | $(DEVELOPMENT)
 	@test -d "$$DRYWALLQA_DATA" || { echo "error: no data sets in $$DRYWALLQA_DATA; set DRYWALLQA_DATA to the" \

@@ -1,0 +1,56 @@
+"""`drywallqa ablate`: train one run a recipe, and table what each reaches."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drywallqa.cli import FOUND, one_line
+
+
+def ablate(
+    recipes: Annotated[
+        Path, typer.Argument(metavar="RECIPES", help="A folder of recipes, such as configs/report.")
+    ],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Runs and tables go there; goes on where it is.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model family of all runs.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="a.b=VALUE", help="One setting of all runs; may be repeated."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="This recipe only; may be repeated.")
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.0, help="Pictures an epoch, as a share of what the recipes say.")
+    ] = 1.0,
+    split: Annotated[str, typer.Option(help="The part to measure; thresholds come from val.")] = "test",
+    seed: Annotated[int, typer.Option(help="Decides which photos are taken.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Throw away another comparison in --out.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Train one run a recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
+    from drywallqa.errors import StoppedError
+    from drywallqa.training.ablation import Request, failed
+    from drywallqa.training.ablation import ablate as run
+    from drywallqa.training.ablation_table import lines
+
+    chosen = (*(settings or ()), *((f"model.name={model}",) if model else ()))
+    request = Request(
+        data, recipes, out, chosen, tuple(only or ()), scale, split, seed, overwrite, progress=not quiet
+    )
+    try:
+        rows = run(request, lambda told: print(told, file=sys.stderr, flush=True))
+    except StoppedError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        raise typer.Exit(130) from error
+    for line in lines(rows):
+        print(line)
+    if failed(rows):
+        raise typer.Exit(FOUND)

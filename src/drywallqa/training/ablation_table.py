@@ -1,0 +1,90 @@
+"""The rows of a comparison as text, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from drywallqa.files import write_whole
+
+Row = dict[str, Any]
+_MEANS = {
+    "iou": "IoU", "dice": "Dice", "pixel_accuracy": "accuracy", "background_accuracy": "all background",
+    "false_alarm_rate": "false alarms",
+}  # fmt: skip
+_OF_CONCEPT = (
+    "iou", "dice", "pixel_accuracy", "background_accuracy", "false_alarm_rate", "threshold", "presence",
+    "pairs", "photographs",
+)  # fmt: skip
+
+
+def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+    """Write `table.txt`, `table.csv` and `table.json`, each whole."""
+    write_whole(folder / "table.txt", ("\n".join(lines(rows)) + "\n").encode())
+    write_whole(folder / "table.csv", to_csv(rows).encode())
+    write_whole(folder / "table.json", (json.dumps(list(rows), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """Describe rows as text: a line a recipe and threshold rule, then what the figures are, then alarms."""
+    concepts = list(dict.fromkeys(c for row in rows for m in row.get("measured", ()) for c in m["concepts"]))
+    head = ["recipe", "threshold", *(f"IoU {c}" for c in concepts), *_MEANS.values(), "loss", "training loss"]
+    table = [head]
+    for row in rows:
+        if "stopped" in row:
+            table.append([row["name"], "-", *["-"] * (len(head) - 4), "-", _cell(row["training_loss"])])
+        for measured in row.get("measured", ()):
+            own = measured["concepts"]
+            levels = ", ".join(f"{own[c]['threshold']:.2f}" for c in concepts if c in own)
+            table.append([
+                row["name"], f"{measured['rule']}: {levels}" if measured["rule"] != "0.5" else "0.5",
+                *(_cell(own[c]["iou"] if c in own else None) for c in concepts),
+                *(_cell(measured["means"][name]) for name in _MEANS),
+                _cell(row["loss"]), _cell(row["training_loss"]),
+            ])  # fmt: skip
+    widths = [max(len(line[column]) for line in table) for column in range(len(head))]
+    told = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table]
+    return [*told, "", *_legend(rows)]
+
+
+def _legend(rows: Sequence[Row]) -> list[str]:
+    splits = sorted({row["split"] for row in rows if "split" in row})
+    told = [
+        f"Measured on '{', '.join(splits)}'; columns after the concepts are means over concepts. Loss: BCE "
+        "and Dice, alike for all; training loss: the recipe's own, in its last epoch.",
+    ]
+    for row in rows:
+        alarms = f"; alarms: {', '.join(row['alarms'])}" if row.get("alarms") else ""
+        told.append(f"{row['name']}: {row['title']}; {row['steps']} steps, {row['epochs']} epochs{alarms}")
+        if "stopped" in row:
+            told.append(f"{row['name']}: {row['stopped']}")
+    return told
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Describe rows as CSV: a line a recipe, threshold rule and concept."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([
+        "recipe", "title", "rule", "concept", *_OF_CONCEPT, "report_iou", "loss", "training_loss", "steps",
+        "epochs", "alarms",
+    ])  # fmt: skip
+    for row in rows:
+        ending = [row["training_loss"], row["steps"], row["epochs"], " ".join(row["alarms"])]
+        for measured in row.get("measured", ()):
+            for concept, own in measured["concepts"].items():
+                writer.writerow([
+                    row["name"], row["title"], measured["rule"], concept, *(own[n] for n in _OF_CONCEPT),
+                    measured["report_iou"], row["loss"], *ending,
+                ])  # fmt: skip
+        if "stopped" in row:
+            writer.writerow([row["name"], row["title"], "stopped", *[""] * (len(_OF_CONCEPT) + 3), *ending])
+    return stream.getvalue()
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
