@@ -159,30 +159,17 @@ class _Opener:
 def _open_run(run: Path, known: Dataset) -> Subject:
     """Open a run's checkpoint in torch; its training photos are the train part of the data set."""
     try:
-        from drywallqa.models import registry
-        from drywallqa.models.contract import load_strictly
-        from drywallqa.models.torch_backend import TorchBackend
-        from drywallqa.training import config as configuration
-        from drywallqa.training.export import read_checkpoint
-        from drywallqa.training.fit import LAST, TEXT, build_model
+        from drywallqa.training.opening import open_run
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluating a run that is not exported", "train") from error
-    from drywallqa.bundle.text import TextSide
-    from drywallqa.window import Window
-
-    settings = configuration.load(run / _RUN_CONFIG)
-    text = TextSide.load(run / TEXT)
-    model = build_model(settings, text.embed(["crack"]).shape[1])
-    load_strictly(model, read_checkpoint(run), str(run / LAST))
-    train = known.part("train")
-    family = registry.find(settings.model.name)
+    opened, train = open_run(run), known.part("train")
     return Subject(
         name=f"run {run.name}",
         folder=run,
-        backend=TorchBackend(model.eval(), text.embed),
-        window=Window(settings.validation_window, square=not family.free_size),
-        levels=dict.fromkeys(text.concepts, (0.5, 0.5)),
-        resolve=text.resolve,
+        backend=opened.backend,
+        window=opened.window,
+        levels=dict.fromkeys(opened.text.concepts, (0.5, 0.5)),
+        resolve=opened.text.resolve,
         training_hashes=tuple(hashing.perceptual_hash(train.read_photo(s)) for s in train),
     )
 
