@@ -3,43 +3,48 @@
 import json
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from drywallqa.models import registry
 from drywallqa.models.towers import letter_tokenizer
 
-TYPES = {"clipseg": "clipseg", "clip": "clip", "sam": "sam"}
+# origin → family that holds it, and where
+PARTS = {"clipseg": ("clipseg", "network"), "clip": ("clip-cnn", "clip"), "sam": ("sam-clip", "sam")}
+VOCABULARY = {"tiny": 514, "base": 49_408}
 
 
-def parts(size):
-    """Origin → module whose names are the published ones."""
-    clip_cnn = registry.create("clip-cnn", size=size)
-    return {
-        "clipseg": registry.create("clipseg", size=size).network,
-        "clip": clip_cnn.clip,
-        "sam": registry.create("sam-clip", size=size).sam,
-    }
+def module_of(origin, size, device="cpu"):
+    """A module whose names and shapes are the published ones."""
+    family, part = PARTS[origin]
+    with torch.device(device):
+        return getattr(registry.create(family, size=size), part)
 
 
-def write(folder, size="tiny", origins=("clipseg", "clip", "sam"), vocabulary=514):
+def values_like(name, tensor):
+    """Random values about as large as trained ones, in half precision."""
+    values = 0.03 * torch.randn(tensor.shape, dtype=torch.float32)
+    return (values + ("norm" in name and name.endswith("weight"))).half()
+
+
+def write(folder, size="tiny", origins=tuple(PARTS)):
     """Write FOLDER/ORIGIN/{config.json, model.safetensors, tokenizer files} and return the folder."""
-    for name, module in parts(size).items():
-        if name in origins:
-            place = folder / name
-            place.mkdir(parents=True)
-            state = {key: value.clone().contiguous() for key, value in module.state_dict().items()}
-            # safetensors files keep tied tensors once
-            state.pop("prompt_encoder.shared_embedding.positional_embedding", None)
-            save_file(state, place / "model.safetensors")
-            (place / "config.json").write_text(json.dumps({"model_type": TYPES[name]}))
-            if name != "sam":
-                letter_tokenizer(vocabulary).save_pretrained(str(place))
+    for name in origins:
+        place = folder / name
+        place.mkdir(parents=True)
+        if size == "tiny":
+            state = {key: v.clone().contiguous() for key, v in module_of(name, size).state_dict().items()}
+        else:  # without making a full-size model for it
+            shapes = module_of(name, size, "meta").state_dict()
+            state = {key: values_like(key, value) for key, value in shapes.items()}
+        # safetensors files keep tied tensors once
+        state.pop("prompt_encoder.shared_embedding.positional_embedding", None)
+        save_file(state, place / "model.safetensors")
+        (place / "config.json").write_text(json.dumps({"model_type": name}))
+        if name != "sam":
+            letter_tokenizer(VOCABULARY[size]).save_pretrained(str(place))
     return folder
 
 
-def state_of(model):
-    return {key: value.clone() for key, value in model.state_dict().items()}
-
-
-def same(first, second):
-    return all(torch.equal(first[key], second[key]) for key in first)
+def read(folder):
+    """Read a folder's tensors back."""
+    return load_file(folder / "model.safetensors")

@@ -1,9 +1,12 @@
 import pickle
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from drywallqa import masks
 from drywallqa.cli import main
 from drywallqa.errors import ModelError
 from drywallqa.models import registry, weights
@@ -144,6 +147,41 @@ def test_models__list_and_info(capsys, monkeypatch, tmp_path):
     assert "150,747,746" in out
     assert "excludes its weights" in out
     assert "999e0328d9e10b484360c477313983f9afdd7050, missing" in out
+    assert "not verified here" in out
+
+
+def test_models__try_writes_masks_and_tells_a_bad_photo(folder, capsys, tmp_path):
+    photo, bad = tmp_path / "wall.png", tmp_path / "no-photo.png"
+    Image.fromarray(np.full((40, 60, 3), 150, np.uint8)).save(photo)
+    bad.write_bytes(b"text")
+    asked = ["--prompt", "segment crack", "--prompt", "a window"]
+    for name in ("clipseg", "sam-clip-zero-shot"):
+        out = tmp_path / name
+        verb = ["models", "try", name, str(bad), str(photo), "--out", str(out), "--weights", str(folder)]
+        options = ["--option", "size=tiny"] + (["--option", "points=2"] if "sam" in name else [])
+        assert main([*verb, *asked, *options]) == 3
+        told = capsys.readouterr()
+        assert told.err.count("\n") == 1
+        assert str(bad) in told.err
+        assert told.out.count("presence") == 2
+        assert masks.read(out / "wall__segment_crack.png").shape == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["clip-cnn", "--prompt", "crack"], "means nothing before it was trained"),
+        (["clipseg"], "no prompt"),
+        (["clipseg", "--prompt", "crack", "--option", "tiny"], "name=value"),
+        (["clipseg", "--prompt", "crack", "--option", "size=huge"], "size 'huge' is not known"),
+    ],
+)
+def test_models__try_refuses(arguments, told, folder, capsys, tmp_path):
+    name, *more = arguments
+    verb = ["models", "try", name, "wall.png", "--out", str(tmp_path / "out"), "--weights", str(folder)]
+    assert main([*verb, *more]) == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_models__unknown_name_suggests_the_nearest(capsys):

@@ -1,8 +1,10 @@
-"""`drywallqa models`: which families there are, what each is, and bringing published weights."""
+"""`drywallqa models`: which families there are, what each is, bringing published weights, trying them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +31,7 @@ def list_models() -> None:
 def info(name: Name) -> None:
     """Describe a family: parameters, input, vocabulary, licences of code and weights, source."""
     from drywallqa.models.registry import find
-    from drywallqa.models.weights import ORIGINS, cached_folder, is_at_hand
+    from drywallqa.models.weights import ORIGINS, PINS, cached_folder, is_at_hand
 
     family = find(name)
     side = (
@@ -45,6 +47,7 @@ def info(name: Name) -> None:
         "vocabulary": "open" if family.open_vocabulary else "closed: the concepts it was trained on",
         "text": "its own tower" if family.own_text else "the bundle's text side",
         "training": f"drywallqa train --model {family.name}" if family.trainable else "none, used as it is",
+        "untrained": f"drywallqa models try {family.name}" if family.open_vocabulary else "means nothing",
         "exports": ", ".join(family.exports) or "none",
         "licence of code": family.code_licence,
         "licence of weights": family.weight_licence,
@@ -55,6 +58,8 @@ def info(name: Name) -> None:
         rows[f"weights '{origin.name}'"] = (
             f"{origin.hub_id}, revision {origin.revision}, {state} ({cached_folder(origin)})"
         )
+    if family.origins:
+        rows["revisions"] = PINS
     for key, value in rows.items():
         typer.echo(f"{key:<20} {value}")
 
@@ -78,6 +83,53 @@ def _at_hand(origins: tuple[str, ...]) -> str:
 
     missing = [name for name in origins if not is_at_hand(ORIGINS[name])]
     return f"{', '.join(missing)} missing" if missing else "at hand"
+
+
+@app.command("try")
+def try_model(
+    name: Name,
+    photo: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos to look at.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the masks.")],
+    prompt: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="What to ask; repeatable.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Published weights; by default the hub's cache.")
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the family.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="PX", help="Input side; the family's by default.")
+    ] = None,
+) -> None:
+    """Ask a published model as it is, without any training: clipseg, or SAM's masks ranked by CLIP."""
+    from drywallqa.cli import FAILED
+    from drywallqa.models.contract import check_prompts
+    from drywallqa.models.trial import Trial
+
+    check_prompts(prompt or ())
+    failed = False
+    for answer in Trial(name, weights, _options(options or ()), size).ask(photo, prompt or (), out):
+        if answer.error is not None:
+            typer.echo(f"error: {answer.error}", err=True)
+            failed = True
+        else:
+            typer.echo(f"{answer.file}: presence {answer.presence:.2f}, {answer.share:.1%} of the photo")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _options(given: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    from drywallqa.errors import ConfigError
+
+    found = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigError(f"--option {each}: write it as name=value")
+        found[name.strip()] = yaml.safe_load(value)
+    return found
 
 
 @app.command("clear-cache")

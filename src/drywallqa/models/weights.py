@@ -83,6 +83,10 @@ ORIGINS = {
 }
 
 
+PINS = "as public projects pin them; never downloaded where this was written, so not verified here"
+"""Where the revisions come from."""
+
+
 def hub_cache() -> Path:
     """Return the hub's cache folder, as its own tools find it."""
     if os.environ.get("HF_HUB_CACHE"):
