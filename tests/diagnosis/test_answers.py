@@ -35,7 +35,7 @@ def test_check_range__names_what_is_wrong() -> None:
 
 def test_check_levels__a_stale_threshold() -> None:
     stale = [replace(s, level=logit(0.995)) for s in MANY]
-    assert names(answers.check_levels(stale)) == ["threshold-stale"]
+    assert names(answers.check_levels(stale)) == ["mask-threshold-high"]
 
 
 def test_check_levels__presence_too_high() -> None:

@@ -136,7 +136,8 @@ def _mask_level(concept: str, shown: Sequence[Seen], held_out: Sequence[Seen]) -
             return [suspect("threshold-from-test", what, 0.62)]
     if abs(best) > logit(0.97) and abs(stored) < logit(0.9):
         return [suspect("output-scale", what, 0.7 + 0.2 * gain.gain / max(reached, 1e-6))]
-    return [suspect("threshold-stale", what, 0.6 + 0.3 * gain.gain / max(reached, 1e-6))]
+    case = "mask-threshold-high" if stored > best else "mask-threshold-low"
+    return [suspect(case, what, 0.6 + 0.3 * gain.gain / max(reached, 1e-6))]
 
 
 def _presence_level(concept: str, members: Sequence[Seen]) -> list[Suspect]:

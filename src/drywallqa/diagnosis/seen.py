@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.metrics import group_means
+
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
@@ -113,8 +115,16 @@ CLEARLY, ENOUGH = 0.2, 0.3
 """A photo is lifted clearly where its IoU rises by the first to at least the second."""
 
 
-def compare(before: Sequence[float], after: Sequence[float]) -> Gain:
-    """Compare the same photos' IoU before and after a change."""
+def compare(before: Sequence[float], after: Sequence[float], groups: Sequence[str] | None = None) -> Gain:
+    """Compare the same photos' IoU before and after a change.
+
+    Args:
+        before: IoU of each photo.
+        after: The same after the change.
+        groups: The photograph of each; copies of one are averaged first, so that they count once.
+    """
+    if groups is not None:
+        before, after = (list(group_means(values, groups).values()) for values in (before, after))
     one, two = np.asarray(before, np.float64), np.asarray(after, np.float64)
     if not one.size:
         return Gain(0.0, 0.0, 0.0, 0.0, 0)
