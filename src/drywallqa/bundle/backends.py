@@ -52,7 +52,8 @@ def open_backend(
     encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
     if encoder not in bundle.files and precision == "int8":
         raise BackendError(
-            "this bundle has no int8 graphs; make them with: drywallqa export BUNDLE --precision int8"
+            "this bundle has no int8 graphs; make some with: "
+            "drywallqa export BUNDLE --precision int8 --data DIR --out NEW"
         )
     if name == "openvino":
         from drywallqa.bundle.openvino_backend import OpenVinoBackend
