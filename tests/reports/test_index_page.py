@@ -40,8 +40,14 @@ def test_render__photos_grouped_with_figures() -> None:
     )
     assert page.count("<article") == 2
     assert "2 photos, 3 masks, 2 with something marked" in page
-    assert "4.00% marked" in page
+    assert "4.0% marked" in page
     assert "nothing marked" in page
+
+
+def test_render__a_little_is_not_nothing() -> None:
+    shown = {area: index_page.render([record(area=area)], "t") for area in (0.0042, 0.00001)}
+    assert "0.42% marked" in shown[0.0042]
+    assert "under 0.01% marked" in shown[0.00001]
 
 
 def test_render__escapes_what_users_typed() -> None:

@@ -76,7 +76,8 @@ def _figure(record: Record) -> str:
     concept = record["concept"]
     meaning = f" <span class=concept>{html.escape(str(concept))}</span>" if concept else ""
     presence = float(record["presence"])
-    found = f"{record['area']:.2%} marked" if record["area"] > 0 else "nothing marked"
+    marked = record["area"] > 0
+    found = f"{_percent(float(record['area']))} marked" if marked else "nothing marked"
     links = [
         f'<a href="{_address(record[kind])}">{label}</a>'
         for kind, label in (("mask", "mask"), ("overlay", "overlay"), ("probability_map", "probability"))
@@ -89,10 +90,17 @@ def _figure(record: Record) -> str:
             f'<img loading="lazy" src="{_address(record["thumbnail"])}" alt="{prompt}: {found}"></a>'
         )
     return (
-        f"<figure>{picture}<figcaption><b>{prompt}</b>{meaning}<br>"
-        f'<meter min="0" max="1" value="{presence:.3f}" title="presence {presence:.3f}"></meter> '
-        f"presence {presence:.2f} · {found}<br>{' · '.join(links)}</figcaption></figure>"
+        f"<figure>{picture}<figcaption><b>{prompt}</b>{meaning}"
+        f'<p class="{"marked" if marked else "nothing"}">{found}</p>'
+        f'<p><span class="presence"><span class="bar"><i style="width:{presence:.1%}"></i></span> '
+        f"presence {presence:.2f}</span>"
+        f'<span class="links">{" · ".join(links)}</span></p></figcaption></figure>'
     )
+
+
+def _percent(share: float) -> str:
+    """Write a share so that a small one does not become zero."""
+    return f"{share:.1%}" if share >= 0.01 else f"{share:.2%}" if share >= 0.0001 else "under 0.01%"
 
 
 def _failures(failed: list[Record]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FILL = (0, 114, 178)  # blue, a colour that walls seldom have and that nearly everybody can tell
 _FILL_SHARE = 0.35
 _JPEG_LIMIT = 65_000  # px a side
+_LINES = 320  # px a side for each px of the lines' width: two at 640 px
 _NARROWEST = 360  # px, so that the legend can be read beneath the smallest photo
 THUMBNAIL_SIZE = 480  # px, the longer side
 THUMBNAIL_FOLDER = "index_files"
@@ -34,7 +35,7 @@ def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
         return drawn
     inside = drawn[mask].astype(np.float32)
     drawn[mask] = (inside * (1 - _FILL_SHARE) + np.asarray(FILL, np.float32) * _FILL_SHARE).astype(np.uint8)
-    line = max(1, round(max(mask.shape) / 640))
+    line = max(1, round(max(mask.shape) / _LINES))
     white = _grown(mask, line)
     black = _grown(white, line)
     drawn[black & ~white] = 0
