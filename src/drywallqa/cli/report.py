@@ -25,6 +25,10 @@ def report(
     split: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Parts to measure; by default val and test.")
     ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="What to ask; by default each concept once; may be repeated."),
+    ] = None,
     run: Annotated[
         list[Path] | None,
         typer.Option(metavar="RUN", help="A training run behind a bundle; may be repeated."),
@@ -60,8 +64,9 @@ def report(
     from drywallqa.reports.reporting import report_job
 
     request = Request(
-        subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(run or ()),
-        tuple(against or ()), tuple(formats or ()), bench, diagnosis, timing, diagnose, worst, allow_leak,
+        subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(prompt or ()),
+        tuple(run or ()), tuple(against or ()), tuple(formats or ()), bench, diagnosis, timing, diagnose,
+        worst, allow_leak,
     )  # fmt: skip
     try:
         lines = report_job(request, silent if quiet or not sys.stderr.isatty() else _show)

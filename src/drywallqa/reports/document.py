@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+_BRACKETS = re.compile(r"([^()]+) \(([^()]+)\)")
 _MARKS = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 
 
@@ -155,9 +156,21 @@ def spans(text: str) -> Iterator[tuple[str, str]]:
         yield "", text[place:]
 
 
+def with_interval(cell: str) -> tuple[str, str]:
+    """Part a figure from what stands in brackets behind it: its interval, or what it is a part of."""
+    match = _BRACKETS.fullmatch(cell)
+    return (match[1], match[2]) if match else (cell, "")
+
+
 def code(text: str) -> str:
     """Mark a text as code; its own backticks, which would end it, become apostrophes."""
     return f"`{text.replace('`', chr(39))}`"
+
+
+def sentence(text: str) -> str:
+    """Make a note from elsewhere a sentence: a capital letter, a full stop."""
+    told = plain(text).strip().rstrip(".")
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def plain(text: str) -> str:

@@ -22,6 +22,7 @@ from drywallqa.reports.document import (
     Table,
     Text,
     spans,
+    with_interval,
 )
 
 _TAGS = {"": "", "code": "code", "bold": "strong"}
@@ -110,8 +111,12 @@ def _(block: Table) -> str:
 
 def _cells(cells: Sequence[str], tag: str, words: int) -> Iterator[str]:
     for number, cell in enumerate(cells):
-        kind = "" if number < words else ' class="figure"'
-        yield f"<{tag}{kind}>{_inline(cell)}</{tag}>"
+        if number < words:
+            yield f"<{tag}>{_inline(cell)}</{tag}>"
+            continue
+        figure, behind = with_interval(cell) if tag == "td" else (cell, "")
+        small = f"<small>{_inline(behind)}</small>" if behind else ""
+        yield f'<{tag} class="figure">{_inline(figure)}{small}</{tag}>'
 
 
 @_block.register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from drywallqa.reports.document import plain
@@ -14,7 +14,10 @@ FEW = 30
 
 _QUIET, _LOUD = 0.02, 0.05  # shares of photos with a false alarm
 _GAP = 0.1  # between two figures, from which on it is worth a word
-_UNCALIBRATED = 0.05
+_SURE_QUIET = 0.1  # upper end of an interval
+_CALIBRATED, _UNCALIBRATED = 0.05, 0.1
+_BINS = ("predicted", "observed", "pixels")  # of a calibration curve
+_ANSWERED = 0.1  # probability from which on the model sees something
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _alarms(cut: Cut) -> Iterator[Statement]:
         )  # fmt: skip
         return
     told = f"{name}: false alarms {alarms.shown_percent()}, of {cut.absent_pairs} photos without it"
-    if alarms.value <= _QUIET:
+    if alarms.value <= _QUIET and alarms.high <= _SURE_QUIET:
         yield Statement(True, f"{told}.")
     elif alarms.value > _LOUD:
         yield Statement(
@@ -170,17 +173,28 @@ def _unevenness(measured: Measured, cut: Cut) -> Iterator[Statement]:
 def _calibration(measured: Measured, cut: Cut) -> Iterator[Statement]:
     curves = measured.data.get("curves") or {}
     for question in measured.data["questions"]:
-        found = (curves.get(question["prompt"]) or {}).get("calibration") or {}
-        error = found.get("expected calibration error")
-        if question["concept"] != cut.concept or error is None:
+        found = (curves.get(question["prompt"]) or {}).get("calibration")
+        if question["concept"] != cut.concept or not found:
             continue
-        told = f"probabilities differ from shares by {error:.3f} on average"
+        error = _answered_error(found)
         name = plain(cut.concept)
+        told = f"where it sees something, probabilities differ from shares by {error:.2f} on average"
         if error > _UNCALIBRATED:
             yield Statement(False, f"{name}: {told}; read them as an order, not as probabilities.")
-        else:
+        elif error < _CALIBRATED:
             yield Statement(True, f"{name}: {told}.")
         return
+
+
+def _answered_error(found: Mapping[str, Sequence[float | None]]) -> float:
+    """Mean error of the bins above `_ANSWERED`: over all of them, the background would drown the rest."""
+    bins = [
+        (predicted, observed, pixels)
+        for predicted, observed, pixels in zip(*(found[key] for key in _BINS), strict=True)
+        if predicted is not None and observed is not None and pixels and predicted > _ANSWERED
+    ]  # fmt: skip
+    total = sum(pixels for _, _, pixels in bins)
+    return sum(abs(p - o) * n for p, o, n in bins) / total if total else math.nan
 
 
 def _confusion(measured: Measured) -> Iterator[Statement]:

@@ -1,4 +1,4 @@
-"""An evaluation's pictures one by one and without words, for reports that set their own beneath."""
+"""An evaluation's pictures one by one, with no more words than their heads, for reports that caption them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from drywallqa import masks
 from drywallqa.evaluation.evaluate import Evaluation
@@ -17,7 +17,7 @@ from drywallqa.evaluation.examine import Pair, View, key_of
 from drywallqa.evaluation.failures import Failure
 from drywallqa.evaluation.subject import Question
 from drywallqa.files import write_whole
-from drywallqa.reports.lettering import PAPER
+from drywallqa.reports.lettering import INK, PAPER, fitting, font
 from drywallqa.reports.overlay import draw_mask
 from drywallqa.reports.panels import Mask, Photo, error_map, shrink
 
@@ -28,7 +28,7 @@ FAILURE_HEADS = ("photo", "truth", "prediction", "errors")
 RANKS = (90, 50, 10)
 """Examples are those that are better than so many percent of the photos: not the best, and not by eye."""
 
-_SIDE, _GAP = 280, 8  # px
+_SIDE, _GAP, _HEAD, _LETTERS = 280, 8, 26, 17  # px
 _SHOWN = 3  # failures of each kind and prompt
 _PHOTOS = 3  # under several prompts
 
@@ -137,7 +137,7 @@ class PanelFiles:
         tiles: Sequence[Photo],
     ) -> None:  # fmt: skip
         file = f"{slug}.jpg"
-        write_whole(self.folder / FOLDER / file, _strip(tiles))
+        write_whole(self.folder / FOLDER / file, _strip(tiles, heads))
         self.panels.append(Panel(file, kind, heads, view.sample.image_id, prompt, words))
 
     def finish(self, evaluation: Evaluation) -> None:
@@ -174,14 +174,17 @@ def _black_and_white(mask: Mask) -> Photo:
     return np.repeat(mask[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2)
 
 
-def _strip(tiles: Sequence[Photo]) -> bytes:
-    """Put tiles of one size side by side, a thin line around each so that white ones have an edge."""
+def _strip(tiles: Sequence[Photo], heads: Sequence[str]) -> bytes:
+    """Put tiles of one size side by side under their heads, each with an edge, as some are white."""
     height, width = tiles[0].shape[:2]
-    strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height), PAPER)
+    strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height + _HEAD), PAPER)
+    pen = ImageDraw.Draw(strip)
     for number, tile in enumerate(tiles):
         framed = tile.copy()
         framed[[0, -1]] = framed[:, [0, -1]] = 120
-        strip.paste(Image.fromarray(framed), (number * (width + _GAP), 0))
+        strip.paste(Image.fromarray(framed), (number * (width + _GAP), _HEAD))
+        words = fitting(heads[number], _LETTERS, width)
+        pen.text((number * (width + _GAP), _HEAD - 6), words, INK, font(_LETTERS), "ls")
     stream = io.BytesIO()
     strip.save(stream, "JPEG", quality=80, optimize=True)
     return stream.getvalue()

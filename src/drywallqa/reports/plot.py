@@ -20,7 +20,7 @@ COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180
 _DASHES = ((), (14, 7), (3, 5), (18, 6, 3, 6), (8, 4), (2, 3))
 DENSITY = 2  # px of a finished chart for each unit of its layout, so that it prints sharply
 _SCALE = 2 * DENSITY  # drawn at twice that, for smooth lines
-_WIDTH, _HEIGHT = 620, 440
+_WIDTH, _HEIGHT = 540, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 44, 56
 _ROW = 22  # of the legend
 
@@ -77,7 +77,7 @@ class Chart:
     @property
     def top(self) -> float:
         """Upper end of the y axis in units of the layout: beneath the title and the legend's rows."""
-        return _TOP + _ROW * max(1, len(_legend_rows(self.lines)))
+        return _TOP + _ROW * max(1, len(_legend_rows(self)))
 
     def place(self, point: Point) -> tuple[float, float]:
         """Bring a point of the chart's units to px of the enlarged picture."""
@@ -214,16 +214,17 @@ def _marker(pen: ImageDraw.ImageDraw, place: Point, number: int, colour: tuple[i
         pen.polygon(shapes[number % 4], fill=colour)
 
 
-def _legend_rows(lines: Sequence[Line]) -> list[list[tuple[int, Line, float]]]:
+def _legend_rows(chart: Chart) -> list[list[tuple[int, Line, float]]]:
     """Lay the names of lines into rows: (number, line, width in units of the layout)."""
     rows: list[list[tuple[int, Line, float]]] = []
     room = 0.0
-    for number, line in enumerate(line for line in lines if line.name):
+    for number, line in enumerate(line for line in chart.lines if line.name):
         width = font(13).getlength(line.name) + 56
         if not rows or width > room:
             rows.append([])
             # the first row shares its height with the y axis's title
-            room = _WIDTH - _RIGHT - (90 if len(rows) == 1 else 6)
+            taken = font(13).getlength(chart.y_title) if len(rows) == 1 else 0
+            room = _WIDTH - _RIGHT - taken
         rows[-1].append((number, line, width))
         room -= width
     return rows
@@ -232,7 +233,7 @@ def _legend_rows(lines: Sequence[Line]) -> list[list[tuple[int, Line, float]]]:
 def _legend(pen: ImageDraw.ImageDraw, chart: Chart) -> None:
     """Name the lines above the chart's right end."""
     words = font(13 * _SCALE)
-    for place, row in enumerate(_legend_rows(chart.lines)):
+    for place, row in enumerate(_legend_rows(chart)):
         middle = (_TOP + _ROW * (place + 0.5)) * _SCALE
         left = (_WIDTH - _RIGHT - sum(width for _, _, width in row)) * _SCALE
         for number, line, width in row:

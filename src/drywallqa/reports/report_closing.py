@@ -8,7 +8,18 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.bundle.bundle import CARD
-from drywallqa.reports.document import Block, Chapter, Code, Heading, Points, Table, Text, code, plain
+from drywallqa.reports.document import (
+    Block,
+    Chapter,
+    Code,
+    Heading,
+    Points,
+    Table,
+    Text,
+    code,
+    plain,
+    sentence,
+)
 from drywallqa.reports.judgement import Statement, steps
 from drywallqa.reports.material import Material, file_sizes, split_name
 from drywallqa.reports.report_course import span
@@ -55,7 +66,7 @@ def runtime(material: Material) -> Chapter:
         reason = "it was left out" if material.bundle else "a run is measured once it is exported"
         blocks.append(Text(f"Time an image and peak memory: {NOT_MEASURED}; {reason}."))
     if material.bundle:
-        files = [(code(name), f"{size / 1e6:.2f} MB") for name, size in sizes.items()]
+        files = [(code(name), _bytes(size)) for name, size in sizes.items()]
         blocks.append(Table(("file", "size"), files, "Files", material.source("")))
     return Chapter("Runtime and footprint", blocks)
 
@@ -68,6 +79,10 @@ def _training_time(material: Material) -> str:
 
 def _size(sizes: dict[str, int]) -> str:
     return f"{sum(sizes.values()) / 1e6:.1f} MB in {len(sizes)} files" if sizes else NOT_MEASURED
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _sources(material: Material) -> Iterator[str]:
@@ -129,14 +144,9 @@ def _diagnosis(data: Data, source: str) -> Iterator[Block]:
     yield Heading("What the diagnosis found")
     yield Points([
         f"**{plain(str(one.get('name') or one.get('finding')))}**: {plain(str(one['evidence']))}. "
-        f"{_sentence(one['cause'])} {_sentence(one['remedy'])} {code(str(one['command']))}"
+        f"{sentence(str(one['cause']))} {sentence(str(one['remedy']))} {code(str(one['command']))}"
         for one in found
     ], source)  # fmt: skip
-
-
-def _sentence(text: object) -> str:
-    told = plain(str(text)).strip().rstrip(".")
-    return f"{told[:1].upper()}{told[1:]}."
 
 
 def _step(one: Statement) -> str:

@@ -78,9 +78,9 @@ def _duration(run: Run) -> str:
     resumed = f", resumed {starts - 1} times" if starts > 2 else ", resumed once" if starts == 2 else ""
     last = f"{steps[-1]['step']:,} steps, " if steps else ""
     end = "" if run.ended else " It has not come to its end."
+    threads = run.environment.get("threads", "unknown")
     return (
-        f"{code(run.name)}: {last}{span(run.seconds)} of training on {run.environment.get('threads', '?')} "
-        f"threads{speed}{resumed}.{end}"
+        f"{code(run.name)}: {last}{span(run.seconds)} of training, threads: {threads}{speed}{resumed}.{end}"
     )
 
 
@@ -115,12 +115,18 @@ def _validations(run: Run) -> Picture | None:
     keys = [key for key in dict.fromkeys(k for event in events for k in event) if key.endswith("/iou")]
     lines = [
         Line(
-            f"{key.split('/')[-2]} IoU",
+            _line_name(key),
             [(float(e["step"]), float(e[key])) for e in events if e.get(key) is not None], markers=True,
         )
         for key in keys
     ]  # fmt: skip
     return _over_steps(run, lines, "Validation during training", "IoU", "validations", (0.0, 1.0))
+
+
+def _line_name(key: str) -> str:
+    """`val/crack/iou` is a concept's figure, `val/iou` the mean of all."""
+    parts = key.split("/")
+    return f"{parts[1]} IoU" if len(parts) > 2 else "mean IoU"
 
 
 def _rates(run: Run) -> Picture | None:

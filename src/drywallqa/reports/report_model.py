@@ -89,11 +89,11 @@ def models(material: Material) -> Chapter:
     for family in registry.FAMILIES.values():
         state = "measured, see below" if family.name in measured else "not measured here"
         state = "this model" if own is family else state
-        rows.append((code(family.name), family.summary, f"{family.parameters / 1e6:.1f} M", state))
+        rows.append((code(family.name), family.summary, state, f"{family.parameters / 1e6:.1f} M"))
     return Chapter("Models compared", [
         Table(
-            ("family", "what it is", "parameters", "here"), rows,
-            "Families that the package can train or run, at full size", "the package's registry of models", 2,
+            ("family", "what it is", "here", "parameters"), rows,
+            "Families that the package can train or run, at full size", "the package's registry of models", 3,
         ),
         Text(
             "Measured figures of other models stand under “Comparison with earlier runs and other models”."

@@ -20,6 +20,7 @@ class Request:
         out: The report's folder; None takes RUN/report.
         evaluations: Folders of evaluations that are there already.
         splits: Parts to measure where none were given; () takes those of `SPLITS` that the data set has.
+        prompts: What to ask where an evaluation is made; () asks one phrasing of each concept.
         runs: Training runs behind a bundle.
         against: Evaluations of other models and earlier runs.
         formats: Some of `FORMATS`; () takes all that can be made here.
@@ -36,6 +37,7 @@ class Request:
     out: Path | None = None
     evaluations: tuple[Path, ...] = ()
     splits: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
     runs: tuple[Path, ...] = ()
     against: tuple[Path, ...] = ()
     formats: tuple[str, ...] = ()

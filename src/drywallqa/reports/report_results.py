@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from drywallqa import masks
 from drywallqa.bundle.bundle import HEAD
-from drywallqa.reports.document import Block, Chapter, Heading, Notice, Picture, Pictures, Table, Text, plain
+from drywallqa.reports.document import (
+    Block,
+    Chapter,
+    Heading,
+    Notice,
+    Picture,
+    Pictures,
+    Points,
+    Table,
+    Text,
+    plain,
+    sentence,
+)
+from drywallqa.reports.judgement import Statement, steps
 from drywallqa.reports.material import Material, split_name
 from drywallqa.reports.panel_files import EXAMPLE, FAILURE, FOLDER, PROMPTS, Panel
 from drywallqa.reports.sources import Cut, Figure, Measured
@@ -32,8 +45,8 @@ def mark(name: str, value: float) -> str:
     return _MARK_NAMES[sum(value > limit for limit in MARKS[name])]
 
 
-def summary(material: Material) -> Chapter:
-    """The figures that a hurried reader needs."""
+def summary(material: Material, statements: Sequence[Statement]) -> Chapter:
+    """The figures that a hurried reader needs, and what they mean."""
     measured = material.headline
     rows = []
     for cut in measured.of("concept"):
@@ -42,7 +55,7 @@ def summary(material: Material) -> Chapter:
             plain(cut.concept), iou.shown(), dice.shown(), cut.figure("false alarms").shown_percent(),
             mark("IoU", iou.value) if cut.pairs else "–",
         ))  # fmt: skip
-    blocks: list[Block] = [Notice(plain(note), measured.source) for note in _loud(measured)]
+    blocks: list[Block] = [Notice(sentence(note), measured.source) for note in _loud(measured)]
     blocks.append(Table(
         ("concept", "IoU (95 % interval)", "Dice (95 % interval)", "false alarms", "mark"), rows,
         f"{split_name(measured.split)}: {measured.data['photos']} photos of {measured.data['photographs']} "
@@ -53,7 +66,13 @@ def summary(material: Material) -> Chapter:
         "without it of which more than 0.1 % is marked. Marks are those that the training report of November "
         "2025 set itself: IoU above 0.1 basic, 0.3 good, 0.5 excellent."
     ))  # fmt: skip
-    return Chapter("Summary", blocks)
+    told = [statement.text for good in (True, False) for statement in _first(statements, good)]
+    told += [f"Next: {one.step}" for one in steps(statements)[:1]]
+    return Chapter("Summary", [*blocks, Points(told, measured.source)] if told else blocks)
+
+
+def _first(statements: Sequence[Statement], good: bool, most: int = 3) -> list[Statement]:
+    return [statement for statement in statements if statement.good == good][:most]
 
 
 def _loud(measured: Measured) -> list[str]:
@@ -66,7 +85,7 @@ def results(material: Material) -> Chapter:
     blocks: list[Block] = []
     for measured in material.evaluations:
         blocks.append(Heading(split_name(measured.split)))
-        blocks += [Notice(plain(note)) for note in measured.data["notes"]]
+        blocks += [Notice(sentence(note)) for note in measured.data["notes"]]
         blocks += _tables(measured)
     headline = material.headline
     blocks += [*_cuts(headline), *_regions(headline), *_curves(headline), *_examples(headline)]
@@ -135,19 +154,19 @@ def _regions(measured: Measured) -> Iterator[Block]:
 
 
 def _curves(measured: Measured) -> Iterator[Block]:
-    for question in measured.data["questions"]:
-        slug = masks.slug_of(question["prompt"])
+    for prompt in measured.first_prompts:
+        slug = masks.slug_of(prompt)
         found = []
         for name, caption in _CURVES.items():
             path = measured.folder / "pictures" / f"{name}__{slug}.png"
             if path.is_file():
-                alt = f'{caption}, under "{question["prompt"]}"'
+                alt = f'{caption}, under "{prompt}"'
                 source = measured.beside(f"pictures/{path.name}")
                 found.append(
                     Picture(_compact(path), f"{measured.split}-{path.name}", alt, caption + ".", source)
                 )
         if found:
-            yield Heading(f'{split_name(measured.split)}, curves under "{plain(question["prompt"])}"')
+            yield Heading(f'{split_name(measured.split)}, curves under "{plain(prompt)}"')
             yield Pictures(found)
 
 
@@ -161,12 +180,12 @@ def _compact(path: Path) -> bytes:
 
 
 def _examples(measured: Measured) -> Iterator[Block]:
-    examples = [panel for panel in measured.panels if panel.kind == EXAMPLE]
+    examples = _first_panels(measured, EXAMPLE)
     if examples:
         yield Heading(f"{split_name(measured.split)}, examples")
         yield Text(
-            "Chosen by rank of IoU, not by eye. From the left: photo, truth, prediction, and the prediction "
-            "laid over the photo (blue, with a white and a black line around it)."
+            "Chosen by rank of IoU, not by eye. The overlay lays the prediction over the photo: blue, with a "
+            "white and a black line around it."
         )
     yield from (_panel(measured, panel) for panel in examples)
     several = [panel for panel in measured.panels if panel.kind == PROMPTS]
@@ -175,13 +194,20 @@ def _examples(measured: Measured) -> Iterator[Block]:
     yield from (_panel(measured, panel) for panel in several)
 
 
+def _first_panels(measured: Measured, kind: str) -> list[Panel]:
+    """Panels under the first prompt of each concept; other wordings look the same."""
+    return [
+        panel for panel in measured.panels if panel.kind == kind and panel.prompt in measured.first_prompts
+    ]
+
+
 def _panel(measured: Measured, panel: Panel) -> Picture:
     asked = f'"{plain(panel.prompt)}", ' if panel.prompt else ""
     shown = ", ".join(panel.heads)
     return Picture(
         (measured.folder / FOLDER / panel.file).read_bytes(), f"{measured.split}-{panel.file}",
         f"{panel.image_id}: {shown}",
-        f"{asked}{plain(panel.words)}. **{plain(panel.image_id)}**; from the left: {plain(shown)}.",
+        f"**{plain(panel.image_id)}**: {asked}{plain(panel.words)}.",
         measured.beside(f"{FOLDER}/{panel.file}"),
     )  # fmt: skip
 
@@ -217,7 +243,7 @@ def _in_bundle(material: Material) -> Iterator[Block]:
 def failures(material: Material) -> Chapter:
     """What went wrong, with pictures."""
     measured = material.headline
-    shown = [panel for panel in measured.panels if panel.kind == FAILURE]
+    shown = _first_panels(measured, FAILURE)
     blocks: list[Block] = []
     if measured.causes:
         rows = [(plain(cause), str(count)) for cause, count in measured.causes.items()]
@@ -228,8 +254,8 @@ def failures(material: Material) -> Chapter:
         blocks.append(Text("Causes are rules of thumb on plain measurements. They say where to look first."))
     if shown:
         blocks.append(Text(
-            "From the left: photo, truth, prediction, errors (dark blue: missed; orange: falsely marked; "
-            "pale: right)."
+            "Truth and prediction are laid over the photo in blue. Errors: dark blue was missed, orange is "
+            "falsely marked, pale is right."
         ))  # fmt: skip
     blocks += [_panel(measured, panel) for panel in shown]
     if not blocks:

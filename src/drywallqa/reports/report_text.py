@@ -34,7 +34,7 @@ def compose(material: Material, today: str) -> Document:
         "and where it fails.",
         _facts(material, today),
         (
-            summary(material),
+            summary(material, statements),
             goal(material),
             approach(material),
             models(material),

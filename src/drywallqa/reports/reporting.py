@@ -150,12 +150,15 @@ class _Job:
             )
         for split in splits:
             folder = self.out / "evaluation" / split
-            stamp = {"model": self._model_hash(), "data": fingerprint(self.known), "worst": request.worst}
+            stamp = {
+                "model": self._model_hash(), "data": fingerprint(self.known), "worst": request.worst,
+                "prompts": list(request.prompts),
+            }  # fmt: skip
             if not _is_stamped(folder, stamp):
                 evaluating.evaluate_job(
                     evaluating.Request(
-                        self.known.folder, request.subject, split, out=folder, worst=request.worst,
-                        allow_leak=request.allow_leak, overwrite=True,
+                        self.known.folder, request.subject, split, prompts=request.prompts, out=folder,
+                        worst=request.worst, allow_leak=request.allow_leak, overwrite=True,
                     ),
                     self.progress,
                 )  # fmt: skip

@@ -197,6 +197,14 @@ class Measured:
         """Its slices of one kind, of one concept or all."""
         return [cut for cut in self.cuts if cut.kind == kind and concept in (None, cut.concept)]
 
+    @property
+    def first_prompts(self) -> tuple[str, ...]:
+        """The first prompt of each concept."""
+        first: dict[str, str] = {}
+        for question in self.data["questions"]:
+            first.setdefault(str(question["concept"]), str(question["prompt"]))
+        return tuple(first.values())
+
     def beside(self, file: str) -> str:
         """Name another of its files as reports do."""
         return f"{self.source.rpartition('/')[0]}/{file}"
