@@ -153,10 +153,14 @@ class TileGrid:
         return len(self.rows.starts) * len(self.columns.starts)
 
     @cached_property
-    def seen(self) -> float:
-        """How much larger things appear in a tile than in the whole photo fitted into the window."""
+    def context(self) -> float:
+        """How much the view of the whole photo counts beside a tile: each by the scale at which it saw.
+
+        Between 0 and a half; on photos little larger than the window it counts nearly as much as a tile.
+        """
         placement = self.window.place(self.rows.length, self.columns.length)
-        return (self.rows.scaled + self.columns.scaled) / (placement.scaled_height + placement.scaled_width)
+        whole = placement.scaled_height + placement.scaled_width
+        return whole / (whole + self.rows.scaled + self.columns.scaled)
 
     def cut(self, photo: NDArray[np.uint8], top: int, left: int) -> NDArray[np.float32]:
         """Cut the tile that begins at `top` and `left` out of a photo, as the model's input [3,h,w]."""

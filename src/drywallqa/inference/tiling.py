@@ -60,7 +60,8 @@ class TiledPhoto:
         self.backend, self.grid, self.photo, self.image_id = backend, grid, photo, image_id
         self.embeddings, self.gates, self.batch = embeddings, gates, batch
         self.presence: Float = np.full(len(embeddings), -np.inf, np.float32)
-        """The largest presence logit of any tile so far, [P]."""
+        """The largest presence logit [P] so far, of any tile with its context or of the whole photo."""
+        self._context: Float | None = None
 
     def bands(self) -> Iterator[Band]:
         """Yield the photo's rows from top to bottom, every row once."""
@@ -79,7 +80,7 @@ class TiledPhoto:
         canvas, placement = self.grid.window.fit(self.photo)
         features = self.backend.encode_image(canvas[None])
         logits, presence = decode(self.backend, features, self.embeddings, self.image_id)
-        self.presence = np.maximum(self.presence, presence[0])
+        self.presence = self._context = presence[0]
         return logits[0], placement
 
     def _row(self, top: int) -> Iterator[tuple[int, Float]]:
@@ -93,9 +94,17 @@ class TiledPhoto:
                 # One at a time: under many prompts the decoder needs more memory than the encoder.
                 own = tuple(part[place : place + 1] for part in features)
                 logits, presence = decode(self.backend, own, self.embeddings, self.image_id)
-                self.presence = np.maximum(self.presence, presence[0])
-                lacking = np.clip(self.gates - presence[0], 0, _DEEPEST)
+                believed = self._in_context(presence[0])
+                self.presence = np.maximum(self.presence, believed)
+                lacking = np.clip(self.gates - believed, 0, _DEEPEST)
                 yield column, logits[0] - lacking[:, None, None]
+
+    def _in_context(self, presence: Float) -> Float:
+        """Mix a tile's presence logits [P] with those of the whole photo, as their masks are mixed."""
+        if self._context is None:
+            return presence
+        share = np.float32(self.grid.context)
+        return (1 - share) * presence + share * self._context
 
 
 class _Sums:
@@ -147,8 +156,7 @@ class _Enlarger:
     def __init__(self, grid: TileGrid, stride: int, overview: tuple[Float, Placement] | None) -> None:
         self.grid, self.stride, self.overview = grid, stride, overview
         self.height, self.width = grid.rows.length, grid.columns.length
-        # Each view counts by the number of pixels in which it saw the place.
-        self.share = 1 / (1 + grid.seen**2)
+        self.share = grid.context
         self.a_row = grid.rows.scaled / stride / self.height  # rows of the grid a row of the photo
         self.reach = max(1.0, self.a_row)  # of the bilinear filter, in rows of the grid
         self.first = 0  # row of the grid that `kept` begins with
