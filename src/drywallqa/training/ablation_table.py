@@ -59,7 +59,11 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     ]
     for row in rows:
         alarms = f"; alarms: {', '.join(row['alarms'])}" if row.get("alarms") else ""
-        told.append(f"{row['name']}: {row['title']}; {row['steps']} steps, {row['epochs']} epochs{alarms}")
+        own = ", ".join(f"{_cell(m['report_iou'])} ({m['rule']})" for m in row.get("measured", ()))
+        own = f"; the report's own IoU, batches of 2, two empty masks count 1: {own}" if own else ""
+        told.append(
+            f"{row['name']}: {row['title']}; {row['steps']} steps, {row['epochs']} epochs{own}{alarms}"
+        )
         if "stopped" in row:
             told.append(f"{row['name']}: {row['stopped']}")
     return told
