@@ -202,10 +202,20 @@ def test_segment__no_prompt(
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
-@pytest.mark.parametrize(("window", "told"), [("70", "data.window"), ("32", "data.window")])
-def test_train__window_that_does_not_fit(
-    window: str, told: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_train__window_below_the_smallest(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verb = ["train", "--data", str(data), "--out", str(tmp_path / "run"), "--model", "clipseg", *settings()]
-    assert main([*verb, "--set", TINY, "--set", f"data.window={window}"]) == 2
-    assert told in capsys.readouterr().err
+    assert "data.window" in refused(capsys, data, tmp_path / "run", TINY, "data.window=32")
+
+
+def test_train__window_between_two_multiples_is_fitted_and_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "batch.png"
+    verb = ["train", "--data", str(data), "--out", str(tmp_path / "run"), "--show-batch", str(sheet)]
+    sets = ("model.name=clipseg", TINY, "data.window=70", "validation_window=150")
+    assert main([*verb, *settings(*sets)]) == 0
+    told = capsys.readouterr().out
+    assert "clipseg takes sides in multiples of 16 px: 64 px instead of 70 px" in told
+    assert "144 px instead of 150 px" in told
+    assert sheet.is_file()

@@ -27,7 +27,7 @@ def test_load__unknown_name_is_answered_with_the_nearest() -> None:
     ("setting", "said"),
     [
         ("optimisation.epochs=0", "optimisation.epochs"),
-        ("data.window=100", "data.window"),
+        ("data.window=50", "data.window"),
         ("data.composite_share=2", "data.composite_share"),
         ("seed", "name=value"),
         ("seed.a=1", "seed"),

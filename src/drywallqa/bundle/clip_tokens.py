@@ -49,10 +49,11 @@ class ClipTokens:
         """
         try:
             model = json.loads(content)["model"]
-            # older files write a pair as one text, newer ones as a list
-            pairs = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
-            if model["type"] != "BPE" or any(len(pair) != 2 for pair in pairs):
+            if model["type"] != "BPE":
                 raise ValueError("it is no byte-pair encoding")
+            # older files write a pair as one text, newer ones as a list
+            halves = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+            pairs = [(str(first), str(second)) for first, second in halves]
             vocabulary = {str(piece): int(number) for piece, number in model["vocab"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{TOKENIZER}: damaged ({error}); get the bundle again") from error

@@ -55,8 +55,8 @@ class ModelConfig(_Strict):
 class DataConfig(_Strict):
     """How photos are drawn and changed."""
 
-    window: Annotated[int, Field(ge=64, multiple_of=32)] = 320
-    """Side of a training crop in px."""
+    window: Annotated[int, Field(ge=64)] = 320
+    """Side of a training crop in px; the nearest that the model takes, and then that is said."""
     photo_scale: tuple[Positive, Positive] = (256.0, 560.0)
     """The photo's longer side is drawn from this range, in px (log-uniform), before cropping."""
     mix: dict[str, Positive] = Field(default_factory=dict)
@@ -153,7 +153,7 @@ class TrainConfig(_Strict):
     seed: int = 0
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads; 0 takes those the process may use."""
-    validation_window: Annotated[int, Field(ge=64, multiple_of=32)] = 384
+    validation_window: Annotated[int, Field(ge=64)] = 384
     validate_every: Annotated[int, Field(ge=1)] = 2
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()

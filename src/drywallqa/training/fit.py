@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from drywallqa.training.throughput import Throughput
 from drywallqa.training.together import ALONE, Devices, is_first, share_of_batch, threads_each
 from drywallqa.training.validation import Validation
 from drywallqa.training.watching import Watching, check_files
+from drywallqa.window import Window
 
 
 def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
@@ -162,10 +164,7 @@ def prepared(
     model = build_model(config, phrases.width)
     if start is not None:
         load_strictly(model, start, "the weights to start from")
-    family = registry.find_for(config.model.name, config.model.options)
-    window = family.window(config.data.window, print)
-    if window.size != config.data.window:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"window": window.size})})
+    config, window = fitted(config)
     batches = batches_of(config)
     weights = weights_for(
         dataset.part("train"), list(phrases.embeddings), config.loss, run, Log(run, is_first())
@@ -173,13 +172,22 @@ def prepared(
     phrases = own_phrases(model.eval(), phrases)
     model.train()
     model.freeze(config.model.training)
-    validation = Validation(dataset.part("val"), phrases, family.window(config.validation_window))
+    validation = Validation(dataset.part("val"), phrases, replace(window, size=config.validation_window))
     steps = -(-batches // config.optimisation.accumulate) * config.optimisation.epochs
     task = SegmentationTask(model, config, steps, validation, weights)
     photos = Photos(dataset, phrases, config, model.stride, window, validation)
     if config.data.cached_views:
         photos.encoder = CachedEncoder(model, FeatureCache())
     return task, photos, phrases
+
+
+def fitted(config: TrainConfig) -> tuple[TrainConfig, Window]:
+    """Bring both window sizes to what the family takes, and say so; return the window of training crops."""
+    family = registry.find_for(config.model.name, config.model.options)
+    window = family.window(config.data.window, print)
+    judged = family.window(config.validation_window, print)
+    data = config.data.model_copy(update={"window": window.size})
+    return config.model_copy(update={"data": data, "validation_window": judged.size}), window
 
 
 def check_dataset(dataset: Dataset) -> None:

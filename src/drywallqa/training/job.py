@@ -18,7 +18,7 @@ from drywallqa.files import check_folder
 from drywallqa.models import registry
 from drywallqa.training import config as configuration
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.fit import check_dataset, fit, prepared, settle
+from drywallqa.training.fit import check_dataset, fit, fitted, prepared, settle
 from drywallqa.training.pairs import Pairs
 from drywallqa.training.phrases import Phrases, gather
 from drywallqa.training.rates import RateCurve, find_rates
@@ -134,6 +134,9 @@ def show_batch(
     """
     known = datasets.load(data)
     loaded = configuration.load(config, settings)
+    defaults = registry.find(loaded.model.name).training_defaults
+    loaded, window = fitted(configuration.load(config, settings, defaults))
     check_dataset(known)
     phrases = gather(known.concepts, text, loaded.seed, min(loaded.data.phrases, 50))
-    write_sheet(Pairs(known.part("train"), phrases.embeddings, loaded.data, loaded.seed, 0), file)
+    pairs = Pairs(known.part("train"), phrases.embeddings, loaded.data, loaded.seed, 0, window=window)
+    write_sheet(pairs, file)
