@@ -87,8 +87,10 @@ class Window:
         """Normalise a photo [H,W,3] uint8 to float32 [3,H,W]."""
         scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        pixels = photo.transpose(2, 0, 1) * scale[:, None, None]
-        pixels -= shift[:, None, None]
+        pixels = np.empty((3, *photo.shape[:2]), np.float32)
+        for channel, plane in enumerate(pixels):  # one after the other: written where they stay
+            np.multiply(photo[:, :, channel], scale[channel], out=plane)
+            plane -= shift[channel]
         return pixels
 
     def to_json(self) -> dict[str, Any]:

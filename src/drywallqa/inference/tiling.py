@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Backend, Float
+from drywallqa.inference.ahead import ahead
 from drywallqa.inference.answers import answer, decode
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions
@@ -85,10 +86,7 @@ class TiledPhoto:
 
     def _row(self, top: int) -> Iterator[tuple[int, Float]]:
         """Yield each tile of a row: its column, and its logits [P,h,w] less what absence takes."""
-        starts = self.grid.columns.starts
-        for first in range(0, len(starts), self.batch):
-            columns = range(first, min(first + self.batch, len(starts)))
-            tiles = np.stack([self.grid.cut(self.photo, top, starts[column]) for column in columns])
+        for columns, tiles in ahead(self._batches(top)):
             features = self.backend.encode_image(tiles)
             for place, column in enumerate(columns):
                 # One at a time: under many prompts the decoder needs more memory than the encoder.
@@ -98,6 +96,13 @@ class TiledPhoto:
                 self.presence = np.maximum(self.presence, believed)
                 lacking = np.clip(self.gates - believed, 0, _DEEPEST)
                 yield column, logits[0] - lacking[:, None, None]
+
+    def _batches(self, top: int) -> Iterator[tuple[range, Float]]:
+        """Cut a row's tiles, some at a time: their columns, and the model's input [B,3,h,w]."""
+        starts = self.grid.columns.starts
+        for first in range(0, len(starts), self.batch):
+            columns = range(first, min(first + self.batch, len(starts)))
+            yield columns, np.stack([self.grid.cut(self.photo, top, starts[column]) for column in columns])
 
     def _in_context(self, presence: Float) -> Float:
         """Mix a tile's presence logits [P] with those of the whole photo, as their masks are mixed."""
@@ -235,7 +240,7 @@ def from_tiles(
     run = TiledPhoto(backend, grid, photo, questions.embeddings, gates, image_id=image_id)
     bits = [np.empty((height, -(-width // 8)), np.uint8) for _ in questions.each]
     kept = [np.empty((height, width), np.float32) if keep else None for _ in questions.each]
-    for band in run.bands():
+    for band in ahead(run.bands()):
         rows = slice(band.top, band.top + band.logits.shape[1])
         probabilities = sigmoid(band.logits)
         for question, mask, probability in zip(questions.each, bits, kept, strict=True):
