@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,22 @@ from drywallqa import masks, photos
 from drywallqa._version import __version__
 from drywallqa.errors import DrywallQAError, OutputError, PhotoError
 from drywallqa.inference import outputs as files_of
+from drywallqa.inference.ahead import ahead
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import MASK, PROBABILITY
 from drywallqa.inference.plan import Item, Outcome, Plan
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.segmenter import Segmenter, image_id_of
+from drywallqa.inference.writer import Later, Result, Writer, at_once
 
 # Where one file meets these, so will every other.
 _HOPELESS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+_LARGE = 16_000_000  # px
 
 
 def run(segmenter: Segmenter, plan: Plan) -> Iterator[Outcome]:
-    """Segment a plan's photos one by one; the next one is read while one is worked on.
+    """Segment a plan's photos one by one; meanwhile the next is read and the one before it written.
 
     Raises:
         OutputError: Nothing more can be written at all (the disk is full or read-only).
@@ -60,25 +64,36 @@ class _Prepared:
     error: DrywallQAError | None = None
 
 
+@dataclass(frozen=True)
+class _Underway:
+    """A photo that was segmented: what gives the record of each of its answers, once written."""
+
+    prepared: _Prepared
+    results: list[Result[Record]]
+    error: DrywallQAError | None
+
+
 class _Run:
     def __init__(self, segmenter: Segmenter, plan: Plan, asked: Questions) -> None:
         self.segmenter, self.plan, self.asked = segmenter, plan, asked
         self.marks: Mapping[str, str] = {
-            question.prompt: _mark_of(segmenter, question) for question in asked.each
+            question.prompt: mark_of(segmenter, question) for question in asked.each
         }
 
     def outcomes(self) -> Iterator[Outcome]:
         if len(self.plan.items) == 1:
-            yield self._finish(self._prepare(self.plan.items[0]))
+            yield self._finish(self._start(self._prepare(self.plan.items[0]), at_once))
             return
-        from concurrent.futures import ThreadPoolExecutor  # not needed for a single photo, and slow to import
-
-        with ThreadPoolExecutor(1, "photo-reader") as reader:
-            upcoming = (reader.submit(self._prepare, item) for item in self.plan.items)
-            following = next(upcoming, None)
-            while following is not None:
-                current, following = following, next(upcoming, None)
-                yield self._finish(current.result())
+        # While the model works on a photo, the next one is read and the one before it is written.
+        with Writer[Record]() as writer:
+            before: _Underway | None = None
+            for prepared in ahead(map(self._prepare, self.plan.items)):
+                current = self._start(prepared, writer.later)
+                if before is not None:
+                    yield self._finish(before)
+                before = current
+            if before is not None:
+                yield self._finish(before)
 
     def _prepare(self, item: Item) -> _Prepared:
         try:
@@ -112,20 +127,34 @@ class _Run:
         changed = "other settings or another model" if same_photo else "another photo"
         raise OutputError(f"{mask} is there already, made from {changed}; {files_of.ADVICE}")
 
-    def _finish(self, prepared: _Prepared) -> Outcome:
-        source = str(prepared.item.path)
-        records = list(prepared.done)
+    def _start(self, prepared: _Prepared, later: Later[Record]) -> _Underway:
+        """Segment a photo; its files are written at once, or meanwhile."""
+        results: list[Result[Record]] = []
         error = prepared.error
         try:
             if error is None and prepared.photo is not None:
-                for record in self._segment(prepared, prepared.photo):
-                    self.plan.manifest.add(record)
-                    records.append(record)
+                for writing, size in self._segment(prepared, prepared.photo):
+                    # Of a very large photo no more than one answer at a time is held.
+                    results.append(at_once(writing) if size > _LARGE else later(writing))
         except DrywallQAError as failure:
-            if isinstance(failure.__cause__, OSError) and failure.__cause__.errno in _HOPELESS:
-                raise
             error = failure
+        return _Underway(prepared, results, error)
+
+    def _finish(self, underway: _Underway) -> Outcome:
+        """Wait until a photo's files are written, note them, and say what became of it."""
+        prepared, error = underway.prepared, underway.error
+        source = str(prepared.item.path)
+        records = list(prepared.done)
+        for result in underway.results:
+            try:
+                record = result()
+                self.plan.manifest.add(record)
+                records.append(record)
+            except DrywallQAError as failure:
+                error = error or failure
         if error is not None:
+            if is_hopeless(error):
+                raise error
             outcome = Outcome("failed", source, tuple(records), _about(source, error))
             self.plan.manifest.add(_error_record(outcome))
             return outcome
@@ -133,29 +162,32 @@ class _Run:
         records.sort(key=lambda record: self.plan.prompts.index(record["prompt"]))
         return Outcome("done" if prepared.todo else "skipped", source, tuple(records))
 
-    def _segment(self, prepared: _Prepared, photo: NDArray[np.uint8]) -> Iterator[Record]:
+    def _segment(
+        self, prepared: _Prepared, photo: NDArray[np.uint8]
+    ) -> Iterator[tuple[Callable[[], Record], int]]:
+        """Answer what is left to do: for each answer what writes its files, and its size in px."""
         item, questions = prepared.item, self.asked.only(prepared.todo)
         answers = self.segmenter.answer(
             photo, questions, image_id=item.image_id, keep_probability=PROBABILITY in self.plan.outputs
         )
         for question, prediction in zip(questions.each, answers, strict=True):
-            paths, digests = self._write(item, photo, prediction)
-            height, width = prediction.mask.shape
-            yield {
-                "image_id": item.image_id,
-                "source": str(item.path),
-                "prompt": prediction.prompt,
-                "concept": prediction.concept,
-                **paths,
-                "height": height,
-                "width": width,
-                "presence": round(prediction.presence, 6),
-                "presence_threshold": question.presence_threshold,
-                "threshold": prediction.threshold,
-                "area": round(prediction.area, 8),
-                "settings": self.marks[prediction.prompt],
-                "sha256": {"source": prepared.digest, **digests},
-            }
+            yield partial(self._record, prepared, photo, question, prediction), prediction.mask.size
+
+    def _record(
+        self, prepared: _Prepared, photo: NDArray[np.uint8], question: Question, prediction: Prediction
+    ) -> Record:
+        """Write an answer's files, and return what the manifest tells of it."""
+        paths, digests = self._write(prepared.item, photo, prediction)
+        return {
+            "image_id": prepared.item.image_id,
+            "source": str(prepared.item.path),
+            "prompt": prediction.prompt,
+            "concept": prediction.concept,
+            **paths,
+            **figures(question, prediction),
+            "settings": self.marks[prediction.prompt],
+            "sha256": {"source": prepared.digest, **digests},
+        }
 
     def _write(
         self, item: Item, photo: NDArray[np.uint8], prediction: Prediction
@@ -172,7 +204,25 @@ class _Run:
         return paths, digests
 
 
-def _mark_of(segmenter: Segmenter, question: Question) -> str:
+def figures(question: Question, prediction: Prediction) -> Record:
+    """Return the figures of an answer that are kept with its mask."""
+    height, width = prediction.mask.shape
+    return {
+        "height": height,
+        "width": width,
+        "presence": round(prediction.presence, 6),
+        "presence_threshold": question.presence_threshold,
+        "threshold": prediction.threshold,
+        "area": round(prediction.area, 8),
+    }
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Tell whether every further file would meet this error, too."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS
+
+
+def mark_of(segmenter: Segmenter, question: Question) -> str:
     """Name all that decides about a result beside photo and prompt, so that a rerun knows what is done."""
     bundle = segmenter.bundle
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()

@@ -114,25 +114,48 @@ def make_plan(
         ConfigError: The threshold, the scale or the refinement is impossible.
     """
     chosen = settings or Settings()
-    check_threshold(chosen.threshold)
-    check_scale(chosen.scale)
-    if chosen.refine != AUTO:
-        Refinement.parse(chosen.refine)
+    check(chosen)
     folder = check_folder(out)
     manifest = Manifest(folder)
-    refused: list[Outcome] = []
+    askable, refused = without_refused(bundle, prompts, chosen.allow_unknown)
+    kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
+    found = find(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
+    items, unplaced = arrange(found, chosen.recursive)
+    return Plan(folder, chosen, (MASK, *outputs), manifest, askable, items, (*refused, *unplaced))
+
+
+def check(settings: Settings) -> None:
+    """Make sure that settings are possible.
+
+    Raises:
+        ConfigError: The threshold, the scale or the refinement is impossible.
+    """
+    check_threshold(settings.threshold)
+    check_scale(settings.scale)
+    if settings.refine != AUTO:
+        Refinement.parse(settings.refine)
+
+
+def without_refused(
+    bundle: RunnableBundle, prompts: Sequence[str], allow_unknown: bool
+) -> tuple[tuple[str, ...], tuple[Outcome, ...]]:
+    """Part prompts into those that can be asked, each once, and outcomes of those that cannot."""
     askable: list[str] = []
+    refused: list[Outcome] = []
     for prompt in dict.fromkeys(prompts):
         try:
-            meaning(bundle, prompt, chosen.allow_unknown)
+            meaning(bundle, prompt, allow_unknown)
             askable.append(prompt)
         except PromptError as error:
             refused.append(Outcome("failed", None, ({"prompt": prompt},), str(error)))
-    kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
-    found = find(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
-    refused += [Outcome("failed", problem.source, (), str(problem)) for problem in found.problems]
-    items, twice = _without_shared_names(_placed(found, chosen.recursive))
-    return Plan(folder, chosen, (MASK, *outputs), manifest, tuple(askable), tuple(items), (*refused, *twice))
+    return tuple(askable), tuple(refused)
+
+
+def arrange(found: Found, recursive: bool) -> tuple[tuple[Item, ...], tuple[Outcome, ...]]:
+    """Give each photo that was found its place below the results; outcomes of what has none follow."""
+    refused = [Outcome("failed", problem.source, (), str(problem)) for problem in found.problems]
+    items, twice = _without_shared_names(_placed(found, recursive))
+    return tuple(items), (*refused, *twice)
 
 
 def _placed(found: Found, recursive: bool) -> list[Item]:
