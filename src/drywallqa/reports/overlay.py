@@ -11,6 +11,7 @@ from PIL import Image
 
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
+from drywallqa.window import resize_photo
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -104,11 +105,11 @@ def encode_thumbnail(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
     height, width = photo.shape[:2]
     scale = min(1.0, THUMBNAIL_SIZE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = Image.fromarray(photo).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    small = resize_photo(photo, size[1], size[0])
     covered = Image.fromarray(prediction.mask.view(np.uint8) * np.uint8(255))
     share = np.asarray(covered.resize(size, Image.Resampling.BOX))
     # A quarter of a small pixel is enough: a thin crack must not vanish from the page.
-    return _jpeg(Image.fromarray(draw_mask(np.asarray(small), share >= 64)), quality=85)
+    return _jpeg(Image.fromarray(draw_mask(small, share >= 64)), quality=85)
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:
