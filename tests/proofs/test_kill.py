@@ -62,36 +62,47 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert all(torch.equal(value, best[1][name]) for name, value in best[0].items())
 
 
+def finish(data: Path, run: Path) -> None:
+    child = start(data, run)
+    child.join()
+    assert child.exitcode == 0
+
+
+def kill(data: Path, run: Path, seconds: float) -> bool:
+    """Start or resume a run and kill it after so long; says whether it was still at work."""
+    child = start(data, run)
+    time.sleep(seconds)
+    if child.is_alive():
+        os.kill(child.pid or 0, signal.SIGKILL)
+    child.join()
+    assert child.exitcode in {0, -signal.SIGKILL}
+    return child.exitcode != 0
+
+
 def test_kill__at_random_moments_costs_nothing_but_time(data: Path, tmp_path: Path) -> None:
+    finish(data, tmp_path / "whole")  # also imports everything into the process that the others are made from
     began = time.monotonic()
-    whole = start(data, tmp_path / "whole")
-    whole.join()
-    assert whole.exitcode == 0
+    finish(data, tmp_path / "again")
     length = time.monotonic() - began
-    dice, run, places, last = random.Random(0), tmp_path / "killed", set(), 0
-    for _ in range(KILLS):
-        child = start(data, run)
-        time.sleep(dice.uniform(0.2, 0.9) * length)
-        if child.is_alive():
-            os.kill(child.pid or 0, signal.SIGKILL)
-        child.join()
-        assert child.exitcode in {0, -signal.SIGKILL}
-        if not (run / LAST).is_file():
-            continue
-        state = state_of(run)  # readable, and its weights are at hand
-        assert state["state_dict"]
-        progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
-        assert state["global_step"] >= last
-        last = state["global_step"]
-        places.add((state["epoch"], progress["completed"]))
-        if child.exitcode == 0:
-            break
-    final = start(data, run)
-    final.join()
-    assert final.exitcode == 0
-    assert places, "no run lived long enough to be resumed"
-    print(f"killed at {len(places)} places: {sorted(places)}")
-    assert_same_run(tmp_path / "whole", run)
+    assert_same_run(tmp_path / "whole", tmp_path / "again")
+    dice, kills, number, places = random.Random(0), 0, 0, set()
+    while kills < KILLS:
+        run, last = tmp_path / f"killed-{number}", 0
+        while kills < KILLS and kill(data, run, dice.uniform(0.1, 0.8) * length):
+            kills += 1
+            if not (run / LAST).is_file():
+                continue
+            state = state_of(run)  # readable, and its weights are at hand
+            assert state["state_dict"]
+            assert state["global_step"] >= last
+            last = state["global_step"]
+            progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+            places.add((state["epoch"], progress["completed"]))
+        finish(data, run)
+        assert_same_run(tmp_path / "whole", run)
+        number += 1
+    print(f"{kills} kills of {number} runs, gone on with from {len(places)} places: {sorted(places)}")
+    assert len(places) > 2
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -29,7 +29,7 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
         title="Loss while the rates rise",
         x_title="decoder's rate, as a power of ten",
         y_title="loss, smoothed",
-        lines=[Line("", list(zip(powers, curve.losses, strict=True)))],
+        lines=[Line("loss", list(zip(powers, curve.losses, strict=True)))],
         marks=[Mark(math.log10(best), f"falls fastest: {best:.2g}")],
         x_range=(powers[0], powers[-1]),
         y_range=(low - room, high + room),

@@ -78,10 +78,12 @@ def draw_trials(trials: Sequence[Trial], fields: Sequence[Field]) -> Image.Image
 
 
 def _progress(trials: Sequence[Trial]) -> Chart:
-    best, so_far = 0.0, []
+    best, so_far = 0.0, list[tuple[float, float]]()
     for trial in sorted(trials, key=lambda trial: trial.number):
+        place = float(trial.number)
+        so_far += [(place, best)] if so_far else []
         best = max(best, trial.iou or 0.0)
-        so_far.append((float(trial.number), best))
+        so_far.append((place, best))
     points = [(float(t.number), t.iou) for t in trials if t.iou is not None]
     last = max(1.0, float(max((t.number for t in trials), default=1)))
     return Chart(
@@ -100,7 +102,7 @@ def _of_field(done: Sequence[Trial], field: Field) -> Chart:
     if field.low is None or field.high is None:
         places = {value: float(number) for number, value in enumerate(field.values)}
         across = [places[value] for value in values]
-        ends = (0.0, max(1.0, len(places) - 1.0))
+        ends = (-0.5, len(places) - 0.5)
         notes = ["; ".join(f"{number:g}: {value}" for value, number in places.items())]
         title = field.name
     elif field.log:

@@ -53,7 +53,7 @@ class Keeping(lightning.Callback):
         self.run, self.config, self.accumulate, self.record = run, config, accumulate, log
         self.best = -math.inf
         self.saved_at, self.saved_step = 0.0, 0
-        self.warned = False
+        self.warned = self.between = False
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the best figure with the run."""
@@ -70,7 +70,9 @@ class Keeping(lightning.Callback):
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         """Save what the epoch before came to, before anything of the new one is loaded."""
         if trainer.global_step > self.saved_step:
+            self.between = True
             self._save(trainer)
+            self.between = False
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         """Save within an epoch where that is due."""
@@ -88,13 +90,16 @@ class Keeping(lightning.Callback):
         self._save(trainer)
 
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
-        """Say in the state that the batch about to begin is not done.
+        """Say in the state which batch comes next.
 
-        Lightning notes that a batch is its epoch's last before that batch begins; a state saved in between
-        would be taken for that of a finished epoch.
+        Lightning notes that a batch is its epoch's last before that batch begins, and forgets how many
+        batches an epoch had only when the next one's first begins. A state saved in between would be taken
+        for that of a finished epoch, and the next epoch would be left out.
         """
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        if progress["current"]["completed"] < progress["current"]["ready"]:
+        if self.between:
+            progress["current"] = dict.fromkeys(progress["current"], 0)
+        if self.between or progress["current"]["completed"] < progress["current"]["ready"]:
             progress["is_last_batch"] = False
 
     def _save(self, trainer: Any) -> None:

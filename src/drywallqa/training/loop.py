@@ -62,7 +62,7 @@ def make_trainer(
         check_val_every_n_epoch=min(config.validate_every, settings.epochs),
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, config.data.photos_per_epoch // settings.batch_size),
         enable_progress_bar=False,  # ours knows the whole run
         enable_model_summary=False,
         enable_checkpointing=False,  # `keeping` does that

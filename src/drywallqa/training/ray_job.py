@@ -36,6 +36,7 @@ def train_with_ray(workers: int, data: Path, run: Path, asked: Mapping[str, Any]
         MissingExtraError: Ray is not installed.
         DrywallQAError: As `job.train_job` raises, from the first worker that failed.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
     try:
         import ray
         from ray.train import RunConfig, ScalingConfig

@@ -79,9 +79,10 @@ def parse_field(text: str) -> Field:
         if not low < high:
             raise ConfigError(f"--field {text}: the lower end comes first")
         return Field(name, low, high)
-    chosen = tuple(_value(value) for value in values.split(","))
-    if any(isinstance(value, dict | list) for value in chosen):
-        raise ConfigError(f"--field {text}: values are numbers, words, true or false")
+    try:
+        chosen = tuple(_value(value) for value in values.split(","))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--field {text}: values are numbers, words, true or false") from error
     return Field(name, values=chosen)
 
 
