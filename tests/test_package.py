@@ -99,7 +99,7 @@ def test_pages__show_commands_at_all() -> None:
 
 @pytest.mark.parametrize(("page", "line"), commands("drywallqa"))
 def test_pages__every_drywallqa_command_is_understood(page: str, line: str) -> None:
-    verb, *arguments = shlex.split(line)[1:]
+    verb, *arguments = shlex.split(line, comments=True)[1:]
     assert verb in cli.VERBS
     command = load_verb(verb, *cli.VERBS[verb])
     if hasattr(command, "commands"):
