@@ -37,6 +37,7 @@ _WIDTH = A4[0] - 36 * mm
 _GAP = 5 * mm
 _PADDING = 6  # points that ReportLab leaves free within a frame's sides
 _TALLEST = 105 * mm
+_LONG = 15  # rows of a table that may run over pages
 _ACCENT, _SOFT, _LINE, _SHADE = (colors.HexColor(c) for c in ("#0b4f8a", "#57606a", "#d5d9de", "#f5f7f9"))
 _TAGS = {"": ("", ""), "code": ('<font name="Courier">', "</font>"), "bold": ("<b>", "</b>")}
 _FONTS = {
@@ -117,10 +118,15 @@ def _story(document: Document) -> Iterator[Any]:
         yield CondPageBreak(45 * mm)
         title = Paragraph(f"{number}  {_inline(chapter.title, 'Vera-Bold')}", styles["chapter"])
         title.chapter = f"{number} {chapter.title}"
-        title.keepWithNext = True
+        # what is kept together moves to a new page whole, and a long table would leave the old one empty
+        title.keepWithNext = not (chapter.blocks and _is_long(chapter.blocks[0]))
         yield title
         for block in chapter.blocks:
             yield from _block(block, styles)
+
+
+def _is_long(block: words.Block) -> bool:
+    return isinstance(block, words.Table) and len(block.rows) > _LONG
 
 
 def _facts(document: Document, styles: dict[str, ParagraphStyle]) -> Any:
@@ -129,7 +135,7 @@ def _facts(document: Document, styles: dict[str, ParagraphStyle]) -> Any:
         for name, value in document.facts
     ]
     rows = [cells[place : place + 3] for place in range(0, len(cells), 3)]
-    rows[-1] += [[""]] * (3 - len(rows[-1]))
+    rows[-1] += [[]] * (3 - len(rows[-1]))
     style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
     return Table(rows, [_WIDTH / 3] * 3, style=style)
 
@@ -228,7 +234,7 @@ def _(block: words.Table, styles: dict[str, ParagraphStyle]) -> Iterator[Any]:
         [Paragraph(_inline(block.caption, "Vera-Bold"), styles["table caption"])] if block.caption else []
     )
     whole = [*caption, table, *_source(block.source, styles), Spacer(1, 4)]
-    yield from [KeepTogether(whole)] if len(rows) < 16 else whole
+    yield from whole if _is_long(block) else [KeepTogether(whole)]
 
 
 def _cells(row: Sequence[str], count: int, styles: dict[str, ParagraphStyle], kind: str) -> list[Any]:

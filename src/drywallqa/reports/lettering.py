@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
 INK, PALE, PAPER = (30, 30, 30), (215, 215, 215), (255, 255, 255)
 
 
+@lru_cache(maxsize=64)
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font at a size in px."""
     return ImageFont.load_default(size)

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from PIL import Image, ImageDraw
 
@@ -74,7 +75,7 @@ class Chart:
     notes: Sequence[str] = field(default=())
     y_range: tuple[float, float] = (0.0, 1.0)
 
-    @property
+    @cached_property
     def top(self) -> float:
         """Upper end of the y axis in units of the layout: beneath the title and the legend's rows."""
         return _TOP + _ROW * max(1, len(_legend_rows(self)))
@@ -117,8 +118,7 @@ def draw_chart(chart: Chart) -> Image.Image:
         offset = (5 if anchor == "la" else -5) * _SCALE
         pen.text((top[0] + offset, top[1] + 4 * _SCALE), mark.text, INK, font(13 * _SCALE), anchor)
     _legend(pen, chart)
-    size = (_WIDTH * DENSITY, _HEIGHT * DENSITY)
-    return with_notes(picture.resize(size, Image.Resampling.LANCZOS), chart.notes, 13 * DENSITY)
+    return with_notes(picture.reduce(_SCALE // DENSITY), chart.notes, 13 * DENSITY)
 
 
 def _axes(pen: ImageDraw.ImageDraw, chart: Chart) -> None:
