@@ -103,8 +103,10 @@ class _Reader:
 
 
 def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -> None:
+    import onnx
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     # Folds batch norms into convolutions and casts of weights away, so that what is quantised is what runs.
     options = onnxruntime.SessionOptions()
@@ -113,8 +115,10 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
     options.optimized_model_filepath = str(folded)
     onnxruntime.InferenceSession(str(folder / graph), options, providers=["CPUExecutionProvider"])
     CalibrationDataReader.register(_Reader)
+    model = onnx.load(str(folded))
+    add_pre_process_metadata(model)  # else a warning asks for the folding that was done
     quantize_static(
-        str(folded),
+        model,
         str(folder / graph_name(graph, INT8)),
         _Reader(inputs),
         quant_format=QuantFormat.QDQ,
