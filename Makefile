@@ -68,7 +68,8 @@ bench: $(DEVELOPMENT)
 	@status=0; for script in tools/bench_*.py; do \
 		echo "== $$script"; $(BIN)/python $$script || status=1; \
 	done; \
-	echo "== drywallqa bench"; $(BIN)/drywallqa bench --out bench-output || status=1; exit $$status
+	echo "== drywallqa bench"; $(BIN)/drywallqa bench --backend onnxruntime --backend openvino \
+		--precision fp32 --precision int8 --out bench-output || status=1; exit $$status
 
 BENCHMARK := data/benchmark
 BENCHMARK_READY := $(BENCHMARK)/.ready
