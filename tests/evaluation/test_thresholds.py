@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from drywallqa.datasets.dataset import Sample
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation.collect import PairScore
 from drywallqa.evaluation.curves import threshold_sweep
 from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thresholds import choose
+from drywallqa.evaluation.thresholds import Rule, choose
 from drywallqa.metrics import Histogram
 
 
@@ -62,3 +62,30 @@ def test_sweep__falls_off_the_right_level() -> None:
     assert set(curve) == {t / 10 for t in range(1, 10)}
     assert curve[0.6] > curve[0.5] > curve[0.1]
     assert curve[0.9] == 0
+
+
+def test_choose__presence_by_a_wanted_recall_or_precision_of_photos() -> None:
+    scores = pictures(0.5)
+    by_recall = choose(scores, presence=Rule.parse("recall=0.5")).presence_threshold
+    assert by_recall == pytest.approx(0.8), "photograph a in both copies, without b"
+    assert choose(scores, presence=Rule.parse("recall=0.9")).presence_threshold == pytest.approx(0.7)
+    by_precision = choose(scores, presence=Rule.parse("precision=0.75")).presence_threshold
+    assert by_precision == pytest.approx(0.32), "three right ones and one wrong one are kept from here on"
+    with pytest.raises(ConfigError, match="presence can be chosen by"):
+        choose(scores, presence=Rule.parse("sweep"))
+
+
+def test_choose__by_sweep_or_percentile_as_the_original_report_did() -> None:
+    scores = pictures(0.5)
+    assert choose(scores, Rule.parse("sweep")).threshold == pytest.approx(0.6)
+    # half of the pixels of photos that show it are foreground, a tenth more lies just beneath
+    share = choose(scores, Rule.parse("percentile=50")).threshold
+    assert 0.52 < share <= 0.62
+    reached = choose(scores, Rule.parse("percentile=30"))
+    assert reached.threshold < 0.41
+    assert reached.iou == pytest.approx(100 / 120)
+
+
+@pytest.mark.parametrize("text", ["iou", "sweep", "recall=0.9", "precision=0.8", "percentile=97.5"])
+def test_rule__reads_what_it_writes(text: str) -> None:
+    assert str(Rule.parse(text)) == text

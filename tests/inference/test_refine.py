@@ -53,7 +53,7 @@ def test_parse__soft_steps_run_before_hard_ones() -> None:
     assert len(parse_all(["join+guided", "guided+join", "none"])) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 24), st.integers(1, 24), st.floats(0.1, 0.9), st.integers(0, 10**6), st.booleans())
 def test_pieces__are_those_of_the_oracle(
     height: int, width: int, share: float, seed: int, corners: bool

@@ -97,7 +97,7 @@ NOTHING = Refinement()
 
 def unit_of(picture: NDArray[np.generic]) -> float:
     """How many px of a picture [H,W] make one px of it at 640."""
-    return max(picture.shape[:2]) / 640
+    return float(max(picture.shape[:2])) / 640
 
 
 def parse_all(texts: Iterable[str]) -> list[Refinement]:

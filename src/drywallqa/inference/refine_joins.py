@@ -129,7 +129,7 @@ def _between(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
     part = np.maximum(probability[top:bottom, left:right], _FLOOR)
     offset = np.array([top, left])
     path = cheapest_path(-np.log(part) + 0.05, _moved(start, offset), _moved(end, offset))
-    return path + offset
+    return np.asarray(path + offset, np.int64)
 
 
 def _moved(place: Place, offset: NDArray[np.int64]) -> Place:

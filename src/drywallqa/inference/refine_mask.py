@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from drywallqa.inference.pieces import without_holes, without_small
 from drywallqa.metrics import widen
 
-CLOSE_PX = 2.0
+CLOSE_PX = 4.0
 """Gaps narrower than twice this, in px at 640, close."""
 
-LEAST_PIECE = 200.0
+LEAST_PIECE = 400.0
 """Pieces and holes smaller than this, in px² at 640, go (a mask's false alarm starts at 410)."""
 
 Mask = NDArray[np.bool_]

@@ -8,24 +8,24 @@ from PIL import Image
 
 from drywallqa.window import sigmoid
 
-GUIDED_GRID = 640
-"""Longer side of the grid that the guided filter's lines are fitted on, and at most the photo's."""
-GUIDED_RADIUS = 4
-"""Half the side of its windows, in px of that grid."""
+GUIDED_GRID = 320
+"""Longer side of the grid that the guided filter's lines are fitted on."""
+GUIDED_RADIUS = 16
+"""Half the side of its windows, in px at 640."""
 GUIDED_FLATNESS = 0.05**2
 """Variance of grey levels (0–1) below which a window counts as flat, and is averaged."""
 
-CRF_GRID = 320
+CRF_GRID = 224
 """Longer side of the random field's grid."""
 CRF_REACH = 24.0
 """How far, in px at 640, pixels of one grey speak to each other (standard deviation)."""
 CRF_GREY = 0.06
 """How far greys (0–1) may differ for that (standard deviation)."""
-CRF_APPEARANCE = 2.0
+CRF_APPEARANCE = 3.0
 """Weight of pixels of one grey, in logits."""
-CRF_SMOOTHNESS = 1.0
+CRF_SMOOTHNESS = 2.0
 """Weight of the nearest pixels whatever their grey, in logits."""
-CRF_STEPS = 5
+CRF_STEPS = 3
 """Steps of the mean field."""
 
 _SURE = 8.0  # logits beyond this are cut off: nothing speaks against a probability of 1
@@ -57,7 +57,7 @@ def guided(photo: Photo, probability: Float, unit: float) -> Float:
     slopes, heights = (
         _resized(box_mean(part, radius).astype(np.float32), (full[0], full[1])) for part in (slope, height)
     )
-    return np.clip(slopes * grey + heights, 0.0, 1.0)
+    return np.asarray(np.clip(slopes * grey + heights, 0.0, 1.0), np.float32)
 
 
 def crf(photo: Photo, probability: Float, unit: float) -> Float:
@@ -79,8 +79,9 @@ def crf(photo: Photo, probability: Float, unit: float) -> Float:
     for _ in range(CRF_STEPS):
         share = sigmoid(current)
         alike, near = grid.filter(share), box_mean(share.astype(np.float64), 1)
-        current = unary + CRF_APPEARANCE * (2 * alike - 1) + CRF_SMOOTHNESS * (2 * near - 1)
-    added = _resized((current - unary).astype(np.float32), (probability.shape[0], probability.shape[1]))
+        pull = CRF_APPEARANCE * (2 * alike - 1) + CRF_SMOOTHNESS * (2 * near - 1)
+        current = unary + pull.astype(np.float32)
+    added = _resized(current - unary, (probability.shape[0], probability.shape[1]))
     return sigmoid(logits(probability) + added)
 
 
@@ -142,9 +143,10 @@ class BilateralGrid:
 
     def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Lay values into the grid, blur it, and read it where they came from."""
-        grid = np.bincount(
+        laid = np.bincount(
             self._indices.ravel(), (self._weights * values).ravel(), minlength=int(np.prod(self.shape))
-        ).reshape(self.shape)
+        )
+        grid = laid.astype(np.float64).reshape(self.shape)
         for axis in range(3):
             grid = _blur(grid, axis)
         return np.asarray((grid.ravel()[self._indices] * self._weights).sum(axis=0), np.float64)

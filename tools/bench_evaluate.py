@@ -1,0 +1,73 @@
+"""Measure what evaluating photos takes, against segmenting the same photos under the same prompt.
+
+Both run as commands, from the start of the process to its end, turn by turn in one run, so that what else the
+machine does meets both alike. Needs the data set that `make benchmark-quality` makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from drywallqa.datasets import dataset as datasets
+
+PROMPT = "segment crack"
+SET = "cracks"
+
+
+def timed(arguments: list[str]) -> float:
+    """Run a verb and return the seconds that it took.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "drywallqa", *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"drywallqa {arguments[0]} ended with {done.returncode}: {done.stderr[-500:]}")
+    return time.perf_counter() - start
+
+
+def measure(data: Path, split: str, repeats: int) -> tuple[int, list[float], list[float]]:
+    """Return the number of photos, and the seconds of segmenting and of evaluating them."""
+    known = datasets.load(data)
+    photos = [str(known.photo_path(s)) for s in known.part(split) if s.set_name == SET]
+    if not photos:
+        raise SystemExit(f"{data}: no photo of the set '{SET}' in '{split}'")
+    segmenting, evaluating = [], []
+    evaluate = ["evaluate", "--data", str(data), "--split", split, "--set", SET, "--prompt", PROMPT, "-q"]
+    with tempfile.TemporaryDirectory() as place:
+        for turn in range(repeats):
+            out = str(Path(place) / str(turn))
+            segmenting.append(timed(["segment", *photos, "--prompt", PROMPT, "--out", out, "-q"]))
+            evaluating.append(timed(evaluate))
+    return len(photos), segmenting, evaluating
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("data/benchmark"), help="an imported data set")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    if not (given.data / "dataset.json").is_file():
+        print(f"{given.data}: no data set there, so nothing was measured; make benchmark-quality makes it")
+        return
+    photos, segmenting, evaluating = measure(given.data, given.split, given.repeats)
+    for name, seconds in (("segmenting", segmenting), ("evaluating", evaluating)):
+        told = ", ".join(f"{each:.1f}" for each in seconds)
+        print(f"{name} {photos} photos: median {statistics.median(seconds):.1f} s of {told}")
+    ratio = statistics.median(evaluating) / statistics.median(segmenting)
+    print(f"evaluating takes {ratio:.2f} times as long as segmenting (aim: at most 2)")
+
+
+if __name__ == "__main__":
+    main()
