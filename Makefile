@@ -5,6 +5,7 @@
 #   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
 #   make report-table       the original report's table, filled (hours; SCALE=0.1 for a tenth of the pictures)
+#   make report             the example report of the bundled model on rendered walls, docs/report
 #   make pictures           the README's pictures, from the demo's results
 #   make clean              forget .venv and everything that was made
 
@@ -18,7 +19,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality report-table pictures environment clean help
+.PHONY: demo test lint prove bench benchmark-quality report-table pictures report environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -36,7 +37,7 @@ $(BASE): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev,report,openvino]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[train,dev,report,openvino,fleet]'
 	@touch $@ $(BASE)
 
 environment: $(DEVELOPMENT)
@@ -48,6 +49,25 @@ demo: $(BASE)
 
 pictures: $(DEVELOPMENT) demo
 	$(BIN)/python tools/make_pictures.py demo-output docs/pictures
+
+# Seeds other than those of the training pictures. What the report was made from lies beside it, but for the large
+# pictures of the evaluations; docs/report/run holds the logs of the bundled model's training.
+REPORT := bench-output/report
+
+report: $(DEVELOPMENT)
+	rm -rf $(REPORT) && mkdir -p $(REPORT)
+	$(BIN)/drywallqa data render $(REPORT)/walls --count 16 --seed 101 --split val --set rendered-val
+	$(BIN)/drywallqa data render $(REPORT)/walls --count 24 --seed 102 --split test --set rendered-test
+	$(BIN)/drywallqa report src/drywallqa/bundles/compact --data $(REPORT)/walls --out $(REPORT)/report --worst 4 \
+		$(foreach run,$(wildcard docs/report/run*),--run $(run)) --prompt "segment crack" \
+		--prompt "segment taping area" --prompt "hairline fissure in the plaster" --prompt "segment joint/tape"
+	rm -rf docs/report/report-pictures docs/report/evaluation
+	cp -r $(REPORT)/report/report* $(REPORT)/report/*.json docs/report/
+	for split in val test; do \
+		mkdir -p docs/report/evaluation/$$split/failures; \
+		cp $(REPORT)/report/evaluation/$$split/*.json docs/report/evaluation/$$split/; \
+		cp $(REPORT)/report/evaluation/$$split/failures/*.csv docs/report/evaluation/$$split/failures/; \
+	done
 
 # --- checks -----------------------------------------------------------------------------------------------
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
 
@@ -83,25 +84,51 @@ def _read_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
     check_file(path)
     try:
         with path.open("rb") as stream:
-            kind = _kind(stream.read(64))
-            stream.seek(0)
-            if kind is None:
-                raise PhotoError(path, f"this is not a {_READABLE} photo", "convert it, or leave it out")
-            if kind == "HEIF":
-                return _decode(_open_heif(stream, path, max_pixels), str(path), max_pixels)
-        importlib.import_module(_PLUGINS[kind])
-        with Image.open(path, formats=(kind,)) as image:
-            return _decode(image, str(path), max_pixels)
-    except DrywallQAError:
-        raise
+            return _read_stream(stream, str(path), max_pixels)
     except PermissionError as error:
         raise PhotoError(path, "it may not be read", "change its permissions, or leave it out") from error
+    except OSError as error:
+        raise _damaged(path, error) from error
+
+
+def read_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Read a photo from a file's bytes, as `read` does.
+
+    Args:
+        content: The whole file.
+        name: What errors call it.
+        max_pixels: The largest width × height that is decoded.
+
+    Raises:
+        PhotoError: The photo cannot be read.
+        MissingExtraError: The photo is a HEIC file and the optional part `heic` is not installed.
+    """
+    if not content:
+        raise PhotoError(name, "the file is empty (zero bytes)", "copy it again from the camera")
+    return _read_stream(io.BytesIO(content), name, max_pixels)
+
+
+def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
+    try:
+        kind = _kind(stream.read(64))
+        stream.seek(0)
+        if kind is None:
+            raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
+        if kind == "HEIF":
+            return _decode(_open_heif(stream, name, max_pixels), name, max_pixels)
+        importlib.import_module(_PLUGINS[kind])
+        with Image.open(stream, formats=(kind,)) as image:
+            return _decode(image, name, max_pixels)
+    except (DrywallQAError, PermissionError):
+        raise
     except Image.DecompressionBombError as error:
         raise PhotoError(
-            path, "it unpacks to more pixels than are read", "scale it down or cut it into parts"
+            name, "it unpacks to more pixels than are read", "scale it down or cut it into parts"
         ) from error
+    except UnidentifiedImageError as error:  # its own words name the stream, which says nothing
+        raise _damaged(name, ValueError("its head is broken")) from error
     except Exception as error:  # decoders meet damaged bytes with nearly any exception
-        raise _damaged(path, error) from error
+        raise _damaged(name, error) from error
 
 
 def check_file(path: Path) -> None:
@@ -123,7 +150,7 @@ def check_file(path: Path) -> None:
         raise PhotoError(path, f"it cannot be reached ({reason(error)})", "check the path") from error
 
 
-def _damaged(path: Path, error: Exception) -> PhotoError:
+def _damaged(path: str | Path, error: Exception) -> PhotoError:
     return PhotoError(
         path,
         f"the photo is damaged or cut short ({reason(error)})",
@@ -156,15 +183,15 @@ def _kind(head: bytes) -> str | None:
     return None
 
 
-def _open_heif(stream: IO[bytes], path: Path, max_pixels: int) -> Image.Image:
+def _open_heif(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
     try:
         import pi_heif
     except ImportError as error:
-        raise MissingExtraError(f"{path}: reading a HEIC photo", "heic") from error
+        raise MissingExtraError(f"{name}: reading a HEIC photo", "heic") from error
     # Asked for directly rather than registered with Pillow, which would change it for everybody else.
     opened = pi_heif.open_heif(stream)
     width, height = opened.size
-    _check_size(str(path), width, height, max_pixels)
+    _check_size(name, width, height, max_pixels)
     image: Image.Image = opened.to_pillow()
     return image
 
@@ -177,7 +204,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]
     except DrywallQAError:
         raise
     except Exception as error:  # as above: a damaged picture can break a decoder anywhere
-        raise _damaged(Path(name), error) from error
+        raise _damaged(name, error) from error
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

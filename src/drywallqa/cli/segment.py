@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
@@ -11,6 +13,10 @@ from drywallqa.errors import ConfigError
 from drywallqa.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drywallqa.fleet.cluster import Fleet
+    from drywallqa.fleet.job import FleetSummary
     from drywallqa.inference.segmenter import Segmenter
     from drywallqa.inference.tiles import Scale
     from drywallqa.reports.results import Summary
@@ -96,6 +102,25 @@ def segment(
         int | None,
         typer.Option("--threads", min=1, help="Threads a photo may use (default: the runtime chooses)"),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="local|ray",
+            help="ray: on many workers, also of other machines; PATH and DIR may then be s3:// or gs://, and "
+            "the figures come as DIR/results.parquet.",
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="HOST:PORT", help="With --engine ray: a cluster that runs already."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="With --engine ray: processes (default: one a core)"),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say a line about every photo.")] = False,
 ) -> None:
@@ -103,32 +128,70 @@ def segment(
 
     Each photo and prompt becomes DIR/{photo}__{prompt}.png, 0 and 255, of the photo's size.
     Its figures stand in DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
+    With --engine ray, figures, times and errors stand in DIR/results.parquet instead.
 
     Photos of one name from several folders keep those folders below DIR. What is done already is skipped.
 
     Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
     """
     chosen = _threshold(threshold)
-    loading = Meanwhile(
-        lambda: _load(
-            model, backend=backend, device=device, threads=threads, precision=precision, profile=profile
-        )
-    )
+    fleet = _fleet(engine, address, workers, device, threads)
+    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may stand in another folder
+    opener = partial(
+        _load, bundle, backend=backend, device=device, threads=fleet.threads if fleet else threads,
+        precision=precision, profile=profile,
+    )  # fmt: skip
+    loading = None if fleet else Meanwhile(opener)
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
-    from drywallqa.reports.results import segment_into
 
     settings = Settings(chosen, allow_unknown, overwrite, recursive, _scale(scale), refine)
-    segmenter = loading.result()
     with Display(json=json, quiet=quiet, verbose=verbose) as display:
-        summary = segment_into(
-            segmenter, paths, prompt, out, settings=settings, overlay=overlay, probability=probability,
-            index=index, on_start=display.start, on_outcome=display.show,
-        )  # fmt: skip
+        how: dict[str, Any] = {
+            "settings": settings, "on_start": display.start, "on_outcome": display.show,
+            "overlay": overlay, "probability": probability,
+        }  # fmt: skip
+        summary = (
+            _on_fleet(opener, paths, prompt, out, fleet=fleet, **how)
+            if loading is None
+            else _here(loading.result(), paths, prompt, out, index=index, **how)
+        )
     if not quiet:
         typer.echo(_sentence(summary), err=json)
     if summary.failed:
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
+
+
+def _here(segmenter: Segmenter, *asked: Any, **how: Any) -> Summary:
+    from drywallqa.reports.results import segment_into
+
+    return segment_into(segmenter, *asked, **how)
+
+
+def _fleet(
+    engine: str, address: str | None, workers: int | None, device: str, threads: int | None
+) -> Fleet | None:
+    """Return which workers are asked for; None where this process does the work itself."""
+    if engine not in ("local", "ray"):
+        raise ConfigError(f"the engine is '{engine}'; choose local or ray")
+    if engine == "local":
+        if address is not None or workers is not None:
+            raise ConfigError("--address and --workers go with --engine ray")
+        return None
+    from drywallqa.fleet.cluster import Fleet
+
+    return Fleet(address, workers, threads or 1, 0 if device == "cpu" else 1)
+
+
+def _on_fleet(
+    opener: Callable[[], Segmenter], *asked: Any, overlay: bool, probability: bool, **how: Any
+) -> FleetSummary:
+    from drywallqa.fleet import segment_fleet
+    from drywallqa.inference.outputs import PROBABILITY
+    from drywallqa.reports.overlay import OVERLAY
+
+    outputs = [output for output, wish in ((OVERLAY, overlay), (PROBABILITY, probability)) if wish]
+    return segment_fleet(opener, *asked, outputs=outputs, **how)
 
 
 def _load(model: str | None, **how: Any) -> Segmenter:
@@ -156,12 +219,13 @@ def _scale(text: str) -> Scale:
         return check_scale(cast("Scale", text))
 
 
-def _sentence(summary: Summary) -> str:
+def _sentence(summary: Summary | FleetSummary) -> str:
     parts = [f"{summary.done} {'photo' if summary.done == 1 else 'photos'} segmented"]
     if summary.skipped:
         parts.append(f"{summary.skipped} done already")
     if summary.failed:
         parts.append(f"{summary.failed} failed")
     where = f"{summary.masks} masks in {summary.out}" if summary.masks else "no masks"
-    page = f"; see {summary.index}" if summary.index else ""
+    shown = getattr(summary, "table", None) or getattr(summary, "index", None)
+    page = f"; see {shown}" if shown else ""
     return f"{', '.join(parts)} in {summary.seconds:.1f} s: {where}{page}"

@@ -23,6 +23,7 @@ from drywallqa.inference.refine import AUTO
 from drywallqa.inference.runtimes import open_backend, with_profile
 from drywallqa.inference.tiles import Scale, TileGrid, factor_for
 from drywallqa.inference.tiling import from_tiles
+from drywallqa.inference.video import Video, VideoFrame, segment_video
 
 
 def load(
@@ -243,6 +244,10 @@ class Segmenter:
                 yield list(self._answers(one, features, questions, keep))
             if failure is not None:
                 raise failure
+
+    def segment_video(self, video: Video, prompts: str | Sequence[str], **how: Any) -> Iterator[VideoFrame]:
+        """Segment a video file or a stream of frames; see `video.segment_video`."""
+        return segment_video(self, video, prompts, **how)
 
     def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
         pixels, window = photos.read(photo), self._bundle.window

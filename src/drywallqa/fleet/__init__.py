@@ -1,0 +1,15 @@
+"""Many machines over the same segmenter: Ray Data, photos and masks on disks or in object stores.
+
+Example:
+    >>> from functools import partial
+    >>> import drywallqa
+    >>> from drywallqa.fleet import segment_fleet
+    >>> segment_fleet(  # doctest: +SKIP
+    ...     partial(drywallqa.load, threads=1), ["s3://site/photos"], ["crack"], "s3://site/masks"
+    ... )
+"""
+
+from drywallqa.fleet.cluster import Fleet
+from drywallqa.fleet.job import FleetSummary, segment_fleet
+
+__all__ = ["Fleet", "FleetSummary", "segment_fleet"]

@@ -1,0 +1,133 @@
+"""The photos of a fleet's run: found on disks or in an object store, each with its place for results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from drywallqa.errors import ConfigError, PhotoError
+from drywallqa.fleet.places import Entry, Place, is_address, open_place
+from drywallqa.inference.manifest import made_in
+from drywallqa.inference.plan import Outcome, arrange
+from drywallqa.photo_search import Found, absolute, find
+from drywallqa.photos import SUFFIXES, reason
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo of a run.
+
+    Attributes:
+        source: Its path as a person would write it.
+        path: Its path in the file system.
+        folder: Its folder below the results, "" for none.
+        image_id: Its name there.
+        size: Bytes.
+        modified: When it was last changed, in nanoseconds since 1970.
+    """
+
+    source: str
+    path: str
+    folder: str
+    image_id: str
+    size: int
+    modified: int
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a row of a table."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The photos of a run, the place that they are read through, and outcomes of paths that failed."""
+
+    place: Place
+    each: tuple[Photo, ...]
+    refused: tuple[Outcome, ...]
+
+
+def find_photos(paths: Sequence[str | os.PathLike[str]], out: Place, *, recursive: bool) -> Photos:
+    """Find the photos that paths name: all on disks, or all in one store.
+
+    Args:
+        paths: Files, folders and patterns on disks; files and folders in a store.
+        out: Where the results go; what lies there is no photo.
+        recursive: Whether to look into the folders' folders too.
+
+    Raises:
+        ConfigError: Some paths are on disks and others in a store, or in two stores.
+    """
+    texts = [os.fspath(path) for path in paths]
+    places = [open_place(text) for text in texts if is_address(text)]
+    if not places:
+        return _on_disks(texts, out, recursive)
+    if len(places) < len(texts) or any(one.filesystem != places[0].filesystem for one in places):
+        raise ConfigError("photos of one run lie all on disks or all in one store; make a run of each")
+    return _in_store(places, out, recursive)
+
+
+def _on_disks(paths: list[str], out: Place, recursive: bool) -> Photos:
+    kept_out = [Path(out.path)] if out.is_local else []
+    found = find(paths, recursive=recursive, leave_out=kept_out, made_in=made_in)
+    items, refused = arrange(found, recursive)
+    photos, unreachable = [], []
+    for item in items:
+        try:
+            state = item.path.stat()
+        except OSError as error:  # vanished since it was found
+            problem = PhotoError(item.path, f"it cannot be reached ({reason(error)})", "check the path")
+            unreachable.append(Outcome("failed", str(item.path), (), str(problem)))
+            continue
+        where = str(absolute(item.path))
+        photos.append(
+            Photo(str(item.path), where, item.folder, item.image_id, state.st_size, state.st_mtime_ns)
+        )
+    return Photos(open_place("."), tuple(photos), (*refused, *unreachable))
+
+
+def _in_store(places: list[Place], out: Place, recursive: bool) -> Photos:
+    entries: dict[str, Entry] = {}
+    problems: list[PhotoError] = []
+    bases: list[str] = []
+    for place in places:
+        try:
+            listed, base = _listed(place, recursive)
+        except OSError as error:
+            problems.append(place.unreadable(place.path, error))
+            continue
+        # A place of its own for results in the same store, inside the photos' folder.
+        within = f"{out.path.rstrip('/')}/" if out.filesystem == place.filesystem else None
+        listed = [one for one in listed if within is None or not one.path.startswith(within)]
+        bases.append(base)
+        entries |= {one.path: one for one in listed}
+        if not listed:
+            problems.append(PhotoError(place.shown, "there is no photo here", "check the address"))
+    common = Path(os.path.commonpath([f"/{one}" for one in bases])) if bases else Path("/")
+    found = Found(tuple(Path(f"/{path}") for path in entries), common, tuple(problems))
+    items, refused = arrange(found, recursive)
+    photos = []
+    for item in items:
+        entry = entries[item.path.as_posix().removeprefix("/")]
+        source = places[0].name(entry.path)
+        photos.append(Photo(source, entry.path, item.folder, item.image_id, entry.size, entry.modified))
+    return Photos(places[0], tuple(photos), refused)
+
+
+def _listed(place: Place, recursive: bool) -> tuple[list[Entry], str]:
+    """List a place's photos, and name the folder that their own folders are told from."""
+    from pyarrow.fs import FileType
+
+    info = place.filesystem.get_file_info(place.path)
+    if info.type == FileType.File:  # named itself: it counts whatever its name
+        return [Entry(info.path, info.size, info.mtime_ns or 0)], str(Path(info.path).parent)
+    photos = [one for one in place.entries(recursive=recursive) if _is_photo(place, one)]
+    return photos, place.path.rstrip("/")
+
+
+def _is_photo(place: Place, entry: Entry) -> bool:
+    inner = Path(entry.path.removeprefix(place.path).lstrip("/"))
+    return inner.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in inner.parts)

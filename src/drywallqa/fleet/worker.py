@@ -1,0 +1,249 @@
+"""What runs on each worker: the model, loaded once, and photos that come in blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa import masks, photos
+from drywallqa.errors import DrywallQAError, PhotoError
+from drywallqa.fleet.finding import Photo
+from drywallqa.fleet.places import Place, as_photo_error
+from drywallqa.fleet.table import schema
+from drywallqa.inference import job
+from drywallqa.inference.ahead import ahead
+from drywallqa.inference.manifest import Record
+from drywallqa.inference.outputs import PROBABILITY, Output
+from drywallqa.inference.plan import Settings
+from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.questions import Question
+from drywallqa.inference.segmenter import Segmenter
+
+DEADLY = 3  # times that a photo's worker ended before it was done, after which the photo is left out
+
+Opener = Callable[[], Segmenter]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of every photo of a run; travels to the workers.
+
+    Attributes:
+        prompts: The prompts.
+        settings: How photos are segmented.
+        outputs: What is written for each photo and prompt, the mask first.
+        source: Where photos are read.
+        out: Where results are written.
+    """
+
+    prompts: tuple[str, ...]
+    settings: Settings
+    outputs: tuple[Output, ...]
+    source: Place
+    out: Place
+
+
+class Attempts(Protocol):
+    """What counts how often photos were begun, and outlives a worker."""
+
+    def begin_block(self, sources: Sequence[str]) -> list[int]:
+        """Begin all, if none was begun before; return how often each was."""
+        ...
+
+    def begin(self, source: str) -> int:
+        """Begin one; return how often it was begun before."""
+        ...
+
+    def finish(self, sources: Sequence[str]) -> None:
+        """Forget photos that are done."""
+        ...
+
+
+class AttemptCounts:
+    """Counts in memory; one Ray actor holds them for all workers."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, int] = {}
+        self._total = 0
+
+    def begin_block(self, sources: Sequence[str]) -> list[int]:
+        """See `Attempts`."""
+        before = [self._begun.get(source, 0) for source in sources]
+        if not any(before):
+            self._begun |= dict.fromkeys(sources, 1)
+            self._total += len(sources)
+        return before
+
+    def begin(self, source: str) -> int:
+        """See `Attempts`."""
+        before = self._begun.get(source, 0)
+        self._begun[source] = before + 1
+        self._total += 1
+        return before
+
+    def finish(self, sources: Sequence[str]) -> None:
+        """See `Attempts`."""
+        for source in sources:
+            self._begun.pop(source, None)
+
+    def total(self) -> int:
+        """Return how often photos were begun in all."""
+        return self._total
+
+
+class Worker:
+    """Segments blocks of photos into rows of the table.
+
+    Args:
+        opener: Loads the segmenter.
+        task: What is asked.
+        attempts: Counts how often photos were begun.
+    """
+
+    def __init__(self, opener: Opener, task: Task, attempts: Attempts) -> None:
+        self.segmenter, self.task, self.attempts = opener(), task, attempts
+        settings = task.settings
+        self.asked = self.segmenter.ask(
+            task.prompts,
+            threshold=settings.threshold,
+            allow_unknown=settings.allow_unknown,
+            scale=settings.scale,
+            refine=settings.refine,
+        )
+        self.marks: Mapping[str, str] = {
+            question.prompt: job.mark_of(self.segmenter, question) for question in self.asked.each
+        }
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def __call__(self, block: Any) -> Any:
+        """Segment a block, a `pyarrow.Table` with a row a photo; return the table's rows.
+
+        A block that comes again, because its worker ended, is gone through one photo at a time, so that it
+        shows which photo ends workers.
+
+        Raises:
+            OutputError: Nothing more can be written at all (the disk is full or read-only).
+        """
+        import pyarrow
+
+        given = block.to_pylist()
+        work = [
+            (Photo(**{name: row[name] for name in Photo.__dataclass_fields__}), row["todo"]) for row in given
+        ]
+        sources = [photo.source for photo, _ in work]
+        if any(self.attempts.begin_block(sources)):
+            rows = [row for photo, todo in work for row in self._carefully(photo, todo)]
+        else:
+            read = ahead(self._read(photo) for photo, _ in work)
+            rows = [row for one, (_, todo) in zip(read, work, strict=True) for row in self._rows(one, todo)]
+            self.attempts.finish(sources)
+        return pyarrow.Table.from_pylist(rows, schema=schema())
+
+    def _carefully(self, photo: Photo, todo: Sequence[str]) -> list[Record]:
+        if self.attempts.begin(photo.source) >= DEADLY:
+            problem = f"each of {DEADLY} workers that took it up ended before it was done"
+            error = PhotoError(photo.source, problem, "leave it out, or try it alone with --engine local")
+            return [_failed(_Read(photo), error, self.name)]
+        rows = list(self._rows(self._read(photo), todo))
+        self.attempts.finish([photo.source])
+        return rows
+
+    def _read(self, photo: Photo) -> _Read:
+        began = time.perf_counter()
+        try:
+            content = self.task.source.read(photo.path)
+            pixels = photos.read_bytes(content, photo.source)
+            digest = hashlib.sha256(content).hexdigest()
+            return _Read(photo, pixels, digest, _since(began))
+        except Exception as error:  # whatever one photo does to a decoder, the others go on
+            return _Read(photo, error=as_photo_error(photo.source, error))
+
+    def _rows(self, read: _Read, todo: Sequence[str]) -> Iterator[Record]:
+        if read.error is not None or read.pixels is None:
+            yield _failed(read, read.error, self.name)
+            return
+        try:
+            yield from self._answers(read, read.pixels, todo)
+        except DrywallQAError as error:
+            if job.is_hopeless(error):
+                raise
+            yield _failed(read, error, self.name)
+        except Exception as error:  # as above: out of memory, a runtime that fails on odd numbers
+            yield _failed(read, as_photo_error(read.photo.source, error), self.name)
+
+    def _answers(self, read: _Read, pixels: NDArray[np.uint8], todo: Sequence[str]) -> Iterator[Record]:
+        questions = self.asked.only(frozenset(todo))
+        keep = PROBABILITY in self.task.outputs
+        began = time.perf_counter()
+        answers = self.segmenter.answer(
+            pixels, questions, image_id=read.photo.image_id, keep_probability=keep
+        )
+        for question, prediction in zip(questions.each, answers, strict=True):
+            times = {"read_ms": read.milliseconds, "segment_ms": _since(began)}
+            yield self._row(read, pixels, question, prediction) | times
+            began = time.perf_counter()
+
+    def _row(
+        self, read: _Read, pixels: NDArray[np.uint8], question: Question, prediction: Prediction
+    ) -> Record:
+        """Write an answer's files, and return its row without the times that came before."""
+        began, photo = time.perf_counter(), read.photo
+        base = masks.base_name(photo.image_id, prediction.prompt)
+        paths, digests = {}, {}
+        for output in self.task.outputs:
+            content = output.encode(pixels, prediction)
+            paths[output.kind] = output.path(photo.folder, base)
+            digests[output.kind] = hashlib.sha256(content).hexdigest()
+            overwrite = self.task.settings.overwrite or output.replaceable
+            self.task.out.write(paths[output.kind], content, overwrite=overwrite)
+        return {
+            **_about(read, self.name),
+            "prompt": prediction.prompt,
+            "concept": prediction.concept,
+            **paths,
+            **job.figures(question, prediction),
+            "settings": self.marks[prediction.prompt],
+            "mask_sha256": digests["mask"],
+            "write_ms": _since(began),
+        }
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A photo that was read, or what went wrong."""
+
+    photo: Photo
+    pixels: NDArray[np.uint8] | None = None
+    digest: str | None = None
+    milliseconds: float | None = None
+    error: DrywallQAError | None = None
+
+
+def _about(read: _Read, worker: str) -> Record:
+    photo = read.photo
+    return {
+        "source": photo.source,
+        "image_id": photo.image_id,
+        "source_size": photo.size,
+        "source_modified": photo.modified,
+        "source_sha256": read.digest,
+        "worker": worker,
+    }
+
+
+def _failed(read: _Read, error: DrywallQAError | None, worker: str) -> Record:
+    text = str(error)
+    about = text if read.photo.source in text else f"{read.photo.source}: {text}"
+    return {**_about(read, worker), "read_ms": read.milliseconds, "error": about}
+
+
+def _since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,335 @@
+"""`segment --engine ray` through the command line, with everything that Ray does done in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("pyarrow", reason="the fleet extra is not installed")
+
+from pyarrow import fs, parquet
+
+from drywallqa import cli
+from drywallqa.fleet import finding, job
+from drywallqa.fleet.places import Place, open_place
+from fakes import FakeBundle, wall
+from inline_ray import InlineRay, install
+
+BOTH = ("--prompt", "segment crack", "--prompt", "segment taping area")
+RAY = ("--engine", "ray")
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> InlineRay:
+    return install(monkeypatch)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_bundle: FakeBundle) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "site" / "second").mkdir(parents=True)
+    Image.fromarray(wall()).save("site/one.png")
+    Image.fromarray(wall(seam=True)).save("site/two.jpg", quality=95)
+    Image.fromarray(wall(crack=False, seam=True)).save("site/second/one.png")
+    return tmp_path
+
+
+def run(*arguments: object) -> int:
+    return cli.main(["segment", *map(str, arguments)])
+
+
+def rows(out: str | Path = "out") -> list[dict[str, Any]]:
+    return parquet.read_table(Path(out) / "results.parquet").to_pylist()
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+
+
+def test_fleet__gives_the_masks_and_figures_of_a_plain_run(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("site", "-r", *BOTH, "--out", "plain", "--no-index", "--overlay") == 0
+    assert run("site", "-r", *BOTH, "--out", "out", *RAY, "--overlay") == 0
+    assert pictures(site / "plain") == pictures(site / "out") != {}
+    assert len(list((site / "out").rglob("*.overlay.jpg"))) == 6
+    assert f"6 masks in out; see {Path('out', 'results.parquet')}" in capsys.readouterr().out
+    lines = [json.loads(line) for line in Path("plain/manifest.jsonl").read_text("utf-8").splitlines()]
+    plain = {line["mask"]: line for line in lines}
+    table = {row["mask"]: row for row in rows()}
+    assert plain.keys() == table.keys()
+    for mask, line in plain.items():
+        row = table[mask]
+        same = (set(line) - {"sha256"}) & set(row)
+        assert {"presence", "area", "threshold", "settings", "overlay"} <= same
+        assert {name: row[name] for name in same} == {name: line[name] for name in same}
+        assert (row["source_sha256"], row["mask_sha256"]) == (
+            line["sha256"]["source"],
+            line["sha256"]["mask"],
+        )
+        assert row["error"] is None
+        assert min(row["read_ms"], row["segment_ms"], row["write_ms"]) > 0
+    assert not list((site / "out").rglob("*.part*"))[1:]  # the folder of parts alone, and empty
+
+
+def test_fleet__rerun_reaches_no_cluster(site: Path, ray: InlineRay, fake_bundle: FakeBundle) -> None:
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    before, encoded = rows(), fake_bundle.backend.encoded
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded)
+    assert rows() == before
+
+
+@pytest.mark.parametrize("change", ["photo", "mask gone", "new photo", "new prompt"])
+def test_fleet__rerun_does_what_is_new(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, change: str
+) -> None:
+    first = BOTH[:2] if change == "new prompt" else BOTH
+    assert run("site", *first, "--out", "out", *RAY) == 0
+    encoded = fake_bundle.backend.encoded
+    if change == "photo":
+        Image.fromarray(wall(60, 60)).save("site/one.png")
+    if change == "mask gone":
+        Path("out/one__segment_crack.png").unlink()
+    if change == "new photo":
+        shutil.copy("site/one.png", "site/three.png")
+    assert run("site", *BOTH, "--out", "out", *RAY, "--overwrite") == 0
+    assert fake_bundle.backend.encoded - encoded == (2 if change == "new prompt" else 1)
+    keys = [row["mask"] for row in rows()]
+    assert len(keys) == len(set(keys)) == (6 if change == "new photo" else 4)
+    assert all((site / "out" / key).is_file() for key in keys)
+
+
+def test_fleet__refuses_other_content_without_overwrite(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("site/one.png", *BOTH[:2], "--out", "out", *RAY) == 0
+    before = pictures(site / "out")
+    Image.fromarray(wall(60, 60)).save("site/one.png")
+    assert run("site/one.png", *BOTH[:2], "--out", "out", *RAY) == 3
+    (line,) = errors(capsys)
+    assert "--overwrite" in line
+    assert pictures(site / "out") == before
+    assert run("site/one.png", *BOTH[:2], "--out", "out", *RAY, "--overwrite") == 0
+    assert pictures(site / "out") != before
+    assert [row["error"] for row in rows()] == [None]
+
+
+def test_fleet__a_bad_photo_costs_one_line_and_is_forgotten_once_mended(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = Path("site/two.jpg").read_bytes()
+    Path("site/two.jpg").write_bytes(whole[: len(whole) // 2])
+    Path("site/zero.jpg").touch()
+    assert run("site", *BOTH, "--out", "out", *RAY) == 3
+    lines = errors(capsys)
+    assert len(lines) == 2
+    assert any("two.jpg: the photo is damaged or cut short" in line for line in lines)
+    assert any("zero.jpg: the file is empty" in line for line in lines)
+    failed = {row["source"]: row for row in rows() if row["error"] is not None}
+    assert set(failed) == {str(Path("site/two.jpg")), str(Path("site/zero.jpg"))}
+    assert all(row["prompt"] is None and row["mask"] is None for row in failed.values())
+    assert sum(row["mask"] is not None for row in rows()) == 2
+    Path("site/two.jpg").write_bytes(whole)
+    Path("site/zero.jpg").unlink()
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    assert [row["source"] for row in rows() if row["error"] is not None] == [str(Path("site/zero.jpg"))]
+
+
+def test_fleet__a_model_that_fails_on_one_photo_fails_that_photo_alone(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    white = np.full((48, 64, 3), 255, np.uint8)
+    Image.fromarray(white).save("site/white.png")
+    usual, bright = (fake_bundle.window.fit(photo)[0].mean() for photo in (wall(seam=True), white))
+    original = fake_bundle.backend.encode_image
+
+    def encode(images: np.ndarray) -> tuple:
+        if images.mean() > (usual + bright) / 2:
+            raise MemoryError("no room")
+        return original(images)
+
+    monkeypatch.setattr(fake_bundle.backend, "encode_image", encode)
+    assert run("site", *BOTH, "--out", "out", *RAY) == 3
+    (line,) = errors(capsys)
+    assert "white.png: it could not be segmented (MemoryError: no room)" in line
+    assert sum(row["mask"] is not None for row in rows()) == 4
+
+
+def test_fleet__what_is_done_is_kept_when_all_workers_fail(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ray.fails_after = 1
+    assert run("site", *BOTH, "--out", "out", *RAY) == 2
+    assert "all workers are gone" in errors(capsys)[0]
+    assert len(rows()) == 2
+    ray.fails_after = None
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    assert fake_bundle.backend.encoded == 2
+    assert len(rows()) == 4
+
+
+def test_fleet__a_run_that_was_killed_leaves_parts_that_the_next_takes_in(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("drywallqa.fleet.table._ROWS_OF_A_PART", 1)
+        patch.setattr("drywallqa.fleet.table.ResultsTable.close", lambda self: None)
+        assert run("site/one.png", *BOTH, "--out", "out", *RAY) == 0
+    assert not Path("out/results.parquet").exists()
+    assert len(list(Path("out/results.parts").iterdir())) == 1
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    assert fake_bundle.backend.encoded == 2
+    assert len(rows()) == 4
+    assert list(Path("out/results.parts").iterdir()) == []
+
+
+def test_fleet__json_lines(site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]) -> None:
+    for status in ("done", "skipped"):
+        assert run("site/one.png", *BOTH, "--out", "out", *RAY, "--json") == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [(line["prompt"], line["status"]) for line in lines] == [
+            ("segment crack", status),
+            ("segment taping area", status),
+        ]
+        assert "error" not in lines[0]
+
+
+# Object stores.
+
+
+@pytest.fixture
+def store(site: Path, monkeypatch: pytest.MonkeyPatch) -> fs.FileSystem:
+    """A store in memory that answers to `mock://`, with the site's photos in `bucket/photos`."""
+    memory = fs._MockFileSystem()
+    for path in sorted(site.rglob("site/**/*.*")):
+        inner = f"bucket/photos/{path.relative_to(site / 'site').as_posix()}"
+        memory.create_dir(inner.rpartition("/")[0])
+        with memory.open_output_stream(inner) as stream:
+            stream.write(path.read_bytes())
+
+    def opened(text: str) -> Place:
+        return Place(memory, text[7:], text) if text.startswith("mock://") else open_place(text)
+
+    for module in (finding, job):
+        monkeypatch.setattr(module, "open_place", opened)
+    return memory
+
+
+def test_store__photos_and_masks(
+    store: fs.FileSystem, ray: InlineRay, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("mock://bucket/photos", *BOTH, "--out", "mock://bucket/masks", *RAY)
+    assert run(*arguments) == 0
+    assert (
+        "4 masks in mock://bucket/masks; see mock://bucket/masks/results.parquet" in capsys.readouterr().out
+    )
+    table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+    assert {row["source"] for row in table} == {
+        "mock://bucket/photos/one.png",
+        "mock://bucket/photos/two.jpg",
+    }
+    with store.open_input_file("bucket/masks/one__segment_crack.png") as stream:
+        assert stream.read(4) == b"\x89PNG"
+    encoded = fake_bundle.backend.encoded
+    assert run(*arguments) == 0
+    assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded)
+
+
+def test_store__results_inside_the_photos_are_no_photos(store: fs.FileSystem, ray: InlineRay) -> None:
+    for _ in range(2):
+        arguments = ("mock://bucket/photos", "-r", *BOTH, "--out", "mock://bucket/photos/masks", *RAY)
+        assert run(*arguments) == 0
+    table = parquet.read_table("bucket/photos/masks/results.parquet", filesystem=store).to_pylist()
+    assert sorted(row["mask"] for row in table if row["prompt"] == "segment crack") == [
+        "one__segment_crack.png",
+        "second/one__segment_crack.png",
+        "two__segment_crack.png",
+    ]
+
+
+def test_store__missing_and_mixed(
+    store: fs.FileSystem, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("mock://bucket/nothing", *BOTH, "--out", "out", *RAY) == 3
+    assert "mock://bucket/nothing: there is no photo here" in errors(capsys)[0]
+    assert run("mock://bucket/photos", "site", *BOTH, "--out", "out", *RAY) == 2
+    assert "all on disks or all in one store" in errors(capsys)[0]
+    assert ray.starts == 0
+
+
+# Bad input.
+
+
+def test_refused__an_address_that_does_not_answer(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        assert run("site", *BOTH, "--out", "out", *RAY, "--address", f"127.0.0.1:{port}") == 2
+    (line,) = errors(capsys)
+    assert f"no Ray cluster answers at 127.0.0.1:{port}" in line
+    assert run("site", *BOTH, "--out", "out", *RAY, "--address", "nowhere") == 2
+    assert "HOST:PORT" in errors(capsys)[0]
+
+
+def test_refused__ray_is_not_installed(
+    site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name == "ray" or name.startswith("ray.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run("site", *BOTH, "--out", "out", *RAY) == 2
+    assert "pip install 'drywallqa[fleet]'" in errors(capsys)[0]
+
+
+def test_refused__an_s3_path_without_credentials(
+    site: Path, ray: InlineRay, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(site / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(site / "none"))
+    address = "s3://bucket/photos?scheme=http&endpoint_override=127.0.0.1:9&region=us-east-1"
+    assert run(address, *BOTH, "--out", "out", *RAY) == 3
+    (line,) = errors(capsys)
+    assert "bucket/photos: it cannot be read" in line
+    assert "set AWS_ACCESS_KEY_ID" in line
+    assert run("site", *BOTH, "--out", address, *RAY) == 2
+    assert "no results can be written here" in errors(capsys)[0]
+    assert ray.starts == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--engine", "spark"), "choose local or ray"),
+        (("--workers", "2"), "go with --engine ray"),
+        (("--address", "auto"), "go with --engine ray"),
+        ((*RAY, "--workers", "99"), "room for 2"),
+    ],
+)
+def test_refused__usage(
+    site: Path, ray: InlineRay, arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("site", *BOTH, "--out", "out", *arguments) == 2
+    assert sentence in errors(capsys)[0]
+
+
+def test_refused__an_unknown_scheme(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ftp://host/photos", *BOTH, "--out", "out", *RAY) == 2
+    assert "this address cannot be used" in errors(capsys)[0]
