@@ -19,6 +19,7 @@ from drywallqa.evaluation import speed_parts
 from drywallqa.evaluation.speed import NOT_MEASURED, cases, measure, run_case
 from drywallqa.evaluation.speed_clipseg import SIZE, clipseg
 from drywallqa.files import write_whole
+from drywallqa.inference.runtimes import with_profile
 from drywallqa.rendering.examples import EXAMPLES, render_example
 from drywallqa.reports.plot import Chart, Line, chart_png
 
@@ -34,7 +35,7 @@ class Wanted:
         model: The bundle's folder; None takes the one that comes with the package.
         backends: Runtimes.
         precisions: Precisions.
-        windows: Windows in px; none takes the bundle's own.
+        windows: Windows in px; none takes those of the bundle's profiles.
         prompts: Numbers of prompts, up to 5.
         batches: Photos that are encoded together.
         threads: Threads; none takes 1 to all cores.
@@ -76,8 +77,8 @@ def run(wanted: Wanted, tell: Callable[[str], None] = lambda line: None) -> dict
     photo = render_example(EXAMPLES[0], (wanted.side, wanted.side)).photo
     validation = dataset.load(wanted.data).part("val") if wanted.data else None
     chosen = cases(
-        bundle.window.size, wanted.backends, wanted.precisions, wanted.windows, wanted.prompts,
-        wanted.batches, wanted.threads,
+        bundle.window.size, wanted.backends, wanted.precisions, wanted.windows or _windows(bundle),
+        wanted.prompts, wanted.batches, wanted.threads,
     )  # fmt: skip
     rows = []
     for row in measure(bundle, chosen, photo, seconds=wanted.seconds, validation=validation):
@@ -98,6 +99,13 @@ def run(wanted: Wanted, tell: Callable[[str], None] = lambda line: None) -> dict
         "ceiling": speed_parts.ceiling(available_threads(), wanted.seconds / 2),
         "clipseg": _clipseg(wanted, bundle, photo, tell),
     }
+
+
+def _windows(bundle: Bundle) -> tuple[int, ...]:
+    """The windows of the bundle's profiles."""
+    if bundle.window.square:
+        return (bundle.window.size,)
+    return bundle.window.size, with_profile(bundle, "fast").window.size
 
 
 def _clipseg(wanted: Wanted, bundle: Bundle, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
