@@ -19,7 +19,8 @@ def bench(
         list[str] | None, typer.Option(metavar="NAME", help="fp32, bf16, fp16, int8; may be repeated.")
     ] = None,
     window: Annotated[
-        list[int] | None, typer.Option(metavar="PX", min=32, help="Windows; by default those of full and fast.")
+        list[int] | None,
+        typer.Option(metavar="PX", min=32, help="Windows; by default those of full and fast."),
     ] = None,
     prompts: Annotated[
         list[int] | None, typer.Option(metavar="1..5", help="Numbers of prompts; by default 1 and 5.")
