@@ -28,13 +28,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render(tmp_path_factory.mktemp("data"))
 
 
-def run(program: list[str], data: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def run(
+    program: list[str], data: Path, out: Path, *more: str, expect: int = 0
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         environment.pop(name, None)
     verb = [*program, "train", "--data", str(data), "--out", str(out), "-q", *more, *settings(*SETTINGS)]
     done = subprocess.run(verb, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    assert done.returncode == expect, done.stdout[-3000:] + done.stderr[-6000:]
     return done
 
 
@@ -79,3 +81,5 @@ def test_ray__two_workers_give_the_result_of_one_process(alone: Path, data: Path
     pytest.importorskip("ray", reason="the fleet extra is not installed, so nothing runs under Ray Train")
     run(PLAIN, data, tmp_path / "two", "--ray-workers", "2")
     assert_close(alone, tmp_path / "two")
+    refused_by_a_worker = run(PLAIN, data, tmp_path / "two", "--ray-workers", "2", expect=2)
+    assert "--overwrite" in refused_by_a_worker.stderr.splitlines()[-1]

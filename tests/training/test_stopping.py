@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ import torch
 from PIL import Image
 
 from drywallqa.datasets import dataset
-from drywallqa.errors import OutputError
+from drywallqa.errors import OutputError, StoppedError
 from drywallqa.training import checkpoints
 from drywallqa.training.checkpoints import write_tensors
 from drywallqa.training.pairs import Pairs
-from drywallqa.training.stopping import Remaining
+from drywallqa.training.run_log import Log
+from drywallqa.training.stopping import Remaining, Stopping
 from tiny_runs import assert_same_weights, events, render, train, weights
 
 THREE = ("data.photos_per_epoch=6", "optimisation.epochs=2", "data.phrase_jitter=0.03")
@@ -77,6 +79,18 @@ def test_ctrl_c__saves_in_the_middle_of_an_epoch_and_resumes_exactly(
     assert "step 4" in stopped["text"]
     assert train(data, tmp_path / "r", "--resume") == 0
     assert_same_weights(whole, tmp_path / "r")
+
+
+def test_ctrl_c__a_step_that_has_begun_is_finished_first(tmp_path: Path) -> None:
+    """Gradients that are half added up are in no checkpoint."""
+    stopping, saved = Stopping(tmp_path / "last.ckpt", Log(tmp_path), accumulate=2), []
+    stopping.asked = True
+    trainer = SimpleNamespace(world_size=1, save_checkpoint=saved.append, global_step=1, current_epoch=0)
+    stopping.on_train_batch_start(trainer, None, None, 3)
+    assert not saved
+    with pytest.raises(StoppedError, match="after step 1"):
+        stopping.on_train_batch_start(trainer, None, None, 4)
+    assert saved == [tmp_path / "last.ckpt"]
 
 
 def test_remaining__hands_out_the_rest_and_keeps_its_length() -> None:

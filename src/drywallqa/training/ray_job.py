@@ -39,7 +39,7 @@ def train_with_ray(workers: int, data: Path, run: Path, asked: Mapping[str, Any]
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
     try:
         import ray
-        from ray.train import RunConfig, ScalingConfig
+        from ray.train import RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
     except ImportError as error:
         raise MissingExtraError("training under Ray", "fleet") from error
@@ -66,7 +66,7 @@ def train_with_ray(workers: int, data: Path, run: Path, asked: Mapping[str, Any]
     )
     try:
         trainer.fit()
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayError, TrainingFailedError) as error:
         raise _own(error) from error
     return run / LAST
 
@@ -82,16 +82,17 @@ def _reachable(path: Path) -> Path:
 
 
 def _own(error: BaseException) -> BaseException:
-    """Find our own error behind Ray's, by type or, where Ray kept only its text, by that text."""
-    waiting: list[BaseException | None] = [error]
+    """Find our own error among those that Ray has wrapped around it, or tell the last line of its words."""
+    waiting: list[Any] = [error]
     seen: set[int] = set()
     while waiting:
         found = waiting.pop()
-        if found is None or id(found) in seen:
+        if not isinstance(found, BaseException) or id(found) in seen:
             continue
         seen.add(id(found))
         if isinstance(found, DrywallQAError):
             return found
-        failures = getattr(found, "worker_failures", {})
-        waiting += [found.__cause__, getattr(found, "cause", None), *failures.values()]
+        wrapped = ("__cause__", "cause", "_base_exc", "controller_failure")
+        waiting += [getattr(found, name, None) for name in wrapped]
+        waiting += getattr(found, "worker_failures", {}).values()
     return AlarmError(f"a worker of Ray failed: {str(error).strip().splitlines()[-1]}")
