@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drywallqa.bundle.bundle import HEAD
+from drywallqa.bundle.bundle import HEAD, Bundle
 from drywallqa.models import registry
 from drywallqa.reports.document import (
     Block,
@@ -54,7 +54,7 @@ def approach(material: Material) -> Chapter:
             Text(f"Published as or built on: {family.paper}.", "the package's registry of models"),
         ]
     if material.bundle:
-        blocks.append(_thresholds(material))
+        blocks.append(_thresholds(material.bundle, material.source(HEAD)))
     counts, source = count_parameters(material)
     if counts:
         total = sum(counts.values())
@@ -66,10 +66,7 @@ def approach(material: Material) -> Chapter:
     return Chapter("Approach and parameters", blocks)
 
 
-def _thresholds(material: Material) -> Table:
-    bundle = material.bundle
-    if bundle is None:
-        raise TypeError("only a bundle holds thresholds")
+def _thresholds(bundle: Bundle, source: str) -> Table:
     rows = [
         (plain(name), f"{one.threshold:.3f}", f"{one.presence_threshold:.2f}", f"{one.scale} px")
         for name, one in bundle.concepts.items()
@@ -77,7 +74,7 @@ def _thresholds(material: Material) -> Table:
     return Table(
         ("concept", "mask threshold", "presence threshold", "trained at"), rows,
         f"A pixel is marked above the mask threshold, and none where presence is too low; window "
-        f"{bundle.window.size} px", material.source(HEAD),
+        f"{bundle.window.size} px", source,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from drywallqa.reports.report_course import course
 from drywallqa.reports.report_model import approach, data, goal, models
 from drywallqa.reports.report_request import Request
 from drywallqa.reports.report_results import failures, results, summary
-from drywallqa.reports.sources import Measured
+from drywallqa.reports.sources import CONFIG, Measured, Run, is_bundle
 
 
 def compose(material: Material, today: str) -> Document:
@@ -67,16 +67,16 @@ def _facts(material: Material, today: str) -> list[tuple[str, str]]:
 
 
 def commands(
-    request: Request, known: Dataset | None, evaluations: Sequence[Measured], out: Path
+    request: Request, known: Dataset | None, runs: Sequence[Run], evaluations: Sequence[Measured], out: Path
 ) -> Iterator[str]:
     """Say how everything is made again, in the order in which it was."""
-    folder = _typed(known.folder) if known else "DATA"
-    is_run = (request.subject / "config.yaml").is_file()
-    for run in (*request.runs, *([request.subject] if is_run else [])):
-        yield f"drywallqa train --data {folder} --config {_typed(run / 'config.yaml')} --out RUN"
-    if request.runs and not is_run:
-        yield f"drywallqa export RUN --data {folder} --out {_typed(request.subject)}"
-    subject = _typed(request.subject)
+    folder, subject = _typed(known.folder) if known else "DATA", _typed(request.subject)
+    trained_on = "DATA"
+    for run in runs:
+        trained_on = _typed(Path(str(run.environment.get("data", "DATA"))))
+        yield f"drywallqa train --data {trained_on} --config {_typed(run.folder / CONFIG)} --out {run.name}"
+    if runs and is_bundle(request.subject):
+        yield f"drywallqa export {runs[-1].name} --data {trained_on} --out {subject}"
     for one in evaluations:
         yield (
             f"drywallqa evaluate --model {subject} --data {folder} --split {shlex.quote(one.split)} "
@@ -86,6 +86,7 @@ def commands(
     options += [f"--run {_typed(path)}" for path in request.runs]
     options += [f"--evaluation {_typed(path)}" for path in request.evaluations]
     options += [f"--against {_typed(path)}" for path in request.against]
+    options += [f"--prompt {shlex.quote(prompt)}" for prompt in request.prompts]
     yield f"drywallqa report {subject} {' '.join(options)}"
 
 

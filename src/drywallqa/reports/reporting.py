@@ -108,7 +108,7 @@ class _Job:
             data=self._made(_DATA, None, self._describe if self.known else None),
             footprint=self._made(_BENCH, self.request.bench, self._bench),
             findings=self._made(_DIAGNOSIS, self.request.diagnosis, self._diagnose),
-            commands=list(commands(self.request, self.known, evaluations, self.out)),
+            commands=list(commands(self.request, self.known, self.runs, evaluations, self.out)),
         )
 
     def _source(self, path: Path) -> str:
