@@ -74,7 +74,7 @@ def reached(address: str | None) -> Iterator[Any]:
         }
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises plain ones, too, such as for a machine too busy to start it
         where = f"at {address}" if address else "on this machine"
         raise BackendError(f"Ray cannot be reached or started {where} ({_last_line(error)})") from error
     try:
