@@ -94,6 +94,15 @@ class ColourBackend:
         return logits, np.asarray(logits.max(axis=(2, 3)), np.float32)
 
 
+class SpeckledBackend(ColourBackend):
+    """Finds colours, and marks specks where there is nothing."""
+
+    def decode(self, features: Any, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, presence = super().decode(features, embeddings)
+        logits[:, :, 3:90:12, 3:90:12] = 9.0
+        return logits, presence
+
+
 @dataclass(frozen=True)
 class ColourBundle(Bundle):
     """A bundle in every respect but its model."""
@@ -125,4 +134,4 @@ def load_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-__all__ = ["ColourBackend", "load_json", "make_bundle", "make_dataset", "wall"]
+__all__ = ["ColourBackend", "SpeckledBackend", "load_json", "make_bundle", "make_dataset", "wall"]

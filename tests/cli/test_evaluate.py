@@ -13,7 +13,7 @@ import drywallqa.reports.evaluating
 from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
-from measured_walls import ColourBackend, load_json, make_bundle, make_dataset
+from measured_walls import ColourBackend, SpeckledBackend, load_json, make_bundle, make_dataset
 
 
 @pytest.fixture
@@ -218,3 +218,71 @@ def test_evaluate__a_damaged_bundle_is_refused(data, use, capsys) -> None:
 def test_evaluate__what_is_no_model_is_refused(data, tmp_path, capsys) -> None:
     assert run(data, tmp_path) == 2
     assert "neither a bundle" in capsys.readouterr().err
+
+
+def test_evaluate__what_thresholds_were_chosen_from_is_drawn_and_kept(data, use, tmp_path) -> None:
+    model, out = use(), tmp_path / "out"
+    rules = ["--choose", "percentile=90", "--choose-presence", "recall=0.9"]
+    assert run(data, model, *rules, "--out", str(out), "--worst", "0", "--write") == 0
+    for kind in ("threshold", "presence"):
+        with Image.open(out / "pictures" / f"chosen-{kind}__segment_crack.png") as picture:
+            assert min(picture.size) > 150
+    how = load_bundle(model).metrics["thresholds"]
+    assert (how["split"], how["mask"], how["presence"]) == ("val", "percentile=90", "recall=0.9")
+    crack = load_bundle(model).concepts["crack"]
+    assert how["reached"]["crack"]["threshold"] == crack.threshold
+    assert how["reached"]["crack"]["presence_threshold"] == crack.presence_threshold
+    assert "percentile=90" in str(load_json(model / "bundle.json")["metrics"])
+
+
+def test_evaluate__a_refinement_changes_the_masks_that_are_measured(data, use, tmp_path) -> None:
+    found = {}
+    for name in ("none", "morphology", "guided"):
+        out = tmp_path / name
+        model = use(backend=SpeckledBackend())
+        assert run(data, model, "--refine", name, "--out", str(out), "--worst", "0") == 0
+        found[name] = load_json(out / "evaluation.json")
+        assert {question["refine"] for question in found[name]["questions"]} == {name}
+    counts = [str([s["counts"] for s in each["slices"]]) for each in found.values()]
+    assert len(set(counts)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--choose-presence", "percentile=95"], 2, "presence can be chosen by iou, recall or precision"),
+        (["--choose", "percentile=100"], 2, "is no rule for thresholds"),
+        (["--refine", "sharpen"], 2, "'sharpen' is no refinement"),
+        (["--against", "nowhere"], 2, "nowhere: neither a bundle"),
+        (["--set", "nowhere"], 3, "no set ['nowhere']"),
+    ],
+)
+def test_evaluate__wrong_options_are_one_sentence(data, use, capsys, options, code, words) -> None:
+    assert run(data, use(), *options) == code
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_evaluate__nothing_to_choose_on_is_refused(use, tmp_path, capsys) -> None:
+    make_dataset(tmp_path / "data", splits=("train", "test"))
+    assert run(tmp_path / "data", use(), "--choose", "iou") == 3
+    assert "no photo in split 'val', which decides the thresholds" in capsys.readouterr().err
+
+
+def test_evaluate__no_data_set_and_a_torn_manifest_are_refused(data, use, tmp_path, capsys) -> None:
+    assert run(tmp_path / "nothing", use()) == 3
+    assert "not a data set" in capsys.readouterr().err
+    (data / "manifest.jsonl").write_text('{"image_id": ')
+    assert run(data, use()) == 3
+    assert "manifest.jsonl, line 1" in capsys.readouterr().err
+
+
+def test_evaluate__all_masks_missing_is_no_figure_at_all(data, use, tmp_path, capsys) -> None:
+    for mask in (data / "masks").iterdir():
+        mask.unlink()
+    only = datasets.load(data)
+    datasets.save(only.with_samples(s for s in only if any(s.labels.values())))
+    assert run(data, use(), "--out", str(tmp_path / "out")) == 3
+    assert "no photo could be measured" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "evaluation.json").exists()

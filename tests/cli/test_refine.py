@@ -11,16 +11,7 @@ from drywallqa.cli import main
 from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.refinements import Row, best_refinements
 from drywallqa.inference.refine import Refinement
-from measured_walls import ColourBackend, load_json, make_bundle, make_dataset
-
-
-class Speckled(ColourBackend):
-    """Finds colours, and marks specks where there is nothing."""
-
-    def decode(self, features, embeddings):  # type: ignore[no-untyped-def]
-        logits, presence = super().decode(features, embeddings)
-        logits[:, :, 3:90:12, 3:90:12] = 9.0
-        return logits, presence
+from measured_walls import SpeckledBackend, load_json, make_bundle, make_dataset
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def test_refine__a_table_with_what_each_gains(data, use, tmp_path, capsys) -> No
 
 
 def test_refine__what_is_worth_having_is_stored_and_segmenting_does_it(data, use, capsys) -> None:
-    model = use(backend=Speckled())
+    model = use(backend=SpeckledBackend())
     assert run(data, model, "--write", *candidates("morphology", "join")) == 0
     told = capsys.readouterr().out
     assert "crack: morphology gains" in told

@@ -146,6 +146,13 @@ class _Softened:
     def __init__(self, look: Look) -> None:
         self.look = look
         self._known: dict[tuple[str, Soft], tuple[NDArray[np.float32], float]] = {}
+        self._scores: dict[str, PairScore] = {}
+
+    def score(self, question: Question) -> PairScore:
+        """The pair under a question, before any refinement."""
+        if question.prompt not in self._scores:
+            self._scores[question.prompt] = self.look.score(question.prompt, question.concept)
+        return self._scores[question.prompt]
 
     def after(self, prompt: str, refinement: Refinement) -> tuple[NDArray[np.float32], float]:
         """The probability after a refinement's soft steps, and the seconds that they took."""
@@ -183,8 +190,7 @@ class _Trial:
             self.seconds.append(spent + time.thread_time() - start)
         line = self.question.concept in THIN_CONCEPTS and truth.any()
         thin = ThinScore.of(mask, truth) if line else None
-        score = look.score(prompt, self.question.concept)
-        self.pairs.append(Pair(self.question, score, Counts.of(mask, truth), thin))
+        self.pairs.append(Pair(self.question, softened.score(self.question), Counts.of(mask, truth), thin))
 
 
 def _rows(trials: Sequence[_Trial], part: Part) -> Iterator[Row]:

@@ -188,7 +188,8 @@ def _mask_threshold(levels: _Levels, rule: Rule, gate: float) -> float:
         nothing = np.zeros(BINS, np.int64)
         inside = sum((histogram.inside for histogram in seen), nothing)
         outside = sum((histogram.outside for histogram in seen), nothing)
-        return percentile_threshold(Histogram(inside, outside), rule.wanted)
+        # where more pixels than that are as sure as can be, these are what is marked, and not nothing
+        return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
     curve = precision_recall(levels.present, gate)
     values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
     # neither of the ends is a threshold: 0 marks everything
