@@ -56,9 +56,9 @@ REPORT := bench-output/report
 
 report: $(DEVELOPMENT)
 	rm -rf $(REPORT) && mkdir -p $(REPORT)
-	$(BIN)/drywallqa data render $(REPORT)/walls --count 16 --seed 101 --split val --set rendered-val
-	$(BIN)/drywallqa data render $(REPORT)/walls --count 24 --seed 102 --split test --set rendered-test
-	$(BIN)/drywallqa report src/drywallqa/bundles/compact --data $(REPORT)/walls --out $(REPORT)/report --worst 4 \
+	$(BIN)/drywallqa data render $(REPORT)/walls --count 8 --seed 101 --split val --set rendered-val
+	$(BIN)/drywallqa data render $(REPORT)/walls --count 14 --seed 102 --split test --set rendered-test
+	$(BIN)/drywallqa report src/drywallqa/bundles/compact --data $(REPORT)/walls --out $(REPORT)/report --worst 2 \
 		$(foreach run,$(wildcard docs/report/run*),--run $(run)) --prompt "segment crack" \
 		--prompt "segment taping area" --prompt "hairline fissure in the plaster" --prompt "segment joint/tape"
 	rm -rf docs/report/report-pictures docs/report/evaluation

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa.reports.plot import DENSITY, Chart, Line, Mark, chart_png, draw_chart, ticks
+from drywallqa.reports.plot import Chart, Line, Mark, chart_png, draw_chart, ticks
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_chart__lines_differ_without_colour() -> None:
         flat = [(0.0, 0.5), (1.0, 0.5)]
         lines = [Line(f"n{k}", flat if k == number else [(math.nan, math.nan)]) for k in range(4)]
         drawn = draw_chart(Chart("t", "x", "y", lines))
-        row = round(Chart("t", "x", "y", lines).place((0.5, 0.5))[1] * DENSITY / 4)
+        row = round(Chart("t", "x", "y", lines).place((0.5, 0.5))[1] / 2)
         grey = np.asarray(drawn.convert("L"))[row]
-        patterns.add(tuple((grey < 200)[200:900].tolist()))
+        patterns.add(tuple((grey < 200)[150:700].tolist()))
     assert len(patterns) == 4
 
 

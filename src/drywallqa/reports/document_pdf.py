@@ -201,6 +201,7 @@ def _(block: words.Notice, styles: dict[str, ParagraphStyle]) -> Iterator[Any]:
 def _(block: words.Heading, styles: dict[str, ParagraphStyle]) -> Iterator[Any]:
     heading = Paragraph(_inline(block.text, "Vera-Bold"), styles["heading"])
     heading.keepWithNext = True
+    yield CondPageBreak(50 * mm)
     yield heading
 
 

@@ -28,9 +28,9 @@ FAILURE_HEADS = ("photo", "truth", "prediction", "errors")
 RANKS = (90, 50, 10)
 """Examples are those that are better than so many percent of the photos: not the best, and not by eye."""
 
-_SIDE, _GAP, _HEAD, _LETTERS = 280, 8, 26, 17  # px
-_SHOWN = 3  # failures of each kind and prompt
-_PHOTOS = 3  # under several prompts
+_SIDE, _GAP, _HEAD, _LETTERS = 240, 6, 22, 15  # px
+_SHOWN = 2  # failures of each kind and prompt
+_PHOTOS = 2  # under several prompts
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,10 @@ class PanelFiles:
         self._add(slug, EXAMPLE, EXAMPLE_HEADS, view, pair.question.prompt, words, tiles)
 
     def add_under_prompts(self, evaluation: Evaluation) -> None:
-        """Write photos, spread evenly over the part, with their masks under every prompt."""
+        """Write photos that show as much as any, with their masks under every prompt."""
         measured = {key_of(pair.score.sample): pair.score.sample for pair in evaluation.examination.pairs}
-        samples = list(measured.values())
+        shown = {key: sum(bool(label) for label in one.labels.values()) for key, one in measured.items()}
+        samples = [one for key, one in measured.items() if shown[key] == max(shown.values())]
         places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
         questions = evaluation.questions
         for number, place in enumerate(places, 1):
@@ -186,5 +187,5 @@ def _strip(tiles: Sequence[Photo], heads: Sequence[str]) -> bytes:
         words = fitting(heads[number], _LETTERS, width)
         pen.text((number * (width + _GAP), _HEAD - 6), words, INK, font(_LETTERS), "ls")
     stream = io.BytesIO()
-    strip.save(stream, "JPEG", quality=80, optimize=True)
+    strip.save(stream, "JPEG", quality=75, optimize=True)
     return stream.getvalue()

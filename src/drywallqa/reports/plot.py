@@ -19,8 +19,9 @@ from drywallqa.reports.lettering import INK, PALE, PAPER, fitting, font, with_no
 
 COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (90, 90, 90))
 _DASHES = ((), (14, 7), (3, 5), (18, 6, 3, 6), (8, 4), (2, 3))
-DENSITY = 2  # px of a finished chart for each unit of its layout, so that it prints sharply
-_SCALE = 2 * DENSITY  # drawn at twice that, for smooth lines
+DENSITY = 1.5  # px of a finished chart for each unit of its layout, so that it prints sharply
+_FINER = 2  # drawn at twice that, for smooth lines
+_SCALE = round(_FINER * DENSITY)
 _WIDTH, _HEIGHT = 540, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 44, 56
 _ROW = 22  # of the legend
@@ -118,7 +119,7 @@ def draw_chart(chart: Chart) -> Image.Image:
         offset = (5 if anchor == "la" else -5) * _SCALE
         pen.text((top[0] + offset, top[1] + 4 * _SCALE), mark.text, INK, font(13 * _SCALE), anchor)
     _legend(pen, chart)
-    return with_notes(picture.reduce(_SCALE // DENSITY), chart.notes, 13 * DENSITY)
+    return with_notes(picture.reduce(_FINER), chart.notes, 13 * DENSITY)
 
 
 def _axes(pen: ImageDraw.ImageDraw, chart: Chart) -> None:
@@ -256,8 +257,8 @@ def draw_shares(
 ) -> Image.Image:
     """Draw a table of shares in 0–1 whose cells are the darker the larger; rows should each sum to 1."""
     unit = DENSITY
-    across, down, left, top = 128 * unit, 64 * unit, 150 * unit, 92 * unit
-    size = (left + across * len(columns) + 16 * unit, top + down * len(rows) + 12 * unit)
+    across, down, left, top = (round(length * unit) for length in (128, 64, 150, 92))
+    size = (left + across * len(columns) + round(16 * unit), top + down * len(rows) + round(12 * unit))
     picture = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(picture)
     pen.text((10 * unit, 10 * unit), title, INK, font(17 * unit))
@@ -274,7 +275,7 @@ def draw_shares(
             fill = tuple(round(255 + (deep - 255) * tone) for deep in (8, 48, 107))
             x, y = left + column * across, top + row * down
             box = (x, y, x + across - 2 * unit, y + down - 2 * unit)
-            pen.rectangle(box, fill=fill, outline=PALE, width=unit)
+            pen.rectangle(box, fill=fill, outline=PALE, width=round(unit))
             words = "–" if math.isnan(share) else f"{share:.1%}"
             ink = PAPER if tone > 0.6 else INK
             pen.text((x + across / 2, middle), words, ink, font(17 * unit), "mm")

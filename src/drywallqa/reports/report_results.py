@@ -222,7 +222,7 @@ def _in_bundle(material: Material) -> Iterator[Block]:
             rows.append((
                 split_name(split), plain(name), iou.shown(), dice.shown(), f"{one['precision']:.3f}",
                 f"{one['recall']:.3f}", f"{one['false_alarm_rate']:.1%}",
-                f"{one['pairs']} ({one['photographs']})",
+                f"{one['pairs']} / {one['photographs']}",
             ))  # fmt: skip
     if rows:
         yield Heading("What the bundle says of itself")
@@ -231,7 +231,7 @@ def _in_bundle(material: Material) -> Iterator[Block]:
             "They are of the same model as those above; where the data sets differ, so do the photos."
         )
         yield Table(
-            ("part", "concept", "IoU", "Dice", "precision", "recall", "false alarms", "photos (photographs)"),
+            ("part", "concept", "IoU", "Dice", "precision", "recall", "false alarms", "photos / photographs"),
             rows, "", material.source(HEAD), 2,
         )  # fmt: skip
     further = metrics.get("benchmark")
