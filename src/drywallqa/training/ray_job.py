@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drywallqa.errors import AlarmError, DrywallQAError, MissingExtraError
+from drywallqa.errors import AlarmError, BackendError, DrywallQAError, MissingExtraError
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.job import train_job
 from drywallqa.training.together import Devices
@@ -34,6 +34,7 @@ def train_with_ray(workers: int, data: Path, run: Path, asked: Mapping[str, Any]
 
     Raises:
         MissingExtraError: Ray is not installed.
+        BackendError: Ray cannot be started or reached.
         DrywallQAError: As `job.train_job` raises, from the first worker that failed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
@@ -52,7 +53,10 @@ def train_with_ray(workers: int, data: Path, run: Path, asked: Mapping[str, Any]
     }
     if not ray.is_initialized():
         cpus = None if os.environ.get("RAY_ADDRESS") else max(workers + 1, os.cpu_count() or 1)
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=True, logging_level=logging.WARNING)
+        try:
+            ray.init(num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING)
+        except Exception as error:  # Ray raises nothing more telling
+            raise BackendError(f"Ray could not be started: {error}") from error
     trainer = TorchTrainer(
         _work,
         train_loop_config={
