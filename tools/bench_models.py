@@ -9,6 +9,7 @@ workload (315 photos, 805 pairs, 256×256, batches of 2) from a slice.
 from __future__ import annotations
 
 import argparse
+import platform
 import tempfile
 import time
 from pathlib import Path
@@ -81,13 +82,17 @@ def cache(model, pairs: int) -> None:
     print("  K   first epoch   later epoch   times   ten epochs   times")
     for views in (1, 4, 10):
         plain_epoch, later = PAIRS * plain, PAIRS * cached
-        # each epoch draws a view a pair; a view of a photo is encoded the first time it is drawn
-        fill = PHOTOS * views * encode
-        first = later + min(fill, PAIRS * encode)
-        ten = EPOCHS * later + min(fill, EPOCHS * PAIRS * encode)
+        # every pair draws a view of its photo, which is encoded the first time that it is drawn
+        first = later + encoded(views, 1) * encode
+        ten = EPOCHS * later + encoded(views, EPOCHS) * encode
         print(f"{views:3d} {first:11.0f} s {later:11.0f} s {plain_epoch / later:7.1f} {ten:10.0f} s "
               f"{EPOCHS * plain_epoch / ten:7.1f}")  # fmt: skip
     print(f"  (plain: {PAIRS * plain:.0f} s an epoch, {EPOCHS * PAIRS * plain:.0f} s for ten)")
+
+
+def encoded(views: int, epochs: int) -> float:
+    """How many views of all photos are drawn at least once, on average; each photo has its pairs an epoch."""
+    return PHOTOS * views * (1 - (1 - 1 / views) ** (epochs * PAIRS / PHOTOS))
 
 
 def main() -> None:
@@ -98,7 +103,10 @@ def main() -> None:
     torch.manual_seed(0)
     model = registry.create("clipseg")
     count = sum(p.numel() for p in model.parameters())
-    print(f"CLIPSeg, {count:,} parameters, random weights, {torch.get_num_threads()} threads")
+    print(
+        f"CLIPSeg, {count:,} parameters, random weights, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, {platform.machine()}"
+    )
     five_prompts(model)
     cache(model, arguments.pairs)
 
