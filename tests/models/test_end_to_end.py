@@ -86,7 +86,7 @@ def test_export__prompts_mean_to_the_bundle_what_they_mean_to_torch(
         assert np.abs(mine - torchs).max() < 0.02 * max(1, np.abs(torchs).max())
 
 
-@pytest.mark.parametrize("name", EXPORTED)
+@pytest.mark.parametrize("name", ["clipseg", "clip-unet"])
 def test_train__goes_on_from_the_bundle(name: str, data: Path, place: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -104,9 +104,8 @@ def test_train__goes_on_from_the_bundle(name: str, data: Path, place: Path, tmp_
     for key, value in begun.items():
         if "running" not in key and "num_batches" not in key:
             assert np.allclose(value.float().numpy(), ended[key].float().numpy(), atol=1e-6), key
-    if registry.find(name).own_text:
-        words = [json.loads((f / "tokenizer.json").read_text()) for f in (bundle, tmp_path / "run" / "text")]
-        assert words[0]["model"] == words[1]["model"]
+    words = [json.loads((f / "tokenizer.json").read_text()) for f in (bundle, tmp_path / "run" / "text")]
+    assert words[0]["model"] == words[1]["model"]
 
 
 def test_evaluate__measures_a_run_that_cannot_be_exported(
