@@ -1,9 +1,11 @@
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from drywallqa.cli import main
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.evaluation.steadiness import CHANGES, CLEAN, lines, measure_steadiness
 from drywallqa.inference.segmenter import Segmenter
@@ -94,3 +96,18 @@ def test_steadiness__without_a_photo_of_a_concept_says_nothing_about_it(data) ->
     assert np.isnan(found.agreements["taping area"].iou)
     assert FakeText().understand("joint") == "taping area"
     assert "below" not in next(line for line in lines(found) if line.startswith(CLEAN))
+
+
+def test_benchmark__measures_steadiness_where_it_is_asked_for(fake_bundle, tmp_path, capsys) -> None:
+    pytest.importorskip("skimage", reason="its pictures are the ones that are no walls")
+    make_dataset(tmp_path / "data", ("train", "val"), each=2)
+    verb = ["benchmark", "--data", str(tmp_path / "data"), "--split", "val", "--composites", "2"]
+    assert main([*verb, "--json", str(tmp_path / "b.json"), "--steadiness"]) == 0
+    told = capsys.readouterr().out
+    assert "turned by 90°" in told
+    assert "crack under 5 phrasings" in told
+    measured = json.loads((tmp_path / "b.json").read_text())["steadiness"]
+    assert measured["photos"] == 4
+    assert set(measured["ious"]["taping area"]) == {CLEAN, *(change.name for change in CHANGES)}
+    assert main(verb) == 0
+    assert "turned by" not in capsys.readouterr().out
