@@ -7,6 +7,7 @@ from drywallqa.diagnosis.mask_files import MaskFacts, check_mask_files, describe
 def mask(number: int) -> np.ndarray:
     values = np.zeros((48, 48), np.uint8)
     values[5 + number : 20 + number, 8 : 30 + number] = 255
+    values[20 + number : 23 + number, 8:20] = 255
     return values
 
 

@@ -15,6 +15,10 @@ def diagnose(
         Path | None,
         typer.Argument(metavar="RUN|BUNDLE|STATE_DICT", help="By default the bundled model."),
     ] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A file's family; by default found by keys and shapes."),
+    ] = None,
     photos: Annotated[int, typer.Option(min=1, help="Photos looked at in each part.")] = 40,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
@@ -26,7 +30,7 @@ def diagnose(
     from drywallqa.reports.diagnosing import diagnose_job
     from drywallqa.reports.diagnosis_text import lines
 
-    found = diagnose_job(model, data, photos)
+    found = diagnose_job(model, data, photos, family)
     if json_file:
         text = json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n"
         write_whole(json_file, text.encode())

@@ -123,7 +123,10 @@ class AuditReport:
             *check_boxes(self.inventory.boxes, self.inventory.annotations),
             *check_sizes(sizes),
         ]
-        return sorted(found, key=lambda each: -each.weight)
+        copied = {"photos-repeated", "split-leak"} & {each.name for each in found}
+        # copies of a photo bring its masks along
+        kept = [each for each in found if not (copied and each.name == "labels-repeated")]
+        return sorted(kept, key=lambda each: -each.weight)
 
     def to_json(self) -> dict[str, Any]:
         """Describe the report as plain data, complete."""

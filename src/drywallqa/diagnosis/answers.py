@@ -72,7 +72,7 @@ def _same_prompts(seen: Sequence[Seen]) -> list[Suspect]:
     same = [iou(s.mask, np.asarray(s.other > s.level)) for s in asked if s.other is not None and s.mask.any()]
     if len(same) >= 5 and mean(same) > 0.8:
         what = f"masks under two prompts overlap at a mean IoU of {mean(same):.2f} ({len(same)} answers)"
-        return [suspect("prompt-ignored", what, 0.8)]
+        return [suspect("prompt-ignored", what, 0.85)]
     return []
 
 
@@ -85,7 +85,7 @@ def check_exchange(seen: Sequence[Seen]) -> list[Suspect]:
     if not (gain.is_sure or (gain.explained >= 0.3 and gain.count >= 3)) or gain.gain < 0.08:
         return []
     what = f"asked for the other concept, the truth is met at IoU {gain.after:.2f}, not {gain.before:.2f}"
-    return [suspect("prompts-exchanged", f"{what} ({gain.count} photos)", 0.85)]
+    return [suspect("prompts-exchanged", f"{what} ({gain.count} photos)", 0.91)]
 
 
 def check_sign(seen: Sequence[Seen]) -> list[Suspect]:
@@ -182,8 +182,9 @@ def check_inputs(as_is: Sequence[Seen], variants: Mapping[str, tuple[str, Sequen
     if not sure:
         return []
     case, told, gain = max(sure, key=lambda t: t[2].gain)
-    what = f"given {told}, photos are answered at IoU {gain.after:.2f}, as they are now at {gain.before:.2f}"
-    return [suspect(case, f"{what} ({gain.count} photos)", 0.65 + min(0.3, gain.gain))]
+    what = f"{told}, photos are answered at IoU {gain.after:.2f}, as they are now at {gain.before:.2f}"
+    weight = 0.65 + min(0.24, gain.gain) if case != "text-side" else 0.9
+    return [suspect(case, f"{what} ({gain.count} photos)", weight)]
 
 
 def facts(seen: Sequence[Seen]) -> dict[str, float]:

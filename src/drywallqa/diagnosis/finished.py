@@ -152,6 +152,29 @@ FINISHED: dict[str, Case] = {
             _CHOOSE,
         ),
         Case(
+            "text-side",
+            "masks are poor under every prompt although photos are answered alike",
+            "the text side is not the one that the decoder was trained with: its embeddings lie in another "
+            "space",
+            "export with the text side of the run, which lies in its folder",
+            _EXPORT,
+        ),
+        Case(
+            "parts-frozen",
+            "the loss falls slowly and part of the model keeps its random start",
+            "parts that start at random were frozen (requires_grad off), so they were never trained",
+            "leave requires_grad on outside the encoder; frozen_stages is meant for the encoder alone",
+            _TRAIN,
+        ),
+        Case(
+            "phrase-noise",
+            "masks are the same under every prompt",
+            "so much noise is added to the prompts' embeddings (data.phrase_jitter) that training cannot "
+            "tell prompts apart",
+            "keep data.phrase_jitter near 0.03",
+            "drywallqa train --data DIR --out RUN --overwrite --set data.phrase_jitter=0.03",
+        ),
+        Case(
             "scale-mismatch",
             "validation is poor though the training loss falls",
             "photos are validated at another size than they are trained at",

@@ -34,7 +34,7 @@ class MaskFacts:
         share: Share of pixels above 127, which count as foreground.
         stray: Lone foreground pixels and one-pixel holes, over the foreground.
         frame: Share of the photo's outermost pixels that are foreground.
-        digest: Of its pixels.
+        digest: Of its pixels; empty where they are none or one rectangle, which may recur by chance.
     """
 
     name: str
@@ -62,8 +62,13 @@ def describe(name: str, photograph: str, values: NDArray[np.uint8]) -> MaskFacts
         area / mask.size,
         _stray(mask) / max(area, 1),
         float(edge.mean()),
-        hashlib.sha256(np.packbits(mask).tobytes()).hexdigest() if area else "",
+        "" if _is_plain(mask) else hashlib.sha256(np.packbits(mask).tobytes()).hexdigest(),
     )
+
+
+def _is_plain(mask: NDArray[np.bool_]) -> bool:
+    rows, columns = mask.any(axis=1), mask.any(axis=0)
+    return int(mask.sum()) == int(rows.sum()) * int(columns.sum())
 
 
 def read_facts(path: Path, name: str, photograph: str) -> MaskFacts:

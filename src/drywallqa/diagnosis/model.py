@@ -247,7 +247,8 @@ def _another(prompts: Tensor, generator: torch.Generator) -> Tensor:
         other[..., 1] = torch.where(prompts[..., 1] > 0, prompts[..., 1] - 1, 1)
         return other
     noise = torch.randn(prompts.shape, generator=generator).to(prompts)
-    return functional.normalize(noise, dim=-1) * prompts.norm(dim=-1, keepdim=True)
+    turned: Tensor = functional.normalize(noise, dim=-1) * prompts.norm(dim=-1, keepdim=True)
+    return turned
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

@@ -23,14 +23,14 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
 
     Args:
         state: Name → tensor.
-        trained: Whether the model claims to have been trained, so that a random start is a fault.
+        trained: Whether the model claims to have been trained, so that layers at their start are a fault.
     """
     floats = {name: tensor for name, tensor in state.items() if tensor.is_floating_point() and tensor.numel()}
     broken = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         what = f"{len(broken)} of {len(floats)} tensors are not finite: {listing(broken)}"
         return [suspect("weights-not-finite", what, 1.0)]
-    return [*_dead(floats), *(_untrained(floats) if trained else [])]
+    return [*_dead(floats), *_untrained(floats)] if trained else []
 
 
 def _dead(floats: Mapping[str, Tensor]) -> list[Suspect]:
@@ -148,12 +148,8 @@ def check_average(trained: Mapping[str, Tensor], average: Mapping[str, Tensor], 
         if name in average and tensor.is_floating_point() and tensor.dim() >= 2:
             size = float(tensor.double().norm())
             distances.append(float((tensor.double() - average[name].double()).norm()) / max(size, 1e-12))
-    if not distances or steps < 300:
+    far = [distance for distance in distances if distance >= 0.45]
+    if len(far) < max(3, 0.1 * len(distances)):
         return []
-    usual = sorted(distances)[len(distances) // 2]
-    if usual < 0.5:
-        return []
-    what = (
-        f"after {steps} steps the averaged weights are {usual:.0%} of a usual tensor's size from the trained"
-    )
-    return [suspect("average-stale", what, 0.85)]
+    what = f"after {steps} steps {len(far)} of {len(distances)} averaged tensors are {min(far):.0%} or more "
+    return [suspect("average-stale", f"{what}of their size away from the trained ones", 0.94)]

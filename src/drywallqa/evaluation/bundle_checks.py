@@ -182,6 +182,7 @@ def _compare(
         return []
     ran = np.concatenate([answer(_fit(*pair)).ravel() for pair in pairs]).astype(np.float64)
     meant = [expected(_fit(*pair)) for pair in pairs]
+    shapes = [each.shape for each in meant]
     wanted = np.concatenate([each.ravel() for each in meant]).astype(np.float64)
     if ran.shape != wanted.shape or not np.isfinite(ran).all() or ran.std() < 1e-9:
         return []  # the checks of its range tell more
@@ -195,7 +196,8 @@ def _compare(
             what = f"{told}, but are {slope:.3g} times as large and moved by {offset:+.3g}"
             return [suspect("output-scale", what, 0.96)]
         return []
-    reversed_ = np.concatenate([answer(_fit(w, photo[:, :, ::-1])).ravel() for w, photo in pairs])
+    # reversed after normalising, as a graph that was made for BGR would have it
+    reversed_ = np.concatenate([answer(_fit(*pair)[::-1].copy()).ravel() for pair in pairs])
     turned = float(np.corrcoef(reversed_.astype(np.float64), wanted)[0, 1])
     if turned >= SAME:
         what = f"{told}; of photos whose channels are reversed (BGR) at {turned:.3f}"
@@ -205,4 +207,15 @@ def _compare(
     if swapped >= SAME:
         what = f"{told}; with the concepts exchanged at {swapped:.3f}"
         return [suspect("prompts-exchanged", what, 0.96)]
-    return [suspect("weights-unlike-graph", told, 0.9)]
+    heard = _spread(ran, shapes) / max(_spread(wanted, shapes), 1e-9)
+    if heard < 0.5:
+        what = f"{told}; another prompt changes them {heard:.2f} times as much as it should"
+        return [suspect("prompt-ignored", what, 0.93)]
+    return [suspect("weights-unlike-graph", told, 0.7)]
+
+
+def _spread(values: NDArray[np.float64], shapes: Sequence[tuple[int, ...]]) -> float:
+    """Mean change of logits from prompt to prompt; `shapes` are those of the single answers [P,h,w]."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+    parts = [part.reshape(shape) for part, shape in zip(np.split(values, ends), shapes, strict=True)]
+    return float(np.mean([np.ptp(part, axis=0).mean() for part in parts]))

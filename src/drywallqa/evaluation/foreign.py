@@ -133,16 +133,28 @@ def _unwrap(found: Any) -> dict[str, Tensor]:
     return state
 
 
-def recognise(state: State) -> Family:
-    """Name the family whose tensors a file holds, the project's own first."""
+def recognise(state: State, named: str | None = None) -> Family:
+    """Name the family whose tensors a file holds, the project's own first.
+
+    Args:
+        state: The tensors.
+        named: Name in the registry of the family that it is said to be.
+
+    Raises:
+        ModelError: No family has this name.
+    """
+    if named is not None:
+        from drywallqa.models import registry
+
+        registry.find(named)
     parameters = sum(
         tensor.numel()
         for name, tensor in state.items()
         if tensor.is_floating_point() and "running_" not in name
     )
     best: Family | None = None
-    most = 0.0
-    for name, option, shapes in _own_families(state):
+    most = -1.0
+    for name, option, shapes in _own_families(state, named):
         same = [key for key in shapes if key in state and tuple(state[key].shape) == shapes[key]]
         share = len(same) / max(len(shapes), len(state))
         if share > most:
@@ -155,7 +167,7 @@ def recognise(state: State) -> Family:
                 tuple(key for key in shapes if key in state and tuple(state[key].shape) != shapes[key]),
                 parameters,
             )
-    if best is not None and most >= 0.6:
+    if best is not None and (most >= 0.6 or named is not None):
         return best
     for words, patterns in _SIGNATURES:
         if all(any(re.search(pattern, name) for name in state) for pattern in patterns):
@@ -163,14 +175,14 @@ def recognise(state: State) -> Family:
     return Family("a family that is not known here", None, (), (), (), parameters)
 
 
-def _own_families(state: State) -> Any:
+def _own_families(state: State, named: str | None) -> Any:
     """Yield name, options in words, and shapes of the project's trainable families; no weights are made."""
     import torch
 
     from drywallqa.models import registry
 
     for name, family in registry.FAMILIES.items():
-        if not family.trainable or not _may_be(name, state):
+        if not family.trainable or not (name == named if named else _may_be(name, state)):
             continue
         for options in _options_of(name, state):
             try:

@@ -104,12 +104,13 @@ class Witness:
         prompts: Concept → how it is asked for.
 
     Attributes:
+        embeddings: [P,D], one a concept; may be exchanged for others.
         scores: What was looked at with `full`, scored at the photos' own size.
     """
 
     def __init__(self, subject: Subject, prompts: Mapping[str, str]) -> None:
         self.subject, self.concepts = subject, tuple(prompts)
-        self._embeddings = subject.backend.encode_prompts(list(prompts.values()))
+        self.embeddings = subject.backend.encode_prompts(list(prompts.values()))
         self.scores: list[PairScore] = []
 
     def look(
@@ -163,7 +164,7 @@ class Witness:
     def decode(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Answer one normalised photo [3,h,w]: logits [P,h',w'] and presence logits [P]."""
         backend = self.subject.backend
-        logits, presence = backend.decode(backend.encode_image(image[None]), self._embeddings)
+        logits, presence = backend.decode(backend.encode_image(image[None]), self.embeddings)
         return logits[0], presence[0]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
-from drywallqa.bundle.text import UNDERSTANDING
+from drywallqa.bundle.text import UNDERSTANDING, TextSide
 from drywallqa.datasets import dataset as datasets
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.diagnosis import answers
@@ -24,8 +24,10 @@ from drywallqa.reports.diagnosis import Diagnosis
 
 PHOTOS = 40
 """Photos looked at in each part."""
-VARIED = 12
+VARIED = 8
 """Photos that are put to the model in other ways, too."""
+PROVED = 0.96
+"""Weight from which a cause is proved, so that photos are not tried in other ways."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +49,16 @@ class Accused:
     judge_levels: bool = True
 
 
-def diagnose_job(model: Path | None, data: Path, photos: int = PHOTOS) -> Diagnosis:
+def diagnose_job(
+    model: Path | None, data: Path, photos: int = PHOTOS, family: str | None = None
+) -> Diagnosis:
     """Diagnose a run, a bundle or a file of weights on a data set.
 
     Args:
         model: The run's or bundle's folder, or a file of weights; the bundled model where None.
         data: The data set's folder.
         photos: How many photos of each part are looked at.
+        family: Of a file of weights, in the registry; recognised by keys and shapes where None.
 
     Raises:
         DataError: The data set is none.
@@ -62,7 +67,7 @@ def diagnose_job(model: Path | None, data: Path, photos: int = PHOTOS) -> Diagno
     """
     known = datasets.load(data)
     found = Diagnosis(str(model or "the bundled model"), str(data))
-    accused = _open(model, found)
+    accused = _open(model, found, family)
     found.suspects += split_checks.check_parts(known)
     exhibits = read_exhibits(known, choose_samples(known, photos))
     for exhibit in exhibits.photos:
@@ -76,13 +81,13 @@ def diagnose_job(model: Path | None, data: Path, photos: int = PHOTOS) -> Diagno
     return found
 
 
-def _open(model: Path | None, found: Diagnosis) -> Accused:
+def _open(model: Path | None, found: Diagnosis, family: str | None) -> Accused:
     if model is None or (model / HEAD).is_file():
         return _open_bundle(model, found)
     if (model / "config.yaml").is_file():
         return _open_run(model, found)
     if model.is_file():
-        return _open_weights(model, found)
+        return _open_weights(model, found, family)
     raise BundleError(
         f"{model}: neither a bundle ({HEAD} is missing), nor a run (config.yaml is missing), nor a file"
     )
@@ -121,7 +126,7 @@ def _open_run(model: Path, found: Diagnosis) -> Accused:
     return Accused(run.subject, None, run.trained, run.young, judge_levels=False)
 
 
-def _open_weights(model: Path, found: Diagnosis) -> Accused:
+def _open_weights(model: Path, found: Diagnosis, named: str | None) -> Accused:
     """Open a file of weights; what runs is only the project's own family without a text tower."""
     try:
         from drywallqa.diagnosis.weights import check_weights
@@ -129,7 +134,7 @@ def _open_weights(model: Path, found: Diagnosis) -> Accused:
     except ModuleNotFoundError as error:
         raise MissingExtraError("diagnosing a file of weights", "train") from error
     state = foreign.read_foreign(model)
-    family = foreign.recognise(state)
+    family = foreign.recognise(state, named)
     found.notes.append(f"the file holds {family.sentence()}")
     found.suspects += [*foreign.check_family(family, state), *check_weights(state)]
     subject = foreign.open_weights(model, family, state)
@@ -160,7 +165,10 @@ def _look(accused: Accused, known: Dataset, exhibits: Exhibits, found: Diagnosis
         same = accused.bundle is not None and _same_model(accused.bundle, reference[1])
         witness, mine = _ask(subject, labelled, exhibits, second if same else None)
         judged = _judge_labels(second or mine, found)
-        _judge_model(accused, witness, exhibits, mine, second, found, labels_hold=not judged)
+        _judge_model(
+            accused, witness, exhibits, mine, second, found,
+            labels_hold=not judged, second_text=None if same else reference[1].text,
+        )  # fmt: skip
     elif second:
         _judge_labels(second, found)
     for concept, members in answers.by_concept(mine or second).items():
@@ -180,7 +188,9 @@ def _reference() -> tuple[Subject, Bundle]:
 def _same_model(one: Bundle, other: Bundle) -> bool:
     """Say whether two bundles answer alike, whatever their thresholds."""
     files = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
-    return one.window == other.window and all(one.files.get(f) == other.files.get(f) for f in files)
+    return one.window == other.window and all(
+        f in one.files and one.files[f] == other.files.get(f) for f in files
+    )
 
 
 def _ask(
@@ -214,6 +224,7 @@ def _judge_model(
     found: Diagnosis,
     *,
     labels_hold: bool,
+    second_text: TextSide | None = None,
 ) -> None:
     """Judge the model's answers; against the truth only where the labels hold."""
     if witness is None or accused.subject is None:
@@ -230,13 +241,30 @@ def _judge_model(
             found.suspects += bundle_checks.check_graph(
                 accused.bundle, weights, some, lambda image: _all_concepts(accused, image)
             )
+    picked = variants.pick(exhibits.photos, VARIED)
+    if labels_hold and accused.trained is not None:
+        found.suspects += variants.check_average(witness, accused.trained, picked)
     if not labels_hold or accused.young:
         return
     found.suspects += answers.check_exchange(mine) + answers.check_sign(mine)
-    if not broken:
-        picked = variants.pick(exhibits.photos, VARIED)
+    if not broken and not any(s.weight >= PROVED for s in found.suspects):
         as_is = [seen for exhibit in picked for seen in witness.look(exhibit)]
-        found.suspects += answers.check_inputs(as_is, variants.run(witness, picked))
+        ways = variants.run(witness, picked)
+        if second_text is not None:
+            ways |= variants.under_other_text(witness, picked, second_text)
+        found.suspects += answers.check_inputs(as_is, ways)
+    _judge_figures(accused, witness, exhibits, mine, second, found)
+
+
+def _judge_figures(
+    accused: Accused,
+    witness: Witness,
+    exhibits: Exhibits,
+    mine: Sequence[Seen],
+    second: Sequence[Seen],
+    found: Diagnosis,
+) -> None:
+    """Judge thresholds and claims, and count IoU anew."""
     if accused.judge_levels:
         val, test = ([s for s in mine if s.part == part] for part in ("val", "test"))
         found.suspects += answers.check_levels(val or test or mine, test if val else ())
@@ -245,7 +273,7 @@ def _judge_model(
     found.suspects += variants.check_claims(accused.bundle, mine, second)
     counted, wrong = recount(witness, exhibits.photos)
     found.notes.append(
-        f"IoU of {counted} pairs was counted anew by plain sets of pixels, and by torchmetrics if installed"
+        f"IoU of {counted} pairs was counted anew, by sets of pixels and torchmetrics, if there"
     )
     if wrong:
         found.suspects.append(suspect("iou-miscounted", "; ".join(wrong[:3]), 0.9))

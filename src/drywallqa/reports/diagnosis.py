@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,10 @@ class Diagnosis:
             "model": self.model,
             "data": self.data,
             "photos": self.photos,
-            "facts": self.facts,
+            "facts": {
+                concept: {name: value if math.isfinite(value) else None for name, value in figures.items()}
+                for concept, figures in self.facts.items()
+            },
             "threshold_sweep": self.sweep,
             "findings": [each.to_json() for each in self.verdict()],
             "notes": self.notes,

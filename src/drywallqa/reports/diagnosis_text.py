@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from drywallqa.reports.diagnosis import Diagnosis
@@ -38,4 +39,6 @@ def lines(found: Diagnosis) -> Iterator[str]:
 
 
 def _figure(value: float) -> str:
+    if not math.isfinite(value):
+        return "not finite"
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"

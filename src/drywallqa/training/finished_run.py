@@ -30,6 +30,10 @@ from drywallqa.training.run_log import LINES
 from drywallqa.training.task import parameter_groups
 from drywallqa.window import Window
 
+_STRUCTURE = (
+    "made-in-forward", "made-late", "outside-optimizer", "outside-saved-state", "decoder-frozen",
+    "no-gradient",
+)  # fmt: skip
 YOUNG = 300
 """Optimizer steps before which a run is under-trained, and nothing but facts is judged."""
 
@@ -69,15 +73,18 @@ def open_finished(run: Path) -> FinishedRun:
     try:
         checkpoint: dict[str, Any] = WholeCheckpoints().load_checkpoint(run / LAST, weights_only=True)
         state: Mapping[str, Tensor] = checkpoint["state_dict"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
-        raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, ModelError) as error:
+        told = [*_settings(settings), *_log(run)]
+        if not told:
+            raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
+        return FinishedRun(None, None, tuple(told), (f"the run left no readable checkpoint ({error})",), 0)
     steps = int(checkpoint.get("global_step", 0))
     trained, average = (_under(state, prefix) for prefix in ("model.", "average.module."))
     text = TextSide.load(run / TEXT)
     plain = settings.model_copy(update={"model": settings.model.model_copy(update={"pretrained": False})})
     model = build_model(plain, text.embed(["crack"]).shape[1])
     suspects = [*check_weights(average or trained, trained=steps >= YOUNG), *_settings(settings), *_log(run)]
-    suspects += check_optimizer(checkpoint, _trainable(model, settings))
+    suspects += _unoptimised(check_optimizer(checkpoint, _trainable(model, settings)), run)
     suspects += check_average(trained, average, steps)
     subjects: list[Subject | None] = []
     for weights, name in ((average or trained, f"run {run.name}"), (trained, "as trained")):
@@ -94,6 +101,19 @@ def open_finished(run: Path) -> FinishedRun:
 
 def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _unoptimised(found: list[Suspect], run: Path) -> list[Suspect]:
+    """Tell frozen parts from forgotten ones: the run's own first check would tell of those."""
+    told = run / LINES
+    if not told.is_file() or "outside-optimizer" in told.read_text(encoding="utf-8"):
+        return found
+    return [
+        suspect("parts-frozen", each.finding.evidence, each.weight)
+        if each.name == "outside-optimizer"
+        else each
+        for each in found
+    ]
 
 
 def _trainable(model: PromptedModel, settings: TrainConfig) -> list[tuple[str, tuple[int, ...]]]:
@@ -138,17 +158,22 @@ def _settings(settings: TrainConfig) -> list[Suspect]:
     found = []
     low, high = settings.data.photo_scale
     size = settings.validation_window
-    if not low / 2 <= size <= high * 2:
+    if not low / 2.5 <= size <= high * 1.5:
         what = f"validation_window is {size} px, photos are trained at {low:g} to {high:g} px"
         found.append(suspect("scale-mismatch", what, 0.85))
     rates = settings.optimisation
-    if rates.decoder_rate > 0.03:
-        found.append(suspect("rate-too-high", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8))
+    top = max(rates.decoder_rate, rates.encoder_rate)
+    if top >= 0.02:
+        told = f"optimisation's rates are {rates.encoder_rate:g} and {rates.decoder_rate:g}"
+        found.append(suspect("rate-too-high", told, 1.0 if top >= 0.1 else 0.97))
     if rates.decoder_rate < 2e-6:
         found.append(suspect("rate-too-low", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8))
-    if settings.loss.pos_weight > 50:
+    if settings.data.phrase_jitter > 0.2:
+        what = f"data.phrase_jitter is {settings.data.phrase_jitter:g}, of embeddings of length 1"
+        found.append(suspect("phrase-noise", what, 0.85))
+    if settings.loss.pos_weight > 8:
         what = f"loss.pos_weight is {settings.loss.pos_weight:g}"
-        found.append(suspect("collapse-foreground", what, 0.7))
+        found.append(suspect("collapse-foreground", what, 0.85))
     return found
 
 
@@ -159,10 +184,14 @@ def _log(run: Path) -> list[Suspect]:
         events = [json.loads(line) for line in lines]
     except (OSError, ValueError):
         return []  # runs of earlier versions have no such log
+    alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in CASES]
     found = [
-        suspect(str(event["finding"]), f"the run's own alarm: {event.get('evidence', '')}", 0.88)
-        for event in events
-        if event.get("event") == "alarm" and event.get("finding") in CASES
+        suspect(
+            str(event["finding"]),
+            f"the run's own alarm: {event.get('evidence', '')}",
+            (0.98 if event["finding"] in _STRUCTURE else 0.88) - 0.001 * place,
+        )
+        for place, event in enumerate(alarms)
     ]
     losses = [event.get("loss") for event in events if event.get("event") == "step" and "loss" in event]
     if any(loss is None for loss in losses):
