@@ -49,6 +49,7 @@ def test_bench__report_plot_and_comparison(
     for row in good:
         assert row["prompts"] == 2
         assert row["p95_ms"] >= row["median_ms"] > 0
+        assert row["cpu_ms"] > 0
         assert row["photos_per_second"] == pytest.approx(1e3 / row["median_ms"])
     (bad,) = [row for row in report["rows"] if row["problem"]]
     assert bad["median_ms"] is None

@@ -65,6 +65,7 @@ class Row:
         median_ms: Milliseconds a photo, median of the repeats.
         p95_ms: The same, 95th percentile.
         photos_per_second: From the median.
+        cpu_ms: Milliseconds of processor time a photo, all threads, median; steady on a busy machine, too.
         repeats: How often it was measured.
         quality: Concept → mean IoU over photographs of this backend, precision and window; or why not.
         problem: Why the case could not be run; its times are nan then.
@@ -74,6 +75,7 @@ class Row:
     median_ms: float
     p95_ms: float
     photos_per_second: float
+    cpu_ms: float
     repeats: int
     quality: dict[str, Any]
     problem: str | None = None
@@ -93,7 +95,7 @@ def cases(
     threads: Sequence[int] = (),
 ) -> list[Case]:
     """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one."""
-    every = available_threads()
+    every = threads[0] if len(threads) == 1 else available_threads()
     found = [
         Case(backend, precision, size, count, 1, every)
         for backend in backends
@@ -147,15 +149,15 @@ def measure(
             key = (case.backend, case.precision, case.window)
             if key not in known:
                 known[key] = _quality(bundle, segmenter, case, validation, most)
-            times = repeat(_work(segmenter, case, photo), seconds)
+            spent: list[float] = []
+            times = repeat(_work(segmenter, case, photo), seconds, spent=spent)
         except (DrywallQAError, ValueError) as error:
-            yield Row(case, nan, nan, nan, 0, {}, str(error))
+            yield Row(case, nan, nan, nan, nan, 0, {}, str(error))
             continue
         each = np.asarray(times) / case.batch
         median = float(np.median(each))
-        yield Row(
-            case, 1e3 * median, 1e3 * float(np.percentile(each, 95)), 1 / median, len(times), known[key]
-        )
+        late, cpu = float(np.percentile(each, 95)), float(np.median(spent)) / case.batch
+        yield Row(case, 1e3 * median, 1e3 * late, 1 / median, 1e3 * cpu, len(times), known[key])
 
 
 def _work(segmenter: Segmenter, case: Case, photo: Photo) -> Callable[[], object]:
@@ -166,8 +168,21 @@ def _work(segmenter: Segmenter, case: Case, photo: Photo) -> Callable[[], object
     return lambda: list(segmenter.segment_many(photos, asked, batch_size=case.batch))
 
 
-def repeat(work: Callable[[], object], seconds: float, least: int = 5, most: int = 500) -> list[float]:
+def repeat(
+    work: Callable[[], object],
+    seconds: float,
+    least: int = 5,
+    most: int = 500,
+    spent: list[float] | None = None,
+) -> list[float]:
     """Time some work again and again, after one run that is not counted.
+
+    Args:
+        work: The work.
+        seconds: For how long.
+        least: How often at least.
+        most: How often at most.
+        spent: Gets the processor time of each run, of all threads.
 
     Returns:
         Seconds of each run.
@@ -176,9 +191,11 @@ def repeat(work: Callable[[], object], seconds: float, least: int = 5, most: int
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < least or (time.perf_counter() < end and len(times) < most):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         work()
         times.append(time.perf_counter() - start)
+        if spent is not None:
+            spent.append(time.process_time() - before)
     return times
 
 

@@ -91,13 +91,14 @@ def run(wanted: Wanted, tell: Callable[[str], None] = lambda line: None) -> dict
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": speed_parts.machine(),
         "cores": available_threads(),
+        "threads": chosen[0].threads,
         "bundle": {"name": bundle.name, "version": bundle.version, "window": bundle.window.size},
         "photo": f"{wanted.side}×{wanted.side} px",
         "rows": rows,
         "stages_ms": speed_parts.stages(first, photo, wanted.seconds / 4),
         "start": speed_parts.cold_start(wanted.model),
-        "ceiling": speed_parts.ceiling(available_threads(), wanted.seconds / 2),
-        "clipseg": _clipseg(wanted, bundle, photo, tell),
+        "ceiling": speed_parts.ceiling(chosen[0].threads, wanted.seconds / 2),
+        "clipseg": _clipseg(wanted, chosen[0].threads, photo, tell),
     }
 
 
@@ -108,12 +109,12 @@ def _windows(bundle: Bundle) -> tuple[int, ...]:
     return bundle.window.size, with_profile(bundle, "fast").window.size
 
 
-def _clipseg(wanted: Wanted, bundle: Bundle, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
+def _clipseg(wanted: Wanted, threads: int, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
     if not wanted.with_clipseg:
         return {"problem": "not asked for"}
     tell("plain CLIPSeg …")
     try:
-        return clipseg(photo, available_threads(), wanted.seconds, tuple(wanted.prompts))
+        return clipseg(photo, threads, wanted.seconds, tuple(wanted.prompts))
     except MissingExtraError as error:
         return {"problem": str(error)}
 
@@ -127,6 +128,7 @@ def line_of(row: Mapping[str, Any]) -> str:
     quality = ", ".join(f"{name} {value:.3f}" for name, value in row["quality"].items()) or NOT_MEASURED
     return (
         f"{how}  {row['median_ms']:7.1f} ms (p95 {row['p95_ms']:.1f})  {row['photos_per_second']:5.1f}/s  "
+        f"{row['cpu_ms']:.1f} ms of processor  "
         f"IoU: {quality}"
     )
 
@@ -154,17 +156,19 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
         return [f"plain CLIPSeg: {NOT_MEASURED} ({other['problem']})"]
     lines = []
     for count, took in other["median_ms"].items():
+        processor = other["cpu_ms"][count]
         lines.append(
             f"plain CLIPSeg ({other['parameters']:,} parameters, random, {SIZE} px), {count} prompts: "
-            f"{took:.0f} ms"
+            f"{took:.0f} ms, {processor:.0f} ms of processor"
         )
         for row in report["rows"]:
-            if row["prompts"] == int(count) and row["batch"] == 1 and row["threads"] == report["cores"]:
-                times = took / row["median_ms"]
-                if math.isfinite(times):
-                    lines.append(
-                        f"  {row['backend']} {row['precision']} {row['window']} px: {times:.1f} × as fast"
-                    )
+            same = row["prompts"] == int(count) and row["threads"] == report["threads"]
+            if same and row["batch"] == 1 and not row["problem"]:
+                times, by_processor = took / row["median_ms"], processor / row["cpu_ms"]
+                lines.append(
+                    f"  {row['backend']} {row['precision']} {row['window']} px: {times:.1f} × as fast, "
+                    f"by processor time {by_processor:.1f} ×"
+                )
     return lines
 
 
@@ -219,7 +223,7 @@ def chart(report: Mapping[str, Any]) -> Chart:
     """Draw photos a second by number of prompts, one line for each way of running."""
     groups: dict[str, list[tuple[float, float]]] = {}
     for row in report["rows"]:
-        if row["batch"] == 1 and row["threads"] == report["cores"] and not row["problem"]:
+        if row["batch"] == 1 and row["threads"] == report["threads"] and not row["problem"]:
             name = f"{row['backend']} {row['precision']} {row['window']} px"
             groups.setdefault(name, []).append((row["prompts"], row["photos_per_second"]))
     other = report["clipseg"].get("median_ms", {})
