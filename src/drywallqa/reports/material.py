@@ -125,6 +125,8 @@ def _from_safetensors(path: Path) -> dict[str, int]:
 
 
 def _from_checkpoint(material: Material) -> tuple[dict[str, int], str]:
+    if not file_sizes(material):
+        return {}, ""  # no weights lie there, and torch takes seconds to load
     from drywallqa.errors import ModelError
 
     try:
