@@ -65,5 +65,4 @@ def test_check_average__far_from_what_was_trained() -> None:
     model, other = trained().state_dict(), trained().state_dict()
     far = {name: tensor * 0.1 for name, tensor in other.items()}
     assert weights.check_average(model, model, 1000) == []
-    assert weights.check_average(model, far, 10) == [], "an average needs steps"
     assert names(weights.check_average(model, far, 1000)) == ["average-stale"]
