@@ -1,4 +1,4 @@
-"""Families can learn: from tiny random weights to four real photos by heart, silent under the other prompt."""
+"""Families can learn: from tiny random weights to four real photos by heart, each under its prompt alone."""
 
 from __future__ import annotations
 
