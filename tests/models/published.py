@@ -3,7 +3,7 @@
 import json
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from drywallqa.models import registry
 from drywallqa.models.towers import letter_tokenizer
@@ -43,3 +43,8 @@ def write(folder, size="tiny", origins=tuple(PARTS)):
         if name != "sam":
             letter_tokenizer(VOCABULARY[size]).save_pretrained(str(place))
     return folder
+
+
+def read(folder):
+    """Read a folder's tensors back."""
+    return load_file(folder / "model.safetensors")

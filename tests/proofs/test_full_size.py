@@ -15,7 +15,11 @@ import torch
 
 from drywallqa import masks, photos
 from drywallqa.cli import main
+from drywallqa.models import registry
+from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.models.weights import ORIGINS
+from drywallqa.training import config as configuration
+from drywallqa.training.fit import build_model
 from models import published
 
 pytestmark = pytest.mark.prove
@@ -54,3 +58,22 @@ def test_try__masks_of_the_photos_size(weights: Path, photo: Path, tmp_path: Pat
     size = photos.read(photo).shape[:2]
     for prompt in PROMPTS:
         assert masks.read(tmp_path / masks.file_name(photo.stem, prompt)).shape == size
+
+
+@pytest.mark.parametrize("name", ["clip-cnn", "clip-unet"])
+def test_train__starts_from_the_files(name: str, weights: Path, photo: Path) -> None:
+    family = registry.find(name)
+    settings = [f"model.name={name}", f"model.weights={weights}"]
+    model = build_model(configuration.load(None, settings, family.training_defaults), 64)
+    assert sum(p.numel() for p in model.parameters()) == family.parameters
+    state = published.read(weights / family.origins[-1])
+    _, projection = model.text_parts()  # type: ignore[operator]
+    assert torch.equal(projection.weight, state["text_projection.weight"].float())
+    window = family.window(family.side or 224)
+    image, placement = window.fit(photos.read(photo))
+    embeddings = model.eval().encode_prompts(PROMPTS).detach().numpy()
+    backend = TorchBackend(model, lambda _: embeddings)
+    logits, presence = backend.decode(backend.encode_image(image[None]), embeddings)
+    assert np.isfinite(logits).all()
+    assert np.isfinite(presence).all()
+    assert placement.restore(logits[0, 0]).shape == photos.read(photo).shape[:2]
