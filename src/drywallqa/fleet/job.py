@@ -39,7 +39,7 @@ class FleetSummary:
         seconds_at_work: Of them, between the first and the last photo that were done.
         prompts: The prompts that could be asked.
         out: Where the results are.
-        table: Where the table is.
+        table: Where the table is; None where there was nothing to do.
     """
 
     done: int
@@ -51,7 +51,7 @@ class FleetSummary:
     seconds_at_work: float
     prompts: tuple[str, ...]
     out: str
-    table: str
+    table: str | None
 
 
 def segment_fleet(
@@ -101,10 +101,11 @@ def segment_fleet(
     for outcome in (*refused, *found.refused):
         counted.take(outcome)
     on_start(len(found.each))
-    begun = 0
+    begun, table = 0, None
     if askable and found.each:
         task = Task(askable, chosen, (MASK, *outputs), found.place, place)
         begun = _Run(opener, task, found, fleet or Fleet(), counted).run(segmenter)
+        table = str(Path(place.shown, NAME)) if place.is_local else place.name(place.below(NAME))
     return FleetSummary(
         **counted.counts,
         masks=counted.masks,
@@ -113,7 +114,7 @@ def segment_fleet(
         seconds_at_work=counted.last - counted.first,
         prompts=askable,
         out=place.shown,
-        table=place.name(place.below(NAME)) if not place.is_local else str(Path(place.shown, NAME)),
+        table=table,
     )
 
 
