@@ -25,7 +25,7 @@ def keep_memory() -> None:
 def one_thread_for_pictures() -> None:
     """Turn cv2's own threads off, before any process is forked.
 
-    Workers each take one core, and a worker forked after cv2 made its pool waits forever when it resizes that pool.
+    Workers take one core each; one that is forked after cv2 made its pool waits forever when it resizes it.
     """
     import cv2
 
