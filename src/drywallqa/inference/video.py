@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,8 +38,9 @@ class VideoFrame:
 class Answers(Protocol):
     """The part of a segmenter that a video needs."""
 
-    def ask(self, prompts: str | Sequence[str], **how: Any) -> Questions:
-        """Make prompts ready."""
+    @property
+    def ask(self) -> Callable[..., Questions]:
+        """Makes prompts ready."""
         ...
 
     def answer(
