@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
 from drywallqa.inference import segmenter as segmenting
 from drywallqa.window import Window
@@ -38,12 +39,11 @@ def make_bundle():
         files={},
         window=Window(160),
         concepts={
-            name: SimpleNamespace(threshold=0.5, presence_threshold=0.5, phrasings=tuple(phrasings))
-            for name, phrasings in concepts.items()
+            name: ConceptSettings(tuple(phrasings), 0.5, 0.5, 160) for name, phrasings in concepts.items()
         },
         text=SimpleNamespace(resolve=resolve, understand=resolve),
         vocabulary="closed",
-        open_backend=lambda name="onnxruntime", device="cpu", threads=None: DarkIsCrack(),
+        open_backend=lambda name="onnxruntime", device="cpu", threads=None, precision="fp32": DarkIsCrack(),
     )
 
 

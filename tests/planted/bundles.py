@@ -25,6 +25,8 @@ def copy_bundle(folder: Path) -> Path:
     """Copy the shipped bundle so that its files can be replaced one by one."""
     target = folder / "bundle"
     shutil.copytree(DEFAULT, target, copy_function=link)
+    # onnx reads no weights from a file with several links
+    write(target / WEIGHTS, (DEFAULT / WEIGHTS).read_bytes())
     return target
 
 

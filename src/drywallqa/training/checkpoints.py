@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -132,8 +133,9 @@ def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, T
             state = load_file(path)
         else:
             state = WholeCheckpoints().load_checkpoint(path, weights_only=True)["state_dict"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{path}: no readable checkpoint ({error}); train first: drywallqa train") from error
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, SafetensorError) as error:
+        told = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ModelError(f"{path}: no readable checkpoint ({told}); train first: drywallqa train") from error
     averaged = {k[len(AVERAGED) :]: v for k, v in state.items() if k.startswith(AVERAGED)}
     return path, averaged or state
 
