@@ -157,6 +157,8 @@ def shrink(path: Path) -> None:
     for node in front:
         graph.node.insert(0, node)
     del graph.value_info[:]
+    for node in graph.node:
+        node.ClearField("metadata_props")  # where in whose files torch met it
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
