@@ -170,7 +170,7 @@ def test_fleet__the_bundled_model_through_the_command_line(
 
 
 @pytest.mark.xfail(
-    reason="not reliable yet: where a node dies as a block is handed over, Ray may end the whole job; a rerun "
+    reason="not reliable: where a node dies as a block is handed over, Ray may end the whole job; a rerun "
     "then does what is missing",
     strict=False,
 )
