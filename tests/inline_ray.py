@@ -75,4 +75,5 @@ def install(patch: pytest.MonkeyPatch) -> InlineRay:
     ray = InlineRay()
     patch.setattr(cluster, "reached", ray.reached)
     patch.setattr(blocks, "_get", ray.get)
+    patch.setattr(blocks, "_here", lambda: None)
     return ray

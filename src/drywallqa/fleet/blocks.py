@@ -30,7 +30,9 @@ class Blocks:
     def __init__(self, ray: Any, fleet: Fleet) -> None:
         self._ray, self._fleet = ray, fleet
         self._workers = _room_for(fleet, ray.cluster_resources())
-        self._counts = ray.remote(AttemptCounts).options(num_cpus=0).remote()
+        # on this process's own node: one that is lost takes no count with it
+        counting = ray.remote(AttemptCounts).options(num_cpus=0, scheduling_strategy=_here())
+        self._counts = counting.remote()
 
     def __enter__(self) -> Blocks:
         return self
@@ -108,6 +110,14 @@ class _RemoteAttempts:
 
     def finish(self, sources: Sequence[str]) -> None:
         _get(self._actor.finish.remote(sources))
+
+
+def _here() -> Any:
+    """Place an actor on the node of this process."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _get(reference: Any) -> Any:

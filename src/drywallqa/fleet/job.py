@@ -169,15 +169,7 @@ class _Run:
 
     def _left(self, segmenter: Segmenter) -> list[tuple[Photo, list[str]]]:
         """Find the prompts that each photo still has to be asked; report those that are done."""
-        settings = self.task.settings
-        asked = segmenter.ask(
-            self.task.prompts,
-            threshold=settings.threshold,
-            allow_unknown=settings.allow_unknown,
-            scale=settings.scale,
-            refine=settings.refine,
-        )
-        marks = {question.prompt: job.mark_of(segmenter, question) for question in asked.each}
+        _, marks = job.ask(segmenter, self.task.prompts, self.task.settings)
         known = self.table.done()
         lying = self._lying() if known else frozenset()
         left = []

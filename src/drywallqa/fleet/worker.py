@@ -6,7 +6,7 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -110,17 +110,7 @@ class Worker:
 
     def __init__(self, opener: Opener, task: Task, attempts: Attempts) -> None:
         self.segmenter, self.task, self.attempts = opener(), task, attempts
-        settings = task.settings
-        self.asked = self.segmenter.ask(
-            task.prompts,
-            threshold=settings.threshold,
-            allow_unknown=settings.allow_unknown,
-            scale=settings.scale,
-            refine=settings.refine,
-        )
-        self.marks: Mapping[str, str] = {
-            question.prompt: job.mark_of(self.segmenter, question) for question in self.asked.each
-        }
+        self.asked, self.marks = job.ask(self.segmenter, task.prompts, task.settings)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def __call__(self, block: Any) -> Any:
