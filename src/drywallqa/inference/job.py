@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from drywallqa.inference import outputs as files_of
 from drywallqa.inference.ahead import ahead
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import MASK, PROBABILITY
-from drywallqa.inference.plan import Item, Outcome, Plan
+from drywallqa.inference.plan import Item, Outcome, Plan, Settings
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.segmenter import Segmenter, image_id_of
@@ -40,15 +40,7 @@ def run(segmenter: Segmenter, plan: Plan) -> Iterator[Outcome]:
         plan.manifest.add(_error_record(outcome))
         yield outcome
     if plan.prompts and plan.items:
-        settings = plan.settings
-        asked = segmenter.ask(
-            plan.prompts,
-            threshold=settings.threshold,
-            allow_unknown=settings.allow_unknown,
-            scale=settings.scale,
-            refine=settings.refine,
-        )
-        yield from _Run(segmenter, plan, asked).outcomes()
+        yield from _Run(segmenter, plan).outcomes()
     plan.manifest.tidy()
 
 
@@ -74,11 +66,9 @@ class _Underway:
 
 
 class _Run:
-    def __init__(self, segmenter: Segmenter, plan: Plan, asked: Questions) -> None:
-        self.segmenter, self.plan, self.asked = segmenter, plan, asked
-        self.marks: Mapping[str, str] = {
-            question.prompt: mark_of(segmenter, question) for question in asked.each
-        }
+    def __init__(self, segmenter: Segmenter, plan: Plan) -> None:
+        self.segmenter, self.plan = segmenter, plan
+        self.asked, self.marks = ask(segmenter, plan.prompts, plan.settings)
 
     def outcomes(self) -> Iterator[Outcome]:
         if len(self.plan.items) == 1:
@@ -222,7 +212,21 @@ def is_hopeless(error: BaseException) -> bool:
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS
 
 
-def mark_of(segmenter: Segmenter, question: Question) -> str:
+def ask(
+    segmenter: Segmenter, prompts: Sequence[str], settings: Settings
+) -> tuple[Questions, Mapping[str, str]]:
+    """Make a run's prompts ready, and name for each all that decides about its results (see `_mark_of`)."""
+    asked = segmenter.ask(
+        prompts,
+        threshold=settings.threshold,
+        allow_unknown=settings.allow_unknown,
+        scale=settings.scale,
+        refine=settings.refine,
+    )
+    return asked, {question.prompt: _mark_of(segmenter, question) for question in asked.each}
+
+
+def _mark_of(segmenter: Segmenter, question: Question) -> str:
     """Name all that decides about a result beside photo and prompt, so that a rerun knows what is done."""
     bundle = segmenter.bundle
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()

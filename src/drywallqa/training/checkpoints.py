@@ -27,6 +27,8 @@ from drywallqa.errors import ModelError, OutputError
 LAST, BEST = "last.ckpt", "best.safetensors"
 AVERAGED = "average.module."
 """What the names of averaged weights start with in a whole run's state; they are what ships."""
+UNREADABLE = (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, SafetensorError)
+"""What reading a damaged or missing checkpoint raises."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -133,11 +135,15 @@ def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, T
             state = load_file(path)
         else:
             state = WholeCheckpoints().load_checkpoint(path, weights_only=True)["state_dict"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, SafetensorError) as error:
+    except UNREADABLE as error:
         told = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(f"{path}: no readable checkpoint ({told}); train first: drywallqa train") from error
-    averaged = {k[len(AVERAGED) :]: v for k, v in state.items() if k.startswith(AVERAGED)}
-    return path, averaged or state
+    return path, under(state, AVERAGED) or state
+
+
+def under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors whose names begin with a prefix, and leave it off."""
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _chosen(run: Path, which: str | None) -> Path:

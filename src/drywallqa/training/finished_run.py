@@ -6,10 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from drywallqa.bundle.text import TextSide
@@ -18,17 +16,15 @@ from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.diagnosis.weights import check_average, check_optimizer, check_weights
 from drywallqa.errors import ModelError
 from drywallqa.evaluation.subject import Subject
-from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
-from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training import config as configuration
-from drywallqa.training.checkpoints import LAST, WholeCheckpoints
+from drywallqa.training.checkpoints import AVERAGED, LAST, UNREADABLE, WholeCheckpoints, under
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.fit import build_model
+from drywallqa.training.opening import running
 from drywallqa.training.run_folder import TEXT
 from drywallqa.training.run_log import LINES
 from drywallqa.training.task import parameter_groups
-from drywallqa.window import Window
 
 _STRUCTURE = (
     "made-in-forward", "made-late", "outside-optimizer", "outside-saved-state", "decoder-frozen",
@@ -73,13 +69,13 @@ def open_finished(run: Path) -> FinishedRun:
     try:
         checkpoint: dict[str, Any] = WholeCheckpoints().load_checkpoint(run / LAST, weights_only=True)
         state: Mapping[str, Tensor] = checkpoint["state_dict"]
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, ModelError) as error:
+    except (*UNREADABLE, ModelError) as error:
         told = [*_settings(settings), *_log(run)]
         if not told:
             raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
         return FinishedRun(None, None, tuple(told), (f"the run left no readable checkpoint ({error})",), 0)
     steps = int(checkpoint.get("global_step", 0))
-    trained, average = (_under(state, prefix) for prefix in ("model.", "average.module."))
+    trained, average = (under(state, prefix) for prefix in ("model.", AVERAGED))
     text = TextSide.load(run / TEXT)
     plain = settings.model_copy(update={"model": settings.model.model_copy(update={"pretrained": False})})
     model = build_model(plain, text.embed(["crack"]).shape[1])
@@ -97,10 +93,6 @@ def open_finished(run: Path) -> FinishedRun:
             "before its answers are judged"
         )
     return FinishedRun(subjects[0], subjects[1], tuple(suspects), tuple(notes), steps)
-
-
-def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _unoptimised(found: list[Suspect], run: Path) -> list[Suspect]:
@@ -139,18 +131,9 @@ def _fitting(
 
 
 def _subject(name: str, run: Path, settings: TrainConfig, text: TextSide, model: PromptedModel) -> Subject:
-    family = registry.find(settings.model.name)
-    window: Window = family.window(settings.validation_window)
-
-    def embed(prompts: Any) -> Any:
-        if not model.own_text:
-            return text.embed(prompts)
-        with torch.inference_mode():
-            return model.encode_prompts(prompts).numpy()
-
-    return Subject(
-        name, run, TorchBackend(model, embed), window, dict.fromkeys(text.concepts, (0.5, 0.5)), text.resolve
-    )
+    opened = running(model, text, settings, run)
+    thresholds = dict.fromkeys(text.concepts, (0.5, 0.5))
+    return Subject(name, run, opened.backend, opened.window, thresholds, text.resolve)
 
 
 def _settings(settings: TrainConfig) -> list[Suspect]:

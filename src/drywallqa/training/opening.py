@@ -51,6 +51,12 @@ def open_run(run: Path) -> OpenedRun:
     general = {"encoder": settings.model.encoder, "width": settings.model.width, "embedding_width": width}
     model: PromptedModel = registry.create_from(family.name, general, settings.model.options)
     load_strictly(model, read_checkpoint(run), str(run))
+    return running(model, text, settings, run)
+
+
+def running(model: PromptedModel, text: TextSide, settings: TrainConfig, run: Path) -> OpenedRun:
+    """Have a run's model, its weights loaded, answer prompts."""
+    family = registry.find_for(settings.model.name, settings.model.options)
     model.load_text(run / TEXT)
     embed = _by_tower(model.eval()) if family.own_text else text.embed
     return OpenedRun(TorchBackend(model, embed), family.window(settings.validation_window), text, settings)
