@@ -135,4 +135,6 @@ def _session(graph: Path, device: str, threads: int | None) -> Any:
     options.intra_op_num_threads = threads or available_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # the threads of one graph would go on waiting busily while the next graph computes
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(str(graph), options, providers=[provider])
