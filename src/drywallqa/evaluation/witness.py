@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,7 @@ PARTS = ("val", "test", "train")
 """The parts that are looked at, the most telling first."""
 
 Photo = NDArray[np.uint8]
+Answers = dict[bytes, tuple[NDArray[np.float32], NDArray[np.float32]]]
 Truths = Mapping[str, Mask]
 
 
@@ -99,19 +101,24 @@ def read_exhibits(
 class Witness:
     """Asks a model about exhibits, under the name of each concept or a phrasing of it.
 
+    The same pixels are put to a model once: its answer is kept for whoever asks again.
+
     Args:
         subject: The model.
         prompts: Concept → how it is asked for.
+        answered: What the same model has answered elsewhere.
 
     Attributes:
         embeddings: [P,D], one a concept; may be exchanged for others.
+        answered: Digest of a question → mask logits [P,h',w'] and presence logits [P].
         scores: What was looked at with `full`, scored at the photos' own size.
     """
 
-    def __init__(self, subject: Subject, prompts: Mapping[str, str]) -> None:
+    def __init__(self, subject: Subject, prompts: Mapping[str, str], answered: Answers | None = None) -> None:
         self.subject, self.concepts = subject, tuple(prompts)
         self.embeddings = subject.backend.encode_prompts(list(prompts.values()))
         self.scores: list[PairScore] = []
+        self.answered: Answers = {} if answered is None else answered
 
     def look(
         self,
@@ -163,9 +170,12 @@ class Witness:
 
     def decode(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Answer one normalised photo [3,h,w]: logits [P,h',w'] and presence logits [P]."""
-        backend = self.subject.backend
-        logits, presence = backend.decode(backend.encode_image(image[None]), self.embeddings)
-        return logits[0], presence[0]
+        key = hashlib.sha256(image.tobytes() + self.embeddings.tobytes()).digest()
+        if key not in self.answered:
+            backend = self.subject.backend
+            logits, presence = backend.decode(backend.encode_image(image[None]), self.embeddings)
+            self.answered[key] = logits[0], presence[0]
+        return self.answered[key]
 
 
 def _grid(placement: Placement) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +159,11 @@ def _look(accused: Accused, known: Dataset, exhibits: Exhibits, found: Diagnosis
     found.suspects += bundle_checks.check_text(
         reference[1], known.concepts, "the data set's phrasings", reference[1].text.understand
     )
-    second = _ask(reference[0], labelled, exhibits)[1]
+    other, second = _ask(reference[0], labelled, exhibits)
     mine: list[Seen] = []
     if subject is not None:
         same = accused.bundle is not None and _same_model(accused.bundle, reference[1])
-        witness, mine = _ask(subject, labelled, exhibits, second if same else None)
+        witness, mine = _ask(subject, labelled, exhibits, other if same else None)
         judged = _judge_labels(second or mine, found)
         _judge_model(
             accused, witness, exhibits, mine, second, found,
@@ -194,18 +194,13 @@ def _same_model(one: Bundle, other: Bundle) -> bool:
 
 
 def _ask(
-    subject: Subject, labelled: Sequence[str], exhibits: Exhibits, answered: Sequence[Seen] | None = None
+    subject: Subject, labelled: Sequence[str], exhibits: Exhibits, like: Witness | None = None
 ) -> tuple[Witness | None, list[Seen]]:
-    """Show all photos to a model; answers that are known already are taken over under its thresholds."""
+    """Show all photos to a model; what a witness of the same model has answered is not asked again."""
     shared = [concept for concept in labelled if concept in subject.levels]
     if not shared:
         return None, []
-    witness = Witness(subject, {concept: concept for concept in shared})
-    if answered is not None:
-        return witness, [
-            replace(s, level=logit(subject.levels[s.concept][0]), presence_level=subject.levels[s.concept][1])
-            for s in answered
-        ]
+    witness = Witness(subject, {concept: concept for concept in shared}, like.answered if like else None)
     return witness, [seen for exhibit in exhibits.photos for seen in witness.look(exhibit)]
 
 
