@@ -150,6 +150,22 @@ def test_models__list_and_info(capsys, monkeypatch, tmp_path):
     assert "not verified here" in out
 
 
+def test_models__tell_of_the_bundled_model_what_it_is(capsys):
+    from drywallqa.bundle import load_bundle
+
+    bundle = load_bundle()
+    with torch.device("meta"):
+        model = registry.create(bundle.name, **bundle.architecture)
+    count = sum(p.numel() for p in model.parameters())
+    assert main(["models", "list"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(bundle.name)]
+    assert f"{count / 1e6:.1f} M" in line
+    assert main(["models", "info", bundle.name]) == 0
+    out = capsys.readouterr().out
+    assert f"{count:,} parameters (encoder {bundle.architecture['encoder']}" in out
+    assert f"{registry.find(bundle.name).parameters:,} with the default options" in out
+
+
 def test_models__try_writes_masks_and_tells_a_bad_photo(folder, capsys, tmp_path):
     photo, bad = tmp_path / "wall.png", tmp_path / "no-photo.png"
     Image.fromarray(np.full((40, 60, 3), 150, np.uint8)).save(photo)

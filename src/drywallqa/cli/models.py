@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from drywallqa.bundle import Bundle
+    from drywallqa.models.registry import Family
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and bring model families.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A family's name, as 'models list' shows it.")]
@@ -18,7 +22,8 @@ def list_models() -> None:
     from drywallqa.models.registry import FAMILIES
 
     for family in FAMILIES.values():
-        size = f"{family.parameters / 1e6:.1f} M"
+        bundle = _bundled(family.name)
+        size = f"{(bundle.metrics['parameters'] if bundle else family.parameters) / 1e6:.1f} M"
         side = f"{family.side} px" if family.side else f"n × {family.multiple} px"
         vocabulary = "open" if family.open_vocabulary else "trained concepts"
         typer.echo(
@@ -42,7 +47,7 @@ def info(name: Name) -> None:
     shape = "square, photos are fitted into it" if family.square else "of the photo's own proportions"
     rows = {
         "model": f"{family.name}: {family.summary}",
-        "parameters": f"{family.parameters:,}",
+        **_sizes(family),
         "input": f"{side}, {shape}; {family.default_side} px to start with",
         "vocabulary": "open" if family.open_vocabulary else "closed: the concepts it was trained on",
         "text": "its own tower" if family.own_text else "the bundle's text side",
@@ -76,6 +81,24 @@ def pull(name: Name) -> None:
         typer.echo(f"{name}: nothing to bring, it starts from weights that are installed as packages")
     for key in names:
         typer.echo(f"{weights.ORIGINS[key].hub_id}: {weights.pull(weights.ORIGINS[key])}")
+
+
+def _bundled(name: str) -> Bundle | None:
+    """Return the bundle that comes with the package where it holds a model of this family."""
+    from drywallqa.bundle import load_bundle
+
+    bundle = load_bundle()
+    return bundle if bundle.name == name else None
+
+
+def _sizes(family: Family) -> dict[str, str]:
+    """Count a family's parameters, those of the bundled model apart from those of a model made by default."""
+    bundle, count = _bundled(family.name), f"{family.parameters:,}"
+    if bundle is None:
+        return {"parameters": count}
+    options = ", ".join(f"{option} {value}" for option, value in bundle.architecture.items())
+    shipped = f"{bundle.metrics['parameters']:,} parameters ({options}), photos at {bundle.window.size} px"
+    return {"bundled model": shipped, "parameters": f"{count} with the default options of training"}
 
 
 def _at_hand(origins: tuple[str, ...]) -> str:

@@ -43,7 +43,7 @@ class Family:
         summary: What it is, in one line.
         code_licence: SPDX name.
         weight_licence: Of the weights that training starts from, with their origin.
-        parameters: How many it has at its full size.
+        parameters: How many it has at its full size and by its default options.
         paper: Where it comes from.
         multiple: Input sides are multiples of this, in px.
         square: Whether photos are fitted into a square.
