@@ -119,6 +119,21 @@ def test_fail_fast__names_what_is_wrong_with_the_model(
     assert named(capsys, tmp_path / "r")[0] == cause
 
 
+def test_fail_fast__looks_at_the_model_though_shares_are_a_rounding_above_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = Pairs.__getitem__
+
+    def rounded(self: Pairs, index: int) -> Any:
+        item = original(self, index)
+        return {**item, "truth": item["truth"] * (1 + 2e-7)}
+
+    monkeypatch.setattr(Pairs, "__getitem__", rounded)
+    change_model(monkeypatch, as_kind(NewEachCall))
+    assert train(data, tmp_path / "r", "--fail-fast") == 1
+    assert named(capsys, tmp_path / "r")[0] == "made-in-forward"
+
+
 def test_fail_fast__names_a_rate_a_hundred_times_too_high(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
