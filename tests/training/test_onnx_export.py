@@ -9,9 +9,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from torch import nn
 
 from drywallqa.models.compact import CompactModel
-from drywallqa.training.onnx_export import export_graphs, fold_padding
+from drywallqa.training.onnx_export import export_graphs, fold_padding, fold_shifts
 
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -70,5 +71,30 @@ def test_padding__that_a_convolution_cannot_do_stays(model: onnx.ModelProto) -> 
 
 def test_export__leaves_no_padding_of_its_own(tmp_path: Path) -> None:
     encoder, decoder = tmp_path / "image_encoder.onnx", tmp_path / "decoder.onnx"
-    export_graphs(CompactModel("lite0", 16, 8), encoder, decoder, 8)
-    assert "Pad" not in kinds(onnx.load(str(encoder), load_external_data=False))
+    model = CompactModel("lite0", 16, 8)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            assert part.running_mean is not None
+            nn.init.uniform_(part.running_mean, 0.1, 0.2)
+    export_graphs(model, encoder, decoder, 8)
+    encoding = kinds(onnx.load(str(encoder), load_external_data=False))
+    assert "Pad" not in encoding
+    assert encoding.count("BatchNormalization") == 8  # the neck's, which are trained
+
+
+@pytest.mark.parametrize(("scale", "kept"), [(1.0, False), (0.5, True)])
+def test_norm__that_only_adds_becomes_a_bias(scale: float, kept: bool) -> None:
+    model = padded([0] * 8)
+    conv = model.graph.node[1]
+    conv.output[0] = "c"
+    given = {"scale": scale, "shift": 0.25, "mean": 0.0, "variance": 1 - 1e-3}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array([v], np.float32), name) for name, v in given.items()
+    )
+    model.graph.node.append(helper.make_node("BatchNormalization", ["c", *given], ["y"], epsilon=1e-3))
+    photo = np.random.default_rng(0).random((1, 1, 8, 8)).astype(np.float32)
+    (before,) = ReferenceEvaluator(model).run(None, {"x": photo})
+    fold_shifts(model.graph)
+    (after,) = ReferenceEvaluator(model).run(None, {"x": photo})
+    assert ("BatchNormalization" in kinds(model)) is kept
+    assert np.allclose(before, after, atol=1e-5)

@@ -141,7 +141,7 @@ def segment(
         _load, bundle, backend=backend, device=device, threads=fleet.threads if fleet else threads,
         precision=precision, profile=profile,
     )  # fmt: skip
-    loading = None if fleet else Meanwhile(opener)
+    loading = None if fleet else _meanwhile(opener, backend)
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
 
@@ -154,7 +154,7 @@ def segment(
         summary = (
             _on_fleet(opener, paths, prompt, out, fleet=fleet, **how)
             if loading is None
-            else _here(loading.result(), paths, prompt, out, index=index, **how)
+            else _here(loading, paths, prompt, out, index=index, **how)
         )
     if not quiet:
         typer.echo(_sentence(summary), err=json)
@@ -162,10 +162,26 @@ def segment(
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 
-def _here(segmenter: Segmenter, *asked: Any, **how: Any) -> Summary:
+def _meanwhile(opener: Callable[[], Segmenter], backend: str) -> Meanwhile[Segmenter]:
+    """Load the model while other things are prepared.
+
+    What the runtime needs is imported first: from then on it works outside Python, and importing the rest
+    does not hold it up.
+    """
+    if backend == "onnxruntime":
+        import onnxruntime  # noqa: F401
+    import drywallqa.inference.segmenter  # noqa: F401
+
+    return Meanwhile(opener)
+
+
+def _here(loading: Meanwhile[Segmenter], *asked: Any, **how: Any) -> Summary:
+    from PIL import Image
+
     from drywallqa.reports.results import segment_into
 
-    return segment_into(segmenter, *asked, **how)
+    Image.preinit()  # imports the readers of common formats
+    return segment_into(loading.result(), *asked, **how)
 
 
 def _fleet(
@@ -195,7 +211,6 @@ def _on_fleet(
 
 
 def _load(model: str | None, **how: Any) -> Segmenter:
-    import drywallqa.bundle  # noqa: F401 - what the runtime needs comes first
     from drywallqa.inference.segmenter import load
 
     return load(model, **how)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from drywallqa.backend import Backend
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
-from drywallqa.inference.questions import RunnableBundle
 
 if TYPE_CHECKING:
     from drywallqa.bundle import Bundle
+    from drywallqa.inference.questions import RunnableBundle
 
 PROFILES = ("full", "fast")
 _FAST = 5 / 7  # of the window's size: half its pixels

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -22,8 +22,9 @@ from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
 from drywallqa.inference.refine import AUTO
 from drywallqa.inference.runtimes import open_backend, with_profile
 from drywallqa.inference.tiles import Scale, TileGrid, factor_for
-from drywallqa.inference.tiling import from_tiles
-from drywallqa.inference.video import Video, VideoFrame, segment_video
+
+if TYPE_CHECKING:
+    from drywallqa.inference.video import Video, VideoFrame
 
 
 def load(
@@ -247,6 +248,8 @@ class Segmenter:
 
     def segment_video(self, video: Video, prompts: str | Sequence[str], **how: Any) -> Iterator[VideoFrame]:
         """Segment a video file or a stream of frames; see `video.segment_video`."""
+        from drywallqa.inference.video import segment_video
+
         return segment_video(self, video, prompts, **how)
 
     def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
@@ -281,6 +284,8 @@ class Segmenter:
                 answers[factor] = from_whole(backend, whole, asked, keep or refining)
             elif ready.pixels is not None and factor is not None:
                 height, width = ready.pixels.shape[:2]
+                from drywallqa.inference.tiling import from_tiles
+
                 grid = TileGrid.over(height, width, factor, self._bundle.window)
                 answers[factor] = from_tiles(
                     backend, grid, ready.pixels, asked, keep or refining, ready.image_id

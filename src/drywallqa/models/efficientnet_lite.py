@@ -10,6 +10,7 @@ Shapes: B photos, input [B,3,H,W] with H and W multiples of 32.
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 from pathlib import Path
 
@@ -130,6 +131,27 @@ class EfficientNetLite(nn.Module):
             if index in TAPS:
                 maps.append(x)
         return tuple(maps)
+
+    @torch.no_grad()
+    def absorb_norms(self) -> None:
+        """Move each norm's scale into the convolution before it, so that the norm only adds.
+
+        The same function, its statistics being fixed, under the same names; graphs then need no norms.
+        """
+        for part in self.modules():
+            layers = list(part) if isinstance(part, nn.Sequential) else []
+            for convolution, norm in itertools.pairwise(layers):
+                if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+                    continue
+                mean, variance = norm.running_mean, norm.running_var
+                assert mean is not None
+                assert variance is not None
+                scale = norm.weight / torch.sqrt(variance + norm.eps)
+                convolution.weight.mul_(scale[:, None, None, None])
+                norm.bias.sub_(mean * scale)
+                norm.weight.fill_(1.0)
+                mean.zero_()
+                variance.fill_(1.0 - norm.eps)
 
     def freeze(self, stages: int) -> None:
         """Freeze the stem and the first stages (`stages` counts the stem), and all batch statistics."""

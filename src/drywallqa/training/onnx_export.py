@@ -4,9 +4,12 @@ The graphs are apart because an export of both in one froze the batch size witho
 against torch at two batch sizes before they are kept. Weights lie in one safetensors file, which both graphs
 refer to as external data and from which a model is fine-tuned; large ones in fp16, cast to fp32 when a
 runtime loads them, which halves the file and costs nothing at run time. That rounding has a tolerance of its
-own. Batch norms stay apart from convolutions in the graphs; runtimes fold them in when they load. Padding is
-folded here: for a pad of its own ONNX Runtime leaves its blocked layout of channels, which costs more than
-the convolution behind it.
+own.
+
+What would cost time at each start or each photo is done here, once. Norms whose statistics are fixed become
+the convolutions' biases; others stay, and runtimes fold them in when they load. Padding goes into the
+convolutions as well: for a pad of its own ONNX Runtime leaves its blocked layout of channels, which costs
+more than the convolution behind it.
 """
 
 from __future__ import annotations
@@ -19,13 +22,14 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, external_data_helper, helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from drywallqa.bundle.bundle import WEIGHTS
 from drywallqa.errors import ModelError
+from drywallqa.models.efficientnet_lite import EfficientNetLite
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -58,6 +62,8 @@ class _Decode(nn.Module):
 def export_graphs(model: nn.Module, encoder_path: Path, decoder_path: Path, embedding_width: int) -> float:
     """Write both graphs of a model, and beside them the weights that they refer to.
 
+    The model stays the same function, its encoder's norms having been absorbed.
+
     Returns:
         The largest difference between ONNX Runtime and torch relative to the outputs' range, over two batch
         sizes, after the weights were rounded.
@@ -65,6 +71,9 @@ def export_graphs(model: nn.Module, encoder_path: Path, decoder_path: Path, embe
     Raises:
         ModelError: A graph differs from torch by more than `TOLERANCE`, or `HALF_TOLERANCE` once rounded.
     """
+    for part in model.modules():
+        if isinstance(part, EfficientNetLite):
+            part.absorb_norms()
     model = model.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     images = torch.randn(2, 3, 96, 64)
     embeddings = torch.randn(2, 3, embedding_width)
@@ -125,6 +134,7 @@ def _export(
     )
     exported = onnx.load(str(path))
     fold_padding(exported.graph)
+    fold_shifts(exported.graph)
     onnx.save(exported, str(path))
 
 
@@ -147,6 +157,34 @@ def fold_padding(graph: onnx.GraphProto) -> None:
         folded.append(pad)
     for pad in folded:
         graph.node.remove(pad)
+    _drop_unused(graph)
+
+
+def fold_shifts(graph: onnx.GraphProto) -> None:
+    """Make norms that only add the biases of the convolutions before them."""
+    users = Counter(name for node in graph.node for name in node.input)
+    users.update(output.name for output in graph.output)
+    made = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
+    values = {i.name: i for i in graph.initializer}
+    # equal vectors are exported once, and named again
+    values |= {
+        n.output[0]: values[n.input[0]]
+        for n in graph.node
+        if n.op_type == "Identity" and n.input[0] in values
+    }
+    folded = []
+    for norm in graph.node:
+        before = made.get(norm.input[0]) if norm.op_type == "BatchNormalization" else None
+        if before is None or users[before.output[0]] > 1 or not values.keys() >= set(norm.input[1:]):
+            continue
+        scale, _, mean, variance = (numpy_helper.to_array(values[name]) for name in norm.input[1:])
+        epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
+        if np.all(scale == 1) and not np.any(mean) and np.allclose(variance + epsilon, 1, atol=1e-6):
+            before.input.append(norm.input[2])
+            before.output[0] = norm.output[0]
+            folded.append(norm)
+    for norm in folded:
+        graph.node.remove(norm)
     _drop_unused(graph)
 
 
@@ -188,7 +226,7 @@ def _constant(graph: onnx.GraphProto, name: str) -> Any:
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes whose outputs nobody reads, from the end to the start."""
+    """Remove nodes and initializers that nobody reads, from the end to the start."""
     wanted = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -197,6 +235,9 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
             wanted.update(node.input)
     del graph.node[:]
     graph.node.extend(reversed(kept))
+    read = [initializer for initializer in graph.initializer if initializer.name in wanted]
+    del graph.initializer[:]
+    graph.initializer.extend(read)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
