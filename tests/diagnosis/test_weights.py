@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from diagnosis.test_labels import seen  # noqa: E402
 from drywallqa.diagnosis import weights  # noqa: E402
+from drywallqa.diagnosis.answers import check_range  # noqa: E402
 from small_model import Small  # noqa: E402
 
 
@@ -37,6 +41,15 @@ def test_check_weights__names_what_is_wrong() -> None:
     with torch.no_grad():
         model[0].weight[0, 0, 0, 0] = torch.nan
     assert names(weights.check_weights(model.state_dict())) == ["weights-not-finite"]
+
+
+def test_check_weights__layers_at_their_start_come_before_the_prompt_that_they_ignore() -> None:
+    model = trained()
+    model[1].reset_parameters()
+    (untrained,) = weights.check_weights(model.state_dict())
+    (deaf,) = check_range([replace(seen(n), other=seen(n).logits) for n in range(10)])
+    assert deaf.name == "prompt-ignored"
+    assert untrained.weight > deaf.weight
 
 
 def test_check_optimizer__what_was_left_out_and_what_never_moved() -> None:

@@ -68,7 +68,7 @@ def _same_prompts(seen: Sequence[Seen]) -> list[Suspect]:
     usual = float(np.median(changes))
     if usual < 0.05:
         what = f"another prompt changes logits by {usual:.1%} of their spread over {len(asked)} answers"
-        return [suspect("prompt-ignored", what, 0.95)]
+        return [suspect("prompt-ignored", what, 0.92)]  # less than weights that explain it
     same = [iou(s.mask, np.asarray(s.other > s.level)) for s in asked if s.other is not None and s.mask.any()]
     if len(same) >= 5 and mean(same) > 0.8:
         what = f"masks under two prompts overlap at a mean IoU of {mean(same):.2f} ({len(same)} answers)"

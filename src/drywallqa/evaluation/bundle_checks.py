@@ -210,7 +210,7 @@ def _compare(
     heard = _spread(ran, shapes) / max(_spread(wanted, shapes), 1e-9)
     if heard < 0.5:
         what = f"{told}; another prompt changes them {heard:.2f} times as much as it should"
-        return [suspect("prompt-ignored", what, 0.93)]
+        return [suspect("prompt-ignored", what, 0.92)]
     return [suspect("weights-unlike-graph", told, 0.7)]
 
 
