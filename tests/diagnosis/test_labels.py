@@ -3,6 +3,7 @@ import pytest
 
 from drywallqa.diagnosis.labels import check_labels, overlaps
 from drywallqa.diagnosis.seen import Seen, best_threshold, compare, logit
+from drywallqa.metrics import widen
 
 SIDE = 64
 
@@ -76,6 +77,16 @@ def test_check_labels__exchanged_concepts() -> None:
         for logits in [np.where(truth_of(n + 50), 1, -4).astype(np.float32)]
     ]
     assert first(many) == "labels-exchanged"
+
+
+def test_check_labels__one_concept_drawn_wide_in_every_part() -> None:
+    many = [
+        seen(n, label, part=part, concept=concept)
+        for n in range(12)
+        for part in [("train", "val", "test")[n % 3]]
+        for concept, label in (("crack", widen(truth_of(n), 8)), ("taping area", None))
+    ]
+    assert first(many) == "labels-wide"
 
 
 def test_check_labels__missing_ones() -> None:

@@ -215,7 +215,7 @@ def check_labels(seen: Sequence[Seen]) -> list[Suspect]:
     """
     groups: dict[str, list[Seen]] = {}
     for one in seen:
-        for name in (one.part, f"{one.concept} in {one.part}", "all parts"):
+        for name in (one.part, f"{one.concept} in {one.part}", f"{one.concept} in all parts", "all parts"):
             groups.setdefault(name, []).append(one)
     trials = {id(s): attempt(s, seen) for s in seen if s.truth.any() and s.mask.any()}
     found: dict[str, Suspect] = {}
