@@ -133,7 +133,11 @@ def with_levels(threshold: float, presence: float) -> Any:
 
 @pytest.mark.parametrize(
     ("case", "threshold", "presence"),
-    [("mask-threshold-high", 0.99999, 0.5), ("presence-threshold", 0.5, 1.0)],
+    [
+        ("mask-threshold-high", 0.99999, 0.5),
+        ("presence-threshold", 0.5, 1.0),
+        ("presence-threshold", 0.5, 0.985),  # below the belief in any wall, and above all that is chosen
+    ],
 )
 def test_diagnose__stale_thresholds(
     data, use, tmp_path, case: str, threshold: float, presence: float

@@ -14,6 +14,7 @@ from drywallqa.bundle.bundle import WEIGHTS, Bundle
 from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.errors import BundleError, DrywallQAError
+from drywallqa.evaluation.thresholds import PRESENCE_CHOICES
 from drywallqa.evaluation.witness import Exhibit, Photo
 from drywallqa.window import Window
 
@@ -49,7 +50,7 @@ def check_files(bundle: Bundle) -> tuple[Bundle, list[Suspect]]:
 
 
 def check_head(bundle: Bundle) -> list[Suspect]:
-    """Hold the window against the family's and against that of the thresholds."""
+    """Hold the window against the family's and that of the thresholds, presence against what can be chosen."""
     from drywallqa.models import registry
 
     found = []
@@ -58,6 +59,7 @@ def check_head(bundle: Bundle) -> list[Suspect]:
         told = ", ".join(f"'{concept}' at {scale} px" for concept, scale in scales.items())
         what = f"the window is {bundle.window.size} px, but thresholds were chosen for {told}"
         found.append(suspect("window-size", what, 0.93))
+    found += _check_presence(bundle)
     if bundle.name not in registry.FAMILIES:
         return found
     meant = registry.FAMILIES[bundle.name].window(bundle.window.size)
@@ -79,6 +81,17 @@ def check_head(bundle: Bundle) -> list[Suspect]:
         what = f"the window is {words[bundle.window.square]}, training's {words[meant.square]}"
         found.append(suspect("window-size", what, 0.9))
     return found
+
+
+def _check_presence(bundle: Bundle) -> list[Suspect]:
+    """Find presence thresholds that no choice on validation gives; a sure model may show no harm of them."""
+    most = float(PRESENCE_CHOICES[-1])
+    beyond = {c: s.presence_threshold for c, s in bundle.concepts.items() if s.presence_threshold > most}
+    if not beyond:
+        return []
+    told = listing(f"'{concept}' {level:g}" for concept, level in beyond.items())
+    what = f"presence thresholds are chosen among 0.02 to {most:g}, but stored are {told}"
+    return [suspect("presence-threshold", what, 0.61)]
 
 
 def _short(values: Sequence[float]) -> str:
