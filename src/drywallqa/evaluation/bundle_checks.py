@@ -50,7 +50,7 @@ def check_files(bundle: Bundle) -> tuple[Bundle, list[Suspect]]:
 
 
 def check_head(bundle: Bundle) -> list[Suspect]:
-    """Hold the window against the family's and that of the thresholds, presence against what can be chosen."""
+    """Hold the window against the family's and the thresholds', presence against what can be chosen."""
     from drywallqa.models import registry
 
     found = []
