@@ -1,6 +1,6 @@
 """Pictures a second of a training run, and its share of waiting for data, against a plain PyTorch loop.
 
-    python tools/bench_training.py [--data DIR] [--config configs/compact.yaml] [--batches 12] [--rounds 1]
+    python tools/bench_training.py [--data DIR] [--config configs/laptop.yaml] [--batches 12] [--rounds 1]
 
 The plain loop is what a script does: the same model, pictures, loss and optimiser, a DataLoader without
 workers, tensors as they come. Both are run in processes of their own, turn by turn, so that what else the
@@ -127,7 +127,7 @@ def main() -> None:
     """Measure both and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a data set; by default that in data/, else rendered walls")
-    parser.add_argument("--config", type=Path, default=HERE / "configs" / "compact.yaml")
+    parser.add_argument("--config", type=Path, default=HERE / "configs" / "laptop.yaml")
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--loop", choices=("plain", "ours"), help="measure this one here, as JSON")
