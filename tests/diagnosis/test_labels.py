@@ -89,6 +89,10 @@ def test_check_labels__one_concept_drawn_wide_in_every_part() -> None:
     assert first(many) == "labels-wide"
 
 
+def test_check_labels__labels_drawn_wide_by_a_quarter_of_the_photo() -> None:
+    assert first([seen(n, widen(truth_of(n), 17)) for n in NUMBERS]) == "labels-wide"
+
+
 def test_check_labels__missing_ones() -> None:
     many = [seen(n) for n in range(6)] + [seen(n, EMPTY) for n in range(6, 12)]
     assert first(many) == "labels-missing"

@@ -19,7 +19,7 @@ from drywallqa.metrics import widen
 
 REACH = 32
 """Largest shift looked for, in px of the grid."""
-RADII = (1, 2, 3, 4, 6, 9)
+RADII = (1, 2, 3, 4, 6, 9, 13, 18)
 SCALES = (0.5, 0.7, 0.85, 1.18, 1.43, 2.0)
 LEAST_COUNT, LEAST_SHARE = 3, 0.15
 """A change that lifts single photos counts from this many photos, and this share of them."""
