@@ -6,7 +6,7 @@ import torch
 
 from drywallqa.errors import ModelError, PromptError
 from drywallqa.models import registry
-from drywallqa.models.contract import Training
+from drywallqa.models.contract import Training, presence_of
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training import onnx_export
 from drywallqa.training.losses import mask_loss, presence_loss
@@ -228,6 +228,14 @@ def test_window__other_sizes_are_fitted_and_said(name, size, fitted):
     assert f"{fitted} px instead of {size} px" in said[0]
     assert registry.find("clipseg").window(256, said.append).size == 256
     assert len(said) == 1
+
+
+def test_presence__of_a_thin_truth_as_of_a_thick_one():
+    thin, thick, stray = (torch.full((32, 32), -6.0) for _ in range(3))
+    thin[:, 9], thick[:, 9:25], stray[9, 9] = 6.0, 6.0, 6.0
+    presence = presence_of(torch.stack([thin, thick, stray]))
+    assert presence[0] == presence[1] == 6
+    assert presence[2] < 0
 
 
 def test_registry__unknown_names():

@@ -104,7 +104,7 @@ class ClipCnnModel(ClipPrompted):
         shared = self.photo_projection(features[0].movedim(1, 3)).movedim(3, 1)
         product = shared[:, None] * codes[:, :, :, None, None]
         logits = self.decoder(product.flatten(0, 1))
-        presence = presence_of(logits, 8)
+        presence = presence_of(logits)
         shape = (photos, codes.shape[1])
         return logits.unflatten(0, shape), presence.unflatten(0, shape)
 

@@ -157,7 +157,7 @@ class ClipUnetModel(ClipPrompted):
             logits = logits + functional.interpolate(
                 head(scale), size=logits.shape[2:], mode="bilinear", align_corners=False
             )
-        presence = presence_of(logits.squeeze(1), 8)
+        presence = presence_of(logits.squeeze(1))
         shape = (photos, embeddings.shape[1])
         return logits.squeeze(1).unflatten(0, shape), presence.unflatten(0, shape)
 

@@ -113,7 +113,7 @@ class ClipSegModel(ClipPrompted):
         assert output is not None  # the configuration always names layers
         grid = output[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
         logits = decoder.transposed_convolution(grid).squeeze(1)
-        presence = presence_of(logits, PATCH)
+        presence = presence_of(logits)
         return logits.unflatten(0, (photos, prompts)), presence.unflatten(0, (photos, prompts))
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:

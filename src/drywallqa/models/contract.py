@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from drywallqa.errors import ModelError, PromptError
 
 Features = tuple[Tensor, ...]
+STRONGEST = 16
+"""Pixels of a mask's logits that make presence where a model has no parameters for it."""
 
 
 @dataclass(frozen=True)
@@ -151,20 +152,20 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
     return embeddings
 
 
-def presence_of(logits: Tensor, cell: int) -> Tensor:
-    """Presence without parameters of its own: the strongest cell of the mask's logits.
+def presence_of(logits: Tensor) -> Tensor:
+    """Presence without parameters of its own: the mean of the mask's strongest logits.
 
-    Published decoders have no presence output, and a head beside them would change what they are. The mean
-    over cells keeps a single stray pixel from deciding.
+    Published decoders have no presence output, and a head beside them would change what they are. Several
+    pixels are asked so that a stray one does not decide, wherever they lie: over a square of neighbours, a
+    thin truth would be present only if its mask grew or its logits became extreme.
 
     Args:
         logits: [N,h,w].
-        cell: Side of a cell in pixels of the logits.
 
     Returns:
         [N].
     """
-    return functional.avg_pool2d(logits[:, None], cell).amax((1, 2, 3))
+    return logits.flatten(1).topk(STRONGEST, dim=1).values.mean(1)
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
