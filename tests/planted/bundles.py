@@ -108,7 +108,7 @@ def change_weights(bundle: Path, names: Iterable[str], change: WeightChange) -> 
         raise ValueError(f"the graphs hold no {', '.join(missing)}")
     kept = {name: changed.get(name, value).astype(value.dtype) for name, value in state.items()}
     (bundle / WEIGHTS).unlink()
-    save_file({name: np.ascontiguousarray(value) for name, value in kept.items()}, bundle / WEIGHTS)
+    save_file({name: np.asarray(value, order="C") for name, value in kept.items()}, bundle / WEIGHTS)
     rehash(bundle)
 
 
