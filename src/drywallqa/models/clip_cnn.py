@@ -13,16 +13,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, check_size, is_tracing, load_strictly, per_photo, presence_of
-from drywallqa.models.towers import (
-    ClipPrompted,
-    check_type,
-    embed_patches,
-    published_state,
-    read_tokenizer,
-    text_settings,
-    vision_settings,
-)
+from drywallqa.models.contract import Features, check_size, is_tracing, per_photo, with_presence
+from drywallqa.models.towers import ClipPrompted, clip_settings, embed_patches, load_whole
 
 PATCH = 16
 WIDTH = 64
@@ -69,8 +61,7 @@ class ClipCnnModel(ClipPrompted):
         super().__init__()
         from transformers import CLIPConfig, CLIPModel
 
-        small = {} if size == "base" else {"projection_dim": 32}
-        config = CLIPConfig(text_config=text_settings(size), vision_config=vision_settings(size), **small)
+        config = CLIPConfig(**clip_settings(size))
         self.clip = CLIPModel(config)
         self.embedding_width = int(config.projection_dim)
         self.photo_projection = nn.Linear(config.vision_config.hidden_size, WIDTH)
@@ -103,14 +94,8 @@ class ClipCnnModel(ClipPrompted):
         codes = self.prompt_projection(per_photo(embeddings, photos))
         shared = self.photo_projection(features[0].movedim(1, 3)).movedim(3, 1)
         product = shared[:, None] * codes[:, :, :, None, None]
-        logits = self.decoder(product.flatten(0, 1))
-        presence = presence_of(logits)
-        shape = (photos, codes.shape[1])
-        return logits.unflatten(0, shape), presence.unflatten(0, shape)
+        return with_presence(self.decoder(product.flatten(0, 1)), photos)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill the CLIP part from a folder of CLIP weights; projections and decoder start at random."""
-        folder = folders["clip"]
-        check_type(folder, "clip")
-        load_strictly(self.clip, published_state(folder), str(folder))
-        self.tokenizer = read_tokenizer(folder)
+        load_whole(self, self.clip, folders["clip"], "clip")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, Training, check_size, is_tracing, per_photo, presence_of
+from drywallqa.models.contract import Features, Training, check_size, is_tracing, per_photo, with_presence
 from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
 from drywallqa.models.towers import ClipPrompted, check_choice, load_clip_text, text_settings
 
@@ -157,9 +157,7 @@ class ClipUnetModel(ClipPrompted):
             logits = logits + functional.interpolate(
                 head(scale), size=logits.shape[2:], mode="bilinear", align_corners=False
             )
-        presence = presence_of(logits.squeeze(1))
-        shape = (photos, embeddings.shape[1])
-        return logits.squeeze(1).unflatten(0, shape), presence.unflatten(0, shape)
+        return with_presence(logits.squeeze(1), photos)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the convolutional encoder's and the text tower's parameters."""

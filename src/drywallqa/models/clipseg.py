@@ -13,16 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from drywallqa.models.contract import Features, check_size, is_tracing, load_strictly, per_photo, presence_of
-from drywallqa.models.towers import (
-    ClipPrompted,
-    check_type,
-    embed_patches,
-    published_state,
-    read_tokenizer,
-    text_settings,
-    vision_settings,
-)
+from drywallqa.models.contract import Features, check_size, is_tracing, per_photo, with_presence
+from drywallqa.models.towers import ClipPrompted, clip_settings, embed_patches, load_whole
 
 PATCH = 16
 
@@ -48,15 +40,10 @@ class ClipSegModel(ClipPrompted):
         from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
         small = {} if size == "base" else {
-            "projection_dim": 32, "reduce_dim": 32, "decoder_intermediate_size": 64,
-            "decoder_num_attention_heads": 2, "extract_layers": [0, 1, 2],
+            "reduce_dim": 32, "decoder_intermediate_size": 64, "decoder_num_attention_heads": 2,
+            "extract_layers": [0, 1, 2],
         }  # fmt: skip
-        config = CLIPSegConfig(
-            text_config=text_settings(size),
-            vision_config=vision_settings(size),
-            use_complex_transposed_convolution=True,
-            **small,
-        )
+        config = CLIPSegConfig(**clip_settings(size), use_complex_transposed_convolution=True, **small)
         self.network = CLIPSegForImageSegmentation(config)
         self.embedding_width = int(config.projection_dim)
         _start_decoder(self.network.decoder)
@@ -98,7 +85,6 @@ class ClipSegModel(ClipPrompted):
         decoder = self.network.decoder
         photos, _, rows, columns = features[0].shape
         embeddings = per_photo(embeddings, photos)
-        prompts = embeddings.shape[1]
         pairs = list(zip(features[::2], features[1::2], strict=True))[::-1]
         output: Tensor | None = None
         for index, (spatial, token) in enumerate(pairs):
@@ -113,15 +99,11 @@ class ClipSegModel(ClipPrompted):
         assert output is not None  # the configuration always names layers
         grid = output[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
         logits = decoder.transposed_convolution(grid).squeeze(1)
-        presence = presence_of(logits)
-        return logits.unflatten(0, (photos, prompts)), presence.unflatten(0, (photos, prompts))
+        return with_presence(logits, photos)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill the model from a folder of CLIPSeg weights, every name and shape checked."""
-        folder = folders["clipseg"]
-        check_type(folder, "clipseg")
-        load_strictly(self.network, published_state(folder), str(folder))
-        self.tokenizer = read_tokenizer(folder)
+        load_whole(self, self.network, folders["clipseg"], "clipseg")
 
 
 def _start_decoder(decoder: nn.Module) -> None:

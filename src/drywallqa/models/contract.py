@@ -168,6 +168,11 @@ def presence_of(logits: Tensor) -> Tensor:
     return logits.flatten(1).topk(STRONGEST, dim=1).values.mean(1)
 
 
+def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
+    """Return masks' logits [B·P,h,w] as [B,P,h,w], and the presence [B,P] that they mean."""
+    return logits.unflatten(0, (photos, -1)), presence_of(logits).unflatten(0, (photos, -1))
+
+
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """Load weights whose names and shapes must be the module's own.
 

@@ -13,8 +13,8 @@ from drywallqa.errors import ModelError
 from drywallqa.models import weights
 from drywallqa.window import IMAGENET_MEAN, IMAGENET_STD, Window
 
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _LITE = "Apache-2.0 (EfficientNet-Lite, ImageNet)"
 _CLIP = "MIT (CLIP's repository; the model hub declares none)"
 _SAM = "Apache-2.0 (SAM)"
@@ -153,8 +153,8 @@ FAMILIES = {
             exports=("onnx",),
             training_defaults=_defaults(256, 1e-4),
             origins=("clip",),
-            mean=_CLIP_MEAN,
-            std=_CLIP_STD,
+            mean=CLIP_MEAN,
+            std=CLIP_STD,
         ),
         Family(
             name="clip-unet",

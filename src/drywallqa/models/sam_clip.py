@@ -21,7 +21,6 @@ from drywallqa.models.towers import (
     load_clip_text,
     published_state,
     text_settings,
-    thaw,
 )
 
 SIZES = ("base", "tiny")
@@ -158,8 +157,7 @@ class SamClipModel(ClipPrompted):
     def freeze(self, training: Training) -> None:
         """Freeze the image encoder and the text tower but for the last layers asked for."""
         super().freeze(training)
-        layers, before = self.vision_layers()
-        thaw(layers, before, training.vision_layers)
+        layers, _ = self.vision_layers()
         self.sam.vision_encoder.pos_embed.requires_grad_(training.vision_layers > len(layers))
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:

@@ -14,18 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, Training, load_strictly, per_photo
+from drywallqa.models.contract import Features, Training, per_photo
+from drywallqa.models.registry import CLIP_MEAN, CLIP_STD
 from drywallqa.models.sam_clip import check_side, load_sam, make_sam
-from drywallqa.models.towers import (
-    CLIP_MEAN,
-    CLIP_STD,
-    ClipPrompted,
-    check_type,
-    published_state,
-    read_tokenizer,
-    text_settings,
-    vision_settings,
-)
+from drywallqa.models.towers import ClipPrompted, clip_settings, load_whole
 from drywallqa.window import IMAGENET_MEAN, IMAGENET_STD
 
 NEUTRAL = "a photo"
@@ -57,8 +49,7 @@ class SamZeroShotModel(ClipPrompted):
         super().__init__()
         from transformers import CLIPConfig, CLIPModel
 
-        small = {} if size == "base" else {"projection_dim": 32}
-        config = CLIPConfig(text_config=text_settings(size), vision_config=vision_settings(size), **small)
+        config = CLIPConfig(**clip_settings(size))
         self.clip = CLIPModel(config)
         self.sam = make_sam(size)
         self.embedding_width = int(config.projection_dim)
@@ -143,6 +134,4 @@ class SamZeroShotModel(ClipPrompted):
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill SAM and all of CLIP."""
         load_sam(self.sam, folders["sam"])
-        check_type(folders["clip"], "clip")
-        load_strictly(self.clip, published_state(folders["clip"]), str(folders["clip"]))
-        self.tokenizer = read_tokenizer(folders["clip"])
+        load_whole(self, self.clip, folders["clip"], "clip")

@@ -20,8 +20,6 @@ from drywallqa.files import write_whole
 from drywallqa.models import weights
 from drywallqa.models.contract import PromptedModel, Training, check_prompts, is_tracing, load_strictly
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 SIZES = ("base", "tiny")
 # the letters' 256 bytes, the same at a word's end, start and end of text
 _LETTERS = 514
@@ -69,6 +67,12 @@ def vision_settings(size: str) -> dict[str, Any]:
         "num_attention_heads": 4,
         "projection_dim": 32,
     }
+
+
+def clip_settings(size: str) -> dict[str, Any]:
+    """Return the settings of CLIP with both its towers."""
+    small = {} if size == "base" else {"projection_dim": text_settings(size)["projection_dim"]}
+    return {"text_config": text_settings(size), "vision_config": vision_settings(size), **small}
 
 
 def letter_tokenizer(vocabulary: int) -> Any:
@@ -251,6 +255,17 @@ def load_clip_text(model: ClipPrompted, folder: Path) -> None:
     state = published_state(folder)
     load_part(tower, state, "text_model.", folder)
     load_part(projection, state, "text_projection.", folder)
+    model.tokenizer = read_tokenizer(folder)
+
+
+def load_whole(model: ClipPrompted, part: nn.Module, folder: Path, kind: str) -> None:
+    """Fill a part that is a published model as a whole, and read the tokenizer.
+
+    Raises:
+        ModelError: The folder holds another model, or names or shapes do not fit.
+    """
+    check_type(folder, kind)
+    load_strictly(part, published_state(folder), str(folder))
     model.tokenizer = read_tokenizer(folder)
 
 
