@@ -12,14 +12,18 @@ import pytest
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
 import torch
+from safetensors.torch import load_file
 
 from drywallqa import masks, photos
 from drywallqa.cli import main
 from drywallqa.models import registry
-from drywallqa.models.torch_backend import TorchBackend
+from drywallqa.models.contract import load_strictly
 from drywallqa.models.weights import ORIGINS
 from drywallqa.training import config as configuration
+from drywallqa.training.checkpoints import write_weights
 from drywallqa.training.fit import build_model
+from drywallqa.training.losses import mask_loss, presence_loss
+from drywallqa.training.task import parameter_groups
 from models import published
 
 pytestmark = pytest.mark.prove
@@ -51,29 +55,48 @@ def test_files__hold_what_is_published(origin: str, weights: Path) -> None:
     assert count == ORIGINS[origin].parameters
 
 
-def test_try__masks_of_the_photos_size(weights: Path, photo: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["clipseg", "sam-clip-zero-shot"])
+def test_try__masks_of_the_photos_size(name: str, weights: Path, photo: Path, tmp_path: Path) -> None:
     asked = [part for prompt in PROMPTS for part in ("--prompt", prompt)]
-    verb = ["models", "try", "clipseg", str(photo), "--weights", str(weights), "--out", str(tmp_path)]
+    verb = ["models", "try", name, str(photo), "--weights", str(weights), "--out", str(tmp_path)]
     assert main([*verb, *asked]) == 0
     size = photos.read(photo).shape[:2]
     for prompt in PROMPTS:
         assert masks.read(tmp_path / masks.file_name(photo.stem, prompt)).shape == size
 
 
-@pytest.mark.parametrize("name", ["clip-cnn", "clip-unet"])
-def test_train__starts_from_the_files(name: str, weights: Path, photo: Path) -> None:
+@pytest.mark.parametrize("name", ["clip-cnn", "clip-unet", "sam-clip"])
+def test_train__starts_from_the_files_learns_and_is_saved(
+    name: str, weights: Path, photo: Path, tmp_path: Path
+) -> None:
     family = registry.find(name)
     settings = [f"model.name={name}", f"model.weights={weights}"]
     model = build_model(configuration.load(None, settings, family.training_defaults), 64)
     assert sum(p.numel() for p in model.parameters()) == family.parameters
-    state = published.read(weights / family.origins[-1])
     _, projection = model.text_parts()  # type: ignore[operator]
-    assert torch.equal(projection.weight, state["text_projection.weight"].float())
-    window = family.window(family.side or 224)
-    image, placement = window.fit(photos.read(photo))
-    embeddings = model.eval().encode_prompts(PROMPTS).detach().numpy()
-    backend = TorchBackend(model, lambda _: embeddings)
-    logits, presence = backend.decode(backend.encode_image(image[None]), embeddings)
-    assert np.isfinite(logits).all()
-    assert np.isfinite(presence).all()
-    assert placement.restore(logits[0, 0]).shape == photos.read(photo).shape[:2]
+    published_projection = published.read(weights / family.origins[-1])["text_projection.weight"]
+    assert torch.equal(projection.weight, published_projection.float())
+
+    image, placement = family.window(family.side or 224).fit(photos.read(photo))
+    with torch.no_grad():
+        embeddings = model.eval().encode_prompts(PROMPTS)
+        features = model.encode_image(torch.from_numpy(image[None]))
+    logits, presence = model.decode(features, embeddings)
+    assert torch.isfinite(logits).all()
+    assert torch.isfinite(presence).all()
+    assert placement.restore(logits[0, 0].detach().numpy()).shape == photos.read(photo).shape[:2]
+
+    truth, known = torch.zeros_like(logits), torch.ones_like(presence)
+    truth[:, 0, :8] = 1
+    (mask_loss(logits, truth, known, 1.0) + presence_loss(presence, truth, known)).backward()
+    torch.optim.AdamW(parameter_groups(model, 1e-5, 1e-4, 0.01)).step()
+    write_weights(model.state_dict(), tmp_path / "last.safetensors", {})
+    learnt = load_file(tmp_path / "last.safetensors")
+    (tmp_path / "last.safetensors").unlink()  # 0.6 GB
+    # torch chooses its convolutions by the layout in memory
+    again = registry.create(name).eval().to(memory_format=torch.channels_last)
+    load_strictly(again, learnt, "what was saved")
+    with torch.no_grad():
+        moved, _ = again.decode(features, embeddings)
+        assert torch.equal(moved, model.decode(features, embeddings)[0])
+    assert not torch.equal(moved, logits)
