@@ -14,9 +14,11 @@ def grey_wall(seed: int) -> np.ndarray:
     return (grey + generator.integers(0, 3, (64, 64, 3))).astype(np.uint8)
 
 
-def model(image: np.ndarray) -> np.ndarray:
-    """Logits [2,h,w] that look at red and green."""
-    return np.stack([image[0] - 1, image[0] + image[1]])
+def model(image: np.ndarray, share: float = 1.0) -> np.ndarray:
+    """Logits [2,h,w] that look at red and green; prompts are told apart as far as they are heard."""
+    logits = np.stack([image[0] - 1, image[0] + image[1]])
+    middle = logits.mean(axis=0)
+    return middle + share * (logits - middle)
 
 
 PAIRS = [(WINDOW, grey_wall(seed)) for seed in range(3)]
@@ -33,6 +35,8 @@ def test_compare__a_graph_that_rounds_otherwise_is_the_same_model() -> None:
         ("output-scale", lambda image: model(image) * 4),
         ("output-inverted", lambda image: -model(image)),
         ("prompts-exchanged", lambda image: model(image)[::-1]),
+        ("prompt-ignored", lambda image: model(image, 0.6)),
+        ("weights-unlike-graph", lambda image: model(image) ** 2),
     ],
 )
 def test_compare__names_how_the_graph_differs(case: str, graph) -> None:
