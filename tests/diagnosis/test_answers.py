@@ -62,6 +62,13 @@ def test_check_inputs__the_way_that_is_answered_better_is_named() -> None:
     assert answers.check_inputs(MANY, {"at 96 px": ("window-size", worse)}) == []
 
 
+def test_check_levels__presence_weighs_less_than_the_text_side_that_upsets_it() -> None:
+    lost = [replace(s, presence_level=0.99) for s in MANY]
+    other = [replace(s, logits=-s.logits, presence=0.1) for s in MANY]
+    (text,) = answers.check_inputs(other, {"under the other text side": ("text-side", MANY)})
+    assert answers.check_levels(lost)[0].weight < text.weight
+
+
 def test_facts__are_what_the_first_look_asks_for() -> None:
     found = answers.facts(MANY)
     assert found["pairs"] == 16
