@@ -12,7 +12,8 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from drywallqa.models.compact import CompactModel
-from drywallqa.training.onnx_export import export_graphs, fold_padding, fold_shifts
+from drywallqa.training.onnx_export import export_graphs
+from drywallqa.training.onnx_folding import fold_padding, fold_shifts
 
 FLOAT = onnx.TensorProto.FLOAT
 

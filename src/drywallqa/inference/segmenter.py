@@ -65,9 +65,8 @@ class Segmenter:
     """Answers prompts about photos. Safe to share between threads, and can be pickled.
 
     Example:
-        >>> segmenter = drywallqa.load()  # doctest: +SKIP
-        >>> [p.concept for p in segmenter.segment("wall.jpg", ["hairline fissure"])]  # doctest: +SKIP
-        ['crack']
+        >>> drywallqa.load().segment("wall.jpg", "hairline fissure")[0].concept  # doctest: +SKIP
+        'crack'
     """
 
     def __init__(
@@ -82,8 +81,7 @@ class Segmenter:
         """Take a bundle; `load` is the usual way."""
         self._bundle = bundle
         self._runtime: dict[str, Any] = {"name": backend, "device": device, "threads": threads}
-        if precision != "fp32":
-            self._runtime["precision"] = precision
+        self._runtime |= {"precision": precision} if precision != "fp32" else {}
         self._backend: Backend | None = None
         self._lock = threading.Lock()
 
@@ -229,10 +227,10 @@ class Segmenter:
         return self._stream(photos, questions, batch_size, keep_probability)
 
     def _stream(
-        self, sources: Iterable[photos.Photo], questions: Questions, batch_size: int, keep: bool
+        self, sources: Iterable[photos.Photo], questions: Questions, size: int, keep: bool
     ) -> Iterator[list[Prediction]]:
         numbered = iter(enumerate(sources, 1))
-        while batch := list(islice(numbered, batch_size)):
+        while batch := list(islice(numbered, size)):
             ready: list[Ready] = []
             failure: Exception | None = None
             for number, photo in batch:
@@ -287,9 +285,8 @@ class Segmenter:
                 from drywallqa.inference.tiling import from_tiles
 
                 grid = TileGrid.over(height, width, factor, self._bundle.window)
-                answers[factor] = from_tiles(
-                    backend, grid, ready.pixels, asked, keep or refining, ready.image_id
-                )
+                wanted = keep or refining
+                answers[factor] = from_tiles(backend, grid, ready.pixels, asked, wanted, ready.image_id)
         for question, factor in zip(questions.each, ready.factors, strict=True):
             yield refined(next(answers[factor]), question, ready, factor, self._bundle.window, keep)
 

@@ -13,7 +13,8 @@ from drywallqa.bundle.bundle import PROMPT_ENCODER, WEIGHTS
 from drywallqa.bundle.prompt_tower import TOKENIZER, PromptTower
 from drywallqa.errors import ModelError
 from drywallqa.models.towers import ClipPrompted, pool_tokens
-from drywallqa.training.onnx_export import HALF_TOLERANCE, OPSET, TOLERANCE, refer_to_weights
+from drywallqa.training.onnx_export import HALF_TOLERANCE, TOLERANCE, refer_to_weights
+from drywallqa.training.onnx_folding import OPSET
 
 _TRIALS = (
     ("crack",),
