@@ -244,10 +244,14 @@ def _judge_model(
     found.suspects += answers.check_exchange(mine) + answers.check_sign(mine)
     if not broken and not any(s.weight >= PROVED for s in found.suspects):
         as_is = [seen for exhibit in picked for seen in witness.look(exhibit)]
-        ways = variants.run(witness, picked)
+        found.suspects += answers.check_inputs(as_is, variants.run(witness, picked))
         if second_text is not None:
-            ways |= variants.under_other_text(witness, picked, second_text)
-        found.suspects += answers.check_inputs(as_is, ways)
+            # prompts that mean nothing are answered by what stands out, often rightly: it takes more photos
+            more = variants.pick(exhibits.photos, 3 * VARIED)
+            as_is = [seen for exhibit in more for seen in witness.look(exhibit)]
+            found.suspects += answers.check_inputs(
+                as_is, variants.under_other_text(witness, more, second_text)
+            )
     _judge_figures(accused, witness, exhibits, mine, second, found)
 
 
