@@ -54,7 +54,7 @@ def cache(model, pairs: int) -> None:
     with torch.no_grad():
         texts = model.encode_prompts(PROMPTS)
     images, truth = torch.randn(pairs, 3, SIDE, SIDE), torch.rand(BATCH, SIDE, SIDE).round()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4, fused=True)
 
     def learn(logits) -> None:
         optimizer.zero_grad()

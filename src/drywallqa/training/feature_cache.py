@@ -191,7 +191,7 @@ class CachedEncoder:
             return [part.numpy() for part in parts]
 
         stored = self.cache.get_or_make(self.cache.key(self.revision, side, view, content), make)
-        return tuple(torch.from_numpy(part.astype(np.float32)) for part in stored)
+        return tuple(torch.from_numpy(part).float() for part in stored)
 
 
 def stack_features(rows: Iterable[Features]) -> Features:

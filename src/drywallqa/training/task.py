@@ -137,7 +137,8 @@ class SegmentationTask(lightning.LightningModule):
         groups = parameter_groups(
             self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay
         )
-        optimizer = torch.optim.AdamW(groups)
+        # Lightning clips no gradients of a fused optimizer under autocast
+        optimizer = torch.optim.AdamW(groups, fused=settings.precision == "float32")
         return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps)}
 
 
