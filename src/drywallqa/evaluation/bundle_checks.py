@@ -204,7 +204,6 @@ def _compare(
         return []
     ran = np.concatenate([answer(_fit(*pair)).ravel() for pair in pairs]).astype(np.float64)
     meant = [expected(_fit(*pair)) for pair in pairs]
-    shapes = [each.shape for each in meant]
     wanted = np.concatenate([each.ravel() for each in meant]).astype(np.float64)
     if ran.shape != wanted.shape or not np.isfinite(ran).all() or ran.std() < 1e-9:
         return []  # the checks of its range tell more
@@ -225,13 +224,26 @@ def _compare(
             what = f"{told}, but are {slope:.3g} times as large and moved by {offset:+.3g}"
             return [suspect("output-scale", what, 0.96)]
         return []
+    return _compare_prompts(told, fit, ran, meant, lambda share: [expected(_fit(*p), share) for p in pairs])
+
+
+def _compare_prompts(
+    told: str,
+    fit: float,
+    ran: NDArray[np.float64],
+    meant: Sequence[Floats],
+    pulled: Callable[[float], Sequence[Floats]],
+) -> list[Suspect]:
+    """Say in what way the running model hears prompts otherwise; `pulled` answers with prompts less apart."""
+    shapes = [each.shape for each in meant]
+    wanted = np.concatenate([each.ravel() for each in meant]).astype(np.float64)
     exchanged = np.concatenate([np.roll(each, 1, axis=0).ravel() for each in meant]).astype(np.float64)
     swapped = float(np.corrcoef(ran, exchanged)[0, 1])
     if swapped >= SAME or swapped > max(0.8, fit + 0.2):
         what = f"{told}; with the concepts exchanged at {swapped:.3f}"
         return [suspect("prompts-exchanged", what, 0.96)]
     for share in SHARES:
-        weaker = np.concatenate([expected(_fit(*pair), share).ravel() for pair in pairs])
+        weaker = np.concatenate([each.ravel() for each in pulled(share)])
         alike = float(np.corrcoef(ran, weaker.astype(np.float64))[0, 1])
         if alike >= SAME:
             what = f"{told}; with prompts pulled together to {share:.0%} of their distance at {alike:.5g}"
