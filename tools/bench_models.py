@@ -98,7 +98,7 @@ def encoded(views: int, epochs: int) -> float:
 def main() -> None:
     """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=24, help="pairs of the measured slice, even")
+    parser.add_argument("--pairs", type=int, default=64, help="pairs of the measured slice, even")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     model = registry.create("clipseg")
