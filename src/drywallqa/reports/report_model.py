@@ -81,16 +81,19 @@ def _thresholds(bundle: Bundle, source: str) -> Table:
 def models(material: Material) -> Chapter:
     """The families that could have been trained, and which of them were measured."""
     own = material.family
+    counted = sum(count_parameters(material)[0].values())
     measured = {other.model.split()[0] for other in material.others}
     rows = []
     for family in registry.FAMILIES.values():
         state = "measured, see below" if family.name in measured else "not measured here"
         state = "this model" if own is family else state
-        rows.append((code(family.name), family.summary, state, f"{family.parameters / 1e6:.1f} M"))
+        parameters = counted if own is family and counted else family.parameters
+        rows.append((code(family.name), family.summary, state, f"{parameters / 1e6:.1f} M"))
     return Chapter("Models compared", [
         Table(
             ("family", "what it is", "here", "parameters"), rows,
-            "Families that the package can train or run, at full size", "the package's registry of models", 3,
+            "Families that the package can train or run, by the defaults of training but for this model",
+            "the package's registry of models", 3,
         ),
         Text(
             "Measured figures of other models stand under “Comparison with earlier runs and other models”."
