@@ -34,6 +34,11 @@ class Source(Protocol):
         """File name → SHA-256."""
         ...
 
+    @property
+    def folder(self) -> Path:
+        """Where the files lie."""
+        ...
+
     def checked(self, name: str) -> Path:
         """Hold a file, and the weights that it may refer to, against their SHA-256; return where it lies."""
         ...
@@ -96,10 +101,13 @@ class OnnxBackend:
     ) -> None:
         if device not in _PROVIDERS:
             raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
-        # The largest graph by far: the runtime prepares it on its own while the rest is read.
-        encoder = Meanwhile(lambda: _session(bundle.checked(graphs[0]), device, threads))
+        # The largest graph by far: the runtime prepares it on its own while the rest is read. Meanwhile it is
+        # held against its SHA-256, and nothing is answered by one that differs.
+        encoder = Meanwhile(lambda: _session(bundle.folder / graphs[0], device, threads))
+        for graph in graphs:
+            bundle.checked(graph)
         self._text = bundle.text
-        self._decoder = _session(bundle.checked(graphs[1]), device, threads)
+        self._decoder = _session(bundle.folder / graphs[1], device, threads)
         self._encoder = encoder.result()
 
     def encode_image(self, images: Float) -> Features:
