@@ -20,8 +20,7 @@ OPSET = 18
 
 def fold_padding(graph: onnx.GraphProto) -> None:
     """Give zero padding of height and width to the convolution that follows it."""
-    users = Counter(name for node in graph.node for name in node.input)
-    users.update(output.name for output in graph.output)
+    users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
     folded = []
     for node in graph.node:
@@ -42,8 +41,7 @@ def fold_padding(graph: onnx.GraphProto) -> None:
 
 def fold_shifts(graph: onnx.GraphProto) -> None:
     """Make norms that only add the biases of the convolutions before them."""
-    users = Counter(name for node in graph.node for name in node.input)
-    users.update(output.name for output in graph.output)
+    users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
     values = {i.name: i for i in graph.initializer}
     # equal vectors are exported once, and named again
@@ -66,6 +64,13 @@ def fold_shifts(graph: onnx.GraphProto) -> None:
     for norm in folded:
         graph.node.remove(norm)
     _drop_unused(graph)
+
+
+def _users(graph: onnx.GraphProto) -> Counter[str]:
+    """Count how often each value is read, by nodes or as an output."""
+    users = Counter(name for node in graph.node for name in node.input)
+    users.update(output.name for output in graph.output)
+    return users
 
 
 def _pads_of(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
