@@ -91,12 +91,12 @@ def check_head(bundle: Bundle) -> list[Suspect]:
 
 def _check_presence(bundle: Bundle) -> list[Suspect]:
     """Find presence thresholds that no choice on validation gives; a sure model may show no harm of them."""
-    most = float(PRESENCE_CHOICES[-1])
+    least, most = float(PRESENCE_CHOICES[0]), float(PRESENCE_CHOICES[-1])
     beyond = {c: s.presence_threshold for c, s in bundle.concepts.items() if s.presence_threshold > most}
     if not beyond:
         return []
     told = listing(f"'{concept}' {level:g}" for concept, level in beyond.items())
-    what = f"presence thresholds are chosen among 0.02 to {most:g}, but stored are {told}"
+    what = f"presence thresholds are chosen among {least:g} to {most:g}, but stored are {told}"
     return [suspect("presence-threshold", what, 0.61)]
 
 
