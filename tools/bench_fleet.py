@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa import load
-from drywallqa.bundle.backends import available_threads
+from drywallqa.bundle.graphs import available_threads
 from drywallqa.fleet import Fleet, cluster, segment_fleet
 from drywallqa.inference import job
 from drywallqa.inference.plan import make_plan

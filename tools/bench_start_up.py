@@ -19,11 +19,19 @@ from pathlib import Path
 
 BARE = "import onnxruntime, numpy, PIL.Image"
 
-# Ends the process at the very moment at which the first photo would be encoded.
+# Ends the process at the very moment at which the first photo would be encoded. The change is made once the
+# model is loaded, so that everything is imported when and as the product imports it.
 UNTIL_FIRST_ENCODING = """
 import os, sys
-import drywallqa.bundle.backends as backends
-backends.OnnxBackend.encode_image = lambda self, images: os._exit(17)
+from drywallqa.meanwhile import Meanwhile
+wait = Meanwhile.result
+
+def result(self):
+    made = wait(self)
+    sys.modules["drywallqa.bundle.backends"].OnnxBackend.encode_image = lambda self, images: os._exit(17)
+    return made
+
+Meanwhile.result = result
 from drywallqa.cli import main
 sys.exit(main(["segment", sys.argv[1], "--prompt", "segment crack", "--out", sys.argv[2], "--no-index"]))
 """

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from drywallqa.backend import Backend, Features, Float
+from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, available_threads, graph_name, open_graph
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BackendError
 from drywallqa.meanwhile import Meanwhile
 
-IMAGE_ENCODER = "image_encoder.onnx"
-DECODER = "decoder.onnx"
 BACKENDS = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
 class Source(Protocol):
@@ -70,18 +67,6 @@ def open_backend(
     return OnnxBackend(bundle, device, threads, (encoder, decoder))
 
 
-def graph_name(graph: str, precision: str) -> str:
-    """Name the file of a graph at a precision: those of int8 are files of their own."""
-    return graph.replace(".onnx", ".int8.onnx") if precision == "int8" else graph
-
-
-def available_threads() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class OnnxBackend:
     """A bundle in ONNX Runtime; sessions may be shared between threads.
 
@@ -99,15 +84,13 @@ class OnnxBackend:
         threads: int | None = None,
         graphs: tuple[str, str] = (IMAGE_ENCODER, DECODER),
     ) -> None:
-        if device not in _PROVIDERS:
-            raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
         # The largest graph by far: the runtime prepares it on its own while the rest is read. Meanwhile it is
         # held against its SHA-256, and nothing is answered by one that differs.
-        encoder = Meanwhile(lambda: _session(bundle.folder / graphs[0], device, threads))
+        encoder = Meanwhile(lambda: open_graph(bundle.folder / graphs[0], device, threads))
         for graph in graphs:
             bundle.checked(graph)
         self._text = bundle.text
-        self._decoder = _session(bundle.folder / graphs[1], device, threads)
+        self._decoder = open_graph(bundle.folder / graphs[1], device, threads)
         self._encoder = encoder.result()
 
     def encode_image(self, images: Float) -> Features:
@@ -128,21 +111,3 @@ class OnnxBackend:
             None, inputs | {"embeddings": np.ascontiguousarray(embeddings, np.float32)}
         )
         return logits, presence
-
-
-def _session(graph: Path, device: str, threads: int | None) -> Any:
-    import onnxruntime
-
-    provider = _PROVIDERS[device]
-    if provider not in onnxruntime.get_available_providers():
-        raise BackendError(
-            f"device '{device}': this ONNX Runtime offers only "
-            f"{', '.join(onnxruntime.get_available_providers())}; install onnxruntime-gpu or use --device cpu"
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or available_threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # the threads of one graph would go on waiting busily while the next graph computes
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return onnxruntime.InferenceSession(str(graph), options, providers=[provider])

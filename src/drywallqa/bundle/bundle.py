@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from drywallqa.backend import Backend
-from drywallqa.bundle.backends import DECODER as DECODER
-from drywallqa.bundle.backends import IMAGE_ENCODER as IMAGE_ENCODER
 from drywallqa.bundle.backends import open_backend
+from drywallqa.bundle.graphs import DECODER as DECODER
+from drywallqa.bundle.graphs import DEFAULT as DEFAULT
+from drywallqa.bundle.graphs import IMAGE_ENCODER as IMAGE_ENCODER
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError
 from drywallqa.files import write_whole
 from drywallqa.window import Window
+
+T = TypeVar("T")
 
 FORMAT_VERSION = 1
 HEAD = "bundle.json"
 WEIGHTS = "model.safetensors"
 PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
-DEFAULT = Path(__file__).parent.parent / "bundles" / "compact"
 
 
 @dataclass(frozen=True)
@@ -117,16 +120,8 @@ class Bundle:
         Raises:
             BundleError: The file is missing or differs.
         """
-        path = self.folder / name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{path}: missing ({error.strerror}); get the bundle again") from error
-        expected = self.files.get(name)
-        if expected is None:
-            raise BundleError(f"{path}: not listed in {HEAD}; get the bundle again")
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise BundleError(f"{path}: differs from its SHA-256 in {HEAD}; get the bundle again")
+        content = self._open(name, lambda file: file.read())
+        self._compare(name, hashlib.sha256(content).hexdigest())
         return content
 
     def checked(self, name: str) -> Path:
@@ -135,14 +130,16 @@ class Bundle:
         Raises:
             BundleError: A file is missing or differs.
         """
-        self.read(name)
+        self._hold(name)
         _ = self._weights_are_sound
         return self.folder / name
 
     @cached_property
     def _weights_are_sound(self) -> bool:
         """Whether there are weights; they are held against their SHA-256 once, not by every graph anew."""
-        return WEIGHTS in self.files and bool(self.read(WEIGHTS))
+        if WEIGHTS in self.files:
+            self._hold(WEIGHTS)
+        return WEIGHTS in self.files
 
     def check(self) -> None:
         """Hold every file against its SHA-256.
@@ -151,7 +148,27 @@ class Bundle:
             BundleError: A file is missing or differs.
         """
         for name in self.files:
-            self.read(name)
+            self._hold(name)
+
+    def _hold(self, name: str) -> None:
+        # piece by piece: room for the whole of a large file takes longer to get than its hash
+        self._compare(name, self._open(name, lambda file: hashlib.file_digest(file, "sha256").hexdigest()))
+
+    def _open(self, name: str, take: Callable[[BufferedReader], T]) -> T:
+        path = self.folder / name
+        try:
+            with path.open("rb") as file:
+                return take(file)
+        except OSError as error:
+            raise BundleError(f"{path}: missing ({error.strerror}); get the bundle again") from error
+
+    def _compare(self, name: str, found: str) -> None:
+        path = self.folder / name
+        expected = self.files.get(name)
+        if expected is None:
+            raise BundleError(f"{path}: not listed in {HEAD}; get the bundle again")
+        if found != expected:
+            raise BundleError(f"{path}: differs from its SHA-256 in {HEAD}; get the bundle again")
 
 
 def load_bundle(path: str | Path | None = None) -> Bundle:

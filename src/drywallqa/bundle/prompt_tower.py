@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.bundle.backends import available_threads
 from drywallqa.bundle.clip_tokens import TOKENIZER as TOKENIZER
 from drywallqa.bundle.clip_tokens import ClipTokens
+from drywallqa.bundle.graphs import open_graph
 from drywallqa.errors import BundleError
 
 Float = NDArray[np.float32]
@@ -52,12 +52,7 @@ class PromptTower:
         return np.asarray(self._session.run(["embeddings"], {"ids": ids})[0], np.float32)
 
     def _open(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = available_threads()
-        options.log_severity_level = 3
         try:
-            return onnxruntime.InferenceSession(str(self._graph), options, providers=["CPUExecutionProvider"])
+            return open_graph(self._graph)
         except Exception as error:  # the runtime's own classes differ between its versions
             raise BundleError(f"{self._graph}: damaged ({error}); get the bundle again") from error

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.bundle.graphs import open_graph
 from drywallqa.bundle.wordpiece import WordPiece
 from drywallqa.errors import BundleError
 
@@ -24,11 +25,11 @@ Float = NDArray[np.float32]
 class TextEncoder:
     """Encodes cleaned texts. Safe to share between threads, and can be pickled."""
 
-    def __init__(self, graph: bytes, vocabulary: WordPiece) -> None:
+    def __init__(self, graph: bytes | Path, vocabulary: WordPiece) -> None:
         """Take the parts; `TextEncoder.load` is the usual way.
 
         Args:
-            graph: The ONNX file: tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
+            graph: The ONNX file, or what it holds: tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
             vocabulary: Cuts texts into the pieces that the graph knows.
 
         Raises:
@@ -45,33 +46,27 @@ class TextEncoder:
             BundleError: If a file is missing or damaged.
         """
         path = folder / ENCODER
-        try:
-            graph = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{path}: the text encoder cannot be read; get the bundle again") from error
-        return cls(graph, WordPiece.load(folder / VOCABULARY))
+        if not path.is_file():
+            raise BundleError(f"{path}: the text encoder cannot be read; get the bundle again")
+        return cls(path, WordPiece.load(folder / VOCABULARY))
 
     def files(self) -> dict[str, bytes]:
         """What to write into a bundle's folder: names and contents."""
-        return {ENCODER: self._graph, VOCABULARY: ("\n".join(self._vocabulary.pieces) + "\n").encode()}
+        return {ENCODER: self._content(), VOCABULARY: ("\n".join(self._vocabulary.pieces) + "\n").encode()}
+
+    def _content(self) -> bytes:
+        return self._graph.read_bytes() if isinstance(self._graph, Path) else self._graph
 
     def _open(self) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a prompt is too small to share out
-        options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                self._graph, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_graph(self._graph, threads=1, small=True)
         except Exception as error:  # the runtime's own classes differ between its versions
             raise BundleError(f"{ENCODER} is damaged ({error}); get the bundle again") from error
         self._lock = threading.Lock()
         self._cache: OrderedDict[str, tuple[Float, Float]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_graph": self._graph, "_vocabulary": self._vocabulary}
+        return {"_graph": self._content(), "_vocabulary": self._vocabulary}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -137,11 +138,12 @@ def segment(
     chosen = _threshold(threshold)
     fleet = _fleet(engine, address, workers, device, threads)
     bundle = str(Path(model).absolute()) if fleet and model else model  # workers may stand in another folder
-    opener = partial(
-        _load, bundle, backend=backend, device=device, threads=fleet.threads if fleet else threads,
-        precision=precision, profile=profile,
-    )  # fmt: skip
-    loading = None if fleet else _meanwhile(opener, backend)
+    runtime: dict[str, Any] = {
+        "backend": backend, "device": device, "threads": fleet.threads if fleet else threads,
+        "precision": precision,
+    }  # fmt: skip
+    opener = partial(_load, bundle, profile=profile, **runtime)
+    loading = None if fleet else _meanwhile(opener, bundle, **runtime)
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
 
@@ -162,14 +164,16 @@ def segment(
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 
-def _meanwhile(opener: Callable[[], Segmenter], backend: str) -> Meanwhile[Segmenter]:
-    """Load the model while other things are prepared.
+def _meanwhile(opener: Callable[[], Segmenter], model: str | None, **runtime: Any) -> Meanwhile[Segmenter]:
+    """Load the model while other things are prepared, its largest graph before everything else."""
+    # the threads with which numpy multiplies matrices, of which there are none here, wait busily at first
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if runtime["backend"] == "onnxruntime":
+        from drywallqa.bundle.graphs import DEFAULT, IMAGE_ENCODER, graph_name, open_ahead
 
-    What the runtime needs is imported first: from then on it works outside Python, and importing the rest
-    does not hold it up.
-    """
-    if backend == "onnxruntime":
-        import onnxruntime  # noqa: F401
+        folder = Path(model) if model else DEFAULT
+        graph = folder / graph_name(IMAGE_ENCODER, runtime["precision"])
+        open_ahead(graph, runtime["device"], runtime["threads"])
     import drywallqa.inference.segmenter  # noqa: F401
 
     return Meanwhile(opener)

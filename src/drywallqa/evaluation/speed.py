@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.bundle import Bundle
-from drywallqa.bundle.backends import available_threads
+from drywallqa.bundle.graphs import available_threads
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DrywallQAError
 from drywallqa.inference.segmenter import Segmenter

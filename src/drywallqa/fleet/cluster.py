@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from drywallqa.bundle.backends import available_threads
+from drywallqa.bundle.graphs import available_threads
 from drywallqa.errors import BackendError, ConfigError, DrywallQAError, MissingExtraError
 
 AUTO = "auto"

@@ -12,7 +12,7 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.backends import available_threads
+from drywallqa.bundle.graphs import available_threads
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError
 from drywallqa.evaluation import speed_parts

@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import torch
 
-from drywallqa.bundle.backends import available_threads
+from drywallqa.bundle.graphs import available_threads
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError
 from drywallqa.models import registry

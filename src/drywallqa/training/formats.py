@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from drywallqa.bundle.backends import DECODER, IMAGE_ENCODER, graph_name
 from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
+from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, graph_name
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, MissingExtraError, ModelError, OutputError
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from drywallqa.backend import Backend, Float
-from drywallqa.bundle.backends import DECODER, IMAGE_ENCODER, graph_name
 from drywallqa.bundle.bundle import Bundle, save_head
+from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, graph_name
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, ModelError
 from drywallqa.evaluation.speed import mean_iou
