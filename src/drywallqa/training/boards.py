@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.training.validation import PRESENCE, Validation
+from drywallqa.training.validation import Validation
 from drywallqa.window import sigmoid
 
 PHOTOS = 3
@@ -57,7 +57,7 @@ class Boards(lightning.Callback):
         logits, presence = backend.decode(
             backend.encode_image(image[None]), backend.encode_prompts([concept])
         )
-        believed = float(sigmoid(np.asarray(presence[0, 0], np.float32))) >= PRESENCE
+        believed = float(sigmoid(np.asarray(presence[0, 0], np.float32))) >= self.validation.presence
         mask = (sigmoid(placement.restore(logits[0, 0])) > 0.5) & believed
         return side_by_side(photo, self.dataset.read_mask(sample, concept), mask)
 

@@ -33,7 +33,7 @@ from drywallqa.training.surroundings import keep_memory, one_thread_for_pictures
 from drywallqa.training.task import SegmentationTask
 from drywallqa.training.throughput import Throughput
 from drywallqa.training.together import ALONE, Devices, is_first, share_of_batch, threads_each
-from drywallqa.training.validation import Validation
+from drywallqa.training.validation import Validation, presence_asked
 from drywallqa.training.watching import Watching, check_files
 from drywallqa.window import Window
 
@@ -172,7 +172,8 @@ def prepared(
     phrases = own_phrases(model.eval(), phrases)
     model.train()
     model.freeze(config.model.training)
-    validation = Validation(dataset.part("val"), phrases, replace(window, size=config.validation_window))
+    validated, asked = replace(window, size=config.validation_window), config.optimisation.presence_weight
+    validation = Validation(dataset.part("val"), phrases, validated, presence_asked(asked))
     steps = -(-batches // config.optimisation.accumulate) * config.optimisation.epochs
     task = SegmentationTask(model, config, steps, validation, weights)
     photos = Photos(dataset, phrases, config, model.stride, window, validation)

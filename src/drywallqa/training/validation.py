@@ -22,22 +22,30 @@ PRESENCE = 0.5
 """Presence from which a photo is taken to show a concept while thresholds are not yet chosen."""
 
 
+def presence_asked(presence_weight: float) -> float:
+    """Give the presence that a mask needs; none where a run learns no belief in presence."""
+    return PRESENCE if presence_weight > 0 else 0.0
+
+
 class Validation:
     """Scores the averaged model on the val part; several processes share the photos.
 
     Attributes:
+        presence: Presence below which nothing is marked.
         curves: Of the last validation: concept → its figures at each threshold of the mask.
     """
 
-    def __init__(self, dataset: Dataset, phrases: Phrases, window: Window) -> None:
-        self.dataset, self.phrases, self.window = dataset, phrases, window
+    def __init__(
+        self, dataset: Dataset, phrases: Phrases, window: Window, presence: float = PRESENCE
+    ) -> None:
+        self.dataset, self.phrases, self.window, self.presence = dataset, phrases, window, presence
         self.concepts = list(phrases.embeddings)
         self.curves: dict[str, list[SweepRow]] = {}
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return each concept's figures at thresholds of 0.5, and the mean IoU that schedules watch."""
         scores = self._scores(model)
-        levels = dict.fromkeys(self.concepts, (0.5, PRESENCE))
+        levels = dict.fromkeys(self.concepts, (0.5, self.presence))
         figures, known = {}, []
         for concept, summary in summarise(scores, levels).items():
             figures[f"val/{concept}/iou"] = summary.iou
@@ -47,7 +55,7 @@ class Validation:
             if summary.iou == summary.iou:
                 known.append(summary.iou)
             asked = [score for score in scores if score.concept == concept]
-            self.curves[concept] = threshold_sweep(asked, PRESENCE)
+            self.curves[concept] = threshold_sweep(asked, self.presence)
         figures[MONITORED] = sum(known) / len(known) if known else 0.0
         return figures
 
