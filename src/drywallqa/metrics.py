@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.skeleton import skeletonise
+from drywallqa.straight_lines import StraightLine
 
 BINS = 256
 FALSE_ALARM_SHARE = 0.001
@@ -207,6 +208,30 @@ def widen(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
         else:
             inside[:shift] |= spread[-shift:]
     return result
+
+
+def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:
+    """Return the share of the length of lines that lies within so many px of the others; nan without lines.
+
+    With the truth's lines first it is how much of the truth was found, with the found ones first how much of
+    them is true.
+    """
+    points = np.concatenate([_along(line) for line in lines]) if lines else np.zeros((0, 2))
+    if not len(points):
+        return float("nan")
+    nearest = np.full(len(points), np.inf)
+    for other in others:
+        start = np.array(other.start)
+        place = np.clip((points - start) @ np.array(other.direction()), 0, other.length)
+        foot = start + place[:, None] * np.array(other.direction())
+        nearest = np.minimum(nearest, np.hypot(*(points - foot).T))
+    return float((nearest <= within).mean())
+
+
+def _along(line: StraightLine) -> Array:
+    """Points [N,2] on a line, one a px."""
+    shares = np.linspace(0, 1, max(2, round(line.length)))[:, None]
+    return np.asarray(np.array(line.start) * (1 - shares) + np.array(line.end) * shares)
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:

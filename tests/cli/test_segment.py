@@ -116,8 +116,11 @@ def test_segment__results_inside_the_photos_folder_are_no_photos(site: Path) -> 
 
 
 def test_segment__further_outputs(site: Path) -> None:
-    assert run("site/two.jpg", *CRACK, "--out", "out", "--overlay", "--probability") == 0
+    assert run("site/two.jpg", *CRACK, "--out", "out", "--overlay", "--probability", "--lines") == 0
     (line,) = manifest(site / "out")
+    lines = json.loads((site / "out" / line["lines"]).read_text("utf-8"))
+    assert (lines["width"], lines["height"]) == (64, 48)
+    assert all(0 < each["length"] <= 80 for each in lines["lines"])
     with Image.open(site / "out" / "two__segment_crack.overlay.jpg") as overlay:
         assert overlay.size[0] >= 64
     with Image.open(site / "out" / "two__segment_crack.probability.png") as probability:

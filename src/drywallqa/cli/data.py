@@ -163,6 +163,33 @@ def render(
     print(f"{folder} now holds {len(done)} photos, {count} of them in the new set '{set_name}'")
 
 
+@app.command("seam-lines")
+def seam_lines(
+    folder: Folder,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw what was found, for the eye to judge.")
+    ] = None,
+    boxes: Annotated[str, typer.Option(metavar="CONCEPT", help="Whose boxes to search.")] = "taping area",
+    concept: Annotated[
+        str, typer.Option(metavar="CONCEPT", help="What to call what was found.")
+    ] = "seam line",
+) -> None:
+    """Find the thin seam inside each taping box, and label it as a concept of its own."""
+    from drywallqa.curation import seam_lines as seams
+    from drywallqa.datasets import dataset
+
+    _check_outputs(None, sheet)
+    done, found = seams.add_seam_lines(
+        dataset.load(folder), boxes=boxes, concept=concept, progress=_progress("searching")
+    )
+    if sheet:
+        _write_picture(sheet, seams.sheet(done, found))
+    print(
+        f"'{concept}': labelled in {found.labelled} photos, absent in {found.absent}; "
+        f"{found.left} left unlabelled, in which not every seam was sure"
+    )
+
+
 @app.command()
 def stats(folder: Folder, json_file: JsonFile = None) -> None:
     """Count photos, photographs and parts, and measure the masks of each concept."""

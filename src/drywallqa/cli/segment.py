@@ -66,6 +66,9 @@ def segment(
     probability: Annotated[
         bool, typer.Option("--probability", help="Also write the probabilities, 0–255 for 0–1.")
     ] = False,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Also write the straight middle lines of each mask as JSON.")
+    ] = False,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Look into folders' folders; the results mirror them.")
     ] = False,
@@ -151,7 +154,7 @@ def segment(
     with Display(json=json, quiet=quiet, verbose=verbose) as display:
         how: dict[str, Any] = {
             "settings": settings, "on_start": display.start, "on_outcome": display.show,
-            "overlay": overlay, "probability": probability,
+            "overlay": overlay, "probability": probability, "lines": lines,
         }  # fmt: skip
         summary = (
             _on_fleet(opener, paths, prompt, out, fleet=fleet, **how)
@@ -204,13 +207,14 @@ def _fleet(
 
 
 def _on_fleet(
-    opener: Callable[[], Segmenter], *asked: Any, overlay: bool, probability: bool, **how: Any
+    opener: Callable[[], Segmenter], *asked: Any, overlay: bool, probability: bool, lines: bool, **how: Any
 ) -> FleetSummary:
     from drywallqa.fleet import segment_fleet
-    from drywallqa.inference.outputs import PROBABILITY
+    from drywallqa.inference.outputs import LINES, PROBABILITY
     from drywallqa.reports.overlay import OVERLAY
 
-    outputs = [output for output, wish in ((OVERLAY, overlay), (PROBABILITY, probability)) if wish]
+    kinds = ((OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines))
+    outputs = [output for output, wish in kinds if wish]
     return segment_fleet(opener, *asked, outputs=outputs, **how)
 
 

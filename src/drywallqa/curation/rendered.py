@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from drywallqa.curation.seam_lines import drawn
 from drywallqa.datasets.dataset import Dataset, Sample, load, save
 from drywallqa.errors import DataError
 from drywallqa.rendering.others import render_other
-from drywallqa.rendering.walls import CRACK, TAPING_AREA, render_wall
+from drywallqa.rendering.walls import CRACK, SEAM_LINE, TAPING_AREA, render_wall
 
 CONCEPTS = (CRACK, TAPING_AREA)
 
@@ -28,6 +29,8 @@ def add_rendered(
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Render `count` pictures into a data set, new or existing, as a set of their own.
+
+    Lines of seams are labelled where the data set has that concept.
 
     Args:
         folder: The data set's folder.
@@ -52,7 +55,8 @@ def add_rendered(
     (folder / "photos" / set_name).mkdir(parents=True, exist_ok=True)
     samples = []
     for number in range(count):
-        samples.append(_render(folder, set_name, number, size, others_share, seed, split))
+        wanted = (*CONCEPTS, SEAM_LINE) if SEAM_LINE in known.concepts else CONCEPTS
+        samples.append(_render(folder, set_name, number, size, others_share, seed, split, wanted))
         if progress:
             progress(number + 1, count)
     dataset = known.with_samples([*known.samples, *samples])
@@ -61,19 +65,27 @@ def add_rendered(
 
 
 def _render(
-    folder: Path, set_name: str, number: int, size: int, others_share: float, seed: int, split: str
+    folder: Path,
+    set_name: str,
+    number: int,
+    size: int,
+    others_share: float,
+    seed: int,
+    split: str,
+    concepts: tuple[str, ...],
 ) -> Sample:
     generator = np.random.default_rng([seed, number])
     image_id = f"rendered-{seed}-{number:05d}"
     photo_path = Path("photos") / set_name / f"{image_id}.jpg"
-    labels: dict[str, str | None] = dict.fromkeys(CONCEPTS)
+    labels: dict[str, str | None] = dict.fromkeys(concepts)
     if generator.random() < others_share:
         photo = render_other(generator, (size, size))
     else:
         wall = render_wall(generator, (size, size))
         photo = wall.photo
-        for concept, mask in wall.labels.items():
-            if mask.any():
+        truths = {**wall.labels, SEAM_LINE: drawn(wall.seam_lines, (size, size))}
+        for concept, mask in truths.items():
+            if concept in concepts and mask.any():
                 path = Path("masks") / concept / set_name / f"{image_id}.png"
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(mask.astype(np.uint8) * 255).save(folder / path)

@@ -8,6 +8,7 @@ from typing import Any
 
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset
+from drywallqa.evaluation import seams as seaming
 from drywallqa.evaluation import steadiness as steadying
 from drywallqa.evaluation.baselines import baselines
 from drywallqa.evaluation.collect import collect
@@ -16,13 +17,17 @@ from drywallqa.evaluation.obedience import (
     TAPING,
     Asker,
     Kept,
+    Photo,
     false_alarms,
     measure_composites,
     no_wall_photos,
 )
+from drywallqa.evaluation.seams import SeamScore
 from drywallqa.evaluation.steadiness import Steadiness, measure_steadiness
 from drywallqa.evaluation.summary import ConceptSummary, summarise
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.rendering.walls import SEAM_LINE
+from drywallqa.straight_lines import StraightLine, straight_lines
 
 PROMPTS = {CRACK: "segment crack", TAPING: "segment taping area"}
 
@@ -39,6 +44,7 @@ class Benchmark:
         wrong_prompt: False alarms and pairs under the wrong prompt.
         no_walls: The same on pictures that are no walls.
         cables: The same under "crack" on the photos of setting C.
+        seams: Photos → how exactly lines of seams are found there.
         steadiness: IoU of changed photos and agreement of phrasings, where it was asked for.
     """
 
@@ -49,6 +55,7 @@ class Benchmark:
     wrong_prompt: tuple[int, int]
     no_walls: tuple[int, int]
     cables: tuple[int, int]
+    seams: Mapping[str, SeamScore]
     steadiness: Steadiness | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def run_benchmark(
         bundle: The bundle.
         dataset: Split; baselines come from its train part.
         split: The part to measure.
-        count: Composites to build.
+        count: Composites to build, and at most so many rendered walls.
         steadiness: Whether to measure changed photos and other phrasings, too.
         report: Told each step.
     """
@@ -97,6 +104,9 @@ def run_benchmark(
     if steadiness:
         report(f"{len(steadying.CHANGES)} changes of each photo, and other phrasings")
         steady = measure_steadiness(segmenter, part, prompts)
+    walls = min(count, seaming.RENDERED)
+    report(f"lines of seams on {walls} rendered walls")
+    found_seams = _seams(asker, part, walls)
     report("pictures that are no walls")
     return Benchmark(
         split=split,
@@ -106,8 +116,25 @@ def run_benchmark(
         wrong_prompt=(sum(alarms), len(alarms)),
         no_walls=false_alarms(asker, no_wall_photos(), list(prompts)),
         cables=(sum(cables), len(cables)),
+        seams=found_seams,
         steadiness=steady,
     )
+
+
+def _seams(asker: Asker, part: Dataset, walls: int) -> dict[str, SeamScore]:
+    """Score lines of seams: of their own concept where the model knows it, else of the area around them."""
+    concept = SEAM_LINE if SEAM_LINE in asker.concepts else TAPING
+    if concept not in asker.concepts:
+        return {}
+
+    def lines(photo: Photo) -> list[StraightLine]:
+        return straight_lines(asker.masks(photo)[concept])
+
+    scores = {
+        "rendered walls": seaming.on_rendered_walls(concept, lines, walls),
+        "labelled photos": seaming.on_labelled_photos(concept, lines, part),
+    }
+    return {name: score for name, score in scores.items() if score is not None}
 
 
 def _photographs(dataset: Dataset, split: str) -> Dataset:
@@ -142,6 +169,7 @@ def lines(benchmark: Benchmark) -> Sequence[str]:
         )
     for what, (alarms, pairs) in further(benchmark).items():
         told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")
+    told += [f"lines of seams on {where}: {score}" for where, score in benchmark.seams.items()]
     return told + (steadying.lines(benchmark.steadiness) if benchmark.steadiness else [])
 
 

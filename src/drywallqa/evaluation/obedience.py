@@ -59,7 +59,7 @@ class Asker:
     """
 
     def __init__(self, segmenter: Segmenter, prompts: Mapping[str, str]) -> None:
-        self.segmenter = segmenter
+        self.segmenter, self.concepts = segmenter, tuple(prompts)
         chosen = [segmenter.bundle.concepts[concept] for concept in prompts]
         self.questions = Questions(
             tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,23 @@ def _probability(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
     return masks.encode_grey(values)
 
 
+def _lines(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+    height, width = prediction.mask.shape
+    told = [
+        {"start": _short(line.start), "end": _short(line.end), "length": round(line.length, 1)}
+        for line in prediction.lines()
+    ]
+    content = {"prompt": prediction.prompt, "width": width, "height": height, "lines": told}
+    return (json.dumps(content, ensure_ascii=False) + "\n").encode()
+
+
+def _short(point: tuple[float, float]) -> list[float]:
+    return [round(value, 1) for value in point]
+
+
 MASK = Output("mask", ".png", _mask)
 PROBABILITY = Output("probability_map", ".probability.png", _probability)
+LINES = Output("lines", ".lines.json", _lines)
 
 
 def write(path: Path, content: bytes, *, overwrite: bool) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.straight_lines import StraightLine, straight_lines
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -44,6 +46,10 @@ class Prediction:
     def area(self) -> float:
         """The marked share of the photo, 0–1."""
         return float(np.count_nonzero(self.mask)) / self.mask.size
+
+    def lines(self) -> list[StraightLine]:
+        """Find the straight middle lines of the mask, in px of the photo, the strongest first."""
+        return straight_lines(self.mask)
 
     def __repr__(self) -> str:
         height, width = self.mask.shape

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from drywallqa.rendering.canvas import Canvas, Float, Mask, Point, noise
+from drywallqa.straight_lines import StraightLine
 
 Generator = np.random.Generator
 
@@ -25,34 +24,8 @@ _PRINTS = (
 _REACH = 34.0  # px at 640; how far from its line a joint changes the boards
 
 
-@dataclass(frozen=True)
-class SeamLine:
-    """A straight piece of a joint from `start` to `end` (x, y in px)."""
-
-    start: Point
-    end: Point
-
-    @property
-    def length(self) -> float:
-        """Length in px."""
-        return float(np.hypot(self.end[0] - self.start[0], self.end[1] - self.start[1]))
-
-    def direction(self) -> tuple[float, float]:
-        """Unit vector from start to end."""
-        length = max(self.length, 1e-6)
-        return (self.end[0] - self.start[0]) / length, (self.end[1] - self.start[1]) / length
-
-    def place(self, size: tuple[int, int]) -> tuple[Float, Float]:
-        """Signed distance across and position along the line for every pixel, float32 [H,W], px."""
-        rows = np.arange(size[0], dtype=np.float32)[:, None] - np.float32(self.start[1])
-        columns = np.arange(size[1], dtype=np.float32)[None, :] - np.float32(self.start[0])
-        along_x, along_y = (np.float32(value) for value in self.direction())
-        return columns * -along_y + rows * along_x, columns * along_x + rows * along_y
-
-    def band(self, size: tuple[int, int], half_width: float) -> Mask:
-        """Pixels within `half_width` px of the line, bool [H,W]."""
-        across, along = self.place(size)
-        return (np.abs(across) <= half_width) & (along >= 0) & (along <= self.length)
+class SeamLine(StraightLine):
+    """A straight piece of a joint."""
 
     def box(self, size: tuple[int, int], margin: float) -> Mask:
         """Axis-aligned box around the line with a margin in px, as people label it; bool [H,W]."""

@@ -18,7 +18,7 @@ from drywallqa.rendering.surfaces import BOARDS, JOINTED, WALLS, surface
 
 Kind = Literal["crack", "seam", "both", "neither"]
 KINDS: tuple[Kind, ...] = ("crack", "seam", "both", "neither")
-CRACK, TAPING_AREA = "crack", "taping area"
+CRACK, TAPING_AREA, SEAM_LINE = "crack", "taping area", "seam line"
 
 _COARSE = ("rough plaster", "concrete", "brick")  # a hairline would be lost in their grain
 _ATTEMPTS = 20  # draws of a crack that may fall beside its board

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drywallqa.inference import job
 from drywallqa.inference.manifest import Manifest
-from drywallqa.inference.outputs import PROBABILITY, Output
+from drywallqa.inference.outputs import LINES, PROBABILITY, Output
 from drywallqa.inference.plan import Outcome, Settings, make_plan
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.reports.overlay import OVERLAY, THUMBNAIL
@@ -50,6 +50,7 @@ def segment_into(
     settings: Settings | None = None,
     overlay: bool = False,
     probability: bool = False,
+    lines: bool = False,
     index: bool = True,
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[Outcome], None] = lambda outcome: None,
@@ -64,6 +65,7 @@ def segment_into(
         settings: How photos are segmented.
         overlay: Write each photo with its mask laid over it, too.
         probability: Write each probability map as 8-bit PNG, too.
+        lines: Write the straight middle lines of each mask as JSON, too.
         index: Write a page that shows the folder.
         on_start: Called once with the number of photos.
         on_outcome: Called after each photo, and for each path and prompt that failed.
@@ -73,7 +75,9 @@ def segment_into(
         ConfigError: The threshold is impossible.
     """
     start = time.perf_counter()
-    wanted: list[tuple[Output, bool]] = [(OVERLAY, overlay), (PROBABILITY, probability), (THUMBNAIL, index)]
+    wanted: list[tuple[Output, bool]] = [
+        (OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines), (THUMBNAIL, index)
+    ]  # fmt: skip
     plan = make_plan(
         segmenter.bundle, paths, prompts, out, settings, [output for output, wish in wanted if wish]
     )

@@ -21,6 +21,10 @@ def write_figures(bundle: Bundle, measured: Benchmark) -> Bundle:
     for concept, bases in measured.baselines.items():
         for name, value in bases.items():
             table[f"{concept}: baseline {name}, IoU"] = f"{value:.3f}"
+    for where, seams in measured.seams.items():
+        what = f"lines of seams on {where}, from '{seams.asked}'"
+        table[f"{what}: found within 5 px"] = f"{seams.found:.1%}"
+        table[f"{what}: of what was found true"] = f"{seams.true:.1%}"
     if measured.steadiness:
         for concept, ious in measured.steadiness.ious.items():
             least = min(ious, key=lambda name: ious[name])
