@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import drywallqa.documents.reporting
 import drywallqa.reports.evaluating
-import drywallqa.reports.reporting
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.cli import main
 from measured_walls import load_json, make_bundle, make_dataset
@@ -55,7 +55,7 @@ def weights(path: Path) -> None:
 
 def loading(patch: pytest.MonkeyPatch, known: dict[str, Bundle]) -> None:
     """Make the command line load these bundles, by folder."""
-    for module in (drywallqa.reports.evaluating, drywallqa.reports.reporting):
+    for module in (drywallqa.reports.evaluating, drywallqa.documents.reporting):
         patch.setattr(module, "load_bundle", lambda path=None: known[str(path)])
 
 

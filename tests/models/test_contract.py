@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from drywallqa.errors import ModelError, PromptError
+from drywallqa.exporting import onnx_export
 from drywallqa.models import registry
 from drywallqa.models.contract import Training, presence_of
 from drywallqa.models.torch_backend import TorchBackend
-from drywallqa.training import onnx_export
 from drywallqa.training.losses import mask_loss, presence_loss
 from drywallqa.training.task import parameter_groups
 

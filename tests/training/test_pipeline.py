@@ -138,11 +138,11 @@ def test_export__backend_equals_torch_on_a_photo(bundle: Path, run: Path) -> Non
 
     from drywallqa.models import registry
     from drywallqa.models.torch_backend import TorchBackend
-    from drywallqa.training.export import read_checkpoint
+    from drywallqa.training.checkpoints import read_weights
 
     loaded = load_bundle(bundle)
     model = registry.create(loaded.name, **loaded.architecture)
-    model.load_state_dict(read_checkpoint(run))
+    model.load_state_dict(read_weights(run)[1])
     image = np.random.default_rng(0).normal(size=(2, 3, 64, 96)).astype(np.float32)
     onnx, reference = loaded.open_backend(threads=1), TorchBackend(model.eval(), loaded.text.embed)
     embeddings = onnx.encode_prompts(["crack", "taping area", "fissure"])

@@ -37,9 +37,9 @@ def ablate(
 ) -> None:
     """Train one run a recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
     from drywallqa.errors import StoppedError
-    from drywallqa.training.ablation import Request, failed
-    from drywallqa.training.ablation import ablate as run
-    from drywallqa.training.ablation_table import lines
+    from drywallqa.experiments.ablation import Request, failed
+    from drywallqa.experiments.ablation import ablate as run
+    from drywallqa.experiments.ablation_table import lines
 
     chosen = (*(settings or ()), *((f"model.name={model}",) if model else ()))
     request = Request(

@@ -39,7 +39,7 @@ def benchmark(
     if json_file:
         json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
     if write:
-        from drywallqa.training.figures import write_figures
+        from drywallqa.exporting.figures import write_figures
 
         write_figures(bundle, measured)
         print(f"{bundle.folder}: figures and card written")

@@ -37,8 +37,8 @@ def export(
     """
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets import dataset
-    from drywallqa.training import formats
-    from drywallqa.training.export import WINDOWS, export_run
+    from drywallqa.exporting import formats
+    from drywallqa.exporting.export import WINDOWS, export_run
 
     formats.check(form, precision)
     known = dataset.load(data)

@@ -58,10 +58,10 @@ def report(
 ) -> None:
     """Write the training report: data, course, results with intervals, failures, runtime, next steps."""
     from drywallqa.cli import FOUND, one_line
+    from drywallqa.documents.report_request import Request
+    from drywallqa.documents.reporting import report_job
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.evaluate import silent
-    from drywallqa.reports.report_request import Request
-    from drywallqa.reports.reporting import report_job
 
     request = Request(
         subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(prompt or ()),

@@ -11,7 +11,7 @@ import typer
 from drywallqa.cli import one_line
 
 if TYPE_CHECKING:
-    from drywallqa.training.sweep import Trial
+    from drywallqa.experiments.sweep import Trial
 
 INTERRUPTED = 130
 """Exit code of a run that Ctrl-C stopped, as shells have it: 128 and the signal's number."""
@@ -38,9 +38,9 @@ def sweep(
 ) -> None:
     """Train runs over a range of settings, judged by IoU on val; the same command goes on after a stop."""
     from drywallqa.errors import StoppedError
+    from drywallqa.experiments.sweep import Sweep, run_sweep
+    from drywallqa.experiments.sweep_fields import parse_field
     from drywallqa.reports.sweep_table import write_table
-    from drywallqa.training.sweep import Sweep, run_sweep
-    from drywallqa.training.sweep_fields import parse_field
 
     fields = tuple(parse_field(text) for text in field)
 

@@ -32,8 +32,8 @@ def train_text(
     from drywallqa.errors import MissingExtraError
 
     try:
-        from drywallqa.training.text_encoder import TextConfig, train_text
-        from drywallqa.training.text_space import TextSpace
+        from drywallqa.text_training.text_encoder import TextConfig, train_text
+        from drywallqa.text_training.text_space import TextSpace
     except ImportError as error:
         raise MissingExtraError("train-text", "train") from error
     config = TextConfig(phrases=phrases, epochs=epochs, seed=seed)
@@ -48,7 +48,7 @@ def check_text(
 ) -> None:
     """Print how many phrasings reach their concept, how many others are refused, and every miss."""
     from drywallqa.bundle.text import TextSide
-    from drywallqa.training.phrasing_lists import evaluate, read_lists
+    from drywallqa.text_training.phrasing_lists import evaluate, read_lists
 
     text = TextSide.load(side)
     print(evaluate(text, read_lists(lists, text.concepts)).describe())

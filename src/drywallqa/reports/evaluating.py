@@ -220,7 +220,7 @@ def store_thresholds(bundle: Bundle, chosen: Chosen) -> Bundle:
 
     The head is not: `save_head` is the caller's.
     """
-    from drywallqa.training.card import render_card
+    from drywallqa.exporting.card import render_card
 
     subject = chosen.subject
     concepts = {

@@ -117,7 +117,7 @@ def verdict(best: Mapping[str, Row]) -> list[str]:
 def store(bundle: Bundle, best: Mapping[str, Row]) -> Bundle:
     """Store each concept's refinement, with its mask threshold, in a bundle, its card and its head."""
     from drywallqa.bundle.bundle import CARD
-    from drywallqa.training.card import render_card
+    from drywallqa.exporting.card import render_card
 
     concepts = dict(bundle.concepts)
     for concept, row in best.items():

@@ -17,8 +17,8 @@ from drywallqa.reports.lettering import PAPER
 from drywallqa.reports.plot import Chart, Line, draw_chart, png
 
 if TYPE_CHECKING:
-    from drywallqa.training.sweep import Trial
-    from drywallqa.training.sweep_fields import Field
+    from drywallqa.experiments.sweep import Trial
+    from drywallqa.experiments.sweep_fields import Field
 
 NAME = "trials"
 

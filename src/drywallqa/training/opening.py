@@ -14,8 +14,8 @@ from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training import config as configuration
+from drywallqa.training.checkpoints import read_weights
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.export import read_checkpoint
 from drywallqa.training.run_folder import CONFIG, TEXT
 from drywallqa.window import Window
 
@@ -50,7 +50,7 @@ def open_run(run: Path) -> OpenedRun:
     width = text.embed(["crack"]).shape[1]
     general = {"encoder": settings.model.encoder, "width": settings.model.width, "embedding_width": width}
     model: PromptedModel = registry.create_from(family.name, general, settings.model.options)
-    load_strictly(model, read_checkpoint(run), str(run))
+    load_strictly(model, read_weights(run)[1], str(run))
     return running(model, text, settings, run)
 
 
