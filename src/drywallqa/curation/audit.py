@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from drywallqa.curation import inventory as inventories
 from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Remark
-from drywallqa.curation.near_duplicates import Pair, find_pairs
+from drywallqa.curation.near_duplicates import NearDuplicate, find_pairs
+from drywallqa.curation.twice_labelled import Agreement, agreements
 from drywallqa.datasets import dataset, exports
 from drywallqa.datasets.problems import Problem
 from drywallqa.diagnosis.finished import Suspect
@@ -49,37 +50,22 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class NearDuplicate:
-    """Two photographs of different names that show the same; the pair of photos that shows it best."""
-
-    first: AuditedPhoto
-    second: AuditedPhoto
-    pair: Pair
-    across: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the pair as plain data."""
-        return {
-            "first": self.first.name,
-            "second": self.second.name,
-            "photographs": [self.first.photograph, self.second.photograph],
-            "splits": [self.first.split, self.second.split],
-            "across_splits": self.across,
-            "bits": self.pair.bits,
-            "agreement": self.pair.agreement,
-            "quarter_turns": self.pair.turns,
-            "mirrored": self.pair.flip,
-        }
-
-
-@dataclass(frozen=True)
 class AuditReport:
-    """All that an audit found."""
+    """All that an audit found.
+
+    Attributes:
+        inventory: What was looked at.
+        leaks: Parts that share photographs.
+        near_duplicates: Photographs under several names.
+        duplicate_names: Photos whose masks would bear one name.
+        agreements: How far labels of one picture under two names agree; of an imported data set only.
+    """
 
     inventory: Inventory
     leaks: tuple[Leak, ...]
     near_duplicates: tuple[NearDuplicate, ...]
     duplicate_names: tuple[tuple[str, ...], ...]
+    agreements: tuple[Agreement, ...] = ()
 
     def boxes_by_design(self, group: str) -> bool:
         """Say whether most annotations of a class are boxes, so that a box of it is no surprise."""
@@ -144,6 +130,7 @@ class AuditReport:
             "leaks": [leak.to_json() for leak in self.leaks],
             "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
             "duplicate_names": [list(names) for names in self.duplicate_names],
+            "labelled_twice": [each.to_json() for each in self.agreements],
             "problems": [problem.to_json() for problem in self.inventory.problems],
             "remarks": dict(remarks),
             "findings": [each.to_json() for each in self.suspects()],
@@ -173,7 +160,9 @@ def audited(
         raise DataError(f"--by {by} is not known; it is one of {', '.join(WAYS)}")
     path = Path(source)
     if (path / "dataset.json").is_file():
-        yield report(inventories.of_dataset(dataset.load(path), progress), by)
+        known = dataset.load(path)
+        found = report(inventories.of_dataset(known, progress), by)
+        yield replace(found, agreements=tuple(agreements(known, found.near_duplicates)))
         return
     with exports.opened(path, layout) as export:
         yield report(inventories.of_export(path, export, progress), by)

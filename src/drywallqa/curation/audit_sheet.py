@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from drywallqa import hashing, photos
-from drywallqa.curation.audit import AuditReport, Leak, NearDuplicate
+from drywallqa.curation.audit import AuditReport, Leak
 from drywallqa.curation.inventory import AuditedPhoto, Frame, Remark
+from drywallqa.curation.near_duplicates import NearDuplicate
 from drywallqa.curation.sheet import MARK, TILE, Cell, Section, draw
 from drywallqa.errors import DrywallQAError
 

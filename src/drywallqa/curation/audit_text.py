@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from drywallqa.curation.audit import AuditReport, NearDuplicate
+from drywallqa.curation.audit import AuditReport
 from drywallqa.curation.inventory import Remark
+from drywallqa.curation.near_duplicates import NearDuplicate
 from drywallqa.datasets.problems import Problem
 
 _SHOWN = 10
@@ -27,6 +28,8 @@ def lines(report: AuditReport, shown: int = _SHOWN) -> Iterator[str]:
     yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of them boxes"
     yield from _leaks(report)
     yield from _near_duplicates(report, shown)
+    for each in report.agreements:
+        yield str(each)
     for names in report.duplicate_names[:shown]:
         yield f"one name for several photos: {', '.join(names)}"
     if len(report.duplicate_names) > shown:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa import hashing
+from drywallqa.curation.inventory import AuditedPhoto
 
 SAME_PHOTO_AGREEMENT = 0.62
 """Mean correlation from which a pair within `hashing.SAME_PHOTO_BITS` counts as one photograph.
@@ -55,6 +57,30 @@ class Pair:
     turns: int
     flip: bool
     cells: float
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """Two photographs of different names that show the same; the pair of photos that shows it best."""
+
+    first: AuditedPhoto
+    second: AuditedPhoto
+    pair: Pair
+    across: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the pair as plain data."""
+        return {
+            "first": self.first.name,
+            "second": self.second.name,
+            "photographs": [self.first.photograph, self.second.photograph],
+            "splits": [self.first.split, self.second.split],
+            "across_splits": self.across,
+            "bits": self.pair.bits,
+            "agreement": self.pair.agreement,
+            "quarter_turns": self.pair.turns,
+            "mirrored": self.pair.flip,
+        }
 
 
 def find_pairs(

@@ -1,0 +1,58 @@
+"""One picture under two names, labelled by two people: how far they agree is told by the audit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drywallqa.cli import main
+from drywallqa.datasets import dataset
+from drywallqa.rendering.walls import render_wall
+
+
+def picture(folder: Path, name: str, photo: np.ndarray, box: tuple[int, int, int, int]) -> dataset.Sample:
+    (folder / "photos").mkdir(exist_ok=True)
+    Image.fromarray(photo).save(folder / "photos" / f"{name}.png")
+    mask = np.zeros(photo.shape[:2], np.uint8)
+    top, bottom, left, right = box
+    mask[top:bottom, left:right] = 255
+    Image.fromarray(mask).save(folder / f"{name}.png")
+    height, width = mask.shape
+    labels = {"crack": f"{name}.png"}
+    return dataset.Sample(name, f"photos/{name}.png", "set", name, height, width, labels, "train")
+
+
+@pytest.fixture
+def twice(tmp_path: Path) -> Path:
+    """One wall twice, the second time upside down and labelled half as wide; another wall once."""
+    wall, other = (render_wall(seed, (160, 160), "crack").photo for seed in (3, 4))
+    samples = (
+        picture(tmp_path, "one", wall, (40, 80, 20, 140)),
+        picture(tmp_path, "two", np.ascontiguousarray(np.rot90(wall, 2)), (100, 120, 20, 140)),
+        picture(tmp_path, "other", other, (40, 80, 20, 140)),
+    )
+    dataset.save(dataset.Dataset(tmp_path, samples, {"crack": ()}))
+    return tmp_path
+
+
+def test_audit__says_how_far_two_labels_of_one_picture_agree(
+    twice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "audit", str(twice), "--json", str(twice / "audit.json")]) == 1
+    assert "'crack' labelled twice: 1 pairs of labels of 1 photographs agree with IoU 0.500" in (
+        capsys.readouterr().out
+    )
+    (told,) = json.loads((twice / "audit.json").read_text("utf-8"))["labelled_twice"]
+    assert told["iou"] == pytest.approx(0.5)
+    assert told["dice"] == pytest.approx(2 / 3)
+
+
+def test_audit__is_silent_where_nothing_was_labelled_twice(
+    twice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = dataset.load(twice)
+    dataset.save(known.with_samples(s for s in known if s.image_id != "two"))
+    main(["data", "audit", str(twice)])
+    assert "labelled twice" not in capsys.readouterr().out
