@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.curation.split import PARTS, natural, parse_ratios, split_by_csv, split_dataset
+from drywallqa.curation.split import PARTS, hold_out, natural, parse_ratios, split_by_csv, split_dataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
 from tiny_exports import photo, write_photo, write_text
@@ -65,6 +65,17 @@ def test_split_dataset__blocks_follow_each_other_by_name():
     order = [item.split for item in sorted(split, key=lambda item: natural(item.image_id))]
     changes = sum(first != second for first, second in pairwise(order))
     assert changes <= 3
+
+
+def test_hold_out__a_setting_is_for_the_test_alone():
+    samples = [sample(f"{place}{n}", setting=place) for place in "AB" for n in range(9)]
+    known = hold_out(split_dataset(Dataset(Path(), tuple(samples), {"crack": ()})), "B")
+    assert {s.split for s in known if s.setting == "B"} == {"test"}
+    assert {s.split for s in known if s.setting == "A"} == {"train", "val", "unused"}
+    with pytest.raises(ConfigError, match="no photo is of the setting 'C' .known: A, B"):
+        hold_out(known, "C")
+    with pytest.raises(ConfigError, match="nothing is left to train on"):
+        hold_out(known.with_samples(s for s in known if s.setting == "B"), "B")
 
 
 def test_split_dataset__each_set_and_setting_is_split_for_itself():

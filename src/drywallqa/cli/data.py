@@ -91,6 +91,10 @@ def split(
     by_csv: Annotated[
         Path | None, typer.Option("--by-csv", metavar="FILE", help="Split as the columns file,split say.")
     ] = None,
+    setting: Annotated[
+        str | None,
+        typer.Option("--hold-out", metavar="SETTING", help="Then keep this setting for the test alone."),
+    ] = None,
 ) -> None:
     """Split by photograph: copies of one photograph never end up on two sides."""
     from drywallqa.curation import split as splitting
@@ -109,6 +113,8 @@ def split(
     else:
         shares = splitting.parse_ratios(ratios)
         done = splitting.split_dataset(known, shares, seed=seed, blocks=blocks, grouping=group)
+    if setting is not None:
+        done = splitting.hold_out(done, setting)
     dataset.save(done)
     print(f"{len(done)} photos: {_count(sample.split or 'no part' for sample in done)}")
 

@@ -18,6 +18,8 @@ from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
 
 PARTS = ("train", "val", "test")
+ASIDE = "unused"
+"""The split of photos that belong to no part."""
 GROUPINGS = ("source", "near-duplicates")
 DEFAULT_RATIOS = (70.0, 15.0, 15.0)
 
@@ -199,6 +201,28 @@ def split_by_csv(dataset: Dataset, path: Path) -> CsvSplit:
     _refuse_leaks(samples, path)
     unmatched = [row["file"] for listed in rows.values() for row in listed if row["file"] not in matched]
     return CsvSplit(dataset.with_samples(samples), tuple(unnamed), tuple(unmatched))
+
+
+def hold_out(dataset: Dataset, setting: str) -> Dataset:
+    """Keep one setting for the test alone: the strictest question, how a model does where it has never been.
+
+    Its photos become the test part; the test photos of other settings are set aside.
+
+    Raises:
+        ConfigError: The data set has no photo of that setting, or none of another to train on.
+    """
+    settings = sorted({sample.setting for sample in dataset if sample.setting})
+    if setting not in settings:
+        known = ", ".join(settings) or "none; split --by-csv with a column 'setting'"
+        raise ConfigError(f"{dataset.folder}: no photo is of the setting '{setting}' (known: {known})")
+    if not any(sample.split == "train" and sample.setting != setting for sample in dataset):
+        raise ConfigError(f"{dataset.folder}: without the setting '{setting}' nothing is left to train on")
+    return dataset.with_samples(
+        replace(sample, split="test")
+        if sample.setting == setting
+        else replace(sample, split=ASIDE if sample.split == "test" else sample.split)
+        for sample in dataset
+    )
 
 
 def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa import hashing
-from drywallqa.curation.near_duplicates import NearDuplicate
+from drywallqa.curation.near_duplicates import NearDuplicate, unite
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.metrics import Counts, bootstrap_interval, mean_by_group
 
@@ -98,11 +98,10 @@ def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> Agreement:
 
 def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
     """Photograph → one name for all that show the same, near-duplicates of near-duplicates included."""
-    of: dict[str, str] = {}
-    for found in duplicates:
-        one, two = (of.setdefault(p.photograph, p.photograph) for p in (found.first, found.second))
-        of = {name: one if group == two else group for name, group in of.items()}
-    return of
+    links = [(found.first.photograph, found.second.photograph) for found in duplicates]
+    names = list(dict.fromkeys(name for link in links for name in link))
+    joined = unite(len(names), [(names.index(one), names.index(two)) for one, two in links])
+    return {name: names[place] for name, place in zip(names, joined, strict=True)}
 
 
 def _same_picture(dataset: Dataset, first: Sample, second: Sample, found: NearDuplicate) -> bool:
