@@ -19,7 +19,7 @@ FLOORS = (
     (9, ("server", "fleet", "documents")),
     (8, ("reports",)),
     (7, ("exporting", "experiments")),
-    (6, ("training",)),
+    (6, ("training", "evidence")),
     (5, ("evaluation", "inspection", "curation")),
     (4, ("inference",)),
     (3, ("models", "datasets", "diagnosis", "text_training")),
@@ -35,7 +35,8 @@ HEAVY = {
     "pi_heif",
 }  # fmt: skip
 NEVER_TORCH = {
-    "inference", "bundle", "rendering", "cli", "datasets", "curation", "evaluation", "reports", "documents",
+    "inference", "bundle", "rendering", "cli", "datasets", "curation", "evaluation", "evidence", "reports",
+    "documents",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import drywallqa.evaluation.witness
+import drywallqa.evidence.witness
 import drywallqa.reports.diagnosing
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
@@ -53,10 +53,8 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return known.get(str(path), known["default"])
 
     monkeypatch.setattr(drywallqa.reports.diagnosing, "load_bundle", load)
-    monkeypatch.setattr(
-        drywallqa.evaluation.witness, "GRID", SIDE
-    )  # the walls' own size: finer shows no more
-    monkeypatch.setattr(drywallqa.evaluation.witness, "_torchmetrics", lambda: None)
+    monkeypatch.setattr(drywallqa.evidence.witness, "GRID", SIDE)  # the walls' own size: finer shows no more
+    monkeypatch.setattr(drywallqa.evidence.witness, "_torchmetrics", lambda: None)
     return add
 
 

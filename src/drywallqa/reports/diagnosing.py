@@ -17,9 +17,9 @@ from drywallqa.diagnosis.labels import check_labels
 from drywallqa.diagnosis.mask_files import check_mask_files
 from drywallqa.diagnosis.seen import Seen, iou, logit, mean
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError, ModelError
-from drywallqa.evaluation import bundle_checks, split_checks, variants
 from drywallqa.evaluation.subject import Subject, open_bundle
-from drywallqa.evaluation.witness import Exhibits, Witness, choose_samples, read_exhibits, recount
+from drywallqa.evidence import bundle_checks, split_checks, variants
+from drywallqa.evidence.witness import Exhibits, Witness, choose_samples, read_exhibits, recount
 from drywallqa.reports.diagnosis import Diagnosis
 
 PHOTOS = 40
@@ -130,7 +130,7 @@ def _open_weights(model: Path, found: Diagnosis, named: str | None) -> Accused:
     """Open a file of weights; what runs is only the project's own family without a text tower."""
     try:
         from drywallqa.diagnosis.weights import check_weights
-        from drywallqa.evaluation import foreign
+        from drywallqa.evidence import foreign
     except ModuleNotFoundError as error:
         raise MissingExtraError("diagnosing a file of weights", "train") from error
     state = foreign.read_foreign(model)

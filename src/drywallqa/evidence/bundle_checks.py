@@ -15,7 +15,7 @@ from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.errors import BundleError, DrywallQAError
 from drywallqa.evaluation.thresholds import PRESENCE_CHOICES
-from drywallqa.evaluation.witness import Exhibit, Photo
+from drywallqa.evidence.witness import Exhibit, Photo
 from drywallqa.window import Window
 
 if TYPE_CHECKING:

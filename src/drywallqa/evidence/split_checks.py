@@ -12,7 +12,7 @@ from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.diagnosis.parts import check_sizes
 from drywallqa.errors import DrywallQAError
 from drywallqa.evaluation import leaks
-from drywallqa.evaluation.witness import Exhibit
+from drywallqa.evidence.witness import Exhibit
 
 MOST_HASHED = 600
 """Training photos up to which all of them are held against the others; beyond it `data audit` does."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from drywallqa.evaluation.bundle_checks import _compare
+from drywallqa.evidence.bundle_checks import _compare
 from drywallqa.window import Window
 
 WINDOW = Window(64)

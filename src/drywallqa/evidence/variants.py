@@ -16,7 +16,7 @@ from drywallqa.errors import DataError
 from drywallqa.evaluation.collect import PairScore
 from drywallqa.evaluation.subject import Subject
 from drywallqa.evaluation.thresholds import Choice, choose
-from drywallqa.evaluation.witness import Exhibit, Photo, Witness
+from drywallqa.evidence.witness import Exhibit, Photo, Witness
 from drywallqa.window import Window
 
 MOST_CHOSEN_ON = 160
