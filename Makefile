@@ -4,7 +4,7 @@
 #   make test               ruff, mypy and the tests                      make prove   the slow proofs
 #   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
-#   make report-table       the original report's table, filled (hours; SCALE=0.1 for a tenth of the pictures)
+#   make report-table       the original report's table, filled (three hours; SCALE=0.1 for a tenth of the pictures)
 #   make report             the example report of the bundled model on rendered walls, docs/report
 #   make pictures           the README's pictures, from the demo's results
 #   make clean              forget .venv and everything that was made
