@@ -19,7 +19,7 @@ pytestmark = pytest.mark.prove
 
 SETTINGS = (
     "model.batch_norm=frozen", "data.photos_per_epoch=12", "optimisation.batch_size=4",
-    "optimisation.epochs=2", "validate_every=1", "checkpoints.steps=2",
+    "optimisation.epochs=2", "optimisation.epsilon=1e-6", "validate_every=1", "checkpoints.steps=2",
 )  # fmt: skip
 
 

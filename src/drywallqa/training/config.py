@@ -127,6 +127,10 @@ class OptimisationConfig(_Strict):
     encoder_rate: Positive = 4e-4
     decoder_rate: Positive = 1.5e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    epsilon: Positive = 1e-8
+    """Added to AdamW's divisor: a gradient below it moves its weight less than the rate. At the default even
+    one that is nothing but rounding makes a whole step, so that runs which add up in another order drift
+    apart."""
     gradient_clip: Positive = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients are added up before a step."""

@@ -64,7 +64,7 @@ def find_rates(task: SegmentationTask, photos: Photos, run: Path) -> RateCurve:
     """
     settings = task.config.optimisation
     groups = parameter_groups(task.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
-    optimizer = torch.optim.AdamW(groups)
+    optimizer = torch.optim.AdamW(groups, eps=settings.epsilon)
     rates = [group["lr"] for group in optimizer.param_groups]
     factors, losses = [], []
     task.settle()

@@ -138,7 +138,7 @@ class SegmentationTask(lightning.LightningModule):
             self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay
         )
         # Lightning clips no gradients of a fused optimizer under autocast
-        optimizer = torch.optim.AdamW(groups, fused=settings.precision == "float32")
+        optimizer = torch.optim.AdamW(groups, eps=settings.epsilon, fused=settings.precision == "float32")
         return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps)}
 
 
