@@ -92,6 +92,12 @@ def test_seam_lines__refuses_what_it_cannot_do(boards: Path, capsys: pytest.Capt
     assert "has a concept 'seam line' already" in capsys.readouterr().err
 
 
+def test_seam_lines__stay_in_the_data_set_whatever_they_are_called(boards: Path) -> None:
+    assert main(["data", "seam-lines", str(boards), "--concept", "../../line"]) == 0
+    (path,) = [s.labels["../../line"] for s in dataset.load(boards) if s.labels.get("../../line")]
+    assert (boards / path).resolve().is_relative_to((boards / "masks").resolve())
+
+
 def test_render__labels_lines_where_the_data_set_has_them(boards: Path) -> None:
     assert main(["data", "seam-lines", str(boards)]) == 0
     assert main(["data", "render", str(boards), "--count", "6"]) == 0

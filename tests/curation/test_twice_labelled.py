@@ -56,3 +56,13 @@ def test_audit__is_silent_where_nothing_was_labelled_twice(
     dataset.save(known.with_samples(s for s in known if s.image_id != "two"))
     main(["data", "audit", str(twice)])
     assert "labelled twice" not in capsys.readouterr().out
+
+
+def test_audit__passes_over_a_label_that_cannot_be_read(
+    twice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (twice / "two.png").write_bytes(b"no picture")
+    assert main(["data", "audit", str(twice)]) == 1
+    told = capsys.readouterr().out
+    assert "two.png" in told
+    assert "labelled twice" not in told

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -13,13 +12,10 @@ from drywallqa import hashing, photos
 from drywallqa.curation.audit import AuditReport, Leak
 from drywallqa.curation.inventory import AuditedPhoto, Frame, Remark
 from drywallqa.curation.near_duplicates import NearDuplicate
-from drywallqa.curation.sheet import MARK, TILE, Cell, Section, draw
+from drywallqa.curation.sheet import MARK, TILE, Cell, Section, draw, titled
 from drywallqa.errors import DrywallQAError
 
-_MOST = 240
 _FEW = 16
-
-Thing = TypeVar("Thing")
 
 
 def render(report: AuditReport) -> Image.Image:
@@ -31,21 +27,14 @@ def render(report: AuditReport) -> Image.Image:
 def _sections(report: AuditReport) -> Iterator[Section]:
     across = [pair for pair in report.near_duplicates if pair.across]
     within = [pair for pair in report.near_duplicates if not pair.across]
-    yield _titled("Near-duplicates under other names, on two sides of the split", across, _pair_cell, _MOST)
-    yield _titled("Near-duplicates under other names, on one side", within, _pair_cell, _MOST)
+    yield titled("Near-duplicates under other names, on two sides of the split", across, _pair_cell)
+    yield titled("Near-duplicates under other names, on one side", within, _pair_cell)
     for leak in report.leaks:
         title = f"{leak.split} photos whose photograph is in {leak.other}"
-        yield _titled(title, _shared(report, leak), _shared_cell, _FEW)
+        yield titled(title, _shared(report, leak), _shared_cell, _FEW)
     for kind in sorted({remark.kind for remark in report.findings}):
         chosen = [remark for remark in report.findings if remark.kind == kind]
-        yield _titled(f"{kind.capitalize()} annotations", chosen, _remark_cell, _FEW)
-
-
-def _titled(title: str, things: Sequence[Thing], cell: Callable[[Thing], Cell], most: int) -> Section:
-    amount = f"{most} of {len(things)}" if len(things) > most else str(len(things))
-    # Spread over all, so that a few examples stand for the whole.
-    step = max(1, len(things) // most)
-    return Section(f"{title} ({amount})", [cell(thing) for thing in things[::step][:most]])
+        yield titled(f"{kind.capitalize()} annotations", chosen, _remark_cell, _FEW)
 
 
 def _pair_cell(found: NearDuplicate) -> Cell:

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageOps
 from drywallqa import masks
 from drywallqa.curation.regions import Frame, frames
 from drywallqa.curation.seam_search import FoundSeam, find_seam
-from drywallqa.curation.sheet import MARK, TILE, Cell, Section, draw
+from drywallqa.curation.sheet import MARK, TILE, Cell, draw, titled
+from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, save
 from drywallqa.errors import DataError
 from drywallqa.rendering.seams import SeamLine
@@ -60,7 +61,7 @@ def add_seam_lines(
     concept: str = SEAM_LINE,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Dataset, SeamLabels]:
-    """Label the seams of every photo whose boxes all hold a sure one; labels that exist are kept.
+    """Label the seams of every photo whose boxes all hold a sure one.
 
     Raises:
         DataError: The data set has no such boxes, or the concept is there already.
@@ -99,7 +100,7 @@ def _labelled(
     if not lines or len(lines) < len(found):
         tally.left += 1
         return sample
-    name = Path("masks") / concept / sample.set_name / f"{sample.image_id}.png"
+    name = Path("masks") / folder_name(concept) / sample.set_name / f"{sample.image_id}.png"
     (dataset.folder / name).parent.mkdir(parents=True, exist_ok=True)
     masks.write(dataset.folder / name, drawn(lines, mask.shape))
     tally.labelled += 1
@@ -124,12 +125,8 @@ def sheet(dataset: Dataset, labels: SeamLabels) -> Image.Image:
     """Draw every box that was searched beside itself with the line that was found, one copy a photograph."""
     sure = [entry for entry in labels.seams if entry[2] is not None and entry[2].sure]
     other = [entry for entry in labels.seams if entry[2] is None or not entry[2].sure]
-    return draw(
-        [
-            Section(f"{name} ({len(entries)})", [_cell(dataset, *entry) for entry in entries])
-            for name, entries in (("Labelled", sure), ("Left alone", other))
-        ]
-    )
+    kinds = (("Labelled", sure), ("Left alone", other))
+    return draw([titled(name, entries, lambda entry: _cell(dataset, *entry)) for name, entries in kinds])
 
 
 def _cell(dataset: Dataset, sample: Sample, frame: Frame, found: FoundSeam | None) -> Cell:

@@ -33,8 +33,8 @@ class FoundSeam:
 
     Attributes:
         line: Where it runs, in px of the photo.
-        depth: Grey levels by which it is darker than the brighter of its sides is not, on average over its
-            length, each place counted up to 12.
+        depth: Grey levels by which it is darker than both its sides, on average over its length, each place
+            counted up to 12.
         share: Share of its length that is darker than both sides.
     """
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 
 TILE = 180
+MOST = 240
+"""Things that a section shows where nothing else is asked for."""
 _CAPTION = 34
 _GAP = 12
 _COLUMNS = 4
@@ -16,6 +19,8 @@ _TITLE = 40
 _PAPER = (255, 255, 255)
 _INK = (30, 30, 30)
 MARK = (230, 60, 0)
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,13 @@ class Section:
 
     title: str
     cells: Sequence[Cell]
+
+
+def titled(title: str, things: Sequence[Thing], cell: Callable[[Thing], Cell], most: int = MOST) -> Section:
+    """Make a section of things, at most so many, spread over all so that they stand for the whole."""
+    amount = f"{most} of {len(things)}" if len(things) > most else str(len(things))
+    step = max(1, len(things) // most)
+    return Section(f"{title} ({amount})", [cell(thing) for thing in things[::step][:most]])
 
 
 def draw(sections: Sequence[Section]) -> Image.Image:
