@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from drywallqa.curation.seam_lines import drawn
+from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, load, save
 from drywallqa.errors import DataError
 from drywallqa.rendering.others import render_other
@@ -23,7 +24,7 @@ def add_rendered(
     *,
     set_name: str = "rendered",
     size: int = 480,
-    others_share: float = 0.25,
+    others_share: float = 0.35,
     seed: int = 0,
     split: str = "train",
     progress: Callable[[int, int], None] | None = None,
@@ -86,7 +87,7 @@ def _render(
         truths = {**wall.labels, SEAM_LINE: drawn(wall.seam_lines, (size, size))}
         for concept, mask in truths.items():
             if concept in concepts and mask.any():
-                path = Path("masks") / concept / set_name / f"{image_id}.png"
+                path = Path("masks") / folder_name(concept) / set_name / f"{image_id}.png"
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(mask.astype(np.uint8) * 255).save(folder / path)
                 labels[concept] = path.as_posix()

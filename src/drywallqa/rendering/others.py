@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from drywallqa.rendering.canvas import Canvas, Photo, Stroke, coverage, grid, noise, octaves
 from drywallqa.rendering.light import photograph
+from drywallqa.rendering.living import figure, fur, ridge, vessels
 from drywallqa.rendering.surfaces import surface
 
 Generator = np.random.Generator
@@ -271,6 +272,10 @@ _MAKERS: dict[str, Callable[[Size, Generator], Canvas]] = {
     "coins": _coins,
     "street": _street,
     "grain": _grain,
+    "vessels": vessels,
+    "fur": fur,
+    "figure": figure,
+    "ridge": ridge,
 }
 OTHERS = tuple(_MAKERS)
 """Names of everything that `render_other` can draw."""

@@ -139,7 +139,7 @@ class Pairs(TorchDataset[Item]):
                 self.dataset.read_mask(crack, CRACK),
                 generator,
             )
-            return photo, {CRACK: mask, BOARD: self.dataset.read_mask(board, BOARD)}
+            return photo, {**self._labels(board), CRACK: mask}
         sample = self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
         return self.dataset.read_photo(sample), self._truth(sample, generator)
 
@@ -148,11 +148,11 @@ class Pairs(TorchDataset[Item]):
         share = self.config.negative_share
         # no chance is drawn where none is needed, so that this setting left alone changes no run
         negatives = share > 0 if share in (0, 1) else generator.random() < share
-        return {
-            c: self.dataset.read_mask(sample, c)
-            for c in self.phrases
-            if c in sample.labels and (negatives or sample.labels[c] is not None)
-        }
+        masks = self._labels(sample)
+        return masks if negatives else {c: mask for c, mask in masks.items() if sample.labels[c] is not None}
+
+    def _labels(self, sample: Sample) -> dict[str, NDArray[np.bool_]]:
+        return {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
 
     def _prompts(self, generator: np.random.Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
