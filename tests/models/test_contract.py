@@ -14,6 +14,7 @@ from drywallqa.training.task import parameter_groups
 
 OPTIONS = {
     "compact": [{"width": 16, "embedding_width": 32}],
+    "swift": [{"width": 16, "embedding_width": 32}],
     "clipseg": [{"size": "tiny"}],
     "clip-cnn": [{"size": "tiny"}],
     "clip-unet": [

@@ -17,6 +17,7 @@ from tiny_runs import render, settings, train
 
 OPTIONS = {
     "compact": (),
+    "swift": (),
     "clipseg": ("model.options.size=tiny",),
     "clip-cnn": ("model.options.size=tiny",),
     "clip-unet": ("model.options={size: tiny, width: 8, fusion: film, pyramid: true}",),

@@ -1,0 +1,101 @@
+"""A smaller text-conditioned model, whose prompts cost next to nothing.
+
+An EfficientNet-Lite encoder and a neck as in `compact`, one map of pixel embeddings that every prompt shares,
+and a mask that is the product of pixel and prompt embeddings (as in Li et al., "LSeg", ICLR 2022,
+https://arxiv.org/abs/2201.03546, with presence beside it). Five prompts take little longer than one.
+
+Shapes: B photos, P prompts, D embedding width, C channels, input H×W (multiples of 32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from drywallqa.models.compact import MULTIPLE, Neck, Separable
+from drywallqa.models.contract import PromptedModel, Training, check_size, is_tracing, per_photo
+from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
+
+STRIDE = 4
+
+
+class SwiftDecoder(nn.Module):
+    """The prompt-dependent part: products with a prompt's embedding, and presence from what they show."""
+
+    def __init__(self, width: int, embedding_width: int) -> None:
+        super().__init__()
+        last = nn.Linear(2 * width, width + 1)
+        nn.init.constant_(last.bias[-1:], -2.0)  # a mask starts out rare; see `CompactModel`
+        self.prompt = nn.Sequential(nn.Linear(embedding_width, 2 * width), nn.ReLU(), last)
+        self.presence = nn.Sequential(nn.Linear(2 * width + 2, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def forward(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """See `SwiftModel.decode`."""
+        pixels, seen = features
+        code = self.prompt(per_photo(embeddings, pixels.shape[0]))
+        direction, offset = code[:, :, :-1], code[:, :, -1:]
+        flat = torch.matmul(direction, pixels.flatten(2)) + offset
+        strongest = torch.stack([flat.amax(2), flat.mean(2)], dim=2)
+        around = seen.flatten(1)[:, None].expand(-1, code.shape[1], -1)
+        presence = self.presence(torch.cat([strongest, around, direction], dim=2)).squeeze(2)
+        return flat.unflatten(2, (pixels.shape[2], pixels.shape[3])), presence
+
+
+class SwiftModel(PromptedModel):
+    """EfficientNet-Lite with pixel embeddings; see the module's text.
+
+    Args:
+        encoder: "lite0", "lite1" or "lite2".
+        width: Channels of neck and pixel embeddings.
+        embedding_width: D of the prompt embeddings.
+
+    Example:
+        >>> model = SwiftModel().eval()
+        >>> features = model.encode_image(torch.zeros(2, 3, 64, 64))
+        >>> logits, presence = model.decode(features, torch.zeros(3, 64))
+        >>> tuple(logits.shape), tuple(presence.shape)
+        ((2, 3, 16, 16), (2, 3))
+    """
+
+    stride = STRIDE
+
+    def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
+        super().__init__()
+        self.variant, self.embedding_width = encoder, embedding_width
+        self.encoder = EfficientNetLite(encoder)
+        self.neck = Neck(self.encoder.channels, width)
+        self.refine = nn.Sequential(Separable(width, width), Separable(width, width))
+        self.pixels = nn.Conv2d(width, width, 1)
+        self.decoder = SwiftDecoder(width, embedding_width)
+
+    def encode_image(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Encode normalised photos [B,3,H,W] once: pixel embeddings [B,C,H/4,W/4], the photo's [B,C,1,1]."""
+        if not is_tracing():
+            check_size("swift", images.shape[2], images.shape[3], MULTIPLE)
+        _, fine, *_, coarse = self.neck(self.encoder(images))
+        return self.pixels(self.refine(fine)), coarse.mean((2, 3), keepdim=True)
+
+    def decode(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/4,W/4] and presence logits [B,P]."""
+        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
+        return out
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the EfficientNet's parameters."""
+        yield from self.encoder.parameters()
+
+    def freeze(self, training: Training) -> None:
+        """Freeze stem and first stages of the encoder, and all its batch statistics."""
+        self.encoder.freeze(training.frozen_stages)
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Never: the neck, which features come from, is always trained."""
+        return False
+
+    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
+        """Fill the encoder from its ImageNet package; the rest starts at random."""
+        load_imagenet(self.encoder, self.variant)
