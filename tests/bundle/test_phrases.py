@@ -23,11 +23,23 @@ def test_banks__large_and_apart() -> None:
         name: set(phrase_bank.phrases_of(lines)) for name, lines in phrase_bank.concept_lines().items()
     }
     others = set(phrase_bank.phrases_of(phrase_bank.other_lines()))
-    assert set(concepts) == {"crack", "taping area"}
+    assert set(concepts) == {"crack", "seam line", "taping area"}
     assert min(map(len, concepts.values())) >= 400
     assert len(others) >= 1500
-    assert not concepts["crack"] & concepts["taping area"]
-    assert not others & (concepts["crack"] | concepts["taping area"])
+    assert not concepts["crack"] & (concepts["taping area"] | concepts["seam line"])
+    assert not others & set.union(*concepts.values())
+
+
+def test_banks_for__what_two_banks_hold_belongs_to_the_narrower_concept() -> None:
+    three, strangers = phrase_bank.banks_for(["crack", "taping area", "seam line"])
+    assert "joint line" in three["seam line"]
+    assert "joint line" not in three["taping area"]
+    assert not strangers
+    two, strangers = phrase_bank.banks_for(["crack", "taping area"])
+    assert "joint line" in two["taping area"]
+    assert "joint line" not in strangers
+    assert "seam centreline" in strangers
+    assert phrase_bank.banks_for(["stain"])[0] == {}
 
 
 def test_read_lines__missing_names_the_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import drywallqa
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError, PromptError, UnknownPromptError
+from drywallqa.text_training.phrasing_lists import evaluate, read_lists
 
 FOLDER = Path(drywallqa.__file__).parent / "bundles" / "compact"
 
@@ -157,6 +158,21 @@ def test_load__missing_or_damaged_names_the_file(name: str, tmp_path: Path) -> N
         TextSide.load(tmp_path / "bundle")
 
 
+def test_with_concepts__three_that_overlap_by_blind_phrasings(side: TextSide) -> None:
+    three = side.with_concepts({"crack": (), "taping area": (), "seam line": ()})
+    lists = read_lists(Path(__file__).parents[1] / "phrasings" / "seam_line", three.concepts)
+    result = evaluate(three, lists)
+    assert result.right_rate >= 0.95, result.describe()
+    assert result.refused_rate >= 0.95, result.describe()
+    assert three.understand("seam line") == three.understand("the joint line") == "seam line"
+
+
+def test_read__what_is_named_beside_a_negation_is_asked_for(side: TextSide) -> None:
+    assert side.understand("the crack, not the seam") == "crack"
+    assert side.understand("taping area, not the crack") == "taping area"
+    assert side.read("not the crack").kind == "negated"
+
+
 def test_with_concepts__learns_a_new_one_and_keeps_the_old(side: TextSide) -> None:
     grown = side.with_concepts({"crack": [], "socket": ["wall socket", "electrical outlet", "power outlet"]})
     assert grown.concepts == ("crack", "socket")
@@ -165,4 +181,4 @@ def test_with_concepts__learns_a_new_one_and_keeps_the_old(side: TextSide) -> No
     assert grown.understand("hairline fissure in the plaster") == "crack"
     assert grown.understand("drywall seam") is None  # no longer a concept
     assert grown.understand("segment dog") is None
-    assert side.concepts == ("crack", "taping area")
+    assert side.concepts == ("crack", "taping area", "seam line")

@@ -58,6 +58,29 @@ def concept_lines() -> dict[str, list[str]]:
     return {name: list(lines_of(name.replace(" ", "_"))) for name in concept_names()}
 
 
+def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Share the shipped phrases out among the concepts that a model knows.
+
+    A phrase that two banks hold belongs to the narrower one, the one with fewer phrases: "joint line" means
+    the seam's line to who knows it, and the taping area to who does not.
+
+    Args:
+        names: The concepts.
+
+    Returns:
+        The phrases of each of these concepts that has a bank; those that mean another shipped concept only.
+    """
+    banks = {name: phrases_of(lines) for name, lines in concept_lines().items()}
+    wanted = set(names)
+    taken: set[str] = set()
+    shared: dict[str, list[str]] = {}
+    for name in sorted(wanted & banks.keys(), key=lambda name: len(banks[name])):
+        shared[name] = [phrase for phrase in banks[name] if phrase not in taken]
+        taken |= set(banks[name])
+    strangers = [p for name, bank in banks.items() if name not in wanted for p in bank if p not in taken]
+    return shared, strangers
+
+
 def other_lines() -> list[str]:
     """The lines of everything that is no concept: near misses, everyday things, other languages."""
     names = sorted(path.stem for path in FOLDER.glob("other_*.txt"))

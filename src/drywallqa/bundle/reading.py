@@ -15,6 +15,7 @@ SHORT = 14  # words; beyond that the sense drowns in one sentence vector
 WINDOW = 10
 SURE = 0.9  # what a window of a long prompt must reach, since there are many of them
 DOMINANCE = 2.0
+CLEAR = 0.5  # share of what speaks for any concept that has to speak for the one
 
 Float = NDArray[np.float32]
 Classify = Callable[[Sequence[str]], Float]
@@ -64,8 +65,11 @@ class Reader:
         rests = scopes[len(negations) :]
         for negation, scope, rest in zip(negations, scopes, rests, strict=False):
             spared = whole == scope if negation.doubtful else rest == scope
-            if scope is not None and not spared:
-                return Reading("negated", (scope,), text)
+            if scope is None or spared:
+                continue
+            if rest is not None and not negation.doubtful:  # "the line, not the area around it"
+                return Reading("known", (rest,), negation.rest)
+            return Reading("negated", (scope,), text)
         distinct = tuple(dict.fromkeys(concept for concept in found if concept))
         if len(distinct) > 1:
             return Reading("several", distinct, text)
@@ -95,4 +99,6 @@ class Reader:
 
     def _meant(self, row: Float) -> str | None:
         best = int(row[:-1].argmax())
-        return self._concepts[best] if row[best] >= self._threshold else None
+        named = 1.0 - float(row[-1])  # the probability that any concept is meant
+        sure = named >= self._threshold and row[best] >= CLEAR * named
+        return self._concepts[best] if sure else None

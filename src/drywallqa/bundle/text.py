@@ -227,11 +227,10 @@ class TextSide:
             others: Lines that mean none of them; by default the shipped bank.
             held_out: Phrases to choose the threshold on; without any the threshold stays as it is.
         """
-        banks = phrase_bank.concept_lines()
+        banks, strangers = phrase_bank.banks_for(concepts)
         lines = {name: [name, *given] for name, given in concepts.items()}
         if others is None:
             lines = {name: [*given, *banks.get(name, ())] for name, given in lines.items()}
-            strangers = [line for name, bank in banks.items() if name not in lines for line in bank]
             others = self._without_meaning(lines, [*phrase_bank.other_lines(), *strangers])
         model = fit(*self._labelled(lines, others), list(lines), threshold=self.threshold)
         if held_out is not None:

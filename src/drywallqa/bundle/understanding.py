@@ -45,8 +45,8 @@ def fit(
     *,
     threshold: float = 0.5,
     penalty: float = 1e-4,
-    steps: int = 200,
-    rate: float = 0.1,
+    steps: int = 400,
+    rate: float = 0.2,
 ) -> Understanding:
     """Fit on [N,F] features and labels 0..K (K means "other"), each class weighing the same.
 

@@ -22,18 +22,7 @@ from drywallqa.rendering.walls import SEAM_LINE, TAPING_AREA
 
 HALF_WIDTH = 2.5
 """Of a line's mask, in px of a photo whose longer side is 640 px."""
-PHRASINGS = (
-    "segment seam line",
-    "[thin|exact|straight|] line of the [seam|joint]",
-    "[seam|joint] line",
-    "[centre|center|middle] line of the [seam|joint|drywall seam|drywall joint|taping area]",
-    "[seam|joint] [centre line|center line|centerline|centreline]",
-    "line where [two boards|the boards|two panels|the sheets] [meet|touch|join]",
-    "line between [two boards|the boards|two panels|the sheets]",
-    "[thin|dark|straight] line between the [boards|panels|sheets]",
-    "[edge|gap] line between [boards|panels|sheets]",
-    "the [seam|joint] itself as a line",
-)
+PHRASINGS = ("segment seam line",)
 _RECTANGLE = 0.97  # of its bounding box that a piece of a mask fills if it was drawn as a box
 
 

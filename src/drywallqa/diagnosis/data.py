@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.bundle.phrase_bank import phrases_of
 from drywallqa.diagnosis.cases import Finding, find, listing
 
 Floats = NDArray[np.float32]
@@ -72,7 +73,7 @@ def check_phrasings(
     missed = [
         f"'{phrase}' of '{concept}' is taken for {understood or 'nothing it knows'}"
         for concept, phrases in phrasings.items()
-        for phrase in phrases
+        for phrase in phrases_of(phrases)
         if (understood := understand(phrase)) != concept
     ]
     return [find("prompt-unknown", listing(missed))] if missed else []

@@ -203,7 +203,7 @@ Lines = tuple[Mapping[str, Sequence[str]], Sequence[str]]
 
 def _split_all(seed: int | None) -> tuple[Lines, Lines]:
     """All banks split by line; with no seed everything is for training."""
-    concepts, others = phrase_bank.concept_lines(), phrase_bank.other_lines()
+    concepts, others = phrase_bank.banks_for(phrase_bank.concept_names())[0], phrase_bank.other_lines()
     share = 0.0 if seed is None else HELD_OUT
     split = {name: split_lines(lines, seed or 0, share) for name, lines in concepts.items()}
     kept, held = split_lines(others, seed or 0, share)
