@@ -194,7 +194,7 @@ def overhead(segmenter: Segmenter) -> dict:
     window, backend = segmenter.bundle.window, segmenter.open()
     grid = TileGrid.over(*TWELVE, 1.0, window)
     embeddings = backend.encode_prompts(PROMPTS)
-    tiles = np.stack([grid.cut(photo, 0, 0)] * BATCH)
+    tiles = grid.cut(photo, 0, [0] * BATCH)
     one = backend.encode_image(tiles[:1])
     whole, bare = [], []
     for _ in range(3):

@@ -17,6 +17,8 @@ from PIL import Image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+Part = tuple[slice, slice]
+"""Rows and columns of a photo, both with their ends."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,54 @@ class Placement:
     window_height: int
     window_width: int
 
-    def restore(
-        self, logits: NDArray[np.float32], top: int = 0, bottom: int | None = None
-    ) -> NDArray[np.float32]:
+    def restore(self, logits: NDArray[np.float32], part: Part | None = None) -> NDArray[np.float32]:
         """Bring logits [h,w] on any grid over the window to the photo's size (bilinear).
 
         Args:
             logits: On a grid over the whole window.
-            top: First row of the photo that is wanted.
-            bottom: Row after the last one; None takes all that follow.
+            part: Rows and columns of the photo that are wanted; None takes all of it.
 
         Returns:
-            The photo's rows `top` to `bottom`, [rows,W].
+            The part's values, [rows,columns].
         """
-        last = self.height if bottom is None else bottom
-        right = self.scaled_width * logits.shape[1] / self.window_width
-        a_row = self.scaled_height * logits.shape[0] / self.window_height / self.height
-        return resample(logits, (0.0, top * a_row, right, last * a_row), last - top, self.width)
+        rows, columns = part or (slice(0, self.height), slice(0, self.width))
+        down, across = self._steps(logits)
+        box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
+        return resample(logits, box, rows.stop - rows.start, columns.stop - columns.start)
+
+    def reach(self, chosen: NDArray[np.bool_]) -> Part | None:
+        """Say which part of the photo the chosen cells of a grid can touch once it is restored.
+
+        Args:
+            chosen: On a grid over the whole window, bool [h,w].
+
+        Returns:
+            Rows and columns; None where nothing is chosen.
+        """
+        if not chosen.any():
+            return None
+        down, across = self._steps(chosen)
+        rows = span(np.flatnonzero(chosen.any(axis=1)), down, self.height)
+        columns = span(np.flatnonzero(chosen.any(axis=0)), across, self.width)
+        return (rows, columns) if rows.stop > rows.start and columns.stop > columns.start else None
+
+    def _steps(self, grid: NDArray[Any]) -> tuple[float, float]:
+        """Rows and columns of a grid over the window for one px of the photo."""
+        down = self.scaled_height * grid.shape[0] / self.window_height / self.height
+        return down, self.scaled_width * grid.shape[1] / self.window_width / self.width
+
+
+def span(cells: NDArray[np.intp], step: float, length: int) -> slice:
+    """Say which px of a side the chosen cells of a grid can touch once it is restored.
+
+    Args:
+        cells: Their numbers, rising; at least one.
+        step: Cells a px.
+        length: The side in px.
+    """
+    margin = 1 + max(1.0, step)
+    first, last = (cells[0] + 0.5 - margin) / step, (cells[-1] + 0.5 + margin) / step
+    return slice(max(0, math.floor(first)), min(length, math.ceil(last)))
 
 
 @dataclass(frozen=True)
@@ -80,14 +113,16 @@ class Window:
         placement = self.place(*photo.shape[:2])
         scaled = resize_photo(photo, placement.scaled_height, placement.scaled_width)
         canvas = np.zeros((3, placement.window_height, placement.window_width), np.float32)
-        canvas[:, : placement.scaled_height, : placement.scaled_width] = self.normalise(scaled)
+        self.normalise(scaled, canvas[:, : placement.scaled_height, : placement.scaled_width])
         return canvas, placement
 
-    def normalise(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W]."""
+    def normalise(
+        self, photo: NDArray[np.uint8], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], written into `out` where it is given."""
         scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        pixels = np.empty((3, *photo.shape[:2]), np.float32)
+        pixels = np.empty((3, *photo.shape[:2]), np.float32) if out is None else out
         for channel, plane in enumerate(pixels):  # one after the other: written where they stay
             np.multiply(photo[:, :, channel], scale[channel], out=plane)
             plane -= shift[channel]

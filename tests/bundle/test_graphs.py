@@ -25,6 +25,7 @@ def test_open_graph__takes_what_was_begun_once(monkeypatch: pytest.MonkeyPatch) 
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(graphs, "_session", counted)
+    monkeypatch.setattr(graphs, "_ahead", {})
     open_ahead(ENCODER, threads=1)
     open_ahead(ENCODER, threads=1)
     backend = load_bundle().open_backend(threads=1)

@@ -35,10 +35,12 @@ class TilesAlone(TiledPhoto):
 def logits_of(
     backend: FakeBackend, grid: TileGrid, photo: np.ndarray, kind: type[TiledPhoto] = TiledPhoto
 ) -> Float:
-    bands = list(kind(backend, grid, photo, CRACK, NO_GATE).bands())
-    tops = np.cumsum([0, *(band.logits.shape[1] for band in bands)])
-    assert [band.top for band in bands] == tops[:-1].tolist()
-    return np.concatenate([band.logits for band in bands], axis=1)[0]
+    bands = list(kind(backend, grid, photo, CRACK, NO_GATE, NO_GATE).bands())
+    ends = [0, *(band.rows.stop for band in bands)]
+    assert [band.rows.start for band in bands] == ends[:-1]
+    parts = [band.parts[0] for band in bands]
+    assert all(part is not None and part[0] == slice(0, photo.shape[1]) for part in parts)
+    return np.concatenate([part[1] for part in parts if part is not None])
 
 
 def logit(probability: float) -> float:
@@ -121,11 +123,26 @@ def test_tiles__meet_without_a_step() -> None:
         assert np.abs(np.diff(offsets, axis=axis)).max() < steepest + 1e-3
 
 
+def test_bands__leave_out_what_cannot_pass_the_level() -> None:
+    photo = smooth_photo(500, 700)
+    photo[:, :300] = 90  # nothing there
+    backend, grid = FakeBackend(), TileGrid.over(500, 700, 1.0, WINDOW)
+    full = logits_of(backend, grid, photo)
+    level = float(np.quantile(full, 0.97))
+    found = np.full_like(full, -np.inf)
+    for band in TiledPhoto(backend, grid, photo, CRACK, NO_GATE, np.full(1, level, np.float32)).bands():
+        if (part := band.parts[0]) is not None:
+            found[band.rows, part[0]] = part[1]
+    assert ((found > level) == (full > level)).mean() > 0.9999
+    assert np.isinf(found).mean() > 0.3
+
+
 def test_restore__in_strips_as_in_one() -> None:
     logits = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
     _, placement = WINDOW.fit(np.zeros((301, 400, 3), np.uint8))
     whole = placement.restore(logits)
-    strips = [placement.restore(logits, top, min(301, top + 37)) for top in range(0, 301, 37)]
+    bands = [slice(top, min(301, top + 37)) for top in range(0, 301, 37)]
+    strips = [placement.restore(logits, (rows, slice(0, 400))) for rows in bands]
     assert np.allclose(np.concatenate(strips), whole, atol=1e-5)
 
 

@@ -14,9 +14,10 @@ from drywallqa.errors import BackendError
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.refine import unit_of
-from drywallqa.window import Placement, Window, sigmoid
+from drywallqa.window import Part, Placement, Window, sigmoid
 
 _BAND = 4_000_000  # px of a photo that are turned into probabilities at a time
+_ROUNDING = 1e-5  # of a probability, by which a value between two others may pass both
 
 
 class Ready(NamedTuple):
@@ -70,17 +71,32 @@ def from_whole(backend: Backend, whole: Whole, questions: Questions, keep: bool)
 
 
 def _from_logits(logits: Float, presence: float, whole: Whole, question: Question, keep: bool) -> Prediction:
-    height, width = whole.placement.height, whole.placement.width
-    mask = np.empty((height, width), np.bool_)
-    kept = np.empty((height, width), np.float32) if keep else None
-    step = max(1, _BAND // width)
-    for top in range(0, height, step):
-        bottom = min(height, top + step)
-        probability = sigmoid(whole.placement.restore(logits, top, bottom))
-        mask[top:bottom] = probability > np.float32(question.threshold)
+    place = whole.placement
+    mask = np.zeros((place.height, place.width), np.bool_)
+    kept = np.empty(mask.shape, np.float32) if keep else None
+    for rows, columns in _bands(logits, presence, place, question, keep):
+        probability = sigmoid(place.restore(logits, (rows, columns)))
+        mask[rows, columns] = probability > np.float32(question.threshold)
         if kept is not None:
-            kept[top:bottom] = probability
+            kept[rows, columns] = probability
     return answer(question, mask, kept, presence, whole.image_id)
+
+
+def _bands(
+    logits: Float, presence: float, place: Placement, question: Question, keep: bool
+) -> Iterator[tuple[slice, slice]]:
+    """Yield the bands of a photo to look at: where only a mask is wanted, what it can reach."""
+    part: Part | None = (slice(0, place.height), slice(0, place.width))
+    if not keep:
+        least = question.threshold - _ROUNDING
+        absent = presence < question.presence_threshold
+        part = None if absent else place.reach(sigmoid(logits) > np.float32(least))
+    if part is None:
+        return
+    rows, columns = part
+    step = max(1, _BAND // (columns.stop - columns.start))
+    for top in range(rows.start, rows.stop, step):
+        yield slice(top, min(rows.stop, top + step)), columns
 
 
 def answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -162,13 +163,18 @@ class TileGrid:
         whole = placement.scaled_height + placement.scaled_width
         return whole / (whole + self.rows.scaled + self.columns.scaled)
 
-    def cut(self, photo: NDArray[np.uint8], top: int, left: int) -> NDArray[np.float32]:
-        """Cut the tile that begins at `top` and `left` out of a photo, as the model's input [3,h,w]."""
+    def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
+        """Cut tiles that begin at `top` and at `lefts` out of a photo, as the model's input [B,3,h,w]."""
+        canvases = np.zeros((len(lefts), 3, self.rows.tile, self.columns.tile), np.float32)
+        for canvas, left in zip(canvases, lefts, strict=True):
+            self._draw(photo, top, left, canvas)
+        return canvases
+
+    def _draw(self, photo: NDArray[np.uint8], top: int, left: int, canvas: NDArray[np.float32]) -> None:
         y0, y1, height = self.rows.source(top)
         x0, x1, width = self.columns.source(left)
-        canvas = np.zeros((3, self.rows.tile, self.columns.tile), np.float32)
-        canvas[:, :height, :width] = self.window.normalise(_piece(photo, (x0, y0, x1, y1), height, width))
-        return canvas
+        piece = _piece(photo, (x0, y0, x1, y1), height, width)
+        self.window.normalise(piece, canvas[:, :height, :width])
 
 
 def _piece(

@@ -19,19 +19,26 @@ from drywallqa.inference.answers import answer, decode
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions
 from drywallqa.inference.tiles import TileGrid
-from drywallqa.window import Placement, resample, sigmoid
+from drywallqa.window import Placement, resample, sigmoid, span
 
 BATCH = 2  # tiles that are encoded together
 _BAND = 4_000_000  # values that are brought to the photo's size at a time
 _DEEPEST = 12.0  # logits that absence may take from a tile
+_ROUNDING = 1e-3  # logits by which a value between two others may pass both
 
 
 @dataclass(frozen=True)
 class Band:
-    """Finished rows of a photo: mask logits [P,rows,W] from row `top` on."""
+    """Finished rows of a photo.
 
-    top: int
-    logits: Float
+    Attributes:
+        rows: Which.
+        parts: For each prompt, columns and their mask logits [rows,columns]; None where none can pass the
+            level that was asked for. Beside the columns none can either.
+    """
+
+    rows: slice
+    parts: tuple[tuple[slice, Float] | None, ...]
 
 
 class TiledPhoto:
@@ -44,6 +51,7 @@ class TiledPhoto:
         embeddings: The prompts' [P,D].
         gates: Presence logits [P] below which the concept is taken to be absent: a tile that falls short of
             one loses as much from its mask logits as it lacks.
+        levels: Mask logits [P] of interest: smaller ones need not be brought to the photo's size.
         batch: Tiles that are encoded together.
         image_id: What errors call the photo.
     """
@@ -55,11 +63,12 @@ class TiledPhoto:
         photo: NDArray[np.uint8],
         embeddings: Float,
         gates: Float,
+        levels: Float,
         batch: int = BATCH,
         image_id: str = "photo",
     ) -> None:
         self.backend, self.grid, self.photo, self.image_id = backend, grid, photo, image_id
-        self.embeddings, self.gates, self.batch = embeddings, gates, batch
+        self.embeddings, self.gates, self.levels, self.batch = embeddings, gates, levels, batch
         self.presence: Float = np.full(len(embeddings), -np.inf, np.float32)
         """The largest presence logit [P] so far, of any tile with its context or of the whole photo."""
         self._context: Float | None = None
@@ -71,7 +80,7 @@ class TiledPhoto:
         for number, top in enumerate(self.grid.rows.starts):
             for column, logits in self._row(top):
                 if sums is None:
-                    sums = _Sums(self.grid, logits.shape, overview)
+                    sums = _Sums(self.grid, logits.shape, overview, self.levels)
                 sums.add(number, column, logits)
             if sums is not None:
                 yield from sums.finish(number)
@@ -102,7 +111,7 @@ class TiledPhoto:
         starts = self.grid.columns.starts
         for first in range(0, len(starts), self.batch):
             columns = range(first, min(first + self.batch, len(starts)))
-            yield columns, np.stack([self.grid.cut(self.photo, top, starts[column]) for column in columns])
+            yield columns, self.grid.cut(self.photo, top, [starts[column] for column in columns])
 
     def _in_context(self, presence: Float) -> Float:
         """Mix a tile's presence logits [P] with those of the whole photo, as their masks are mixed."""
@@ -116,13 +125,17 @@ class _Sums:
     """Weighted logits of one row of tiles, on a grid of a value every `stride` px of the scaled photo."""
 
     def __init__(
-        self, grid: TileGrid, shape: tuple[int, ...], overview: tuple[Float, Placement] | None
+        self,
+        grid: TileGrid,
+        shape: tuple[int, ...],
+        overview: tuple[Float, Placement] | None,
+        levels: Float,
     ) -> None:
         """Make room for logits [P,h,w] of a tile."""
         self.grid, self.stride = grid, _stride(grid, shape)
         self.down, self.across = grid.rows.weights(self.stride), grid.columns.weights(self.stride)
         self.sums = np.zeros((shape[0], self.down.shape[1], grid.columns.end // self.stride), np.float32)
-        self.enlarger = _Enlarger(grid, self.stride, overview)
+        self.enlarger = _Enlarger(grid, self.stride, overview, levels)
 
     def add(self, row: int, column: int, logits: Float) -> None:
         """Add a tile."""
@@ -158,11 +171,14 @@ def _on_grid(logits: Float, shape: tuple[int, ...]) -> Float:
 class _Enlarger:
     """Takes rows of the grid as they are finished and brings them to the photo's size."""
 
-    def __init__(self, grid: TileGrid, stride: int, overview: tuple[Float, Placement] | None) -> None:
-        self.grid, self.stride, self.overview = grid, stride, overview
+    def __init__(
+        self, grid: TileGrid, stride: int, overview: tuple[Float, Placement] | None, levels: Float
+    ) -> None:
+        self.grid, self.stride, self.overview, self.levels = grid, stride, overview, levels
         self.height, self.width = grid.rows.length, grid.columns.length
         self.share = grid.context
         self.a_row = grid.rows.scaled / stride / self.height  # rows of the grid a row of the photo
+        self.a_column = grid.columns.scaled / stride / self.width
         self.reach = max(1.0, self.a_row)  # of the bilinear filter, in rows of the grid
         self.first = 0  # row of the grid that `kept` begins with
         self.next = 0  # row of the photo that comes next
@@ -178,7 +194,8 @@ class _Enlarger:
         step = max(1, _BAND // (self.width * len(kept)))
         while self.next < ready:
             bottom = min(ready, self.next + step)
-            yield Band(self.next, self._enlarge(kept, self.next, bottom))
+            parts = (self._enlarge(*each, self.next, bottom) for each in zip(kept, self.levels, strict=True))
+            yield Band(slice(self.next, bottom), tuple(parts))
             self.next = bottom
         needless = max(0, int((self.next + 0.5) * self.a_row - self.reach) - 1 - self.first)
         self.first, self.kept = self.first + needless, kept[:, needless:].copy()
@@ -203,11 +220,16 @@ class _Enlarger:
             own += self.share * resample(whole, box, count, cells[1])
         return mixed
 
-    def _enlarge(self, kept: Float, top: int, bottom: int) -> Float:
-        right = self.grid.columns.scaled / self.stride
-        above = top * self.a_row - self.first, bottom * self.a_row - self.first
-        box = (0.0, max(0.0, above[0]), right, above[1])
-        return np.stack([resample(one, box, bottom - top, self.width) for one in kept])
+    def _enlarge(self, kept: Float, level: float, top: int, bottom: int) -> tuple[slice, Float] | None:
+        """Bring rows [n,w] of the grid to the photo's rows, in those columns that can pass a level."""
+        first, last = max(0.0, top * self.a_row - self.first), bottom * self.a_row - self.first
+        near = slice(max(0, int(first - self.reach) - 1), int(last + self.reach) + 2)
+        chosen = np.flatnonzero(kept[near].max(axis=0) > level)
+        if not len(chosen):
+            return None
+        columns = span(chosen, self.a_column, self.width)
+        box = (columns.start * self.a_column, first, columns.stop * self.a_column, last)
+        return columns, resample(kept, box, bottom - top, columns.stop - columns.start)
 
 
 def from_tiles(
@@ -235,18 +257,24 @@ def from_tiles(
     """
     height, width = photo.shape[:2]
     gates = np.full(len(questions.embeddings), -np.inf, np.float32)
+    levels = np.full_like(gates, -np.inf if keep else np.inf)
     for question in questions.each:
         gates[question.row] = max(gates[question.row], _logit(question.presence_threshold))
-    run = TiledPhoto(backend, grid, photo, questions.embeddings, gates, image_id=image_id)
-    bits = [np.empty((height, -(-width // 8)), np.uint8) for _ in questions.each]
+        levels[question.row] = min(levels[question.row], _logit(question.threshold) - _ROUNDING)
+    run = TiledPhoto(backend, grid, photo, questions.embeddings, gates, levels, image_id=image_id)
+    bits = [np.zeros((height, -(-width // 8)), np.uint8) for _ in questions.each]
     kept = [np.empty((height, width), np.float32) if keep else None for _ in questions.each]
     for band in ahead(run.bands()):
-        rows = slice(band.top, band.top + band.logits.shape[1])
-        probabilities = sigmoid(band.logits)
         for question, mask, probability in zip(questions.each, bits, kept, strict=True):
-            mask[rows] = np.packbits(probabilities[question.row] > np.float32(question.threshold), axis=1)
+            part = band.parts[question.row]
+            if part is None:
+                continue
+            columns, values = part[0], sigmoid(part[1])
+            marked = np.zeros((len(values), width), np.bool_)
+            marked[:, columns] = values > np.float32(question.threshold)
+            mask[band.rows] = np.packbits(marked, axis=1)
             if probability is not None:
-                probability[rows] = probabilities[question.row]
+                probability[band.rows, columns] = values
     believed = sigmoid(run.presence)
     for question in questions.each:
         mask = np.unpackbits(bits.pop(0), axis=1, count=width).view(np.bool_)
