@@ -93,14 +93,22 @@ bench: $(DEVELOPMENT)
 
 BENCHMARK := data/benchmark
 BENCHMARK_READY := $(BENCHMARK)/.ready
+LINES := data/benchmark-lines
+LINES_READY := $(LINES)/.ready
 
-benchmark-quality: $(BENCHMARK_READY)
-	time $(BIN)/drywallqa benchmark --data $(BENCHMARK)
+benchmark-quality: $(LINES_READY)
+	time $(BIN)/drywallqa benchmark --data $(LINES)
+	time $(BIN)/drywallqa benchmark --data $(LINES) --model src/drywallqa/bundles/swift
 
 SCALE ?= 1
 
 report-table: $(BENCHMARK_READY)
 	time $(BIN)/drywallqa ablate configs/report --data $(BENCHMARK) --out runs/report-table --scale $(SCALE)
+
+$(LINES_READY): $(BENCHMARK_READY)
+	rm -rf $(LINES) && cp -r $(BENCHMARK) $(LINES) && rm $(LINES)/.ready
+	$(BIN)/drywallqa data seam-lines $(LINES)
+	touch $@
 
 $(BENCHMARK_READY): benchmarks/split.csv | $(DEVELOPMENT)
 	@test -d "$$DRYWALLQA_DATA" || { echo "error: no data sets in $$DRYWALLQA_DATA; set DRYWALLQA_DATA to the" \

@@ -17,7 +17,7 @@ from drywallqa.reports.demonstration import PROMPTS
 
 SIDE, GAP, STRIP = 300, 6, 22
 # Blue and orange differ in lightness too, so that they are told apart in grey and by the colour-blind.
-COLOURS = {"crack": (255, 140, 0), "taping area": (0, 90, 220)}
+COLOURS = {"crack": (255, 140, 0), "taping area": (0, 90, 220), "seam line": (170, 0, 90)}
 
 
 def marked(photo: Path, results: Path) -> Image.Image:

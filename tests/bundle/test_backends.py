@@ -7,7 +7,7 @@ from drywallqa.backend import Backend
 from drywallqa.bundle import Bundle, load_bundle
 from drywallqa.bundle.bundle import DEFAULT, HEAD
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
-from drywallqa.inference.runtimes import open_backend, with_profile
+from drywallqa.inference.runtimes import load_profile, open_backend, smaller
 from drywallqa.inference.segmenter import Segmenter
 
 PROMPTS = ["segment crack", "segment taping area"]
@@ -102,10 +102,18 @@ def test_backends__that_are_not_installed(
 
 
 def test_profile__fast_is_a_smaller_window(bundle: Bundle) -> None:
-    fast = with_profile(bundle, "fast")
+    fast = smaller(bundle)
     assert 0.4 < (fast.window.size / bundle.window.size) ** 2 < 0.65
     assert fast.window.size % fast.window.multiple == 0
     assert fast.version == f"{bundle.version} fast"
-    assert with_profile(bundle, "full") is bundle
+    assert load_profile(bundle.folder, "fast").window == fast.window
+    assert load_profile(bundle.folder, "full").window == bundle.window
     with pytest.raises(ConfigError, match="full, fast"):
-        with_profile(bundle, "furious")
+        load_profile(None, "furious")
+
+
+def test_profile__of_the_bundled_models_fast_is_the_smaller_one() -> None:
+    full, fast = load_profile(None, "full"), load_profile(None, "fast")
+    assert (full.name, fast.name) == ("compact", "swift")
+    assert list(fast.concepts) == list(full.concepts)
+    assert len(fast.read("model.safetensors")) < len(full.read("model.safetensors"))

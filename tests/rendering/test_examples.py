@@ -28,11 +28,12 @@ def test_write_examples__folder_that_is_a_file_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("concept", ["crack", "taping area"])
 def test_agreement__perfect_empty_and_full_masks(tmp_path, concept):
     walls = write_examples(tmp_path, (64, 64))
-    perfect = agreement(walls, concept, {name: wall.labels[concept] for name, wall in walls.items()})
+    truths = {name: wall.labels[concept] for name, wall in walls.items()}
+    perfect = agreement(truths, concept, truths)
     assert len(perfect.overlaps) == len(perfect.false_areas) == 4
     assert (perfect.mean_overlap, perfect.false_alarms) == (1.0, 0)
-    nothing = agreement(walls, concept, {name: np.zeros((64, 64), np.bool_) for name in walls})
+    nothing = agreement(truths, concept, {name: np.zeros((64, 64), np.bool_) for name in walls})
     assert (nothing.mean_overlap, nothing.false_alarms) == (0.0, 0)
-    everything = agreement(walls, concept, {name: np.ones((64, 64), np.bool_) for name in walls})
+    everything = agreement(truths, concept, {name: np.ones((64, 64), np.bool_) for name in walls})
     assert 0 < everything.mean_overlap < 0.7
     assert everything.false_alarms == 4

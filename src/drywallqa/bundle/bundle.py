@@ -15,6 +15,7 @@ from drywallqa.backend import Backend
 from drywallqa.bundle.backends import open_backend
 from drywallqa.bundle.graphs import DECODER as DECODER
 from drywallqa.bundle.graphs import DEFAULT as DEFAULT
+from drywallqa.bundle.graphs import FAST as FAST
 from drywallqa.bundle.graphs import IMAGE_ENCODER as IMAGE_ENCODER
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError

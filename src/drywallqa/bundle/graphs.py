@@ -15,6 +15,8 @@ from drywallqa.meanwhile import Meanwhile
 
 DEFAULT = Path(__file__).parent.parent / "bundles" / "compact"
 """The bundle that comes with the package."""
+FAST = DEFAULT.parent / "swift"
+"""A smaller one that comes with it, for the profile "fast"."""
 IMAGE_ENCODER = "image_encoder.onnx"
 DECODER = "decoder.onnx"
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from drywallqa.errors import DataError
+from drywallqa.prompts import clean
 
 FOLDER = Path(__file__).parent / "phrases"
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
@@ -79,6 +80,13 @@ def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
         taken |= set(banks[name])
     strangers = [p for name, bank in banks.items() if name not in wanted for p in bank if p not in taken]
     return shared, strangers
+
+
+@cache
+def meanings(concepts: tuple[str, ...]) -> dict[str, str]:
+    """Every shipped phrase, as prompts are cleaned, with the one of these concepts that it means."""
+    banks, _ = banks_for(concepts)
+    return {clean(phrase): name for name, bank in banks.items() for phrase in bank}
 
 
 def other_lines() -> list[str]:

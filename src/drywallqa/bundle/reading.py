@@ -19,6 +19,7 @@ CLEAR = 0.5  # share of what speaks for any concept that has to speak for the on
 
 Float = NDArray[np.float32]
 Classify = Callable[[Sequence[str]], Float]
+Listed = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,26 @@ class Reading:
 class Reader:
     """Reads cleaned prompts by asking a classifier about the whole and about its parts."""
 
-    def __init__(self, classify: Classify, concepts: Sequence[str], threshold: float) -> None:
-        """Take the classifier: texts to probabilities [P,K+1], the last column being "other"."""
+    def __init__(
+        self, classify: Classify, concepts: Sequence[str], threshold: float, listed: Listed = lambda _: None
+    ) -> None:
+        """Take the classifier: texts to probabilities [P,K+1], the last column being "other".
+
+        Args:
+            classify: The classifier.
+            concepts: The K concepts.
+            threshold: The least probability at which any counts as meant.
+            listed: What a phrase is listed to mean, for those of which the classifier is not sure.
+        """
         self._classify, self._concepts, self._threshold = classify, tuple(concepts), threshold
+        self._listed = listed
 
     def read(self, text: str) -> Reading:
         """Read one cleaned prompt."""
+        reading, named = self._read(text), self._listed(text)
+        return Reading("known", (named,), text) if named and reading.kind == "unknown" else reading
+
+    def _read(self, text: str) -> Reading:
         text = prompts.without_idioms(text)
         if len(text.split()) > SHORT:
             return self._read_long(text)

@@ -172,7 +172,8 @@ class TextSide:
         with self._lock:
             reading = self._readings.get(text)
         if reading is None:
-            reading = Reader(self._classify, self.concepts, self.threshold).read(text)
+            listed = phrase_bank.meanings(self.concepts).get
+            reading = Reader(self._classify, self.concepts, self.threshold, listed).read(text)
             with self._lock:
                 self._readings[text] = reading
                 while len(self._readings) > CACHED:

@@ -10,7 +10,7 @@ import typer
 
 def bench(
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="The bundle; by default the bundled one.")
+        Path | None, typer.Option(metavar="BUNDLE", help="The bundle; by default the bundled ones.")
     ] = None,
     backend: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="onnxruntime, openvino, torch; may be repeated.")
@@ -20,7 +20,7 @@ def bench(
     ] = None,
     window: Annotated[
         list[int] | None,
-        typer.Option(metavar="PX", min=32, help="Windows; by default those of full and fast."),
+        typer.Option(metavar="PX", min=32, help="Windows; by default each bundle's own."),
     ] = None,
     prompts: Annotated[
         list[int] | None, typer.Option(metavar="1..5", help="Numbers of prompts; by default 1 and 5.")
@@ -51,7 +51,7 @@ def bench(
 
     earlier = speed.read(against) if against else None
     wanted = speed.Wanted(
-        model, tuple(backend or ("onnxruntime",)), tuple(precision or ("fp32",)), tuple(window or ()),
+        model, tuple(backend or ("onnxruntime",)), tuple(precision or ()), tuple(window or ()),
         tuple(prompts or (1, 5)), tuple(batch or (1, 4)), tuple(threads or ()), seconds, data, clipseg, side,
     )  # fmt: skip
     report = speed.run(wanted, lambda line: typer.echo(line, err=True))

@@ -24,7 +24,7 @@ def benchmark(
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
     ] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the figures into the bundle and its card.")
+        bool, typer.Option("--write", help="Write figures and failures into the bundle and its card.")
     ] = False,
 ) -> None:
     """Measure a bundle from photos: IoU, Dice, false alarms, composites, pictures that are no walls."""
@@ -40,6 +40,11 @@ def benchmark(
         json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
     if write:
         from drywallqa.exporting.figures import write_figures
+        from drywallqa.files import write_whole
+        from drywallqa.inference.segmenter import Segmenter
+        from drywallqa.reports.failed_walls import FAILURES, failed_walls
 
+        labelled = [concept for concept in ("crack", "taping area") if concept in bundle.concepts]
+        write_whole(bundle.folder / FAILURES, failed_walls(Segmenter(bundle), labelled))
         write_figures(bundle, measured)
         print(f"{bundle.folder}: figures and card written")

@@ -91,15 +91,16 @@ def segment(
         ),
     ] = "onnxruntime",
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--precision",
             metavar="fp32|bf16|fp16|int8",
-            help="What to compute in, where machine and model can.",
+            help="What to compute in, where machine and model can; fp32, and int8 for the profile fast.",
         ),
-    ] = "fp32",
+    ] = None,
     profile: Annotated[
-        str, typer.Option("--profile", metavar="full|fast", help="fast: a smaller window, half the work.")
+        str,
+        typer.Option("--profile", metavar="full|fast", help="fast: a smaller model, several times as fast."),
     ] = "full",
     device: Annotated[str, typer.Option("--device", help="Where the model runs.")] = "cpu",
     threads: Annotated[
@@ -146,7 +147,7 @@ def segment(
         "precision": precision,
     }  # fmt: skip
     opener = partial(_load, bundle, profile=profile, **runtime)
-    loading = None if fleet else _meanwhile(opener, bundle, **runtime)
+    loading = None if fleet else _meanwhile(opener, bundle, profile, **runtime)
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
 
@@ -167,15 +168,19 @@ def segment(
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 
-def _meanwhile(opener: Callable[[], Segmenter], model: str | None, **runtime: Any) -> Meanwhile[Segmenter]:
+def _meanwhile(
+    opener: Callable[[], Segmenter], model: str | None, profile: str, **runtime: Any
+) -> Meanwhile[Segmenter]:
     """Load the model while other things are prepared, its largest graph before everything else."""
     # the threads with which numpy multiplies matrices, of which there are none here, wait busily at first
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if runtime["backend"] == "onnxruntime":
-        from drywallqa.bundle.graphs import DEFAULT, IMAGE_ENCODER, graph_name, open_ahead
+        from drywallqa.bundle.graphs import IMAGE_ENCODER, graph_name, open_ahead
+        from drywallqa.inference.runtimes import folder_of, precision_of
 
-        folder = Path(model) if model else DEFAULT
-        graph = folder / graph_name(IMAGE_ENCODER, runtime["precision"])
+        folder = folder_of(model, profile)
+        precision = precision_of(folder, profile, runtime["backend"], runtime["precision"])
+        graph = folder / graph_name(IMAGE_ENCODER, precision)
         open_ahead(graph, runtime["device"], runtime["threads"])
     import drywallqa.inference.segmenter  # noqa: F401
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drywallqa.curation.seam_lines import drawn
 from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, load, save
 from drywallqa.errors import DataError
 from drywallqa.rendering.others import render_other
+from drywallqa.rendering.seams import drawn
 from drywallqa.rendering.walls import CRACK, SEAM_LINE, TAPING_AREA, render_wall
 
 CONCEPTS = (CRACK, TAPING_AREA)

@@ -17,11 +17,9 @@ from drywallqa.curation.sheet import MARK, TILE, Cell, draw, titled
 from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, save
 from drywallqa.errors import DataError
-from drywallqa.rendering.seams import SeamLine
+from drywallqa.rendering.seams import drawn
 from drywallqa.rendering.walls import SEAM_LINE, TAPING_AREA
 
-HALF_WIDTH = 2.5
-"""Of a line's mask, in px of a photo whose longer side is 640 px."""
 PHRASINGS = ("segment seam line",)
 _RECTANGLE = 0.97  # of its bounding box that a piece of a mask fills if it was drawn as a box
 
@@ -99,15 +97,6 @@ def _labelled(
 def _is_box(mask: NDArray[np.bool_], frame: Frame) -> bool:
     left, top, right, bottom = frame
     return bool(mask[top:bottom, left:right].mean() >= _RECTANGLE)
-
-
-def drawn(lines: list[SeamLine] | tuple[SeamLine, ...], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Draw lines as a thin mask [H,W]."""
-    size = (int(shape[0]), int(shape[1]))
-    mask = np.zeros(size, np.bool_)
-    for line in lines:
-        mask |= line.band(size, HALF_WIDTH * max(size) / 640)
-    return mask
 
 
 def sheet(dataset: Dataset, labels: SeamLabels) -> Image.Image:

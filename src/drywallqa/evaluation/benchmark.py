@@ -12,6 +12,7 @@ from drywallqa.evaluation import seams as seaming
 from drywallqa.evaluation import steadiness as steadying
 from drywallqa.evaluation.baselines import baselines
 from drywallqa.evaluation.collect import collect
+from drywallqa.evaluation.curves import calibration
 from drywallqa.evaluation.obedience import (
     CRACK,
     TAPING,
@@ -45,6 +46,7 @@ class Benchmark:
         no_walls: The same on pictures that are no walls.
         cables: The same under "crack" on the photos of setting C.
         seams: Photos → how exactly lines of seams are found there.
+        calibration: Concept → expected calibration error of its pixels' probabilities.
         steadiness: IoU of changed photos and agreement of phrasings, where it was asked for.
     """
 
@@ -56,6 +58,7 @@ class Benchmark:
     no_walls: tuple[int, int]
     cables: tuple[int, int]
     seams: Mapping[str, SeamScore]
+    calibration: Mapping[str, float]
     steadiness: Steadiness | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +120,7 @@ def run_benchmark(
         no_walls=false_alarms(asker, no_wall_photos(), list(prompts)),
         cables=(sum(cables), len(cables)),
         seams=found_seams,
+        calibration={c: calibration([s for s in scores if s.concept == c]).error for c in prompts},
         steadiness=steady,
     )
 
@@ -169,6 +173,8 @@ def lines(benchmark: Benchmark) -> Sequence[str]:
         )
     for what, (alarms, pairs) in further(benchmark).items():
         told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")
+    for concept, error in benchmark.calibration.items():
+        told.append(f"{concept}: expected calibration error of its pixels {error:.3f}")
     told += [f"lines of seams on {where}: {score}" for where, score in benchmark.seams.items()]
     return told + (steadying.lines(benchmark.steadiness) if benchmark.steadiness else [])
 

@@ -46,6 +46,7 @@ class Case:
         prompts: How many prompts are asked.
         batch: How many photos are encoded together.
         threads: Threads of one call.
+        bundle: The bundle's name.
     """
 
     backend: str
@@ -54,6 +55,7 @@ class Case:
     prompts: int
     batch: int
     threads: int
+    bundle: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Row:
 
 
 def cases(
-    window: int,
+    bundle: Bundle,
     backends: Sequence[str] = ("onnxruntime",),
     precisions: Sequence[str] = ("fp32",),
     windows: Sequence[int] = (),
@@ -97,10 +99,10 @@ def cases(
     """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one."""
     every = threads[0] if len(threads) == 1 else available_threads()
     found = [
-        Case(backend, precision, size, count, 1, every)
+        Case(backend, precision, size, count, 1, every, bundle.name)
         for backend in backends
         for precision in precisions
-        for size in windows or (window,)
+        for size in windows or (bundle.window.size,)
         for count in prompts
     ]
     first = found[0]
@@ -163,9 +165,9 @@ def measure(
 def _work(segmenter: Segmenter, case: Case, photo: Photo) -> Callable[[], object]:
     asked = list(PROMPTS[: case.prompts])
     if case.batch == 1:
-        return lambda: segmenter.segment(photo, asked)
+        return lambda: segmenter.segment(photo, asked, keep_probability=False)
     photos = [photo] * case.batch
-    return lambda: list(segmenter.segment_many(photos, asked, batch_size=case.batch))
+    return lambda: list(segmenter.segment_many(photos, asked, batch_size=case.batch, keep_probability=False))
 
 
 def repeat(

@@ -1,17 +1,40 @@
-"""Is a concept so thin that it is lost where a large photo is scaled down?"""
+"""Is a concept lost where a large photo is scaled down? What is thin is, unless it runs straight across."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.skeleton import skeletonise
+from drywallqa.straight_lines import straight_lines
 
 THIN = 0.04
 """Mean width over the photo's longer side below which a concept counts as thin: under 18 px of 448."""
+STRAIGHT = 0.95
+"""Share of a truth's middle that lies on long straight lines, from which a concept counts as straight."""
 
 _SIDE = 320  # px to which truths are thinned out before they are measured
 _PHOTOGRAPHS = 64  # that are measured at most
+_LONG = 0.25  # of the longer side
+_NEAR = 1.5  # px from a line, of the thinned out truth
+
+Mask = NDArray[np.bool_]
+
+
+def wants_native(dataset: Dataset, concept: str) -> bool:
+    """Tell whether a concept has to be looked for in a large photo's own pixels.
+
+    What is thin is lost where the photo is scaled down, but for straight lines: they are seen by running
+    through the photo, which no tile shows.
+
+    Args:
+        dataset: Photos with truth.
+        concept: The concept.
+    """
+    return is_thin(dataset, concept) and not is_straight(dataset, concept)
 
 
 def is_thin(dataset: Dataset, concept: str) -> bool:
@@ -23,14 +46,42 @@ def is_thin(dataset: Dataset, concept: str) -> bool:
         dataset: Photos with truth.
         concept: The concept.
     """
-    widths: dict[str, float] = {}
+    width = _median(dataset, concept, _width)
+    return width is not None and width < THIN
+
+
+def is_straight(dataset: Dataset, concept: str) -> bool:
+    """Tell whether a concept consists of long straight lines in most photographs; False where none shows it.
+
+    Args:
+        dataset: Photos with truth.
+        concept: The concept.
+    """
+    share = _median(dataset, concept, _straightness)
+    return share is not None and share >= STRAIGHT
+
+
+def _median(dataset: Dataset, concept: str, measure: Callable[[Mask, Mask], float]) -> float | None:
+    """The median over photographs of what is measured of a truth and its skeleton."""
+    found: dict[str, float] = {}
     for sample in dataset:
         photograph = f"{sample.set_name}/{sample.source_photo}"
-        if not sample.labels.get(concept) or photograph in widths or len(widths) == _PHOTOGRAPHS:
+        if not sample.labels.get(concept) or photograph in found or len(found) == _PHOTOGRAPHS:
             continue
         step = max(1, max(sample.height, sample.width) // _SIDE)
         truth = dataset.read_mask(sample, concept)[::step, ::step]
-        length = np.count_nonzero(skeletonise(truth))
-        if length:
-            widths[photograph] = np.count_nonzero(truth) / length / max(truth.shape)
-    return bool(widths) and float(np.median(list(widths.values()))) < THIN
+        skeleton = skeletonise(truth)
+        if skeleton.any():
+            found[photograph] = measure(truth, skeleton)
+    return float(np.median(list(found.values()))) if found else None
+
+
+def _width(truth: Mask, skeleton: Mask) -> float:
+    return float(np.count_nonzero(truth) / np.count_nonzero(skeleton) / max(truth.shape))
+
+
+def _straightness(truth: Mask, skeleton: Mask) -> float:
+    near = np.zeros_like(skeleton)
+    for line in straight_lines(skeleton, _LONG):
+        near |= line.band((skeleton.shape[0], skeleton.shape[1]), _NEAR)
+    return float(np.count_nonzero(near & skeleton) / np.count_nonzero(skeleton))

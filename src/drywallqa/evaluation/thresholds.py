@@ -18,6 +18,12 @@ from drywallqa.metrics import BINS, Histogram, bin_of
 FALSE_ALARM_PRICE = 0.5
 """How much mean IoU one may give up to be rid of all false alarms."""
 
+CAUTION = 0.75
+"""Which of equally good presence thresholds is taken: how far, in logits, from the lowest to the highest.
+
+Validation photos show walls; what else people take photos of is never as surely a wall with a crack as those
+that have one, so that more doubt lies below the range than above it."""
+
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
 Kind = Literal["iou", "recall", "precision", "sweep", "percentile"]
@@ -152,9 +158,10 @@ class _Levels:
         if rule.kind == "iou":
             found = [self.reached(start, gate) for gate in PRESENCE_CHOICES]
             worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
-            # of equally good levels the middle one: it is the farthest from harm on either side
-            equal = np.flatnonzero(worth >= worth.max() - 1e-9)
-            return float(PRESENCE_CHOICES[equal[len(equal) // 2]])
+            equal = PRESENCE_CHOICES[worth >= worth.max() - 1e-9]
+            low, high = (np.log(level / (1 - level)) for level in (equal[0], equal[-1]))
+            middle = 1 / (1 + np.exp(-(low + CAUTION * (high - low))))
+            return float(equal[np.abs(equal - middle).argmin()])
         if rule.kind not in ("recall", "precision"):
             raise ConfigError(f"presence can be chosen by iou, recall or precision, not by {rule}")
         kept = np.array([float(self.weights @ (self.beliefs >= gate)) for gate in PRESENCE_CHOICES])

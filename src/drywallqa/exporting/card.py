@@ -13,7 +13,11 @@ _LIMITS = """\
 - The outlines it learnt from are 3 to 10 times as wide as the crack itself, so its masks are wide, too:
   measure lengths and places with them, not crack widths.
 - The taping area was labelled with upright boxes around thin, often slanted seams; its masks resemble that.
-- A photo is scaled to the window: hairlines that vanish at that size are not found.
+- How wide an outline ought to be was for each annotator to decide: two of them, given the same 43 crack
+  photos, agree with IoU 0.53 (docs/quality.md). No model can be expected to do much better by that measure.
+- A photo is scaled to the window: hairlines that vanish at that size are not found, unless it is cut into
+  tiles.
+- The seam line was learnt from a search for the dark line inside each box, not from people's labels.
 """
 
 
@@ -32,7 +36,7 @@ def render_card(bundle: Bundle) -> str:
         _figures("Validation (thresholds were chosen here)", bundle.metrics.get("val")),
         _figures("Test (looked at once, for these figures)", bundle.metrics.get("test")),
         _further(bundle.metrics.get("benchmark")),
-        "## Limits\n\n" + _LIMITS.strip(),
+        "## Limits\n\n" + _LIMITS.strip() + _failures(bundle),
         "## Data and licences\n\n"
         + "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items())
         + "\n- Training photos: copies of two public sets whose own pages say CC BY 4.0; some of the crack"
@@ -40,9 +44,26 @@ def render_card(bundle: Bundle) -> str:
         " is shipped."
         "\n- Rendered walls: drawn by this package.",
         "## How it was made\n\nThe commands stand in docs/training.md; they start from the public sets and "
-        "end with this folder.",
+        "end with this folder." + _cost(bundle.metrics.get("training")),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _failures(bundle: Bundle) -> str:
+    picture = "failures.jpg"
+    if not (bundle.folder / picture).is_file():
+        return ""
+    return f"\n\nWhere it fails, on rendered walls that it was not trained on:\n\n![failures]({picture})"
+
+
+def _cost(training: Mapping[str, Any] | None) -> str:
+    if not training or "pictures" not in training:
+        return ""
+    told = f" Its training saw {training['pictures']:,} pictures in {training['seconds'] / 60:.0f} minutes"
+    machine = [
+        f"{training[part]} {part[:-1]}(s)" for part in ("processors", "accelerators") if training.get(part)
+    ]
+    return f"{told}, on a machine with {' and '.join(machine)}." if machine else f"{told}."
 
 
 def _figures(title: str, figures: Mapping[str, Any] | None) -> str:

@@ -17,9 +17,10 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
 from drywallqa.evaluation.collect import collect
 from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thinness import is_thin
+from drywallqa.evaluation.thinness import wants_native
 from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE, choose_all
 from drywallqa.exporting.card import render_card
+from drywallqa.exporting.cost import training_cost
 from drywallqa.exporting.onnx_export import export_graphs
 from drywallqa.exporting.prompt_export import export_prompts
 from drywallqa.files import write_whole
@@ -132,6 +133,7 @@ def _write_model(
     load_strictly(model, weights, str(path))
     report(f"weights: {path}")
     difference = export_graphs(model, folder / IMAGE_ENCODER, folder / DECODER, model.embedding_width)
+    steps = settings.optimisation
     licences = {"code": family.code_licence, "weights": family.weight_licence}
     if isinstance(model, ClipPrompted):
         model.load_text(run / TEXT)
@@ -146,7 +148,11 @@ def _write_model(
         concepts={name: ConceptSettings((), 0.5, 0.5, settings.validation_window) for name in text.concepts},
         vocabulary="open" if family.open_vocabulary else "closed",
         architecture=architecture,
-        metrics={"parameters": sum(p.numel() for p in model.parameters()), "package": __version__},
+        metrics={
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "package": __version__,
+            "training": training_cost(run, steps.batch_size * steps.accumulate),
+        },
         licences=licences,
     )
     return save_head(bundle)
@@ -188,7 +194,7 @@ def _choose(bundle: Bundle, dataset: Dataset, windows: Sequence[int], report: Re
             choice.threshold,
             choice.presence_threshold,
             window.size,
-            native=is_thin(validation, name),
+            native=wants_native(validation, name),
         )
         for name, choice in choices.items()
     }

@@ -21,6 +21,8 @@ def write_figures(bundle: Bundle, measured: Benchmark) -> Bundle:
     for concept, bases in measured.baselines.items():
         for name, value in bases.items():
             table[f"{concept}: baseline {name}, IoU"] = f"{value:.3f}"
+    for concept, error in measured.calibration.items():
+        table[f"{concept}: expected calibration error of its pixels"] = f"{error:.3f}"
     for where, seams in measured.seams.items():
         what = f"lines of seams on {where}, from '{seams.asked}'"
         table[f"{what}: found within 5 px"] = f"{seams.found:.1%}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drywallqa.backend import Backend
+from drywallqa.bundle.graphs import DEFAULT, FAST, IMAGE_ENCODER, graph_name
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -37,21 +39,59 @@ def open_backend(bundle: RunnableBundle, name: str, **how: Any) -> Backend:
     return open_torch(bundle, **how)
 
 
-def with_profile(bundle: Bundle, profile: str) -> Bundle:
-    """Give a bundle the window of a profile.
+def folder_of(model: str | Path | None, profile: str) -> Path:
+    """Return the folder of a bundle: that of `model`, or of the bundled one for a profile where it is None.
 
     Raises:
         ConfigError: The profile is unknown.
-        BackendError: The model takes no window but its own.
     """
     if profile not in PROFILES:
         raise ConfigError(f"the profile is '{profile}'; choose one of {', '.join(PROFILES)}")
-    if profile == "full":
-        return bundle
+    if model is not None:
+        return Path(model)
+    return FAST if profile == "fast" else DEFAULT
+
+
+def load_profile(model: str | Path | None, profile: str) -> Bundle:
+    """Load a bundle for a profile: of the bundled models the one made for it, else with a smaller window.
+
+    Raises:
+        ConfigError: The profile is unknown.
+        BundleError: The bundle is missing, damaged or too new.
+        BackendError: The model takes no window but its own.
+    """
+    from drywallqa.bundle import load_bundle
+
+    bundle = load_bundle(folder_of(model, profile))
+    return bundle if model is None or profile == "full" else smaller(bundle)
+
+
+def precision_of(folder: Path, profile: str, backend: str, wanted: str | None) -> str:
+    """Return the precision that was asked for, or what suits the profile: int8 for "fast" if it is there.
+
+    Args:
+        folder: The bundle's folder.
+        profile: The profile.
+        backend: The runtime.
+        wanted: A precision; None leaves it to the profile.
+    """
+    if wanted is not None:
+        return wanted
+    has = backend != "torch" and (folder / graph_name(IMAGE_ENCODER, "int8")).is_file()
+    return "int8" if profile == "fast" and has else "fp32"
+
+
+def smaller(bundle: Bundle) -> Bundle:
+    """Give a bundle a window with half the pixels.
+
+    Raises:
+        BackendError: The model takes no window but its own.
+    """
     window = bundle.window
     if window.square:
         raise BackendError(f"{bundle.name}: its window is fixed, so that it has no fast profile")
     size = max(1, round(window.size * _FAST / window.multiple)) * window.multiple
     # The version names the profile, so that results of the two are never taken for each other.
-    smaller = dataclasses.replace(window, size=size)
-    return dataclasses.replace(bundle, window=smaller, version=f"{bundle.version} {profile}")
+    return dataclasses.replace(
+        bundle, window=dataclasses.replace(window, size=size), version=f"{bundle.version} fast"
+    )

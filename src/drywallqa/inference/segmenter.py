@@ -20,7 +20,7 @@ from drywallqa.inference.answers import Ready, Whole, from_whole, refined
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
 from drywallqa.inference.refine import AUTO
-from drywallqa.inference.runtimes import open_backend, with_profile
+from drywallqa.inference.runtimes import load_profile, open_backend, precision_of
 from drywallqa.inference.tiles import Scale, TileGrid, factor_for
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load(
     backend: str = "onnxruntime",
     device: str = "cpu",
     threads: int | None = None,
-    precision: str = "fp32",
+    precision: str | None = None,
     profile: str = "full",
 ) -> Segmenter:
     """Load a segmenter.
@@ -44,8 +44,8 @@ def load(
         device: Where it runs.
         threads: How many threads one photo may use; None takes the cores that the process may use.
         precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8" where
-            the bundle holds such graphs.
-        profile: "full", or "fast" for a smaller window: half the work, less detail.
+            the bundle holds such graphs. None takes fp32, and int8 for the profile "fast" where it can.
+        profile: "full", or "fast": of the bundled models the smaller one, of another the window halved.
 
     Raises:
         BundleError: The bundle is missing, damaged or too new.
@@ -53,10 +53,9 @@ def load(
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
     """
-    from drywallqa.bundle import load_bundle
-
-    loaded = with_profile(load_bundle(None if bundle is None else Path(bundle)), profile)
-    segmenter = Segmenter(loaded, backend=backend, device=device, threads=threads, precision=precision)
+    loaded = load_profile(None if bundle is None else Path(bundle), profile)
+    chosen = precision_of(loaded.folder, profile, backend, precision)
+    segmenter = Segmenter(loaded, backend=backend, device=device, threads=threads, precision=chosen)
     segmenter.open()
     return segmenter
 

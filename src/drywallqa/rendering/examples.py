@@ -96,18 +96,17 @@ class Agreement:
         return sum(area > FALSE_ALARM_SHARE for area in self.false_areas.values())
 
 
-def agreement(walls: Mapping[str, Wall], concept: str, found: Mapping[str, Mask]) -> Agreement:
+def agreement(truths: Mapping[str, Mask], concept: str, found: Mapping[str, Mask]) -> Agreement:
     """Compare found masks with the truth of rendered walls, as people would have labelled it.
 
     Args:
-        walls: Walls by name; at least one shows the concept.
-        concept: "crack" or "taping area".
+        truths: Truth on each wall, bool [H,W], by the wall's name; at least one shows the concept.
+        concept: What the truth is of.
         found: The mask found on each wall, bool [H,W], by the wall's name.
     """
     overlaps: dict[str, float] = {}
     false_areas: dict[str, float] = {}
-    for name, wall in walls.items():
-        truth = wall.labels[concept]
+    for name, truth in truths.items():
         if truth.any():
             overlaps[name] = Counts.of(found[name], truth).iou
         else:

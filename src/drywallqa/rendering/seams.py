@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -21,6 +23,8 @@ _PRINTS = (
     "21 08 10 22 04:25  A2",
     "MOISTURE RESISTANT  EN 520",
 )
+HALF_WIDTH = 2.5
+"""Of a line's mask, in px of a photo whose longer side is 640 px."""
 _REACH = 34.0  # px at 640; how far from its line a joint changes the boards
 
 
@@ -35,6 +39,15 @@ class SeamLine(StraightLine):
         left, right = max(0, round(min(x0, x1) - margin)), round(max(x0, x1) + margin)
         mask[top : max(0, bottom), left : max(0, right)] = True
         return mask
+
+
+def drawn(lines: Sequence[StraightLine], shape: tuple[int, ...]) -> Mask:
+    """Draw lines as a thin mask [H,W]."""
+    size = (int(shape[0]), int(shape[1]))
+    mask = np.zeros(size, np.bool_)
+    for line in lines:
+        mask |= line.band(size, HALF_WIDTH * max(size) / 640)
+    return mask
 
 
 def clipped(line: SeamLine, quad: Mask | None, size: tuple[int, int]) -> SeamLine | None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from drywallqa import masks
 from drywallqa.inference.plan import Outcome, Settings
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.rendering.canvas import Mask
 from drywallqa.rendering.examples import Agreement, agreement, write_examples
-from drywallqa.rendering.walls import CRACK, TAPING_AREA
+from drywallqa.rendering.seams import drawn
+from drywallqa.rendering.walls import CRACK, SEAM_LINE, TAPING_AREA, Wall
 from drywallqa.reports.results import Summary, segment_into
 
-PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area"}
-"""What the demonstration asks, by concept."""
+PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area", SEAM_LINE: "segment seam line"}
+"""What the demonstration asks, by concept, of a model that knows it."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ def demonstrate(
     """
     photos, results = Path(out) / "photos", Path(out) / "results"
     walls = write_examples(photos, size)
+    prompts = {c: prompt for c, prompt in PROMPTS.items() if c in segmenter.bundle.concepts}
     summary = segment_into(
         segmenter,
         [photos / f"{name}.png" for name in walls],
-        list(PROMPTS.values()),
+        list(prompts.values()),
         results,
         settings=Settings(overwrite=True),
         overlay=True,
@@ -70,7 +73,12 @@ def demonstrate(
     if summary.failed:
         return Demonstration(photos, summary, ())
     agreements = []
-    for concept, prompt in PROMPTS.items():
+    for concept, prompt in prompts.items():
         found = {name: masks.read(results / masks.file_name(name, prompt)) for name in walls}
-        agreements.append(agreement(walls, concept, found))
+        truths = {name: _truth(wall, concept) for name, wall in walls.items()}
+        agreements.append(agreement(truths, concept, found))
     return Demonstration(photos, summary, tuple(agreements))
+
+
+def _truth(wall: Wall, concept: str) -> Mask:
+    return drawn(wall.seam_lines, wall.photo.shape[:2]) if concept == SEAM_LINE else wall.labels[concept]

@@ -12,19 +12,19 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.graphs import available_threads
+from drywallqa.bundle.graphs import FAST, available_threads
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError
 from drywallqa.evaluation import speed_parts
-from drywallqa.evaluation.speed import NOT_MEASURED, cases, measure, run_case
+from drywallqa.evaluation.speed import NOT_MEASURED, Case, cases, measure, run_case
 from drywallqa.evaluation.speed_clipseg import SIZE, clipseg
 from drywallqa.files import write_whole
-from drywallqa.inference.runtimes import with_profile
+from drywallqa.inference.runtimes import PROFILES, load_profile, precision_of
 from drywallqa.rendering.examples import EXAMPLES, render_example
 from drywallqa.reports.plot import Chart, Line, chart_png
 
 JSON, PLOT = "bench.json", "bench.png"
-_KEYS = ("backend", "precision", "window", "prompts", "batch", "threads")
+_KEYS = ("bundle", "backend", "precision", "window", "prompts", "batch", "threads")
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Wanted:
     """What is measured.
 
     Attributes:
-        model: The bundle's folder; None takes the one that comes with the package.
+        model: The bundle's folder; None takes those that come with the package, full and fast.
         backends: Runtimes.
-        precisions: Precisions.
-        windows: Windows in px; none takes those of the bundle's profiles.
+        precisions: Precisions; none takes fp32, and of the fast bundle int8 beside it.
+        windows: Windows in px; none takes each bundle's own.
         prompts: Numbers of prompts, up to 5.
         batches: Photos that are encoded together.
         threads: Threads; none takes 1 to all cores.
@@ -47,7 +47,7 @@ class Wanted:
 
     model: Path | None = None
     backends: Sequence[str] = ("onnxruntime",)
-    precisions: Sequence[str] = ("fp32",)
+    precisions: Sequence[str] = ()
     windows: Sequence[int] = ()
     prompts: Sequence[int] = (1, 5)
     batches: Sequence[int] = (1, 4)
@@ -73,17 +73,16 @@ def run(wanted: Wanted, tell: Callable[[str], None] = lambda line: None) -> dict
     """
     if not all(1 <= count <= 5 for count in wanted.prompts):
         raise ConfigError(f"prompts are {list(wanted.prompts)}; give numbers from 1 to 5")
-    bundle = load_bundle(wanted.model)
+    bundle, *others = _bundles(wanted)
     photo = render_example(EXAMPLES[0], (wanted.side, wanted.side)).photo
     validation = dataset.load(wanted.data).part("val") if wanted.data else None
-    chosen = cases(
-        bundle.window.size, wanted.backends, wanted.precisions, wanted.windows or _windows(bundle),
-        wanted.prompts, wanted.batches, wanted.threads,
-    )  # fmt: skip
+    chosen = _cases(bundle, wanted, wanted.batches, wanted.threads)
     rows = []
-    for row in measure(bundle, chosen, photo, seconds=wanted.seconds, validation=validation):
-        rows.append(row.to_json())
-        tell(line_of(rows[-1]))
+    for each in (bundle, *others):
+        these = chosen if each is bundle else _cases(each, wanted, (1,), (chosen[0].threads,))
+        for row in measure(each, these, photo, seconds=wanted.seconds, validation=validation):
+            rows.append(row.to_json())
+            tell(line_of(rows[-1]))
     first = run_case(bundle, chosen[0])
     tell("stages, start and ceiling …")
     return {
@@ -102,11 +101,17 @@ def run(wanted: Wanted, tell: Callable[[str], None] = lambda line: None) -> dict
     }
 
 
-def _windows(bundle: Bundle) -> tuple[int, ...]:
-    """The windows of the bundle's profiles."""
-    if bundle.window.square:
-        return (bundle.window.size,)
-    return bundle.window.size, with_profile(bundle, "fast").window.size
+def _cases(bundle: Bundle, wanted: Wanted, batches: Sequence[int], threads: Sequence[int]) -> list[Case]:
+    own = precision_of(bundle.folder, "fast", wanted.backends[0], None) if bundle.folder == FAST else "fp32"
+    precisions = wanted.precisions or tuple(dict.fromkeys(("fp32", own)))
+    return cases(bundle, wanted.backends, precisions, wanted.windows, wanted.prompts, batches, threads)
+
+
+def _bundles(wanted: Wanted) -> list[Bundle]:
+    """The bundle that is asked for, or those that come with the package."""
+    if wanted.model is not None:
+        return [load_bundle(wanted.model)]
+    return [load_profile(None, profile) for profile in PROFILES]
 
 
 def _clipseg(wanted: Wanted, threads: int, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -121,7 +126,8 @@ def _clipseg(wanted: Wanted, threads: int, photo: Any, tell: Callable[[str], Non
 
 def line_of(row: Mapping[str, Any]) -> str:
     """Say a row in one line."""
-    how = f"{row['backend']:<11} {row['precision']:<4} {row['window']:>4} px  {row['prompts']} prompts"
+    how = f"{row['bundle']:<7} {row['backend']:<11} {row['precision']:<4} {row['window']:>4} px"
+    how += f"  {row['prompts']} prompts"
     how += f"  batch {row['batch']}  {row['threads']} threads"
     if row["problem"]:
         return f"{how}  {row['problem']}"
@@ -131,6 +137,10 @@ def line_of(row: Mapping[str, Any]) -> str:
         f"{row['cpu_ms']:.1f} ms of processor  "
         f"IoU: {quality}"
     )
+
+
+def _way(row: Mapping[str, Any]) -> str:
+    return f"{row['bundle']} {row['backend']} {row['precision']} {row['window']} px"
 
 
 def table(report: Mapping[str, Any]) -> list[str]:
@@ -165,16 +175,13 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
             same = row["prompts"] == int(count) and row["threads"] == report["threads"]
             if same and row["batch"] == 1 and not row["problem"]:
                 times, by_processor = took / row["median_ms"], processor / row["cpu_ms"]
-                lines.append(
-                    f"  {row['backend']} {row['precision']} {row['window']} px: {times:.1f} × as fast, "
-                    f"by processor time {by_processor:.1f} ×"
-                )
+                lines.append(f"  {_way(row)}: {times:.1f} × as fast, by processor time {by_processor:.1f} ×")
     return lines
 
 
 def compare(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
     """Compare the rows that two reports share: how long each takes now, as a share of what it took."""
-    before = {tuple(row[key] for key in _KEYS): row for row in earlier["rows"]}
+    before = {tuple(row.get(key) for key in _KEYS): row for row in earlier["rows"]}
     lines = [f"against drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
     for row in report["rows"]:
         old = before.get(tuple(row[key] for key in _KEYS))
@@ -224,7 +231,7 @@ def chart(report: Mapping[str, Any]) -> Chart:
     groups: dict[str, list[tuple[float, float]]] = {}
     for row in report["rows"]:
         if row["batch"] == 1 and row["threads"] == report["threads"] and not row["problem"]:
-            name = f"{row['backend']} {row['precision']} {row['window']} px"
+            name = _way(row)
             groups.setdefault(name, []).append((row["prompts"], row["photos_per_second"]))
     other = report["clipseg"].get("median_ms", {})
     if other:

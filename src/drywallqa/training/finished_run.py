@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from drywallqa.training.config import TrainConfig
 from drywallqa.training.fit import build_model
 from drywallqa.training.opening import running
 from drywallqa.training.run_folder import TEXT
-from drywallqa.training.run_log import LINES
+from drywallqa.training.run_log import LINES, read_events
 from drywallqa.training.task import parameter_groups
 
 _STRUCTURE = (
@@ -162,11 +161,7 @@ def _settings(settings: TrainConfig) -> list[Suspect]:
 
 def _log(run: Path) -> list[Suspect]:
     """Read what the run's own checks and alarms said, and how its loss went."""
-    try:
-        lines = (run / LINES).read_text(encoding="utf-8").splitlines()
-        events = [json.loads(line) for line in lines]
-    except (OSError, ValueError):
-        return []  # runs of earlier versions have no such log
+    events = read_events(run)
     alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in CASES]
     found = [
         suspect(

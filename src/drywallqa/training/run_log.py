@@ -17,6 +17,15 @@ from drywallqa.errors import OutputError
 LINES, TEXT = "log.jsonl", "log.txt"
 
 
+def read_events(run: Path) -> list[dict[str, Any]]:
+    """Read a run's log; nothing where it has none, as runs of earlier versions, or it is damaged."""
+    try:
+        lines = (run / LINES).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
+
+
 class Log:
     """Appends to both files.
 
