@@ -1,13 +1,16 @@
 """The runtimes of a bundle agree, and say what they cannot do."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import drywallqa
 from drywallqa.backend import Backend
 from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.bundle import DEFAULT, HEAD
+from drywallqa.bundle.bundle import DEFAULT, FAST, HEAD
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
-from drywallqa.inference.runtimes import load_profile, open_backend, smaller
+from drywallqa.inference.runtimes import load_profile, open_backend, precision_of, smaller
 from drywallqa.inference.segmenter import Segmenter
 
 PROMPTS = ["segment crack", "segment taping area"]
@@ -117,3 +120,12 @@ def test_profile__of_the_bundled_models_fast_is_the_smaller_one() -> None:
     assert (full.name, fast.name) == ("compact", "swift")
     assert list(fast.concepts) == list(full.concepts)
     assert len(fast.read("model.safetensors")) < len(full.read("model.safetensors"))
+
+
+def test_precision__fast_takes_int8_where_the_bundle_has_it(tmp_path: Path) -> None:
+    assert precision_of(FAST, "fast", "onnxruntime", None) == "int8"
+    assert precision_of(FAST, "fast", "torch", None) == "fp32"
+    assert precision_of(FAST, "fast", "onnxruntime", "fp32") == "fp32"
+    assert precision_of(DEFAULT, "full", "onnxruntime", None) == "fp32"
+    assert precision_of(tmp_path, "fast", "openvino", None) == "fp32"
+    assert drywallqa.load(profile="fast").precision == "int8"

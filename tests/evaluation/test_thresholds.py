@@ -89,3 +89,12 @@ def test_choose__by_sweep_or_percentile_as_the_original_report_did() -> None:
 @pytest.mark.parametrize("text", ["iou", "sweep", "recall=0.9", "precision=0.8", "percentile=97.5"])
 def test_rule__reads_what_it_writes(text: str) -> None:
     assert str(Rule.parse(text)) == text
+
+
+def test_choose__of_equally_good_presences_a_cautious_one() -> None:
+    truth = np.zeros((20, 20), bool)
+    truth[:, :10] = True
+    nothing = np.zeros((20, 20), bool)
+    scores = [score(f"{n}-1", np.where(truth, 0.9, 0.1), truth, 0.99) for n in "abc"]
+    scores += [score(f"{n}-1", np.full((20, 20), 0.9), nothing, 0.05) for n in "de"]
+    assert 0.8 < choose(scores).presence_threshold < 0.95

@@ -1,0 +1,93 @@
+"""How near a folder run comes to what its parts cost: model, and input and output, in processor time.
+
+    python tools/bench_folder.py [--photos DIR] [--count 300]
+
+One run measures three things on the same photos under two prompts: the processor time of the model (array to
+masks), that of reading photos and writing masks, and the wall time of the folder run, start of the model left
+out. The bound is the larger of the first two over the cores that may be used. Photos are rendered walls where
+no folder is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+import drywallqa
+from drywallqa import masks, photos
+from drywallqa.bundle.graphs import available_threads
+from drywallqa.inference.plan import Settings
+from drywallqa.rendering import render_wall
+from drywallqa.reports.results import segment_into
+
+PROMPTS = ["segment crack", "segment taping area"]
+
+
+def processor_time(work: Callable[[], object]) -> float:
+    """Run something and return the seconds of processor time that all its threads took."""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, default=None)
+    parser.add_argument("--count", type=int, default=300)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        paths = (
+            sorted(asked.photos.iterdir())[: asked.count]
+            if asked.photos
+            else render(Path(place), asked.count)
+        )
+        measure(paths, Path(place))
+
+
+def render(place: Path, count: int) -> list[Path]:
+    """Render walls of 640 px as JPEG, each of forty under several names."""
+    (place / "photos").mkdir()
+    paths = [place / "photos" / f"{number:05d}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        if number < 40:
+            Image.fromarray(render_wall(number).photo).save(path, quality=92)
+        else:
+            path.write_bytes(paths[number % 40].read_bytes())
+    return paths
+
+
+def measure(paths: list[Path], place: Path) -> None:
+    """Measure the parts and the run, and print them."""
+    segmenter = drywallqa.load()
+    arrays = [photos.read(path) for path in paths]
+    answers = [segmenter.segment(array, PROMPTS, keep_probability=False) for array in arrays]
+
+    def model() -> None:
+        for array in arrays:
+            segmenter.segment(array, PROMPTS, keep_probability=False)
+
+    def files() -> None:
+        (place / "alone").mkdir()
+        for path, found in zip(paths, answers, strict=True):
+            photos.read(path)
+            for answer in found:
+                masks.write(place / "alone" / masks.file_name(path.stem, answer.prompt), answer.mask)
+
+    parts = {"model": processor_time(model), "reading and writing": processor_time(files)}
+    begun = time.perf_counter()
+    segment_into(segmenter, paths, PROMPTS, place / "results", settings=Settings(), index=False)
+    wall, cores = time.perf_counter() - begun, available_threads()
+    for name, seconds in parts.items():
+        print(f"{name}: {1e3 * seconds / len(paths):.1f} ms of processor a photo")
+    print(f"folder run: {1e3 * wall / len(paths):.1f} ms a photo, {len(paths)} photos, {cores} cores")
+    print(f"ratio to the larger part over the cores: {wall / (max(parts.values()) / cores):.2f}")
+
+
+if __name__ == "__main__":
+    main()
