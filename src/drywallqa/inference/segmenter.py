@@ -20,7 +20,7 @@ from drywallqa.inference.answers import Ready, Whole, from_whole, refined
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
 from drywallqa.inference.refine import AUTO
-from drywallqa.inference.runtimes import load_profile, open_backend, precision_of
+from drywallqa.inference.runtimes import folder_of, load_profile, open_backend, precision_of
 from drywallqa.inference.tiles import Scale, TileGrid, factor_for
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ def load(
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
     """
-    loaded = load_profile(None if bundle is None else Path(bundle), profile)
-    chosen = precision_of(loaded.folder, profile, backend, precision)
+    model = None if bundle is None else Path(bundle)
+    loaded = load_profile(model, profile)
+    chosen = precision_of(folder_of(model, profile), profile, backend, precision)
     segmenter = Segmenter(loaded, backend=backend, device=device, threads=threads, precision=chosen)
     segmenter.open()
     return segmenter
