@@ -264,3 +264,12 @@ def _full_scale(largest: float, whole: bool) -> float:
     """Return the smallest usual full scale that holds the largest value."""
     usual = (255.0, 65535.0) if whole else (1.0, 255.0, 65535.0)
     return next((scale for scale in usual if largest <= scale), largest)
+
+
+def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
+    """Return the whole stem of a photo's file, or `otherwise` where it comes from none."""
+    if isinstance(photo, str | os.PathLike):
+        return Path(photo).stem or otherwise
+    if isinstance(photo, Image.Image):
+        return Path(str(getattr(photo, "filename", "") or "")).stem or otherwise
+    return otherwise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +19,13 @@ from drywallqa._version import __version__
 from drywallqa.errors import DrywallQAError, OutputError, PhotoError
 from drywallqa.inference import outputs as files_of
 from drywallqa.inference.ahead import ahead
+from drywallqa.inference.crew import Crew
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import MASK, PROBABILITY
 from drywallqa.inference.plan import Item, Outcome, Plan, Settings
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
-from drywallqa.inference.segmenter import Segmenter, image_id_of
+from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.writer import Later, Result, Writer, at_once
 
 # Where one file meets these, so will every other.
@@ -69,21 +72,19 @@ class _Run:
     def __init__(self, segmenter: Segmenter, plan: Plan) -> None:
         self.segmenter, self.plan = segmenter, plan
         self.asked, self.marks = ask(segmenter, plan.prompts, plan.settings)
+        self._large = threading.Lock()  # one very large photo at a time
 
     def outcomes(self) -> Iterator[Outcome]:
         if len(self.plan.items) == 1:
             yield self._finish(self._start(self._prepare(self.plan.items[0]), at_once))
             return
-        # While the model works on a photo, the next one is read and the one before it is written.
+        # While the model works on some photos, the next one is read and those before them are written.
+        crew = Crew(self.segmenter, len(self.plan.items))
+        self.segmenter = crew.segmenter
         with Writer[Record]() as writer:
-            before: _Underway | None = None
-            for prepared in ahead(map(self._prepare, self.plan.items)):
-                current = self._start(prepared, writer.later)
-                if before is not None:
-                    yield self._finish(before)
-                before = current
-            if before is not None:
-                yield self._finish(before)
+            start = partial(self._start, later=writer.later)
+            with closing(crew.map(start, ahead(map(self._prepare, self.plan.items)))) as underway:
+                yield from map(self._finish, underway)
 
     def _prepare(self, item: Item) -> _Prepared:
         try:
@@ -123,9 +124,10 @@ class _Run:
         error = prepared.error
         try:
             if error is None and prepared.photo is not None:
-                for writing, size in self._segment(prepared, prepared.photo):
-                    # Of a very large photo no more than one answer at a time is held.
-                    results.append(at_once(writing) if size > _LARGE else later(writing))
+                with self._large if prepared.photo.size > 3 * _LARGE else nullcontext():
+                    for writing, size in self._segment(prepared, prepared.photo):
+                        # Of a very large photo no more than one answer at a time is held.
+                        results.append(at_once(writing) if size > _LARGE else later(writing))
         except DrywallQAError as failure:
             error = failure
         return _Underway(prepared, results, error)
@@ -257,4 +259,8 @@ def _about(source: str, error: DrywallQAError) -> str:
 def _error_record(outcome: Outcome) -> Record:
     if outcome.source is None:
         return {"prompt": outcome.records[0]["prompt"][:10_000], "error": outcome.error}
-    return {"image_id": image_id_of(Path(outcome.source)), "source": outcome.source, "error": outcome.error}
+    return {
+        "image_id": photos.image_id_of(Path(outcome.source)),
+        "source": outcome.source,
+        "error": outcome.error,
+    }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from drywallqa import photos
 from drywallqa.backend import Backend, Features
@@ -103,6 +102,11 @@ class Segmenter:
         """What the model computes in."""
         return str(self._runtime.get("precision", "fp32"))
 
+    @property
+    def runtime(self) -> Mapping[str, Any]:
+        """How it is run: `name` of the runtime, `device`, `threads`; `precision` where it is not fp32."""
+        return self._runtime
+
     def open(self) -> Backend:
         """Load the model into its runtime, once; asking does it anyway.
 
@@ -147,7 +151,7 @@ class Segmenter:
         Raises:
             PhotoError: The photo cannot be read.
         """
-        ready = self._prepare(photo, image_id or image_id_of(photo), questions)
+        ready = self._prepare(photo, image_id or photos.image_id_of(photo), questions)
         return self._answers(ready, self._encode([ready])[0], questions, keep_probability)
 
     def segment(
@@ -235,7 +239,9 @@ class Segmenter:
             failure: Exception | None = None
             for number, photo in batch:
                 try:
-                    ready.append(self._prepare(photo, image_id_of(photo, f"photo-{number}"), questions))
+                    ready.append(
+                        self._prepare(photo, photos.image_id_of(photo, f"photo-{number}"), questions)
+                    )
                 except Exception as error:  # raised below, once the photos before it are answered
                     failure = error
                     break
@@ -289,12 +295,3 @@ class Segmenter:
                 answers[factor] = from_tiles(backend, grid, ready.pixels, asked, wanted, ready.image_id)
         for question, factor in zip(questions.each, ready.factors, strict=True):
             yield refined(next(answers[factor]), question, ready, factor, self._bundle.window, keep)
-
-
-def image_id_of(photo: photos.Photo, otherwise: str = "photo") -> str:
-    """Return the whole stem of a photo's file, or `otherwise` where it comes from none."""
-    if isinstance(photo, str | os.PathLike):
-        return Path(photo).stem or otherwise
-    if isinstance(photo, Image.Image):
-        return Path(str(getattr(photo, "filename", "") or "")).stem or otherwise
-    return otherwise
