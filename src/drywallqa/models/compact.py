@@ -9,65 +9,19 @@ Shapes: B photos, P prompts, D embedding width, C channels, input H×W (multiple
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import PromptedModel, Training, check_size, is_tracing, per_photo
-from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
+from drywallqa.models.contract import check_size, is_tracing, per_photo
+from drywallqa.models.over_lite import MULTIPLE, OverLite, Separable, upsampled
 
 STRIDE = 2
-MULTIPLE = 32
-
-
-class Separable(nn.Module):
-    """Depthwise 3×3 then 1×1, batch norm, ReLU."""
-
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(
-            channels_in, channels_in, kernel, padding=kernel // 2, groups=channels_in, bias=False
-        )
-        self.pointwise = nn.Conv2d(channels_in, channels_out, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N,C,H,W] to [N,C',H,W]."""
-        return functional.relu(self.norm(self.pointwise(self.depthwise(x))))
 
 
 def _split(x: Tensor, photos: int) -> Tensor:
     """Turn [B·P,…] into [B,P,…]."""
     return x.reshape(photos, -1, *x.shape[1:])
-
-
-def _up(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-class Neck(nn.Module):
-    """The part of the decoder that does not depend on the prompt: a feature pyramid with global context."""
-
-    def __init__(self, channels: tuple[int, ...], width: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width)) for c in channels[1:]
-        )
-        self.context = nn.Linear(channels[-1], width)
-        self.smooth = nn.ModuleList(Separable(width, width, 5) for _ in channels[1:])
-
-    def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Turn encoder maps (strides 2…32) into the features that prompts share, same strides."""
-        context = self.context(maps[-1].mean((2, 3)))[:, :, None, None]
-        top = self.smooth[-1](functional.relu(self.lateral[-1](maps[-1]) + context))
-        pyramid = [top]
-        for level in range(len(self.lateral) - 2, -1, -1):
-            top = self.smooth[level](functional.relu(self.lateral[level](maps[level + 1])) + _up(top))
-            pyramid.insert(0, top)
-        return (maps[0], *pyramid)
 
 
 class Conditioned(nn.Module):
@@ -83,7 +37,7 @@ class Conditioned(nn.Module):
         scale, shift = self.film(code)[:, :, :, None, None].chunk(2, dim=2)
         x = functional.relu(shared[:, None] * (1 + scale) + shift).flatten(0, 1)
         if above is not None:
-            x = x + _up(above)
+            x = x + upsampled(above)
         out: Tensor = self.refine(x)
         return out
 
@@ -114,14 +68,14 @@ class CompactDecoder(nn.Module):
             above = self.scales[level](pyramid[level], code, above)
             coarse.append(above)
         assert above is not None
-        above = _split(_up(self.reduce(above)), photos)
+        above = _split(upsampled(self.reduce(above)), photos)
         logits = self.mask(self.detail(functional.relu(stem[:, None] + above).flatten(0, 1)))
         seen = torch.cat([coarse[1].amax((2, 3)), coarse[1].mean((2, 3)), coarse[2].amax((2, 3))], dim=1)
         pooled = torch.cat([_split(seen, photos), code], dim=2)
         return _split(logits, photos).squeeze(2), self.presence(pooled).squeeze(2)
 
 
-class CompactModel(PromptedModel):
+class CompactModel(OverLite):
     """EfficientNet-Lite with a FiLM decoder; see the module's text.
 
     Args:
@@ -140,10 +94,7 @@ class CompactModel(PromptedModel):
     stride = STRIDE
 
     def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
-        super().__init__()
-        self.variant, self.embedding_width = encoder, embedding_width
-        self.encoder = EfficientNetLite(encoder)
-        self.neck = Neck(self.encoder.channels, width)
+        super().__init__(encoder, width, embedding_width)
         self.decoder = CompactDecoder(self.encoder.channels[0], width, embedding_width)
         # a mask starts out rare: sigmoid(-2) is near the share of foreground in labelled photos
         nn.init.constant_(self.decoder.mask.bias, -2.0)  # type: ignore[arg-type]
@@ -159,20 +110,3 @@ class CompactModel(PromptedModel):
         """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence logits [B,P]."""
         out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
         return out
-
-    def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the EfficientNet's parameters."""
-        yield from self.encoder.parameters()
-
-    def freeze(self, training: Training) -> None:
-        """Freeze stem and first stages of the encoder, and all its batch statistics."""
-        self.encoder.freeze(training.frozen_stages)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Never: the neck, which features come from, is always trained."""
-        return False
-
-    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the encoder from its ImageNet package; the rest starts at random."""
-        load_imagenet(self.encoder, self.variant)

@@ -9,15 +9,11 @@ Shapes: B photos, P prompts, D embedding width, C channels, input H×W (multiple
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
-from drywallqa.models.compact import MULTIPLE, Neck, Separable
-from drywallqa.models.contract import PromptedModel, Training, check_size, is_tracing, per_photo
-from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
+from drywallqa.models.contract import check_size, is_tracing, per_photo
+from drywallqa.models.over_lite import MULTIPLE, OverLite, Separable
 
 STRIDE = 4
 
@@ -44,7 +40,7 @@ class SwiftDecoder(nn.Module):
         return flat.unflatten(2, (pixels.shape[2], pixels.shape[3])), presence
 
 
-class SwiftModel(PromptedModel):
+class SwiftModel(OverLite):
     """EfficientNet-Lite with pixel embeddings; see the module's text.
 
     Args:
@@ -63,10 +59,7 @@ class SwiftModel(PromptedModel):
     stride = STRIDE
 
     def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
-        super().__init__()
-        self.variant, self.embedding_width = encoder, embedding_width
-        self.encoder = EfficientNetLite(encoder)
-        self.neck = Neck(self.encoder.channels, width)
+        super().__init__(encoder, width, embedding_width)
         self.refine = nn.Sequential(Separable(width, width), Separable(width, width))
         self.pixels = nn.Conv2d(width, width, 1)
         self.decoder = SwiftDecoder(width, embedding_width)
@@ -82,20 +75,3 @@ class SwiftModel(PromptedModel):
         """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/4,W/4] and presence logits [B,P]."""
         out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
         return out
-
-    def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the EfficientNet's parameters."""
-        yield from self.encoder.parameters()
-
-    def freeze(self, training: Training) -> None:
-        """Freeze stem and first stages of the encoder, and all its batch statistics."""
-        self.encoder.freeze(training.frozen_stages)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Never: the neck, which features come from, is always trained."""
-        return False
-
-    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the encoder from its ImageNet package; the rest starts at random."""
-        load_imagenet(self.encoder, self.variant)
