@@ -29,6 +29,7 @@ HEAD = "bundle.json"
 WEIGHTS = "model.safetensors"
 PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
+FAILURES = "failures.jpg"
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,13 @@ def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     return shared, strangers
 
 
+def meaning(text: str, concepts: tuple[str, ...]) -> str | None:
+    """The one of these concepts that a cleaned prompt means by being a shipped phrase; None if it is none."""
+    return _meanings(concepts).get(text)
+
+
 @cache
-def meanings(concepts: tuple[str, ...]) -> dict[str, str]:
-    """Every shipped phrase, as prompts are cleaned, with the one of these concepts that it means."""
+def _meanings(concepts: tuple[str, ...]) -> dict[str, str]:
     banks, _ = banks_for(concepts)
     return {clean(phrase): name for name, bank in banks.items() for phrase in bank}
 

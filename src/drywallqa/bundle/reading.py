@@ -56,8 +56,9 @@ class Reader:
 
     def read(self, text: str) -> Reading:
         """Read one cleaned prompt."""
-        reading, named = self._read(text), self._listed(text)
-        return Reading("known", (named,), text) if named and reading.kind == "unknown" else reading
+        reading = self._read(text)
+        named = self._listed(text) if reading.kind == "unknown" else None
+        return Reading("known", (named,), text) if named else reading
 
     def _read(self, text: str) -> Reading:
         text = prompts.without_idioms(text)

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ class TextSide:
         with self._lock:
             reading = self._readings.get(text)
         if reading is None:
-            listed = phrase_bank.meanings(self.concepts).get
+            listed = partial(phrase_bank.meaning, concepts=self.concepts)
             reading = Reader(self._classify, self.concepts, self.threshold, listed).read(text)
             with self._lock:
                 self._readings[text] = reading
@@ -203,9 +204,8 @@ class TextSide:
         if reading.kind == "several" and len(named) == 1:
             raise UnknownPromptError(f"{shown} asks for more than one thing; ask for {named[0]} alone")
         if reading.kind == "several":
-            raise UnknownPromptError(
-                f"{shown} asks for {' and '.join(named)} at once; give each a prompt of its own"
-            )
+            both = " and ".join(named)
+            raise UnknownPromptError(f"{shown} asks for {both} at once; give each a prompt of its own")
         if reading.kind == "negated":
             raise UnknownPromptError(
                 f"{shown} asks for the absence of {named[0]}; "
@@ -247,8 +247,8 @@ class TextSide:
         """Features [N,F] and labels [N] of examples made from lines."""
         made = phrase_variation.examples(lines, others, seed=seed, scale=3)
         numbers = {name: number for number, name in enumerate([*lines, phrase_variation.OTHER])}
-        features = self._encoder.run([prompts.clean(text) for text, _ in made])[1]
-        return features, np.array([numbers[label] for _, label in made])
+        cleaned = [prompts.clean(text) for text, _ in made]
+        return self._encoder.run(cleaned)[1], np.array([numbers[label] for _, label in made])
 
     def _without_meaning(self, lines: Mapping[str, Sequence[str]], others: Sequence[str]) -> list[str]:
         """Drop from the others what means a new concept: named in it, or embedded at the same place."""

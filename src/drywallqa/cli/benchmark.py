@@ -39,10 +39,11 @@ def benchmark(
     if json_file:
         json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
     if write:
+        from drywallqa.bundle.bundle import FAILURES
         from drywallqa.exporting.figures import write_figures
         from drywallqa.files import write_whole
         from drywallqa.inference.segmenter import Segmenter
-        from drywallqa.reports.failed_walls import FAILURES, failed_walls
+        from drywallqa.reports.failed_walls import failed_walls
 
         labelled = [concept for concept in ("crack", "taping area") if concept in bundle.concepts]
         write_whole(bundle.folder / FAILURES, failed_walls(Segmenter(bundle), labelled))

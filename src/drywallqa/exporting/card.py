@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drywallqa.bundle.bundle import Bundle
+from drywallqa.bundle.bundle import FAILURES, Bundle
 
 _LIMITS = """\
 - It finds what it was shown: cracks in walls, plaster, concrete and brick, and bare joints between boards.
@@ -50,10 +50,9 @@ def render_card(bundle: Bundle) -> str:
 
 
 def _failures(bundle: Bundle) -> str:
-    picture = "failures.jpg"
-    if not (bundle.folder / picture).is_file():
+    if not (bundle.folder / FAILURES).is_file():
         return ""
-    return f"\n\nWhere it fails, on rendered walls that it was not trained on:\n\n![failures]({picture})"
+    return f"\n\nWhere it fails, on rendered walls that it was not trained on:\n\n![failures]({FAILURES})"
 
 
 def _cost(training: Mapping[str, Any] | None) -> str:

@@ -7,18 +7,14 @@ import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from drywallqa.evaluation.obedience import Asker
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
 from drywallqa.rendering.walls import render_wall
-from drywallqa.reports.overlay import draw_mask
-from drywallqa.reports.panels import TILE, Mask, Photo, error_map, row, sheet, shrink
+from drywallqa.reports.panels import Mask, Photo, compared, row, sheet
 
-FAILURES = "failures.jpg"
-"""The picture's file within a bundle."""
 WALLS = 200
 _SEED = 70_000  # of the first wall; training renders from generators of its own
 _SHOWN = 3  # of each concept and kind
@@ -50,8 +46,9 @@ def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WAL
             shown = bool(truth.any())
             worth = Counts.of(mask, truth).iou if shown else -float(mask.mean())
             if shown or -worth > FALSE_ALARM_SHARE:
-                (missed if shown else false)[concept].append(_Failed(worth, seed, wall.photo, mask, truth))
-                _keep_worst((missed if shown else false)[concept])
+                found = (missed if shown else false)[concept]
+                found.append(_Failed(worth, seed, wall.photo, mask, truth))
+                found[:] = heapq.nsmallest(_SHOWN, found, key=_worth)
     sections = []
     for concept in concepts:
         for what, found in (("worst answers", missed[concept]), ("false alarms", false[concept])):
@@ -69,12 +66,6 @@ def _worth(failed: _Failed) -> float:
     return failed.worth
 
 
-def _keep_worst(found: list[_Failed]) -> None:
-    found[:] = heapq.nsmallest(_SHOWN, found, key=_worth)
-
-
 def _cell(failed: _Failed) -> Image.Image:
-    photo, (truth, mask) = shrink(failed.photo, [failed.truth, failed.mask], TILE)
-    tiles = (photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth))
     shown = f"IoU {failed.worth:.2f}" if failed.truth.any() else f"{-failed.worth:.1%} marked, nothing there"
-    return row([Image.fromarray(np.asarray(tile)) for tile in tiles], [f"wall {failed.seed}: {shown}"])
+    return row(compared(failed.photo, failed.truth, failed.mask), [f"wall {failed.seed}: {shown}"])

@@ -49,8 +49,12 @@ def shrink(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo
 
 def panels(view: View, question: Question, side: int = TILE) -> list[Image.Image]:
     """Draw the four panels of `HEADS` for one prompt, the photo's longer side `side` px."""
-    masks = [view.truths[question.concept], view.masks[question.prompt]]
-    photo, (truth, mask) = shrink(view.photo, masks, side)
+    return compared(view.photo, view.truths[question.concept], view.masks[question.prompt], side)
+
+
+def compared(photo: Photo, truth: Mask, mask: Mask, side: int = TILE) -> list[Image.Image]:
+    """Draw a photo, its truth, a mask and where they differ, the photo's longer side `side` px."""
+    photo, (truth, mask) = shrink(photo, [truth, mask], side)
     drawn = (photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth))
     return [Image.fromarray(picture) for picture in drawn]
 
