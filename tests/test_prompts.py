@@ -115,3 +115,27 @@ def test_negations__prefix_is_doubtful() -> None:
 )
 def test_main_clause__before_the_purpose(text: str, expected: str) -> None:
     assert prompts.main_clause(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "refused"),
+    [
+        ("the line, not the area around it", "the line", ["the area around it"]),
+        ("not the thin line, i want the wide band", "i want the wide band", ["the thin line"]),
+        ("skip the cracks and show the seams", "show the seams", ["the cracks"]),
+        ("forget about cracks, just the seams", "just the seams", ["cracks"]),
+        ("the full area, not just the line", "the full area", []),
+    ],
+)
+def test_contrast__what_is_asked_beside_what_is_not(text: str, asked: str, refused: list[str]) -> None:
+    assert prompts.contrast(text) == (asked, refused)
+
+
+@pytest.mark.parametrize("text", ["no cracks", "the crack", "cracks, seams", "not just the crack"])
+def test_contrast__none_where_all_or_nothing_is_refused(text: str) -> None:
+    assert prompts.contrast(text) is None
+
+
+def test_without_place__keeps_what_a_thing_is_in() -> None:
+    assert prompts.without_place("stress fracture above the door header") == "stress fracture"
+    assert prompts.without_place("crack in the mirror") == "crack in the mirror"

@@ -18,10 +18,16 @@ _SHOWN = {"Cc": " ", "Cf": "", "Cs": "", "Co": ""}
 
 _SENTENCE_END = re.compile(r"[.!?;:\n]+(?=\s|$)")
 _BETWEEN_THINGS = re.compile(
-    r"\s*[,;/|&+]\s*|\b(?:and|or|then|plus|versus|vs|as well as|along with|together with|in addition to)\b"
+    r"\s*(?:,(?!\s*as\b)|[;/|&+])\s*"
+    r"|\b(?:and|or|then|plus|versus|vs|as well as|along with|together with|in addition to)\b"
 )
 _PURPOSE = re.compile(
     r"\b(?:so that|so|because|in order to|since|before|after|while|as soon as|when|for me to)\b"
+)
+# Where a thing is says nothing of what it is; "in", "on" and "of" do: "crack in the mirror".
+_PLACE = re.compile(
+    r"\b(?:above|behind|below|beneath|beside|by|close to|from|near|next to|over|under|underneath|"
+    r"(?:left|right) of) (?:a|an|the|that|this|my|our)\b[^,;:.!?]*"
 )
 # A part of these words alone names no thing: "find the crack *and mark it*".
 _EMPTY = (
@@ -30,6 +36,8 @@ _EMPTY = (
     "locate look mark me need now of ok on one open our out outline photo picture image please pls "
     "point return segment select she show take tell thank thanks that the their them then there "
     "these they this those to trace try us want we what where which with would you your "
+    "bottom corner even left lower middle ones pixel pixels right shape side small thick thin tiny top "
+    "upper very wide "
 )
 _EMPTY_WORDS = frozenset(_EMPTY.split())
 # These look negated, yet ask for the thing all the more.
@@ -45,7 +53,12 @@ _NEGATION = re.compile(
     r"|\b(?:anything but|everything but|all but|but no|but not|other than|apart from|aside from|"
     r"rather than|instead of|free of|free from|clear of|absence of|lack of|lacking|devoid of|none of|"
     r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
-    r"without|w/o|neither|nor|no)\b\s*"
+    r"skipping|skip|forget(?: about)?|nothing about|no need (?:for|of)|without|w/o|neither|nor|no)\b\s*"
+)
+# "the area, not just the line": said after what is wanted, it takes nothing in
+_TOO_LITTLE = re.compile(r"^(?:and )?not (?:just|merely|simply)\b")
+_CLAUSE_END = re.compile(
+    r"\s*(?:[,;:.!?](?=\s|$)|\bbut\b|\band(?= (?:find|give|hand|just|mark|only|segment|show)\b))\s*"
 )
 _SCOPE_END = re.compile(r"[,.;:!?]|\b(?:but|only|just|instead|please)\b")
 _PARTICIPLE = re.compile(
@@ -106,6 +119,11 @@ def main_clause(text: str) -> str:
     return _tidy(text[: found.start()]) if found and found.start() else text
 
 
+def without_place(text: str) -> str:
+    """Take out where the thing is ("above the door"), so that the place does not drown it."""
+    return _tidy(_PLACE.sub(" ", text)) or text
+
+
 def windows(text: str, longest: int) -> list[str]:
     """Cut a cleaned prompt into its sentences, and long sentences into overlapping windows of words.
 
@@ -143,6 +161,26 @@ def negations(text: str) -> list[Negation]:
         rest = _tidy(text[: match.start()] + " " + text[match.end() :])
         found.append(Negation(match.group("thing"), rest, doubtful=True))
     return found
+
+
+def contrast(text: str) -> tuple[str, list[str]] | None:
+    """Part what a cleaned prompt asks for from what it does not: "the line, *not the area around it*".
+
+    Returns:
+        The clauses that ask, joined, and what the others negate; None where no clause or every one negates.
+    """
+    clauses = [clause for clause in _CLAUSE_END.split(text) if clause.strip(" -")]
+    refused = [_refused(clause, place) for place, clause in enumerate(clauses)]
+    asked = [clause for clause, scopes in zip(clauses, refused, strict=True) if scopes is None]
+    if not asked or len(asked) == len(clauses):
+        return None
+    return ", ".join(asked), [scope for scopes in refused for scope in scopes or ()]
+
+
+def _refused(clause: str, place: int) -> list[str] | None:
+    """What a clause says is not wanted, None where it says no such thing."""
+    scopes = [negation.scope for negation in negations(clause) if not negation.doubtful]
+    return scopes if scopes or (place and _TOO_LITTLE.match(clause)) else None
 
 
 def _scope_end(after: str, *, verb: bool) -> int:

@@ -1,5 +1,7 @@
 """From nothing to a bundle that segments, through the command line, on rendered pictures."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +188,33 @@ def test_export__existing_folder_is_refused(
     assert (bundle / HEAD).read_bytes() == before
 
 
+def test_export__another_text_side_takes_the_place_of_the_own(
+    bundle: Path, run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verb = ["export", str(run), "--data", str(data), "--window", "64", "--text", str(DEFAULT)]
+    assert main([*verb, "--out", str(tmp_path / "b"), "--caution", "crack=1"]) == 0
+    made, plain = load_bundle(tmp_path / "b"), load_bundle(bundle)
+    made.check()
+    assert set(made.text.concepts) == set(made.concepts) == set(plain.concepts)
+    assert made.concepts["crack"].presence_threshold >= plain.concepts["crack"].presence_threshold
+    again = ["export", str(bundle), "--data", str(data), "--out", str(tmp_path / "again"), "--text"]
+    assert main([*again, str(bundle)]) == 0
+    assert load_bundle(tmp_path / "again").text.understand("segment the crack") == "crack"
+
+    foreign = tmp_path / "foreign"
+    shutil.copytree(bundle, foreign)
+    (foreign / "text_space.npz").write_bytes(b"another")
+    capsys.readouterr()
+    assert main([*again[:-2], str(tmp_path / "c"), "--text", str(foreign)]) == 2
+    assert "another text space" in capsys.readouterr().err
+    assert main([*verb, "--out", str(tmp_path / "d"), "--caution", "socket=0.5"]) == 2
+    assert 'knows no "socket"' in capsys.readouterr().err
+    for wrong in ("crack", "crack=2", "=0.5", "crack=much"):
+        assert main([*verb, "--out", str(tmp_path / "d"), "--caution", wrong]) == 2
+        assert "crack=0.75" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 def test_benchmark__prints_and_writes_figures(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,9 +243,11 @@ def test_benchmark__prints_and_writes_figures(
     finally:
         dataset.save(known)
     told = capsys.readouterr().out
-    for word in ("baselines' IoU", "composites", "no walls", "wrong prompt"):
+    for word in ("baselines' IoU", "composites", "no walls", "wrong prompt", "before it was there"):
         assert word in told
-    assert (tmp_path / "b.json").is_file()
+    kept = json.loads((tmp_path / "b.json").read_text())["composites"]
+    assert kept["crack"]["other_before"] is None
+    assert 0 <= kept["taping area"]["other_before"] <= 1
 
 
 @pytest.mark.skipif(not (DEFAULT / HEAD).is_file(), reason="the bundled model is not here")

@@ -83,14 +83,22 @@ def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def meaning(text: str, concepts: tuple[str, ...]) -> str | None:
-    """The one of these concepts that a cleaned prompt means by being a shipped phrase; None if it is none."""
-    return _meanings(concepts).get(text)
+    """What a cleaned prompt means by being a shipped phrase.
+
+    Returns:
+        One of these concepts; "" where the phrase stands for something else, which nobody can say beside a
+        concept that is not shipped; None where it is not listed.
+    """
+    meanings = _meanings(concepts)
+    return meanings.get(text, meanings.get(text.removeprefix("the ")))
 
 
 @cache
 def _meanings(concepts: tuple[str, ...]) -> dict[str, str]:
-    banks, _ = banks_for(concepts)
-    return {clean(phrase): name for name, bank in banks.items() for phrase in bank}
+    banks, strangers = banks_for(concepts)
+    strangers += phrases_of(other_lines()) if set(concepts) <= set(concept_names()) else []
+    others = dict.fromkeys(map(clean, strangers), "")
+    return others | {clean(phrase): name for name, bank in banks.items() for phrase in bank}
 
 
 def other_lines() -> list[str]:

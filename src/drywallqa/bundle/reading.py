@@ -13,7 +13,7 @@ from drywallqa import prompts
 
 SHORT = 14  # words; beyond that the sense drowns in one sentence vector
 WINDOW = 10
-SURE = 0.9  # what a window of a long prompt must reach, since there are many of them
+SURE = 0.9  # what a window of a long prompt must reach, since there are many; below it a list is asked
 DOMINANCE = 2.0
 CLEAR = 0.5  # share of what speaks for any concept that has to speak for the one
 
@@ -49,7 +49,8 @@ class Reader:
             classify: The classifier.
             concepts: The K concepts.
             threshold: The least probability at which any counts as meant.
-            listed: What a phrase is listed to mean, for those of which the classifier is not sure.
+            listed: What a phrase is listed to mean ("" something else, None if it is not listed), for
+                those of which the classifier is not sure.
         """
         self._classify, self._concepts, self._threshold = classify, tuple(concepts), threshold
         self._listed = listed
@@ -57,18 +58,34 @@ class Reader:
     def read(self, text: str) -> Reading:
         """Read one cleaned prompt."""
         reading = self._read(text)
-        named = self._listed(text) if reading.kind == "unknown" else None
-        return Reading("known", (named,), text) if named else reading
+        doubtful = reading.kind == "unknown" or self._classify([text])[0].max() < SURE
+        named = self._listed(text) if doubtful else None
+        if named is None:
+            return reading
+        return Reading("known", (named,), text) if named else Reading("unknown", (), text)
 
     def _read(self, text: str) -> Reading:
         text = prompts.without_idioms(text)
         if len(text.split()) > SHORT:
             return self._read_long(text)
-        reading, clause = self._read_short(text), prompts.main_clause(text)
-        if reading.kind == "unknown" and clause != text:
-            shorter = self._read_short(clause)
-            return shorter if shorter.kind == "known" else reading
+        wanted = self._read_contrast(text)
+        if wanted:
+            return wanted
+        reading = self._read_short(text)
+        for shorter in (prompts.main_clause(text), prompts.without_place(text)):
+            if reading.kind == "unknown" and shorter != text:
+                other = self._read_short(shorter)
+                reading = other if other.kind == "known" else reading
         return reading
+
+    def _read_contrast(self, text: str) -> Reading | None:
+        """Read what is asked for beside something that is not, None where that is not how the text goes."""
+        asked, refused = prompts.contrast(text) or ("", [])
+        reading = self._read_short(asked) if asked else None
+        if reading is None or reading.kind != "known":
+            return None
+        spared = refused and any(self._meant(row) in reading.concepts for row in self._classify(refused))
+        return None if spared else reading
 
     def _read_short(self, text: str) -> Reading:
         """Read the whole, its parts, and what it negates."""

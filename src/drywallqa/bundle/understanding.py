@@ -44,7 +44,7 @@ def fit(
     concepts: Sequence[str],
     *,
     threshold: float = 0.5,
-    penalty: float = 1e-4,
+    penalty: float = 1e-3,
     steps: int = 400,
     rate: float = 0.2,
 ) -> Understanding:

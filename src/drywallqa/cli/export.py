@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from drywallqa.errors import ConfigError
 
 
 def export(
@@ -28,6 +31,18 @@ def export(
     precision: Annotated[
         str, typer.Option(metavar="fp32|fp16|int8", help="Add graphs in this precision to the bundle.")
     ] = "fp32",
+    text: Annotated[
+        Path | None,
+        typer.Option(metavar="SIDE|BUNDLE", help="Another text side, trained in the same text space."),
+    ] = None,
+    caution: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONCEPT=SHARE",
+            help="Where among equally good presence thresholds: 0 misses least, 1 doubts most; "
+            "may be repeated.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Turn a run into a bundle: ONNX graphs, text side, weights, thresholds chosen on val, card.
@@ -39,16 +54,36 @@ def export(
     from drywallqa.datasets import dataset
     from drywallqa.exporting import formats
     from drywallqa.exporting.export import WINDOWS, export_run
+    from drywallqa.exporting.text_side import replace_text
 
     formats.check(form, precision)
+    doubt = _shares(caution or [])
     known = dataset.load(data)
     if (run / HEAD).is_file():
+        if doubt:
+            raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
         bundle = formats.copy_bundle(run, out, overwrite)
+        bundle = replace_text(bundle, text, known) if text else bundle
     else:
         bundle = export_run(
             run, known, out, windows=window or WINDOWS, version=version, checkpoint=checkpoint,
-            overwrite=overwrite,
+            text=text, caution=doubt, overwrite=overwrite,
         )  # fmt: skip
     bundle = formats.add_form(bundle, known, form, precision)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     print(f"{out}: {bundle.name} {bundle.version}, {size:.1f} MB, knows {', '.join(bundle.concepts)}")
+
+
+def _shares(given: list[str]) -> dict[str, float]:
+    """Read "crack=0.75" and the like.
+
+    Raises:
+        ConfigError: It is no concept with a share between 0 and 1.
+    """
+    shares = {}
+    for text in given:
+        match = re.fullmatch(r"\s*(.*\S)\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?|\.\d+)\s*", text)
+        if not match:
+            raise ConfigError(f"--caution {text}: write a concept and a share from 0 to 1: crack=0.75")
+        shares[match[1]] = float(match[2])
+    return shares

@@ -170,6 +170,7 @@ def lines(benchmark: Benchmark) -> Sequence[str]:
             f"{concept} on composites: IoU {kept.composite:.3f} of {kept.alone:.3f} alone "
             f"({kept.kept:.0%} kept); "
             f"{kept.other_marked:.1%} of the other's truth marked"
+            + ("" if kept.other_before is None else f", {kept.other_before:.1%} before it was there")
         )
     for what, (alarms, pairs) in further(benchmark).items():
         told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")

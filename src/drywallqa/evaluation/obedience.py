@@ -28,12 +28,15 @@ class Kept:
         composite: Mean IoU on the composites.
         kept: Mean IoU on composites over that alone.
         other_marked: Share of the other concept's truth (own truth left out) that is marked, pooled.
+        other_before: Share of the same pixels that is marked on the photo as it was before the other concept
+            was pasted there; None where the photo was not kept as it was, as that of a crack.
     """
 
     alone: float
     composite: float
     kept: float
     other_marked: float
+    other_before: float | None = None
 
 
 class _Loaded(Sequence[tuple[Photo, Mask]]):
@@ -88,29 +91,35 @@ def measure_composites(asker: Asker, dataset: Dataset, count: int = 200, seed: i
     boards = [s for s in dataset if s.labels.get(TAPING)]
     boards = [s for s in boards if dataset.read_mask(s, TAPING).any()]
     sources = {CRACK: cracks, TAPING: boards}
-    alone: dict[tuple[str, int], float] = {}
+    own: dict[tuple[str, int], Mask] = {}
     values: dict[str, list[tuple[float, float]]] = {CRACK: [], TAPING: []}
-    marked, other = {CRACK: 0, TAPING: 0}, {CRACK: 0, TAPING: 0}
+    marked, other, before = {CRACK: 0, TAPING: 0}, {CRACK: 0, TAPING: 0}, 0
     made = composites(_Loaded(dataset, cracks, CRACK), _Loaded(dataset, boards, TAPING), count, seed)
     for composite in made:
         masks = asker.masks(composite.photo)
         truths = {CRACK: composite.crack, TAPING: composite.taping}
         for concept, index in ((CRACK, composite.crack_index), (TAPING, composite.board_index)):
-            if (concept, index) not in alone:
-                sample = sources[concept][index]
-                mask = asker.masks(dataset.read_photo(sample))[concept]
-                alone[concept, index] = Counts.of(mask, dataset.read_mask(sample, concept)).iou
-            values[concept].append((alone[concept, index], Counts.of(masks[concept], truths[concept]).iou))
+            sample = sources[concept][index]
+            if (concept, index) not in own:
+                own[concept, index] = asker.masks(dataset.read_photo(sample))[concept]
+            alone = Counts.of(own[concept, index], dataset.read_mask(sample, concept)).iou
+            values[concept].append((alone, Counts.of(masks[concept], truths[concept]).iou))
             foreign = truths[TAPING if concept == CRACK else CRACK] & ~truths[concept]
             marked[concept] += int(np.count_nonzero(masks[concept] & foreign))
             other[concept] += int(np.count_nonzero(foreign))
-    result = {}
-    for concept, pairs in values.items():
-        before, after = (float(np.mean(column)) for column in zip(*pairs, strict=True))
-        result[concept] = Kept(
-            before, after, after / max(before, 1e-9), marked[concept] / max(other[concept], 1)
-        )
-    return result
+            if concept == TAPING:
+                before += int(np.count_nonzero(own[concept, index] & foreign))
+    return {
+        concept: _kept(pairs, marked[concept], other[concept], before if concept == TAPING else None)
+        for concept, pairs in values.items()
+    }
+
+
+def _kept(pairs: Sequence[tuple[float, float]], marked: int, other: int, before: int | None) -> Kept:
+    """Sum up IoU alone and on composites, and marked pixels among the other concept's."""
+    alone, composite = (float(np.mean(column)) for column in zip(*pairs, strict=True))
+    earlier = None if before is None else before / max(other, 1)
+    return Kept(alone, composite, composite / max(alone, 1e-9), marked / max(other, 1), earlier)
 
 
 def false_alarms(asker: Asker, photos: Iterable[Photo], concepts: Sequence[str]) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +18,12 @@ from drywallqa.metrics import BINS, Histogram, bin_of
 FALSE_ALARM_PRICE = 0.5
 """How much mean IoU one may give up to be rid of all false alarms."""
 
-CAUTION = 0.75
+CAUTION = 0.25
 """Which of equally good presence thresholds is taken: how far, in logits, from the lowest to the highest.
 
-Validation photos show walls; what else people take photos of is never as surely a wall with a crack as those
-that have one, so that more doubt lies below the range than above it."""
+Walls of a kind that was not in training are believed less than those of validation: low thresholds keep
+their masks. What is no wall at all may be believed as much where a concept looks like many things, as cracks
+do: high ones keep silent there."""
 
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
@@ -84,13 +85,31 @@ class Choice:
     false_alarm_rate: float
 
 
-def choose_all(scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU) -> dict[str, Choice]:
-    """Choose both thresholds of every concept among validation scores; see `choose`."""
+def choose_all(
+    scores: Sequence[PairScore],
+    rule: Rule = IOU,
+    presence: Rule = IOU,
+    caution: Mapping[str, float] | None = None,
+) -> dict[str, Choice]:
+    """Choose both thresholds of every concept among validation scores; see `choose`.
+
+    Args:
+        scores: Of all concepts.
+        rule: For the mask thresholds.
+        presence: For the presence thresholds.
+        caution: By concept, where it is not `CAUTION`.
+    """
     concepts = dict.fromkeys(score.concept for score in scores)
-    return {c: choose([score for score in scores if score.concept == c], rule, presence) for c in concepts}
+    told = caution or {}
+    return {
+        c: choose([score for score in scores if score.concept == c], rule, presence, told.get(c, CAUTION))
+        for c in concepts
+    }
 
 
-def choose(scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU) -> Choice:
+def choose(
+    scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU, caution: float = CAUTION
+) -> Choice:
     """Choose both thresholds of one concept.
 
     First the presence threshold. By "iou" it maximises mean IoU less `FALSE_ALARM_PRICE` times the
@@ -110,7 +129,7 @@ def choose(scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU) 
         raise DataError(_NOTHING_SHOWN)
     levels = _Levels(scores, present)
     best = levels.best_bin()
-    gate = levels.presence(presence, best)
+    gate = levels.presence(presence, best, caution)
     threshold = best / BINS if rule.kind == "iou" else _mask_threshold(levels, rule, gate)
     return Choice(threshold, gate, *levels.reached(bin_of(threshold), gate))
 
@@ -153,14 +172,14 @@ class _Levels:
         alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
         return iou, float(np.mean(alarms & (self.absent_beliefs >= gate))) if self.absent else 0.0
 
-    def presence(self, rule: Rule, start: int) -> float:
-        """The presence threshold by a rule."""
+    def presence(self, rule: Rule, start: int, caution: float) -> float:
+        """The presence threshold by a rule; of equally good ones by caution."""
         if rule.kind == "iou":
             found = [self.reached(start, gate) for gate in PRESENCE_CHOICES]
             worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
             equal = PRESENCE_CHOICES[worth >= worth.max() - 1e-9]
             low, high = (np.log(level / (1 - level)) for level in (equal[0], equal[-1]))
-            middle = 1 / (1 + np.exp(-(low + CAUTION * (high - low))))
+            middle = 1 / (1 + np.exp(-(low + caution * (high - low))))
             return float(equal[np.abs(equal - middle).argmin()])
         if rule.kind not in ("recall", "precision"):
             raise ConfigError(f"presence can be chosen by iou, recall or precision, not by {rule}")

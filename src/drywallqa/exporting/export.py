@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from drywallqa.exporting.card import render_card
 from drywallqa.exporting.cost import training_cost
 from drywallqa.exporting.onnx_export import export_graphs
 from drywallqa.exporting.prompt_export import export_prompts
+from drywallqa.exporting.text_side import text_side
 from drywallqa.files import write_whole
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
@@ -45,6 +46,8 @@ def export_run(
     windows: Sequence[int] = WINDOWS,
     version: str = "1",
     checkpoint: str | None = None,
+    text: Path | None = None,
+    caution: Mapping[str, float] | None = None,
     overwrite: bool = False,
     report: Report = print,
 ) -> Bundle:
@@ -57,6 +60,8 @@ def export_run(
         windows: Window sizes in px to choose from on val.
         version: The model's version.
         checkpoint: "best", "last" or a file; see `checkpoints.read_weights`.
+        text: A text side to take instead of the run's own.
+        caution: Concept → which of equally good presence thresholds; see `thresholds.CAUTION`.
         overwrite: Replace a folder that is there.
         report: Told each step.
 
@@ -64,7 +69,8 @@ def export_run(
         OutputError: `out` exists.
         DataError: The val part is empty.
         ModelError: The family cannot be exported, a checkpoint does not fit, or a graph differs from torch.
-        ConfigError: A window is too small for the model.
+        ConfigError: A window is too small for the model, the text side is of another text space, or caution
+            is told of a concept that the run does not know.
     """
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists already; give --overwrite to replace it")
@@ -74,11 +80,15 @@ def export_run(
     family = registry.find(settings.model.name)
     check_exportable(family)
     windows = fitting_windows(family, windows, report)
+    side = text_side(run / TEXT, text, dataset)
+    strangers = sorted(set(caution or ()) - set(side.concepts))
+    if strangers:
+        raise ConfigError(f'--caution: the run knows no "{strangers[0]}", but {", ".join(side.concepts)}')
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as place:
         folder = Path(place) / "bundle"
-        bundle = _write_model(run, settings, folder, version, checkpoint, report)
-        bundle = _choose(bundle, dataset, windows, report)
+        bundle = _write_model(run, settings, folder, side, version, checkpoint, report)
+        bundle = _choose(bundle, dataset, windows, caution or {}, report)
         report("hashing the training photos")
         hashes = sorted({hashing.perceptual_hash(dataset.read_photo(s)) for s in dataset.part("train")})
         bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
@@ -122,10 +132,15 @@ def save_with_card(bundle: Bundle) -> Bundle:
 
 
 def _write_model(
-    run: Path, settings: TrainConfig, folder: Path, version: str, checkpoint: str | None, report: Report
+    run: Path,
+    settings: TrainConfig,
+    folder: Path,
+    text: TextSide,
+    version: str,
+    checkpoint: str | None,
+    report: Report,
 ) -> Bundle:
     folder.mkdir()
-    text = TextSide.load(run / TEXT)
     text.save(folder)
     family = registry.find(settings.model.name)
     model, architecture = _make(family, settings, text.embed(["crack"]).shape[1])
@@ -169,7 +184,9 @@ def _make(
     return model, options
 
 
-def _choose(bundle: Bundle, dataset: Dataset, windows: Sequence[int], report: Report) -> Bundle:
+def _choose(
+    bundle: Bundle, dataset: Dataset, windows: Sequence[int], caution: Mapping[str, float], report: Report
+) -> Bundle:
     """Choose the window and each concept's thresholds on the val part."""
     validation = dataset.part("val")
     backend = bundle.open_backend()
@@ -177,7 +194,7 @@ def _choose(bundle: Bundle, dataset: Dataset, windows: Sequence[int], report: Re
     for size in windows:
         window = dataclasses.replace(bundle.window, size=size)
         scores = list(collect(backend, window, validation, {c: c for c in bundle.concepts}))
-        choices = choose_all(scores)
+        choices = choose_all(scores, caution=caution)
         worth = sum(choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate for choice in choices.values())
         for concept, choice in choices.items():
             report(

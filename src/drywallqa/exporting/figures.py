@@ -18,6 +18,8 @@ def write_figures(bundle: Bundle, measured: Benchmark) -> Bundle:
     for concept, kept in measured.composites.items():
         table[f"{concept} on composites: share of IoU kept"] = f"{kept.kept:.1%}"
         table[f"{concept} on composites: other's truth marked"] = f"{kept.other_marked:.1%}"
+        if kept.other_before is not None:
+            table[f"{concept} on composites: same pixels marked before"] = f"{kept.other_before:.1%}"
     for concept, bases in measured.baselines.items():
         for name, value in bases.items():
             table[f"{concept}: baseline {name}, IoU"] = f"{value:.3f}"

@@ -10,6 +10,7 @@ own.
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -112,23 +113,39 @@ def _export(
         axes |= {"logits": {0: "B", 1: "P", 2: "h", 3: "w"}, "presence": {0: "B", 1: "P"}}
     else:
         axes |= {name: {0: "B", 2: f"h{i}", 3: f"w{i}"} for i, name in enumerate(outputs)}
-    torch.onnx.export(
-        module.eval(),
-        inputs,
-        str(path),
-        input_names=names,
-        output_names=outputs,
-        dynamic_axes=axes,
-        opset_version=OPSET,
-        dynamo=False,
-        # keeps batch norms and the parameters' names, which tie initializers to the weights' file
-        training=torch.onnx.TrainingMode.PRESERVE,
-        do_constant_folding=False,
-    )
+    trace(module, inputs, path, names, outputs, axes)
     exported = onnx.load(str(path))
     fold_padding(exported.graph)
     fold_shifts(exported.graph)
     onnx.save(exported, str(path))
+
+
+def trace(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: list[str],
+    axes: dict[str, dict[int, str]],
+) -> None:
+    """Write a module's graph: `axes` names the free dimensions of its inputs and outputs."""
+    with warnings.catch_warnings():
+        # of the tracer itself: that it will go one day, and that it leaves some folding to the runtime
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message="Constant folding")
+        torch.onnx.export(
+            module.eval(),
+            inputs,
+            str(path),
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+            # keeps batch norms and the parameters' names, which tie initializers to the weights' file
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+        )
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

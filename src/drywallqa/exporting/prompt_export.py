@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from drywallqa.bundle.bundle import PROMPT_ENCODER, WEIGHTS
 from drywallqa.bundle.prompt_tower import TOKENIZER, PromptTower
 from drywallqa.errors import ModelError
-from drywallqa.exporting.onnx_export import HALF_TOLERANCE, TOLERANCE, refer_to_weights
-from drywallqa.exporting.onnx_folding import OPSET
+from drywallqa.exporting.onnx_export import HALF_TOLERANCE, TOLERANCE, refer_to_weights, trace
 from drywallqa.models.towers import ClipPrompted, pool_tokens
 
 _TRIALS = (
@@ -45,18 +44,9 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
     """
     model.save_text(folder)
     path = folder / PROMPT_ENCODER
-    torch.onnx.export(
-        _Embed(model.eval()),
-        (model.tokenize(["segment crack", "crack"]),),
-        str(path),
-        input_names=["ids"],
-        output_names=["embeddings"],
-        dynamic_axes={"ids": {0: "P", 1: "L"}, "embeddings": {0: "P"}},
-        opset_version=OPSET,
-        dynamo=False,
-        training=torch.onnx.TrainingMode.PRESERVE,
-        do_constant_folding=False,
-    )
+    ids = (model.tokenize(["segment crack", "crack"]),)
+    axes = {"ids": {0: "P", 1: "L"}, "embeddings": {0: "P"}}
+    trace(_Embed(model.eval()), ids, path, ["ids"], ["embeddings"], axes)
     _compare(model, folder, TOLERANCE)
     refer_to_weights(path, folder / WEIGHTS)
     return _compare(model, folder, HALF_TOLERANCE)
