@@ -117,7 +117,9 @@ def test_export__bundle_is_whole_and_runs(bundle: Path, data: Path, tmp_path: Pa
     assert set(loaded.concepts) == {"crack", "taping area"}
     assert len(loaded.training_hashes) > 5
     assert loaded.metrics["val"]["crack"]["pairs"] > 0
-    assert "knows nothing of finished walls" in (bundle / "MODEL_CARD.md").read_text()
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert "It finds what it was shown" in card
+    assert "What it learnt from" not in card  # nobody has said
     photo = next((data / "photos" / "v").iterdir())
     out = tmp_path / "out"
     verb = [
@@ -191,10 +193,13 @@ def test_export__existing_folder_is_refused(
 def test_export__another_text_side_takes_the_place_of_the_own(
     bundle: Path, run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "notes.md").write_text("- photos of our hall 3\n")
     verb = ["export", str(run), "--data", str(data), "--window", "64", "--text", str(DEFAULT)]
+    verb += ["--notes", str(tmp_path / "notes.md")]
     assert main([*verb, "--out", str(tmp_path / "b"), "--caution", "crack=1"]) == 0
     made, plain = load_bundle(tmp_path / "b"), load_bundle(bundle)
     made.check()
+    assert "## What it learnt from\n\n- photos of our hall 3" in (made.folder / "MODEL_CARD.md").read_text()
     assert set(made.text.concepts) == set(made.concepts) == set(plain.concepts)
     assert made.concepts["crack"].presence_threshold >= plain.concepts["crack"].presence_threshold
     again = ["export", str(bundle), "--data", str(data), "--out", str(tmp_path / "again"), "--text"]
@@ -212,6 +217,8 @@ def test_export__another_text_side_takes_the_place_of_the_own(
     for wrong in ("crack", "crack=2", "=0.5", "crack=much"):
         assert main([*verb, "--out", str(tmp_path / "d"), "--caution", wrong]) == 2
         assert "crack=0.75" in capsys.readouterr().err
+    assert main([*verb[:-1], str(tmp_path / "none.md"), "--out", str(tmp_path / "d")]) == 2
+    assert "none.md: cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
 
 

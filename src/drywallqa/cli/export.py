@@ -39,9 +39,13 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Where among equally good presence thresholds: 0 misses least, 1 doubts most; "
-            "may be repeated.",
+            help="Of presence thresholds that are equally good on val, one from the lowest (0) to the "
+            "highest (1), instead of the nearest to one half; may be repeated.",
         ),
+    ] = None,
+    notes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What is to be known of the data: Markdown for the card."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
@@ -53,25 +57,39 @@ def export(
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets import dataset
     from drywallqa.exporting import formats
-    from drywallqa.exporting.export import WINDOWS, export_run
+    from drywallqa.exporting.export import WINDOWS, export_run, with_notes
     from drywallqa.exporting.text_side import replace_text
 
     formats.check(form, precision)
     doubt = _shares(caution or [])
+    told = _read(notes) if notes else None
     known = dataset.load(data)
     if (run / HEAD).is_file():
         if doubt:
             raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
         bundle = formats.copy_bundle(run, out, overwrite)
         bundle = replace_text(bundle, text, known) if text else bundle
+        bundle = with_notes(bundle, told) if told else bundle
     else:
         bundle = export_run(
             run, known, out, windows=window or WINDOWS, version=version, checkpoint=checkpoint,
-            text=text, caution=doubt, overwrite=overwrite,
+            text=text, caution=doubt, notes=told, overwrite=overwrite,
         )  # fmt: skip
     bundle = formats.add_form(bundle, known, form, precision)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     print(f"{out}: {bundle.name} {bundle.version}, {size:.1f} MB, knows {', '.join(bundle.concepts)}")
+
+
+def _read(path: Path) -> str:
+    """Read a file of notes.
+
+    Raises:
+        ConfigError: It is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--notes {path}: cannot be read ({error}); give a UTF-8 text file") from error
 
 
 def _shares(given: list[str]) -> dict[str, float]:

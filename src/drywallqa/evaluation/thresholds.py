@@ -18,13 +18,6 @@ from drywallqa.metrics import BINS, Histogram, bin_of
 FALSE_ALARM_PRICE = 0.5
 """How much mean IoU one may give up to be rid of all false alarms."""
 
-CAUTION = 0.25
-"""Which of equally good presence thresholds is taken: how far, in logits, from the lowest to the highest.
-
-Walls of a kind that was not in training are believed less than those of validation: low thresholds keep
-their masks. What is no wall at all may be believed as much where a concept looks like many things, as cracks
-do: high ones keep silent there."""
-
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
 Kind = Literal["iou", "recall", "precision", "sweep", "percentile"]
@@ -97,18 +90,18 @@ def choose_all(
         scores: Of all concepts.
         rule: For the mask thresholds.
         presence: For the presence thresholds.
-        caution: By concept, where it is not `CAUTION`.
+        caution: By concept, where it is not the plain one.
     """
     concepts = dict.fromkeys(score.concept for score in scores)
     told = caution or {}
     return {
-        c: choose([score for score in scores if score.concept == c], rule, presence, told.get(c, CAUTION))
+        c: choose([score for score in scores if score.concept == c], rule, presence, told.get(c))
         for c in concepts
     }
 
 
 def choose(
-    scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU, caution: float = CAUTION
+    scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU, caution: float | None = None
 ) -> Choice:
     """Choose both thresholds of one concept.
 
@@ -117,8 +110,20 @@ def choose(
     that share of the photographs that show the concept is kept; for a wanted precision the lowest at which
     that share of the photos that are kept shows it.
 
+    Validation often finds a wide range of presence thresholds equally good. Then the nearest to one half is
+    taken, which is what a belief means, unless caution says otherwise. Walls of a kind that was not in
+    training are believed less than those of validation: low thresholds keep their masks. What is no wall may
+    be believed as much where a concept looks like many things, as cracks do: high ones keep silent there.
+
     Then the mask threshold, by its own rule. For a wanted recall of pixels it is the highest that reaches
     it, for a wanted precision the lowest: the rest is then as good as it can be.
+
+    Args:
+        scores: Of one concept.
+        rule: For the mask threshold.
+        presence: For the presence threshold.
+        caution: Among equally good presence thresholds, how far to go, in logits, from the lowest (0) to the
+            highest (1).
 
     Raises:
         DataError: No pair shows the concept, or no threshold reaches what is wanted.
@@ -172,15 +177,17 @@ class _Levels:
         alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
         return iou, float(np.mean(alarms & (self.absent_beliefs >= gate))) if self.absent else 0.0
 
-    def presence(self, rule: Rule, start: int, caution: float) -> float:
+    def presence(self, rule: Rule, start: int, caution: float | None) -> float:
         """The presence threshold by a rule; of equally good ones by caution."""
         if rule.kind == "iou":
             found = [self.reached(start, gate) for gate in PRESENCE_CHOICES]
             worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
             equal = PRESENCE_CHOICES[worth >= worth.max() - 1e-9]
-            low, high = (np.log(level / (1 - level)) for level in (equal[0], equal[-1]))
-            middle = 1 / (1 + np.exp(-(low + caution * (high - low))))
-            return float(equal[np.abs(equal - middle).argmin()])
+            wanted = 0.5
+            if caution is not None:
+                low, high = (np.log(level / (1 - level)) for level in (equal[0], equal[-1]))
+                wanted = 1 / (1 + np.exp(-(low + caution * (high - low))))
+            return float(equal[np.abs(equal - wanted).argmin()])
         if rule.kind not in ("recall", "precision"):
             raise ConfigError(f"presence can be chosen by iou, recall or precision, not by {rule}")
         kept = np.array([float(self.weights @ (self.beliefs >= gate)) for gate in PRESENCE_CHOICES])

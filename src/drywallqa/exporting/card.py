@@ -8,16 +8,11 @@ from typing import Any
 from drywallqa.bundle.bundle import FAILURES, Bundle
 
 _LIMITS = """\
-- It finds what it was shown: cracks in walls, plaster, concrete and brick, and bare joints between boards.
-- Hardly any of the boards were taped or mudded: **it knows nothing of finished walls**.
-- The outlines it learnt from are 3 to 10 times as wide as the crack itself, so its masks are wide, too:
-  measure lengths and places with them, not crack widths.
-- The taping area was labelled with upright boxes around thin, often slanted seams; its masks resemble that.
-- How wide an outline ought to be was for each annotator to decide: two of them, given the same 43 crack
-  photos, agree with IoU 0.53 (docs/quality.md). No model can be expected to do much better by that measure.
-- A photo is scaled to the window: hairlines that vanish at that size are not found, unless it is cut into
-  tiles.
-- The seam line was learnt from a search for the dark line inside each box, not from people's labels.
+- It finds what it was shown. On a kind of site that was not in training it finds less, and sees more that is
+  not there: look at the first masks of a new site, and train on a few of its photos.
+- A photo is scaled to the window: what is thinner than a pixel then is not found, unless the photo is cut
+  into tiles.
+- Its figures say how near it comes to the labels, and are no better than these.
 """
 
 
@@ -37,16 +32,16 @@ def render_card(bundle: Bundle) -> str:
         _figures("Test (looked at once, for these figures)", bundle.metrics.get("test")),
         _further(bundle.metrics.get("benchmark")),
         "## Limits\n\n" + _LIMITS.strip() + _failures(bundle),
-        "## Data and licences\n\n"
-        + "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items())
-        + "\n- Training photos: copies of two public sets whose own pages say CC BY 4.0; some of the crack"
-        " pictures bear stock watermarks, so whether that licence was theirs to give is in doubt. No picture"
-        " is shipped."
-        "\n- Rendered walls: drawn by this package.",
-        "## How it was made\n\nThe commands stand in docs/training.md; they start from the public sets and "
-        "end with this folder." + _cost(bundle.metrics.get("training")),
+        _notes(bundle.metrics.get("notes")),
+        "## Licences\n\n" + "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items()),
+        _cost(bundle.metrics.get("training")),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _notes(notes: str | None) -> str:
+    """What whoever made the bundle knows of its data."""
+    return f"## What it learnt from\n\n{notes.strip()}" if notes else ""
 
 
 def _failures(bundle: Bundle) -> str:
@@ -58,7 +53,8 @@ def _failures(bundle: Bundle) -> str:
 def _cost(training: Mapping[str, Any] | None) -> str:
     if not training or "pictures" not in training:
         return ""
-    told = f" Its training saw {training['pictures']:,} pictures in {training['seconds'] / 60:.0f} minutes"
+    minutes = training["seconds"] / 60
+    told = f"## What it took\n\nIts training saw {training['pictures']:,} pictures in {minutes:.0f} minutes"
     machine = [
         f"{training[part]} {part[:-1]}(s)" for part in ("processors", "accelerators") if training.get(part)
     ]

@@ -48,6 +48,7 @@ def export_run(
     checkpoint: str | None = None,
     text: Path | None = None,
     caution: Mapping[str, float] | None = None,
+    notes: str | None = None,
     overwrite: bool = False,
     report: Report = print,
 ) -> Bundle:
@@ -61,7 +62,8 @@ def export_run(
         version: The model's version.
         checkpoint: "best", "last" or a file; see `checkpoints.read_weights`.
         text: A text side to take instead of the run's own.
-        caution: Concept → which of equally good presence thresholds; see `thresholds.CAUTION`.
+        caution: Concept → how cautious a presence threshold among equally good ones, 0 to 1.
+        notes: Markdown for the card: what is to be known of the data.
         overwrite: Replace a folder that is there.
         report: Told each step.
 
@@ -92,7 +94,7 @@ def export_run(
         report("hashing the training photos")
         hashes = sorted({hashing.perceptual_hash(dataset.read_photo(s)) for s in dataset.part("train")})
         bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
-        save_with_card(bundle)
+        with_notes(bundle, notes) if notes else save_with_card(bundle)
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)
@@ -129,6 +131,11 @@ def save_with_card(bundle: Bundle) -> Bundle:
     """Write a bundle's card and head anew, after its figures changed."""
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return save_head(bundle)
+
+
+def with_notes(bundle: Bundle, notes: str) -> Bundle:
+    """Put what is to be known of the data into a bundle's card, where later measurements leave it."""
+    return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
 
 
 def _write_model(
