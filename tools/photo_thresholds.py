@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import drywallqa
 from drywallqa.datasets import dataset
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.metrics import BINS, Histogram
+from drywallqa.metrics import BINS, Histogram, mean_by_group
 from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
 from drywallqa.window import Window
 
@@ -31,41 +31,42 @@ LOGITS = np.log(LEVELS / (1 - LEVELS))
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundles", nargs="*", default=["default"])
+    parser.add_argument("bundles", nargs="*", help="by default the one that ships")
     parser.add_argument("--data", default="data/lines")
     parser.add_argument("--concept", default="crack")
     parser.add_argument("--set", default="cracks")
     asked = parser.parse_args()
     data = dataset.load(asked.data)
-    parts = [_shown(data.part(split), asked.concept, asked.set) for split in ("train", "val")]
+    train, val = (_shown(data.part(split), asked.concept, asked.set) for split in ("train", "val"))
+    # one copy of each photograph is enough to learn from
+    train = train.with_samples({s.source_photo: s for s in reversed(train.samples)}.values())
+    parts = (train, val)
     seen, unseen = (_features(part) for part in parts)
     mean, spread = seen.mean(0), seen.std(0) + 1e-6
     seen, unseen = (seen - mean) / spread, (unseen - mean) / spread
-    groups = np.array([sample.source_photo for sample in parts[1]])
-    for bundle in asked.bundles:
+    groups = [sample.source_photo for sample in parts[1]]
+    for bundle in asked.bundles or [None]:
+        name = bundle or "the bundled model"
         known, curves = (_curves(part, asked.concept, bundle) for part in parts)
         best = LOGITS[known.argmax(1)]
         predicted = unseen @ _ridge(seen, best - best.mean())
         agreement = np.corrcoef(predicted, LOGITS[curves.argmax(1)])[0, 1]
         tried = [
-            _mean(curves[np.arange(len(curves)), _bins(offset + weight * predicted)], groups)
+            mean_by_group(curves[np.arange(len(curves)), _bins(offset + weight * predicted)].tolist(), groups)
             for offset in np.arange(-3, 3, 0.1)
             for weight in (0.25, 0.5, 0.75, 1.0)
         ]
-        one = max(_mean(curves[:, bin], groups) for bin in range(BINS))
+        one = max(mean_by_group(column, groups) for column in curves.T.tolist())
         print(
-            f"{bundle}: IoU {one:.4f} at one threshold, {max(tried):.4f} at predicted ones "
+            f"{name}: IoU {one:.4f} at one threshold, {max(tried):.4f} at predicted ones "
             f"(correlation with the best {agreement:.2f}), "
-            f"{_mean(curves.max(1), groups):.4f} at the best of each"
+            f"{mean_by_group(curves.max(1).tolist(), groups):.4f} at the best of each"
         )
 
 
 def _shown(part: Dataset, concept: str, set_name: str) -> Dataset:
-    """One copy of each photograph that shows the concept; of val all copies."""
-    shown = [s for s in part if s.labels.get(concept) and s.set_name == set_name]
-    if part.samples and part.samples[0].split == "train":
-        shown = list({s.source_photo: s for s in reversed(shown)}.values())
-    return part.with_samples(shown)
+    """The photos of a set that show the concept."""
+    return part.with_samples(s for s in part if s.labels.get(concept) and s.set_name == set_name)
 
 
 def _features(part: Dataset) -> Array:
@@ -77,13 +78,12 @@ def _features(part: Dataset) -> Array:
         for sample in part:
             canvas = torch.from_numpy(Window(288).fit(part.read_photo(sample))[0][None])
             maps = encoder(canvas)[1:]
-            rows.append(
-                torch.cat([torch.cat([m.mean((2, 3)), m.std((2, 3))], 1) for m in maps], 1)[0].numpy()
-            )
+            pooled = [part for m in maps for part in (m.mean((2, 3)), m.std((2, 3)))]
+            rows.append(torch.cat(pooled, 1)[0].numpy())
     return np.array(rows, np.float64)
 
 
-def _curves(part: Dataset, concept: str, bundle: str) -> Array:
+def _curves(part: Dataset, concept: str, bundle: str | None) -> Array:
     """IoU of each photo over mask thresholds [N,BINS]."""
     segmenter = drywallqa.load(bundle, threads=1)
     rows = []
@@ -96,16 +96,12 @@ def _curves(part: Dataset, concept: str, bundle: str) -> Array:
 
 
 def _ridge(inputs: Array, wanted: Array, penalty: float = 3000.0) -> Array:
-    found: Array = np.linalg.solve(inputs.T @ inputs + penalty * np.eye(inputs.shape[1]), inputs.T @ wanted)
-    return found
+    found = np.linalg.solve(inputs.T @ inputs + penalty * np.eye(inputs.shape[1]), inputs.T @ wanted)
+    return np.asarray(found, np.float64)
 
 
 def _bins(logits: Array) -> NDArray[np.intp]:
     return np.clip((BINS / (1 + np.exp(-logits))).astype(np.intp), 0, BINS - 1)
-
-
-def _mean(values: Array, groups: NDArray[np.str_]) -> float:
-    return float(np.mean([values[groups == group].mean() for group in np.unique(groups)]))
 
 
 if __name__ == "__main__":

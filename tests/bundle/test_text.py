@@ -169,6 +169,12 @@ def test_with_concepts__three_that_overlap_by_blind_phrasings(side: TextSide) ->
     assert three.understand("seam line") == three.understand("the joint line") == "seam line"
 
 
+def test_read__a_list_that_nothing_was_tuned_to(side: TextSide) -> None:
+    result = evaluate(side, read_lists(PHRASINGS / "five", side.concepts))
+    assert result.right_rate >= 0.97, result.describe()
+    assert result.refused_rate >= 0.95, result.describe()
+
+
 def test_read__what_is_named_beside_a_negation_is_asked_for(side: TextSide) -> None:
     assert side.understand("the crack, not the seam") == "crack"
     assert side.understand("taping area, not the crack") == "taping area"

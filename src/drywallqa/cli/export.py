@@ -58,7 +58,7 @@ def export(
     from drywallqa.datasets import dataset
     from drywallqa.exporting import formats
     from drywallqa.exporting.export import WINDOWS, export_run, with_notes
-    from drywallqa.exporting.text_side import replace_text
+    from drywallqa.exporting.text_side import replace_text, text_side
 
     formats.check(form, precision)
     doubt = _shares(caution or [])
@@ -67,8 +67,9 @@ def export(
     if (run / HEAD).is_file():
         if doubt:
             raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
+        side = text_side(run, text, known) if text else None  # refused before anything is written
         bundle = formats.copy_bundle(run, out, overwrite)
-        bundle = replace_text(bundle, text, known) if text else bundle
+        bundle = replace_text(bundle, side) if side else bundle
         bundle = with_notes(bundle, told) if told else bundle
     else:
         bundle = export_run(

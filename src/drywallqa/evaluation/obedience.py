@@ -91,7 +91,8 @@ def measure_composites(asker: Asker, dataset: Dataset, count: int = 200, seed: i
     boards = [s for s in dataset if s.labels.get(TAPING)]
     boards = [s for s in boards if dataset.read_mask(s, TAPING).any()]
     sources = {CRACK: cracks, TAPING: boards}
-    own: dict[tuple[str, int], Mask] = {}
+    alone: dict[tuple[str, int], float] = {}
+    bare: dict[int, Mask] = {}  # of the boards, before anything was pasted there
     values: dict[str, list[tuple[float, float]]] = {CRACK: [], TAPING: []}
     marked, other, before = {CRACK: 0, TAPING: 0}, {CRACK: 0, TAPING: 0}, 0
     made = composites(_Loaded(dataset, cracks, CRACK), _Loaded(dataset, boards, TAPING), count, seed)
@@ -99,16 +100,18 @@ def measure_composites(asker: Asker, dataset: Dataset, count: int = 200, seed: i
         masks = asker.masks(composite.photo)
         truths = {CRACK: composite.crack, TAPING: composite.taping}
         for concept, index in ((CRACK, composite.crack_index), (TAPING, composite.board_index)):
-            sample = sources[concept][index]
-            if (concept, index) not in own:
-                own[concept, index] = asker.masks(dataset.read_photo(sample))[concept]
-            alone = Counts.of(own[concept, index], dataset.read_mask(sample, concept)).iou
-            values[concept].append((alone, Counts.of(masks[concept], truths[concept]).iou))
+            if (concept, index) not in alone:
+                sample = sources[concept][index]
+                mask = asker.masks(dataset.read_photo(sample))[concept]
+                alone[concept, index] = Counts.of(mask, dataset.read_mask(sample, concept)).iou
+                if concept == TAPING:
+                    bare[index] = mask
+            values[concept].append((alone[concept, index], Counts.of(masks[concept], truths[concept]).iou))
             foreign = truths[TAPING if concept == CRACK else CRACK] & ~truths[concept]
             marked[concept] += int(np.count_nonzero(masks[concept] & foreign))
             other[concept] += int(np.count_nonzero(foreign))
             if concept == TAPING:
-                before += int(np.count_nonzero(own[concept, index] & foreign))
+                before += int(np.count_nonzero(bare[index] & foreign))
     return {
         concept: _kept(pairs, marked[concept], other[concept], before if concept == TAPING else None)
         for concept, pairs in values.items()

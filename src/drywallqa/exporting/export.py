@@ -90,7 +90,7 @@ def export_run(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as place:
         folder = Path(place) / "bundle"
         bundle = _write_model(run, settings, folder, side, version, checkpoint, report)
-        bundle = _choose(bundle, dataset, windows, caution or {}, report)
+        bundle = _choose(bundle, dataset, windows, caution, report)
         report("hashing the training photos")
         hashes = sorted({hashing.perceptual_hash(dataset.read_photo(s)) for s in dataset.part("train")})
         bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
@@ -192,7 +192,11 @@ def _make(
 
 
 def _choose(
-    bundle: Bundle, dataset: Dataset, windows: Sequence[int], caution: Mapping[str, float], report: Report
+    bundle: Bundle,
+    dataset: Dataset,
+    windows: Sequence[int],
+    caution: Mapping[str, float] | None,
+    report: Report,
 ) -> Bundle:
     """Choose the window and each concept's thresholds on the val part."""
     validation = dataset.part("val")

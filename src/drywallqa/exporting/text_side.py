@@ -37,14 +37,9 @@ def text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
     return TextSide.load(other).with_concepts(phrasings)
 
 
-def replace_text(bundle: Bundle, other: Path, dataset: Dataset) -> Bundle:
-    """Put another text side into a bundle's folder; see `text_side`.
-
-    Raises:
-        ConfigError: It was trained in another text space.
-        BundleError: It is missing or damaged.
-    """
-    text_side(bundle.folder, other, dataset).save(bundle.folder)
+def replace_text(bundle: Bundle, text: TextSide) -> Bundle:
+    """Put a text side that `text_side` found fit into a bundle's folder."""
+    text.save(bundle.folder)
     return save_head(bundle)
 
 
