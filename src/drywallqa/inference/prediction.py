@@ -23,6 +23,7 @@ class Prediction:
         threshold: The probability above which a pixel is marked.
         prompt: The prompt exactly as it was given.
         image_id: The whole stem of the photo's file, or the name that the caller gave.
+        quality: Sentences on what the photo could not show, such as "nearly black"; () for a good photo.
     """
 
     mask: NDArray[np.bool_]
@@ -32,6 +33,7 @@ class Prediction:
     threshold: float
     prompt: str
     image_id: str
+    quality: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:
