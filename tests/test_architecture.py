@@ -239,3 +239,36 @@ def test_architecture_page__has_the_same_floors() -> None:
         name for floor, cell in rows if int(floor) == GROUND for name in re.findall(r"`(\w+\.py)`", cell)
     }
     assert named == ground - {"_version.py", "__main__.py"}
+
+
+# Who may show pixels to a model. Everything else that needs a mask asks `Segmenter.answer`, so that what is
+# measured is what ships.
+ASKS_A_MODEL = {
+    "inference.segmenter": "the one path from a photo to a mask",
+    "inference.answers": "the same, decoding",
+    "inference.tiling": "the same, of large photos",
+    "models.contract": "the torch models themselves",
+    "models.towers": "the torch models themselves",
+    "models.torch_backend": "a torch model as a backend",
+    "models.bundled": "a bundle's weights as a backend",
+    "evidence.witness": "a backend that remembers its answers, behind a segmenter",
+    "evaluation.speed_parts": "a backend that times its calls, behind a segmenter",
+    "training.task": "training",
+    "training.feature_cache": "training from kept features",
+    "evidence.bundle_checks": "a check of graphs: do they compute what the weights do",
+    "exporting.onnx_export": "a check of graphs: does ONNX agree with torch",
+    "exporting.formats": "a check of graphs: does a runtime agree with the first",
+    "exporting.quantise": "calibrates the graphs of another precision",
+}
+
+
+def test_one_path__only_these_show_pixels_to_a_model() -> None:
+    found = set()
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = node.func if isinstance(node, ast.Call) else None
+            asks = isinstance(called, ast.Attribute) and called.attr in ("encode_image", "decode")
+            text = any(isinstance(argument, ast.Constant) for argument in node.args) if asks else True
+            if asks and not text and (called.attr == "encode_image" or len(node.args) == 2):
+                found.add(module_of(path).removeprefix(f"{PACKAGE}."))
+    assert found == set(ASKS_A_MODEL)

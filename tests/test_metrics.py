@@ -7,7 +7,6 @@ from drywallqa.metrics import (
     Counts,
     Histogram,
     bin_of,
-    bootstrap_interval,
     group_means,
     mean_by_group,
 )
@@ -98,14 +97,3 @@ def test_mean_by_group__copies_of_one_photograph_weigh_once() -> None:
     values, groups = [1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"]
     assert mean_by_group(values, groups) == 0.5
     assert group_means(values, groups) == {"a": 1.0, "b": 0.0}
-
-
-def test_bootstrap_interval__holds_the_mean_and_narrows_with_photographs() -> None:
-    generator = np.random.default_rng(0)
-    few, many = generator.random(10), generator.random(1000)
-    low, high = bootstrap_interval(few.tolist(), [str(i) for i in range(10)])
-    narrow_low, narrow_high = bootstrap_interval(many.tolist(), [str(i) for i in range(1000)])
-    assert low < few.mean() < high
-    assert narrow_high - narrow_low < (high - low) / 4
-    same = bootstrap_interval([0.3] * 5, list("abcde"))
-    assert same == pytest.approx((0.3, 0.3))

@@ -245,18 +245,3 @@ def group_means(values: Sequence[float], groups: Sequence[str]) -> dict[str, flo
     for value, group in zip(values, groups, strict=True):
         collected.setdefault(group, []).append(value)
     return {group: float(np.mean(members)) for group, members in collected.items()}
-
-
-def bootstrap_interval(
-    values: Sequence[float], groups: Sequence[str], *, draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of `mean_by_group`, groups (photographs) resampled with replacement.
-
-    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
-    """
-    means = np.array(list(group_means(values, groups).values()))
-    if not means.size:
-        return float("nan"), float("nan")
-    picks = np.random.default_rng(seed).integers(means.size, size=(draws, means.size))
-    low, high = np.percentile(means[picks].mean(1), [2.5, 97.5])
-    return float(low), float(high)

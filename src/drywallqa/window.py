@@ -96,6 +96,12 @@ class Window:
         if self.size < self.multiple or self.size % self.multiple:
             raise ValueError(f"window size {self.size} is not a positive multiple of {self.multiple}")
 
+    @property
+    def padding(self) -> tuple[int, int, int]:
+        """The colour beside a photo in the window, 0–255: the mean, which normalises to about 0."""
+        red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
+        return red, green, blue
+
     def place(self, height: int, width: int) -> Placement:
         """Say where a photo of height×width px comes to lie."""
         scale = self.size / max(height, width)

@@ -8,9 +8,9 @@ import pytest
 import drywallqa.reports.refining
 from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.cli import main
-from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.refinements import Row, best_refinements
 from drywallqa.inference.refine import Refinement
+from drywallqa.intervals import Figure
 from measured_walls import SpeckledBackend, load_json, make_bundle, make_dataset
 
 

@@ -10,15 +10,16 @@ from drywallqa import hashing
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation import leaks
 from drywallqa.evaluation.causes import pieces
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.curves import calibration, percentile_threshold, precision_recall, threshold_sweep
 from drywallqa.evaluation.evaluate import Evaluation, evaluate, take_part
 from drywallqa.evaluation.figures import report_iou
-from drywallqa.evaluation.intervals import Terms, difference
 from drywallqa.evaluation.subject import open_bundle
 from drywallqa.evaluation.summary import summarise
 from drywallqa.evaluation.thresholds import Rule, choose
-from drywallqa.metrics import Histogram, ThinScore, bootstrap_interval, widen
+from drywallqa.inference.questions import Question
+from drywallqa.intervals import Terms, difference, mean_figure
+from drywallqa.metrics import Histogram, ThinScore, widen
 from measured_walls import ColourBackend, make_bundle, make_dataset
 
 
@@ -30,8 +31,7 @@ def measure(folder: Path, shift: float = 0.0) -> Evaluation:
 
 def test_figures__equal_the_summary_of_the_same_scores(tmp_path: Path) -> None:
     found = measure(tmp_path, shift=6.0)
-    scores = [pair.score for pair in found.examination.pairs]
-    expected = summarise(scores, found.subject.levels)
+    expected = summarise(found.examination.pairs, list(found.subject.levels), found.part.clusters)
     for each in found.slices:
         if each.kind != "concept":
             continue
@@ -57,9 +57,12 @@ def test_confusion__rows_hold_every_pixel_once(tmp_path: Path) -> None:
 def test_interval__is_that_of_the_plain_bootstrap() -> None:
     values = np.random.default_rng(1).random(40)
     figure = Terms(values, np.ones(40), 40, 40).figure()
-    low, high = bootstrap_interval(list(values), [str(n) for n in range(40)])
+    generator = np.random.default_rng(9)
+    means = values[generator.integers(40, size=(4000, 40))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
     assert figure.value == pytest.approx(values.mean())
     assert (figure.low, figure.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+    assert mean_figure(values.tolist(), [str(n) for n in range(40)]) == figure
 
 
 def test_interval__no_event_seen_does_not_mean_none_can_come() -> None:
@@ -79,14 +82,16 @@ def test_interval__a_paired_difference_is_narrower_than_its_parts() -> None:
         difference(better, Terms(values[1:], np.ones(49), 49, 49))
 
 
-def score(probability: np.ndarray, truth: np.ndarray, presence: float = 0.9) -> PairScore:
+def score(probability: np.ndarray, truth: np.ndarray, presence: float = 0.9) -> Pair:
     from drywallqa.datasets.dataset import Sample
 
     sample = Sample("a", "a.png", "set", "a", *truth.shape, {"crack": None}, "val")
-    return PairScore(sample, "crack", "crack", presence, Histogram.of(probability.astype(np.float32), truth))
+    histogram = Histogram.of(probability.astype(np.float32), truth)
+    question = Question("crack", "crack", 0.5, 0.5)
+    return Pair(sample, question, presence, histogram, histogram.counts(0.5))
 
 
-def ramp() -> PairScore:
+def ramp() -> Pair:
     """Probabilities k/128 in rows of 128 px, foreground exactly where they are 80/128 or more."""
     probability = (np.arange(128) / 128)[None].repeat(3, axis=0)
     return score(probability, probability >= 0.625)
@@ -163,7 +168,7 @@ def test_pieces__are_counted_across_corners() -> None:
 
 
 def test_report_figure__two_empty_masks_count_one(tmp_path: Path) -> None:
-    empty = [p for p in measure(tmp_path).examination.pairs if p.score.absent]
+    empty = [p for p in measure(tmp_path).examination.pairs if p.absent]
     assert report_iou(empty) == 1
 
 

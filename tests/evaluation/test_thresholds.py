@@ -3,19 +3,30 @@ import pytest
 
 from drywallqa.datasets.dataset import Sample
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.curves import threshold_sweep
 from drywallqa.evaluation.summary import summarise
 from drywallqa.evaluation.thresholds import Rule, choose, choose_all
+from drywallqa.inference.questions import Question
 from drywallqa.metrics import Histogram
 
 
-def score(name: str, probability: np.ndarray, truth: np.ndarray, presence: float) -> PairScore:
+def score(
+    name: str,
+    probability: np.ndarray,
+    truth: np.ndarray,
+    presence: float,
+    at: float = 0.55,
+    gate: float = 0.75,
+) -> Pair:
+    """A pair whose mask is that of the thresholds."""
     sample = Sample(name, f"{name}.png", "set", name.split("-")[0], *truth.shape, {"crack": None}, "val")
-    return PairScore(sample, "crack", "crack", presence, Histogram.of(probability.astype(np.float32), truth))
+    histogram = Histogram.of(probability.astype(np.float32), truth)
+    counts = histogram.counts(at) if presence >= gate else histogram.empty_mask()
+    return Pair(sample, Question("crack", "crack", at, gate), presence, histogram, counts)
 
 
-def pictures(level: float) -> list[PairScore]:
+def pictures(level: float, gate: float = 0.75) -> list[Pair]:
     """Truth in the left half; foreground probability just above `level`, background just below."""
     truth = np.zeros((20, 20), bool)
     truth[:, :10] = True
@@ -23,11 +34,11 @@ def pictures(level: float) -> list[PairScore]:
     present[:, 10:12] = level + 0.02  # makes every threshold below this one worse
     nothing = np.zeros((20, 20), bool)
     return [
-        score("a-1", present, truth, 0.9),
-        score("a-2", present, truth, 0.8),
-        score("b-1", present, truth, 0.7),
-        score("c-1", np.full((20, 20), 0.99), nothing, 0.3),
-        score("d-1", np.full((20, 20), 0.99), nothing, 0.4),
+        score("a-1", present, truth, 0.9, gate=gate),
+        score("a-2", present, truth, 0.8, gate=gate),
+        score("b-1", present, truth, 0.7, gate=gate),
+        score("c-1", np.full((20, 20), 0.99), nothing, 0.3, gate=gate),
+        score("d-1", np.full((20, 20), 0.99), nothing, 0.4, gate=gate),
     ]
 
 
@@ -45,13 +56,12 @@ def test_choose__nothing_to_choose_on_is_refused() -> None:
 
 
 def test_summarise__photographs_weigh_once_and_absent_pairs_give_no_iou() -> None:
-    scores = pictures(0.5)
-    summary = summarise(scores, {"crack": (0.55, 0.75)})["crack"]
+    summary = summarise(pictures(0.5), ["crack"])["crack"]
     # photograph a is found whole in both copies, b is missed for its presence
     assert summary.iou == pytest.approx(0.5)
     assert (summary.pairs, summary.photographs, summary.absent_pairs) == (3, 2, 2)
     assert summary.false_alarm_rate == 0
-    loose = summarise(scores, {"crack": (0.55, 0.35)})["crack"]
+    loose = summarise(pictures(0.5, gate=0.35), ["crack"])["crack"]
     assert loose.false_alarm_rate == 0.5
     assert loose.false_area == pytest.approx(0.5)
     assert loose.background_accuracy == pytest.approx(0.5)

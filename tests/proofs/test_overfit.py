@@ -19,7 +19,9 @@ from drywallqa.bundle.bundle import DEFAULT, HEAD
 from drywallqa.bundle.text import TextSide
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
-from drywallqa.evaluation.collect import collect
+from drywallqa.evaluation.collect import Looker, collect
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import Levels, WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import Training
 from drywallqa.models.torch_backend import TorchBackend
@@ -122,10 +124,13 @@ def measure(model: Any, window: Any, four: datasets.Dataset) -> tuple[float, flo
         embeddings = prompts_of(model)
         embeddings = model.embed_ids(embeddings) if model.own_text else embeddings
     backend = TorchBackend(model, lambda _: embeddings.numpy())
+    levels = dict.fromkeys(FACTS, Levels(presence_threshold=0.0))
+    segmenter = Segmenter(WrappedModel("in training", window, levels, backend))
+    questions = segmenter.ask_for((prompt, concept) for concept, prompt in FACTS.items())
     dices, marked = [], []
-    for score in collect(backend, window, four, FACTS):
-        counts = score.counts(0.5, 0.0)
-        if score.absent:
+    for pair in collect(Looker(segmenter, four, questions)):
+        counts = pair.counts
+        if pair.absent:
             marked.append(counts.fp / (counts.fp + counts.tn))
         else:
             dices.append(2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn))

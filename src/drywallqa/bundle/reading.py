@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa import prompts
+from drywallqa.bundle.understanding import Understanding
 
 SHORT = 14  # words; beyond that the sense drowns in one sentence vector
 WINDOW = 10
 SURE = 0.9  # what a window of a long prompt must reach, since there are many; below it a list is asked
 DOMINANCE = 2.0
-CLEAR = 0.5  # share of what speaks for any concept that has to speak for the one
 
 Float = NDArray[np.float32]
 Classify = Callable[[Sequence[str]], Float]
@@ -41,18 +41,17 @@ class Reader:
     """Reads cleaned prompts by asking a classifier about the whole and about its parts."""
 
     def __init__(
-        self, classify: Classify, concepts: Sequence[str], threshold: float, listed: Listed = lambda _: None
+        self, classify: Classify, understanding: Understanding, listed: Listed = lambda _: None
     ) -> None:
         """Take the classifier: texts to probabilities [P,K+1], the last column being "other".
 
         Args:
             classify: The classifier.
-            concepts: The K concepts.
-            threshold: The least probability at which any counts as meant.
+            understanding: Decides what its probabilities mean.
             listed: What a phrase is listed to mean ("" something else, None if it is not listed), for
                 those of which the classifier is not sure.
         """
-        self._classify, self._concepts, self._threshold = classify, tuple(concepts), threshold
+        self._classify, self._decide, self._concepts = classify, understanding.decide, understanding.concepts
         self._listed = listed
 
     def read(self, text: str) -> Reading:
@@ -84,14 +83,14 @@ class Reader:
         reading = self._read_short(asked) if asked else None
         if reading is None or reading.kind != "known":
             return None
-        spared = refused and any(self._meant(row) in reading.concepts for row in self._classify(refused))
+        spared = refused and any(meant in reading.concepts for meant in self._decide(self._classify(refused)))
         return None if spared else reading
 
     def _read_short(self, text: str) -> Reading:
         """Read the whole, its parts, and what it negates."""
         negations, parts = prompts.negations(text), prompts.parts(text)
         asked = [text, *parts, *(n.scope for n in negations), *(n.rest or "-" for n in negations)]
-        means = [self._meant(row) for row in self._classify(asked)]
+        means = self._decide(self._classify(asked))
         found, scopes = means[1 : 1 + len(parts)], means[1 + len(parts) :]
         # Where one part alone names anything, it may speak for the whole: "find the crack and mark it".
         whole = means[0] or (found[0] if len(parts) == 1 else None)
@@ -115,7 +114,7 @@ class Reader:
         windows = prompts.windows(text, WINDOW)
         scores = self._classify(windows)[:, :-1].copy()
         for place, window in enumerate(windows):
-            if any(self._meant(row) for row in self._negated(window)):
+            if any(self._decide(self._negated(window))):
                 scores[place] = 0.0
         weight = np.where(scores >= SURE, scores, 0.0).sum(axis=0)
         order = np.argsort(-weight)
@@ -129,9 +128,3 @@ class Reader:
     def _negated(self, window: str) -> Float:
         scopes = [negation.scope for negation in prompts.negations(window) if not negation.doubtful]
         return self._classify(scopes) if scopes else np.zeros((0, len(self._concepts) + 1), np.float32)
-
-    def _meant(self, row: Float) -> str | None:
-        best = int(row[:-1].argmax())
-        named = 1.0 - float(row[-1])  # the probability that any concept is meant
-        sure = named >= self._threshold and row[best] >= CLEAR * named
-        return self._concepts[best] if sure else None

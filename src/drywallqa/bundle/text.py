@@ -174,7 +174,7 @@ class TextSide:
             reading = self._readings.get(text)
         if reading is None:
             listed = partial(phrase_bank.meaning, concepts=self.concepts)
-            reading = Reader(self._classify, self.concepts, self.threshold, listed).read(text)
+            reading = Reader(self._classify, self._understanding, listed).read(text)
             with self._lock:
                 self._readings[text] = reading
                 while len(self._readings) > CACHED:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
+CLEAR = 0.5
+"""Share of the probability of any concept that the one which is meant has to hold."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,21 @@ class Understanding:
         return _softmax(features @ self.weights + self.bias)
 
     def decide(self, probabilities: Float) -> list[str | None]:
-        """The concept of each row, None where no concept reaches the threshold."""
-        best = probabilities[:, :-1].argmax(axis=1)
-        sure = probabilities[np.arange(len(best)), best] >= self.threshold
+        """The concept of each row [P,K+1], None where none is meant; the one rule by which that is decided.
+
+        A prompt means something known where all concepts together reach the threshold, and the likeliest of
+        them where it holds its share of that.
+        """
+        best, named, clear = _verdict(probabilities)
+        sure = (named >= self.threshold) & clear
         return [self.concepts[place] if good else None for place, good in zip(best, sure, strict=True)]
+
+
+def _verdict(probabilities: Float) -> tuple[NDArray[np.intp], Float, NDArray[np.bool_]]:
+    """The likeliest concept of each row [P,K+1], the probability of any, and whether the one stands out."""
+    best = probabilities[:, :-1].argmax(axis=1)
+    named = 1 - probabilities[:, -1]
+    return best, named, probabilities[np.arange(len(best)), best] >= CLEAR * named
 
 
 def fit(
@@ -76,12 +89,12 @@ def fit(
 def choose_threshold(model: Understanding, features: Float, labels: NDArray[np.intp]) -> float:
     """The threshold with the fewest errors on held-out phrases, wrongly accepted and refused alike."""
     probabilities = model.probabilities(features)
-    best, top = probabilities[:, :-1].argmax(axis=1), probabilities[:, :-1].max(axis=1)
+    best, named, clear = _verdict(probabilities)
     meant = labels < len(model.concepts)
     candidates = np.arange(0.3, 0.96, 0.01)
     errors = []
     for candidate in candidates:
-        kept = top >= candidate
+        kept = (named >= candidate) & clear
         wrong = (meant & ~(kept & (best == labels))).sum() / max(meant.sum(), 1)
         errors.append(wrong + (~meant & kept).sum() / max((~meant).sum(), 1))
     lowest = np.flatnonzero(np.array(errors) <= min(errors) + 1e-9)

@@ -48,6 +48,18 @@ def evaluate(
             "the bundle says.",
         ),
     ] = "auto",
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|fit|native|FACTOR", help="How large photos are shown to the model, as in segment."
+        ),
+    ] = "auto",
+    backend: Annotated[
+        str, typer.Option(metavar="NAME", help="The runtime: onnxruntime, openvino or torch, if installed.")
+    ] = "onnxruntime",
+    precision: Annotated[
+        str, typer.Option(metavar="fp32|bf16|fp16|int8", help="What the model computes in.")
+    ] = "fp32",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write table, JSON, CSV, pictures and failures here.")
     ] = None,
@@ -66,11 +78,13 @@ def evaluate(
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.evaluate import silent
+    from drywallqa.inference.tiles import parse_scale
     from drywallqa.reports.evaluating import Request, evaluate_job
 
     request = Request(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
+        parse_scale(scale), backend, precision,
     )  # fmt: skip
     try:
         told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else show_step)

@@ -126,8 +126,8 @@ def try_model(
 ) -> None:
     """Ask a published model as it is, without any training: clipseg, or SAM's masks ranked by CLIP."""
     from drywallqa.cli import FAILED
+    from drywallqa.experiments.trying import Trial
     from drywallqa.models.contract import check_prompts
-    from drywallqa.models.trial import Trial
 
     check_prompts(prompt or ())
     failed = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from drywallqa.fleet.cluster import Fleet
     from drywallqa.fleet.job import FleetSummary
     from drywallqa.inference.segmenter import Segmenter
-    from drywallqa.inference.tiles import Scale
     from drywallqa.reports.results import Summary
 
 
@@ -150,8 +149,9 @@ def segment(
     loading = None if fleet else _meanwhile(opener, bundle, profile, **runtime)
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
+    from drywallqa.inference.tiles import parse_scale
 
-    settings = Settings(chosen, allow_unknown, overwrite, recursive, _scale(scale), refine)
+    settings = Settings(chosen, allow_unknown, overwrite, recursive, parse_scale(scale), refine)
     with Display(json=json, quiet=quiet, verbose=verbose) as display:
         how: dict[str, Any] = {
             "settings": settings, "on_start": display.start, "on_outcome": display.show,
@@ -236,15 +236,6 @@ def _threshold(text: str) -> float | Literal["auto"]:
         return float(text)
     except ValueError:
         raise ConfigError(f"the threshold is '{text}'; give auto or a number from 0 to 1") from None
-
-
-def _scale(text: str) -> Scale:
-    from drywallqa.inference.tiles import check_scale
-
-    try:
-        return check_scale(float(text))
-    except ValueError:
-        return check_scale(cast("Scale", text))
 
 
 def _sentence(summary: Summary | FleetSummary) -> str:

@@ -19,7 +19,8 @@ from drywallqa import hashing
 from drywallqa.curation.near_duplicates import NearDuplicate, unite
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
-from drywallqa.metrics import Counts, bootstrap_interval, mean_by_group
+from drywallqa.intervals import mean_figure
+from drywallqa.metrics import Counts
 
 SAME_PICTURE = 12.0
 """Mean difference in grey levels up to which two photos are one picture and not two shots."""
@@ -89,15 +90,11 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[Ag
 
 def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> Agreement:
     names = [name for name, _ in rows]
-    ious, dices = [count.iou for _, count in rows], [count.dice for _, count in rows]
-    return Agreement(
-        concept,
-        len(rows),
-        len(set(names)),
-        mean_by_group(ious, names),
-        bootstrap_interval(ious, names),
-        mean_by_group(dices, names),
+    iou, dice = (
+        mean_figure(values, names)
+        for values in ([count.iou for _, count in rows], [count.dice for _, count in rows])
     )
+    return Agreement(concept, iou.pairs, iou.photographs, iou.value, (iou.low, iou.high), dice.value)
 
 
 def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:

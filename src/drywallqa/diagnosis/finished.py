@@ -188,13 +188,6 @@ FINISHED: dict[str, Case] = {
             "raise the rates; 1e-4 to 1e-3 suits a decoder",
             "drywallqa train --data DIR --out RUN --overwrite --set optimisation.decoder_rate=1e-3",
         ),
-        Case(
-            "iou-miscounted",
-            "figures differ from those of another program",
-            "IoU counted by the evaluation differs from an independent count",
-            "report this; it is a fault of this program",
-            "drywallqa evaluate --model BUNDLE --data DIR",
-        ),
     )
 } | DATA
 

@@ -11,8 +11,9 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.evaluation import seams as seaming
 from drywallqa.evaluation import steadiness as steadying
 from drywallqa.evaluation.baselines import baselines
-from drywallqa.evaluation.collect import collect
+from drywallqa.evaluation.collect import Looker, collect
 from drywallqa.evaluation.curves import calibration
+from drywallqa.evaluation.evaluate import take_part, without_rendered
 from drywallqa.evaluation.obedience import (
     CRACK,
     TAPING,
@@ -85,22 +86,18 @@ def run_benchmark(
         steadiness: Whether to measure changed photos and other phrasings, too.
         report: Told each step.
     """
-    part = _photographs(dataset, split)
-    segmenter = Segmenter(bundle)
+    taken = take_part(dataset, split)
+    part, segmenter = taken.dataset, Segmenter(bundle)
     prompts = {c: PROMPTS.get(c, c) for c in bundle.concepts}
-    report(f"{len(part)} photos under {len(prompts)} prompts")
-    scores = list(collect(segmenter.open(), bundle.window, part, prompts))
-    levels = {c: (s.threshold, s.presence_threshold) for c, s in bundle.concepts.items()}
-    concepts = summarise(scores, levels)
-    alarms = [s.counts(*levels[s.concept]).false_alarm for s in scores if s.absent]
-    cables = [
-        s.counts(*levels[CRACK]).false_alarm
-        for s in scores
-        if s.concept == CRACK and s.sample.setting == "C" and s.absent
-    ]
-    report("baselines")
-    bases = {c: baselines(_photographs(dataset, "train"), part, c) for c in prompts}
     asker = Asker(segmenter, prompts)
+    report(f"{len(part)} photos under {len(prompts)} prompts")
+    pairs = list(collect(Looker(segmenter, part, asker.questions)))
+    absent = [pair for pair in pairs if pair.absent]
+    alarms = [pair.counts.false_alarm for pair in absent]
+    cables = [p.counts.false_alarm for p in absent if p.concept == CRACK and p.sample.setting == "C"]
+    report("baselines")
+    train = without_rendered(dataset.part("train"))
+    bases = {c: baselines(train, part, c) for c in prompts}
     report(f"{count} composites")
     kept = measure_composites(asker, part, count)
     steady = None
@@ -113,14 +110,14 @@ def run_benchmark(
     report("pictures that are no walls")
     return Benchmark(
         split=split,
-        concepts=concepts,
+        concepts=summarise(pairs, list(prompts), taken.clusters),
         baselines=bases,
         composites=kept,
         wrong_prompt=(sum(alarms), len(alarms)),
         no_walls=false_alarms(asker, no_wall_photos(), list(prompts)),
         cables=(sum(cables), len(cables)),
         seams=found_seams,
-        calibration={c: calibration([s for s in scores if s.concept == c]).error for c in prompts},
+        calibration={c: calibration([p for p in pairs if p.concept == c]).error for c in prompts},
         steadiness=steady,
     )
 
@@ -139,12 +136,6 @@ def _seams(asker: Asker, part: Dataset, walls: int) -> dict[str, SeamScore]:
         "labelled photos": seaming.on_labelled_photos(concept, lines, part),
     }
     return {name: score for name, score in scores.items() if score is not None}
-
-
-def _photographs(dataset: Dataset, split: str) -> Dataset:
-    """Take a part without its rendered pictures: they serve training and demonstration, never a headline."""
-    part = dataset.part(split)
-    return part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
 
 
 def lines(benchmark: Benchmark) -> Sequence[str]:

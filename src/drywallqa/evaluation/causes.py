@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.evaluation.examine import THIN_CONCEPTS, View
-from drywallqa.evaluation.subject import Question
+from drywallqa.evaluation.collect import Look
+from drywallqa.evaluation.examine import THIN_CONCEPTS
+from drywallqa.inference.questions import Question
 from drywallqa.metrics import TOLERANCE, Counts, widen
 from drywallqa.skeleton import mean_width, skeletonise
 
@@ -49,11 +50,11 @@ class Cause:
     evidence: str
 
 
-def likely_cause(view: View, question: Question, questions: Sequence[Question]) -> Cause:
+def likely_cause(look: Look, question: Question, questions: Sequence[Question]) -> Cause:
     """Name the likely cause of what is wrong with one mask: the first of `CAUSES` that applies."""
-    mask, truth = view.masks[question.prompt], view.truths[question.concept]
+    mask, truth = look.masks[question.prompt], look.truths[str(question.concept)]
     for find in (_confused, _light, _label, _form):
-        cause = find(view, question, questions, mask, truth)
+        cause = find(look, question, questions, mask, truth)
         if cause:
             return cause
     counts = Counts.of(mask, truth)
@@ -61,17 +62,17 @@ def likely_cause(view: View, question: Question, questions: Sequence[Question]) 
 
 
 def _confused(
-    view: View, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
 ) -> Cause | None:
     missed, false = truth & ~mask, mask & ~truth
     for other in questions:
         if other.concept == question.concept:
             continue
         if missed.sum() > 0.5 * truth.sum() > 0:
-            share = float(view.masks[other.prompt][missed].mean())
+            share = float(look.masks[other.prompt][missed].mean())
             if share > 0.4:
                 return Cause("taken for another", f"{share:.0%} of the miss is marked as {other.concept}")
-        foreign = view.truths.get(other.concept)
+        foreign = look.truths.get(str(other.concept))
         if foreign is not None and false.sum() > 0.5 * mask.sum() > 0:
             share = float(foreign[false].mean())
             if share > 0.5:
@@ -80,9 +81,9 @@ def _confused(
 
 
 def _light(
-    view: View, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
 ) -> Cause | None:
-    grey = np.asarray(Image.fromarray(view.photo).convert("L"), np.float32)
+    grey = np.asarray(Image.fromarray(look.photo).convert("L"), np.float32)
     mean = float(grey.mean())
     if not _DARK < mean < _BRIGHT:
         return Cause("lighting or texture", f"mean brightness {mean:.0f} of 255")
@@ -112,7 +113,7 @@ def _contrast(grey: NDArray[np.float32], truth: Mask, thin: bool) -> float | Non
 
 
 def _label(
-    view: View, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
 ) -> Cause | None:
     if not truth.any():
         return None
@@ -135,7 +136,7 @@ def _label(
 
 
 def _form(
-    view: View, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
 ) -> Cause | None:
     thin = question.concept in THIN_CONCEPTS
     counts, radius = Counts.of(mask, truth), _tolerance(truth, AREA_TOLERANCE if not thin else TOLERANCE)

@@ -1,40 +1,53 @@
-"""Ask a model about labelled photos, one look at each; every figure follows from what is kept of it."""
+"""Ask a model about labelled photos as a user would; every figure follows from what is kept of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.backend import Backend
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.errors import BackendError, DataError
-from drywallqa.inference.refine import Refinement
-from drywallqa.metrics import Counts, Histogram
-from drywallqa.window import Window, sigmoid
+from drywallqa.errors import DataError
+from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.questions import Question, Questions
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.metrics import Counts, Histogram, ThinScore
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class PairScore:
-    """One photo under one prompt.
+class Pair:
+    """One photo under one prompt, measured.
 
     Attributes:
         sample: The photo.
-        concept: What was asked for.
-        prompt: How it was asked.
+        question: The prompt, its concept and what decides about the mask.
         presence: Probability that the concept is in the photo.
-        histogram: Pixels by probability, inside and outside the truth.
+        histogram: Pixels by probability, inside and outside the truth; what curves follow from.
+        counts: Confusion counts of the mask that `Segmenter.answer` gave; what figures follow from.
+        thin: How well the mask follows a thin truth; None where the truth is empty or no line.
     """
 
     sample: Sample
-    concept: str
-    prompt: str
+    question: Question
     presence: float
     histogram: Histogram
+    counts: Counts
+    thin: ThinScore | None = None
+
+    @property
+    def concept(self) -> str:
+        """What was asked for."""
+        return str(self.question.concept)
+
+    @property
+    def prompt(self) -> str:
+        """How it was asked."""
+        return self.question.prompt
 
     @property
     def photograph(self) -> str:
@@ -46,8 +59,8 @@ class PairScore:
         """Whether the truth is empty."""
         return self.histogram.truth_area == 0
 
-    def counts(self, threshold: float, presence_threshold: float) -> Counts:
-        """Counts of the mask at these thresholds: empty where presence is too low."""
+    def counts_at(self, threshold: float, presence_threshold: float) -> Counts:
+        """Counts of the probability's mask at these thresholds: empty where presence is too low."""
         if self.presence < presence_threshold:
             return self.histogram.empty_mask()
         return self.histogram.counts(threshold)
@@ -55,59 +68,57 @@ class PairScore:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One photo with its truths and what the model believes, as arrays of the photo's size.
+    """One photo with its truths and the model's answers.
 
     Attributes:
         sample: The photo's entry.
         photo: RGB uint8 [H,W,3].
         truths: Concept → truth [H,W]; only what was asked and is labelled.
-        probabilities: Prompt → float32 [H,W], soft refinements included.
-        presence: Prompt → belief in [0,1].
+        answers: An answer to each question, in their order, with its probability.
+        seconds: Processor time of this thread that each answer took; encoding is part of the first.
     """
 
     sample: Sample
     photo: NDArray[np.uint8]
     truths: Mapping[str, Mask]
-    probabilities: Mapping[str, NDArray[np.float32]]
-    presence: Mapping[str, float]
+    answers: tuple[Prediction, ...]
+    seconds: tuple[float, ...] = ()
 
-    def score(self, prompt: str, concept: str, probability: NDArray[np.float32] | None = None) -> PairScore:
-        """Keep of one labelled question what figures follow from; by default of the look's probability."""
-        found = self.probabilities[prompt] if probability is None else probability
-        histogram = Histogram.of(found, self.truths[concept])
-        return PairScore(self.sample, concept, prompt, self.presence[prompt], histogram)
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """Prompt → mask [H,W]."""
+        return {answer.prompt: answer.mask for answer in self.answers}
+
+    @property
+    def presence(self) -> dict[str, float]:
+        """Prompt → belief in [0,1]."""
+        return {answer.prompt: answer.presence for answer in self.answers}
+
+    @property
+    def probabilities(self) -> dict[str, NDArray[np.float32]]:
+        """Prompt → float32 [H,W]."""
+        return {answer.prompt: _probability(answer) for answer in self.answers}
 
 
 class Looker:
-    """Shows labelled photos to a model; the one way by which anything is measured.
+    """Shows labelled photos to a segmenter; the one way by which anything is measured.
 
     Args:
-        backend: The model.
-        window: How photos are brought to it.
+        segmenter: The model, asked as a user asks it.
         dataset: Where photos and truths lie.
-        concepts: Prompt → the concept that it means.
-        refinements: Concept → what follows the model; by default nothing does.
+        questions: What is asked of each photo.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        window: Window,
-        dataset: Dataset,
-        concepts: Mapping[str, str],
-        refinements: Mapping[str, Refinement] | None = None,
-    ) -> None:
-        self.backend, self.window, self.dataset, self.concepts = backend, window, dataset, dict(concepts)
-        self._refinements = refinements or {}
-        self._embeddings = backend.encode_prompts(list(self.concepts))
+    def __init__(self, segmenter: Segmenter, dataset: Dataset, questions: Questions) -> None:
+        self.segmenter, self.dataset, self.questions = segmenter, dataset, questions
 
     def look(self, sample: Sample) -> Look:
-        """Read a photo and its truths, and ask every prompt of it.
+        """Read a photo and its truths, and ask every question of it.
 
         Raises:
             PhotoError: Photo or mask cannot be read.
             DataError: Photo, manifest and masks disagree on the size.
-            BackendError: The model gave numbers that are none.
+            BackendError: The model returned NaN or infinite logits.
         """
         photo = self.dataset.read_photo(sample)
         if photo.shape[:2] != (sample.height, sample.width):
@@ -115,51 +126,53 @@ class Looker:
                 f"{sample.photo}: the photo is {photo.shape[1]}×{photo.shape[0]} px, its truth "
                 f"{sample.width}×{sample.height}; import the data set again"
             )
-        asked = [concept for concept in dict.fromkeys(self.concepts.values()) if concept in sample.labels]
-        truths = {concept: self.dataset.read_mask(sample, concept) for concept in asked}
-        image, placement = self.window.fit(photo)
-        logits, presence = self.backend.decode(self.backend.encode_image(image[None]), self._embeddings)
-        if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
-            raise BackendError(f"{sample.photo}: the model gave numbers that are none (nan or infinite)")
-        beliefs = sigmoid(np.asarray(presence[0], np.float32))
-        probabilities, present = {}, {}
-        for row, (prompt, concept) in enumerate(self.concepts.items()):
-            probability = sigmoid(placement.restore(logits[0, row]))
-            refinement = self._refinements.get(concept, Refinement())
-            probabilities[prompt] = refinement.soften(photo, probability)
-            present[prompt] = float(beliefs[row])
-        return Look(sample, photo, truths, probabilities, present)
+        asked = dict.fromkeys(str(question.concept) for question in self.questions.each)
+        truths = {c: self.dataset.read_mask(sample, c) for c in asked if c in sample.labels}
+        answers, seconds = [], [time.thread_time()]
+        for answer in self.segmenter.answer(photo, self.questions, image_id=sample.image_id):
+            answers.append(answer)
+            seconds.append(time.thread_time())
+        return Look(sample, photo, truths, tuple(answers), tuple(np.diff(seconds).tolist()))
+
+    def measure(self, look: Look, thin: Collection[str] = ()) -> Iterator[Pair]:
+        """Measure every labelled question of a photo.
+
+        Args:
+            look: The photo.
+            thin: Concepts that are lines, whose masks are also scored as such.
+        """
+        for question, answer in zip(self.questions.each, look.answers, strict=True):
+            truth = look.truths.get(str(question.concept))
+            if truth is not None:
+                yield _pair(look.sample, question, answer, truth, thin)
 
 
-def collect(
-    backend: Backend,
-    window: Window,
-    dataset: Dataset,
-    prompts: Mapping[str, str],
-    progress: Callable[[int], None] | None = None,
-    refinements: Mapping[str, Refinement] | None = None,
-) -> Iterator[PairScore]:
-    """Yield every labelled (photo, concept) pair of a data set, scored.
+def _pair(sample: Sample, question: Question, answer: Prediction, truth: Mask, thin: Collection[str]) -> Pair:
+    """Measure one answer against the truth [H,W]."""
+    histogram, counts = Histogram.of(_probability(answer), truth), Counts.of(answer.mask, truth)
+    line = ThinScore.of(answer.mask, truth) if question.concept in thin and truth.any() else None
+    return Pair(sample, question, answer.presence, histogram, counts, line)
+
+
+def collect(looker: Looker, progress: Callable[[int], None] | None = None) -> Iterator[Pair]:
+    """Yield every labelled pair of a looker's data set, measured.
 
     Args:
-        backend: The model.
-        window: Its window.
-        dataset: Photos with truth.
-        prompts: Concept → the prompt under which it is asked.
+        looker: The model, the photos and what is asked.
         progress: Called with the number of photos done.
-        refinements: Concept → what follows the model.
 
     Raises:
         PhotoError: A photo or mask cannot be read.
         DataError: Photo, manifest and masks disagree on the size.
-        BackendError: The model gave numbers that are none.
+        BackendError: The model returned NaN or infinite logits.
     """
-    concepts = {prompt: concept for concept, prompt in prompts.items()}
-    looker = Looker(backend, window, dataset, concepts, refinements)
-    for done, sample in enumerate(dataset, 1):
-        look = looker.look(sample)
-        for prompt, concept in concepts.items():
-            if concept in look.truths:
-                yield look.score(prompt, concept)
+    for done, sample in enumerate(looker.dataset, 1):
+        yield from looker.measure(looker.look(sample))
         if progress:
             progress(done)
+
+
+def _probability(answer: Prediction) -> NDArray[np.float32]:
+    if answer.probability is None:
+        raise ValueError(f"{answer!r}: measuring needs the probability, which was not kept")
+    return answer.probability

@@ -12,13 +12,13 @@ from drywallqa import hashing
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, DrywallQAError, UnknownPromptError
 from drywallqa.evaluation import leaks
-from drywallqa.evaluation.collect import PairScore, collect
-from drywallqa.evaluation.examine import Examination, Examiner, Pair, examine, key_of
+from drywallqa.evaluation.collect import Looker, Pair, collect
+from drywallqa.evaluation.examine import Examination, examine, key_of
 from drywallqa.evaluation.figures import Clusters, Slice, cut, report_iou
-from drywallqa.evaluation.intervals import Figure
-from drywallqa.evaluation.subject import Question, Subject, ask
+from drywallqa.evaluation.subject import Subject, choose_prompts
 from drywallqa.evaluation.thresholds import IOU, Choice, Rule, choose_all
-from drywallqa.inference.refine import Refinement
+from drywallqa.inference.questions import Question
+from drywallqa.intervals import Figure
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -58,7 +58,7 @@ class Evaluation:
         subject: The model.
         part: The photos.
         questions: What was asked.
-        examiner: For another look at single photos.
+        looker: For another look at single photos.
         examination: Every pair.
         leaks: Photos that show photographs the model was trained on → bits apart.
         notes: What every reader must know.
@@ -68,7 +68,7 @@ class Evaluation:
     subject: Subject
     part: Part
     questions: tuple[Question, ...]
-    examiner: Examiner
+    looker: Looker
     examination: Examination
     leaks: dict[str, int]
     notes: tuple[str, ...]
@@ -84,9 +84,9 @@ class Evaluation:
         """The original report's figure; see `figures.report_iou`."""
         return report_iou(self.examination.pairs)
 
-    def scores(self, prompt: str) -> list[PairScore]:
-        """The scored pairs under one prompt."""
-        return [pair.score for pair in self.examination.pairs if pair.question.prompt == prompt]
+    def pairs(self, prompt: str) -> list[Pair]:
+        """The pairs under one prompt."""
+        return [pair for pair in self.examination.pairs if pair.prompt == prompt]
 
 
 def take_part(dataset: Dataset, split: str, sets: Sequence[str] = (), progress: Progress = silent) -> Part:
@@ -151,11 +151,11 @@ def evaluate(
     found = leaks.find_leaks(part.thumbnails, subject.training_hashes)
     if not allow_leak:
         leaks.refuse(found, len(part.thumbnails), subject.name)
-    questions, asked = ask(subject, part.dataset, prompts)
-    examiner = Examiner(subject, part.dataset, questions)
+    asked, notes_on_asking = choose_prompts(subject, part.dataset, prompts)
+    looker = subject.looker(part.dataset, asked)
     start = time.perf_counter()
     total = len(part.dataset)
-    examination = examine(examiner, lambda done: progress(f"measuring {subject.name}", done, total))
+    examination = examine(looker, lambda done: progress(f"measuring {subject.name}", done, total))
     seconds = time.perf_counter() - start
     notes = [leaks.sentence(found, len(part.thumbnails))] if found else []
     if not subject.training_hashes:
@@ -170,11 +170,11 @@ def evaluate(
     return Evaluation(
         subject=subject,
         part=part,
-        questions=tuple(questions),
-        examiner=examiner,
+        questions=looker.questions.each,
+        looker=looker,
         examination=examination,
         leaks=found,
-        notes=(*notes, *asked, *part.notes),
+        notes=(*notes, *notes_on_asking, *part.notes),
         seconds=seconds,
     )
 
@@ -189,7 +189,7 @@ class Chosen:
         presence_rule: How the presence thresholds were.
         questions: What was asked, with the thresholds chosen.
         choices: Concept → what was chosen.
-        scores: Every validation pair.
+        pairs: Every validation pair.
     """
 
     subject: Subject
@@ -197,7 +197,7 @@ class Chosen:
     presence_rule: Rule
     questions: tuple[Question, ...]
     choices: dict[str, Choice]
-    scores: tuple[PairScore, ...]
+    pairs: tuple[Pair, ...]
 
 
 def choose_on_validation(
@@ -210,20 +210,17 @@ def choose_on_validation(
         ConfigError: The rule is none for presence.
     """
     part = validation_part(dataset)
-    questions, _ = ask(subject, part)
-    prompts = {question.concept: question.prompt for question in questions}
-    refinements = {question.concept: Refinement.parse(question.refine) for question in questions}
+    prompts, _ = choose_prompts(subject, part)
 
     def tell(done: int) -> None:
         progress("choosing thresholds", done, len(part))
 
-    scores = tuple(collect(subject.backend, subject.window, part, prompts, tell, refinements))
-    choices = choose_all(scores, rule, presence)
+    pairs = tuple(collect(subject.looker(part, prompts, gated=False), tell))
+    choices = choose_all(pairs, rule, presence)
     chosen = subject.with_levels(
         {c: (each.threshold, each.presence_threshold) for c, each in choices.items()}
     )
-    asked = tuple(chosen.question(question.prompt, question.concept) for question in questions)
-    return Chosen(chosen, rule, presence, asked, choices, scores)
+    return Chosen(chosen, rule, presence, chosen.looker(part, prompts).questions.each, choices, pairs)
 
 
 def validation_part(dataset: Dataset) -> Dataset:
@@ -280,4 +277,4 @@ def compare(first: Evaluation, second: Evaluation) -> list[Difference]:
 
 
 def _by_key(pairs: Sequence[Pair]) -> dict[tuple[str, str], Pair]:
-    return {(key_of(pair.score.sample), pair.question.prompt): pair for pair in pairs}
+    return {(key_of(pair.sample), pair.prompt): pair for pair in pairs}

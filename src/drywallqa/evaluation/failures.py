@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drywallqa.evaluation.causes import CAUSES, Cause, likely_cause
-from drywallqa.evaluation.examine import Examination, Examiner, Pair, View, key_of
+from drywallqa.evaluation.collect import Look, Looker, Pair
+from drywallqa.evaluation.examine import Examination, key_of
 from drywallqa.evaluation.figures import Clusters
 
 KINDS = {
@@ -33,8 +34,8 @@ class Failure:
 
 def confidence(pair: Pair) -> float:
     """How sure the model was of what turned out wrong, in [0,1]."""
-    presence = pair.score.presence
-    if pair.score.absent:
+    presence = pair.presence
+    if pair.absent:
         return presence if pair.counts.false_alarm else 0.0
     sure = max(presence, 1 - presence)
     return sure * (1 - pair.counts.iou)
@@ -45,8 +46,8 @@ def select(examination: Examination, clusters: Clusters, worst: int) -> list[tup
     chosen = []
     for prompt in dict.fromkeys(p.question.prompt for p in examination.pairs):
         pairs = [p for p in examination.pairs if p.question.prompt == prompt]
-        present = [p for p in pairs if not p.score.absent]
-        alarms = [p for p in pairs if p.score.absent and p.counts.false_alarm]
+        present = [p for p in pairs if not p.absent]
+        alarms = [p for p in pairs if p.absent and p.counts.false_alarm]
         wrong = [p for p in present if p.counts.iou < 0.5] + alarms
         taken: set[int] = set()
         rankings: list[tuple[str, list[Pair], Callable[[Pair], float]]] = [
@@ -62,21 +63,21 @@ def select(examination: Examination, clusters: Clusters, worst: int) -> list[tup
 def _first(pairs: Sequence[Pair], clusters: Clusters, count: int, taken: set[int]) -> Iterator[Pair]:
     """Yield the first `count` pairs of photographs that were not taken yet."""
     for pair in pairs:
-        photograph = clusters[key_of(pair.score.sample)]
+        photograph = clusters[key_of(pair.sample)]
         if photograph not in taken and count > 0:
             taken.add(photograph)
             count -= 1
             yield pair
 
 
-def explain(examiner: Examiner, chosen: Sequence[tuple[Pair, str]]) -> Iterator[tuple[Failure, View]]:
+def explain(looker: Looker, chosen: Sequence[tuple[Pair, str]]) -> Iterator[tuple[Failure, Look]]:
     """Look at the chosen pairs again, and name each one's likely cause.
 
     The arrays come one photo at a time, so that nobody needs to hold them all.
     """
     for pair, kind in chosen:
-        view = examiner.look(pair.score.sample)
-        yield Failure(pair, kind, likely_cause(view, pair.question, examiner.questions)), view
+        look = looker.look(pair.sample)
+        yield Failure(pair, kind, likely_cause(look, pair.question, looker.questions.each)), look
 
 
 def by_cause(failures: Sequence[Failure]) -> list[Failure]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drywallqa.evaluation.examine import Pair, key_of
-from drywallqa.evaluation.intervals import Figure, Terms, difference
+from drywallqa.evaluation.collect import Pair
+from drywallqa.evaluation.examine import key_of
+from drywallqa.intervals import Figure, Terms, difference
 from drywallqa.metrics import Counts, ThinScore
 
 Clusters = Mapping[str, int]
@@ -83,20 +84,25 @@ class Slice:
 def cut(pairs: Sequence[Pair], clusters: Clusters) -> list[Slice]:
     """Cut the pairs of one model into slices and measure each."""
     slices = [_slice("overall", "all concepts", "all prompts", pairs, clusters)]
-    for concept in dict.fromkeys(p.question.concept for p in pairs):
-        own = [p for p in pairs if p.question.concept == concept]
-        slices.append(_slice("concept", concept, "all prompts", own, clusters))
+    for concept in dict.fromkeys(p.concept for p in pairs):
+        own = [p for p in pairs if p.concept == concept]
+        slices.append(concept_slice(concept, own, clusters))
         for kind, name, part in _parts(own):
             slices.append(_slice(kind, concept, name, part, clusters))
     return slices
 
 
+def concept_slice(concept: str, pairs: Sequence[Pair], clusters: Clusters) -> Slice:
+    """Measure all pairs of one concept."""
+    return _slice("concept", concept, "all prompts", pairs, clusters)
+
+
 def _parts(pairs: Sequence[Pair]) -> Iterator[tuple[str, str, list[Pair]]]:
     """Yield what the pairs of one concept fall into: (kind, name, pairs)."""
     keys: dict[str, Callable[[Pair], str | None]] = {
-        "prompt": lambda p: p.question.prompt,
-        "set": lambda p: p.score.sample.set_name,
-        "setting": lambda p: p.score.sample.setting,
+        "prompt": lambda p: p.prompt,
+        "set": lambda p: p.sample.set_name,
+        "setting": lambda p: p.sample.setting,
     }
     for kind, key in keys.items():
         for name in sorted({key(p) or "" for p in pairs}):
@@ -123,8 +129,8 @@ def width_class(width: float, limits: Sequence[float]) -> int:
 
 
 def _slice(kind: str, concept: str, name: str, pairs: Sequence[Pair], clusters: Clusters) -> Slice:
-    present = [p for p in pairs if not p.score.absent]
-    absent = [p for p in pairs if p.score.absent]
+    present = [p for p in pairs if not p.absent]
+    absent = [p for p in pairs if p.absent]
     thin = [p for p in present if p.thin]
     terms: dict[str, Terms] = {}
     for figure, mean in _MEANS.items():
@@ -149,9 +155,9 @@ def _mean_terms(pairs: Sequence[Pair], values: Sequence[float], clusters: Cluste
     members: dict[tuple[str, str], list[float]] = {}
     home: dict[tuple[str, str], int] = {}
     for pair, value in zip(pairs, values, strict=True):
-        group = (pair.question.concept, pair.score.photograph)
+        group = (pair.concept, pair.photograph)
         members.setdefault(group, []).append(value)
-        home[group] = clusters[key_of(pair.score.sample)]
+        home[group] = clusters[key_of(pair.sample)]
     numbers = [home[group] for group in members]
     parts = [(float(np.mean(members[group])), 1.0) for group in members]
     return _terms(numbers, parts, len({photograph for _, photograph in members}), len(pairs))
@@ -161,10 +167,8 @@ def _sum_terms(
     pairs: Sequence[Pair], parts: Sequence[tuple[float, float]], clusters: Clusters, *, events: bool = False
 ) -> Terms:
     """A ratio of sums over all pairs."""
-    numbers = [clusters[key_of(p.score.sample)] for p in pairs]
-    return replace(
-        _terms(numbers, parts, len({p.score.photograph for p in pairs}), len(pairs)), events=events
-    )
+    numbers = [clusters[key_of(p.sample)] for p in pairs]
+    return replace(_terms(numbers, parts, len({p.photograph for p in pairs}), len(pairs)), events=events)
 
 
 def _terms(

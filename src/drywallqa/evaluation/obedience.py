@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
 from drywallqa.rendering.composite import composites
@@ -63,18 +62,11 @@ class Asker:
 
     def __init__(self, segmenter: Segmenter, prompts: Mapping[str, str]) -> None:
         self.segmenter, self.concepts = segmenter, tuple(prompts)
-        chosen = [segmenter.bundle.concepts[concept] for concept in prompts]
-        self.questions = Questions(
-            tuple(
-                Question(prompt, concept, settings.threshold, settings.presence_threshold, row)
-                for row, ((concept, prompt), settings) in enumerate(zip(prompts.items(), chosen, strict=True))
-            ),
-            segmenter.open().encode_prompts(list(prompts.values())),
-        )
+        self.questions = segmenter.ask_for((prompt, concept) for concept, prompt in prompts.items())
 
     def masks(self, photo: Photo) -> dict[str, Mask]:
         """Return each concept's mask on a photo [H,W,3]."""
-        answers = self.segmenter.answer(photo, self.questions)
+        answers = self.segmenter.answer(photo, self.questions, keep_probability=False)
         return {str(answer.concept): answer.mask for answer in answers}
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drywallqa.evaluation.collect import Look, Looker, PairScore
+from drywallqa.datasets.dataset import Sample
+from drywallqa.evaluation.collect import Looker, Pair, collect
 from drywallqa.evaluation.evaluate import Part, Progress, silent
-from drywallqa.evaluation.examine import THIN_CONCEPTS, Pair
+from drywallqa.evaluation.examine import THIN_CONCEPTS
 from drywallqa.evaluation.figures import Slice, cut
-from drywallqa.evaluation.intervals import Figure
-from drywallqa.evaluation.subject import Question, Subject, ask
+from drywallqa.evaluation.subject import Subject, choose_prompts
 from drywallqa.evaluation.thresholds import best_threshold
+from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.refine import NOTHING, Refinement, parse_all
-from drywallqa.metrics import Counts, ThinScore
+from drywallqa.intervals import Figure
 
 CANDIDATES = tuple(
     parse_all(
@@ -96,72 +95,41 @@ def compare_refinements(
         DataError: Model and data share no concept, or no photo shows it.
         BackendError: The model gave numbers that are none.
     """
-    questions, _ = ask(subject, part.dataset)
-    concepts = {question.prompt: question.concept for question in questions}
-    looker = Looker(subject.backend, subject.window, part.dataset, concepts)
+    prompts, _ = choose_prompts(subject, part.dataset)
     wanted = list(dict.fromkeys((NOTHING, *candidates)))
-    thresholds = _thresholds(looker, questions, wanted, part, progress)
-    trials = [_Trial(q, each, thresholds[q.concept, each.soft]) for q in questions for each in wanted]
+    thresholds = _thresholds(subject, prompts, wanted, part, progress)
+    looker = subject.looker(part.dataset, prompts)
+    trials = [
+        _Trial(replace(question, refinement=each, threshold=thresholds[str(question.concept), each.soft]))
+        for question in looker.questions.each
+        for each in wanted
+    ]
+    looker.questions = Questions(tuple(trial.question for trial in trials), looker.questions.embeddings)
     for done, sample in enumerate(part.dataset, 1):
-        softened = _Softened(looker.look(sample))
-        for trial in trials:
-            trial.add(softened)
+        _measure(looker, sample, trials)
         progress("measuring refinements", done, len(part.dataset))
     return list(_rows(trials, part))
 
 
 def _thresholds(
-    looker: Looker,
-    questions: Sequence[Question],
-    wanted: Sequence[Refinement],
-    part: Part,
-    progress: Progress,
+    subject: Subject, prompts: Mapping[str, str], wanted: Sequence[Refinement], part: Part, progress: Progress
 ) -> dict[tuple[str, Soft], float]:
     """Choose the mask threshold of each concept after each of the soft steps."""
     softs = [Refinement(soft=soft) for soft in dict.fromkeys(each.soft for each in wanted)]
-    scores: dict[tuple[str, Soft], list[PairScore]] = {}
-    for done, sample in enumerate(part.dataset, 1):
-        look = looker.look(sample)
-        for question in questions:
-            truth = look.truths.get(question.concept)
-            if truth is None or not truth.any():
-                continue
-            for refinement in softs:
-                probability = refinement.soften(look.photo, look.probabilities[question.prompt])
-                kept = scores.setdefault((question.concept, refinement.soft), [])
-                kept.append(look.score(question.prompt, question.concept, probability))
-        progress("choosing thresholds", done, len(part.dataset))
-    chosen = {key: best_threshold(kept) for key, kept in scores.items()}
+    shown = part.dataset.with_samples(
+        s for s in part.dataset if any(s.labels.get(c) for c in prompts.values())
+    )
+    looker = subject.looker(shown, prompts, gated=False)
+    asked = looker.questions
+    each = tuple(replace(question, refinement=soft) for question in asked.each for soft in softs)
+    looker.questions = Questions(each, asked.embeddings)
+    pairs: dict[tuple[str, Soft], list[Pair]] = {}
+    for pair in collect(looker, lambda done: progress("choosing thresholds", done, len(shown))):
+        if not pair.absent:
+            pairs.setdefault((pair.concept, pair.question.refinement.soft), []).append(pair)
     # a concept that no photo shows keeps its threshold: only false alarms are counted of it
-    return {
-        (q.concept, each.soft): chosen.get((q.concept, each.soft), q.threshold)
-        for q in questions
-        for each in softs
-    }
-
-
-class _Softened:
-    """A look at a photo, whose probabilities every soft step is run on but once."""
-
-    def __init__(self, look: Look) -> None:
-        self.look = look
-        self._known: dict[tuple[str, Soft], tuple[NDArray[np.float32], float]] = {}
-        self._scores: dict[str, PairScore] = {}
-
-    def score(self, question: Question) -> PairScore:
-        """The pair under a question, before any refinement."""
-        if question.prompt not in self._scores:
-            self._scores[question.prompt] = self.look.score(question.prompt, question.concept)
-        return self._scores[question.prompt]
-
-    def after(self, prompt: str, refinement: Refinement) -> tuple[NDArray[np.float32], float]:
-        """The probability after a refinement's soft steps, and the seconds that they took."""
-        key = (prompt, refinement.soft)
-        if key not in self._known:
-            start = time.thread_time()
-            probability = refinement.soften(self.look.photo, self.look.probabilities[prompt])
-            self._known[key] = probability, time.thread_time() - start
-        return self._known[key]
+    kept = {(str(q.concept), soft.soft): q.threshold for q in asked.each for soft in softs}
+    return kept | {key: best_threshold(members) for key, members in pairs.items()}
 
 
 @dataclass
@@ -169,28 +137,27 @@ class _Trial:
     """One refinement of one concept's masks, while it is measured."""
 
     question: Question
-    refinement: Refinement
-    threshold: float
     pairs: list[Pair] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, softened: _Softened) -> None:
-        """Measure one photo."""
-        look = softened.look
-        truth = look.truths.get(self.question.concept)
-        if truth is None:
-            return
-        prompt = self.question.prompt
-        mask = np.zeros(truth.shape, np.bool_)
-        if look.presence[prompt] >= self.question.presence_threshold:
-            probability, spent = softened.after(prompt, self.refinement)
-            mask = probability > np.float32(self.threshold)
-            start = time.thread_time()
-            mask = self.refinement.harden(probability, mask)
-            self.seconds.append(spent + time.thread_time() - start)
-        line = self.question.concept in THIN_CONCEPTS and truth.any()
-        thin = ThinScore.of(mask, truth) if line else None
-        self.pairs.append(Pair(self.question, softened.score(self.question), Counts.of(mask, truth), thin))
+    @property
+    def refinement(self) -> Refinement:
+        """What follows the model."""
+        return self.question.refinement
+
+
+def _measure(looker: Looker, sample: Sample, trials: Sequence[_Trial]) -> None:
+    """Measure one photo under every trial, and the processor time by which each outlasts no refinement."""
+    look = looker.look(sample)
+    pairs = {pair.question: pair for pair in looker.measure(look, THIN_CONCEPTS)}
+    plain = 0.0
+    for trial, spent in zip(trials, look.seconds, strict=True):
+        plain = plain if trial.refinement else spent
+        pair = pairs.get(trial.question)
+        if pair is not None:
+            trial.pairs.append(pair)
+            if pair.presence >= trial.question.presence_threshold:
+                trial.seconds.append(max(0.0, spent - plain))
 
 
 def _rows(trials: Sequence[_Trial], part: Part) -> Iterator[Row]:
@@ -198,7 +165,7 @@ def _rows(trials: Sequence[_Trial], part: Part) -> Iterator[Row]:
     for trial in trials:
         if not trial.pairs:
             continue
-        concept = trial.question.concept
+        concept = str(trial.question.concept)
         whole = next(each for each in cut(trial.pairs, part.clusters) if each.kind == "concept")
         first = plain.setdefault(concept, whole)
         spent = 1000 * float(np.mean(trial.seconds)) if trial.seconds else 0.0
@@ -206,7 +173,7 @@ def _rows(trials: Sequence[_Trial], part: Part) -> Iterator[Row]:
         yield Row(
             concept,
             trial.refinement,
-            trial.threshold,
+            trial.question.threshold,
             {name: figures[name] for name in FIGURES if name in figures},
             {name: gains[name] for name in FIGURES if name in gains},
             spent if trial.refinement else 0.0,

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 from drywallqa import masks, photos
+from drywallqa.backend import Backend, Features, Float
 from drywallqa.evaluation.speed import PROMPTS, Photo, repeat
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.window import sigmoid
+from drywallqa.inference.wrapped import WrappedModel
 
 _SIDE = 1024  # of the matrices whose product is timed
 _COPIED = 64 * 2**20  # bytes
@@ -39,31 +40,58 @@ print(loaded - started, ended - started, own or resource.getrusage(resource.RUSA
 """
 
 
+class _Timed:
+    """A backend that keeps the seconds of each of its calls."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.encoding: list[float] = []
+        self.decoding: list[float] = []
+
+    def encode_image(self, images: Float) -> Features:
+        start = time.perf_counter()
+        features = self.backend.encode_image(images)
+        self.encoding.append(time.perf_counter() - start)
+        return features
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Float:
+        return self.backend.encode_prompts(prompts)
+
+    def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
+        start = time.perf_counter()
+        answer = self.backend.decode(features, embeddings)
+        self.decoding.append(time.perf_counter() - start)
+        return answer
+
+
 def stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, float]:
-    """Time each stage of one photo under one prompt, in milliseconds (medians).
+    """Time the stages of one photo under one prompt, in milliseconds (medians).
 
     Args:
         segmenter: The model, running.
-        photo: uint8 [H,W,3].
+        photo: uint8 [H,W,3]; its longer side no more than two windows, so that it is shown whole.
         seconds: How long each stage is repeated.
     """
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
-    window, backend = segmenter.bundle.window, segmenter.open()
-    canvas, placement = window.fit(photo)
-    features = backend.encode_image(canvas[None])
-    embedding = backend.encode_prompts(PROMPTS[:1])
-    logits, _ = backend.decode(features, embedding)
-    mask = sigmoid(placement.restore(logits[0, 0])) > np.float32(0.5)
-    work: dict[str, Callable[[], object]] = {
-        "decode the JPEG": lambda: photos.read(Image.open(io.BytesIO(stream.getvalue()))),
-        "resize and normalise": lambda: window.fit(photo),
-        "encode": lambda: backend.encode_image(canvas[None]),
-        "decode under a prompt": lambda: backend.decode(features, embedding),
-        "upscale": lambda: sigmoid(placement.restore(logits[0, 0])) > np.float32(0.5),
-        "write the mask": lambda: masks.encode(mask),
+    bundle, timed = segmenter.bundle, _Timed(segmenter.open())
+    watched = Segmenter(WrappedModel(bundle.name, bundle.window, bundle.concepts, timed, bundle.text))
+    questions = watched.ask(PROMPTS[0])
+    (answer,) = watched.answer(photo, questions, keep_probability=False)
+
+    def median(work: Callable[[], object], share: float) -> float:
+        return 1e3 * float(np.median(repeat(work, seconds * share)))
+
+    read = median(lambda: photos.read(Image.open(io.BytesIO(stream.getvalue()))), 1)
+    whole = median(lambda: list(watched.answer(photo, questions, keep_probability=False)), 3)
+    encoding, decoding = (1e3 * float(np.median(each)) for each in (timed.encoding, timed.decoding))
+    return {
+        "decode the JPEG": read,
+        "encode": encoding,
+        "decode under a prompt": decoding,
+        "resize, normalise, upscale": max(0.0, whole - encoding - decoding),
+        "write the mask": median(lambda: masks.encode(answer.mask), 1),
     }
-    return {name: 1e3 * float(np.median(repeat(job, seconds))) for name, job in work.items()}
 
 
 def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""What is measured: a runnable model with its thresholds, and the prompts it is asked."""
+"""What is measured: a segmenter, and the prompts it is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,80 +10,116 @@ from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, UnknownPromptError
+from drywallqa.evaluation.collect import Looker
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.tiles import Scale
+from drywallqa.inference.wrapped import with_concepts
 from drywallqa.window import Window
 
-Levels = Mapping[str, tuple[float, float]]
+Thresholds = Mapping[str, tuple[float, float]]
 """Concept → (mask threshold, presence threshold)."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """A prompt, what it means, the thresholds of its masks, and how they are refined."""
-
-    prompt: str
-    concept: str
-    threshold: float
-    presence_threshold: float
-    refine: str = "none"
-
-
-@dataclass(frozen=True)
 class Subject:
-    """A model to be measured.
+    """A model to be measured, as its users run it.
 
     Attributes:
         name: How outputs call it.
         folder: Where it lies.
-        backend: The model, running.
-        window: How photos are brought to it.
-        levels: Its thresholds by concept.
-        resolve: Prompt → concept; raises `UnknownPromptError` where it means none.
+        segmenter: The model, running; its bundle says what decides about masks.
         training_hashes: Perceptual hashes of the photos that it was trained on.
-        refinements: Concept → what follows the model, as `inference.refine` names it; else nothing does.
+        scale: How large photos are shown to it.
     """
 
     name: str
     folder: Path
-    backend: Backend
-    window: Window
-    levels: Levels
-    resolve: Callable[[str], str]
+    segmenter: Segmenter
     training_hashes: tuple[int, ...] = field(default=(), repr=False)
-    refinements: Mapping[str, str] = field(default_factory=dict)
+    scale: Scale = "auto"
 
-    def with_levels(self, levels: Levels) -> Subject:
+    @property
+    def backend(self) -> Backend:
+        """The running model."""
+        return self.segmenter.open()
+
+    @property
+    def window(self) -> Window:
+        """How photos are brought to it."""
+        return self.segmenter.bundle.window
+
+    @property
+    def levels(self) -> dict[str, tuple[float, float]]:
+        """Concept → (mask threshold, presence threshold)."""
+        concepts = self.segmenter.bundle.concepts
+        return {name: (each.threshold, each.presence_threshold) for name, each in concepts.items()}
+
+    @property
+    def refinements(self) -> dict[str, str]:
+        """Concept → what follows the model."""
+        return {name: each.refine for name, each in self.segmenter.bundle.concepts.items()}
+
+    def with_levels(self, levels: Thresholds) -> Subject:
         """Return the same model under other thresholds."""
-        return replace(self, levels={**self.levels, **levels})
+        return self._with(
+            {name: {"threshold": at, "presence_threshold": gate} for name, (at, gate) in levels.items()}
+        )
 
     def with_refinements(self, refinements: Mapping[str, str]) -> Subject:
         """Return the same model under other refinements."""
-        return replace(self, refinements={**self.refinements, **refinements})
+        return self._with({name: {"refine": steps} for name, steps in refinements.items()})
 
-    def question(self, prompt: str, concept: str) -> Question:
-        """Ask a prompt under what was chosen for its concept."""
-        return Question(prompt, concept, *self.levels[concept], self.refinements.get(concept, "none"))
+    def _with(self, changes: Mapping[str, Mapping[str, object]]) -> Subject:
+        bundle = with_concepts(self.segmenter.bundle, changes)
+        return replace(self, segmenter=self.segmenter.sharing(bundle))
+
+    def resolve(self, prompt: str) -> str:
+        """Return the concept that a prompt means.
+
+        Raises:
+            UnknownPromptError: It means none.
+        """
+        return self.segmenter.bundle.text.resolve(prompt)
+
+    def looker(self, dataset: Dataset, prompts: Mapping[str, str], *, gated: bool = True) -> Looker:
+        """Make the model ready to be shown photos.
+
+        Args:
+            dataset: The photos.
+            prompts: Prompt → the concept that it is taken for.
+            gated: Whether masks are empty where presence is too low; not where thresholds are to be chosen,
+                so that none follows from another.
+        """
+        asked = self if gated else self.with_levels({c: (at, 0.0) for c, (at, _) in self.levels.items()})
+        questions = asked.segmenter.ask_for(prompts.items(), scale=self.scale)
+        return Looker(asked.segmenter, dataset, questions)
 
 
-def open_bundle(bundle: Bundle, name: str | None = None, threads: int | None = None) -> Subject:
-    """Make a bundle ready to be measured, in the runtime that it ships with.
+def open_bundle(
+    bundle: Bundle,
+    name: str | None = None,
+    threads: int | None = None,
+    *,
+    backend: str = "onnxruntime",
+    precision: str = "fp32",
+) -> Subject:
+    """Make a bundle ready to be measured, in the runtime that it ships with or another.
 
     Raises:
         BundleError: A file is missing or differs from its SHA-256.
+        BackendError: The runtime is not installed or cannot run the model.
     """
     bundle.check()
+    segmenter = Segmenter(bundle, backend=backend, threads=threads, precision=precision)
+    segmenter.open()
     return Subject(
-        name=name or f"{bundle.name} {bundle.version}",
-        folder=bundle.folder,
-        backend=bundle.open_backend(threads=threads),
-        window=bundle.window,
-        levels={c: (s.threshold, s.presence_threshold) for c, s in bundle.concepts.items()},
-        resolve=bundle.text.resolve,
-        training_hashes=bundle.training_hashes,
-        refinements={c: s.refine for c, s in bundle.concepts.items()},
+        name or f"{bundle.name} {bundle.version}", bundle.folder, segmenter, bundle.training_hashes
     )
 
 
-def ask(subject: Subject, part: Dataset, prompts: Sequence[str] = ()) -> tuple[list[Question], list[str]]:
+def choose_prompts(
+    subject: Subject, part: Dataset, prompts: Sequence[str] = ()
+) -> tuple[dict[str, str], list[str]]:
     """Choose what is asked of the photos of a part.
 
     Args:
@@ -92,7 +128,7 @@ def ask(subject: Subject, part: Dataset, prompts: Sequence[str] = ()) -> tuple[l
         prompts: What to ask; by default the first phrasing of each concept that model and data share.
 
     Returns:
-        The questions, and notes on concepts that could not be asked.
+        Prompt → concept, and notes on concepts that could not be asked.
 
     Raises:
         UnknownPromptError: A prompt means no concept of the model.
@@ -100,7 +136,7 @@ def ask(subject: Subject, part: Dataset, prompts: Sequence[str] = ()) -> tuple[l
     """
     labelled = list(dict.fromkeys(concept for sample in part for concept in sample.labels))
     if prompts:
-        return [_given(subject, prompt, labelled, part) for prompt in dict.fromkeys(prompts)], []
+        return {prompt: _resolved(subject, prompt, labelled, part) for prompt in prompts}, []
     shared = [concept for concept in labelled if concept in subject.levels]
     if not shared:
         raise DataError(
@@ -109,11 +145,10 @@ def ask(subject: Subject, part: Dataset, prompts: Sequence[str] = ()) -> tuple[l
         )
     notes = [f"'{c}' is labelled, but the model does not know it" for c in labelled if c not in shared]
     notes += [f"'{c}' is labelled in no photo of this part" for c in subject.levels if c not in labelled]
-    first = [(part.concepts.get(concept) or (concept,))[0] for concept in shared]
-    return [subject.question(p, c) for p, c in zip(first, shared, strict=True)], notes
+    return {(part.concepts.get(concept) or (concept,))[0]: concept for concept in shared}, notes
 
 
-def _given(subject: Subject, prompt: str, labelled: Sequence[str], part: Dataset) -> Question:
+def _resolved(subject: Subject, prompt: str, labelled: Sequence[str], part: Dataset) -> str:
     concept = subject.resolve(prompt)
     if concept not in subject.levels:
         raise UnknownPromptError(f"\"{prompt}\" means '{concept}', which {subject.name} does not know")
@@ -122,8 +157,8 @@ def _given(subject: Subject, prompt: str, labelled: Sequence[str], part: Dataset
             f"{part.folder}: \"{prompt}\" means '{concept}', which is labelled in no photo of this part; "
             f"it labels {_listed(labelled)}"
         )
-    return subject.question(prompt, concept)
+    return concept
 
 
-def _listed(names: Sequence[str] | Levels) -> str:
+def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
     return " and ".join(f"'{name}'" for name in names) or "nothing"

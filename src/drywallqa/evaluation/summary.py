@@ -1,4 +1,4 @@
-"""From scored pairs to the figures of `metrics`: headline, pooled, false alarms, intervals."""
+"""The figures of each concept in one flat row, as bundles, cards and run logs keep them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from drywallqa.evaluation.collect import Pair
+from drywallqa.evaluation.examine import key_of
+from drywallqa.evaluation.figures import Clusters, concept_slice
+from drywallqa.intervals import Figure
 
-from drywallqa.evaluation.collect import PairScore
-from drywallqa.metrics import Counts, bootstrap_interval, mean_by_group
+_NOTHING = Figure(float("nan"), float("nan"), float("nan"), 0, 0)
 
 
 @dataclass(frozen=True)
@@ -53,45 +55,47 @@ class ConceptSummary:
 
 
 def summarise(
-    scores: Sequence[PairScore], thresholds: Mapping[str, tuple[float, float]]
+    pairs: Sequence[Pair], concepts: Sequence[str], clusters: Clusters | None = None
 ) -> dict[str, ConceptSummary]:
-    """Summarise scored pairs by concept.
+    """Summarise measured pairs by concept; the figures are those of `figures`.
 
     Args:
-        scores: From `collect`.
-        thresholds: Concept → (mask threshold, presence threshold).
+        pairs: From `collect`.
+        concepts: The concepts to summarise.
+        clusters: Photo → number of its photograph; by default photographs are told by name alone.
     """
-    return {
-        concept: _summarise(concept, [s for s in scores if s.concept == concept], *levels)
-        for concept, levels in thresholds.items()
-    }
+    known = photographs_of(pairs) if clusters is None else clusters
+    return {c: _summary(c, [pair for pair in pairs if pair.concept == c], known) for c in concepts}
 
 
-def _summarise(
-    concept: str, scores: Sequence[PairScore], threshold: float, presence_threshold: float
-) -> ConceptSummary:
-    counted = [(s, s.counts(threshold, presence_threshold)) for s in scores]
-    present = [(s, c) for s, c in counted if not s.absent]
-    absent = [c for s, c in counted if s.absent]
-    groups = [s.photograph for s, _ in present]
-    ious, dices = [c.iou for _, c in present], [c.dice for _, c in present]
-    pooled = sum((c for _, c in present), Counts(0, 0, 0, 0))
+def photographs_of(pairs: Sequence[Pair]) -> dict[str, int]:
+    """Number the photographs of pairs by their names."""
+    numbers: dict[str, int] = {}
+    return {key_of(p.sample): numbers.setdefault(p.photograph, len(numbers)) for p in pairs}
+
+
+def _summary(concept: str, pairs: Sequence[Pair], clusters: Clusters) -> ConceptSummary:
+    slice_ = concept_slice(concept, pairs, clusters)
+    found: Mapping[str, Figure] = slice_.figures()
+
+    def figure(name: str) -> Figure:
+        return found.get(name, _NOTHING)
+
+    iou, dice = figure("IoU"), figure("Dice")
     return ConceptSummary(
         concept=concept,
-        pairs=len(present),
-        photographs=len(set(groups)),
-        iou=mean_by_group(ious, groups),
-        iou_interval=bootstrap_interval(ious, groups),
-        dice=mean_by_group(dices, groups),
-        dice_interval=bootstrap_interval(dices, groups),
-        pooled_iou=pooled.iou,
-        precision=pooled.precision,
-        recall=pooled.recall,
-        pixel_accuracy=pooled.pixel_accuracy,
-        background_accuracy=Counts(0, 0, pooled.tp + pooled.fn, pooled.tn + pooled.fp).pixel_accuracy,
-        absent_pairs=len(absent),
-        false_alarm_rate=float(np.mean([c.false_alarm for c in absent])) if absent else float("nan"),
-        false_area=float(np.mean([(c.tp + c.fp) / max(1, c.fp + c.tn + c.tp + c.fn) for c in absent]))
-        if absent
-        else float("nan"),
+        pairs=slice_.pairs,
+        photographs=iou.photographs,
+        iou=iou.value,
+        iou_interval=(iou.low, iou.high),
+        dice=dice.value,
+        dice_interval=(dice.low, dice.high),
+        pooled_iou=figure("pooled IoU").value,
+        precision=figure("precision").value,
+        recall=figure("recall").value,
+        pixel_accuracy=figure("pixel accuracy").value,
+        background_accuracy=figure("pixel accuracy of all background").value,
+        absent_pairs=slice_.absent_pairs,
+        false_alarm_rate=figure("false alarms").value,
+        false_area=figure("area falsely marked").value,
     )

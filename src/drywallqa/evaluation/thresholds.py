@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_recall
 from drywallqa.metrics import BINS, Histogram, bin_of
 
@@ -79,7 +79,7 @@ class Choice:
 
 
 def choose_all(
-    scores: Sequence[PairScore],
+    scores: Sequence[Pair],
     rule: Rule = IOU,
     presence: Rule = IOU,
     caution: Mapping[str, float] | None = None,
@@ -101,7 +101,7 @@ def choose_all(
 
 
 def choose(
-    scores: Sequence[PairScore], rule: Rule = IOU, presence: Rule = IOU, caution: float | None = None
+    scores: Sequence[Pair], rule: Rule = IOU, presence: Rule = IOU, caution: float | None = None
 ) -> Choice:
     """Choose both thresholds of one concept.
 
@@ -139,7 +139,7 @@ def choose(
     return Choice(threshold, gate, *levels.reached(bin_of(threshold), gate))
 
 
-def best_threshold(scores: Sequence[PairScore]) -> float:
+def best_threshold(scores: Sequence[Pair]) -> float:
     """The mask threshold of best mean IoU over the photographs that show the concept, presence aside.
 
     Raises:
@@ -154,7 +154,7 @@ def best_threshold(scores: Sequence[PairScore]) -> float:
 class _Levels:
     """What each threshold gives, on the validation scores of one concept."""
 
-    def __init__(self, scores: Sequence[PairScore], present: Sequence[PairScore]) -> None:
+    def __init__(self, scores: Sequence[Pair], present: Sequence[Pair]) -> None:
         self.concept, self.present = scores[0].concept, present
         self.absent = [score for score in scores if score.absent]
         groups = [score.photograph for score in present]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import WEIGHTS, Bundle
 from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
@@ -155,7 +156,7 @@ def check_graph(
     bundle: Bundle,
     weights: Mapping[str, Tensor],
     exhibits: Sequence[Exhibit],
-    answer: Callable[[Floats], Floats],
+    running: Backend,
 ) -> list[Suspect]:
     """Hold what runs against the weights that it claims to be made of, on a few photos.
 
@@ -163,7 +164,7 @@ def check_graph(
         bundle: For its family, architecture and text side.
         weights: Its weights.
         exhibits: Photos.
-        answer: The running model: a normalised photo [3,h,w] to logits [P,h',w'] under each concept.
+        running: The model as it runs.
     """
     from drywallqa.errors import ModelError
     from drywallqa.models import registry
@@ -180,7 +181,10 @@ def check_graph(
     backend = TorchBackend(model.eval(), bundle.text.embed)
     embeddings = backend.encode_prompts(list(bundle.concepts))
 
-    middle = embeddings.mean(axis=0)
+    middle, asked = embeddings.mean(axis=0), running.encode_prompts(list(bundle.concepts))
+
+    def answer(image: Floats) -> Floats:
+        return np.asarray(running.decode(running.encode_image(image[None]), asked)[0][0])
 
     def expected(image: Floats, share: float = 1.0) -> Floats:
         pulled = middle + np.float32(share) * (embeddings - middle)

@@ -14,6 +14,8 @@ from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.errors import ModelError
 from drywallqa.evaluation.subject import Subject
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import Levels, WrappedModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -265,5 +267,6 @@ def open_weights(path: Path, family: Family, state: State) -> Subject | None:
     model = registry.create("compact", **options)
     load_strictly(model, {name: value.float() for name, value in state.items()}, str(path))
     window = registry.find("compact").window(_SIDE)
-    levels = dict.fromkeys(text.concepts, (0.5, 0.5))
-    return Subject(path.name, path, TorchBackend(model.eval(), text.embed), window, levels, text.resolve)
+    levels = dict.fromkeys(text.concepts, Levels())
+    backend = TorchBackend(model.eval(), text.embed)
+    return Subject(path.name, path, Segmenter(WrappedModel(path.name, window, levels, backend, text)))

@@ -13,10 +13,11 @@ from drywallqa.diagnosis.answers import by_concept
 from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.diagnosis.seen import Seen, best_threshold, compare, iou
 from drywallqa.errors import DataError
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.subject import Subject
 from drywallqa.evaluation.thresholds import Choice, choose
 from drywallqa.evidence.witness import Exhibit, Photo, Witness
+from drywallqa.inference.questions import Questions
 from drywallqa.window import Window
 
 MOST_CHOSEN_ON = 160
@@ -89,15 +90,15 @@ def under_other_text(
     witness: Witness, exhibits: Sequence[Exhibit], text: TextSide
 ) -> dict[str, tuple[str, list[Seen]]]:
     """Ask with another text side's embeddings, where they are of the same width and not the same."""
-    own = witness.embeddings
+    own = witness.questions
     other = text.embed(list(witness.concepts))
-    if other.shape != own.shape or np.allclose(other, own, atol=1e-3):
+    if other.shape != own.embeddings.shape or np.allclose(other, own.embeddings, atol=1e-3):
         return {}
-    witness.embeddings = other
+    witness.questions = Questions(own.each, other)
     try:
         answered = [seen for exhibit in exhibits for seen in witness.look(exhibit)]
     finally:
-        witness.embeddings = own
+        witness.questions = own
     return {"under the embeddings of the bundled text side": ("text-side", answered)}
 
 
@@ -106,12 +107,7 @@ def check_tuned(bundle: Bundle, witness: Witness, exhibits: Sequence[Exhibit]) -
     parts = {part: [e for e in exhibits if e.sample.split == part] for part in ("val", "test")}
     if not all(parts.values()) or sum(map(len, parts.values())) > MOST_CHOSEN_ON:
         return []
-    choices: dict[str, dict[str, Choice]] = {}
-    for part, members in parts.items():
-        witness.scores.clear()
-        for exhibit in members:
-            witness.look(exhibit, full=True)
-        choices[part] = _choose(witness.scores, witness.concepts)
+    choices = {part: _choose(witness.measure(members), witness.concepts) for part, members in parts.items()}
     tuned, sound = [], []
     for concept in witness.concepts:
         if concept not in bundle.concepts or any(concept not in chosen for chosen in choices.values()):
@@ -133,11 +129,11 @@ def check_tuned(bundle: Bundle, witness: Witness, exhibits: Sequence[Exhibit]) -
     return [suspect("threshold-from-test", what, 0.94 if len(tuned) > 1 else 0.9)]
 
 
-def _choose(scores: Sequence[PairScore], concepts: Sequence[str]) -> dict[str, Choice]:
+def _choose(pairs: Sequence[Pair], concepts: Sequence[str]) -> dict[str, Choice]:
     found = {}
     for concept in concepts:
         try:
-            found[concept] = choose([score for score in scores if score.concept == concept])
+            found[concept] = choose([pair for pair in pairs if pair.concept == concept])
         except DataError:
             continue  # no photo shows it
     return found

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from drywallqa.backend import Backend, Features, Float
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.diagnosis.mask_files import MaskFacts, read_facts
 from drywallqa.diagnosis.seen import GRID, Mask, Seen, logit
-from drywallqa.errors import DataError, DrywallQAError
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.errors import BackendError, DataError, DrywallQAError
+from drywallqa.evaluation.collect import Look, Pair
 from drywallqa.evaluation.subject import Subject
-from drywallqa.metrics import Counts, Histogram
-from drywallqa.window import Placement, Window, sigmoid
+from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import WrappedModel
+from drywallqa.window import Window
 
 PARTS = ("val", "test", "train")
 """The parts that are looked at, the most telling first."""
 
 Photo = NDArray[np.uint8]
-Answers = dict[bytes, tuple[NDArray[np.float32], NDArray[np.float32]]]
+_SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 where they are turned into logits
 Truths = Mapping[str, Mask]
 
 
@@ -98,35 +103,56 @@ def read_exhibits(
     return found
 
 
+class Remembering:
+    """A backend that puts the same pixels to a model once, and gives its answer to whoever asks again.
+
+    Args:
+        backend: The model.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._known: dict[bytes, tuple[Float, Float]] = {}
+
+    def encode_image(self, images: Float) -> Features:
+        """Put off the work until it is known whether it was done before."""
+        return (images,)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Float:
+        """Embed prompts as the model does."""
+        return self.backend.encode_prompts(prompts)
+
+    def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
+        """Answer as the model does, or as it did."""
+        key = hashlib.sha256(features[0].tobytes() + embeddings.tobytes()).digest()
+        if key not in self._known:
+            self._known[key] = self.backend.decode(self.backend.encode_image(features[0]), embeddings)
+        return self._known[key]
+
+
 class Witness:
     """Asks a model about exhibits, under the name of each concept or a phrasing of it.
-
-    The same pixels are put to a model once: its answer is kept for whoever asks again.
 
     Args:
         subject: The model.
         prompts: Concept → how it is asked for.
-        answered: What the same model has answered elsewhere.
+        like: A witness of the same model, whose answers need not be asked for again.
 
     Attributes:
-        embeddings: [P,D], one a concept; may be exchanged for others.
-        answered: Digest of a question → mask logits [P,h',w'] and presence logits [P].
-        scores: What was looked at with `full`, scored at the photos' own size.
+        questions: What is asked; its embeddings may be exchanged for others.
     """
 
-    def __init__(self, subject: Subject, prompts: Mapping[str, str], answered: Answers | None = None) -> None:
+    def __init__(self, subject: Subject, prompts: Mapping[str, str], like: Witness | None = None) -> None:
         self.subject, self.concepts = subject, tuple(prompts)
-        self.embeddings = subject.backend.encode_prompts(list(prompts.values()))
-        self.scores: list[PairScore] = []
-        self.answered: Answers = {} if answered is None else answered
+        self.remembering: Remembering = like.remembering if like else Remembering(subject.backend)
+        self._bundle = WrappedModel(
+            subject.name, subject.window, subject.segmenter.bundle.concepts, self.remembering
+        )
+        self.segmenter = Segmenter(self._bundle)
+        self.questions = self.segmenter.ask_for((prompt, concept) for concept, prompt in prompts.items())
 
     def look(
-        self,
-        exhibit: Exhibit,
-        window: Window | None = None,
-        change: Callable[[Photo], Photo] | None = None,
-        *,
-        full: bool = False,
+        self, exhibit: Exhibit, window: Window | None = None, change: Callable[[Photo], Photo] | None = None
     ) -> list[Seen]:
         """Ask about every concept that the photo is labelled for.
 
@@ -134,23 +160,21 @@ class Witness:
             exhibit: The photo.
             window: Another window than the model's own.
             change: What is done to the photo first.
-            full: Whether to keep a score at the photo's own size, too.
         """
-        photo = change(exhibit.photo) if change else exhibit.photo
-        image, placement = (window or self.subject.window).fit(np.ascontiguousarray(photo))
-        logits, presence = self.decode(image)
-        height, width = _grid(placement)
-        small = replace(placement, height=height, width=width)
-        rows = [small.restore(np.nan_to_num(row, nan=np.nan)) for row in logits]
-        sample = exhibit.sample
-        seen = []
+        photo = np.ascontiguousarray(change(exhibit.photo) if change else exhibit.photo)
+        segmenter = self.segmenter
+        if window is not None:
+            segmenter = segmenter.sharing(replace(self._bundle, window=window))
+        height, width = _grid(photo)
+        try:
+            answers = [_coarse_answer(a, height, width) for a in segmenter.answer(photo, self.questions)]
+        except BackendError:  # NaN or infinite logits, which the checks of answers tell of
+            nothing = np.full((height, width), np.nan, np.float32)
+            answers = [(nothing, 0.0) for _ in self.concepts]
+        sample, seen = exhibit.sample, []
         for place, concept in enumerate(self.concepts):
             if concept not in exhibit.truths:
                 continue
-            belief = float(sigmoid(np.asarray(presence[place], np.float32)))
-            if full and np.isfinite(logits).all():
-                histogram = Histogram.of(sigmoid(placement.restore(logits[place])), exhibit.truths[concept])
-                self.scores.append(PairScore(sample, concept, concept, belief, histogram))
             level, presence_level = self.subject.levels[concept]
             seen.append(
                 Seen(
@@ -159,28 +183,42 @@ class Witness:
                     part=sample.split or "none",
                     concept=concept,
                     truth=_coarse(exhibit.truths[concept], height, width),
-                    logits=rows[place],
-                    other=rows[(place + 1) % len(rows)] if len(rows) > 1 else None,
-                    presence=belief,
+                    logits=answers[place][0],
+                    other=answers[(place + 1) % len(answers)][0] if len(answers) > 1 else None,
+                    presence=answers[place][1],
                     level=logit(level),
                     presence_level=presence_level,
                 )
             )
         return seen
 
-    def decode(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Answer one normalised photo [3,h,w]: logits [P,h',w'] and presence logits [P]."""
-        key = hashlib.sha256(image.tobytes() + self.embeddings.tobytes()).digest()
-        if key not in self.answered:
-            backend = self.subject.backend
-            logits, presence = backend.decode(backend.encode_image(image[None]), self.embeddings)
-            self.answered[key] = logits[0], presence[0]
-        return self.answered[key]
+    def measure(self, exhibits: Iterable[Exhibit]) -> list[Pair]:
+        """Measure exhibits at their own size, whatever presence says; leave out what has no answer."""
+        subject = replace(self.subject, segmenter=self.segmenter)
+        prompts = {question.prompt: str(question.concept) for question in self.questions.each}
+        pairs: list[Pair] = []
+        for exhibit in exhibits:
+            looker = subject.looker(Dataset(Path(), (exhibit.sample,), {}), prompts, gated=False)
+            with suppress(BackendError):
+                answers = tuple(looker.segmenter.answer(exhibit.photo, looker.questions))
+                pairs += looker.measure(Look(exhibit.sample, exhibit.photo, exhibit.truths, answers))
+        return pairs
 
 
-def _grid(placement: Placement) -> tuple[int, int]:
-    scale = GRID / max(placement.height, placement.width)
-    return max(1, round(placement.height * scale)), max(1, round(placement.width * scale))
+def _coarse_answer(answer: Prediction, height: int, width: int) -> tuple[NDArray[np.float32], float]:
+    """Bring an answer to the grid: logits [h,w] and presence."""
+    if answer.probability is None:
+        raise ValueError(f"{answer!r}: the probability was not kept")
+    image = Image.fromarray(answer.probability)
+    small = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float64)
+    inside = np.clip(small, _SMALLEST, 1 - _SMALLEST)
+    return np.log(inside / (1 - inside)).astype(np.float32), answer.presence
+
+
+def _grid(photo: Photo) -> tuple[int, int]:
+    height, width = photo.shape[:2]
+    scale = GRID / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _coarse(mask: Mask, height: int, width: int) -> Mask:
@@ -188,46 +226,3 @@ def _coarse(mask: Mask, height: int, width: int) -> Mask:
     image = Image.fromarray(mask.astype(np.uint8) * 255)
     share = np.asarray(image.resize((width, height), Image.Resampling.BOX), np.float32) / 255
     return np.asarray(share >= 0.4)
-
-
-def recount(witness: Witness, exhibits: Sequence[Exhibit], most: int = 12) -> tuple[int, list[str]]:
-    """Count IoU three times: by the project, by plain sets of pixels, and by torchmetrics where it is there.
-
-    Returns:
-        Pairs counted, and those on which the counts differ.
-    """
-    wrong, counted = [], 0
-    jaccard = _torchmetrics()
-    for exhibit in exhibits[:most]:
-        image, placement = witness.subject.window.fit(exhibit.photo)
-        logits, _ = witness.decode(image)
-        for place, concept in enumerate(witness.concepts):
-            truth = exhibit.truths.get(concept)
-            if truth is None or not truth.any() or not np.isfinite(logits).all():
-                continue
-            mask = placement.restore(logits[place]) > logit(witness.subject.levels[concept][0])
-            ours = Counts.of(mask, truth).iou
-            marked, true = (set(np.flatnonzero(each).tolist()) for each in (mask, truth))
-            counts = [len(marked & true) / len(marked | true), *([jaccard(mask, truth)] if jaccard else [])]
-            counted += 1
-            if any(abs(ours - other) > 1e-6 for other in counts):
-                told = ", ".join(f"{value:.6f}" for value in (ours, *counts))
-                wrong.append(f"{exhibit.sample.photo} ({concept}): {told}")
-    return counted, wrong
-
-
-def _torchmetrics() -> Callable[[Mask, Mask], float] | None:
-    try:
-        import torch
-        from torchmetrics.functional.classification import binary_jaccard_index
-    except ModuleNotFoundError:
-        return None
-
-    def measure(mask: Mask, truth: Mask) -> float:
-        return float(
-            binary_jaccard_index(
-                torch.from_numpy(mask.astype(np.int64)), torch.from_numpy(truth.astype(np.int64))
-            )
-        )
-
-    return measure

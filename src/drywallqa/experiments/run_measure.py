@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.collect import Looker, PairScore
-from drywallqa.evaluation.examine import Pair
+from drywallqa.evaluation.collect import Pair, collect
 from drywallqa.evaluation.figures import report_iou
-from drywallqa.evaluation.subject import Question
+from drywallqa.evaluation.subject import Subject, Thresholds
 from drywallqa.evaluation.summary import summarise
 from drywallqa.evaluation.thresholds import choose
-from drywallqa.training.opening import OpenedRun, open_run
+from drywallqa.inference.questions import Questions
+from drywallqa.training.opening import open_run
 from drywallqa.training.run_log import clean
 
 FIXED = 0.5
 _SMALLEST = 1e-7
 """Probabilities are kept this far from 0 and 1 where their logarithm is taken."""
-
-Levels = Mapping[str, tuple[float, float]]
 
 
 def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
@@ -43,17 +42,19 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
         DataError: No val photo shows a concept.
     """
     opened = open_run(run)
+    subject = Subject(f"run {run.name}", run, opened.segmenter)
     gated = opened.config.optimisation.presence_weight > 0
-    prompts = {concept: _prompt(dataset, concept) for concept in opened.text.concepts}
-    chosen_on, _ = look_at(opened, dataset.part("val"), prompts)
-    scores, loss = look_at(opened, dataset.part(split), prompts)
-    fixed = dict.fromkeys(prompts, (FIXED, FIXED if gated else 0.0))
+    prompts = {_prompt(dataset, concept): concept for concept in opened.text.concepts}
+    fixed = dict.fromkeys(prompts.values(), (FIXED, FIXED if gated else 0.0))
     chosen = {}
-    for concept in prompts:
-        choice = choose([score for score in chosen_on if score.concept == concept])
+    validated = list(collect(subject.looker(dataset.part("val"), prompts, gated=False)))
+    for concept in prompts.values():
+        choice = choose([pair for pair in validated if pair.concept == concept])
         chosen[concept] = (choice.threshold, choice.presence_threshold if gated else 0.0)
     rules = {f"{FIXED}": fixed, "chosen on val": chosen}
-    return {"split": split, "loss": loss, "measured": [_figures(scores, n, at) for n, at in rules.items()]}
+    pairs, loss = look_at(subject, dataset.part(split), prompts, list(rules.values()))
+    measured = [_figures(own, name, at) for (name, at), own in zip(rules.items(), pairs, strict=True)]
+    return {"split": split, "loss": loss, "measured": measured}
 
 
 def _prompt(dataset: Dataset, concept: str) -> str:
@@ -61,21 +62,40 @@ def _prompt(dataset: Dataset, concept: str) -> str:
 
 
 def look_at(
-    opened: OpenedRun, dataset: Dataset, prompts: Mapping[str, str]
-) -> tuple[list[PairScore], float | None]:
-    """Score every labelled pair, and average the loss over those that show their concept."""
-    concepts = {prompt: concept for concept, prompt in prompts.items()}
-    looker = Looker(opened.backend, opened.window, dataset, concepts)
-    scores: list[PairScore] = []
+    subject: Subject, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
+) -> tuple[list[list[Pair]], float | None]:
+    """Measure every labelled pair under each rule, and average the loss over those that show their concept.
+
+    Args:
+        subject: The model.
+        dataset: The photos.
+        prompts: Prompt → concept.
+        rules: Thresholds; each photo is shown once.
+    """
+    looker = subject.looker(dataset, prompts)
+    asked = looker.questions
+    each = [
+        replace(question, threshold=at[0], presence_threshold=at[1])
+        for rule in rules
+        for question in asked.each
+        for at in [rule[str(question.concept)]]
+    ]
+    looker.questions = Questions(tuple(each), asked.embeddings)
+    pairs: list[list[Pair]] = [[] for _ in rules]
     losses: list[float] = []
     for sample in dataset:
         look = looker.look(sample)
-        for prompt, concept in concepts.items():
-            if concept in look.truths:
-                scores.append(look.score(prompt, concept))
-                if look.truths[concept].any():
-                    losses.append(pair_loss(look.probabilities[prompt], look.truths[concept]))
-    return scores, float(np.mean(losses)) if losses else None
+        measured = list(looker.measure(look))
+        for place, own in enumerate(pairs):
+            share = len(measured) // len(rules)
+            own += measured[place * share : (place + 1) * share]
+        probabilities = look.probabilities
+        losses += [
+            pair_loss(probabilities[prompt], look.truths[concept])
+            for prompt, concept in prompts.items()
+            if concept in look.truths and look.truths[concept].any()
+        ]
+    return pairs, float(np.mean(losses)) if losses else None
 
 
 def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
@@ -89,18 +109,15 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
     return float(cross + dice)
 
 
-def _figures(scores: Sequence[PairScore], rule: str, levels: Levels) -> dict[str, Any]:
+def _figures(pairs: Sequence[Pair], rule: str, levels: Thresholds) -> dict[str, Any]:
     """Figures of each concept and their means under one rule."""
-    summaries = summarise(scores, levels)
     concepts = {
         concept: clean({**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]})
-        for concept, summary in summaries.items()
+        for concept, summary in summarise(pairs, list(levels)).items()
     }
-    shown = [score for score in scores if not score.absent]
-    asked = {s.concept: Question(s.prompt, s.concept, *levels[s.concept]) for s in shown}
-    pairs = [Pair(asked[s.concept], s, s.counts(*levels[s.concept])) for s in shown]
     means = {}
     for name in ("iou", "dice", "pixel_accuracy", "background_accuracy", "false_alarm_rate"):
         values = [entry[name] for entry in concepts.values() if entry[name] is not None]
         means[name] = float(np.mean(values)) if values else None
-    return {"rule": rule, "concepts": concepts, "means": means, "report_iou": report_iou(pairs)}
+    shown = [pair for pair in pairs if not pair.absent]
+    return {"rule": rule, "concepts": concepts, "means": means, "report_iou": report_iou(shown)}

@@ -16,6 +16,8 @@ from drywallqa.bundle.text import TextSide
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
 from drywallqa.evaluation.collect import collect
+from drywallqa.evaluation.evaluate import validation_part
+from drywallqa.evaluation.subject import Subject
 from drywallqa.evaluation.summary import summarise
 from drywallqa.evaluation.thinness import wants_native
 from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE, choose_all
@@ -25,6 +27,7 @@ from drywallqa.exporting.onnx_export import export_graphs
 from drywallqa.exporting.prompt_export import export_prompts
 from drywallqa.exporting.text_side import text_side
 from drywallqa.files import write_whole
+from drywallqa.inference.segmenter import Segmenter
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.towers import ClipPrompted
@@ -199,13 +202,13 @@ def _choose(
     report: Report,
 ) -> Bundle:
     """Choose the window and each concept's thresholds on the val part."""
-    validation = dataset.part("val")
-    backend = bundle.open_backend()
+    validation, segmenter = validation_part(dataset), Segmenter(bundle)
+    prompts = {concept: concept for concept in bundle.concepts}
     found = []
     for size in windows:
-        window = dataclasses.replace(bundle.window, size=size)
-        scores = list(collect(backend, window, validation, {c: c for c in bundle.concepts}))
-        choices = choose_all(scores, caution=caution)
+        sized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=size))
+        subject = Subject(bundle.name, bundle.folder, segmenter.sharing(sized))
+        choices = choose_all(list(collect(subject.looker(validation, prompts, gated=False))), caution=caution)
         worth = sum(choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate for choice in choices.values())
         for concept, choice in choices.items():
             report(
@@ -213,9 +216,11 @@ def _choose(
                 f"{choice.false_alarm_rate:.1%} at {choice.threshold:.2f}, "
                 f"presence {choice.presence_threshold:.2f}"
             )
-        found.append((worth, window, choices, scores))
-    _, window, choices, scores = max(found, key=lambda entry: entry[0])
-    summaries = summarise(scores, {c: (ch.threshold, ch.presence_threshold) for c, ch in choices.items()})
+        found.append((worth, subject, choices))
+    _, subject, choices = max(found, key=lambda entry: entry[0])
+    window = subject.window
+    subject = subject.with_levels({c: (ch.threshold, ch.presence_threshold) for c, ch in choices.items()})
+    summaries = summarise(list(collect(subject.looker(validation, prompts))), list(prompts))
     concepts = {
         name: ConceptSettings(
             dataset.concepts.get(name, ())[:20],

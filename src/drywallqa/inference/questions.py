@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
@@ -119,7 +119,7 @@ class Question:
     concept: str | None
     threshold: float
     presence_threshold: float
-    row: int
+    row: int = 0
     scale: Scale = "fit"
     refinement: Refinement = NOTHING
 
@@ -168,18 +168,44 @@ def ask(
     if not given:
         raise PromptError('no prompt was given; name what to segment, for example "crack"')
     fixed = check_threshold(threshold)
+    asked = [(prompt, meaning(bundle, prompt, allow_unknown)) for prompt in given]
+    questions = ask_for(bundle, backend, asked, scale, refine)
+    if fixed is None:
+        return questions
+    return Questions(tuple(replace(each, threshold=fixed) for each in questions.each), questions.embeddings)
+
+
+def ask_for(
+    bundle: RunnableBundle,
+    backend: Backend,
+    asked: Iterable[tuple[str, str | None]],
+    scale: Scale = "auto",
+    refine: str = AUTO,
+) -> Questions:
+    """Embed prompts whose concepts the caller names, whatever the text side would read in them.
+
+    Args:
+        bundle: For what was chosen for each concept.
+        backend: The model.
+        asked: Pairs of prompt and concept; None for a prompt that means none.
+        scale: How large photos are shown to the model.
+        refine: What follows the model; "auto" for what was chosen for the concept.
+
+    Raises:
+        PromptError: A prompt cannot be used.
+        ConfigError: The scale or the refinement is impossible.
+    """
     wanted = None if refine == AUTO else Refinement.parse(refine)
     rows: dict[str, int] = {}
     each = []
-    for prompt in given:
+    for prompt, concept in asked:
         row = rows.setdefault(prompt_text.clean(prompt), len(rows))
-        concept = meaning(bundle, prompt, allow_unknown)
         known = None if concept is None else bundle.concepts.get(concept)
         chosen = known.threshold if known else _UNCHOSEN
         gate = known.presence_threshold if known else _UNCHOSEN
         shown = scale_for(scale, native=known is not None and known.native)
         follows = wanted or (Refinement.parse(known.refine) if known and wanted is None else NOTHING)
-        each.append(Question(prompt, concept, chosen if fixed is None else fixed, gate, row, shown, follows))
+        each.append(Question(prompt, concept, chosen, gate, row, shown, follows))
     return Questions(tuple(each), backend.encode_prompts(list(rows)))
 
 

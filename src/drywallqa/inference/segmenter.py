@@ -118,6 +118,15 @@ class Segmenter:
                 self._backend = open_backend(self._bundle, **self._runtime)
             return self._backend
 
+    def sharing(self, bundle: RunnableBundle) -> Segmenter:
+        """Return a segmenter that runs this one's model under another bundle's head.
+
+        Thresholds, refinements, window and text side are the other's; nothing is loaded again.
+        """
+        other = Segmenter.__new__(Segmenter)
+        other.__dict__.update(self.__dict__, _bundle=bundle, _backend=self.open())
+        return other
+
     def understand(self, prompt: str) -> str | None:
         """Return the concept that a prompt means, None where it means none that the model knows.
 
@@ -137,6 +146,12 @@ class Segmenter:
     ) -> Questions:
         """Make prompts ready for `answer`; see `segment` for arguments and errors."""
         return asking.ask(self._bundle, self.open(), prompts, threshold, allow_unknown, scale, refine)
+
+    def ask_for(
+        self, asked: Iterable[tuple[str, str | None]], *, scale: Scale = "auto", refine: str = AUTO
+    ) -> Questions:
+        """Make prompts ready whose concepts the caller names; see `questions.ask_for`."""
+        return asking.ask_for(self._bundle, self.open(), asked, scale, refine)
 
     def answer(
         self,

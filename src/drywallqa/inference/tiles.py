@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,18 @@ def check_scale(scale: Scale) -> Scale:
     raise ConfigError(
         f"the scale is {scale!r}; give auto, fit, native or a factor above 0, at most {LARGEST_FACTOR:g}"
     )
+
+
+def parse_scale(text: str) -> Scale:
+    """Read a scale as it is typed.
+
+    Raises:
+        ConfigError: It is neither "auto", "fit", "native" nor a usable factor.
+    """
+    try:
+        return check_scale(float(text))
+    except ValueError:
+        return check_scale(cast(Scale, text))
 
 
 def scale_for(scale: Scale, native: bool) -> Scale:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
 from drywallqa.bundle.text import UNDERSTANDING, TextSide
@@ -16,10 +15,10 @@ from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.diagnosis.labels import check_labels
 from drywallqa.diagnosis.mask_files import check_mask_files
 from drywallqa.diagnosis.seen import Seen, iou, logit, mean
-from drywallqa.errors import BundleError, ConfigError, MissingExtraError, ModelError
+from drywallqa.errors import BundleError, ConfigError, MissingExtraError
 from drywallqa.evaluation.subject import Subject, open_bundle
 from drywallqa.evidence import bundle_checks, split_checks, variants
-from drywallqa.evidence.witness import Exhibits, Witness, choose_samples, read_exhibits, recount
+from drywallqa.evidence.witness import Exhibits, Witness, choose_samples, read_exhibits
 from drywallqa.reports.diagnosis import Diagnosis
 
 PHOTOS = 40
@@ -200,7 +199,7 @@ def _ask(
     shared = [concept for concept in labelled if concept in subject.levels]
     if not shared:
         return None, []
-    witness = Witness(subject, {concept: concept for concept in shared}, like.answered if like else None)
+    witness = Witness(subject, {concept: concept for concept in shared}, like)
     return witness, [seen for exhibit in exhibits.photos for seen in witness.look(exhibit)]
 
 
@@ -232,10 +231,8 @@ def _judge_model(
     if accused.bundle is not None:
         weights = bundle_checks.read_weights(accused.bundle)
         if weights is not None:
-            some = exhibits.photos[:3]
-            found.suspects += bundle_checks.check_graph(
-                accused.bundle, weights, some, lambda image: _all_concepts(accused, image)
-            )
+            some, backend = exhibits.photos[:3], accused.subject.backend
+            found.suspects += bundle_checks.check_graph(accused.bundle, weights, some, backend)
     picked = variants.pick(exhibits.photos, VARIED)
     if labels_hold and accused.trained is not None:
         found.suspects += variants.check_average(witness, accused.trained, picked)
@@ -263,24 +260,10 @@ def _judge_figures(
     second: Sequence[Seen],
     found: Diagnosis,
 ) -> None:
-    """Judge thresholds and claims, and count IoU anew."""
+    """Judge thresholds and claims."""
     if accused.judge_levels:
         val, test = ([s for s in mine if s.part == part] for part in ("val", "test"))
         found.suspects += answers.check_levels(val or test or mine, test if val else ())
         if accused.bundle is not None:
             found.suspects += variants.check_tuned(accused.bundle, witness, exhibits.photos)
     found.suspects += variants.check_claims(accused.bundle, mine, second)
-    counted, wrong = recount(witness, exhibits.photos)
-    found.notes.append(
-        f"IoU of {counted} pairs was counted anew, by sets of pixels and torchmetrics, if there"
-    )
-    if wrong:
-        found.suspects.append(suspect("iou-miscounted", "; ".join(wrong[:3]), 0.9))
-
-
-def _all_concepts(accused: Accused, image: Any) -> Any:
-    if accused.subject is None or accused.bundle is None:
-        raise ModelError("only an opened bundle can be asked")
-    backend = accused.subject.backend
-    embeddings = backend.encode_prompts(list(accused.bundle.concepts))
-    return backend.decode(backend.encode_image(image[None]), embeddings)[0][0]

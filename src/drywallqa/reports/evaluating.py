@@ -30,6 +30,7 @@ from drywallqa.evaluation.subject import Subject, open_bundle
 from drywallqa.evaluation.thresholds import IOU, Rule
 from drywallqa.files import check_folder, write_whole
 from drywallqa.inference.refine import AUTO, Refinement
+from drywallqa.inference.tiles import Scale, check_scale
 from drywallqa.reports import evaluation_text, failure_sheets
 from drywallqa.reports.evaluation_pictures import choosing_pictures, pictures
 from drywallqa.reports.panel_files import PanelFiles
@@ -58,6 +59,9 @@ class Request:
         write: Write metrics, and thresholds that were chosen, into the bundle.
         overwrite: Replace an evaluation that lies in `out`.
         refine: What follows the model; "auto" for what the bundle says.
+        scale: How large photos are shown to the model, as `Segmenter.segment` takes it.
+        backend: The runtime of a bundle.
+        precision: What it computes in.
     """
 
     data: Path
@@ -74,6 +78,9 @@ class Request:
     write: bool = False
     overwrite: bool = False
     refine: str = AUTO
+    scale: Scale = "auto"
+    backend: str = "onnxruntime"
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,8 @@ class _Opener:
         self.choosing = any(rules)
         self.rule, self.presence = (Rule.parse(rule) if rule else IOU for rule in rules)
         self.refine = None if request.refine == AUTO else str(Refinement.parse(request.refine))
+        self.scale = check_scale(request.scale)
+        self.runtime: dict[str, Any] = {"backend": request.backend, "precision": request.precision}
 
     def open(self, model: Path | None) -> tuple[Subject, Chosen | None]:
         """Open a bundle or a run, and choose its thresholds where that was asked for or nobody has."""
@@ -147,7 +156,8 @@ class _Opener:
                 f"{model}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
             )
         else:
-            subject = open_bundle(load_bundle(model))
+            subject = open_bundle(load_bundle(model), **self.runtime)
+        subject = dataclasses.replace(subject, scale=self.scale)
         if self.refine is not None:
             subject = subject.with_refinements(dict.fromkeys(subject.levels, self.refine))
         if not run and not self.choosing:
@@ -166,10 +176,7 @@ def _open_run(run: Path, known: Dataset) -> Subject:
     return Subject(
         name=f"run {run.name}",
         folder=run,
-        backend=opened.backend,
-        window=opened.window,
-        levels=dict.fromkeys(opened.text.concepts, (0.5, 0.5)),
-        resolve=opened.text.resolve,
+        segmenter=opened.segmenter,
         training_hashes=tuple(hashing.perceptual_hash(train.read_photo(s)) for s in train),
     )
 
@@ -186,7 +193,7 @@ def _write(
     chosen = select(measured.examination, measured.part.clusters, worst)
     panels = PanelFiles(out)
     drawn = failure_sheets.draw(
-        panels.keep(explain(measured.examiner, chosen)),
+        panels.keep(explain(measured.looker, chosen)),
         lambda done: progress("drawing failures", done, len(chosen)),
     )
     panels.finish(measured)

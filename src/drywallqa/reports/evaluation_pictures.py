@@ -9,10 +9,10 @@ from PIL import Image
 
 from drywallqa import masks
 from drywallqa.evaluation import curves
-from drywallqa.evaluation.collect import PairScore
+from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.evaluate import CHOSEN_ON, Chosen, Evaluation
-from drywallqa.evaluation.examine import Pair, key_of
-from drywallqa.evaluation.subject import Question
+from drywallqa.evaluation.examine import key_of
+from drywallqa.inference.questions import Question
 from drywallqa.metrics import BINS
 from drywallqa.reports.panels import example, sheet, under_prompts
 from drywallqa.reports.plot import Chart, Line, Mark, draw_chart, draw_shares
@@ -24,7 +24,7 @@ _MANY = 4
 def pictures(evaluation: Evaluation) -> Iterator[tuple[str, Image.Image]]:
     """Draw every picture but the failures; yields (file name, picture)."""
     for question in evaluation.questions:
-        if not any(not score.absent for score in evaluation.scores(question.prompt)):
+        if not any(not pair.absent for pair in evaluation.pairs(question.prompt)):
             continue
         slug = masks.slug_of(question.prompt)
         yield f"precision-recall__{slug}.png", _precision_recall(evaluation, question)
@@ -44,10 +44,10 @@ def _title(evaluation: Evaluation, question: Question, what: str) -> str:
 
 
 def _precision_recall(evaluation: Evaluation, question: Question) -> Image.Image:
-    scores = evaluation.scores(question.prompt)
-    present = [score for score in scores if not score.absent]
+    pairs = evaluation.pairs(question.prompt)
+    present = [pair for pair in pairs if not pair.absent]
     lines, marks = [], []
-    for name, chosen in (("photos that show it", present), ("all photos", scores)):
+    for name, chosen in (("photos that show it", present), ("all photos", pairs)):
         curve = curves.precision_recall(chosen, question.presence_threshold)
         points = [(float(r), float(p)) for r, p in zip(curve.recall[1:], curve.precision[1:], strict=True)]
         lines.append(Line(f"{name}, AP {curve.average_precision:.2f}", points))
@@ -59,7 +59,7 @@ def _precision_recall(evaluation: Evaluation, question: Question) -> Image.Image
 
 
 def _calibration(evaluation: Evaluation, question: Question) -> Image.Image:
-    found = curves.calibration(evaluation.scores(question.prompt))
+    found = curves.calibration(evaluation.pairs(question.prompt))
     points = [(float(x), float(y)) for x, y in zip(found.predicted, found.observed, strict=True)]
     lines = [
         Line("", [(0.0, 0.0), (1.0, 1.0)]),
@@ -80,44 +80,44 @@ def _sweep_lines(rows: list[curves.SweepRow]) -> list[Line]:
 
 def _thresholds(evaluation: Evaluation, question: Question) -> Image.Image:
     title = _title(evaluation, question, "mask threshold")
-    return _mask_curve(title, evaluation.scores(question.prompt), question, "in use", evaluation.notes)
+    return _mask_curve(title, evaluation.pairs(question.prompt), question, "in use", evaluation.notes)
 
 
 def _presence(evaluation: Evaluation, question: Question) -> Image.Image:
     title = _title(evaluation, question, "presence threshold")
-    return _presence_curve(title, evaluation.scores(question.prompt), question, "in use", evaluation.notes)
+    return _presence_curve(title, evaluation.pairs(question.prompt), question, "in use", evaluation.notes)
 
 
 def choosing_pictures(chosen: Chosen) -> Iterator[tuple[str, Image.Image]]:
     """Draw what the thresholds were chosen from; yields (file name, picture)."""
     for question in chosen.questions:
         slug = masks.slug_of(question.prompt)
-        scores = [score for score in chosen.scores if score.concept == question.concept]
+        pairs = [pair for pair in chosen.pairs if pair.concept == question.concept]
         title = f'"{question.prompt}" on {CHOSEN_ON}: mask threshold by {chosen.rule}'
-        yield f"chosen-threshold__{slug}.png", _mask_curve(title, scores, question, "chosen", ())
+        yield f"chosen-threshold__{slug}.png", _mask_curve(title, pairs, question, "chosen", ())
         title = f'"{question.prompt}" on {CHOSEN_ON}: presence threshold by {chosen.presence_rule}'
-        yield f"chosen-presence__{slug}.png", _presence_curve(title, scores, question, "chosen", ())
+        yield f"chosen-presence__{slug}.png", _presence_curve(title, pairs, question, "chosen", ())
 
 
 def _mask_curve(
-    title: str, scores: Sequence[PairScore], question: Question, word: str, notes: Sequence[str]
+    title: str, pairs: Sequence[Pair], question: Question, word: str, notes: Sequence[str]
 ) -> Image.Image:
-    rows = curves.threshold_sweep(scores, question.presence_threshold, sorted({*_FINE, *curves.SWEEP}))
+    rows = curves.threshold_sweep(pairs, question.presence_threshold, sorted({*_FINE, *curves.SWEEP}))
     marks = [Mark(question.threshold, f"{word} {question.threshold:.2f}")]
     return draw_chart(Chart(title, "mask threshold", "", _sweep_lines(rows), marks, notes=notes))
 
 
 def _presence_curve(
-    title: str, scores: Sequence[PairScore], question: Question, word: str, notes: Sequence[str]
+    title: str, pairs: Sequence[Pair], question: Question, word: str, notes: Sequence[str]
 ) -> Image.Image:
-    rows = curves.presence_sweep(scores, question.threshold, _FINE)
+    rows = curves.presence_sweep(pairs, question.threshold, _FINE)
     marks = [Mark(question.presence_threshold, f"{word} {question.presence_threshold:.2f}")]
     return draw_chart(Chart(title, "presence threshold", "", _sweep_lines(rows), marks, notes=notes))
 
 
 def _percentiles(evaluation: Evaluation, question: Question) -> Image.Image:
     levels = tuple(float(level) for level in np.linspace(70, 99.5, 40))
-    rows = curves.percentile_sweep(evaluation.scores(question.prompt), question.presence_threshold, levels)
+    rows = curves.percentile_sweep(evaluation.pairs(question.prompt), question.presence_threshold, levels)
     title = _title(evaluation, question, "each photo's own percentile as threshold")
     chart = Chart(title, "percentile", "", _sweep_lines(rows), x_range=(70.0, 100.0), notes=evaluation.notes)
     return draw_chart(chart)
@@ -136,7 +136,7 @@ def _confusion(evaluation: Evaluation) -> Image.Image:
 
 def _examples(evaluation: Evaluation, question: Question) -> Image.Image:
     """Show a good, two middling and a poor one: what a user can expect, not what looks best."""
-    own = [p for p in evaluation.examination.pairs if p.question == question and not p.score.absent]
+    own = [p for p in evaluation.examination.pairs if p.question == question and not p.absent]
     own.sort(key=lambda pair: pair.counts.iou)
     chosen: dict[int, str] = {}
     for percent in (90, 50, 25, 10):
@@ -147,17 +147,15 @@ def _examples(evaluation: Evaluation, question: Question) -> Image.Image:
 
 
 def _example(evaluation: Evaluation, pair: Pair, label: str) -> Image.Image:
-    return example(evaluation.examiner.look(pair.score.sample), pair, label)
+    return example(evaluation.looker.look(pair.sample), pair, label)
 
 
 def _under_prompts(evaluation: Evaluation) -> Image.Image:
     """Show photos under every prompt, evenly spread over the part."""
-    measured = {key_of(pair.score.sample): pair.score.sample for pair in evaluation.examination.pairs}
+    measured = {key_of(pair.sample): pair.sample for pair in evaluation.examination.pairs}
     samples = list(measured.values())
     places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _MANY)})
-    cells = [
-        under_prompts(evaluation.examiner.look(samples[place]), evaluation.questions) for place in places
-    ]
+    cells = [under_prompts(evaluation.looker.look(samples[place]), evaluation.questions) for place in places]
     return sheet(
         "One photo under several prompts",
         [("The photo, then what is marked under each", cells)],

@@ -11,10 +11,12 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.evaluation import curves
+from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.evaluate import Difference, Evaluation
-from drywallqa.evaluation.examine import Pair, key_of
+from drywallqa.evaluation.examine import key_of
 from drywallqa.evaluation.figures import MEANINGS, Slice
-from drywallqa.evaluation.intervals import Figure
+from drywallqa.inference.questions import Question
+from drywallqa.intervals import Figure
 
 _SHOWN = ("IoU", "Dice", "precision", "recall", "false alarms")
 _TELLING = ("pixel accuracy", "pixel accuracy of all background", "clDice", "F1 within 3 px")
@@ -101,10 +103,21 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
         "skipped": len(evaluation.examination.skipped),
         "leaking_photos": len(evaluation.leaks),
         "notes": list(evaluation.notes),
-        "questions": [dataclasses.asdict(question) for question in evaluation.questions],
+        "questions": [_question(question) for question in evaluation.questions],
         "meanings": MEANINGS,
         "slices": [_slice(each) for each in evaluation.slices],
         "report_iou": round(evaluation.report_iou, 6),
+    }
+
+
+def _question(question: Question) -> dict[str, Any]:
+    return {
+        "prompt": question.prompt,
+        "concept": question.concept,
+        "threshold": question.threshold,
+        "presence_threshold": question.presence_threshold,
+        "scale": question.scale,
+        "refine": str(question.refinement),
     }
 
 
@@ -124,16 +137,16 @@ def _describe(evaluation: Evaluation) -> dict[str, Any]:
 
 def _curves(evaluation: Evaluation, prompt: str) -> dict[str, Any]:
     question = next(q for q in evaluation.questions if q.prompt == prompt)
-    scores = evaluation.scores(prompt)
-    if not scores:
+    pairs = evaluation.pairs(prompt)
+    if not pairs:
         return {}
-    recall = curves.precision_recall(scores, question.presence_threshold)
+    recall = curves.precision_recall(pairs, question.presence_threshold)
     return {
         "average precision": round(recall.average_precision, 6),
-        "calibration": curves.calibration(scores).to_json(),
-        "thresholds": _rows(curves.threshold_sweep(scores, question.presence_threshold)),
-        "percentiles": _rows(curves.percentile_sweep(scores, question.presence_threshold)),
-        "presence thresholds": _rows(curves.presence_sweep(scores, question.threshold)),
+        "calibration": curves.calibration(pairs).to_json(),
+        "thresholds": _rows(curves.threshold_sweep(pairs, question.presence_threshold)),
+        "percentiles": _rows(curves.percentile_sweep(pairs, question.presence_threshold)),
+        "presence thresholds": _rows(curves.presence_sweep(pairs, question.threshold)),
     }
 
 
@@ -213,25 +226,25 @@ def pairs_csv(evaluation: Evaluation) -> str:
 
 
 def _pair(evaluation: Evaluation, pair: Pair) -> dict[str, Any]:
-    sample, counts, thin = pair.score.sample, pair.counts, pair.thin
+    sample, counts, thin = pair.sample, pair.counts, pair.thin
     shares = {
-        "iou": math.nan if pair.score.absent else counts.iou,
-        "dice": math.nan if pair.score.absent else counts.dice,
+        "iou": math.nan if pair.absent else counts.iou,
+        "dice": math.nan if pair.absent else counts.dice,
         "cldice": thin.cldice if thin else math.nan,
         "f1_within_3_px": thin.tolerant_f1 if thin else math.nan,
         "width_px_at_640": thin.width if thin else math.nan,
-        "presence": pair.score.presence,
+        "presence": pair.presence,
     }
     return {
         "photo": sample.photo,
         "set": sample.set_name,
         "setting": sample.setting or "",
-        "photograph": pair.score.photograph,
+        "photograph": pair.photograph,
         "prompt": pair.question.prompt,
         "concept": pair.question.concept,
-        "absent": int(pair.score.absent),
+        "absent": int(pair.absent),
         **{name: "" if math.isnan(value) else f"{value:.6f}" for name, value in shares.items()},
         **dataclasses.asdict(counts),
-        "false_alarm": int(counts.false_alarm) if pair.score.absent else "",
+        "false_alarm": int(counts.false_alarm) if pair.absent else "",
         "trained_on": int(key_of(sample) in evaluation.leaks),
     }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from PIL import Image
 
 from drywallqa.evaluation.causes import CAUSES
-from drywallqa.evaluation.examine import View
+from drywallqa.evaluation.collect import Look
 from drywallqa.evaluation.failures import KINDS, Failure
 from drywallqa.reports.panels import panels, row, sheet
 
@@ -26,11 +26,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def draw(found: Iterable[tuple[Failure, View]], progress: Callable[[int], None] | None = None) -> list[Drawn]:
+def draw(found: Iterable[tuple[Failure, Look]], progress: Callable[[int], None] | None = None) -> list[Drawn]:
     """Draw each failure's row as it comes, so that no photo needs to be kept."""
     drawn = []
-    for done, (failure, view) in enumerate(found, 1):
-        drawn.append((failure, row(panels(view, failure.pair.question), _lines(failure))))
+    for done, (failure, look) in enumerate(found, 1):
+        drawn.append((failure, row(panels(look, failure.pair.question), _lines(failure))))
         if progress:
             progress(done)
     return drawn
@@ -38,13 +38,13 @@ def draw(found: Iterable[tuple[Failure, View]], progress: Callable[[int], None] 
 
 def _lines(failure: Failure) -> list[str]:
     pair = failure.pair
-    if pair.score.absent:
-        size = pair.score.histogram.size
+    if pair.absent:
+        size = pair.histogram.size
         found = f"{pair.counts.fp / size:.1%} of the photo marked though it is absent"
     else:
         found = f"IoU {pair.counts.iou:.2f}"
     cause = f"{failure.cause.name}: {failure.cause.evidence}"
-    return [f"{found}, presence {pair.score.presence:.2f}; {cause}", pair.score.sample.image_id]
+    return [f"{found}, presence {pair.presence:.2f}; {cause}", pair.sample.image_id]
 
 
 def draw_sheet(prompt: str, drawn: Sequence[Drawn], notes: Sequence[str]) -> Image.Image:
@@ -69,7 +69,7 @@ def to_csv(failures: Sequence[Failure]) -> str:
     writer.writeheader()
     order = list(CAUSES)
     for failure in sorted(failures, key=lambda f: (f.pair.question.prompt, order.index(f.cause.name))):
-        pair, sample = failure.pair, failure.pair.score.sample
+        pair, sample = failure.pair, failure.pair.sample
         writer.writerow(
             {
                 "photo": sample.photo,
@@ -82,8 +82,8 @@ def to_csv(failures: Sequence[Failure]) -> str:
                 "kind": failure.kind,
                 "likely_cause": failure.cause.name,
                 "evidence": failure.cause.evidence,
-                "iou": "" if pair.score.absent else f"{pair.counts.iou:.4f}",
-                "presence": f"{pair.score.presence:.4f}",
+                "iou": "" if pair.absent else f"{pair.counts.iou:.4f}",
+                "presence": f"{pair.presence:.4f}",
                 "missed_px": pair.counts.fn,
                 "falsely_marked_px": pair.counts.fp,
                 "to_do": _TODO.get(failure.cause.name, ""),

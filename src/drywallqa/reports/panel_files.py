@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from drywallqa import masks
+from drywallqa.evaluation.collect import Look, Pair
 from drywallqa.evaluation.evaluate import Evaluation
-from drywallqa.evaluation.examine import Pair, View, key_of
+from drywallqa.evaluation.examine import key_of
 from drywallqa.evaluation.failures import Failure
-from drywallqa.evaluation.subject import Question
 from drywallqa.files import write_whole
+from drywallqa.inference.questions import Question
 from drywallqa.reports.lettering import INK, PAPER, fitting, font
 from drywallqa.reports.overlay import draw_mask
 from drywallqa.reports.panels import Mask, Photo, error_map, shrink
@@ -66,80 +67,80 @@ class PanelFiles:
         self.panels: list[Panel] = []
         self._failures: dict[tuple[str, str], int] = {}
 
-    def keep(self, found: Iterable[tuple[Failure, View]]) -> Iterator[tuple[Failure, View]]:
+    def keep(self, found: Iterable[tuple[Failure, Look]]) -> Iterator[tuple[Failure, Look]]:
         """Write panels of failures as they pass by."""
-        for failure, view in found:
-            self.add_failure(failure, view)
-            yield failure, view
+        for failure, look in found:
+            self.add_failure(failure, look)
+            yield failure, look
 
-    def add_failure(self, failure: Failure, view: View) -> None:
+    def add_failure(self, failure: Failure, look: Look) -> None:
         """Write a failure's panel, if it is among the first of its kind under its prompt."""
         question = failure.pair.question
         key = (question.prompt, failure.kind)
         number = self._failures[key] = self._failures.get(key, 0) + 1
         if number > _SHOWN:
             return
-        photo, truth, mask = _scaled(view, question)
+        photo, truth, mask = _scaled(look, question)
         tiles = [photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth)]
         pair = failure.pair
         found = (
-            f"{pair.counts.fp / pair.score.histogram.size:.1%} of the photo marked though it is absent"
-            if pair.score.absent
+            f"{pair.counts.fp / pair.histogram.size:.1%} of the photo marked though it is absent"
+            if pair.absent
             else f"IoU {pair.counts.iou:.2f}"
         )
         words = (
-            f"{failure.kind}: {found}, presence {pair.score.presence:.2f}; likely cause: "
+            f"{failure.kind}: {found}, presence {pair.presence:.2f}; likely cause: "
             f"{failure.cause.name} ({failure.cause.evidence})"
         )
         slug = f"{masks.slug_of(question.prompt)}__{failure.kind.replace(' ', '-')}-{number}"
-        self._add(slug, FAILURE, FAILURE_HEADS, view, question.prompt, words, tiles)
+        self._add(slug, FAILURE, FAILURE_HEADS, look, question.prompt, words, tiles)
 
     def add_examples(self, evaluation: Evaluation, question: Question) -> None:
         """Write examples chosen by rank of IoU."""
-        own = [p for p in evaluation.examination.pairs if p.question == question and not p.score.absent]
+        own = [p for p in evaluation.examination.pairs if p.question == question and not p.absent]
         own.sort(key=lambda pair: pair.counts.iou)
         chosen: dict[int, int] = {}
         for percent in RANKS:
             chosen.setdefault(round(percent / 100 * (len(own) - 1)), percent)
         for place, percent in chosen.items() if own else ():
-            self._add_example(evaluation.examiner.look(own[place].score.sample), own[place], percent)
+            self._add_example(evaluation.looker.look(own[place].sample), own[place], percent)
 
-    def _add_example(self, view: View, pair: Pair, percent: int) -> None:
-        photo, truth, mask = _scaled(view, pair.question)
+    def _add_example(self, look: Look, pair: Pair, percent: int) -> None:
+        photo, truth, mask = _scaled(look, pair.question)
         tiles = [photo, _black_and_white(truth), _black_and_white(mask), draw_mask(photo, mask)]
         words = (
             f"better than {percent} % of the photos: IoU {pair.counts.iou:.2f}, Dice "
-            f"{pair.counts.dice:.2f}, presence {pair.score.presence:.2f}"
+            f"{pair.counts.dice:.2f}, presence {pair.presence:.2f}"
         )
         slug = f"{masks.slug_of(pair.question.prompt)}__better-than-{percent}"
-        self._add(slug, EXAMPLE, EXAMPLE_HEADS, view, pair.question.prompt, words, tiles)
+        self._add(slug, EXAMPLE, EXAMPLE_HEADS, look, pair.question.prompt, words, tiles)
 
     def add_under_prompts(self, evaluation: Evaluation) -> None:
         """Write photos that show as much as any, with their masks under every prompt."""
-        measured = {key_of(pair.score.sample): pair.score.sample for pair in evaluation.examination.pairs}
+        measured = {key_of(pair.sample): pair.sample for pair in evaluation.examination.pairs}
         shown = {key: sum(bool(label) for label in one.labels.values()) for key, one in measured.items()}
         samples = [one for key, one in measured.items() if shown[key] == max(shown.values())]
         places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
         questions = evaluation.questions
         for number, place in enumerate(places, 1):
-            view = evaluation.examiner.look(samples[place])
-            photo, shrunk = shrink(view.photo, [view.masks[q.prompt] for q in questions], _SIDE)
+            look = evaluation.looker.look(samples[place])
+            photo, shrunk = shrink(look.photo, [look.masks[q.prompt] for q in questions], _SIDE)
             tiles = [photo, *(draw_mask(photo, mask) for mask in shrunk)]
             words = "; ".join(
-                f'"{q.prompt}": {view.masks[q.prompt].mean():.1%} marked, presence '
-                f"{view.presence[q.prompt]:.2f}"
+                f'"{q.prompt}": {look.masks[q.prompt].mean():.1%} marked, presence '
+                f"{look.presence[q.prompt]:.2f}"
                 for q in questions
             )
             heads = ("photo", *(f'"{q.prompt}"' for q in questions))
-            self._add(f"prompts-{number}", PROMPTS, heads, view, "", words, tiles)
+            self._add(f"prompts-{number}", PROMPTS, heads, look, "", words, tiles)
 
     def _add(
-        self, slug: str, kind: str, heads: tuple[str, ...], view: View, prompt: str, words: str,
+        self, slug: str, kind: str, heads: tuple[str, ...], look: Look, prompt: str, words: str,
         tiles: Sequence[Photo],
     ) -> None:  # fmt: skip
         file = f"{slug}.jpg"
         write_whole(self.folder / FOLDER / file, _strip(tiles, heads))
-        self.panels.append(Panel(file, kind, heads, view.sample.image_id, prompt, words))
+        self.panels.append(Panel(file, kind, heads, look.sample.image_id, prompt, words))
 
     def finish(self, evaluation: Evaluation) -> None:
         """Write the examples, the photos under every prompt, and the list."""
@@ -165,9 +166,9 @@ def load_panels(folder: Path) -> Iterator[Panel]:
         yield Panel(**{**entry, "heads": tuple(entry["heads"])})
 
 
-def _scaled(view: View, question: Question) -> tuple[Photo, Mask, Mask]:
-    both = [view.truths[question.concept], view.masks[question.prompt]]
-    photo, (truth, mask) = shrink(view.photo, both, _SIDE)
+def _scaled(look: Look, question: Question) -> tuple[Photo, Mask, Mask]:
+    both = [look.truths[str(question.concept)], look.masks[question.prompt]]
+    photo, (truth, mask) = shrink(look.photo, both, _SIDE)
     return photo, truth, mask
 
 

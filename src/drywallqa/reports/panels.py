@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from drywallqa.evaluation.examine import Pair, View
-from drywallqa.evaluation.subject import Question
+from drywallqa.evaluation.collect import Look, Pair
+from drywallqa.inference.questions import Question
 from drywallqa.reports.lettering import INK, PAPER, fitting, font, with_notes
 from drywallqa.reports.overlay import draw_mask
 
@@ -47,9 +47,9 @@ def shrink(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo
     return small, [share >= 100 for share in shares]
 
 
-def panels(view: View, question: Question, side: int = TILE) -> list[Image.Image]:
+def panels(look: Look, question: Question, side: int = TILE) -> list[Image.Image]:
     """Draw the four panels of `HEADS` for one prompt, the photo's longer side `side` px."""
-    return compared(view.photo, view.truths[question.concept], view.masks[question.prompt], side)
+    return compared(look.photo, look.truths[str(question.concept)], look.masks[question.prompt], side)
 
 
 def compared(photo: Photo, truth: Mask, mask: Mask, side: int = TILE) -> list[Image.Image]:
@@ -112,19 +112,19 @@ def _legend(pen: ImageDraw.ImageDraw, top: int) -> None:
         left += 48 + font(14).getlength(name)
 
 
-def example(view: View, pair: Pair, label: str) -> Image.Image:
+def example(look: Look, pair: Pair, label: str) -> Image.Image:
     """Draw one example: its four panels beneath what they show."""
-    found = f"IoU {pair.counts.iou:.2f}, presence {pair.score.presence:.2f}"
-    return row(panels(view, pair.question), [f"{label}: {found}", view.sample.image_id])
+    found = f"IoU {pair.counts.iou:.2f}, presence {pair.presence:.2f}"
+    return row(panels(look, pair.question), [f"{label}: {found}", look.sample.image_id])
 
 
-def under_prompts(view: View, questions: Sequence[Question]) -> Image.Image:
+def under_prompts(look: Look, questions: Sequence[Question]) -> Image.Image:
     """Draw one photo and its mask under each prompt."""
-    photo, masks = shrink(view.photo, [view.masks[q.prompt] for q in questions])
+    photo, masks = shrink(look.photo, [look.masks[q.prompt] for q in questions])
     tiles = [Image.fromarray(photo), *(Image.fromarray(draw_mask(photo, mask)) for mask in masks)]
     asked = [
-        f'{number}. "{q.prompt}": {view.masks[q.prompt].mean():.1%} marked, '
-        f"presence {view.presence[q.prompt]:.2f}"
+        f'{number}. "{q.prompt}": {look.masks[q.prompt].mean():.1%} marked, '
+        f"presence {look.presence[q.prompt]:.2f}"
         for number, q in enumerate(questions, 1)
     ]
-    return row(tiles, [view.sample.image_id, *asked])
+    return row(tiles, [look.sample.image_id, *asked])

@@ -13,7 +13,6 @@ from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
 from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import OutputError
 from drywallqa.evaluation.evaluate import CHOSEN_ON, Progress, silent, take_part
-from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.refinements import (
     CANDIDATES,
     FIGURES,
@@ -25,6 +24,7 @@ from drywallqa.evaluation.refinements import (
 from drywallqa.evaluation.subject import open_bundle
 from drywallqa.files import write_whole
 from drywallqa.inference.refine import parse_all
+from drywallqa.intervals import Figure
 
 
 @dataclass(frozen=True)

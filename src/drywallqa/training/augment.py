@@ -11,9 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.window import resize_photo
+
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Generator = np.random.Generator
+Colour = tuple[int, int, int]
 
 
 def warp(
@@ -22,6 +25,7 @@ def warp(
     window: int,
     scale: tuple[float, float],
     generator: Generator,
+    padding: Colour = (0, 0, 0),
 ) -> tuple[Photo, dict[str, NDArray[np.float32]]]:
     """Flip, turn, scale, shear a little and crop to window×window px, in one resampling.
 
@@ -31,6 +35,7 @@ def warp(
         window: Side of the result in px.
         scale: Range of the photo's longer side in px before cropping.
         generator: Source of chance.
+        padding: Colour beside the photo, as `Window.padding` gives it.
 
     Returns:
         The crop and, for each concept, its share of foreground in [0,1], float32 [window,window].
@@ -42,7 +47,11 @@ def warp(
         matrix = matrix @ np.diag([1 / factor, 1 / factor, 1.0])
     size = (window, window)
     border = cv2.BORDER_REFLECT_101 if generator.random() < 0.7 else cv2.BORDER_CONSTANT
-    picture = np.asarray(cv2.warpAffine(photo, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border))
+    picture = np.asarray(
+        cv2.warpAffine(
+            photo, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=padding
+        )
+    )
     warped: dict[str, NDArray[np.float32]] = {}
     for concept, mask in masks.items():
         source: NDArray[np.float32] = mask.astype(np.float32)
@@ -57,7 +66,7 @@ def warp(
 
 
 def whole(
-    photo: Photo, masks: Mapping[str, Mask], window: int
+    photo: Photo, masks: Mapping[str, Mask], window: int, padding: Colour = (0, 0, 0)
 ) -> tuple[Photo, dict[str, NDArray[np.float32]]]:
     """Scale the whole photo into the top left corner of window×window px, and change nothing else.
 
@@ -65,21 +74,21 @@ def whole(
         photo: uint8 [H,W,3].
         masks: Concept → bool [H,W].
         window: Side of the result in px.
+        padding: Colour beside the photo, as `Window.padding` gives it.
 
     Returns:
-        The picture, black beside the photo, and what `warp` returns of the masks.
+        The picture, and what `warp` returns of the masks.
     """
     factor = window / max(photo.shape[:2])
     rows, columns = (max(1, round(length * factor)) for length in photo.shape[:2])
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-
-    def fit(values: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8] | NDArray[np.float32]:
-        framed = np.zeros((window, window, *values.shape[2:]), values.dtype)
-        framed[:rows, :columns] = cv2.resize(values, (columns, rows), interpolation=method)
-        return framed
-
-    truth = {concept: np.asarray(fit(mask.astype(np.float32)), np.float32) for concept, mask in masks.items()}
-    return np.asarray(fit(photo), np.uint8), truth
+    picture = np.full((window, window, 3), padding, np.uint8)
+    picture[:rows, :columns] = resize_photo(photo, rows, columns)  # as a photo comes to the model later
+    truth = {concept: np.zeros((window, window), np.float32) for concept in masks}
+    for concept, mask in masks.items():
+        shares = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=method)
+        truth[concept][:rows, :columns] = shares
+    return picture, truth
 
 
 def _affine(

@@ -12,7 +12,6 @@ from PIL import Image
 
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.training.validation import Validation
-from drywallqa.window import sigmoid
 
 PHOTOS = 3
 """Photos shown of each concept."""
@@ -52,14 +51,8 @@ class Boards(lightning.Callback):
 
     def _picture(self, model: Any, sample: Sample, concept: str) -> NDArray[np.uint8]:
         """Draw photo, truth and mask side by side: RGB [h,3w,3]."""
-        photo = self.dataset.read_photo(sample)
-        backend, (image, placement) = self.validation.backend(model), self.validation.window.fit(photo)
-        logits, presence = backend.decode(
-            backend.encode_image(image[None]), backend.encode_prompts([concept])
-        )
-        believed = float(sigmoid(np.asarray(presence[0, 0], np.float32))) >= self.validation.presence
-        mask = (sigmoid(placement.restore(logits[0, 0])) > 0.5) & believed
-        return side_by_side(photo, self.dataset.read_mask(sample, concept), mask)
+        look = self.validation.looker(model, self.dataset, [concept]).look(sample)
+        return side_by_side(look.photo, look.truths[concept], look.answers[0].mask)
 
 
 def side_by_side(

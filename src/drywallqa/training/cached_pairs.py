@@ -45,12 +45,16 @@ class CachedPairs(Pairs):
         fixed = np.random.default_rng([self.seed, digest, view])
         masks, photo = self._truth(sample, generator), self.dataset.read_photo(sample)
         side, scale, augment = self.config.window, self.config.photo_scale, self.config.augment
-        picture, truth = warp(photo, masks, side, scale, fixed) if augment else whole(photo, masks, side)
+        padding = self.window.padding
+        if augment:
+            picture, truth = warp(photo, masks, side, scale, fixed, padding)
+        else:
+            picture, truth = whole(photo, masks, side, padding)
         features = self.encoder.encode(
             content,
             # all that decides what a view shows
             f"{view if augment else 'whole'} seed {self.seed} scale {scale} "
-            f"mean {self.window.mean} std {self.window.std}",
+            f"mean {self.window.mean} std {self.window.std} padding {padding}",
             side,
             lambda: torch.from_numpy(self.window.normalise(develop(picture, fixed) if augment else picture)),
         )

@@ -131,8 +131,7 @@ def _fitting(
 
 def _subject(name: str, run: Path, settings: TrainConfig, text: TextSide, model: PromptedModel) -> Subject:
     opened = running(model, text, settings, run)
-    thresholds = dict.fromkeys(text.concepts, (0.5, 0.5))
-    return Subject(name, run, opened.backend, opened.window, thresholds, text.resolve)
+    return Subject(name, run, opened.segmenter)
 
 
 def _settings(settings: TrainConfig) -> list[Suspect]:

@@ -10,6 +10,8 @@ import torch
 
 from drywallqa.backend import Float
 from drywallqa.bundle.text import TextSide
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import Levels, WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.torch_backend import TorchBackend
@@ -35,6 +37,12 @@ class OpenedRun:
     window: Window
     text: TextSide
     config: TrainConfig
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The model behind the product's own path from a photo to a mask, at thresholds of 0.5."""
+        concepts = dict.fromkeys(self.text.concepts, Levels())
+        return Segmenter(WrappedModel(self.config.model.name, self.window, concepts, self.backend, self.text))
 
 
 def open_run(run: Path) -> OpenedRun:

@@ -108,10 +108,12 @@ class Pairs(TorchDataset[Item]):
         generator = np.random.default_rng([self.seed, self.epoch, index])
         photo, masks = self._picture(generator)
         if self.config.augment:
-            picture, truth = warp(photo, masks, self.config.window, self.config.photo_scale, generator)
+            picture, truth = warp(
+                photo, masks, self.config.window, self.config.photo_scale, generator, self.window.padding
+            )
             picture = develop(picture, generator)
         else:
-            picture, truth = whole(photo, masks, self.config.window)
+            picture, truth = whole(photo, masks, self.config.window, self.window.padding)
         image = self.window.normalise(picture)
         side = self.config.window // self.stride
         empty = np.zeros((side, side), np.float32)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from drywallqa import prompts
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.collect import PairScore, collect
+from drywallqa.evaluation.collect import Looker, Pair, collect
 from drywallqa.evaluation.curves import SweepRow, threshold_sweep
 from drywallqa.evaluation.summary import summarise
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import Levels, WrappedModel
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training.phrases import Phrases
 from drywallqa.training.schedules import MONITORED
@@ -44,31 +48,41 @@ class Validation:
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return each concept's figures at thresholds of 0.5, and the mean IoU that schedules watch."""
-        scores = self._scores(model)
-        levels = dict.fromkeys(self.concepts, (0.5, self.presence))
+        pairs = self._pairs(model)
         figures, known = {}, []
-        for concept, summary in summarise(scores, levels).items():
+        for concept, summary in summarise(pairs, self.concepts).items():
             figures[f"val/{concept}/iou"] = summary.iou
             figures[f"val/{concept}/dice"] = summary.dice
             figures[f"val/{concept}/pixel accuracy"] = summary.pixel_accuracy
             figures[f"val/{concept}/false alarms"] = summary.false_alarm_rate
             if summary.iou == summary.iou:
                 known.append(summary.iou)
-            asked = [score for score in scores if score.concept == concept]
+            asked = [pair for pair in pairs if pair.concept == concept]
             self.curves[concept] = threshold_sweep(asked, self.presence)
         figures[MONITORED] = sum(known) / len(known) if known else 0.0
         return figures
 
-    def backend(self, model: nn.Module) -> TorchBackend:
-        """Put the model behind the product's protocol."""
-        return TorchBackend(model, lambda names: np.stack([self._centre(model, name) for name in names]))
+    def looker(self, model: nn.Module, dataset: Dataset, concepts: Sequence[str] | None = None) -> Looker:
+        """Show photos to the model on the product's own path from a photo to a mask.
 
-    def _scores(self, model: nn.Module) -> list[PairScore]:
+        Args:
+            model: The model.
+            dataset: The photos.
+            concepts: What is asked for, by name; by default all that it learns.
+        """
+        named = {prompts.clean(concept): concept for concept in self.concepts}
+        backend = TorchBackend(model, lambda asked: np.stack([self._centre(model, named[a]) for a in asked]))
+        levels = dict.fromkeys(self.concepts, Levels(presence_threshold=self.presence))
+        segmenter = Segmenter(WrappedModel("in training", self.window, levels, backend))
+        asked = [(concept, concept) for concept in concepts or self.concepts]
+        return Looker(segmenter, dataset, segmenter.ask_for(asked))
+
+    def _pairs(self, model: nn.Module) -> list[Pair]:
         mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
-        groups: dict[str, list[PairScore]] = {sample.photo: [] for sample in mine}
-        for score in collect(self.backend(model), self.window, mine, {c: c for c in self.concepts}):
-            groups[score.sample.photo].append(score)
-        return [score for group in gather(list(groups.values())) for score in group]
+        groups: dict[str, list[Pair]] = {sample.photo: [] for sample in mine}
+        for pair in collect(self.looker(model, mine)):
+            groups[pair.sample.photo].append(pair)
+        return [pair for group in gather(list(groups.values())) for pair in group]
 
     def _centre(self, model: Any, concept: str) -> Any:
         """The concept's direction; by a text tower that is trained, as it is now."""

@@ -1,4 +1,4 @@
-"""A family tried as it was published: weights, photos, prompts, masks; nothing is trained or chosen."""
+"""A family tried as it was published: nothing is trained, and all thresholds are 0.5."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from drywallqa import masks, photos, prompts
+from drywallqa import masks
+from drywallqa.backend import Float
 from drywallqa.errors import ModelError, PhotoError
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, check_prompts
 from drywallqa.models.torch_backend import TorchBackend
-from drywallqa.window import Window, sigmoid
-
-THRESHOLD = 0.5
-"""Of mask and presence: without validation there is nothing that could have chosen others."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,9 @@ class Trial:
         folders = registry.find_weights(name, weights)
         model: PromptedModel = registry.create(name, **(options or {}))
         model.load_pretrained(folders)
-        self.model = model.eval()
-        self.window: Window = family.window(size or family.default_side)
+        backend = TorchBackend(model.eval(), lambda asked: _embed(model, asked))
+        window = family.window(size or family.default_side)
+        self.segmenter = Segmenter(WrappedModel(name, window, {}, backend, vocabulary="open"))
 
     def ask(self, files: Sequence[Path], asked: Sequence[str], out: Path) -> Iterator[Answer]:
         """Write a mask of every photo under every prompt; a bad photo costs its own answer alone.
@@ -83,21 +82,20 @@ class Trial:
             OutputError: A mask cannot be written.
         """
         check_prompts(asked)
-        with torch.inference_mode():
-            embeddings = self.model.encode_prompts([prompts.clean(prompt) for prompt in asked]).numpy()
-        backend = TorchBackend(self.model, lambda _: embeddings)
+        questions = self.segmenter.ask_for((prompt, None) for prompt in asked)
         for file in files:
             try:
-                image, placement = self.window.fit(photos.read(file))
+                answers = self.segmenter.answer(file, questions, keep_probability=False)
             except PhotoError as error:
                 yield Answer(file, error=error)
                 continue
-            logits, presence = backend.decode(backend.encode_image(image[None]), embeddings)
-            beliefs = sigmoid(presence[0])
-            for row, prompt in enumerate(asked):
-                mask = sigmoid(placement.restore(logits[0, row])) > np.float32(THRESHOLD)
-                if beliefs[row] < THRESHOLD:
-                    mask = np.zeros_like(mask)
-                target = out / masks.file_name(file.stem, prompt)
-                masks.write(target, mask)
-                yield Answer(file, prompt, target, float(beliefs[row]), float(mask.mean()))
+            for answer in answers:
+                target = out / masks.file_name(answer.image_id, answer.prompt)
+                masks.write(target, answer.mask)
+                yield Answer(file, answer.prompt, target, answer.presence, answer.area)
+
+
+def _embed(model: PromptedModel, asked: Sequence[str]) -> Float:
+    with torch.inference_mode():
+        embedded: Float = model.encode_prompts(list(asked)).numpy()
+    return embedded

@@ -8,12 +8,15 @@ Introduction to the Bootstrap" (1993), chapter 13.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drywallqa.metrics import group_means
 
 DRAWS = 2000
 Array = NDArray[np.float64]
@@ -87,6 +90,17 @@ class Terms:
             reach = 1 - 0.025 ** (1 / len(self.part))
             low, high = (0.0, reach) if self.value == 0.0 else (1 - reach, 1.0)
         return Figure(self.value, low, high, self.photographs, self.pairs)
+
+
+def mean_figure(values: Sequence[float], photographs: Sequence[str]) -> Figure:
+    """Mean over photographs, the copies of each averaged first, with its interval.
+
+    Args:
+        values: One a pair.
+        photographs: The photograph of each.
+    """
+    means = np.array(list(group_means(values, photographs).values()), np.float64)
+    return Terms(means, np.ones(len(means)), len(means), len(values)).figure()
 
 
 def difference(first: Terms, second: Terms) -> Figure:
