@@ -41,8 +41,8 @@ def red(photo):
     return {"crack": photo[:, :, 0].astype(int) > photo[:, :, 1].astype(int) + 60}
 
 
-def value(ratios, name):
-    return ratios.figures()[name].value
+def value(figures, name):
+    return figures[name].value
 
 
 @pytest.fixture
@@ -101,9 +101,10 @@ def test_clean_walls__marked_walls_are_counted_and_joints_only_where_there_is_no
     for name in ("crack: over 0.1 % marked", "crack: any px marked", "taping area: any px marked"):
         assert value(clean, name) == 0
         assert value(full, name) == 1
-    figures = full.figures()
-    assert figures["crack: any px marked"].photographs == 8
-    assert figures["taping area: any px marked"].photographs < 8  # walls with joints are left out
+    assert full["crack: any px marked"].photographs == 8
+    assert full["taping area: any px marked"].photographs < 8  # walls with joints are left out
+    bare, cluttered = "crack, bare wall: over 0.1 % marked", "crack, with objects: over 0.1 % marked"
+    assert sum(full[name].photographs for name in (bare, cluttered) if name in full) == 8
 
 
 def test_clean_walls__a_few_px_are_no_false_alarm_but_are_told():
@@ -122,13 +123,13 @@ def test_cracked_walls__every_width_is_measured_and_nothing_or_everything_is_fou
         cracked_walls(marks, 8_000_000, 1, silent, (400, 500)) for marks in (nothing, everything)
     )
     expected = [f"{width} px wide" for width in WIDTHS] + ["3 px and wider"]
-    assert list(everywhere.figures())[:-1] == [name for name in expected if name in everywhere.figures()]
-    assert {"1 px wide", "30 px wide", "3 px and wider"} <= set(everywhere.figures())
+    assert list(everywhere)[:-1] == [name for name in expected if name in everywhere]
+    assert {"1 px wide", "30 px wide", "3 px and wider"} <= set(everywhere)
     for name in expected:
-        if name in none.figures():
+        if name in none:
             assert value(none, name) == 0
             assert value(everywhere, name) == 1
-    assert value(everywhere, "marked px on or beside a crack") < 0.9
+    assert value(everywhere, "marked px within 3 px at 640 of a crack") < 0.9
 
 
 def phone_wall(side, widths, number):
@@ -168,7 +169,7 @@ def test_enlarged_boards__three_ways_and_copies_of_one_photograph_together(tiny)
         sizes.add(max(photo.shape))
         return everything(photo) if max(photo.shape) > 700 else nothing(photo)
 
-    figures = enlarged_boards(marks, tiny.part("val"), 8_000_000, 10, silent, (650, 720)).figures()
+    figures = enlarged_boards(marks, tiny.part("val"), 8_000_000, 10, silent, (650, 720))
     assert sizes == {650, 720}
     told = {name: figure.value for name, figure in figures.items() if "over" in name}
     assert told == {
@@ -181,7 +182,7 @@ def test_enlarged_boards__three_ways_and_copies_of_one_photograph_together(tiny)
 
 def test_enlarged_boards__photos_whose_cracks_are_unknown_are_left_out(tiny):
     samples = [Sample(**{**vars(s), "labels": {"taping area": s.labels["taping area"]}}) for s in tiny]
-    figures = enlarged_boards(everything, tiny.with_samples(samples), 1, 10, silent, (650,)).figures()
+    figures = enlarged_boards(everything, tiny.with_samples(samples), 1, 10, silent, (650,))
     assert figures == {}
 
 
@@ -217,7 +218,7 @@ def test_large_walls__lines_and_pixels_of_the_part_that_was_asked_for(elsewhere)
     beside = large_walls(shifted, elsewhere, "dev", silent)
     for name in ("line recall", "line precision", "pixel recall", "pixel precision"):
         assert value(exact, name) > 0.97
-        assert exact.figures()[name].photographs == 1
+        assert exact[name].photographs == 1
     assert value(beside, "line recall") == 1
     assert value(beside, "pixel recall") < 0.75
 

@@ -13,7 +13,7 @@ from drywallqa import masks, photos
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError
 from drywallqa.evaluation.mosaics import SIDE, mosaic, one_a_photograph
-from drywallqa.evaluation.phone_walls import Marks, Mask, Photo, Report, add_alarm
+from drywallqa.evaluation.phone_walls import Figures, Marks, Mask, Photo, Report, add_alarm
 from drywallqa.evaluation.ratios import Ratios
 from drywallqa.metrics import TOLERANCE, Counts, widen
 from drywallqa.rendering.phone_camera import Camera, develop
@@ -30,7 +30,7 @@ _LEAST_TOLERANCE = 1.5  # px
 
 def enlarged_boards(
     marks: Marks, part: Dataset, seed: int, most: int, report: Report, sides: Sequence[int] = ENLARGED
-) -> Ratios:
+) -> Figures:
     """Enlarge photos of boards without a crack and count those on which cracks are marked.
 
     Three ways: to each side by bicubic interpolation, and to the last by Lanczos' with a phone's camera after
@@ -52,7 +52,7 @@ def enlarged_boards(
         for way, large in _enlargements(photo, sides, np.random.default_rng([seed, 3, number])):
             add_alarm(ratios, way, f"{sample.set_name}/{sample.source_photo}", marks(large)[CRACK])
         report(f"enlarged boards: {number + 1} of {len(boards)}")
-    return ratios
+    return ratios.figures()
 
 
 def _in_turn(samples: Sequence[Sample]) -> list[Sample]:
@@ -82,7 +82,7 @@ def _resized(photo: Photo, side: int, way: Image.Resampling) -> Photo:
     return np.asarray(Image.fromarray(photo).resize(size, way))
 
 
-def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Report) -> Ratios:
+def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Report) -> Figures:
     """Lay nine crack photos side by side, each photograph once; recall and precision of their pixels.
 
     Args:
@@ -101,7 +101,7 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
         photo, truth = mosaic(part, chosen, CELLS)
         _add_pixels(ratios, f"mosaic {number}", Counts.of(marks(photo)[CRACK], truth))
         report(f"mosaics: {number + 1} of {count}")
-    return ratios
+    return ratios.figures()
 
 
 def _add_pixels(ratios: Ratios, cluster: str, counts: Counts) -> None:
@@ -109,7 +109,7 @@ def _add_pixels(ratios: Ratios, cluster: str, counts: Counts) -> None:
     ratios.add("pixel precision", cluster, counts.tp, counts.tp + counts.fp)
 
 
-def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Ratios:
+def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figures:
     """Measure lines and pixels of cracks on photographs of walls at the camera's own size.
 
     Line recall is the share of the truth's skeleton within 3 px at 640 (at least 1.5 px) of the mask's
@@ -140,7 +140,7 @@ def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Ratios
         _add_lines(ratios, name, mask, truth)
         _add_pixels(ratios, name, Counts.of(mask, truth))
         report(f"large walls: {number + 1} of {len(names)}")
-    return ratios
+    return ratios.figures()
 
 
 def _listed(path: Path, part: str) -> list[str]:

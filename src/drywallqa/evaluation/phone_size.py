@@ -11,8 +11,16 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError
 from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
-from drywallqa.evaluation.phone_walls import Marks, Mask, Photo, Report, Size, clean_walls, cracked_walls
-from drywallqa.evaluation.ratios import Ratios
+from drywallqa.evaluation.phone_walls import (
+    Figures,
+    Marks,
+    Mask,
+    Photo,
+    Report,
+    Size,
+    clean_walls,
+    cracked_walls,
+)
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.rendering.walls import CRACK
 
@@ -109,14 +117,14 @@ def measure_phone_size(
     seed, part = _SEEDS[split], dataset.part(split)
     part = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
     marks, crack = marks_of(segmenter), marks_of(segmenter, (CRACK,))
-    measures: dict[str, Callable[[], Ratios]] = {
+    measures: dict[str, Callable[[], Figures]] = {
         WALLS: lambda: clean_walls(marks, seed, plan.walls, report, plan.size),
         BOARDS: lambda: enlarged_boards(crack, part, seed, plan.boards, report),
         CRACKS: lambda: cracked_walls(crack, seed, plan.cracks, report, plan.size),
         MOSAICS: lambda: crack_mosaics(crack, part, seed, plan.mosaics, report),
         LARGE: lambda: large_walls(crack, elsewhere or Path(), _PARTS[split], report),
     }
-    found = {name: measures[name]().figures() for name in SECTIONS if name in plan.sections}
+    found = {name: measures[name]() for name in SECTIONS if name in plan.sections}
     bundle = segmenter.bundle
     return PhoneSize(f"{bundle.name} {bundle.version}", split, found)
 

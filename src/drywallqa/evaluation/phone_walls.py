@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.ratios import Ratios
 from drywallqa.metrics import FALSE_ALARM_SHARE, TOLERANCE, widen
 from drywallqa.rendering.phone import PhoneWall, render_phone_wall
@@ -19,6 +20,7 @@ Mask = NDArray[np.bool_]
 Marks = Callable[[Photo], Mapping[str, Mask]]
 """What a model marks on a photo [H,W,3]: concept → mask [H,W]."""
 Report = Callable[[str], None]
+Figures = dict[str, Figure]
 Size = tuple[int, int] | None
 
 BROAD = 3
@@ -28,7 +30,7 @@ _A_WALL = 4  # cracks
 _SHORTEST = 50  # px; of a shorter piece nothing is said
 
 
-def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size = None) -> Ratios:
+def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size = None) -> Figures:
     """Render walls without cracks and count those that are marked.
 
     Concepts other than the crack are counted on walls without joints.
@@ -40,7 +42,7 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
         report: Told how far it is.
         size: Height and width in px; a phone's by default.
     """
-    ratios = Ratios()
+    ratios, groups = Ratios(), Ratios()
     for number in range(count):
         generator = np.random.default_rng([seed, 1, number])
         kind: Kind = "seam" if generator.random() < _SHARE_OF_JOINTS else "neither"
@@ -48,11 +50,17 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
         for concept, mask in marks(wall.photo).items():
             if concept == CRACK or kind == "neither":
                 add_alarm(ratios, concept, f"wall {number}", mask)
-            if concept == CRACK:
-                name = f"{concept}, {'board' if wall.surface in BOARDS else wall.surface}: over 0.1 % marked"
-                ratios.add(name, f"wall {number}", bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
+            for group in _groups(wall) if concept == CRACK else ():
+                alarm = bool(mask.mean() > FALSE_ALARM_SHARE)
+                groups.add(f"{concept}, {group}: over 0.1 % marked", f"wall {number}", alarm, events=True)
         _tell(report, "walls without cracks", number + 1, count)
-    return ratios
+    return ratios.figures() | dict(sorted(groups.figures().items()))
+
+
+def _groups(wall: PhoneWall) -> tuple[str, str]:
+    """Groups of walls that have figures of their own: by surface, and by whether something else is there."""
+    surface = "board" if wall.surface in BOARDS else wall.surface
+    return surface, "with objects" if wall.objects else "bare wall"
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
@@ -61,7 +69,7 @@ def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
 
 
-def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Size = None) -> Ratios:
+def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Size = None) -> Figures:
     """Render walls until each width class has `least` cracks, and measure how much of their length is found.
 
     A px of a centreline is found where the mask comes as near as half the crack's width + 3 px at 640 (3 px ·
@@ -88,10 +96,11 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
             if crack.width >= BROAD:
                 ratios.add(f"{BROAD} px and wider", f"wall {number}", found, length)
         beside = widen(wall.crack_mask, round(_tolerance(mask)))
-        ratios.add("marked px on or beside a crack", f"wall {number}", (mask & beside).sum(), mask.sum())
+        true = int((mask & beside).sum())
+        ratios.add("marked px within 3 px at 640 of a crack", f"wall {number}", true, int(mask.sum()))
         number += 1
         _tell(report, "walls with cracks", number, -(-least * len(WIDTHS) // _A_WALL))
-    return ratios
+    return ratios.figures()
 
 
 def found_lengths(wall: PhoneWall, mask: Mask) -> list[tuple[PhoneCrack, int, int]]:
