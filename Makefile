@@ -4,6 +4,7 @@
 #   make test               ruff, mypy and the tests                      make prove   the slow proofs
 #   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
+#   make benchmark-phone    the same on photos of 2 to 16 megapixels (hours; COUNT=10 SPLIT=val for less)
 #   make report-table       the original report's table, filled (three hours; SCALE=0.1 for a tenth of the pictures)
 #   make report             the example report of the bundled model on rendered walls, docs/report
 #   make pictures           the README's pictures, from the demo's results
@@ -19,7 +20,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality report-table pictures report environment clean help
+.PHONY: demo test lint prove bench benchmark-quality benchmark-phone report-table pictures report environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -99,6 +100,14 @@ LINES_READY := $(LINES)/.ready
 benchmark-quality: $(LINES_READY)
 	time $(BIN)/drywallqa benchmark --data $(LINES)
 	time $(BIN)/drywallqa benchmark --data $(LINES) --model src/drywallqa/bundles/swift
+
+COUNT ?= 200
+OPTIONS ?=
+SPLIT ?= test
+
+benchmark-phone: $(BENCHMARK_READY)
+	time $(BIN)/drywallqa benchmark --data $(BENCHMARK) --phone-size --split $(SPLIT) --count $(COUNT) \
+		$(foreach folder,$(wildcard $(DRYWALLQA_DATA)/elsewhere),--elsewhere $(folder)) $(OPTIONS)
 
 SCALE ?= 1
 

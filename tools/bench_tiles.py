@@ -26,6 +26,7 @@ import numpy as np
 
 from drywallqa import load
 from drywallqa.datasets import dataset
+from drywallqa.evaluation.mosaics import mosaic, one_a_photograph
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.metrics import Counts
@@ -70,15 +71,6 @@ class Tally:
         }
 
 
-def one_a_photograph(data, concept: str, most: int) -> list:
-    """Choose the first copy of each photograph that shows a concept."""
-    found = {}
-    for sample in data:
-        if sample.labels.get(concept):
-            found.setdefault((sample.set_name, sample.source_photo), sample)
-    return list(found.values())[:most]
-
-
 def forced(segmenter: Segmenter, data, most: int) -> dict:
     """Cut photos that fit into the window nearly whole."""
     whole, tiled = Tally("fit"), Tally("tiles at native pixels")
@@ -119,32 +111,24 @@ def bend(probability, grid: TileGrid) -> dict:
 def mosaics(segmenter: Segmenter, data, count: int, seed: int = 0) -> dict:
     """Lay photos side by side: two thirds show cracks, the others boards; every fourth has none."""
     generator = np.random.default_rng(seed)
-    cracks = one_a_photograph(data, "crack", 10_000)
-    boards = one_a_photograph(data, "taping area", 10_000)
+    cracks, boards = one_a_photograph(data, "crack"), one_a_photograph(data, "taping area")
     tallies = [Tally("fit"), Tally("native")]
     for number in range(count + count // 3):
         share = 2 / 3 if number < count else 0.0
-        photo, truth = mosaic(data, cracks, boards, share, generator)
+        photo, truth = mosaic(data, drawn(cracks, boards, share, generator), CELLS[1])
         for tally in tallies:
             mask = segmenter.segment(photo, PROMPTS[0], scale=tally.name, keep_probability=False)[0].mask
             tally.add(mask, truth)
     return {"cells": "×".join(map(str, CELLS[::-1])), "rows": [tally.row() for tally in tallies]}
 
 
-def mosaic(data, cracks: list, boards: list, share: float, generator) -> tuple:
-    """Build one mosaic: its photo and the truth of its cracks."""
-    rows, columns = CELLS
-    photo = np.zeros((rows * 640, columns * 640, 3), np.uint8)
-    truth = np.zeros(photo.shape[:2], np.bool_)
-    for row in range(rows):
-        for column in range(columns):
-            pool = cracks if generator.random() < share else boards
-            sample = pool[int(generator.integers(len(pool)))]
-            place = np.s_[row * 640 : (row + 1) * 640, column * 640 : (column + 1) * 640]
-            photo[place] = data.read_photo(sample)
-            if pool is cracks:
-                truth[place] = data.read_mask(sample, "crack")
-    return photo, truth
+def drawn(cracks: list, boards: list, share: float, generator) -> list:
+    """Draw the photos of one mosaic, about so large a share of them with cracks."""
+    samples = []
+    for _ in range(CELLS[0] * CELLS[1]):
+        pool = cracks if generator.random() < share else boards
+        samples.append(pool[int(generator.integers(len(pool)))])
+    return samples
 
 
 def walls(segmenter: Segmenter, count: int) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,34 @@ def benchmark(
         bool,
         typer.Option("--steadiness", help="Change light, sharpness, turn, scale and wording, too."),
     ] = False,
+    phone_size: Annotated[
+        bool,
+        typer.Option(
+            "--phone-size",
+            help="Instead: false alarms and found cracks on photos of 2 to 16 megapixels (hours).",
+        ),
+    ] = False,
+    section: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --phone-size, only this: walls, boards, cracks, mosaics or large-walls. Repeatable.",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --phone-size: rendered walls without a crack (200), and at most so many boards (60), "
+            "mosaics (30) and cracks of each width (60).",
+        ),
+    ] = None,
+    elsewhere: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="With --phone-size: photographs from elsewhere, for the section large-walls."
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
     ] = None,
@@ -32,6 +61,9 @@ def benchmark(
     from drywallqa.datasets import dataset
     from drywallqa.evaluation.benchmark import lines, run_benchmark
 
+    if phone_size:
+        _phone_size(data, model, split, section, count, elsewhere, json_file)
+        return
     bundle = load_bundle(model)
     measured = run_benchmark(bundle, dataset.load(data), split, count=composites, steadiness=steadiness)
     for line in lines(measured):
@@ -49,3 +81,28 @@ def benchmark(
         write_whole(bundle.folder / FAILURES, failed_walls(Segmenter(bundle), labelled))
         write_figures(bundle, measured)
         print(f"{bundle.folder}: figures and card written")
+
+
+def _phone_size(
+    data: Path,
+    model: Path | None,
+    split: str,
+    section: list[str] | None,
+    count: int | None,
+    elsewhere: Path | None,
+    json_file: Path | None,
+) -> None:
+    from drywallqa.datasets import dataset
+    from drywallqa.evaluation.phone_size import LARGE, SECTIONS, Plan, lines, measure_phone_size
+    from drywallqa.inference.segmenter import load
+
+    plan = Plan() if count is None else Plan.of(count)
+    wanted = section or [name for name in SECTIONS if name != LARGE or elsewhere is not None]
+    plan = replace(plan, sections=wanted)
+    measured = measure_phone_size(load(model), dataset.load(data), split, elsewhere=elsewhere, plan=plan)
+    for line in lines(measured):
+        print(line)
+    if LARGE not in wanted and not section:
+        print(f"{LARGE}: not measured; --elsewhere names the folder of photographs from elsewhere")
+    if json_file:
+        json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")

@@ -143,11 +143,11 @@ def blurred(values: Float, radius: float) -> Float:
 
 def octaves(
     size: tuple[int, int],
-    cells: Sequence[float],
+    cells: Sequence[float | tuple[float, float]],
     weights: Sequence[float],
     generator: np.random.Generator,
 ) -> Float:
-    """Noise of several sizes added up, float32 [H,W]."""
+    """Noise of several sizes (see `noise`) added up, float32 [H,W]."""
     total = np.zeros(size, np.float32)
     for cell, weight in zip(cells, weights, strict=True):
         total += np.float32(weight) * noise(size, cell, generator)

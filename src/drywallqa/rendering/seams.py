@@ -77,7 +77,9 @@ def add_seam(canvas: Canvas, line: SeamLine) -> None:
     index = np.flatnonzero(near)
     if not index.size:
         return
-    distance = across.reshape(-1)[index] - _along(along.reshape(-1)[index], line, generator, 0.5 * scale)
+    distance = across.reshape(-1)[index] - _along(
+        along.reshape(-1)[index], line, generator, scale, 0.5 * scale
+    )
     position = along.reshape(-1)[index]
     shade = np.zeros(index.size, np.float32)
     lift = np.zeros(index.size, np.float32)
@@ -103,13 +105,15 @@ def add_seam(canvas: Canvas, line: SeamLine) -> None:
 
 
 def _along(
-    position: NDArray[np.float32], line: SeamLine, generator: Generator, strength: float
+    position: NDArray[np.float32], line: SeamLine, generator: Generator, scale: float, strength: float
 ) -> NDArray[np.float32]:
     """Slow random change along the line: one value a pixel, about ±strength."""
-    knots = max(4, int(line.length / 40))
+    knots = max(4, int(line.length / (40 * scale)))
     values = generator.normal(0, strength, knots)
-    fine = np.interp(np.linspace(0, knots - 1, 256), np.arange(knots), values).astype(np.float32)
-    change: NDArray[np.float32] = fine[np.clip(position / max(line.length, 1) * 255, 0, 255).astype(np.intp)]
+    steps = max(256, round(line.length / 4))  # long lines would show stairs
+    fine = np.interp(np.linspace(0, knots - 1, steps), np.arange(knots), values).astype(np.float32)
+    place = position / max(line.length, 1) * (steps - 1)
+    change: NDArray[np.float32] = fine[np.clip(place, 0, steps - 1).astype(np.intp)]
     return change
 
 
@@ -125,8 +129,8 @@ def _gap(
     half = np.float32(scale * np.exp(generator.uniform(np.log(0.5), np.log(2.6))))
     # Thinner than a pixel, a line must be darker to be seen at all.
     depth = np.float32(generator.uniform(min(0.9, 0.2 / min(1.0, 1.5 * float(half))), 0.92))
-    width = half * np.exp(_along(position, line, generator, 0.3))
-    strength = np.clip(1 + _along(position, line, generator, 0.25), 0.2, 1.15)
+    width = half * np.exp(_along(position, line, generator, scale, 0.3))
+    strength = np.clip(1 + _along(position, line, generator, scale, 0.25), 0.2, 1.15)
     shade += depth * strength * np.clip((width - np.abs(distance)) / np.float32(0.8) + 0.5, 0, 1)
     if generator.random() < 0.5:
         side = np.float32(generator.choice([-1, 1]) * (half + 1.2 * scale))

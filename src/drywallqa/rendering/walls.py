@@ -97,22 +97,22 @@ def render_wall(
     name = wish.surface or _choose_surface(kind, generator)
     _check(size, kind, name, wish)
     canvas = surface(name, size, generator)
-    board = _stand(size, generator) if _wants_scene(name, wish, generator) else None
-    objects = _choose_objects(name, wish, generator)
+    board = stand(size, generator) if _wants_scene(name, wish, generator) else None
+    objects = choose_objects(name, wish, generator)
     # Things that belong to the wall itself lie below cracks and seams, the others above them.
-    _add_objects(canvas, [item for item in objects if item in _BELOW])
-    lines = _add_seams(canvas, board) if kind in ("seam", "both") else ()
+    add_objects(canvas, [item for item in objects if item in BELOW])
+    lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
     cracks = _add_cracks(canvas, name, wish, board) if kind in ("crack", "both") else ()
     if board is not None:
-        canvas = _before_background(canvas, board)
-    hidden = _add_objects(canvas, [item for item in objects if item not in _BELOW])
+        canvas = before_background(canvas, board)
+    hidden = add_objects(canvas, [item for item in objects if item not in BELOW])
     if not _visible(cracks, hidden):
         return render_wall(generator, size, kind, wish)
     photo = photograph(light(canvas, wish.raking), generator, canvas.scale)
     return _wall(photo, kind, name, lines, cracks, hidden, wish, generator)
 
 
-def _add_objects(canvas: Canvas, names: list[str]) -> Mask:
+def add_objects(canvas: Canvas, names: list[str]) -> Mask:
     """Draw objects; returns what they hide, bool [H,W]."""
     before = canvas.colour[1].copy()
     for name in names:
@@ -129,7 +129,8 @@ def _visible(cracks: tuple[Crack, ...], hidden: Mask) -> bool:
 
 
 _ON_BOARDS = ("mud", "print", "nails")
-_BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
+BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
+"""Objects that belong to the wall itself and lie below cracks and joints."""
 
 
 def _check(size: tuple[int, int], kind: str, name: str, wish: Wish) -> None:
@@ -152,7 +153,8 @@ def _choose_surface(kind: Kind, generator: np.random.Generator) -> str:
     return str(generator.choice(BOARDS + WALLS + JOINTED))
 
 
-def _choose_objects(name: str, wish: Wish, generator: np.random.Generator) -> tuple[str, ...]:
+def choose_objects(name: str, wish: Wish, generator: np.random.Generator) -> tuple[str, ...]:
+    """Names of up to four objects that can stand on a surface; those wished for, if any were."""
     if wish.objects is not None:
         return wish.objects
     count = int(generator.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.12, 0.08]))
@@ -166,7 +168,7 @@ def _wants_scene(name: str, wish: Wish, generator: np.random.Generator) -> bool:
     return name in BOARDS and generator.random() < 0.3
 
 
-def _stand(size: tuple[int, int], generator: np.random.Generator) -> Float:
+def stand(size: tuple[int, int], generator: np.random.Generator) -> Float:
     """Where a board stands in the photo: a slightly crooked four-cornered shape, 0–1 [H,W]."""
     height, width = size
     low, high = generator.uniform(0.02, 0.28, 4), generator.uniform(0.72, 0.98, 4)
@@ -182,7 +184,7 @@ def _stand(size: tuple[int, int], generator: np.random.Generator) -> Float:
     return np.asarray(turned, np.float32) / np.float32(255)
 
 
-def _before_background(canvas: Canvas, board: Float) -> Canvas:
+def before_background(canvas: Canvas, board: Float) -> Canvas:
     """Stand a board in front of another wall and a floor."""
     generator, size = canvas.generator, canvas.size
     names = ("paint", "concrete", "wood", "plaster", "grey board")
@@ -198,7 +200,7 @@ def _before_background(canvas: Canvas, board: Float) -> Canvas:
     return behind
 
 
-def _add_seams(canvas: Canvas, board: Float | None) -> tuple[SeamLine, ...]:
+def add_seams(canvas: Canvas, board: Float | None) -> tuple[SeamLine, ...]:
     """One to three joints: through the whole photo, parallel ones, or one that ends at another."""
     generator = canvas.generator
     height, width = canvas.size

@@ -1,0 +1,48 @@
+"""Photos laid side by side: large pictures whose truth people have drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.rendering.walls import CRACK
+
+SIDE = 640
+"""Of each photo in px."""
+
+
+def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) -> list[Sample]:
+    """Choose the first copy of each photograph that shows a concept, at most so many."""
+    found: dict[tuple[str, str], Sample] = {}
+    for sample in dataset:
+        if sample.labels.get(concept):
+            found.setdefault((sample.set_name, sample.source_photo), sample)
+    return list(found.values())[:most]
+
+
+def mosaic(
+    dataset: Dataset, samples: Sequence[Sample], columns: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Lay photos of 640×640 px side by side, row by row.
+
+    Args:
+        dataset: Where they lie.
+        samples: As many as fill whole rows.
+        columns: Photos in a row.
+
+    Returns:
+        The photo [H,W,3] and the truth of its cracks [H,W].
+    """
+    rows = len(samples) // columns
+    photo = np.zeros((rows * SIDE, columns * SIDE, 3), np.uint8)
+    truth = np.zeros(photo.shape[:2], np.bool_)
+    for number, sample in enumerate(samples):
+        top, left = number // columns * SIDE, number % columns * SIDE
+        place = np.s_[top : top + SIDE, left : left + SIDE]
+        photo[place] = dataset.read_photo(sample)
+        if sample.labels.get(CRACK):
+            truth[place] = dataset.read_mask(sample, CRACK)
+    return photo, truth
