@@ -54,7 +54,6 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(drywallqa.reports.diagnosing, "load_bundle", load)
     monkeypatch.setattr(drywallqa.evidence.witness, "GRID", SIDE)  # the walls' own size: finer shows no more
-    monkeypatch.setattr(drywallqa.evidence.witness, "_torchmetrics", lambda: None)
     return add
 
 

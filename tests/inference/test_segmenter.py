@@ -117,7 +117,7 @@ def test_segment__broken_model(
 ) -> None:
     nothing = np.full((1, 1, 4, 4), np.nan, np.float32), np.zeros((1, 1), np.float32)
     monkeypatch.setattr(bundle.backend, "decode", lambda features, embeddings: nothing)
-    with pytest.raises(BackendError, match="nan or infinite"):
+    with pytest.raises(BackendError, match="NaN or infinite"):
         segmenter.segment(wall(), "crack")
 
 

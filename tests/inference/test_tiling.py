@@ -260,7 +260,7 @@ def test_segment__many_bands(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
 def test_segment__broken_model_in_tiles(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = np.full((1, 1, 64, 64), np.nan, np.float32), np.zeros((1, 1), np.float32)
     monkeypatch.setattr(bundle.backend, "decode", lambda features, embeddings: nothing)
-    with pytest.raises(BackendError, match="nan or infinite"):
+    with pytest.raises(BackendError, match="NaN or infinite"):
         Segmenter(bundle).segment(large_wall(), "crack")
 
 

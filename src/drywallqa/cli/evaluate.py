@@ -78,7 +78,7 @@ def evaluate(
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.evaluate import silent
-    from drywallqa.inference.tiles import parse_scale
+    from drywallqa.inference.views import parse_scale
     from drywallqa.reports.evaluating import Request, evaluate_job
 
     request = Request(

@@ -149,7 +149,7 @@ def segment(
     loading = None if fleet else _meanwhile(opener, bundle, profile, **runtime)
     from drywallqa.cli.progress import Display
     from drywallqa.inference.plan import Settings
-    from drywallqa.inference.tiles import parse_scale
+    from drywallqa.inference.views import parse_scale
 
     settings = Settings(chosen, allow_unknown, overwrite, recursive, parse_scale(scale), refine)
     with Display(json=json, quiet=quiet, verbose=verbose) as display:

@@ -9,7 +9,6 @@ from typing import Any
 
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError
-from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
 from drywallqa.evaluation.phone_walls import (
     Figures,
@@ -22,6 +21,7 @@ from drywallqa.evaluation.phone_walls import (
     cracked_walls,
 )
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.intervals import Figure
 from drywallqa.rendering.walls import CRACK
 
 WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", "large-walls"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.evaluation.intervals import Figure
 from drywallqa.evaluation.ratios import Ratios
+from drywallqa.intervals import Figure
 from drywallqa.metrics import FALSE_ALARM_SHARE, TOLERANCE, widen
 from drywallqa.rendering.phone import PhoneWall, render_phone_wall
 from drywallqa.rendering.phone_cracks import WIDTHS, PhoneCrack

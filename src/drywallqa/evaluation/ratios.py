@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from drywallqa.evaluation.intervals import Figure, Terms
+from drywallqa.intervals import Figure, Terms
 
 
 class Ratios:

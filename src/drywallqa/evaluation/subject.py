@@ -12,7 +12,7 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, UnknownPromptError
 from drywallqa.evaluation.collect import Looker
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.tiles import Scale
+from drywallqa.inference.views import Scale
 from drywallqa.inference.wrapped import with_concepts
 from drywallqa.window import Window
 

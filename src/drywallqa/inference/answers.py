@@ -1,105 +1,202 @@
-"""From a model's logits to the answers about one photo: seen whole, or in tiles."""
+"""From a photo to the answers about it: shown whole, then closer where that helps, one answer at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.errors import BackendError
+from drywallqa.inference.ahead import ahead
+from drywallqa.inference.enlarging import Band, Enlarger
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.refine import unit_of
-from drywallqa.window import Part, Placement, Window, sigmoid
+from drywallqa.inference.tiles import TileGrid
+from drywallqa.inference.tiling import CloserView, View, decode
+from drywallqa.inference.views import Views, views_for
+from drywallqa.window import Placement, Window, sigmoid
 
-_BAND = 4_000_000  # px of a photo that are turned into probabilities at a time
-_ROUNDING = 1e-5  # of a probability, by which a value between two others may pass both
+_ROUNDING = 1e-3  # logits by which a value between two others may pass both
 
 
 class Ready(NamedTuple):
-    """A photo about to be encoded; its pixels are kept only where tiles or refinements need them."""
+    """A photo about to be encoded.
+
+    Attributes:
+        image_id: What answers call it.
+        views: How it is shown for each question.
+        size: Its height and width in px.
+        pixels: uint8 [H,W,3]; kept only where tiles or refinements need them.
+        whole: The model's input [3,h,w] and where the photo lies on it; None where no view is of all of it.
+    """
 
     image_id: str
-    factors: list[float | None]
+    views: list[Views]
+    size: tuple[int, int]
     pixels: NDArray[np.uint8] | None
     whole: tuple[Float, Placement] | None
 
 
-class Whole(NamedTuple):
-    """A photo that was shown to the model whole: what it is called, where it lay, what came out."""
-
-    image_id: str
-    placement: Placement
-    features: Features
-
-
-def decode(backend: Backend, features: Features, embeddings: Float, image_id: str) -> tuple[Float, Float]:
-    """Decode features under prompts, as `Backend.decode`, and make sure that numbers come out.
-
-    Raises:
-        BackendError: Some are none.
-    """
-    logits, presence = backend.decode(features, embeddings)
-    if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
-        raise BackendError(
-            f"{image_id}: the model gave numbers that are none (nan or infinite); "
-            "the bundle is damaged or the device computes wrongly: try --device cpu"
-        )
-    return logits, presence
+def prepare(pixels: NDArray[np.uint8], image_id: str, questions: Questions, window: Window) -> Ready:
+    """Decide how a photo [H,W,3] is shown, and make the view of all of it."""
+    height, width = pixels.shape[:2]
+    views = [views_for(each.scale, each.native, height, width, window) for each in questions.each]
+    whole = window.fit(pixels) if any(each.whole for each in views) else None
+    needed = any(each.factors for each in views) or any(question.refinement for question in questions.each)
+    return Ready(image_id, views, (height, width), pixels if needed else None, whole)
 
 
-def from_whole(backend: Backend, whole: Whole, questions: Questions, keep: bool) -> Iterator[Prediction]:
-    """Answer questions from a whole photo, one after the other, so that one answer at a time is held.
+def encode(backend: Backend, ready: Sequence[Ready]) -> list[Features]:
+    """Encode photos that are shown whole, those of one shape together, and give each its features [1,…]."""
+    canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
+    found: dict[int, Features] = {}
+    for shape in dict.fromkeys(canvas.shape for canvas in canvases.values()):
+        members = [place for place, canvas in canvases.items() if canvas.shape == shape]
+        features = backend.encode_image(np.stack([canvases[place] for place in members]))
+        for row, place in enumerate(members):
+            found[place] = tuple(part[row : row + 1] for part in features)
+    return [found.get(place, ()) for place in range(len(ready))]
+
+
+def answers(
+    backend: Backend, ready: Ready, features: Features, questions: Questions, window: Window, keep: bool
+) -> Iterator[Prediction]:
+    """Answer questions about a photo, one after the other, so that one answer at a time is held.
 
     Args:
         backend: The model.
-        whole: The photo, encoded.
+        ready: The photo.
+        features: Of the whole photo [1,…].
         questions: What is asked.
-        keep: Whether the probabilities are kept.
+        window: How photos are brought to the model.
+        keep: Whether the answers hold their probabilities.
 
     Raises:
-        BackendError: The model gave numbers that are none.
+        BackendError: The model returned NaN or infinite logits.
     """
-    logits, presence = decode(backend, whole.features, questions.embeddings, whole.image_id)
-    believed = sigmoid(presence[0])
-    for question in questions.each:
-        yield _from_logits(logits[0, question.row], float(believed[question.row]), whole, question, keep)
+    found: dict[Views, Iterator[Prediction]] = {}
+    for views, asked in questions.split(ready.views).items():
+        refining = any(question.refinement for question in asked.each)  # which needs the probability
+        look = _Look(backend, ready, views, asked, window)
+        found[views] = look.answers(features, keep or refining)
+    for question, views in zip(questions.each, ready.views, strict=True):
+        yield refined(next(found[views]), question, ready, views, window, keep)
 
 
-def _from_logits(logits: Float, presence: float, whole: Whole, question: Question, keep: bool) -> Prediction:
-    place = whole.placement
-    mask = np.zeros((place.height, place.width), np.bool_)
-    kept = np.empty(mask.shape, np.float32) if keep else None
-    for rows, columns in _bands(logits, presence, place, question, keep):
-        probability = sigmoid(place.restore(logits, (rows, columns)))
-        mask[rows, columns] = probability > np.float32(question.threshold)
-        if kept is not None:
-            kept[rows, columns] = probability
-    return answer(question, mask, kept, presence, whole.image_id)
+class _Look:
+    """One photo, shown in one way, under P prompts."""
+
+    def __init__(
+        self, backend: Backend, ready: Ready, views: Views, questions: Questions, window: Window
+    ) -> None:
+        self.backend, self.ready, self.views, self.questions = backend, ready, views, questions
+        self.window, self.embeddings = window, questions.embeddings
+        # Of questions that share a row of embeddings, the one that is easiest to satisfy.
+        self.gates = np.full(len(self.embeddings), np.inf, np.float32)
+        self.levels = np.full(len(self.embeddings), np.inf, np.float32)
+        for question in questions.each:
+            self.gates[question.row] = min(self.gates[question.row], logit(question.presence_threshold))
+            self.levels[question.row] = min(self.levels[question.row], logit(question.threshold) - _ROUNDING)
+        self.presence: Float = np.full(len(self.embeddings), -np.inf, np.float32)
+
+    def answers(self, features: Features, keep: bool) -> Iterator[Prediction]:
+        """Answer each question; until they are asked for, masks are held as bits."""
+        (height, width), asked = self.ready.size, self.questions.each
+        bits = [np.zeros((height, -(-width // 8)), np.uint8) for _ in asked]
+        kept = [np.empty((height, width), np.float32) if keep else None for _ in asked]
+        bands = self._bands(features, keep)
+        for band in ahead(bands) if self.views.factors else bands:
+            for question, packed, probability in zip(asked, bits, kept, strict=True):
+                part = band.parts[question.row]
+                if part is None:
+                    continue
+                columns, values = part[0], sigmoid(part[1])
+                marked = np.zeros((len(values), width), np.bool_)
+                marked[:, columns] = values > np.float32(question.threshold)
+                packed[band.rows] = np.packbits(marked, axis=1)
+                if probability is not None:
+                    probability[band.rows, columns] = values
+        believed = sigmoid(self.presence)
+        for question in asked:
+            mask: NDArray[np.bool_] = np.unpackbits(bits.pop(0), axis=1, count=width).view(np.bool_)
+            yield _answer(question, mask, kept.pop(0), float(believed[question.row]), self.ready.image_id)
+
+    def _bands(self, features: Features, keep: bool) -> Iterator[Band]:
+        """Look at the photo as closely as it takes, and yield its rows from top to bottom."""
+        view = self._whole(features) if self.views.whole else None
+        deciding = 0 if self.views.whole else 1  # the closer view that has a say in whether
+        for number, factor in enumerate(self.views.factors):
+            if number > deciding and not self._open.any():
+                break
+            closer = self._closer(factor, view, everywhere=number <= deciding)
+            if number + 1 < len(self.views.factors):
+                view = closer.look()
+            else:
+                yield from self._enlarge(closer.rows(), closer, keep)
+            if number <= deciding:
+                self._decide(closer.presence, alone=not self.views.whole and number == 0)
+            if number + 1 == len(self.views.factors):
+                return
+        if view is not None:
+            yield from self._enlarge(iter([view.logits]), view, keep)
+
+    def _whole(self, features: Features) -> View:
+        if self.ready.whole is None:
+            raise ValueError(f"{self.ready.image_id}: was not prepared to be shown whole")
+        logits, presence = decode(self.backend, features, self.embeddings, self.ready.image_id)
+        self.presence = presence[0]
+        return View.whole(logits[0], self.ready.whole[1])
+
+    def _closer(self, factor: float, view: View | None, *, everywhere: bool) -> CloserView:
+        if self.ready.pixels is None:
+            raise ValueError(f"{self.ready.image_id}: was not prepared to be shown in tiles")
+        grid = TileGrid.over(*self.ready.size, factor, self.window)
+        wanted = None if everywhere else self._open
+        return CloserView(
+            self.backend, grid, self.ready.pixels, self.embeddings, view, wanted, self.ready.image_id
+        )
+
+    @property
+    def _open(self) -> NDArray[np.bool_]:
+        """The prompts [P] that are believed to be in the photo."""
+        return np.asarray(self.presence >= self.gates)
+
+    def _decide(self, closer: Float, *, alone: bool) -> None:
+        """Let the closer look [P] have its say in whether, half beside that of the whole photo."""
+        self.presence = closer if alone else np.float32(0.5) * (self.presence + closer)
+
+    def _enlarge(self, rows: Iterator[Float], grid: View | CloserView, keep: bool) -> Iterator[Band]:
+        """Bring rows of a grid to the photo's size; where only masks are wanted, what they can reach."""
+        enlarger: Enlarger | None = None
+        for coming, following in pairwise(chain(rows, [None])):
+            if coming is None:
+                return
+            if enlarger is None:
+                levels = np.full_like(self.levels, -np.inf) if keep else self._levels(grid)
+                enlarger = Enlarger(self.ready.size, grid.down, grid.across, levels)
+            yield from enlarger.add(coming, last=following is None)
+
+    def _levels(self, grid: View | CloserView) -> Float:
+        """The mask logits [P] of interest: none of a prompt that is not believed to be there."""
+        if isinstance(grid, CloserView) and grid.wanted is None:
+            return self.levels  # what is believed is not known yet
+        return np.where(self._open, self.levels, np.inf).astype(np.float32)
 
 
-def _bands(
-    logits: Float, presence: float, place: Placement, question: Question, keep: bool
-) -> Iterator[tuple[slice, slice]]:
-    """Yield the bands of a photo to look at: where only a mask is wanted, what it can reach."""
-    part: Part | None = (slice(0, place.height), slice(0, place.width))
-    if not keep:
-        least = question.threshold - _ROUNDING
-        absent = presence < question.presence_threshold
-        part = None if absent else place.reach(sigmoid(logits) > np.float32(least))
-    if part is None:
-        return
-    rows, columns = part
-    step = max(1, _BAND // (columns.stop - columns.start))
-    for top in range(rows.start, rows.stop, step):
-        yield slice(top, min(rows.stop, top + step)), columns
+def logit(probability: float) -> float:
+    """Turn a threshold on probabilities into one on logits; everything passes 0."""
+    if probability <= 0:
+        return -np.inf
+    inside = min(max(probability, 1e-6), 1 - 1e-6)
+    return float(np.log(inside / (1 - inside)))
 
 
-def answer(
+def _answer(
     question: Question,
     mask: NDArray[np.bool_],
     probability: NDArray[np.float32] | None,
@@ -115,7 +212,7 @@ def answer(
 
 
 def refined(
-    prediction: Prediction, question: Question, ready: Ready, factor: float | None, window: Window, keep: bool
+    prediction: Prediction, question: Question, ready: Ready, views: Views, window: Window, keep: bool
 ) -> Prediction:
     """Let a question's refinement follow the model's own answer.
 
@@ -123,7 +220,7 @@ def refined(
         prediction: The answer; its probability has been kept where there is a refinement.
         question: What was asked.
         ready: The photo.
-        factor: At which scale it was cut into tiles; None where it was shown whole.
+        views: How it was shown.
         window: How photos are brought to the model.
         keep: Whether the probability is wanted afterwards, too.
     """
@@ -132,7 +229,7 @@ def refined(
         return prediction
     if follows and ready.pixels is not None and prediction.presence >= question.presence_threshold:
         # A window is what the model sees at once; as many px of the photo as fill it make 640.
-        unit = window.size / factor / 640 if factor else unit_of(mask)
+        unit = window.size / views.factors[-1] / 640 if views.factors else unit_of(mask)
         if follows.soft:
             probability = follows.soften(ready.pixels, probability, unit)
             mask = probability > np.float32(question.threshold)

@@ -15,7 +15,7 @@ from drywallqa.inference.manifest import Manifest, Record, made_in
 from drywallqa.inference.outputs import MASK, Output
 from drywallqa.inference.questions import RunnableBundle, Threshold, check_threshold, meaning
 from drywallqa.inference.refine import AUTO, Refinement
-from drywallqa.inference.tiles import Scale, check_scale
+from drywallqa.inference.views import Scale, check_scale
 from drywallqa.photo_search import Found, find
 from drywallqa.photos import image_id_of
 

@@ -10,7 +10,7 @@ from drywallqa import prompts as prompt_text
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import ConfigError, PromptError, UnknownPromptError
 from drywallqa.inference.refine import AUTO, NOTHING, Refinement
-from drywallqa.inference.tiles import Scale, scale_for
+from drywallqa.inference.views import Scale, check_scale
 from drywallqa.window import Window
 
 Key = TypeVar("Key", bound=Hashable)
@@ -111,7 +111,8 @@ class Question:
         threshold: The probability above which a pixel is marked.
         presence_threshold: The presence below which nothing is marked.
         row: Which row of the embeddings it is; equal prompts share one.
-        scale: At which scale it is looked for; "auto" tiles large photos.
+        scale: At which scale it is looked for.
+        native: Whether the concept is too thin to be found on a large photo scaled down.
         refinement: What follows the model.
     """
 
@@ -120,7 +121,8 @@ class Question:
     threshold: float
     presence_threshold: float
     row: int = 0
-    scale: Scale = "fit"
+    scale: Scale = "auto"
+    native: bool = False
     refinement: Refinement = NOTHING
 
 
@@ -196,6 +198,7 @@ def ask_for(
         ConfigError: The scale or the refinement is impossible.
     """
     wanted = None if refine == AUTO else Refinement.parse(refine)
+    shown = check_scale(scale)
     rows: dict[str, int] = {}
     each = []
     for prompt, concept in asked:
@@ -203,9 +206,9 @@ def ask_for(
         known = None if concept is None else bundle.concepts.get(concept)
         chosen = known.threshold if known else _UNCHOSEN
         gate = known.presence_threshold if known else _UNCHOSEN
-        shown = scale_for(scale, native=known is not None and known.native)
+        native = known is not None and known.native
         follows = wanted or (Refinement.parse(known.refine) if known and wanted is None else NOTHING)
-        each.append(Question(prompt, concept, chosen, gate, row, shown, follows))
+        each.append(Question(prompt, concept, chosen, gate, row, shown, native, follows))
     return Questions(tuple(each), backend.encode_prompts(list(rows)))
 
 

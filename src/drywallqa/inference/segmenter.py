@@ -9,18 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from drywallqa import photos
 from drywallqa.backend import Backend, Features
 from drywallqa.errors import ConfigError
 from drywallqa.inference import questions as asking
-from drywallqa.inference.answers import Ready, Whole, from_whole, refined
+from drywallqa.inference.answers import Ready, answers, encode, prepare
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
 from drywallqa.inference.refine import AUTO
 from drywallqa.inference.runtimes import folder_of, load_profile, open_backend, precision_of
-from drywallqa.inference.tiles import Scale, TileGrid, factor_for
+from drywallqa.inference.views import Scale
 
 if TYPE_CHECKING:
     from drywallqa.inference.video import Video, VideoFrame
@@ -167,7 +165,7 @@ class Segmenter:
             PhotoError: The photo cannot be read.
         """
         ready = self._prepare(photo, image_id or photos.image_id_of(photo), questions)
-        return self._answers(ready, self._encode([ready])[0], questions, keep_probability)
+        return self._answers(ready, encode(self.open(), [ready])[0], questions, keep_probability)
 
     def segment(
         self,
@@ -260,7 +258,7 @@ class Segmenter:
                 except Exception as error:  # raised below, once the photos before it are answered
                     failure = error
                     break
-            for one, features in zip(ready, self._encode(ready), strict=True):
+            for one, features in zip(ready, encode(self.open(), ready), strict=True):
                 yield list(self._answers(one, features, questions, keep))
             if failure is not None:
                 raise failure
@@ -272,41 +270,9 @@ class Segmenter:
         return segment_video(self, video, prompts, **how)
 
     def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
-        pixels, window = photos.read(photo), self._bundle.window
-        height, width = pixels.shape[:2]
-        factors = [factor_for(question.scale, height, width, window) for question in questions.each]
-        whole = window.fit(pixels) if None in factors else None
-        needed = any(factor is not None for factor in factors) or any(q.refinement for q in questions.each)
-        return Ready(image_id, factors, pixels if needed else None, whole)
-
-    def _encode(self, ready: Sequence[Ready]) -> list[Features]:
-        """Encode photos, those of one shape together, and give each shown whole its features [1,…]."""
-        backend = self.open()
-        canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
-        found: dict[int, Features] = {}
-        for shape in dict.fromkeys(canvas.shape for canvas in canvases.values()):
-            members = [place for place, canvas in canvases.items() if canvas.shape == shape]
-            features = backend.encode_image(np.stack([canvases[place] for place in members]))
-            for row, place in enumerate(members):
-                found[place] = tuple(part[row : row + 1] for part in features)
-        return [found.get(place, ()) for place in range(len(ready))]
+        return prepare(photos.read(photo), image_id, questions, self._bundle.window)
 
     def _answers(
         self, ready: Ready, features: Features, questions: Questions, keep: bool
     ) -> Iterator[Prediction]:
-        backend = self.open()
-        answers: dict[float | None, Iterator[Prediction]] = {}
-        for factor, asked in questions.split(ready.factors).items():
-            refining = any(question.refinement for question in asked.each)  # which needs the probability
-            if ready.whole is not None and factor is None:
-                whole = Whole(ready.image_id, ready.whole[1], features)
-                answers[factor] = from_whole(backend, whole, asked, keep or refining)
-            elif ready.pixels is not None and factor is not None:
-                height, width = ready.pixels.shape[:2]
-                from drywallqa.inference.tiling import from_tiles
-
-                grid = TileGrid.over(height, width, factor, self._bundle.window)
-                wanted = keep or refining
-                answers[factor] = from_tiles(backend, grid, ready.pixels, asked, wanted, ready.image_id)
-        for question, factor in zip(questions.each, ready.factors, strict=True):
-            yield refined(next(answers[factor]), question, ready, factor, self._bundle.window, keep)
+        return answers(self.open(), ready, features, questions, self._bundle.window, keep)

@@ -1,82 +1,18 @@
-"""Where tiles lie on a large photo, at which scale, and how their edges fade into each other."""
+"""Where tiles lie on a large photo, and how their edges fade into each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.errors import ConfigError
 from drywallqa.window import Window
 
-Scale = float | Literal["auto", "fit", "native"]
-"""At which scale a photo is shown to the model: whole, at its own pixels, or times a factor."""
-
-LARGEST_FACTOR = 4.0
 _OVERLAP = 64  # px of the scaled photo that neighbours share at least; a whole number of window multiples
 _BLIND = 16  # px at a tile's inner edges that count for nothing: there the model sees the tile's end
-_LARGE = 2.0  # a photo is large where its longer side is more than this many windows
-
-
-def check_scale(scale: Scale) -> Scale:
-    """Return the scale.
-
-    Raises:
-        ConfigError: It is neither "auto", "fit", "native" nor a usable factor.
-    """
-    if isinstance(scale, str) and scale in ("auto", "fit", "native"):
-        return scale
-    if isinstance(scale, int | float) and 0 < scale <= LARGEST_FACTOR:  # false for nan as well
-        return float(scale)
-    raise ConfigError(
-        f"the scale is {scale!r}; give auto, fit, native or a factor above 0, at most {LARGEST_FACTOR:g}"
-    )
-
-
-def parse_scale(text: str) -> Scale:
-    """Read a scale as it is typed.
-
-    Raises:
-        ConfigError: It is neither "auto", "fit", "native" nor a usable factor.
-    """
-    try:
-        return check_scale(float(text))
-    except ValueError:
-        return check_scale(cast(Scale, text))
-
-
-def scale_for(scale: Scale, native: bool) -> Scale:
-    """Decide for one concept: what is too thin for a photo scaled down is looked for in its own pixels.
-
-    Args:
-        scale: What was asked for.
-        native: Whether the concept is of that kind, as its bundle says.
-
-    Raises:
-        ConfigError: The scale is impossible.
-    """
-    check_scale(scale)
-    if scale != "auto":
-        return scale
-    return "auto" if native else "fit"
-
-
-def factor_for(scale: Scale, height: int, width: int, window: Window) -> float | None:
-    """Say how many px of the scaled photo one px of a photo becomes; None shows the photo whole.
-
-    "auto" leaves photos whole that are not much larger than the window, since the model has learnt from whole
-    photos of that size. What fits into one window is shown whole at any scale.
-    """
-    longer = max(height, width)
-    if scale == "fit" or (scale == "auto" and longer <= _LARGE * window.size):
-        return None
-    factor = float(scale) if isinstance(scale, float) else 1.0
-    return None if longer * factor <= window.size else factor
 
 
 @dataclass(frozen=True)
@@ -164,16 +100,6 @@ class TileGrid:
     def count(self) -> int:
         """The number of tiles."""
         return len(self.rows.starts) * len(self.columns.starts)
-
-    @cached_property
-    def context(self) -> float:
-        """How much the view of the whole photo counts beside a tile: each by the scale at which it saw.
-
-        Between 0 and a half; on photos little larger than the window it counts nearly as much as a tile.
-        """
-        placement = self.window.place(self.rows.length, self.columns.length)
-        whole = placement.scaled_height + placement.scaled_width
-        return whole / (whole + self.rows.scaled + self.columns.scaled)
 
     def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
         """Cut tiles that begin at `top` and at `lefts` out of a photo, as the model's input [B,3,h,w]."""

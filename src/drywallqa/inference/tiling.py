@@ -1,59 +1,93 @@
-"""A large photo through the model in tiles, without a step where they meet, in bounded memory.
+"""A closer view of a large photo: in tiles, without a step where they meet, in bounded memory.
 
 The tiles of one row are encoded in batches, decoded under every prompt, and their logits added up, weighted
-so that neighbours fade into each other. As soon as no further tile reaches a row, the view of the whole photo
-is mixed in and the row is brought to the photo's size. No more than one row of tiles is held.
+so that neighbours fade into each other. As soon as no further tile reaches a row, what the coarser views say
+is mixed in. No more than one row of tiles is held.
+
+A view counts for half, and all coarser ones together for the other half, so that what no coarser view
+supports needs far more evidence than one tile's. Where the coarser views leave no room for anything, no tile
+is looked at, and their word stands.
+
+Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.backend import Backend, Float
+from drywallqa.backend import Backend, Features, Float
+from drywallqa.errors import BackendError
 from drywallqa.inference.ahead import ahead
-from drywallqa.inference.answers import answer, decode
-from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.questions import Questions
-from drywallqa.inference.tiles import TileGrid
-from drywallqa.window import Placement, resample, sigmoid, span
+from drywallqa.inference.tiles import Axis, TileGrid
+from drywallqa.window import Placement, resample
 
 BATCH = 2  # tiles that are encoded together
-_BAND = 4_000_000  # values that are brought to the photo's size at a time
-_DEEPEST = 12.0  # logits that absence may take from a tile
-_ROUNDING = 1e-3  # logits by which a value between two others may pass both
+SHARE = np.float32(0.5)
+"""How much a view counts beside all coarser ones."""
+ROOM = -4.0
+"""Mask logits of the coarser views below which there is no room for anything."""
 
 
-@dataclass(frozen=True)
-class Band:
-    """Finished rows of a photo.
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the model says about a photo, as far as it has looked.
 
     Attributes:
-        rows: Which.
-        parts: For each prompt, columns and their mask logits [rows,columns]; None where none can pass the
-            level that was asked for. Beside the columns none can either.
+        logits: Of the mask, float32 [P,h,w]; the grid may reach over the photo's end.
+        down: Rows of the grid a row of the photo.
+        across: Columns of the grid a column of the photo.
+        stride: Px of the model's input a cell of its own logits.
     """
 
-    rows: slice
-    parts: tuple[tuple[slice, Float] | None, ...]
+    logits: Float
+    down: float
+    across: float
+    stride: float
+
+    @classmethod
+    def whole(cls, logits: Float, placement: Placement) -> View:
+        """Take what the model says of a photo that it was shown whole."""
+        stride = placement.window_height / logits.shape[1]
+        down = placement.scaled_height / stride / placement.height
+        across = placement.scaled_width * logits.shape[2] / placement.window_width / placement.width
+        return cls(logits, down, across, stride)
 
 
-class TiledPhoto:
-    """One photo in tiles under P prompts.
+def decode(backend: Backend, features: Features, embeddings: Float, image_id: str) -> tuple[Float, Float]:
+    """Decode features under prompts, as `Backend.decode`, and make sure that numbers come out.
+
+    Raises:
+        BackendError: Some are NaN or infinite.
+    """
+    logits, presence = backend.decode(features, embeddings)
+    if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
+        raise BackendError(
+            f"{image_id}: the model returned NaN or infinite logits; "
+            "the bundle is damaged or the device computes wrongly: try --device cpu"
+        )
+    return logits, presence
+
+
+class CloserView:
+    """A photo in tiles under P prompts, on top of the coarser views.
 
     Args:
         backend: The model.
         grid: Where the tiles lie.
         photo: uint8 [H,W,3].
         embeddings: The prompts' [P,D].
-        gates: Presence logits [P] below which the concept is taken to be absent: a tile that falls short of
-            one loses as much from its mask logits as it lacks.
-        levels: Mask logits [P] of interest: smaller ones need not be brought to the photo's size.
-        batch: Tiles that are encoded together.
+        before: What the coarser views say; None where there is none.
+        wanted: Bool [P]: the prompts for which tiles are looked at, where there is room; None looks at all
+            tiles.
         image_id: What errors call the photo.
+
+    Attributes:
+        presence: The largest presence logit [P] of any tile that was looked at so far.
+        stride: Px of the scaled photo a cell of the grid; 0 until it is known.
     """
 
     def __init__(
@@ -62,80 +96,123 @@ class TiledPhoto:
         grid: TileGrid,
         photo: NDArray[np.uint8],
         embeddings: Float,
-        gates: Float,
-        levels: Float,
-        batch: int = BATCH,
+        before: View | None = None,
+        wanted: NDArray[np.bool_] | None = None,
         image_id: str = "photo",
     ) -> None:
         self.backend, self.grid, self.photo, self.image_id = backend, grid, photo, image_id
-        self.embeddings, self.gates, self.levels, self.batch = embeddings, gates, levels, batch
+        self.embeddings, self.before, self.wanted = embeddings, before, wanted
         self.presence: Float = np.full(len(embeddings), -np.inf, np.float32)
-        """The largest presence logit [P] so far, of any tile with its context or of the whole photo."""
-        self._context: Float | None = None
+        self.stride = _stride(grid, before.stride) if before else 0
 
-    def bands(self) -> Iterator[Band]:
-        """Yield the photo's rows from top to bottom, every row once."""
-        overview = self._overview() if self.grid.count > 1 else None
-        sums: _Sums | None = None
-        for number, top in enumerate(self.grid.rows.starts):
-            for column, logits in self._row(top):
-                if sums is None:
-                    sums = _Sums(self.grid, logits.shape, overview, self.levels)
+    def look(self) -> View:
+        """Look at all of it."""
+        rows = np.concatenate(list(self.rows()), axis=1)
+        return View(rows, self.down, self.across, self.stride)
+
+    @property
+    def down(self) -> float:
+        """Rows of the grid a row of the photo, once the first rows are there."""
+        return self.grid.rows.scaled / self.stride / self.grid.rows.length
+
+    @property
+    def across(self) -> float:
+        """Columns of the grid a column of the photo, once the first rows are there."""
+        return self.grid.columns.scaled / self.stride / self.grid.columns.length
+
+    def rows(self) -> Iterator[Float]:
+        """Yield the rows of the grid [P,n,w] from top to bottom, the coarser views mixed in."""
+        starts, sums = self.grid.rows.starts, None
+        for number, top in enumerate(starts):
+            coarse = self._coarse(top)
+            chosen = self._chosen(coarse)
+            for column, logits in self._tiles(top, chosen):
+                self.stride = self.stride or _stride(self.grid, self.grid.rows.tile / logits.shape[1])
+                sums = sums or _Sums(self.grid, len(logits), self.stride)
                 sums.add(number, column, logits)
+            if coarse is not None:
+                sums = sums or _Sums(self.grid, len(coarse), self.stride)
+                sums.fill(number, sorted(set(range(len(self.grid.columns.starts))) - set(chosen)), coarse)
             if sums is not None:
-                yield from sums.finish(number)
+                done = sums.finish(number)
+                yield done if coarse is None else SHARE * done + (1 - SHARE) * coarse[:, : done.shape[1]]
 
-    def _overview(self) -> tuple[Float, Placement]:
-        """Look at the whole photo, scaled down into the window."""
-        canvas, placement = self.grid.window.fit(self.photo)
-        features = self.backend.encode_image(canvas[None])
-        logits, presence = decode(self.backend, features, self.embeddings, self.image_id)
-        self.presence = self._context = presence[0]
-        return logits[0], placement
+    def _coarse(self, top: int) -> Float | None:
+        """Bring the coarser views onto the grid where a row of tiles lies: [P,rows,w]."""
+        if self.before is None:
+            return None
+        down, height = _cells(self.grid.rows, top, self.stride)
+        across, width = _cells(self.grid.columns, 0, self.stride, self.grid.columns.end)
+        box = (
+            across[0] * self.before.across, down[0] * self.before.down,
+            across[1] * self.before.across, down[1] * self.before.down,
+        )  # fmt: skip
+        inside = [resample(one, box, height[0], width[0]) for one in self.before.logits]
+        return np.pad(np.stack(inside), ((0, 0), (0, height[1]), (0, width[1])), mode="edge")
 
-    def _row(self, top: int) -> Iterator[tuple[int, Float]]:
-        """Yield each tile of a row: its column, and its logits [P,h,w] less what absence takes."""
-        for columns, tiles in ahead(self._batches(top)):
+    def _chosen(self, coarse: Float | None) -> list[int]:
+        """Choose the tiles of a row in which there is room for a wanted prompt."""
+        columns = self.grid.columns
+        if coarse is None or self.wanted is None:
+            return list(range(len(columns.starts)))
+        best = coarse[self.wanted].max(axis=(0, 1), initial=-np.inf)
+        spans = [
+            slice(start // self.stride, (start + columns.tile) // self.stride) for start in columns.starts
+        ]
+        return [column for column, span in enumerate(spans) if best[span].max() > ROOM]
+
+    def _tiles(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[int, Float]]:
+        """Yield chosen tiles of a row: the column of each, and its logits [P,h,w]."""
+        for columns, tiles in ahead(self._batches(top, chosen)):
             features = self.backend.encode_image(tiles)
             for place, column in enumerate(columns):
                 # One at a time: under many prompts the decoder needs more memory than the encoder.
                 own = tuple(part[place : place + 1] for part in features)
                 logits, presence = decode(self.backend, own, self.embeddings, self.image_id)
-                believed = self._in_context(presence[0])
-                self.presence = np.maximum(self.presence, believed)
-                lacking = np.clip(self.gates - believed, 0, _DEEPEST)
-                yield column, logits[0] - lacking[:, None, None]
+                self.presence = np.maximum(self.presence, presence[0])
+                yield column, logits[0]
 
-    def _batches(self, top: int) -> Iterator[tuple[range, Float]]:
-        """Cut a row's tiles, some at a time: their columns, and the model's input [B,3,h,w]."""
+    def _batches(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[Sequence[int], Float]]:
+        """Cut chosen tiles of a row, some at a time: their columns, and the model's input [B,3,h,w]."""
         starts = self.grid.columns.starts
-        for first in range(0, len(starts), self.batch):
-            columns = range(first, min(first + self.batch, len(starts)))
+        for first in range(0, len(chosen), BATCH):
+            columns = chosen[first : first + BATCH]
             yield columns, self.grid.cut(self.photo, top, [starts[column] for column in columns])
 
-    def _in_context(self, presence: Float) -> Float:
-        """Mix a tile's presence logits [P] with those of the whole photo, as their masks are mixed."""
-        if self._context is None:
-            return presence
-        share = np.float32(self.grid.context)
-        return (1 - share) * presence + share * self._context
+
+def _stride(grid: TileGrid, stride: float) -> int:
+    """Choose the grid on which tiles are added up: the logits' own where starts of tiles fall on it."""
+    whole = stride == int(stride) and grid.window.multiple % int(stride) == 0
+    return int(stride) if whole else 1
+
+
+def _cells(
+    axis: Axis, start: int, stride: int, length: int | None = None
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    """Say what a stretch of a grid shows.
+
+    Args:
+        axis: Along which side.
+        start: Where the stretch begins, in px of the scaled photo.
+        stride: Px of the scaled photo a cell.
+        length: Of the stretch, in the same; a tile's where None.
+
+    Returns:
+        From where to where in px of the photo; cells on the photo, and cells beyond its end.
+    """
+    cells = (length or axis.tile) // stride
+    shown = min(cells, -(-axis.scaled // stride) - start // stride)
+    ratio = axis.length / axis.scaled
+    return (start * ratio, (start + shown * stride) * ratio), (shown, cells - shown)
 
 
 class _Sums:
     """Weighted logits of one row of tiles, on a grid of a value every `stride` px of the scaled photo."""
 
-    def __init__(
-        self,
-        grid: TileGrid,
-        shape: tuple[int, ...],
-        overview: tuple[Float, Placement] | None,
-        levels: Float,
-    ) -> None:
-        """Make room for logits [P,h,w] of a tile."""
-        self.grid, self.stride = grid, _stride(grid, shape)
-        self.down, self.across = grid.rows.weights(self.stride), grid.columns.weights(self.stride)
-        self.sums = np.zeros((shape[0], self.down.shape[1], grid.columns.end // self.stride), np.float32)
-        self.enlarger = _Enlarger(grid, self.stride, overview, levels)
+    def __init__(self, grid: TileGrid, prompts: int, stride: int) -> None:
+        self.grid, self.stride = grid, stride
+        self.down, self.across = grid.rows.weights(stride), grid.columns.weights(stride)
+        self.sums = np.zeros((prompts, self.down.shape[1], grid.columns.end // stride), np.float32)
 
     def add(self, row: int, column: int, logits: Float) -> None:
         """Add a tile."""
@@ -143,22 +220,25 @@ class _Sums:
         weight = self.down[row][:, None] * self.across[column]
         self.sums[:, :, left : left + weight.shape[1]] += _on_grid(logits, weight.shape) * weight
 
-    def finish(self, row: int) -> Iterator[Band]:
-        """Yield what no further tile reaches once a row of tiles is complete, and make room for the next."""
+    def fill(self, row: int, columns: Sequence[int], coarse: Float) -> None:
+        """Add what coarser views say [P,rows,w] in the place of tiles that were not looked at."""
+        weight = np.zeros(coarse.shape[2], np.float32)
+        for column in columns:
+            left = self.grid.columns.starts[column] // self.stride
+            weight[left : left + self.across.shape[1]] += self.across[column]
+        if columns:
+            self.sums += coarse * (self.down[row][:, None] * weight)
+
+    def finish(self, row: int) -> Float:
+        """Return what no further tile reaches once a row of tiles is complete, and make room for the next."""
         starts = self.grid.rows.starts
         last = row + 1 == len(starts)
         done = self.sums.shape[1] if last else (starts[row + 1] - starts[row]) // self.stride
-        yield from self.enlarger.add(self.sums[:, :done], last=last)
+        finished = self.sums[:, :done].copy()
         rest = self.sums.shape[1] - done
         self.sums[:, :rest] = self.sums[:, done:].copy()
         self.sums[:, rest:] = 0
-
-
-def _stride(grid: TileGrid, shape: tuple[int, ...]) -> int:
-    """Choose the grid on which tiles are added up: the logits' own where starts of tiles fall on it."""
-    stride = grid.rows.tile / shape[1]
-    whole = stride == int(stride) and stride == grid.columns.tile / shape[2]
-    return int(stride) if whole and grid.window.multiple % int(stride) == 0 else 1
+        return finished
 
 
 def _on_grid(logits: Float, shape: tuple[int, ...]) -> Float:
@@ -166,121 +246,3 @@ def _on_grid(logits: Float, shape: tuple[int, ...]) -> Float:
         return logits
     rows, columns = logits.shape[1:]
     return np.stack([resample(one, (0.0, 0.0, columns, rows), *shape) for one in logits])
-
-
-class _Enlarger:
-    """Takes rows of the grid as they are finished and brings them to the photo's size."""
-
-    def __init__(
-        self, grid: TileGrid, stride: int, overview: tuple[Float, Placement] | None, levels: Float
-    ) -> None:
-        self.grid, self.stride, self.overview, self.levels = grid, stride, overview, levels
-        self.height, self.width = grid.rows.length, grid.columns.length
-        self.share = grid.context
-        self.a_row = grid.rows.scaled / stride / self.height  # rows of the grid a row of the photo
-        self.a_column = grid.columns.scaled / stride / self.width
-        self.reach = max(1.0, self.a_row)  # of the bilinear filter, in rows of the grid
-        self.first = 0  # row of the grid that `kept` begins with
-        self.next = 0  # row of the photo that comes next
-        self.kept: Float | None = None
-
-    def add(self, rows: Float, last: bool) -> Iterator[Band]:
-        """Take finished rows [P,n,w] of the grid; yield what of the photo follows from them."""
-        known = 0 if self.kept is None else self.kept.shape[1]
-        mixed = self._mix(rows, self.first + known)
-        kept = mixed if self.kept is None else np.concatenate([self.kept, mixed], axis=1)
-        end = self.first + kept.shape[1]
-        ready = self.height if last else int((end - self.reach) / self.a_row + 0.5)
-        step = max(1, _BAND // (self.width * len(kept)))
-        while self.next < ready:
-            bottom = min(ready, self.next + step)
-            parts = (self._enlarge(*each, self.next, bottom) for each in zip(kept, self.levels, strict=True))
-            yield Band(slice(self.next, bottom), tuple(parts))
-            self.next = bottom
-        needless = max(0, int((self.next + 0.5) * self.a_row - self.reach) - 1 - self.first)
-        self.first, self.kept = self.first + needless, kept[:, needless:].copy()
-
-    def _mix(self, rows: Float, first: int) -> Float:
-        """Mix the view of the whole photo into rows of the grid that begin with row `first`."""
-        if self.overview is None:
-            return rows.copy()
-        logits, placement = self.overview
-        axes = self.grid.rows, self.grid.columns
-        cells = [-(-axis.scaled // self.stride) for axis in axes]  # without the padding, which it cannot see
-        count = min(rows.shape[1], cells[0] - first)
-        mixed = rows.copy()
-        if count < 1:
-            return mixed
-        down = placement.scaled_height * logits.shape[1] / placement.window_height / axes[0].scaled
-        across = placement.scaled_width * logits.shape[2] / placement.window_width / axes[1].scaled
-        top, bottom = (row * self.stride * down for row in (first, first + count))
-        box = (0.0, top, cells[1] * self.stride * across, bottom)
-        for own, whole in zip(mixed[:, :count, : cells[1]], logits, strict=True):
-            own *= 1 - self.share
-            own += self.share * resample(whole, box, count, cells[1])
-        return mixed
-
-    def _enlarge(self, kept: Float, level: float, top: int, bottom: int) -> tuple[slice, Float] | None:
-        """Bring rows [n,w] of the grid to the photo's rows, in those columns that can pass a level."""
-        first, last = max(0.0, top * self.a_row - self.first), bottom * self.a_row - self.first
-        near = slice(max(0, int(first - self.reach) - 1), int(last + self.reach) + 2)
-        chosen = np.flatnonzero(kept[near].max(axis=0) > level)
-        if not len(chosen):
-            return None
-        columns = span(chosen, self.a_column, self.width)
-        box = (columns.start * self.a_column, first, columns.stop * self.a_column, last)
-        return columns, resample(kept, box, bottom - top, columns.stop - columns.start)
-
-
-def from_tiles(
-    backend: Backend,
-    grid: TileGrid,
-    photo: NDArray[np.uint8],
-    questions: Questions,
-    keep: bool,
-    image_id: str,
-) -> Iterator[Prediction]:
-    """Answer questions about a photo in tiles; each tile is encoded once, however many questions there are.
-
-    Until they are asked for, masks are held as bits.
-
-    Args:
-        backend: The model.
-        grid: Where the tiles lie.
-        photo: uint8 [H,W,3].
-        questions: What is asked.
-        keep: Whether the probabilities are kept (float32 for each question).
-        image_id: What the answers call the photo.
-
-    Raises:
-        BackendError: The model gave numbers that are none.
-    """
-    height, width = photo.shape[:2]
-    gates = np.full(len(questions.embeddings), -np.inf, np.float32)
-    levels = np.full_like(gates, -np.inf if keep else np.inf)
-    for question in questions.each:
-        gates[question.row] = max(gates[question.row], _logit(question.presence_threshold))
-        levels[question.row] = min(levels[question.row], _logit(question.threshold) - _ROUNDING)
-    run = TiledPhoto(backend, grid, photo, questions.embeddings, gates, levels, image_id=image_id)
-    bits = [np.zeros((height, -(-width // 8)), np.uint8) for _ in questions.each]
-    kept = [np.empty((height, width), np.float32) if keep else None for _ in questions.each]
-    for band in ahead(run.bands()):
-        for question, mask, probability in zip(questions.each, bits, kept, strict=True):
-            part = band.parts[question.row]
-            if part is None:
-                continue
-            columns, values = part[0], sigmoid(part[1])
-            marked = np.zeros((len(values), width), np.bool_)
-            marked[:, columns] = values > np.float32(question.threshold)
-            mask[band.rows] = np.packbits(marked, axis=1)
-            if probability is not None:
-                probability[band.rows, columns] = values
-    believed = sigmoid(run.presence)
-    for question in questions.each:
-        mask = np.unpackbits(bits.pop(0), axis=1, count=width).view(np.bool_)
-        yield answer(question, mask, kept.pop(0), float(believed[question.row]), image_id)
-
-
-def _logit(probability: float) -> float:
-    inside = min(max(probability, 1e-6), 1 - 1e-6)
-    return float(np.log(inside / (1 - inside)))

@@ -30,7 +30,7 @@ from drywallqa.evaluation.subject import Subject, open_bundle
 from drywallqa.evaluation.thresholds import IOU, Rule
 from drywallqa.files import check_folder, write_whole
 from drywallqa.inference.refine import AUTO, Refinement
-from drywallqa.inference.tiles import Scale, check_scale
+from drywallqa.inference.views import Scale, check_scale
 from drywallqa.reports import evaluation_text, failure_sheets
 from drywallqa.reports.evaluation_pictures import choosing_pictures, pictures
 from drywallqa.reports.panel_files import PanelFiles

@@ -1,0 +1,96 @@
+"""At which scales a photo is shown to the model: whole, then in tiles, closer and closer."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, cast
+
+from drywallqa.errors import ConfigError
+from drywallqa.window import Window
+
+Scale = float | Literal["auto", "fit", "native"]
+"""At which scale a photo is shown to the model: whole, at its own pixels, or times a factor."""
+
+LARGEST_FACTOR = 4.0
+_LARGE = 2.0  # a photo is large where its longer side is more than this many windows
+_LONG = 2.0  # a photo is a panorama where its longer side is more than this many times the shorter
+_CLOSER = 2.0  # how much closer each view is than the one before it
+_LAST_STEP = 4 / 3  # the least step to the closest view
+_COARSE = 8  # windows along the longer side up to which a view between whole and closest is worth its memory
+
+
+class Views(NamedTuple):
+    """How a photo is shown.
+
+    Attributes:
+        whole: Whether the model sees all of it at once first.
+        factors: Px of the scaled photo that one px of the photo becomes, of each view in tiles, the coarsest
+            first.
+    """
+
+    whole: bool
+    factors: tuple[float, ...]
+
+
+WHOLE = Views(True, ())
+
+
+def check_scale(scale: Scale) -> Scale:
+    """Return the scale.
+
+    Raises:
+        ConfigError: It is neither "auto", "fit", "native" nor a usable factor.
+    """
+    if isinstance(scale, str) and scale in ("auto", "fit", "native"):
+        return scale
+    if isinstance(scale, int | float) and 0 < scale <= LARGEST_FACTOR:  # false for nan as well
+        return float(scale)
+    raise ConfigError(
+        f"the scale is {scale!r}; give auto, fit, native or a factor above 0, at most {LARGEST_FACTOR:g}"
+    )
+
+
+def parse_scale(text: str) -> Scale:
+    """Read a scale as it is typed.
+
+    Raises:
+        ConfigError: It is neither "auto", "fit", "native" nor a usable factor.
+    """
+    try:
+        return check_scale(float(text))
+    except ValueError:
+        return check_scale(cast(Scale, text))
+
+
+def views_for(scale: Scale, native: bool, height: int, width: int, window: Window) -> Views:
+    """Say how a photo of height×width px is shown.
+
+    "auto" leaves photos whole that are not much larger than the window, since the model has learnt from whole
+    photos of that size. Larger ones are looked at ever closer for what is thin, up to their own pixels. The
+    joints of a panorama would vanish if it was shown whole: it is shown in pieces as high as the window.
+
+    Args:
+        scale: What was asked for.
+        native: Whether the concept is too thin to be found on a large photo scaled down.
+        height: Of the photo in px.
+        width: Of the photo in px.
+        window: How photos are brought to the model.
+    """
+    longer, shorter = max(height, width), min(height, width)
+    if scale == "fit" or (scale == "auto" and longer <= _LARGE * window.size):
+        return WHOLE
+    whole, first = True, window.size / longer
+    if scale == "auto" and longer > _LONG * shorter:
+        whole, first = False, min(1.0, window.size / shorter)
+    if scale == "auto" and not native:
+        return WHOLE if whole else Views(False, (first,))
+    last = float(scale) if isinstance(scale, float) else 1.0
+    if whole and longer * last <= window.size:
+        return WHOLE
+    factors = [] if whole else [first]
+    closer = first * _CLOSER
+    while closer * _LAST_STEP <= last and closer * longer <= _COARSE * window.size:
+        factors.append(closer)
+        closer *= _CLOSER
+    if not factors or factors[-1] < last:
+        factors.append(last)
+    return Views(whole, tuple(factors))
