@@ -8,12 +8,12 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
 
 
-def test_manifest__last_line_counts_and_tidies(tmp_path: Path) -> None:
+def test_manifest__last_line_counts_and_compacts(tmp_path: Path) -> None:
     manifest = Manifest(tmp_path)
     for area in (0.1, 0.2):
         manifest.add({"mask": "a.png", "source": "a.jpg", "area": area})
     assert len(lines(tmp_path)) == 2
-    manifest.tidy()
+    manifest.compact()
     assert [line["area"] for line in lines(tmp_path)] == [0.2]
 
 
@@ -21,7 +21,7 @@ def test_manifest__success_takes_the_place_of_an_error(tmp_path: Path) -> None:
     Manifest(tmp_path).add({"source": "a.jpg", "error": "damaged"})
     manifest = Manifest(tmp_path)
     manifest.add({"mask": "a.png", "source": "a.jpg"})
-    manifest.tidy()
+    manifest.compact()
     assert lines(tmp_path) == [{"mask": "a.png", "source": "a.jpg"}]
 
 

@@ -98,13 +98,16 @@ def segment_fleet(
     askable, refused = without_refused(segmenter.bundle, prompts, chosen.allow_unknown)
     found = find_photos(paths, place, recursive=chosen.recursive)
     counted = _Counted(askable, on_outcome)
-    for outcome in (*refused, *found.refused):
+    failed = (*refused, *found.refused)
+    for outcome in failed:
         counted.take(outcome)
     on_start(len(found.each))
-    begun, table = 0, None
+    task = Task(askable, chosen, (MASK, *outputs), found.place, place)
+    run = _Run(opener, task, found, fleet or Fleet(), counted)
+    run.table.take_back(map(str, paths), askable)
+    run.table.add_records([outcome.failure() for outcome in failed])
+    begun, table = run.run(segmenter), None
     if askable and found.each:
-        task = Task(askable, chosen, (MASK, *outputs), found.place, place)
-        begun = _Run(opener, task, found, fleet or Fleet(), counted).run(segmenter)
         table = str(Path(place.shown, NAME)) if place.is_local else place.name(place.below(NAME))
     return FleetSummary(
         **counted.counts,
@@ -153,15 +156,14 @@ class _Counted:
 class _Run:
     def __init__(self, opener: Opener, task: Task, found: Photos, fleet: Fleet, counted: _Counted) -> None:
         self.opener, self.task, self.found, self.fleet, self.counted = opener, task, found, fleet, counted
-        self.table = ResultsTable(task.out)
+        self.table = ResultsTable(task.out, task.outputs)
         self.earlier: dict[str, list[Record]] = {}
 
     def run(self, segmenter: Segmenter) -> int:
         """Do what is not done yet; return how often a photo was begun."""
-        left = self._left(segmenter)
         begun = 0
         try:
-            if left:
+            if left := self._left(segmenter):
                 begun = self._on_workers(left)
         finally:
             self.table.close()
@@ -169,6 +171,8 @@ class _Run:
 
     def _left(self, segmenter: Segmenter) -> list[tuple[Photo, list[str]]]:
         """Find the prompts that each photo still has to be asked; report those that are done."""
+        if not self.task.prompts:
+            return []
         _, marks = job.ask(segmenter, self.task.prompts, self.task.settings)
         known = self.table.done()
         lying = self._lying() if known else frozenset()
@@ -180,14 +184,14 @@ class _Run:
                 if (row := known.get(MASK.path(photo.folder, masks.base_name(photo.image_id, prompt))))
                 and (row["settings"], row["source_size"], row["source_modified"])
                 == (mark, photo.size, photo.modified)
-                and all(row[output.kind] in lying for output in self.task.outputs)
+                and all(row.get(output.kind) in lying for output in self.task.outputs)
             ]
             self.earlier[photo.source] = done
             todo = [prompt for prompt in marks if prompt not in {row["prompt"] for row in done}]
             if todo:
                 left.append((photo, todo))
             else:
-                self.table.forget_error(photo.source)
+                self.table.take_back([photo.source])
                 self.counted.take_rows(photo.source, (), done)
         return left
 

@@ -1,82 +1,106 @@
 """The one table of a fleet's run, `results.parquet`: a row for each photo and prompt, and for each failure.
 
-Rows are kept in parts while work goes on, so that a run that is cut off loses little; the end of a run, and
-the start of the next, join them. Of several rows about one mask, or one failed photo, the latest counts.
+Rows are kept in parts while work goes on, so that a run that is cut off loses little, and the end of a run
+joins them. Rows are the records of a manifest; which of them count is said there.
 """
 
 from __future__ import annotations
 
 import io
+import time
 import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from drywallqa.errors import OutputError
+from drywallqa.files import locked
 from drywallqa.fleet.places import Place
-from drywallqa.inference.manifest import Record
+from drywallqa.inference.manifest import FIELDS, Latest, Record
+from drywallqa.inference.outputs import Output
 from drywallqa.photos import reason
 
 NAME = "results.parquet"
 PARTS = "results.parts"
 _ROWS_OF_A_PART = 5_000
 
-_COLUMNS = {
-    "source": "string", "image_id": "string", "prompt": "string", "concept": "string", "mask": "string",
-    "overlay": "string", "probability_map": "string", "height": "int32", "width": "int32",
-    "presence": "float64", "presence_threshold": "float64", "threshold": "float64", "area": "float64",
-    "settings": "string", "source_size": "int64", "source_modified": "int64", "source_sha256": "string",
-    "mask_sha256": "string", "read_ms": "float32", "segment_ms": "float32", "write_ms": "float32",
-    "worker": "string", "error": "string",
+_DECIDING = ["source", "prompt", "mask", "error"]
+_OF_A_FLEET: dict[str, type] = {
+    "source_size": int, "source_modified": int, "read_ms": float, "segment_ms": float, "write_ms": float,
+    "worker": str,
 }  # fmt: skip
 
 
-def schema() -> Any:
-    """Return the table's columns as a `pyarrow.Schema`; times are of the wall clock, in milliseconds."""
+def schema(outputs: Sequence[Output]) -> Any:
+    """Return the columns of a run with these outputs as a `pyarrow.Schema`.
+
+    They are the fields of a manifest's record, and the photo's size in bytes and time of change in
+    nanoseconds since 1970, times by the wall clock in milliseconds, and the worker.
+    """
     import pyarrow
 
-    kinds = {name: getattr(pyarrow, kind)() for name, kind in _COLUMNS.items()}
-    return pyarrow.schema(list(kinds.items()))
+    columns = FIELDS | dict.fromkeys((output.kind for output in outputs), str) | _OF_A_FLEET
+    kinds = {
+        str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
+        list: pyarrow.list_(pyarrow.string()),
+    }  # fmt: skip
+    return pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
 
 
 class ResultsTable:
-    """The table below a place for results."""
+    """The table below a place for results.
 
-    def __init__(self, out: Place) -> None:
+    Args:
+        out: The place.
+        outputs: What a run writes, which names the table's columns; those of earlier runs stay.
+    """
+
+    def __init__(self, out: Place, outputs: Sequence[Output]) -> None:
         """Read what earlier runs left.
 
         Raises:
             OutputError: It cannot be read, or is no such table.
         """
-        import pyarrow
-
-        self.out, self._run = out, uuid.uuid4().hex[:12]
+        self.out, self.schema = out, schema(outputs)
+        self._run = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"  # later runs come after earlier ones
         self._pending: list[Any] = []
-        self._parts: list[str] = []
-        self._mended: set[str] = set()
+        self._written = 0
         try:
-            names = [entry.path for entry in out.entries(recursive=False) if entry.path.endswith(f"/{NAME}")]
-            parts = [one.path for one in out.entries(PARTS) if one.path.endswith(".parquet")]
-            self.earlier = self._read(names)
-            if parts:
-                self.earlier = latest(pyarrow.concat_tables([self.earlier, self._read(parts)]))
-            self._parts = [f"{PARTS}/{path.rpartition('/')[2]}" for path in parts]
+            with self._alone():
+                rows = self._read(self._lying())
         except OSError as error:
             raise out.unwritable(error) from error
+        self._latest = _latest(rows)
+        self.earlier = _counting(rows, self._latest)
 
-    def _read(self, paths: list[str]) -> Any:
+    def _alone(self) -> AbstractContextManager[None]:
+        """Keep other runs out where the place is a folder; a store has no locks."""
+        return locked(Path(self.out.below(NAME))) if self.out.is_local else nullcontext()
+
+    def _lying(self) -> list[str]:
+        """List the table and its parts, by their paths below the place, the oldest first."""
+        start = len(self.out.below(""))
+        whole = [one.path[start:] for one in self.out.entries(recursive=False)]
+        parts = [one.path[start:] for one in self.out.entries(PARTS)]
+        return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
+
+    def _read(self, names: Sequence[str]) -> Any:
         import pyarrow
         from pyarrow import parquet
 
-        tables = []
-        for path in paths:
+        rows = self.schema.empty_table()
+        for path in map(self.out.below, names):
             try:
-                content = parquet.read_table(path, filesystem=self.out.filesystem, partitioning=None)
-                tables.append(content.select(list(_COLUMNS)).cast(schema()))
-            except (ValueError, KeyError) as error:
+                more = parquet.read_table(path, filesystem=self.out.filesystem, partitioning=None)
+                more.select(_DECIDING)
+                rows = pyarrow.concat_tables([rows, more], promote_options="permissive")
+            except (ValueError, KeyError, TypeError) as error:
                 raise OutputError(
                     f"{self.out.name(path)}: is no table of results ({reason(error)}); move it away"
                 ) from error
-        return pyarrow.concat_tables(tables) if tables else schema().empty_table()
+        return rows
 
     def done(self) -> dict[str, Record]:
         """Return what is known of each mask of earlier runs, by its path below the results."""
@@ -95,77 +119,60 @@ class ResultsTable:
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
             self.flush()
 
-    def forget_error(self, source: str) -> None:
-        """Drop what an earlier run said against a photo that is well now."""
-        self._mended.add(source)
+    def add_records(self, records: Sequence[Record]) -> None:
+        """Take in records of photos or prompts that failed; see `add`."""
+        import pyarrow
+
+        if records:
+            self.add(pyarrow.Table.from_pylist(list(records), schema=self.schema))
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """Take back what earlier runs said against photos, paths and prompts that are well now."""
+        self.add_records(self._latest.taken_back(sources, prompts))
 
     def flush(self) -> None:
         """Write the rows that wait as a part."""
         import pyarrow
 
         if any(map(len, self._pending)):
-            name = f"{PARTS}/{self._run}-{len(self._parts):06d}.parquet"
+            name = f"{PARTS}/{self._run}-{self._written:06d}.parquet"
             self.out.write(name, _encoded(pyarrow.concat_tables(self._pending)), overwrite=True)
-            self._parts.append(name)
+            self._written += 1
         self._pending = []
 
     def close(self) -> None:
-        """Join what earlier runs left and this run's rows into the one table, and remove the parts.
+        """Join all that runs have left into the one table, and remove the parts.
 
         Raises:
             OutputError: The table cannot be written.
         """
-        import pyarrow
-
         self.flush()
-        earlier = self._without_mended()
-        if not self._parts and len(earlier) == len(self.earlier):
-            return
-        mine = [part for part in self._parts if self._run in part]
-        new = self._read([self.out.below(part) for part in mine])
-        whole = latest(pyarrow.concat_tables([earlier, new]))
-        self.out.write(NAME, _encoded(whole), overwrite=True)
-        for part in self._parts:
-            self.out.remove(part)
-        self._parts = []
-
-    def _without_mended(self) -> Any:
-        import pyarrow
-        import pyarrow.compute as pc
-
-        mended = pc.is_in(self.earlier["source"], pyarrow.array(sorted(self._mended), pyarrow.string()))
-        return self.earlier.filter(pc.invert(pc.and_(mended, pc.is_valid(self.earlier["error"]))))
+        try:
+            with self._alone():
+                names = self._lying()
+                parts = [name for name in names if name != NAME]
+                if parts:
+                    rows = self._read(names)
+                    self.out.write(NAME, _encoded(_counting(rows, _latest(rows))), overwrite=True)
+                for part in parts:
+                    self.out.remove(part)
+        except OSError as error:
+            raise self.out.unwritable(error) from error
 
 
-def latest(table: Any) -> Any:
-    """Keep the last row about each mask, and of each failed photo its error, unless a later row is well."""
+def _latest(table: Any) -> Latest[int]:
+    """Find the rows of a table that count, by their numbers."""
+    latest = Latest[int]()
+    batches = table.select(_DECIDING).to_batches()
+    for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
+        latest.take(row, number)
+    return latest
+
+
+def _counting(table: Any, latest: Latest[int]) -> Any:
     import pyarrow
-    import pyarrow.compute as pc
 
-    numbered = table.append_column("place", pyarrow.array(range(len(table)), pyarrow.int64()))
-    well = numbered.filter(pc.is_valid(numbered["mask"]))
-    failed = numbered.filter(pc.is_valid(numbered["error"]))
-    kept = [_last(well, "mask")]
-    if len(failed):
-        last_well = dict(zip(*_last_of_each(well, "source"), strict=True))
-        sources, places = _last_of_each(failed, "source")
-        kept.append(
-            [
-                place
-                for source, place in zip(sources, places, strict=True)
-                if last_well.get(source, -1) < place
-            ]
-        )
-    return table.take(pyarrow.array(sorted(chain.from_iterable(kept)), pyarrow.int64()))
-
-
-def _last(table: Any, key: str) -> list[int]:
-    return _last_of_each(table, key)[1]
-
-
-def _last_of_each(table: Any, key: str) -> tuple[list[str], list[int]]:
-    grouped = table.group_by(key).aggregate([("place", "max")])
-    return grouped[key].to_pylist(), grouped["place_max"].to_pylist()
+    return table.take(pyarrow.array(sorted(latest), pyarrow.int64()))
 
 
 def _encoded(table: Any) -> bytes:
