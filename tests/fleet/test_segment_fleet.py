@@ -19,8 +19,11 @@ pytest.importorskip("pyarrow", reason="the fleet extra is not installed")
 from pyarrow import fs, parquet
 
 from drywallqa import cli
+from drywallqa.files import read_json_lines
 from drywallqa.fleet import finding, job
 from drywallqa.fleet.places import Place, open_place
+from drywallqa.fleet.table import ResultsTable
+from drywallqa.inference.outputs import LINES, MASK
 from fakes import FakeBundle, wall
 from inline_ray import InlineRay, install
 
@@ -67,19 +70,13 @@ def test_fleet__gives_the_masks_and_figures_of_a_plain_run(
     assert pictures(site / "plain") == pictures(site / "out") != {}
     assert len(list((site / "out").rglob("*.overlay.jpg"))) == 6
     assert f"6 masks in out; see {Path('out', 'results.parquet')}" in capsys.readouterr().out
-    lines = [json.loads(line) for line in Path("plain/manifest.jsonl").read_text("utf-8").splitlines()]
-    plain = {line["mask"]: line for line in lines}
+    plain = {line["mask"]: line for _, line in read_json_lines("plain/manifest.jsonl") if line is not None}
     table = {row["mask"]: row for row in rows()}
     assert plain.keys() == table.keys()
     for mask, line in plain.items():
         row = table[mask]
-        same = (set(line) - {"sha256"}) & set(row)
-        assert {"presence", "area", "threshold", "settings", "overlay"} <= same
-        assert {name: row[name] for name in same} == {name: line[name] for name in same}
-        assert (row["source_sha256"], row["mask_sha256"]) == (
-            line["sha256"]["source"],
-            line["sha256"]["mask"],
-        )
+        assert {"presence", "area", "threshold", "settings", "overlay", "quality", "mask_sha256"} <= set(line)
+        assert {name: row[name] for name in line} == line
         assert row["error"] is None
         assert min(row["read_ms"], row["segment_ms"], row["write_ms"]) > 0
     assert not list((site / "out").rglob("*.part*"))[1:]  # the folder of parts alone, and empty
@@ -91,6 +88,58 @@ def test_fleet__rerun_reaches_no_cluster(site: Path, ray: InlineRay, fake_bundle
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
     assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded)
     assert rows() == before
+
+
+@pytest.mark.parametrize("first", ["--lines", "--overlay", "--probability", ""])
+def test_fleet__rerun_with_other_outputs(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, first: str
+) -> None:
+    assert run("site", *BOTH, "--out", "out", *RAY, *filter(None, [first])) == 0
+    before, encoded = rows(), fake_bundle.backend.encoded
+    assert run("site", *BOTH, "--out", "out", *RAY, *filter(None, [first])) == 0
+    assert (rows(), fake_bundle.backend.encoded) == (before, encoded)
+    assert run("site", *BOTH, "--out", "out", *RAY, "--lines", "--overlay") == 0
+    assert fake_bundle.backend.encoded == encoded + 2
+    for row in rows():
+        assert (site / "out" / row["lines"]).is_file()
+        assert (site / "out" / row["overlay"]).is_file()
+    assert len(rows()) == 4
+
+
+def test_fleet__rerun_in_another_runtime_does_all_again(site: Path, ray: InlineRay) -> None:
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    before = {row["settings"] for row in rows()}
+    # Here it comes to the same masks; others would be refused without --overwrite.
+    assert run("site", *BOTH, "--out", "out", *RAY, "--backend", "openvino") == 0
+    assert not before & {row["settings"] for row in rows()}
+
+
+def test_fleet__prompts_and_paths_that_fail_are_rows_until_they_work(site: Path, ray: InlineRay) -> None:
+    (site / "dog").mkdir()
+    asked = ("site", "dog", *BOTH, "-p", "dog", "--out", "out", *RAY)
+    for _ in range(2):
+        assert run(*asked) == 3
+        failed = [(row["source"], row["prompt"]) for row in rows() if row["error"] is not None]
+        assert sorted(failed, key=str) == [("dog", None), (None, "dog")]
+    shutil.copy("site/one.png", "dog/three.png")
+    assert run(*asked, "--allow-unknown") == 0
+    assert [row["error"] for row in rows()] == [None] * 9
+
+
+def test_fleet__two_runs_at_once_lose_no_row(site: Path, ray: InlineRay) -> None:
+    (site / "out").mkdir()
+    place = open_place(str(site / "out"))
+    one, other = ResultsTable(place, (MASK,)), ResultsTable(place, (MASK, LINES))
+    for table, name in ((one, "a"), (other, "b")):
+        table.add_records([{"source": f"{name}.jpg", "mask": f"{name}.png"}])
+        table.flush()
+    other.add_records([{"source": "c.jpg", "mask": "c.png", "lines": "c.lines.json"}])
+    one.close()
+    assert [row["mask"] for row in rows()] == ["a.png", "b.png"]
+    other.close()
+    assert [(row["mask"], row["lines"]) for row in rows()] == [
+        ("a.png", None), ("b.png", None), ("c.png", "c.lines.json")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", ["photo", "mask gone", "new photo", "new prompt"])
