@@ -16,14 +16,14 @@ from PIL import Image
 
 pytest.importorskip("pyarrow", reason="the fleet extra is not installed")
 
+import pyarrow
 from pyarrow import fs, parquet
 
 from drywallqa import cli
 from drywallqa.files import read_json_lines
 from drywallqa.fleet import finding, job
 from drywallqa.fleet.places import Place, open_place
-from drywallqa.fleet.table import ResultsTable
-from drywallqa.inference.outputs import LINES, MASK
+from drywallqa.fleet.table import open_results, told
 from fakes import FakeBundle, wall
 from inline_ray import InlineRay, install
 
@@ -79,7 +79,7 @@ def test_fleet__gives_the_masks_and_figures_of_a_plain_run(
         assert {name: row[name] for name in line} == line
         assert row["error"] is None
         assert min(row["read_ms"], row["segment_ms"], row["write_ms"]) > 0
-    assert not list((site / "out").rglob("*.part*"))[1:]  # the folder of parts alone, and empty
+    assert not list((site / "out").rglob("*.part*"))
 
 
 def test_fleet__rerun_reaches_no_cluster(site: Path, ray: InlineRay, fake_bundle: FakeBundle) -> None:
@@ -129,17 +129,52 @@ def test_fleet__prompts_and_paths_that_fail_are_rows_until_they_work(site: Path,
 def test_fleet__two_runs_at_once_lose_no_row(site: Path, ray: InlineRay) -> None:
     (site / "out").mkdir()
     place = open_place(str(site / "out"))
-    one, other = ResultsTable(place, (MASK,)), ResultsTable(place, (MASK, LINES))
-    for table, name in ((one, "a"), (other, "b")):
-        table.add_records([{"source": f"{name}.jpg", "mask": f"{name}.png"}])
-        table.flush()
-    other.add_records([{"source": "c.jpg", "mask": "c.png", "lines": "c.lines.json"}])
+    one, other = (open_results(place, kinds) for kinds in (["mask"], ["mask", "lines"]))
+    for results, name in ((one, "a"), (other, "b")):
+        results.add_records([{"source": f"{name}.jpg", "mask": f"{name}.png"}])
+    other.add(pyarrow.Table.from_pylist([{"source": "c.jpg", "mask": "c.png", "lines": "c.lines.json"}]))
     one.close()
-    assert [row["mask"] for row in rows()] == ["a.png", "b.png"]
+    assert len(rows()) == 3
+    other.add_records([{"source": "d.jpg", "error": "damaged"}])
     other.close()
-    assert [(row["mask"], row["lines"]) for row in rows()] == [
-        ("a.png", None), ("b.png", None), ("c.png", "c.lines.json")
+    assert [(row["mask"], row["lines"], row["error"]) for row in rows()] == [
+        ("a.png", None, None), ("b.png", None, None), ("c.png", "c.lines.json", None), (None, None, "damaged")
     ]  # fmt: skip
+
+
+def test_fleet__and_plain_runs_keep_one_record(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lines() -> dict[str, Any]:
+        return {line["mask"]: line for _, line in read_json_lines("out/manifest.jsonl") if line is not None}
+
+    assert run("site/one.png", *BOTH, "--out", "out", *RAY) == 0
+    before, encoded = lines(), fake_bundle.backend.encoded
+    assert run("site/one.png", *BOTH, "--out", "out", "--no-index") == 0
+    assert (lines(), fake_bundle.backend.encoded) == (before, encoded)
+    assert run("site", *BOTH, "--out", "out", "--no-index") == 0
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded + 1)
+    assert {row["mask"]: told(row) for row in rows()} == lines()
+    assert len(lines()) == 4
+
+
+def test_fleet__results_inside_the_photos_folder_are_no_photos(site: Path, ray: InlineRay) -> None:
+    for _ in range(2):
+        assert run("site", *BOTH, "--out", "site", *RAY, "--overlay") == 0
+    assert run("site", *BOTH, "--out", "elsewhere", "--no-index") == 0
+    assert len(rows("site")) == len(pictures(site / "elsewhere")) == 4
+
+
+def test_fleet__a_table_of_something_else_is_left_alone(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site / "out").mkdir()
+    parquet.write_table(pyarrow.table({"price": [3]}), "out/results.parquet")
+    before = Path("out/results.parquet").read_bytes()
+    assert run("site", *BOTH, "--out", "out", *RAY) == 2
+    assert "is no table of results" in errors(capsys)[0]
+    assert Path("out/results.parquet").read_bytes() == before
 
 
 @pytest.mark.parametrize("change", ["photo", "mask gone", "new photo", "new prompt"])
@@ -232,19 +267,16 @@ def test_fleet__what_is_done_is_kept_when_all_workers_fail(
     assert len(rows()) == 4
 
 
-def test_fleet__a_run_that_was_killed_leaves_parts_that_the_next_takes_in(
+def test_fleet__a_run_that_was_killed_is_gone_on_with(
     site: Path, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("drywallqa.fleet.table._ROWS_OF_A_PART", 1)
-        patch.setattr("drywallqa.fleet.table.ResultsTable.close", lambda self: None)
+        patch.setattr("drywallqa.fleet.table.FolderResults.close", lambda self: None)
         assert run("site/one.png", *BOTH, "--out", "out", *RAY) == 0
     assert not Path("out/results.parquet").exists()
-    assert len(list(Path("out/results.parts").iterdir())) == 1
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
     assert fake_bundle.backend.encoded == 2
     assert len(rows()) == 4
-    assert list(Path("out/results.parts").iterdir()) == []
 
 
 def test_fleet__json_lines(site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,6 +341,42 @@ def test_store__results_inside_the_photos_are_no_photos(store: fs.FileSystem, ra
         "second/one__segment_crack.png",
         "two__segment_crack.png",
     ]
+
+
+def test_store__a_run_that_was_killed_leaves_parts_that_the_next_takes_in(
+    store: fs.FileSystem, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("drywallqa.fleet.table._ROWS_OF_A_PART", 1)
+        patch.setattr("drywallqa.fleet.table.StoreResults.close", lambda self: None)
+        assert run("mock://bucket/photos/one.png", *BOTH, "--out", "mock://bucket/masks", *RAY) == 0
+    assert in_store(store, "masks/results.parts") != []
+    assert run("mock://bucket/photos", *BOTH, "--out", "mock://bucket/masks", *RAY) == 0
+    assert fake_bundle.backend.encoded == 2
+    table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+    assert len(table) == 4
+    assert in_store(store, "masks/results.parts") == []
+
+
+def in_store(store: fs.FileSystem, folder: str) -> list[str]:
+    found = store.get_file_info(fs.FileSelector(f"bucket/{folder}", allow_not_found=True))
+    return [one.path for one in found]
+
+
+def test_store__prompts_and_paths_that_fail_are_rows_until_they_work(
+    store: fs.FileSystem, ray: InlineRay
+) -> None:
+    asked = ("mock://bucket/photos/dog", "-p", "dog", *BOTH, "--out", "mock://bucket/masks", *RAY, "--lines")
+    for _ in range(2):
+        assert run("mock://bucket/photos", *asked) == 3
+        table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+        failed = [(row["source"], row["prompt"]) for row in table if row["error"] is not None]
+        assert sorted(failed, key=str) == [("mock://bucket/photos/dog", None), (None, "dog")]
+    store.copy_file("bucket/photos/one.png", "bucket/photos/dog")
+    assert run(*asked, "--allow-unknown") == 0
+    table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+    assert [row["error"] for row in table] == [None] * 7
+    assert all(row["lines"] for row in table)
 
 
 def test_store__missing_and_mixed(

@@ -93,7 +93,7 @@ def test_manifest__cut_off_line_loses_itself_alone(tmp_path: Path) -> None:
 def test_manifest__names_that_end_a_line_elsewhere(tmp_path: Path, odd: str) -> None:
     Manifest(tmp_path).add(of(f"a{odd}b", prompt=f"segment{odd}crack"))
     manifest = Manifest(tmp_path)
-    assert manifest.of_mask(f"a{odd}b.png") == of(f"a{odd}b", prompt=f"segment{odd}crack")
+    assert manifest.masks[f"a{odd}b.png"] == of(f"a{odd}b", prompt=f"segment{odd}crack")
 
 
 def test_manifest__names_that_are_no_text(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from drywallqa.fleet.blocks import Blocks
 from drywallqa.fleet.cluster import Fleet
 from drywallqa.fleet.finding import Photo, Photos, find_photos
 from drywallqa.fleet.places import Place, is_address, open_place
-from drywallqa.fleet.table import NAME, ResultsTable
+from drywallqa.fleet.table import NAME, open_results, told
 from drywallqa.fleet.worker import Opener, Task
 from drywallqa.inference import job
 from drywallqa.inference.manifest import Record
@@ -147,7 +147,7 @@ class _Counted:
         now = time.perf_counter()
         self.first, self.last = self.first or now, now
         errors = [str(row["error"]) for row in rows if row["error"] is not None]
-        records = [_told(row) for row in (*earlier, *rows) if row["error"] is None]
+        records = [*map(told, earlier), *(told(row) for row in rows if row["error"] is None)]
         records.sort(key=lambda record: self._order[record["prompt"]])
         status = "failed" if errors else "done" if rows else "skipped"
         self.take(Outcome(status, source, tuple(records), errors[0] if errors else None))
@@ -156,7 +156,7 @@ class _Counted:
 class _Run:
     def __init__(self, opener: Opener, task: Task, found: Photos, fleet: Fleet, counted: _Counted) -> None:
         self.opener, self.task, self.found, self.fleet, self.counted = opener, task, found, fleet, counted
-        self.table = ResultsTable(task.out, task.outputs)
+        self.table = open_results(task.out, [output.kind for output in task.outputs])
         self.earlier: dict[str, list[Record]] = {}
 
     def run(self, segmenter: Segmenter) -> int:
@@ -182,7 +182,7 @@ class _Run:
                 row
                 for prompt, mark in marks.items()
                 if (row := known.get(MASK.path(photo.folder, masks.base_name(photo.image_id, prompt))))
-                and (row["settings"], row["source_size"], row["source_modified"])
+                and (row.get("settings"), row.get("source_size"), row.get("source_modified"))
                 == (mark, photo.size, photo.modified)
                 and all(row.get(output.kind) in lying for output in self.task.outputs)
             ]
@@ -217,8 +217,3 @@ class _Run:
             grouped.setdefault(row["source"], []).append(row)
         for source, rows in grouped.items():
             self.counted.take_rows(source, rows, self.earlier.get(source, ()))
-
-
-def _told(row: Record) -> Record:
-    """Leave out the columns that say nothing of this row."""
-    return {name: value for name, value in row.items() if value is not None or name == "concept"}

@@ -1,7 +1,8 @@
-"""The one table of a fleet's run, `results.parquet`: a row for each photo and prompt, and for each failure.
+"""The record of a fleet's run: a folder's manifest, and `results.parquet`, which holds the same as a table.
 
-Rows are kept in parts while work goes on, so that a run that is cut off loses little, and the end of a run
-joins them. Rows are the records of a manifest; which of them count is said there.
+In a folder the manifest grows as work goes on, and the end of a run makes the table from it. To a file in a
+store nothing can be added: there rows are kept in parts, so that a run that is cut off loses little, and the
+end of a run joins them into the table. Which rows count is said in `inference.manifest`.
 """
 
 from __future__ import annotations
@@ -9,75 +10,164 @@ from __future__ import annotations
 import io
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from drywallqa.errors import OutputError
-from drywallqa.files import locked
+from drywallqa.files import locked, read_json_lines
 from drywallqa.fleet.places import Place
-from drywallqa.inference.manifest import FIELDS, Latest, Record
-from drywallqa.inference.outputs import Output
+from drywallqa.inference import manifest
+from drywallqa.inference.manifest import FIELDS, Latest, Manifest, Record, files_in
 from drywallqa.photos import reason
 
 NAME = "results.parquet"
 PARTS = "results.parts"
 _ROWS_OF_A_PART = 5_000
-
 _DECIDING = ["source", "prompt", "mask", "error"]
-_OF_A_FLEET: dict[str, type] = {
-    "source_size": int, "source_modified": int, "read_ms": float, "segment_ms": float, "write_ms": float,
-    "worker": str,
-}  # fmt: skip
 
 
-def schema(outputs: Sequence[Output]) -> Any:
-    """Return the columns of a run with these outputs as a `pyarrow.Schema`.
+class Results(Protocol):
+    """What is recorded of the runs into a place."""
 
-    They are the fields of a manifest's record, and the photo's size in bytes and time of change in
-    nanoseconds since 1970, times by the wall clock in milliseconds, and the worker.
-    """
-    import pyarrow
+    def done(self) -> Mapping[str, Record]:
+        """Return what is known of each mask of earlier runs, by its path below the results."""
+        ...
 
-    columns = FIELDS | dict.fromkeys((output.kind for output in outputs), str) | _OF_A_FLEET
-    kinds = {
-        str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
-        list: pyarrow.list_(pyarrow.string()),
-    }  # fmt: skip
-    return pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    def add(self, rows: Any) -> None:
+        """Take in a `pyarrow.Table` of rows.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
+        ...
+
+    def add_records(self, records: Sequence[Record]) -> None:
+        """Take in records of photos or prompts that failed; see `add`."""
+        ...
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """Take back what earlier runs said against photos, paths and prompts that are well now."""
+        ...
+
+    def close(self) -> None:
+        """Make the one table of all that runs have left.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        ...
 
 
-class ResultsTable:
-    """The table below a place for results.
+def open_results(out: Place, kinds: Sequence[str]) -> Results:
+    """Read what earlier runs left.
 
     Args:
         out: The place.
-        outputs: What a run writes, which names the table's columns; those of earlier runs stay.
+        kinds: The kinds of files that a run writes.
+
+    Raises:
+        OutputError: It cannot be read, or the table there is none of results.
+    """
+    return FolderResults(out) if out.is_local else StoreResults(out, kinds)
+
+
+def schema(kinds: Iterable[str]) -> Any:
+    """Return the columns of records with these kinds of files as a `pyarrow.Schema`."""
+    import pyarrow
+
+    types = {
+        str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
+        list: pyarrow.list_(pyarrow.string()),
+    }  # fmt: skip
+    columns: dict[str, type] = {**FIELDS, **dict.fromkeys(kinds, str)}
+    return pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def told(row: Record) -> Record:
+    """Leave out the columns that say nothing of this row."""
+    return {name: value for name, value in row.items() if value is not None or name == "concept"}
+
+
+class FolderResults:
+    """The results below a folder; see `Results`."""
+
+    def __init__(self, out: Place) -> None:
+        self.out, self.manifest = out, Manifest(Path(out.path))
+        if self._table.is_file():
+            _read(out, NAME)  # a stranger's file is not replaced
+
+    @property
+    def _table(self) -> Path:
+        return Path(self.out.below(NAME))
+
+    def done(self) -> Mapping[str, Record]:
+        """See `Results`."""
+        return self.manifest.masks
+
+    def add(self, rows: Any) -> None:
+        """See `Results`."""
+        for row in rows.to_pylist():  # not held in memory, as the run needs them no more
+            manifest.append(self.manifest.path, told(row))
+
+    def add_records(self, records: Sequence[Record]) -> None:
+        """See `Results`."""
+        for record in records:
+            self.manifest.add(record)
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """See `Results`."""
+        self.manifest.take_back(sources, prompts)
+
+    def close(self) -> None:
+        """See `Results`."""
+        lines = self.manifest.path
+        try:
+            with locked(self._table):  # of two runs that end at once, the later one tells all
+                manifest.compact(lines)
+                if lines.is_file() and not self._is_newer(lines):
+                    self.out.write(NAME, _encoded(_table_of(lines)), overwrite=True)
+        except OSError as error:
+            raise self.out.unwritable(error) from error
+
+    def _is_newer(self, lines: Path) -> bool:
+        """Tell whether the table was made after the last change of the manifest."""
+        table = self._table
+        return table.is_file() and table.stat().st_mtime_ns > lines.stat().st_mtime_ns
+
+
+def _table_of(lines: Path) -> Any:
+    """Read a manifest as a table."""
+    import pyarrow
+
+    records = (record for _, record in read_json_lines(lines) if record is not None)
+    tables = [schema(()).empty_table()]
+    while some := list(islice(records, _ROWS_OF_A_PART)):
+        kinds = dict.fromkeys(kind for record in some for kind in files_in(record))
+        tables.append(pyarrow.Table.from_pylist(some, schema=schema(kinds)))
+    return pyarrow.concat_tables(tables, promote_options="permissive")
+
+
+class StoreResults:
+    """The results in a store, or any place that has no locks: one run at a time; see `Results`.
+
+    Args:
+        out: The place.
+        kinds: The kinds of files that a run writes; columns of earlier runs stay.
     """
 
-    def __init__(self, out: Place, outputs: Sequence[Output]) -> None:
-        """Read what earlier runs left.
-
-        Raises:
-            OutputError: It cannot be read, or is no such table.
-        """
-        self.out, self.schema = out, schema(outputs)
+    def __init__(self, out: Place, kinds: Sequence[str]) -> None:
+        self.out, self.schema = out, schema(kinds)
         self._run = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"  # later runs come after earlier ones
         self._pending: list[Any] = []
         self._written = 0
         try:
-            with self._alone():
-                rows = self._read(self._lying())
+            rows = self._rows(self._lying())
         except OSError as error:
             raise out.unwritable(error) from error
         self._latest = _latest(rows)
-        self.earlier = _counting(rows, self._latest)
-
-    def _alone(self) -> AbstractContextManager[None]:
-        """Keep other runs out where the place is a folder; a store has no locks."""
-        return locked(Path(self.out.below(NAME))) if self.out.is_local else nullcontext()
+        self._earlier = _counting(rows, self._latest)
 
     def _lying(self) -> list[str]:
         """List the table and its parts, by their paths below the place, the oldest first."""
@@ -86,51 +176,37 @@ class ResultsTable:
         parts = [one.path[start:] for one in self.out.entries(PARTS)]
         return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
 
-    def _read(self, names: Sequence[str]) -> Any:
+    def _rows(self, names: Sequence[str]) -> Any:
         import pyarrow
-        from pyarrow import parquet
 
-        rows = self.schema.empty_table()
-        for path in map(self.out.below, names):
-            try:
-                more = parquet.read_table(path, filesystem=self.out.filesystem, partitioning=None)
-                more.select(_DECIDING)
-                rows = pyarrow.concat_tables([rows, more], promote_options="permissive")
-            except (ValueError, KeyError, TypeError) as error:
-                raise OutputError(
-                    f"{self.out.name(path)}: is no table of results ({reason(error)}); move it away"
-                ) from error
-        return rows
+        tables = [self.schema.empty_table(), *(_read(self.out, name) for name in names)]
+        return pyarrow.concat_tables(tables, promote_options="permissive")
 
-    def done(self) -> dict[str, Record]:
-        """Return what is known of each mask of earlier runs, by its path below the results."""
+    def done(self) -> Mapping[str, Record]:
+        """See `Results`."""
         import pyarrow.compute as pc
 
-        rows = self.earlier.filter(pc.is_valid(self.earlier["mask"]))
+        rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
     def add(self, rows: Any) -> None:
-        """Take in a `pyarrow.Table` of rows; many of them are written as one part.
-
-        Raises:
-            OutputError: A part cannot be written.
-        """
+        """See `Results`; many rows are written as one part."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
-            self.flush()
+            self._flush()
 
     def add_records(self, records: Sequence[Record]) -> None:
-        """Take in records of photos or prompts that failed; see `add`."""
+        """See `Results`."""
         import pyarrow
 
         if records:
             self.add(pyarrow.Table.from_pylist(list(records), schema=self.schema))
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """Take back what earlier runs said against photos, paths and prompts that are well now."""
+        """See `Results`."""
         self.add_records(self._latest.taken_back(sources, prompts))
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Write the rows that wait as a part."""
         import pyarrow
 
@@ -141,23 +217,35 @@ class ResultsTable:
         self._pending = []
 
     def close(self) -> None:
-        """Join all that runs have left into the one table, and remove the parts.
+        """See `Results`; the parts are removed."""
+        self._flush()
+        names = self._lying()
+        parts = [name for name in names if name != NAME]
+        if parts:
+            rows = self._rows(names)
+            self.out.write(NAME, _encoded(_counting(rows, _latest(rows))), overwrite=True)
+        for part in parts:
+            self.out.remove(part)
 
-        Raises:
-            OutputError: The table cannot be written.
-        """
-        self.flush()
-        try:
-            with self._alone():
-                names = self._lying()
-                parts = [name for name in names if name != NAME]
-                if parts:
-                    rows = self._read(names)
-                    self.out.write(NAME, _encoded(_counting(rows, _latest(rows))), overwrite=True)
-                for part in parts:
-                    self.out.remove(part)
-        except OSError as error:
-            raise self.out.unwritable(error) from error
+
+def _read(out: Place, name: str) -> Any:
+    """Read a table of results.
+
+    Raises:
+        OutputError: It is none.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    path = out.below(name)
+    try:
+        rows = parquet.read_table(path, filesystem=out.filesystem, partitioning=None)
+        rows.select(_DECIDING)
+        return pyarrow.concat_tables([schema(()).empty_table(), rows], promote_options="permissive")
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{out.name(path)}: is no table of results ({reason(error)}); move it away"
+        ) from error
 
 
 def _latest(table: Any) -> Latest[int]:

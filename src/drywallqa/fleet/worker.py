@@ -135,7 +135,7 @@ class Worker:
             read = ahead(self._read(photo) for photo, _ in work)
             rows = [row for one, (_, todo) in zip(read, work, strict=True) for row in self._rows(one, todo)]
             self.attempts.finish(sources)
-        return pyarrow.Table.from_pylist(rows, schema=schema(self.task.outputs))
+        return pyarrow.Table.from_pylist(rows, schema=schema(output.kind for output in self.task.outputs))
 
     def _carefully(self, photo: Photo, todo: Sequence[str]) -> list[Record]:
         if self.attempts.begin(photo.source) >= DEADLY:

@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class _Prepared:
     """A photo that was looked at: what is done already, and its pixels if anything is left to do."""
 
     item: Item
-    digest: str = ""
+    about: Record = field(default_factory=dict)
     done: tuple[Record, ...] = ()
     todo: frozenset[str] = frozenset()
     photo: NDArray[np.uint8] | None = None
@@ -89,11 +89,12 @@ class _Run:
 
     def _prepare(self, item: Item) -> _Prepared:
         try:
-            digest = _digest(item.path)
+            about = _described(item.path)
+            digest = about["source_sha256"]
             done = [record for prompt in self.plan.prompts if (record := self._done(item, prompt, digest))]
             todo = frozenset(self.plan.prompts) - {record["prompt"] for record in done}
             photo = photos.read(item.path) if todo else None
-            return _Prepared(item, digest, tuple(done), todo, photo)
+            return _Prepared(item, about, tuple(done), todo, photo)
         except DrywallQAError as error:
             return _Prepared(item, error=error)
 
@@ -105,7 +106,7 @@ class _Run:
         """
         base, out = masks.base_name(item.image_id, prompt), self.plan.out
         mask = out / MASK.path(item.folder, base)
-        record = self.plan.manifest.of_mask(MASK.path(item.folder, base))
+        record = self.plan.manifest.masks.get(MASK.path(item.folder, base))
         if record is None or not mask.is_file():
             return None
         same_photo = record.get("source_sha256") == digest
@@ -174,8 +175,7 @@ class _Run:
             photo, question, prediction, plan.outputs, item.folder, self._put,
             overwrite=plan.settings.overwrite,
         )  # fmt: skip
-        photo_of = {"source": str(item.path), "source_sha256": prepared.digest}
-        return photo_of | answer | {"settings": self.marks[prediction.prompt]}
+        return prepared.about | answer | {"settings": self.marks[prediction.prompt]}
 
     def _put(self, path: str, content: bytes, *, overwrite: bool) -> None:
         files_of.write(self.plan.out / path, content, overwrite=overwrite)
@@ -210,15 +210,21 @@ def _mark_of(segmenter: Segmenter, question: Question) -> str:
         f"{bundle.name} {bundle.version} {fingerprint[:12]}",
         f"{runtime['name']} {device} {segmenter.precision}",
     ]
-    asked = (field.name for field in fields(question) if field.name not in ("prompt", "row"))
+    asked = (one.name for one in fields(question) if one.name not in ("prompt", "row"))
     parts += [f"{name.replace('_', ' ')} {getattr(question, name)}" for name in asked]
     return ", ".join(parts)
 
 
-def _digest(path: Path) -> str:
+def _described(path: Path) -> Record:
     photos.check_file(path)
     try:
-        return files_of.digest_of_file(path)
+        state = path.stat()
+        return {
+            "source": str(path),
+            "source_size": state.st_size,
+            "source_modified": state.st_mtime_ns,
+            "source_sha256": files_of.digest_of_file(path),
+        }
     except OSError as error:
         raise PhotoError(
             path, f"it may not be read ({photos.reason(error)})", "change its permissions, or leave it out"

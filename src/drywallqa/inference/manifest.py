@@ -11,7 +11,7 @@ to one file. The end of a run leaves out the lines that no longer count.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,11 +22,13 @@ from drywallqa.files import append_line, json_line, locked, read_json_lines, wri
 NAME = "manifest.jsonl"
 
 FIELDS: dict[str, type] = {
-    "source": str, "image_id": str, "source_sha256": str, "prompt": str, "concept": str, "height": int,
-    "width": int, "presence": float, "presence_threshold": float, "threshold": float, "area": float,
-    "quality": list, "settings": str, "mask_sha256": str, "error": str,
+    "source": str, "source_size": int, "source_modified": int, "source_sha256": str, "image_id": str,
+    "prompt": str, "concept": str, "height": int, "width": int, "presence": float,
+    "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
+    "mask_sha256": str, "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
 }  # fmt: skip
-"""What a record holds beside the path of each file that was asked for, which stands under its kind."""
+"""What a record holds beside the path of each file that was asked for, which stands under its kind. The size
+of the photo is in bytes, its time of change in ns since 1970; milliseconds and worker are of Ray runs."""
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -104,33 +106,21 @@ class Manifest:
     def __iter__(self) -> Iterator[Record]:
         return iter(self._latest)
 
-    def of_mask(self, mask: str) -> Record | None:
-        """Return what is known about a mask, by its path below the folder."""
-        return self._latest.masks.get(mask)
+    @property
+    def masks(self) -> Mapping[str, Record]:
+        """What is known about each mask, by its path below the folder."""
+        return self._latest.masks
 
     def output_files(self) -> list[Path]:
         """Return every file that earlier runs wrote into the folder."""
         return [
-            self.path.parent / value
-            for record in self._latest.masks.values()
-            for name, value in record.items()
-            if name not in FIELDS and isinstance(value, str)
+            self.path.parent / path for record in self.masks.values() for path in files_in(record).values()
         ]
 
     def add(self, record: Record) -> None:
-        """Add one line, at once.
-
-        Raises:
-            OutputError: The file cannot be written.
-        """
+        """Add one line, at once; see `append`."""
         self._latest.take(record, record)
-        try:
-            with locked(self.path):
-                append_line(self.path, json_line(record))
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}); make room for it"
-            ) from error
+        append(self.path, record)
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
         """Take back what earlier runs said against photos, paths and prompts that are well now.
@@ -142,15 +132,45 @@ class Manifest:
             self.add(record)
 
     def compact(self) -> None:
-        """Leave out the lines that no longer count; those that other runs have added meanwhile are kept."""
-        if not self.path.is_file():
-            return
-        # Where it cannot be done (a full disk, somebody reads the file on Windows), nothing is lost.
-        with suppress(OSError, OutputError), locked(self.path):
-            self._latest = self._read()
-            content = b"".join(map(json_line, self))
-            if content != self.path.read_bytes():
-                write_whole(self.path, content)
+        """See `compact`; what other runs have added meanwhile is known afterwards."""
+        compact(self.path)
+        self._latest = self._read()
+
+
+def append(path: Path, record: Record) -> None:
+    """Add a record to a manifest, as one line, at once.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    try:
+        with locked(path):
+            append_line(path, json_line(record))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); make room for it") from error
+
+
+def compact(path: Path) -> None:
+    """Leave out the lines of a manifest that no longer count; no line of another run is lost.
+
+    Where it cannot be done (a full disk, or somebody reads the file on Windows), the file stays as it is.
+    """
+    if not path.is_file():
+        return
+    with suppress(OSError, OutputError), locked(path):
+        latest, last = Latest[int](), 0
+        for last, record in read_json_lines(path):
+            latest.take(record or {}, last)
+        counting = set(latest)
+        if len(counting) < last:
+            with path.open("rb") as lines:
+                kept = [line for number, line in enumerate(lines, 1) if number in counting]
+            write_whole(path, b"".join(kept))
+
+
+def files_in(record: Record) -> dict[str, str]:
+    """Return the files that a record names: kind → path below the results."""
+    return {name: value for name, value in record.items() if name not in FIELDS and isinstance(value, str)}
 
 
 def made_in(folder: Path) -> list[Path]:
