@@ -166,6 +166,22 @@ def test_fleet__results_inside_the_photos_folder_are_no_photos(site: Path, ray: 
     assert len(rows("site")) == len(pictures(site / "elsewhere")) == 4
 
 
+def test_fleet__a_photo_whose_name_is_no_text_costs_one_line(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        shutil.copy("site/one.png", os.fsdecode(b"site/bad\xe4.png"))
+    except OSError:
+        pytest.skip("this system allows no such name")
+    assert run("site", *BOTH, "--out", "out") == 0
+    capsys.readouterr()
+    assert run("site", *BOTH, "--out", "out", *RAY) == 3
+    (line,) = errors(capsys)
+    assert "its name is not UTF-8 text" in line
+    assert sum(row["mask"] is not None for row in rows()) == 6
+    assert [row["source"] for row in rows() if row["error"]] == [str(Path("site", r"bad\udce4.png"))]
+
+
 def test_fleet__a_table_of_something_else_is_left_alone(
     site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
 ) -> None:

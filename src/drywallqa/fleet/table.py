@@ -141,12 +141,20 @@ def _table_of(lines: Path) -> Any:
     """Read a manifest as a table."""
     import pyarrow
 
-    records = (record for _, record in read_json_lines(lines) if record is not None)
+    records = (_as_text(record) for _, record in read_json_lines(lines) if record is not None)
     tables = [schema(()).empty_table()]
     while some := list(islice(records, _ROWS_OF_A_PART)):
         kinds = dict.fromkeys(kind for record in some for kind in files_in(record))
         tables.append(pyarrow.Table.from_pylist(some, schema=schema(kinds)))
     return pyarrow.concat_tables(tables, promote_options="permissive")
+
+
+def _as_text(record: Record) -> Record:
+    """Escape what is no text in names of files, which a table cannot hold."""
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in record.items()
+    }
 
 
 class StoreResults:
