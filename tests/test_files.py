@@ -1,9 +1,12 @@
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from drywallqa.errors import OutputError
-from drywallqa.files import check_folder, write_whole
+from drywallqa.files import append_line, check_folder, json_line, locked, read_json_lines, write_whole
 
 
 def test_write_whole__replaces(tmp_path: Path) -> None:
@@ -30,3 +33,54 @@ def test_check_folder__a_file_in_the_way(tmp_path: Path) -> None:
     for folder in (tmp_path / "out", tmp_path / "out" / "below"):
         with pytest.raises(OutputError, match="no results can be written in this folder"):
             check_folder(folder)
+
+
+def test_read_json_lines__line_feeds_alone_end_a_line(tmp_path: Path) -> None:
+    names = ["a\u2028b", "a\u2029b", "a\x85b", "a\x0bb", "a\x0cb", "a\x1cb", "a\rb", "a\nb"]
+    path = tmp_path / "a.jsonl"
+    for name in names:
+        append_line(path, json_line({"name": name}))
+    assert list(read_json_lines(path)) == [(number, {"name": name}) for number, name in enumerate(names, 1)]
+
+
+def test_read_json_lines__what_is_no_object_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": 1}\r\n\n[1]\n{"b": \n{"c": "\xff"}\n' + b"[" * 100_000 + b'\n{"d": 2}')
+    assert list(read_json_lines(path)) == [
+        (1, {"a": 1}), (3, None), (4, None), (5, None), (6, None), (7, {"d": 2})
+    ]  # fmt: skip
+
+
+def test_append_line__starts_anew_after_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for there, then in ((b"", b"new\n"), (b"old\n", b"old\nnew\n"), (b"ol", b"ol\nnew\n")):
+        path.write_bytes(there)
+        append_line(path, b"new\n")
+        assert path.read_bytes() == then
+
+
+def test_locked__one_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
+    inside, most = [0], [0]
+
+    def work() -> None:
+        for _ in range(50):
+            with locked(tmp_path / "a.jsonl"):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    if sys.platform != "win32":
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_locked__is_given_back_after_an_error(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(KeyError), locked(tmp_path / "a.jsonl"):
+            raise KeyError

@@ -1,10 +1,15 @@
-"""Writing files whole or not at all."""
+"""Files that are whole or not there, and files of JSON lines that grow while others read and write them."""
 
 from __future__ import annotations
 
+import json
 import os
-from contextlib import suppress
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from drywallqa.errors import OutputError
 
@@ -53,3 +58,93 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         raise OutputError(
             f"{path}: no results can be written in this folder ({reason.lower()}); choose another"
         ) from error
+
+
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """Encode a record as one line; file names that are no text come out escaped."""
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the number and the object of each line; None where a line is cut off or no JSON object.
+
+    Lines end at a line feed alone: names and prompts may hold what ends a line elsewhere, such as U+2028.
+    Empty lines are passed over.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                content = json.loads(line)
+            except (ValueError, RecursionError):
+                content = None
+            yield number, content if isinstance(content, dict) else None
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line at the end of a file; it starts on a line of its own where the last one was cut off.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with path.open("a+b") as stream:
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, length - 1))
+        cut_off = stream.read(1) not in (b"", b"\n")
+        stream.write(b"\n" * cut_off + line)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep out every other thread and process that asks for the lock of the same file.
+
+    The lock is an empty hidden file beside it, since the file itself may be replaced under the lock.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    while True:
+        with beside.open("ab") as stream:
+            if not _lock(stream.fileno(), beside):
+                continue
+            try:
+                yield
+                return
+            finally:
+                _unlock(stream.fileno(), beside)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int, path: Path) -> bool:
+        while True:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                return True
+            except PermissionError:  # another holds it; Windows itself would look again only each second
+                time.sleep(0.005)
+
+    def _unlock(descriptor: int, path: Path) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # the file stays: an open one cannot be removed
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int, path: Path) -> bool:
+        with suppress(OSError):  # a file system without locks; an appended line is whole there, too
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:  # whoever held it before may have removed the file, so that others lock a new one
+            return os.path.samestat(os.fstat(descriptor), path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _unlock(descriptor: int, path: Path) -> None:
+        path.unlink(missing_ok=True)  # closing it gives the lock back

@@ -262,7 +262,8 @@ def run_folder(folder: Path) -> Path:
         json.dumps({"time": f"2026-11-25T{time}+0000", "event": event, "text": "", **figures})
         for time, event, figures in moments
     ]
-    (folder / "log.jsonl").write_text("\n".join([*lines, '{"time": "torn']), encoding="utf-8")
+    torn = '{"time": "torn'  # by a kill in its midst, after which the run went on, and once more
+    (folder / "log.jsonl").write_text("\n".join([*lines[:2], torn, *lines[2:], torn]), encoding="utf-8")
     Image.new("RGB", (64, 64), (90, 90, 90)).save(folder / "batch.png")
     return folder
 

@@ -2,6 +2,8 @@ import json
 import shutil
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,10 @@ import pytest
 from PIL import Image
 
 from drywallqa import cli, masks
+from drywallqa.files import read_json_lines
+from drywallqa.inference import manifest as record_of_results
+from drywallqa.inference import segmenter
+from drywallqa.inference.prediction import Prediction
 from fakes import FakeBundle, wall
 
 pytestmark = pytest.mark.usefixtures("fake_bundle")
@@ -40,7 +46,7 @@ def files(folder: Path, pattern: str = "*.png") -> list[str]:
 
 
 def manifest(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    return [line for _, line in read_json_lines(folder / "manifest.jsonl") if line is not None]
 
 
 def errors(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -215,7 +221,7 @@ def test_rerun__after_a_killed_run_without_manifest(site: Path) -> None:
     assert len(manifest(site / "out")) == 2
 
 
-@pytest.mark.parametrize("change", ["settings", "photo", "model", "by hand", "unlisted"])
+@pytest.mark.parametrize("change", ["settings", "photo", "model", "backend", "by hand", "unlisted"])
 def test_rerun__refuses_other_content_without_overwrite(
     site: Path, change: str, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +237,8 @@ def test_rerun__refuses_other_content_without_overwrite(
         save(Path("site/one.png"), wall(60, 60))
     if change == "model":
         fake_bundle.files = {"decoder.onnx": "fedcba9876543210"}
+    if change == "backend":
+        arguments += ["--backend", "openvino"]
     if change == "by hand":
         masks.write(mask, np.ones((48, 64), np.bool_))
     before = mask.read_bytes()
@@ -242,7 +250,7 @@ def test_rerun__refuses_other_content_without_overwrite(
     assert "one__segment_crack.png" in refused[0]
     assert "--overwrite" in refused[0]
     assert run(*arguments, "--overwrite") == 0
-    if change not in ("model",):
+    if change not in ("model", "backend"):
         assert mask.read_bytes() != before
 
 
@@ -253,6 +261,101 @@ def test_rerun__an_error_is_forgotten_once_mended(site: Path) -> None:
     save(Path("site/one.png"), wall())
     assert run("site", *CRACK, "--out", "out") == 0
     assert not any("error" in line for line in manifest(site / "out"))
+
+
+def page(site: Path) -> str:
+    return (site / "out" / "index.html").read_text("utf-8")
+
+
+def test_rerun__a_photo_mended_and_named_otherwise_is_well(site: Path) -> None:
+    save(Path("two.png"), wall(seam=True))
+    whole = Path("two.png").read_bytes()
+    Path("two.png").write_bytes(whole[: len(whole) // 2])
+    assert run("two.png", "site/one.png", *CRACK, "--out", "out") == 3
+    assert "1 failure<" in page(site)
+    Path("two.png").write_bytes(whole)
+    assert run(site / "two.png", *CRACK, "--out", "out") == 0
+    assert not any("error" in line for line in manifest(site / "out"))
+    assert "failure<" not in page(site)
+
+
+def test_rerun__a_prompt_that_works_now_is_well(site: Path) -> None:
+    asked = ("site/one.png", *CRACK, "-p", "dog", "--out", "out")
+    assert run(*asked) == 3
+    assert [line["prompt"] for line in manifest(site / "out") if "error" in line] == ["dog"]
+    assert "1 failure<" in page(site)
+    assert run(*asked, "--allow-unknown") == 0
+    assert not any("error" in line for line in manifest(site / "out"))
+    assert "failure<" not in page(site)
+
+
+def test_rerun__a_folder_that_was_empty_is_well(site: Path) -> None:
+    (site / "empty").mkdir()
+    assert run("empty/", "gone/*.png", *CRACK, "--out", "out") == 3
+    (site / "gone").mkdir()
+    shutil.copy("site/one.png", "empty/one.png")
+    assert run("empty", "gone/*.png", *CRACK, "--out", "out") == 3
+    assert [line["source"] for line in manifest(site / "out") if "error" in line] == [str(Path("gone/*.png"))]
+    shutil.copy("site/two.jpg", "gone/two.png")
+    assert run("empty", "gone/*.png", *CRACK, "--out", "out") == 0
+    assert not any("error" in line for line in manifest(site / "out"))
+    assert "failure<" not in page(site)
+
+
+def test_rerun__a_photo_and_a_prompt_of_one_name_fail_apart(site: Path) -> None:
+    for _ in range(2):
+        assert run("dog", "site/one.png", "-p", "dog", *CRACK, "--out", "out") == 3
+        failed = [line for line in manifest(site / "out") if "error" in line]
+        assert sorted("prompt" if "prompt" in line else "source" for line in failed) == ["prompt", "source"]
+    assert "2 failures<" in page(site)
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0c"])
+def test_rerun__names_that_end_a_line_elsewhere(site: Path, fake_bundle: FakeBundle, odd: str) -> None:
+    try:
+        save(Path(f"site/one{odd}more.png"), wall())
+    except OSError:
+        pytest.skip("this system allows no such name")
+    asked = (f"site/one{odd}more.png", "-p", f"segment{odd}crack", "--out", "out")
+    assert run(*asked) == run(*asked) == 0
+    assert fake_bundle.backend.encoded == 1
+    (line,) = manifest(site / "out")
+    assert line["source"] == str(Path(f"site/one{odd}more.png"))
+    assert line["prompt"] == f"segment{odd}crack"
+
+
+def test_rerun__overwrite_rewrites_the_manifest_once(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        save(Path(f"site/{number:02d}.png"), wall(shade=100 + number))
+    assert run("site", *BOTH, "--out", "out") == 0
+    rewritten: list[Path] = []
+    original = record_of_results.write_whole
+
+    def count(path: Path, content: bytes) -> None:
+        rewritten.append(path)
+        original(path, content)
+
+    monkeypatch.setattr(record_of_results, "write_whole", count)
+    assert run("site", *BOTH, "--out", "out", "--threshold", "0.9", "--overwrite") == 0
+    assert rewritten == [Path("out/manifest.jsonl")]
+    assert [line["threshold"] for line in manifest(site / "out")] == [0.9] * 44
+
+
+def test_segment__quality_of_a_photo_is_recorded_and_shown(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("site/one.png", *CRACK, "--out", "out") == 0
+    assert [line["quality"] for line in manifest(site / "out")] == [[]]
+    original = segmenter.Segmenter.answer
+
+    def dark(*arguments: object, **more: object) -> Iterator[Prediction]:
+        for prediction in original(*arguments, **more):  # type: ignore[arg-type]
+            yield replace(prediction, quality=("nearly black <", "blurred"))
+
+    monkeypatch.setattr(segmenter.Segmenter, "answer", dark)
+    assert run("site/two.jpg", *BOTH, "--out", "out") == 0
+    assert [line["quality"] for line in manifest(site / "out")][1:] == [["nearly black <", "blurred"]] * 2
+    assert page(site).count("nearly black &lt;; blurred") == 1
 
 
 # Bad input that is handled.

@@ -16,11 +16,14 @@ from PIL import Image
 
 pytest.importorskip("pyarrow", reason="the fleet extra is not installed")
 
+import pyarrow
 from pyarrow import fs, parquet
 
 from drywallqa import cli
+from drywallqa.files import read_json_lines
 from drywallqa.fleet import finding, job
 from drywallqa.fleet.places import Place, open_place
+from drywallqa.fleet.table import open_results, told
 from fakes import FakeBundle, wall
 from inline_ray import InlineRay, install
 
@@ -67,22 +70,16 @@ def test_fleet__gives_the_masks_and_figures_of_a_plain_run(
     assert pictures(site / "plain") == pictures(site / "out") != {}
     assert len(list((site / "out").rglob("*.overlay.jpg"))) == 6
     assert f"6 masks in out; see {Path('out', 'results.parquet')}" in capsys.readouterr().out
-    lines = [json.loads(line) for line in Path("plain/manifest.jsonl").read_text("utf-8").splitlines()]
-    plain = {line["mask"]: line for line in lines}
+    plain = {line["mask"]: line for _, line in read_json_lines("plain/manifest.jsonl") if line is not None}
     table = {row["mask"]: row for row in rows()}
     assert plain.keys() == table.keys()
     for mask, line in plain.items():
         row = table[mask]
-        same = (set(line) - {"sha256"}) & set(row)
-        assert {"presence", "area", "threshold", "settings", "overlay"} <= same
-        assert {name: row[name] for name in same} == {name: line[name] for name in same}
-        assert (row["source_sha256"], row["mask_sha256"]) == (
-            line["sha256"]["source"],
-            line["sha256"]["mask"],
-        )
+        assert {"presence", "area", "threshold", "settings", "overlay", "quality", "mask_sha256"} <= set(line)
+        assert {name: row[name] for name in line} == line
         assert row["error"] is None
         assert min(row["read_ms"], row["segment_ms"], row["write_ms"]) > 0
-    assert not list((site / "out").rglob("*.part*"))[1:]  # the folder of parts alone, and empty
+    assert not list((site / "out").rglob("*.part*"))
 
 
 def test_fleet__rerun_reaches_no_cluster(site: Path, ray: InlineRay, fake_bundle: FakeBundle) -> None:
@@ -91,6 +88,109 @@ def test_fleet__rerun_reaches_no_cluster(site: Path, ray: InlineRay, fake_bundle
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
     assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded)
     assert rows() == before
+
+
+@pytest.mark.parametrize("first", ["--lines", "--overlay", "--probability", ""])
+def test_fleet__rerun_with_other_outputs(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, first: str
+) -> None:
+    assert run("site", *BOTH, "--out", "out", *RAY, *filter(None, [first])) == 0
+    before, encoded = rows(), fake_bundle.backend.encoded
+    assert run("site", *BOTH, "--out", "out", *RAY, *filter(None, [first])) == 0
+    assert (rows(), fake_bundle.backend.encoded) == (before, encoded)
+    assert run("site", *BOTH, "--out", "out", *RAY, "--lines", "--overlay") == 0
+    assert fake_bundle.backend.encoded == encoded + 2
+    for row in rows():
+        assert (site / "out" / row["lines"]).is_file()
+        assert (site / "out" / row["overlay"]).is_file()
+    assert len(rows()) == 4
+
+
+def test_fleet__rerun_in_another_runtime_does_all_again(site: Path, ray: InlineRay) -> None:
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    before = {row["settings"] for row in rows()}
+    # Here it comes to the same masks; others would be refused without --overwrite.
+    assert run("site", *BOTH, "--out", "out", *RAY, "--backend", "openvino") == 0
+    assert not before & {row["settings"] for row in rows()}
+
+
+def test_fleet__prompts_and_paths_that_fail_are_rows_until_they_work(site: Path, ray: InlineRay) -> None:
+    (site / "dog").mkdir()
+    asked = ("site", "dog", *BOTH, "-p", "dog", "--out", "out", *RAY)
+    for _ in range(2):
+        assert run(*asked) == 3
+        failed = [(row["source"], row["prompt"]) for row in rows() if row["error"] is not None]
+        assert sorted(failed, key=str) == [("dog", None), (None, "dog")]
+    shutil.copy("site/one.png", "dog/three.png")
+    assert run(*asked, "--allow-unknown") == 0
+    assert [row["error"] for row in rows()] == [None] * 9
+
+
+def test_fleet__two_runs_at_once_lose_no_row(site: Path, ray: InlineRay) -> None:
+    (site / "out").mkdir()
+    place = open_place(str(site / "out"))
+    one, other = (open_results(place, kinds) for kinds in (["mask"], ["mask", "lines"]))
+    for results, name in ((one, "a"), (other, "b")):
+        results.add_records([{"source": f"{name}.jpg", "mask": f"{name}.png"}])
+    other.add(pyarrow.Table.from_pylist([{"source": "c.jpg", "mask": "c.png", "lines": "c.lines.json"}]))
+    one.close()
+    assert len(rows()) == 3
+    other.add_records([{"source": "d.jpg", "error": "damaged"}])
+    other.close()
+    assert [(row["mask"], row["lines"], row["error"]) for row in rows()] == [
+        ("a.png", None, None), ("b.png", None, None), ("c.png", "c.lines.json", None), (None, None, "damaged")
+    ]  # fmt: skip
+
+
+def test_fleet__and_plain_runs_keep_one_record(
+    site: Path, ray: InlineRay, fake_bundle: FakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lines() -> dict[str, Any]:
+        return {line["mask"]: line for _, line in read_json_lines("out/manifest.jsonl") if line is not None}
+
+    assert run("site/one.png", *BOTH, "--out", "out", *RAY) == 0
+    before, encoded = lines(), fake_bundle.backend.encoded
+    assert run("site/one.png", *BOTH, "--out", "out", "--no-index") == 0
+    assert (lines(), fake_bundle.backend.encoded) == (before, encoded)
+    assert run("site", *BOTH, "--out", "out", "--no-index") == 0
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded + 1)
+    assert {row["mask"]: told(row) for row in rows()} == lines()
+    assert len(lines()) == 4
+
+
+def test_fleet__results_inside_the_photos_folder_are_no_photos(site: Path, ray: InlineRay) -> None:
+    for _ in range(2):
+        assert run("site", *BOTH, "--out", "site", *RAY, "--overlay") == 0
+    assert run("site", *BOTH, "--out", "elsewhere", "--no-index") == 0
+    assert len(rows("site")) == len(pictures(site / "elsewhere")) == 4
+
+
+def test_fleet__a_photo_whose_name_is_no_text_costs_one_line(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        shutil.copy("site/one.png", os.fsdecode(b"site/bad\xe4.png"))
+    except OSError:
+        pytest.skip("this system allows no such name")
+    assert run("site", *BOTH, "--out", "out") == 0
+    capsys.readouterr()
+    assert run("site", *BOTH, "--out", "out", *RAY) == 3
+    (line,) = errors(capsys)
+    assert "its name is not UTF-8 text" in line
+    assert sum(row["mask"] is not None for row in rows()) == 6
+    assert [row["source"] for row in rows() if row["error"]] == [str(Path("site", r"bad\udce4.png"))]
+
+
+def test_fleet__a_table_of_something_else_is_left_alone(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site / "out").mkdir()
+    parquet.write_table(pyarrow.table({"price": [3]}), "out/results.parquet")
+    before = Path("out/results.parquet").read_bytes()
+    assert run("site", *BOTH, "--out", "out", *RAY) == 2
+    assert "is no table of results" in errors(capsys)[0]
+    assert Path("out/results.parquet").read_bytes() == before
 
 
 @pytest.mark.parametrize("change", ["photo", "mask gone", "new photo", "new prompt"])
@@ -183,19 +283,16 @@ def test_fleet__what_is_done_is_kept_when_all_workers_fail(
     assert len(rows()) == 4
 
 
-def test_fleet__a_run_that_was_killed_leaves_parts_that_the_next_takes_in(
+def test_fleet__a_run_that_was_killed_is_gone_on_with(
     site: Path, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("drywallqa.fleet.table._ROWS_OF_A_PART", 1)
-        patch.setattr("drywallqa.fleet.table.ResultsTable.close", lambda self: None)
+        patch.setattr("drywallqa.fleet.table.FolderResults.close", lambda self: None)
         assert run("site/one.png", *BOTH, "--out", "out", *RAY) == 0
     assert not Path("out/results.parquet").exists()
-    assert len(list(Path("out/results.parts").iterdir())) == 1
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
     assert fake_bundle.backend.encoded == 2
     assert len(rows()) == 4
-    assert list(Path("out/results.parts").iterdir()) == []
 
 
 def test_fleet__json_lines(site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,6 +357,42 @@ def test_store__results_inside_the_photos_are_no_photos(store: fs.FileSystem, ra
         "second/one__segment_crack.png",
         "two__segment_crack.png",
     ]
+
+
+def test_store__a_run_that_was_killed_leaves_parts_that_the_next_takes_in(
+    store: fs.FileSystem, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("drywallqa.fleet.table._ROWS_OF_A_PART", 1)
+        patch.setattr("drywallqa.fleet.table.StoreResults.close", lambda self: None)
+        assert run("mock://bucket/photos/one.png", *BOTH, "--out", "mock://bucket/masks", *RAY) == 0
+    assert in_store(store, "masks/results.parts") != []
+    assert run("mock://bucket/photos", *BOTH, "--out", "mock://bucket/masks", *RAY) == 0
+    assert fake_bundle.backend.encoded == 2
+    table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+    assert len(table) == 4
+    assert in_store(store, "masks/results.parts") == []
+
+
+def in_store(store: fs.FileSystem, folder: str) -> list[str]:
+    found = store.get_file_info(fs.FileSelector(f"bucket/{folder}", allow_not_found=True))
+    return [one.path for one in found]
+
+
+def test_store__prompts_and_paths_that_fail_are_rows_until_they_work(
+    store: fs.FileSystem, ray: InlineRay
+) -> None:
+    asked = ("mock://bucket/photos/dog", "-p", "dog", *BOTH, "--out", "mock://bucket/masks", *RAY, "--lines")
+    for _ in range(2):
+        assert run("mock://bucket/photos", *asked) == 3
+        table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+        failed = [(row["source"], row["prompt"]) for row in table if row["error"] is not None]
+        assert sorted(failed, key=str) == [("mock://bucket/photos/dog", None), (None, "dog")]
+    store.copy_file("bucket/photos/one.png", "bucket/photos/dog")
+    assert run(*asked, "--allow-unknown") == 0
+    table = parquet.read_table("bucket/masks/results.parquet", filesystem=store).to_pylist()
+    assert [row["error"] for row in table] == [None] * 7
+    assert all(row["lines"] for row in table)
 
 
 def test_store__missing_and_mixed(

@@ -13,11 +13,11 @@ from drywallqa import photos
 from drywallqa.errors import OutputError
 from drywallqa.inference import job, writer
 from drywallqa.inference.outputs import Output
-from drywallqa.inference.plan import Plan, make_plan
+from drywallqa.inference.plan import Plan, Settings, make_plan
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.writer import PENDING, Writer, at_once
-from fakes import FakeBackend, FakeBundle, wall
+from fakes import FakeBackend, FakeBundle, FakeConcept, wall
 
 PATIENCE = 60  # seconds until a test that would wait for ever fails
 
@@ -135,3 +135,30 @@ def test_writer__errors_come_with_the_result() -> None:
         assert after() == 7
     with pytest.raises(OutputError, match="gone"):
         at_once(fail)
+
+
+def test_ask__marks_hold_all_that_changes_a_mask() -> None:
+    def mark(settings: Settings = Settings(), **how: object) -> str:  # noqa: B008
+        segmenter = Segmenter(FakeBundle(), **how)  # type: ignore[arg-type]
+        return job.ask(segmenter, ["crack"], settings)[1]["crack"]
+
+    usual = mark()
+    assert (
+        mark(threads=3)
+        == mark(Settings(overwrite=True, recursive=True))
+        == mark(Settings(scale="fit"))
+        == usual
+    )
+    assert mark(device="cuda:0") == mark(device="cuda:1")
+    careful = Segmenter(FakeBundle(concepts={"crack": FakeConcept(presence_threshold=0.6)}))
+    others = [
+        mark(backend="openvino"),
+        mark(device="cuda"),
+        mark(precision="fp16"),
+        mark(Settings(threshold=0.3)),
+        mark(Settings(scale="native")),
+        mark(Settings(refine="morphology")),
+        mark(Settings(refine="morphology+join")),
+        job.ask(careful, ["crack"], Settings())[1]["crack"],
+    ]
+    assert len({usual, *others}) == 1 + len(others)

@@ -112,7 +112,7 @@ def segment(
             "--engine",
             metavar="local|ray",
             help="ray: on many workers, also of other machines; PATH and DIR may then be s3:// or gs://, and "
-            "the figures come as DIR/results.parquet.",
+            "the figures come as DIR/results.parquet, too.",
         ),
     ] = "local",
     address: Annotated[
@@ -132,7 +132,7 @@ def segment(
 
     Each photo and prompt becomes DIR/{photo}__{prompt}.png, 0 and 255, of the photo's size.
     Its figures stand in DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
-    With --engine ray, figures, times and errors stand in DIR/results.parquet instead.
+    With --engine ray, figures, times and errors stand in DIR/results.parquet, too; in a store there alone.
 
     Photos of one name from several folders keep those folders below DIR. What is done already is skipped.
 

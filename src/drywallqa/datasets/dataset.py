@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from drywallqa import masks, photos
 from drywallqa.errors import DataError
-from drywallqa.files import write_whole
+from drywallqa.files import json_line, read_json_lines, write_whole
 
 FORMAT_VERSION = 1
+MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def load(folder: str | Path) -> Dataset:
     root = Path(folder)
     try:
         head = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
-        lines = (root / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = list(read_json_lines(root / MANIFEST))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{root}: not a data set ({error}); make one with: drywallqa data import EXPORT --out {root}"
@@ -157,11 +158,13 @@ def load(folder: str | Path) -> Dataset:
             f"(it reads {FORMAT_VERSION}); import the data set again"
         )
     samples = []
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         try:
-            samples.append(Sample.from_json(json.loads(line)))
+            if line is None:
+                raise ValueError("cut off, or no JSON object")
+            samples.append(Sample.from_json(line))
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{root / 'manifest.jsonl'}, line {number}: {error!r}; import again") from error
+            raise DataError(f"{root / MANIFEST}, line {number}: {error!r}; import again") from error
     concepts = {str(name): tuple(phrases) for name, phrases in head["concepts"].items()}
     return Dataset(root, tuple(samples), concepts)
 
@@ -172,7 +175,7 @@ def save(dataset: Dataset) -> None:
         "format_version": FORMAT_VERSION,
         "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},
     }
-    lines = "".join(json.dumps(s.to_json(), ensure_ascii=False) + "\n" for s in dataset.samples)
-    write_whole(dataset.folder / "manifest.jsonl", lines.encode())
+    lines = b"".join(json_line(sample.to_json()) for sample in dataset.samples)
+    write_whole(dataset.folder / MANIFEST, lines)
     text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
     write_whole(dataset.folder / "dataset.json", text.encode())

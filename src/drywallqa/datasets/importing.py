@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -28,6 +27,7 @@ from drywallqa.datasets.dataset import Dataset, Sample, load, save
 from drywallqa.datasets.geometry import GeometryError, fit, rasterise
 from drywallqa.datasets.problems import Problem
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
+from drywallqa.files import json_line, read_json_lines
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
@@ -169,8 +169,8 @@ class _Import:
                 samples.append(sample)
             if progress:
                 progress(number, len(self.export.photos))
-        lines = "".join(json.dumps(problem.to_json(), ensure_ascii=False) + "\n" for problem in self.found)
-        (self.stage / "problems.jsonl").write_text(lines, encoding="utf-8")
+        lines = b"".join(json_line(problem.to_json()) for problem in self.found)
+        (self.stage / "problems.jsonl").write_bytes(lines)
         return samples
 
     def _stop_if_strict(self) -> None:
@@ -282,9 +282,11 @@ def read_problems(folder: Path) -> list[tuple[str, Problem]]:
     """Read what the imports of a data set reported: set name and problem."""
     found = []
     for path in sorted((folder / PROBLEMS_FOLDER).glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in read_json_lines(path):
             try:
-                found.append((path.stem, Problem(**json.loads(line))))
+                if line is None:
+                    raise ValueError("cut off, or no JSON object")
+                found.append((path.stem, Problem(**line)))
             except (ValueError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: damaged ({error}); import the set again") from error
     return found

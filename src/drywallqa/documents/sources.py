@@ -15,6 +15,7 @@ from typing import Any
 
 from drywallqa.bundle.bundle import HEAD
 from drywallqa.errors import ConfigError
+from drywallqa.files import read_json_lines
 from drywallqa.reports.panel_files import FOLDER, LIST, Panel, load_panels
 
 CONFIG, ENVIRONMENT, LOG = "config.yaml", "environment.json", "log.jsonl"
@@ -106,18 +107,9 @@ def load_run(folder: Path) -> Run:
 
 
 def _events(path: Path) -> Iterator[Data]:
-    if not path.is_file():
-        return
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                return  # a run that is still going on writes it right now
-            raise ConfigError(f"{path}, line {number}: not JSON ({error})") from error
-        if isinstance(event, dict):
-            yield event
+    """Read a run's log; a line that is cut off is passed over: the run was killed, or writes it right now."""
+    if path.is_file():
+        yield from (event for _, event in read_json_lines(path) if event is not None)
 
 
 @dataclass(frozen=True)

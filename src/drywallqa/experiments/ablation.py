@@ -20,7 +20,7 @@ from drywallqa.experiments.run_measure import measure_run
 from drywallqa.files import check_folder, write_whole
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.job import train_job
-from drywallqa.training.run_log import LINES
+from drywallqa.training.run_log import read_events
 
 HEAD = "ablation.json"
 """What the whole comparison is about; where it differs, rows could not be compared."""
@@ -162,8 +162,7 @@ def _pictures(path: Path, request: Request) -> str:
 
 def _told(run: Path) -> Row:
     """Read from a run's log what its training came to: steps, its own loss at the end, alarms."""
-    lines = (run / LINES).read_text(encoding="utf-8").splitlines() if (run / LINES).is_file() else []
-    events = [json.loads(line) for line in lines]
+    events = read_events(run)
     steps = [event for event in events if event["event"] == "step"]
     last = [e["loss"] for e in steps if e["epoch"] == steps[-1]["epoch"] and e.get("loss") is not None]
     alarms = dict.fromkeys(e["finding"] for e in events if e["event"] == "alarm" and "finding" in e)

@@ -77,15 +77,19 @@ def _on_disks(paths: list[str], out: Place, recursive: bool) -> Photos:
     photos, unreachable = [], []
     for item in items:
         try:
+            str(item.path).encode()  # only text can be sent to workers
             state = item.path.stat()
         except OSError as error:  # vanished since it was found
             problem = PhotoError(item.path, f"it cannot be reached ({reason(error)})", "check the path")
-            unreachable.append(Outcome("failed", str(item.path), (), str(problem)))
+        except UnicodeEncodeError:
+            problem = PhotoError(item.path, "its name is not UTF-8 text", "rename it, or use --engine local")
+        else:
+            where = str(absolute(item.path))
+            photos.append(
+                Photo(str(item.path), where, item.folder, item.image_id, state.st_size, state.st_mtime_ns)
+            )
             continue
-        where = str(absolute(item.path))
-        photos.append(
-            Photo(str(item.path), where, item.folder, item.image_id, state.st_size, state.st_mtime_ns)
-        )
+        unreachable.append(Outcome("failed", str(item.path), (), str(problem)))
     return Photos(open_place("."), tuple(photos), (*refused, *unreachable))
 
 

@@ -16,7 +16,7 @@ from drywallqa.fleet.blocks import Blocks
 from drywallqa.fleet.cluster import Fleet
 from drywallqa.fleet.finding import Photo, Photos, find_photos
 from drywallqa.fleet.places import Place, is_address, open_place
-from drywallqa.fleet.table import NAME, ResultsTable
+from drywallqa.fleet.table import NAME, open_results, told
 from drywallqa.fleet.worker import Opener, Task
 from drywallqa.inference import job
 from drywallqa.inference.manifest import Record
@@ -98,13 +98,16 @@ def segment_fleet(
     askable, refused = without_refused(segmenter.bundle, prompts, chosen.allow_unknown)
     found = find_photos(paths, place, recursive=chosen.recursive)
     counted = _Counted(askable, on_outcome)
-    for outcome in (*refused, *found.refused):
+    failed = (*refused, *found.refused)
+    for outcome in failed:
         counted.take(outcome)
     on_start(len(found.each))
-    begun, table = 0, None
+    task = Task(askable, chosen, (MASK, *outputs), found.place, place)
+    run = _Run(opener, task, found, fleet or Fleet(), counted)
+    run.table.take_back(map(str, paths), askable)
+    run.table.add_records([outcome.failure() for outcome in failed])
+    begun, table = run.run(segmenter), None
     if askable and found.each:
-        task = Task(askable, chosen, (MASK, *outputs), found.place, place)
-        begun = _Run(opener, task, found, fleet or Fleet(), counted).run(segmenter)
         table = str(Path(place.shown, NAME)) if place.is_local else place.name(place.below(NAME))
     return FleetSummary(
         **counted.counts,
@@ -144,7 +147,7 @@ class _Counted:
         now = time.perf_counter()
         self.first, self.last = self.first or now, now
         errors = [str(row["error"]) for row in rows if row["error"] is not None]
-        records = [_told(row) for row in (*earlier, *rows) if row["error"] is None]
+        records = [*map(told, earlier), *(told(row) for row in rows if row["error"] is None)]
         records.sort(key=lambda record: self._order[record["prompt"]])
         status = "failed" if errors else "done" if rows else "skipped"
         self.take(Outcome(status, source, tuple(records), errors[0] if errors else None))
@@ -153,15 +156,14 @@ class _Counted:
 class _Run:
     def __init__(self, opener: Opener, task: Task, found: Photos, fleet: Fleet, counted: _Counted) -> None:
         self.opener, self.task, self.found, self.fleet, self.counted = opener, task, found, fleet, counted
-        self.table = ResultsTable(task.out)
+        self.table = open_results(task.out, [output.kind for output in task.outputs])
         self.earlier: dict[str, list[Record]] = {}
 
     def run(self, segmenter: Segmenter) -> int:
         """Do what is not done yet; return how often a photo was begun."""
-        left = self._left(segmenter)
         begun = 0
         try:
-            if left:
+            if left := self._left(segmenter):
                 begun = self._on_workers(left)
         finally:
             self.table.close()
@@ -169,6 +171,8 @@ class _Run:
 
     def _left(self, segmenter: Segmenter) -> list[tuple[Photo, list[str]]]:
         """Find the prompts that each photo still has to be asked; report those that are done."""
+        if not self.task.prompts:
+            return []
         _, marks = job.ask(segmenter, self.task.prompts, self.task.settings)
         known = self.table.done()
         lying = self._lying() if known else frozenset()
@@ -178,16 +182,16 @@ class _Run:
                 row
                 for prompt, mark in marks.items()
                 if (row := known.get(MASK.path(photo.folder, masks.base_name(photo.image_id, prompt))))
-                and (row["settings"], row["source_size"], row["source_modified"])
+                and (row.get("settings"), row.get("source_size"), row.get("source_modified"))
                 == (mark, photo.size, photo.modified)
-                and all(row[output.kind] in lying for output in self.task.outputs)
+                and all(row.get(output.kind) in lying for output in self.task.outputs)
             ]
             self.earlier[photo.source] = done
             todo = [prompt for prompt in marks if prompt not in {row["prompt"] for row in done}]
             if todo:
                 left.append((photo, todo))
             else:
-                self.table.forget_error(photo.source)
+                self.table.take_back([photo.source])
                 self.counted.take_rows(photo.source, (), done)
         return left
 
@@ -213,8 +217,3 @@ class _Run:
             grouped.setdefault(row["source"], []).append(row)
         for source, rows in grouped.items():
             self.counted.take_rows(source, rows, self.earlier.get(source, ()))
-
-
-def _told(row: Record) -> Record:
-    """Leave out the columns that say nothing of this row."""
-    return {name: value for name, value in row.items() if value is not None or name == "concept"}

@@ -1,171 +1,274 @@
-"""The one table of a fleet's run, `results.parquet`: a row for each photo and prompt, and for each failure.
+"""The record of a fleet's run: a folder's manifest, and `results.parquet`, which holds the same as a table.
 
-Rows are kept in parts while work goes on, so that a run that is cut off loses little; the end of a run, and
-the start of the next, join them. Of several rows about one mask, or one failed photo, the latest counts.
+In a folder the manifest grows as work goes on, and the end of a run makes the table from it. To a file in a
+store nothing can be added: there rows are kept in parts, so that a run that is cut off loses little, and the
+end of a run joins them into the table. Which rows count is said in `inference.manifest`.
 """
 
 from __future__ import annotations
 
 import io
+import time
 import uuid
-from itertools import chain
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Protocol
 
 from drywallqa.errors import OutputError
+from drywallqa.files import locked, read_json_lines
 from drywallqa.fleet.places import Place
-from drywallqa.inference.manifest import Record
+from drywallqa.inference import manifest
+from drywallqa.inference.manifest import FIELDS, Latest, Manifest, Record, files_in
 from drywallqa.photos import reason
 
 NAME = "results.parquet"
 PARTS = "results.parts"
 _ROWS_OF_A_PART = 5_000
-
-_COLUMNS = {
-    "source": "string", "image_id": "string", "prompt": "string", "concept": "string", "mask": "string",
-    "overlay": "string", "probability_map": "string", "height": "int32", "width": "int32",
-    "presence": "float64", "presence_threshold": "float64", "threshold": "float64", "area": "float64",
-    "settings": "string", "source_size": "int64", "source_modified": "int64", "source_sha256": "string",
-    "mask_sha256": "string", "read_ms": "float32", "segment_ms": "float32", "write_ms": "float32",
-    "worker": "string", "error": "string",
-}  # fmt: skip
+_DECIDING = ["source", "prompt", "mask", "error"]
 
 
-def schema() -> Any:
-    """Return the table's columns as a `pyarrow.Schema`; times are of the wall clock, in milliseconds."""
-    import pyarrow
+class Results(Protocol):
+    """What is recorded of the runs into a place."""
 
-    kinds = {name: getattr(pyarrow, kind)() for name, kind in _COLUMNS.items()}
-    return pyarrow.schema(list(kinds.items()))
+    def done(self) -> Mapping[str, Record]:
+        """Return what is known of each mask of earlier runs, by its path below the results."""
+        ...
 
-
-class ResultsTable:
-    """The table below a place for results."""
-
-    def __init__(self, out: Place) -> None:
-        """Read what earlier runs left.
+    def add(self, rows: Any) -> None:
+        """Take in a `pyarrow.Table` of rows.
 
         Raises:
-            OutputError: It cannot be read, or is no such table.
+            OutputError: They cannot be written.
         """
-        import pyarrow
+        ...
 
-        self.out, self._run = out, uuid.uuid4().hex[:12]
-        self._pending: list[Any] = []
-        self._parts: list[str] = []
-        self._mended: set[str] = set()
+    def add_records(self, records: Sequence[Record]) -> None:
+        """Take in records of photos or prompts that failed; see `add`."""
+        ...
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """Take back what earlier runs said against photos, paths and prompts that are well now."""
+        ...
+
+    def close(self) -> None:
+        """Make the one table of all that runs have left.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        ...
+
+
+def open_results(out: Place, kinds: Sequence[str]) -> Results:
+    """Read what earlier runs left.
+
+    Args:
+        out: The place.
+        kinds: The kinds of files that a run writes.
+
+    Raises:
+        OutputError: It cannot be read, or the table there is none of results.
+    """
+    return FolderResults(out) if out.is_local else StoreResults(out, kinds)
+
+
+def schema(kinds: Iterable[str]) -> Any:
+    """Return the columns of records with these kinds of files as a `pyarrow.Schema`."""
+    import pyarrow
+
+    types = {
+        str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(),
+        list: pyarrow.list_(pyarrow.string()),
+    }  # fmt: skip
+    columns: dict[str, type] = {**FIELDS, **dict.fromkeys(kinds, str)}
+    return pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
+
+
+def told(row: Record) -> Record:
+    """Leave out the columns that say nothing of this row."""
+    return {name: value for name, value in row.items() if value is not None or name == "concept"}
+
+
+class FolderResults:
+    """The results below a folder; see `Results`."""
+
+    def __init__(self, out: Place) -> None:
+        self.out, self.manifest = out, Manifest(Path(out.path))
+        if self._table.is_file():
+            _read(out, NAME)  # a stranger's file is not replaced
+
+    @property
+    def _table(self) -> Path:
+        return Path(self.out.below(NAME))
+
+    def done(self) -> Mapping[str, Record]:
+        """See `Results`."""
+        return self.manifest.masks
+
+    def add(self, rows: Any) -> None:
+        """See `Results`."""
+        for row in rows.to_pylist():  # not held in memory, as the run needs them no more
+            manifest.append(self.manifest.path, told(row))
+
+    def add_records(self, records: Sequence[Record]) -> None:
+        """See `Results`."""
+        for record in records:
+            self.manifest.add(record)
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """See `Results`."""
+        self.manifest.take_back(sources, prompts)
+
+    def close(self) -> None:
+        """See `Results`."""
+        lines = self.manifest.path
         try:
-            names = [entry.path for entry in out.entries(recursive=False) if entry.path.endswith(f"/{NAME}")]
-            parts = [one.path for one in out.entries(PARTS) if one.path.endswith(".parquet")]
-            self.earlier = self._read(names)
-            if parts:
-                self.earlier = latest(pyarrow.concat_tables([self.earlier, self._read(parts)]))
-            self._parts = [f"{PARTS}/{path.rpartition('/')[2]}" for path in parts]
+            with locked(self._table):  # of two runs that end at once, the later one tells all
+                manifest.compact(lines)
+                if lines.is_file() and not self._is_newer(lines):
+                    self.out.write(NAME, _encoded(_table_of(lines)), overwrite=True)
+        except OSError as error:
+            raise self.out.unwritable(error) from error
+
+    def _is_newer(self, lines: Path) -> bool:
+        """Tell whether the table was made after the last change of the manifest."""
+        table = self._table
+        return table.is_file() and table.stat().st_mtime_ns > lines.stat().st_mtime_ns
+
+
+def _table_of(lines: Path) -> Any:
+    """Read a manifest as a table."""
+    import pyarrow
+
+    records = (_as_text(record) for _, record in read_json_lines(lines) if record is not None)
+    tables = [schema(()).empty_table()]
+    while some := list(islice(records, _ROWS_OF_A_PART)):
+        kinds = dict.fromkeys(kind for record in some for kind in files_in(record))
+        tables.append(pyarrow.Table.from_pylist(some, schema=schema(kinds)))
+    return pyarrow.concat_tables(tables, promote_options="permissive")
+
+
+def _as_text(record: Record) -> Record:
+    """Escape what is no text in names of files, which a table cannot hold."""
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in record.items()
+    }
+
+
+class StoreResults:
+    """The results in a store, or any place that has no locks: one run at a time; see `Results`.
+
+    Args:
+        out: The place.
+        kinds: The kinds of files that a run writes; columns of earlier runs stay.
+    """
+
+    def __init__(self, out: Place, kinds: Sequence[str]) -> None:
+        self.out, self.schema = out, schema(kinds)
+        self._run = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"  # later runs come after earlier ones
+        self._pending: list[Any] = []
+        self._written = 0
+        try:
+            rows = self._rows(self._lying())
         except OSError as error:
             raise out.unwritable(error) from error
+        self._latest = _latest(rows)
+        self._earlier = _counting(rows, self._latest)
 
-    def _read(self, paths: list[str]) -> Any:
+    def _lying(self) -> list[str]:
+        """List the table and its parts, by their paths below the place, the oldest first."""
+        start = len(self.out.below(""))
+        whole = [one.path[start:] for one in self.out.entries(recursive=False)]
+        parts = [one.path[start:] for one in self.out.entries(PARTS)]
+        return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
+
+    def _rows(self, names: Sequence[str]) -> Any:
         import pyarrow
-        from pyarrow import parquet
 
-        tables = []
-        for path in paths:
-            try:
-                content = parquet.read_table(path, filesystem=self.out.filesystem, partitioning=None)
-                tables.append(content.select(list(_COLUMNS)).cast(schema()))
-            except (ValueError, KeyError) as error:
-                raise OutputError(
-                    f"{self.out.name(path)}: is no table of results ({reason(error)}); move it away"
-                ) from error
-        return pyarrow.concat_tables(tables) if tables else schema().empty_table()
+        tables = [self.schema.empty_table(), *(_read(self.out, name) for name in names)]
+        return pyarrow.concat_tables(tables, promote_options="permissive")
 
-    def done(self) -> dict[str, Record]:
-        """Return what is known of each mask of earlier runs, by its path below the results."""
+    def done(self) -> Mapping[str, Record]:
+        """See `Results`."""
         import pyarrow.compute as pc
 
-        rows = self.earlier.filter(pc.is_valid(self.earlier["mask"]))
+        rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
     def add(self, rows: Any) -> None:
-        """Take in a `pyarrow.Table` of rows; many of them are written as one part.
-
-        Raises:
-            OutputError: A part cannot be written.
-        """
+        """See `Results`; many rows are written as one part."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
-            self.flush()
+            self._flush()
 
-    def forget_error(self, source: str) -> None:
-        """Drop what an earlier run said against a photo that is well now."""
-        self._mended.add(source)
+    def add_records(self, records: Sequence[Record]) -> None:
+        """See `Results`."""
+        import pyarrow
 
-    def flush(self) -> None:
+        if records:
+            self.add(pyarrow.Table.from_pylist(list(records), schema=self.schema))
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """See `Results`."""
+        self.add_records(self._latest.taken_back(sources, prompts))
+
+    def _flush(self) -> None:
         """Write the rows that wait as a part."""
         import pyarrow
 
         if any(map(len, self._pending)):
-            name = f"{PARTS}/{self._run}-{len(self._parts):06d}.parquet"
+            name = f"{PARTS}/{self._run}-{self._written:06d}.parquet"
             self.out.write(name, _encoded(pyarrow.concat_tables(self._pending)), overwrite=True)
-            self._parts.append(name)
+            self._written += 1
         self._pending = []
 
     def close(self) -> None:
-        """Join what earlier runs left and this run's rows into the one table, and remove the parts.
-
-        Raises:
-            OutputError: The table cannot be written.
-        """
-        import pyarrow
-
-        self.flush()
-        earlier = self._without_mended()
-        if not self._parts and len(earlier) == len(self.earlier):
-            return
-        mine = [part for part in self._parts if self._run in part]
-        new = self._read([self.out.below(part) for part in mine])
-        whole = latest(pyarrow.concat_tables([earlier, new]))
-        self.out.write(NAME, _encoded(whole), overwrite=True)
-        for part in self._parts:
+        """See `Results`; the parts are removed."""
+        self._flush()
+        names = self._lying()
+        parts = [name for name in names if name != NAME]
+        if parts:
+            rows = self._rows(names)
+            self.out.write(NAME, _encoded(_counting(rows, _latest(rows))), overwrite=True)
+        for part in parts:
             self.out.remove(part)
-        self._parts = []
-
-    def _without_mended(self) -> Any:
-        import pyarrow
-        import pyarrow.compute as pc
-
-        mended = pc.is_in(self.earlier["source"], pyarrow.array(sorted(self._mended), pyarrow.string()))
-        return self.earlier.filter(pc.invert(pc.and_(mended, pc.is_valid(self.earlier["error"]))))
 
 
-def latest(table: Any) -> Any:
-    """Keep the last row about each mask, and of each failed photo its error, unless a later row is well."""
+def _read(out: Place, name: str) -> Any:
+    """Read a table of results.
+
+    Raises:
+        OutputError: It is none.
+    """
     import pyarrow
-    import pyarrow.compute as pc
+    from pyarrow import parquet
 
-    numbered = table.append_column("place", pyarrow.array(range(len(table)), pyarrow.int64()))
-    well = numbered.filter(pc.is_valid(numbered["mask"]))
-    failed = numbered.filter(pc.is_valid(numbered["error"]))
-    kept = [_last(well, "mask")]
-    if len(failed):
-        last_well = dict(zip(*_last_of_each(well, "source"), strict=True))
-        sources, places = _last_of_each(failed, "source")
-        kept.append(
-            [
-                place
-                for source, place in zip(sources, places, strict=True)
-                if last_well.get(source, -1) < place
-            ]
-        )
-    return table.take(pyarrow.array(sorted(chain.from_iterable(kept)), pyarrow.int64()))
+    path = out.below(name)
+    try:
+        rows = parquet.read_table(path, filesystem=out.filesystem, partitioning=None)
+        rows.select(_DECIDING)
+        return pyarrow.concat_tables([schema(()).empty_table(), rows], promote_options="permissive")
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{out.name(path)}: is no table of results ({reason(error)}); move it away"
+        ) from error
 
 
-def _last(table: Any, key: str) -> list[int]:
-    return _last_of_each(table, key)[1]
+def _latest(table: Any) -> Latest[int]:
+    """Find the rows of a table that count, by their numbers."""
+    latest = Latest[int]()
+    batches = table.select(_DECIDING).to_batches()
+    for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
+        latest.take(row, number)
+    return latest
 
 
-def _last_of_each(table: Any, key: str) -> tuple[list[str], list[int]]:
-    grouped = table.group_by(key).aggregate([("place", "max")])
-    return grouped[key].to_pylist(), grouped["place_max"].to_pylist()
+def _counting(table: Any, latest: Latest[int]) -> Any:
+    import pyarrow
+
+    return table.take(pyarrow.array(sorted(latest), pyarrow.int64()))
 
 
 def _encoded(table: Any) -> bytes:

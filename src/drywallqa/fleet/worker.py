@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import masks, photos
+from drywallqa import photos
 from drywallqa.errors import DrywallQAError, PhotoError
 from drywallqa.fleet.finding import Photo
 from drywallqa.fleet.places import Place, as_photo_error
@@ -21,7 +21,7 @@ from drywallqa.fleet.table import schema
 from drywallqa.inference import job
 from drywallqa.inference.ahead import ahead
 from drywallqa.inference.manifest import Record
-from drywallqa.inference.outputs import PROBABILITY, Output
+from drywallqa.inference.outputs import PROBABILITY, Output, write_answer
 from drywallqa.inference.plan import Settings
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Question
@@ -135,7 +135,7 @@ class Worker:
             read = ahead(self._read(photo) for photo, _ in work)
             rows = [row for one, (_, todo) in zip(read, work, strict=True) for row in self._rows(one, todo)]
             self.attempts.finish(sources)
-        return pyarrow.Table.from_pylist(rows, schema=schema())
+        return pyarrow.Table.from_pylist(rows, schema=schema(output.kind for output in self.task.outputs))
 
     def _carefully(self, photo: Photo, todo: Sequence[str]) -> list[Record]:
         if self.attempts.begin(photo.source) >= DEADLY:
@@ -185,25 +185,13 @@ class Worker:
         self, read: _Read, pixels: NDArray[np.uint8], question: Question, prediction: Prediction
     ) -> Record:
         """Write an answer's files, and return its row without the times that came before."""
-        began, photo = time.perf_counter(), read.photo
-        base = masks.base_name(photo.image_id, prediction.prompt)
-        paths, digests = {}, {}
-        for output in self.task.outputs:
-            content = output.encode(pixels, prediction)
-            paths[output.kind] = output.path(photo.folder, base)
-            digests[output.kind] = hashlib.sha256(content).hexdigest()
-            overwrite = self.task.settings.overwrite or output.replaceable
-            self.task.out.write(paths[output.kind], content, overwrite=overwrite)
-        return {
-            **_about(read, self.name),
-            "prompt": prediction.prompt,
-            "concept": prediction.concept,
-            **paths,
-            **job.figures(question, prediction),
-            "settings": self.marks[prediction.prompt],
-            "mask_sha256": digests["mask"],
-            "write_ms": _since(began),
-        }
+        began, task = time.perf_counter(), self.task
+        answer = write_answer(
+            pixels, question, prediction, task.outputs, read.photo.folder, task.out.write,
+            overwrite=task.settings.overwrite,
+        )  # fmt: skip
+        settings = self.marks[prediction.prompt]
+        return _about(read, self.name) | answer | {"settings": settings, "write_ms": _since(began)}
 
 
 @dataclass(frozen=True)
@@ -230,8 +218,7 @@ def _about(read: _Read, worker: str) -> Record:
 
 
 def _failed(read: _Read, error: DrywallQAError | None, worker: str) -> Record:
-    text = str(error)
-    about = text if read.photo.source in text else f"{read.photo.source}: {text}"
+    about = job.about(read.photo.source, error)
     return {**_about(read, worker), "read_ms": read.milliseconds, "error": about}
 
 

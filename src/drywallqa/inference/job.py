@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
@@ -39,12 +39,13 @@ def run(segmenter: Segmenter, plan: Plan) -> Iterator[Outcome]:
     Raises:
         OutputError: Nothing more can be written at all (the disk is full or read-only).
     """
+    plan.manifest.take_back(plan.paths, plan.prompts)
     for outcome in plan.refused:
-        plan.manifest.add(_error_record(outcome))
+        plan.manifest.add(outcome.failure())
         yield outcome
     if plan.prompts and plan.items:
         yield from _Run(segmenter, plan).outcomes()
-    plan.manifest.tidy()
+    plan.manifest.compact()
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Prepared:
     """A photo that was looked at: what is done already, and its pixels if anything is left to do."""
 
     item: Item
-    digest: str = ""
+    about: Record = field(default_factory=dict)
     done: tuple[Record, ...] = ()
     todo: frozenset[str] = frozenset()
     photo: NDArray[np.uint8] | None = None
@@ -88,11 +89,12 @@ class _Run:
 
     def _prepare(self, item: Item) -> _Prepared:
         try:
-            digest = _digest(item.path)
+            about = _described(item.path)
+            digest = about["source_sha256"]
             done = [record for prompt in self.plan.prompts if (record := self._done(item, prompt, digest))]
             todo = frozenset(self.plan.prompts) - {record["prompt"] for record in done}
             photo = photos.read(item.path) if todo else None
-            return _Prepared(item, digest, tuple(done), todo, photo)
+            return _Prepared(item, about, tuple(done), todo, photo)
         except DrywallQAError as error:
             return _Prepared(item, error=error)
 
@@ -104,18 +106,17 @@ class _Run:
         """
         base, out = masks.base_name(item.image_id, prompt), self.plan.out
         mask = out / MASK.path(item.folder, base)
-        record = self.plan.manifest.of_mask(MASK.path(item.folder, base))
+        record = self.plan.manifest.masks.get(MASK.path(item.folder, base))
         if record is None or not mask.is_file():
             return None
-        checks = record.get("sha256", {})
-        same_photo = checks.get("source") == digest
+        same_photo = record.get("source_sha256") == digest
         same = same_photo and (record.get("prompt"), record.get("settings")) == (prompt, self.marks[prompt])
-        if same and checks.get("mask") == files_of.digest_of_file(mask):
+        if same and record.get("mask_sha256") == files_of.digest_of_file(mask):
             paths = [(one.kind, out / one.path(item.folder, base)) for one in self.plan.outputs]
             return record if all(record.get(kind) and path.is_file() for kind, path in paths) else None
         if self.plan.settings.overwrite or same:  # changed by hand: writing compares, and refuses
             return None
-        changed = "other settings or another model" if same_photo else "another photo"
+        changed = "other settings, another model or another runtime" if same_photo else "another photo"
         raise OutputError(f"{mask} is there already, made from {changed}; {files_of.ADVICE}")
 
     def _start(self, prepared: _Prepared, later: Later[Record]) -> _Underway:
@@ -147,10 +148,10 @@ class _Run:
         if error is not None:
             if is_hopeless(error):
                 raise error
-            outcome = Outcome("failed", source, tuple(records), _about(source, error))
-            self.plan.manifest.add(_error_record(outcome))
+            outcome = Outcome("failed", source, tuple(records), about(source, error))
+            self.plan.manifest.add(outcome.failure())
             return outcome
-        self.plan.manifest.forget_error(source)
+        self.plan.manifest.take_back([source])
         records.sort(key=lambda record: self.plan.prompts.index(record["prompt"]))
         return Outcome("done" if prepared.todo else "skipped", source, tuple(records))
 
@@ -169,44 +170,15 @@ class _Run:
         self, prepared: _Prepared, photo: NDArray[np.uint8], question: Question, prediction: Prediction
     ) -> Record:
         """Write an answer's files, and return what the manifest tells of it."""
-        paths, digests = self._write(prepared.item, photo, prediction)
-        return {
-            "image_id": prepared.item.image_id,
-            "source": str(prepared.item.path),
-            "prompt": prediction.prompt,
-            "concept": prediction.concept,
-            **paths,
-            **figures(question, prediction),
-            "settings": self.marks[prediction.prompt],
-            "sha256": {"source": prepared.digest, **digests},
-        }
+        item, plan = prepared.item, self.plan
+        answer = files_of.write_answer(
+            photo, question, prediction, plan.outputs, item.folder, self._put,
+            overwrite=plan.settings.overwrite,
+        )  # fmt: skip
+        return prepared.about | answer | {"settings": self.marks[prediction.prompt]}
 
-    def _write(
-        self, item: Item, photo: NDArray[np.uint8], prediction: Prediction
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        """Write a prediction's files; return each kind's path below the results, and digest."""
-        base = masks.base_name(item.image_id, prediction.prompt)
-        paths, digests = {}, {}
-        for output in self.plan.outputs:
-            content = output.encode(photo, prediction)
-            paths[output.kind] = output.path(item.folder, base)
-            digests[output.kind] = hashlib.sha256(content).hexdigest()
-            target = self.plan.out / paths[output.kind]
-            files_of.write(target, content, overwrite=self.plan.settings.overwrite or output.replaceable)
-        return paths, digests
-
-
-def figures(question: Question, prediction: Prediction) -> Record:
-    """Return the figures of an answer that are kept with its mask."""
-    height, width = prediction.mask.shape
-    return {
-        "height": height,
-        "width": width,
-        "presence": round(prediction.presence, 6),
-        "presence_threshold": question.presence_threshold,
-        "threshold": prediction.threshold,
-        "area": round(prediction.area, 8),
-    }
+    def _put(self, path: str, content: bytes, *, overwrite: bool) -> None:
+        files_of.write(self.plan.out / path, content, overwrite=overwrite)
 
 
 def is_hopeless(error: BaseException) -> bool:
@@ -230,37 +202,36 @@ def ask(
 
 def _mark_of(segmenter: Segmenter, question: Question) -> str:
     """Name all that decides about a result beside photo and prompt, so that a rerun knows what is done."""
-    bundle = segmenter.bundle
+    bundle, runtime = segmenter.bundle, segmenter.runtime
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
-    chosen = f"threshold {question.threshold:.6g}, presence {question.presence_threshold:.6g}"
-    shown = "" if question.scale == "fit" else f", scale {question.scale}"
-    shown += f", refined by {question.refinement}" if question.refinement else ""
-    if segmenter.precision != "fp32":
-        shown += f", {segmenter.precision}"
-    return f"drywallqa {__version__}, {bundle.name} {bundle.version} {fingerprint[:12]}, {chosen}{shown}"
+    device = str(runtime["device"]).partition(":")[0]  # which one of several alike decides nothing
+    parts = [
+        f"drywallqa {__version__}",
+        f"{bundle.name} {bundle.version} {fingerprint[:12]}",
+        f"{runtime['name']} {device} {segmenter.precision}",
+    ]
+    asked = (one.name for one in fields(question) if one.name not in ("prompt", "row"))
+    parts += [f"{name.replace('_', ' ')} {getattr(question, name)}" for name in asked]
+    return ", ".join(parts)
 
 
-def _digest(path: Path) -> str:
+def _described(path: Path) -> Record:
     photos.check_file(path)
     try:
-        return files_of.digest_of_file(path)
+        state = path.stat()
+        return {
+            "source": str(path),
+            "source_size": state.st_size,
+            "source_modified": state.st_mtime_ns,
+            "source_sha256": files_of.digest_of_file(path),
+        }
     except OSError as error:
         raise PhotoError(
             path, f"it may not be read ({photos.reason(error)})", "change its permissions, or leave it out"
         ) from error
 
 
-def _about(source: str, error: DrywallQAError) -> str:
+def about(source: str, error: DrywallQAError | None) -> str:
     """Say an error so that the photo it is about can be told."""
     text = str(error)
     return text if source in text else f"{source}: {text}"
-
-
-def _error_record(outcome: Outcome) -> Record:
-    if outcome.source is None:
-        return {"prompt": outcome.records[0]["prompt"][:10_000], "error": outcome.error}
-    return {
-        "image_id": photos.image_id_of(Path(outcome.source)),
-        "source": outcome.source,
-        "error": outcome.error,
-    }

@@ -1,111 +1,176 @@
 """`manifest.jsonl`: what lies in a folder of results, and what went wrong on the way there.
 
-One JSON object a line. A line with `mask` tells of one photo under one prompt; a line with `error` tells of
-a photo (or a prompt) that failed. Lines are added as work goes on, so that a run that is cut off loses
-nothing; of several lines about the same mask the last one counts.
+One JSON object a line. A line with `mask` tells of one photo under one prompt; a line with an `error` tells
+of a photo that failed (by its `source`), or of a prompt. Of several lines about one mask, photo or prompt the
+last counts; one without an error takes back what was said against its photo and its prompt.
+
+Lines are only added while runs go on, so that a run that is cut off loses nothing, and several runs may add
+to one file. The end of a run leaves out the lines that no longer count.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from drywallqa.errors import OutputError
-from drywallqa.files import write_whole
+from drywallqa.files import append_line, json_line, locked, read_json_lines, write_whole
 
 NAME = "manifest.jsonl"
-OUTPUT_KINDS = ("mask", "overlay", "probability_map", "thumbnail")
+
+FIELDS: dict[str, type] = {
+    "source": str, "source_size": int, "source_modified": int, "source_sha256": str, "image_id": str,
+    "prompt": str, "concept": str, "height": int, "width": int, "presence": float,
+    "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
+    "mask_sha256": str, "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
+}  # fmt: skip
+"""What a record holds beside the path of each file that was asked for, which stands under its kind. The size
+of the photo is in bytes, its time of change in ns since 1970; milliseconds and worker are of Ray runs."""
 
 Record = dict[str, Any]
+T = TypeVar("T")
+
+
+class Latest(Generic[T]):
+    """What counts of many records: the last about each mask, and each error that was not taken back.
+
+    Attributes:
+        masks: By the mask's path below the results.
+        errors: By what they are about, a photo or a prompt.
+    """
+
+    def __init__(self) -> None:
+        self.masks: dict[str, T] = {}
+        self.errors: dict[tuple[str, str], T] = {}
+
+    def take(self, record: Record, kept: T) -> None:
+        """Take in a record that is later than all before it; `kept` is what is held of it."""
+        if record.get("error") is not None:
+            self.errors |= dict.fromkeys(self._subjects(record)[:1], kept)
+            return
+        if self.errors:
+            for subject in self._subjects(record):
+                self.errors.pop(subject, None)
+        if record.get("mask") is not None:
+            self.masks[str(record["mask"])] = kept
+
+    def taken_back(self, sources: Iterable[str], prompts: Iterable[str]) -> list[Record]:
+        """Return the records that take back the errors there are about photos, paths and prompts."""
+        named = [*({"source": source} for source in sources), *({"prompt": prompt} for prompt in prompts)]
+        return [{**about, "error": None} for about in named if self._subjects(about)[0] in self.errors]
+
+    @staticmethod
+    def _subjects(record: Record) -> list[tuple[str, str]]:
+        """Name a record's photo, however its path is written, and its prompt."""
+        named = []
+        if (source := record.get("source")) is not None:
+            named.append(("photo", os.path.abspath(str(source))))  # noqa: PTH100
+        if (prompt := record.get("prompt")) is not None:
+            named.append(("prompt", str(prompt)))
+        return named
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self.masks.values()
+        yield from self.errors.values()
 
 
 class Manifest:
     """The manifest of one folder of results."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what an earlier run left; lines that cannot be read are dropped."""
-        self.path = folder / NAME
-        self._masks: dict[str, Record] = {}
-        self._errors: dict[str, Record] = {}
-        self._untidy = False
-        for line in self._lines():
-            self._take(line)
+        """Read what earlier runs left; lines that cannot be read are passed over.
 
-    def _lines(self) -> Iterator[Record]:
+        Raises:
+            OutputError: The file cannot be read.
+        """
+        self.path = folder / NAME
+        self._latest = self._read()
+
+    def _read(self) -> Latest[Record]:
+        latest = Latest[Record]()
         try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+            for _, record in read_json_lines(self.path):
+                if record is not None:
+                    latest.take(record, record)
         except FileNotFoundError:
-            return
+            pass
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be read ({error.strerror}); choose another folder"
             ) from error
-        self._untidy = bool(text) and not text.endswith("\n")
-        for line in text.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                record = None
-            if isinstance(record, dict) and ("mask" in record or "error" in record):
-                yield record
-            else:
-                self._untidy = True
-
-    def _take(self, record: Record) -> None:
-        if "mask" in record:
-            self._untidy |= record["mask"] in self._masks or str(record.get("source")) in self._errors
-            self._masks[str(record["mask"])] = record
-            self._errors.pop(str(record.get("source")), None)
-        else:
-            about = str(record.get("source", record.get("prompt")))
-            self._untidy |= about in self._errors
-            self._errors[about] = record
+        return latest
 
     def __iter__(self) -> Iterator[Record]:
-        yield from self._masks.values()
-        yield from self._errors.values()
+        return iter(self._latest)
 
-    def of_mask(self, mask: str) -> Record | None:
-        """Return what is known about a mask, by its path below the folder."""
-        return self._masks.get(mask)
+    @property
+    def masks(self) -> Mapping[str, Record]:
+        """What is known about each mask, by its path below the folder."""
+        return self._latest.masks
 
     def output_files(self) -> list[Path]:
         """Return every file that earlier runs wrote into the folder."""
         return [
-            self.path.parent / str(record[kind])
-            for record in self._masks.values()
-            for kind in OUTPUT_KINDS
-            if record.get(kind)
+            self.path.parent / path for record in self.masks.values() for path in files_in(record).values()
         ]
 
     def add(self, record: Record) -> None:
-        """Add one line, at once.
+        """Add one line, at once; see `append`."""
+        self._latest.take(record, record)
+        append(self.path, record)
+
+    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
+        """Take back what earlier runs said against photos, paths and prompts that are well now.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        if self._untidy:
-            self.tidy()
-        self._take(record)
-        try:
-            with self.path.open("ab") as stream:
-                stream.write(encode(record))
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}); make room for it"
-            ) from error
+        for record in self._latest.taken_back(sources, prompts):
+            self.add(record)
 
-    def forget_error(self, source: str) -> None:
-        """Drop what an earlier run said against a photo that is well now."""
-        self._untidy |= self._errors.pop(source, None) is not None
+    def compact(self) -> None:
+        """See `compact`; what other runs have added meanwhile is known afterwards."""
+        compact(self.path)
+        self._latest = self._read()
 
-    def tidy(self) -> None:
-        """Write the file anew without lines that later ones replaced."""
-        if self._untidy:
-            write_whole(self.path, b"".join(encode(record) for record in self))
-            self._untidy = False
+
+def append(path: Path, record: Record) -> None:
+    """Add a record to a manifest, as one line, at once.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    try:
+        with locked(path):
+            append_line(path, json_line(record))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); make room for it") from error
+
+
+def compact(path: Path) -> None:
+    """Leave out the lines of a manifest that no longer count; no line of another run is lost.
+
+    Where it cannot be done (a full disk, or somebody reads the file on Windows), the file stays as it is.
+    """
+    if not path.is_file():
+        return
+    with suppress(OSError, OutputError), locked(path):
+        latest, last = Latest[int](), 0
+        for last, record in read_json_lines(path):
+            latest.take(record or {}, last)
+        counting = set(latest)
+        if len(counting) < last:
+            with path.open("rb") as lines:
+                kept = [line for number, line in enumerate(lines, 1) if number in counting]
+            write_whole(path, b"".join(kept))
+
+
+def files_in(record: Record) -> dict[str, str]:
+    """Return the files that a record names: kind → path below the results."""
+    return {name: value for name, value in record.items() if name not in FIELDS and isinstance(value, str)}
 
 
 def made_in(folder: Path) -> list[Path]:
@@ -116,8 +181,3 @@ def made_in(folder: Path) -> list[Path]:
         return Manifest(folder).output_files()
     except OutputError:  # unreadable: then nothing is known of its files
         return []
-
-
-def encode(record: Record) -> bytes:
-    """Encode a record as one line; file names that are no text come out escaped."""
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -1,12 +1,13 @@
-"""The files that a prediction becomes."""
+"""The files that a prediction becomes, and what is recorded of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from drywallqa import masks
 from drywallqa.errors import ConfigError, OutputError
 from drywallqa.files import write_whole
+from drywallqa.inference.manifest import Record
 from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.questions import Question
 
 Encode = Callable[[NDArray[np.uint8], Prediction], bytes]
 
@@ -70,6 +73,61 @@ def _short(point: tuple[float, float]) -> list[float]:
 MASK = Output("mask", ".png", _mask)
 PROBABILITY = Output("probability_map", ".probability.png", _probability)
 LINES = Output("lines", ".lines.json", _lines)
+
+
+class Put(Protocol):
+    """Writes a file by its path below the results; see `write`."""
+
+    def __call__(self, path: str, content: bytes, /, *, overwrite: bool) -> None:
+        """Write it."""
+        ...
+
+
+def write_answer(
+    photo: NDArray[np.uint8],
+    question: Question,
+    prediction: Prediction,
+    outputs: Sequence[Output],
+    folder: str,
+    put: Put,
+    *,
+    overwrite: bool,
+) -> Record:
+    """Write the files of an answer, and return what is recorded of it; see `manifest.FIELDS`.
+
+    Args:
+        photo: RGB uint8 [H,W,3].
+        question: What was asked.
+        prediction: The answer.
+        outputs: What is written.
+        folder: The photo's folder below the results, "" for none.
+        put: Writes a file.
+        overwrite: Whether files of other content may be replaced.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    base = masks.base_name(prediction.image_id, prediction.prompt)
+    height, width = prediction.mask.shape
+    record: Record = {
+        "image_id": prediction.image_id,
+        "prompt": prediction.prompt,
+        "concept": prediction.concept,
+        "height": height,
+        "width": width,
+        "presence": round(prediction.presence, 6),
+        "presence_threshold": question.presence_threshold,
+        "threshold": prediction.threshold,
+        "area": round(prediction.area, 8),
+        "quality": list(prediction.quality),
+    }
+    for output in outputs:
+        content, path = output.encode(photo, prediction), output.path(folder, base)
+        put(path, content, overwrite=overwrite or output.replaceable)
+        record[output.kind] = path
+        if output == MASK:
+            record["mask_sha256"] = hashlib.sha256(content).hexdigest()
+    return record
 
 
 def write(path: Path, content: bytes, *, overwrite: bool) -> None:

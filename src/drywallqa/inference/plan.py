@@ -18,6 +18,7 @@ from drywallqa.inference.refine import AUTO, Refinement
 from drywallqa.inference.views import Scale, check_scale
 from drywallqa.photo_search import Found, find
 from drywallqa.photos import image_id_of
+from drywallqa.prompts import LONGEST
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ class Outcome:
     records: tuple[Record, ...] = ()
     error: str | None = None
 
+    def failure(self) -> Record:
+        """Return what is recorded of a photo, path or prompt that failed."""
+        if self.source is None:
+            return {"prompt": self.records[0]["prompt"][:LONGEST], "error": self.error}
+        return {"source": self.source, "image_id": image_id_of(Path(self.source)), "error": self.error}
+
 
 @dataclass(frozen=True)
 class Item:
@@ -78,6 +85,7 @@ class Plan:
         outputs: What is written for each photo and prompt, the mask first.
         manifest: What earlier runs left in the folder.
         prompts: The prompts that can be asked, each once.
+        paths: The paths that photos were looked for in.
         items: The photos.
         refused: Outcomes of the paths and prompts that failed before any photo was read.
     """
@@ -87,6 +95,7 @@ class Plan:
     outputs: tuple[Output, ...]
     manifest: Manifest
     prompts: tuple[str, ...]
+    paths: tuple[str, ...]
     items: tuple[Item, ...]
     refused: tuple[Outcome, ...]
 
@@ -121,7 +130,8 @@ def make_plan(
     kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
     found = find(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
     items, unplaced = arrange(found, chosen.recursive)
-    return Plan(folder, chosen, (MASK, *outputs), manifest, askable, items, (*refused, *unplaced))
+    given = tuple(str(path) for path in paths)
+    return Plan(folder, chosen, (MASK, *outputs), manifest, askable, given, items, (*refused, *unplaced))
 
 
 def check(settings: Settings) -> None:

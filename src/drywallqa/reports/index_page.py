@@ -64,9 +64,11 @@ def _card(place: str, name: str, records: list[Record]) -> str:
     words = " ".join([place, name, *(str(record["prompt"]) for record in records)]).lower()
     size = f"{records[0]['width']} × {records[0]['height']} px"
     where = f'<span class="place">{html.escape(place)}/</span>' if place else ""
+    said = dict.fromkeys(sentence for record in records for sentence in record.get("quality") or ())
+    quality = f'<p class="nothing">{html.escape("; ".join(said))}</p>' if said else ""
     return (
         f'<article data-words="{html.escape(words)}" data-found="{int(found)}">'
-        f"<h2>{where}{html.escape(name)} <small>{size}</small></h2>"
+        f"<h2>{where}{html.escape(name)} <small>{size}</small></h2>{quality}"
         f'<div class="row">{"".join(map(_figure, records))}</div></article>'
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -13,16 +12,16 @@ import lightning
 
 from drywallqa.diagnosis.cases import Finding
 from drywallqa.errors import OutputError
+from drywallqa.files import append_line, json_line, read_json_lines
 
 LINES, TEXT = "log.jsonl", "log.txt"
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:
-    """Read a run's log; nothing where it has none, as runs of earlier versions, or it is damaged."""
+    """Read a run's log without lines that were cut off; nothing where it has none, as earlier versions."""
     try:
-        lines = (run / LINES).read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError):
+        return [event for _, event in read_json_lines(run / LINES) if event is not None]
+    except OSError:
         return []
 
 
@@ -51,12 +50,12 @@ class Log:
         if not self.writes:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        line = json.dumps({"time": stamp, "event": event, "text": text, **clean(figures)}, ensure_ascii=False)
-        for name, content in ((LINES, line), (TEXT, f"{stamp} {event}: {text}")):
+        line = json_line({"time": stamp, "event": event, "text": text, **clean(figures)})
+        told = f"{stamp} {event}: {text}\n".encode("utf-8", "backslashreplace")
+        for name, content in ((LINES, line), (TEXT, told)):
             path = self.run / name
             try:
-                with path.open("a", encoding="utf-8") as stream:
-                    stream.write(content + "\n")
+                append_line(path, content)
             except OSError as error:
                 raise OutputError(
                     f"{path}: cannot be written ({(error.strerror or str(error)).lower()}); the last good "
