@@ -54,7 +54,12 @@ def test_bench__report_plot_and_comparison(
     bad = [row for row in report["rows"] if row["problem"]]
     assert {(row["bundle"], row["median_ms"]) for row in bad} == {("compact", None), ("swift", None)}
     assert {row["bundle"] for row in good} == {"compact", "swift"}
-    assert set(report["stages_ms"]) >= {"encode", "decode under a prompt", "resize, normalise, upscale", "write the mask"}
+    assert set(report["stages_ms"]) >= {
+        "encode",
+        "decode under a prompt",
+        "resize, normalise, upscale",
+        "write the mask",
+    }
     assert report["ceiling"]["copy_gb_s"] > 0
     assert report["start"] == start
     with Image.open(tmp_path / "bench.png") as plot:

@@ -16,11 +16,11 @@ NAME = "large__segment_crack.png"
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_bundle: FakeBundle) -> Path:
-    """A folder with a photo of 700×900 px, whose crack of two pixels vanishes where it is scaled down."""
+    """A folder with a photo of 700×900 px, whose crack of six pixels is half lost where it is scaled down."""
     fake_bundle.window = Window(128)
     fake_bundle.concepts = {"crack": FakeConcept(native=True), "taping area": FakeConcept()}
     photo = np.full((700, 900, 3), 200, np.uint8)
-    photo[200:202, 100:800] = (230, 20, 20)
+    photo[200:206, 100:800] = (230, 20, 20)
     Image.fromarray(photo).save(tmp_path / "large.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -33,7 +33,7 @@ def run(*arguments: str) -> int:
 
 
 def marked(folder: str) -> float:
-    return float(masks.read(Path(folder) / NAME)[200:202, 110:790].mean())
+    return float(masks.read(Path(folder) / NAME)[200:206, 110:790].mean())
 
 
 def test_segment__auto_finds_what_fit_loses(site: Path) -> None:
@@ -41,7 +41,7 @@ def test_segment__auto_finds_what_fit_loses(site: Path) -> None:
     assert run("--out", "fit", "--scale", "fit") == 0
     assert run("--out", "native", "--scale", "native") == 0
     assert marked("auto") > 0.9
-    assert marked("fit") < 0.1
+    assert marked("fit") < 0.7
     assert (site / "auto" / NAME).read_bytes() == (site / "native" / NAME).read_bytes()
     with Image.open(site / "auto" / NAME) as image:
         assert image.size == (900, 700)
@@ -61,7 +61,7 @@ def test_segment__another_scale_is_another_result(site: Path, capsys: pytest.Cap
     assert run("--out", "out", "--scale", "fit") == 3
     assert "other settings" in capsys.readouterr().err
     assert run("--out", "out", "--scale", "fit", "--overwrite") == 0
-    assert marked("out") < 0.1
+    assert marked("out") < 0.7
     lines = [json.loads(line) for line in (site / "out" / "manifest.jsonl").read_text().splitlines()]
     assert len(lines) == 1
 

@@ -6,16 +6,18 @@ from PIL import Image
 
 from drywallqa.backend import Features, Float
 from drywallqa.errors import BackendError, ConfigError
-from drywallqa.inference import tiling
+from drywallqa.inference import enlarging
+from drywallqa.inference.enlarging import Enlarger
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.tiles import Axis, TileGrid, factor_for
-from drywallqa.inference.tiling import TiledPhoto
+from drywallqa.inference.tiles import Axis, TileGrid
+from drywallqa.inference.tiling import CloserView, View
+from drywallqa.inference.views import WHOLE, Views, views_for
 from drywallqa.window import Placement, Window, resize_photo
 from fakes import FakeBackend, FakeBundle, FakeConcept, wall
 
 WINDOW = Window(128)
 CRACK = np.asarray([[1.0, 0.0]], np.float32)
-NO_GATE = np.full(1, -np.inf, np.float32)
+NO_LEVEL = np.full(1, -np.inf, np.float32)
 
 
 def smooth_photo(height: int, width: int) -> np.ndarray:
@@ -25,17 +27,25 @@ def smooth_photo(height: int, width: int) -> np.ndarray:
     return np.stack([red, np.full_like(red, 90), np.full_like(red, 90)], axis=2).astype(np.uint8)
 
 
-class TilesAlone(TiledPhoto):
-    """Without the view of the whole photo."""
-
-    def _overview(self) -> None:  # type: ignore[override]
-        return None
+def whole_view(backend: FakeBackend, photo: np.ndarray) -> View:
+    canvas, placement = WINDOW.fit(photo)
+    return View.whole(backend.decode(backend.encode_image(canvas[None]), CRACK)[0][0], placement)
 
 
-def logits_of(
-    backend: FakeBackend, grid: TileGrid, photo: np.ndarray, kind: type[TiledPhoto] = TiledPhoto
-) -> Float:
-    bands = list(kind(backend, grid, photo, CRACK, NO_GATE, NO_GATE).bands())
+def bands_of(
+    backend: FakeBackend, grid: TileGrid, photo: np.ndarray, before: View | None, level: Float = NO_LEVEL
+) -> list[enlarging.Band]:
+    closer = CloserView(backend, grid, photo, CRACK, before)
+    view = closer.look()
+    enlarger = Enlarger((photo.shape[0], photo.shape[1]), view.down, view.across, level)
+    middle = view.logits.shape[1] // 2
+    return [
+        *enlarger.add(view.logits[:, :middle], last=False), *enlarger.add(view.logits[:, middle:], last=True)
+    ]  # fmt: skip
+
+
+def logits_of(backend: FakeBackend, grid: TileGrid, photo: np.ndarray, before: View | None = None) -> Float:
+    bands = bands_of(backend, grid, photo, before)
     ends = [0, *(band.rows.stop for band in bands)]
     assert [band.rows.start for band in bands] == ends[:-1]
     parts = [band.parts[0] for band in bands]
@@ -76,7 +86,6 @@ def test_one_tile__equals_the_whole_photo(height: int, width: int) -> None:
     assert grid.count == 1
     logits, _ = backend.decode(backend.encode_image(canvas[None]), CRACK)
     assert np.allclose(logits_of(backend, grid, photo), placement.restore(logits[0, 0]), atol=1e-4)
-    assert backend.encoded == 2, "one tile needs no second view of the whole photo"
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.6, 1.5])
@@ -93,11 +102,14 @@ def test_tiles__equal_one_large_window(factor: float, stride: int) -> None:
     canvas[:, : scaled.shape[0], : scaled.shape[1]] = large.normalise(scaled)
     expected, _ = backend.decode(backend.encode_image(canvas[None]), CRACK)
     placement = Placement(700, 500, *scaled.shape[:2], 1056, 1056)
-    alone = logits_of(backend, grid, photo, TilesAlone)
+    alone = logits_of(backend, grid, photo)
     one_level = 1.5 / 255 / min(large.std)  # of 256, as scaling a part may round otherwise than scaling all
     assert np.abs(alone - placement.restore(expected[0, 0])).max() < 2 * one_level
-    mixed = logits_of(backend, grid, photo)
-    assert 0 < np.abs(mixed - alone).max() < 0.1 * np.ptp(expected), "the whole photo counts for a little"
+    view = whole_view(backend, photo)
+    mixed = logits_of(backend, grid, photo, view)
+    _, placement = WINDOW.fit(photo)
+    coarse = placement.restore(view.logits[0])
+    assert np.abs(mixed - (alone + coarse) / 2).max() < 0.25, "each counts for half"
 
 
 class Disagreeing(FakeBackend):
@@ -130,7 +142,7 @@ def test_bands__leave_out_what_cannot_pass_the_level() -> None:
     full = logits_of(backend, grid, photo)
     level = float(np.quantile(full, 0.97))
     found = np.full_like(full, -np.inf)
-    for band in TiledPhoto(backend, grid, photo, CRACK, NO_GATE, np.full(1, level, np.float32)).bands():
+    for band in bands_of(backend, grid, photo, None, np.full(1, level, np.float32)):
         if (part := band.parts[0]) is not None:
             found[band.rows, part[0]] = part[1]
     assert ((found > level) == (full > level)).mean() > 0.9999
@@ -153,15 +165,28 @@ def test_resize__in_strips_as_pillow_does(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.array_equal(resize_photo(photo, 52, 41), np.asarray(expected))
 
 
-def test_factor__by_scale_and_size() -> None:
+def test_views__by_scale_and_size() -> None:
     window = Window(448)
-    assert factor_for("fit", 3024, 4032, window) is None
-    assert factor_for("auto", 640, 640, window) is None, "the size that it has learnt from"
-    assert factor_for("auto", 3024, 4032, window) == 1.0
-    assert factor_for("native", 640, 640, window) == 1.0
-    assert factor_for("native", 300, 448, window) is None
-    assert factor_for(0.5, 3024, 4032, window) == 0.5
-    assert factor_for(0.1, 3024, 4032, window) is None
+    phone = (3024, 4032, window)
+    assert views_for("fit", True, *phone) == WHOLE
+    assert views_for("auto", True, 640, 640, window) == WHOLE, "the size that it has learnt from"
+    assert views_for("auto", False, *phone) == WHOLE
+    assert views_for("auto", True, *phone) == Views(True, pytest.approx((2 / 9, 4 / 9, 1.0)))
+    assert views_for("native", False, *phone) == views_for("auto", True, *phone)
+    assert views_for("native", True, 640, 640, window) == Views(True, (1.0,))
+    assert views_for("native", True, 300, 448, window) == WHOLE
+    assert views_for(0.5, True, *phone) == Views(True, pytest.approx((2 / 9, 0.5)))
+    assert views_for(0.1, True, *phone) == WHOLE
+    assert len(views_for("auto", True, 8660, 11547, window).factors) == 4, "bounded, however large"
+
+
+def test_views__a_panorama_is_never_shown_whole() -> None:
+    window = Window(448)
+    assert views_for("auto", False, 640, 6400, window) == Views(False, (0.7,))
+    assert views_for("auto", True, 640, 6400, window) == Views(False, (0.7, 1.0))
+    assert views_for("auto", False, 200, 2000, window) == Views(False, (1.0,)), "never enlarged"
+    assert views_for("auto", False, 300, 640, window) == WHOLE, "what is not large stays as it was"
+    assert views_for("fit", False, 640, 6400, window) == WHOLE, "unless that is asked for"
 
 
 @pytest.fixture
@@ -172,9 +197,9 @@ def bundle() -> FakeBundle:
 
 
 def large_wall() -> np.ndarray:
-    """A crack of two pixels, which vanishes where the photo is scaled down, and a broad seam."""
+    """A crack of six pixels, half of which is lost where the photo is scaled down, and a broad seam."""
     photo = np.full((700, 900, 3), 200, np.uint8)
-    photo[200:202, 100:800] = (230, 20, 20)
+    photo[200:206, 100:800] = (230, 20, 20)
     photo[500:600] = (20, 20, 230)
     return photo
 
@@ -183,36 +208,74 @@ def test_segment__auto_decides_for_each_concept(bundle: FakeBundle) -> None:
     segmenter = Segmenter(bundle)
     crack, seam, again = segmenter.segment(large_wall(), ["crack", "joint", "fissure"])
     assert [p.prompt for p in (crack, seam, again)] == ["crack", "joint", "fissure"]
-    assert crack.mask[200:202, 110:790].mean() > 0.9
-    assert crack.mask.sum() < 12 * 700
+    assert crack.mask[200:206, 110:790].mean() > 0.9
+    assert crack.mask.sum() < 16 * 700
     assert np.array_equal(crack.mask, again.mask)
     assert seam.mask[510:590].mean() > 0.95
     (whole,) = segmenter.segment(large_wall(), "crack", scale="fit")
-    assert whole.mask[200:202].mean() < 0.1
+    assert whole.mask[200:206, 110:790].mean() < 0.7
     (seam_whole,) = segmenter.segment(large_wall(), "joint", scale="fit")
     assert np.array_equal(seam.probability, seam_whole.probability)
 
 
 def test_segment__each_tile_is_encoded_once(bundle: FakeBundle) -> None:
-    grid = TileGrid.over(700, 900, 1.0, WINDOW)
-    Segmenter(bundle).segment(large_wall(), ["crack", "joint", "fissure"], scale="native")
-    assert bundle.backend.encoded == grid.count + 1
-
-
-def test_segment__presence_is_the_largest_of_any_tile_in_context(bundle: FakeBundle) -> None:
-    photo = np.full((500, 500, 3), 200, np.uint8)
     segmenter = Segmenter(bundle)
-    (absent,) = segmenter.segment(photo, "crack", scale="native")
-    assert absent.presence < 0.5
-    photo[400:440, 420:470] = (230, 20, 20)
-    (present,) = segmenter.segment(photo, "crack", scale="native")
+    segmenter.segment(large_wall(), "crack", scale="native")
+    once = bundle.backend.encoded
+    segmenter.segment(large_wall(), ["crack", "fissure", "crack"], scale="native")
+    assert bundle.backend.encoded == 2 * once
+
+
+class Sure(FakeBackend):
+    """Leaves no room where it sees nothing."""
+
+    def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
+        logits, presence = super().decode(features, embeddings)
+        return 4 * logits, 4 * presence
+
+
+def test_segment__looks_closer_only_where_there_is_room(bundle: FakeBundle) -> None:
+    bundle.backend = Sure()
+    blank = np.full((700, 900, 3), 200, np.uint8)
+    views = views_for("auto", True, 700, 900, WINDOW)
+    first, *others = (TileGrid.over(700, 900, factor, WINDOW).count for factor in views.factors)
+    (answer,) = Segmenter(bundle).segment(blank, "crack")
+    assert not answer.mask.any()
+    assert bundle.backend.encoded == 1 + first, "the whole photo and one closer look decide"
+    bundle.backend.encoded = 0
+    Segmenter(bundle).segment(large_wall(), "crack")
+    assert 1 + first < bundle.backend.encoded < 1 + first + sum(others)
+
+
+def test_segment__the_whole_photo_decides_whether(bundle: FakeBundle) -> None:
+    segmenter = Segmenter(bundle)
+    photo = np.full((500, 500, 3), 200, np.uint8)
+    photo[400:403, 420:423] = (230, 20, 20)
+    (answer,) = segmenter.segment(photo, "crack", scale="native")
     (tile,) = segmenter.segment(photo[372:, 372:], "crack")
     (whole,) = segmenter.segment(photo, "crack", scale="fit")
-    context = TileGrid.over(500, 500, 1.0, WINDOW).context
-    mixed = (1 - context) * logit(tile.presence) + context * logit(whole.presence)
-    assert logit(present.presence) == pytest.approx(max(mixed, logit(whole.presence)), abs=0.05)
-    assert present.mask[405:435, 425:465].all()
-    assert not present.mask[:300].any()
+    assert whole.presence < 0.3 < 0.9 < tile.presence, "a tile believes what the whole photo does not"
+    assert answer.presence < 0.5
+    assert not answer.mask.any()
+    photo[380:440, 400:490] = (230, 20, 20)
+    (answer,) = segmenter.segment(photo, "crack", scale="native")
+    assert answer.presence > 0.5
+    assert answer.mask[390:430, 410:480].all()
+    assert not answer.mask[:300].any()
+
+
+def test_segment__joints_of_a_panorama_are_found_in_its_pieces(bundle: FakeBundle) -> None:
+    photo = np.full((200, 2400, 3), 200, np.uint8)
+    for left in range(300, 2400, 600):
+        photo[:, left : left + 4] = (20, 20, 230)
+    segmenter = Segmenter(bundle)
+    (whole,) = segmenter.segment(photo, "joint", scale="fit")
+    assert not whole.mask.any()
+    (answer,) = segmenter.segment(photo, "joint")
+    assert answer.presence > 0.5
+    for left in range(300, 2400, 600):
+        assert answer.mask[:, left : left + 4].mean() > 0.9
+        assert answer.mask[:, left + 100 : left + 500].mean() < 0.01
 
 
 def test_segment__without_probability(bundle: FakeBundle) -> None:
@@ -248,7 +311,7 @@ def test_segment_many__large_and_small_photos_in_one_stream(bundle: FakeBundle) 
 def test_segment__many_bands(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Segmenter(bundle)
     expected = segmenter.segment(large_wall(), ["crack", "joint"], scale="native")
-    monkeypatch.setattr(tiling, "_BAND", 5000)
+    monkeypatch.setattr(enlarging, "_BAND", 5000)
     for one, other in zip(
         expected, segmenter.segment(large_wall(), ["crack", "joint"], scale="native"), strict=True
     ):

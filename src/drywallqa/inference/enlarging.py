@@ -49,7 +49,7 @@ class Enlarger:
         """Take finished rows [P,n,w] of the grid; yield what of the photo follows from them."""
         kept = rows if self.kept is None else np.concatenate([self.kept, rows], axis=1)
         end = self.first + kept.shape[1]
-        ready = self.height if last else int((end - self.reach) / self.down + 0.5)
+        ready = self.height if last else min(self.height, int((end - self.reach) / self.down + 0.5))
         step = max(1, _BAND // self.width)
         while self.next < ready:
             bottom = min(ready, self.next + step)
