@@ -109,9 +109,8 @@ def _scaled(samples: Deep, declared: float | None) -> tuple[NDArray[np.uint8], s
     low, largest = 0.0 if unsigned else min(0.0, float(values.min())), float(values.max())
     high = declared if declared and largest <= declared else _full_scale(largest, samples.dtype.kind != "f")
     scaled: NDArray[np.float32] = (values - low) * np.float32(255.0 / (high - low))
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8), _note(
-        high, largest, declared, unsigned
-    )
+    eight = np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
+    return eight, _note(high, largest, declared, unsigned)
 
 
 def _full_scale(largest: float, whole: bool) -> float:
@@ -126,6 +125,6 @@ def _note(high: float, largest: float, declared: float | None, unsigned: bool) -
         return None
     kind = f"{int(high).bit_length()} bits in a deeper type" if high != largest else "an unusual range"
     return (
-        f"{kind}: its samples reach only {largest:.6g}, so {high:.6g} was taken for white; if it looks wrong, "
-        "save it with 8 bits"
+        f"{kind}: its samples reach only {largest:.6g}, so {high:.6g} was taken for white; if that is "
+        "wrong, save it with 8 bits"
     )

@@ -28,6 +28,7 @@ _COLUMNS = {
     "mask_sha256": "string", "read_ms": "float32", "segment_ms": "float32", "write_ms": "float32",
     "worker": "string", "error": "string",
 }  # fmt: skip
+_QUALITY = "quality"  # sentences on what the photo could not have shown
 
 
 def schema() -> Any:
@@ -35,7 +36,7 @@ def schema() -> Any:
     import pyarrow
 
     kinds = {name: getattr(pyarrow, kind)() for name, kind in _COLUMNS.items()}
-    return pyarrow.schema(list(kinds.items()))
+    return pyarrow.schema([*kinds.items(), (_QUALITY, pyarrow.list_(pyarrow.string()))])
 
 
 class ResultsTable:
@@ -71,7 +72,10 @@ class ResultsTable:
         for path in paths:
             try:
                 content = parquet.read_table(path, filesystem=self.out.filesystem, partitioning=None)
-                tables.append(content.select(list(_COLUMNS)).cast(schema()))
+                if _QUALITY not in content.column_names:  # written before photos were examined
+                    nothing = pyarrow.nulls(len(content), schema().field(_QUALITY).type)
+                    content = content.append_column(_QUALITY, nothing)
+                tables.append(content.select([*_COLUMNS, _QUALITY]).cast(schema()))
             except (ValueError, KeyError) as error:
                 raise OutputError(
                     f"{self.out.name(path)}: is no table of results ({reason(error)}); move it away"

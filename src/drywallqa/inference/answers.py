@@ -27,6 +27,7 @@ class Ready(NamedTuple):
     factors: list[float | None]
     pixels: NDArray[np.uint8] | None
     whole: tuple[Float, Placement] | None
+    quality: tuple[str, ...] = ()
 
 
 class Whole(NamedTuple):

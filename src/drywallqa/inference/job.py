@@ -55,7 +55,7 @@ class _Prepared:
     digest: str = ""
     done: tuple[Record, ...] = ()
     todo: frozenset[str] = frozenset()
-    photo: NDArray[np.uint8] | None = None
+    photo: photos.Noted | None = None
     error: DrywallQAError | None = None
 
 
@@ -91,7 +91,7 @@ class _Run:
             digest = _digest(item.path)
             done = [record for prompt in self.plan.prompts if (record := self._done(item, prompt, digest))]
             todo = frozenset(self.plan.prompts) - {record["prompt"] for record in done}
-            photo = photos.read(item.path) if todo else None
+            photo = photos.read_noted(item.path) if todo else None
             return _Prepared(item, digest, tuple(done), todo, photo)
         except DrywallQAError as error:
             return _Prepared(item, error=error)
@@ -124,7 +124,7 @@ class _Run:
         error = prepared.error
         try:
             if error is None and prepared.photo is not None:
-                with self._large if prepared.photo.size > 3 * _LARGE else nullcontext():
+                with self._large if prepared.photo.pixels.size > 3 * _LARGE else nullcontext():
                     for writing, size in self._segment(prepared, prepared.photo):
                         # Of a very large photo no more than one answer at a time is held.
                         results.append(at_once(writing) if size > _LARGE else later(writing))
@@ -155,7 +155,7 @@ class _Run:
         return Outcome("done" if prepared.todo else "skipped", source, tuple(records))
 
     def _segment(
-        self, prepared: _Prepared, photo: NDArray[np.uint8]
+        self, prepared: _Prepared, photo: photos.Noted
     ) -> Iterator[tuple[Callable[[], Record], int]]:
         """Answer what is left to do: for each answer what writes its files, and its size in px."""
         item, questions = prepared.item, self.asked.only(prepared.todo)
@@ -163,7 +163,7 @@ class _Run:
             photo, questions, image_id=item.image_id, keep_probability=PROBABILITY in self.plan.outputs
         )
         for question, prediction in zip(questions.each, answers, strict=True):
-            yield partial(self._record, prepared, photo, question, prediction), prediction.mask.size
+            yield partial(self._record, prepared, photo.pixels, question, prediction), prediction.mask.size
 
     def _record(
         self, prepared: _Prepared, photo: NDArray[np.uint8], question: Question, prediction: Prediction
@@ -206,6 +206,7 @@ def figures(question: Question, prediction: Prediction) -> Record:
         "presence_threshold": question.presence_threshold,
         "threshold": prediction.threshold,
         "area": round(prediction.area, 8),
+        **({"quality": list(prediction.quality)} if prediction.quality else {}),
     }
 
 

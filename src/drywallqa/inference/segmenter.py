@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
 from drywallqa.inference.refine import AUTO
 from drywallqa.inference.runtimes import folder_of, load_profile, open_backend, precision_of
 from drywallqa.inference.tiles import Scale, TileGrid, factor_for
+from drywallqa.photo_quality import quality_notes
 
 if TYPE_CHECKING:
     from drywallqa.inference.video import Video, VideoFrame
@@ -169,7 +171,7 @@ class Segmenter:
         """Segment one photo under each prompt; the photo, or each of its tiles, is encoded once.
 
         Args:
-            photo: A path, a PIL image or an RGB uint8 array [H,W,3]; never changed.
+            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `photos.Noted`; never changed.
             prompts: What to look for, in any words for a concept that the model knows.
             threshold: "auto" for what validation chose for the concept, or a probability.
             allow_unknown: Let prompts through that mean no known concept.
@@ -257,12 +259,12 @@ class Segmenter:
         return segment_video(self, video, prompts, **how)
 
     def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
-        pixels, window = photos.read(photo), self._bundle.window
+        (pixels, notes), window = photos.read_noted(photo), self._bundle.window
         height, width = pixels.shape[:2]
         factors = [factor_for(question.scale, height, width, window) for question in questions.each]
         whole = window.fit(pixels) if None in factors else None
         needed = any(factor is not None for factor in factors) or any(q.refinement for q in questions.each)
-        return Ready(image_id, factors, pixels if needed else None, whole)
+        return Ready(image_id, factors, pixels if needed else None, whole, (*notes, *quality_notes(pixels)))
 
     def _encode(self, ready: Sequence[Ready]) -> list[Features]:
         """Encode photos, those of one shape together, and give each shown whole its features [1,…]."""
@@ -294,4 +296,5 @@ class Segmenter:
                 wanted = keep or refining
                 answers[factor] = from_tiles(backend, grid, ready.pixels, asked, wanted, ready.image_id)
         for question, factor in zip(questions.each, ready.factors, strict=True):
-            yield refined(next(answers[factor]), question, ready, factor, self._bundle.window, keep)
+            answer = refined(next(answers[factor]), question, ready, factor, self._bundle.window, keep)
+            yield replace(answer, quality=ready.quality) if ready.quality else answer
