@@ -6,6 +6,7 @@ import io
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -140,8 +141,8 @@ def _missing_restarts(content: bytes, file: _File) -> float:
         return 0.0
     factors = list(file.sampling.values()) if len(file.sampling) > 1 else [(1, 1)]
     across, down = (8 * max(sides) for sides in zip(*factors, strict=True))
-    blocks = -(-file.size[0] // across) * -(-file.size[1] // down)
-    due = -(-blocks // file.interval) - 1
+    blocks = ceil(file.size[0] / across) * ceil(file.size[1] / down)
+    due = ceil(blocks / file.interval) - 1
     there = len(_RESTART.findall(content, scan.start, scan.stop))
     return max(0.0, (due - there) / (due + 1))
 

@@ -16,7 +16,7 @@ _EACH = 4  # rows, and columns, of which one is looked at for sharpness
 
 _BLACK, _WHITE = 8, 253  # grey values below, or above, show nothing
 _NEARLY_ALL, _LARGE_PART = 0.9, 0.45
-_LEAST_RANGE = 4  # grey values between the darkest and the brightest 0.1 %
+_LEAST_RANGE = 3  # grey values between the darkest and the brightest 0.1 %
 
 _FAR = 8  # px; over one pixel a sharp edge rises nearly as much as over these
 _STEEPEST, _COMMON = 0.001, 0.1  # of all steps

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 _BITS_PER_SAMPLE, _MAX_SAMPLE = 258, 281  # TIFF tags
 _USUAL_BITS = (8, 10, 12, 14, 16)
@@ -19,7 +19,7 @@ Deep = NDArray[Any]
 
 def deep_colour(image: Image.Image) -> bool:
     """Tell of a picture that is not decoded yet whether it has 16 bits a colour, of which Pillow keeps 8."""
-    tiles = getattr(image, "tile", None) if image.mode in ("RGB", "RGBA") else None
+    tiles: Any = getattr(image, "tile", None) if image.mode in ("RGB", "RGBA") else None
     return bool(tiles) and _raw_mode(tiles[0][3]).endswith((";16B", ";16L", ";16N"))
 
 
@@ -37,7 +37,7 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
     if image.mode.startswith(("I", "F")):
         grey, note = _scaled(np.asarray(image), _declared(image, stream))
         return Image.fromarray(grey), note
-    if not deep or stream is None or max(high for _, high in image.getextrema()[:3]) >= _HIGH:
+    if not deep or stream is None or np.asarray(image)[:, :, :3].max() >= _HIGH:
         return image, None
     declared, page = _declared(image, stream), image.tell()
     stream.seek(0)
@@ -47,7 +47,7 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
 
 
 def _with_low_bytes(
-    high: Image.Image, again: Image.Image, declared: float | None
+    high: Image.Image, again: ImageFile.ImageFile, declared: float | None
 ) -> tuple[Image.Image, str | None]:
     """Join the high bytes that Pillow keeps with the low ones, which it yields in the other byte order."""
     again.tile = [_swapped(tile) for tile in again.tile]
@@ -80,26 +80,25 @@ def _declared(image: Image.Image, stream: IO[bytes] | None) -> float | None:
         full = 2 ** min(max(bits or 16, 1), 16) - 1
         # A greatest sample of 65535 is what the tag means when it is absent, so it says nothing.
         return float(most) if most and most < full else float(full) if full < 65535 else None
-    if image.format == "PNG" and stream is not None and (bits := _significant_bits(stream)):
-        return float(2**bits - 1)
-    return None
+    stated = _significant_bits(stream) if image.format == "PNG" and stream is not None else 0
+    return float(2**stated - 1) if stated else None
 
 
 def _first(value: Any) -> int:
     return int(value[0] if isinstance(value, tuple) else value or 0)
 
 
-def _significant_bits(stream: IO[bytes]) -> int | None:
-    """Return what a PNG file's sBIT chunk says, None where it has none."""
+def _significant_bits(stream: IO[bytes]) -> int:
+    """Return what a PNG file's sBIT chunk says, 0 where it has none."""
     stream.seek(8)
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"sBIT":
             return max(stream.read(length)[:3], default=0)
         if kind == b"IDAT":
-            return None
+            break
         stream.seek(length + 4, 1)
-    return None
+    return 0
 
 
 def _scaled(samples: Deep, declared: float | None) -> tuple[NDArray[np.uint8], str | None]:

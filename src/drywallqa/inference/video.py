@@ -159,6 +159,6 @@ def _check_whole(path: Path, delivered: int, declared: int) -> None:
     if delivered < declared - max(1, round(_ROUNDING * declared)):
         raise PhotoError(
             path,
-            f"the video ends after {delivered} of the {declared} frames that it declares; they were looked at",
+            f"the video ends after {delivered} of {declared} frames, which were looked at",
             "copy or record it again; if it was trimmed, convert it first",
         )
