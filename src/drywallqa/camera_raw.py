@@ -65,15 +65,10 @@ def page_of_photo(stream: IO[bytes], name: str) -> int:
         return 0
     largest = max(range(len(pages)), key=lambda number: _area(pages[number]))
     if any(_area(one) > _area(pages[largest]) for one in inner):
-        raise (
-            refusal(name)
-            if first.get(_MAKE)
-            else PhotoError(
-                name,
-                "its first picture is a reduced copy, and the photo itself cannot be read",
-                "save it as JPEG",
-            )
-        )
+        if first.get(_MAKE):
+            raise refusal(name)
+        problem = "its first picture is a reduced copy, and the photo itself cannot be read"
+        raise PhotoError(name, problem, "save it as JPEG")
     return largest
 
 

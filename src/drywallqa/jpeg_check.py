@@ -140,7 +140,7 @@ def _missing_restarts(content: bytes, file: _File) -> float:
     if not file.interval or scan.components != len(file.sampling):
         return 0.0
     factors = list(file.sampling.values()) if len(file.sampling) > 1 else [(1, 1)]
-    across, down = (8 * max(sides) for sides in zip(*factors, strict=True))
+    across, down = (8 * max(int(side) for side in sides) for sides in zip(*factors, strict=True))
     blocks = ceil(file.size[0] / across) * ceil(file.size[1] / down)
     due = ceil(blocks / file.interval) - 1
     there = len(_RESTART.findall(content, scan.start, scan.stop))

@@ -55,11 +55,12 @@ def _reduced(photo: NDArray[np.uint8]) -> Grey:
 def _exposure(shares: NDArray[np.float64]) -> str | None:
     """Judge the share of pixels that has each grey value 0–255."""
     black, white = float(shares[:_BLACK].sum()), float(shares[_WHITE + 1 :].sum())
-    dark, bright = f"{black:.0%} of its pixels are below {_BLACK} of 255", f"{white:.0%} are above {_WHITE}"
+    dark = f"{black:.0%} of its pixels are below {_BLACK} of 255"
+    bright = f"{white:.0%} of its pixels are above {_WHITE} of 255"
     if black >= _NEARLY_ALL:
         return f"nearly black: {dark}; take it again with more light"
     if white >= _NEARLY_ALL:
-        return f"blown out: {bright} of 255; take it again with less light"
+        return f"blown out: {bright}; take it again with less light"
     lowest, highest = np.searchsorted(np.cumsum(shares), (_STEEPEST, 1 - _STEEPEST))
     if highest - lowest < _LEAST_RANGE:
         tones = int(highest - lowest) + 1

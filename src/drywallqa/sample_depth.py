@@ -122,7 +122,8 @@ def _note(high: float, largest: float, declared: float | None, unsigned: bool) -
     natural = (65535.0, declared) if unsigned else (1.0, 255.0, 65535.0, declared)
     if high in natural or largest <= 0:
         return None
-    kind = f"{int(high).bit_length()} bits in a deeper type" if high != largest else "an unusual range"
+    bits = int(high).bit_length()
+    kind = f"{bits} bits in a deeper type" if high == 2**bits - 1 else "an unusual range"
     return (
         f"{kind}: its samples reach only {largest:.6g}, so {high:.6g} was taken for white; if that is "
         "wrong, save it with 8 bits"
