@@ -17,7 +17,7 @@ _END, _SCAN, _RESTART_INTERVAL, _HUFFMAN = 0xD9, 0xDA, 0xDD, 0xC4
 _BASELINE, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a segment
-_SCAN_ENDS = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_SCAN_ENDS = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
 _ZEROS = bytes(128)  # as storage that lost a block reads; no codes of a photo look so

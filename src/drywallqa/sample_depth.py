@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import ImageFile
 
 _BITS_PER_SAMPLE, _MAX_SAMPLE = 258, 281  # TIFF tags
 _USUAL_BITS = (8, 10, 12, 14, 16)

@@ -75,9 +75,9 @@ def test_render__an_empty_mask_of_a_doubtful_photo_is_no_all_clear() -> None:
     page = index_page.render(records, "t")
     assert page.count('<p class="doubt">') == 1
     assert '<p class="doubt">nearly black: &lt;97%&gt; of its pixels' in page
-    assert page.count("nothing marked, which is no all-clear") == 2  # below the picture, and in its place
-    assert "1 photo to look at again" in page
-    assert "to look at again" not in index_page.render([record()], "t")
+    assert page.count("nothing marked, but mind the note above") == 2  # below the picture, and in its place
+    assert "1 photo with a note" in page
+    assert "with a note" not in index_page.render([record()], "t")
 
 
 def test_render__failures() -> None:

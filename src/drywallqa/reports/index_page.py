@@ -74,7 +74,7 @@ def _card(place: str, name: str, records: list[Record]) -> str:
 
 def _doubtful(photos: Iterable[list[Record]]) -> str:
     doubtful = sum(any(record.get("quality") for record in records) for records in photos)
-    return f", {_count(doubtful, 'photo')} to look at again" if doubtful else ""
+    return f", {_count(doubtful, 'photo')} with a note" if doubtful else ""
 
 
 def _doubts(records: list[Record]) -> str:
@@ -90,7 +90,7 @@ def _figure(record: Record) -> str:
     presence = float(record["presence"])
     marked = record["area"] > 0
     found = f"{_percent(float(record['area']))} marked" if marked else "nothing marked"
-    found += "" if marked or not record.get("quality") else ", which is no all-clear"
+    found += "" if marked or not record.get("quality") else ", but mind the note above"
     links = [
         f'<a href="{_address(record[kind])}">{label}</a>'
         for kind, label in (("mask", "mask"), ("overlay", "overlay"), ("probability_map", "probability"))
