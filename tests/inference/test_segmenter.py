@@ -82,6 +82,7 @@ def test_quality__of_each_prediction(segmenter: Segmenter) -> None:
     dark = segmenter.segment(good // 40, ["crack", "joint"], keep_probability=False)
     assert [len(one.quality) for one in dark] == [1, 1]
     assert dark[0].quality[0].startswith("nearly black: 100% of its pixels")
+    assert "quality=('nearly black: " in repr(dark[0])
     (many,) = segmenter.segment_many([good // 40], "crack")
     assert many[0].quality == dark[0].quality
 
