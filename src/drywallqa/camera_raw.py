@@ -22,34 +22,19 @@ _SUFFIXES = (
 _HEADS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM")  # of other raw files
 
 
-def is_raw_head(head: bytes) -> bool:
-    """Tell from its first bytes whether a file is a camera raw that is no TIFF file, or a Canon one."""
-    return (
-        head.startswith(_HEADS)
-        or head[4:12] == b"ftypcrx "
-        or (head[:2] in (b"II", b"MM") and head[8:10] == b"CR")
-    )
-
-
-def refusal(name: str) -> PhotoError:
-    """Return the error that refuses a camera raw."""
-    return PhotoError(
-        name,
-        "this is a camera raw, of which only its small preview could be read",
-        "develop it to JPEG or TIFF first",
-    )
-
-
 def page_of_photo(stream: IO[bytes], name: str) -> int:
     """Return which page of a TIFF file holds the photo: the first, unless that is a reduced copy of another.
 
     Args:
-        stream: The file, which is left anywhere.
+        stream: The file, of whatever kind; left anywhere.
         name: What errors call it; its suffix counts only beside the camera's name inside.
 
     Raises:
         PhotoError: It is a camera raw, or its photo lies where it cannot be read.
     """
+    stream.seek(0)
+    if _is_raw_head(stream.read(16)):
+        raise _refusal(name)
     pages = list(_directories(stream))
     if not pages:
         return 0
@@ -58,18 +43,32 @@ def page_of_photo(stream: IO[bytes], name: str) -> int:
     if any(
         _DNG_VERSION in one or _CR2_SLICES in one or one.get(_COLOURS) in _SENSOR for one in [*pages, *inner]
     ):
-        raise refusal(name)
+        raise _refusal(name)
     if first.get(_MAKE) and PurePath(name).suffix.lower() in _SUFFIXES:
-        raise refusal(name)
+        raise _refusal(name)
     if not first.get(_SUBFILE_TYPE, 0) & _REDUCED:
         return 0
     largest = max(range(len(pages)), key=lambda number: _area(pages[number]))
     if any(_area(one) > _area(pages[largest]) for one in inner):
         if first.get(_MAKE):
-            raise refusal(name)
+            raise _refusal(name)
         problem = "its first picture is a reduced copy, and the photo itself cannot be read"
         raise PhotoError(name, problem, "save it as JPEG")
     return largest
+
+
+def _is_raw_head(head: bytes) -> bool:
+    """Tell from its first bytes whether a file is a camera raw that is no TIFF file, or a Canon one."""
+    canon = head[:2] in (b"II", b"MM") and head[8:10] == b"CR"
+    return canon or head.startswith(_HEADS) or head[4:12] == b"ftypcrx "
+
+
+def _refusal(name: str) -> PhotoError:
+    return PhotoError(
+        name,
+        "this is a camera raw, of which only its small preview could be read",
+        "develop it to JPEG or TIFF first",
+    )
 
 
 def _area(directory: Any) -> int:

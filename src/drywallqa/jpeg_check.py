@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple
 
@@ -32,7 +31,6 @@ class _Scan(NamedTuple):
     stop: int
 
 
-@dataclass
 class _File:
     """What a JPEG file's markers say.
 
@@ -43,17 +41,16 @@ class _File:
         interval: After how many blocks (MCUs) the codes restart; 0 for never.
         first_code: What the shortest code of luminance's AC table means; 0 is "the block ends".
         depths: For each component, which bit of each of its 64 coefficients is known; 0 is the last.
+        scans: Its passes over the picture.
         ended: Whether the end marker is there.
     """
 
-    kind: int = 0
-    size: tuple[int, int] = (0, 0)
-    sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
-    interval: int = 0
-    first_code: int = 0
-    depths: dict[int, list[int]] = field(default_factory=dict)
-    scans: list[_Scan] = field(default_factory=list)
-    ended: bool = False
+    def __init__(self) -> None:
+        self.kind, self.interval, self.first_code, self.ended = 0, 0, 0, False
+        self.size = (0, 0)
+        self.sampling: dict[int, tuple[int, int]] = {}
+        self.depths: dict[int, list[int]] = {}
+        self.scans: list[_Scan] = []
 
 
 def lost_data(content: bytes, image: Image.Image) -> str | None:

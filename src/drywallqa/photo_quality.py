@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Grey = NDArray[np.uint8]
-
 _SIDE = 640  # px of the longer side that are looked at, about what a model sees of a photo shown whole
 _LEAST_SIDE = 128  # px; smaller photos are not judged for sharpness
 _EACH = 4  # rows, and columns, of which one is looked at for sharpness
@@ -44,7 +42,7 @@ def quality_notes(photo: NDArray[np.uint8]) -> tuple[str, ...]:
     return (note,) if note else ()
 
 
-def _reduced(photo: NDArray[np.uint8]) -> Grey:
+def _reduced(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a photo's grey values at about 640 px; of a large photo one row of several is looked at."""
     step = max(1, round(max(photo.shape[:2]) / _SIDE))
     rows = photo[min((step - 1) // 2, (len(photo) - 1) // 2) :: step]
@@ -83,7 +81,7 @@ class _Steps(NamedTuple):
     common_sharpness: float
 
 
-def _sharpness(grey: Grey) -> str | None:
+def _sharpness(grey: NDArray[np.uint8]) -> str | None:
     if min(grey.shape) < _LEAST_SIDE:
         return None
     along = _steps(grey[::_EACH]), _steps(np.ascontiguousarray(grey[:, ::_EACH].T))
@@ -97,7 +95,7 @@ def _sharpness(grey: Grey) -> str | None:
     return None
 
 
-def _steps(rows: Grey) -> _Steps:
+def _steps(rows: NDArray[np.uint8]) -> _Steps:
     """Measure the steps along rows."""
     values = rows.astype(np.int16)
     near = _reached(np.abs(values[:, 1:] - values[:, :-1]))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from drywallqa import camera_raw, jpeg_check, sample_depth
+from drywallqa import sample_depth
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
 
 
@@ -109,7 +109,7 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
 def _read_picture(image: Image.Image, max_pixels: int) -> Noted:
     name, stream = str(getattr(image, "filename", "") or "PIL image"), getattr(image, "fp", None)
     if image.format == "TIFF" and stream is not None and not stream.closed:
-        camera_raw.page_of_photo(stream, name)  # refuses a raw; else the page that the caller chose counts
+        _page(stream, name)  # refuses a raw; else the page that the caller chose counts
     return _decode(image, name, max_pixels, stream)
 
 
@@ -143,27 +143,18 @@ def read_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> No
 
 def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> Noted:
     try:
-        head = stream.read(64)
-        kind = _kind(head)
-        stream.seek(0)
-        if camera_raw.is_raw_head(head):
-            raise camera_raw.refusal(name)
+        kind = _kind(stream.read(64))
+        page = _page(stream, name) if kind in ("TIFF", None) else 0
         if kind is None:
             raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
+        stream.seek(0)
         if kind == "HEIF":
             return _decode(_open_heif(stream, name, max_pixels), name, max_pixels, None)
         importlib.import_module(_PLUGINS[kind])
-        page = camera_raw.page_of_photo(stream, name) if kind == "TIFF" else 0
-        stream.seek(0)
         with Image.open(stream, formats=(kind,)) as image:
-            if page:
-                image.seek(page)
+            image.seek(page)
             noted = _decode(image, name, max_pixels, stream)
-            if kind == "JPEG":
-                stream.seek(0)
-                lost = jpeg_check.lost_data(stream.read(), image)
-                return noted if lost is None else Noted(noted.pixels, (*noted.notes, lost))
-            return noted
+            return _with_lost_data(noted, image, stream) if kind == "JPEG" else noted
     except (DrywallQAError, PermissionError):
         raise
     except Image.DecompressionBombError as error:
@@ -174,6 +165,20 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> Noted:
         raise _damaged(name, ValueError("its head is broken")) from error
     except Exception as error:  # decoders meet damaged bytes with nearly any exception
         raise _damaged(name, error) from error
+
+
+def _page(stream: IO[bytes], name: str) -> int:
+    from drywallqa import camera_raw  # few photos need it
+
+    return camera_raw.page_of_photo(stream, name)
+
+
+def _with_lost_data(noted: Noted, image: Image.Image, stream: IO[bytes]) -> Noted:
+    from drywallqa import jpeg_check
+
+    stream.seek(0)
+    lost = jpeg_check.lost_data(stream.read(), image)
+    return noted if lost is None else Noted(noted.pixels, (*noted.notes, lost))
 
 
 def check_file(path: Path) -> None:
@@ -247,9 +252,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int, stream: IO[bytes] | 
     try:
         deep = sample_depth.deep_colour(image)
         image.load()
-        picture, note = sample_depth.eight_bits(
-            image, deep, None if stream is None or stream.closed else stream
-        )
+        picture, note = sample_depth.eight_bits(image, deep, stream)
         return Noted(_pixels(_rgb(_turned(picture, image))), (note,) if note else ())
     except DrywallQAError:
         raise

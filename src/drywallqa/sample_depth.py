@@ -17,8 +17,6 @@ _USUAL_BITS = (8, 10, 12, 14, 16)
 _HIGH = 2**14 >> 8  # the high byte from which on a sample needs all 16 bits
 _OTHER_BYTE = {"B": "L", "L": "B", "N": "B"}  # Pillow's names of byte orders; N is this machine's
 
-Deep = NDArray[Any]
-
 
 def deep_colour(image: Image.Image) -> bool:
     """Tell of a picture that is not decoded yet whether it has 16 bits a colour, of which Pillow keeps 8."""
@@ -37,6 +35,7 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
     Returns:
         The picture, itself where it has 8 bits, and a note where the range is not that of its type.
     """
+    stream = None if stream is None or stream.closed else stream
     if image.mode.startswith(("I", "F")):
         grey, note = _scaled(np.asarray(image), _declared(image, stream))
         return Image.fromarray(grey), note
@@ -104,7 +103,7 @@ def _significant_bits(stream: IO[bytes]) -> int:
     return 0
 
 
-def _scaled(samples: Deep, declared: float | None) -> tuple[NDArray[np.uint8], str | None]:
+def _scaled(samples: NDArray[Any], declared: float | None) -> tuple[NDArray[np.uint8], str | None]:
     """Scale deep samples to 0–255 by the range that the file states, or failing that their values show."""
     values = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     unsigned = samples.dtype.kind == "u"
