@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from drywallqa import photos
 from drywallqa.errors import MissingExtraError, PhotoError
@@ -184,6 +184,47 @@ def test_read__truncated(tmp_path: Path, name: str, keep: float) -> None:
     (tmp_path / name).write_bytes(whole[: int(len(whole) * keep)])
     with pytest.raises(PhotoError, match=rf"{name}: the photo is damaged or cut short .*; copy it again"):
         photos.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.95, 0.995])
+def test_read__truncated_tiff(tmp_path: Path, compression: str, keep: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.tif", compression=compression)
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(PhotoError, match=r"a\.tif: the photo is damaged or cut short .*; copy it again"):
+        photos.read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+@pytest.mark.parametrize("hole", [1, 100, 512])
+def test_read__a_piece_in_the_middle_is_missing(tmp_path: Path, name: str, hole: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / name)
+    whole, middle = (tmp_path / name).read_bytes(), (tmp_path / name).stat().st_size // 2
+    (tmp_path / name).write_bytes(whole[:middle] + whole[middle + hole :])
+    with pytest.raises(PhotoError, match="damaged or cut short"):
+        photos.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_read__exif_turns_deep_samples_too(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(GRADIENT).save(tmp_path / "eight.png", exif=exif)
+    Image.fromarray(GRADIENT.astype(np.uint16) * 257).save(tmp_path / "deep.png", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(tmp_path / "eight.png"))
+    assert np.array_equal(photos.read(tmp_path / "eight.png")[:, :, 0], np.asarray(expected))
+    assert np.array_equal(photos.read(tmp_path / "deep.png")[:, :, 0], np.asarray(expected))
+
+
+def test_noted__is_a_photo_itself() -> None:
+    noted = photos.Noted(np.asarray(colour()), ("taken through a window",))
+    assert photos.read(noted) is noted.pixels
+    assert photos.read_noted(noted) == noted
+    with pytest.raises(PhotoError, match="32×16 px are more"):
+        photos.read_noted(noted, max_pixels=500)
 
 
 def test_read__refusals_name_file_and_remedy(tmp_path: Path) -> None:

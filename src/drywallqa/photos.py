@@ -6,15 +6,29 @@ import importlib
 import io
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from drywallqa import sample_depth
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
 
-Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+
+class Noted(NamedTuple):
+    """A photo that was read.
+
+    Attributes:
+        pixels: RGB uint8 [H,W,3].
+        notes: Sentences on what its file lacks, or how it had to be read; each names a remedy.
+    """
+
+    pixels: NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+
+Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Noted
 
 # Just under the size at which Pillow itself refuses a file, so that its own protection never speaks first.
 MAX_PIXELS = 178_000_000
@@ -23,7 +37,11 @@ _STRIP = 4_000_000  # px that are copied at a time
 _SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
-_BITS_PER_SAMPLE = 258  # the TIFF tag
+_TURNS = {  # by the EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _READABLE = "JPEG, PNG, WebP, BMP, TIFF or HEIC"
 # Imported one by one: left to itself, Pillow imports every plug-in that it has.
@@ -39,22 +57,30 @@ _PLUGINS = {
 def read(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a photo as RGB uint8 [H,W,3], as a viewer shows it.
 
-    EXIF orientation is applied, transparency is laid over white, and deeper grey values are scaled to
-    8 bits. Of a file with several pictures the first is read.
+    EXIF orientation is applied, transparency is laid over white, and deeper samples are scaled to 8 bits by
+    the range that they use. Of a file with several pictures the first is read, or the largest where the
+    first is marked as a reduced copy.
 
     Args:
-        source: A path, a PIL image, or an RGB uint8 array [H,W,3] (returned as it is, never changed).
+        source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned as it is, never changed), or what
+            `read_noted` returned.
         max_pixels: The largest width × height that is decoded.
 
     Raises:
         PhotoError: The photo cannot be read; the message names the file and what to do.
         MissingExtraError: The photo is a HEIC file and the optional part `heic` is not installed.
     """
+    return read_noted(source, max_pixels=max_pixels).pixels
+
+
+def read_noted(source: Photo, *, max_pixels: int = MAX_PIXELS) -> Noted:
+    """Read a photo as `read` does, and say what is remarkable about the file: lost data, unused bits."""
+    if isinstance(source, Noted):
+        return Noted(_checked_array(source.pixels, max_pixels), source.notes)
     if isinstance(source, np.ndarray):
-        return _checked_array(source, max_pixels)
+        return Noted(_checked_array(source, max_pixels))
     if isinstance(source, Image.Image):
-        name = str(getattr(source, "filename", "") or "PIL image")
-        return _decode(source, name, max_pixels)
+        return _read_picture(source, max_pixels)
     return _read_file(Path(source), max_pixels)
 
 
@@ -80,7 +106,14 @@ def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _read_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
+def _read_picture(image: Image.Image, max_pixels: int) -> Noted:
+    name, stream = str(getattr(image, "filename", "") or "PIL image"), getattr(image, "fp", None)
+    if image.format == "TIFF" and stream is not None and not stream.closed:
+        _page(stream, name)  # refuses a raw; else the page that the caller chose counts
+    return _decode(image, name, max_pixels, stream)
+
+
+def _read_file(path: Path, max_pixels: int) -> Noted:
     check_file(path)
     try:
         with path.open("rb") as stream:
@@ -91,8 +124,8 @@ def _read_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
         raise _damaged(path, error) from error
 
 
-def read_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read a photo from a file's bytes, as `read` does.
+def read_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Noted:
+    """Read a photo from a file's bytes, as `read_noted` does.
 
     Args:
         content: The whole file.
@@ -108,17 +141,20 @@ def read_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> ND
     return _read_stream(io.BytesIO(content), name, max_pixels)
 
 
-def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> Noted:
     try:
         kind = _kind(stream.read(64))
-        stream.seek(0)
+        page = _page(stream, name) if kind in ("TIFF", None) else 0
         if kind is None:
             raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
+        stream.seek(0)
         if kind == "HEIF":
-            return _decode(_open_heif(stream, name, max_pixels), name, max_pixels)
+            return _decode(_open_heif(stream, name, max_pixels), name, max_pixels, None)
         importlib.import_module(_PLUGINS[kind])
         with Image.open(stream, formats=(kind,)) as image:
-            return _decode(image, name, max_pixels)
+            image.seek(page)
+            noted = _decode(image, name, max_pixels, stream)
+            return _with_lost_data(noted, image, stream) if kind == "JPEG" else noted
     except (DrywallQAError, PermissionError):
         raise
     except Image.DecompressionBombError as error:
@@ -129,6 +165,20 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.ui
         raise _damaged(name, ValueError("its head is broken")) from error
     except Exception as error:  # decoders meet damaged bytes with nearly any exception
         raise _damaged(name, error) from error
+
+
+def _page(stream: IO[bytes], name: str) -> int:
+    from drywallqa import camera_raw  # few photos need it
+
+    return camera_raw.page_of_photo(stream, name)
+
+
+def _with_lost_data(noted: Noted, image: Image.Image, stream: IO[bytes]) -> Noted:
+    from drywallqa import jpeg_check
+
+    stream.seek(0)
+    lost = jpeg_check.lost_data(stream.read(), image)
+    return noted if lost is None else Noted(noted.pixels, (*noted.notes, lost))
 
 
 def check_file(path: Path) -> None:
@@ -196,11 +246,14 @@ def _open_heif(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
     return image
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _decode(image: Image.Image, name: str, max_pixels: int, stream: IO[bytes] | None) -> Noted:
+    """Turn an opened picture into pixels; `stream` is the file that it comes from, if it is at hand."""
     _check_size(name, *image.size, max_pixels)
     try:
+        deep = sample_depth.deep_colour(image)
         image.load()
-        return _pixels(_rgb(_turned(image), _bits(image)))
+        picture, note = sample_depth.eight_bits(image, deep, stream)
+        return Noted(_pixels(_rgb(_turned(picture, image))), (note,) if note else ())
     except DrywallQAError:
         raise
     except Exception as error:  # as above: a damaged picture can break a decoder anywhere
@@ -220,50 +273,21 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def _turned(image: Image.Image) -> Image.Image:
+def _turned(picture: Image.Image, opened: Image.Image) -> Image.Image:
+    """Turn a picture as the EXIF data of the file that was opened say."""
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image
-        return ImageOps.exif_transpose(image)
+        turn = _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # unreadable EXIF says nothing about how to turn; the pixels are good
-        return image
+        return picture
+    return picture if turn is None else picture.transpose(turn)
 
 
-def _bits(image: Image.Image) -> int:
-    """Tell how many bits of a 16-bit sample are used: TIFF files may hold 12-bit values."""
-    tags = getattr(image, "tag_v2", None)
-    if tags is None:
-        return 16
-    bits = tags.get(_BITS_PER_SAMPLE, 16)
-    return int(bits[0] if isinstance(bits, tuple) else bits)
-
-
-def _rgb(image: Image.Image, bits: int) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_8_bits(np.asarray(image), bits)).convert("RGB")
+def _rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_8_bits(grey: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Scale deep grey values to 0–255 by the range that their type, or failing that their content, has."""
-    values = np.nan_to_num(grey.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    if grey.dtype.kind == "u" and grey.dtype.itemsize == 2:
-        low, high = 0.0, float(2 ** min(max(bits, 1), 16) - 1)
-    else:
-        low = min(0.0, float(values.min()))
-        high = _full_scale(float(values.max()), whole=grey.dtype.kind != "f")
-    scaled: NDArray[np.float32] = (values - low) * np.float32(255.0 / (high - low))
-    return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
-
-
-def _full_scale(largest: float, whole: bool) -> float:
-    """Return the smallest usual full scale that holds the largest value."""
-    usual = (255.0, 65535.0) if whole else (1.0, 255.0, 65535.0)
-    return next((scale for scale in usual if largest <= scale), largest)
 
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:

@@ -86,6 +86,39 @@ def test_segment__manifest_holds_the_figures(site: Path) -> None:
     assert 0.5 < line["presence"] <= 1
 
 
+def test_segment__a_photo_that_could_not_show_a_crack(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(Path("site/one.png"), wall(320, 400) // 40)
+    save(Path("site/two.jpg"), wall(320, 400))
+    assert run("site", *BOTH, "--out", "out") == 0
+    captured = capsys.readouterr()
+    note = "nearly black: 100% of its pixels are below 8 of 255; take it again with more light"
+    assert captured.err == f"note: {Path('site/one.png')}: {note}\n"
+    lines = {(line["image_id"], line["prompt"]): line.get("quality") for line in manifest(site / "out")}
+    assert [lines["one", prompt] for prompt in BOTH[1::2]] == [[note]] * 2
+    assert [lines["two", prompt] for prompt in BOTH[1::2]] == [None] * 2
+    page = (site / "out" / "index.html").read_text("utf-8")
+    assert page.count(f'<p class="doubt">{note}</p>') == 1
+    assert run("site", *BOTH, "--out", "out", "--json") == 0
+    captured = capsys.readouterr()
+    told = [json.loads(line) for line in captured.out.splitlines()]
+    assert [one.get("quality") for one in told] == [[note], [note], None, None]
+    assert {one["status"] for one in told} == {"skipped"}
+    assert run("site", *BOTH, "--out", "out", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_segment__what_a_file_lost(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(Path("site/two.jpg"), wall(320, 400))
+    whole = Path("site/two.jpg").read_bytes()
+    Path("site/two.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    Image.fromarray(wall(320, 400)[:, :, 1].astype(np.uint16) * 4).save("site/one.png")
+    assert run("site", *CRACK, "--out", "out") == 0
+    ten, lost = capsys.readouterr().err.splitlines()
+    assert "one.png: 10 bits in a deeper type" in ten
+    assert "two.jpg: damaged: its picture data ends too early" in lost
+    assert all("quality" in line for line in manifest(site / "out"))
+
+
 def test_segment__recursive_mirrors_folders(site: Path) -> None:
     assert run("site", *CRACK, "--out", "out", "--recursive") == 0
     assert files(site / "out") == [

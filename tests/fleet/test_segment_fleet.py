@@ -82,6 +82,26 @@ def test_fleet__gives_the_masks_and_figures_of_a_plain_run(
     assert not list((site / "out").rglob("*.part*"))
 
 
+def test_fleet__a_photo_that_could_not_show_a_crack(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(wall(320, 400) // 40).save("site/one.png")
+    Image.fromarray(wall(320, 400)[:, :, 1].astype(np.uint16) * 16).save("site/two.png")
+    assert run("site/one.png", "site/two.png", *BOTH[:2], "--out", "out", *RAY) == 0
+    said = capsys.readouterr().err
+    assert "one.png: nearly black" in said
+    assert "two.png: 12 bits in a deeper type" in said
+    assert all(len(row["quality"]) == 1 for row in rows())
+
+
+def test_fleet__a_table_from_before_photos_were_examined(site: Path, ray: InlineRay) -> None:
+    assert run("site", *BOTH, "--out", "out", *RAY) == 0
+    table = parquet.read_table("out/results.parquet")
+    parquet.write_table(table.drop_columns(["quality"]), "out/results.parquet")
+    assert run("site", "-r", *BOTH, "--out", "out", *RAY) == 0
+    assert len(rows()) == 6
+
+
 def test_fleet__rerun_reaches_no_cluster(site: Path, ray: InlineRay, fake_bundle: FakeBundle) -> None:
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
     before, encoded = rows(), fake_bundle.backend.encoded

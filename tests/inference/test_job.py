@@ -63,13 +63,13 @@ def test_run__holds_few_photos_however_many_there_are(
 ) -> None:
     bundle, read, most = FakeBundle(), [0], [0]
     plan = plan_of(tmp_path, bundle, 12)
-    original = photos.read
+    original = photos.read_noted
 
-    def counted(source: photos.Photo) -> np.ndarray:
+    def counted(source: photos.Photo) -> photos.Noted:
         read[0] += isinstance(source, Path)
         return original(source)
 
-    monkeypatch.setattr(photos, "read", counted)
+    monkeypatch.setattr(photos, "read_noted", counted)
     for number, _ in enumerate(job.run(Segmenter(bundle), plan), 1):
         most[0] = max(most[0], read[0] - number)
     assert read == [12]

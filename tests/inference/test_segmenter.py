@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drywallqa import photos
 from drywallqa.errors import BackendError, ConfigError, PhotoError, PromptError, UnknownPromptError
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter, load
+from drywallqa.inference.tiles import Scale
 from fakes import FakeBundle, FakeConcept, wall
 
 
@@ -72,6 +74,32 @@ def test_segment__path_pil_and_array_agree(segmenter: Segmenter, tmp_path: Path)
     assert np.array_equal(of_array.probability, of_path.probability)
     assert of_path.image_id == of_pil.image_id == "wall.1.rf.ab"
     assert of_array.image_id == "photo"
+
+
+def test_quality__of_each_prediction(segmenter: Segmenter) -> None:
+    good = wall(320, 400, seam=True)
+    assert [one.quality for one in segmenter.segment(good, ["crack", "joint"])] == [(), ()]
+    dark = segmenter.segment(good // 40, ["crack", "joint"], keep_probability=False)
+    assert [len(one.quality) for one in dark] == [1, 1]
+    assert dark[0].quality[0].startswith("nearly black: 100% of its pixels")
+    assert "quality=('nearly black: " in repr(dark[0])
+    (many,) = segmenter.segment_many([good // 40], "crack")
+    assert many[0].quality == dark[0].quality
+
+
+@pytest.mark.parametrize("scale", ["fit", "native", 0.5])
+def test_quality__at_every_scale_and_refinement(segmenter: Segmenter, scale: Scale) -> None:
+    (answer,) = segmenter.segment(wall(320, 400) // 40, "crack", scale=scale, refine="morphology")
+    assert answer.quality[0].startswith("nearly black")
+
+
+def test_quality__what_was_noted_when_the_photo_was_read(segmenter: Segmenter, tmp_path: Path) -> None:
+    Image.fromarray(wall(320, 400)[:, :, 0].astype(np.uint16) * 16).save(tmp_path / "deep.png")
+    noted = photos.read_noted(tmp_path / "deep.png")
+    (of_noted,), (of_path,) = (segmenter.segment(one, "crack") for one in (noted, tmp_path / "deep.png"))
+    assert of_noted.quality == of_path.quality == noted.notes
+    assert noted.notes[0].startswith("12 bits in a deeper type")
+    assert photos.read(noted) is noted.pixels
 
 
 def test_segment__never_changes_the_callers_array(segmenter: Segmenter) -> None:

@@ -55,6 +55,30 @@ def test_video__every_third_frame(segmenter: Segmenter, tmp_path: Path) -> None:
         segmenter.segment_video(video, "segment crack", every=0)
 
 
+@pytest.mark.parametrize("kept", [0.5, 0.8])
+def test_video__cut_short_says_so_after_the_frames_that_are_there(
+    segmenter: Segmenter, tmp_path: Path, kept: float
+) -> None:
+    noise = np.random.default_rng(0)
+    frames = [noise.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(30)]
+    whole = record(tmp_path / "whole.avi", frames)
+    assert len(list(segmenter.segment_video(whole, "segment crack"))) == 30
+    content = whole.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: int(len(content) * kept)])
+    numbers = []
+
+    def walk() -> None:
+        for answer in segmenter.segment_video(tmp_path / "cut.avi", "segment crack", every=2):
+            numbers.append(answer.number)
+
+    with pytest.raises(
+        PhotoError, match=r"cut\.avi: the video ends after \d+ of 30 frames.*; copy or record"
+    ):
+        walk()
+    assert numbers == list(range(0, numbers[-1] + 1, 2))
+    assert 10 <= numbers[-1] < 30
+
+
 def test_stream__goes_on_for_ever_with_few_frames_held(segmenter: Segmenter) -> None:
     held, most, closed = 0, 0, []
 

@@ -66,6 +66,20 @@ def test_render__links_are_relative_and_quoted() -> None:
     assert not [link for link in links if re.match(r"\w+:|/", link)]
 
 
+def test_render__an_empty_mask_of_a_doubtful_photo_is_no_all_clear() -> None:
+    doubt = ["nearly black: <97%> of its pixels are below 8 of 255; take it again with more light"]
+    records = [
+        record(area=0.0, quality=doubt), record(prompt="segment joint", area=0.1, quality=doubt),
+        record(image_id="good", area=0.0), record(image_id="older", area=0.0, quality=None),
+    ]  # fmt: skip
+    page = index_page.render(records, "t")
+    assert page.count('<p class="doubt">') == 1
+    assert '<p class="doubt">nearly black: &lt;97%&gt; of its pixels' in page
+    assert page.count("nothing marked, but mind the note above") == 2  # below the picture, and in its place
+    assert "1 photo with a note" in page
+    assert "with a note" not in index_page.render([record()], "t")
+
+
 def test_render__failures() -> None:
     page = index_page.render([{"source": "bad.jpg", "error": "bad.jpg: the file is empty"}], "t")
     assert "1 failure<" in page

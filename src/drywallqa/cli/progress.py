@@ -62,6 +62,9 @@ class Display:
                 for record in outcome.records
             )
             self._say(f"{outcome.source}: {outcome.status}: {found}")
+        if not self._quiet:
+            for note in dict.fromkeys(note for one in outcome.records for note in one.get("quality") or ()):
+                self._say(f"note: {outcome.source}: {note}")
         if self._bar is not None and self._task is not None and outcome.source is not None:
             task = self._bar.tasks[0]
             rate = f"{task.finished_speed or task.speed or 0:.1f} photos/s"

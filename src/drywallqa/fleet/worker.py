@@ -150,18 +150,18 @@ class Worker:
         began = time.perf_counter()
         try:
             content = self.task.source.read(photo.path)
-            pixels = photos.read_bytes(content, photo.source)
+            noted = photos.read_bytes(content, photo.source)
             digest = hashlib.sha256(content).hexdigest()
-            return _Read(photo, pixels, digest, _since(began))
+            return _Read(photo, noted, digest, _since(began))
         except Exception as error:  # whatever one photo does to a decoder, the others go on
             return _Read(photo, error=as_photo_error(photo.source, error))
 
     def _rows(self, read: _Read, todo: Sequence[str]) -> Iterator[Record]:
-        if read.error is not None or read.pixels is None:
+        if read.error is not None or read.noted is None:
             yield _failed(read, read.error, self.name)
             return
         try:
-            yield from self._answers(read, read.pixels, todo)
+            yield from self._answers(read, read.noted, todo)
         except DrywallQAError as error:
             if job.is_hopeless(error):
                 raise
@@ -169,16 +169,14 @@ class Worker:
         except Exception as error:  # as above: out of memory, a runtime that fails on odd numbers
             yield _failed(read, as_photo_error(read.photo.source, error), self.name)
 
-    def _answers(self, read: _Read, pixels: NDArray[np.uint8], todo: Sequence[str]) -> Iterator[Record]:
+    def _answers(self, read: _Read, noted: photos.Noted, todo: Sequence[str]) -> Iterator[Record]:
         questions = self.asked.only(frozenset(todo))
         keep = PROBABILITY in self.task.outputs
         began = time.perf_counter()
-        answers = self.segmenter.answer(
-            pixels, questions, image_id=read.photo.image_id, keep_probability=keep
-        )
+        answers = self.segmenter.answer(noted, questions, image_id=read.photo.image_id, keep_probability=keep)
         for question, prediction in zip(questions.each, answers, strict=True):
             times = {"read_ms": read.milliseconds, "segment_ms": _since(began)}
-            yield self._row(read, pixels, question, prediction) | times
+            yield self._row(read, noted.pixels, question, prediction) | times
             began = time.perf_counter()
 
     def _row(
@@ -199,7 +197,7 @@ class _Read:
     """A photo that was read, or what went wrong."""
 
     photo: Photo
-    pixels: NDArray[np.uint8] | None = None
+    noted: photos.Noted | None = None
     digest: str | None = None
     milliseconds: float | None = None
     error: DrywallQAError | None = None

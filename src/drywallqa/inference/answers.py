@@ -19,6 +19,7 @@ from drywallqa.inference.refine import unit_of
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.tiling import CloserView, View, decode
 from drywallqa.inference.views import Views, views_for
+from drywallqa.photo_quality import quality_notes
 from drywallqa.window import Placement, Window, sigmoid
 
 _ROUNDING = 1e-3  # logits by which a value between two others may pass both
@@ -33,6 +34,7 @@ class Ready(NamedTuple):
         size: Its height and width in px.
         pixels: uint8 [H,W,3]; kept only where tiles or refinements need them.
         whole: The model's input [3,h,w] and where the photo lies on it; None where no view is of all of it.
+        quality: Sentences on what the photo could not show.
     """
 
     image_id: str
@@ -40,15 +42,18 @@ class Ready(NamedTuple):
     size: tuple[int, int]
     pixels: NDArray[np.uint8] | None
     whole: tuple[Float, Placement] | None
+    quality: tuple[str, ...] = ()
 
 
-def prepare(pixels: NDArray[np.uint8], image_id: str, questions: Questions, window: Window) -> Ready:
-    """Decide how a photo [H,W,3] is shown, and make the view of all of it."""
+def prepare(photo: Noted, image_id: str, questions: Questions, window: Window) -> Ready:
+    """Decide how a photo is shown, make the view of all of it, and note what it could not show."""
+    pixels, notes = photo
     height, width = pixels.shape[:2]
     views = [views_for(each.scale, each.native, height, width, window) for each in questions.each]
     whole = window.fit(pixels) if any(each.whole for each in views) else None
     needed = any(each.factors for each in views) or any(question.refinement for question in questions.each)
-    return Ready(image_id, views, (height, width), pixels if needed else None, whole)
+    quality = (*notes, *quality_notes(pixels))
+    return Ready(image_id, views, (height, width), pixels if needed else None, whole, quality)
 
 
 def encode(backend: Backend, ready: Sequence[Ready]) -> list[Features]:
@@ -85,7 +90,8 @@ def answers(
         look = _Look(backend, ready, views, asked, window)
         found[views] = look.answers(features, keep or refining)
     for question, views in zip(questions.each, ready.views, strict=True):
-        yield refined(next(found[views]), question, ready, views, window, keep)
+        answer = refined(next(found[views]), question, ready, views, window, keep)
+        yield replace(answer, quality=ready.quality) if ready.quality else answer
 
 
 class _Look:

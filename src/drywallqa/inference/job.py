@@ -56,7 +56,7 @@ class _Prepared:
     about: Record = field(default_factory=dict)
     done: tuple[Record, ...] = ()
     todo: frozenset[str] = frozenset()
-    photo: NDArray[np.uint8] | None = None
+    photo: photos.Noted | None = None
     error: DrywallQAError | None = None
 
 
@@ -93,7 +93,7 @@ class _Run:
             digest = about["source_sha256"]
             done = [record for prompt in self.plan.prompts if (record := self._done(item, prompt, digest))]
             todo = frozenset(self.plan.prompts) - {record["prompt"] for record in done}
-            photo = photos.read(item.path) if todo else None
+            photo = photos.read_noted(item.path) if todo else None
             return _Prepared(item, about, tuple(done), todo, photo)
         except DrywallQAError as error:
             return _Prepared(item, error=error)
@@ -125,7 +125,7 @@ class _Run:
         error = prepared.error
         try:
             if error is None and prepared.photo is not None:
-                with self._large if prepared.photo.size > 3 * _LARGE else nullcontext():
+                with self._large if prepared.photo.pixels.size > 3 * _LARGE else nullcontext():
                     for writing, size in self._segment(prepared, prepared.photo):
                         # Of a very large photo no more than one answer at a time is held.
                         results.append(at_once(writing) if size > _LARGE else later(writing))
@@ -156,7 +156,7 @@ class _Run:
         return Outcome("done" if prepared.todo else "skipped", source, tuple(records))
 
     def _segment(
-        self, prepared: _Prepared, photo: NDArray[np.uint8]
+        self, prepared: _Prepared, photo: photos.Noted
     ) -> Iterator[tuple[Callable[[], Record], int]]:
         """Answer what is left to do: for each answer what writes its files, and its size in px."""
         item, questions = prepared.item, self.asked.only(prepared.todo)
@@ -164,7 +164,7 @@ class _Run:
             photo, questions, image_id=item.image_id, keep_probability=PROBABILITY in self.plan.outputs
         )
         for question, prediction in zip(questions.each, answers, strict=True):
-            yield partial(self._record, prepared, photo, question, prediction), prediction.mask.size
+            yield partial(self._record, prepared, photo.pixels, question, prediction), prediction.mask.size
 
     def _record(
         self, prepared: _Prepared, photo: NDArray[np.uint8], question: Question, prediction: Prediction

@@ -57,7 +57,8 @@ class Prediction:
         height, width = self.mask.shape
         return (
             f"Prediction({self.image_id!r}, {self.prompt!r}, {width}×{height} px, concept={self.concept!r}, "
-            f"presence={self.presence:.3f}, area={self.area:.2%})"
+            f"presence={self.presence:.3f}, area={self.area:.2%}"
+            + (f", quality={self.quality})" if self.quality else ")")
         )
 
 

@@ -182,7 +182,7 @@ class Segmenter:
         """Segment one photo under each prompt; the photo, or each of its tiles, is encoded once.
 
         Args:
-            photo: A path, a PIL image or an RGB uint8 array [H,W,3]; never changed.
+            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `photos.Noted`; never changed.
             prompts: What to look for, in any words for a concept that the model knows.
             threshold: "auto" for what validation chose for the concept, or a probability.
             allow_unknown: Let prompts through that mean no known concept.
@@ -270,7 +270,7 @@ class Segmenter:
         return segment_video(self, video, prompts, **how)
 
     def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
-        return prepare(photos.read(photo), image_id, questions, self._bundle.window)
+        return prepare(photos.read_noted(photo), image_id, questions, self._bundle.window)
 
     def _answers(
         self, ready: Ready, features: Features, questions: Questions, keep: bool

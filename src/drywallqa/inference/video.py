@@ -17,6 +17,9 @@ from drywallqa.inference.ahead import ahead
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.questions import Questions
 
+# A container without an index of its frames tells their number from its length and rate.
+_ROUNDING = 0.02
+
 Video = str | os.PathLike[str] | Iterable[NDArray[np.uint8]]
 
 
@@ -73,7 +76,8 @@ def segment_video(
         The answers, frame by frame; bad settings, prompts and files raise at once, before the first.
 
     Raises:
-        PhotoError: The file is missing, is no video, or has no frames; a frame of a stream is no photo.
+        PhotoError: The file is missing, is no video, or has no frames; a frame of a stream is no photo. After
+            the last frame: the file ended before all frames that it declares were read.
         MissingExtraError: OpenCV is not installed, and a file is asked for.
         PromptError: As for `Segmenter.segment`.
         ConfigError: `every` is less than 1.
@@ -141,5 +145,20 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[_Frame]:
                 yield _Frame(number, seconds, np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
             more = capture.grab()
             number += 1
+        _check_whole(path, number, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     finally:
         capture.release()
+
+
+def _check_whole(path: Path, delivered: int, declared: int) -> None:
+    """Make sure that a video gave the frames that it declares, but for what rounding may explain.
+
+    Raises:
+        PhotoError: It gave fewer.
+    """
+    if delivered < declared - max(1, round(_ROUNDING * declared)):
+        raise PhotoError(
+            path,
+            f"the video ends after {delivered} of {declared} frames, which were looked at",
+            "copy or record it again; if it was trimmed, convert it first",
+        )

@@ -49,6 +49,7 @@ def render(records: list[Record], title: str) -> str:
         title=html.escape(title),
         summary=html.escape(
             f"{_count(len(photos), 'photo')}, {_count(results, 'mask')}, {marked} with something marked"
+            + _doubtful(photos.values())
         ),
         failures=_failures(failed),
         cards="\n".join(_card(place, name, each) for (place, name), each in sorted(photos.items())),
@@ -64,13 +65,22 @@ def _card(place: str, name: str, records: list[Record]) -> str:
     words = " ".join([place, name, *(str(record["prompt"]) for record in records)]).lower()
     size = f"{records[0]['width']} × {records[0]['height']} px"
     where = f'<span class="place">{html.escape(place)}/</span>' if place else ""
-    said = dict.fromkeys(sentence for record in records for sentence in record.get("quality") or ())
-    quality = f'<p class="nothing">{html.escape("; ".join(said))}</p>' if said else ""
     return (
         f'<article data-words="{html.escape(words)}" data-found="{int(found)}">'
-        f"<h2>{where}{html.escape(name)} <small>{size}</small></h2>{quality}"
+        f"<h2>{where}{html.escape(name)} <small>{size}</small></h2>{_doubts(records)}"
         f'<div class="row">{"".join(map(_figure, records))}</div></article>'
     )
+
+
+def _doubtful(photos: Iterable[list[Record]]) -> str:
+    doubtful = sum(any(record.get("quality") for record in records) for records in photos)
+    return f", {_count(doubtful, 'photo')} with a note" if doubtful else ""
+
+
+def _doubts(records: list[Record]) -> str:
+    """Say what the photo could not have shown, so that an empty mask of it is not taken for an all-clear."""
+    notes = dict.fromkeys(str(note) for record in records for note in record.get("quality") or ())
+    return "".join(f'<p class="doubt">{html.escape(note)}</p>' for note in notes)
 
 
 def _figure(record: Record) -> str:
@@ -80,6 +90,7 @@ def _figure(record: Record) -> str:
     presence = float(record["presence"])
     marked = record["area"] > 0
     found = f"{_percent(float(record['area']))} marked" if marked else "nothing marked"
+    found += "" if marked or not record.get("quality") else ", but mind the note above"
     links = [
         f'<a href="{_address(record[kind])}">{label}</a>'
         for kind, label in (("mask", "mask"), ("overlay", "overlay"), ("probability_map", "probability"))
