@@ -10,7 +10,7 @@ from drywallqa import photos
 from drywallqa.errors import BackendError, ConfigError, PhotoError, PromptError, UnknownPromptError
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter, load
-from drywallqa.inference.tiles import Scale
+from drywallqa.inference.views import Scale
 from fakes import FakeBundle, FakeConcept, wall
 
 

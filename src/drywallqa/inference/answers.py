@@ -20,6 +20,7 @@ from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.tiling import CloserView, View, decode
 from drywallqa.inference.views import Views, views_for
 from drywallqa.photo_quality import quality_notes
+from drywallqa.photos import Noted
 from drywallqa.window import Placement, Window, sigmoid
 
 _ROUNDING = 1e-3  # logits by which a value between two others may pass both
