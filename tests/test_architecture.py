@@ -244,8 +244,7 @@ def test_architecture_page__has_the_same_floors() -> None:
 # Who may show pixels to a model. Everything else that needs a mask asks `Segmenter.answer`, so that what is
 # measured is what ships.
 ASKS_A_MODEL = {
-    "inference.segmenter": "the one path from a photo to a mask",
-    "inference.answers": "the same, decoding",
+    "inference.answers": "the one path from a photo to a mask",
     "inference.tiling": "the same, of large photos",
     "models.contract": "the torch models themselves",
     "models.towers": "the torch models themselves",
