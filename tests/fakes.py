@@ -23,6 +23,7 @@ class FakeConcept:
     phrasings: tuple[str, ...] = ()
     native: bool = False
     refine: str = "none"
+    closer: tuple[float, float] | None = None
 
 
 class FakeText:

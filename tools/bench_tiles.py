@@ -26,7 +26,7 @@ import numpy as np
 
 from drywallqa import load
 from drywallqa.datasets import dataset
-from drywallqa.evaluation.mosaics import mosaic, one_a_photograph
+from drywallqa.datasets.mosaics import mosaic, one_a_photograph
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.metrics import Counts

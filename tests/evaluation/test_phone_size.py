@@ -7,9 +7,9 @@ from PIL import Image
 from drywallqa import masks
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import Dataset, Sample, save
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation import phone_size
-from drywallqa.evaluation.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
 from drywallqa.evaluation.phone_size import SECTIONS, TITLES, Plan, lines, marks_of, measure_phone_size
 from drywallqa.evaluation.phone_walls import clean_walls, cracked_walls, found_lengths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -44,6 +45,8 @@ class ConceptSettings:
         native: Whether it is too thin to be found on a large photo scaled down, so that such photos are
             searched at their own pixels.
         refine: What follows the model where nothing else is asked for, as `inference.refine` names it.
+        closer: Mask threshold and presence threshold of photos that are also shown in closer views, chosen on
+            pictures of that size; None takes those of photos shown whole.
     """
 
     phrasings: tuple[str, ...]
@@ -52,6 +55,7 @@ class ConceptSettings:
     scale: int
     native: bool = False
     refine: str = "none"
+    closer: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -221,14 +225,7 @@ def save_head(bundle: Bundle) -> Bundle:
         },
         "window": bundle.window.to_json(),
         "concepts": {
-            name: {
-                "phrasings": list(settings.phrasings),
-                "threshold": settings.threshold,
-                "presence_threshold": settings.presence_threshold,
-                "scale": settings.scale,
-                "native": settings.native,
-                "refine": settings.refine,
-            }
+            name: {**dataclasses.asdict(settings), "closer": settings.closer and list(settings.closer)}
             for name, settings in bundle.concepts.items()
         },
         "metrics": dict(bundle.metrics),
@@ -241,6 +238,7 @@ def save_head(bundle: Bundle) -> Bundle:
 
 
 def _settings(data: Mapping[str, Any]) -> ConceptSettings:
+    closer = data.get("closer")
     return ConceptSettings(
         tuple(data["phrasings"]),
         float(data["threshold"]),
@@ -248,4 +246,5 @@ def _settings(data: Mapping[str, Any]) -> ConceptSettings:
         int(data["scale"]),
         bool(data.get("native", False)),
         str(data.get("refine", "none")),
+        closer and (float(closer[0]), float(closer[1])),
     )

@@ -159,14 +159,41 @@ def render(
     ] = "rendered",
     part: Annotated[str, typer.Option("--split", help="The split they belong to.")] = "train",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 0,
+    phone: Annotated[
+        bool, typer.Option("--phone", help="Walls of 8 to 16 megapixels, as a phone photographs them.")
+    ] = False,
 ) -> None:
     """Add rendered walls, and pictures that are no walls, as a set whose truth is known exactly."""
+    from drywallqa.curation.large import add_phone_walls
     from drywallqa.curation.rendered import add_rendered
 
-    done = add_rendered(
-        folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering")
-    )
+    add = add_phone_walls if phone else add_rendered
+    done = add(folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering"))
     print(f"{folder} now holds {len(done)} photos, {count} of them in the new set '{set_name}'")
+
+
+@app.command()
+def mosaics(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
+    source: Annotated[
+        Path,
+        typer.Option("--of", metavar="DIR", help="The data set whose crack photos are laid side by side."),
+    ],
+    part: Annotated[
+        str, typer.Option("--split", help="The split that they come from and belong to.")
+    ] = "val",
+    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="What to call the set.")] = "mosaics",
+    columns: Annotated[int, typer.Option(min=2, help="Photos in a row, and rows.")] = 3,
+) -> None:
+    """Lay labelled crack photos side by side: large pictures, to choose thresholds of closer views on."""
+    from drywallqa.curation.large import add_mosaics
+    from drywallqa.datasets import dataset
+
+    done = add_mosaics(
+        folder, dataset.load(source).part(part), columns=columns, set_name=set_name, split=part,
+        progress=_progress("laying"),
+    )  # fmt: skip
+    print(f"{folder} now holds {len(done)} photos, the new ones in the set '{set_name}'")
 
 
 @app.command("seam-lines")

@@ -30,6 +30,7 @@ class Pair:
         histogram: Pixels by probability, inside and outside the truth; what curves follow from.
         counts: Confusion counts of the mask that `Segmenter.answer` gave; what figures follow from.
         thin: How well the mask follows a thin truth; None where the truth is empty or no line.
+        closer: Whether the photo was also shown in closer views, for which there are other thresholds.
     """
 
     sample: Sample
@@ -38,6 +39,7 @@ class Pair:
     histogram: Histogram
     counts: Counts
     thin: ThinScore | None = None
+    closer: bool = False
 
     @property
     def concept(self) -> str:
@@ -144,14 +146,20 @@ class Looker:
         for question, answer in zip(self.questions.each, look.answers, strict=True):
             truth = look.truths.get(str(question.concept))
             if truth is not None:
-                yield _pair(look.sample, question, answer, truth, thin)
+                yield _pair(look.sample, question, answer, truth, thin, self._closer(look, question))
+
+    def _closer(self, look: Look, question: Question) -> bool:
+        height, width = look.photo.shape[:2]
+        return bool(question.views(height, width, self.segmenter.bundle.window).factors)
 
 
-def _pair(sample: Sample, question: Question, answer: Prediction, truth: Mask, thin: Collection[str]) -> Pair:
+def _pair(
+    sample: Sample, question: Question, answer: Prediction, truth: Mask, thin: Collection[str], closer: bool
+) -> Pair:
     """Measure one answer against the truth [H,W]."""
     histogram, counts = Histogram.of(_probability(answer), truth), Counts.of(answer.mask, truth)
     line = ThinScore.of(answer.mask, truth) if question.concept in thin and truth.any() else None
-    return Pair(sample, question, answer.presence, histogram, counts, line)
+    return Pair(sample, question, answer.presence, histogram, counts, line, closer)
 
 
 def collect(looker: Looker, progress: Callable[[int], None] | None = None) -> Iterator[Pair]:

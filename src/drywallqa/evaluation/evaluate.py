@@ -188,7 +188,8 @@ class Chosen:
         rule: How the mask thresholds were chosen.
         presence_rule: How the presence thresholds were.
         questions: What was asked, with the thresholds chosen.
-        choices: Concept → what was chosen.
+        choices: Concept → what was chosen on photos that are shown whole.
+        closer: Concept → what was chosen on those that are also shown in closer views.
         pairs: Every validation pair.
     """
 
@@ -197,30 +198,49 @@ class Chosen:
     presence_rule: Rule
     questions: tuple[Question, ...]
     choices: dict[str, Choice]
+    closer: dict[str, Choice]
     pairs: tuple[Pair, ...]
 
 
 def choose_on_validation(
-    subject: Subject, dataset: Dataset, rule: Rule = IOU, presence: Rule = IOU, progress: Progress = silent
+    subject: Subject,
+    dataset: Dataset,
+    rule: Rule = IOU,
+    presence: Rule = IOU,
+    progress: Progress = silent,
+    asked: Sequence[str] = (),
 ) -> Chosen:
     """Choose the thresholds of every concept that the validation part labels, each by its rule.
+
+    Photos that are shown whole and those that are also shown in closer views decide about their own kind.
+
+    Args:
+        subject: The model.
+        dataset: With a validation part.
+        rule: For the mask thresholds.
+        presence: For the presence thresholds.
+        progress: Told how far it is.
+        asked: Prompts; by default one phrasing of each concept.
 
     Raises:
         DataError: There is no such part, or no threshold reaches what is wanted.
         ConfigError: The rule is none for presence.
     """
     part = validation_part(dataset)
-    prompts, _ = choose_prompts(subject, part)
+    prompts, _ = choose_prompts(subject, part, asked)
 
     def tell(done: int) -> None:
         progress("choosing thresholds", done, len(part))
 
     pairs = tuple(collect(subject.looker(part, prompts, gated=False), tell))
-    choices = choose_all(pairs, rule, presence)
-    chosen = subject.with_levels(
-        {c: (each.threshold, each.presence_threshold) for c, each in choices.items()}
+    choices, closer = (
+        choose_all([pair for pair in pairs if pair.closer == kind], rule, presence) for kind in (False, True)
     )
-    return Chosen(chosen, rule, presence, chosen.looker(part, prompts).questions.each, choices, pairs)
+    chosen = subject.with_levels(
+        *({c: (e.threshold, e.presence_threshold) for c, e in each.items()} for each in (choices, closer))
+    )
+    questions = chosen.looker(part, prompts).questions.each
+    return Chosen(chosen, rule, presence, questions, choices, closer, pairs)
 
 
 def validation_part(dataset: Dataset) -> Dataset:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from drywallqa import masks, photos
 from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import DataError
-from drywallqa.evaluation.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.evaluation.phone_walls import Figures, Marks, Mask, Photo, Report, add_alarm
 from drywallqa.evaluation.ratios import Ratios
 from drywallqa.metrics import TOLERANCE, Counts, widen

@@ -55,19 +55,38 @@ class Subject:
         return {name: (each.threshold, each.presence_threshold) for name, each in concepts.items()}
 
     @property
+    def closer(self) -> dict[str, tuple[float, float]]:
+        """The same of photos that are also shown in closer views, of concepts for which they differ."""
+        concepts = self.segmenter.bundle.concepts
+        return {name: each.closer for name, each in concepts.items() if each.closer is not None}
+
+    @property
     def refinements(self) -> dict[str, str]:
         """Concept → what follows the model."""
         return {name: each.refine for name, each in self.segmenter.bundle.concepts.items()}
 
-    def with_levels(self, levels: Thresholds) -> Subject:
-        """Return the same model under other thresholds."""
-        return self._with(
-            {name: {"threshold": at, "presence_threshold": gate} for name, (at, gate) in levels.items()}
-        )
+    def with_levels(self, levels: Thresholds, closer: Thresholds | None = None) -> Subject:
+        """Return the same model under other thresholds.
+
+        Args:
+            levels: Of photos that are shown whole.
+            closer: Of those that are also shown in closer views.
+        """
+        changes: dict[str, dict[str, object]] = {}
+        for name, (at, gate) in levels.items():
+            changes[name] = {"threshold": at, "presence_threshold": gate}
+        for name, both in (closer or {}).items():
+            changes.setdefault(name, {})["closer"] = both
+        return self._with(changes)
 
     def with_refinements(self, refinements: Mapping[str, str]) -> Subject:
         """Return the same model under other refinements."""
         return self._with({name: {"refine": steps} for name, steps in refinements.items()})
+
+    def _ungated(self) -> Subject:
+        each = {name: (at, 0.0) for name, (at, _) in self.levels.items()}
+        closer = {name: (both[0], 0.0) for name, both in self.closer.items()}
+        return self.with_levels(each, closer)
 
     def _with(self, changes: Mapping[str, Mapping[str, object]]) -> Subject:
         bundle = with_concepts(self.segmenter.bundle, changes)
@@ -90,7 +109,7 @@ class Subject:
             gated: Whether masks are empty where presence is too low; not where thresholds are to be chosen,
                 so that none follows from another.
         """
-        asked = self if gated else self.with_levels({c: (at, 0.0) for c, (at, _) in self.levels.items()})
+        asked = self if gated else self._ungated()
         questions = asked.segmenter.ask_for(prompts.items(), scale=self.scale)
         return Looker(asked.segmenter, dataset, questions)
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drywallqa.bundle.bundle import FAILURES, Bundle
+from drywallqa.bundle.bundle import FAILURES, Bundle, ConceptSettings
 
 _LIMITS = """\
 - It finds what it was shown. On a kind of site that was not in training it finds less, and sees more that is
   not there: look at the first masks of a new site, and train on a few of its photos.
-- A photo is scaled to the window: what is thinner than a pixel then is not found, unless the photo is cut
-  into tiles.
+- A photo is scaled to the window, and what is thinner than a pixel then is not found. A large photo is also
+  shown in closer views where a concept is thin; the whole photo decides whether the concept is there at all.
 - Its figures say how near it comes to the labels, and are no better than these.
 """
 
 
 def render_card(bundle: Bundle) -> str:
     """Write a bundle's card as Markdown."""
-    concepts = "\n".join(
-        f"| {name} | {s.threshold:.3f} | {s.presence_threshold:.2f} | {s.scale} px |"
-        for name, s in bundle.concepts.items()
-    )
+    concepts = "\n".join(_concept(name, settings) for name, settings in bundle.concepts.items())
     parts = [
         f"# {bundle.name} {bundle.version}",
         f"Text-conditioned segmentation; {bundle.metrics.get('parameters', 0):,} parameters in encoder and "
@@ -37,6 +34,15 @@ def render_card(bundle: Bundle) -> str:
         _cost(bundle.metrics.get("training")),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _concept(name: str, settings: ConceptSettings) -> str:
+    """A row of the table of thresholds, and another one for large photos where these have their own."""
+    row = f"| {name} | {settings.threshold:.3f} | {settings.presence_threshold:.2f} | {settings.scale} px |"
+    if settings.closer is None:
+        return row
+    threshold, presence = settings.closer
+    return f"{row}\n| {name}, large photos | {threshold:.3f} | {presence:.2f} | closer views |"
 
 
 def _notes(notes: str | None) -> str:

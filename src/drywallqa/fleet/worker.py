@@ -24,7 +24,6 @@ from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import PROBABILITY, Output, write_answer
 from drywallqa.inference.plan import Settings
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.questions import Question
 from drywallqa.inference.segmenter import Segmenter
 
 DEADLY = 3  # times that a photo's worker ended before it was done, after which the photo is left out
@@ -174,18 +173,16 @@ class Worker:
         keep = PROBABILITY in self.task.outputs
         began = time.perf_counter()
         answers = self.segmenter.answer(noted, questions, image_id=read.photo.image_id, keep_probability=keep)
-        for question, prediction in zip(questions.each, answers, strict=True):
+        for prediction in answers:
             times = {"read_ms": read.milliseconds, "segment_ms": _since(began)}
-            yield self._row(read, noted.pixels, question, prediction) | times
+            yield self._row(read, noted.pixels, prediction) | times
             began = time.perf_counter()
 
-    def _row(
-        self, read: _Read, pixels: NDArray[np.uint8], question: Question, prediction: Prediction
-    ) -> Record:
+    def _row(self, read: _Read, pixels: NDArray[np.uint8], prediction: Prediction) -> Record:
         """Write an answer's files, and return its row without the times that came before."""
         began, task = time.perf_counter(), self.task
         answer = write_answer(
-            pixels, question, prediction, task.outputs, read.photo.folder, task.out.write,
+            pixels, prediction, task.outputs, read.photo.folder, task.out.write,
             overwrite=task.settings.overwrite,
         )  # fmt: skip
         settings = self.marks[prediction.prompt]

@@ -18,12 +18,19 @@ from drywallqa.inference.questions import Question, Questions
 from drywallqa.inference.refine import unit_of
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.tiling import CloserView, View, decode
-from drywallqa.inference.views import Views, views_for
+from drywallqa.inference.views import Views
 from drywallqa.photo_quality import quality_notes
 from drywallqa.photos import Noted
 from drywallqa.window import Placement, Window, sigmoid
 
 _ROUNDING = 1e-3  # logits by which a value between two others may pass both
+_CLOSER = np.float32(2 / 3)
+"""How much the first closer view counts beside the whole photo when it is decided whether a concept is there.
+
+On 64 rendered walls of 8 to 16 megapixels and 27 more with cracks of 1 to 30 px, the two views told cracks
+from none best together at this share: a closer view sees hairlines that all of the photo hides, and all of
+the photo sees that a dark line runs straight through it.
+"""
 
 
 class Ready(NamedTuple):
@@ -50,7 +57,7 @@ def prepare(photo: Noted, image_id: str, questions: Questions, window: Window) -
     """Decide how a photo is shown, make the view of all of it, and note what it could not show."""
     pixels, notes = photo
     height, width = pixels.shape[:2]
-    views = [views_for(each.scale, each.native, height, width, window) for each in questions.each]
+    views = [question.views(height, width, window) for question in questions.each]
     whole = window.fit(pixels) if any(each.whole for each in views) else None
     needed = any(each.factors for each in views) or any(question.refinement for question in questions.each)
     quality = (*notes, *quality_notes(pixels))
@@ -85,7 +92,9 @@ def answers(
     Raises:
         BackendError: The model returned NaN or infinite logits.
     """
-    found: dict[Views, Iterator[Prediction]] = {}
+    pairs = zip(questions.each, ready.views, strict=True)
+    each = tuple(asked.for_closer_views() if views.factors else asked for asked, views in pairs)
+    questions, found = Questions(each, questions.embeddings), {}
     for views, asked in questions.split(ready.views).items():
         refining = any(question.refinement for question in asked.each)  # which needs the probability
         look = _Look(backend, ready, views, asked, window)
@@ -174,8 +183,8 @@ class _Look:
         return np.asarray(self.presence >= self.gates)
 
     def _decide(self, closer: Float, *, alone: bool) -> None:
-        """Let the closer look [P] have its say in whether, half beside that of the whole photo."""
-        self.presence = closer if alone else np.float32(0.5) * (self.presence + closer)
+        """Let the closer look [P] have its say in whether, beside that of the whole photo."""
+        self.presence = closer if alone else (1 - _CLOSER) * self.presence + _CLOSER * closer
 
     def _enlarge(self, rows: Iterator[Float], grid: View | CloserView, keep: bool) -> Iterator[Band]:
         """Bring rows of a grid to the photo's size; where only masks are wanted, what they can reach."""
@@ -214,8 +223,9 @@ def _answer(
     if presence < question.presence_threshold:
         mask = np.zeros_like(mask)
     return Prediction(
-        mask, probability, presence, question.concept, question.threshold, question.prompt, image_id
-    )
+        mask, probability, presence, question.concept, question.threshold, question.prompt, image_id,
+        presence_threshold=question.presence_threshold,
+    )  # fmt: skip
 
 
 def refined(

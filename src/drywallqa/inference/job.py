@@ -163,16 +163,14 @@ class _Run:
         answers = self.segmenter.answer(
             photo, questions, image_id=item.image_id, keep_probability=PROBABILITY in self.plan.outputs
         )
-        for question, prediction in zip(questions.each, answers, strict=True):
-            yield partial(self._record, prepared, photo.pixels, question, prediction), prediction.mask.size
+        for prediction in answers:
+            yield partial(self._record, prepared, photo.pixels, prediction), prediction.mask.size
 
-    def _record(
-        self, prepared: _Prepared, photo: NDArray[np.uint8], question: Question, prediction: Prediction
-    ) -> Record:
+    def _record(self, prepared: _Prepared, photo: NDArray[np.uint8], prediction: Prediction) -> Record:
         """Write an answer's files, and return what the manifest tells of it."""
         item, plan = prepared.item, self.plan
         answer = files_of.write_answer(
-            photo, question, prediction, plan.outputs, item.folder, self._put,
+            photo, prediction, plan.outputs, item.folder, self._put,
             overwrite=plan.settings.overwrite,
         )  # fmt: skip
         return prepared.about | answer | {"settings": self.marks[prediction.prompt]}

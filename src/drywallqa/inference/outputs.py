@@ -17,7 +17,6 @@ from drywallqa.errors import ConfigError, OutputError
 from drywallqa.files import write_whole
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.questions import Question
 
 Encode = Callable[[NDArray[np.uint8], Prediction], bytes]
 
@@ -85,7 +84,6 @@ class Put(Protocol):
 
 def write_answer(
     photo: NDArray[np.uint8],
-    question: Question,
     prediction: Prediction,
     outputs: Sequence[Output],
     folder: str,
@@ -97,7 +95,6 @@ def write_answer(
 
     Args:
         photo: RGB uint8 [H,W,3].
-        question: What was asked.
         prediction: The answer.
         outputs: What is written.
         folder: The photo's folder below the results, "" for none.
@@ -116,7 +113,7 @@ def write_answer(
         "height": height,
         "width": width,
         "presence": round(prediction.presence, 6),
-        "presence_threshold": question.presence_threshold,
+        "presence_threshold": prediction.presence_threshold,
         "threshold": prediction.threshold,
         "area": round(prediction.area, 8),
         "quality": list(prediction.quality),

@@ -24,6 +24,7 @@ class Prediction:
         prompt: The prompt exactly as it was given.
         image_id: The whole stem of the photo's file, or the name that the caller gave.
         quality: Sentences on what the photo could not show, such as "nearly black"; () for a good photo.
+        presence_threshold: The presence below which nothing is marked.
     """
 
     mask: NDArray[np.bool_]
@@ -34,13 +35,14 @@ class Prediction:
     prompt: str
     image_id: str
     quality: tuple[str, ...] = ()
+    presence_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:
             raise ValueError(f"mask must be boolean [H,W], got {self.mask.dtype} {self.mask.shape}")
         if self.probability is not None:
             _check_probability(self.probability, self.mask.shape)
-        for name in ("presence", "threshold"):
+        for name in ("presence", "threshold", "presence_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0–1, got {getattr(self, name)}")
 

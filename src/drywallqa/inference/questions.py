@@ -10,7 +10,7 @@ from drywallqa import prompts as prompt_text
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import ConfigError, PromptError, UnknownPromptError
 from drywallqa.inference.refine import AUTO, NOTHING, Refinement
-from drywallqa.inference.views import Scale, check_scale
+from drywallqa.inference.views import Scale, Views, check_scale, views_for
 from drywallqa.window import Window
 
 Key = TypeVar("Key", bound=Hashable)
@@ -36,6 +36,11 @@ class ConceptThresholds(Protocol):
     @property
     def refine(self) -> str:
         """What follows the model, as `refine` names it."""
+        ...
+
+    @property
+    def closer(self) -> tuple[float, float] | None:
+        """Both thresholds of photos that are also shown in closer views; None takes the others."""
         ...
 
     @property
@@ -114,6 +119,7 @@ class Question:
         scale: At which scale it is looked for.
         native: Whether the concept is too thin to be found on a large photo scaled down.
         refinement: What follows the model.
+        closer: Both thresholds of photos that are also shown in closer views; None takes the others.
     """
 
     prompt: str
@@ -124,6 +130,22 @@ class Question:
     scale: Scale = "auto"
     native: bool = False
     refinement: Refinement = NOTHING
+    closer: tuple[float, float] | None = None
+
+    def at(self, threshold: float) -> Question:
+        """Return it with another mask threshold, however a photo is shown."""
+        closer = self.closer and (threshold, self.closer[1])
+        return replace(self, threshold=threshold, closer=closer)
+
+    def views(self, height: int, width: int, window: Window) -> Views:
+        """Say how a photo of height×width px is shown for it."""
+        return views_for(self.scale, self.native, height, width, window)
+
+    def for_closer_views(self) -> Question:
+        """Return it with the thresholds of photos that are also shown in closer views."""
+        if self.closer is None:
+            return self
+        return replace(self, threshold=self.closer[0], presence_threshold=self.closer[1])
 
 
 @dataclass(frozen=True)
@@ -174,7 +196,7 @@ def ask(
     questions = ask_for(bundle, backend, asked, scale, refine)
     if fixed is None:
         return questions
-    return Questions(tuple(replace(each, threshold=fixed) for each in questions.each), questions.embeddings)
+    return Questions(tuple(each.at(fixed) for each in questions.each), questions.embeddings)
 
 
 def ask_for(
@@ -206,9 +228,9 @@ def ask_for(
         known = None if concept is None else bundle.concepts.get(concept)
         chosen = known.threshold if known else _UNCHOSEN
         gate = known.presence_threshold if known else _UNCHOSEN
-        native = known is not None and known.native
+        native, closer = (known.native, known.closer) if known else (False, None)
         follows = wanted or (Refinement.parse(known.refine) if known and wanted is None else NOTHING)
-        each.append(Question(prompt, concept, chosen, gate, row, shown, native, follows))
+        each.append(Question(prompt, concept, chosen, gate, row, shown, native, follows, closer))
     return Questions(tuple(each), backend.encode_prompts(list(rows)))
 
 

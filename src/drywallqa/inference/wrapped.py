@@ -23,12 +23,14 @@ class Levels:
         presence_threshold: Presence below which nothing is marked.
         native: Whether large photos are searched at their own pixels.
         refine: What follows the model, as `refine` names it.
+        closer: Both thresholds of photos that are also shown in closer views; None takes the others.
     """
 
     threshold: float = 0.5
     presence_threshold: float = 0.5
     native: bool = False
     refine: str = NONE
+    closer: tuple[float, float] | None = None
 
 
 class NoWords:

@@ -140,7 +140,7 @@ class _Opener:
     def __init__(self, request: Request, known: Dataset, progress: Progress) -> None:
         self.known, self.progress = known, progress
         rules = (request.choose, request.choose_presence)
-        self.choosing = any(rules)
+        self.choosing, self.prompts = any(rules), request.prompts
         self.rule, self.presence = (Rule.parse(rule) if rule else IOU for rule in rules)
         self.refine = None if request.refine == AUTO else str(Refinement.parse(request.refine))
         self.scale = check_scale(request.scale)
@@ -162,7 +162,9 @@ class _Opener:
             subject = subject.with_refinements(dict.fromkeys(subject.levels, self.refine))
         if not run and not self.choosing:
             return subject, None
-        chosen = choose_on_validation(subject, self.known, self.rule, self.presence, self.progress)
+        chosen = choose_on_validation(
+            subject, self.known, self.rule, self.presence, self.progress, self.prompts
+        )
         return chosen.subject, chosen
 
 
@@ -236,6 +238,7 @@ def store_thresholds(bundle: Bundle, chosen: Chosen) -> Bundle:
             threshold=subject.levels[name][0],
             presence_threshold=subject.levels[name][1],
             refine=subject.refinements.get(name, settings.refine),
+            closer=subject.closer.get(name),
         )
         for name, settings in bundle.concepts.items()
     }
@@ -244,6 +247,7 @@ def store_thresholds(bundle: Bundle, chosen: Chosen) -> Bundle:
         "mask": str(chosen.rule),
         "presence": str(chosen.presence_rule),
         "reached": {name: dataclasses.asdict(choice) for name, choice in chosen.choices.items()},
+        "closer": {name: dataclasses.asdict(choice) for name, choice in chosen.closer.items()},
     }
     bundle = dataclasses.replace(bundle, concepts=concepts, metrics={**bundle.metrics, "thresholds": how})
     write_whole(bundle.folder / CARD, render_card(bundle).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 from PIL import Image
@@ -90,12 +91,16 @@ def _presence(evaluation: Evaluation, question: Question) -> Image.Image:
 
 def choosing_pictures(chosen: Chosen) -> Iterator[tuple[str, Image.Image]]:
     """Draw what the thresholds were chosen from; yields (file name, picture)."""
-    for question in chosen.questions:
-        slug = masks.slug_of(question.prompt)
-        pairs = [pair for pair in chosen.pairs if pair.concept == question.concept]
-        title = f'"{question.prompt}" on {CHOSEN_ON}: mask threshold by {chosen.rule}'
+    for asked, closer in product(chosen.questions, (False, True)):
+        pairs = [pair for pair in chosen.pairs if (pair.concept, pair.closer) == (asked.concept, closer)]
+        if not pairs:
+            continue
+        question = asked.for_closer_views() if closer else asked
+        slug = masks.slug_of(asked.prompt) + ("__large-photos" if closer else "")
+        about = f'"{asked.prompt}" on {CHOSEN_ON}' + (", large photos" if closer else "")
+        title = f"{about}: mask threshold by {chosen.rule}"
         yield f"chosen-threshold__{slug}.png", _mask_curve(title, pairs, question, "chosen", ())
-        title = f'"{question.prompt}" on {CHOSEN_ON}: presence threshold by {chosen.presence_rule}'
+        title = f"{about}: presence threshold by {chosen.presence_rule}"
         yield f"chosen-presence__{slug}.png", _presence_curve(title, pairs, question, "chosen", ())
 
 
