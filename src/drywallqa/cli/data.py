@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drywallqa.cli import one_line
+from drywallqa.cli import FAILED, FOUND, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,7 +63,7 @@ def import_(
     print(f"{len(result.added)} photos ({splits}) imported into {out} in {seconds:.0f} s")
     print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
     if result.failed_photos:
-        raise typer.Exit(3)
+        raise typer.Exit(FAILED)
 
 
 def _report_import(name: str, found: tuple[object, ...], shown: int = 20) -> None:
@@ -147,7 +147,7 @@ def audit(
         for line in audit_text.lines(report):
             print(one_line(line))
     if report.found_something:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
 @app.command()
