@@ -13,6 +13,7 @@ from drywallqa.cli.ending import UNFORESEEN as UNFORESEEN
 from drywallqa.cli.ending import USAGE as USAGE
 from drywallqa.cli.ending import code_of, code_of_exit, escape_output, flush_output
 from drywallqa.cli.ending import one_line as one_line
+from drywallqa.processors import tell_libraries
 
 # name → (module:object, help in one line); the object is a function, or a Typer app with verbs of its own.
 VERBS: dict[str, tuple[str, str]] = {
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = sys.argv[1:] if arguments is None else list(arguments)
     gc.set_threshold(100_000)  # imports make many objects and no garbage: searching them costs 20 ms
     try:
+        tell_libraries()
         escape_output()
         code = _run(asked)
         flush_output()

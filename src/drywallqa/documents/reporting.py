@@ -191,7 +191,7 @@ class _Job:
         """Time the bundle alone and in batches, under one prompt and two."""
         if not self.bundle or not self.request.timing:
             return None
-        from drywallqa.bundle.graphs import available_threads
+        from drywallqa.processors import available_threads
         from drywallqa.reports import speed
 
         self.progress("measuring speed and memory", 0, 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.graphs import FAST, available_threads
+from drywallqa.bundle.graphs import FAST
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError
 from drywallqa.evaluation import speed_parts
@@ -20,6 +20,7 @@ from drywallqa.evaluation.speed import NOT_MEASURED, Case, cases, measure, run_c
 from drywallqa.evaluation.speed_clipseg import SIZE, clipseg
 from drywallqa.files import write_whole
 from drywallqa.inference.runtimes import PROFILES, load_profile, precision_of
+from drywallqa.processors import available_threads
 from drywallqa.rendering.examples import EXAMPLES, render_example
 from drywallqa.reports.plot import Chart, Line, chart_png
 
