@@ -109,3 +109,28 @@ def test_stats__prints_and_writes_json(tmp_path, capsys):
 def test_stats__of_no_data_set_is_one_line(tmp_path, capsys):
     assert main(["data", "stats", str(tmp_path)]) == 3
     assert "drywallqa data import" in capsys.readouterr().err
+
+
+def test_import__a_name_that_is_no_text(tmp_path, capsys):
+    export = roboflow_yolo(tmp_path / "x")
+    name = b"K\xfcche".decode("utf-8", "surrogateescape")  # as a share of an old system leaves it
+    try:
+        write_photo(export / "train" / "images" / f"{name}.jpg", photo(7))
+    except (OSError, UnicodeError):
+        pytest.skip("this system's names are always text")
+    arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--replace"]) == 0
+    assert "K\\udcfcche" in capsys.readouterr().err  # its label file is missing
+    named = [sample for sample in load(tmp_path / "out") if sample.image_id == name]
+    assert [(tmp_path / "out" / sample.photo).is_file() for sample in named] == [True]
+    assert main(["data", "audit", str(export), "--json", str(tmp_path / "audit.json")]) in (0, 1)
+    json.loads((tmp_path / "audit.json").read_text("utf-8"))
+
+
+def test_import__phrasings_that_are_refused_cost_no_old_set(tmp_path):
+    assert _import(tmp_path) == 0
+    before = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    phrasings = write_text(tmp_path / "phrasings.txt", "[dog]\na dog\n")
+    assert _import(tmp_path, "--replace", "--phrasings", str(phrasings)) == 2
+    assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == before

@@ -19,7 +19,7 @@ from drywallqa.bundle.graphs import FAST as FAST
 from drywallqa.bundle.graphs import IMAGE_ENCODER as IMAGE_ENCODER
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.window import Window
 
 T = TypeVar("T")
@@ -236,7 +236,7 @@ def save_head(bundle: Bundle) -> Bundle:
         "files": files,
         "training_hashes": [f"{value:016x}" for value in bundle.training_hashes],
     }
-    write_whole(bundle.folder / HEAD, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(bundle.folder / HEAD, json_bytes(data))
     return load_bundle(bundle.folder)
 
 

@@ -251,11 +251,9 @@ def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
 
 
 def _write_json(path: Path, data: object) -> None:
-    import json
+    from drywallqa.files import json_bytes, write_whole
 
-    from drywallqa.files import write_whole
-
-    write_whole(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(path, json_bytes(data))
 
 
 def _write_picture(path: Path, picture: Image) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from drywallqa import masks, photos
 from drywallqa.errors import DataError
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 
 FORMAT_VERSION = 1
 
@@ -172,7 +172,6 @@ def save(dataset: Dataset) -> None:
         "format_version": FORMAT_VERSION,
         "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},
     }
-    lines = "".join(json.dumps(s.to_json(), ensure_ascii=False) + "\n" for s in dataset.samples)
-    write_whole(dataset.folder / "manifest.jsonl", lines.encode())
-    text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
-    write_whole(dataset.folder / "dataset.json", text.encode())
+    lines = b"".join(json_bytes(sample.to_json(), None) for sample in dataset.samples)
+    write_whole(dataset.folder / "manifest.jsonl", lines)
+    write_whole(dataset.folder / "dataset.json", json_bytes(head))
