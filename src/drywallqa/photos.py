@@ -5,6 +5,11 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,9 +21,10 @@ from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
-# Just under the size at which Pillow itself refuses a file, so that its own protection never speaks first.
+# The size from which Pillow itself refuses a file; it warns from half of it on.
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px that are copied at a time
+_quiet = threading.Lock()
 
 _SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
@@ -116,19 +122,43 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.ui
             raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
         if kind == "HEIF":
             return _decode(_open_heif(stream, name, max_pixels), name, max_pixels)
-        importlib.import_module(_PLUGINS[kind])
-        with Image.open(stream, formats=(kind,)) as image:
+        with _open(stream, kind) as image:
             return _decode(image, name, max_pixels)
     except (DrywallQAError, PermissionError):
         raise
-    except Image.DecompressionBombError as error:
-        raise PhotoError(
-            name, "it unpacks to more pixels than are read", "scale it down or cut it into parts"
-        ) from error
     except UnidentifiedImageError as error:  # its own words name the stream, which says nothing
         raise _damaged(name, ValueError("its head is broken")) from error
     except Exception as error:  # decoders meet damaged bytes with nearly any exception
         raise _damaged(name, error) from error
+
+
+@contextmanager
+def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open a picture that is no photo, such as a mask file, as it is.
+
+    Raises:
+        OSError: It is missing, no picture, or has more pixels than are read.
+    """
+    with Path(path).open("rb") as stream:
+        kind = _kind(stream.read(64))
+        stream.seek(0)
+        with _open(stream, kind) if kind in _PLUGINS else Image.open(stream) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise OSError(f"{image.width}×{image.height} px are more than are read")
+            yield image
+
+
+def _open(stream: IO[bytes], kind: str) -> Image.Image:
+    """Open a picture of a known format with Pillow's reader of that format.
+
+    `Image.open` would do so, and warn of large ones; here they are legitimate, up to a limit of our own.
+    """
+    importlib.import_module(_PLUGINS[kind])
+    factory, _ = Image.OPEN[kind]
+    try:
+        return factory(stream, "")
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:  # as `Image.open` takes them
+        raise UnidentifiedImageError("its head is broken") from error
 
 
 def check_file(path: Path) -> None:
@@ -199,12 +229,22 @@ def _open_heif(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
 def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
     _check_size(name, *image.size, max_pixels)
     try:
-        image.load()
+        _load(image)
         return _pixels(_rgb(_turned(image), _bits(image)))
     except DrywallQAError:
         raise
     except Exception as error:  # as above: a damaged picture can break a decoder anywhere
         raise _damaged(name, error) from error
+
+
+def _load(image: Image.Image) -> None:
+    """Decode a picture without Pillow's warning of large ones, which its reader of TIFF gives only here."""
+    if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or MAX_PIXELS):
+        image.load()
+        return
+    with _quiet, warnings.catch_warnings():  # one at a time: threads share the filters of warnings
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image.load()
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

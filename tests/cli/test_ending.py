@@ -178,3 +178,22 @@ def test_usage__output_that_lacks_a_character(encoding: str) -> None:
     wrong = drywallqa("segment", "--壁", PYTHONIOENCODING=encoding)
     assert wrong.returncode == 2
     assert b"Traceback" not in wrong.stderr
+
+
+def test_every_verb__large_photos_bring_no_warning(tmp_path: Path) -> None:
+    large = "from PIL import Image; Image.MAX_IMAGE_PIXELS = 10000"  # the photos have 12288
+    for name in ("one", "other"):
+        wall(tmp_path / "export" / "images" / f"{name}.png")
+        mask = Image.new("L", (128, 96))
+        mask.paste(255, (20, 20, 60, 60))
+        (tmp_path / "export" / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / "export" / "masks" / f"{name}.png")
+    export, data = tmp_path / "export", tmp_path / "data"
+    asked = {
+        "segment": [export / "images", "-p", "crack", "--out", tmp_path / "out", "--overlay"],
+        "data": ["import", export, "--out", data, "--concept", "mask=crack"],
+    }
+    for verb, arguments in asked.items():
+        ended = drywallqa(verb, *arguments, before=large)
+        assert b"Warning" not in ended.stderr
+        assert ended.returncode == 0, ended.stderr

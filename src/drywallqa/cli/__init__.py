@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from collections.abc import Sequence
 
 from drywallqa.cli.ending import FAILED as FAILED
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tell_libraries()
         escape_output()
+        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # what is wrong with a picture, errors say
         code = _run(asked)
         flush_output()
         return code
