@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
-import struct
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
+from drywallqa.large_pictures import FORMATS, load, open_as
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
 # The size from which Pillow itself refuses a file; it warns from half of it on.
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px that are copied at a time
-_quiet = threading.Lock()
 
 _SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
@@ -32,14 +28,6 @@ SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 _BITS_PER_SAMPLE = 258  # the TIFF tag
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _READABLE = "JPEG, PNG, WebP, BMP, TIFF or HEIC"
-# Imported one by one: left to itself, Pillow imports every plug-in that it has.
-_PLUGINS = {
-    "JPEG": "PIL.JpegImagePlugin",
-    "PNG": "PIL.PngImagePlugin",
-    "WEBP": "PIL.WebPImagePlugin",
-    "BMP": "PIL.BmpImagePlugin",
-    "TIFF": "PIL.TiffImagePlugin",
-}
 
 
 def read(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -122,7 +110,7 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.ui
             raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
         if kind == "HEIF":
             return _decode(_open_heif(stream, name, max_pixels), name, max_pixels)
-        with _open(stream, kind) as image:
+        with open_as(stream, kind) as image:
             return _decode(image, name, max_pixels)
     except (DrywallQAError, PermissionError):
         raise
@@ -142,23 +130,10 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     with Path(path).open("rb") as stream:
         kind = _kind(stream.read(64))
         stream.seek(0)
-        with _open(stream, kind) if kind in _PLUGINS else Image.open(stream) as image:
+        with open_as(stream, kind) if kind in FORMATS else Image.open(stream) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise OSError(f"{image.width}×{image.height} px are more than are read")
             yield image
-
-
-def _open(stream: IO[bytes], kind: str) -> Image.Image:
-    """Open a picture of a known format with Pillow's reader of that format.
-
-    `Image.open` would do so, and warn of large ones; here they are legitimate, up to a limit of our own.
-    """
-    importlib.import_module(_PLUGINS[kind])
-    factory, _ = Image.OPEN[kind]
-    try:
-        return factory(stream, "")
-    except (SyntaxError, IndexError, TypeError, struct.error) as error:  # as `Image.open` takes them
-        raise UnidentifiedImageError("its head is broken") from error
 
 
 def check_file(path: Path) -> None:
@@ -229,22 +204,12 @@ def _open_heif(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
 def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
     _check_size(name, *image.size, max_pixels)
     try:
-        _load(image)
+        load(image)
         return _pixels(_rgb(_turned(image), _bits(image)))
     except DrywallQAError:
         raise
     except Exception as error:  # as above: a damaged picture can break a decoder anywhere
         raise _damaged(name, error) from error
-
-
-def _load(image: Image.Image) -> None:
-    """Decode a picture without Pillow's warning of large ones, which its reader of TIFF gives only here."""
-    if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or MAX_PIXELS):
-        image.load()
-        return
-    with _quiet, warnings.catch_warnings():  # one at a time: threads share the filters of warnings
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image.load()
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BufferedReader
@@ -17,6 +17,7 @@ from drywallqa.bundle.graphs import DECODER as DECODER
 from drywallqa.bundle.graphs import DEFAULT as DEFAULT
 from drywallqa.bundle.graphs import FAST as FAST
 from drywallqa.bundle.graphs import IMAGE_ENCODER as IMAGE_ENCODER
+from drywallqa.bundle.phrase_bank import phrases_of, some_of
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError
 from drywallqa.files import json_bytes, write_whole
@@ -30,6 +31,7 @@ WEIGHTS = "model.safetensors"
 PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
 FAILURES = "failures.jpg"
+_EXAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -240,9 +242,14 @@ def save_head(bundle: Bundle) -> Bundle:
     return load_bundle(bundle.folder)
 
 
+def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
+    """Choose the phrasings that a bundle shows as examples; templates are written out."""
+    return some_of(phrases_of(phrasings), _EXAMPLES)
+
+
 def _settings(data: Mapping[str, Any]) -> ConceptSettings:
     return ConceptSettings(
-        tuple(data["phrasings"]),
+        examples_of(data["phrasings"]),
         float(data["threshold"]),
         float(data["presence_threshold"]),
         int(data["scale"]),

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa import masks, photos
+from drywallqa.bundle.phrase_bank import phrases_of
 from drywallqa.errors import DataError
 from drywallqa.files import json_bytes, write_whole
 
@@ -89,11 +90,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos with masks under one folder, and the phrasings of each concept."""
+    """Photos with masks under one folder, and the phrasings of each concept.
+
+    Attributes:
+        folder: Where it lies.
+        samples: The photos.
+        concepts: Concept → its phrasings. Templates such as `[thin|exact] line of the seam` are written out
+            here, once for all who ask or check them.
+    """
 
     folder: Path
     samples: tuple[Sample, ...]
     concepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        written_out = {name: tuple(phrases_of(lines)) for name, lines in self.concepts.items()}
+        object.__setattr__(self, "concepts", written_out)
 
     def __len__(self) -> int:
         return len(self.samples)
