@@ -116,6 +116,8 @@ def split(
     if setting is not None:
         done = splitting.hold_out(done, setting)
     dataset.save(done)
+    for note in splitting.notes(done):
+        print(one_line(note), file=sys.stderr)
     print(f"{len(done)} photos: {_count(sample.split or 'no part' for sample in done)}")
 
 
