@@ -82,6 +82,22 @@ def test_available_threads__version_1_without_a_quota(tmp_path: Path) -> None:
     assert available_threads(tree(tmp_path, "4:cpu,cpuacct:/", V1.format(top="/"), quotas)) == 64
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"cpu.max": "200000 100000"},
+        {"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"},
+        {"cpu,cpuacct/cpu.cfs_quota_us": "100000", "cpu,cpuacct/cpu.cfs_period_us": "50000"},
+    ],
+)
+def test_available_threads__usual_places_where_nothing_tells_of_mounts(
+    tmp_path: Path, files: Mapping[str, str]
+) -> None:
+    assert available_threads(tree(tmp_path, "", "", files)) == 2
+    groups = "0::/" if "cpu.max" in files else "2:cpu,cpuacct:/docker/4f2"
+    assert available_threads(tree(tmp_path, groups, "", files)) == 2
+
+
 def test_available_threads__affinity_below_the_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "visible_cores", lambda: 2)
     root = tree(tmp_path, "0::/", V2.format(top="/"), {"cpu.max": "800000 100000"})

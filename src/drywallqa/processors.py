@@ -13,6 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
+_USUAL = (
+    ((), "/", "/sys/fs/cgroup"),
+    (("cpu",), "/", "/sys/fs/cgroup/cpu"),
+    (("cpu", "cpuacct"), "/", "/sys/fs/cgroup/cpu,cpuacct"),
+)
+"""Where the trees are mounted as a rule, for a container that does not show `proc`; see `_mounts`."""
 _PERIOD = 100_000.0  # µs, the kernel's own where none is said
 
 
@@ -53,8 +59,8 @@ def _quota(root: Path) -> float:
 
 def _groups(root: Path) -> Iterator[Path]:
     """Yield the folders of the control groups that limit this process, the innermost first."""
-    mounts = list(_mounts(root))
-    for line in _lines(root / "proc/self/cgroup"):
+    mounts = list(_mounts(root)) or _USUAL
+    for line in _lines(root / "proc/self/cgroup") or ("0::/", "0:cpu:/"):
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
@@ -101,6 +107,6 @@ def _quota_of(group: Path) -> float:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line for line in path.read_text("utf-8", "replace").splitlines() if line]
     except (OSError, ValueError):
         return []
