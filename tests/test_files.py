@@ -1,3 +1,5 @@
+import json
+import os
 import sys
 import threading
 import time
@@ -5,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from drywallqa import files
 from drywallqa.errors import OutputError
-from drywallqa.files import append_line, check_folder, json_line, locked, read_json_lines, write_whole
+from drywallqa.files import (
+    append_line,
+    check_folder,
+    json_bytes,
+    locked,
+    read_json_lines,
+    whole_file,
+    write_whole,
+)
 
 
 def test_write_whole__replaces(tmp_path: Path) -> None:
@@ -39,7 +50,7 @@ def test_read_json_lines__line_feeds_alone_end_a_line(tmp_path: Path) -> None:
     names = ["a\u2028b", "a\u2029b", "a\x85b", "a\x0bb", "a\x0cb", "a\x1cb", "a\rb", "a\nb"]
     path = tmp_path / "a.jsonl"
     for name in names:
-        append_line(path, json_line({"name": name}))
+        append_line(path, json_bytes({"name": name}, None))
     assert list(read_json_lines(path)) == [(number, {"name": name}) for number, name in enumerate(names, 1)]
 
 
@@ -84,3 +95,46 @@ def test_locked__is_given_back_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(KeyError), locked(tmp_path / "a.jsonl"):
             raise KeyError
+
+
+def test_whole_file__is_synced_through_a_handle_that_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="this system tells nothing of how a handle was opened")
+    synced = []
+
+    def sync(number: int) -> None:
+        synced.append(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with whole_file(tmp_path / "b.bin", durable=True) as beside:
+        beside.write_bytes(b"new")
+    assert synced == [os.O_RDWR]  # Windows refuses a handle that was opened for reading
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+def test_whole_file__a_disk_that_cannot_sync_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "b.bin").write_bytes(b"old")
+
+    def fail(number: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"), whole_file(tmp_path / "b.bin", durable=True) as beside:
+        beside.write_bytes(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_sources__sync_in_one_place() -> None:
+    source = Path(files.__file__).parent
+    found = [path.name for path in source.rglob("*.py") if "os.fsync(" in path.read_text("utf-8")]
+    assert found == ["files.py"]
+
+
+def test_json_bytes__name_that_is_no_text() -> None:
+    name = b"K\xfcche \xc3\xa9".decode("utf-8", "surrogateescape")
+    content = json_bytes({"photo": name})
+    assert "é" in content.decode()
+    assert json.loads(content) == {"photo": name}

@@ -1,8 +1,11 @@
-from pathlib import Path
+import os
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from drywallqa.photo_search import find
+from drywallqa import photo_search
+from drywallqa.inference.plan import arrange
+from drywallqa.photo_search import Found, common_folder, find, folder_below
 
 
 @pytest.fixture
@@ -78,3 +81,73 @@ def test_find__link_cycle_ends(site: Path) -> None:
     except OSError:
         pytest.skip("this system makes no links")
     assert len(find([site], recursive=True).photos) == 4
+
+
+def link(place: Path, target: Path) -> None:
+    try:
+        place.symlink_to(target, target_is_directory=target.is_dir())
+    except OSError:
+        pytest.skip("this system makes no links")
+
+
+@pytest.mark.parametrize("target", [".", "deep", ".."])
+def test_find__link_cycle_below_a_pattern_finds_each_photo_once(site: Path, target: str) -> None:
+    (site.parent / "beside.jpg").write_bytes(b"x")
+    link(site / "deep" / "er" / "loop", (site / target).resolve())
+    found = find([f"{site}/**/*.jpg"])
+    assert [path.relative_to(site).as_posix() for path in found.photos] == ["a.jpg", "deep/c.jpg"]
+    assert not found.problems
+    assert names(find([f"{site}/**"]).photos) == ["a.jpg", "b.PNG", "c.jpg", "d.webp"]
+    assert names(find([f"{site}/**/er/**/*.webp"]).photos) == ["d.webp"]
+
+
+def test_find__many_links_to_folders_around_are_not_followed(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        link(site / "deep" / f"loop{number}", site)
+        link(site / "deep" / "er" / f"loop{number}", site / "deep")
+    visits: list[str] = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda place: visits.append(os.fspath(place)) or scan(place))
+    assert len(find([f"{site}/**/*.jpg"]).photos) == 2
+    assert len(visits) < 10  # following them all would take longer than anybody lives
+
+
+def test_find__a_linked_folder_is_looked_into_under_its_own_name_first(site: Path, tmp_path: Path) -> None:
+    link(site / "aaa", site / "deep")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "z.jpg").write_bytes(b"x")
+    link(site / "far", tmp_path / "far")
+    found = find([f"{site}/**/*.jpg"])
+    assert [found.folder_of(path) for path in found.photos] == ["", "deep", "far"]
+    assert names(find([f"{site}/*/*.jpg"]).photos) == ["c.jpg", "z.jpg"]
+
+
+def test_find__each_real_file_once(site: Path) -> None:
+    link(site / "0-first.jpg", site / "deep" / "c.jpg")
+    found = find([site], recursive=True)
+    assert names(found.photos) == ["a.jpg", "b.PNG", "c.jpg", "d.webp"]
+    assert not found.problems
+    only = find([site / "deep", f"{site}/0*.jpg", site / "deep"])
+    assert (names(only.photos), only.problems) == (["c.jpg"], ())
+    assert names(find([site / "deep" / "c.jpg", site / "0-first.jpg"]).photos) == ["c.jpg", "0-first.jpg"]
+
+
+def test_find__two_drives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_search, "absolute", PureWindowsPath)
+    folders = [PureWindowsPath(text) for text in ("C:/site/a", "D:/old", "c:/Site/b", "//nas/photos/x")]
+    photos = tuple(folder / "1.jpg" for folder in folders)
+    assert common_folder(folders) == PureWindowsPath("C:/site")
+    found = Found(photos, common_folder(folders))
+    items, refused = arrange(found, recursive=False)
+    assert [item.folder for item in items] == ["a", "D/old", "b", "nas/photos/x"]
+    assert not refused
+
+
+@pytest.mark.parametrize(
+    ("folder", "below"),
+    [("C:/site", ""), ("c:/SITE/x", "x"), ("C:/", "C"), ("E:/", "E"), ("//?/F:/x", "F/x"), ("D:/a", "D/a")],
+)
+def test_folder_below__names_that_any_system_takes(folder: str, below: str) -> None:
+    assert folder_below(PureWindowsPath(folder), PureWindowsPath("C:/site")) == below

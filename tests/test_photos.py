@@ -162,6 +162,30 @@ def test_read__decompression_bomb(tmp_path: Path) -> None:
         photos.read(tmp_path / "bomb.png")
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tif"])
+@pytest.mark.filterwarnings("error")
+def test_read__large_photos_bring_no_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    colour().save(tmp_path / name)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # Pillow warns from there on
+    assert photos.read(tmp_path / name).shape == (16, 32, 3)
+    assert photos.read_bytes((tmp_path / name).read_bytes(), name).shape == (16, 32, 3)
+    with photos.open_picture(tmp_path / name) as picture:
+        assert picture.size == (32, 16)
+
+
+def test_open_picture__too_large_or_none(tmp_path: Path) -> None:
+    (tmp_path / "bomb.png").write_bytes(_png(60_000, 60_000, depth=1, colour_type=0, rows=b"\0"))
+    (tmp_path / "none.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    colour().convert("P").save(tmp_path / "a.gif")
+    for name in ("bomb.png", "none.png", "missing.png"):
+        with pytest.raises(OSError), photos.open_picture(tmp_path / name):
+            pass
+    with photos.open_picture(tmp_path / "a.gif") as picture:
+        assert picture.size == (32, 16)
+
+
 def test_read__pixel_limit(tmp_path: Path) -> None:
     colour().save(tmp_path / "a.png")
     with pytest.raises(PhotoError, match="32×16 px are more than"):

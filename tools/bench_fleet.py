@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa import load
-from drywallqa.bundle.graphs import available_threads
 from drywallqa.fleet import Fleet, cluster, segment_fleet
 from drywallqa.inference import job
 from drywallqa.inference.plan import make_plan
+from drywallqa.processors import available_threads
 from drywallqa.rendering.examples import write_examples
 
 PROMPTS = ["segment crack", "segment taping area"]

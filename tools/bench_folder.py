@@ -20,8 +20,8 @@ from PIL import Image
 
 import drywallqa
 from drywallqa import masks, photos
-from drywallqa.bundle.graphs import available_threads
 from drywallqa.inference.plan import Settings
+from drywallqa.processors import available_threads
 from drywallqa.rendering import render_wall
 from drywallqa.reports.results import segment_into
 

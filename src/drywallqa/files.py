@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,50 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     Raises:
         OutputError: It cannot be written; the message names the file.
     """
+    try:
+        with whole_file(path) as beside:
+            beside.write_bytes(content)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({(error.strerror or str(error)).lower()}); "
+            "make room for it or choose another folder"
+        ) from error
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
+    """Give a new file's path to write to; it takes its place when all went well, and is gone otherwise.
+
+    Folders that are missing are made.
+
+    Args:
+        path: The file's place.
+        durable: Whether to wait until the disk holds it, so that a power cut leaves the old or the new file.
+            That takes milliseconds, which many small files would feel.
+
+    Raises:
+        OSError: The file cannot be made, synced or renamed.
+    """
     target = Path(path)
     beside = target.with_name(f".drywallqa-{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("xb") as stream:
-            stream.write(content)
+        beside.touch(exist_ok=False)
+        yield beside
+        if durable:
+            with beside.open("r+b") as stream:  # Windows syncs nothing that was opened for reading
+                os.fsync(stream.fileno())
         beside.replace(target)
-    except BaseException as error:  # an interruption, too, must not leave half a file lying about
+    except BaseException:  # an interruption, too, must not leave half a file lying about
         with suppress(OSError):
             beside.unlink()
-        if not isinstance(error, OSError):
-            raise
-        raise OutputError(
-            f"{target}: cannot be written ({(error.strerror or str(error)).lower()}); "
-            "make room for it or choose another folder"
-        ) from error
+        raise
+
+
+def json_bytes(data: Any, indent: int | None = 1) -> bytes:
+    """Encode as JSON that people can read; a file name that is no text comes out escaped, and reads back."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
@@ -58,11 +86,6 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         raise OutputError(
             f"{path}: no results can be written in this folder ({reason.lower()}); choose another"
         ) from error
-
-
-def json_line(record: Mapping[str, Any]) -> bytes:
-    """Encode a record as one line; file names that are no text come out escaped."""
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:

@@ -149,7 +149,7 @@ def read(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
         PhotoError: It is missing, damaged or no picture.
     """
     try:
-        with Image.open(path) as image:
+        with photos.open_picture(path) as image:
             return np.asarray(np.asarray(image.convert("L")) > 127)
     except Exception as error:  # decoders meet damaged bytes with nearly any exception
         raise PhotoError(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from drywallqa.errors import PhotoError
 from drywallqa.photos import SUFFIXES, check_file, reason
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,7 @@ class Found:
 
     def folder_of(self, photo: Path) -> str:
         """Return the photo's folder below `base` with forward slashes, "" where it lies in `base` itself."""
-        parent = absolute(photo.parent)
-        if parent.drive != self.base.drive:  # two drives share no folder to start from
-            return "/".join([parent.drive.strip("\\/:"), *parent.parts[1:]])
-        relative = parent.relative_to(self.base).as_posix()
-        return "" if relative == "." else relative
+        return folder_below(absolute(photo.parent), self.base)
 
 
 def find(
@@ -45,7 +45,8 @@ def find(
     """Find the photos that paths, folders and glob patterns name.
 
     Of a folder those files count whose name ends like a photo's (hidden ones do not); a file that is named
-    itself always counts, whatever its name.
+    itself always counts, whatever its name. A file or folder that links lead to several times is found once,
+    by its own name if that is among them; where it is named itself, by the name given.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
@@ -57,7 +58,8 @@ def find(
     search = _Search(recursive, {absolute(path) for path in leave_out}, made_in)
     for path in paths:
         search.take(Path(path))
-    return Found(tuple(search.photos.values()), _common(list(search.folders)), tuple(search.problems))
+    base = common_folder(list(search.folders) or [absolute(".")])
+    return Found(tuple(search.photos.values()), base, tuple(search.problems))
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
@@ -65,11 +67,26 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def _common(folders: list[Path]) -> Path:
-    try:
-        return Path(os.path.commonpath(folders)) if folders else absolute(".")
-    except ValueError:  # different drives
-        return folders[0]
+def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
+    """Return the innermost folder around absolute ones; of several drives, the first one's counts."""
+    base = folders[0]
+    for folder in folders:
+        if folder.drive.casefold() == base.drive.casefold():
+            while not folder.is_relative_to(base):
+                base = base.parent
+    return base
+
+
+def folder_below(folder: PurePath, base: PurePath) -> str:
+    """Name a folder by its place below another with forward slashes, "" for that one itself.
+
+    A folder that lies elsewhere, as on another drive, is named by its drive and its whole path.
+    """
+    if folder.is_relative_to(base):
+        relative = folder.relative_to(base).as_posix()
+        return "" if relative == "." else relative
+    parts = [*re.split(r"[\\/:?]+", folder.drive), *folder.parts[1:]]
+    return "/".join(part for part in parts if part)
 
 
 @dataclass
@@ -81,6 +98,7 @@ class _Search:
     folders: dict[Path, None] = field(default_factory=dict)
     problems: list[PhotoError] = field(default_factory=list)
     asked: set[Path] = field(default_factory=set)
+    real: set[str] = field(default_factory=set)
 
     def take(self, path: Path) -> None:
         """Take in what one path names."""
@@ -97,13 +115,13 @@ class _Search:
     def _take_file(self, path: Path) -> None:
         try:
             check_file(path)
-            self._add(path, path.parent)
+            self._add(path, path.parent, named=True)
         except PhotoError as problem:
             self.problems.append(problem)
 
     def _take_pattern(self, pattern: Path) -> bool:
         taken = False
-        for match in map(Path, sorted(glob.glob(str(pattern), recursive=True))):  # noqa: PTH207
+        for match in _own_names_first(set(_written_out(pattern, self._refuse_folder))):
             self._learn(match.parent)
             if absolute(match) in self.leave_out:
                 continue
@@ -117,16 +135,15 @@ class _Search:
     def _take_folder(self, folder: Path) -> bool:
         """Take a folder's photos; tell whether there was anything in it, be it a problem."""
         before = len(self.problems)
-        taken = False
+        met: list[Path] = []
         for place, inner, names in os.walk(folder, onerror=self._refuse_folder):
             self._learn(Path(place))
             inner[:] = sorted(name for name in inner if self.recursive and self._wanted(Path(place, name)))
-            for name in sorted(names):
-                path = Path(place, name)
-                if path.suffix.lower() in SUFFIXES and self._wanted(path):
-                    self._add(path, folder)
-                    taken = True
-        return taken or len(self.problems) > before
+            paths = [Path(place, name) for name in sorted(names)]
+            met += [path for path in paths if path.suffix.lower() in SUFFIXES and self._wanted(path)]
+        for path in sorted(met, key=Path.is_symlink):
+            self._add(path, folder)
+        return bool(met) or len(self.problems) > before
 
     def _learn(self, folder: Path) -> None:
         """Find out what in a folder earlier runs have made."""
@@ -137,8 +154,12 @@ class _Search:
     def _wanted(self, path: Path) -> bool:
         return not path.name.startswith(".") and absolute(path) not in self.leave_out
 
-    def _add(self, photo: Path, folder: Path) -> None:
-        self.photos.setdefault(absolute(photo), photo)
+    def _add(self, photo: Path, folder: Path, *, named: bool = False) -> None:
+        place, real = absolute(photo), os.path.realpath(photo)
+        if place in self.photos or (real in self.real and not named):
+            return
+        self.real.add(real)
+        self.photos[place] = photo
         self.folders.setdefault(absolute(folder))
 
     def _refuse_folder(self, error: OSError) -> None:
@@ -160,3 +181,51 @@ def _is_pattern(path: Path) -> bool:
         return glob.has_magic(str(path)) and not path.exists()
     except (OSError, ValueError):
         return False
+
+
+def _written_out(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield what a pattern fits; `**` stands for each real folder once, however links lead to it."""
+    if "**" not in pattern.parts:
+        yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207
+        return
+    at = pattern.parts.index("**")
+    before, behind = Path(*pattern.parts[:at]), Path(*pattern.parts[at + 1 :])
+    for top in _written_out(before, on_error) if before.parts else (before,):
+        for folder in _folders(top, on_error):
+            if behind.parts:
+                yield from _written_out(Path(glob.escape(str(folder)), behind), on_error)
+            else:
+                yield folder
+
+
+def _folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield a folder and those below it, each real one once, and those that links lead to last.
+
+    Hidden ones are passed over, and so are links to a folder around the top, which only lead back.
+    """
+    if not top.is_dir():
+        return
+    real_top = Path(os.path.realpath(top))
+    seen: set[str] = set()
+    plain, links = [top], list[Path]()
+    while plain or links:
+        folder = plain.pop() if plain else links.pop(0)
+        real = os.path.realpath(folder)
+        if real in seen or (folder != top and real_top.is_relative_to(real)):
+            continue
+        seen.add(real)
+        yield folder
+        try:
+            with os.scandir(folder) as entries:
+                inner = sorted((one for one in entries if one.is_dir()), key=lambda entry: entry.name)
+        except OSError as error:
+            on_error(error)
+            continue
+        for entry in inner:
+            if not entry.name.startswith("."):
+                (links if entry.is_symlink() else plain).append(folder / entry.name)
+
+
+def _own_names_first(paths: Iterable[Path]) -> list[Path]:
+    """Sort paths, those that go through a link last."""
+    return sorted(paths, key=lambda path: (os.path.realpath(path) != str(absolute(path)), str(path)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -14,6 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from drywallqa import sample_depth
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
+from drywallqa.large_pictures import FORMATS, load, open_as
 
 
 class Noted(NamedTuple):
@@ -30,7 +32,7 @@ class Noted(NamedTuple):
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Noted
 
-# Just under the size at which Pillow itself refuses a file, so that its own protection never speaks first.
+# The size from which Pillow itself refuses a file; it warns from half of it on.
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px that are copied at a time
 
@@ -44,14 +46,6 @@ _TURNS = {  # by the EXIF orientation
 }  # fmt: skip
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _READABLE = "JPEG, PNG, WebP, BMP, TIFF or HEIC"
-# Imported one by one: left to itself, Pillow imports every plug-in that it has.
-_PLUGINS = {
-    "JPEG": "PIL.JpegImagePlugin",
-    "PNG": "PIL.PngImagePlugin",
-    "WEBP": "PIL.WebPImagePlugin",
-    "BMP": "PIL.BmpImagePlugin",
-    "TIFF": "PIL.TiffImagePlugin",
-}
 
 
 def read(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -150,17 +144,12 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> Noted:
         stream.seek(0)
         if kind == "HEIF":
             return _decode(_open_heif(stream, name, max_pixels), name, max_pixels, None)
-        importlib.import_module(_PLUGINS[kind])
-        with Image.open(stream, formats=(kind,)) as image:
+        with open_as(stream, kind) as image:
             image.seek(page)
             noted = _decode(image, name, max_pixels, stream)
             return _with_lost_data(noted, image, stream) if kind == "JPEG" else noted
     except (DrywallQAError, PermissionError):
         raise
-    except Image.DecompressionBombError as error:
-        raise PhotoError(
-            name, "it unpacks to more pixels than are read", "scale it down or cut it into parts"
-        ) from error
     except UnidentifiedImageError as error:  # its own words name the stream, which says nothing
         raise _damaged(name, ValueError("its head is broken")) from error
     except Exception as error:  # decoders meet damaged bytes with nearly any exception
@@ -179,6 +168,22 @@ def _with_lost_data(noted: Noted, image: Image.Image, stream: IO[bytes]) -> Note
     stream.seek(0)
     lost = jpeg_check.lost_data(stream.read(), image)
     return noted if lost is None else Noted(noted.pixels, (*noted.notes, lost))
+
+
+@contextmanager
+def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open a picture that is no photo, such as a mask file, as it is.
+
+    Raises:
+        OSError: It is missing, no picture, or has more pixels than are read.
+    """
+    with Path(path).open("rb") as stream:
+        kind = _kind(stream.read(64))
+        stream.seek(0)
+        with open_as(stream, kind) if kind in FORMATS else Image.open(stream) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise OSError(f"{image.width}×{image.height} px are more than are read")
+            yield image
 
 
 def check_file(path: Path) -> None:
@@ -251,7 +256,7 @@ def _decode(image: Image.Image, name: str, max_pixels: int, stream: IO[bytes] | 
     _check_size(name, *image.size, max_pixels)
     try:
         deep = sample_depth.deep_colour(image)
-        image.load()
+        load(image)
         picture, note = sample_depth.eight_bits(image, deep, stream)
         return Noted(_pixels(_rgb(_turned(picture, image))), (note,) if note else ())
     except DrywallQAError:

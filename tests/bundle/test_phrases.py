@@ -1,11 +1,13 @@
 """The shipped phrases and how they are varied."""
 
+import json
 import random
 from pathlib import Path
 
 import pytest
 
 from drywallqa.bundle import phrase_bank, phrase_variation
+from drywallqa.bundle.bundle import DEFAULT, HEAD, load_bundle
 from drywallqa.errors import DataError
 
 
@@ -62,3 +64,19 @@ def test_examples__steady_and_balanced() -> None:
     labels = [label for _, label in made]
     assert set(labels) == {"crack", "socket", "other"}
     assert labels.count("socket") >= labels.count("other") // 5
+
+
+def test_some_of__from_all_along_the_list() -> None:
+    assert phrase_bank.some_of(["a", "b", "c"], 3) == ("a", "b", "c")
+    assert phrase_bank.some_of([str(number) for number in range(10)], 4) == ("0", "3", "6", "9")
+    assert phrase_bank.some_of([], 4) == ()
+
+
+def test_load_bundle__templates_are_written_out(tmp_path: Path) -> None:
+    head = json.loads((DEFAULT / HEAD).read_text("utf-8"))
+    head["concepts"]["crack"]["phrasings"] = ["[hairline|thin] crack", "[a|b|c|d|e] [1|2|3|4|5|6]"]
+    (tmp_path / HEAD).write_text(json.dumps(head), "utf-8")
+    phrasings = load_bundle(tmp_path).concepts["crack"].phrasings
+    assert phrasings[:2] == ("hairline crack", "a 1")
+    assert len(phrasings) <= 20
+    assert not any("[" in phrase for phrase in phrasings)

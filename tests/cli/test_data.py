@@ -1,10 +1,14 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+import drywallqa
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import load
+from drywallqa.photos import SUFFIXES
 from tiny_exports import photo, roboflow_coco, roboflow_yolo, write_photo, write_text
 
 
@@ -109,3 +113,56 @@ def test_stats__prints_and_writes_json(tmp_path, capsys):
 def test_stats__of_no_data_set_is_one_line(tmp_path, capsys):
     assert main(["data", "stats", str(tmp_path)]) == 3
     assert "drywallqa data import" in capsys.readouterr().err
+
+
+def test_import__a_name_that_is_no_text(tmp_path, capsys):
+    export = roboflow_yolo(tmp_path / "x")
+    name = b"K\xfcche".decode("utf-8", "surrogateescape")  # as a share of an old system leaves it
+    try:
+        write_photo(export / "train" / "images" / f"{name}.jpg", photo(7))
+    except (OSError, UnicodeError):
+        pytest.skip("this system's names are always text")
+    arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--replace"]) == 0
+    assert "K\\udcfcche" in capsys.readouterr().err  # its label file is missing
+    named = [sample for sample in load(tmp_path / "out") if sample.image_id == name]
+    assert [(tmp_path / "out" / sample.photo).is_file() for sample in named] == [True]
+    assert main(["data", "audit", str(export), "--json", str(tmp_path / "audit.json")]) in (0, 1)
+    json.loads((tmp_path / "audit.json").read_text("utf-8"))
+
+
+def test_import__phrasings_that_are_refused_cost_no_old_set(tmp_path):
+    assert _import(tmp_path) == 0
+    before = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    phrasings = write_text(tmp_path / "phrasings.txt", "[dog]\na dog\n")
+    assert _import(tmp_path, "--replace", "--phrasings", str(phrasings)) == 2
+    assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == before
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES - {".heic", ".heif", ".hif"}))
+def test_import__takes_every_suffix_that_segment_takes(tmp_path, suffix):
+    kind = {".mpo": "JPEG", ".jfif": "JPEG", ".jpe": "JPEG", ".dib": "BMP"}.get(suffix)
+    for part in ("images", "labels"):
+        (tmp_path / "x" / part).mkdir(parents=True)
+    Image.fromarray(photo(1)).save(tmp_path / "x" / "images" / f"a{suffix.upper()}", kind)
+    write_text(tmp_path / "x" / "labels" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
+    write_text(tmp_path / "x" / "data.yaml", "names: ['crack']\n")
+    arguments = ["data", "import", str(tmp_path / "x"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--concept", "crack=crack"]) == 0
+    (sample,) = load(tmp_path / "out")
+    assert sample.labels["crack"] is not None
+
+
+def test_sources__one_list_of_suffixes():
+    source = Path(drywallqa.__file__).parent
+    own = {"photos.py"}
+    listing = re.compile(r"\bjpeg\b.*\bpng\b.*\b(webp|bmp|tiff?)\b", re.I)
+    found = [
+        (path.name, line)
+        for path in source.rglob("*.py")
+        if path.name not in own
+        for line in path.read_text("utf-8").splitlines()
+        if listing.search(line) and '"' in line
+    ]
+    assert not found, "use photos.SUFFIXES"

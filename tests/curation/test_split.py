@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.curation.split import PARTS, hold_out, natural, parse_ratios, split_by_csv, split_dataset
+from drywallqa.curation.split import (
+    PARTS,
+    hold_out,
+    natural,
+    notes,
+    parse_ratios,
+    split_by_csv,
+    split_dataset,
+)
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
 from tiny_exports import photo, write_photo, write_text
@@ -170,3 +178,27 @@ def test_split_by_csv__a_missing_file_is_named(tmp_path):
 
 def test_natural__orders_numbers_by_value():
     assert sorted(["IMG_10", "IMG_9", "a", "IMG_9b"], key=natural) == ["a", "IMG_9", "IMG_9b", "IMG_10"]
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+@pytest.mark.parametrize(("sets", "photographs"), [(12, 1), (12, 2), (40, 1), (30, 3), (7, 5)])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_split_dataset__shares_hold_over_many_small_sets(blocks, sets, photographs, seed):
+    samples = [sample(f"{n}", set_name=f"set{name}") for name in range(sets) for n in range(photographs)]
+    split = split_dataset(Dataset(Path("none"), tuple(samples)), blocks=blocks, seed=seed)
+    shares = [len(split.part(part)) / len(samples) for part in PARTS]
+    assert shares == pytest.approx([0.70, 0.15, 0.15], abs=1.5 / len(samples) + 0.02)
+
+
+def test_split_dataset__chance_decides_which_of_many_small_sets_are_for_the_test():
+    whole = Dataset(Path("none"), tuple(sample("one", set_name=f"set{n}") for n in range(12)))
+    tests = {tuple(s.set_name for s in split_dataset(whole, seed=seed).part("test")) for seed in range(5)}
+    assert len(tests) > 1
+
+
+def test_notes__empty_parts_and_sets_in_one_part():
+    whole = Dataset(Path("none"), tuple(sample(f"{n}", set_name=name) for name in "ab" for n in range(9)))
+    assert notes(split_dataset(whole)) == []
+    assert notes(split_dataset(whole, (80, 20, 0))) == ["test: no photo is in it"]
+    alone = split_dataset(Dataset(Path("none"), tuple(sample("one", set_name=f"set{n}") for n in range(12))))
+    assert notes(alone) == [f"12 of 12 sets are in one part only, such as 'set0' in {alone.samples[0].split}"]

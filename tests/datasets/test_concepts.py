@@ -1,12 +1,18 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from drywallqa.datasets.annotations import Export, LabelledPhoto, Shape
 from drywallqa.datasets.concepts import ConceptMap, read_phrasings
+from drywallqa.datasets.dataset import load
 from drywallqa.datasets.geometry import Box
+from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import ConfigError, DataError
-from tiny_exports import write_text
+from drywallqa.evaluation.subject import Subject, ask
+from drywallqa.window import Window
+from fakes import FakeBackend
+from tiny_exports import roboflow_yolo, write_text
 
 
 def _export(*names: str) -> Export:
@@ -61,3 +67,29 @@ def test_read_phrasings__by_concept(tmp_path):
 def test_read_phrasings__a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.txt"):
         read_phrasings(tmp_path / "gone.txt")
+
+
+def test_read_phrasings__a_template_is_no_heading(tmp_path):
+    path = write_text(tmp_path / "p.txt", "[Seam line]\n[thin|exact] line of the [seam|joint]\n[fine|dark]\n")
+    assert read_phrasings(path) == {"seam line": ("[thin|exact] line of the [seam|joint]", "[fine|dark]")}
+
+
+def test_phrasings__templates_are_written_out_before_anybody_asks_them(tmp_path):
+    export = roboflow_yolo(tmp_path / "x")
+    told = "[crack]\n[hairline|thin] crack\nfissure\n"
+    options = ImportOptions(["crack=crack"], phrasings=write_text(tmp_path / "p.txt", told))
+    made = import_export(export, tmp_path / "out", options).dataset
+    expected = ("hairline crack", "thin crack", "fissure")
+    assert made.concepts["crack"] == load(tmp_path / "out").concepts["crack"] == expected
+    levels = {"crack": (0.5, 0.5)}
+    subject = Subject("one", tmp_path, FakeBackend(), Window(64), levels, lambda prompt: "crack")
+    questions, _ = ask(subject, made)
+    assert [question.prompt for question in questions] == ["hairline crack"]
+
+
+def test_phrasings__of_an_older_data_set_are_written_out(tmp_path):
+    head = {"format_version": 1, "concepts": {"crack": ["[fine|thin] crack [here|]"]}}
+    write_text(tmp_path / "dataset.json", json.dumps(head))
+    write_text(tmp_path / "manifest.jsonl", "")
+    known = load(tmp_path).concepts["crack"]
+    assert known == ("fine crack here", "fine crack", "thin crack here", "thin crack")

@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from drywallqa.evidence.bundle_checks import _compare
+from drywallqa.evidence.bundle_checks import _compare, check_text
 from drywallqa.window import Window
 
 WINDOW = Window(64)
@@ -42,3 +44,16 @@ def test_compare__a_graph_that_rounds_otherwise_is_the_same_model() -> None:
 def test_compare__names_how_the_graph_differs(case: str, graph) -> None:
     (found,) = _compare(PAIRS, graph, model)
     assert found.name == case
+
+
+def test_check_text__templates_are_written_out() -> None:
+    bundle = SimpleNamespace(concepts={"crack": None})
+    asked: list[str] = []
+
+    def understand(prompt: str) -> str | None:
+        asked.append(prompt)
+        return "crack" if "[" not in prompt else None
+
+    told = {"crack": ["[hairline|thin] crack"]}
+    assert check_text(bundle, told, "the bundle's phrasings", understand) == []
+    assert asked == ["crack", "hairline crack", "thin crack"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_save__cut_off_between_its_steps_leaves_a_state_with_its_weights(
     io.save_checkpoint(checkpoint(4), path)
     assert io.load_checkpoint(path, weights_only=True)["state_dict"]["model.w"].tolist() == [4, 4]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["last.ckpt", "last.safetensors"]
+
+
+def test_save__syncs_handles_that_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="this system tells nothing of how a handle was opened")
+    ways = []
+    monkeypatch.setattr(os, "fsync", lambda number: ways.append(fcntl.fcntl(number, fcntl.F_GETFL)))
+    WholeCheckpoints().save_checkpoint(checkpoint(1), tmp_path / "last.ckpt")
+    assert len(ways) == 2
+    assert all(way & os.O_ACCMODE != os.O_RDONLY for way in ways)
 
 
 def test_load__weights_of_another_state_are_refused(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, available_threads, graph_name, open_graph
+from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, graph_name, open_graph
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BackendError
 from drywallqa.meanwhile import Meanwhile
+from drywallqa.processors import available_threads
 
 BACKENDS = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")

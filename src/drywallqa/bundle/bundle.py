@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BufferedReader
@@ -18,9 +18,10 @@ from drywallqa.bundle.graphs import DECODER as DECODER
 from drywallqa.bundle.graphs import DEFAULT as DEFAULT
 from drywallqa.bundle.graphs import FAST as FAST
 from drywallqa.bundle.graphs import IMAGE_ENCODER as IMAGE_ENCODER
+from drywallqa.bundle.phrase_bank import phrases_of, some_of
 from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BundleError
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.window import Window
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ WEIGHTS = "model.safetensors"
 PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
 FAILURES = "failures.jpg"
+_EXAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -233,14 +235,19 @@ def save_head(bundle: Bundle) -> Bundle:
         "files": files,
         "training_hashes": [f"{value:016x}" for value in bundle.training_hashes],
     }
-    write_whole(bundle.folder / HEAD, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(bundle.folder / HEAD, json_bytes(data))
     return load_bundle(bundle.folder)
+
+
+def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
+    """Choose the phrasings that a bundle shows as examples; templates are written out."""
+    return some_of(phrases_of(phrasings), _EXAMPLES)
 
 
 def _settings(data: Mapping[str, Any]) -> ConceptSettings:
     closer = data.get("closer")
     return ConceptSettings(
-        tuple(data["phrasings"]),
+        examples_of(data["phrasings"]),
         float(data["threshold"]),
         float(data["presence_threshold"]),
         int(data["scale"]),

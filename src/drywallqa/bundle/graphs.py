@@ -6,12 +6,12 @@ begin while the modules that a run needs are still imported, so this file import
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from drywallqa.errors import BackendError
 from drywallqa.meanwhile import Meanwhile
+from drywallqa.processors import available_threads as available_threads
 
 DEFAULT = Path(__file__).parent.parent / "bundles" / "compact"
 """The bundle that comes with the package."""
@@ -26,13 +26,6 @@ _ahead: dict[tuple[str, str, int | None], Meanwhile[Any]] = {}
 def graph_name(graph: str, precision: str) -> str:
     """Name the file of a graph at a precision: those of int8 are files of their own."""
     return graph.replace(".onnx", ".int8.onnx") if precision == "int8" else graph
-
-
-def available_threads() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def open_ahead(graph: Path, device: str = "cpu", threads: int | None = None) -> None:
@@ -55,7 +48,7 @@ def open_graph(
     Args:
         graph: Its file, or what one holds.
         device: "cpu" or "cuda".
-        threads: Threads of one call; None takes the cores that the process may use.
+        threads: Threads of one call; None takes as many as can run at a time.
         small: Whether it computes so little that improving it would take longer than it saves.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +47,12 @@ def lines_of(name: str) -> tuple[str, ...]:
 def phrases_of(lines: Iterable[str]) -> list[str]:
     """Every alternative of every line, each once, in order."""
     return list(dict.fromkeys(phrase for line in lines for phrase in expand(line)))
+
+
+def some_of(phrases: Sequence[str], most: int) -> tuple[str, ...]:
+    """Choose up to so many phrases from all along a list, the first among them."""
+    step = max(1, -(-len(phrases) // most))
+    return tuple(phrases[::step])
 
 
 def concept_names() -> list[str]:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from collections.abc import Sequence
 
-# Exit codes beside 0.
-FOUND, USAGE, FAILED = 1, 2, 3
+from drywallqa.cli.ending import FAILED as FAILED
+from drywallqa.cli.ending import FOUND as FOUND
+from drywallqa.cli.ending import INTERRUPTED as INTERRUPTED
+from drywallqa.cli.ending import UNFORESEEN as UNFORESEEN
+from drywallqa.cli.ending import USAGE as USAGE
+from drywallqa.cli.ending import code_of, code_of_exit, escape_output, flush_output
+from drywallqa.cli.ending import one_line as one_line
+from drywallqa.processors import tell_libraries
 
 # name → (module:object, help in one line); the object is a function, or a Typer app with verbs of its own.
 VERBS: dict[str, tuple[str, str]] = {
@@ -34,33 +41,27 @@ VERBS: dict[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
-    0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed.
+    0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed; 70 an error that nobody
+    foresaw; 130 stopped from the keyboard; 141 nobody reads the output any more.
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
     gc.set_threshold(100_000)  # imports make many objects and no garbage: searching them costs 20 ms
+    try:
+        tell_libraries()
+        escape_output()
+        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # what is wrong with a picture, errors say
+        code = _run(asked)
+        flush_output()
+        return code
+    except BaseException as error:  # whatever reaches Python ends in its exit code 1, which means "found"
+        return code_of(error)
+
+
+def _run(asked: Sequence[str]) -> int:
     from drywallqa.cli.verbs import command
-    from drywallqa.errors import DataError, DrywallQAError, MissingExtraError, PhotoError
 
     try:
         command(VERBS).main(args=asked, prog_name="drywallqa")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except DrywallQAError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        return FAILED if isinstance(error, PhotoError | DataError) else USAGE
-    except ModuleNotFoundError as error:
-        name = (error.name or "drywallqa").split(".")[0]
-        if name == "drywallqa":
-            raise
-        # Verbs import what they need where they need it, so the base install meets its limits here.
-        lacking = MissingExtraError(f"this (it lacks {name})", "dev" if name == "skimage" else "train")
-        print(f"error: {lacking}", file=sys.stderr)
-        return USAGE
+        return code_of_exit(end)
     return 0
-
-
-def one_line(text: str) -> str:
-    """Keep a message on one line, whatever a file's name or a prompt holds."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from drywallqa.cli import FOUND, one_line
+from drywallqa.cli import FOUND
 
 
 def ablate(
@@ -36,7 +36,6 @@ def ablate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
     """Train one run a recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
-    from drywallqa.errors import StoppedError
     from drywallqa.experiments.ablation import Request, failed
     from drywallqa.experiments.ablation import ablate as run
     from drywallqa.experiments.ablation_table import lines
@@ -45,11 +44,7 @@ def ablate(
     request = Request(
         data, recipes, out, chosen, tuple(only or ()), scale, split, seed, overwrite, progress=not quiet
     )
-    try:
-        rows = run(request, lambda told: print(told, file=sys.stderr, flush=True))
-    except StoppedError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        raise typer.Exit(130) from error
+    rows = run(request, lambda told: print(told, file=sys.stderr, flush=True))
     for line in lines(rows):
         print(line)
     if failed(rows):

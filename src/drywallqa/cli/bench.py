@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def bench(
         model, tuple(backend or ("onnxruntime",)), tuple(precision or ()), tuple(window or ()),
         tuple(prompts or (1, 5)), tuple(batch or (1, 4)), tuple(threads or ()), seconds, data, clipseg, side,
     )  # fmt: skip
-    report = speed.run(wanted, lambda line: typer.echo(line, err=True))
+    report = speed.run(wanted, lambda line: print(line, file=sys.stderr))
     if out:
         speed.write(report, out)
     for line in [*speed.table(report), *(speed.compare(report, earlier) if earlier else [])]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drywallqa.cli import one_line
+from drywallqa.cli import FAILED, FOUND, one_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,7 +63,7 @@ def import_(
     print(f"{len(result.added)} photos ({splits}) imported into {out} in {seconds:.0f} s")
     print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
     if result.failed_photos:
-        raise typer.Exit(3)
+        raise typer.Exit(FAILED)
 
 
 def _report_import(name: str, found: tuple[object, ...], shown: int = 20) -> None:
@@ -116,6 +116,8 @@ def split(
     if setting is not None:
         done = splitting.hold_out(done, setting)
     dataset.save(done)
+    for note in splitting.notes(done):
+        print(one_line(note), file=sys.stderr)
     print(f"{len(done)} photos: {_count(sample.split or 'no part' for sample in done)}")
 
 
@@ -147,7 +149,7 @@ def audit(
         for line in audit_text.lines(report):
             print(one_line(line))
     if report.found_something:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
 @app.command()
@@ -278,11 +280,9 @@ def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
 
 
 def _write_json(path: Path, data: object) -> None:
-    import json
+    from drywallqa.files import json_bytes, write_whole
 
-    from drywallqa.files import write_whole
-
-    write_whole(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(path, json_bytes(data))
 
 
 def _write_picture(path: Path, picture: Image) -> None:

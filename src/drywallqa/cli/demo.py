@@ -36,12 +36,12 @@ def demo(
     with Display(json=False, quiet=False, verbose=False) as display:
         shown = demonstrate(segmenter, out, on_start=display.start, on_outcome=display.show)
     summary = shown.summary
-    typer.echo(f"{summary.done + summary.skipped} example walls (rendered, not photographed): {shown.photos}")
+    print(f"{summary.done + summary.skipped} example walls (rendered, not photographed): {shown.photos}")
     for item in shown.agreements:
-        typer.echo(_sentence(item))
-    typer.echo(f"Results: {summary.out}")
+        print(_sentence(item))
+    print(f"Results: {summary.out}")
     if summary.index is not None:
-        typer.echo(f"Look at them in a browser: {summary.index.resolve().as_uri()}")
+        print(f"Look at them in a browser: {summary.index.resolve().as_uri()}")
     if summary.failed:
         raise typer.Exit(cli.FAILED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -26,14 +25,13 @@ def diagnose(
 ) -> None:
     """Name the likely cause of bad masks: evidence, cause, remedy. Exit code 1 where something was found."""
     from drywallqa.cli import FOUND, one_line
-    from drywallqa.files import write_whole
+    from drywallqa.files import json_bytes, write_whole
     from drywallqa.reports.diagnosing import diagnose_job
     from drywallqa.reports.diagnosis_text import lines
 
     found = diagnose_job(model, data, photos, family)
     if json_file:
-        text = json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n"
-        write_whole(json_file, text.encode())
+        write_whole(json_file, json_bytes(found.to_json()))
     for line in lines(found):
         print(one_line(line))
     if found.verdict():

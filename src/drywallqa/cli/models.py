@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,10 +27,10 @@ def list_models() -> None:
         size = f"{(bundle.metrics['parameters'] if bundle else family.parameters) / 1e6:.1f} M"
         side = f"{family.side} px" if family.side else f"n × {family.multiple} px"
         vocabulary = "open" if family.open_vocabulary else "trained concepts"
-        typer.echo(
+        print(
             f"{family.name:<19} {size:>8}  {side:<9}  {vocabulary:<16}  weights: {_at_hand(family.origins)}"
         )
-        typer.echo(f"{'':<19} {family.summary}")
+        print(f"{'':<19} {family.summary}")
 
 
 @app.command("info")
@@ -66,7 +67,7 @@ def info(name: Name) -> None:
     if family.origins:
         rows["revisions"] = PINS
     for key, value in rows.items():
-        typer.echo(f"{key:<20} {value}")
+        print(f"{key:<20} {value}")
 
 
 @app.command("pull")
@@ -78,9 +79,9 @@ def pull(name: Name) -> None:
         (name,) if name in weights.ORIGINS and name not in registry.FAMILIES else registry.find(name).origins
     )
     if not names:
-        typer.echo(f"{name}: nothing to bring, it starts from weights that are installed as packages")
+        print(f"{name}: nothing to bring, it starts from weights that are installed as packages")
     for key in names:
-        typer.echo(f"{weights.ORIGINS[key].hub_id}: {weights.pull(weights.ORIGINS[key])}")
+        print(f"{weights.ORIGINS[key].hub_id}: {weights.pull(weights.ORIGINS[key])}")
 
 
 def _bundled(name: str) -> Bundle | None:
@@ -133,10 +134,10 @@ def try_model(
     failed = False
     for answer in Trial(name, weights, _options(options or ()), size).ask(photo, prompt or (), out):
         if answer.error is not None:
-            typer.echo(f"error: {answer.error}", err=True)
+            print(f"error: {answer.error}", file=sys.stderr)
             failed = True
         else:
-            typer.echo(f"{answer.file}: presence {answer.presence:.2f}, {answer.share:.1%} of the photo")
+            print(f"{answer.file}: presence {answer.presence:.2f}, {answer.share:.1%} of the photo")
     if failed:
         raise typer.Exit(FAILED)
 
@@ -162,4 +163,4 @@ def clear_cache() -> None:
 
     cache = FeatureCache()
     size = cache.size()
-    typer.echo(f"{cache.folder}: {cache.clear()} files removed, {size / 1e6:.0f} MB")
+    print(f"{cache.folder}: {cache.clear()} files removed, {size / 1e6:.0f} MB")

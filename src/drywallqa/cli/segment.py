@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -163,7 +164,7 @@ def segment(
             else _here(loading, paths, prompt, out, index=index, **how)
         )
     if not quiet:
-        typer.echo(_sentence(summary), err=json)
+        print(_sentence(summary), file=sys.stderr if json else sys.stdout)
     if summary.failed:
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 

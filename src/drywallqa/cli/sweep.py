@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drywallqa.cli import one_line
+from drywallqa.cli import INTERRUPTED, one_line
 
 if TYPE_CHECKING:
     from drywallqa.experiments.sweep import Trial
-
-INTERRUPTED = 130
-"""Exit code of a run that Ctrl-C stopped, as shells have it: 128 and the signal's number."""
 
 
 def sweep(

@@ -8,10 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from drywallqa.cli import FOUND, one_line
-
-INTERRUPTED = 130
-"""Exit code of a run that Ctrl-C stopped, as shells have it: 128 and the signal's number."""
+from drywallqa.cli import FOUND, INTERRUPTED, one_line
 
 
 def train(

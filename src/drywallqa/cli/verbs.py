@@ -63,7 +63,7 @@ def command(verbs: Mapping[str, tuple[str, str]]) -> Any:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"drywallqa {__version__}")
+        print(f"drywallqa {__version__}")
         raise typer.Exit
 
 

@@ -6,7 +6,7 @@ import csv
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ GROUPINGS = ("source", "near-duplicates")
 DEFAULT_RATIOS = (70.0, 15.0, 15.0)
 
 Group = list[Sample]
+_Cut = Callable[[Sequence[Group], dict[str, float], random.Random], list[tuple[Group, str]]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def split_dataset(
     blocks: bool = False,
     grouping: str = "source",
 ) -> Dataset:
-    """Split by photograph, separately within each set and setting.
+    """Split by photograph, within each set and setting, so that the shares hold over all of them.
 
     Args:
         dataset: The data set; what it was split into before is forgotten.
@@ -83,15 +84,46 @@ def split_dataset(
     strata: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
         strata[group[0].set_name, group[0].setting or ""].append(group)
-    generator = random.Random(seed)
-    part_of: dict[tuple[str, str], str] = {}
-    for key in sorted(strata):
-        cut = _in_blocks if blocks else _scattered
-        for group, part in cut(strata[key], ratios, generator):
-            part_of |= {(sample.set_name, sample.image_id): part for sample in group}
+    dealt = _dealt(strata, ratios, seed, _in_blocks if blocks else _scattered)
+    part_of = {(sample.set_name, sample.image_id): part for group, part in dealt for sample in group}
     return dataset.with_samples(
         replace(sample, split=part_of[sample.set_name, sample.image_id]) for sample in dataset
     )
+
+
+def notes(dataset: Dataset) -> list[str]:
+    """Say what a split leaves to be wished for: empty parts, and sets of which only one part tells."""
+    empty = [part for part in PARTS if not any(sample.split == part for sample in dataset)]
+    told = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
+    parts: dict[str, set[str]] = defaultdict(set)
+    for sample in dataset:
+        parts[sample.set_name].add(sample.split or "no part")
+    alone = [name for name, found in parts.items() if len(found) == 1]
+    if alone:
+        one = f"'{alone[0]}' in {parts[alone[0]].pop()}"
+        told.append(f"{len(alone)} of {len(parts)} sets are in one part only, such as {one}")
+    return told
+
+
+def _dealt(
+    strata: Mapping[tuple[str, str], list[Group]], ratios: Sequence[float], seed: int, cut: _Cut
+) -> list[tuple[Group, str]]:
+    """Deal each stratum out; what it leaves of the shares goes over to the next, so that they hold over all.
+
+    The strata come in an order of chance, as the first ones of a single group each go to train.
+    """
+    generator = random.Random(seed)
+    keys = sorted(strata)
+    random.Random(f"strata {seed}").shuffle(keys)
+    lacking = {part: 0.0 for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
+    dealt: list[tuple[Group, str]] = []
+    for key in keys:
+        total = sum(len(group) for group in strata[key])
+        for part, ratio in zip(PARTS, ratios, strict=True):
+            if ratio > 0:
+                lacking[part] += total * ratio / sum(ratios)
+        dealt += cut(strata[key], lacking, generator)
+    return _nobody_empty(dealt, list(lacking))
 
 
 def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
@@ -116,23 +148,18 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
 
 
 def _scattered(
-    groups: Sequence[Group], ratios: Sequence[float], generator: random.Random
+    groups: Sequence[Group], lacking: dict[str, float], generator: random.Random
 ) -> list[tuple[Group, str]]:
     """Deal groups out, the largest first, each to the part that lacks the most photos."""
     shuffled = list(groups)
     generator.shuffle(shuffled)
     shuffled.sort(key=len, reverse=True)
-    total = sum(len(group) for group in groups)
-    lacking = {
-        part: total * ratio / sum(ratios) for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0
-    }
     result = []
     for group in shuffled:
-        # In shares of what a part is to have, so that a small part is not left out until the end.
         part = max(lacking, key=lambda name: lacking[name])
         lacking[part] -= len(group)
         result.append((group, part))
-    return _nobody_empty(result, list(lacking))
+    return result
 
 
 def _nobody_empty(dealt: list[tuple[Group, str]], parts: Sequence[str]) -> list[tuple[Group, str]]:
@@ -149,20 +176,21 @@ def _nobody_empty(dealt: list[tuple[Group, str]], parts: Sequence[str]) -> list[
 
 
 def _in_blocks(
-    groups: Sequence[Group], ratios: Sequence[float], generator: random.Random
+    groups: Sequence[Group], lacking: dict[str, float], generator: random.Random
 ) -> list[tuple[Group, str]]:
     """Cut the ring of groups, in the order of their names, into one block a part."""
     start = generator.randrange(len(groups))
     ring = [*groups[start:], *groups[:start]]
-    total = sum(len(group) for group in groups)
-    ends = np.cumsum(ratios) / sum(ratios) * total
+    wanted = np.maximum(list(lacking.values()), 0)  # a part that has too many already gets none
+    ends = np.cumsum(wanted) / wanted.sum() * sum(len(group) for group in groups)
     result, done = [], 0
     for group in ring:
         middle = done + len(group) / 2  # a group goes where its greater half lies
-        part = PARTS[min(int(np.searchsorted(ends, middle)), len(PARTS) - 1)]
+        part = list(lacking)[min(int(np.searchsorted(ends, middle)), len(lacking) - 1)]
+        lacking[part] -= len(group)
         result.append((group, part))
         done += len(group)
-    return _nobody_empty(result, [part for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0])
+    return result
 
 
 def split_by_csv(dataset: Dataset, path: Path) -> CsvSplit:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from drywallqa.datasets.geometry import Geometry
 from drywallqa.datasets.problems import Problem
+from drywallqa.photos import SUFFIXES
 
 UNKNOWN_CLASS = ""
 """Stands for the class of an annotation whose class could not be told."""
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"})
 
 _SPLITS = {
     "train": "train",
@@ -109,7 +108,7 @@ def find_photos(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES
+        if path.suffix.lower() in SUFFIXES
         and path.is_file()
         and not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
     )

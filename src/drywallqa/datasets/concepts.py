@@ -126,8 +126,10 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
         hairline fissure in the plaster
         [taping area]
         joint between two boards
+        [seam|joint] between boards
 
-    Lines that start with "#" are passed over. Lines above the first bracket stand under None.
+    A line may be a template, whose brackets hold alternatives. Lines that
+    start with "#" are passed over, and those above the first heading stand under None.
 
     Raises:
         DataError: The file cannot be read.
@@ -142,8 +144,8 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
         words = " ".join(line.split())
         if not words or words.startswith("#"):
             continue
-        if words.startswith("[") and words.endswith("]"):
-            concept = normal(words[1:-1])
+        if head := re.fullmatch(r"\[([^\[\]|]*)\]", words):
+            concept = normal(head[1])
         else:
             found.setdefault(concept, []).append(words)
     return {name: tuple(dict.fromkeys(phrases)) for name, phrases in found.items()}

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa import masks, photos
+from drywallqa.bundle.phrase_bank import phrases_of
 from drywallqa.errors import DataError
-from drywallqa.files import json_line, read_json_lines, write_whole
+from drywallqa.files import json_bytes, read_json_lines, write_whole
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.jsonl"
@@ -90,11 +91,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos with masks under one folder, and the phrasings of each concept."""
+    """Photos with masks under one folder, and the phrasings of each concept.
+
+    Attributes:
+        folder: Where it lies.
+        samples: The photos.
+        concepts: Concept → its phrasings. Templates such as `[thin|exact] line of the seam` are written out
+            here, once for all who ask or check them.
+    """
 
     folder: Path
     samples: tuple[Sample, ...]
     concepts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        written_out = {name: tuple(phrases_of(lines)) for name, lines in self.concepts.items()}
+        object.__setattr__(self, "concepts", written_out)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -175,7 +187,6 @@ def save(dataset: Dataset) -> None:
         "format_version": FORMAT_VERSION,
         "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},
     }
-    lines = b"".join(json_line(sample.to_json()) for sample in dataset.samples)
+    lines = b"".join(json_bytes(sample.to_json(), None) for sample in dataset.samples)
     write_whole(dataset.folder / MANIFEST, lines)
-    text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
-    write_whole(dataset.folder / "dataset.json", text.encode())
+    write_whole(dataset.folder / "dataset.json", json_bytes(head))

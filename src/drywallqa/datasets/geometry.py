@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from drywallqa.datasets import problems, rle
+from drywallqa.photos import open_picture
 
 SMALLEST_BOX = 4.0
 """A box under this many px in a side is a slip of the hand, not an annotation."""
@@ -246,7 +247,7 @@ def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
 
 def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
     """Read a mask file as RGB colours [H,W,3], or as indices or grey values [H,W]."""
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         if colours:
             return np.asarray(image.convert("RGB"), np.int64)
         if image.mode in {"P", "L", "I", "I;16", "1"}:

@@ -27,7 +27,7 @@ from drywallqa.datasets.dataset import Dataset, Sample, load, save
 from drywallqa.datasets.geometry import GeometryError, fit, rasterise
 from drywallqa.datasets.problems import Problem
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
-from drywallqa.files import json_line, read_json_lines
+from drywallqa.files import json_bytes, read_json_lines
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
@@ -95,6 +95,7 @@ def import_export(
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
     with exports.opened(source, options.layout) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
+        united = _phrasings(known, concepts, phrasings)  # refused before an old set makes room
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as stage:
             work = _Import(export, concepts, name, Path(stage), options.strict)
@@ -103,7 +104,7 @@ def import_export(
                 raise DataError(f"{source}: not one photo could be imported; first problem: {work.found[0]}")
             _put_in_place(Path(stage), folder, name)
     kept = [sample for sample in known if sample.set_name != name]
-    dataset = replace(known.with_samples([*kept, *samples]), concepts=_phrasings(known, concepts, phrasings))
+    dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
     save(dataset)
     return ImportResult(dataset, tuple(samples), tuple(work.found))
 
@@ -169,7 +170,7 @@ class _Import:
                 samples.append(sample)
             if progress:
                 progress(number, len(self.export.photos))
-        lines = b"".join(json_line(problem.to_json()) for problem in self.found)
+        lines = b"".join(json_bytes(problem.to_json(), None) for problem in self.found)
         (self.stage / "problems.jsonl").write_bytes(lines)
         return samples
 

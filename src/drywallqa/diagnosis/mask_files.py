@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
+from drywallqa.photos import open_picture
 
 NOISY = 0.03
 """Stray pixels and holes, relative to the mask's area, from which a mask is noise; drawn ones have none."""
@@ -73,7 +73,7 @@ def _is_plain(mask: NDArray[np.bool_]) -> bool:
 
 def read_facts(path: Path, name: str, photograph: str) -> MaskFacts:
     """Describe a mask file that can be read."""
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         return describe(name, photograph, np.asarray(image.convert("L")))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
@@ -22,7 +21,7 @@ from drywallqa.documents.report_text import commands, compose
 from drywallqa.documents.sources import CONFIG, Measured, Run, is_bundle, load_evaluation, load_run, read_json
 from drywallqa.errors import BundleError, ConfigError, DataError, MissingExtraError, OutputError
 from drywallqa.evaluation.evaluate import Progress, silent
-from drywallqa.files import check_folder, write_whole
+from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.reports import evaluating
 
 _DATA, _BENCH, _DIAGNOSIS, _STAMP = "data.json", "bench.json", "diagnosis.json", "measured.json"
@@ -163,7 +162,7 @@ class _Job:
                     ),
                     self.progress,
                 )  # fmt: skip
-                write_whole(folder / _STAMP, _json(stamp))
+                write_whole(folder / _STAMP, json_bytes(stamp))
             yield folder
 
     def _model_hash(self) -> str:
@@ -181,7 +180,7 @@ class _Job:
         made = make() if make else None
         if made is None:
             return None
-        write_whole(self.out / name, _json(made))
+        write_whole(self.out / name, json_bytes(made))
         return Noted(made, name)
 
     def _describe(self) -> dict[str, object] | None:
@@ -191,7 +190,7 @@ class _Job:
         """Time the bundle alone and in batches, under one prompt and two."""
         if not self.bundle or not self.request.timing:
             return None
-        from drywallqa.bundle.graphs import available_threads
+        from drywallqa.processors import available_threads
         from drywallqa.reports import speed
 
         self.progress("measuring speed and memory", 0, 1)
@@ -251,7 +250,3 @@ def _write_pictures(document: Document, folder: Path) -> None:
                 path.unlink()
             except OSError as error:
                 raise OutputError(f"{path}: of an earlier report, cannot be removed ({error})") from error
-
-
-def _json(data: Any) -> bytes:
-    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.bundle import Bundle
-from drywallqa.bundle.graphs import available_threads
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DrywallQAError
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts
+from drywallqa.processors import available_threads
 
 Photo = NDArray[np.uint8]
 

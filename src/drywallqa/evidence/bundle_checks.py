@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import WEIGHTS, Bundle
+from drywallqa.bundle.phrase_bank import phrases_of, some_of
 from drywallqa.diagnosis.cases import listing
 from drywallqa.diagnosis.finished import Suspect, suspect
 from drywallqa.errors import BundleError, DrywallQAError
@@ -31,6 +32,7 @@ ROUNDING = 1e-6
 """What a correlation may lack for no other reason than that two runtimes round differently."""
 SHARES = (0.7, 0.5, 0.35, 0.25)
 """Shares of the prompts' distance that a decoder which hardly hears them may be left with."""
+_ASKED = 12  # phrasings of a concept that are checked
 
 
 def check_files(bundle: Bundle) -> tuple[Bundle, list[Suspect]]:
@@ -120,7 +122,7 @@ def check_text(
     for concept, phrases in phrasings.items():
         if concept not in bundle.concepts:
             continue
-        for phrase in (concept, *phrases)[:12]:
+        for phrase in (concept, *some_of(phrases_of(phrases), _ASKED)):
             try:
                 meant = understand(phrase)
             except DrywallQAError:

@@ -17,7 +17,7 @@ from drywallqa.errors import AlarmError, OutputError
 from drywallqa.experiments.ablation_table import write_tables
 from drywallqa.experiments.recipes import Recipe, read_recipes, read_sizes, resolve
 from drywallqa.experiments.run_measure import measure_run
-from drywallqa.files import check_folder, write_whole
+from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.job import train_job
 from drywallqa.training.run_log import read_events
@@ -180,7 +180,7 @@ def _rows(out: Path) -> list[Row]:
 
 
 def _write(path: Path, content: object) -> None:
-    write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(path, json_bytes(content))
 
 
 def failed(rows: Sequence[Row]) -> bool:

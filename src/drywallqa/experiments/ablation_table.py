@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 
 Row = dict[str, Any]
 _MEANS = {
@@ -26,7 +25,7 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
     """Write `table.txt`, `table.csv` and `table.json`, each whole."""
     write_whole(folder / "table.txt", ("\n".join(lines(rows)) + "\n").encode())
     write_whole(folder / "table.csv", to_csv(rows).encode())
-    write_whole(folder / "table.json", (json.dumps(list(rows), indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(folder / "table.json", json_bytes(list(rows)))
 
 
 def lines(rows: Sequence[Row]) -> list[str]:

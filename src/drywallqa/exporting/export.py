@@ -11,7 +11,15 @@ from typing import Any
 
 from drywallqa import hashing
 from drywallqa._version import __version__
-from drywallqa.bundle.bundle import CARD, DECODER, IMAGE_ENCODER, Bundle, ConceptSettings, save_head
+from drywallqa.bundle.bundle import (
+    CARD,
+    DECODER,
+    IMAGE_ENCODER,
+    Bundle,
+    ConceptSettings,
+    examples_of,
+    save_head,
+)
 from drywallqa.bundle.text import TextSide
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
@@ -223,7 +231,7 @@ def _choose(
     summaries = summarise(list(collect(subject.looker(validation, prompts))), list(prompts))
     concepts = {
         name: ConceptSettings(
-            dataset.concepts.get(name, ())[:20],
+            examples_of(dataset.concepts.get(name, ())),
             choice.threshold,
             choice.presence_threshold,
             window.size,

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from drywallqa.bundle.bundle import WEIGHTS
+from drywallqa.bundle.graphs import open_graph
 from drywallqa.errors import ModelError
 from drywallqa.exporting.onnx_folding import OPSET, fold_padding, fold_shifts
 from drywallqa.models.efficientnet_lite import EfficientNetLite
@@ -194,15 +195,13 @@ def refer_to_weights(path: Path, weights: Path) -> None:
 def _difference(
     model: Any, encoder: Path, decoder: Path, width: int, photos: int, prompts: int, size: tuple[int, int]
 ) -> float:
-    import onnxruntime
-
     images, embeddings = torch.randn(photos, 3, *size), torch.randn(photos, prompts, width)
     with torch.no_grad():
         expected = model.decode(model.encode_image(images), embeddings)
-    run = onnxruntime.InferenceSession(str(encoder), providers=["CPUExecutionProvider"]).run
+    run = open_graph(encoder).run
     features = run(None, {"images": images.numpy()})
     inputs = {f"features_{index}": part for index, part in enumerate(features)}
-    session = onnxruntime.InferenceSession(str(decoder), providers=["CPUExecutionProvider"])
+    session = open_graph(decoder)
     got = session.run(None, inputs | {"embeddings": embeddings.numpy()})
     worst = 0.0
     for mine, theirs in zip(got, expected, strict=True):

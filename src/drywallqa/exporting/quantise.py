@@ -111,6 +111,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
     # Folds batch norms into convolutions and casts of weights away, so that what is quantised is what runs.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.intra_op_num_threads = 1  # nothing is computed
     folded = folder / f"{graph}.folded"
     options.optimized_model_filepath = str(folded)
     onnxruntime.InferenceSession(str(folder / graph), options, providers=["CPUExecutionProvider"])

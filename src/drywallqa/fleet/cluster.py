@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from drywallqa.bundle.graphs import available_threads
 from drywallqa.errors import BackendError, ConfigError, DrywallQAError, MissingExtraError
+from drywallqa.processors import available_threads
 
 AUTO = "auto"
 _PATIENCE = 5.0  # seconds until an address that does not answer is given up

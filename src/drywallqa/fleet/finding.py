@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from drywallqa.errors import ConfigError, PhotoError
 from drywallqa.fleet.places import Entry, Place, is_address, open_place
 from drywallqa.inference.manifest import made_in
 from drywallqa.inference.plan import Outcome, arrange
-from drywallqa.photo_search import Found, absolute, find
+from drywallqa.photo_search import Found, absolute, common_folder, find
 from drywallqa.photos import SUFFIXES, reason
 
 
@@ -110,7 +110,7 @@ def _in_store(places: list[Place], out: Place, recursive: bool) -> Photos:
         entries |= {one.path: one for one in listed}
         if not listed:
             problems.append(PhotoError(place.shown, "there is no photo here", "check the address"))
-    common = Path(os.path.commonpath([f"/{one}" for one in bases])) if bases else Path("/")
+    common = absolute(common_folder([PurePosixPath("/", one) for one in bases or ("",)]))
     found = Found(tuple(Path(f"/{path}") for path in entries), common, tuple(problems))
     items, refused = arrange(found, recursive)
     photos = []

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
-from drywallqa.bundle.graphs import available_threads
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.processors import available_threads
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from drywallqa.errors import OutputError
-from drywallqa.files import append_line, json_line, locked, read_json_lines, write_whole
+from drywallqa.files import append_line, json_bytes, locked, read_json_lines, write_whole
 
 NAME = "manifest.jsonl"
 
@@ -145,7 +145,7 @@ def append(path: Path, record: Record) -> None:
     """
     try:
         with locked(path):
-            append_line(path, json_line(record))
+            append_line(path, json_bytes(record, None))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); make room for it") from error
 

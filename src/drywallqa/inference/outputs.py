@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from drywallqa import masks
 from drywallqa.errors import ConfigError, OutputError
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.prediction import Prediction
 
@@ -62,7 +61,7 @@ def _lines(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
         for line in prediction.lines()
     ]
     content = {"prompt": prediction.prompt, "width": width, "height": height, "lines": told}
-    return (json.dumps(content, ensure_ascii=False) + "\n").encode()
+    return json_bytes(content, None)
 
 
 def _short(point: tuple[float, float]) -> list[float]:

@@ -142,7 +142,8 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[_Frame]:
                 well, pixels = capture.retrieve()
                 if not well:
                     raise PhotoError(path, f"frame {number} is damaged", "record or convert the video again")
-                yield _Frame(number, seconds, np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
+                photo = photos.read(np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
+                yield _Frame(number, seconds, photo)
             more = capture.grab()
             number += 1
         _check_whole(path, number, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))

@@ -15,6 +15,7 @@ from drywallqa.errors import BackendError
 from drywallqa.models import registry
 from drywallqa.models.contract import load_strictly
 from drywallqa.models.torch_backend import TorchBackend
+from drywallqa.processors import available_threads
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -27,7 +28,7 @@ def open_torch(
     Args:
         bundle: The bundle.
         device: "cpu".
-        threads: Threads of torch in this process; None leaves them as they are.
+        threads: Threads of torch in this process; None takes no more than can run at a time.
         precision: "fp32", or "bf16" or "fp16" for autocast.
 
     Raises:
@@ -41,8 +42,7 @@ def open_torch(
         raise BackendError(f"device '{device}': torch is used on the CPU here; use --device cpu")
     if precision not in ("fp32", *_AUTOCAST):
         raise BackendError(f"precision '{precision}': torch computes in fp32, bf16 or fp16 here")
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_threads()))
     model = registry.create(bundle.name, **bundle.architecture)
     weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}
     load_strictly(model, weights, str(bundle.folder / WEIGHTS))

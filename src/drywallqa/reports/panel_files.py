@@ -16,7 +16,7 @@ from drywallqa.evaluation.collect import Look, Pair
 from drywallqa.evaluation.evaluate import Evaluation
 from drywallqa.evaluation.examine import key_of
 from drywallqa.evaluation.failures import Failure
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.questions import Question
 from drywallqa.reports.lettering import INK, PAPER, fitting, font
 from drywallqa.reports.overlay import draw_mask
@@ -149,8 +149,7 @@ class PanelFiles:
         if len(evaluation.questions) > 1:
             self.add_under_prompts(evaluation)
         entries = [asdict(panel) for panel in self.panels]
-        content = json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
-        write_whole(self.folder / FOLDER / LIST, content.encode())
+        write_whole(self.folder / FOLDER / LIST, json_bytes(entries))
 
 
 def load_panels(folder: Path) -> Iterator[Panel]:

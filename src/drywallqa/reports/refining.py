@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from drywallqa.evaluation.refinements import (
     compare_refinements,
 )
 from drywallqa.evaluation.subject import open_bundle
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.refine import parse_all
 from drywallqa.intervals import Figure
 
@@ -80,7 +79,7 @@ def refine_job(request: Request, progress: Progress = silent) -> list[str]:
             "rows": [row.to_json() for row in rows],
             "worth having": {concept: str(row.refinement) for concept, row in best.items()},
         }
-        write_whole(request.out, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(request.out, json_bytes(data))
     if request.write:
         store(bundle, best)
         lines.append(f"{bundle.folder}: refinements and their thresholds written")

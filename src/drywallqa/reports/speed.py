@@ -12,14 +12,15 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.graphs import FAST, available_threads
+from drywallqa.bundle.graphs import FAST
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError
 from drywallqa.evaluation import speed_parts
 from drywallqa.evaluation.speed import NOT_MEASURED, Case, cases, measure, run_case
 from drywallqa.evaluation.speed_clipseg import SIZE, clipseg
-from drywallqa.files import write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.runtimes import PROFILES, load_profile, precision_of
+from drywallqa.processors import available_threads
 from drywallqa.rendering.examples import EXAMPLES, render_example
 from drywallqa.reports.plot import Chart, Line, chart_png
 
@@ -212,8 +213,7 @@ def write(report: Mapping[str, Any], out: Path) -> None:
     Raises:
         OutputError: They cannot be written.
     """
-    text = json.dumps(_without_nan(report), indent=1, ensure_ascii=False)
-    write_whole(out / JSON, (text + "\n").encode())
+    write_whole(out / JSON, json_bytes(_without_nan(report)))
     write_whole(out / PLOT, chart_png(chart(report)))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from drywallqa.bundle.graphs import open_graph
 from drywallqa.errors import ModelError
 
 WIDTH, HEADS, LAYERS = 128, 4, 2
@@ -189,11 +190,9 @@ def _quantise_rows(graph: object, reader: object, array: NDArray[np.float32]) ->
 
 def _difference(student: TextStudent, path: Path, shape: tuple[int, int]) -> float:
     """The largest difference between torch and ONNX Runtime on random pieces with padding."""
-    import onnxruntime
-
     pieces = torch.randint(1, student.table.num_embeddings, shape)
     pieces[0, shape[1] // 2 + 1 :] = 0
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_graph(path)
     embedding = session.run(["embeddings"], {"tokens": pieces.numpy()})[0]
     with torch.no_grad():
         expected = student(pieces)[0].numpy()

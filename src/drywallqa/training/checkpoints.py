@@ -8,7 +8,6 @@ their own name. After each step there is a state whose weights are at hand, unde
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from drywallqa.errors import ModelError, OutputError
+from drywallqa.files import whole_file
 
 LAST, BEST = "last.ckpt", "best.safetensors"
 AVERAGED = "average.module."
@@ -190,16 +190,10 @@ def write_tensors(content: Any, target: Path) -> None:
 
 
 def _write(target: Path, save: Callable[[Path], None]) -> None:
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save(beside)
-        with beside.open("rb") as stream:
-            os.fsync(stream.fileno())
-        beside.replace(target)
+        with whole_file(target, durable=True) as beside:
+            save(beside)
     except BaseException as error:
-        with suppress(OSError):
-            beside.unlink()
         reason = _disk_trouble(error)
         if reason is None:
             raise

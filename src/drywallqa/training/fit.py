@@ -10,11 +10,11 @@ from typing import Any
 import lightning
 import torch
 
-from drywallqa.bundle.graphs import available_threads
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
+from drywallqa.processors import available_threads
 from drywallqa.training.batches import Photos
 from drywallqa.training.boards import Boards
 from drywallqa.training.checkpoints import LAST

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa.errors import AlarmError, BackendError, DrywallQAError, MissingExtraError
+from drywallqa.processors import available_threads
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.job import train_job
 from drywallqa.training.together import Devices
@@ -52,7 +53,7 @@ def train_with_ray(workers: int, data: Path, run: Path, asked: Mapping[str, Any]
         for name, value in asked.items()
     }
     if not ray.is_initialized():
-        cpus = None if os.environ.get("RAY_ADDRESS") else max(workers + 1, os.cpu_count() or 1)
+        cpus = None if os.environ.get("RAY_ADDRESS") else max(workers + 1, available_threads())
         try:
             ray.init(num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING)
         except Exception as error:  # Ray raises nothing more telling

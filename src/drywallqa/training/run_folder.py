@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import sys
 from importlib import metadata
@@ -17,6 +16,7 @@ from drywallqa import __version__
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import OutputError
 from drywallqa.files import check_folder, write_whole
+from drywallqa.processors import available_threads
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.foreground import NAME as FOREGROUND
@@ -90,7 +90,7 @@ def describe(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices,
         "python": platform.python_version(),
         "system": platform.platform(),
         "machine": platform.machine(),
-        "processors": os.cpu_count(),
+        "processors": available_threads(),
         "accelerators": torch.cuda.device_count(),
         "threads": torch.get_num_threads(),
         "devices": devices.devices,

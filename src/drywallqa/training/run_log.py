@@ -12,7 +12,7 @@ import lightning
 
 from drywallqa.diagnosis.cases import Finding
 from drywallqa.errors import OutputError
-from drywallqa.files import append_line, json_line, read_json_lines
+from drywallqa.files import append_line, json_bytes, read_json_lines
 
 LINES, TEXT = "log.jsonl", "log.txt"
 
@@ -50,7 +50,7 @@ class Log:
         if not self.writes:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        line = json_line({"time": stamp, "event": event, "text": text, **clean(figures)})
+        line = json_bytes({"time": stamp, "event": event, "text": text, **clean(figures)}, None)
         told = f"{stamp} {event}: {text}\n".encode("utf-8", "backslashreplace")
         for name, content in ((LINES, line), (TEXT, told)):
             path = self.run / name

@@ -10,7 +10,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import default_collate
 
@@ -26,6 +25,7 @@ from drywallqa.diagnosis.data import (
 from drywallqa.diagnosis.model import Loss, Probe, check_model
 from drywallqa.diagnosis.watch import Watch, measure
 from drywallqa.errors import AlarmError, DataError
+from drywallqa.photos import open_picture
 from drywallqa.training.checkpoints import write_tensors
 from drywallqa.training.config import WatchConfig
 from drywallqa.training.pairs import Item, Pairs
@@ -50,7 +50,7 @@ def check_files(dataset: Dataset) -> None:
         for name in filter(None, sample.labels.values()):
             path = dataset.folder / name
             try:
-                with Image.open(path) as mask:
+                with open_picture(path) as mask:
                     width, height = mask.size
             except OSError as error:
                 raise DataError(f"{path}: the mask cannot be read; import the data set again") from error

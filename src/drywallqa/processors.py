@@ -1,0 +1,112 @@
+"""How many threads are worth having: a container may use less of a machine than it sees.
+
+Linux tells the cores that a process may run on (its affinity) and, apart from them, how much of their time
+its control groups may use: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
+Threads beyond the quota only wait for each other. https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+_ROOT = Path("/")
+_USUAL = (
+    ((), "/", "/sys/fs/cgroup"),
+    (("cpu",), "/", "/sys/fs/cgroup/cpu"),
+    (("cpu", "cpuacct"), "/", "/sys/fs/cgroup/cpu,cpuacct"),
+)
+"""Where the trees are mounted as a rule, for a container that does not show `proc`; see `_mounts`."""
+_PERIOD = 100_000.0  # µs, the kernel's own where none is said
+
+
+def available_threads(root: Path = _ROOT) -> int:
+    """Count the threads that can run at a time: the cores that this process may use, within its quota.
+
+    Args:
+        root: Where `proc` and `sys` lie.
+
+    Returns:
+        At least 1; a quota of 1.5 cores counts as 2.
+    """
+    return max(1, math.ceil(min(visible_cores(), _quota(root))))
+
+
+def visible_cores() -> int:
+    """Count the cores that this process may run on, whatever its quota."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def tell_libraries() -> None:
+    """Have OpenMP, and so torch and OpenBLAS, count as this package does where a quota is the limit.
+
+    They count cores by themselves when they are loaded, so this comes before that. A number that somebody has
+    set stays.
+    """
+    threads = available_threads()
+    if threads < visible_cores():
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
+def _quota(root: Path) -> float:
+    """Return the smallest quota of this process's control groups and those around them, in cores."""
+    return min((_quota_of(folder) for folder in _groups(root)), default=math.inf)
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of the control groups that limit this process, the innermost first."""
+    mounts = list(_mounts(root)) or _USUAL
+    for line in _lines(root / "proc/self/cgroup") or ("0::/", "0:cpu:/"):
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for options, base, folder in mounts:
+            # version 2 has one tree and names no controllers, version 1 has one for each set of them
+            if ("cpu" in options) if controllers else (options == ()):
+                yield from _upwards(root / folder.lstrip("/"), _below(path, base))
+
+
+def _mounts(root: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield each mounted tree: its controllers (none in version 2), the group at its top, and its folder."""
+    for line in _lines(root / "proc/self/mountinfo"):
+        place, _, kind = line.partition(" - ")
+        fields, described = place.split(), kind.split()
+        if len(fields) > 4 and described and described[0] in ("cgroup", "cgroup2"):
+            controllers = tuple(described[-1].split(",")) if described[0] == "cgroup" else ()
+            yield controllers, fields[3], fields[4]
+
+
+def _below(path: str, base: str) -> PurePosixPath:
+    """Tell a group's place below the one at the top of a tree; the top itself where it lies elsewhere."""
+    group, top = PurePosixPath(path), PurePosixPath(base)
+    inside = group.is_relative_to(top) and ".." not in group.parts
+    return group.relative_to(top) if inside else PurePosixPath()
+
+
+def _upwards(top: Path, inner: PurePosixPath) -> Iterator[Path]:
+    for part in (inner, *inner.parents):
+        yield top / part
+
+
+def _quota_of(group: Path) -> float:
+    """Read one group's quota in cores; infinite where it has none."""
+    allowed, period = [*"".join(_lines(group / "cpu.max")).split(), "", ""][:2]
+    if not allowed:
+        allowed = "".join(_lines(group / "cpu.cfs_quota_us"))
+        period = "".join(_lines(group / "cpu.cfs_period_us"))
+    try:
+        quota = float(allowed) / (float(period) if period else _PERIOD)
+    except (ValueError, ZeroDivisionError):  # "max", or nothing
+        return math.inf
+    return quota if quota > 0 else math.inf  # version 1 says -1 where there is none
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text("utf-8", "replace").splitlines() if line]
+    except (OSError, ValueError):
+        return []
