@@ -170,7 +170,7 @@ def test_read__large_photos_bring_no_warning(
     colour().save(tmp_path / name)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # Pillow warns from there on
     assert photos.read(tmp_path / name).shape == (16, 32, 3)
-    assert photos.read_bytes((tmp_path / name).read_bytes(), name).shape == (16, 32, 3)
+    assert photos.read_bytes((tmp_path / name).read_bytes(), name).pixels.shape == (16, 32, 3)
     with photos.open_picture(tmp_path / name) as picture:
         assert picture.size == (32, 16)
 

@@ -18,6 +18,7 @@ FORMATS = {
     "BMP": "PIL.BmpImagePlugin",
     "TIFF": "PIL.TiffImagePlugin",
 }
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _quiet = threading.Lock()
 
 
@@ -45,3 +46,20 @@ def load(image: Image.Image) -> None:
     with _quiet, warnings.catch_warnings():  # one at a time: threads share the filters of warnings
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image.load()
+
+
+def kind_of(head: bytes) -> str | None:
+    """Tell a photo's format from its first bytes, since names lie."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:2] == b"BM":
+        return "BMP"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "HEIF"
+    return None

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from drywallqa import sample_depth
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
-from drywallqa.large_pictures import FORMATS, load, open_as
+from drywallqa.large_pictures import FORMATS, kind_of, load, open_as
 
 
 class Noted(NamedTuple):
@@ -44,7 +44,6 @@ _TURNS = {  # by the EXIF orientation
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
 _READABLE = "JPEG, PNG, WebP, BMP, TIFF or HEIC"
 
 
@@ -137,7 +136,7 @@ def read_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> No
 
 def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> Noted:
     try:
-        kind = _kind(stream.read(64))
+        kind = kind_of(stream.read(64))
         page = _page(stream, name) if kind in ("TIFF", None) else 0
         if kind is None:
             raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
@@ -178,7 +177,7 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         OSError: It is missing, no picture, or has more pixels than are read.
     """
     with Path(path).open("rb") as stream:
-        kind = _kind(stream.read(64))
+        kind = kind_of(stream.read(64))
         stream.seek(0)
         with open_as(stream, kind) if kind in FORMATS else Image.open(stream) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -219,23 +218,6 @@ def reason(error: Exception) -> str:
         return error.strerror.lower()
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 80 else words[:79] + "…"
-
-
-def _kind(head: bytes) -> str | None:
-    """Tell a photo's format from its first bytes, since names lie."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[:2] == b"BM":
-        return "BMP"
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "TIFF"
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        return "HEIF"
-    return None
 
 
 def _open_heif(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:

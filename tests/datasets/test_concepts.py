@@ -9,9 +9,9 @@ from drywallqa.datasets.dataset import load
 from drywallqa.datasets.geometry import Box
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.subject import Subject, ask
-from drywallqa.window import Window
-from fakes import FakeBackend
+from drywallqa.evaluation.subject import Subject, choose_prompts
+from drywallqa.inference.segmenter import Segmenter
+from fakes import FakeBundle
 from tiny_exports import roboflow_yolo, write_text
 
 
@@ -81,10 +81,8 @@ def test_phrasings__templates_are_written_out_before_anybody_asks_them(tmp_path)
     made = import_export(export, tmp_path / "out", options).dataset
     expected = ("hairline crack", "thin crack", "fissure")
     assert made.concepts["crack"] == load(tmp_path / "out").concepts["crack"] == expected
-    levels = {"crack": (0.5, 0.5)}
-    subject = Subject("one", tmp_path, FakeBackend(), Window(64), levels, lambda prompt: "crack")
-    questions, _ = ask(subject, made)
-    assert [question.prompt for question in questions] == ["hairline crack"]
+    prompts, _ = choose_prompts(Subject("one", tmp_path, Segmenter(FakeBundle())), made)
+    assert prompts == {"hairline crack": "crack"}
 
 
 def test_phrasings__of_an_older_data_set_are_written_out(tmp_path):
