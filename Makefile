@@ -5,6 +5,7 @@
 #   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
 #   make benchmark-phone    the same on photos of 2 to 16 megapixels (hours; COUNT=10 SPLIT=val for less)
+#   make large-thresholds   choose the bundles' thresholds of large photos (half an hour)
 #   make report-table       the original report's table, filled (three hours; SCALE=0.1 for a tenth of the pictures)
 #   make report             the example report of the bundled model on rendered walls, docs/report
 #   make pictures           the README's pictures, from the demo's results
@@ -20,7 +21,8 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality benchmark-phone report-table pictures report environment clean help
+.PHONY: demo test lint prove bench benchmark-quality benchmark-phone large-thresholds report-table pictures \
+	 report environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -100,6 +102,22 @@ LINES_READY := $(LINES)/.ready
 benchmark-quality: $(LINES_READY)
 	time $(BIN)/drywallqa benchmark --data $(LINES)
 	time $(BIN)/drywallqa benchmark --data $(LINES) --model src/drywallqa/bundles/swift
+
+# Thresholds of photos that are shown in closer views, chosen on large pictures and stored in the bundles.
+LARGE := data/large
+LARGE_READY := $(LARGE)/.ready
+
+large-thresholds: $(LARGE_READY)
+	for bundle in compact swift; do \
+		$(BIN)/drywallqa evaluate --data $(LARGE) --split val --model src/drywallqa/bundles/$$bundle \
+			--prompt "segment crack" --choose iou --choose-presence iou --write || exit 1; \
+	done
+
+$(LARGE_READY): $(BENCHMARK_READY)
+	rm -rf $(LARGE)
+	$(BIN)/drywallqa data render $(LARGE) --phone --count 64 --seed 7500000 --split val --set rendered-phone
+	$(BIN)/drywallqa data mosaics $(LARGE) --of $(BENCHMARK) --split val
+	@touch $@
 
 COUNT ?= 200
 OPTIONS ?=

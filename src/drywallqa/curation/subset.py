@@ -35,7 +35,7 @@ def take(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset
         for part, count in parts.items():
             pool = [
                 s for s in dataset.part(part)
-                if s.labels.get(concept) and not s.set_name.startswith("rendered") and s.photo not in taken
+                if s.labels.get(concept) and not s.rendered and s.photo not in taken
             ]  # fmt: skip
             if len(pool) < count:
                 raise DataError(

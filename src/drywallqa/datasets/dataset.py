@@ -57,6 +57,11 @@ class Sample:
     setting: str | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def rendered(self) -> bool:
+        """Whether the picture was drawn and not taken, as the name of its set says."""
+        return self.set_name.startswith("rendered")
+
     def to_json(self) -> dict[str, Any]:
         """Describe the sample as one manifest line."""
         return {

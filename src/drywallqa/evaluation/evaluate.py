@@ -226,7 +226,7 @@ def choose_on_validation(
         DataError: There is no such part, or no threshold reaches what is wanted.
         ConfigError: The rule is none for presence.
     """
-    part = validation_part(dataset)
+    part = _deciding_part(subject, dataset)
     prompts, _ = choose_prompts(subject, part, asked)
 
     def tell(done: int) -> None:
@@ -258,9 +258,17 @@ def validation_part(dataset: Dataset) -> Dataset:
     return real if len(real) else part
 
 
+def _deciding_part(subject: Subject, dataset: Dataset) -> Dataset:
+    """The photos that decide about thresholds: large rendered ones, too, as few photos are large."""
+    large = 2 * subject.window.size
+    real = {sample.photo for sample in validation_part(dataset)}
+    part = dataset.part(CHOSEN_ON)
+    return part.with_samples(s for s in part if s.photo in real or max(s.height, s.width) > large)
+
+
 def without_rendered(part: Dataset) -> Dataset:
     """Leave out pictures that were drawn and not taken."""
-    return part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
+    return part.with_samples(s for s in part if not s.rendered)
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,7 +115,7 @@ def measure_phone_size(
     plan = plan or Plan()
     _check(segmenter, split, plan, elsewhere)
     seed, part = _SEEDS[split], dataset.part(split)
-    part = part.with_samples(s for s in part if not s.set_name.startswith("rendered"))
+    part = part.with_samples(s for s in part if not s.rendered)
     marks, crack = marks_of(segmenter), marks_of(segmenter, (CRACK,))
     measures: dict[str, Callable[[], Figures]] = {
         WALLS: lambda: clean_walls(marks, seed, plan.walls, report, plan.size),

@@ -115,6 +115,9 @@ def choose(
     training are believed less than those of validation: low thresholds keep their masks. What is no wall may
     be believed as much where a concept looks like many things, as cracks do: high ones keep silent there.
 
+    The best mask threshold is that of photographs, where there are any: how wide labels of rendered pictures
+    are was our own choice.
+
     Then the mask threshold, by its own rule. For a wanted recall of pixels it is the highest that reaches
     it, for a wanted precision the lowest: the rest is then as good as it can be.
 
@@ -162,13 +165,15 @@ class _Levels:
         # They sum to 1, and are equal for photographs and, within one, for its copies.
         self.weights: Array = np.array([1 / (counts[group] * len(counts)) for group in groups])
         self.curves: Array = np.stack([np.nan_to_num(score.histogram.iou_curve()) for score in present])
+        taken = np.array([not score.sample.rendered for score in present])
+        self.deciding: Array = self.weights * (taken if taken.any() else 1)
         self.beliefs = np.array([score.presence for score in present])
         self.absent_beliefs = np.array([score.presence for score in self.absent])
 
     def best_bin(self) -> int:
         """The bin of best mean IoU."""
         # a plain average over three neighbouring bins keeps one lucky bin from deciding
-        smooth = np.convolve(self.weights @ self.curves, np.ones(3) / 3, mode="same")
+        smooth = np.convolve(self.deciding @ self.curves, np.ones(3) / 3, mode="same")
         return int(smooth[2 : BINS - 2].argmax()) + 2
 
     def reached(self, start: int, gate: float) -> tuple[float, float]:
