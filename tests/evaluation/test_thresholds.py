@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,13 @@ def test_choose__of_equally_good_presences_as_cautious_a_one_as_is_asked_for() -
     assert choose(scores, caution=0).presence_threshold == pytest.approx(0.06)
     told = choose_all(scores, caution={"crack": 1.0, "seam line": 0.0})
     assert told["crack"].presence_threshold == pytest.approx(0.98)
+
+
+def test_choose__the_labels_of_rendered_pictures_decide_about_no_mask() -> None:
+    real = pictures(0.5)
+    drawn = [
+        replace(pair, sample=replace(pair.sample, set_name="rendered-phone"))
+        for pair in [*pictures(0.2), *pictures(0.2)]
+    ]
+    assert choose([*real, *drawn]).threshold == choose(real).threshold
+    assert choose(drawn).threshold < choose(real).threshold - 0.2, "unless there is nothing else"

@@ -331,3 +331,17 @@ def test_segment__broken_model_in_tiles(bundle: FakeBundle, monkeypatch: pytest.
 def test_segment__impossible_scale(bundle: FakeBundle, scale: float) -> None:
     with pytest.raises(ConfigError, match="auto, fit, native or a factor"):
         Segmenter(bundle).segment(wall(), "crack", scale=scale)
+
+
+def test_segment__large_photos_have_thresholds_of_their_own(bundle: FakeBundle) -> None:
+    bundle.concepts = {"crack": FakeConcept(native=True, closer=(0.9, 0.2))}
+    segmenter = Segmenter(bundle)
+    small, large = segmenter.segment(wall(), "crack")[0], segmenter.segment(large_wall(), "crack")[0]
+    assert (small.threshold, small.presence_threshold) == (0.5, 0.5)
+    assert (large.threshold, large.presence_threshold) == (0.9, 0.2)
+    assert large.probability is not None
+    assert np.array_equal(large.mask, large.probability > np.float32(0.9))
+    (asked,) = segmenter.segment(large_wall(), "crack", threshold=0.3)
+    assert (asked.threshold, asked.presence_threshold) == (0.3, 0.2)
+    (whole,) = segmenter.segment(large_wall(), "crack", scale="fit")
+    assert whole.threshold == 0.5
