@@ -40,6 +40,14 @@ def evaluate(
             help="Choose the presence thresholds on val first: iou, recall=0.95 or precision=0.9 of photos.",
         ),
     ] = None,
+    caution: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONCEPT=SHARE",
+            help="Of presence thresholds that are equally good on val, take one from the lowest (0) to the "
+            "highest (1) instead of the nearest to one half.",
+        ),
+    ] = None,
     refine: Annotated[
         str,
         typer.Option(
@@ -77,14 +85,14 @@ def evaluate(
     from drywallqa.cli import FAILED, FOUND, one_line
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
-    from drywallqa.evaluation.evaluate import silent
+    from drywallqa.evaluation.choosing import silent
     from drywallqa.inference.views import parse_scale
     from drywallqa.reports.evaluating import Request, evaluate_job
 
     request = Request(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
-        parse_scale(scale), backend, precision,
+        parse_scale(scale), backend, precision, tuple(caution or ()),
     )  # fmt: skip
     try:
         told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else show_step)

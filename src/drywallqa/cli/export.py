@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -56,12 +55,13 @@ def export(
     """
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets import dataset
+    from drywallqa.evaluation.thresholds import parse_caution
     from drywallqa.exporting import formats
     from drywallqa.exporting.export import WINDOWS, export_run, with_notes
     from drywallqa.exporting.text_side import replace_text, text_side
 
     formats.check(form, precision)
-    doubt = _shares(caution or [])
+    doubt = parse_caution(caution or [])
     told = _read(notes) if notes else None
     known = dataset.load(data)
     if (run / HEAD).is_file():
@@ -91,18 +91,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--notes {path}: cannot be read ({error}); give a UTF-8 text file") from error
-
-
-def _shares(given: list[str]) -> dict[str, float]:
-    """Read "crack=0.75" and the like.
-
-    Raises:
-        ConfigError: It is no concept with a share between 0 and 1.
-    """
-    shares = {}
-    for text in given:
-        match = re.fullmatch(r"\s*(.*\S)\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?|\.\d+)\s*", text)
-        if not match:
-            raise ConfigError(f"--caution {text}: write a concept and a share from 0 to 1: crack=0.75")
-        shares[match[1]] = float(match[2])
-    return shares

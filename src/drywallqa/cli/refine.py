@@ -35,7 +35,7 @@ def refine(
 ) -> None:
     """Measure refinements of masks on val: what each gains over none, with 95 % intervals, and its time."""
     from drywallqa.cli.progress import show_step
-    from drywallqa.evaluation.evaluate import silent
+    from drywallqa.evaluation.choosing import silent
     from drywallqa.reports.refining import Request, refine_job
 
     request = Request(data, model, tuple(candidate or ()), tuple(set_name or ()), out, write, overwrite)

@@ -61,7 +61,7 @@ def report(
     from drywallqa.documents.report_request import Request
     from drywallqa.documents.reporting import report_job
     from drywallqa.errors import LeakError
-    from drywallqa.evaluation.evaluate import silent
+    from drywallqa.evaluation.choosing import silent
 
     request = Request(
         subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(prompt or ()),

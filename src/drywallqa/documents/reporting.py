@@ -20,7 +20,7 @@ from drywallqa.documents.report_request import FORMATS, NAME, SPLITS, Request
 from drywallqa.documents.report_text import commands, compose
 from drywallqa.documents.sources import CONFIG, Measured, Run, is_bundle, load_evaluation, load_run, read_json
 from drywallqa.errors import BundleError, ConfigError, DataError, MissingExtraError, OutputError
-from drywallqa.evaluation.evaluate import Progress, silent
+from drywallqa.evaluation.choosing import Progress, silent
 from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.reports import evaluating
 

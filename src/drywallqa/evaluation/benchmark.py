@@ -11,9 +11,10 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.evaluation import seams as seaming
 from drywallqa.evaluation import steadiness as steadying
 from drywallqa.evaluation.baselines import baselines
+from drywallqa.evaluation.choosing import without_rendered
 from drywallqa.evaluation.collect import Looker, collect
 from drywallqa.evaluation.curves import calibration
-from drywallqa.evaluation.evaluate import take_part, without_rendered
+from drywallqa.evaluation.evaluate import take_part
 from drywallqa.evaluation.obedience import (
     CRACK,
     TAPING,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,23 +12,13 @@ from drywallqa import hashing
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, DrywallQAError, UnknownPromptError
 from drywallqa.evaluation import leaks
-from drywallqa.evaluation.collect import Looker, Pair, collect
+from drywallqa.evaluation.choosing import CHOSEN_ON, Progress, silent, without_rendered
+from drywallqa.evaluation.collect import Looker, Pair
 from drywallqa.evaluation.examine import Examination, examine, key_of
 from drywallqa.evaluation.figures import Clusters, Slice, cut, report_iou
 from drywallqa.evaluation.subject import Subject, choose_prompts
-from drywallqa.evaluation.thresholds import IOU, Choice, Rule, choose_all
 from drywallqa.inference.questions import Question
 from drywallqa.intervals import Figure
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
-
-CHOSEN_ON = "val"
-"""The part that thresholds are chosen on."""
-
-
-def silent(_: str, __: int, ___: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,98 +167,6 @@ def evaluate(
         notes=(*notes, *notes_on_asking, *part.notes),
         seconds=seconds,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """Thresholds that were chosen on validation, and what they were chosen from.
-
-    Attributes:
-        subject: The model under them.
-        rule: How the mask thresholds were chosen.
-        presence_rule: How the presence thresholds were.
-        questions: What was asked, with the thresholds chosen.
-        choices: Concept → what was chosen on photos that are shown whole.
-        closer: Concept → what was chosen on those that are also shown in closer views.
-        pairs: Every validation pair.
-    """
-
-    subject: Subject
-    rule: Rule
-    presence_rule: Rule
-    questions: tuple[Question, ...]
-    choices: dict[str, Choice]
-    closer: dict[str, Choice]
-    pairs: tuple[Pair, ...]
-
-
-def choose_on_validation(
-    subject: Subject,
-    dataset: Dataset,
-    rule: Rule = IOU,
-    presence: Rule = IOU,
-    progress: Progress = silent,
-    asked: Sequence[str] = (),
-) -> Chosen:
-    """Choose the thresholds of every concept that the validation part labels, each by its rule.
-
-    Photos that are shown whole and those that are also shown in closer views decide about their own kind.
-
-    Args:
-        subject: The model.
-        dataset: With a validation part.
-        rule: For the mask thresholds.
-        presence: For the presence thresholds.
-        progress: Told how far it is.
-        asked: Prompts; by default one phrasing of each concept.
-
-    Raises:
-        DataError: There is no such part, or no threshold reaches what is wanted.
-        ConfigError: The rule is none for presence.
-    """
-    part = _deciding_part(subject, dataset)
-    prompts, _ = choose_prompts(subject, part, asked)
-
-    def tell(done: int) -> None:
-        progress("choosing thresholds", done, len(part))
-
-    pairs = tuple(collect(subject.looker(part, prompts, gated=False), tell))
-    choices, closer = (
-        choose_all([pair for pair in pairs if pair.closer == kind], rule, presence) for kind in (False, True)
-    )
-    chosen = subject.with_levels(
-        *({c: (e.threshold, e.presence_threshold) for c, e in each.items()} for each in (choices, closer))
-    )
-    questions = chosen.looker(part, prompts).questions.each
-    return Chosen(chosen, rule, presence, questions, choices, closer, pairs)
-
-
-def validation_part(dataset: Dataset) -> Dataset:
-    """The photos that decide what is chosen.
-
-    Rendered pictures are left out unless they are all there is, as when a part is measured.
-
-    Raises:
-        DataError: There are none.
-    """
-    part = dataset.part(CHOSEN_ON)
-    if not len(part):
-        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', which decides the thresholds")
-    real = without_rendered(part)
-    return real if len(real) else part
-
-
-def _deciding_part(subject: Subject, dataset: Dataset) -> Dataset:
-    """The photos that decide about thresholds: large rendered ones, too, as few photos are large."""
-    large = 2 * subject.window.size
-    real = {sample.photo for sample in validation_part(dataset)}
-    part = dataset.part(CHOSEN_ON)
-    return part.with_samples(s for s in part if s.photo in real or max(s.height, s.width) > large)
-
-
-def without_rendered(part: Dataset) -> Dataset:
-    """Leave out pictures that were drawn and not taken."""
-    return part.with_samples(s for s in part if not s.rendered)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from drywallqa.datasets.dataset import Sample
+from drywallqa.evaluation.choosing import Progress, silent
 from drywallqa.evaluation.collect import Looker, Pair, collect
-from drywallqa.evaluation.evaluate import Part, Progress, silent
+from drywallqa.evaluation.evaluate import Part
 from drywallqa.evaluation.examine import THIN_CONCEPTS
 from drywallqa.evaluation.figures import Slice, cut
 from drywallqa.evaluation.subject import Subject, choose_prompts

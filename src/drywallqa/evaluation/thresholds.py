@@ -68,6 +68,21 @@ class Rule:
 IOU = Rule("iou")
 
 
+def parse_caution(given: Sequence[str]) -> dict[str, float]:
+    """Read "crack=0.75" and the like.
+
+    Raises:
+        ConfigError: It is no concept with a share between 0 and 1.
+    """
+    shares = {}
+    for text in given:
+        match = re.fullmatch(r"\s*(.*\S)\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?|\.\d+)\s*", text)
+        if not match:
+            raise ConfigError(f"--caution {text}: write a concept and a share from 0 to 1: crack=0.75")
+        shares[match[1]] = float(match[2])
+    return shares
+
+
 @dataclass(frozen=True)
 class Choice:
     """A mask threshold, a presence threshold, and what they reached on the pairs they were chosen on."""
@@ -166,7 +181,9 @@ class _Levels:
         self.weights: Array = np.array([1 / (counts[group] * len(counts)) for group in groups])
         self.curves: Array = np.stack([np.nan_to_num(score.histogram.iou_curve()) for score in present])
         taken = np.array([not score.sample.rendered for score in present])
-        self.deciding: Array = self.weights * (taken if taken.any() else 1)
+        taken = taken if taken.any() else ~taken
+        self.deciding: Array = self.weights * taken
+        self.labelled = [score for score, kept in zip(present, taken, strict=True) if kept]
         self.beliefs = np.array([score.presence for score in present])
         self.absent_beliefs = np.array([score.presence for score in self.absent])
 
@@ -221,14 +238,14 @@ class _Levels:
 def _mask_threshold(levels: _Levels, rule: Rule, gate: float) -> float:
     if rule.kind == "sweep":
         return max(SWEEP, key=lambda level: levels.reached(bin_of(level), gate)[0])
-    seen = [score.histogram for score in levels.present if score.presence >= gate]
+    seen = [score.histogram for score in levels.labelled if score.presence >= gate]
     if rule.kind == "percentile":
         nothing = np.zeros(BINS, np.int64)
         inside = sum((histogram.inside for histogram in seen), nothing)
         outside = sum((histogram.outside for histogram in seen), nothing)
         # where more pixels than that are as sure as can be, these are what is marked, and not nothing
         return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
-    curve = precision_recall(levels.present, gate)
+    curve = precision_recall(levels.labelled, gate)
     values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
     # neither of the ends is a threshold: 0 marks everything
     reached = levels.where(values[1:], rule, "mask") + 1

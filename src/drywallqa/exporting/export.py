@@ -23,8 +23,8 @@ from drywallqa.bundle.bundle import (
 from drywallqa.bundle.text import TextSide
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
+from drywallqa.evaluation.choosing import validation_part
 from drywallqa.evaluation.collect import collect
-from drywallqa.evaluation.evaluate import validation_part
 from drywallqa.evaluation.subject import Subject
 from drywallqa.evaluation.summary import summarise
 from drywallqa.evaluation.thinness import wants_native

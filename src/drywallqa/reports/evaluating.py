@@ -14,20 +14,11 @@ from drywallqa.bundle.bundle import CARD, DEFAULT, HEAD, Bundle, load_bundle, sa
 from drywallqa.datasets import dataset as datasets
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError, OutputError
-from drywallqa.evaluation.evaluate import (
-    CHOSEN_ON,
-    Chosen,
-    Evaluation,
-    Progress,
-    choose_on_validation,
-    compare,
-    evaluate,
-    silent,
-    take_part,
-)
+from drywallqa.evaluation.choosing import CHOSEN_ON, Chosen, Progress, choose_on_validation, silent
+from drywallqa.evaluation.evaluate import Evaluation, compare, evaluate, take_part
 from drywallqa.evaluation.failures import explain, select
 from drywallqa.evaluation.subject import Subject, open_bundle
-from drywallqa.evaluation.thresholds import IOU, Rule
+from drywallqa.evaluation.thresholds import IOU, Rule, parse_caution
 from drywallqa.files import check_folder, write_whole
 from drywallqa.inference.refine import AUTO, Refinement
 from drywallqa.inference.views import Scale, check_scale
@@ -62,6 +53,8 @@ class Request:
         scale: How large photos are shown to the model, as `Segmenter.segment` takes it.
         backend: The runtime of a bundle.
         precision: What it computes in.
+        caution: "crack=0.75" and the like: of equally good presence thresholds, how far from the lowest (0)
+            to the highest (1).
     """
 
     data: Path
@@ -81,6 +74,7 @@ class Request:
     scale: Scale = "auto"
     backend: str = "onnxruntime"
     precision: str = "fp32"
+    caution: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +135,7 @@ class _Opener:
         self.known, self.progress = known, progress
         rules = (request.choose, request.choose_presence)
         self.choosing, self.prompts = any(rules), request.prompts
+        self.caution = parse_caution(request.caution)
         self.rule, self.presence = (Rule.parse(rule) if rule else IOU for rule in rules)
         self.refine = None if request.refine == AUTO else str(Refinement.parse(request.refine))
         self.scale = check_scale(request.scale)
@@ -163,7 +158,7 @@ class _Opener:
         if not run and not self.choosing:
             return subject, None
         chosen = choose_on_validation(
-            subject, self.known, self.rule, self.presence, self.progress, self.prompts
+            subject, self.known, self.rule, self.presence, self.progress, self.prompts, self.caution
         )
         return chosen.subject, chosen
 
@@ -219,6 +214,9 @@ def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: Chosen | None) -
     """Put the metrics, and thresholds that were chosen, into the bundle, its card and its head."""
     if chosen:
         bundle = store_thresholds(bundle, chosen)
+    if chosen and measured.part.split == CHOSEN_ON:  # on the very photos they were chosen on
+        save_head(bundle)
+        return f"{bundle.folder}: thresholds written"
     write_whole(bundle.folder / METRICS, _json(evaluation_text.metrics(measured)))
     save_head(bundle)
     return f"{bundle.folder / METRICS}: written" + ("; thresholds, too" if chosen else "")

@@ -10,8 +10,9 @@ from PIL import Image
 
 from drywallqa import masks
 from drywallqa.evaluation import curves
+from drywallqa.evaluation.choosing import CHOSEN_ON, Chosen
 from drywallqa.evaluation.collect import Pair
-from drywallqa.evaluation.evaluate import CHOSEN_ON, Chosen, Evaluation
+from drywallqa.evaluation.evaluate import Evaluation
 from drywallqa.evaluation.examine import key_of
 from drywallqa.inference.questions import Question
 from drywallqa.metrics import BINS

@@ -11,7 +11,8 @@ from pathlib import Path
 from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
 from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import OutputError
-from drywallqa.evaluation.evaluate import CHOSEN_ON, Progress, silent, take_part
+from drywallqa.evaluation.choosing import CHOSEN_ON, Progress, silent
+from drywallqa.evaluation.evaluate import take_part
 from drywallqa.evaluation.refinements import (
     CANDIDATES,
     FIGURES,
