@@ -73,7 +73,6 @@ def test_diagnose__a_sound_model_on_sound_data(data, use, tmp_path, capsys) -> N
     told = capsys.readouterr().out
     assert "verdict: nothing wrong was found" in told
     assert "crack: IoU at thresholds  0.1" in told
-    assert "counted anew" in told
 
 
 def test_diagnose__says_evidence_cause_remedy_and_command(data, use, tmp_path, capsys) -> None:

@@ -178,6 +178,11 @@ def test_views__by_scale_and_size() -> None:
     assert views_for(0.5, True, *phone) == Views(True, pytest.approx((2 / 9, 0.5)))
     assert views_for(0.1, True, *phone) == WHOLE
     assert len(views_for("auto", True, 8660, 11547, window).factors) == 4, "bounded, however large"
+    squares = {len(views_for("auto", True, side, side, window).factors) for side in range(4780, 12_000, 7)}
+    assert squares == {4}, "the last digits of a factor decide nothing"
+    assert views_for("auto", True, 4000, 6000, window).factors == pytest.approx(
+        (0.1493, 0.2987, 0.5973, 1), abs=1e-3
+    )
 
 
 def test_views__a_panorama_is_never_shown_whole() -> None:
@@ -187,6 +192,11 @@ def test_views__a_panorama_is_never_shown_whole() -> None:
     assert views_for("auto", False, 200, 2000, window) == Views(False, (1.0,)), "never enlarged"
     assert views_for("auto", False, 300, 640, window) == WHOLE, "what is not large stays as it was"
     assert views_for("fit", False, 640, 6400, window) == WHOLE, "unless that is asked for"
+    assert views_for("native", False, 640, 6400, window) == Views(False, (0.7, 1.0)), "at any other scale"
+    assert views_for(0.5, True, 6400, 640, window) == Views(False, (0.5,))
+    assert views_for("auto", True, 3000, 20_000, window).factors == pytest.approx(
+        (0.1493, 0.2987, 1), abs=1e-3
+    )
 
 
 @pytest.fixture
@@ -245,6 +255,23 @@ def test_segment__looks_closer_only_where_there_is_room(bundle: FakeBundle) -> N
     bundle.backend.encoded = 0
     Segmenter(bundle).segment(large_wall(), "crack")
     assert 1 + first < bundle.backend.encoded < 1 + first + sum(others)
+
+
+@pytest.mark.parametrize("scale", ["auto", "native", 0.5])
+def test_segment__asked_together_or_alone_answers_the_same(bundle: FakeBundle, scale: float) -> None:
+    bundle.concepts = {name: FakeConcept(native=True) for name in bundle.concepts}
+    bundle.backend = Sure()
+    photo = np.full((700, 900, 3), 200, np.uint8)
+    photo[100:130, 50:300] = (230, 20, 20)
+    photo[500:560, 600:850] = (20, 20, 230)
+    segmenter = Segmenter(bundle)
+    together = segmenter.segment(photo, ["crack", "joint"], scale=scale)
+    for answer in together:
+        (alone,) = segmenter.segment(photo, answer.prompt, scale=scale)
+        assert answer.mask.any()
+        assert np.array_equal(answer.mask, alone.mask)
+        assert np.array_equal(answer.probability, alone.probability)
+        assert answer.presence == alone.presence
 
 
 def test_segment__the_whole_photo_decides_whether(bundle: FakeBundle) -> None:

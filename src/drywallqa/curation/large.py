@@ -12,7 +12,7 @@ from PIL import Image
 from drywallqa import masks
 from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, load, save
-from drywallqa.datasets.mosaics import mosaic, one_a_photograph
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import DataError
 from drywallqa.metrics import widen
 from drywallqa.rendering.phone import PhoneWall, render_phone_wall
@@ -82,10 +82,14 @@ def add_mosaics(
     Raises:
         DataError: The set exists already, or there are too few photos for one mosaic.
     """
-    shown = one_a_photograph(source, CRACK)
+    fitting = source.with_samples(s for s in source if (s.height, s.width) == (SIDE, SIDE))
+    shown = one_a_photograph(fitting, CRACK)
     size = columns * columns
     if len(shown) < size:
-        raise DataError(f"{source.folder}: {len(shown)} photographs show a crack; a mosaic takes {size}")
+        raise DataError(
+            f"{source.folder}: {len(shown)} photographs of {SIDE}×{SIDE} px show a crack; "
+            f"a mosaic takes {size}"
+        )
 
     def pictures() -> Iterator[tuple[str, NDArray[np.uint8], Truths]]:
         for number in range(len(shown) // size):

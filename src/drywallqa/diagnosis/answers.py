@@ -25,6 +25,9 @@ def by_concept(seen: Sequence[Seen]) -> dict[str, list[Seen]]:
     return groups
 
 
+_ROUNDING = 1e-4  # of logits that were read back from probabilities
+
+
 def check_range(seen: Sequence[Seen]) -> list[Suspect]:
     """Check that answers are finite, unbounded, and depend on the photo and on the prompt."""
     logits = [s.logits for s in seen]
@@ -38,7 +41,7 @@ def check_range(seen: Sequence[Seen]) -> list[Suspect]:
     told = f"over {len(logits)} answers logits range from {low:.3g} to {high:.3g}"
     if spread < 1e-4 * max(1.0, abs(low), abs(high)):
         return [suspect("output-constant", f"{told}; within a photo they vary by {spread:.2g}", 0.95)]
-    if low >= 0 and high <= 1:
+    if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return [suspect("sigmoid-twice", f"{told}, as probabilities do", 0.96)]
     return [*_same_photos(seen, spread, told), *_same_prompts(seen)]
 

@@ -9,11 +9,14 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError
 from drywallqa.evaluation.collect import Pair, collect
 from drywallqa.evaluation.subject import Subject, choose_prompts
-from drywallqa.evaluation.thresholds import IOU, Choice, Rule, choose_all
+from drywallqa.evaluation.thresholds import IOU, Choice, Rule, choose, choose_all
 from drywallqa.inference.questions import Question
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
+
+FEWEST = 5
+"""Photographs that show a concept below which no thresholds of closer views are chosen."""
 
 CHOSEN_ON = "val"
 """The part that thresholds are chosen on."""
@@ -79,15 +82,42 @@ def choose_on_validation(
         progress("choosing thresholds", done, len(part))
 
     pairs = tuple(collect(subject.looker(part, prompts, gated=False), tell))
-    choices, closer = (
-        choose_all([pair for pair in pairs if pair.closer == kind], rule, presence, caution)
-        for kind in (False, True)
-    )
-    chosen = subject.with_levels(
-        *({c: (e.threshold, e.presence_threshold) for c, e in each.items()} for each in (choices, closer))
-    )
+    choices, closer = choose_by_kind(pairs, rule, presence, caution)
+    chosen = subject.with_choices(choices, closer)
     questions = chosen.looker(part, prompts).questions.each
     return Chosen(chosen, rule, presence, questions, choices, closer, pairs)
+
+
+def choose_by_kind(
+    pairs: Sequence[Pair],
+    rule: Rule = IOU,
+    presence: Rule = IOU,
+    caution: Mapping[str, float] | None = None,
+) -> tuple[dict[str, Choice], dict[str, Choice]]:
+    """Choose thresholds of photos that are shown whole, and of those also shown in closer views.
+
+    Where too few photographs of a kind show a concept, nothing is chosen for it. Rendered pictures decide
+    about closer views alone, unless there is nothing else.
+
+    Raises:
+        DataError: No photo of either kind shows a concept.
+    """
+    real = [pair for pair in pairs if not pair.sample.rendered]
+    kinds = [pair for pair in real or pairs if not pair.closer], [pair for pair in pairs if pair.closer]
+    chosen: list[dict[str, Choice]] = []
+    for least, members in zip((1, FEWEST), kinds, strict=True):
+        shown: dict[str, set[str]] = {}
+        for pair in members:
+            if not pair.absent:
+                shown.setdefault(pair.concept, set()).add(pair.photograph)
+        known = [pair for pair in members if len(shown.get(pair.concept, ())) >= least]
+        chosen.append(choose_all(known, rule, presence, caution))
+    for concept in dict.fromkeys(pair.concept for pair in pairs):
+        if not any(concept in each for each in chosen):
+            choose(
+                [pair for pair in pairs if pair.concept == concept], rule, presence
+            )  # says what is missing
+    return chosen[0], chosen[1]
 
 
 def validation_part(dataset: Dataset) -> Dataset:

@@ -61,11 +61,21 @@ class Pair:
         """Whether the truth is empty."""
         return self.histogram.truth_area == 0
 
-    def counts_at(self, threshold: float, presence_threshold: float) -> Counts:
-        """Counts of the probability's mask at these thresholds: empty where presence is too low."""
-        if self.presence < presence_threshold:
+    @property
+    def levels(self) -> tuple[float, float]:
+        """Mask threshold and presence threshold of its mask."""
+        asked = self.question.for_closer_views() if self.closer else self.question
+        return asked.threshold, asked.presence_threshold
+
+    def believed(self, presence_threshold: float | None = None) -> bool:
+        """Whether presence reaches a threshold; by default the one of its mask."""
+        return self.presence >= (self.levels[1] if presence_threshold is None else presence_threshold)
+
+    def counts_at(self, threshold: float | None = None, presence_threshold: float | None = None) -> Counts:
+        """Counts of the probability's mask at these thresholds, by default its own: empty if not believed."""
+        if not self.believed(presence_threshold):
             return self.histogram.empty_mask()
-        return self.histogram.counts(threshold)
+        return self.histogram.counts(self.levels[0] if threshold is None else threshold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,11 +82,14 @@ class Calibration:
         return {**bins, "pixels": self.pixels.tolist(), "expected calibration error": round(self.error, 6)}
 
 
-def precision_recall(scores: Sequence[Pair], presence_threshold: float) -> PrecisionRecall:
-    """Pool pixels over pairs; those below the presence threshold mark nothing at any threshold above 0."""
+def precision_recall(scores: Sequence[Pair], presence_threshold: float | None = None) -> PrecisionRecall:
+    """Pool pixels over pairs; those below the presence threshold mark nothing at any threshold above 0.
+
+    A threshold that is not given is that of each pair's mask, here and below.
+    """
     inside, outside, hidden = np.zeros(BINS), np.zeros(BINS), 0
     for score in scores:
-        if score.presence >= presence_threshold:
+        if score.believed(presence_threshold):
             inside += score.histogram.inside
             outside += score.histogram.outside
         else:
@@ -118,21 +121,21 @@ def calibration(scores: Sequence[Pair]) -> Calibration:
 
 
 def threshold_sweep(
-    scores: Sequence[Pair], presence_threshold: float, levels: Sequence[float] = SWEEP
+    scores: Sequence[Pair], presence_threshold: float | None = None, levels: Sequence[float] = SWEEP
 ) -> list[SweepRow]:
     """Measure the masks at each threshold, the presence threshold applied."""
     return [_row(level, scores, [s.counts_at(level, presence_threshold) for s in scores]) for level in levels]
 
 
 def presence_sweep(
-    scores: Sequence[Pair], threshold: float, levels: Sequence[float] = PRESENCE_LEVELS
+    scores: Sequence[Pair], threshold: float | None = None, levels: Sequence[float] = PRESENCE_LEVELS
 ) -> list[SweepRow]:
     """Measure the masks at each presence threshold, the mask threshold applied."""
     return [_row(level, scores, [s.counts_at(threshold, level) for s in scores]) for level in levels]
 
 
 def percentile_sweep(
-    scores: Sequence[Pair], presence_threshold: float, levels: Sequence[float] = PERCENTILES
+    scores: Sequence[Pair], presence_threshold: float | None = None, levels: Sequence[float] = PERCENTILES
 ) -> list[SweepRow]:
     """Measure the original report's adaptive rule: each photo's threshold is a percentile of its own pixels.
 
@@ -144,8 +147,8 @@ def percentile_sweep(
     ]
 
 
-def _at_percentile(score: Pair, percentile: float, presence_threshold: float) -> Counts:
-    if score.presence < presence_threshold:
+def _at_percentile(score: Pair, percentile: float, presence_threshold: float | None = None) -> Counts:
+    if not score.believed(presence_threshold):
         return score.histogram.empty_mask()
     return score.histogram.counts(percentile_threshold(score.histogram, percentile))
 

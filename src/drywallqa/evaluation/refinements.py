@@ -101,11 +101,13 @@ def compare_refinements(
     thresholds = _thresholds(subject, prompts, wanted, part, progress)
     looker = subject.looker(part.dataset, prompts)
     trials = [
-        _Trial(replace(question, refinement=each, threshold=thresholds[str(question.concept), each.soft]))
+        _Trial(replace(question.at(thresholds[str(question.concept), each.soft]), refinement=each))
         for question in looker.questions.each
         for each in wanted
     ]
-    looker.questions = Questions(tuple(trial.question for trial in trials), looker.questions.embeddings)
+    asked = tuple(trial.question for trial in trials)
+    # The first question is asked twice: its first answer pays for encoding and decoding.
+    looker.questions = Questions((asked[0], *asked), looker.questions.embeddings)
     for done, sample in enumerate(part.dataset, 1):
         _measure(looker, sample, trials)
         progress("measuring refinements", done, len(part.dataset))
@@ -152,7 +154,7 @@ def _measure(looker: Looker, sample: Sample, trials: Sequence[_Trial]) -> None:
     look = looker.look(sample)
     pairs = {pair.question: pair for pair in looker.measure(look, THIN_CONCEPTS)}
     plain = 0.0
-    for trial, spent in zip(trials, look.seconds, strict=True):
+    for trial, spent in zip(trials, look.seconds[1:], strict=True):
         plain = plain if trial.refinement else spent
         pair = pairs.get(trial.question)
         if pair is not None:

@@ -11,6 +11,7 @@ from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, UnknownPromptError
 from drywallqa.evaluation.collect import Looker
+from drywallqa.evaluation.thresholds import Choice
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.views import Scale
 from drywallqa.inference.wrapped import with_concepts
@@ -78,6 +79,14 @@ class Subject:
         for name, both in (closer or {}).items():
             changes.setdefault(name, {})["closer"] = both
         return self._with(changes)
+
+    def with_choices(self, choices: Mapping[str, Choice], closer: Mapping[str, Choice]) -> Subject:
+        """Return the same model under thresholds that were chosen, for either kind of photo."""
+        levels, closer_levels = (
+            {c: (one.threshold, one.presence_threshold) for c, one in each.items()}
+            for each in (choices, closer)
+        )
+        return self.with_levels(levels, closer_levels)
 
     def with_refinements(self, refinements: Mapping[str, str]) -> Subject:
         """Return the same model under other refinements."""

@@ -107,7 +107,10 @@ def check_tuned(bundle: Bundle, witness: Witness, exhibits: Sequence[Exhibit]) -
     parts = {part: [e for e in exhibits if e.sample.split == part] for part in ("val", "test")}
     if not all(parts.values()) or sum(map(len, parts.values())) > MOST_CHOSEN_ON:
         return []
-    choices = {part: _choose(witness.measure(members), witness.concepts) for part, members in parts.items()}
+    choices = {
+        part: _choose([pair for pair in witness.measure(members) if not pair.closer], witness.concepts)
+        for part, members in parts.items()
+    }
     tuned, sound = [], []
     for concept in witness.concepts:
         if concept not in bundle.concepts or any(concept not in chosen for chosen in choices.values()):

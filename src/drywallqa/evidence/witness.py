@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ PARTS = ("val", "test", "train")
 """The parts that are looked at, the most telling first."""
 
 Photo = NDArray[np.uint8]
+_REMEMBERED = 2**29  # bytes of logits that are kept
 _SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 where they are turned into logits
 Truths = Mapping[str, Mask]
 
@@ -112,7 +115,8 @@ class Remembering:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self._known: dict[bytes, tuple[Float, Float]] = {}
+        self._known: OrderedDict[bytes, tuple[Float, Float]] = OrderedDict()
+        self._size = 0
 
     def encode_image(self, images: Float) -> Features:
         """Put off the work until it is known whether it was done before."""
@@ -124,9 +128,15 @@ class Remembering:
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         """Answer as the model does, or as it did."""
-        key = hashlib.sha256(features[0].tobytes() + embeddings.tobytes()).digest()
+        shapes = repr((features[0].shape, embeddings.shape)).encode()
+        key = hashlib.sha256(shapes + features[0].tobytes() + embeddings.tobytes()).digest()
         if key not in self._known:
-            self._known[key] = self.backend.decode(self.backend.encode_image(features[0]), embeddings)
+            answer = self.backend.decode(self.backend.encode_image(features[0]), embeddings)
+            self._known[key] = answer
+            self._size += answer[0].nbytes
+            while self._size > _REMEMBERED and len(self._known) > 1:
+                self._size -= self._known.popitem(last=False)[1][0].nbytes
+        self._known.move_to_end(key)
         return self._known[key]
 
 
@@ -170,12 +180,12 @@ class Witness:
             answers = [_coarse_answer(a, height, width) for a in segmenter.answer(photo, self.questions)]
         except BackendError:  # NaN or infinite logits, which the checks of answers tell of
             nothing = np.full((height, width), np.nan, np.float32)
-            answers = [(nothing, 0.0) for _ in self.concepts]
+            answers = [_Coarse(nothing, 0.0, *self.subject.levels[concept]) for concept in self.concepts]
         sample, seen = exhibit.sample, []
         for place, concept in enumerate(self.concepts):
             if concept not in exhibit.truths:
                 continue
-            level, presence_level = self.subject.levels[concept]
+            answer = answers[place]
             seen.append(
                 Seen(
                     photo=sample.photo,
@@ -183,11 +193,11 @@ class Witness:
                     part=sample.split or "none",
                     concept=concept,
                     truth=_coarse(exhibit.truths[concept], height, width),
-                    logits=answers[place][0],
-                    other=answers[(place + 1) % len(answers)][0] if len(answers) > 1 else None,
-                    presence=answers[place][1],
-                    level=logit(level),
-                    presence_level=presence_level,
+                    logits=answer.logits,
+                    other=answers[(place + 1) % len(answers)].logits if len(answers) > 1 else None,
+                    presence=answer.presence,
+                    level=logit(answer.threshold),
+                    presence_level=answer.presence_threshold,
                 )
             )
         return seen
@@ -205,14 +215,24 @@ class Witness:
         return pairs
 
 
-def _coarse_answer(answer: Prediction, height: int, width: int) -> tuple[NDArray[np.float32], float]:
-    """Bring an answer to the grid: logits [h,w] and presence."""
+class _Coarse(NamedTuple):
+    """An answer on the grid: its logits [h,w], presence, and the thresholds that hold for the photo."""
+
+    logits: NDArray[np.float32]
+    presence: float
+    threshold: float
+    presence_threshold: float
+
+
+def _coarse_answer(answer: Prediction, height: int, width: int) -> _Coarse:
+    """Bring an answer to the grid."""
     if answer.probability is None:
         raise ValueError(f"{answer!r}: the probability was not kept")
     image = Image.fromarray(answer.probability)
     small = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float64)
     inside = np.clip(small, _SMALLEST, 1 - _SMALLEST)
-    return np.log(inside / (1 - inside)).astype(np.float32), answer.presence
+    logits = np.log(inside / (1 - inside)).astype(np.float32)
+    return _Coarse(logits, answer.presence, answer.threshold, answer.presence_threshold)
 
 
 def _grid(photo: Photo) -> tuple[int, int]:

@@ -23,12 +23,12 @@ from drywallqa.bundle.bundle import (
 from drywallqa.bundle.text import TextSide
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
-from drywallqa.evaluation.choosing import validation_part
+from drywallqa.evaluation.choosing import choose_by_kind, validation_part
 from drywallqa.evaluation.collect import collect
 from drywallqa.evaluation.subject import Subject
 from drywallqa.evaluation.summary import summarise
 from drywallqa.evaluation.thinness import wants_native
-from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE, choose_all
+from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE
 from drywallqa.exporting.card import render_card
 from drywallqa.exporting.cost import training_cost
 from drywallqa.exporting.onnx_export import export_graphs
@@ -36,6 +36,7 @@ from drywallqa.exporting.prompt_export import export_prompts
 from drywallqa.exporting.text_side import text_side
 from drywallqa.files import write_whole
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.wrapped import with_concepts
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.towers import ClipPrompted
@@ -212,32 +213,34 @@ def _choose(
     """Choose the window and each concept's thresholds on the val part."""
     validation, segmenter = validation_part(dataset), Segmenter(bundle)
     prompts = {concept: concept for concept in bundle.concepts}
+    shown = {c: {"native": wants_native(validation, c)} for c in prompts}
     found = []
     for size in windows:
         sized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=size))
-        subject = Subject(bundle.name, bundle.folder, segmenter.sharing(sized))
-        choices = choose_all(list(collect(subject.looker(validation, prompts, gated=False))), caution=caution)
-        worth = sum(choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate for choice in choices.values())
-        for concept, choice in choices.items():
+        subject = Subject(bundle.name, bundle.folder, segmenter.sharing(with_concepts(sized, shown)))
+        pairs = list(collect(subject.looker(validation, prompts, gated=False)))
+        choices, closer = choose_by_kind(pairs, caution=caution)
+        worth = 0.0
+        for concept, choice in (*choices.items(), *closer.items()):
+            worth += choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate
             report(
                 f"window {size}: {concept}: val IoU {choice.iou:.3f}, false alarms "
                 f"{choice.false_alarm_rate:.1%} at {choice.threshold:.2f}, "
                 f"presence {choice.presence_threshold:.2f}"
             )
-        found.append((worth, subject, choices))
-    _, subject, choices = max(found, key=lambda entry: entry[0])
+        found.append((worth, subject.with_choices(choices, closer)))
+    _, subject = max(found, key=lambda entry: entry[0])
     window = subject.window
-    subject = subject.with_levels({c: (ch.threshold, ch.presence_threshold) for c, ch in choices.items()})
     summaries = summarise(list(collect(subject.looker(validation, prompts))), list(prompts))
     concepts = {
         name: ConceptSettings(
             examples_of(dataset.concepts.get(name, ())),
-            choice.threshold,
-            choice.presence_threshold,
+            *subject.levels[name],
             window.size,
-            native=wants_native(validation, name),
+            native=bool(shown[name]["native"]),
+            closer=subject.closer.get(name),
         )
-        for name, choice in choices.items()
+        for name in prompts
     }
     metrics = {**bundle.metrics, "val": {name: summary.to_json() for name, summary in summaries.items()}}
     report(f"window {window.size} px is best on val")

@@ -113,34 +113,40 @@ class _Look:
         self.backend, self.ready, self.views, self.questions = backend, ready, views, questions
         self.window, self.embeddings = window, questions.embeddings
         # Of questions that share a row of embeddings, the one that is easiest to satisfy.
-        self.gates = np.full(len(self.embeddings), np.inf, np.float32)
+        self.gates = np.full(len(self.embeddings), np.inf)
         self.levels = np.full(len(self.embeddings), np.inf, np.float32)
         for question in questions.each:
-            self.gates[question.row] = min(self.gates[question.row], logit(question.presence_threshold))
+            self.gates[question.row] = min(self.gates[question.row], question.presence_threshold)
             self.levels[question.row] = min(self.levels[question.row], logit(question.threshold) - _ROUNDING)
         self.presence: Float = np.full(len(self.embeddings), -np.inf, np.float32)
 
     def answers(self, features: Features, keep: bool) -> Iterator[Prediction]:
-        """Answer each question; until they are asked for, masks are held as bits."""
-        (height, width), asked = self.ready.size, self.questions.each
-        bits = [np.zeros((height, -(-width // 8)), np.uint8) for _ in asked]
-        kept = [np.empty((height, width), np.float32) if keep else None for _ in asked]
-        bands = self._bands(features, keep)
-        for band in ahead(bands) if self.views.factors else bands:
-            for question, packed, probability in zip(asked, bits, kept, strict=True):
-                part = band.parts[question.row]
-                if part is None:
-                    continue
-                columns, values = part[0], sigmoid(part[1])
-                marked = np.zeros((len(values), width), np.bool_)
-                marked[:, columns] = values > np.float32(question.threshold)
-                packed[band.rows] = np.packbits(marked, axis=1)
-                if probability is not None:
-                    probability[band.rows, columns] = values
+        """Answer each question."""
+        if not self.views.factors:
+            yield from self._answers_from_whole(self._whole(features), keep)
+            return
+        # Tiles are looked at once for all questions: until they are asked for, masks are held as bits.
+        answers = [_Answer(question, self.ready.size, keep) for question in self.questions.each]
+        for band in ahead(self._bands(features, keep)):
+            for answer in answers:
+                answer.add(band)
         believed = sigmoid(self.presence)
-        for question in asked:
-            mask: NDArray[np.bool_] = np.unpackbits(bits.pop(0), axis=1, count=width).view(np.bool_)
-            yield _answer(question, mask, kept.pop(0), float(believed[question.row]), self.ready.image_id)
+        while answers:
+            answer = answers.pop(0)
+            yield answer.finish(float(believed[answer.question.row]), self.ready.image_id)
+
+    def _answers_from_whole(self, view: View, keep: bool) -> Iterator[Prediction]:
+        """Answer each question from the view of all of the photo, so that one answer at a time is held."""
+        believed = sigmoid(self.presence)
+        for question in self.questions.each:
+            answer, row = _Answer(question, self.ready.size, keep), slice(question.row, question.row + 1)
+            level = np.float32(-np.inf if keep else logit(question.threshold) - _ROUNDING)
+            if keep or believed[question.row] >= question.presence_threshold:
+                levels = np.full(1, level, np.float32)
+                enlarger = Enlarger(self.ready.size, view.down, view.across, levels)
+                for band in enlarger.add(view.logits[row], last=True):
+                    answer.add(band, row=0)
+            yield answer.finish(float(believed[question.row]), self.ready.image_id)
 
     def _bands(self, features: Features, keep: bool) -> Iterator[Band]:
         """Look at the photo as closely as it takes, and yield its rows from top to bottom."""
@@ -180,7 +186,7 @@ class _Look:
     @property
     def _open(self) -> NDArray[np.bool_]:
         """The prompts [P] that are believed to be in the photo."""
-        return np.asarray(self.presence >= self.gates)
+        return np.asarray(sigmoid(self.presence).astype(np.float64) >= self.gates)
 
     def _decide(self, closer: Float, *, alone: bool) -> None:
         """Let the closer look [P] have its say in whether, beside that of the whole photo."""
@@ -205,27 +211,43 @@ class _Look:
 
 
 def logit(probability: float) -> float:
-    """Turn a threshold on probabilities into one on logits; everything passes 0."""
-    if probability <= 0:
+    """Turn a threshold on probabilities into a logit that nothing above the threshold falls short of."""
+    if probability < 1e-6:
         return -np.inf
-    inside = min(max(probability, 1e-6), 1 - 1e-6)
+    inside = min(probability, 1 - 1e-6)
     return float(np.log(inside / (1 - inside)))
 
 
-def _answer(
-    question: Question,
-    mask: NDArray[np.bool_],
-    probability: NDArray[np.float32] | None,
-    presence: float,
-    image_id: str,
-) -> Prediction:
-    """Make a prediction: its mask is empty where presence is too low."""
-    if presence < question.presence_threshold:
-        mask = np.zeros_like(mask)
-    return Prediction(
-        mask, probability, presence, question.concept, question.threshold, question.prompt, image_id,
-        presence_threshold=question.presence_threshold,
-    )  # fmt: skip
+class _Answer:
+    """The answer to one question while a photo's rows come in; its mask is held as bits."""
+
+    def __init__(self, question: Question, size: tuple[int, int], keep: bool) -> None:
+        self.question, (height, self.width) = question, size
+        self.bits = np.zeros((height, -(-self.width // 8)), np.uint8)
+        self.probability = np.empty(size, np.float32) if keep else None
+
+    def add(self, band: Band, row: int | None = None) -> None:
+        """Take rows of the photo; `row` says which prompt of the band it is, where not the question's."""
+        part = band.parts[self.question.row if row is None else row]
+        if part is None:
+            return
+        columns, values = part[0], sigmoid(part[1])
+        marked = np.zeros((len(values), self.width), np.bool_)
+        marked[:, columns] = values > np.float32(self.question.threshold)
+        self.bits[band.rows] = np.packbits(marked, axis=1)
+        if self.probability is not None:
+            self.probability[band.rows, columns] = values
+
+    def finish(self, presence: float, image_id: str) -> Prediction:
+        """Make the prediction: its mask is empty where presence is too low."""
+        asked = self.question
+        mask: NDArray[np.bool_] = np.unpackbits(self.bits, axis=1, count=self.width).view(np.bool_)
+        if presence < asked.presence_threshold:
+            mask = np.zeros_like(mask)
+        return Prediction(
+            mask, self.probability, presence, asked.concept, asked.threshold, asked.prompt, image_id,
+            presence_threshold=asked.presence_threshold,
+        )  # fmt: skip
 
 
 def refined(

@@ -51,10 +51,10 @@ class View:
     @classmethod
     def whole(cls, logits: Float, placement: Placement) -> View:
         """Take what the model says of a photo that it was shown whole."""
-        stride = placement.window_height / logits.shape[1]
-        down = placement.scaled_height / stride / placement.height
-        across = placement.scaled_width * logits.shape[2] / placement.window_width / placement.width
-        return cls(logits, down, across, stride)
+        rows, columns = placement.window_height / logits.shape[1], placement.window_width / logits.shape[2]
+        down = placement.scaled_height / rows / placement.height
+        across = placement.scaled_width / columns / placement.width
+        return cls(logits, down, across, rows if rows == columns else 1)
 
 
 def decode(backend: Backend, features: Features, embeddings: Float, image_id: str) -> tuple[Float, Float]:
@@ -125,14 +125,14 @@ class CloserView:
         starts, sums = self.grid.rows.starts, None
         for number, top in enumerate(starts):
             coarse = self._coarse(top)
-            chosen = self._chosen(coarse)
-            for column, logits in self._tiles(top, chosen):
+            room = self._room(coarse)
+            for column, logits in self._tiles(top, np.flatnonzero(room.any(axis=0)).tolist()):
                 self.stride = self.stride or _stride(self.grid, self.grid.rows.tile / logits.shape[1])
                 sums = sums or _Sums(self.grid, len(logits), self.stride)
-                sums.add(number, column, logits)
+                sums.add(number, column, logits, room[:, column])
             if coarse is not None:
                 sums = sums or _Sums(self.grid, len(coarse), self.stride)
-                sums.fill(number, sorted(set(range(len(self.grid.columns.starts))) - set(chosen)), coarse)
+                sums.fill(number, ~room, coarse)
             if sums is not None:
                 done = sums.finish(number)
                 yield done if coarse is None else SHARE * done + (1 - SHARE) * coarse[:, : done.shape[1]]
@@ -150,16 +150,20 @@ class CloserView:
         inside = [resample(one, box, height[0], width[0]) for one in self.before.logits]
         return np.pad(np.stack(inside), ((0, 0), (0, height[1]), (0, width[1])), mode="edge")
 
-    def _chosen(self, coarse: Float | None) -> list[int]:
-        """Choose the tiles of a row in which there is room for a wanted prompt."""
+    def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
+        """Say for which prompts there is room in which tiles of a row: bool [P,tiles].
+
+        Each prompt by itself, so that its mask does not depend on what else is asked.
+        """
         columns = self.grid.columns
+        room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)
         if coarse is None or self.wanted is None:
-            return list(range(len(columns.starts)))
-        best = coarse[self.wanted].max(axis=(0, 1), initial=-np.inf)
-        spans = [
-            slice(start // self.stride, (start + columns.tile) // self.stride) for start in columns.starts
-        ]
-        return [column for column, span in enumerate(spans) if best[span].max() > ROOM]
+            return room
+        best, cells = coarse.max(axis=1), columns.tile // self.stride
+        for column, start in enumerate(columns.starts):
+            left = start // self.stride
+            room[:, column] = self.wanted & (best[:, left : left + cells].max(axis=1) > ROOM)
+        return room
 
     def _tiles(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[int, Float]]:
         """Yield chosen tiles of a row: the column of each, and its logits [P,h,w]."""
@@ -214,20 +218,21 @@ class _Sums:
         self.down, self.across = grid.rows.weights(stride), grid.columns.weights(stride)
         self.sums = np.zeros((prompts, self.down.shape[1], grid.columns.end // stride), np.float32)
 
-    def add(self, row: int, column: int, logits: Float) -> None:
-        """Add a tile."""
+    def add(self, row: int, column: int, logits: Float, prompts: NDArray[np.bool_]) -> None:
+        """Add a tile's logits [P,h,w] for the prompts [P] that they count for."""
         left = self.grid.columns.starts[column] // self.stride
         weight = self.down[row][:, None] * self.across[column]
-        self.sums[:, :, left : left + weight.shape[1]] += _on_grid(logits, weight.shape) * weight
+        weighted = _on_grid(logits[prompts], weight.shape) * weight
+        self.sums[prompts, :, left : left + weight.shape[1]] += weighted
 
-    def fill(self, row: int, columns: Sequence[int], coarse: Float) -> None:
-        """Add what coarser views say [P,rows,w] in the place of tiles that were not looked at."""
-        weight = np.zeros(coarse.shape[2], np.float32)
-        for column in columns:
-            left = self.grid.columns.starts[column] // self.stride
-            weight[left : left + self.across.shape[1]] += self.across[column]
-        if columns:
-            self.sums += coarse * (self.down[row][:, None] * weight)
+    def fill(self, row: int, tiles: NDArray[np.bool_], coarse: Float) -> None:
+        """Add what coarser views say [P,rows,w] in the place of tiles [P,tiles] that do not count."""
+        weight = np.zeros((len(coarse), coarse.shape[2]), np.float32)
+        for column, start in enumerate(self.grid.columns.starts):
+            left = start // self.stride
+            weight[tiles[:, column], left : left + self.across.shape[1]] += self.across[column]
+        if tiles.any():
+            self.sums += coarse * (self.down[row][:, None] * weight[:, None])
 
     def finish(self, row: int) -> Float:
         """Return what no further tile reaches once a row of tiles is complete, and make room for the next."""
@@ -245,4 +250,5 @@ def _on_grid(logits: Float, shape: tuple[int, ...]) -> Float:
     if logits.shape[1:] == shape:
         return logits
     rows, columns = logits.shape[1:]
-    return np.stack([resample(one, (0.0, 0.0, columns, rows), *shape) for one in logits])
+    resampled = [resample(one, (0.0, 0.0, columns, rows), *shape) for one in logits]
+    return np.stack(resampled) if resampled else np.zeros((0, *shape), np.float32)

@@ -15,7 +15,7 @@ _LARGE = 2.0  # a photo is large where its longer side is more than this many wi
 _LONG = 2.0  # a photo is a panorama where its longer side is more than this many times the shorter
 _CLOSER = 2.0  # how much closer each view is than the one before it
 _LAST_STEP = 4 / 3  # the least step to the closest view
-_COARSE = 8  # windows along the longer side up to which a view between whole and closest is worth its memory
+_COARSE = 8  # a view between whole and closest is kept in memory if it is no larger than 8 by 8 windows
 
 
 class Views(NamedTuple):
@@ -76,21 +76,19 @@ def views_for(scale: Scale, native: bool, height: int, width: int, window: Windo
         window: How photos are brought to the model.
     """
     longer, shorter = max(height, width), min(height, width)
-    if scale == "fit" or (scale == "auto" and longer <= _LARGE * window.size):
+    last = float(scale) if isinstance(scale, float) else 1.0
+    if scale == "fit" or longer * last <= window.size or (scale == "auto" and longer <= _LARGE * window.size):
         return WHOLE
-    whole, first = True, window.size / longer
-    if scale == "auto" and longer > _LONG * shorter:
-        whole, first = False, min(1.0, window.size / shorter)
+    whole = longer <= _LONG * shorter
+    first = window.size / longer if whole else min(last, window.size / shorter)
     if scale == "auto" and not native:
         return WHOLE if whole else Views(False, (first,))
-    last = float(scale) if isinstance(scale, float) else 1.0
-    if whole and longer * last <= window.size:
-        return WHOLE
     factors = [] if whole else [first]
+    most = (_COARSE * window.size) ** 2 * (1 + 1e-9)  # whatever the last digits of a factor
     closer = first * _CLOSER
-    while closer * _LAST_STEP <= last and closer * longer <= _COARSE * window.size:
+    while closer * _LAST_STEP <= last and closer * closer * height * width <= most:
         factors.append(closer)
         closer *= _CLOSER
-    if not factors or factors[-1] < last:
+    if not factors or factors[-1] * _LAST_STEP <= last:
         factors.append(last)
     return Views(whole, tuple(factors))

@@ -240,13 +240,12 @@ def store_thresholds(bundle: Bundle, chosen: Chosen) -> Bundle:
         )
         for name, settings in bundle.concepts.items()
     }
-    how = {
-        "split": CHOSEN_ON,
-        "mask": str(chosen.rule),
-        "presence": str(chosen.presence_rule),
-        "reached": {name: dataclasses.asdict(choice) for name, choice in chosen.choices.items()},
-        "closer": {name: dataclasses.asdict(choice) for name, choice in chosen.closer.items()},
-    }
+    how = {**bundle.metrics.get("thresholds", {}), "split": CHOSEN_ON}
+    for kind, choices in (("whole", chosen.choices), ("closer", chosen.closer)):
+        rules = {"mask": str(chosen.rule), "presence": str(chosen.presence_rule)}
+        told = {name: {**rules, **dataclasses.asdict(choice)} for name, choice in choices.items()}
+        if told:
+            how[kind] = {**how.get(kind, {}), **told}
     bundle = dataclasses.replace(bundle, concepts=concepts, metrics={**bundle.metrics, "thresholds": how})
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return bundle

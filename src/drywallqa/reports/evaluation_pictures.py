@@ -50,7 +50,7 @@ def _precision_recall(evaluation: Evaluation, question: Question) -> Image.Image
     present = [pair for pair in pairs if not pair.absent]
     lines, marks = [], []
     for name, chosen in (("photos that show it", present), ("all photos", pairs)):
-        curve = curves.precision_recall(chosen, question.presence_threshold)
+        curve = curves.precision_recall(chosen)
         points = [(float(r), float(p)) for r, p in zip(curve.recall[1:], curve.precision[1:], strict=True)]
         lines.append(Line(f"{name}, AP {curve.average_precision:.2f}", points))
         if chosen is present:
@@ -123,7 +123,7 @@ def _presence_curve(
 
 def _percentiles(evaluation: Evaluation, question: Question) -> Image.Image:
     levels = tuple(float(level) for level in np.linspace(70, 99.5, 40))
-    rows = curves.percentile_sweep(evaluation.pairs(question.prompt), question.presence_threshold, levels)
+    rows = curves.percentile_sweep(evaluation.pairs(question.prompt), None, levels)
     title = _title(evaluation, question, "each photo's own percentile as threshold")
     chart = Chart(title, "percentile", "", _sweep_lines(rows), x_range=(70.0, 100.0), notes=evaluation.notes)
     return draw_chart(chart)

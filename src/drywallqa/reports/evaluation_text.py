@@ -136,17 +136,16 @@ def _describe(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _curves(evaluation: Evaluation, prompt: str) -> dict[str, Any]:
-    question = next(q for q in evaluation.questions if q.prompt == prompt)
     pairs = evaluation.pairs(prompt)
     if not pairs:
         return {}
-    recall = curves.precision_recall(pairs, question.presence_threshold)
+    recall = curves.precision_recall(pairs)
     return {
         "average precision": round(recall.average_precision, 6),
         "calibration": curves.calibration(pairs).to_json(),
-        "thresholds": _rows(curves.threshold_sweep(pairs, question.presence_threshold)),
-        "percentiles": _rows(curves.percentile_sweep(pairs, question.presence_threshold)),
-        "presence thresholds": _rows(curves.presence_sweep(pairs, question.threshold)),
+        "thresholds": _rows(curves.threshold_sweep(pairs)),
+        "percentiles": _rows(curves.percentile_sweep(pairs)),
+        "presence thresholds": _rows(curves.presence_sweep(pairs)),
     }
 
 
