@@ -20,6 +20,7 @@ from drywallqa.rendering.phone import PhoneWall
 from drywallqa.rendering.phone_camera import Camera
 from drywallqa.rendering.phone_cracks import WIDTHS, add_phone_cracks
 from fakes import FakeBundle, wall
+from measured_walls import make_bundle
 
 SIZE = (200, 260)
 
@@ -278,6 +279,10 @@ def test_benchmark_phone_size__measures_a_section_and_writes_json(fake, tiny, tm
     assert main(["benchmark", *given, "--count", "1", "--json", str(out)]) == 0
     assert "crack photos side by side" in capsys.readouterr().out
     assert list(json.loads(out.read_text())["sections"]) == ["mosaics"]
+    bundle = make_bundle(tmp_path / "bundle").folder
+    assert main(["benchmark", *given, "--count", "1", "--model", str(bundle), "--write"]) == 0
+    card = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| crack photos side by side, 1920×1920 px | pixel recall | " in card
 
 
 def test_benchmark_phone_size__count_bounds_every_section():

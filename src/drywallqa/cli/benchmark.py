@@ -62,7 +62,7 @@ def benchmark(
     from drywallqa.evaluation.benchmark import lines, run_benchmark
 
     if phone_size:
-        _phone_size(data, model, split, section, count, elsewhere, json_file)
+        _phone_size(data, model, split, section, count, elsewhere, json_file, write)
         return
     bundle = load_bundle(model)
     measured = run_benchmark(bundle, dataset.load(data), split, count=composites, steadiness=steadiness)
@@ -91,7 +91,9 @@ def _phone_size(
     count: int | None,
     elsewhere: Path | None,
     json_file: Path | None,
+    write: bool,
 ) -> None:
+    from drywallqa.bundle import load_bundle
     from drywallqa.datasets import dataset
     from drywallqa.evaluation.phone_size import LARGE, SECTIONS, Plan, lines, measure_phone_size
     from drywallqa.inference.segmenter import load
@@ -106,3 +108,7 @@ def _phone_size(
         print(f"{LARGE}: not measured; --elsewhere names the folder of photographs from elsewhere")
     if json_file:
         json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
+    if write:
+        from drywallqa.exporting.figures import write_phone_size
+
+        print(f"{write_phone_size(load_bundle(model), measured).folder}: figures and card written")

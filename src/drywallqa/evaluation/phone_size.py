@@ -160,12 +160,13 @@ def lines(measured: PhoneSize) -> list[str]:
     told = []
     for section, figures in measured.sections.items():
         told.append(f"{TITLES[section]}:")
-        told += [f"  {name}: {_shown(figure)}" for name, figure in figures.items()]
+        told += [f"  {name}: {shown(figure)}" for name, figure in figures.items()]
         if not figures:
             told.append("  nothing to measure in this part")
     return told
 
 
-def _shown(figure: Figure) -> str:
+def shown(figure: Figure) -> str:
+    """Write a share with its interval, and what is behind it."""
     interval = f"95 % interval {figure.low:.1%}–{figure.high:.1%}"
     return f"{figure.value:.1%} ({interval}; {figure.pairs} in {figure.photographs} photographs)"

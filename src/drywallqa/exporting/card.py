@@ -28,6 +28,7 @@ def render_card(bundle: Bundle) -> str:
         _figures("Validation (thresholds were chosen here)", bundle.metrics.get("val")),
         _figures("Test (looked at once, for these figures)", bundle.metrics.get("test")),
         _further(bundle.metrics.get("benchmark")),
+        _phone_size(bundle.metrics.get("phone size")),
         "## Limits\n\n" + _LIMITS.strip() + _failures(bundle),
         _notes(bundle.metrics.get("notes")),
         "## Licences\n\n" + "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items()),
@@ -83,6 +84,15 @@ def _figures(title: str, figures: Mapping[str, Any] | None) -> str:
         "| photos of photographs |\n|---|---|---|---|---|---|\n"
     )
     return f"## {title}\n\nMeans over photographs, masks at the photo's own size.\n\n{head}" + "\n".join(rows)
+
+
+def _phone_size(sections: Mapping[str, Mapping[str, str]] | None) -> str:
+    """The figures of large photos, by what they were measured on."""
+    if not sections:
+        return ""
+    rows = [f"| {what} | {name} | {told} |" for what, each in sections.items() for name, told in each.items()]
+    head = "## Large photos\n\nBy `make benchmark-phone`.\n\n| on | what | figure |\n|---|---|---|\n"
+    return head + "\n".join(rows)
 
 
 def _further(figures: Mapping[str, Any] | None) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.evaluation.benchmark import Benchmark, further
+from drywallqa.evaluation.phone_size import TITLES, PhoneSize, shown
 from drywallqa.exporting.export import save_with_card
 
 
@@ -39,3 +40,11 @@ def write_figures(bundle: Bundle, measured: Benchmark) -> Bundle:
     figures = {name: summary.to_json() for name, summary in measured.concepts.items()}
     metrics = {**bundle.metrics, measured.split: figures, "benchmark": table}
     return save_with_card(dataclasses.replace(bundle, metrics=metrics))
+
+
+def write_phone_size(bundle: Bundle, measured: PhoneSize) -> Bundle:
+    """Put figures of photos at a phone's size into the bundle and its card, section by section."""
+    known = dict(bundle.metrics.get("phone size", {}))
+    for section, figures in measured.sections.items():
+        known[TITLES[section]] = {name: shown(figure) for name, figure in figures.items()}
+    return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "phone size": known}))
