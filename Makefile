@@ -21,8 +21,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality benchmark-phone large-thresholds report-table pictures \
-	 report environment clean help
+.PHONY: demo test lint prove bench benchmark-quality benchmark-phone large-thresholds report-table pictures report environment clean help
 .DEFAULT_GOAL := help
 
 help:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,10 @@ def test_lost__where_the_grey_begins() -> None:
 def test_lost__a_piece_in_the_middle(kind: str, hole: int) -> None:
     whole = encoded(kind)
     middle = len(whole) // 2
+    if marker := re.search(
+        rb"\xff[\xd0-\xd7]", whole[middle:]
+    ):  # between two of them nothing tells of a hole
+        middle += marker.start() - 10
     assert notes(whole[:middle] + whole[middle + hole :])[0].startswith("damaged: ")
 
 
