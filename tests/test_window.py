@@ -39,29 +39,6 @@ def test_restore__a_square_comes_back_where_it_was(height: int, width: int) -> N
     assert np.count_nonzero(back & truth) / np.count_nonzero(back | truth) > 0.9
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 2**32 - 1))
-def test_reach__whatever_is_restored_above_a_level_lies_within(height: int, width: int, seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    placement = Window(128).place(height, width)
-    grid = generator.normal(-4, 1, (placement.window_height // 4, placement.window_width // 4))
-    rows, columns = (generator.integers(side) for side in grid.shape)
-    grid[rows : rows + 3, columns : columns + 2] = 6
-    values = grid.astype(np.float32)
-    above = placement.restore(values) > 0
-    part = placement.reach(values > 0)
-    if part is None:  # the block lies beside the photo
-        assert not above.any()
-        return
-    assert np.allclose(placement.restore(values, part) > 0, above[part])
-    above[part] = False
-    assert not above.any()
-
-
-def test_reach__nothing() -> None:
-    assert Window(64).place(60, 40).reach(np.zeros((32, 32), np.bool_)) is None
-
-
 def test_window__json_round_trip() -> None:
     window = Window(320, square=True, mean=(0.1, 0.2, 0.3))
     assert Window.from_json(window.to_json()) == window

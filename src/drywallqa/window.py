@@ -17,8 +17,6 @@ from PIL import Image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-Part = tuple[slice, slice]
-"""Rows and columns of a photo, both with their ends."""
 
 
 @dataclass(frozen=True)
@@ -32,41 +30,11 @@ class Placement:
     window_height: int
     window_width: int
 
-    def restore(self, logits: NDArray[np.float32], part: Part | None = None) -> NDArray[np.float32]:
-        """Bring logits [h,w] on any grid over the window to the photo's size (bilinear).
-
-        Args:
-            logits: On a grid over the whole window.
-            part: Rows and columns of the photo that are wanted; None takes all of it.
-
-        Returns:
-            The part's values, [rows,columns].
-        """
-        rows, columns = part or (slice(0, self.height), slice(0, self.width))
-        down, across = self._steps(logits)
-        box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
-        return resample(logits, box, rows.stop - rows.start, columns.stop - columns.start)
-
-    def reach(self, chosen: NDArray[np.bool_]) -> Part | None:
-        """Say which part of the photo the chosen cells of a grid can touch once it is restored.
-
-        Args:
-            chosen: On a grid over the whole window, bool [h,w].
-
-        Returns:
-            Rows and columns; None where nothing is chosen.
-        """
-        if not chosen.any():
-            return None
-        down, across = self._steps(chosen)
-        rows = span(np.flatnonzero(chosen.any(axis=1)), down, self.height)
-        columns = span(np.flatnonzero(chosen.any(axis=0)), across, self.width)
-        return (rows, columns) if rows.stop > rows.start and columns.stop > columns.start else None
-
-    def _steps(self, grid: NDArray[Any]) -> tuple[float, float]:
-        """Rows and columns of a grid over the window for one px of the photo."""
-        down = self.scaled_height * grid.shape[0] / self.window_height / self.height
-        return down, self.scaled_width * grid.shape[1] / self.window_width / self.width
+    def restore(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring logits [h,w] on any grid over the window to the photo's size (bilinear)."""
+        rows, columns = logits.shape
+        down, across = self.scaled_height / self.window_height, self.scaled_width / self.window_width
+        return resample(logits, (0.0, 0.0, columns * across, rows * down), self.height, self.width)
 
 
 def span(cells: NDArray[np.intp], step: float, length: int) -> slice:

@@ -149,15 +149,6 @@ def test_bands__leave_out_what_cannot_pass_the_level() -> None:
     assert np.isinf(found).mean() > 0.3
 
 
-def test_restore__in_strips_as_in_one() -> None:
-    logits = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
-    _, placement = WINDOW.fit(np.zeros((301, 400, 3), np.uint8))
-    whole = placement.restore(logits)
-    bands = [slice(top, min(301, top + 37)) for top in range(0, 301, 37)]
-    strips = [placement.restore(logits, (rows, slice(0, 400))) for rows in bands]
-    assert np.allclose(np.concatenate(strips), whole, atol=1e-5)
-
-
 def test_resize__in_strips_as_pillow_does(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (507, 391, 3), np.uint8)
     expected = Image.fromarray(photo).resize((41, 52), Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -19,7 +19,7 @@ from drywallqa.rendering.phone import PhoneWall, render_phone_wall
 from drywallqa.rendering.walls import CRACK, TAPING_AREA, Kind
 
 CYCLE: tuple[Kind, ...] = ("neither", "crack", "seam", "neither", "both", "seam", "neither", "crack")
-"""What one rendered wall after the other shows: five of eight have no crack."""
+"""Kinds of rendered walls, one after the other: five of eight have no crack."""
 OUTLINE = 2.5
 """How far an outline drawn by people reaches beyond a crack, in px of a photo whose longer side is 640."""
 

@@ -43,12 +43,12 @@ class Pair:
 
     @property
     def concept(self) -> str:
-        """What was asked for."""
+        """The concept that was asked for."""
         return str(self.question.concept)
 
     @property
     def prompt(self) -> str:
-        """How it was asked."""
+        """The prompt under which it was asked for."""
         return self.question.prompt
 
     @property

@@ -1,4 +1,4 @@
-"""What a bundle does with photos of a phone's size: false alarms and found cracks at 2 to 16 megapixels."""
+"""Figures of a bundle on photos of a phone's size: false alarms and found cracks at 2 to 16 megapixels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from drywallqa.rendering.walls import CRACK
 
 WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", "large-walls"
 SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)
-"""What can be measured, in that order."""
+"""The parts of the measurement, in their order."""
 TITLES = {
     WALLS: "rendered walls of 8 to 16 megapixels without a crack",
     BOARDS: "photos of boards without a crack, enlarged and asked for cracks",
@@ -130,7 +130,7 @@ def measure_phone_size(
 
 
 def marks_of(segmenter: Segmenter, concepts: Sequence[str] = ()) -> Marks:
-    """What a segmenter marks under "segment CONCEPT", by default for each concept of its bundle."""
+    """Return a function that marks photos under "segment CONCEPT", by default for every concept."""
     asked = {f"segment {concept}": concept for concept in concepts or segmenter.bundle.concepts}
     questions = segmenter.ask(list(asked))
 

@@ -18,7 +18,7 @@ from drywallqa.rendering.walls import CRACK, Kind
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Marks = Callable[[Photo], Mapping[str, Mask]]
-"""What a model marks on a photo [H,W,3]: concept → mask [H,W]."""
+"""Marks a photo [H,W,3]: concept → mask [H,W]."""
 Report = Callable[[str], None]
 Figures = dict[str, Figure]
 Size = tuple[int, int] | None
