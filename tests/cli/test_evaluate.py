@@ -228,10 +228,10 @@ def test_evaluate__what_thresholds_were_chosen_from_is_drawn_and_kept(data, use,
         with Image.open(out / "pictures" / f"chosen-{kind}__segment_crack.png") as picture:
             assert min(picture.size) > 150
     how = load_bundle(model).metrics["thresholds"]
-    assert (how["split"], how["mask"], how["presence"]) == ("val", "percentile=90", "recall=0.9")
-    crack = load_bundle(model).concepts["crack"]
-    assert how["reached"]["crack"]["threshold"] == crack.threshold
-    assert how["reached"]["crack"]["presence_threshold"] == crack.presence_threshold
+    chosen, crack = how["whole"]["crack"], load_bundle(model).concepts["crack"]
+    assert (how["split"], chosen["mask"], chosen["presence"]) == ("val", "percentile=90", "recall=0.9")
+    assert chosen["threshold"] == crack.threshold
+    assert chosen["presence_threshold"] == crack.presence_threshold
     assert "percentile=90" in str(load_json(model / "bundle.json")["metrics"])
 
 
