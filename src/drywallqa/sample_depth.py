@@ -37,7 +37,12 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
     """
     stream = None if stream is None or stream.closed else stream
     if image.mode.startswith(("I", "F")):
-        grey, note = _scaled(np.asarray(image), _declared(image, stream))
+        samples = np.asarray(image)
+        if (
+            image.format == "PNG"
+        ):  # which holds 16 unsigned bits at most; older Pillow makes wider ones of them
+            samples = samples.astype(np.uint16)
+        grey, note = _scaled(samples, _declared(image, stream))
         return Image.fromarray(grey), note
     if not deep or stream is None or np.asarray(image)[:, :, :3].max() >= _HIGH:
         return image, None
