@@ -194,7 +194,7 @@ def overhead(segmenter: Segmenter, photo: np.ndarray) -> dict:
     """Time 12 megapixels under two prompts against the bare compute of its tiles, turn by turn."""
     bundle, backend = segmenter.bundle, segmenter.open()
     counting = Counting(backend)
-    watched = Segmenter(WrappedModel(bundle.name, bundle.window, bundle.concepts, counting, bundle.text))
+    watched = Segmenter(WrappedModel.around(bundle, counting))
     watched.segment(photo, PROMPTS, keep_probability=False)
     embeddings = backend.encode_prompts(PROMPTS)
     tiles = TileGrid.over(*TWELVE, 1.0, bundle.window).cut(photo, 0, [0] * BATCH)

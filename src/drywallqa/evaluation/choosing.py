@@ -114,9 +114,8 @@ def choose_by_kind(
         chosen.append(choose_all(known, rule, presence, caution))
     for concept in dict.fromkeys(pair.concept for pair in pairs):
         if not any(concept in each for each in chosen):
-            choose(
-                [pair for pair in pairs if pair.concept == concept], rule, presence
-            )  # says what is missing
+            # No kind of photo can choose for this concept: `choose` says what is missing.
+            choose([pair for pair in pairs if pair.concept == concept], rule, presence)
     return chosen[0], chosen[1]
 
 

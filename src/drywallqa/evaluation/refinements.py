@@ -145,7 +145,7 @@ class _Trial:
 
     @property
     def refinement(self) -> Refinement:
-        """What follows the model."""
+        """The step that follows the model."""
         return self.question.refinement
 
 

@@ -75,7 +75,7 @@ def stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, floa
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
     bundle, timed = segmenter.bundle, _Timed(segmenter.open())
-    watched = Segmenter(WrappedModel(bundle.name, bundle.window, bundle.concepts, timed, bundle.text))
+    watched = Segmenter(WrappedModel.around(bundle, timed))
     questions = watched.ask(PROMPTS[0])
     (answer,) = watched.answer(photo, questions, keep_probability=False)
 

@@ -1,4 +1,4 @@
-"""What is measured: a segmenter, and the prompts it is asked."""
+"""The subject of a measurement: a segmenter, and the prompts it is asked."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _DECIDING = ["source", "prompt", "mask", "error"]
 
 
 class Results(Protocol):
-    """What is recorded of the runs into a place."""
+    """The records of the runs into a place."""
 
     def done(self) -> Mapping[str, Record]:
         """Return what is known of each mask of earlier runs, by its path below the results."""

@@ -27,15 +27,15 @@ FIELDS: dict[str, type] = {
     "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
     "mask_sha256": str, "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
 }  # fmt: skip
-"""What a record holds beside the path of each file that was asked for, which stands under its kind. The size
-of the photo is in bytes, its time of change in ns since 1970; milliseconds and worker are of Ray runs."""
+"""The fields of a record. The path of each file that was asked for stands beside them, under its kind. The
+size of the photo is in bytes, its time of change in ns since 1970; Ray runs add milliseconds and worker."""
 
 Record = dict[str, Any]
 T = TypeVar("T")
 
 
 class Latest(Generic[T]):
-    """What counts of many records: the last about each mask, and each error that was not taken back.
+    """The records that count among many: the last about each mask, and each error that was not taken back.
 
     Attributes:
         masks: By the mask's path below the results.
@@ -108,7 +108,7 @@ class Manifest:
 
     @property
     def masks(self) -> Mapping[str, Record]:
-        """What is known about each mask, by its path below the folder."""
+        """The last record of each mask, by its path below the folder."""
         return self._latest.masks
 
     def output_files(self) -> list[Path]:

@@ -72,6 +72,24 @@ class WrappedModel:
     vocabulary: str = "closed"
     files: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def around(cls, bundle: RunnableBundle, backend: Backend) -> WrappedModel:
+        """Wrap the model of a bundle that runs already, as where its calls are watched.
+
+        Args:
+            bundle: What it is called, how photos are brought to it, and what it understands.
+            backend: The model, running.
+        """
+        return cls(
+            bundle.name,
+            bundle.window,
+            bundle.concepts,
+            backend,
+            bundle.text,
+            bundle.version,
+            bundle.vocabulary,
+        )
+
     def open_backend(
         self,
         name: str = "onnxruntime",
