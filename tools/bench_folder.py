@@ -22,7 +22,7 @@ import drywallqa
 from drywallqa import masks, photos
 from drywallqa.inference.plan import Settings
 from drywallqa.processors import available_threads
-from drywallqa.rendering import render_wall
+from drywallqa.rendering.walls import render_wall
 from drywallqa.reports.results import segment_into
 
 PROMPTS = ["segment crack", "segment taping area"]

@@ -34,8 +34,8 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.wrapped import WrappedModel
 from drywallqa.metrics import Counts
-from drywallqa.rendering import CRACK, Wish, render_wall
 from drywallqa.rendering.phone import render_phone_wall
+from drywallqa.rendering.walls import CRACK, Wish, render_wall
 
 PROMPTS = ["segment crack", "segment taping area"]
 TWELVE, HUNDRED = (3024, 4032), (8660, 11547)

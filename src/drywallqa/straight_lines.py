@@ -49,6 +49,15 @@ class StraightLine:
         across, along = self.place(size)
         return (np.abs(across) <= half_width) & (along >= 0) & (along <= self.length)
 
+    def box(self, size: tuple[int, int], margin: float) -> Mask:
+        """Axis-aligned box around the line with a margin in px, as people label it; bool [H,W]."""
+        mask = np.zeros(size, np.bool_)
+        (x0, y0), (x1, y1) = self.start, self.end
+        top, bottom = max(0, round(min(y0, y1) - margin)), round(max(y0, y1) + margin)
+        left, right = max(0, round(min(x0, x1) - margin)), round(max(x0, x1) + margin)
+        mask[top : max(0, bottom), left : max(0, right)] = True
+        return mask
+
 
 def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
     """Find the straight lines that a mask [H,W] is made of, the longest support first.

@@ -7,8 +7,7 @@ import pytest
 
 import drywallqa
 from drywallqa.backend import Backend
-from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.bundle import DEFAULT, FAST, HEAD
+from drywallqa.bundle.bundle import DEFAULT, FAST, HEAD, Bundle, load_bundle
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
 from drywallqa.inference.runtimes import load_profile, open_backend, precision_of, smaller
 from drywallqa.inference.segmenter import Segmenter

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drywallqa.bundle import graphs, load_bundle
+from drywallqa.bundle import graphs
+from drywallqa.bundle.bundle import load_bundle
 from drywallqa.bundle.graphs import DEFAULT, IMAGE_ENCODER, open_ahead, open_graph
 from drywallqa.errors import BackendError
 

@@ -38,12 +38,12 @@ def wall(path: Path) -> Path:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
-    import drywallqa.bundle
+    import drywallqa.bundle.bundle
 
     def fail(folder: object = None) -> None:
         raise error
 
-    monkeypatch.setattr(drywallqa.bundle, "load_bundle", fail)
+    monkeypatch.setattr(drywallqa.bundle.bundle, "load_bundle", fail)
     return cli.main(["segment", "a.jpg", "--prompt", "crack", "--out", "out"])
 
 

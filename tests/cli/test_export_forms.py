@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from drywallqa import cli
-from drywallqa.bundle import load_bundle
-from drywallqa.bundle.bundle import DEFAULT, HEAD
+from drywallqa.bundle.bundle import DEFAULT, HEAD, load_bundle
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(

@@ -46,11 +46,11 @@ def test_main__errors_become_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import drywallqa.bundle
+    import drywallqa.bundle.bundle
 
     def fail(folder: object = None) -> None:
         raise error
 
-    monkeypatch.setattr(drywallqa.bundle, "load_bundle", fail)
+    monkeypatch.setattr(drywallqa.bundle.bundle, "load_bundle", fail)
     assert cli.main(["segment", "a.jpg", "--prompt", "crack", "--out", "out"]) == code
     assert capsys.readouterr().err == f"error: {error}\n"

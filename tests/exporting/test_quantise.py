@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa.bundle import Bundle, load_bundle
-from drywallqa.bundle.bundle import DEFAULT, HEAD
+from drywallqa.bundle.bundle import DEFAULT, HEAD, Bundle, load_bundle
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError, ModelError
 from drywallqa.evaluation.speed import Case, measure
-from drywallqa.rendering import CRACK, render_wall
+from drywallqa.rendering.walls import CRACK, render_wall
 
 pytest.importorskip("onnx")
 from drywallqa.exporting.quantise import add_int8

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
-from drywallqa.bundle import load_bundle
+from drywallqa.bundle.bundle import load_bundle
 from drywallqa.cli import main
 from drywallqa.models import registry
 from tiny_runs import render, settings, train

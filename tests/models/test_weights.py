@@ -151,7 +151,7 @@ def test_models__list_and_info(capsys, monkeypatch, tmp_path):
 
 
 def test_models__tell_of_the_bundled_model_what_it_is(capsys):
-    from drywallqa.bundle import load_bundle
+    from drywallqa.bundle.bundle import load_bundle
 
     bundle = load_bundle()
     with torch.device("meta"):

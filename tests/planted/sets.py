@@ -18,7 +18,7 @@ from PIL import Image
 from drywallqa import masks
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import Dataset, Sample, load, save
-from drywallqa.rendering import render_wall
+from drywallqa.rendering.walls import render_wall
 from planted.case import Severity, UnavailableError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

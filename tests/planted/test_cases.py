@@ -12,8 +12,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="the train extra is not installed")
 
-from drywallqa.bundle import load_bundle
-from drywallqa.bundle.bundle import DECODER, DEFAULT
+from drywallqa.bundle.bundle import DECODER, DEFAULT, load_bundle
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import load
 from drywallqa.errors import BundleError

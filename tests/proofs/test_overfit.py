@@ -25,7 +25,7 @@ from drywallqa.inference.wrapped import Levels, WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import Training
 from drywallqa.models.torch_backend import TorchBackend
-from drywallqa.training.config import DataConfig
+from drywallqa.sampling.settings import DataConfig
 from drywallqa.training.losses import mask_loss, presence_loss
 from drywallqa.training.pairs import Pairs
 

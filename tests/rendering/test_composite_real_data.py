@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from drywallqa.rendering import composites
+from drywallqa.rendering.composite import composites
 
 DATA = Path(os.environ.get("DRYWALLQA_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from drywallqa.rendering import OTHERS, render_other
+from drywallqa.rendering.others import OTHERS, render_other
 
 
 @pytest.mark.parametrize("kind", OTHERS)

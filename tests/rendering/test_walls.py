@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from drywallqa.errors import ConfigError
-from drywallqa.rendering import CRACK, KINDS, TAPING_AREA, Wish, render_wall
 from drywallqa.rendering.surfaces import BOARDS, JOINTED, WALLS
+from drywallqa.rendering.walls import CRACK, KINDS, TAPING_AREA, Wish, render_wall
 
 SIZE = (96, 128)
 

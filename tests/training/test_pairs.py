@@ -5,7 +5,7 @@ pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.training.config import DataConfig
+from drywallqa.sampling.settings import DataConfig
 from drywallqa.training.pairs import Pairs
 from measured_walls import make_dataset
 

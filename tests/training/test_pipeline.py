@@ -9,8 +9,7 @@ import pytest
 
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
-from drywallqa.bundle import load_bundle
-from drywallqa.bundle.bundle import DEFAULT, HEAD
+from drywallqa.bundle.bundle import DEFAULT, HEAD, load_bundle
 from drywallqa.cli import UNFORESEEN, main
 from drywallqa.errors import BundleError
 from tiny_runs import assert_same_weights

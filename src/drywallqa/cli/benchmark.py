@@ -57,7 +57,7 @@ def benchmark(
     ] = False,
 ) -> None:
     """Measure a bundle from photos: IoU, Dice, false alarms, composites, pictures that are no walls."""
-    from drywallqa.bundle import load_bundle
+    from drywallqa.bundle.bundle import load_bundle
     from drywallqa.datasets import dataset
     from drywallqa.evaluation.benchmark import lines, run_benchmark
 
@@ -93,7 +93,7 @@ def _phone_size(
     json_file: Path | None,
     write: bool,
 ) -> None:
-    from drywallqa.bundle import load_bundle
+    from drywallqa.bundle.bundle import load_bundle
     from drywallqa.datasets import dataset
     from drywallqa.evaluation.phone_size import LARGE, SECTIONS, Plan, lines, measure_phone_size
     from drywallqa.inference.segmenter import load

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from drywallqa.bundle import Bundle
+    from drywallqa.bundle.bundle import Bundle
     from drywallqa.models.registry import Family
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and bring model families.")
@@ -86,7 +86,7 @@ def pull(name: Name) -> None:
 
 def _bundled(name: str) -> Bundle | None:
     """Return the bundle that comes with the package where it holds a model of this family."""
-    from drywallqa.bundle import load_bundle
+    from drywallqa.bundle.bundle import load_bundle
 
     bundle = load_bundle()
     return bundle if bundle.name == name else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from drywallqa.curation.regions import Frame
-from drywallqa.rendering.seams import SeamLine
+from drywallqa.straight_lines import StraightLine
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class FoundSeam:
         share: Share of its length that is darker than both sides.
     """
 
-    line: SeamLine
+    line: StraightLine
     depth: float
     share: float
 
@@ -117,5 +117,5 @@ def _refined(values: NDArray[np.float32], start: Floats, end: Floats, step: floa
         depths = _depths(values, starts, ends, scale, _FINE)
         best = int(depths.mean(1).argmax())
         start, end = starts[best], ends[best]
-    line = SeamLine((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
+    line = StraightLine((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
     return FoundSeam(line, float(depths[best].mean()), float((depths[best] > 0.5).mean()))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.bundle import Bundle
+from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DrywallQAError
 from drywallqa.inference.segmenter import Segmenter

@@ -11,7 +11,7 @@ from drywallqa.bundle.graphs import DEFAULT, FAST, IMAGE_ENCODER, graph_name
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
-    from drywallqa.bundle import Bundle
+    from drywallqa.bundle.bundle import Bundle
     from drywallqa.inference.questions import RunnableBundle
 
 PROFILES = ("full", "fast")
@@ -60,7 +60,7 @@ def load_profile(model: str | Path | None, profile: str) -> Bundle:
         BundleError: The bundle is missing, damaged or too new.
         BackendError: The model takes no window but its own.
     """
-    from drywallqa.bundle import load_bundle
+    from drywallqa.bundle.bundle import load_bundle
 
     bundle = load_bundle(folder_of(model, profile))
     return bundle if model is None or profile == "full" else smaller(bundle)

@@ -19,7 +19,6 @@ from drywallqa.rendering.objects import OBJECTS
 from drywallqa.rendering.phone_camera import Camera, develop
 from drywallqa.rendering.phone_cracks import WIDTHS, PhoneCrack, add_phone_cracks
 from drywallqa.rendering.phone_details import DETAILS, add_detail, add_grain
-from drywallqa.rendering.seams import SeamLine
 from drywallqa.rendering.surfaces import BOARDS, WALLS, surface
 from drywallqa.rendering.walls import (
     BELOW,
@@ -32,6 +31,7 @@ from drywallqa.rendering.walls import (
     choose_objects,
     stand,
 )
+from drywallqa.straight_lines import StraightLine
 
 Generator = np.random.Generator
 
@@ -64,7 +64,7 @@ class PhoneWall:
     surface: str
     objects: tuple[str, ...]
     cracks: tuple[PhoneCrack, ...]
-    seam_lines: tuple[SeamLine, ...]
+    seam_lines: tuple[StraightLine, ...]
     camera: Camera
 
     @property

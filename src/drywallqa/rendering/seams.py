@@ -28,19 +28,6 @@ HALF_WIDTH = 2.5
 _REACH = 34.0  # px at 640; how far from its line a joint changes the boards
 
 
-class SeamLine(StraightLine):
-    """A straight piece of a joint."""
-
-    def box(self, size: tuple[int, int], margin: float) -> Mask:
-        """Axis-aligned box around the line with a margin in px, as people label it; bool [H,W]."""
-        mask = np.zeros(size, np.bool_)
-        (x0, y0), (x1, y1) = self.start, self.end
-        top, bottom = max(0, round(min(y0, y1) - margin)), round(max(y0, y1) + margin)
-        left, right = max(0, round(min(x0, x1) - margin)), round(max(x0, x1) + margin)
-        mask[top : max(0, bottom), left : max(0, right)] = True
-        return mask
-
-
 def drawn(lines: Sequence[StraightLine], shape: tuple[int, ...]) -> Mask:
     """Draw lines as a thin mask [H,W]."""
     size = (int(shape[0]), int(shape[1]))
@@ -50,7 +37,7 @@ def drawn(lines: Sequence[StraightLine], shape: tuple[int, ...]) -> Mask:
     return mask
 
 
-def clipped(line: SeamLine, quad: Mask | None, size: tuple[int, int]) -> SeamLine | None:
+def clipped(line: StraightLine, quad: Mask | None, size: tuple[int, int]) -> StraightLine | None:
     """The part of a line that lies in the photo and on the board; None where that is too short."""
     count = max(2, int(line.length))
     place = np.linspace(0, 1, count)
@@ -65,10 +52,10 @@ def clipped(line: SeamLine, quad: Mask | None, size: tuple[int, int]) -> SeamLin
     if kept.size < 0.12 * max(size):
         return None
     first, last = kept[0], kept[-1]
-    return SeamLine((float(x[first]), float(y[first])), (float(x[last]), float(y[last])))
+    return StraightLine((float(x[first]), float(y[first])), (float(x[last]), float(y[last])))
 
 
-def add_seam(canvas: Canvas, line: SeamLine) -> None:
+def add_seam(canvas: Canvas, line: StraightLine) -> None:
     """Draw one joint along `line`."""
     generator, scale = canvas.generator, canvas.scale
     across, along = line.place(canvas.size)
@@ -105,7 +92,7 @@ def add_seam(canvas: Canvas, line: SeamLine) -> None:
 
 
 def _along(
-    position: NDArray[np.float32], line: SeamLine, generator: Generator, scale: float, strength: float
+    position: NDArray[np.float32], line: StraightLine, generator: Generator, scale: float, strength: float
 ) -> NDArray[np.float32]:
     """Slow random change along the line: one value a pixel, about ±strength."""
     knots = max(4, int(line.length / (40 * scale)))
@@ -120,7 +107,7 @@ def _along(
 def _gap(
     distance: NDArray[np.float32],
     position: NDArray[np.float32],
-    line: SeamLine,
+    line: StraightLine,
     generator: Generator,
     scale: float,
     shade: NDArray[np.float32],
@@ -166,7 +153,7 @@ def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
     canvas.height -= patch
 
 
-def _screws(canvas: Canvas, line: SeamLine) -> None:
+def _screws(canvas: Canvas, line: StraightLine) -> None:
     """Rows of screw heads or dimples on both sides of the line, some missing."""
     generator, scale = canvas.generator, canvas.scale
     along_x, along_y = line.direction()
@@ -200,7 +187,7 @@ def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
     canvas.height[box] -= np.clip(2 - distance / np.float32(radius), 0, 1)
 
 
-def _print(canvas: Canvas, line: SeamLine) -> None:
+def _print(canvas: Canvas, line: StraightLine) -> None:
     """What the factory printed on the board, faint, beside the line and along it."""
     generator, scale = canvas.generator, canvas.scale
     along_x, along_y = line.direction()

@@ -13,8 +13,9 @@ from drywallqa.rendering.canvas import Canvas, Float, Mask, Photo
 from drywallqa.rendering.cracks import Crack, add_crack
 from drywallqa.rendering.light import light, photograph
 from drywallqa.rendering.objects import OBJECTS, add_object
-from drywallqa.rendering.seams import SeamLine, add_seam, clipped
+from drywallqa.rendering.seams import add_seam, clipped
 from drywallqa.rendering.surfaces import BOARDS, JOINTED, WALLS, surface
+from drywallqa.straight_lines import StraightLine
 
 Kind = Literal["crack", "seam", "both", "neither"]
 KINDS: tuple[Kind, ...] = ("crack", "seam", "both", "neither")
@@ -46,7 +47,7 @@ class Wall:
     surface: str
     masks: dict[str, Mask]
     labels: dict[str, Mask]
-    seam_lines: tuple[SeamLine, ...] = ()
+    seam_lines: tuple[StraightLine, ...] = ()
     crack_width: float = 0.0
 
 
@@ -200,12 +201,12 @@ def before_background(canvas: Canvas, board: Float) -> Canvas:
     return behind
 
 
-def add_seams(canvas: Canvas, board: Float | None) -> tuple[SeamLine, ...]:
+def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
     """One to three joints: through the whole photo, parallel ones, or one that ends at another."""
     generator = canvas.generator
     height, width = canvas.size
     inside = board > 0.5 if board is not None else None
-    lines: list[SeamLine] = []
+    lines: list[StraightLine] = []
     first_angle = _angle(generator)
     count = int(generator.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
     for number in range(count):
@@ -216,14 +217,14 @@ def add_seams(canvas: Canvas, board: Float | None) -> tuple[SeamLine, ...]:
         middle = generator.uniform(0.5 - spread, 0.5 + spread, 2) * (width, height)
         step = 1.5 * max(height, width) * np.array([np.cos(angle), np.sin(angle)])
         begin = middle if number and generator.random() < 0.5 else middle - step
-        raw = SeamLine(
+        raw = StraightLine(
             (float(begin[0]), float(begin[1])), (float((middle + step)[0]), float((middle + step)[1]))
         )
         line = clipped(raw, inside, canvas.size)
         if line is not None and not any(_too_near(line, other, canvas) for other in lines):
             lines.append(line)
     if not lines:
-        straight = SeamLine((0.5 * width, 0.0), (0.5 * width, float(height - 1)))
+        straight = StraightLine((0.5 * width, 0.0), (0.5 * width, float(height - 1)))
         lines.append(clipped(straight, inside, canvas.size) or straight)
     if generator.random() < 0.4:
         across, _ = lines[0].place(canvas.size)
@@ -240,7 +241,7 @@ def _angle(generator: np.random.Generator) -> float:
     return float(generator.choice([0, np.pi / 2]) + generator.normal(0, 0.09))
 
 
-def _too_near(line: SeamLine, other: SeamLine, canvas: Canvas) -> bool:
+def _too_near(line: StraightLine, other: StraightLine, canvas: Canvas) -> bool:
     across, _ = other.place(canvas.size)
     ends = [(int(y), int(x)) for x, y in (line.start, line.end)]
     inside = [across[min(y, canvas.size[0] - 1), min(x, canvas.size[1] - 1)] for y, x in ends]
@@ -265,7 +266,7 @@ def _wall(
     photo: Photo,
     kind: Kind,
     name: str,
-    lines: tuple[SeamLine, ...],
+    lines: tuple[StraightLine, ...],
     cracks: tuple[Crack, ...],
     hidden: Mask,
     wish: Wish,

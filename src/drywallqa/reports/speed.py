@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa._version import __version__
-from drywallqa.bundle import Bundle, load_bundle
+from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.bundle.graphs import FAST
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError

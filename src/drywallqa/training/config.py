@@ -8,22 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from drywallqa.errors import ConfigError
+from drywallqa.sampling.settings import DataConfig, Positive, Share, StrictModel
 
 if TYPE_CHECKING:
     from drywallqa.models.contract import Training
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelConfig(_Strict):
+class ModelConfig(StrictModel):
     """Which model, and what of it is trained."""
 
     name: str = "compact"
@@ -52,32 +46,7 @@ class ModelConfig(_Strict):
         return Training(self.frozen_stages, self.vision_layers, self.text_layers)
 
 
-class DataConfig(_Strict):
-    """How photos are drawn and changed."""
-
-    window: Annotated[int, Field(ge=64)] = 320
-    """Side of a training crop in px; the nearest that the model takes, and then that is said."""
-    photo_scale: tuple[Positive, Positive] = (256.0, 560.0)
-    """The photo's longer side is drawn from this range, in px (log-uniform), before cropping."""
-    mix: dict[str, Positive] = Field(default_factory=dict)
-    """Set name → weight of its photos; sets not named weigh 1."""
-    augment: bool = True
-    """Whether photos are turned, scaled, cropped and re-lit; else each is shown whole, as it is."""
-    negative_share: Share = 1.0
-    """Share of pictures of which concepts that they do not show are asked, too."""
-    composite_share: Share = 0.15
-    """Share of pictures in which a crack of one photo is pasted on a board of another."""
-    photos_per_epoch: Annotated[int, Field(ge=1)] = 1600
-    workers: Annotated[int, Field(ge=0)] = 1
-    phrases: Annotated[int, Field(ge=1)] = 4000
-    """Most phrasings embedded of each concept."""
-    cached_views: Annotated[int, Field(ge=0)] = 0
-    """Fixed views of each photo whose features are kept on disk; needs a frozen encoder; 0 keeps none."""
-    phrase_jitter: Annotated[float, Field(ge=0)] = 0.03
-    """Standard deviation of noise added to each component of a prompt's embedding."""
-
-
-class LossConfig(_Strict):
+class LossConfig(StrictModel):
     """The mask loss; formulas and sources stand in `loss_choice`."""
 
     name: Literal[
@@ -97,7 +66,7 @@ class LossConfig(_Strict):
     """Erosions of clDice's soft skeleton; twice that is the widest line, in px of the logits' grid."""
 
 
-class WatchConfig(_Strict):
+class WatchConfig(StrictModel):
     """When alarms judge a run; see `diagnosis.watch`."""
 
     grace: Annotated[int, Field(ge=1)] = 300
@@ -106,7 +75,7 @@ class WatchConfig(_Strict):
     """Steps over which a symptom has to hold."""
 
 
-class CheckpointConfig(_Strict):
+class CheckpointConfig(StrictModel):
     """When a run is saved, and how much of the disk it may take."""
 
     minutes: Annotated[float, Field(ge=0)] = 10.0
@@ -119,7 +88,7 @@ class CheckpointConfig(_Strict):
     """Most GB (10⁹ bytes) of a run's checkpoints; the oldest epochs go first, last and best never."""
 
 
-class OptimisationConfig(_Strict):
+class OptimisationConfig(StrictModel):
     """Rates, schedule, averaging, and the weights of the losses' parts."""
 
     epochs: Annotated[int, Field(ge=1)] = 12
@@ -151,7 +120,7 @@ class OptimisationConfig(_Strict):
     presence_weight: Annotated[float, Field(ge=0)] = 0.2
 
 
-class TrainConfig(_Strict):
+class TrainConfig(StrictModel):
     """Everything that decides a run, besides the data set."""
 
     seed: int = 0

@@ -23,8 +23,8 @@ from torch.utils.data import Dataset as TorchDataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError
 from drywallqa.rendering.composite import paste_crack
+from drywallqa.sampling.settings import DataConfig
 from drywallqa.training.augment import develop, warp, whole
-from drywallqa.training.config import DataConfig
 from drywallqa.window import Window
 
 CRACK, BOARD = "crack", "taping area"
