@@ -15,8 +15,8 @@ from fakes import FakeBundle
 @pytest.fixture
 def fake_bundle(monkeypatch: pytest.MonkeyPatch) -> FakeBundle:
     """A bundle without a trained model, which the command line loads as if it were the default."""
-    import drywallqa.bundle
+    import drywallqa.bundle.bundle
 
     bundle = FakeBundle()
-    monkeypatch.setattr(drywallqa.bundle, "load_bundle", lambda folder=None: bundle, raising=False)
+    monkeypatch.setattr(drywallqa.bundle.bundle, "load_bundle", lambda folder=None: bundle)
     return bundle
