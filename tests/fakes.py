@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from drywallqa import prompts
 from drywallqa.backend import Features, Float
 from drywallqa.errors import UnknownPromptError
-from drywallqa.window import Window
+from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.text import prompts
 
 CONCEPTS = {"crack": ("crack", "fissure"), "taping area": ("taping", "joint", "seam")}
 
@@ -28,7 +28,7 @@ class FakeConcept:
 
 class FakeText:
     def understand(self, prompt: str) -> str | None:
-        text = prompts.clean(prompt)
+        text = prompts.clean_prompt(prompt)
         meant = [name for name, words in CONCEPTS.items() if any(word in text for word in words)]
         return meant[0] if len(meant) == 1 else None
 
@@ -76,7 +76,7 @@ class FakeBundle:
     version: str = "1"
     vocabulary: str = "closed"
     files: Mapping[str, str] = field(default_factory=lambda: {"decoder.onnx": "0123456789abcdef"})
-    window: Window = field(default_factory=lambda: Window(64))
+    window: Letterbox = field(default_factory=lambda: Letterbox(64))
     concepts: Mapping[str, Any] = field(default_factory=lambda: {name: FakeConcept() for name in CONCEPTS})
     text: FakeText = field(default_factory=FakeText)
     backend: FakeBackend = field(default_factory=FakeBackend)

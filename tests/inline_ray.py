@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drywallqa.fleet import blocks, cluster
+from drywallqa.fleet import cluster, dispatch
 
 
 class InlineRay:
@@ -74,6 +74,6 @@ class Actor:
 def install(patch: pytest.MonkeyPatch) -> InlineRay:
     ray = InlineRay()
     patch.setattr(cluster, "reached", ray.reached)
-    patch.setattr(blocks, "_get", ray.get)
-    patch.setattr(blocks, "_here", lambda: None)
+    patch.setattr(dispatch, "_get", ray.get)
+    patch.setattr(dispatch, "_here", lambda: None)
     return ray

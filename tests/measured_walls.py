@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from drywallqa import hashing
 from drywallqa.bundle.bundle import Bundle, ConceptSettings, save_head
-from drywallqa.datasets.dataset import Dataset, Sample, save
+from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import UnknownPromptError
-from drywallqa.window import Window
+from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.letterbox import Letterbox
 
 SIDE = 96
 CONCEPTS = ("crack", "taping area")
@@ -56,7 +56,7 @@ def make_dataset(folder: Path, splits: tuple[str, ...] = ("train", "val", "test"
             sample = Sample(name, paths["photo"], "walls", source, SIDE, SIDE, labels, split, "AB"[place % 2])
             samples.append(sample)
     dataset = Dataset(folder, tuple(samples), {c: (f"segment {c}",) for c in CONCEPTS})
-    save(dataset)
+    save_dataset(dataset)
     return dataset
 
 
@@ -123,9 +123,11 @@ def make_bundle(
     """Write a bundle's head and one file, and return it with a backend that finds colours."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "weights.bin").write_bytes(b"weights")
-    hashes = [hashing.perceptual_hash(trained_on.read_photo(s)) for s in trained_on] if trained_on else [2]
+    hashes = (
+        [perceptual_hash.perceptual_hash(trained_on.read_photo(s)) for s in trained_on] if trained_on else [2]
+    )
     settings = {c: ConceptSettings((c,), 0.5, 0.5, SIDE) for c in concepts}
-    made = save_head(Bundle(folder, "colours", "1", Window(SIDE), settings, training_hashes=tuple(hashes)))
+    made = save_head(Bundle(folder, "colours", "1", Letterbox(SIDE), settings, training_hashes=tuple(hashes)))
     fields = {name: getattr(made, name) for name in made.__dataclass_fields__}
     return ColourBundle(**fields, backend=backend or ColourBackend())
 

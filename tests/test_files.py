@@ -12,8 +12,8 @@ from drywallqa.errors import OutputError
 from drywallqa.files import (
     append_line,
     check_folder,
+    file_lock,
     json_bytes,
-    locked,
     read_json_lines,
     whole_file,
     write_whole,
@@ -75,7 +75,7 @@ def test_locked__one_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
 
     def work() -> None:
         for _ in range(50):
-            with locked(tmp_path / "a.jsonl"):
+            with file_lock(tmp_path / "a.jsonl"):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 time.sleep(0)
@@ -93,7 +93,7 @@ def test_locked__one_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_locked__is_given_back_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
-        with pytest.raises(KeyError), locked(tmp_path / "a.jsonl"):
+        with pytest.raises(KeyError), file_lock(tmp_path / "a.jsonl"):
             raise KeyError
 
 

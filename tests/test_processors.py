@@ -111,13 +111,13 @@ def test_available_threads__no_control_groups(tmp_path: Path) -> None:
 def test_tell_libraries__only_where_a_quota_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(processors, "_quota", lambda root: float("inf"))
-    processors.tell_libraries()
+    processors.limit_library_threads()
     assert "OMP_NUM_THREADS" not in os.environ
     monkeypatch.setattr(processors, "_quota", lambda root: 2.0)
-    processors.tell_libraries()
+    processors.limit_library_threads()
     assert os.environ["OMP_NUM_THREADS"] == "2"
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    processors.tell_libraries()
+    processors.limit_library_threads()
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 

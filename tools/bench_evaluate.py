@@ -37,7 +37,7 @@ def timed(arguments: list[str]) -> float:
 
 def measure(data: Path, split: str, repeats: int) -> tuple[int, list[float], list[float]]:
     """Return the number of photos, and the seconds of segmenting and of evaluating them."""
-    known = datasets.load(data)
+    known = datasets.load_dataset(data)
     photos = [str(known.photo_path(s)) for s in known.part(split) if s.set_name == SET]
     if not photos:
         raise SystemExit(f"{data}: no photo of the set '{SET}' in '{split}'")

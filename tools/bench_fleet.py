@@ -20,10 +20,10 @@ from typing import Any
 
 from drywallqa import load
 from drywallqa.fleet import Fleet, cluster, segment_fleet
-from drywallqa.inference import job
+from drywallqa.inference import batch_run
 from drywallqa.inference.plan import make_plan
 from drywallqa.processors import available_threads
-from drywallqa.rendering.examples import write_examples
+from drywallqa.synthetic.examples import write_examples
 
 PROMPTS = ["segment crack", "segment taping area"]
 
@@ -64,7 +64,7 @@ def plain(folder: Path, out: Path) -> Rate:
     segmenter = load()
     plan = make_plan(segmenter.bundle, [folder], PROMPTS, out)
     first, cpu = 0.0, 0.0
-    for outcome in job.run(segmenter, plan):
+    for outcome in batch_run.segment_plan(segmenter, plan):
         assert outcome.status == "done", outcome.error
         if not first:
             first, cpu = time.perf_counter(), time.process_time()

@@ -19,11 +19,11 @@ from pathlib import Path
 from PIL import Image
 
 import drywallqa
-from drywallqa import masks, photos
-from drywallqa.inference.plan import Settings
+from drywallqa.imaging import mask_files, photos
+from drywallqa.inference.plan import RunSettings
 from drywallqa.processors import available_threads
-from drywallqa.rendering.walls import render_wall
-from drywallqa.reports.results import segment_into
+from drywallqa.synthetic.walls import render_wall
+from drywallqa.workflows.segment import segment_into
 
 PROMPTS = ["segment crack", "segment taping area"]
 
@@ -65,7 +65,7 @@ def render(place: Path, count: int) -> list[Path]:
 def measure(paths: list[Path], place: Path) -> None:
     """Measure the parts and the run, and print them."""
     segmenter = drywallqa.load()
-    arrays = [photos.read(path) for path in paths]
+    arrays = [photos.read_photo(path) for path in paths]
     answers = [segmenter.segment(array, PROMPTS, keep_probability=False) for array in arrays]
 
     def model() -> None:
@@ -75,13 +75,15 @@ def measure(paths: list[Path], place: Path) -> None:
     def files() -> None:
         (place / "alone").mkdir()
         for path, found in zip(paths, answers, strict=True):
-            photos.read(path)
+            photos.read_photo(path)
             for answer in found:
-                masks.write(place / "alone" / masks.file_name(path.stem, answer.prompt), answer.mask)
+                mask_files.write_mask_file(
+                    place / "alone" / mask_files.file_name(path.stem, answer.prompt), answer.mask
+                )
 
     parts = {"model": processor_time(model), "reading and writing": processor_time(files)}
     begun = time.perf_counter()
-    segment_into(segmenter, paths, PROMPTS, place / "results", settings=Settings(), index=False)
+    segment_into(segmenter, paths, PROMPTS, place / "results", settings=RunSettings(), index=False)
     wall, cores = time.perf_counter() - begun, available_threads()
     for name, seconds in parts.items():
         print(f"{name}: {1e3 * seconds / len(paths):.1f} ms of processor a photo")

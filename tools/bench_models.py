@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from drywallqa.models import registry
 from drywallqa.models.contract import Training
-from drywallqa.training.feature_cache import CachedEncoder, FeatureCache, stack_features
+from drywallqa.sampling.feature_cache import CachedEncoder, FeatureCache, stack_features
 
 PHOTOS, PAIRS, SIDE, BATCH, EPOCHS = 315, 805, 256, 2, 10
 PROMPTS = ["segment crack", "segment wall crack", "segment taping area", "segment joint/tape", "drywall seam"]
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=64, help="pairs of the measured slice, even")
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    model = registry.create("clipseg")
+    model = registry.create_model("clipseg")
     count = sum(p.numel() for p in model.parameters())
     print(
         f"CLIPSeg, {count:,} parameters, random weights, {torch.get_num_threads()} threads, "

@@ -86,7 +86,7 @@ def measure(repeats: int = 9, python: str = sys.executable) -> StartUp:
 def _photo(folder: Path) -> Path:
     from PIL import Image
 
-    from drywallqa.rendering.examples import EXAMPLES, render_example
+    from drywallqa.synthetic.examples import EXAMPLES, render_example
 
     path = folder / "wall.jpg"
     Image.fromarray(render_example(EXAMPLES[0]).photo).save(path, quality=92)

@@ -32,10 +32,10 @@ from drywallqa.datasets import dataset
 from drywallqa.datasets.mosaics import mosaic, one_a_photograph
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import TileGrid
-from drywallqa.inference.wrapped import WrappedModel
+from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.metrics import Counts
-from drywallqa.rendering.phone import render_phone_wall
-from drywallqa.rendering.walls import CRACK, Wish, render_wall
+from drywallqa.synthetic.phone_walls import render_phone_wall
+from drywallqa.synthetic.walls import CRACK, Wish, render_wall
 
 PROMPTS = ["segment crack", "segment taping area"]
 TWELVE, HUNDRED = (3024, 4032), (8660, 11547)
@@ -247,7 +247,7 @@ def main() -> None:
     given = parser.parse_args()
     segmenter, found = load(given.bundle), {}
     if (given.data / "manifest.jsonl").is_file():
-        data = dataset.load(given.data).part(given.split)
+        data = dataset.load_dataset(given.data).part(given.split)
         if "forced" in given.only:
             show(found, "forced", forced(segmenter, data, given.photos))
         if "mosaics" in given.only:

@@ -26,16 +26,20 @@ def prepare(data: Path, config_path: Path, batches: int):
     """Load data, settings and phrasings; a handful of val photos, since validation is not measured."""
     from drywallqa.datasets import dataset as datasets
     from drywallqa.training import config as configuration
-    from drywallqa.training.phrases import gather
+    from drywallqa.training.phrase_embeddings import embed_phrases
 
-    known = datasets.load(data)
+    known = datasets.load_dataset(data)
     samples = [*known.part("train"), *list(known.part("val"))[:2]]
-    config = configuration.load(
+    config = configuration.load_config(
         config_path, ["optimisation.epochs=1", "validate_every=1", "data.phrases=100"]
     )
     pictures = (batches + WARM) * config.optimisation.batch_size
     config = config.model_copy(update={"data": config.data.model_copy(update={"photos_per_epoch": pictures})})
-    return known.with_samples(samples), config, gather(known.concepts, None, config.seed, config.data.phrases)
+    return (
+        known.with_samples(samples),
+        config,
+        embed_phrases(known.concepts, None, config.seed, config.data.phrases),
+    )
 
 
 def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
@@ -43,18 +47,20 @@ def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
     import torch
     from torch.utils.data import DataLoader
 
-    from drywallqa.training import loss_choice
+    from drywallqa.sampling.pairs import TrainingPairs
+    from drywallqa.training import mask_losses
     from drywallqa.training.fit import build_model
     from drywallqa.training.losses import presence_loss
-    from drywallqa.training.pairs import Pairs
 
     dataset, config, phrases = prepare(data, config_path, batches)
     model = build_model(config, phrases.width).to(memory_format=torch.contiguous_format).train()
     model.freeze(config.model.training)
     steps = config.optimisation
-    loss_of = loss_choice.make(config.loss, steps.dice_weight)
+    loss_of = mask_losses.make_mask_loss(config.loss, steps.dice_weight)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], steps.decoder_rate)
-    pairs = Pairs(dataset.part("train"), phrases.embeddings, config.data, config.seed, 0, model.stride)
+    pairs = TrainingPairs(
+        dataset.part("train"), phrases.embeddings, config.data, config.seed, 0, model.stride
+    )
     loader = iter(DataLoader(pairs, batch_size=steps.batch_size))
     waiting = working = 0.0
     for number in range(batches + WARM):
@@ -79,7 +85,7 @@ def ours(data: Path, config_path: Path, batches: int) -> dict[str, float]:
     from drywallqa.training import fit as fitting
     from drywallqa.training import throughput
 
-    class Warm(throughput.Throughput):
+    class Warm(throughput.ThroughputCallback):
         """Forgets the first batches."""
 
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
@@ -115,7 +121,7 @@ def find_data(given: Path | None, folder: Path) -> Path:
             return place
     if given is not None:
         sys.exit(f"error: {given}: not a data set")
-    from drywallqa.curation.rendered import add_rendered
+    from drywallqa.curation.rendered_sets import add_rendered
 
     add_rendered(folder, 24, set_name="walls", seed=0, split="train")
     add_rendered(folder, 2, set_name="more", seed=1, split="val")

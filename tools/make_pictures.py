@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from drywallqa import masks
-from drywallqa.rendering.examples import EXAMPLES
-from drywallqa.reports.demonstration import PROMPTS
+from drywallqa.imaging import mask_files
+from drywallqa.synthetic.examples import EXAMPLES
+from drywallqa.workflows.demo import PROMPTS
 
 SIDE, GAP, STRIP = 300, 6, 22
 # Blue and orange differ in lightness too, so that they are told apart in grey and by the colour-blind.
@@ -25,7 +25,7 @@ def marked(photo: Path, results: Path) -> Image.Image:
     with Image.open(photo) as opened:
         picture = np.asarray(opened.convert("RGB"), np.float32)
     for concept, prompt in PROMPTS.items():
-        mask = masks.read(results / masks.file_name(photo.stem, prompt))
+        mask = mask_files.read_mask(results / mask_files.file_name(photo.stem, prompt))
         padded = np.pad(mask, 3)
         inner = mask.copy()
         for rows, columns in ((0, 3), (6, 3), (3, 0), (3, 6)):

@@ -122,7 +122,7 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Keep out every other thread and process that asks for the lock of the same file.
 
     The lock is an empty hidden file beside it, since the file itself may be replaced under the lock.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.skeleton import skeletonise
-from drywallqa.straight_lines import StraightLine
+from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.imaging.straight_lines import StraightLine
 
 BINS = 256
 FALSE_ALARM_SHARE = 0.001
@@ -161,8 +161,8 @@ class ThinScore:
         ideal, line = skeletonise(truth), skeletonise(mask)
         length = int(ideal.sum())
         return cls(
-            tolerant_precision=_ratio(int((mask & widen(truth, radius)).sum()), int(mask.sum())),
-            tolerant_recall=_ratio(int((truth & widen(mask, radius)).sum()), int(truth.sum())),
+            tolerant_precision=_ratio(int((mask & dilate(truth, radius)).sum()), int(mask.sum())),
+            tolerant_recall=_ratio(int((truth & dilate(mask, radius)).sum()), int(truth.sum())),
             skeleton_precision=_ratio(int((line & truth).sum()), int(line.sum())),
             skeleton_recall=_ratio(int((ideal & mask).sum()), length),
             width=_ratio(int(truth.sum()), length) / scale,
@@ -187,7 +187,7 @@ def _harmonic(first: float, second: float) -> float:
     return 2 * first * second / (first + second) if first + second > 0 else 0.0  # nan compares false
 
 
-def widen(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Widen a mask [H,W] by a disc of `radius` px."""
     height, width = mask.shape
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -41,7 +41,7 @@ def visible_cores() -> int:
     return os.cpu_count() or 1
 
 
-def tell_libraries() -> None:
+def limit_library_threads() -> None:
     """Have OpenMP, and so torch and OpenBLAS, count as this package does where a quota is the limit.
 
     They count cores by themselves when they are loaded, so this comes before that. A number that somebody has

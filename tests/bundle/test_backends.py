@@ -9,7 +9,7 @@ import drywallqa
 from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import DEFAULT, FAST, HEAD, Bundle, load_bundle
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
-from drywallqa.inference.runtimes import load_profile, open_backend, precision_of, smaller
+from drywallqa.inference.runtimes import load_profile, open_bundle_backend, precision_of, with_smaller_input
 from drywallqa.inference.segmenter import Segmenter
 
 PROMPTS = ["segment crack", "segment taping area"]
@@ -35,7 +35,7 @@ def answers(backend: Backend, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def test_backends__agree(bundle: Bundle, reference: Backend, name: str, tolerance: float) -> None:
     """Torch starts from weights that are kept in half precision, hence its larger tolerance."""
     pytest.importorskip(name)
-    other = open_backend(bundle, name, threads=1)
+    other = open_bundle_backend(bundle, name, threads=1)
     for shape in ((1, 3, 64, 96), (2, 3, 96, 64)):
         images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         for expected, found in zip(answers(reference, images), answers(other, images), strict=True):
@@ -59,7 +59,7 @@ def test_openvino__segments_in_threads(bundle: Bundle) -> None:
 def test_torch__has_half_precision(bundle: Bundle, reference: Backend) -> None:
     pytest.importorskip("torch")
     images = np.zeros((1, 3, 64, 64), np.float32)
-    logits, presence = answers(open_backend(bundle, "torch", precision="bf16"), images)
+    logits, presence = answers(open_bundle_backend(bundle, "torch", precision="bf16"), images)
     assert logits.dtype == presence.dtype == np.float32
     assert np.isfinite(logits).all()
 
@@ -79,7 +79,7 @@ def test_backends__say_what_they_cannot(bundle: Bundle, name: str, how: dict, wo
     if name == "torch":
         pytest.importorskip("torch")
     with pytest.raises(BackendError, match=words):
-        open_backend(bundle, name, **how)
+        open_bundle_backend(bundle, name, **how)
 
 
 def test_backends__int8_that_was_never_made(bundle: Bundle) -> None:
@@ -100,11 +100,11 @@ def test_backends__that_are_not_installed(
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=rf"drywallqa\[{extra}\]"):
-        open_backend(bundle, name)
+        open_bundle_backend(bundle, name)
 
 
 def test_profile__fast_is_a_smaller_window(bundle: Bundle) -> None:
-    fast = smaller(bundle)
+    fast = with_smaller_input(bundle)
     assert 0.4 < (fast.window.size / bundle.window.size) ** 2 < 0.65
     assert fast.window.size % fast.window.multiple == 0
     assert fast.version == f"{bundle.version} fast"

@@ -10,7 +10,7 @@ from PIL import Image
 from drywallqa import cli
 from drywallqa.bundle.bundle import DEFAULT, HEAD, load_bundle
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.evaluation import speed, speed_parts
+from drywallqa.evaluation import speed_cases, speed_parts
 from drywallqa.inference.segmenter import Segmenter
 from fakes import FakeBundle, wall
 
@@ -25,9 +25,11 @@ def bench(*arguments: object) -> int:
 
 
 def test_cases__in_full_and_one_by_one() -> None:
-    found = speed.cases(load_bundle(), ("a", "b"), ("fp32", "int8"), (320, 448), (1, 5), (1, 4), (1, 2))
+    found = speed_cases.speed_cases(
+        load_bundle(), ("a", "b"), ("fp32", "int8"), (320, 448), (1, 5), (1, 4), (1, 2)
+    )
     assert len(found) == len(set(found))
-    full = [case for case in found if case.batch == 1 and case.threads == speed.available_threads()]
+    full = [case for case in found if case.batch == 1 and case.threads == speed_cases.available_threads()]
     assert len({(c.backend, c.precision, c.window, c.prompts) for c in full}) == 16
     assert {case.batch for case in found} == {1, 4}
     assert {1, 2} <= {case.threads for case in found}
@@ -101,5 +103,5 @@ def test_quality__one_copy_of_each_photograph(tmp_path: Path) -> None:
         Image.fromarray(truth.astype(np.uint8) * 255).save(tmp_path / f"{name}-mask.png")
         samples.append(Sample(name, f"{name}.png", "set", source, 48, 64, {"crack": f"{name}-mask.png"}))
     samples.append(Sample("d", "a.png", "set", "three", 48, 64, {"crack": None}))
-    found = speed.mean_iou(Segmenter(FakeBundle()), Dataset(tmp_path, tuple(samples)), "crack", 10)
+    found = speed_cases.mean_iou_of(Segmenter(FakeBundle()), Dataset(tmp_path, tuple(samples)), "crack", 10)
     assert found > 0.8

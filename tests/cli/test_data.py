@@ -7,8 +7,8 @@ from PIL import Image
 
 import drywallqa
 from drywallqa.cli import main
-from drywallqa.datasets.dataset import load
-from drywallqa.photos import SUFFIXES
+from drywallqa.datasets.dataset import load_dataset
+from drywallqa.imaging.photos import SUFFIXES
 from tiny_exports import photo, roboflow_coco, roboflow_yolo, write_photo, write_text
 
 
@@ -22,7 +22,7 @@ def _import(tmp_path, *more):
 def test_import__says_what_it_did(tmp_path, capsys):
     assert _import(tmp_path, "--absent", "taping area", "--set", "walls") == 0
     assert "3 photos (train 2, val 1)" in capsys.readouterr().out
-    assert {sample.set_name for sample in load(tmp_path / "out")} == {"walls"}
+    assert {sample.set_name for sample in load_dataset(tmp_path / "out")} == {"walls"}
 
 
 def test_import__an_unmapped_class_is_one_line_and_wrong_usage(tmp_path, capsys):
@@ -44,7 +44,7 @@ def test_import__problems_are_listed_with_file_and_line_and_counted(tmp_path, ca
     assert "1 problem (not a number 1)" in printed.out
     assert main([*arguments, "--replace", "--strict"]) == 3
     assert "line 2: not a number" in capsys.readouterr().err
-    assert len(load(tmp_path / "out")) == 3
+    assert len(load_dataset(tmp_path / "out")) == 3
 
 
 def test_import__photos_that_cannot_be_read_give_exit_code_3(tmp_path):
@@ -52,7 +52,7 @@ def test_import__photos_that_cannot_be_read_give_exit_code_3(tmp_path):
     (export / "train" / "a_jpg.rf.1.jpg").write_bytes(b"")
     arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
     assert main(arguments) == 3
-    assert len(load(tmp_path / "out")) == 2
+    assert len(load_dataset(tmp_path / "out")) == 2
 
 
 def test_import__a_missing_export_is_named(tmp_path, capsys):
@@ -64,10 +64,10 @@ def test_import__a_missing_export_is_named(tmp_path, capsys):
 def test_split__by_ratios_and_by_csv(tmp_path, capsys):
     _import(tmp_path)
     assert main(["data", "split", str(tmp_path / "out"), "--ratios", "1/1/1", "--seed", "4", "--blocks"]) == 0
-    assert {sample.split for sample in load(tmp_path / "out")} == {"train", "val", "test"}
+    assert {sample.split for sample in load_dataset(tmp_path / "out")} == {"train", "val", "test"}
     rows = write_text(tmp_path / "s.csv", "file,split\na_jpg.rf.1.jpg,train\nz.jpg,test\n")
     assert main(["data", "split", str(tmp_path / "out"), "--by-csv", str(rows)]) == 0
-    assert [sample.split for sample in load(tmp_path / "out")] == ["train", None, None]
+    assert [sample.split for sample in load_dataset(tmp_path / "out")] == ["train", None, None]
     printed = capsys.readouterr().err
     assert "2 photos that" in printed
     assert "1 rows of" in printed
@@ -126,7 +126,7 @@ def test_import__a_name_that_is_no_text(tmp_path, capsys):
     assert main(arguments) == 0
     assert main([*arguments, "--replace"]) == 0
     assert "K\\udcfcche" in capsys.readouterr().err  # its label file is missing
-    named = [sample for sample in load(tmp_path / "out") if sample.image_id == name]
+    named = [sample for sample in load_dataset(tmp_path / "out") if sample.image_id == name]
     assert [(tmp_path / "out" / sample.photo).is_file() for sample in named] == [True]
     assert main(["data", "audit", str(export), "--json", str(tmp_path / "audit.json")]) in (0, 1)
     json.loads((tmp_path / "audit.json").read_text("utf-8"))
@@ -150,7 +150,7 @@ def test_import__takes_every_suffix_that_segment_takes(tmp_path, suffix):
     write_text(tmp_path / "x" / "data.yaml", "names: ['crack']\n")
     arguments = ["data", "import", str(tmp_path / "x"), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--concept", "crack=crack"]) == 0
-    (sample,) = load(tmp_path / "out")
+    (sample,) = load_dataset(tmp_path / "out")
     assert sample.labels["crack"] is not None
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
+from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.inference import segmenter as segmenting
-from drywallqa.window import Window
 
 
 class DarkIsCrack:
@@ -37,7 +37,7 @@ def make_bundle():
         name="dark",
         version="1",
         files={},
-        window=Window(160),
+        window=Letterbox(160),
         concepts={
             name: ConceptSettings(tuple(phrasings), 0.5, 0.5, 160) for name, phrasings in concepts.items()
         },

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import drywallqa.evidence.witness
-import drywallqa.reports.diagnosing
+import drywallqa.diagnosis.probe
+import drywallqa.workflows.diagnose
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
@@ -52,8 +52,8 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def load(path: Path | None = None) -> Bundle:
         return known.get(str(path), known["default"])
 
-    monkeypatch.setattr(drywallqa.reports.diagnosing, "load_bundle", load)
-    monkeypatch.setattr(drywallqa.evidence.witness, "GRID", SIDE)  # the walls' own size: finer shows no more
+    monkeypatch.setattr(drywallqa.workflows.diagnose, "load_bundle", load)
+    monkeypatch.setattr(drywallqa.diagnosis.probe, "GRID", SIDE)  # the walls' own size: finer shows no more
     return add
 
 
@@ -102,12 +102,12 @@ def test_diagnose__faults_of_labels(data, use, tmp_path, case: str, change: Any)
 
 
 def test_diagnose__exchanged_concepts_in_the_data(data, use, tmp_path) -> None:
-    known = datasets.load(data)
+    known = datasets.load_dataset(data)
     turned = [
         dataclasses.replace(s, labels=dict(zip(s.labels, reversed(list(s.labels.values())), strict=True)))
         for s in known
     ]
-    datasets.save(known.with_samples(turned))
+    datasets.save_dataset(known.with_samples(turned))
     assert diagnose(use(), data, tmp_path)[1][0] == "labels-exchanged"
 
 
@@ -147,7 +147,7 @@ def test_diagnose__a_window_that_is_not_that_of_the_thresholds(data, use, tmp_pa
 
 
 def test_diagnose__training_photos_in_test(data, use, tmp_path) -> None:
-    model = use(trained_on=datasets.load(data).part("test"))
+    model = use(trained_on=datasets.load_dataset(data).part("test"))
     assert diagnose(model, data, tmp_path)[1][0] == "trained-on-test"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import drywallqa.reports.evaluating
+import drywallqa.workflows.evaluate
 from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
@@ -35,7 +35,7 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def load(path: Path | None = None) -> Bundle:
         return known[str(path)]
 
-    monkeypatch.setattr(drywallqa.reports.evaluating, "load_bundle", load)
+    monkeypatch.setattr(drywallqa.workflows.evaluate, "load_bundle", load)
     return add
 
 
@@ -84,7 +84,7 @@ def test_evaluate__training_photos_saved_anew_are_refused(
     data, use, tmp_path, capsys, scale: float, least: int
 ) -> None:
     """At 58 px a photo is hardly larger than its thumbnail, so not every one is known again."""
-    known = datasets.load(data)
+    known = datasets.load_dataset(data)
     model = use(trained_on=known.part("train"))
     assert run(data, model) == 0, "the test photos are others"
     leaking = tmp_path / "leaking"
@@ -101,7 +101,7 @@ def test_evaluate__training_photos_saved_anew_are_refused(
             labels=dict.fromkeys(sample.labels),
         )  # fmt: skip
         samples.append(new)
-    datasets.save(datasets.Dataset(leaking, tuple(samples), known.concepts))
+    datasets.save_dataset(datasets.Dataset(leaking, tuple(samples), known.concepts))
     capsys.readouterr()
     assert run(leaking, model) == 1
     found = re.search(r"(\d+) of 9 photos show photographs", capsys.readouterr().err)
@@ -187,7 +187,7 @@ def test_evaluate__an_empty_split_is_refused(data, use, capsys) -> None:
 
 
 def test_evaluate__single_bad_photos_are_counted_and_told(data, use, tmp_path, capsys) -> None:
-    known = datasets.load(data)
+    known = datasets.load_dataset(data)
     test = [s for s in known.part("test") if s.labels["crack"]]
     (data / test[0].labels["crack"]).unlink()
     Image.fromarray(np.zeros((10, 10), np.uint8)).save(data / test[1].labels["crack"])
@@ -281,8 +281,8 @@ def test_evaluate__no_data_set_and_a_torn_manifest_are_refused(data, use, tmp_pa
 def test_evaluate__all_masks_missing_is_no_figure_at_all(data, use, tmp_path, capsys) -> None:
     for mask in (data / "masks").iterdir():
         mask.unlink()
-    only = datasets.load(data)
-    datasets.save(only.with_samples(s for s in only if any(s.labels.values())))
+    only = datasets.load_dataset(data)
+    datasets.save_dataset(only.with_samples(s for s in only if any(s.labels.values())))
     assert run(data, use(), "--out", str(tmp_path / "out")) == 3
     assert "no photo could be measured" in capsys.readouterr().err
     assert not (tmp_path / "out" / "evaluation.json").exists()

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drywallqa import cli, masks
-from drywallqa.curation.large import _add
+from drywallqa import cli
+from drywallqa.curation.large_walls import _add
+from drywallqa.imaging import mask_files
 from drywallqa.metrics import Counts
-from drywallqa.rendering.walls import CRACK, TAPING_AREA, render_wall
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA, render_wall
 
 PROMPTS = {"segment crack": CRACK, "segment taping area": TAPING_AREA}
 SHIPPED = {name: str(Path(cli.__file__).parent.parent / "bundles" / name) for name in ("compact", "swift")}
@@ -48,9 +49,9 @@ def written(data: Path, out: Path) -> dict[tuple[str, str], Counts]:
     found = {}
     for photo in sorted((data / "photos" / "walls").iterdir()):
         for prompt, concept in PROMPTS.items():
-            mask = masks.read(out / masks.file_name(photo.stem, prompt))
+            mask = mask_files.read_mask(out / mask_files.file_name(photo.stem, prompt))
             truth = data / "masks" / concept.replace(" ", "_") / "walls" / f"{photo.stem}.png"
-            labelled = masks.read(truth) if truth.is_file() else np.zeros_like(mask)
+            labelled = mask_files.read_mask(truth) if truth.is_file() else np.zeros_like(mask)
             found[photo.stem, prompt] = Counts.of(mask, labelled)
     return found
 

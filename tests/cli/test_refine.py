@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import drywallqa.reports.refining
+import drywallqa.workflows.refine
 from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.cli import main
-from drywallqa.evaluation.refinements import Row, best_refinements
-from drywallqa.inference.refine import Refinement
+from drywallqa.evaluation.refinements import RefinementRow, best_refinements
+from drywallqa.inference.refinement import Refinement
 from drywallqa.intervals import Figure
 from measured_walls import SpeckledBackend, load_json, make_bundle, make_dataset
 
@@ -29,7 +29,7 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         known[str(folder)] = make_bundle(folder, **options)
         return folder
 
-    monkeypatch.setattr(drywallqa.reports.refining, "load_bundle", lambda path=None: known[str(path)])
+    monkeypatch.setattr(drywallqa.workflows.refine, "load_bundle", lambda path=None: known[str(path)])
     return add
 
 
@@ -106,13 +106,15 @@ def test_refine__without_validation_photos_is_refused(tmp_path, use, capsys) -> 
     assert "no photo in split 'val'" in capsys.readouterr().err
 
 
-def row(name: str, gain: float, low: float, milliseconds: float, f1: float = 0.0, alarms: float = 0.0) -> Row:
+def row(
+    name: str, gain: float, low: float, milliseconds: float, f1: float = 0.0, alarms: float = 0.0
+) -> RefinementRow:
     figures = {
         "IoU": Figure(gain, low, gain + 0.01, 9, 9),
         "F1 within 3 px": Figure(f1, f1 - 0.001, f1 + 0.001, 9, 9),
         "false alarms": Figure(alarms, np.nan, np.nan, 9, 9),
     }
-    return Row("crack", Refinement.parse(name), 0.5, {}, figures, milliseconds)
+    return RefinementRow("crack", Refinement.parse(name), 0.5, {}, figures, milliseconds)
 
 
 def test_best__is_sure_harms_nothing_and_is_quick() -> None:

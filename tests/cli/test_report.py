@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import drywallqa.documents.reporting
-import drywallqa.reports.evaluating
+import drywallqa.workflows.evaluate
+import drywallqa.workflows.report
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.cli import main
 from measured_walls import load_json, make_bundle, make_dataset
@@ -55,7 +55,7 @@ def weights(path: Path) -> None:
 
 def loading(patch: pytest.MonkeyPatch, known: dict[str, Bundle]) -> None:
     """Make the command line load these bundles, by folder."""
-    for module in (drywallqa.reports.evaluating, drywallqa.documents.reporting):
+    for module in (drywallqa.workflows.evaluate, drywallqa.workflows.report):
         patch.setattr(module, "load_bundle", lambda path=None: known[str(path)])
 
 
@@ -320,7 +320,7 @@ def test_report__prompts_are_words_and_no_markup(data, use, tmp_path) -> None:
 def test_report__leaks_are_refused_or_loud(data, use, tmp_path, capsys) -> None:
     from drywallqa.datasets import dataset as datasets
 
-    bundle = use(trained_on=datasets.load(data).part("test"))
+    bundle = use(trained_on=datasets.load_dataset(data).part("test"))
     assert quick(bundle, data, tmp_path / "out", "--split", "test") == 1
     assert "show photographs" in capsys.readouterr().err
     assert quick(bundle, data, tmp_path / "out", "--split", "test", "--allow-leak", "--format", "html") == 0

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa import cli, masks
+from drywallqa import cli
 from drywallqa.files import read_json_lines
+from drywallqa.imaging import mask_files
 from drywallqa.inference import manifest as record_of_results
 from drywallqa.inference import segmenter
 from drywallqa.inference.prediction import Prediction
@@ -64,7 +65,7 @@ def test_segment__folder(site: Path, capsys: pytest.CaptureFixture[str]) -> None
     with Image.open(site / "out" / "two__segment_crack.png") as image:
         assert (image.mode, image.size) == ("L", (64, 48))
         assert set(np.unique(np.asarray(image))) == {0, 255}
-    assert not masks.read(site / "out" / "one__segment_taping_area.png").any()
+    assert not mask_files.read_mask(site / "out" / "one__segment_taping_area.png").any()
     captured = capsys.readouterr()
     assert "2 photos segmented" in captured.out
     assert "4 masks in out" in captured.out
@@ -81,7 +82,7 @@ def test_segment__manifest_holds_the_figures(site: Path) -> None:
     assert line["source"] == str(Path("site/two.jpg"))
     assert (line["image_id"], line["concept"], line["height"], line["width"]) == ("two", "crack", 48, 64)
     assert line["threshold"] == 0.9
-    mask = masks.read(site / "out" / line["mask"])
+    mask = mask_files.read_mask(site / "out" / line["mask"])
     assert line["area"] == pytest.approx(mask.mean())
     assert 0.5 < line["presence"] <= 1
 
@@ -126,8 +127,8 @@ def test_segment__recursive_mirrors_folders(site: Path) -> None:
         "second/one__segment_crack.png",
         "two__segment_crack.png",
     ]
-    assert masks.read(site / "out" / "one__segment_crack.png").any()
-    assert not masks.read(site / "out" / "second" / "one__segment_crack.png").any()
+    assert mask_files.read_mask(site / "out" / "one__segment_crack.png").any()
+    assert not mask_files.read_mask(site / "out" / "second" / "one__segment_crack.png").any()
 
 
 def test_segment__equal_stems_in_different_folders(site: Path) -> None:
@@ -165,7 +166,7 @@ def test_segment__further_outputs(site: Path) -> None:
     with Image.open(site / "out" / "two__segment_crack.probability.png") as probability:
         assert (probability.mode, probability.size) == ("L", (64, 48))
         values = np.asarray(probability)
-    mask = masks.read(site / "out" / line["mask"])
+    mask = mask_files.read_mask(site / "out" / line["mask"])
     assert (values[mask] >= 127).all()
     assert (values[~mask] <= 128).all()
     page = (site / "out" / "index.html").read_text("utf-8")
@@ -244,7 +245,7 @@ def test_rerun__makes_what_was_deleted(site: Path) -> None:
     assert run("site", *CRACK, "--out", "out") == 0
     (site / "out" / "one__segment_crack.png").unlink()
     assert run("site", *CRACK, "--out", "out") == 0
-    assert masks.read(site / "out" / "one__segment_crack.png").any()
+    assert mask_files.read_mask(site / "out" / "one__segment_crack.png").any()
 
 
 def test_rerun__after_a_killed_run_without_manifest(site: Path) -> None:
@@ -261,7 +262,7 @@ def test_rerun__refuses_other_content_without_overwrite(
     mask = site / "out" / "one__segment_crack.png"
     arguments = ["site", *CRACK, "--out", "out"]
     if change == "unlisted":
-        masks.write(mask, np.ones((3, 3), np.bool_))
+        mask_files.write_mask_file(mask, np.ones((3, 3), np.bool_))
     else:
         assert run(*arguments) == 0
     if change == "settings":
@@ -273,7 +274,7 @@ def test_rerun__refuses_other_content_without_overwrite(
     if change == "backend":
         arguments += ["--backend", "openvino"]
     if change == "by hand":
-        masks.write(mask, np.ones((48, 64), np.bool_))
+        mask_files.write_mask_file(mask, np.ones((48, 64), np.bool_))
     before = mask.read_bytes()
     capsys.readouterr()
     assert run(*arguments) == 3
@@ -410,7 +411,7 @@ def test_handled__odd_prompts(site: Path, prompt: str) -> None:
 def test_handled__extreme_sizes(site: Path, shape: tuple[int, int]) -> None:
     save(Path("odd.png"), np.full((*shape, 3), 128, np.uint8))
     assert run("odd.png", *CRACK, "--out", "out", "--overlay") == 0
-    assert masks.read(site / "out" / "odd__segment_crack.png").shape == shape
+    assert mask_files.read_mask(site / "out" / "odd__segment_crack.png").shape == shape
 
 
 def test_handled__exif_turned_and_cmyk(site: Path) -> None:
@@ -419,8 +420,8 @@ def test_handled__exif_turned_and_cmyk(site: Path) -> None:
     Image.fromarray(wall()).save("turned.jpg", exif=exif, quality=95)
     Image.fromarray(wall()).convert("CMYK").save("print.jpg", quality=95)
     assert run("turned.jpg", "print.jpg", *CRACK, "--out", "out") == 0
-    assert masks.read(site / "out" / "turned__segment_crack.png").shape == (64, 48)
-    assert masks.read(site / "out" / "print__segment_crack.png").any()
+    assert mask_files.read_mask(site / "out" / "turned__segment_crack.png").shape == (64, 48)
+    assert mask_files.read_mask(site / "out" / "print__segment_crack.png").any()
 
 
 def test_handled__prompts_that_differ_in_case_or_spaces(site: Path) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa import cli, masks
-from drywallqa.window import Window
+from drywallqa import cli
+from drywallqa.imaging import mask_files
+from drywallqa.imaging.letterbox import Letterbox
 from fakes import FakeBundle, FakeConcept
 
 NAME = "large__segment_crack.png"
@@ -17,7 +18,7 @@ NAME = "large__segment_crack.png"
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_bundle: FakeBundle) -> Path:
     """A folder with a photo of 700×900 px, whose crack of six pixels is half lost where it is scaled down."""
-    fake_bundle.window = Window(128)
+    fake_bundle.window = Letterbox(128)
     fake_bundle.concepts = {"crack": FakeConcept(native=True), "taping area": FakeConcept()}
     photo = np.full((700, 900, 3), 200, np.uint8)
     photo[200:206, 100:800] = (230, 20, 20)
@@ -33,7 +34,7 @@ def run(*arguments: str) -> int:
 
 
 def marked(folder: str) -> float:
-    return float(masks.read(Path(folder) / NAME)[200:206, 110:790].mean())
+    return float(mask_files.read_mask(Path(folder) / NAME)[200:206, 110:790].mean())
 
 
 def test_segment__auto_finds_what_fit_loses(site: Path) -> None:

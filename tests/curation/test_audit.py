@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from drywallqa.curation import audit_sheet, audit_text
-from drywallqa.curation.audit import audited
+from drywallqa.curation.audit import audit_source
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import DataError
+from drywallqa.reports import audit_text
+from drywallqa.visualization import audit_sheet
 from tiny_exports import (
     photo,
     real_data,
@@ -37,7 +38,7 @@ def _leaking(root):
 
 
 def test_audited__finds_a_photograph_on_two_sides(tmp_path):
-    with audited(_leaking(tmp_path)) as report:
+    with audit_source(_leaking(tmp_path)) as report:
         (leak,) = report.leaks
         assert (leak.split, leak.other, len(leak.photos), leak.of) == ("val", "train", 1, 3)
         assert leak.photographs == ("a_jpg",)
@@ -45,7 +46,7 @@ def test_audited__finds_a_photograph_on_two_sides(tmp_path):
 
 
 def test_audited__finds_a_turned_copy_under_another_name(tmp_path):
-    with audited(_leaking(tmp_path)) as report:
+    with audit_source(_leaking(tmp_path)) as report:
         (pair,) = report.near_duplicates
         assert {pair.first.photograph, pair.second.photograph} == {"b_jpg", "c_jpg"}
         assert pair.across
@@ -53,20 +54,20 @@ def test_audited__finds_a_turned_copy_under_another_name(tmp_path):
 
 @pytest.mark.parametrize(("by", "leaks", "pairs"), [("source", 1, 0), ("hash", 0, 1), ("both", 1, 1)])
 def test_audited__by_names_or_by_pictures(tmp_path, by, leaks, pairs):
-    with audited(_leaking(tmp_path), by=by) as report:
+    with audit_source(_leaking(tmp_path), by=by) as report:
         assert (len(report.leaks), len(report.near_duplicates)) == (leaks, pairs)
 
 
 def test_audited__an_imported_data_set_gives_the_same(tmp_path):
     import_export(_leaking(tmp_path / "x"), tmp_path / "out", ImportOptions(["crack=crack"]))
-    with audited(tmp_path / "out") as report:
+    with audit_source(tmp_path / "out") as report:
         assert (len(report.leaks), len(report.near_duplicates)) == (1, 1)
 
 
 def test_audited__a_clean_export_is_clean(tmp_path):
-    with audited(roboflow_coco(tmp_path)) as report:
+    with audit_source(roboflow_coco(tmp_path)) as report:
         assert not report.found_something
-        assert list(audit_text.lines(report))[-1] == "found nothing: clean"
+        assert list(audit_text.audit_lines(report))[-1] == "found nothing: clean"
 
 
 def test_audited__degenerate_box_like_and_frame_filling(tmp_path):
@@ -77,20 +78,20 @@ def test_audited__degenerate_box_like_and_frame_filling(tmp_path):
     frame = {"segmentation": [[0, 0, 64, 0, 64, 63, 0, 63]]}
     slip = {"bbox": [5, 5, 0.3, 0.9]}
     write_coco(tmp_path / "result.json", ["a.jpg", "b.jpg"], [ring, ring, ring, ring, rectangle, frame, slip])
-    with audited(tmp_path) as report:
+    with audit_source(tmp_path) as report:
         assert [problem.kind for problem in report.inventory.problems] == ["degenerate"]
         assert sorted((remark.kind, remark.where) for remark in report.findings) == [
             ("box-like", "result.json, annotation id 5"),
             ("frame-filling", "result.json, annotation id 6"),
         ]
-        text = "\n".join(audit_text.lines(report))
+        text = "\n".join(audit_text.audit_lines(report))
         assert "without annotation: 1" in text
 
 
 def test_audited__boxes_are_no_finding_where_most_are_boxes(tmp_path):
     write_photo(tmp_path / "a.jpg", 1)
     write_coco(tmp_path / "result.json", ["a.jpg"], [{"bbox": [8, 8, 16, 16]}, {"bbox": [4, 30, 16, 16]}])
-    with audited(tmp_path) as report:
+    with audit_source(tmp_path) as report:
         assert report.findings == ()
         assert not report.found_something
 
@@ -100,9 +101,9 @@ def test_audited__what_boxes_are_by_design_goes_by_class(tmp_path):
     ring, box = {"segmentation": [[2, 2, 40, 9, 60, 60]]}, {"bbox": [8, 8, 16, 16]}
     seams = [{"category_id": 2} | box] * 4
     write_coco(tmp_path / "result.json", ["a.jpg"], [ring, ring, ring, box, *seams], ("crack", "seam"))
-    with audited(tmp_path) as report:
+    with audit_source(tmp_path) as report:
         assert [(remark.kind, remark.group) for remark in report.findings] == [("box-like", "crack")]
-        text = "\n".join(audit_text.lines(report))
+        text = "\n".join(audit_text.audit_lines(report))
         assert "box-like: 4 (no finding: most annotations of 'seam' are boxes)" in text
 
 
@@ -111,7 +112,7 @@ def test_audited__unreadable_photos_and_duplicate_names(tmp_path):
     (root / "train" / "images" / "p0_jpg.rf.1.jpg").write_bytes(b"no photo")
     write_photo(root / "valid" / "images" / "P2_jpg.rf.1.png", 77)
     write_text(root / "valid" / "labels" / "P2_jpg.rf.1.txt", "")
-    with audited(root) as report:
+    with audit_source(root) as report:
         assert [problem.kind for problem in report.inventory.problems] == ["unreadable"]
         assert report.duplicate_names == (("test/images/p2_jpg.rf.1.jpg", "valid/images/P2_jpg.rf.1.png"),)
 
@@ -119,7 +120,7 @@ def test_audited__unreadable_photos_and_duplicate_names(tmp_path):
 def test_audited__an_empty_run_length_mask_is_reported(tmp_path):
     write_photo(tmp_path / "a.jpg", 1)
     write_coco(tmp_path / "result.json", ["a.jpg"], [{"segmentation": {"size": [64, 64], "counts": [4096]}}])
-    with audited(tmp_path) as report:
+    with audit_source(tmp_path) as report:
         assert [problem.kind for problem in report.inventory.problems] == ["empty"]
 
 
@@ -128,17 +129,17 @@ def test_audited__a_mask_that_is_a_rectangle_is_box_like(tmp_path):
         write_photo(tmp_path / "images" / f"{number}.jpg", number)
         mask = square(8, 8, 24, 24) if number == 3 else np.tri(64, dtype=bool)
         write_photo(tmp_path / "masks" / f"{number}.png", mask.astype(np.uint8) * 255)
-    with audited(tmp_path) as report:
+    with audit_source(tmp_path) as report:
         assert [(remark.kind, remark.name) for remark in report.findings] == [("box-like", "images/3.jpg")]
 
 
 def test_audited__an_unknown_way_is_refused(tmp_path):
-    with pytest.raises(DataError, match="both, source, hash"), audited(tmp_path, by="eye"):
+    with pytest.raises(DataError, match="both, source, hash"), audit_source(tmp_path, by="eye"):
         pass
 
 
 def test_to_json__can_be_written_and_holds_all(tmp_path):
-    with audited(_leaking(tmp_path)) as report:
+    with audit_source(_leaking(tmp_path)) as report:
         data = json.loads(json.dumps(report.to_json()))
     assert data["leaks"][0]["photos"] == 1
     assert data["near_duplicates"][0]["across_splits"]
@@ -146,8 +147,8 @@ def test_to_json__can_be_written_and_holds_all(tmp_path):
 
 
 def test_render__shows_the_pair_turned_to_match(tmp_path):
-    with audited(_leaking(tmp_path), by="hash") as report:
-        sheet = np.asarray(audit_sheet.render(report), float)
+    with audit_source(_leaking(tmp_path), by="hash") as report:
+        sheet = np.asarray(audit_sheet.audit_sheet(report), float)
     left = sheet[86:266, 12:192]
     right = sheet[86:266, 192:372]
     assert np.abs(left - right).mean() < 12
@@ -155,13 +156,13 @@ def test_render__shows_the_pair_turned_to_match(tmp_path):
 
 
 def test_render__of_nothing_is_a_sheet_that_says_so(tmp_path):
-    with audited(roboflow_coco(tmp_path)) as report:
-        assert audit_sheet.render(report).size[1] < 100
+    with audit_source(roboflow_coco(tmp_path)) as report:
+        assert audit_sheet.audit_sheet(report).size[1] < 100
 
 
 @pytest.mark.data
 def test_audited__taping_photos_leak_from_train_to_valid():
-    with audited(real_data() / "drywall-join-detect.coco", by="source") as report:
+    with audit_source(real_data() / "drywall-join-detect.coco", by="source") as report:
         (leak,) = report.leaks
         assert (len(leak.photos), leak.of) == (182, 187)
         assert sum(problem.kind == "degenerate" for problem in report.inventory.problems) == 68
@@ -172,7 +173,7 @@ def test_audited__near_duplicates_of_cracks_are_those_that_the_split_drops():
     folder = real_data()
     rows = [line.split(",") for line in (folder / "benchmark.csv").read_text().splitlines()]
     dropped = {row[2] for row in rows if row[0] == "cracks" and row[-1] == "dropped"}
-    with audited(folder / "cracks.yolov8") as report:
+    with audit_source(folder / "cracks.yolov8") as report:
         across = {
             photo.photograph
             for pair in report.near_duplicates

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from drywallqa import hashing
-from drywallqa.curation.near_duplicates import SAME_PHOTO_CELLS, cell_agreement, find_pairs, unite
+from drywallqa.curation.near_duplicates import SAME_PHOTO_CELLS, cell_agreement, find_pairs, group_links
+from drywallqa.imaging import perceptual_hash
 from tiny_exports import photo
 
 
@@ -32,19 +32,19 @@ CHANGES = {
 def test_find_pairs__finds_changed_copies_and_nothing_else(change):
     originals = [Image.fromarray(photo(seed, 160)) for seed in range(8)]
     pictures = [*originals, *map(CHANGES[change], originals)]
-    thumbnails = np.stack([hashing.thumbnail(np.asarray(picture)) for picture in pictures])
+    thumbnails = np.stack([perceptual_hash.thumbnail(np.asarray(picture)) for picture in pictures])
     assert {(pair.first, pair.second) for pair in find_pairs(thumbnails)} == {(n, n + 8) for n in range(8)}
 
 
 def test_find_pairs__says_how_the_second_was_turned():
     upright = photo(1)
     other = np.ascontiguousarray(np.rot90(upright, 3)[:, ::-1])
-    pair = find_pairs(np.stack([hashing.thumbnail(upright), hashing.thumbnail(other)]))[0]
-    assert (hashing.orient(other, pair.turns, pair.flip) == upright).all()
+    pair = find_pairs(np.stack([perceptual_hash.thumbnail(upright), perceptual_hash.thumbnail(other)]))[0]
+    assert (perceptual_hash.orient(other, pair.turns, pair.flip) == upright).all()
 
 
 def test_find_pairs__passes_over_pairs_of_one_group():
-    thumbnails = np.stack([hashing.thumbnail(photo(1))] * 3)
+    thumbnails = np.stack([perceptual_hash.thumbnail(photo(1))] * 3)
     pairs = find_pairs(thumbnails, ["a", "a", "b"])
     assert {(pair.first, pair.second) for pair in pairs} == {(0, 2), (1, 2)}
 
@@ -59,18 +59,18 @@ def test_cell_agreement__one_backdrop_is_not_one_photograph():
         faint = (180 + 0.3 * (photo(seed, 160).astype(float) - 128)).astype(np.uint8)
         return Image.fromarray(faint).rotate(8, fillcolor=(20, 20, 20))
 
-    boards = [hashing.thumbnail(np.asarray(board(seed))) for seed in range(5)]
+    boards = [perceptual_hash.thumbnail(np.asarray(board(seed))) for seed in range(5)]
     others = [cell_agreement(first, second) for first, second in combinations(boards, 2)]
-    darker = hashing.thumbnail(np.asarray(ImageEnhance.Brightness(board(1)).enhance(0.8)))
+    darker = perceptual_hash.thumbnail(np.asarray(ImageEnhance.Brightness(board(1)).enhance(0.8)))
     assert np.median(others) < SAME_PHOTO_CELLS - 0.05
     assert cell_agreement(boards[1], darker) > 0.9
 
 
 def test_cell_agreement__of_a_picture_with_itself_and_with_another():
-    first, second = hashing.thumbnail(photo(1)), hashing.thumbnail(photo(2))
+    first, second = perceptual_hash.thumbnail(photo(1)), perceptual_hash.thumbnail(photo(2))
     assert cell_agreement(first, first) == pytest.approx(1, abs=1e-4)
     assert abs(cell_agreement(first, second)) < 0.3
 
 
 def test_unite__follows_chains():
-    assert unite(6, [(4, 5), (1, 4), (2, 3)]) == [0, 1, 2, 2, 1, 1]
+    assert group_links(6, [(4, 5), (1, 4), (2, 3)]) == [0, 1, 2, 2, 1, 1]

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from drywallqa.cli import main
-from drywallqa.curation.seam_search import find_seam
 from drywallqa.datasets import dataset
-from drywallqa.evaluation import seams
+from drywallqa.evaluation import seam_accuracy
+from drywallqa.imaging.seam_search import find_seam
+from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 from drywallqa.metrics import share_near
-from drywallqa.rendering.walls import SEAM_LINE, TAPING_AREA
-from drywallqa.straight_lines import StraightLine, straight_lines
+from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
 
 
 def board(*lines: StraightLine, depth: int = 40, side: int = 320) -> np.ndarray:
@@ -67,7 +67,7 @@ def boards(tmp_path: Path) -> Path:
                 name, f"photos/{name}.png", "boards", name, 320, 320, {TAPING_AREA: label}, "train"
             )
         )
-    dataset.save(dataset.Dataset(tmp_path, tuple(samples), {TAPING_AREA: ()}))
+    dataset.save_dataset(dataset.Dataset(tmp_path, tuple(samples), {TAPING_AREA: ()}))
     return tmp_path
 
 
@@ -75,13 +75,13 @@ def test_seam_lines__labels_what_is_sure(boards: Path, capsys: pytest.CaptureFix
     sheet = boards / "sheet.png"
     assert main(["data", "seam-lines", str(boards), "--sheet", str(sheet)]) == 0
     assert "labelled in 1 photos, absent in 1; 1 left unlabelled" in capsys.readouterr().out
-    known = {sample.image_id: sample for sample in dataset.load(boards)}
+    known = {sample.image_id: sample for sample in dataset.load_dataset(boards)}
     assert SEAM_LINE not in known["bare"].labels
     assert known["none"].labels[SEAM_LINE] is None
-    mask = dataset.load(boards).read_mask(known["clear"], SEAM_LINE)
+    mask = dataset.load_dataset(boards).read_mask(known["clear"], SEAM_LINE)
     assert share_near(straight_lines(mask), [StraightLine((60, 10), (75, 300))], 2) > 0.98
     assert np.asarray(Image.open(sheet)).std() > 5
-    assert dataset.load(boards).concepts[SEAM_LINE]
+    assert dataset.load_dataset(boards).concepts[SEAM_LINE]
 
 
 def test_seam_lines__refuses_what_it_cannot_do(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,14 +94,14 @@ def test_seam_lines__refuses_what_it_cannot_do(boards: Path, capsys: pytest.Capt
 
 def test_seam_lines__stay_in_the_data_set_whatever_they_are_called(boards: Path) -> None:
     assert main(["data", "seam-lines", str(boards), "--concept", "../../line"]) == 0
-    (path,) = [s.labels["../../line"] for s in dataset.load(boards) if s.labels.get("../../line")]
+    (path,) = [s.labels["../../line"] for s in dataset.load_dataset(boards) if s.labels.get("../../line")]
     assert (boards / path).resolve().is_relative_to((boards / "masks").resolve())
 
 
 def test_render__labels_lines_where_the_data_set_has_them(boards: Path) -> None:
     assert main(["data", "seam-lines", str(boards)]) == 0
     assert main(["data", "render", str(boards), "--count", "6"]) == 0
-    rendered = [sample for sample in dataset.load(boards) if sample.set_name == "rendered"]
+    rendered = [sample for sample in dataset.load_dataset(boards) if sample.set_name == "rendered"]
     assert all((s.labels[SEAM_LINE] is None) == (s.labels[TAPING_AREA] is None) for s in rendered)
     assert any(s.labels[SEAM_LINE] for s in rendered)
 
@@ -109,12 +109,12 @@ def test_render__labels_lines_where_the_data_set_has_them(boards: Path) -> None:
 def test_scores__are_perfect_where_lines_are(boards: Path) -> None:
     assert main(["data", "seam-lines", str(boards)]) == 0
     truth = [StraightLine((60, 10), (75, 300))]
-    score = seams.on_labelled_photos("seam line", lambda photo: truth, dataset.load(boards))
+    score = seam_accuracy.on_labelled_photos("seam line", lambda photo: truth, dataset.load_dataset(boards))
     assert score is not None
     assert (score.photos, score.found, score.true, score.enough) == (1, 1.0, 1.0, 1.0)
-    nothing = seams.on_labelled_photos("seam line", lambda photo: [], dataset.load(boards))
+    nothing = seam_accuracy.on_labelled_photos("seam line", lambda photo: [], dataset.load_dataset(boards))
     assert nothing is not None
     assert (nothing.found, nothing.true) == (0.0, 0.0)
-    walls = seams.on_rendered_walls("seam line", lambda photo: [], 2)
+    walls = seam_accuracy.on_rendered_walls("seam line", lambda photo: [], 2)
     assert walls is not None
     assert walls.found == 0

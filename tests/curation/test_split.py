@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from drywallqa.curation.split import (
     PARTS,
     hold_out,
-    natural,
-    notes,
+    natural_key,
     parse_ratios,
     split_by_csv,
     split_dataset,
+    split_notes,
 )
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
@@ -70,7 +70,7 @@ def test_split_dataset__is_seeded_and_does_not_depend_on_the_order():
 
 def test_split_dataset__blocks_follow_each_other_by_name():
     split = split_dataset(dataset([1] * 40), blocks=True, seed=5)
-    order = [item.split for item in sorted(split, key=lambda item: natural(item.image_id))]
+    order = [item.split for item in sorted(split, key=lambda item: natural_key(item.image_id))]
     changes = sum(first != second for first, second in pairwise(order))
     assert changes <= 3
 
@@ -177,7 +177,7 @@ def test_split_by_csv__a_missing_file_is_named(tmp_path):
 
 
 def test_natural__orders_numbers_by_value():
-    assert sorted(["IMG_10", "IMG_9", "a", "IMG_9b"], key=natural) == ["a", "IMG_9", "IMG_9b", "IMG_10"]
+    assert sorted(["IMG_10", "IMG_9", "a", "IMG_9b"], key=natural_key) == ["a", "IMG_9", "IMG_9b", "IMG_10"]
 
 
 @pytest.mark.parametrize("blocks", [True, False])
@@ -198,7 +198,9 @@ def test_split_dataset__chance_decides_which_of_many_small_sets_are_for_the_test
 
 def test_notes__empty_parts_and_sets_in_one_part():
     whole = Dataset(Path("none"), tuple(sample(f"{n}", set_name=name) for name in "ab" for n in range(9)))
-    assert notes(split_dataset(whole)) == []
-    assert notes(split_dataset(whole, (80, 20, 0))) == ["test: no photo is in it"]
+    assert split_notes(split_dataset(whole)) == []
+    assert split_notes(split_dataset(whole, (80, 20, 0))) == ["test: no photo is in it"]
     alone = split_dataset(Dataset(Path("none"), tuple(sample("one", set_name=f"set{n}") for n in range(12))))
-    assert notes(alone) == [f"12 of 12 sets are in one part only, such as 'set0' in {alone.samples[0].split}"]
+    assert split_notes(alone) == [
+        f"12 of 12 sets are in one part only, such as 'set0' in {alone.samples[0].split}"
+    ]

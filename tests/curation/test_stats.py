@@ -9,7 +9,9 @@ from tiny_exports import roboflow_coco, square
 
 def test_measure__counts_photos_parts_and_concepts(tmp_path):
     options = ImportOptions(["crack=crack"], ["seam"])
-    found = stats.measure(import_export(roboflow_coco(tmp_path / "x"), tmp_path / "out", options).dataset)
+    found = stats.measure_dataset(
+        import_export(roboflow_coco(tmp_path / "x"), tmp_path / "out", options).dataset
+    )
     assert (found.photos, found.photographs) == (3, 3)
     assert found.parts == {("x", "train"): (2, 2), ("x", "val"): (1, 1)}
     crack, seam = found.concepts["crack"], found.concepts["seam"]
@@ -25,7 +27,7 @@ def test_measure__widths_and_pieces_at_640_px(tmp_path):
     mask[200:204, 10:310] = True
     write_mask(tmp_path / "m.png", mask)
     sample = Sample("a", "a.png", "x", "a", 320, 320, {"crack": "m.png"})
-    found = stats.measure(Dataset(tmp_path, (sample,), {"crack": ()})).concepts["crack"]
+    found = stats.measure_dataset(Dataset(tmp_path, (sample,), {"crack": ()})).concepts["crack"]
     assert found.widths == [pytest.approx(10, rel=0.15)]
     assert sorted(found.boxes) == [(600, 8), (600, 12)]
 
@@ -34,6 +36,6 @@ def test_measure__rectangles_have_no_width_and_an_unlabelled_photo_is_counted(tm
     write_mask(tmp_path / "m.png", square(8, 8, 24, 24))
     about = ("a.png", "x", "a", 64, 64)
     samples = (Sample("a", *about, {"crack": "m.png"}), Sample("b", *about, {}))
-    found = stats.measure(Dataset(tmp_path, samples, {"crack": ()})).concepts["crack"]
+    found = stats.measure_dataset(Dataset(tmp_path, samples, {"crack": ()})).concepts["crack"]
     assert found.widths == []
     assert found.unlabelled == 1

@@ -9,7 +9,7 @@ from PIL import Image
 
 from drywallqa.cli import main
 from drywallqa.datasets import dataset
-from drywallqa.rendering.walls import render_wall
+from drywallqa.synthetic.walls import render_wall
 
 
 def picture(folder: Path, name: str, photo: np.ndarray, box: tuple[int, int, int, int]) -> dataset.Sample:
@@ -33,7 +33,7 @@ def twice(tmp_path: Path) -> Path:
         picture(tmp_path, "two", np.ascontiguousarray(np.rot90(wall, 2)), (100, 120, 20, 140)),
         picture(tmp_path, "other", other, (40, 80, 20, 140)),
     )
-    dataset.save(dataset.Dataset(tmp_path, samples, {"crack": ()}))
+    dataset.save_dataset(dataset.Dataset(tmp_path, samples, {"crack": ()}))
     return tmp_path
 
 
@@ -52,8 +52,8 @@ def test_audit__says_how_far_two_labels_of_one_picture_agree(
 def test_audit__is_silent_where_nothing_was_labelled_twice(
     twice: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = dataset.load(twice)
-    dataset.save(known.with_samples(s for s in known if s.image_id != "two"))
+    known = dataset.load_dataset(twice)
+    dataset.save_dataset(known.with_samples(s for s in known if s.image_id != "two"))
     main(["data", "audit", str(twice)])
     assert "labelled twice" not in capsys.readouterr().out
 

@@ -12,11 +12,11 @@ def _one(tmp_path, *annotations, names=("a.jpg",)):
     for number, name in enumerate(names):
         write_photo(tmp_path / "train" / name, number)
     write_coco(tmp_path / "train" / "_annotations.coco.json", list(names), list(annotations))
-    return coco.read(tmp_path)
+    return coco.read_coco(tmp_path)
 
 
 def test_read__roboflow_layout(tmp_path):
-    export = coco.read(roboflow_coco(tmp_path))
+    export = coco.read_coco(roboflow_coco(tmp_path))
     assert [photo.split for photo in export.photos] == ["train", "train", "val"]
     assert export.photos[0].shapes[0].geometry == Box(8, 8, 24, 32)
     assert export.photos[1].shapes == ()
@@ -31,7 +31,7 @@ def test_read__cvat_layout(tmp_path):
     box = {"bbox": [8, 8, 16, 24]}
     write_coco(tmp_path / "annotations" / "instances_train.json", ["a.jpg"], [box])
     write_coco(tmp_path / "annotations" / "instances_default.json", ["b.jpg"], [box])
-    export = coco.read(tmp_path)
+    export = coco.read_coco(tmp_path)
     assert {photo.path.name: photo.split for photo in export.photos} == {"a.jpg": "train", "b.jpg": None}
     assert export.problems == ()
 
@@ -40,7 +40,7 @@ def test_read__cvat_layout(tmp_path):
 def test_read__label_studio_layout(tmp_path, name):
     write_photo(tmp_path / "images" / "a.jpg", 1)
     write_coco(tmp_path / "result.json", [name], [{"bbox": [8, 8, 16, 24]}])
-    export = coco.read(tmp_path)
+    export = coco.read_coco(tmp_path)
     assert export.photos[0].path == tmp_path / "images" / "a.jpg"
     assert export.photos[0].split is None
 
@@ -48,7 +48,7 @@ def test_read__label_studio_layout(tmp_path, name):
 def test_read__a_photo_outside_the_export_is_not_touched(tmp_path):
     write_photo(tmp_path / "secret.jpg", 1)
     write_coco(tmp_path / "export" / "result.json", ["../secret.jpg"], [])
-    export = coco.read(tmp_path / "export")
+    export = coco.read_coco(tmp_path / "export")
     assert export.photos == ()
     assert export.problems[0].kind == "missing photo"
 
@@ -97,7 +97,7 @@ def test_read__missing_photo_and_duplicate_ids(tmp_path):
     data["categories"].append({"id": 1, "name": "other"})
     data["annotations"].append("nonsense")
     write_text(path, json.dumps(data))
-    kinds = sorted(problem.kind for problem in coco.read(tmp_path).problems)
+    kinds = sorted(problem.kind for problem in coco.read_coco(tmp_path).problems)
     assert kinds == ["duplicate", "duplicate", "malformed", "malformed", "missing photo"]
 
 
@@ -107,4 +107,4 @@ def test_read__missing_photo_and_duplicate_ids(tmp_path):
 def test_read__no_coco_is_refused_by_name(tmp_path, text):
     write_text(tmp_path / "result.json", text)
     with pytest.raises(DataError, match=r"result\.json.*export"):
-        coco.read(tmp_path)
+        coco.read_coco(tmp_path)

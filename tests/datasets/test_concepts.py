@@ -5,11 +5,11 @@ import pytest
 
 from drywallqa.datasets.annotations import Export, LabelledPhoto, Shape
 from drywallqa.datasets.concepts import ConceptMap, read_phrasings
-from drywallqa.datasets.dataset import load
+from drywallqa.datasets.dataset import load_dataset
 from drywallqa.datasets.geometry import Box
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.subject import Subject, choose_prompts
+from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
 from drywallqa.inference.segmenter import Segmenter
 from fakes import FakeBundle
 from tiny_exports import roboflow_yolo, write_text
@@ -80,8 +80,8 @@ def test_phrasings__templates_are_written_out_before_anybody_asks_them(tmp_path)
     options = ImportOptions(["crack=crack"], phrasings=write_text(tmp_path / "p.txt", told))
     made = import_export(export, tmp_path / "out", options).dataset
     expected = ("hairline crack", "thin crack", "fissure")
-    assert made.concepts["crack"] == load(tmp_path / "out").concepts["crack"] == expected
-    prompts, _ = choose_prompts(Subject("one", tmp_path, Segmenter(FakeBundle())), made)
+    assert made.concepts["crack"] == load_dataset(tmp_path / "out").concepts["crack"] == expected
+    prompts, _ = choose_prompts(MeasuredModel("one", tmp_path, Segmenter(FakeBundle())), made)
     assert prompts == {"hairline crack": "crack"}
 
 
@@ -89,5 +89,5 @@ def test_phrasings__of_an_older_data_set_are_written_out(tmp_path):
     head = {"format_version": 1, "concepts": {"crack": ["[fine|thin] crack [here|]"]}}
     write_text(tmp_path / "dataset.json", json.dumps(head))
     write_text(tmp_path / "manifest.jsonl", "")
-    known = load(tmp_path).concepts["crack"]
+    known = load_dataset(tmp_path).concepts["crack"]
     assert known == ("fine crack here", "fine crack", "thin crack here", "thin crack")

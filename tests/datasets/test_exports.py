@@ -21,7 +21,7 @@ def zipped(folder: Path, archive: Path, top: str = "") -> Path:
 @pytest.mark.parametrize("top", ["", "my export/"])
 def test_opened__a_zip_reads_like_its_folder(tmp_path, top):
     archive = zipped(roboflow_coco(tmp_path / "x"), tmp_path / "x.zip", top)
-    with exports.opened(archive) as export:
+    with exports.opened_export(archive) as export:
         assert export.layout == "coco"
         assert len(export.photos) == 3
         assert all(photo.path.is_file() for photo in export.photos)
@@ -38,7 +38,7 @@ def test_extract__an_entry_that_would_land_elsewhere_is_refused(tmp_path, name):
         opened.writestr(name, "evil")
     (tmp_path / "in").mkdir()
     with pytest.raises(DataError, match="would land outside"):
-        exports.extract(archive, tmp_path / "in")
+        exports.extract_zip(archive, tmp_path / "in")
     assert not (tmp_path / "evil.txt").exists()
 
 
@@ -49,7 +49,7 @@ def test_extract__a_link_is_refused(tmp_path):
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr(entry, "/etc/passwd")
     with pytest.raises(DataError, match="would land outside"):
-        exports.extract(archive, tmp_path)
+        exports.extract_zip(archive, tmp_path)
 
 
 def test_extract__a_bomb_is_refused_before_it_is_unpacked(tmp_path):
@@ -58,7 +58,7 @@ def test_extract__a_bomb_is_refused_before_it_is_unpacked(tmp_path):
         opened.writestr("zeros.jpg", bytes(40 << 20))
     (tmp_path / "in").mkdir()
     with pytest.raises(DataError, match="zip bomb"):
-        exports.extract(archive, tmp_path / "in")
+        exports.extract_zip(archive, tmp_path / "in")
     assert not list((tmp_path / "in").iterdir())
 
 
@@ -67,41 +67,41 @@ def test_opened__a_damaged_zip_is_refused(tmp_path):
     content = bytearray(archive.read_bytes())
     content[60:200] = bytes(140)
     archive.write_bytes(content)
-    with pytest.raises(DataError, match=r"x\.zip.*damaged"), exports.opened(archive):
+    with pytest.raises(DataError, match=r"x\.zip.*damaged"), exports.opened_export(archive):
         pass
 
 
 @pytest.mark.parametrize(("make", "layout"), [(roboflow_coco, "coco"), (roboflow_yolo, "yolo")])
 def test_read__finds_out_the_layout(tmp_path, make, layout):
-    assert exports.read(make(tmp_path)).layout == layout
+    assert exports.read_export(make(tmp_path)).layout == layout
 
 
 def test_read__mask_folders_are_found_out_too(tmp_path):
     write_photo(tmp_path / "images" / "a.png", 1)
     write_photo(tmp_path / "masks" / "a.png", 2)
-    assert exports.read(tmp_path).layout == "masks"
+    assert exports.read_export(tmp_path).layout == "masks"
 
 
 def test_read__no_export_is_refused_with_what_was_looked_for(tmp_path):
     write_photo(tmp_path / "a.jpg", 1)
     with pytest.raises(DataError, match=r"COCO.*YOLO.*mask"):
-        exports.read(tmp_path)
+        exports.read_export(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["gone", "text.zip"])
 def test_opened__what_is_neither_folder_nor_zip_is_refused(tmp_path, name):
     write_text(tmp_path / "text.zip", "no zip")
-    with pytest.raises(DataError, match=name), exports.opened(tmp_path / name):
+    with pytest.raises(DataError, match=name), exports.opened_export(tmp_path / name):
         pass
 
 
 def test_opened__a_problem_within_a_zip_names_the_zip(tmp_path):
     write_text(tmp_path / "x" / "readme.md", "nothing")
     archive = zipped(tmp_path / "x", tmp_path / "x.zip")
-    with pytest.raises(DataError, match=r"^.*x\.zip: neither"), exports.opened(archive):
+    with pytest.raises(DataError, match=r"^.*x\.zip: neither"), exports.opened_export(archive):
         pass
 
 
 def test_opened__an_unknown_layout_is_refused(tmp_path):
-    with pytest.raises(DataError, match="auto, coco, yolo, masks"), exports.opened(tmp_path, "voc"):
+    with pytest.raises(DataError, match="auto, coco, yolo, masks"), exports.opened_export(tmp_path, "voc"):
         pass

@@ -8,7 +8,7 @@ from drywallqa.datasets.geometry import (
     Layer,
     Outline,
     Runs,
-    fit,
+    fit_geometry,
     is_box_like,
     rasterise,
 )
@@ -38,27 +38,27 @@ def _ring(*points: tuple[float, float]) -> Outline:
 )
 def test_fit__unusable_annotations_are_refused_with_their_kind(geometry, kind):
     with pytest.raises(GeometryError) as caught:
-        fit(geometry, 64, 64, ONE)
+        fit_geometry(geometry, 64, 64, ONE)
     assert caught.value.kind == kind
 
 
 def test_fit__clips_rounding_silently_and_more_with_a_word():
-    assert fit(Box(-1, 0, 30, 65), 64, 64, ONE) == (Box(0, 0, 30, 64), "")
-    box, words = fit(Box(-20, 0, 30, 30), 64, 64, ONE)
+    assert fit_geometry(Box(-1, 0, 30, 65), 64, 64, ONE) == (Box(0, 0, 30, 64), "")
+    box, words = fit_geometry(Box(-20, 0, 30, 30), 64, 64, ONE)
     assert box == Box(0, 0, 30, 30)
     assert "20 px beyond" in words
 
 
 def test_fit__scales_declared_and_relative_coordinates():
-    assert fit(Box(10, 10, 20, 30), 128, 64, (2.0, 1.0))[0] == Box(10, 20, 20, 60)
-    assert fit(Box(0.25, 0.5, 0.5, 1, relative=True), 100, 40, ONE)[0] == Box(10, 50, 20, 100)
+    assert fit_geometry(Box(10, 10, 20, 30), 128, 64, (2.0, 1.0))[0] == Box(10, 20, 20, 60)
+    assert fit_geometry(Box(0.25, 0.5, 0.5, 1, relative=True), 100, 40, ONE)[0] == Box(10, 50, 20, 100)
 
 
 def test_fit__keeps_the_good_ring_of_two_and_says_so():
     outline = Outline(
         (np.array([[5, 5], [50, 5], [50, 50]], float), np.array([[1, 1], [2, 1], [1, 2]], float))
     )
-    fitted, words = fit(outline, 64, 64, ONE)
+    fitted, words = fit_geometry(outline, 64, 64, ONE)
     assert len(fitted.rings) == 1
     assert "one ring of 2" in words
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa.datasets.dataset import load
+from drywallqa.datasets.dataset import load_dataset
 from drywallqa.datasets.importing import ImportOptions, import_export, read_problems
 from drywallqa.errors import ConfigError, DataError
 from tiny_exports import (
@@ -28,7 +28,7 @@ def _coco(folder, annotations, names=("a.jpg",), classes=("crack",)):
 
 def test_import_export__photos_masks_splits_and_sources(tmp_path):
     result = import_export(roboflow_coco(tmp_path / "x.coco"), tmp_path / "out", CRACK)
-    dataset = load(tmp_path / "out")
+    dataset = load_dataset(tmp_path / "out")
     assert dataset.samples == result.added
     assert [(s.image_id, s.source_photo, s.split, s.set_name) for s in dataset] == [
         ("a_jpg.rf.1", "a_jpg", "train", "x"),
@@ -52,7 +52,7 @@ def test_import_export__masks_are_black_and_white_png(tmp_path):
 def test_import_export__a_second_set_joins_the_first(tmp_path):
     import_export(roboflow_coco(tmp_path / "x"), tmp_path / "out", ImportOptions(["crack=crack"], ["seam"]))
     import_export(roboflow_yolo(tmp_path / "y"), tmp_path / "out", ImportOptions(["crack=seam"], ["crack"]))
-    dataset = load(tmp_path / "out")
+    dataset = load_dataset(tmp_path / "out")
     assert len(dataset) == 6
     assert set(dataset.concepts) == {"crack", "seam"}
     assert all(set(sample.labels) == {"crack", "seam"} for sample in dataset)
@@ -66,7 +66,7 @@ def test_import_export__the_same_set_again_needs_replace(tmp_path):
         import_export(export, tmp_path / "out", CRACK)
     (export / "valid" / "_annotations.coco.json").unlink()
     import_export(export, tmp_path / "out", ImportOptions(["crack=crack"], replace_set=True))
-    assert len(load(tmp_path / "out")) == 2
+    assert len(load_dataset(tmp_path / "out")) == 2
     assert len(list((tmp_path / "out" / "photos" / "x").iterdir())) == 2
     assert len(list((tmp_path / "out" / "masks" / "crack" / "x").iterdir())) == 1
 
@@ -155,7 +155,7 @@ def test_import_export__phrasings_are_kept_and_added_to(tmp_path):
     import_export(
         roboflow_yolo(tmp_path / "y"), tmp_path / "out", ImportOptions(["crack=crack"], phrasings=more)
     )
-    assert load(tmp_path / "out").concepts == {"crack": ("find the crack", "hairline fissure")}
+    assert load_dataset(tmp_path / "out").concepts == {"crack": ("find the crack", "hairline fissure")}
 
 
 def test_import_export__phrasings_of_a_stranger_are_refused(tmp_path):

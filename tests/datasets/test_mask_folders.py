@@ -21,7 +21,7 @@ def _roboflow(root, values=(0, 1)):
 
 
 def test_read__roboflow_semantic_masks(tmp_path):
-    export = mask_folders.read(_roboflow(tmp_path))
+    export = mask_folders.read_mask_folders(_roboflow(tmp_path))
     assert [photo.split for photo in export.photos] == ["train"]
     assert export.used_classes() == ("crack",)
     assert (_mask(export) == square(4, 4, 20, 20)).all()
@@ -29,7 +29,7 @@ def test_read__roboflow_semantic_masks(tmp_path):
 
 
 def test_read__a_value_of_no_class_is_reported(tmp_path):
-    export = mask_folders.read(_roboflow(tmp_path, (0, 9)))
+    export = mask_folders.read_mask_folders(_roboflow(tmp_path, (0, 9)))
     assert [(problem.kind, problem.file) for problem in export.problems] == [("wrong id", "train/a_mask.png")]
 
 
@@ -45,7 +45,7 @@ def test_read__cvat_segmentation_masks(tmp_path, palette):
     image = Image.fromarray(colours)
     (tmp_path / "SegmentationClass").mkdir()
     (image.quantize(4) if palette else image).save(tmp_path / "SegmentationClass" / "a.png")
-    export = mask_folders.read(tmp_path)
+    export = mask_folders.read_mask_folders(tmp_path)
     assert [photo.split for photo in export.photos] == ["train"]
     assert (_mask(export) == square(4, 4, 20, 20)).all()
     assert export.problems == ()
@@ -56,7 +56,7 @@ def test_read__plain_masks_in_folders_of_their_class(tmp_path):
     grey = square(4, 4, 20, 20).astype(np.uint8) * 255
     write_photo(tmp_path / "masks" / "train" / "crack" / "a.png", grey)
     write_photo(tmp_path / "masks" / "seam" / "train" / "a.png", np.zeros((64, 64), np.uint8))
-    export = mask_folders.read(tmp_path)
+    export = mask_folders.read_mask_folders(tmp_path)
     assert export.declared_classes == ("crack", "seam")
     assert export.used_classes() == ("crack",)
     assert [photo.split for photo in export.photos] == ["train"]
@@ -66,7 +66,7 @@ def test_read__plain_masks_in_folders_of_their_class(tmp_path):
 def test_read__plain_masks_of_one_class(tmp_path):
     write_photo(tmp_path / "valid" / "images" / "a.jpg", 1)
     write_photo(tmp_path / "valid" / "masks" / "a_mask.png", square(4, 4, 20, 20).astype(np.uint8))
-    export = mask_folders.read(tmp_path)
+    export = mask_folders.read_mask_folders(tmp_path)
     assert export.used_classes() == (mask_folders.ONLY_CLASS,)
     assert [photo.split for photo in export.photos] == ["val"]
     assert (_mask(export) == square(4, 4, 20, 20)).all()
@@ -75,7 +75,7 @@ def test_read__plain_masks_of_one_class(tmp_path):
 def test_read__photos_and_masks_without_each_other_are_reported(tmp_path):
     write_photo(tmp_path / "images" / "a.jpg", 1)
     write_photo(tmp_path / "masks" / "b.png", np.zeros((64, 64), np.uint8))
-    export = mask_folders.read(tmp_path)
+    export = mask_folders.read_mask_folders(tmp_path)
     found = {(problem.kind, problem.file) for problem in export.problems}
     assert found == {("missing labels", "images/a.jpg"), ("missing photo", "masks/b.png")}
     assert not export.photos[0].labelled
@@ -84,7 +84,7 @@ def test_read__photos_and_masks_without_each_other_are_reported(tmp_path):
 def test_read__a_damaged_mask_means_unknown(tmp_path):
     _roboflow(tmp_path)
     (tmp_path / "train" / "a_mask.png").write_bytes(b"no picture")
-    export = mask_folders.read(tmp_path)
+    export = mask_folders.read_mask_folders(tmp_path)
     assert export.problems[0].kind == "unreadable"
     assert export.photos[0].dropped
 
@@ -93,4 +93,4 @@ def test_read__a_damaged_mask_means_unknown(tmp_path):
 def test_read__a_damaged_table_is_refused_by_name(tmp_path, name, text):
     write_text(tmp_path / name, text)
     with pytest.raises(DataError, match=name.replace(".", r"\.")):
-        mask_folders.read(tmp_path)
+        mask_folders.read_mask_folders(tmp_path)

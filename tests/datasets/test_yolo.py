@@ -8,7 +8,7 @@ from tiny_exports import roboflow_yolo, write_photo, write_text
 
 
 def test_read__roboflow_layout(tmp_path):
-    export = yolo.read(roboflow_yolo(tmp_path))
+    export = yolo.read_yolo(roboflow_yolo(tmp_path))
     assert {photo.split: len(photo.shapes) for photo in export.photos} == {"train": 1, "val": 1, "test": 0}
     by_split = {photo.split: photo for photo in export.photos}
     assert isinstance(by_split["train"].shapes[0].geometry, Outline)
@@ -22,7 +22,7 @@ def test_read__cvat_layout(tmp_path):
     write_text(tmp_path / "train.txt", "data/obj_train_data/a.jpg\n")
     write_photo(tmp_path / "obj_train_data" / "a.jpg", 1)
     write_text(tmp_path / "obj_train_data" / "a.txt", "1 0.5 0.5 0.25 0.25\n")
-    export = yolo.read(tmp_path)
+    export = yolo.read_yolo(tmp_path)
     assert [(photo.split, photo.shapes[0].class_name) for photo in export.photos] == [("train", "seam")]
     assert export.problems == ()
 
@@ -31,7 +31,7 @@ def test_read__cvat_ultralytics_layout(tmp_path):
     write_text(tmp_path / "data.yaml", "names:\n  0: crack\npath: .\n")
     write_photo(tmp_path / "images" / "val" / "a.jpg", 1)
     write_text(tmp_path / "labels" / "val" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
-    export = yolo.read(tmp_path)
+    export = yolo.read_yolo(tmp_path)
     assert [(photo.split, len(photo.shapes)) for photo in export.photos] == [("val", 1)]
 
 
@@ -40,7 +40,7 @@ def test_read__label_studio_layout(tmp_path):
     write_text(tmp_path / "notes.json", "{}")
     write_photo(tmp_path / "images" / "a.jpg", 1)
     write_text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
-    export = yolo.read(tmp_path)
+    export = yolo.read_yolo(tmp_path)
     assert [(photo.split, len(photo.shapes)) for photo in export.photos] == [(None, 1)]
     assert export.problems == ()
 
@@ -61,7 +61,7 @@ def test_read__label_studio_layout(tmp_path):
 def test_read__malformed_lines_are_named(tmp_path, line, kind):
     roboflow_yolo(tmp_path)
     write_text(tmp_path / "valid" / "labels" / "p1_jpg.rf.1.txt", f"0 0.5 0.5 0.2 0.2\n\n{line}\n")
-    export = yolo.read(tmp_path)
+    export = yolo.read_yolo(tmp_path)
     assert [(problem.kind, problem.file, problem.where) for problem in export.problems] == [
         (kind, "valid/labels/p1_jpg.rf.1.txt", "line 3")
     ]
@@ -70,7 +70,7 @@ def test_read__malformed_lines_are_named(tmp_path, line, kind):
 def test_read__a_missing_label_file_means_unknown_an_empty_one_means_nothing(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "train" / "labels" / "p0_jpg.rf.1.txt").unlink()
-    export = yolo.read(tmp_path)
+    export = yolo.read_yolo(tmp_path)
     labelled = {photo.split: photo.labelled for photo in export.photos}
     assert labelled == {"train": False, "val": True, "test": True}
     assert [problem.kind for problem in export.problems] == ["missing labels"]
@@ -79,21 +79,21 @@ def test_read__a_missing_label_file_means_unknown_an_empty_one_means_nothing(tmp
 def test_read__labels_without_a_photo_are_reported(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "train" / "images" / "p0_jpg.rf.1.jpg").unlink()
-    problem = yolo.read(tmp_path).problems[0]
+    problem = yolo.read_yolo(tmp_path).problems[0]
     assert (problem.kind, problem.file) == ("missing photo", "train/labels/p0_jpg.rf.1.txt")
 
 
 def test_read__binary_labels_are_reported(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "train" / "labels" / "p0_jpg.rf.1.txt").write_bytes(b"\xff\xfe\x00")
-    assert yolo.read(tmp_path).problems[0].kind == "unreadable"
+    assert yolo.read_yolo(tmp_path).problems[0].kind == "unreadable"
 
 
 def test_read__without_names_is_refused(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "data.yaml").unlink()
     with pytest.raises(DataError, match=r"no class names.*data\.yaml"):
-        yolo.read(tmp_path)
+        yolo.read_yolo(tmp_path)
 
 
 @pytest.mark.parametrize(

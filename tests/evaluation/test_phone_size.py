@@ -4,21 +4,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa import masks
 from drywallqa.cli import main
-from drywallqa.datasets.dataset import Dataset, Sample, save
+from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation import phone_size
 from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
-from drywallqa.evaluation.phone_size import SECTIONS, TITLES, Plan, lines, marks_of, measure_phone_size
-from drywallqa.evaluation.phone_walls import clean_walls, cracked_walls, found_lengths
+from drywallqa.evaluation.phone_size import (
+    SECTIONS,
+    TITLES,
+    PhoneSizePlan,
+    marker_of,
+    measure_phone_size,
+    phone_size_lines,
+)
+from drywallqa.evaluation.phone_wall_accuracy import clean_walls, cracked_walls, found_lengths
 from drywallqa.evaluation.ratios import Ratios
+from drywallqa.imaging import mask_files
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.rendering.canvas import Canvas
-from drywallqa.rendering.phone import PhoneWall
-from drywallqa.rendering.phone_camera import Camera
-from drywallqa.rendering.phone_cracks import WIDTHS, add_phone_cracks
+from drywallqa.synthetic.canvas import Canvas
+from drywallqa.synthetic.phone_camera import Camera
+from drywallqa.synthetic.phone_cracks import WIDTHS, add_phone_cracks
+from drywallqa.synthetic.phone_walls import PhoneWall
 from fakes import FakeBundle, wall
 from measured_walls import make_bundle
 
@@ -58,11 +65,11 @@ def tiny(tmp_path):
         Image.fromarray(photo).save(tmp_path / "photos" / f"{name}.png")
         truth = red(photo)["crack"] if crack else np.ones((SIDE, SIDE), np.bool_)
         concept = "crack" if crack else "taping area"
-        masks.write(tmp_path / f"{name}-mask.png", truth)
+        mask_files.write_mask_file(tmp_path / f"{name}-mask.png", truth)
         labels = {"crack": None, "taping area": None} | {concept: f"{name}-mask.png"}
         samples.append(Sample(name, f"photos/{name}.png", "tiny", source, SIDE, SIDE, labels, split="val"))
     dataset = Dataset(tmp_path, tuple(samples), {"crack": ("segment crack",)})
-    save(dataset)
+    save_dataset(dataset)
     return dataset
 
 
@@ -76,7 +83,7 @@ def elsewhere(tmp_path):
         photo = np.full((240, 320, 3), 200, np.uint8)
         photo[100:103, 20:300] = (240, 20, 20)
         Image.fromarray(photo).save(folder / "large-walls/images" / f"{name}.jpg", quality=95, subsampling=0)
-        masks.write(folder / "large-walls/masks" / f"{name}.png", red(photo)["crack"])
+        mask_files.write_mask_file(folder / "large-walls/masks" / f"{name}.png", red(photo)["crack"])
     (folder / "split.csv").write_text(
         "set,file,part\nlarge-walls,a.jpg,dev\nlarge-walls,b.jpg,final\ntiles,c.jpg,dev\n"
     )
@@ -204,7 +211,7 @@ def test_crack_mosaics__nine_photographs_once_each_and_pixels_against_their_trut
 
 def test_mosaic__truth_lies_where_its_photo_lies(tiny):
     crack, board = one_a_photograph(tiny, "crack")[0], one_a_photograph(tiny, "taping area")[0]
-    photo, truth = mosaic(tiny, [board, crack], 2)
+    photo, truth = mosaic(tiny, [board, crack], "crack", 2)
     assert photo.shape == (SIDE, 2 * SIDE, 3)
     assert not truth[:, :SIDE].any()
     assert (truth[:, SIDE:] == tiny.read_mask(crack, "crack")).all()
@@ -229,7 +236,7 @@ def test_large_walls__a_missing_list_an_empty_part_and_a_foreign_mask_are_refuse
         large_walls(red, tmp_path, "dev", silent)
     with pytest.raises(DataError, match="no photo of the set large-walls in the part 'train'"):
         large_walls(red, elsewhere, "train", silent)
-    masks.write(elsewhere / "large-walls/masks/a.png", np.ones((3, 4), np.bool_))
+    mask_files.write_mask_file(elsewhere / "large-walls/masks/a.png", np.ones((3, 4), np.bool_))
     with pytest.raises(DataError, match="4×3 px but its photo 320×240"):
         large_walls(red, elsewhere, "dev", silent)
 
@@ -240,10 +247,10 @@ def fake():
 
 
 def test_marks_of__asks_for_each_concept_of_the_bundle(fake):
-    found = marks_of(fake)(wall(48, 64, crack=True, seam=True))
+    found = marker_of(fake)(wall(48, 64, crack=True, seam=True))
     assert set(found) == {"crack", "taping area"}
     assert all(mask.any() for mask in found.values())
-    assert set(marks_of(fake, ("crack",))(wall())) == {"crack"}
+    assert set(marker_of(fake, ("crack",))(wall())) == {"crack"}
 
 
 def test_measure_phone_size__every_section_is_measured_told_and_plain_data(
@@ -252,11 +259,11 @@ def test_measure_phone_size__every_section_is_measured_told_and_plain_data(
     boards = phone_size.enlarged_boards
     monkeypatch.setattr(phone_size, "enlarged_boards", lambda *given: boards(*given, (650,)))
     told = []
-    plan = Plan(walls=2, cracks=1, boards=1, mosaics=1, size=(160, 200))
+    plan = PhoneSizePlan(walls=2, cracks=1, boards=1, mosaics=1, size=(160, 200))
     measured = measure_phone_size(fake, tiny, "val", elsewhere=elsewhere, plan=plan, report=told.append)
     assert tuple(measured.sections) == SECTIONS
     assert any(line.startswith("walls without cracks: 2 of 2") for line in told)
-    text = "\n".join(lines(measured))
+    text = "\n".join(phone_size_lines(measured))
     assert all(title in text for title in TITLES.values())
     data = json.loads(json.dumps(measured.to_json()))
     assert data["bundle"] == "fake 1"
@@ -267,9 +274,9 @@ def test_measure_phone_size__unknown_splits_and_sections_and_missing_folders_are
     with pytest.raises(ConfigError, match="'train' is no part"):
         measure_phone_size(fake, tiny, "train")
     with pytest.raises(ConfigError, match="'dogs' is no section"):
-        measure_phone_size(fake, tiny, "val", plan=Plan(sections=("dogs",)))
+        measure_phone_size(fake, tiny, "val", plan=PhoneSizePlan(sections=("dogs",)))
     with pytest.raises(ConfigError, match="needs the folder"):
-        measure_phone_size(fake, tiny, "val", plan=Plan(sections=("large-walls",)))
+        measure_phone_size(fake, tiny, "val", plan=PhoneSizePlan(sections=("large-walls",)))
 
 
 def test_benchmark_phone_size__measures_a_section_and_writes_json(fake, tiny, tmp_path, monkeypatch, capsys):
@@ -286,5 +293,5 @@ def test_benchmark_phone_size__measures_a_section_and_writes_json(fake, tiny, tm
 
 
 def test_benchmark_phone_size__count_bounds_every_section():
-    assert Plan.of(200) == Plan()
-    assert Plan.of(5) == Plan(walls=5, cracks=5, boards=5, mosaics=5)
+    assert PhoneSizePlan.of(200) == PhoneSizePlan()
+    assert PhoneSizePlan.of(5) == PhoneSizePlan(walls=5, cracks=5, boards=5, mosaics=5)

@@ -5,11 +5,11 @@ import pytest
 
 from drywallqa.datasets.dataset import Sample
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.collect import Pair
+from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.curves import threshold_sweep
-from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thresholds import Rule, choose, choose_all
-from drywallqa.inference.questions import Question
+from drywallqa.evaluation.measure import PairMeasurement
+from drywallqa.evaluation.thresholds import ThresholdRule, choose_for_concept, choose_thresholds
+from drywallqa.inference.queries import PromptQuery
 from drywallqa.metrics import Histogram
 
 
@@ -20,15 +20,15 @@ def score(
     presence: float,
     at: float = 0.55,
     gate: float = 0.75,
-) -> Pair:
+) -> PairMeasurement:
     """A pair whose mask is that of the thresholds."""
     sample = Sample(name, f"{name}.png", "set", name.split("-")[0], *truth.shape, {"crack": None}, "val")
     histogram = Histogram.of(probability.astype(np.float32), truth)
     counts = histogram.counts(at) if presence >= gate else histogram.empty_mask()
-    return Pair(sample, Question("crack", "crack", at, gate), presence, histogram, counts)
+    return PairMeasurement(sample, PromptQuery("crack", "crack", at, gate), presence, histogram, counts)
 
 
-def pictures(level: float, gate: float = 0.75) -> list[Pair]:
+def pictures(level: float, gate: float = 0.75) -> list[PairMeasurement]:
     """Truth in the left half; foreground probability just above `level`, background just below."""
     truth = np.zeros((20, 20), bool)
     truth[:, :10] = True
@@ -46,7 +46,7 @@ def pictures(level: float, gate: float = 0.75) -> list[Pair]:
 
 @pytest.mark.parametrize("level", [0.3, 0.5, 0.7])
 def test_choose__finds_the_level_that_separates(level: float) -> None:
-    choice = choose(pictures(level))
+    choice = choose_for_concept(pictures(level))
     assert level + 0.02 < choice.threshold <= level + 0.12
     assert 0.4 < choice.presence_threshold <= 0.7
     assert (choice.iou, choice.false_alarm_rate) == (pytest.approx(1), 0)
@@ -54,7 +54,7 @@ def test_choose__finds_the_level_that_separates(level: float) -> None:
 
 def test_choose__nothing_to_choose_on_is_refused() -> None:
     with pytest.raises(DataError, match="no validation photo"):
-        choose([s for s in pictures(0.5) if s.absent])
+        choose_for_concept([s for s in pictures(0.5) if s.absent])
 
 
 def test_summarise__photographs_weigh_once_and_absent_pairs_give_no_iou() -> None:
@@ -78,29 +78,33 @@ def test_sweep__falls_off_the_right_level() -> None:
 
 def test_choose__presence_by_a_wanted_recall_or_precision_of_photos() -> None:
     scores = pictures(0.5)
-    by_recall = choose(scores, presence=Rule.parse("recall=0.5")).presence_threshold
+    by_recall = choose_for_concept(scores, presence=ThresholdRule.parse("recall=0.5")).presence_threshold
     assert by_recall == pytest.approx(0.8), "photograph a in both copies, without b"
-    assert choose(scores, presence=Rule.parse("recall=0.9")).presence_threshold == pytest.approx(0.7)
-    by_precision = choose(scores, presence=Rule.parse("precision=0.75")).presence_threshold
+    assert choose_for_concept(
+        scores, presence=ThresholdRule.parse("recall=0.9")
+    ).presence_threshold == pytest.approx(0.7)
+    by_precision = choose_for_concept(
+        scores, presence=ThresholdRule.parse("precision=0.75")
+    ).presence_threshold
     assert by_precision == pytest.approx(0.32), "three right ones and one wrong one are kept from here on"
     with pytest.raises(ConfigError, match="presence can be chosen by"):
-        choose(scores, presence=Rule.parse("sweep"))
+        choose_for_concept(scores, presence=ThresholdRule.parse("sweep"))
 
 
 def test_choose__by_sweep_or_percentile_as_the_original_report_did() -> None:
     scores = pictures(0.5)
-    assert choose(scores, Rule.parse("sweep")).threshold == pytest.approx(0.6)
+    assert choose_for_concept(scores, ThresholdRule.parse("sweep")).threshold == pytest.approx(0.6)
     # half of the pixels of photos that show it are foreground, a tenth more lies just beneath
-    share = choose(scores, Rule.parse("percentile=50")).threshold
+    share = choose_for_concept(scores, ThresholdRule.parse("percentile=50")).threshold
     assert 0.52 < share <= 0.62
-    reached = choose(scores, Rule.parse("percentile=30"))
+    reached = choose_for_concept(scores, ThresholdRule.parse("percentile=30"))
     assert reached.threshold < 0.41
     assert reached.iou == pytest.approx(100 / 120)
 
 
 @pytest.mark.parametrize("text", ["iou", "sweep", "recall=0.9", "precision=0.8", "percentile=97.5"])
 def test_rule__reads_what_it_writes(text: str) -> None:
-    assert str(Rule.parse(text)) == text
+    assert str(ThresholdRule.parse(text)) == text
 
 
 def test_choose__of_equally_good_presences_as_cautious_a_one_as_is_asked_for() -> None:
@@ -109,10 +113,10 @@ def test_choose__of_equally_good_presences_as_cautious_a_one_as_is_asked_for() -
     nothing = np.zeros((20, 20), bool)
     scores = [score(f"{n}-1", np.where(truth, 0.9, 0.1), truth, 0.99) for n in "abc"]
     scores += [score(f"{n}-1", np.full((20, 20), 0.9), nothing, 0.05) for n in "de"]
-    assert choose(scores).presence_threshold == pytest.approx(0.5)
-    assert 0.8 < choose(scores, caution=0.75).presence_threshold < 0.95
-    assert choose(scores, caution=0).presence_threshold == pytest.approx(0.06)
-    told = choose_all(scores, caution={"crack": 1.0, "seam line": 0.0})
+    assert choose_for_concept(scores).presence_threshold == pytest.approx(0.5)
+    assert 0.8 < choose_for_concept(scores, caution=0.75).presence_threshold < 0.95
+    assert choose_for_concept(scores, caution=0).presence_threshold == pytest.approx(0.06)
+    told = choose_thresholds(scores, caution={"crack": 1.0, "seam line": 0.0})
     assert told["crack"].presence_threshold == pytest.approx(0.98)
 
 
@@ -122,5 +126,7 @@ def test_choose__the_labels_of_rendered_pictures_decide_about_no_mask() -> None:
         replace(pair, sample=replace(pair.sample, set_name="rendered-phone"))
         for pair in [*pictures(0.2), *pictures(0.2)]
     ]
-    assert choose([*real, *drawn]).threshold == choose(real).threshold
-    assert choose(drawn).threshold < choose(real).threshold - 0.2, "unless there is nothing else"
+    assert choose_for_concept([*real, *drawn]).threshold == choose_for_concept(real).threshold
+    assert choose_for_concept(drawn).threshold < choose_for_concept(real).threshold - 0.2, (
+        "unless there is nothing else"
+    )

@@ -10,8 +10,8 @@ from PIL import Image
 from drywallqa.bundle.bundle import DEFAULT, HEAD, Bundle, load_bundle
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError, ModelError
-from drywallqa.evaluation.speed import Case, measure
-from drywallqa.rendering.walls import CRACK, render_wall
+from drywallqa.evaluation.speed_cases import SpeedCase, measure_cases
+from drywallqa.synthetic.walls import CRACK, render_wall
 
 pytest.importorskip("onnx")
 from drywallqa.exporting.quantise import add_int8
@@ -62,8 +62,8 @@ def test_add_int8__runs_and_is_listed(bundle: Bundle, walls: Dataset) -> None:
         after, _ = rounded.decode(rounded.encode_image(images[:count]), prompts)
         assert after.shape == before.shape
         assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.9
-    (row,) = measure(
-        made, [Case("onnxruntime", "int8", 96, 1, 1, 1)], walls.read_photo(walls.samples[0]), seconds=0
+    (row,) = measure_cases(
+        made, [SpeedCase("onnxruntime", "int8", 96, 1, 1, 1)], walls.read_photo(walls.samples[0]), seconds=0
     )
     assert row.problem is None
     assert row.quality == made.metrics["precisions"]["int8"]

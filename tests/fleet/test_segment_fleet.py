@@ -21,9 +21,9 @@ from pyarrow import fs, parquet
 
 from drywallqa import cli
 from drywallqa.files import read_json_lines
-from drywallqa.fleet import finding, job
-from drywallqa.fleet.places import Place, open_place
-from drywallqa.fleet.table import open_results, told
+from drywallqa.fleet import fleet_run, photo_listing
+from drywallqa.fleet.locations import Location, open_location
+from drywallqa.fleet.results_table import open_results, without_empty_columns
 from fakes import FakeBundle, wall
 from inline_ray import InlineRay, install
 
@@ -148,7 +148,7 @@ def test_fleet__prompts_and_paths_that_fail_are_rows_until_they_work(site: Path,
 
 def test_fleet__two_runs_at_once_lose_no_row(site: Path, ray: InlineRay) -> None:
     (site / "out").mkdir()
-    place = open_place(str(site / "out"))
+    place = open_location(str(site / "out"))
     one, other = (open_results(place, kinds) for kinds in (["mask"], ["mask", "lines"]))
     for results, name in ((one, "a"), (other, "b")):
         results.add_records([{"source": f"{name}.jpg", "mask": f"{name}.png"}])
@@ -175,7 +175,7 @@ def test_fleet__and_plain_runs_keep_one_record(
     assert run("site", *BOTH, "--out", "out", "--no-index") == 0
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
     assert (ray.starts, fake_bundle.backend.encoded) == (1, encoded + 1)
-    assert {row["mask"]: told(row) for row in rows()} == lines()
+    assert {row["mask"]: without_empty_columns(row) for row in rows()} == lines()
     assert len(lines()) == 4
 
 
@@ -307,7 +307,7 @@ def test_fleet__a_run_that_was_killed_is_gone_on_with(
     site: Path, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("drywallqa.fleet.table.FolderResults.close", lambda self: None)
+        patch.setattr("drywallqa.fleet.results_table.FolderResults.close", lambda self: None)
         assert run("site/one.png", *BOTH, "--out", "out", *RAY) == 0
     assert not Path("out/results.parquet").exists()
     assert run("site", *BOTH, "--out", "out", *RAY) == 0
@@ -339,10 +339,10 @@ def store(site: Path, monkeypatch: pytest.MonkeyPatch) -> fs.FileSystem:
         with memory.open_output_stream(inner) as stream:
             stream.write(path.read_bytes())
 
-    def opened(text: str) -> Place:
-        return Place(memory, text[7:], text) if text.startswith("mock://") else open_place(text)
+    def opened(text: str) -> Location:
+        return Location(memory, text[7:], text) if text.startswith("mock://") else open_location(text)
 
-    for module in (finding, job):
+    for module in (photo_listing, fleet_run):
         monkeypatch.setattr(module, "open_place", opened)
     return memory
 
@@ -383,8 +383,8 @@ def test_store__a_run_that_was_killed_leaves_parts_that_the_next_takes_in(
     store: fs.FileSystem, ray: InlineRay, fake_bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("drywallqa.fleet.table._ROWS_OF_A_PART", 1)
-        patch.setattr("drywallqa.fleet.table.StoreResults.close", lambda self: None)
+        patch.setattr("drywallqa.fleet.results_table._ROWS_OF_A_PART", 1)
+        patch.setattr("drywallqa.fleet.results_table.StoreResults.close", lambda self: None)
         assert run("mock://bucket/photos/one.png", *BOTH, "--out", "mock://bucket/masks", *RAY) == 0
     assert in_store(store, "masks/results.parts") != []
     assert run("mock://bucket/photos", *BOTH, "--out", "mock://bucket/masks", *RAY) == 0

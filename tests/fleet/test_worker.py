@@ -15,11 +15,11 @@ import pyarrow
 
 from drywallqa.errors import BackendError, OutputError
 from drywallqa.fleet.cluster import own_error
-from drywallqa.fleet.finding import find_photos
-from drywallqa.fleet.places import open_place
-from drywallqa.fleet.worker import DEADLY, AttemptCounts, Task, Worker
+from drywallqa.fleet.locations import open_location
+from drywallqa.fleet.photo_listing import find_fleet_photos
+from drywallqa.fleet.worker import DEADLY, AttemptCounts, SegmentationRequest, Worker
 from drywallqa.inference.outputs import MASK
-from drywallqa.inference.plan import Settings
+from drywallqa.inference.plan import RunSettings
 from drywallqa.inference.segmenter import Segmenter
 from fakes import FakeBackend, FakeBundle, wall
 
@@ -38,24 +38,28 @@ class DeadlyBackend(FakeBackend):
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
+def task(tmp_path: Path) -> SegmentationRequest:
     (tmp_path / "site").mkdir()
     for number in range(5):
         photo = np.full((48, 64, 3), 255, np.uint8) if number == 2 else wall(shade=100 + number)
         Image.fromarray(photo).save(tmp_path / "site" / f"{number}.png")
-    return Task((PROMPT,), Settings(), (MASK,), open_place("."), open_place(str(tmp_path / "out")))
+    return SegmentationRequest(
+        (PROMPT,), RunSettings(), (MASK,), open_location("."), open_location(str(tmp_path / "out"))
+    )
 
 
-def block(task: Task, tmp_path: Path) -> Any:
-    photos = find_photos([tmp_path / "site"], task.out, recursive=False).each
+def block(task: SegmentationRequest, tmp_path: Path) -> Any:
+    photos = find_fleet_photos([tmp_path / "site"], task.out, recursive=False).each
     return pyarrow.Table.from_pylist([photo.row() | {"todo": [PROMPT]} for photo in photos])
 
 
-def worker(task: Task, attempts: AttemptCounts) -> Worker:
+def worker(task: SegmentationRequest, attempts: AttemptCounts) -> Worker:
     return Worker(lambda: Segmenter(FakeBundle(backend=DeadlyBackend())), task, attempts)
 
 
-def test_worker__a_photo_that_ends_workers_is_found_out_and_left_out(task: Task, tmp_path: Path) -> None:
+def test_worker__a_photo_that_ends_workers_is_found_out_and_left_out(
+    task: SegmentationRequest, tmp_path: Path
+) -> None:
     photos, attempts, ended = block(task, tmp_path), AttemptCounts(), 0
     while True:
         try:
@@ -73,7 +77,7 @@ def test_worker__a_photo_that_ends_workers_is_found_out_and_left_out(task: Task,
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
 
 
-def test_worker__ended_by_chance_blames_nobody(task: Task, tmp_path: Path) -> None:
+def test_worker__ended_by_chance_blames_nobody(task: SegmentationRequest, tmp_path: Path) -> None:
     (tmp_path / "site" / "2.png").unlink()
     photos, attempts = block(task, tmp_path), AttemptCounts()
     for _ in range(DEADLY - 1):  # as if machines were taken away, each right at the beginning of the block
@@ -86,7 +90,7 @@ def test_worker__ended_by_chance_blames_nobody(task: Task, tmp_path: Path) -> No
 
 
 def test_worker__a_full_disk_ends_the_run(
-    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: SegmentationRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -3,13 +3,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from drywallqa.inference.ahead import ahead
+from drywallqa.inference.ahead import prefetch
 
 
 def test_ahead__order_and_end() -> None:
-    assert list(ahead(range(5))) == [0, 1, 2, 3, 4]
-    assert list(ahead([])) == []
-    assert list(ahead([None, None])) == [None, None]
+    assert list(prefetch(range(5))) == [0, 1, 2, 3, 4]
+    assert list(prefetch([])) == []
+    assert list(prefetch([None, None])) == [None, None]
 
 
 def test_ahead__makes_one_item_in_advance_and_no_more() -> None:
@@ -22,7 +22,7 @@ def test_ahead__makes_one_item_in_advance_and_no_more() -> None:
             {1: second, 2: third}.get(number, threading.Event()).set()
             yield number
 
-    stream = ahead(source())
+    stream = prefetch(source())
     assert next(stream) == 0
     assert second.wait(10), "the next item is made while this one is used"
     assert not third.is_set()
@@ -35,7 +35,7 @@ def test_ahead__errors_come_in_their_turn() -> None:
         yield 1
         raise ValueError("broken")
 
-    stream = ahead(source())
+    stream = prefetch(source())
     assert next(stream) == 1
     with pytest.raises(ValueError, match="broken"):
         next(stream)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa import photos
 from drywallqa.errors import BackendError, ConfigError, PhotoError, PromptError, UnknownPromptError
+from drywallqa.imaging import photos
 from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.scales import Scale
 from drywallqa.inference.segmenter import Segmenter, load
-from drywallqa.inference.views import Scale
 from fakes import FakeBundle, FakeConcept, wall
 
 
@@ -95,11 +95,11 @@ def test_quality__at_every_scale_and_refinement(segmenter: Segmenter, scale: Sca
 
 def test_quality__what_was_noted_when_the_photo_was_read(segmenter: Segmenter, tmp_path: Path) -> None:
     Image.fromarray(wall(320, 400)[:, :, 0].astype(np.uint16) * 16).save(tmp_path / "deep.png")
-    noted = photos.read_noted(tmp_path / "deep.png")
+    noted = photos.read_noted_photo(tmp_path / "deep.png")
     (of_noted,), (of_path,) = (segmenter.segment(one, "crack") for one in (noted, tmp_path / "deep.png"))
     assert of_noted.quality == of_path.quality == noted.notes
     assert noted.notes[0].startswith("12 bits in a deeper type")
-    assert photos.read(noted) is noted.pixels
+    assert photos.read_photo(noted) is noted.pixels
 
 
 def test_segment__never_changes_the_callers_array(segmenter: Segmenter) -> None:

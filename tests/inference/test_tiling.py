@@ -6,16 +6,16 @@ from PIL import Image
 
 from drywallqa.backend import Features, Float
 from drywallqa.errors import BackendError, ConfigError
-from drywallqa.inference import enlarging
-from drywallqa.inference.enlarging import Enlarger
+from drywallqa.imaging.letterbox import Letterbox, Placement, resize_photo
+from drywallqa.inference import upsampling
+from drywallqa.inference.scales import WHOLE, ViewPlan, plan_views
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import Axis, TileGrid
-from drywallqa.inference.tiling import CloserView, View
-from drywallqa.inference.views import WHOLE, Views, views_for
-from drywallqa.window import Placement, Window, resize_photo
+from drywallqa.inference.tiling import PhotoLogits, TiledView
+from drywallqa.inference.upsampling import LogitUpsampler
 from fakes import FakeBackend, FakeBundle, FakeConcept, wall
 
-WINDOW = Window(128)
+WINDOW = Letterbox(128)
 CRACK = np.asarray([[1.0, 0.0]], np.float32)
 NO_LEVEL = np.full(1, -np.inf, np.float32)
 
@@ -27,24 +27,30 @@ def smooth_photo(height: int, width: int) -> np.ndarray:
     return np.stack([red, np.full_like(red, 90), np.full_like(red, 90)], axis=2).astype(np.uint8)
 
 
-def whole_view(backend: FakeBackend, photo: np.ndarray) -> View:
+def whole_view(backend: FakeBackend, photo: np.ndarray) -> PhotoLogits:
     canvas, placement = WINDOW.fit(photo)
-    return View.whole(backend.decode(backend.encode_image(canvas[None]), CRACK)[0][0], placement)
+    return PhotoLogits.whole(backend.decode(backend.encode_image(canvas[None]), CRACK)[0][0], placement)
 
 
 def bands_of(
-    backend: FakeBackend, grid: TileGrid, photo: np.ndarray, before: View | None, level: Float = NO_LEVEL
-) -> list[enlarging.Band]:
-    closer = CloserView(backend, grid, photo, CRACK, before)
+    backend: FakeBackend,
+    grid: TileGrid,
+    photo: np.ndarray,
+    before: PhotoLogits | None,
+    level: Float = NO_LEVEL,
+) -> list[upsampling.RowBand]:
+    closer = TiledView(backend, grid, photo, CRACK, before)
     view = closer.look()
-    enlarger = Enlarger((photo.shape[0], photo.shape[1]), view.down, view.across, level)
+    enlarger = LogitUpsampler((photo.shape[0], photo.shape[1]), view.down, view.across, level)
     middle = view.logits.shape[1] // 2
     return [
         *enlarger.add(view.logits[:, :middle], last=False), *enlarger.add(view.logits[:, middle:], last=True)
     ]  # fmt: skip
 
 
-def logits_of(backend: FakeBackend, grid: TileGrid, photo: np.ndarray, before: View | None = None) -> Float:
+def logits_of(
+    backend: FakeBackend, grid: TileGrid, photo: np.ndarray, before: PhotoLogits | None = None
+) -> Float:
     bands = bands_of(backend, grid, photo, before)
     ends = [0, *(band.rows.stop for band in bands)]
     assert [band.rows.start for band in bands] == ends[:-1]
@@ -96,7 +102,7 @@ def test_tiles__equal_one_large_window(factor: float, stride: int) -> None:
     grid = TileGrid.over(700, 500, factor, WINDOW)
     assert grid.count > 8
     backend = FakeBackend(stride=stride)
-    large = Window(1056)
+    large = Letterbox(1056)
     scaled = resize_photo(photo, grid.rows.scaled, grid.columns.scaled)
     canvas = np.zeros((3, 1056, 1056), np.float32)
     canvas[:, : scaled.shape[0], : scaled.shape[1]] = large.normalise(scaled)
@@ -152,40 +158,40 @@ def test_bands__leave_out_what_cannot_pass_the_level() -> None:
 def test_resize__in_strips_as_pillow_does(monkeypatch: pytest.MonkeyPatch) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (507, 391, 3), np.uint8)
     expected = Image.fromarray(photo).resize((41, 52), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    monkeypatch.setattr("drywallqa.window._STRIP", 391 * 40)
+    monkeypatch.setattr("drywallqa.imaging.letterbox._STRIP", 391 * 40)
     assert np.array_equal(resize_photo(photo, 52, 41), np.asarray(expected))
 
 
 def test_views__by_scale_and_size() -> None:
-    window = Window(448)
+    window = Letterbox(448)
     phone = (3024, 4032, window)
-    assert views_for("fit", True, *phone) == WHOLE
-    assert views_for("auto", True, 640, 640, window) == WHOLE, "the size that it has learnt from"
-    assert views_for("auto", False, *phone) == WHOLE
-    assert views_for("auto", True, *phone) == Views(True, pytest.approx((2 / 9, 4 / 9, 1.0)))
-    assert views_for("native", False, *phone) == views_for("auto", True, *phone)
-    assert views_for("native", True, 640, 640, window) == Views(True, (1.0,))
-    assert views_for("native", True, 300, 448, window) == WHOLE
-    assert views_for(0.5, True, *phone) == Views(True, pytest.approx((2 / 9, 0.5)))
-    assert views_for(0.1, True, *phone) == WHOLE
-    assert len(views_for("auto", True, 8660, 11547, window).factors) == 4, "bounded, however large"
-    squares = {len(views_for("auto", True, side, side, window).factors) for side in range(4780, 12_000, 7)}
+    assert plan_views("fit", True, *phone) == WHOLE
+    assert plan_views("auto", True, 640, 640, window) == WHOLE, "the size that it has learnt from"
+    assert plan_views("auto", False, *phone) == WHOLE
+    assert plan_views("auto", True, *phone) == ViewPlan(True, pytest.approx((2 / 9, 4 / 9, 1.0)))
+    assert plan_views("native", False, *phone) == plan_views("auto", True, *phone)
+    assert plan_views("native", True, 640, 640, window) == ViewPlan(True, (1.0,))
+    assert plan_views("native", True, 300, 448, window) == WHOLE
+    assert plan_views(0.5, True, *phone) == ViewPlan(True, pytest.approx((2 / 9, 0.5)))
+    assert plan_views(0.1, True, *phone) == WHOLE
+    assert len(plan_views("auto", True, 8660, 11547, window).factors) == 4, "bounded, however large"
+    squares = {len(plan_views("auto", True, side, side, window).factors) for side in range(4780, 12_000, 7)}
     assert squares == {4}, "the last digits of a factor decide nothing"
-    assert views_for("auto", True, 4000, 6000, window).factors == pytest.approx(
+    assert plan_views("auto", True, 4000, 6000, window).factors == pytest.approx(
         (0.1493, 0.2987, 0.5973, 1), abs=1e-3
     )
 
 
 def test_views__a_panorama_is_never_shown_whole() -> None:
-    window = Window(448)
-    assert views_for("auto", False, 640, 6400, window) == Views(False, (0.7,))
-    assert views_for("auto", True, 640, 6400, window) == Views(False, (0.7, 1.0))
-    assert views_for("auto", False, 200, 2000, window) == Views(False, (1.0,)), "never enlarged"
-    assert views_for("auto", False, 300, 640, window) == WHOLE, "what is not large stays as it was"
-    assert views_for("fit", False, 640, 6400, window) == WHOLE, "unless that is asked for"
-    assert views_for("native", False, 640, 6400, window) == Views(False, (0.7, 1.0)), "at any other scale"
-    assert views_for(0.5, True, 6400, 640, window) == Views(False, (0.5,))
-    assert views_for("auto", True, 3000, 20_000, window).factors == pytest.approx(
+    window = Letterbox(448)
+    assert plan_views("auto", False, 640, 6400, window) == ViewPlan(False, (0.7,))
+    assert plan_views("auto", True, 640, 6400, window) == ViewPlan(False, (0.7, 1.0))
+    assert plan_views("auto", False, 200, 2000, window) == ViewPlan(False, (1.0,)), "never enlarged"
+    assert plan_views("auto", False, 300, 640, window) == WHOLE, "what is not large stays as it was"
+    assert plan_views("fit", False, 640, 6400, window) == WHOLE, "unless that is asked for"
+    assert plan_views("native", False, 640, 6400, window) == ViewPlan(False, (0.7, 1.0)), "at any other scale"
+    assert plan_views(0.5, True, 6400, 640, window) == ViewPlan(False, (0.5,))
+    assert plan_views("auto", True, 3000, 20_000, window).factors == pytest.approx(
         (0.1493, 0.2987, 1), abs=1e-3
     )
 
@@ -238,7 +244,7 @@ class Sure(FakeBackend):
 def test_segment__looks_closer_only_where_there_is_room(bundle: FakeBundle) -> None:
     bundle.backend = Sure()
     blank = np.full((700, 900, 3), 200, np.uint8)
-    views = views_for("auto", True, 700, 900, WINDOW)
+    views = plan_views("auto", True, 700, 900, WINDOW)
     first, *others = (TileGrid.over(700, 900, factor, WINDOW).count for factor in views.factors)
     (answer,) = Segmenter(bundle).segment(blank, "crack")
     assert not answer.mask.any()
@@ -329,7 +335,7 @@ def test_segment_many__large_and_small_photos_in_one_stream(bundle: FakeBundle) 
 def test_segment__many_bands(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Segmenter(bundle)
     expected = segmenter.segment(large_wall(), ["crack", "joint"], scale="native")
-    monkeypatch.setattr(enlarging, "_BAND", 5000)
+    monkeypatch.setattr(upsampling, "_BAND", 5000)
     for one, other in zip(
         expected, segmenter.segment(large_wall(), ["crack", "joint"], scale="native"), strict=True
     ):

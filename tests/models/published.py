@@ -17,7 +17,7 @@ def module_of(origin, size, device="cpu"):
     """A module whose names and shapes are the published ones."""
     family, part = PARTS[origin]
     with torch.device(device):
-        return getattr(registry.create(family, size=size), part)
+        return getattr(registry.create_model(family, size=size), part)
 
 
 def values_like(name, tensor):

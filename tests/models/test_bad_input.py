@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from drywallqa.bundle.bundle import DEFAULT, HEAD
 from drywallqa.cli import main
-from drywallqa.models.weights import file_digest
+from drywallqa.models.published_weights import file_digest
 from models import published
 from tiny_runs import render, settings, train
 

@@ -32,13 +32,13 @@ every_family = pytest.mark.parametrize(("name", "options"), CASES, ids=NAMES)
 
 def make(name, options, seed=0):
     torch.manual_seed(seed)
-    model = registry.create(name, **options)
+    model = registry.create_model(name, **options)
     model.freeze(Training(frozen_stages=0))
     return model
 
 
 def photos(name, count=2, seed=1):
-    family = registry.find(name)
+    family = registry.find_family(name)
     side = 128 if family.side else 64
     width = side if family.square else 96
     return torch.randn(count, 3, side, width, generator=torch.Generator().manual_seed(seed))
@@ -82,7 +82,7 @@ def test_contract__row_of_a_batch_is_the_photo_alone(name, options):
 def test_contract__gradients_reach_all_that_is_trained(name, options):
     model = make(name, options).train()
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    assert bool(parameters) is registry.find(name).trainable
+    assert bool(parameters) is registry.find_family(name).trainable
     if not parameters:
         return
     logits, presence = model(photos(name), embed(model))
@@ -157,8 +157,8 @@ def test_contract__no_prompt_is_refused(name, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [c for c in CASES if "onnx" in registry.find(c[0]).exports],
-    ids=[n for c, n in zip(CASES, NAMES, strict=True) if "onnx" in registry.find(c[0]).exports],
+    ("name", "options"), [c for c in CASES if "onnx" in registry.find_family(c[0]).exports],
+    ids=[n for c, n in zip(CASES, NAMES, strict=True) if "onnx" in registry.find_family(c[0]).exports],
 )  # fmt: skip
 def test_contract__onnx_agrees_at_two_batch_sizes(name, options, tmp_path):
     assert onnx_export.TOLERANCE <= 1e-4
@@ -171,13 +171,13 @@ def test_contract__onnx_agrees_at_two_batch_sizes(name, options, tmp_path):
 @pytest.mark.parametrize("name", registry.FAMILIES)
 def test_registry__parameters_as_declared(name):
     with torch.device("meta"):
-        model = registry.create(name)
-    assert sum(p.numel() for p in model.parameters()) == registry.find(name).parameters
+        model = registry.create_model(name)
+    assert sum(p.numel() for p in model.parameters()) == registry.find_family(name).parameters
 
 
 def test_clip_cnn__counts_of_the_report():
     with torch.device("meta"):
-        model = registry.create("clip-cnn")
+        model = registry.create_model("clip-cnn")
     count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
     assert count(model.clip) == 149_620_737
     assert count(model.decoder) == 516_609
@@ -186,7 +186,7 @@ def test_clip_cnn__counts_of_the_report():
 
 
 def test_clip_cnn__unfrozen_towers_get_gradients_through_token_ids():
-    model = registry.create("clip-cnn", size="tiny")
+    model = registry.create_model("clip-cnn", size="tiny")
     model.freeze(Training(vision_layers=99, text_layers=99))
     logits, presence = model(torch.randn(2, 3, 64, 64), model.tokenize(["crack", "seam in the wall"]))
     (logits.sum() + presence.sum()).backward()
@@ -200,7 +200,7 @@ def test_clip_cnn__unfrozen_towers_get_gradients_through_token_ids():
 
 
 def test_freeze__by_depth():
-    model = registry.create("clipseg", size="tiny")
+    model = registry.create_model("clipseg", size="tiny")
     model.freeze(Training())
     assert model.encoder_is_frozen
     assert model.text_is_frozen
@@ -213,7 +213,7 @@ def test_freeze__by_depth():
 
 
 def test_clipseg__equals_plain_transformers():
-    model = registry.create("clipseg", size="tiny").eval()
+    model = registry.create_model("clipseg", size="tiny").eval()
     image, prompts = photos("clipseg", 1), PROMPTS
     with torch.no_grad():
         plain = model.network(input_ids=model.tokenize(prompts), pixel_values=image.expand(3, -1, -1, -1))
@@ -225,9 +225,9 @@ def test_clipseg__equals_plain_transformers():
 @pytest.mark.parametrize(("name", "size", "fitted"), [("clipseg", 350, 352), ("sam-clip", 512, 1024)])
 def test_window__other_sizes_are_fitted_and_said(name, size, fitted):
     said = []
-    assert registry.find(name).window(size, said.append).size == fitted
+    assert registry.find_family(name).window(size, said.append).size == fitted
     assert f"{fitted} px instead of {size} px" in said[0]
-    assert registry.find("clipseg").window(256, said.append).size == 256
+    assert registry.find_family("clipseg").window(256, said.append).size == 256
     assert len(said) == 1
 
 
@@ -241,8 +241,8 @@ def test_presence__of_a_thin_truth_as_of_a_thick_one():
 
 def test_registry__unknown_names():
     with pytest.raises(ModelError, match="nearest is 'clipseg'"):
-        registry.find("clip-seg")
+        registry.find_family("clip-seg")
     with pytest.raises(ModelError, match="fusion 'add' is not known"):
-        registry.create("clip-unet", size="tiny", fusion="add")
+        registry.create_model("clip-unet", size="tiny", fusion="add")
     with pytest.raises(ModelError, match="unexpected keyword argument 'colour'"):
-        registry.create("clipseg", colour="red")
+        registry.create_model("clipseg", colour="red")

@@ -57,7 +57,7 @@ def exported(name: str, data: Path, place: Path) -> Path:
 def test_export__bundle_segments(name: str, data: Path, place: Path, tmp_path: Path) -> None:
     bundle = load_bundle(exported(name, data, place))
     bundle.check()
-    family = registry.find(name)
+    family = registry.find_family(name)
     assert bundle.vocabulary == ("open" if family.open_vocabulary else "closed")
     assert (bundle.window.mean, bundle.window.square) == (family.mean, family.square)
     assert bundle.licences["weights"] == family.weight_licence
@@ -72,7 +72,7 @@ def test_export__bundle_segments(name: str, data: Path, place: Path, tmp_path: P
 def test_export__prompts_mean_to_the_bundle_what_they_mean_to_torch(
     name: str, data: Path, place: Path
 ) -> None:
-    from drywallqa.training.opening import open_run
+    from drywallqa.training.open_run import open_run
 
     bundle, run = load_bundle(exported(name, data, place)), open_run(trained(name, data, place))
     prompts = ["segment joint/tape", "crack"]

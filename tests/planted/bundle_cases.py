@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from drywallqa import hashing
 from drywallqa.bundle.bundle import CARD, DECODER, IMAGE_ENCODER, load_bundle
-from drywallqa.datasets.dataset import load
-from drywallqa.evaluation.collect import collect
-from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thresholds import Choice, choose
+from drywallqa.datasets.dataset import load_dataset
+from drywallqa.evaluation.concept_summary import summarise
+from drywallqa.evaluation.measure import measure_pairs
+from drywallqa.evaluation.thresholds import ThresholdChoice, choose_for_concept
+from drywallqa.imaging import perceptual_hash
 from planted.bundles import after_input, before_output, change_graph, change_head, copy_bundle, write
 from planted.case import Case, Severity, three
 from planted.sets import base, resize
@@ -68,10 +68,12 @@ def _from_test(folder: Path, severity: Severity, names: Sequence[str]) -> list[s
     """Thresholds chosen on the test part by the project's own rule."""
     bundle = copy_bundle(folder)
     loaded = load_bundle(bundle)
-    data = load(base(folder, severity))
+    data = load_dataset(base(folder, severity))
     prompts = {concept: concept for concept in loaded.concepts}
-    scores = list(collect(loaded.open_backend(), loaded.window, data.part("test"), prompts))
-    chosen: dict[str, Choice] = {c: choose([s for s in scores if s.concept == c]) for c in prompts}
+    scores = list(measure_pairs(loaded.open_backend(), loaded.window, data.part("test"), prompts))
+    chosen: dict[str, ThresholdChoice] = {
+        c: choose_for_concept([s for s in scores if s.concept == c]) for c in prompts
+    }
     pairs = {c: (choice.threshold, choice.presence_threshold) for c, choice in chosen.items()}
 
     def change(head: dict[str, Any]) -> None:
@@ -89,13 +91,13 @@ def _from_test(folder: Path, severity: Severity, names: Sequence[str]) -> list[s
 def _trained_on_test(folder: Path, severity: Severity, share: float) -> list[str]:
     """Hashes of test photos among those of the training photos, as an export would have written them."""
     bundle = copy_bundle(folder)
-    data = load(base(folder, severity))
+    data = load_dataset(base(folder, severity))
     tested = list(data.part("test"))
     hashes = []
     for sample in tested[: max(2, round(share * len(tested)))]:
         photo = data.read_photo(sample)
         smaller = resize(photo, photo.shape[0] * 3 // 4, photo.shape[1] * 3 // 4)
-        hashes.append(hashing.perceptual_hash(smaller if severity != "gross" else photo))
+        hashes.append(perceptual_hash.perceptual_hash(smaller if severity != "gross" else photo))
     added = [f"{value:016x}" for value in hashes]
     change_head(bundle, lambda head: head["training_hashes"].extend(added))
     return diagnosis(folder, severity)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from drywallqa.datasets.dataset import save
+from drywallqa.datasets.dataset import save_dataset
 from drywallqa.errors import DrywallQAError
 from planted.case import UnavailableError
 from planted.sets import copy_set, quietly, rendered, shared
@@ -59,7 +59,7 @@ def train(folder: Path, settings: Mapping[str, Any] | None = None, *, tuned: boo
 def _without_phrasings(data: Path, place: Path) -> None:
     """The same data; what the shipped text side understands already need not be learnt anew for every run."""
     copied = copy_set(data, place / "data")
-    save(replace(copied, concepts=dict.fromkeys(copied.concepts, ())))
+    save_dataset(replace(copied, concepts=dict.fromkeys(copied.concepts, ())))
 
 
 def edit_weights(folder: Path, change: WeightEdit) -> None:

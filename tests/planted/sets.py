@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drywallqa import masks
 from drywallqa.cli import main
-from drywallqa.datasets.dataset import Dataset, Sample, load, save
-from drywallqa.rendering.walls import render_wall
+from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
+from drywallqa.imaging import mask_files
+from drywallqa.synthetic.walls import render_wall
 from planted.case import Severity, UnavailableError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def render_set(folder: Path, parts: dict[str, int], seed: int, side: int = SIDE)
                     write_mask(folder / f"masks/{concept}/walls/{name}.png", label)
             samples.append(replace(sample, labels=labels))
     made = Dataset(folder, tuple(samples), {c: (f"segment {c}",) for c in (CRACK, TAPING)})
-    save(made)
+    save_dataset(made)
     return made
 
 
@@ -127,11 +127,11 @@ def _import_real(place: Path, source: Path) -> None:
         if code:
             raise RuntimeError(f"the import of {export} ended with exit code {code}")
     shutil.rmtree(exports)
-    imported = load(place)
+    imported = load_dataset(place)
     parts = {Path(file).stem: part for file, part in chosen.items()}
     # what an import had to mend is true of the real sets, and no sound case
     clean = [replace(s, split=parts[s.image_id]) for s in imported if not s.notes]
-    save(imported.with_samples(clean))
+    save_dataset(imported.with_samples(clean))
 
 
 def _choose(source: Path) -> dict[str, str]:
@@ -157,7 +157,7 @@ def _choose(source: Path) -> dict[str, str]:
 def copy_set(source: Path, folder: Path) -> Dataset:
     """Copy a data set so that its files can be replaced one by one."""
     shutil.copytree(source, folder, copy_function=link)
-    return load(folder)
+    return load_dataset(folder)
 
 
 def link(source: str, target: str) -> str:
@@ -180,7 +180,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     """Write a mask [H,W] as a new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    masks.write(path, np.ascontiguousarray(mask, dtype=bool))
+    mask_files.write_mask_file(path, np.ascontiguousarray(mask, dtype=bool))
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -225,7 +225,7 @@ def change_masks(
 def put(dataset: Dataset, changed: dict[str, Sample], added: Sequence[Sample] = ()) -> None:
     """Save a data set with samples replaced by image id, and others added."""
     kept = [changed.get(f"{s.set_name}/{s.image_id}", s) for s in dataset]
-    save(dataset.with_samples([*kept, *added]))
+    save_dataset(dataset.with_samples([*kept, *added]))
 
 
 def key(sample: Sample) -> str:

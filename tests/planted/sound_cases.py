@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from drywallqa.bundle.bundle import DEFAULT
-from drywallqa.datasets.dataset import save
+from drywallqa.datasets.dataset import save_dataset
 from planted.bundle_cases import diagnosis
 from planted.bundles import copy_bundle
 from planted.case import Case, sound
@@ -68,7 +68,7 @@ def _one_concept(folder: Path) -> Path:
         data = copy_set(rendered(folder), place / "data")
         samples = [replace(s, labels={CRACK: s.labels[CRACK]}) for s in data]
         concepts = {CRACK: data.concepts[CRACK]}
-        save(replace(data, samples=tuple(samples), concepts=concepts))
+        save_dataset(replace(data, samples=tuple(samples), concepts=concepts))
 
     return shared(folder, "one-concept", make) / "data"
 
@@ -83,7 +83,7 @@ def _without_negatives(folder: Path) -> Path:
     def make(place: Path) -> None:
         data = copy_set(rendered(folder), place / "data")
         samples = [replace(s, labels={c: p for c, p in s.labels.items() if p}) for s in data]
-        save(data.with_samples(s for s in samples if s.labels))
+        save_dataset(data.with_samples(s for s in samples if s.labels))
 
     return shared(folder, "without-negatives", make) / "data"
 

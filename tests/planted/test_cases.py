@@ -14,7 +14,7 @@ pytest.importorskip("onnx", reason="the train extra is not installed")
 
 from drywallqa.bundle.bundle import DECODER, DEFAULT, load_bundle
 from drywallqa.cli import main
-from drywallqa.datasets.dataset import load
+from drywallqa.datasets.dataset import load_dataset
 from drywallqa.errors import BundleError
 from planted import sets
 from planted.bundles import after_input, before_output, change_graph, change_weights, copy_bundle
@@ -99,8 +99,8 @@ def test_base__is_never_changed_by_what_is_planted(work: Path) -> None:
 
 
 def test_shifted_masks__move_and_keep_their_photo(work: Path) -> None:
-    data = load(build("shifted-masks--clear", work) / "data")
-    sound = load(work / "shared" / "real")
+    data = load_dataset(build("shifted-masks--clear", work) / "data")
+    sound = load_dataset(work / "shared" / "real")
     for sample, was in zip(data, sound, strict=True):
         assert data.photo_path(sample).read_bytes() == sound.photo_path(was).read_bytes()
         for concept in [c for c, path in sample.labels.items() if path]:
@@ -110,7 +110,7 @@ def test_shifted_masks__move_and_keep_their_photo(work: Path) -> None:
 
 
 def test_test_photos_in_train__are_the_same_bytes_under_another_name(work: Path) -> None:
-    data = load(build("test-photos-in-train--gross", work) / "data")
+    data = load_dataset(build("test-photos-in-train--gross", work) / "data")
     tested = {data.photo_path(s).read_bytes() for s in data.part("test")}
     trained = [data.photo_path(s).read_bytes() for s in data.part("train")]
     assert sum(content in tested for content in trained) == PARTS["test"]

@@ -20,7 +20,7 @@ SMALL = ("model.options.size=tiny", "optimisation.encoder_rate=1e-3", "optimisat
 
 @pytest.mark.prove
 def test_ablate__clipseg_is_trained_to_its_text_tower(tmp_path: Path) -> None:
-    from drywallqa.training.opening import open_run
+    from drywallqa.training.open_run import open_run
 
     make_dataset(tmp_path / "data")
     recipes = tmp_path / "recipes"

@@ -23,9 +23,9 @@ from pyarrow import parquet
 import fakes
 from drywallqa import cli
 from drywallqa.fleet import Fleet, FleetSummary, cluster, segment_fleet
-from drywallqa.inference.plan import Outcome
+from drywallqa.inference.plan import PhotoOutcome
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.rendering.examples import write_examples
+from drywallqa.synthetic.examples import write_examples
 
 pytestmark = pytest.mark.prove
 
@@ -117,7 +117,7 @@ def test_fleet__a_worker_killed_in_the_middle_loses_no_photo_and_writes_none_twi
 ) -> None:
     out, times, killed = tmp_path / "out", {}, []
 
-    def kill_once(outcome: Outcome) -> None:
+    def kill_once(outcome: PhotoOutcome) -> None:
         for record in outcome.records:
             times[record["mask"]] = (out / record["mask"]).stat().st_mtime_ns
         if len(times) >= PHOTOS // 2 and not killed:
@@ -174,7 +174,7 @@ def test_fleet__a_killed_node_costs_only_what_it_was_at(machines: Any, site: Pat
     lost = list(machines.worker_nodes)[-1]  # two workers on two nodes: each has one
     out, killed = tmp_path / "out", []
 
-    def kill_once(outcome: Outcome) -> None:
+    def kill_once(outcome: PhotoOutcome) -> None:
         if len(pictures(out)) >= PHOTOS // 2 and not killed:
             machines.remove_node(lost, allow_graceful=False)
             killed.append(lost)

@@ -14,11 +14,11 @@ pytest.importorskip("lightning", reason="the train extra is not installed")
 import torch
 from safetensors.torch import load_file
 
-from drywallqa import masks, photos
 from drywallqa.cli import main
+from drywallqa.imaging import mask_files, photos
 from drywallqa.models import registry
 from drywallqa.models.contract import load_strictly
-from drywallqa.models.weights import ORIGINS
+from drywallqa.models.published_weights import ORIGINS
 from drywallqa.training import config as configuration
 from drywallqa.training.checkpoints import write_weights
 from drywallqa.training.fit import build_model
@@ -60,31 +60,31 @@ def test_try__masks_of_the_photos_size(name: str, weights: Path, photo: Path, tm
     asked = [part for prompt in PROMPTS for part in ("--prompt", prompt)]
     verb = ["models", "try", name, str(photo), "--weights", str(weights), "--out", str(tmp_path)]
     assert main([*verb, *asked]) == 0
-    size = photos.read(photo).shape[:2]
+    size = photos.read_photo(photo).shape[:2]
     for prompt in PROMPTS:
-        assert masks.read(tmp_path / masks.file_name(photo.stem, prompt)).shape == size
+        assert mask_files.read_mask(tmp_path / mask_files.file_name(photo.stem, prompt)).shape == size
 
 
 @pytest.mark.parametrize("name", ["clip-cnn", "clip-unet", "sam-clip"])
 def test_train__starts_from_the_files_learns_and_is_saved(
     name: str, weights: Path, photo: Path, tmp_path: Path
 ) -> None:
-    family = registry.find(name)
+    family = registry.find_family(name)
     settings = [f"model.name={name}", f"model.weights={weights}"]
-    model = build_model(configuration.load(None, settings, family.training_defaults), 64)
+    model = build_model(configuration.load_config(None, settings, family.training_defaults), 64)
     assert sum(p.numel() for p in model.parameters()) == family.parameters
     _, projection = model.text_parts()  # type: ignore[operator]
     published_projection = published.read(weights / family.origins[-1])["text_projection.weight"]
     assert torch.equal(projection.weight, published_projection.float())
 
-    image, placement = family.window(family.side or 224).fit(photos.read(photo))
+    image, placement = family.window(family.side or 224).fit(photos.read_photo(photo))
     with torch.no_grad():
         embeddings = model.eval().encode_prompts(PROMPTS)
         features = model.encode_image(torch.from_numpy(image[None]))
     logits, presence = model.decode(features, embeddings)
     assert torch.isfinite(logits).all()
     assert torch.isfinite(presence).all()
-    assert placement.restore(logits[0, 0].detach().numpy()).shape == photos.read(photo).shape[:2]
+    assert placement.restore(logits[0, 0].detach().numpy()).shape == photos.read_photo(photo).shape[:2]
 
     truth, known = torch.zeros_like(logits), torch.ones_like(presence)
     truth[:, 0, :8] = 1
@@ -94,7 +94,7 @@ def test_train__starts_from_the_files_learns_and_is_saved(
     learnt = load_file(tmp_path / "last.safetensors")
     (tmp_path / "last.safetensors").unlink()  # 0.6 GB
     # torch chooses its convolutions by the layout in memory
-    again = registry.create(name).eval().to(memory_format=torch.channels_last)
+    again = registry.create_model(name).eval().to(memory_format=torch.channels_last)
     load_strictly(again, learnt, "what was saved")
     with torch.no_grad():
         moved, _ = again.decode(features, embeddings)

@@ -16,8 +16,8 @@ pytest.importorskip("lightning", reason="the train extra is not installed")
 
 import torch
 
+from drywallqa.training.checkpoint_callback import CheckpointCallback
 from drywallqa.training.checkpoints import LAST, WholeCheckpoints, read_weights
-from drywallqa.training.keeping import Keeping
 from tiny_runs import assert_same_weights, render, train, train_and_exit
 
 pytestmark = pytest.mark.prove
@@ -33,7 +33,7 @@ SETTINGS = (
 def start(data: Path, run: Path) -> BaseProcess:
     """Start or resume a run in a process of its own, made from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["drywallqa.training.job", "tiny_runs"])
+    context.set_forkserver_preload(["drywallqa.training.train_run", "tiny_runs"])
     more = ["--resume"] if (run / LAST).is_file() else []
     child = context.Process(target=train_and_exit, args=(data, run, more, SETTINGS))
     child.start()
@@ -124,18 +124,20 @@ def test_resume__from_every_place_where_a_run_is_saved(
     settings = (*SETTINGS, f"optimisation.accumulate={accumulate}", "data.photos_per_epoch=6",
                 "optimisation.epochs=2")  # fmt: skip
     assert train(data, tmp_path / "whole", settings_=settings) == 0
-    original = Keeping._save
+    original = CheckpointCallback._save
     for place in range(1, 100):
         run, saves = tmp_path / f"cut-{place}", []
 
-        def cut(self: Keeping, trainer: object, place: int = place, saves: list[int] = saves) -> None:
+        def cut(
+            self: CheckpointCallback, trainer: object, place: int = place, saves: list[int] = saves
+        ) -> None:
             original(self, trainer)
             saves.append(1)
             if len(saves) == place:
                 raise RuntimeError("power cut")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Keeping, "_save", cut)
+            patch.setattr(CheckpointCallback, "_save", cut)
             patch.setenv("DRYWALLQA_TRACEBACK", "1")  # printed, so that no file of it is kept
             if train(data, run, settings_=settings) == 0:
                 break

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drywallqa.rendering.walls import render_wall
+from drywallqa.synthetic.walls import render_wall
 
 BUNDLE = Path(__file__).parents[2] / "src" / "drywallqa" / "bundles" / "compact" / "bundle.json"
 STATM = Path("/proc/self/statm")

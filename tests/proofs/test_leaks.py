@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from drywallqa import hashing, photos
 from drywallqa.bundle.bundle import load_bundle
 from drywallqa.cli import main
-from drywallqa.datasets.dataset import Dataset, Sample, save
+from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.evaluation.leaks import LEAST_SIGNS
+from drywallqa.imaging import perceptual_hash, photos
 from tiny_exports import real_data
 
 pytestmark = [pytest.mark.prove, pytest.mark.data]
@@ -36,8 +36,8 @@ def saved_anew(folder: Path, chosen: list[dict[str, str]]) -> tuple[Dataset, int
     root, samples, telling = real_data(), [], 0
     (folder / "photos").mkdir(parents=True)
     for place, row in enumerate(chosen):
-        photo = photos.read(root / row["file"])
-        signs = hashing.perceptual_hash(photo).bit_count()
+        photo = photos.read_photo(root / row["file"])
+        signs = perceptual_hash.perceptual_hash(photo).bit_count()
         telling += LEAST_SIGNS <= signs <= 63 - LEAST_SIGNS
         scale = SCALES[place % len(SCALES)]
         size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
@@ -47,7 +47,7 @@ def saved_anew(folder: Path, chosen: list[dict[str, str]]) -> tuple[Dataset, int
         labels = {"crack": None, "taping area": None}
         samples.append(Sample(f"new-{place}", name, "new", f"new-{place}", size[1], size[0], labels, "test"))
     dataset = Dataset(folder, tuple(samples), {c: (f"segment {c}",) for c in ("crack", "taping area")})
-    save(dataset)
+    save_dataset(dataset)
     return dataset, telling
 
 

@@ -16,18 +16,18 @@ pytest.importorskip("lightning", reason="the train extra is not installed")
 import torch
 
 from drywallqa.bundle.bundle import DEFAULT, HEAD
-from drywallqa.bundle.text import TextSide
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
-from drywallqa.evaluation.collect import Looker, collect
+from drywallqa.evaluation.measure import Evaluator, measure_pairs
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped import Levels, WrappedModel
+from drywallqa.inference.wrapped_model import MaskLevels, WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import Training
 from drywallqa.models.torch_backend import TorchBackend
+from drywallqa.sampling.pairs import TrainingPairs
 from drywallqa.sampling.settings import DataConfig
+from drywallqa.text.text_side import TextSide
 from drywallqa.training.losses import mask_loss, presence_loss
-from drywallqa.training.pairs import Pairs
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = Path(os.environ.get("DRYWALLQA_DATA", ROOT.parent / "shared" / "data")) / "drywall-join-detect.coco"
@@ -77,7 +77,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
     (folder / ANNOTATIONS).write_text(json.dumps(export), encoding="utf-8")
     verb = ["data", "import", str(place / "export"), "--out", str(place / "data"), "--set", "taping"]
     assert main([*verb, "--concept", "drywall-join=taping area", "--absent", "crack"]) == 0
-    known = datasets.load(place / "data")
+    known = datasets.load_dataset(place / "data")
     assert len(known) == 4
     return known.with_samples([datasets.replace(sample, split="train") for sample in known])
 
@@ -88,7 +88,7 @@ def batch_of(four: datasets.Dataset, model: Any, window: Any) -> dict[str, Any]:
     config = DataConfig(window=window.size, augment=False)
     samples = {s.image_id: s for s in four}
     items = [
-        Pairs(four.with_samples([sample]), phrases, config, 0, 0, model.stride, window)[0]
+        TrainingPairs(four.with_samples([sample]), phrases, config, 0, 0, model.stride, window)[0]
         for sample in samples.values()
     ]
     return {name: torch.stack([item[name] for item in items]) for name in ("image", "truth", "known")}
@@ -128,11 +128,11 @@ def measure(model: Any, window: Any, four: datasets.Dataset) -> tuple[float, flo
         embeddings = prompts_of(model)
         embeddings = model.embed_ids(embeddings) if model.own_text else embeddings
     backend = TorchBackend(model, lambda _: embeddings.numpy())
-    levels = dict.fromkeys(FACTS, Levels(presence_threshold=0.0))
+    levels = dict.fromkeys(FACTS, MaskLevels(presence_threshold=0.0))
     segmenter = Segmenter(WrappedModel("in training", window, levels, backend))
     questions = segmenter.ask_for((prompt, concept) for concept, prompt in FACTS.items())
     dices, marked = [], []
-    for pair in collect(Looker(segmenter, four, questions)):
+    for pair in measure_pairs(Evaluator(segmenter, four, questions)):
         counts = pair.counts
         if pair.absent:
             marked.append(counts.fp / (counts.fp + counts.tn))
@@ -156,8 +156,8 @@ def overfit(name: str, four: datasets.Dataset, start: int) -> tuple[float, float
     """Train a family from random weights; see `measure` for what is returned."""
     options, side, rate, steps = FAMILIES[name]
     torch.manual_seed(start)
-    model = registry.create(name, **options)
-    window = registry.find_for(name, options).window(side)
+    model = registry.create_model(name, **options)
+    window = registry.family_with_options(name, options).window(side)
     dice, marked, taken = 0.0, 1.0, 0
     for step in learn(model, batch_of(four, model, window), rate, steps):
         taken = step

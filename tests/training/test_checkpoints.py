@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 
 from drywallqa.errors import ModelError
 from drywallqa.training import checkpoints
-from drywallqa.training.checkpoints import WholeCheckpoints, about, read_weights
-from drywallqa.training.keeping import Keeping
-from drywallqa.training.run_log import Log
+from drywallqa.training.checkpoint_callback import CheckpointCallback
+from drywallqa.training.checkpoints import WholeCheckpoints, read_weights, weights_header
+from drywallqa.training.run_log import RunLog
 from tiny_runs import assert_same_weights, events, render, train, weights
 
 KEPT = ("optimisation.epochs=3", "validate_every=2", "checkpoints.every_epoch=true")
@@ -51,7 +51,7 @@ def test_run__keeps_weights_apart_from_the_optimiser(run: Path) -> None:
 def test_run__validates_its_end_and_keeps_the_best(run: Path) -> None:
     validated = events(run, "validation")
     assert [event["epoch"] for event in validated] == [1, 2]
-    told = about(run / "best.safetensors")
+    told = weights_header(run / "best.safetensors")
     assert float(told["val/iou"]) == max(event["val/iou"] for event in validated)
 
 
@@ -146,7 +146,7 @@ def test_budget__the_oldest_epochs_go_first(tmp_path: Path) -> None:
     for number in range(4):
         (folder / f"epoch-{number:04d}.safetensors").write_bytes(bytes(1000))
     (tmp_path / "last.ckpt").write_bytes(bytes(500))
-    keeping = Keeping(tmp_path, CheckpointConfig(budget_gb=2.6e-6), 1, Log(tmp_path))
+    keeping = CheckpointCallback(tmp_path, CheckpointConfig(budget_gb=2.6e-6), 1, RunLog(tmp_path))
     keeping._trim()
     assert [path.name for path in sorted(folder.iterdir())] == [
         "epoch-0002.safetensors", "epoch-0003.safetensors"
@@ -162,4 +162,4 @@ def test_overwrite__forgets_the_checkpoints_that_were_there(data: Path, run: Pat
     shutil.copytree(run, copy)
     assert train(data, copy, "--overwrite") == 0
     assert not list((copy / "epochs").iterdir())
-    assert about(copy / "best.safetensors")["epoch"] == "0"
+    assert weights_header(copy / "best.safetensors")["epoch"] == "0"

@@ -74,22 +74,22 @@ def test_train__existing_run_is_refused(run: Path, data: Path, capsys: pytest.Ca
 def test_train__a_resumed_run_ends_where_the_undisturbed_one_does(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drywallqa.training.pairs import Pairs
+    from drywallqa.sampling.pairs import TrainingPairs
 
     def train(name: str, *more: str) -> int:
         return main(["train", "--data", str(data), "--out", str(tmp_path / name), "-q", *more])
 
     three = settings("optimisation.epochs=3")
     assert train("whole", *three) == 0
-    original = Pairs.__getitem__
+    original = TrainingPairs.__getitem__
 
-    def power_cut(self: Pairs, index: int) -> object:
+    def power_cut(self: TrainingPairs, index: int) -> object:
         if self.epoch == 1:
             raise RuntimeError("power cut")
         return original(self, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pairs, "__getitem__", power_cut)
+        patch.setattr(TrainingPairs, "__getitem__", power_cut)
         patch.setenv("DRYWALLQA_TRACEBACK", "1")
         assert train("cut", *three) == UNFORESEEN
     assert train("cut", "--resume") == 0
@@ -144,7 +144,7 @@ def test_export__backend_equals_torch_on_a_photo(bundle: Path, run: Path) -> Non
     from drywallqa.training.checkpoints import read_weights
 
     loaded = load_bundle(bundle)
-    model = registry.create(loaded.name, **loaded.architecture)
+    model = registry.create_model(loaded.name, **loaded.architecture)
     model.load_state_dict(read_weights(run)[1])
     image = np.random.default_rng(0).normal(size=(2, 3, 64, 96)).astype(np.float32)
     onnx, reference = loaded.open_backend(threads=1), TorchBackend(model.eval(), loaded.text.embed)
@@ -229,11 +229,11 @@ def test_benchmark__prints_and_writes_figures(
     pytest.importorskip("skimage", reason="its pictures are the ones that are no walls")
     from drywallqa.datasets import dataset
 
-    known = dataset.load(data)
+    known = dataset.load_dataset(data)
     renamed = [dataset.replace(s, set_name=s.set_name.replace("rendered", "walls")) for s in known]
     both = ("crack", "taping area")
     alone = [s for s in renamed if sum(s.labels[c] is not None for c in both) == 1]
-    dataset.save(dataset.replace(known.with_samples(alone), folder=data))
+    dataset.save_dataset(dataset.replace(known.with_samples(alone), folder=data))
     try:
         verb = [
             "benchmark",
@@ -248,7 +248,7 @@ def test_benchmark__prints_and_writes_figures(
         ]
         assert main([*verb, "--json", str(tmp_path / "b.json")]) == 0
     finally:
-        dataset.save(known)
+        dataset.save_dataset(known)
     told = capsys.readouterr().out
     for word in ("baselines' IoU", "composites", "no walls", "wrong prompt", "before it was there"):
         assert word in told
@@ -261,14 +261,14 @@ def test_benchmark__prints_and_writes_figures(
 def test_train__fine_tunes_the_bundle_to_a_new_concept(data: Path, tmp_path: Path) -> None:
     from drywallqa.datasets import dataset
 
-    known = dataset.load(data)
+    known = dataset.load_dataset(data)
     stained = [
         dataset.replace(s, labels={"water stain": s.labels["crack"] or s.labels["taping area"]})
         for s in known
     ]
     concepts = {"water stain": ("water stain", "damp patch on the wall")}
     folder = tmp_path / "run"
-    dataset.save(dataset.replace(known.with_samples(stained), concepts=concepts))
+    dataset.save_dataset(dataset.replace(known.with_samples(stained), concepts=concepts))
     few = [part for s in TINY if not s.startswith("model.") for part in ("--set", s)]
     try:
         verb = ["train", "--data", str(data), "--out", str(folder), "--from", "default", "-q", *few]
@@ -276,7 +276,7 @@ def test_train__fine_tunes_the_bundle_to_a_new_concept(data: Path, tmp_path: Pat
         export = ["export", str(folder), "--data", str(data), "--out", str(tmp_path / "b"), "--window", "64"]
         assert main(export) == 0
     finally:
-        dataset.save(known)
+        dataset.save_dataset(known)
     text = load_bundle(tmp_path / "b").text
     assert text.understand("segment the water stain") == "water stain"
     assert text.understand("segment dog") is None

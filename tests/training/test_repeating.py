@@ -15,10 +15,10 @@ import torch
 
 from drywallqa.cli import main
 from drywallqa.training import task
-from drywallqa.training.boards import side_by_side
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.display import Display
-from drywallqa.training.run_folder import fingerprint
+from drywallqa.training.progress_display import TrainingProgress
+from drywallqa.training.run_folder import dataset_digest
+from drywallqa.training.tensorboard import side_by_side
 from tiny_runs import assert_same_weights, events, render, settings, train
 
 LONGER = ("data.photos_per_epoch=6", "optimisation.epochs=2", "validate_every=1")
@@ -99,7 +99,7 @@ def test_side_by_side__shows_truth_and_mask() -> None:
 
 def test_display__counts_batches_and_validations_that_are_left() -> None:
     config = TrainConfig.model_validate({"validate_every": 2, "optimisation": {"epochs": 5, "batch_size": 8}})
-    display = Display(config, 10, shown=False)
+    display = TrainingProgress(config, 10, shown=False)
     assert display.validations == [1, 3, 4]
     display.batch_seconds, display.validation_seconds = 2.0, 100.0
     # 3 batches of epoch 2 are done: 27 are left, and two validations
@@ -123,11 +123,11 @@ def test_fingerprint__sees_a_changed_mask(data: Path, tmp_path: Path) -> None:
 
     copy = tmp_path / "copy"
     shutil.copytree(data, copy)
-    before = fingerprint(dataset.load(copy))
-    assert before == fingerprint(dataset.load(data))
+    before = dataset_digest(dataset.load_dataset(copy))
+    assert before == dataset_digest(dataset.load_dataset(data))
     mask = next((copy / "masks").rglob("*.png"))
     mask.write_bytes(mask.read_bytes() + b"\0")
-    assert fingerprint(dataset.load(copy)) != before
+    assert dataset_digest(dataset.load_dataset(copy)) != before
 
 
 def test_replay__names_where_a_loss_breaks(

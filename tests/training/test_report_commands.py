@@ -12,7 +12,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from drywallqa.experiments.recipes import BASE, read_yaml
-from drywallqa.training.config import load
+from drywallqa.training.config import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_page__names_every_option_of_the_report() -> None:
 def test_page__our_side_is_taken(theirs: str) -> None:
     ours = rows()[theirs]
     for setting in re.findall(r"--set (\S+=\S+?)`", ours):
-        load(None, [setting])
+        load_config(None, [setting])
     for verb, option in re.findall(r"drywallqa (\w+) (--[\w-]+)", ours):
         assert option in options(verb)
     for option in re.findall(r"^`(--[\w-]+)", ours):
@@ -58,7 +58,10 @@ def test_page__our_first_command_is_the_table_s_and_the_recipe_s() -> None:
     settings = re.findall(r"--set (\S+)", block)
     table = PAGE[PAGE.index("| theirs | ours |") :].split("| **with the fixes**")[0]
     assert settings == re.findall(r"--set (\S+=\S+?)`", table)
-    command, recipe = load(None, settings).model_dump(), load(ROOT / "configs" / "report" / BASE).model_dump()
+    command, recipe = (
+        load_config(None, settings).model_dump(),
+        load_config(ROOT / "configs" / "report" / BASE).model_dump(),
+    )
     for setting in settings:
         first, _, last = setting.partition("=")[0].rpartition(".")
         assert (command[first] if first else command)[last] == (recipe[first] if first else recipe)[last]

@@ -4,11 +4,11 @@ import pytest
 
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
-from drywallqa.training.run_log import LINES, TEXT, Log, read_events
+from drywallqa.training.run_log import LINES, TEXT, RunLog, read_events
 
 
 def test_read_events__a_line_that_was_cut_off_loses_itself_alone(tmp_path):
-    log = Log(tmp_path)
+    log = RunLog(tmp_path)
     log.write("start", "epoch 0", step=0)
     whole = (tmp_path / LINES).read_bytes()
     log.write("step", "step 1", step=1)
@@ -22,7 +22,7 @@ def test_read_events__a_line_that_was_cut_off_loses_itself_alone(tmp_path):
 
 
 def test_log__each_event_starts_on_a_line_of_its_own(tmp_path):
-    log = Log(tmp_path)
+    log = RunLog(tmp_path)
     (tmp_path / TEXT).write_text("2026-01-01 step: cut o")
     log.write("start", "again")
     assert (tmp_path / TEXT).read_text().split("\n")[1].endswith(" start: again")

@@ -7,10 +7,10 @@ from tests import tiny_runs
 from torch import Tensor, nn
 
 from drywallqa.datasets import dataset
-from drywallqa.training.phrases import Phrases, gather
+from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.training.phrase_embeddings import PhraseEmbeddings, embed_phrases
 from drywallqa.training.schedules import MONITORED
-from drywallqa.training.validation import PRESENCE, Validation, presence_asked
-from drywallqa.window import Window
+from drywallqa.training.validation import PRESENCE, ValidationPart, presence_asked
 
 
 class Doubtful(nn.Module):
@@ -29,19 +29,19 @@ class Doubtful(nn.Module):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dataset.Dataset:
-    return dataset.load(tiny_runs.render(tmp_path_factory.mktemp("data")))
+    return dataset.load_dataset(tiny_runs.render(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(scope="module")
-def phrases(data: dataset.Dataset) -> Phrases:
-    return gather(data.concepts, most=4)
+def phrases(data: dataset.Dataset) -> PhraseEmbeddings:
+    return embed_phrases(data.concepts, most=4)
 
 
 @pytest.mark.parametrize(("weight", "seen"), [(0.0, True), (0.2, False)])
 def test_validation__gates_by_a_belief_that_is_learnt(
-    data: dataset.Dataset, phrases: Phrases, weight: float, seen: bool
+    data: dataset.Dataset, phrases: PhraseEmbeddings, weight: float, seen: bool
 ) -> None:
-    validation = Validation(data.part("val"), phrases, Window(64), presence_asked(weight))
+    validation = ValidationPart(data.part("val"), phrases, Letterbox(64), presence_asked(weight))
     figures = validation(Doubtful())
     shown = [s for s in data.part("val") if s.labels.get("crack")]
     share = np.mean([data.read_mask(s, "crack").mean() for s in shown])

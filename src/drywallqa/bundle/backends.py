@@ -9,17 +9,17 @@ from typing import Protocol
 import numpy as np
 
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, graph_name, open_graph
-from drywallqa.bundle.text import TextSide
+from drywallqa.background import BackgroundCall
 from drywallqa.errors import BackendError
-from drywallqa.meanwhile import Meanwhile
+from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, graph_name, open_session
 from drywallqa.processors import available_threads
+from drywallqa.text.text_side import TextSide
 
 BACKENDS = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
-class Source(Protocol):
+class BackendSource(Protocol):
     """What a runtime takes from a bundle."""
 
     @property
@@ -42,8 +42,8 @@ class Source(Protocol):
         ...
 
 
-def open_backend(
-    bundle: Source, name: str, device: str, threads: int | None, precision: str = "fp32"
+def open_runtime(
+    bundle: BackendSource, name: str, device: str, threads: int | None, precision: str = "fp32"
 ) -> Backend:
     """Load a bundle's model into a runtime; see `Bundle.open_backend`."""
     if name not in BACKENDS:
@@ -80,18 +80,18 @@ class OnnxBackend:
 
     def __init__(
         self,
-        bundle: Source,
+        bundle: BackendSource,
         device: str = "cpu",
         threads: int | None = None,
         graphs: tuple[str, str] = (IMAGE_ENCODER, DECODER),
     ) -> None:
         # The largest graph by far: the runtime prepares it on its own while the rest is read. Meanwhile it is
         # held against its SHA-256, and nothing is answered by one that differs.
-        encoder = Meanwhile(lambda: open_graph(bundle.folder / graphs[0], device, threads))
+        encoder = BackgroundCall(lambda: open_session(bundle.folder / graphs[0], device, threads))
         for graph in graphs:
             bundle.checked(graph)
         self._text = bundle.text
-        self._decoder = open_graph(bundle.folder / graphs[1], device, threads)
+        self._decoder = open_session(bundle.folder / graphs[1], device, threads)
         self._encoder = encoder.result()
 
     def encode_image(self, images: Float) -> Features:

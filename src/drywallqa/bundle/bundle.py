@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drywallqa.backend import Backend
-from drywallqa.bundle.backends import open_backend
-from drywallqa.bundle.graphs import DECODER as DECODER
-from drywallqa.bundle.graphs import DEFAULT as DEFAULT
-from drywallqa.bundle.graphs import FAST as FAST
-from drywallqa.bundle.graphs import IMAGE_ENCODER as IMAGE_ENCODER
-from drywallqa.bundle.phrase_bank import phrases_of, some_of
-from drywallqa.bundle.text import TextSide
+from drywallqa.bundle.backends import open_runtime
 from drywallqa.errors import BundleError
 from drywallqa.files import json_bytes, write_whole
-from drywallqa.window import Window
+from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.onnx_session import DECODER as DECODER
+from drywallqa.onnx_session import DEFAULT as DEFAULT
+from drywallqa.onnx_session import FAST as FAST
+from drywallqa.onnx_session import IMAGE_ENCODER as IMAGE_ENCODER
+from drywallqa.text.phrase_bank import phrases_of, some_phrases
+from drywallqa.text.text_side import TextSide
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Bundle:
     folder: Path
     name: str
     version: str
-    window: Window
+    window: Letterbox
     concepts: Mapping[str, ConceptSettings]
     vocabulary: str = "closed"
     architecture: Mapping[str, Any] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Bundle:
         text = TextSide.load(self.folder)
         if PROMPT_ENCODER not in self.files:
             return text
-        from drywallqa.bundle.prompt_tower import TOKENIZER, PromptTower
+        from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
         return text.through(PromptTower(self.checked(PROMPT_ENCODER), self.read(TOKENIZER)).embed)
 
@@ -120,7 +120,7 @@ class Bundle:
             BackendError: The runtime is unknown, not installed, or cannot do what is asked.
             BundleError: A model file is missing or is not the one that was exported.
         """
-        return open_backend(self, name, device, threads, precision)
+        return open_runtime(self, name, device, threads, precision)
 
     def read(self, name: str) -> bytes:
         """Read a file of the bundle and hold it against its SHA-256.
@@ -200,7 +200,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
             folder=folder,
             name=str(data["model"]["name"]),
             version=str(data["model"]["version"]),
-            window=Window.from_json(data["window"]),
+            window=Letterbox.from_json(data["window"]),
             concepts={name: _settings(entry) for name, entry in data["concepts"].items()},
             vocabulary=str(data["model"]["vocabulary"]),
             architecture=dict(data["model"]["architecture"]),
@@ -241,7 +241,7 @@ def save_head(bundle: Bundle) -> Bundle:
 
 def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
     """Choose the phrasings that a bundle shows as examples; templates are written out."""
-    return some_of(phrases_of(phrasings), _EXAMPLES)
+    return some_phrases(phrases_of(phrasings), _EXAMPLES)
 
 
 def _settings(data: Mapping[str, Any]) -> ConceptSettings:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from drywallqa.backend import Features, Float
-from drywallqa.bundle.text import TextSide
 from drywallqa.errors import BackendError, MissingExtraError
+from drywallqa.text.text_side import TextSide
 
 # Left to itself it computes in bf16 where the machine can, whatever the model was exported in.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}

@@ -14,7 +14,7 @@ from drywallqa.cli.ending import UNFORESEEN as UNFORESEEN
 from drywallqa.cli.ending import USAGE as USAGE
 from drywallqa.cli.ending import code_of, code_of_exit, escape_output, flush_output
 from drywallqa.cli.ending import one_line as one_line
-from drywallqa.processors import tell_libraries
+from drywallqa.processors import limit_library_threads
 
 # name → (module:object, help in one line); the object is a function, or a Typer app with verbs of its own.
 VERBS: dict[str, tuple[str, str]] = {
@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "diagnose": ("drywallqa.cli.diagnose:diagnose", "Say what is wrong with a model or its data, and why."),
     "report": ("drywallqa.cli.report:report", "Write a training report: HTML, Markdown, PDF."),
     "refine": ("drywallqa.cli.refine:refine", "Measure what refinements of masks gain and cost."),
-    "bench": ("drywallqa.cli.bench:bench", "Measure a bundle's speed here, beside plain CLIPSeg."),
+    "bench": ("drywallqa.cli.speed:speed", "Measure a bundle's speed here, beside plain CLIPSeg."),
     "benchmark": ("drywallqa.cli.benchmark:benchmark", "Measure a bundle's quality on a data set."),
 }
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = sys.argv[1:] if arguments is None else list(arguments)
     gc.set_threshold(100_000)  # imports make many objects and no garbage: searching them costs 20 ms
     try:
-        tell_libraries()
+        limit_library_threads()
         escape_output()
         warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # what is wrong with a picture, errors say
         code = _run(asked)

@@ -36,16 +36,16 @@ def ablate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
     """Train one run a recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
-    from drywallqa.experiments.ablation import Request, failed
-    from drywallqa.experiments.ablation import ablate as run
-    from drywallqa.experiments.ablation_table import lines
+    from drywallqa.experiments.ablation_runs import AblationRequest, stopped_by_alarm
+    from drywallqa.experiments.ablation_runs import run_ablation as run
+    from drywallqa.experiments.ablation_table import ablation_lines
 
     chosen = (*(settings or ()), *((f"model.name={model}",) if model else ()))
-    request = Request(
+    request = AblationRequest(
         data, recipes, out, chosen, tuple(only or ()), scale, split, seed, overwrite, progress=not quiet
     )
     rows = run(request, lambda told: print(told, file=sys.stderr, flush=True))
-    for line in lines(rows):
+    for line in ablation_lines(rows):
         print(line)
-    if failed(rows):
+    if stopped_by_alarm(rows):
         raise typer.Exit(FOUND)

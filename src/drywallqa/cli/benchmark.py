@@ -59,23 +59,25 @@ def benchmark(
     """Measure a bundle from photos: IoU, Dice, false alarms, composites, pictures that are no walls."""
     from drywallqa.bundle.bundle import load_bundle
     from drywallqa.datasets import dataset
-    from drywallqa.evaluation.benchmark import lines, run_benchmark
+    from drywallqa.evaluation.release_figures import measure_release, release_lines
 
     if phone_size:
         _phone_size(data, model, split, section, count, elsewhere, json_file, write)
         return
     bundle = load_bundle(model)
-    measured = run_benchmark(bundle, dataset.load(data), split, count=composites, steadiness=steadiness)
-    for line in lines(measured):
+    measured = measure_release(
+        bundle, dataset.load_dataset(data), split, count=composites, steadiness=steadiness
+    )
+    for line in release_lines(measured):
         print(line)
     if json_file:
         json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
     if write:
         from drywallqa.bundle.bundle import FAILURES
-        from drywallqa.exporting.figures import write_figures
+        from drywallqa.exporting.bundle_figures import write_figures
         from drywallqa.files import write_whole
         from drywallqa.inference.segmenter import Segmenter
-        from drywallqa.reports.failed_walls import failed_walls
+        from drywallqa.visualization.failed_walls import failed_walls
 
         labelled = [concept for concept in ("crack", "taping area") if concept in bundle.concepts]
         write_whole(bundle.folder / FAILURES, failed_walls(Segmenter(bundle), labelled))
@@ -95,20 +97,28 @@ def _phone_size(
 ) -> None:
     from drywallqa.bundle.bundle import load_bundle
     from drywallqa.datasets import dataset
-    from drywallqa.evaluation.phone_size import LARGE, SECTIONS, Plan, lines, measure_phone_size
+    from drywallqa.evaluation.phone_size import (
+        LARGE,
+        SECTIONS,
+        PhoneSizePlan,
+        measure_phone_size,
+        phone_size_lines,
+    )
     from drywallqa.inference.segmenter import load
 
-    plan = Plan() if count is None else Plan.of(count)
+    plan = PhoneSizePlan() if count is None else PhoneSizePlan.of(count)
     wanted = section or [name for name in SECTIONS if name != LARGE or elsewhere is not None]
     plan = replace(plan, sections=wanted)
-    measured = measure_phone_size(load(model), dataset.load(data), split, elsewhere=elsewhere, plan=plan)
-    for line in lines(measured):
+    measured = measure_phone_size(
+        load(model), dataset.load_dataset(data), split, elsewhere=elsewhere, plan=plan
+    )
+    for line in phone_size_lines(measured):
         print(line)
     if LARGE not in wanted and not section:
         print(f"{LARGE}: not measured; --elsewhere names the folder of photographs from elsewhere")
     if json_file:
         json_file.write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
     if write:
-        from drywallqa.exporting.figures import write_phone_size
+        from drywallqa.exporting.bundle_figures import write_phone_size
 
         print(f"{write_phone_size(load_bundle(model), measured).folder}: figures and card written")

@@ -100,7 +100,7 @@ def split(
     from drywallqa.curation import split as splitting
     from drywallqa.datasets import dataset
 
-    known = dataset.load(folder)
+    known = dataset.load_dataset(folder)
     if by_csv:
         result = splitting.split_by_csv(known, by_csv)
         for words, names in (
@@ -115,8 +115,8 @@ def split(
         done = splitting.split_dataset(known, shares, seed=seed, blocks=blocks, grouping=group)
     if setting is not None:
         done = splitting.hold_out(done, setting)
-    dataset.save(done)
-    for note in splitting.notes(done):
+    dataset.save_dataset(done)
+    for note in splitting.split_notes(done):
         print(one_line(note), file=sys.stderr)
     print(f"{len(done)} photos: {_count(sample.split or 'no part' for sample in done)}")
 
@@ -137,16 +137,17 @@ def audit(
 ) -> None:
     """Find leaks, near-duplicates and odd annotations. Exit code 1 where something was found."""
     from drywallqa.curation import audit as auditing
-    from drywallqa.curation import audit_sheet, audit_text
+    from drywallqa.reports import audit_text
+    from drywallqa.visualization import audit_sheet
 
     _check_outputs(json_file, sheet)
-    with auditing.audited(source, layout=layout, by=by, progress=_progress("auditing")) as report:
+    with auditing.audit_source(source, layout=layout, by=by, progress=_progress("auditing")) as report:
         # The files first: whoever reads the text may stop listening (`| head`).
         if json_file:
             _write_json(json_file, report.to_json())
         if sheet:
-            _write_picture(sheet, audit_sheet.render(report))
-        for line in audit_text.lines(report):
+            _write_picture(sheet, audit_sheet.audit_sheet(report))
+        for line in audit_text.audit_lines(report):
             print(one_line(line))
     if report.found_something:
         raise typer.Exit(FOUND)
@@ -166,8 +167,8 @@ def render(
     ] = False,
 ) -> None:
     """Add rendered walls, and pictures that are no walls, as a set whose truth is known exactly."""
-    from drywallqa.curation.large import add_phone_walls
-    from drywallqa.curation.rendered import add_rendered
+    from drywallqa.curation.large_walls import add_phone_walls
+    from drywallqa.curation.rendered_sets import add_rendered
 
     add = add_phone_walls if phone else add_rendered
     done = add(folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering"))
@@ -188,11 +189,11 @@ def mosaics(
     columns: Annotated[int, typer.Option(min=2, help="Photos in a row, and rows.")] = 3,
 ) -> None:
     """Lay labelled crack photos side by side: large pictures, to choose thresholds of closer views on."""
-    from drywallqa.curation.large import add_mosaics
+    from drywallqa.curation.large_walls import add_mosaics
     from drywallqa.datasets import dataset
 
     done = add_mosaics(
-        folder, dataset.load(source).part(part), columns=columns, set_name=set_name, split=part,
+        folder, dataset.load_dataset(source).part(part), columns=columns, set_name=set_name, split=part,
         progress=_progress("laying"),
     )  # fmt: skip
     print(f"{folder} now holds {len(done)} photos, the new ones in the set '{set_name}'")
@@ -215,10 +216,10 @@ def seam_lines(
 
     _check_outputs(None, sheet)
     done, found = seams.add_seam_lines(
-        dataset.load(folder), boxes=boxes, concept=concept, progress=_progress("searching")
+        dataset.load_dataset(folder), boxes=boxes, concept=concept, progress=_progress("searching")
     )
     if sheet:
-        _write_picture(sheet, seams.sheet(done, found))
+        _write_picture(sheet, seams.seam_sheet(done, found))
     print(
         f"'{concept}': labelled in {found.labelled} photos, absent in {found.absent}; "
         f"{found.left} left unlabelled, in which not every seam was sure"
@@ -232,10 +233,10 @@ def stats(folder: Folder, json_file: JsonFile = None) -> None:
     from drywallqa.datasets import dataset
 
     _check_outputs(json_file)
-    figures = statistics.measure(dataset.load(folder), _progress("measuring"))
+    figures = statistics.measure_dataset(dataset.load_dataset(folder), _progress("measuring"))
     if json_file:
         _write_json(json_file, figures.to_json())
-    for line in statistics.lines(figures):
+    for line in statistics.stats_lines(figures):
         print(line)
 
 

@@ -10,7 +10,7 @@ import typer
 from drywallqa import cli
 
 if TYPE_CHECKING:
-    from drywallqa.rendering.examples import Agreement
+    from drywallqa.synthetic.examples import ExampleScore
 
 
 def demo(
@@ -28,13 +28,13 @@ def demo(
     The walls are rendered, not photographed: their truth is known to the pixel. Photos go to DIR/photos,
     masks, overlays and index.html to DIR/results.
     """
-    from drywallqa.cli.progress import Display
+    from drywallqa.cli.progress import OutcomeDisplay
     from drywallqa.inference.segmenter import load
-    from drywallqa.reports.demonstration import demonstrate
+    from drywallqa.workflows.demo import run_demo
 
     segmenter = load(model)
-    with Display(json=False, quiet=False, verbose=False) as display:
-        shown = demonstrate(segmenter, out, on_start=display.start, on_outcome=display.show)
+    with OutcomeDisplay(json=False, quiet=False, verbose=False) as display:
+        shown = run_demo(segmenter, out, on_start=display.start, on_outcome=display.show)
     summary = shown.summary
     print(f"{summary.done + summary.skipped} example walls (rendered, not photographed): {shown.photos}")
     for item in shown.agreements:
@@ -46,7 +46,7 @@ def demo(
         raise typer.Exit(cli.FAILED)
 
 
-def _sentence(item: Agreement) -> str:
+def _sentence(item: ExampleScore) -> str:
     """Say how masks of one concept fit the truth."""
     found = sum(overlap > 0 for overlap in item.overlaps.values())
     return (

@@ -26,13 +26,13 @@ def diagnose(
     """Name the likely cause of bad masks: evidence, cause, remedy. Exit code 1 where something was found."""
     from drywallqa.cli import FOUND, one_line
     from drywallqa.files import json_bytes, write_whole
-    from drywallqa.reports.diagnosing import diagnose_job
-    from drywallqa.reports.diagnosis_text import lines
+    from drywallqa.reports.diagnosis_text import diagnosis_lines
+    from drywallqa.workflows.diagnose import run_diagnosis
 
-    found = diagnose_job(model, data, photos, family)
+    found = run_diagnosis(model, data, photos, family)
     if json_file:
         write_whole(json_file, json_bytes(found.to_json()))
-    for line in lines(found):
+    for line in diagnosis_lines(found):
         print(one_line(line))
     if found.verdict():
         raise typer.Exit(FOUND)

@@ -85,17 +85,17 @@ def evaluate(
     from drywallqa.cli import FAILED, FOUND, one_line
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
-    from drywallqa.evaluation.choosing import silent
-    from drywallqa.inference.views import parse_scale
-    from drywallqa.reports.evaluating import Request, evaluate_job
+    from drywallqa.evaluation.threshold_choice import silent
+    from drywallqa.inference.scales import parse_scale
+    from drywallqa.workflows.evaluate import EvaluationRequest, run_evaluation
 
-    request = Request(
+    request = EvaluationRequest(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
         parse_scale(scale), backend, precision, tuple(caution or ()),
     )  # fmt: skip
     try:
-        told = evaluate_job(request, silent if quiet or not sys.stderr.isatty() else show_step)
+        told = run_evaluation(request, silent if quiet or not sys.stderr.isatty() else show_step)
     except LeakError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND) from error

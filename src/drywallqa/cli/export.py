@@ -55,28 +55,28 @@ def export(
     """
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets import dataset
-    from drywallqa.evaluation.thresholds import parse_caution
-    from drywallqa.exporting import formats
-    from drywallqa.exporting.export import WINDOWS, export_run, with_notes
-    from drywallqa.exporting.text_side import replace_text, text_side
+    from drywallqa.evaluation.thresholds import parse_tie_breaks
+    from drywallqa.exporting import runtime_formats
+    from drywallqa.exporting.export_run import WINDOWS, export_run, with_data_notes
+    from drywallqa.exporting.text_replacement import load_text_side, replace_text
 
-    formats.check(form, precision)
-    doubt = parse_caution(caution or [])
+    runtime_formats.check_form(form, precision)
+    doubt = parse_tie_breaks(caution or [])
     told = _read(notes) if notes else None
-    known = dataset.load(data)
+    known = dataset.load_dataset(data)
     if (run / HEAD).is_file():
         if doubt:
             raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
-        side = text_side(run, text, known) if text else None  # refused before anything is written
-        bundle = formats.copy_bundle(run, out, overwrite)
+        side = load_text_side(run, text, known) if text else None  # refused before anything is written
+        bundle = runtime_formats.copy_bundle(run, out, overwrite)
         bundle = replace_text(bundle, side) if side else bundle
-        bundle = with_notes(bundle, told) if told else bundle
+        bundle = with_data_notes(bundle, told) if told else bundle
     else:
         bundle = export_run(
             run, known, out, windows=window or WINDOWS, version=version, checkpoint=checkpoint,
             text=text, caution=doubt, notes=told, overwrite=overwrite,
         )  # fmt: skip
-    bundle = formats.add_form(bundle, known, form, precision)
+    bundle = runtime_formats.add_form(bundle, known, form, precision)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     print(f"{out}: {bundle.name} {bundle.version}, {size:.1f} MB, knows {', '.join(bundle.concepts)}")
 

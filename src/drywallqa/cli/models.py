@@ -36,10 +36,10 @@ def list_models() -> None:
 @app.command("info")
 def info(name: Name) -> None:
     """Describe a family: parameters, input, vocabulary, licences of code and weights, source."""
-    from drywallqa.models.registry import find
-    from drywallqa.models.weights import ORIGINS, PINS, cached_folder, is_at_hand
+    from drywallqa.models.published_weights import ORIGINS, PINS, cached_folder, is_at_hand
+    from drywallqa.models.registry import find_family
 
-    family = find(name)
+    family = find_family(name)
     side = (
         f"{family.side}×{family.side} px only"
         if family.side
@@ -73,15 +73,20 @@ def info(name: Name) -> None:
 @app.command("pull")
 def pull(name: Name) -> None:
     """Bring a family's published weights (or one set: clipseg, clip, sam) into the hub's cache."""
-    from drywallqa.models import registry, weights
+    from drywallqa.models import published_weights, registry
 
     names = (
-        (name,) if name in weights.ORIGINS and name not in registry.FAMILIES else registry.find(name).origins
+        (name,)
+        if name in published_weights.ORIGINS and name not in registry.FAMILIES
+        else registry.find_family(name).origins
     )
     if not names:
         print(f"{name}: nothing to bring, it starts from weights that are installed as packages")
     for key in names:
-        print(f"{weights.ORIGINS[key].hub_id}: {weights.pull(weights.ORIGINS[key])}")
+        print(
+            f"{published_weights.ORIGINS[key].hub_id}: "
+            f"{published_weights.pull_weights(published_weights.ORIGINS[key])}"
+        )
 
 
 def _bundled(name: str) -> Bundle | None:
@@ -103,7 +108,7 @@ def _sizes(family: Family) -> dict[str, str]:
 
 
 def _at_hand(origins: tuple[str, ...]) -> str:
-    from drywallqa.models.weights import ORIGINS, is_at_hand
+    from drywallqa.models.published_weights import ORIGINS, is_at_hand
 
     missing = [name for name in origins if not is_at_hand(ORIGINS[name])]
     return f"{', '.join(missing)} missing" if missing else "at hand"
@@ -127,12 +132,12 @@ def try_model(
 ) -> None:
     """Ask a published model as it is, without any training: clipseg, or SAM's masks ranked by CLIP."""
     from drywallqa.cli import FAILED
-    from drywallqa.experiments.trying import Trial
+    from drywallqa.experiments.published_models import PublishedModel
     from drywallqa.models.contract import check_prompts
 
     check_prompts(prompt or ())
     failed = False
-    for answer in Trial(name, weights, _options(options or ()), size).ask(photo, prompt or (), out):
+    for answer in PublishedModel(name, weights, _options(options or ()), size).ask(photo, prompt or (), out):
         if answer.error is not None:
             print(f"error: {answer.error}", file=sys.stderr)
             failed = True
@@ -159,7 +164,7 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
 @app.command("clear-cache")
 def clear_cache() -> None:
     """Remove the features that training with data.cached_views has kept on disk."""
-    from drywallqa.training.feature_cache import FeatureCache
+    from drywallqa.sampling.feature_cache import FeatureCache
 
     cache = FeatureCache()
     size = cache.size()

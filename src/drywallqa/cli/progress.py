@@ -11,10 +11,10 @@ from drywallqa.cli import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from drywallqa.inference.plan import Outcome
+    from drywallqa.inference.plan import PhotoOutcome
 
 
-class Display:
+class OutcomeDisplay:
     """Shows outcomes as they come; everything but JSON goes to stderr."""
 
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
@@ -22,7 +22,7 @@ class Display:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> OutcomeDisplay:
         return self
 
     def __exit__(
@@ -50,7 +50,7 @@ class Display:
         self._task = self._bar.add_task("segmenting", total=total, rate="")
         self._bar.start()
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, outcome: PhotoOutcome) -> None:
         """Show what became of one photo, path or prompt."""
         if self._json:
             self._print_json(outcome)
@@ -76,7 +76,7 @@ class Display:
         else:
             print(one_line(text), file=sys.stderr)
 
-    def _print_json(self, outcome: Outcome) -> None:
+    def _print_json(self, outcome: PhotoOutcome) -> None:
         import json
 
         lines = [{**record, "status": outcome.status} for record in outcome.records if "mask" in record]

@@ -35,9 +35,11 @@ def refine(
 ) -> None:
     """Measure refinements of masks on val: what each gains over none, with 95 % intervals, and its time."""
     from drywallqa.cli.progress import show_step
-    from drywallqa.evaluation.choosing import silent
-    from drywallqa.reports.refining import Request, refine_job
+    from drywallqa.evaluation.threshold_choice import silent
+    from drywallqa.workflows.refine import RefinementRequest, run_refinements
 
-    request = Request(data, model, tuple(candidate or ()), tuple(set_name or ()), out, write, overwrite)
-    for line in refine_job(request, silent if quiet or not sys.stderr.isatty() else show_step):
+    request = RefinementRequest(
+        data, model, tuple(candidate or ()), tuple(set_name or ()), out, write, overwrite
+    )
+    for line in run_refinements(request, silent if quiet or not sys.stderr.isatty() else show_step):
         print(line)

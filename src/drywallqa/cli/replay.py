@@ -16,7 +16,7 @@ def replay(
     ],
 ) -> None:
     """Run the batch that broke a run once more, every layer watched; exit code 1 if it breaks again."""
-    from drywallqa.training.replay import replay as run_again
+    from drywallqa.training.batch_replay import replay_batch as run_again
 
     seen = run_again(run)
     for line in seen.sentences():

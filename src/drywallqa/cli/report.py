@@ -58,18 +58,18 @@ def report(
 ) -> None:
     """Write the training report: data, course, results with intervals, failures, runtime, next steps."""
     from drywallqa.cli import FOUND, one_line
-    from drywallqa.documents.report_request import Request
-    from drywallqa.documents.reporting import report_job
     from drywallqa.errors import LeakError
-    from drywallqa.evaluation.choosing import silent
+    from drywallqa.evaluation.threshold_choice import silent
+    from drywallqa.reports.report_request import ReportRequest
+    from drywallqa.workflows.report import run_report
 
-    request = Request(
+    request = ReportRequest(
         subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(prompt or ()),
         tuple(run or ()), tuple(against or ()), tuple(formats or ()), bench, diagnosis, timing, diagnose,
         worst, allow_leak,
     )  # fmt: skip
     try:
-        lines = report_job(request, silent if quiet or not sys.stderr.isatty() else _show)
+        lines = run_report(request, silent if quiet or not sys.stderr.isatty() else _show)
     except LeakError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND) from error

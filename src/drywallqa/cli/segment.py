@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from drywallqa import cli
+from drywallqa.background import BackgroundCall
 from drywallqa.errors import ConfigError
-from drywallqa.meanwhile import Meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drywallqa.fleet.cluster import Fleet
-    from drywallqa.fleet.job import FleetSummary
+    from drywallqa.fleet.fleet_run import FleetSummary
     from drywallqa.inference.segmenter import Segmenter
-    from drywallqa.reports.results import Summary
+    from drywallqa.workflows.segment import SegmentSummary
 
 
 def segment(
@@ -148,12 +148,12 @@ def segment(
     }  # fmt: skip
     opener = partial(_load, bundle, profile=profile, **runtime)
     loading = None if fleet else _meanwhile(opener, bundle, profile, **runtime)
-    from drywallqa.cli.progress import Display
-    from drywallqa.inference.plan import Settings
-    from drywallqa.inference.views import parse_scale
+    from drywallqa.cli.progress import OutcomeDisplay
+    from drywallqa.inference.plan import RunSettings
+    from drywallqa.inference.scales import parse_scale
 
-    settings = Settings(chosen, allow_unknown, overwrite, recursive, parse_scale(scale), refine)
-    with Display(json=json, quiet=quiet, verbose=verbose) as display:
+    settings = RunSettings(chosen, allow_unknown, overwrite, recursive, parse_scale(scale), refine)
+    with OutcomeDisplay(json=json, quiet=quiet, verbose=verbose) as display:
         how: dict[str, Any] = {
             "settings": settings, "on_start": display.start, "on_outcome": display.show,
             "overlay": overlay, "probability": probability, "lines": lines,
@@ -171,27 +171,27 @@ def segment(
 
 def _meanwhile(
     opener: Callable[[], Segmenter], model: str | None, profile: str, **runtime: Any
-) -> Meanwhile[Segmenter]:
+) -> BackgroundCall[Segmenter]:
     """Load the model while other things are prepared, its largest graph before everything else."""
     # the threads with which numpy multiplies matrices, of which there are none here, wait busily at first
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if runtime["backend"] == "onnxruntime":
-        from drywallqa.bundle.graphs import IMAGE_ENCODER, graph_name, open_ahead
         from drywallqa.inference.runtimes import folder_of, precision_of
+        from drywallqa.onnx_session import IMAGE_ENCODER, graph_name, prefetch_session
 
         folder = folder_of(model, profile)
         precision = precision_of(folder, profile, runtime["backend"], runtime["precision"])
         graph = folder / graph_name(IMAGE_ENCODER, precision)
-        open_ahead(graph, runtime["device"], runtime["threads"])
+        prefetch_session(graph, runtime["device"], runtime["threads"])
     import drywallqa.inference.segmenter  # noqa: F401
 
-    return Meanwhile(opener)
+    return BackgroundCall(opener)
 
 
-def _here(loading: Meanwhile[Segmenter], *asked: Any, **how: Any) -> Summary:
+def _here(loading: BackgroundCall[Segmenter], *asked: Any, **how: Any) -> SegmentSummary:
     from PIL import Image
 
-    from drywallqa.reports.results import segment_into
+    from drywallqa.workflows.segment import segment_into
 
     Image.preinit()  # imports the readers of common formats
     return segment_into(loading.result(), *asked, **how)
@@ -217,7 +217,7 @@ def _on_fleet(
 ) -> FleetSummary:
     from drywallqa.fleet import segment_fleet
     from drywallqa.inference.outputs import LINES, PROBABILITY
-    from drywallqa.reports.overlay import OVERLAY
+    from drywallqa.visualization.overlay import OVERLAY
 
     kinds = ((OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines))
     outputs = [output for output, wish in kinds if wish]
@@ -239,7 +239,7 @@ def _threshold(text: str) -> float | Literal["auto"]:
         raise ConfigError(f"the threshold is '{text}'; give auto or a number from 0 to 1") from None
 
 
-def _sentence(summary: Summary | FleetSummary) -> str:
+def _sentence(summary: SegmentSummary | FleetSummary) -> str:
     parts = [f"{summary.done} {'photo' if summary.done == 1 else 'photos'} segmented"]
     if summary.skipped:
         parts.append(f"{summary.skipped} done already")

@@ -11,7 +11,7 @@ import typer
 from drywallqa.cli import INTERRUPTED, one_line
 
 if TYPE_CHECKING:
-    from drywallqa.experiments.sweep import Trial
+    from drywallqa.experiments.optuna_sweep import SweepTrial
 
 
 def sweep(
@@ -35,14 +35,14 @@ def sweep(
 ) -> None:
     """Train runs over a range of settings, judged by IoU on val; the same command goes on after a stop."""
     from drywallqa.errors import StoppedError
-    from drywallqa.experiments.sweep import Sweep, run_sweep
+    from drywallqa.experiments.optuna_sweep import Sweep, run_sweep
     from drywallqa.experiments.sweep_fields import parse_field
-    from drywallqa.reports.sweep_table import write_table
+    from drywallqa.reports.sweep_table import write_sweep_table
 
     fields = tuple(parse_field(text) for text in field)
 
-    def show(found: list[Trial]) -> None:
-        write_table(found, fields, out)
+    def show(found: list[SweepTrial]) -> None:
+        write_sweep_table(found, fields, out)
         last = found[-1]
         print(f"trial {last.number}: {last.problem or f'IoU {last.iou:.4f}'}", flush=True)
 
@@ -58,5 +58,5 @@ def sweep(
     except StoppedError as error:
         print(f"error: {one_line(str(error))}; the same command goes on with the sweep", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from error
-    print(write_table(done, fields, out))
+    print(write_sweep_table(done, fields, out))
     print(f"table and picture: {out}/trials.txt, .csv, .json, .png")

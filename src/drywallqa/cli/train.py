@@ -49,9 +49,9 @@ def train(
 ) -> None:
     """Train a model on a data set, or fine-tune a bundle, also to new concepts."""
     from drywallqa.errors import AlarmError, StoppedError
-    from drywallqa.training.job import show_batch, train_job
-    from drywallqa.training.ray_job import train_with_ray
-    from drywallqa.training.together import Devices, is_first
+    from drywallqa.training.distributed import Devices, is_first
+    from drywallqa.training.ray_training import train_with_ray
+    from drywallqa.training.train_run import run_training, show_batch
 
     chosen = [*(settings or ()), *([f"model.name={model}"] if model else ())]
     if sheet is not None:
@@ -69,7 +69,7 @@ def train(
         if ray_workers:
             last = train_with_ray(ray_workers, data, out, asked)
         else:
-            last = train_job(data, out, **asked, devices=Devices(devices, nodes))
+            last = run_training(data, out, **asked, devices=Devices(devices, nodes))
     except (AlarmError, StoppedError) as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND if isinstance(error, AlarmError) else INTERRUPTED) from error
@@ -81,9 +81,9 @@ def train(
 def _find_rate(
     data: Path, out: Path, config: Path | None, settings: list[str], start: Path | None, text: Path | None
 ) -> None:
-    from drywallqa.reports.rate_curve import write_rate_curve
-    from drywallqa.training.job import rate_job
+    from drywallqa.training.train_run import run_rate_finder
+    from drywallqa.visualization.rate_curve import write_rate_curve
 
-    curve = rate_job(data, out, config, settings, start=start, text=text)
+    curve = run_rate_finder(data, out, config, settings, start=start, text=text)
     print(f"the curve: {write_rate_curve(curve, out)}")
     print(f"the loss falls fastest at: {' '.join(f'--set {setting}' for setting in curve.settings())}")

@@ -15,7 +15,7 @@ Lists = Annotated[
 ]
 
 
-def train_text(
+def distill_text_side(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that gets the text side.")],
     space: Annotated[
         Path | None,
@@ -32,13 +32,13 @@ def train_text(
     from drywallqa.errors import MissingExtraError
 
     try:
-        from drywallqa.text_training.text_encoder import TextConfig, train_text
+        from drywallqa.text_training.distillation import TextConfig, distill_text_side
         from drywallqa.text_training.text_space import TextSpace
     except ImportError as error:
         raise MissingExtraError("train-text", "train") from error
     config = TextConfig(phrases=phrases, epochs=epochs, seed=seed)
     kept = None if space is None else TextSpace.load(space)
-    side = train_text(out, config, space=kept, held_out=held_out, report=print)
+    side = distill_text_side(out, config, space=kept, held_out=held_out, report=print)
     print(f"{out}: knows {', '.join(side.concepts)}; threshold {side.threshold:.2f}")
 
 
@@ -47,8 +47,8 @@ def check_text(
     lists: Lists,
 ) -> None:
     """Print how many phrasings reach their concept, how many others are refused, and every miss."""
-    from drywallqa.bundle.text import TextSide
-    from drywallqa.text_training.phrasing_lists import evaluate, read_lists
+    from drywallqa.text.text_side import TextSide
+    from drywallqa.text_training.phrasing_lists import measure_phrasings, read_lists
 
     text = TextSide.load(side)
-    print(evaluate(text, read_lists(lists, text.concepts)).describe())
+    print(measure_phrasings(text, read_lists(lists, text.concepts)).describe())

@@ -11,15 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from drywallqa.checks.dataset_parts import (
+    check_boxes,
+    check_copies,
+    check_problems,
+    check_repeats,
+    check_sizes,
+)
+from drywallqa.checks.mask_values import check_mask_files
+from drywallqa.checks.model_faults import RankedFinding
 from drywallqa.curation import inventory as inventories
 from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Remark
 from drywallqa.curation.near_duplicates import NearDuplicate, find_pairs
-from drywallqa.curation.twice_labelled import Agreement, agreements
+from drywallqa.curation.twice_labelled import LabelAgreement, agreements
 from drywallqa.datasets import dataset, exports
 from drywallqa.datasets.problems import Problem
-from drywallqa.diagnosis.finished import Suspect
-from drywallqa.diagnosis.mask_files import check_mask_files
-from drywallqa.diagnosis.parts import check_boxes, check_copies, check_problems, check_repeats, check_sizes
 from drywallqa.errors import DataError
 
 WAYS = ("both", "source", "hash")
@@ -65,7 +71,7 @@ class AuditReport:
     leaks: tuple[Leak, ...]
     near_duplicates: tuple[NearDuplicate, ...]
     duplicate_names: tuple[tuple[str, ...], ...]
-    agreements: tuple[Agreement, ...] = ()
+    agreements: tuple[LabelAgreement, ...] = ()
 
     def boxes_by_design(self, group: str) -> bool:
         """Say whether most annotations of a class are boxes, so that a box of it is no surprise."""
@@ -93,7 +99,7 @@ class AuditReport:
         """Count the photographs behind the photos."""
         return len({photo.photograph for photo in self.inventory.photos})
 
-    def suspects(self) -> list[Suspect]:
+    def suspects(self) -> list[RankedFinding]:
         """Return the likely causes behind all that was found, the surest first."""
         across = [pair for pair in self.near_duplicates if pair.across]
         sizes: dict[str, list[int]] = defaultdict(list)
@@ -139,7 +145,7 @@ class AuditReport:
 
 
 @contextmanager
-def audited(
+def audit_source(
     source: str | Path, *, layout: str = "auto", by: str = "both", progress: Progress | None = None
 ) -> Iterator[AuditReport]:
     """Audit a data set folder or an export; the photos stay readable as long as the context.
@@ -160,22 +166,22 @@ def audited(
         raise DataError(f"--by {by} is not known; it is one of {', '.join(WAYS)}")
     path = Path(source)
     if (path / "dataset.json").is_file():
-        known = dataset.load(path)
-        found = report(inventories.of_dataset(known, progress), by)
+        known = dataset.load_dataset(path)
+        found = audit_report(inventories.of_dataset(known, progress), by)
         yield replace(found, agreements=tuple(agreements(known, found.near_duplicates)))
         return
-    with exports.opened(path, layout) as export:
-        yield report(inventories.of_export(path, export, progress), by)
+    with exports.opened_export(path, layout) as export:
+        yield audit_report(inventories.of_export(path, export, progress), by)
 
 
-def report(inventory: Inventory, by: str = "both") -> AuditReport:
+def audit_report(inventory: Inventory, by: str = "both") -> AuditReport:
     """Draw the conclusions from an inventory."""
-    leaks = find_leaks(inventory.photos) if by in {"both", "source"} else ()
+    leaks = find_split_leaks(inventory.photos) if by in {"both", "source"} else ()
     pairs = find_near_duplicates(inventory.photos) if by in {"both", "hash"} else ()
     return AuditReport(inventory, tuple(leaks), tuple(pairs), tuple(_duplicate_names(inventory.photos)))
 
 
-def find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
+def find_split_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
     """Find, for each two parts, the photos of the later part whose photograph is in the earlier one."""
     leaks = []
     by_split: dict[str, list[AuditedPhoto]] = defaultdict(list)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import hashing, photos
+from drywallqa.checks.mask_values import MaskFacts, read_facts
 from drywallqa.datasets import problems
 from drywallqa.datasets.annotations import Export, LabelledPhoto, relative_name, source_photo
 from drywallqa.datasets.dataset import Dataset, Sample
@@ -20,14 +20,14 @@ from drywallqa.datasets.geometry import (
     Box,
     GeometryError,
     Outline,
-    fit,
+    fit_geometry,
     is_box_like,
     rasterise,
 )
 from drywallqa.datasets.importing import declared_scale, read_problems
 from drywallqa.datasets.problems import Problem
-from drywallqa.diagnosis.mask_files import MaskFacts, read_facts
 from drywallqa.errors import DrywallQAError
+from drywallqa.imaging import perceptual_hash, photos
 
 BOX_LIKE = "box-like"
 FRAME_FILLING = "frame-filling"
@@ -96,7 +96,7 @@ class Inventory:
 
 def _read(path: Path, name: str, inventory: Inventory) -> NDArray[np.uint8] | None:
     try:
-        return photos.read(path)
+        return photos.read_photo(path)
     except (DrywallQAError, OSError, ValueError) as error:
         text = str(error).replace(f"{path}: ", "")
         inventory.problems.append(Problem(problems.UNREADABLE, name, "", text))
@@ -117,7 +117,7 @@ def of_export(source: Path, export: Export, progress: Progress | None = None) ->
         photo = _read(entry.path, name, inventory)
         if photo is not None:
             copy_of = source_photo(entry.path.stem)
-            thumbnail = hashing.thumbnail(photo)
+            thumbnail = perceptual_hash.thumbnail(photo)
             inventory.photos.append(
                 AuditedPhoto(
                     name, entry.path, source.name, entry.split, copy_of, thumbnail, max(photo.shape[:2])
@@ -141,7 +141,7 @@ def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, heigh
         inventory.annotations[shape.class_name] += 1
         place = f"{shape.file}, {shape.where}"
         try:
-            geometry, clipped = fit(shape.geometry, height, width, scale)
+            geometry, clipped = fit_geometry(shape.geometry, height, width, scale)
             if isinstance(geometry, Box | Outline):
                 frame = _frame_of(geometry)
                 rectangle = isinstance(geometry, Box) or is_box_like(geometry)
@@ -205,7 +205,7 @@ def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
         photo = _read(path, sample.photo, inventory)
         if photo is not None:
             key = f"{sample.set_name}/{sample.source_photo}"
-            thumbnail = hashing.thumbnail(photo)
+            thumbnail = perceptual_hash.thumbnail(photo)
             inventory.photos.append(
                 AuditedPhoto(
                     sample.photo, path, sample.set_name, sample.split, key, thumbnail, max(photo.shape[:2])

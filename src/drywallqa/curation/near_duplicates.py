@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import hashing
 from drywallqa.curation.inventory import AuditedPhoto
+from drywallqa.imaging import perceptual_hash
 
 SAME_PHOTO_AGREEMENT = 0.62
 """Mean correlation from which a pair within `hashing.SAME_PHOTO_BITS` counts as one photograph.
@@ -37,7 +37,7 @@ Thumbnails = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """Two photos that show one photograph.
 
     Attributes:
@@ -65,7 +65,7 @@ class NearDuplicate:
 
     first: AuditedPhoto
     second: AuditedPhoto
-    pair: Pair
+    pair: DuplicatePair
     across: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -87,10 +87,10 @@ def find_pairs(
     thumbnails: Thumbnails,
     groups: Sequence[object] | None = None,
     *,
-    most_bits: int = hashing.SAME_PHOTO_BITS,
+    most_bits: int = perceptual_hash.SAME_PHOTO_BITS,
     least_agreement: float = SAME_PHOTO_AGREEMENT,
     least_cells: float = SAME_PHOTO_CELLS,
-) -> list[Pair]:
+) -> list[DuplicatePair]:
     """Find the pairs of photos that show one photograph, best first.
 
     Args:
@@ -100,7 +100,7 @@ def find_pairs(
         least_agreement: The least mean correlation.
         least_cells: The least median correlation of cells.
     """
-    hashes = [hashing.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
+    hashes = [perceptual_hash.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
     keys = _numbered(groups, len(hashes))
     candidates = np.array(list(_sieve(hashes, keys, most_bits)), np.int64).reshape(-1, 3)
     if not len(candidates):
@@ -108,13 +108,13 @@ def find_pairs(
     agreement, orientation = _verify(thumbnails, candidates)
     pairs = []
     for (first, second, bits), value, index in zip(candidates, agreement, orientation, strict=True):
-        turns, flip = hashing.ORIENTATIONS[int(index)]
+        turns, flip = perceptual_hash.ORIENTATIONS[int(index)]
         if value < least_agreement:
             continue
-        cells = cell_agreement(thumbnails[first], hashing.orient(thumbnails[second], turns, flip))
+        cells = cell_agreement(thumbnails[first], perceptual_hash.orient(thumbnails[second], turns, flip))
         if cells >= least_cells:
             numbers = int(first), int(second), int(bits), round(float(value), 4)
-            pairs.append(Pair(*numbers, turns, flip, round(cells, 4)))
+            pairs.append(DuplicatePair(*numbers, turns, flip, round(cells, 4)))
     return sorted(pairs, key=lambda pair: (-pair.agreement, pair.first, pair.second))
 
 
@@ -128,7 +128,7 @@ def _numbered(groups: Sequence[object] | None, count: int) -> NDArray[np.int64]:
 def _sieve(hashes: Sequence[int], keys: NDArray[np.int64], most_bits: int) -> Iterator[tuple[int, int, int]]:
     for start in range(0, len(hashes), _BLOCK):
         rows = hashes[start : start + _BLOCK]
-        bits = hashing.closest_distances(rows, hashes[start:])
+        bits = perceptual_hash.closest_hash_distances(rows, hashes[start:])
         near = bits <= most_bits
         near &= keys[start : start + len(rows), None] != keys[None, start:]
         for row, column in np.argwhere(np.triu(near, 1)).tolist():
@@ -143,10 +143,10 @@ def _verify(
     orientation = np.zeros(len(candidates), np.int64)
     involved, places = np.unique(candidates[:, :2], return_inverse=True)
     places = places.reshape(-1, 2)
-    upright = features(thumbnails[involved])
-    for index, (turns, flip) in enumerate(hashing.ORIENTATIONS):
+    upright = thumbnail_features(thumbnails[involved])
+    for index, (turns, flip) in enumerate(perceptual_hash.ORIENTATIONS):
         turned = np.rot90(thumbnails[involved], turns, (1, 2))
-        other = features(turned[:, :, ::-1] if flip else turned)
+        other = thumbnail_features(turned[:, :, ::-1] if flip else turned)
         for start in range(0, len(candidates), _BLOCK):
             part = slice(start, start + _BLOCK)
             first, second = upright[places[part, 0]], other[places[part, 1]]
@@ -157,7 +157,7 @@ def _verify(
     return best, orientation
 
 
-def features(thumbnails: Thumbnails) -> NDArray[np.float32]:
+def thumbnail_features(thumbnails: Thumbnails) -> NDArray[np.float32]:
     """Describe thumbnails [N,32,32] as vectors [N,D] whose dot product is the agreement of two."""
     detail = thumbnails - _local_mean(thumbnails)
     detail = detail[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)
@@ -197,7 +197,7 @@ def _local_mean(pictures: Thumbnails) -> NDArray[np.float32]:
     return np.asarray(windows.mean((-2, -1)), np.float32)
 
 
-def unite(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
+def group_links(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
     """Give each of `count` items the smallest index that links lead to."""
     parent = list(range(count))
 

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from drywallqa import masks
-from drywallqa.curation.regions import Frame, frames
-from drywallqa.curation.seam_search import FoundSeam, find_seam
-from drywallqa.curation.sheet import MARK, TILE, Cell, draw, titled
 from drywallqa.datasets.concepts import folder_name
-from drywallqa.datasets.dataset import Dataset, Sample, save
+from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError
-from drywallqa.rendering.seams import drawn
-from drywallqa.rendering.walls import SEAM_LINE, TAPING_AREA
+from drywallqa.imaging import mask_files
+from drywallqa.imaging.contact_sheet import MARK, TILE, SheetCell, draw_contact_sheet, titled_section
+from drywallqa.imaging.regions import Frame, bounding_boxes
+from drywallqa.imaging.seam_search import FoundSeam, find_seam
+from drywallqa.synthetic.joints import drawn
+from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
 
 PHRASINGS = ("segment seam line",)
 _RECTANGLE = 0.97  # of its bounding box that a piece of a mask fills if it was drawn as a box
@@ -65,7 +65,7 @@ def add_seam_lines(
             progress(number + 1, len(dataset))
     named = {**dataset.concepts, concept: PHRASINGS}
     done = replace(dataset, samples=tuple(samples), concepts=named)
-    save(done)
+    save_dataset(done)
     return done, tally
 
 
@@ -79,7 +79,9 @@ def _labelled(
         return replace(sample, labels={**sample.labels, concept: None})
     mask = dataset.read_mask(sample, boxes)
     photo = dataset.read_photo(sample)
-    found = [(frame, find_seam(photo, frame) if _is_box(mask, frame) else None) for frame in frames(mask)]
+    found = [
+        (frame, find_seam(photo, frame) if _is_box(mask, frame) else None) for frame in bounding_boxes(mask)
+    ]
     if (sample.set_name, sample.source_photo) not in seen:
         seen.add((sample.set_name, sample.source_photo))
         tally.seams += [(sample, frame, seam) for frame, seam in found]
@@ -89,7 +91,7 @@ def _labelled(
         return sample
     name = Path("masks") / folder_name(concept) / sample.set_name / f"{sample.image_id}.png"
     (dataset.folder / name).parent.mkdir(parents=True, exist_ok=True)
-    masks.write(dataset.folder / name, drawn(lines, mask.shape))
+    mask_files.write_mask_file(dataset.folder / name, drawn(lines, mask.shape))
     tally.labelled += 1
     return replace(sample, labels={**sample.labels, concept: name.as_posix()})
 
@@ -99,15 +101,17 @@ def _is_box(mask: NDArray[np.bool_], frame: Frame) -> bool:
     return bool(mask[top:bottom, left:right].mean() >= _RECTANGLE)
 
 
-def sheet(dataset: Dataset, labels: SeamLabels) -> Image.Image:
+def seam_sheet(dataset: Dataset, labels: SeamLabels) -> Image.Image:
     """Draw every box that was searched beside itself with the line that was found, one copy a photograph."""
     sure = [entry for entry in labels.seams if entry[2] is not None and entry[2].sure]
     other = [entry for entry in labels.seams if entry[2] is None or not entry[2].sure]
     kinds = (("Labelled", sure), ("Left alone", other))
-    return draw([titled(name, entries, lambda entry: _cell(dataset, *entry)) for name, entries in kinds])
+    return draw_contact_sheet(
+        [titled_section(name, entries, lambda entry: _cell(dataset, *entry)) for name, entries in kinds]
+    )
 
 
-def _cell(dataset: Dataset, sample: Sample, frame: Frame, found: FoundSeam | None) -> Cell:
+def _cell(dataset: Dataset, sample: Sample, frame: Frame, found: FoundSeam | None) -> SheetCell:
     told = f"{found.depth:.1f} darker, {found.share:.0%} of its length" if found else "no box, or too small"
 
     def tiles() -> list[Image.Image]:
@@ -130,4 +134,4 @@ def _cell(dataset: Dataset, sample: Sample, frame: Frame, found: FoundSeam | Non
             ImageOps.pad(picture.crop(box), (TILE - 4, TILE), color="white") for picture in (photo, lined)
         ]
 
-    return Cell((told, f"{sample.split or '-'} {sample.image_id}"), tiles)
+    return SheetCell((told, f"{sample.split or '-'} {sample.image_id}"), tiles)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from drywallqa import hashing
-from drywallqa.curation.near_duplicates import find_pairs, unite
+from drywallqa.curation.near_duplicates import find_pairs, group_links
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
+from drywallqa.imaging import perceptual_hash
 
 PARTS = ("train", "val", "test")
 ASIDE = "unused"
@@ -91,7 +91,7 @@ def split_dataset(
     )
 
 
-def notes(dataset: Dataset) -> list[str]:
+def split_notes(dataset: Dataset) -> list[str]:
     """Say what a split leaves to be wished for: empty parts, and sets of which only one part tells."""
     empty = [part for part in PARTS if not any(sample.split == part for sample in dataset)]
     told = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
@@ -128,20 +128,20 @@ def _dealt(
 
 def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
     """Group samples that must stay together, in an order that does not depend on the manifest's."""
-    samples = sorted(dataset, key=lambda sample: (sample.set_name, natural(sample.image_id)))
+    samples = sorted(dataset, key=lambda sample: (sample.set_name, natural_key(sample.image_id)))
     keys = [(sample.set_name, sample.source_photo) for sample in samples]
     first: dict[tuple[str, str], int] = {}
     links = [(first.setdefault(key, number), number) for number, key in enumerate(keys)]
     if near_duplicates and samples:
-        thumbnails = np.stack([hashing.thumbnail(dataset.read_photo(sample)) for sample in samples])
+        thumbnails = np.stack([perceptual_hash.thumbnail(dataset.read_photo(sample)) for sample in samples])
         links += [(pair.first, pair.second) for pair in find_pairs(thumbnails, keys)]
     groups: dict[int, Group] = defaultdict(list)
-    for sample, root in zip(samples, unite(len(samples), links), strict=True):
+    for sample, root in zip(samples, group_links(len(samples), links), strict=True):
         groups[root].append(sample)
     return list(groups.values())
 
 
-def natural(name: str) -> tuple[tuple[int, str], ...]:
+def natural_key(name: str) -> tuple[tuple[int, str], ...]:
     """Order names as people do: IMG_9 before IMG_10."""
     pieces = re.findall(r"\d+|\D+", name.lower())
     return tuple((int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.curation.inventory import describe_mask
-from drywallqa.curation.regions import frames
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.skeleton import mean_width
+from drywallqa.imaging.regions import bounding_boxes
+from drywallqa.imaging.skeleton import mean_width
 
 REFERENCE_SIDE = 640
 """Widths and boxes are given at this longer side of the photo, in px."""
@@ -53,7 +53,7 @@ class ConceptStats:
 
 
 @dataclass(frozen=True)
-class Stats:
+class DatasetStats:
     """The figures of a data set; `parts` counts photos and photographs by (set, split)."""
 
     title: str
@@ -86,7 +86,7 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
     return summary | {"mean": round(float(np.mean(values)), 4)}
 
 
-def measure(dataset: Dataset, progress: Progress | None = None) -> Stats:
+def measure_dataset(dataset: Dataset, progress: Progress | None = None) -> DatasetStats:
     """Measure a data set.
 
     Args:
@@ -109,7 +109,9 @@ def measure(dataset: Dataset, progress: Progress | None = None) -> Stats:
         if progress:
             progress(number, len(dataset))
     photographs = {(sample.set_name, sample.source_photo) for sample in dataset}
-    return Stats(dataset.folder.resolve().name, len(dataset), len(photographs), _parts(dataset), concepts)
+    return DatasetStats(
+        dataset.folder.resolve().name, len(dataset), len(photographs), _parts(dataset), concepts
+    )
 
 
 def _thinned(dataset: Dataset, concept: str) -> set[int]:
@@ -126,7 +128,7 @@ def _add_mask(stats: ConceptStats, mask: NDArray[np.bool_], *, with_width: bool)
     stats.shares.append(float(mask.mean()))
     scale = REFERENCE_SIDE / max(mask.shape)
     stats.boxes += [
-        (scale * (right - left), scale * (bottom - top)) for left, top, right, bottom in frames(mask)
+        (scale * (right - left), scale * (bottom - top)) for left, top, right, bottom in bounding_boxes(mask)
     ]
     if with_width and mask.any() and not describe_mask(mask)[1]:  # a rectangle has no width of a line
         stats.widths.append(mean_width(_at_reference(mask)))
@@ -155,7 +157,7 @@ def _part(sample: Sample) -> tuple[str, str]:
     return sample.set_name, sample.split or "none"
 
 
-def lines(stats: Stats) -> Iterator[str]:
+def stats_lines(stats: DatasetStats) -> Iterator[str]:
     """Write the figures line by line."""
     yield f"{stats.title}: {stats.photos} photos of {stats.photographs} photographs"
     for (name, split), (photos, photographs) in stats.parts.items():

@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from drywallqa.datasets.dataset import Dataset, Sample, save
+from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError, OutputError
 
 Sizes = Mapping[str, Mapping[str, int]]
 """Concept → part → photos."""
 
 
-def take(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset:
+def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset:
     """Copy some photos with their masks into a data set of its own.
 
     Photos come from as many photographs as there are: one copy of each before a second of any. A photo that
@@ -46,7 +46,7 @@ def take(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset
     made = Dataset(out, tuple(taken.values()), dataset.concepts)
     for sample in made:
         _copy(dataset.folder, out, [sample.photo, *filter(None, sample.labels.values())])
-    save(made)
+    save_dataset(made)
     return made
 
 

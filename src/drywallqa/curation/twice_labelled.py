@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa import hashing
-from drywallqa.curation.near_duplicates import NearDuplicate, unite
+from drywallqa.curation.near_duplicates import NearDuplicate, group_links
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
+from drywallqa.imaging import perceptual_hash
 from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 
@@ -31,7 +31,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Agreement:
+class LabelAgreement:
     """How far two labels of one picture agree.
 
     Attributes:
@@ -63,7 +63,7 @@ class Agreement:
         )
 
 
-def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[Agreement]:
+def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelAgreement]:
     """Compare the labels of pictures that a data set holds under two names, concept by concept.
 
     Args:
@@ -88,20 +88,20 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[Ag
     return [_agreement(concept, rows) for concept, rows in sorted(counts.items())]
 
 
-def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> Agreement:
+def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreement:
     names = [name for name, _ in rows]
     iou, dice = (
         mean_figure(values, names)
         for values in ([count.iou for _, count in rows], [count.dice for _, count in rows])
     )
-    return Agreement(concept, iou.pairs, iou.photographs, iou.value, (iou.low, iou.high), dice.value)
+    return LabelAgreement(concept, iou.pairs, iou.photographs, iou.value, (iou.low, iou.high), dice.value)
 
 
 def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
     """Photograph → one name for all that show the same, near-duplicates of near-duplicates included."""
     links = [(found.first.photograph, found.second.photograph) for found in duplicates]
     names = list(dict.fromkeys(name for link in links for name in link))
-    joined = unite(len(names), [(names.index(one), names.index(two)) for one, two in links])
+    joined = group_links(len(names), [(names.index(one), names.index(two)) for one, two in links])
     return {name: names[place] for name, place in zip(names, joined, strict=True)}
 
 
@@ -109,7 +109,7 @@ def _same_picture(dataset: Dataset, first: Sample, second: Sample, found: NearDu
     if found.pair.agreement < SAME_AGREEMENT:
         return False
     one, two = dataset.read_photo(first), dataset.read_photo(second)
-    turned = hashing.orient(two, found.pair.turns, found.pair.flip)
+    turned = perceptual_hash.orient(two, found.pair.turns, found.pair.flip)
     if abs(np.log(one.shape[0] / one.shape[1] * turned.shape[1] / turned.shape[0])) > 0.02:
         return False
     small = [
@@ -121,7 +121,7 @@ def _same_picture(dataset: Dataset, first: Sample, second: Sample, found: NearDu
 
 def _brought(mask: Mask, found: NearDuplicate, shape: tuple[int, ...]) -> Mask:
     """Turn a mask onto its twin [H,W], and bring it to that one's size."""
-    turned = hashing.orient(mask, found.pair.turns, found.pair.flip)
+    turned = perceptual_hash.orient(mask, found.pair.turns, found.pair.flip)
     if turned.shape == shape:
         return np.asarray(turned)
     grey = Image.fromarray(turned.astype(np.uint8) * 255).resize((shape[1], shape[0]), Image.Resampling.BOX)

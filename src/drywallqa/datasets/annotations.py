@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drywallqa.datasets.geometry import Geometry
 from drywallqa.datasets.problems import Problem
-from drywallqa.photos import SUFFIXES
+from drywallqa.imaging.photos import SUFFIXES
 
 UNKNOWN_CLASS = ""
 """Stands for the class of an annotation whose class could not be told."""
@@ -103,7 +103,7 @@ def relative_name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def find_photos(folder: Path) -> list[Path]:
+def list_photos(folder: Path) -> list[Path]:
     """List the photos under a folder, sorted; hidden files and what zips of macOS leave are passed over."""
     return sorted(
         path

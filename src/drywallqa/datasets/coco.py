@@ -16,7 +16,7 @@ from drywallqa.datasets.annotations import (
     Export,
     LabelledPhoto,
     Shape,
-    find_photos,
+    list_photos,
     relative_name,
     split_of,
     split_word,
@@ -26,7 +26,7 @@ from drywallqa.datasets.problems import Problem
 from drywallqa.errors import DataError
 
 
-def find_files(root: Path) -> list[Path]:
+def find_coco_files(root: Path) -> list[Path]:
     """List the COCO annotation files of an export: JSON with "images" and "annotations"."""
     return [path for path in sorted(root.rglob("*.json")) if _looks_like_coco(path)]
 
@@ -41,7 +41,7 @@ def _looks_like_coco(path: Path) -> bool:
     return head.startswith(b"{") and (named or b'"images"' in head or b'"annotations"' in head)
 
 
-def read(root: Path) -> Export:
+def read_coco(root: Path) -> Export:
     """Read all COCO files of an export.
 
     Args:
@@ -50,7 +50,7 @@ def read(root: Path) -> Export:
     Raises:
         DataError: A file is no COCO at all.
     """
-    files = find_files(root)
+    files = find_coco_files(root)
     finder = _PhotoFinder(root)
     photos: list[LabelledPhoto] = []
     found: list[Problem] = []
@@ -86,7 +86,7 @@ class _PhotoFinder:
                 return candidate
         if self._by_name is None:
             self._by_name = defaultdict(list)
-            for path in find_photos(self.root):
+            for path in list_photos(self.root):
                 self._by_name[path.name].append(path)
         named = self._by_name.get(relative.name, [])
         return named[0] if len(named) == 1 else None

@@ -39,7 +39,7 @@ class ConceptMap:
         missing = [name for name in used if name not in by_class]
         if missing:
             raise ConfigError(_advice(missing, used))
-        gone = tuple(dict.fromkeys(normal(name) for name in absent))
+        gone = tuple(dict.fromkeys(normal_concept(name) for name in absent))
         both = set(gone) & set(by_class.values())
         if both:
             raise ConfigError(
@@ -74,7 +74,7 @@ class ConceptMap:
         return found
 
 
-def normal(concept: str) -> str:
+def normal_concept(concept: str) -> str:
     """Write a concept the one way it is stored: lower case, single spaces.
 
     Raises:
@@ -101,7 +101,7 @@ def _parse(option: str, known: Sequence[str]) -> tuple[str, str | None]:
     found = exact or loose
     if len(found) != 1:
         raise ConfigError(f"--concept '{option}': the export has no class '{name}'; it has: {_listed(known)}")
-    words = normal(concept)
+    words = normal_concept(concept)
     return found[0], None if words == IGNORE else words
 
 
@@ -145,7 +145,7 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
         if not words or words.startswith("#"):
             continue
         if head := re.fullmatch(r"\[([^\[\]|]*)\]", words):
-            concept = normal(head[1])
+            concept = normal_concept(head[1])
         else:
             found.setdefault(concept, []).append(words)
     return {name: tuple(dict.fromkeys(phrases)) for name, phrases in found.items()}

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import masks, photos
-from drywallqa.bundle.phrase_bank import phrases_of
 from drywallqa.errors import DataError
 from drywallqa.files import json_bytes, read_json_lines, write_whole
+from drywallqa.imaging import mask_files, photos
+from drywallqa.text.phrase_bank import phrases_of
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.jsonl"
@@ -133,7 +133,7 @@ class Dataset:
 
     def read_photo(self, sample: Sample) -> NDArray[np.uint8]:
         """Read the sample's photo as RGB uint8 [H,W,3]."""
-        return photos.read(self.photo_path(sample))
+        return photos.read_photo(self.photo_path(sample))
 
     def read_mask(self, sample: Sample, concept: str) -> NDArray[np.bool_]:
         """Read the truth of a concept as boolean [H,W]; all False where it is known to be absent.
@@ -146,7 +146,7 @@ class Dataset:
         name = sample.labels[concept]
         if name is None:
             return np.zeros((sample.height, sample.width), np.bool_)
-        mask = masks.read(self.folder / name)
+        mask = mask_files.read_mask(self.folder / name)
         if mask.shape != (sample.height, sample.width):
             raise DataError(
                 f"{name}: the mask is {mask.shape[1]}×{mask.shape[0]} px but its photo "
@@ -155,7 +155,7 @@ class Dataset:
         return mask
 
 
-def load(folder: str | Path) -> Dataset:
+def load_dataset(folder: str | Path) -> Dataset:
     """Open a data set folder that `drywallqa data import` wrote.
 
     Raises:
@@ -186,7 +186,7 @@ def load(folder: str | Path) -> Dataset:
     return Dataset(root, tuple(samples), concepts)
 
 
-def save(dataset: Dataset) -> None:
+def save_dataset(dataset: Dataset) -> None:
     """Write the head and the manifest of a data set, whole or not at all (photos and masks lie there)."""
     head = {
         "format_version": FORMAT_VERSION,

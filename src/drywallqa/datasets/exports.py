@@ -24,7 +24,7 @@ _SMALL = 16 << 20
 
 
 @contextmanager
-def opened(source: str | Path, layout: str = "auto") -> Iterator[Export]:
+def opened_export(source: str | Path, layout: str = "auto") -> Iterator[Export]:
     """Open and read an export; what a zip holds lives only as long as the context.
 
     Args:
@@ -41,29 +41,31 @@ def opened(source: str | Path, layout: str = "auto") -> Iterator[Export]:
     if layout not in LAYOUTS:
         raise DataError(f"the layout '{layout}' is not known; it is one of {', '.join(LAYOUTS)}")
     if path.is_dir():
-        yield read(path, layout)
+        yield read_export(path, layout)
         return
     if not path.is_file():
         raise DataError(f"{path}: no such folder or zip file; check the path of the export")
     if not zipfile.is_zipfile(path):
         raise DataError(f"{path}: not a zip file; give the export's folder, or the zip as it was downloaded")
     with tempfile.TemporaryDirectory(prefix="drywallqa-") as folder:
-        extract(path, Path(folder))
+        extract_zip(path, Path(folder))
         try:
-            export = read(Path(folder), layout)
+            export = read_export(Path(folder), layout)
         except DataError as error:  # the user knows the zip, not where it was unpacked
             raise DataError(str(error).replace(folder, str(path))) from error
         yield export
 
 
-def read(root: Path, layout: str = "auto") -> Export:
+def read_export(root: Path, layout: str = "auto") -> Export:
     """Read an export's folder, finding out its layout where that is "auto".
 
     Raises:
         DataError: No layout fits, or the export is damaged.
     """
     chosen = _detect(root) if layout == "auto" else layout
-    export = {"coco": coco.read, "yolo": yolo.read, "masks": mask_folders.read}[chosen](root)
+    export = {"coco": coco.read_coco, "yolo": yolo.read_yolo, "masks": mask_folders.read_mask_folders}[
+        chosen
+    ](root)
     if not export.photos and not export.problems:
         raise DataError(
             f"{root}: no photos found in this export ({chosen}); was it exported with its images?"
@@ -72,11 +74,11 @@ def read(root: Path, layout: str = "auto") -> Export:
 
 
 def _detect(root: Path) -> str:
-    if coco.find_files(root):
+    if coco.find_coco_files(root):
         return "coco"
-    if mask_folders.looks_like(root):
+    if mask_folders.has_mask_folders(root):
         return "masks"
-    if yolo.looks_like(root):
+    if yolo.has_yolo_labels(root):
         return "yolo"
     raise DataError(
         f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt of labels for "
@@ -84,7 +86,7 @@ def _detect(root: Path) -> str:
     )
 
 
-def extract(archive: Path, folder: Path) -> None:
+def extract_zip(archive: Path, folder: Path) -> None:
     """Unpack a zip below a folder; refuses whatever would land elsewhere, links, and bombs.
 
     Raises:

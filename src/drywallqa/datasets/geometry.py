@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from drywallqa.datasets import problems, rle
-from drywallqa.photos import open_picture
+from drywallqa.imaging.photos import open_picture
 
 SMALLEST_BOX = 4.0
 """A box under this many px in a side is a slip of the hand, not an annotation."""
@@ -80,7 +80,9 @@ def kind_of(geometry: Geometry) -> str:
     return "outline" if isinstance(geometry, Outline) else "mask"
 
 
-def fit(geometry: Geometry, height: int, width: int, scale: tuple[float, float]) -> tuple[Geometry, str]:
+def fit_geometry(
+    geometry: Geometry, height: int, width: int, scale: tuple[float, float]
+) -> tuple[Geometry, str]:
     """Bring an annotation to a photo's pixels and clip it.
 
     Args:
@@ -222,7 +224,7 @@ def _draw_runs(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
             problems.SIZE, f"the mask is {runs.width}×{runs.height} px, its photo {width}×{height}; dropped"
         )
     try:
-        return rle.decode(runs.counts, height, width)
+        return rle.decode_runs(runs.counts, height, width)
     except ValueError as error:
         raise GeometryError(problems.MALFORMED, f"{error}; dropped") from error
 

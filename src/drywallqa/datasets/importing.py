@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa import photos
 from drywallqa.datasets import exports, problems
 from drywallqa.datasets.annotations import (
     Export,
@@ -23,11 +22,12 @@ from drywallqa.datasets.annotations import (
     source_photo,
 )
 from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
-from drywallqa.datasets.dataset import Dataset, Sample, load, save
-from drywallqa.datasets.geometry import GeometryError, fit, rasterise
+from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
+from drywallqa.datasets.geometry import GeometryError, fit_geometry, rasterise
 from drywallqa.datasets.problems import Problem
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
 from drywallqa.files import json_bytes, read_json_lines
+from drywallqa.imaging import photos
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
@@ -88,12 +88,12 @@ def import_export(
         DataError: The export cannot be read, or (strict) has a problem.
     """
     folder = Path(out)
-    known = load(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
+    known = load_dataset(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)
     if any(sample.set_name == name for sample in known) and not options.replace_set:
         raise ConfigError(f"{folder}: has a set '{name}' already; name another with --set, or give --replace")
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
-    with exports.opened(source, options.layout) as export:
+    with exports.opened_export(source, options.layout) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
         united = _phrasings(known, concepts, phrasings)  # refused before an old set makes room
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def import_export(
             _put_in_place(Path(stage), folder, name)
     kept = [sample for sample in known if sample.set_name != name]
     dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
-    save(dataset)
+    save_dataset(dataset)
     return ImportResult(dataset, tuple(samples), tuple(work.found))
 
 
@@ -182,7 +182,7 @@ class _Import:
         """Copy one photo, write its masks, and describe it; None where it cannot be used."""
         file = relative_name(photo.path, self.export.root)
         try:
-            height, width = photos.read(photo.path).shape[:2]
+            height, width = photos.read_photo(photo.path).shape[:2]
         except (DrywallQAError, OSError, ValueError) as error:
             text = str(error).replace(f"{photo.path}: ", "")
             self.found.append(Problem(problems.UNREADABLE, file, "", f"{text}; the photo is passed over"))
@@ -228,7 +228,7 @@ class _Import:
             if concept is None:
                 continue
             try:
-                geometry, clipped = fit(shape.geometry, height, width, scale or (1.0, 1.0))
+                geometry, clipped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
                 mask = rasterise(geometry, height, width)
                 if not mask.any():
                     raise GeometryError(problems.EMPTY, "marks not one pixel; dropped")

@@ -14,7 +14,7 @@ from drywallqa.datasets.annotations import (
     Export,
     LabelledPhoto,
     Shape,
-    find_photos,
+    list_photos,
     relative_name,
     split_of,
     split_word,
@@ -31,12 +31,12 @@ _BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"
 Values = Mapping[str, int | tuple[int, int, int]]
 
 
-def looks_like(root: Path) -> bool:
+def has_mask_folders(root: Path) -> bool:
     """Say whether a folder holds mask files in one of the three layouts."""
     return bool(_find(root, "_classes.csv") or _find(root, "labelmap.txt") or _plain_folders(root))
 
 
-def read(root: Path) -> Export:
+def read_mask_folders(root: Path) -> Export:
     """Read folders of mask files.
 
     Args:
@@ -60,7 +60,7 @@ def read(root: Path) -> Export:
         for folder in _plain_folders(root):
             photos += _read_plain(folder, root, found)
             masks = folder / "masks"
-            declared |= {_place(path.relative_to(masks))[0] for path in find_photos(masks)}
+            declared |= {_place(path.relative_to(masks))[0] for path in list_photos(masks)}
     return Export(root, "masks", tuple(photos), tuple(found), tuple(sorted(declared)))
 
 
@@ -115,7 +115,7 @@ def _roboflow_classes(table: Path) -> dict[str, int]:
 
 
 def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
-    paths = [path for path in find_photos(folder) if path.parent == folder]
+    paths = [path for path in list_photos(folder) if path.parent == folder]
     masks = {path.stem.removesuffix("_mask"): path for path in paths if path.stem.endswith("_mask")}
     photos = [path for path in paths if not path.stem.endswith("_mask")]
     return _pair(photos, masks, values, root, found)
@@ -142,8 +142,8 @@ def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
 
 def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
     masks_folder, photos_folder = folder / "SegmentationClass", folder / "JPEGImages"
-    masks = {_stem(path, masks_folder): path for path in find_photos(masks_folder)}
-    photos = find_photos(photos_folder)
+    masks = {_stem(path, masks_folder): path for path in list_photos(masks_folder)}
+    photos = list_photos(photos_folder)
     splits = {}
     for listing in sorted((folder / "ImageSets" / "Segmentation").glob("*.txt")):
         for line in listing.read_text(encoding="utf-8-sig").splitlines():
@@ -202,11 +202,11 @@ def _plain_folders(root: Path) -> list[Path]:
 def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[LabelledPhoto]:
     images, masks = folder / "images", folder / "masks"
     by_photo: dict[str, list[tuple[str, Path]]] = {}
-    for path in find_photos(masks):
+    for path in list_photos(masks):
         class_name, key = _place(path.relative_to(masks))
         by_photo.setdefault(key, []).append((class_name, path))
     result = []
-    for path in find_photos(images):
+    for path in list_photos(images):
         named = by_photo.pop(_stem(path, images), None)
         split = split_of(path, root)
         if named is None:

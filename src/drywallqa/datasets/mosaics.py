@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.rendering.walls import CRACK
 
 SIDE = 640
 """Of each photo in px."""
@@ -24,17 +23,18 @@ def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) ->
 
 
 def mosaic(
-    dataset: Dataset, samples: Sequence[Sample], columns: int
+    dataset: Dataset, samples: Sequence[Sample], concept: str, columns: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Lay photos of 640×640 px side by side, row by row.
 
     Args:
         dataset: Where they lie.
         samples: As many as fill whole rows.
+        concept: Whose truth is wanted.
         columns: Photos in a row.
 
     Returns:
-        The photo [H,W,3] and the truth of its cracks [H,W].
+        The photo [H,W,3] and the concept's truth [H,W].
     """
     rows = len(samples) // columns
     photo = np.zeros((rows * SIDE, columns * SIDE, 3), np.uint8)
@@ -43,6 +43,6 @@ def mosaic(
         top, left = number // columns * SIDE, number % columns * SIDE
         place = np.s_[top : top + SIDE, left : left + SIDE]
         photo[place] = dataset.read_photo(sample)
-        if sample.labels.get(CRACK):
-            truth[place] = dataset.read_mask(sample, CRACK)
+        if sample.labels.get(concept):
+            truth[place] = dataset.read_mask(sample, concept)
     return photo, truth

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def decode(counts: str | Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
+def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
     """Decode runs to a mask [height,width].
 
     Args:

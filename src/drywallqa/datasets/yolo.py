@@ -12,18 +12,18 @@ from drywallqa.datasets.annotations import (
     Export,
     LabelledPhoto,
     Shape,
-    find_photos,
+    list_photos,
     relative_name,
     split_of,
 )
 from drywallqa.datasets.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.datasets.problems import Problem
-from drywallqa.datasets.yolo_names import read_names
+from drywallqa.datasets.yolo_names import read_class_names
 
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt"})
 
 
-def read(root: Path) -> Export:
+def read_yolo(root: Path) -> Export:
     """Read a YOLO export.
 
     Args:
@@ -32,10 +32,10 @@ def read(root: Path) -> Export:
     Raises:
         DataError: The list of class names is missing or cannot be read.
     """
-    names = read_names(root)
+    names = read_class_names(root)
     found: list[Problem] = []
     photos, used = [], set()
-    for path in find_photos(root):
+    for path in list_photos(root):
         labels = _label_file(path, root)
         used.add(labels)
         photos.append(_read_photo(path, labels, names, root, found))
@@ -46,9 +46,9 @@ def read(root: Path) -> Export:
     return Export(root, "yolo", tuple(photos), tuple(found), tuple(names[key] for key in sorted(names)))
 
 
-def looks_like(root: Path) -> bool:
+def has_yolo_labels(root: Path) -> bool:
     """Say whether a folder holds a YOLO export: some photo has a label file."""
-    return any(_label_file(path, root).is_file() for path in find_photos(root)[:50])
+    return any(_label_file(path, root).is_file() for path in list_photos(root)[:50])
 
 
 def _label_file(photo: Path, root: Path) -> Path:

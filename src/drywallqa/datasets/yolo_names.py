@@ -17,7 +17,7 @@ _ITEM = re.compile(
 )
 
 
-def read_names(root: Path) -> dict[int, str]:
+def read_class_names(root: Path) -> dict[int, str]:
     """Read the names of an export's classes by number.
 
     Raises:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa import hashing
 from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.imaging import perceptual_hash
 from drywallqa.metrics import Counts, mean_by_group
 
 _GRID = 64
@@ -72,7 +72,7 @@ def _large(mask: Mask, sample: Sample) -> Mask:
 
 
 def _flat(dataset: Dataset, sample: Sample) -> NDArray[np.float32]:
-    flat = np.asarray(hashing.thumbnail(dataset.read_photo(sample)), np.float32).ravel()
+    flat = np.asarray(perceptual_hash.thumbnail(dataset.read_photo(sample)), np.float32).ravel()
     flat = flat - flat.mean()
     return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-6), np.float32)
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.evaluation.collect import Look
-from drywallqa.evaluation.examine import THIN_CONCEPTS
-from drywallqa.inference.questions import Question
-from drywallqa.metrics import TOLERANCE, Counts, widen
-from drywallqa.skeleton import mean_width, skeletonise
+from drywallqa.evaluation.measure import LabelledPrediction
+from drywallqa.evaluation.part_measurements import THIN_CONCEPTS
+from drywallqa.imaging.skeleton import mean_width, skeletonise
+from drywallqa.inference.queries import PromptQuery
+from drywallqa.metrics import TOLERANCE, Counts, dilate
 
 CAUSES = {
     "taken for another": "another concept's mask covers the miss, or its truth covers what was marked",
@@ -50,7 +50,7 @@ class Cause:
     evidence: str
 
 
-def likely_cause(look: Look, question: Question, questions: Sequence[Question]) -> Cause:
+def likely_cause(look: LabelledPrediction, question: PromptQuery, questions: Sequence[PromptQuery]) -> Cause:
     """Name the likely cause of what is wrong with one mask: the first of `CAUSES` that applies."""
     mask, truth = look.masks[question.prompt], look.truths[str(question.concept)]
     for find in (_confused, _light, _label, _form):
@@ -62,7 +62,7 @@ def likely_cause(look: Look, question: Question, questions: Sequence[Question]) 
 
 
 def _confused(
-    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: LabelledPrediction, question: PromptQuery, questions: Sequence[PromptQuery], mask: Mask, truth: Mask
 ) -> Cause | None:
     missed, false = truth & ~mask, mask & ~truth
     for other in questions:
@@ -81,7 +81,7 @@ def _confused(
 
 
 def _light(
-    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: LabelledPrediction, question: PromptQuery, questions: Sequence[PromptQuery], mask: Mask, truth: Mask
 ) -> Cause | None:
     grey = np.asarray(Image.fromarray(look.photo).convert("L"), np.float32)
     mean = float(grey.mean())
@@ -104,8 +104,8 @@ def _contrast(grey: NDArray[np.float32], truth: Mask, thin: bool) -> float | Non
     if not thin:
         return None
     radius = max(2, round(4 * max(truth.shape) / 640))
-    middle = widen(skeletonise(truth), radius) & truth
-    around = widen(truth, 3 * radius) & ~truth
+    middle = dilate(skeletonise(truth), radius) & truth
+    around = dilate(truth, 3 * radius) & ~truth
     if not around.any() or not middle.any():
         return None
     dark = float(np.percentile(grey[middle], 15))
@@ -113,7 +113,7 @@ def _contrast(grey: NDArray[np.float32], truth: Mask, thin: bool) -> float | Non
 
 
 def _label(
-    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: LabelledPrediction, question: PromptQuery, questions: Sequence[PromptQuery], mask: Mask, truth: Mask
 ) -> Cause | None:
     if not truth.any():
         return None
@@ -129,26 +129,26 @@ def _label(
     counts = Counts.of(mask, truth)
     if counts.precision > 0.85 and mask.any():
         line = skeletonise(truth)
-        followed = float(widen(mask, _tolerance(truth) * 2)[line].mean())
+        followed = float(dilate(mask, _tolerance(truth) * 2)[line].mean())
         if followed > 0.8 and counts.recall < 0.6:
             return Cause("doubtful label", f"the mask follows {followed:.0%} of the label's middle line")
     return None
 
 
 def _form(
-    look: Look, question: Question, questions: Sequence[Question], mask: Mask, truth: Mask
+    look: LabelledPrediction, question: PromptQuery, questions: Sequence[PromptQuery], mask: Mask, truth: Mask
 ) -> Cause | None:
     thin = question.concept in THIN_CONCEPTS
     counts, radius = Counts.of(mask, truth), _tolerance(truth, AREA_TOLERANCE if not thin else TOLERANCE)
     if not truth.any():
         return Cause("false edge", "nothing of the kind is in the photo")
-    found = float(widen(mask, radius)[truth].mean())
+    found = float(dilate(mask, radius)[truth].mean())
     if found < 0.35:
         width = mean_width(truth) * 640 / max(truth.shape)
         kind = "missed thin" if width < THIN_PX else "missed"
         return Cause(kind, f"{found:.0%} found, the object is {width:.0f} px wide")
-    near = float(widen(truth, radius)[mask].mean())
-    parts, whole = pieces(mask), pieces(truth)
+    near = float(dilate(truth, radius)[mask].mean())
+    parts, whole = count_pieces(mask), count_pieces(truth)
     if thin and parts >= max(3, 2 * whole) and near > 0.5:
         return Cause("broken", f"{parts} pieces instead of {whole}")
     if near < 0.5:
@@ -160,7 +160,7 @@ def _tolerance(truth: Mask, pixels: float = TOLERANCE) -> int:
     return max(1, int(round(pixels * max(truth.shape) / 640)))  # noqa: RUF046
 
 
-def pieces(mask: Mask) -> int:
+def count_pieces(mask: Mask) -> int:
     """Count a mask's connected pieces on a grid of at most 96 cells a side; gaps within a cell close."""
     step = max(1, -(-max(mask.shape) // _GRID))
     height, width = (-(-side // step) * step for side in mask.shape)

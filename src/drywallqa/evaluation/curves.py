@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.evaluation.collect import Pair
+from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Counts, Histogram, mean_by_group
 
 SWEEP = tuple(step / 10 for step in range(1, 10))
@@ -82,7 +82,9 @@ class Calibration:
         return {**bins, "pixels": self.pixels.tolist(), "expected calibration error": round(self.error, 6)}
 
 
-def precision_recall(scores: Sequence[Pair], presence_threshold: float | None = None) -> PrecisionRecall:
+def precision_recall(
+    scores: Sequence[PairMeasurement], presence_threshold: float | None = None
+) -> PrecisionRecall:
     """Pool pixels over pairs; those below the presence threshold mark nothing at any threshold above 0.
 
     A threshold that is not given is that of each pair's mask, here and below.
@@ -103,7 +105,7 @@ def precision_recall(scores: Sequence[Pair], presence_threshold: float | None = 
     return PrecisionRecall(precision, recall, float(np.nansum(np.nan_to_num(precision) * steps)))
 
 
-def calibration(scores: Sequence[Pair]) -> Calibration:
+def calibration(scores: Sequence[PairMeasurement]) -> Calibration:
     """Compare predicted probability with observed share over all pixels of all pairs."""
     inside = sum((s.histogram.inside for s in scores), np.zeros(BINS, np.int64))
     whole = inside + sum((s.histogram.outside for s in scores), np.zeros(BINS, np.int64))
@@ -121,21 +123,27 @@ def calibration(scores: Sequence[Pair]) -> Calibration:
 
 
 def threshold_sweep(
-    scores: Sequence[Pair], presence_threshold: float | None = None, levels: Sequence[float] = SWEEP
+    scores: Sequence[PairMeasurement],
+    presence_threshold: float | None = None,
+    levels: Sequence[float] = SWEEP,
 ) -> list[SweepRow]:
     """Measure the masks at each threshold, the presence threshold applied."""
     return [_row(level, scores, [s.counts_at(level, presence_threshold) for s in scores]) for level in levels]
 
 
 def presence_sweep(
-    scores: Sequence[Pair], threshold: float | None = None, levels: Sequence[float] = PRESENCE_LEVELS
+    scores: Sequence[PairMeasurement],
+    threshold: float | None = None,
+    levels: Sequence[float] = PRESENCE_LEVELS,
 ) -> list[SweepRow]:
     """Measure the masks at each presence threshold, the mask threshold applied."""
     return [_row(level, scores, [s.counts_at(threshold, level) for s in scores]) for level in levels]
 
 
 def percentile_sweep(
-    scores: Sequence[Pair], presence_threshold: float | None = None, levels: Sequence[float] = PERCENTILES
+    scores: Sequence[PairMeasurement],
+    presence_threshold: float | None = None,
+    levels: Sequence[float] = PERCENTILES,
 ) -> list[SweepRow]:
     """Measure the original report's adaptive rule: each photo's threshold is a percentile of its own pixels.
 
@@ -147,7 +155,9 @@ def percentile_sweep(
     ]
 
 
-def _at_percentile(score: Pair, percentile: float, presence_threshold: float | None = None) -> Counts:
+def _at_percentile(
+    score: PairMeasurement, percentile: float, presence_threshold: float | None = None
+) -> Counts:
     if not score.believed(presence_threshold):
         return score.histogram.empty_mask()
     return score.histogram.counts(percentile_threshold(score.histogram, percentile))
@@ -160,7 +170,7 @@ def percentile_threshold(histogram: Histogram, percentile: float) -> float:
     return int(np.argmax(above <= (1 - percentile / 100) * whole.sum() + 1e-9)) / BINS
 
 
-def _row(level: float, scores: Sequence[Pair], counts: Sequence[Counts]) -> SweepRow:
+def _row(level: float, scores: Sequence[PairMeasurement], counts: Sequence[Counts]) -> SweepRow:
     present = [(s, c) for s, c in zip(scores, counts, strict=True) if not s.absent]
     groups = [f"{s.concept}/{s.photograph}" for s, _ in present]
     absent = [c.false_alarm for s, c in zip(scores, counts, strict=True) if s.absent]

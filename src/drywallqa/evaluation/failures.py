@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drywallqa.evaluation.causes import CAUSES, Cause, likely_cause
-from drywallqa.evaluation.collect import Look, Looker, Pair
-from drywallqa.evaluation.examine import Examination, key_of
-from drywallqa.evaluation.figures import Clusters
+from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement
+from drywallqa.evaluation.part_measurements import PartMeasurements, sample_key
+from drywallqa.evaluation.slices import Clusters
 
 KINDS = {
     "worst": "lowest IoU among photos that show it",
@@ -27,12 +27,12 @@ class Failure:
         cause: What probably led to it.
     """
 
-    pair: Pair
+    pair: PairMeasurement
     kind: str
     cause: Cause
 
 
-def confidence(pair: Pair) -> float:
+def confidence(pair: PairMeasurement) -> float:
     """How sure the model was of what turned out wrong, in [0,1]."""
     presence = pair.presence
     if pair.absent:
@@ -41,7 +41,9 @@ def confidence(pair: Pair) -> float:
     return sure * (1 - pair.counts.iou)
 
 
-def select(examination: Examination, clusters: Clusters, worst: int) -> list[tuple[Pair, str]]:
+def select_failures(
+    examination: PartMeasurements, clusters: Clusters, worst: int
+) -> list[tuple[PairMeasurement, str]]:
     """Pick up to `worst` pairs of each kind for each prompt, one copy of a photograph, no pair twice."""
     chosen = []
     for prompt in dict.fromkeys(p.question.prompt for p in examination.pairs):
@@ -50,7 +52,7 @@ def select(examination: Examination, clusters: Clusters, worst: int) -> list[tup
         alarms = [p for p in pairs if p.absent and p.counts.false_alarm]
         wrong = [p for p in present if p.counts.iou < 0.5] + alarms
         taken: set[int] = set()
-        rankings: list[tuple[str, list[Pair], Callable[[Pair], float]]] = [
+        rankings: list[tuple[str, list[PairMeasurement], Callable[[PairMeasurement], float]]] = [
             ("worst", [p for p in present if p.counts.iou < 1], lambda p: p.counts.iou),
             ("false alarm", alarms, lambda p: -p.counts.fp),
             ("confident mistake", wrong, lambda p: -confidence(p)),
@@ -60,17 +62,21 @@ def select(examination: Examination, clusters: Clusters, worst: int) -> list[tup
     return chosen
 
 
-def _first(pairs: Sequence[Pair], clusters: Clusters, count: int, taken: set[int]) -> Iterator[Pair]:
+def _first(
+    pairs: Sequence[PairMeasurement], clusters: Clusters, count: int, taken: set[int]
+) -> Iterator[PairMeasurement]:
     """Yield the first `count` pairs of photographs that were not taken yet."""
     for pair in pairs:
-        photograph = clusters[key_of(pair.sample)]
+        photograph = clusters[sample_key(pair.sample)]
         if photograph not in taken and count > 0:
             taken.add(photograph)
             count -= 1
             yield pair
 
 
-def explain(looker: Looker, chosen: Sequence[tuple[Pair, str]]) -> Iterator[tuple[Failure, Look]]:
+def explain_failures(
+    looker: Evaluator, chosen: Sequence[tuple[PairMeasurement, str]]
+) -> Iterator[tuple[Failure, LabelledPrediction]]:
     """Look at the chosen pairs again, and name each one's likely cause.
 
     The arrays come one photo at a time, so that nobody needs to hold them all.

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import hashing
 from drywallqa.errors import LeakError
+from drywallqa.imaging import perceptual_hash
 
 WEAK = 75.0
 """Frequencies up to this (cosine sums of grey levels 0–255) may change sign in a photo saved anew.
@@ -28,7 +28,7 @@ LEAST_SIGNS = 6
 Thumbnail = NDArray[np.float32]
 
 
-def find_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequence[int]) -> dict[str, int]:
+def find_training_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequence[int]) -> dict[str, int]:
     """Find the photos that show a training photo: re-encoded, resized, turned or mirrored.
 
     Args:
@@ -49,8 +49,8 @@ def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tup
     if not photos or not hashes:
         return []
     names = list(photos)
-    own = [hashing.hash_thumbnail(photos[name]) for name in names]
-    near = hashing.closest_distances(own, hashes) <= hashing.SAME_PHOTO_BITS
+    own = [perceptual_hash.hash_thumbnail(photos[name]) for name in names]
+    near = perceptual_hash.closest_hash_distances(own, hashes) <= perceptual_hash.SAME_PHOTO_BITS
     telling = [LEAST_SIGNS <= value.bit_count() <= 63 - LEAST_SIGNS for value in hashes]
     near &= np.array(telling)[None]
     matches = []
@@ -63,19 +63,21 @@ def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tup
 
 def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.int64]:
     """Bits between a photo and each hash in the best orientation; 64 where the photographs differ."""
-    others = np.array([hashing.signs(value) for value in hashes]).reshape(len(hashes), -1)
+    others = np.array([perceptual_hash.hash_signs(value) for value in hashes]).reshape(len(hashes), -1)
     best = np.full(len(hashes), 64, np.int64)
-    for turns, flip in hashing.ORIENTATIONS:
-        frequencies = hashing.frequencies(hashing.orient(thumbnail, turns, flip)).ravel()
+    for turns, flip in perceptual_hash.ORIENTATIONS:
+        frequencies = perceptual_hash.frequencies(perceptual_hash.orient(thumbnail, turns, flip)).ravel()
         flips = others != (frequencies > 0)[None]
         flips[:, 0] = False  # the mean brightness
         count = flips.sum(axis=1)
-        same = ((flips * np.abs(frequencies)).max(axis=1) <= WEAK) & (count <= hashing.SAME_PHOTO_BITS)
+        same = ((flips * np.abs(frequencies)).max(axis=1) <= WEAK) & (
+            count <= perceptual_hash.SAME_PHOTO_BITS
+        )
         best = np.minimum(best, np.where(same, count, 64))
     return best
 
 
-def refuse(leaks: Mapping[str, int], measured: int, name: str) -> None:
+def refuse_leaks(leaks: Mapping[str, int], measured: int, name: str) -> None:
     """Refuse to measure on training photos.
 
     Raises:
@@ -90,7 +92,7 @@ def refuse(leaks: Mapping[str, int], measured: int, name: str) -> None:
         )
 
 
-def sentence(leaks: Mapping[str, int], measured: int) -> str:
+def leak_sentence(leaks: Mapping[str, int], measured: int) -> str:
     """Say what a reader must know about figures that were measured all the same."""
     return (
         f"LEAK: {len(leaks)} of {measured} photos show photographs that the model was trained on; "
@@ -98,7 +100,7 @@ def sentence(leaks: Mapping[str, int], measured: int) -> str:
     )
 
 
-def clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
+def photograph_clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
     """Number the groups of photos that show one photograph, by name or by look.
 
     Args:
@@ -117,7 +119,7 @@ def clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) ->
     for name, photograph in photographs.items():
         parent[root(name)] = root(first.setdefault(photograph, name))
     names = list(photos)
-    hashes = [hashing.hash_thumbnail(photos[name]) for name in names]
+    hashes = [perceptual_hash.hash_thumbnail(photos[name]) for name in names]
     for name, place, _ in _matches(photos, hashes):
         parent[root(names[place])] = root(name)
     numbers: dict[str, int] = {}

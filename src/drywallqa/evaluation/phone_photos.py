@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drywallqa import masks, photos
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import DataError
-from drywallqa.evaluation.phone_walls import Figures, Marks, Mask, Photo, Report, add_alarm
+from drywallqa.evaluation.phone_wall_accuracy import Figures, Marks, Mask, Photo, Report, add_alarm
 from drywallqa.evaluation.ratios import Ratios
-from drywallqa.metrics import TOLERANCE, Counts, widen
-from drywallqa.rendering.phone_camera import Camera, develop
-from drywallqa.rendering.walls import CRACK, TAPING_AREA
-from drywallqa.skeleton import skeletonise
+from drywallqa.imaging import mask_files, photos
+from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.metrics import TOLERANCE, Counts, dilate
+from drywallqa.synthetic.phone_camera import Camera, develop_photo
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 ENLARGED = (2000, 4032)
 """Longer sides in px to which boards are enlarged."""
@@ -73,7 +73,10 @@ def _enlargements(
         yield f"{side} px, bicubic", _resized(photo, side, Image.Resampling.BICUBIC)
     large = _resized(photo, sides[-1], Image.Resampling.LANCZOS)
     lit = np.ascontiguousarray(large.transpose(2, 0, 1), np.float32) / np.float32(255)
-    yield f"{sides[-1]} px, Lanczos and a phone's camera", develop(lit, Camera.draw(generator), generator)
+    yield (
+        f"{sides[-1]} px, Lanczos and a phone's camera",
+        develop_photo(lit, Camera.draw(generator), generator),
+    )
 
 
 def _resized(photo: Photo, side: int, way: Image.Resampling) -> Photo:
@@ -98,7 +101,7 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
     count = min(most, len(cracks) // each)
     for number in range(count):
         chosen = [cracks[place] for place in order[number * each : (number + 1) * each]]
-        photo, truth = mosaic(part, chosen, CELLS)
+        photo, truth = mosaic(part, chosen, CRACK, CELLS)
         _add_pixels(ratios, f"mosaic {number}", Counts.of(marks(photo)[CRACK], truth))
         report(f"mosaics: {number + 1} of {count}")
     return ratios.figures()
@@ -128,9 +131,9 @@ def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figure
     names = _listed(folder / "split.csv", part)
     ratios = Ratios()
     for number, name in enumerate(names):
-        photo = photos.read(folder / LARGE_WALLS / "images" / name)
+        photo = photos.read_photo(folder / LARGE_WALLS / "images" / name)
         path = folder / LARGE_WALLS / "masks" / Path(name).with_suffix(".png").name
-        truth = masks.read(path)
+        truth = mask_files.read_mask(path)
         if truth.shape != photo.shape[:2]:
             raise DataError(
                 f"{path}: the mask is {truth.shape[1]}×{truth.shape[0]} px but its photo "
@@ -158,5 +161,5 @@ def _listed(path: Path, part: str) -> list[str]:
 def _add_lines(ratios: Ratios, name: str, mask: Mask, truth: Mask) -> None:
     radius = round(max(_LEAST_TOLERANCE, TOLERANCE * max(mask.shape) / 640))
     found, ideal = skeletonise(mask), skeletonise(truth)
-    ratios.add("line recall", name, int((ideal & widen(found, radius)).sum()), int(ideal.sum()))
-    ratios.add("line precision", name, int((found & widen(ideal, radius)).sum()), int(found.sum()))
+    ratios.add("line recall", name, int((ideal & dilate(found, radius)).sum()), int(ideal.sum()))
+    ratios.add("line precision", name, int((found & dilate(ideal, radius)).sum()), int(found.sum()))

@@ -10,7 +10,7 @@ from typing import Any
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError
 from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
-from drywallqa.evaluation.phone_walls import (
+from drywallqa.evaluation.phone_wall_accuracy import (
     Figures,
     Marks,
     Mask,
@@ -22,7 +22,7 @@ from drywallqa.evaluation.phone_walls import (
 )
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.intervals import Figure
-from drywallqa.rendering.walls import CRACK
+from drywallqa.synthetic.walls import CRACK
 
 WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", "large-walls"
 SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)
@@ -39,7 +39,7 @@ _PARTS = {"val": "dev", "test": "final"}  # of photographs from elsewhere
 
 
 @dataclass(frozen=True)
-class Plan:
+class PhoneSizePlan:
     """How much is measured.
 
     Attributes:
@@ -59,7 +59,7 @@ class Plan:
     size: Size = None
 
     @classmethod
-    def of(cls, count: int) -> Plan:
+    def of(cls, count: int) -> PhoneSizePlan:
         """So many walls, and of everything else at most as many."""
         return cls(SECTIONS, count, min(count, cls.cracks), min(count, cls.boards), min(count, cls.mosaics))
 
@@ -93,7 +93,7 @@ def measure_phone_size(
     split: str = "test",
     *,
     elsewhere: Path | None = None,
-    plan: Plan | None = None,
+    plan: PhoneSizePlan | None = None,
     report: Report = print,
 ) -> PhoneSize:
     """Measure a segmenter at its default settings; one large photo is held at a time.
@@ -112,11 +112,11 @@ def measure_phone_size(
         DataError: Photos from elsewhere are not as they should be.
         PhotoError: A photo cannot be read.
     """
-    plan = plan or Plan()
+    plan = plan or PhoneSizePlan()
     _check(segmenter, split, plan, elsewhere)
     seed, part = _SEEDS[split], dataset.part(split)
     part = part.with_samples(s for s in part if not s.rendered)
-    marks, crack = marks_of(segmenter), marks_of(segmenter, (CRACK,))
+    marks, crack = marker_of(segmenter), marker_of(segmenter, (CRACK,))
     measures: dict[str, Callable[[], Figures]] = {
         WALLS: lambda: clean_walls(marks, seed, plan.walls, report, plan.size),
         BOARDS: lambda: enlarged_boards(crack, part, seed, plan.boards, report),
@@ -129,7 +129,7 @@ def measure_phone_size(
     return PhoneSize(f"{bundle.name} {bundle.version}", split, found)
 
 
-def marks_of(segmenter: Segmenter, concepts: Sequence[str] = ()) -> Marks:
+def marker_of(segmenter: Segmenter, concepts: Sequence[str] = ()) -> Marks:
     """Return a function that marks photos under "segment CONCEPT", by default for every concept."""
     asked = {f"segment {concept}": concept for concept in concepts or segmenter.bundle.concepts}
     questions = segmenter.ask(list(asked))
@@ -141,7 +141,7 @@ def marks_of(segmenter: Segmenter, concepts: Sequence[str] = ()) -> Marks:
     return marks
 
 
-def _check(segmenter: Segmenter, split: str, plan: Plan, elsewhere: Path | None) -> None:
+def _check(segmenter: Segmenter, split: str, plan: PhoneSizePlan, elsewhere: Path | None) -> None:
     if split not in _SEEDS:
         raise ConfigError(f"'{split}' is no part to measure phone size on; choose val or test")
     for name in plan.sections:
@@ -155,18 +155,18 @@ def _check(segmenter: Segmenter, split: str, plan: Plan, elsewhere: Path | None)
         raise ConfigError(f"the section '{LARGE}' needs the folder of photographs from elsewhere; name it")
 
 
-def lines(measured: PhoneSize) -> list[str]:
+def phone_size_lines(measured: PhoneSize) -> list[str]:
     """Describe the figures as text, a line a figure."""
     told = []
     for section, figures in measured.sections.items():
         told.append(f"{TITLES[section]}:")
-        told += [f"  {name}: {shown(figure)}" for name, figure in figures.items()]
+        told += [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
         if not figures:
             told.append("  nothing to measure in this part")
     return told
 
 
-def shown(figure: Figure) -> str:
+def share_text(figure: Figure) -> str:
     """Write a share with its interval, and what is behind it."""
     interval = f"95 % interval {figure.low:.1%}–{figure.high:.1%}"
     return f"{figure.value:.1%} ({interval}; {figure.pairs} in {figure.photographs} photographs)"

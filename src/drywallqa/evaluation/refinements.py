@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from drywallqa.datasets.dataset import Sample
-from drywallqa.evaluation.choosing import Progress, silent
-from drywallqa.evaluation.collect import Looker, Pair, collect
-from drywallqa.evaluation.evaluate import Part
-from drywallqa.evaluation.examine import THIN_CONCEPTS
-from drywallqa.evaluation.figures import Slice, cut
-from drywallqa.evaluation.subject import Subject, choose_prompts
-from drywallqa.evaluation.thresholds import best_threshold
-from drywallqa.inference.questions import Question, Questions
-from drywallqa.inference.refine import NOTHING, Refinement, parse_all
+from drywallqa.evaluation.evaluation import MeasuredPart
+from drywallqa.evaluation.measure import Evaluator, PairMeasurement, measure_pairs
+from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
+from drywallqa.evaluation.part_measurements import THIN_CONCEPTS
+from drywallqa.evaluation.slices import PairSlice, slice_pairs
+from drywallqa.evaluation.threshold_choice import Progress, silent
+from drywallqa.evaluation.thresholds import best_mask_threshold
+from drywallqa.inference.queries import PromptQueries, PromptQuery
+from drywallqa.inference.refinement import NOTHING, Refinement, parse_refinements
 from drywallqa.intervals import Figure
 
 CANDIDATES = tuple(
-    parse_all(
+    parse_refinements(
         (
             "none", "morphology", "guided", "crf", "join", "morphology+join", "guided+morphology",
             "guided+join", "crf+morphology", "crf+join", "guided+crf", "guided+crf+morphology+join",
@@ -42,7 +42,7 @@ Soft = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Row:
+class RefinementRow:
     """One refinement of one concept's masks.
 
     Attributes:
@@ -74,11 +74,11 @@ class Row:
 
 
 def compare_refinements(
-    subject: Subject,
-    part: Part,
+    subject: MeasuredModel,
+    part: MeasuredPart,
     candidates: Sequence[Refinement] = CANDIDATES,
     progress: Progress = silent,
-) -> list[Row]:
+) -> list[RefinementRow]:
     """Measure refinements on the photos of a part; each concept's rows follow each other, none first.
 
     What a model marks more or less of through a soft step would otherwise pass for its worth: so the mask
@@ -107,7 +107,7 @@ def compare_refinements(
     ]
     asked = tuple(trial.question for trial in trials)
     # The first question is asked twice: its first answer pays for encoding and decoding.
-    looker.questions = Questions((asked[0], *asked), looker.questions.embeddings)
+    looker.questions = PromptQueries((asked[0], *asked), looker.questions.embeddings)
     for done, sample in enumerate(part.dataset, 1):
         _measure(looker, sample, trials)
         progress("measuring refinements", done, len(part.dataset))
@@ -115,7 +115,11 @@ def compare_refinements(
 
 
 def _thresholds(
-    subject: Subject, prompts: Mapping[str, str], wanted: Sequence[Refinement], part: Part, progress: Progress
+    subject: MeasuredModel,
+    prompts: Mapping[str, str],
+    wanted: Sequence[Refinement],
+    part: MeasuredPart,
+    progress: Progress,
 ) -> dict[tuple[str, Soft], float]:
     """Choose the mask threshold of each concept after each of the soft steps."""
     softs = [Refinement(soft=soft) for soft in dict.fromkeys(each.soft for each in wanted)]
@@ -125,22 +129,22 @@ def _thresholds(
     looker = subject.looker(shown, prompts, gated=False)
     asked = looker.questions
     each = tuple(replace(question, refinement=soft) for question in asked.each for soft in softs)
-    looker.questions = Questions(each, asked.embeddings)
-    pairs: dict[tuple[str, Soft], list[Pair]] = {}
-    for pair in collect(looker, lambda done: progress("choosing thresholds", done, len(shown))):
+    looker.questions = PromptQueries(each, asked.embeddings)
+    pairs: dict[tuple[str, Soft], list[PairMeasurement]] = {}
+    for pair in measure_pairs(looker, lambda done: progress("choosing thresholds", done, len(shown))):
         if not pair.absent:
             pairs.setdefault((pair.concept, pair.question.refinement.soft), []).append(pair)
     # a concept that no photo shows keeps its threshold: only false alarms are counted of it
     kept = {(str(q.concept), soft.soft): q.threshold for q in asked.each for soft in softs}
-    return kept | {key: best_threshold(members) for key, members in pairs.items()}
+    return kept | {key: best_mask_threshold(members) for key, members in pairs.items()}
 
 
 @dataclass
 class _Trial:
     """One refinement of one concept's masks, while it is measured."""
 
-    question: Question
-    pairs: list[Pair] = field(default_factory=list)
+    question: PromptQuery
+    pairs: list[PairMeasurement] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -149,7 +153,7 @@ class _Trial:
         return self.question.refinement
 
 
-def _measure(looker: Looker, sample: Sample, trials: Sequence[_Trial]) -> None:
+def _measure(looker: Evaluator, sample: Sample, trials: Sequence[_Trial]) -> None:
     """Measure one photo under every trial, and the processor time by which each outlasts no refinement."""
     look = looker.look(sample)
     pairs = {pair.question: pair for pair in looker.measure(look, THIN_CONCEPTS)}
@@ -163,17 +167,17 @@ def _measure(looker: Looker, sample: Sample, trials: Sequence[_Trial]) -> None:
                 trial.seconds.append(max(0.0, spent - plain))
 
 
-def _rows(trials: Sequence[_Trial], part: Part) -> Iterator[Row]:
-    plain: dict[str, Slice] = {}
+def _rows(trials: Sequence[_Trial], part: MeasuredPart) -> Iterator[RefinementRow]:
+    plain: dict[str, PairSlice] = {}
     for trial in trials:
         if not trial.pairs:
             continue
         concept = str(trial.question.concept)
-        whole = next(each for each in cut(trial.pairs, part.clusters) if each.kind == "concept")
+        whole = next(each for each in slice_pairs(trial.pairs, part.clusters) if each.kind == "concept")
         first = plain.setdefault(concept, whole)
         spent = 1000 * float(np.mean(trial.seconds)) if trial.seconds else 0.0
         figures, gains = whole.figures(), whole.less(first)
-        yield Row(
+        yield RefinementRow(
             concept,
             trial.refinement,
             trial.question.threshold,
@@ -183,7 +187,7 @@ def _rows(trials: Sequence[_Trial], part: Part) -> Iterator[Row]:
         )
 
 
-def best_refinements(rows: Sequence[Row]) -> dict[str, Row]:
+def best_refinements(rows: Sequence[RefinementRow]) -> dict[str, RefinementRow]:
     """Say which refinement of each concept is worth having, and "none" where none is.
 
     It has to gain at least `LEAST_GAIN` mean IoU, with an interval above 0, and no other figure may be worse
@@ -199,7 +203,7 @@ def best_refinements(rows: Sequence[Row]) -> dict[str, Row]:
     return best
 
 
-def _worthy(row: Row) -> bool:
+def _worthy(row: RefinementRow) -> bool:
     gain = row.gains.get("IoU")
     if gain is None or not (gain.value >= LEAST_GAIN and gain.low > 0):
         return False

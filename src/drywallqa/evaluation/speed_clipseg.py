@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 
 from drywallqa.errors import MissingExtraError
-from drywallqa.evaluation.speed import PROMPTS, Photo, repeat
-from drywallqa.window import Window, sigmoid
+from drywallqa.evaluation.speed_cases import PROMPTS, Photo, time_repeatedly
+from drywallqa.imaging.letterbox import Letterbox, sigmoid
 
 SIZE = 352
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-def clipseg(photo: Photo, threads: int, seconds: float, prompts: tuple[int, ...] = (1, 5)) -> dict[str, Any]:
+def time_clipseg(
+    photo: Photo, threads: int, seconds: float, prompts: tuple[int, ...] = (1, 5)
+) -> dict[str, Any]:
     """Time it from an RGB array to masks at the photo's size.
 
     Args:
@@ -35,12 +37,12 @@ def clipseg(photo: Photo, threads: int, seconds: float, prompts: tuple[int, ...]
 
         from drywallqa.models import registry
 
-        model: Any = registry.create("clipseg")
+        model: Any = registry.create_model("clipseg")
     except ModuleNotFoundError as error:
         raise MissingExtraError("the comparison with CLIPSeg", "train") from error
     torch.set_num_threads(threads)
     model.eval()
-    window = Window(SIZE, square=True, mean=_MEAN, std=_STD)
+    window = Letterbox(SIZE, square=True, mean=_MEAN, std=_STD)
     ids = model.tokenize(list(PROMPTS))
 
     def ask(count: int) -> list[Any]:
@@ -58,7 +60,9 @@ def clipseg(photo: Photo, threads: int, seconds: float, prompts: tuple[int, ...]
     processor: dict[int, float] = {}
     for count in prompts:
         spent: list[float] = []
-        times[count] = 1e3 * float(np.median(repeat(partial(ask, count), seconds, least=3, spent=spent)))
+        times[count] = 1e3 * float(
+            np.median(time_repeatedly(partial(ask, count), seconds, least=3, spent=spent))
+        )
         processor[count] = 1e3 * float(np.median(spent))
     parameters = sum(p.numel() for p in model.parameters())
     return {"parameters": parameters, "median_ms": times, "cpu_ms": processor}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from drywallqa import masks, photos
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.evaluation.speed import PROMPTS, Photo, repeat
+from drywallqa.evaluation.speed_cases import PROMPTS, Photo, time_repeatedly
+from drywallqa.imaging import mask_files, photos
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped import WrappedModel
+from drywallqa.inference.wrapped_model import WrappedModel
 
 _SIDE = 1024  # of the matrices whose product is timed
 _COPIED = 64 * 2**20  # bytes
@@ -64,7 +64,7 @@ class _Timed:
         return answer
 
 
-def stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, float]:
+def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, float]:
     """Time the stages of one photo under one prompt, in milliseconds (medians).
 
     Args:
@@ -80,9 +80,9 @@ def stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, floa
     (answer,) = watched.answer(photo, questions, keep_probability=False)
 
     def median(work: Callable[[], object], share: float) -> float:
-        return 1e3 * float(np.median(repeat(work, seconds * share)))
+        return 1e3 * float(np.median(time_repeatedly(work, seconds * share)))
 
-    read = median(lambda: photos.read(Image.open(io.BytesIO(stream.getvalue()))), 1)
+    read = median(lambda: photos.read_photo(Image.open(io.BytesIO(stream.getvalue()))), 1)
     whole = median(lambda: list(watched.answer(photo, questions, keep_probability=False)), 3)
     encoding, decoding = (1e3 * float(np.median(each)) for each in (timed.encoding, timed.decoding))
     return {
@@ -90,7 +90,7 @@ def stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, floa
         "encode": encoding,
         "decode under a prompt": decoding,
         "resize, normalise, upscale": max(0.0, whole - encoding - decoding),
-        "write the mask": median(lambda: masks.encode(answer.mask), 1),
+        "write the mask": median(lambda: mask_files.encode_mask(answer.mask), 1),
     }
 
 
@@ -117,7 +117,7 @@ def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
     return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
-def ceiling(threads: int, seconds: float) -> dict[str, Any]:
+def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
     """Time what the machine could do at best: a matrix product in ONNX Runtime, and a copy of memory.
 
     Args:
@@ -129,7 +129,7 @@ def ceiling(threads: int, seconds: float) -> dict[str, Any]:
     """
     source = np.ones(_COPIED, np.uint8)
     target = np.empty_like(source)
-    copied = float(np.median(repeat(lambda: np.copyto(target, source), seconds)))
+    copied = float(np.median(time_repeatedly(lambda: np.copyto(target, source), seconds)))
     return {"matrix_gflops": _product(threads, seconds), "copy_gb_s": _COPIED / copied / 1e9}
 
 
@@ -150,11 +150,11 @@ def _product(threads: int, seconds: float) -> float | None:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     values = np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
-    took = float(np.median(repeat(lambda: session.run(None, {"a": values, "b": values}), seconds)))
+    took = float(np.median(time_repeatedly(lambda: session.run(None, {"a": values, "b": values}), seconds)))
     return 2 * _SIDE**3 / took / 1e9
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """Name the processor and the system."""
     name = platform.processor() or platform.machine()
     listed = Path("/proc/cpuinfo")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.skeleton import skeletonise
-from drywallqa.straight_lines import straight_lines
+from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.imaging.straight_lines import straight_lines
 
 THIN = 0.04
 """Mean width over the photo's longer side below which a concept counts as thin: under 18 px of 448."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.collect import Pair
 from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_recall
+from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Histogram, bin_of
 
 FALSE_ALARM_PRICE = 0.5
@@ -28,7 +28,7 @@ _RULE = re.compile(r"(recall|precision|percentile)\s*=\s*(\d*\.?\d+|\d+\.)")
 
 
 @dataclass(frozen=True)
-class Rule:
+class ThresholdRule:
     """What a threshold is chosen for.
 
     Attributes:
@@ -42,7 +42,7 @@ class Rule:
     wanted: float = 0.0
 
     @classmethod
-    def parse(cls, text: str) -> Rule:
+    def parse(cls, text: str) -> ThresholdRule:
         """Read "iou", "sweep", "recall=0.9", "precision=0.8" or "percentile=95".
 
         Raises:
@@ -65,10 +65,10 @@ class Rule:
         return f"{self.kind}={self.wanted:g}" if self.wanted else self.kind
 
 
-IOU = Rule("iou")
+IOU = ThresholdRule("iou")
 
 
-def parse_caution(given: Sequence[str]) -> dict[str, float]:
+def parse_tie_breaks(given: Sequence[str]) -> dict[str, float]:
     """Read "crack=0.75" and the like.
 
     Raises:
@@ -84,7 +84,7 @@ def parse_caution(given: Sequence[str]) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ThresholdChoice:
     """A mask threshold, a presence threshold, and what they reached on the pairs they were chosen on."""
 
     threshold: float
@@ -93,12 +93,12 @@ class Choice:
     false_alarm_rate: float
 
 
-def choose_all(
-    scores: Sequence[Pair],
-    rule: Rule = IOU,
-    presence: Rule = IOU,
+def choose_thresholds(
+    scores: Sequence[PairMeasurement],
+    rule: ThresholdRule = IOU,
+    presence: ThresholdRule = IOU,
     caution: Mapping[str, float] | None = None,
-) -> dict[str, Choice]:
+) -> dict[str, ThresholdChoice]:
     """Choose both thresholds of every concept among validation scores; see `choose`.
 
     Args:
@@ -110,14 +110,17 @@ def choose_all(
     concepts = dict.fromkeys(score.concept for score in scores)
     told = caution or {}
     return {
-        c: choose([score for score in scores if score.concept == c], rule, presence, told.get(c))
+        c: choose_for_concept([score for score in scores if score.concept == c], rule, presence, told.get(c))
         for c in concepts
     }
 
 
-def choose(
-    scores: Sequence[Pair], rule: Rule = IOU, presence: Rule = IOU, caution: float | None = None
-) -> Choice:
+def choose_for_concept(
+    scores: Sequence[PairMeasurement],
+    rule: ThresholdRule = IOU,
+    presence: ThresholdRule = IOU,
+    caution: float | None = None,
+) -> ThresholdChoice:
     """Choose both thresholds of one concept.
 
     First the presence threshold. By "iou" it maximises mean IoU less `FALSE_ALARM_PRICE` times the
@@ -154,10 +157,10 @@ def choose(
     best = levels.best_bin()
     gate = levels.presence(presence, best, caution)
     threshold = best / BINS if rule.kind == "iou" else _mask_threshold(levels, rule, gate)
-    return Choice(threshold, gate, *levels.reached(bin_of(threshold), gate))
+    return ThresholdChoice(threshold, gate, *levels.reached(bin_of(threshold), gate))
 
 
-def best_threshold(scores: Sequence[Pair]) -> float:
+def best_mask_threshold(scores: Sequence[PairMeasurement]) -> float:
     """The mask threshold of best mean IoU over the photographs that show the concept, presence aside.
 
     Raises:
@@ -172,7 +175,7 @@ def best_threshold(scores: Sequence[Pair]) -> float:
 class _Levels:
     """What each threshold gives, on the validation scores of one concept."""
 
-    def __init__(self, scores: Sequence[Pair], present: Sequence[Pair]) -> None:
+    def __init__(self, scores: Sequence[PairMeasurement], present: Sequence[PairMeasurement]) -> None:
         self.concept, self.present = scores[0].concept, present
         self.absent = [score for score in scores if score.absent]
         groups = [score.photograph for score in present]
@@ -199,7 +202,7 @@ class _Levels:
         alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
         return iou, float(np.mean(alarms & (self.absent_beliefs >= gate))) if self.absent else 0.0
 
-    def presence(self, rule: Rule, start: int, caution: float | None) -> float:
+    def presence(self, rule: ThresholdRule, start: int, caution: float | None) -> float:
         """The presence threshold by a rule; of equally good ones by caution."""
         if rule.kind == "iou":
             found = [self.reached(start, gate) for gate in PRESENCE_CHOICES]
@@ -220,7 +223,7 @@ class _Levels:
         shares = np.divide(right, right + wrong, out=np.zeros(len(right)), where=right > 0)
         return float(PRESENCE_CHOICES[self.where(shares, rule, "presence")[0]])
 
-    def where(self, values: Array, rule: Rule, what: str) -> NDArray[np.intp]:
+    def where(self, values: Array, rule: ThresholdRule, what: str) -> NDArray[np.intp]:
         """Where a wanted share is reached.
 
         Raises:
@@ -235,7 +238,7 @@ class _Levels:
         return reached
 
 
-def _mask_threshold(levels: _Levels, rule: Rule, gate: float) -> float:
+def _mask_threshold(levels: _Levels, rule: ThresholdRule, gate: float) -> float:
     if rule.kind == "sweep":
         return max(SWEEP, key=lambda level: levels.reached(bin_of(level), gate)[0])
     seen = [score.histogram for score in levels.labelled if score.presence >= gate]

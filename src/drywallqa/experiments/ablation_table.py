@@ -21,14 +21,14 @@ _OF_CONCEPT = (
 )  # fmt: skip
 
 
-def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+def write_ablation_tables(folder: Path, rows: Sequence[Row]) -> None:
     """Write `table.txt`, `table.csv` and `table.json`, each whole."""
-    write_whole(folder / "table.txt", ("\n".join(lines(rows)) + "\n").encode())
-    write_whole(folder / "table.csv", to_csv(rows).encode())
+    write_whole(folder / "table.txt", ("\n".join(ablation_lines(rows)) + "\n").encode())
+    write_whole(folder / "table.csv", ablation_csv(rows).encode())
     write_whole(folder / "table.json", json_bytes(list(rows)))
 
 
-def lines(rows: Sequence[Row]) -> list[str]:
+def ablation_lines(rows: Sequence[Row]) -> list[str]:
     """Describe rows as text: a line a recipe and threshold rule, then what the figures are, then alarms."""
     concepts = list(dict.fromkeys(c for row in rows for m in row.get("measured", ()) for c in m["concepts"]))
     head = ["recipe", "threshold", *(f"IoU {c}" for c in concepts), *_MEANS.values(), "loss", "training loss"]
@@ -68,7 +68,7 @@ def _legend(rows: Sequence[Row]) -> list[str]:
     return told
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def ablation_csv(rows: Sequence[Row]) -> str:
     """Describe rows as CSV: a line a recipe, threshold rule and concept."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

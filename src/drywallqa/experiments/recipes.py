@@ -97,8 +97,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def resolve(path: Path, settings: Sequence[str]) -> TrainConfig:
     """Read settings as `drywallqa train` does, a family's defaults under them included."""
-    loaded = configuration.load(path, settings)
-    return configuration.load(path, settings, registry.find(loaded.model.name).training_defaults)
+    loaded = configuration.load_config(path, settings)
+    return configuration.load_config(
+        path, settings, registry.find_family(loaded.model.name).training_defaults
+    )
 
 
 def _title(path: Path) -> str:

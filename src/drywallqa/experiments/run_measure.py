@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.collect import Pair, collect
-from drywallqa.evaluation.figures import report_iou
-from drywallqa.evaluation.subject import Subject, Thresholds
-from drywallqa.evaluation.summary import summarise
-from drywallqa.evaluation.thresholds import choose
-from drywallqa.inference.questions import Questions
-from drywallqa.training.opening import open_run
-from drywallqa.training.run_log import clean
+from drywallqa.evaluation.concept_summary import summarise
+from drywallqa.evaluation.measure import PairMeasurement, measure_pairs
+from drywallqa.evaluation.measured_model import MeasuredModel, Thresholds
+from drywallqa.evaluation.slices import report_iou
+from drywallqa.evaluation.thresholds import choose_for_concept
+from drywallqa.inference.queries import PromptQueries
+from drywallqa.training.open_run import open_run
+from drywallqa.training.run_log import finite_figures
 
 FIXED = 0.5
 _SMALLEST = 1e-7
@@ -42,14 +42,14 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
         DataError: No val photo shows a concept.
     """
     opened = open_run(run)
-    subject = Subject(f"run {run.name}", run, opened.segmenter)
+    subject = MeasuredModel(f"run {run.name}", run, opened.segmenter)
     gated = opened.config.optimisation.presence_weight > 0
     prompts = {_prompt(dataset, concept): concept for concept in opened.text.concepts}
     fixed = dict.fromkeys(prompts.values(), (FIXED, FIXED if gated else 0.0))
     chosen = {}
-    validated = list(collect(subject.looker(dataset.part("val"), prompts, gated=False)))
+    validated = list(measure_pairs(subject.looker(dataset.part("val"), prompts, gated=False)))
     for concept in prompts.values():
-        choice = choose([pair for pair in validated if pair.concept == concept])
+        choice = choose_for_concept([pair for pair in validated if pair.concept == concept])
         chosen[concept] = (choice.threshold, choice.presence_threshold if gated else 0.0)
     rules = {f"{FIXED}": fixed, "chosen on val": chosen}
     pairs, loss = look_at(subject, dataset.part(split), prompts, list(rules.values()))
@@ -62,8 +62,8 @@ def _prompt(dataset: Dataset, concept: str) -> str:
 
 
 def look_at(
-    subject: Subject, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
-) -> tuple[list[list[Pair]], float | None]:
+    subject: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
+) -> tuple[list[list[PairMeasurement]], float | None]:
     """Measure every labelled pair under each rule, and average the loss over those that show their concept.
 
     Args:
@@ -80,8 +80,8 @@ def look_at(
         for question in asked.each
         for at in [rule[str(question.concept)]]
     ]
-    looker.questions = Questions(tuple(each), asked.embeddings)
-    pairs: list[list[Pair]] = [[] for _ in rules]
+    looker.questions = PromptQueries(tuple(each), asked.embeddings)
+    pairs: list[list[PairMeasurement]] = [[] for _ in rules]
     losses: list[float] = []
     for sample in dataset:
         look = looker.look(sample)
@@ -109,10 +109,12 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
     return float(cross + dice)
 
 
-def _figures(pairs: Sequence[Pair], rule: str, levels: Thresholds) -> dict[str, Any]:
+def _figures(pairs: Sequence[PairMeasurement], rule: str, levels: Thresholds) -> dict[str, Any]:
     """Figures of each concept and their means under one rule."""
     concepts = {
-        concept: clean({**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]})
+        concept: finite_figures(
+            {**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]}
+        )
         for concept, summary in summarise(pairs, list(levels)).items()
     }
     means = {}

@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from drywallqa.bundle.bundle import WEIGHTS
-from drywallqa.bundle.graphs import open_graph
 from drywallqa.errors import ModelError
 from drywallqa.exporting.onnx_folding import OPSET, fold_padding, fold_shifts
 from drywallqa.models.efficientnet_lite import EfficientNetLite
+from drywallqa.onnx_session import open_session
 
 TOLERANCE = 1e-4
 """Largest difference of the fp32 graphs from torch, relative to the outputs' range."""
@@ -198,10 +198,10 @@ def _difference(
     images, embeddings = torch.randn(photos, 3, *size), torch.randn(photos, prompts, width)
     with torch.no_grad():
         expected = model.decode(model.encode_image(images), embeddings)
-    run = open_graph(encoder).run
+    run = open_session(encoder).run
     features = run(None, {"images": images.numpy()})
     inputs = {f"features_{index}": part for index, part in enumerate(features)}
-    session = open_graph(decoder)
+    session = open_session(decoder)
     got = session.run(None, inputs | {"embeddings": embeddings.numpy()})
     worst = 0.0
     for mine, theirs in zip(got, expected, strict=True):

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from drywallqa.bundle.bundle import PROMPT_ENCODER, WEIGHTS
-from drywallqa.bundle.prompt_tower import TOKENIZER, PromptTower
 from drywallqa.errors import ModelError
 from drywallqa.exporting.onnx_export import HALF_TOLERANCE, TOLERANCE, refer_to_weights, trace
 from drywallqa.models.towers import ClipPrompted, pool_tokens
+from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
 _TRIALS = (
     ("crack",),

@@ -13,11 +13,11 @@ import numpy as np
 
 from drywallqa.backend import Backend, Float
 from drywallqa.bundle.bundle import Bundle, save_head
-from drywallqa.bundle.graphs import DECODER, IMAGE_ENCODER, graph_name
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, ModelError
-from drywallqa.evaluation.speed import mean_iou
+from drywallqa.evaluation.speed_cases import mean_iou_of
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, graph_name
 
 INT8 = "int8"
 LARGEST_LOSS = 0.02
@@ -142,7 +142,7 @@ def _judge(
     exact, rounded = Segmenter(bundle), Segmenter(quantised, precision=INT8)
     figures: dict[str, dict[str, Any]] = {"fp32": {}, INT8: {}}
     for concept in bundle.concepts:
-        before, after = (mean_iou(each, validation, concept, most) for each in (exact, rounded))
+        before, after = (mean_iou_of(each, validation, concept, most) for each in (exact, rounded))
         if np.isnan(before):
             continue
         report(f"{concept}: val IoU {before:.3f} in fp32, {after:.3f} in int8")

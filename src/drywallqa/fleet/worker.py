@@ -13,16 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import photos
 from drywallqa.errors import DrywallQAError, PhotoError
-from drywallqa.fleet.finding import Photo
-from drywallqa.fleet.places import Place, as_photo_error
-from drywallqa.fleet.table import schema
-from drywallqa.inference import job
-from drywallqa.inference.ahead import ahead
+from drywallqa.fleet.locations import Location, as_photo_error
+from drywallqa.fleet.photo_listing import FleetPhoto
+from drywallqa.fleet.results_table import table_schema
+from drywallqa.imaging import photos
+from drywallqa.inference import batch_run
+from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import PROBABILITY, Output, write_answer
-from drywallqa.inference.plan import Settings
+from drywallqa.inference.plan import RunSettings
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
 
@@ -32,7 +32,7 @@ Opener = Callable[[], Segmenter]
 
 
 @dataclass(frozen=True)
-class Task:
+class SegmentationRequest:
     """What is asked of every photo of a run; travels to the workers.
 
     Attributes:
@@ -44,10 +44,10 @@ class Task:
     """
 
     prompts: tuple[str, ...]
-    settings: Settings
+    settings: RunSettings
     outputs: tuple[Output, ...]
-    source: Place
-    out: Place
+    source: Location
+    out: Location
 
 
 class Attempts(Protocol):
@@ -107,9 +107,9 @@ class Worker:
         attempts: Counts how often photos were begun.
     """
 
-    def __init__(self, opener: Opener, task: Task, attempts: Attempts) -> None:
+    def __init__(self, opener: Opener, task: SegmentationRequest, attempts: Attempts) -> None:
         self.segmenter, self.task, self.attempts = opener(), task, attempts
-        self.asked, self.marks = job.ask(self.segmenter, task.prompts, task.settings)
+        self.asked, self.marks = batch_run.queries_for(self.segmenter, task.prompts, task.settings)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def __call__(self, block: Any) -> Any:
@@ -125,18 +125,21 @@ class Worker:
 
         given = block.to_pylist()
         work = [
-            (Photo(**{name: row[name] for name in Photo.__dataclass_fields__}), row["todo"]) for row in given
+            (FleetPhoto(**{name: row[name] for name in FleetPhoto.__dataclass_fields__}), row["todo"])
+            for row in given
         ]
         sources = [photo.source for photo, _ in work]
         if any(self.attempts.begin_block(sources)):
             rows = [row for photo, todo in work for row in self._carefully(photo, todo)]
         else:
-            read = ahead(self._read(photo) for photo, _ in work)
+            read = prefetch(self._read(photo) for photo, _ in work)
             rows = [row for one, (_, todo) in zip(read, work, strict=True) for row in self._rows(one, todo)]
             self.attempts.finish(sources)
-        return pyarrow.Table.from_pylist(rows, schema=schema(output.kind for output in self.task.outputs))
+        return pyarrow.Table.from_pylist(
+            rows, schema=table_schema(output.kind for output in self.task.outputs)
+        )
 
-    def _carefully(self, photo: Photo, todo: Sequence[str]) -> list[Record]:
+    def _carefully(self, photo: FleetPhoto, todo: Sequence[str]) -> list[Record]:
         if self.attempts.begin(photo.source) >= DEADLY:
             problem = f"each of {DEADLY} workers that took it up ended before it was done"
             error = PhotoError(photo.source, problem, "leave it out, or try it alone with --engine local")
@@ -145,11 +148,11 @@ class Worker:
         self.attempts.finish([photo.source])
         return rows
 
-    def _read(self, photo: Photo) -> _Read:
+    def _read(self, photo: FleetPhoto) -> _Read:
         began = time.perf_counter()
         try:
             content = self.task.source.read(photo.path)
-            noted = photos.read_bytes(content, photo.source)
+            noted = photos.read_photo_bytes(content, photo.source)
             digest = hashlib.sha256(content).hexdigest()
             return _Read(photo, noted, digest, _since(began))
         except Exception as error:  # whatever one photo does to a decoder, the others go on
@@ -162,13 +165,13 @@ class Worker:
         try:
             yield from self._answers(read, read.noted, todo)
         except DrywallQAError as error:
-            if job.is_hopeless(error):
+            if batch_run.stops_everything(error):
                 raise
             yield _failed(read, error, self.name)
         except Exception as error:  # as above: out of memory, a runtime that fails on odd numbers
             yield _failed(read, as_photo_error(read.photo.source, error), self.name)
 
-    def _answers(self, read: _Read, noted: photos.Noted, todo: Sequence[str]) -> Iterator[Record]:
+    def _answers(self, read: _Read, noted: photos.NotedPhoto, todo: Sequence[str]) -> Iterator[Record]:
         questions = self.asked.only(frozenset(todo))
         keep = PROBABILITY in self.task.outputs
         began = time.perf_counter()
@@ -193,8 +196,8 @@ class Worker:
 class _Read:
     """A photo that was read, or what went wrong."""
 
-    photo: Photo
-    noted: photos.Noted | None = None
+    photo: FleetPhoto
+    noted: photos.NotedPhoto | None = None
     digest: str | None = None
     milliseconds: float | None = None
     error: DrywallQAError | None = None
@@ -213,7 +216,7 @@ def _about(read: _Read, worker: str) -> Record:
 
 
 def _failed(read: _Read, error: DrywallQAError | None, worker: str) -> Record:
-    about = job.about(read.photo.source, error)
+    about = batch_run.error_about(read.photo.source, error)
     return {**_about(read, worker), "read_ms": read.milliseconds, "error": about}
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(source: Iterable[T]) -> Iterator[T]:
+def prefetch(source: Iterable[T]) -> Iterator[T]:
     """Yield what a source yields; the next item is made while the one before it is worked on.
 
     At most one item waits. Errors are raised where the item was due. A consumer that stops early waits for

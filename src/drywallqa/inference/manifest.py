@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from drywallqa.errors import OutputError
-from drywallqa.files import append_line, json_bytes, locked, read_json_lines, write_whole
+from drywallqa.files import append_line, file_lock, json_bytes, read_json_lines, write_whole
 
 NAME = "manifest.jsonl"
 
@@ -34,7 +34,7 @@ Record = dict[str, Any]
 T = TypeVar("T")
 
 
-class Latest(Generic[T]):
+class LatestRecords(Generic[T]):
     """The records that count among many: the last about each mask, and each error that was not taken back.
 
     Attributes:
@@ -89,8 +89,8 @@ class Manifest:
         self.path = folder / NAME
         self._latest = self._read()
 
-    def _read(self) -> Latest[Record]:
-        latest = Latest[Record]()
+    def _read(self) -> LatestRecords[Record]:
+        latest = LatestRecords[Record]()
         try:
             for _, record in read_json_lines(self.path):
                 if record is not None:
@@ -114,13 +114,15 @@ class Manifest:
     def output_files(self) -> list[Path]:
         """Return every file that earlier runs wrote into the folder."""
         return [
-            self.path.parent / path for record in self.masks.values() for path in files_in(record).values()
+            self.path.parent / path
+            for record in self.masks.values()
+            for path in files_of_record(record).values()
         ]
 
     def add(self, record: Record) -> None:
         """Add one line, at once; see `append`."""
         self._latest.take(record, record)
-        append(self.path, record)
+        append_record(self.path, record)
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
         """Take back what earlier runs said against photos, paths and prompts that are well now.
@@ -133,32 +135,32 @@ class Manifest:
 
     def compact(self) -> None:
         """See `compact`; what other runs have added meanwhile is known afterwards."""
-        compact(self.path)
+        compact_manifest(self.path)
         self._latest = self._read()
 
 
-def append(path: Path, record: Record) -> None:
+def append_record(path: Path, record: Record) -> None:
     """Add a record to a manifest, as one line, at once.
 
     Raises:
         OutputError: The file cannot be written.
     """
     try:
-        with locked(path):
+        with file_lock(path):
             append_line(path, json_bytes(record, None))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); make room for it") from error
 
 
-def compact(path: Path) -> None:
+def compact_manifest(path: Path) -> None:
     """Leave out the lines of a manifest that no longer count; no line of another run is lost.
 
     Where it cannot be done (a full disk, or somebody reads the file on Windows), the file stays as it is.
     """
     if not path.is_file():
         return
-    with suppress(OSError, OutputError), locked(path):
-        latest, last = Latest[int](), 0
+    with suppress(OSError, OutputError), file_lock(path):
+        latest, last = LatestRecords[int](), 0
         for last, record in read_json_lines(path):
             latest.take(record or {}, last)
         counting = set(latest)
@@ -168,7 +170,7 @@ def compact(path: Path) -> None:
             write_whole(path, b"".join(kept))
 
 
-def files_in(record: Record) -> dict[str, str]:
+def files_of_record(record: Record) -> dict[str, str]:
     """Return the files that a record names: kind → path below the results."""
     return {name: value for name, value in record.items() if name not in FIELDS and isinstance(value, str)}
 

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import masks
 from drywallqa.errors import ConfigError, OutputError
 from drywallqa.files import json_bytes, write_whole
+from drywallqa.imaging import mask_files
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.prediction import Prediction
 
@@ -44,14 +44,14 @@ class Output:
 
 
 def _mask(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    return masks.encode(prediction.mask)
+    return mask_files.encode_mask(prediction.mask)
 
 
 def _probability(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
     if prediction.probability is None:
         raise ConfigError("the probabilities were not kept; ask for them with keep_probability=True")
     values = (prediction.probability * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    return masks.encode_grey(values)
+    return mask_files.encode_grey(values)
 
 
 def _lines(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
@@ -73,7 +73,7 @@ PROBABILITY = Output("probability_map", ".probability.png", _probability)
 LINES = Output("lines", ".lines.json", _lines)
 
 
-class Put(Protocol):
+class FileSink(Protocol):
     """Writes a file by its path below the results; see `write`."""
 
     def __call__(self, path: str, content: bytes, /, *, overwrite: bool) -> None:
@@ -86,7 +86,7 @@ def write_answer(
     prediction: Prediction,
     outputs: Sequence[Output],
     folder: str,
-    put: Put,
+    put: FileSink,
     *,
     overwrite: bool,
 ) -> Record:
@@ -103,7 +103,7 @@ def write_answer(
     Raises:
         OutputError: A file cannot be written.
     """
-    base = masks.base_name(prediction.image_id, prediction.prompt)
+    base = mask_files.base_name(prediction.image_id, prediction.prompt)
     height, width = prediction.mask.shape
     record: Record = {
         "image_id": prediction.image_id,
@@ -126,7 +126,7 @@ def write_answer(
     return record
 
 
-def write(path: Path, content: bytes, *, overwrite: bool) -> None:
+def write_output(path: Path, content: bytes, *, overwrite: bool) -> None:
     """Write an output unless a file of other content is there already.
 
     Raises:

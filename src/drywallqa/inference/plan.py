@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drywallqa import masks
 from drywallqa.errors import PhotoError, PromptError
 from drywallqa.files import check_folder
+from drywallqa.imaging import mask_files
+from drywallqa.imaging.photo_search import FoundFiles, search_photos
+from drywallqa.imaging.photos import image_id_of
 from drywallqa.inference.manifest import Manifest, Record, made_in
 from drywallqa.inference.outputs import MASK, Output
-from drywallqa.inference.questions import RunnableBundle, Threshold, check_threshold, meaning
-from drywallqa.inference.refine import AUTO, Refinement
-from drywallqa.inference.views import Scale, check_scale
-from drywallqa.photo_search import Found, find
-from drywallqa.photos import image_id_of
-from drywallqa.prompts import LONGEST
+from drywallqa.inference.queries import RunnableBundle, Threshold, check_threshold, concept_of
+from drywallqa.inference.refinement import AUTO, Refinement
+from drywallqa.inference.scales import Scale, check_scale
+from drywallqa.text.prompts import LONGEST
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """How photos are segmented into a folder.
 
     Attributes:
@@ -44,7 +44,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PhotoOutcome:
     """What became of one photo (or of a path or prompt that failed).
 
     Attributes:
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Item:
+class PlannedPhoto:
     """One photo of a run: its path, its folder below the results ("" for none) and its name there."""
 
     path: Path
@@ -76,7 +76,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """Photos, prompts and a folder for the results, checked.
 
     Attributes:
@@ -91,13 +91,13 @@ class Plan:
     """
 
     out: Path
-    settings: Settings
+    settings: RunSettings
     outputs: tuple[Output, ...]
     manifest: Manifest
     prompts: tuple[str, ...]
     paths: tuple[str, ...]
-    items: tuple[Item, ...]
-    refused: tuple[Outcome, ...]
+    items: tuple[PlannedPhoto, ...]
+    refused: tuple[PhotoOutcome, ...]
 
 
 def make_plan(
@@ -105,9 +105,9 @@ def make_plan(
     paths: Sequence[str | os.PathLike[str]],
     prompts: Sequence[str],
     out: str | os.PathLike[str],
-    settings: Settings | None = None,
+    settings: RunSettings | None = None,
     outputs: Sequence[Output] = (),
-) -> Plan:
+) -> RunPlan:
     """Find the photos and check the prompts, so that all that can fail early does.
 
     Args:
@@ -122,19 +122,19 @@ def make_plan(
         OutputError: The folder cannot be made or written to.
         ConfigError: The threshold, the scale or the refinement is impossible.
     """
-    chosen = settings or Settings()
-    check(chosen)
+    chosen = settings or RunSettings()
+    check_settings(chosen)
     folder = check_folder(out)
     manifest = Manifest(folder)
-    askable, refused = without_refused(bundle, prompts, chosen.allow_unknown)
+    askable, refused = split_refused(bundle, prompts, chosen.allow_unknown)
     kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
-    found = find(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
-    items, unplaced = arrange(found, chosen.recursive)
+    found = search_photos(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
+    items, unplaced = place_photos(found, chosen.recursive)
     given = tuple(str(path) for path in paths)
-    return Plan(folder, chosen, (MASK, *outputs), manifest, askable, given, items, (*refused, *unplaced))
+    return RunPlan(folder, chosen, (MASK, *outputs), manifest, askable, given, items, (*refused, *unplaced))
 
 
-def check(settings: Settings) -> None:
+def check_settings(settings: RunSettings) -> None:
     """Make sure that settings are possible.
 
     Raises:
@@ -146,31 +146,33 @@ def check(settings: Settings) -> None:
         Refinement.parse(settings.refine)
 
 
-def without_refused(
+def split_refused(
     bundle: RunnableBundle, prompts: Sequence[str], allow_unknown: bool
-) -> tuple[tuple[str, ...], tuple[Outcome, ...]]:
+) -> tuple[tuple[str, ...], tuple[PhotoOutcome, ...]]:
     """Part prompts into those that can be asked, each once, and outcomes of those that cannot."""
     askable: list[str] = []
-    refused: list[Outcome] = []
+    refused: list[PhotoOutcome] = []
     for prompt in dict.fromkeys(prompts):
         try:
-            meaning(bundle, prompt, allow_unknown)
+            concept_of(bundle, prompt, allow_unknown)
             askable.append(prompt)
         except PromptError as error:
-            refused.append(Outcome("failed", None, ({"prompt": prompt},), str(error)))
+            refused.append(PhotoOutcome("failed", None, ({"prompt": prompt},), str(error)))
     return tuple(askable), tuple(refused)
 
 
-def arrange(found: Found, recursive: bool) -> tuple[tuple[Item, ...], tuple[Outcome, ...]]:
+def place_photos(
+    found: FoundFiles, recursive: bool
+) -> tuple[tuple[PlannedPhoto, ...], tuple[PhotoOutcome, ...]]:
     """Give each photo that was found its place below the results; outcomes of what has none follow."""
-    refused = [Outcome("failed", problem.source, (), str(problem)) for problem in found.problems]
+    refused = [PhotoOutcome("failed", problem.source, (), str(problem)) for problem in found.problems]
     items, twice = _without_shared_names(_placed(found, recursive))
     return tuple(items), (*refused, *twice)
 
 
-def _placed(found: Found, recursive: bool) -> list[Item]:
+def _placed(found: FoundFiles, recursive: bool) -> list[PlannedPhoto]:
     """Give each photo its place: its own folder in a recursive run, else none as long as that will do."""
-    items = [Item(path, found.folder_of(path), image_id_of(path)) for path in found.photos]
+    items = [PlannedPhoto(path, found.folder_of(path), image_id_of(path)) for path in found.photos]
     folders: dict[str, set[str]] = {}
     for item in items:
         folders.setdefault(_folded(item.image_id), set()).add(item.folder)
@@ -184,11 +186,13 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _without_shared_names(items: list[Item]) -> tuple[list[Item], list[Outcome]]:
+def _without_shared_names(items: list[PlannedPhoto]) -> tuple[list[PlannedPhoto], list[PhotoOutcome]]:
     """Leave out photos whose masks would bear one name (on a system that takes `A` and `a` for one)."""
-    named: dict[str, list[Item]] = {}
+    named: dict[str, list[PlannedPhoto]] = {}
     for item in items:
-        named.setdefault(_folded(f"{item.folder}/{masks.base_name(item.image_id, 'x')}"), []).append(item)
+        named.setdefault(_folded(f"{item.folder}/{mask_files.base_name(item.image_id, 'x')}"), []).append(
+            item
+        )
     kept = [group[0] for group in named.values() if len(group) == 1]
     refused = []
     for group in (group for group in named.values() if len(group) > 1):
@@ -196,5 +200,5 @@ def _without_shared_names(items: list[Item]) -> tuple[list[Item], list[Outcome]]
         problem = PhotoError(
             group[0].path, f"its masks would bear the same names as those of {others}", "rename one of them"
         )
-        refused.append(Outcome("failed", str(group[0].path), (), str(problem)))
+        refused.append(PhotoOutcome("failed", str(group[0].path), (), str(problem)))
     return kept, refused

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.straight_lines import StraightLine, straight_lines
+from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drywallqa.backend import Backend
-from drywallqa.bundle.graphs import DEFAULT, FAST, IMAGE_ENCODER, graph_name
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
+from drywallqa.onnx_session import DEFAULT, FAST, IMAGE_ENCODER, graph_name
 
 if TYPE_CHECKING:
     from drywallqa.bundle.bundle import Bundle
-    from drywallqa.inference.questions import RunnableBundle
+    from drywallqa.inference.queries import RunnableBundle
 
 PROFILES = ("full", "fast")
 _FAST = 5 / 7  # of the window's size: half its pixels
 
 
-def open_backend(bundle: RunnableBundle, name: str, **how: Any) -> Backend:
+def open_bundle_backend(bundle: RunnableBundle, name: str, **how: Any) -> Backend:
     """Load a bundle's model into a runtime.
 
     Args:
@@ -63,7 +63,7 @@ def load_profile(model: str | Path | None, profile: str) -> Bundle:
     from drywallqa.bundle.bundle import load_bundle
 
     bundle = load_bundle(folder_of(model, profile))
-    return bundle if model is None or profile == "full" else smaller(bundle)
+    return bundle if model is None or profile == "full" else with_smaller_input(bundle)
 
 
 def precision_of(folder: Path, profile: str, backend: str, wanted: str | None) -> str:
@@ -81,7 +81,7 @@ def precision_of(folder: Path, profile: str, backend: str, wanted: str | None) -
     return "int8" if profile == "fast" and has else "fp32"
 
 
-def smaller(bundle: Bundle) -> Bundle:
+def with_smaller_input(bundle: Bundle) -> Bundle:
     """Give a bundle a window with half the pixels.
 
     Raises:

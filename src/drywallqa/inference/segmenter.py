@@ -9,16 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drywallqa import photos
 from drywallqa.backend import Backend, Features
 from drywallqa.errors import ConfigError
-from drywallqa.inference import questions as asking
-from drywallqa.inference.answers import Ready, answers, encode, prepare
+from drywallqa.imaging import photos
+from drywallqa.inference import queries as asking
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.questions import Questions, RunnableBundle, Threshold
-from drywallqa.inference.refine import AUTO
-from drywallqa.inference.runtimes import folder_of, load_profile, open_backend, precision_of
-from drywallqa.inference.views import Scale
+from drywallqa.inference.predictor import PreparedPhoto, encode_photos, predict, prepare_photo
+from drywallqa.inference.queries import PromptQueries, RunnableBundle, Threshold
+from drywallqa.inference.refinement import AUTO
+from drywallqa.inference.runtimes import folder_of, load_profile, open_bundle_backend, precision_of
+from drywallqa.inference.scales import Scale
 
 if TYPE_CHECKING:
     from drywallqa.inference.video import Video, VideoFrame
@@ -113,7 +113,7 @@ class Segmenter:
         """
         with self._lock:
             if self._backend is None:
-                self._backend = open_backend(self._bundle, **self._runtime)
+                self._backend = open_bundle_backend(self._bundle, **self._runtime)
             return self._backend
 
     def sharing(self, bundle: RunnableBundle) -> Segmenter:
@@ -131,7 +131,7 @@ class Segmenter:
         Raises:
             PromptError: The prompt is empty, of control characters only, or too long.
         """
-        return asking.meaning(self._bundle, prompt, allow_unknown=True)
+        return asking.concept_of(self._bundle, prompt, allow_unknown=True)
 
     def ask(
         self,
@@ -141,20 +141,22 @@ class Segmenter:
         allow_unknown: bool = False,
         scale: Scale = "auto",
         refine: str = AUTO,
-    ) -> Questions:
+    ) -> PromptQueries:
         """Make prompts ready for `answer`; see `segment` for arguments and errors."""
-        return asking.ask(self._bundle, self.open(), prompts, threshold, allow_unknown, scale, refine)
+        return asking.make_queries(
+            self._bundle, self.open(), prompts, threshold, allow_unknown, scale, refine
+        )
 
     def ask_for(
         self, asked: Iterable[tuple[str, str | None]], *, scale: Scale = "auto", refine: str = AUTO
-    ) -> Questions:
+    ) -> PromptQueries:
         """Make prompts ready whose concepts the caller names; see `questions.ask_for`."""
-        return asking.ask_for(self._bundle, self.open(), asked, scale, refine)
+        return asking.make_concept_queries(self._bundle, self.open(), asked, scale, refine)
 
     def answer(
         self,
         photo: photos.Photo,
-        questions: Questions,
+        questions: PromptQueries,
         *,
         image_id: str | None = None,
         keep_probability: bool = True,
@@ -165,7 +167,7 @@ class Segmenter:
             PhotoError: The photo cannot be read.
         """
         ready = self._prepare(photo, image_id or photos.image_id_of(photo), questions)
-        return self._answers(ready, encode(self.open(), [ready])[0], questions, keep_probability)
+        return self._answers(ready, encode_photos(self.open(), [ready])[0], questions, keep_probability)
 
     def segment(
         self,
@@ -244,11 +246,11 @@ class Segmenter:
         return self._stream(photos, questions, batch_size, keep_probability)
 
     def _stream(
-        self, sources: Iterable[photos.Photo], questions: Questions, size: int, keep: bool
+        self, sources: Iterable[photos.Photo], questions: PromptQueries, size: int, keep: bool
     ) -> Iterator[list[Prediction]]:
         numbered = iter(enumerate(sources, 1))
         while batch := list(islice(numbered, size)):
-            ready: list[Ready] = []
+            ready: list[PreparedPhoto] = []
             failure: Exception | None = None
             for number, photo in batch:
                 try:
@@ -258,7 +260,7 @@ class Segmenter:
                 except Exception as error:  # raised below, once the photos before it are answered
                     failure = error
                     break
-            for one, features in zip(ready, encode(self.open(), ready), strict=True):
+            for one, features in zip(ready, encode_photos(self.open(), ready), strict=True):
                 yield list(self._answers(one, features, questions, keep))
             if failure is not None:
                 raise failure
@@ -269,10 +271,10 @@ class Segmenter:
 
         return segment_video(self, video, prompts, **how)
 
-    def _prepare(self, photo: photos.Photo, image_id: str, questions: Questions) -> Ready:
-        return prepare(photos.read_noted(photo), image_id, questions, self._bundle.window)
+    def _prepare(self, photo: photos.Photo, image_id: str, questions: PromptQueries) -> PreparedPhoto:
+        return prepare_photo(photos.read_noted_photo(photo), image_id, questions, self._bundle.window)
 
     def _answers(
-        self, ready: Ready, features: Features, questions: Questions, keep: bool
+        self, ready: PreparedPhoto, features: Features, questions: PromptQueries, keep: bool
     ) -> Iterator[Prediction]:
-        return answers(self.open(), ready, features, questions, self._bundle.window, keep)
+        return predict(self.open(), ready, features, questions, self._bundle.window, keep)

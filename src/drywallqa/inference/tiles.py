@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.window import Window
+from drywallqa.imaging.letterbox import Letterbox
 
 _OVERLAP = 64  # px of the scaled photo that neighbours share at least; a whole number of window multiples
 _BLIND = 16  # px at a tile's inner edges that count for nothing: there the model sees the tile's end
@@ -32,7 +32,7 @@ class Axis:
     starts: tuple[int, ...]
 
     @classmethod
-    def cover(cls, length: int, factor: float, window: Window) -> Axis:
+    def cover(cls, length: int, factor: float, window: Letterbox) -> Axis:
         """Cover a side with as few tiles as will overlap enough, evenly."""
         unit = window.multiple
         scaled = max(1, round(length * factor))
@@ -89,10 +89,10 @@ class TileGrid:
 
     rows: Axis
     columns: Axis
-    window: Window
+    window: Letterbox
 
     @classmethod
-    def over(cls, height: int, width: int, factor: float, window: Window) -> TileGrid:
+    def over(cls, height: int, width: int, factor: float, window: Letterbox) -> TileGrid:
         """Lay tiles over a photo of height×width px that is scaled by a factor."""
         return cls(Axis.cover(height, factor, window), Axis.cover(width, factor, window), window)
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from drywallqa.backend import Backend, Features, Float
 from drywallqa.errors import BackendError
-from drywallqa.inference.ahead import ahead
+from drywallqa.imaging.letterbox import Placement, resample
+from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.tiles import Axis, TileGrid
-from drywallqa.window import Placement, resample
 
 BATCH = 2  # tiles that are encoded together
 SHARE = np.float32(0.5)
@@ -33,7 +33,7 @@ ROOM = -4.0
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class PhotoLogits:
     """What the model says about a photo, as far as it has looked.
 
     Attributes:
@@ -49,7 +49,7 @@ class View:
     stride: float
 
     @classmethod
-    def whole(cls, logits: Float, placement: Placement) -> View:
+    def whole(cls, logits: Float, placement: Placement) -> PhotoLogits:
         """Take what the model says of a photo that it was shown whole."""
         rows, columns = placement.window_height / logits.shape[1], placement.window_width / logits.shape[2]
         down = placement.scaled_height / rows / placement.height
@@ -57,7 +57,9 @@ class View:
         return cls(logits, down, across, rows if rows == columns else 1)
 
 
-def decode(backend: Backend, features: Features, embeddings: Float, image_id: str) -> tuple[Float, Float]:
+def checked_decode(
+    backend: Backend, features: Features, embeddings: Float, image_id: str
+) -> tuple[Float, Float]:
     """Decode features under prompts, as `Backend.decode`, and make sure that numbers come out.
 
     Raises:
@@ -72,7 +74,7 @@ def decode(backend: Backend, features: Features, embeddings: Float, image_id: st
     return logits, presence
 
 
-class CloserView:
+class TiledView:
     """A photo in tiles under P prompts, on top of the coarser views.
 
     Args:
@@ -96,7 +98,7 @@ class CloserView:
         grid: TileGrid,
         photo: NDArray[np.uint8],
         embeddings: Float,
-        before: View | None = None,
+        before: PhotoLogits | None = None,
         wanted: NDArray[np.bool_] | None = None,
         image_id: str = "photo",
     ) -> None:
@@ -105,10 +107,10 @@ class CloserView:
         self.presence: Float = np.full(len(embeddings), -np.inf, np.float32)
         self.stride = _stride(grid, before.stride) if before else 0
 
-    def look(self) -> View:
+    def look(self) -> PhotoLogits:
         """Look at all of it."""
         rows = np.concatenate(list(self.rows()), axis=1)
-        return View(rows, self.down, self.across, self.stride)
+        return PhotoLogits(rows, self.down, self.across, self.stride)
 
     @property
     def down(self) -> float:
@@ -167,12 +169,12 @@ class CloserView:
 
     def _tiles(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[int, Float]]:
         """Yield chosen tiles of a row: the column of each, and its logits [P,h,w]."""
-        for columns, tiles in ahead(self._batches(top, chosen)):
+        for columns, tiles in prefetch(self._batches(top, chosen)):
             features = self.backend.encode_image(tiles)
             for place, column in enumerate(columns):
                 # One at a time: under many prompts the decoder needs more memory than the encoder.
                 own = tuple(part[place : place + 1] for part in features)
-                logits, presence = decode(self.backend, own, self.embeddings, self.image_id)
+                logits, presence = checked_decode(self.backend, own, self.embeddings, self.image_id)
                 self.presence = np.maximum(self.presence, presence[0])
                 yield column, logits[0]
 

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa import photos
 from drywallqa.errors import ConfigError, MissingExtraError, PhotoError
-from drywallqa.inference.ahead import ahead
+from drywallqa.imaging import photos
+from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.questions import Questions
+from drywallqa.inference.queries import PromptQueries
 
 # A container without an index of its frames tells their number from its length and rate.
 _ROUNDING = 0.02
@@ -42,12 +42,12 @@ class Answers(Protocol):
     """The part of a segmenter that a video needs."""
 
     @property
-    def ask(self) -> Callable[..., Questions]:
+    def ask(self) -> Callable[..., PromptQueries]:
         """Makes prompts ready."""
         ...
 
     def answer(
-        self, photo: photos.Photo, questions: Questions, *, image_id: str | None, keep_probability: bool
+        self, photo: photos.Photo, questions: PromptQueries, *, image_id: str | None, keep_probability: bool
     ) -> Iterator[Prediction]:
         """Answer them about a photo."""
         ...
@@ -93,9 +93,9 @@ def segment_video(
 
 
 def _answered(
-    segmenter: Answers, frames: Iterator[_Frame], questions: Questions, name: str, keep: bool
+    segmenter: Answers, frames: Iterator[_Frame], questions: PromptQueries, name: str, keep: bool
 ) -> Iterator[VideoFrame]:
-    for frame in ahead(frames):
+    for frame in prefetch(frames):
         image_id = f"{name}-{frame.number:06d}"
         answers = segmenter.answer(frame.pixels, questions, image_id=image_id, keep_probability=keep)
         yield VideoFrame(frame.number, frame.seconds, list(answers))
@@ -111,12 +111,12 @@ class _Frame:
 def _stream_frames(stream: Iterable[NDArray[np.uint8]], every: int) -> Iterator[_Frame]:
     for number, pixels in enumerate(stream):
         if number % every == 0:
-            yield _Frame(number, None, photos.read(pixels))
+            yield _Frame(number, None, photos.read_photo(pixels))
 
 
 def _opened(path: Path) -> Any:
     """Open a video file with its first frame at hand."""
-    photos.check_file(path)
+    photos.check_readable_file(path)
     try:
         import cv2
     except ImportError as error:
@@ -142,7 +142,7 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[_Frame]:
                 well, pixels = capture.retrieve()
                 if not well:
                     raise PhotoError(path, f"frame {number} is damaged", "record or convert the video again")
-                photo = photos.read(np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
+                photo = photos.read_photo(np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
                 yield _Frame(number, seconds, photo)
             more = capture.grab()
             number += 1

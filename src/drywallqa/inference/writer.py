@@ -14,13 +14,13 @@ Later = Callable[[Callable[[], T]], Callable[[], T]]
 PENDING = 4  # pieces of work that wait or are being done; each holds a mask
 
 
-def at_once(work: Callable[[], T]) -> Result[T]:
+def run_now(work: Callable[[], T]) -> Result[T]:
     """Do work now; what is returned gives its result (an error is raised now)."""
     result = work()
     return lambda: result
 
 
-class Writer(Generic[T]):
+class BackgroundWriter(Generic[T]):
     """Does what it is given in the background, one after the other; giving waits where too much is pending.
 
     Example:
@@ -36,7 +36,7 @@ class Writer(Generic[T]):
         self._worker = ThreadPoolExecutor(1, "writer")
         self._room = threading.BoundedSemaphore(pending)
 
-    def __enter__(self) -> Writer[T]:
+    def __enter__(self) -> BackgroundWriter[T]:
         return self
 
     def __exit__(

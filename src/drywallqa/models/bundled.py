@@ -43,7 +43,7 @@ def open_torch(
     if precision not in ("fp32", *_AUTOCAST):
         raise BackendError(f"precision '{precision}': torch computes in fp32, bf16 or fp16 here")
     torch.set_num_threads(threads or min(torch.get_num_threads(), available_threads()))
-    model = registry.create(bundle.name, **bundle.architecture)
+    model = registry.create_model(bundle.name, **bundle.architecture)
     weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}
     load_strictly(model, weights, str(bundle.folder / WEIGHTS))
     backend = TorchBackend(model.eval(), bundle.text.embed)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa.errors import ModelError
-from drywallqa.models import weights
-from drywallqa.window import IMAGENET_MEAN, IMAGENET_STD, Window
+from drywallqa.imaging.letterbox import IMAGENET_MEAN, IMAGENET_STD, Letterbox
+from drywallqa.models import published_weights
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -89,7 +89,7 @@ class Family:
         """Whether photos of any proportions are taken as they are."""
         return not self.square
 
-    def window(self, size: int, report: Callable[[str], None] | None = None) -> Window:
+    def window(self, size: int, report: Callable[[str], None] | None = None) -> Letterbox:
         """Return the window of a size, or of the nearest that the family takes, and say so.
 
         Args:
@@ -100,7 +100,7 @@ class Family:
         if fitted != size and report is not None:
             takes = f"{self.side} px only" if self.side else f"sides in multiples of {self.multiple} px"
             report(f"{self.name} takes {takes}: {fitted} px instead of {size} px")
-        return Window(fitted, self.multiple, self.square, self.mean, self.std)
+        return Letterbox(fitted, self.multiple, self.square, self.mean, self.std)
 
 
 FAMILIES = {
@@ -226,7 +226,7 @@ FAMILIES = {
 }
 
 
-def find(name: str) -> Family:
+def find_family(name: str) -> Family:
     """Return a family by name.
 
     Raises:
@@ -238,23 +238,23 @@ def find(name: str) -> Family:
     return FAMILIES[name]
 
 
-def find_for(name: str, options: Mapping[str, Any]) -> Family:
+def family_with_options(name: str, options: Mapping[str, Any]) -> Family:
     """Return a family as it is under options: the tiny variant of a family of one size takes another one.
 
     Raises:
         ModelError: No family has this name.
     """
-    family = find(name)
+    family = find_family(name)
     return replace(family, side=family.tiny_side) if options.get("size") == "tiny" else family
 
 
-def create(name: str, **options: Any) -> Any:
+def create_model(name: str, **options: Any) -> Any:
     """Make an untrained model of a family; options go to its class.
 
     Raises:
         ModelError: The family, or an option, is not known.
     """
-    family = find(name)
+    family = find_family(name)
     model_class = getattr(importlib.import_module(family.module), family.class_name)
     try:
         return model_class(**options)
@@ -262,11 +262,11 @@ def create(name: str, **options: Any) -> Any:
         raise ModelError(f"{name}: {error}".replace(f"{family.class_name}.__init__() ", "")) from error
 
 
-def create_from(name: str, general: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+def create_from_settings(name: str, general: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
     """Make an untrained model of a family from settings that all families share and its own options."""
-    family = find(name)
+    family = find_family(name)
     shared = {key: value for key, value in general.items() if key in family.takes}
-    return create(name, **(shared | dict(options)))
+    return create_model(name, **(shared | dict(options)))
 
 
 def find_weights(name: str, given: str | Path | None = None) -> dict[str, Path]:
@@ -275,4 +275,4 @@ def find_weights(name: str, given: str | Path | None = None) -> dict[str, Path]:
     Raises:
         ModelError: One is missing; see `weights.locate`.
     """
-    return weights.locate_all(find(name).origins, given)
+    return published_weights.locate_all_weights(find_family(name).origins, given)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from drywallqa.imaging.letterbox import IMAGENET_MEAN, IMAGENET_STD
 from drywallqa.models.contract import Features, Training, per_photo
 from drywallqa.models.registry import CLIP_MEAN, CLIP_STD
 from drywallqa.models.sam_clip import check_side, load_sam, make_sam
 from drywallqa.models.towers import ClipPrompted, clip_settings, load_whole
-from drywallqa.window import IMAGENET_MEAN, IMAGENET_STD
 
 NEUTRAL = "a photo"
 

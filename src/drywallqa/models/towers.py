@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from drywallqa.bundle.clip_tokens import BYTE_LETTERS, TOKENIZER
 from drywallqa.errors import ModelError
 from drywallqa.files import write_whole
-from drywallqa.models import weights
+from drywallqa.models import published_weights
 from drywallqa.models.contract import PromptedModel, Training, check_prompts, is_tracing, load_strictly
+from drywallqa.text.clip_tokens import BYTE_LETTERS, TOKENIZER
 
 SIZES = ("base", "tiny")
 # the letters' 256 bytes, the same at a word's end, start and end of text
@@ -271,7 +271,11 @@ def load_whole(model: ClipPrompted, part: nn.Module, folder: Path, kind: str) ->
 
 def published_state(folder: Path) -> dict[str, Tensor]:
     """Read published weights without the counters of positions that old files carry."""
-    return {name: v for name, v in weights.read_state(folder).items() if not name.endswith(".position_ids")}
+    return {
+        name: v
+        for name, v in published_weights.read_state(folder).items()
+        if not name.endswith(".position_ids")
+    }
 
 
 def load_part(module: nn.Module, state: Mapping[str, Tensor], prefix: str, folder: Path) -> None:
@@ -286,6 +290,6 @@ def check_type(folder: Path, expected: str) -> None:
     Raises:
         ModelError: Its `config.json` says another type.
     """
-    found = weights.read_config(folder).get("model_type")
+    found = published_weights.read_config(folder).get("model_type")
     if found != expected:
         raise ModelError(f"{folder}: holds a model of type '{found}' where '{expected}' is needed")

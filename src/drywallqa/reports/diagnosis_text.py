@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from drywallqa.reports.diagnosis import Diagnosis
+from drywallqa.diagnosis.verdict import Diagnosis
 
 MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"), (0.0, "below basic"))
 """IoU from which a model is called so; the original report's own marks."""
 
 
-def lines(found: Diagnosis) -> Iterator[str]:
+def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
     """Write a diagnosis line by line."""
     counts = ", ".join(f"{part} {count}" for part, count in found.photos.items())
     yield f"{found.model} on {found.data}: {sum(found.photos.values())} photos looked at ({counts})"

@@ -11,18 +11,18 @@ from typing import Any
 
 from drywallqa._version import __version__
 from drywallqa.evaluation import curves
-from drywallqa.evaluation.collect import Pair
-from drywallqa.evaluation.evaluate import Difference, Evaluation
-from drywallqa.evaluation.examine import key_of
-from drywallqa.evaluation.figures import MEANINGS, Slice
-from drywallqa.inference.questions import Question
+from drywallqa.evaluation.evaluation import Difference, Evaluation
+from drywallqa.evaluation.measure import PairMeasurement
+from drywallqa.evaluation.part_measurements import sample_key
+from drywallqa.evaluation.slices import MEANINGS, PairSlice
+from drywallqa.inference.queries import PromptQuery
 from drywallqa.intervals import Figure
 
 _SHOWN = ("IoU", "Dice", "precision", "recall", "false alarms")
 _TELLING = ("pixel accuracy", "pixel accuracy of all background", "clDice", "F1 within 3 px")
 
 
-def table(evaluation: Evaluation) -> list[str]:
+def evaluation_table(evaluation: Evaluation) -> list[str]:
     """Describe an evaluation as lines of text: notes, then a row a slice, with 95 % intervals."""
     part = evaluation.part
     lines = [
@@ -53,7 +53,7 @@ def table(evaluation: Evaluation) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def differences(compared: Sequence[Difference], first: str, second: str) -> list[str]:
+def difference_lines(compared: Sequence[Difference], first: str, second: str) -> list[str]:
     """Describe a comparison as lines of text."""
     lines = ["", f"{first} less {second}, on the same pairs:"]
     for each in compared:
@@ -65,7 +65,7 @@ def differences(compared: Sequence[Difference], first: str, second: str) -> list
     return lines
 
 
-def _title(each: Slice) -> str:
+def _title(each: PairSlice) -> str:
     return each.kind if each.kind == "overall" else f"{each.concept}, {each.kind}: {each.name}"
 
 
@@ -77,7 +77,7 @@ def _cell(figure: Figure | None, *, sign: bool = False) -> str:
     return f"{figure.value:{form}}{interval}"
 
 
-def to_json(
+def evaluation_json(
     evaluation: Evaluation, against: Evaluation | None = None, compared: Sequence[Difference] = ()
 ) -> dict[str, Any]:
     """Describe everything as plain data."""
@@ -90,7 +90,7 @@ def to_json(
     return data
 
 
-def metrics(evaluation: Evaluation) -> dict[str, Any]:
+def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
     """What a bundle keeps: notes, photos, and the figures by slice."""
     part = evaluation.part
     return {
@@ -110,7 +110,7 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _question(question: Question) -> dict[str, Any]:
+def _question(question: PromptQuery) -> dict[str, Any]:
     return {
         "prompt": question.prompt,
         "concept": question.concept,
@@ -124,7 +124,7 @@ def _question(question: Question) -> dict[str, Any]:
 def _describe(evaluation: Evaluation) -> dict[str, Any]:
     regions = evaluation.examination.regions
     return {
-        **metrics(evaluation),
+        **bundle_metrics(evaluation),
         "seconds": round(evaluation.seconds, 2),
         "regions": {truth: dict(row) for truth, row in regions.items()},
         "curves": {
@@ -155,7 +155,7 @@ def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
     ]
 
 
-def _head(each: Slice) -> dict[str, Any]:
+def _head(each: PairSlice) -> dict[str, Any]:
     return {"kind": each.kind, "concept": each.concept, "name": each.name}
 
 
@@ -163,7 +163,7 @@ def _figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
     return {name: figure.to_json() for name, figure in figures.items()}
 
 
-def _slice(each: Slice) -> dict[str, Any]:
+def _slice(each: PairSlice) -> dict[str, Any]:
     return {
         **_head(each),
         "pairs": each.pairs,
@@ -224,7 +224,7 @@ def pairs_csv(evaluation: Evaluation) -> str:
     return stream.getvalue()
 
 
-def _pair(evaluation: Evaluation, pair: Pair) -> dict[str, Any]:
+def _pair(evaluation: Evaluation, pair: PairMeasurement) -> dict[str, Any]:
     sample, counts, thin = pair.sample, pair.counts, pair.thin
     shares = {
         "iou": math.nan if pair.absent else counts.iou,
@@ -245,5 +245,5 @@ def _pair(evaluation: Evaluation, pair: Pair) -> dict[str, Any]:
         **{name: "" if math.isnan(value) else f"{value:.6f}" for name, value in shares.items()},
         **dataclasses.asdict(counts),
         "false_alarm": int(counts.false_alarm) if pair.absent else "",
-        "trained_on": int(key_of(sample) in evaluation.leaks),
+        "trained_on": int(sample_key(sample) in evaluation.leaks),
     }

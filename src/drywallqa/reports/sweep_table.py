@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from drywallqa.files import write_whole
-from drywallqa.reports.lettering import PAPER
-from drywallqa.reports.plot import Chart, Line, draw_chart, png
+from drywallqa.visualization.charts import Chart, Line, draw_chart, png_bytes
+from drywallqa.visualization.lettering import PAPER
 
 if TYPE_CHECKING:
-    from drywallqa.experiments.sweep import Trial
+    from drywallqa.experiments.optuna_sweep import SweepTrial
     from drywallqa.experiments.sweep_fields import Field
 
 NAME = "trials"
 
 
-def write_table(trials: Sequence[Trial], fields: Sequence[Field], out: Path) -> str:
+def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out: Path) -> str:
     """Write `trials.txt`, `.csv`, `.json` and `.png` into a sweep's folder, the best trial first.
 
     Returns:
@@ -36,18 +36,18 @@ def write_table(trials: Sequence[Trial], fields: Sequence[Field], out: Path) -> 
     names = [field.name for field in fields]
     head = ["trial", "val IoU", *names, "seconds", "problem"]
     rows = [[t.number, t.iou, *(t.settings[name] for name in names), t.seconds, t.problem] for t in ranked]
-    text = as_text(head, rows)
+    text = columns_text(head, rows)
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([head, *rows])
     listed = json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1)
     write_whole(out / f"{NAME}.txt", (text + "\n").encode())
     write_whole(out / f"{NAME}.csv", stream.getvalue().encode())
     write_whole(out / f"{NAME}.json", (listed + "\n").encode())
-    write_whole(out / f"{NAME}.png", png(draw_trials(trials, fields)))
+    write_whole(out / f"{NAME}.png", png_bytes(draw_trials(trials, fields)))
     return text
 
 
-def as_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def columns_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Lay a table out in columns for a terminal."""
 
     def cell(value: object) -> str:
@@ -64,7 +64,7 @@ def as_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
-def draw_trials(trials: Sequence[Trial], fields: Sequence[Field]) -> Image.Image:
+def draw_trials(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> Image.Image:
     """Draw IoU over the trials, and over each varied setting."""
     done = [trial for trial in trials if trial.iou is not None]
     charts = [_progress(trials), *(_of_field(done, field) for field in fields)]
@@ -77,7 +77,7 @@ def draw_trials(trials: Sequence[Trial], fields: Sequence[Field]) -> Image.Image
     return sheet
 
 
-def _progress(trials: Sequence[Trial]) -> Chart:
+def _progress(trials: Sequence[SweepTrial]) -> Chart:
     best, so_far = 0.0, list[tuple[float, float]]()
     for trial in sorted(trials, key=lambda trial: trial.number):
         place = float(trial.number)
@@ -96,7 +96,7 @@ def _progress(trials: Sequence[Trial]) -> Chart:
     )
 
 
-def _of_field(done: Sequence[Trial], field: Field) -> Chart:
+def _of_field(done: Sequence[SweepTrial], field: Field) -> Chart:
     values = [trial.settings[field.name] for trial in done]
     notes: list[str] = []
     if field.low is None or field.high is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from drywallqa.bundle import phrase_bank
-from drywallqa.bundle.phrase_variation import ask
+from drywallqa.text import phrase_bank
+from drywallqa.text.phrase_variation import phrase_request
 
 _PAIRS = (
     "{} and {}", "{} in the {}", "{} on a {}", "{} with {}", "{} of the {}", "{} next to the {}", "{} {}",
@@ -46,9 +46,9 @@ def _one(
     """One phrase of a random kind."""
     draw = rng.random()
     if draw < 0.25:
-        return ask(rng.choice(known), templates, rng)
+        return phrase_request(rng.choice(known), templates, rng)
     if draw < 0.45:
-        return ask(rng.choice(bank), templates, rng)
+        return phrase_request(rng.choice(bank), templates, rng)
     if draw < 0.55:
         return rng.choice(_PAIRS).format(rng.choice(bank), rng.choice(bank))
     if draw < 0.65:
@@ -56,5 +56,5 @@ def _one(
     if draw < 0.8:
         return rng.choice(_PAIRS).format(rng.choice(words), rng.choice(words))
     if draw < 0.9:
-        return ask(" ".join(rng.sample(words, rng.randint(1, 3))), templates, rng)
+        return phrase_request(" ".join(rng.sample(words, rng.randint(1, 3))), templates, rng)
     return " ".join(rng.choice(bank) for _ in range(rng.randint(2, 3)))

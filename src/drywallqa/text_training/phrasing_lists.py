@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drywallqa.bundle.phrase_bank import read_lines
-from drywallqa.bundle.text import TextSide
 from drywallqa.errors import DataError
+from drywallqa.text.phrase_bank import read_lines
+from drywallqa.text.text_side import TextSide
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
     return lists
 
 
-def evaluate(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
+def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
     """Read every phrasing of every list; key `None` holds those that mean no concept."""
     result = PhrasingResult()
     for meant, phrasings in lists.items():

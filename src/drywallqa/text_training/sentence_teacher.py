@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from drywallqa.bundle.wordpiece import WordPiece
 from drywallqa.errors import ModelError
+from drywallqa.text.wordpiece import WordPiece
 
 LAYERS, HEADS, WIDTH = 6, 12, 384
 LONGEST = 64

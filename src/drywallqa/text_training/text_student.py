@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from drywallqa.bundle.graphs import open_graph
 from drywallqa.errors import ModelError
+from drywallqa.onnx_session import open_session
 
 WIDTH, HEADS, LAYERS = 128, 4, 2
 LONGEST = 48
@@ -101,7 +101,7 @@ def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> Non
         student.table.weight.copy_(torch.from_numpy(np.ascontiguousarray(reduced, dtype=np.float32)))
 
 
-def export(student: TextStudent, path: Path) -> float:
+def export_student(student: TextStudent, path: Path) -> float:
     """Write the encoder as ONNX (token table int8, the rest fp16) and compare it with torch.
 
     Returns:
@@ -126,7 +126,7 @@ def export(student: TextStudent, path: Path) -> float:
         opset_version=18,
         verbose=False,
     )
-    shrink(path)
+    shrink_table(path)
     worst = max(_difference(student, path, shape) for shape in ((1, 3), (5, LONGEST)))
     if worst > TOLERANCE:
         raise ModelError(
@@ -135,7 +135,7 @@ def export(student: TextStudent, path: Path) -> float:
     return worst
 
 
-def shrink(path: Path) -> None:
+def shrink_table(path: Path) -> None:
     """Store the token table as int8 with one scale a row, and every other large array as fp16."""
     import onnx
     from onnx import helper, numpy_helper
@@ -192,7 +192,7 @@ def _difference(student: TextStudent, path: Path, shape: tuple[int, int]) -> flo
     """The largest difference between torch and ONNX Runtime on random pieces with padding."""
     pieces = torch.randint(1, student.table.num_embeddings, shape)
     pieces[0, shape[1] // 2 + 1 :] = 0
-    session = open_graph(path)
+    session = open_session(path)
     embedding = session.run(["embeddings"], {"tokens": pieces.numpy()})[0]
     with torch.no_grad():
         expected = student(pieces)[0].numpy()

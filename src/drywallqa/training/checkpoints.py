@@ -84,7 +84,7 @@ def _rename(state: Path) -> None:
     _new(state).replace(weights_path(state))
 
 
-def about(path: Path) -> dict[str, str]:
+def weights_header(path: Path) -> dict[str, str]:
     """Read what weights say of themselves: epoch, global_step, and of the best its figure.
 
     Raises:
@@ -98,7 +98,7 @@ def about(path: Path) -> dict[str, str]:
 
 
 def _token(path: Path) -> str | None:
-    return about(path).get("token")
+    return weights_header(path).get("token")
 
 
 def _partner(state: Path, token: str) -> Path:
@@ -138,10 +138,10 @@ def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, T
     except UNREADABLE as error:
         told = next(iter(str(error).splitlines()), type(error).__name__)
         raise ModelError(f"{path}: no readable checkpoint ({told}); train first: drywallqa train") from error
-    return path, under(state, AVERAGED) or state
+    return path, without_prefix(state, AVERAGED) or state
 
 
-def under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Take the tensors whose names begin with a prefix, and leave it off."""
     return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 

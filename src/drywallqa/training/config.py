@@ -136,7 +136,7 @@ class TrainConfig(StrictModel):
     checkpoints: CheckpointConfig = CheckpointConfig()
 
 
-def load(
+def load_config(
     path: Path | None = None, settings: Sequence[str] = (), defaults: Mapping[str, Any] | None = None
 ) -> TrainConfig:
     """Read a YAML file, lay `a.b=value` settings over it, and a family's defaults under both.

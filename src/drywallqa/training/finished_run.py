@@ -9,18 +9,18 @@ from typing import Any
 
 from torch import Tensor
 
-from drywallqa.bundle.text import TextSide
-from drywallqa.diagnosis.cases import CASES
-from drywallqa.diagnosis.finished import Suspect, suspect
-from drywallqa.diagnosis.weights import check_average, check_optimizer, check_weights
+from drywallqa.checks.model_faults import RankedFinding, ranked_finding
+from drywallqa.checks.training_faults import CASES
+from drywallqa.checks.weight_values import check_optimizer, check_weight_average, check_weights
 from drywallqa.errors import ModelError
-from drywallqa.evaluation.subject import Subject
+from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.models.contract import PromptedModel, load_strictly
+from drywallqa.text.text_side import TextSide
 from drywallqa.training import config as configuration
-from drywallqa.training.checkpoints import AVERAGED, LAST, UNREADABLE, WholeCheckpoints, under
+from drywallqa.training.checkpoints import AVERAGED, LAST, UNREADABLE, WholeCheckpoints, without_prefix
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.fit import build_model
-from drywallqa.training.opening import running
+from drywallqa.training.open_run import run_model
 from drywallqa.training.run_folder import TEXT
 from drywallqa.training.run_log import LINES, read_events
 from drywallqa.training.task import parameter_groups
@@ -45,9 +45,9 @@ class FinishedRun:
         steps: Optimizer steps.
     """
 
-    subject: Subject | None
-    trained: Subject | None
-    suspects: tuple[Suspect, ...]
+    subject: MeasuredModel | None
+    trained: MeasuredModel | None
+    suspects: tuple[RankedFinding, ...]
     notes: tuple[str, ...]
     steps: int
 
@@ -64,7 +64,7 @@ def open_finished(run: Path) -> FinishedRun:
         ModelError: There is no checkpoint, or it is damaged.
         ConfigError: Its settings are damaged.
     """
-    settings = configuration.load(run / "config.yaml")
+    settings = configuration.load_config(run / "config.yaml")
     try:
         checkpoint: dict[str, Any] = WholeCheckpoints().load_checkpoint(run / LAST, weights_only=True)
         state: Mapping[str, Tensor] = checkpoint["state_dict"]
@@ -74,14 +74,14 @@ def open_finished(run: Path) -> FinishedRun:
             raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
         return FinishedRun(None, None, tuple(told), (f"the run left no readable checkpoint ({error})",), 0)
     steps = int(checkpoint.get("global_step", 0))
-    trained, average = (under(state, prefix) for prefix in ("model.", AVERAGED))
+    trained, average = (without_prefix(state, prefix) for prefix in ("model.", AVERAGED))
     text = TextSide.load(run / TEXT)
     plain = settings.model_copy(update={"model": settings.model.model_copy(update={"pretrained": False})})
     model = build_model(plain, text.embed(["crack"]).shape[1])
     suspects = [*check_weights(average or trained, trained=steps >= YOUNG), *_settings(settings), *_log(run)]
     suspects += _unoptimised(check_optimizer(checkpoint, _trainable(model, settings)), run)
-    suspects += check_average(trained, average, steps)
-    subjects: list[Subject | None] = []
+    suspects += check_weight_average(trained, average, steps)
+    subjects: list[MeasuredModel | None] = []
     for weights, name in ((average or trained, f"run {run.name}"), (trained, "as trained")):
         fitting = _fitting(model, weights, run, suspects) if subjects != [None] else None
         subjects.append(_subject(name, run, plain, text, fitting) if fitting is not None else None)
@@ -94,13 +94,13 @@ def open_finished(run: Path) -> FinishedRun:
     return FinishedRun(subjects[0], subjects[1], tuple(suspects), tuple(notes), steps)
 
 
-def _unoptimised(found: list[Suspect], run: Path) -> list[Suspect]:
+def _unoptimised(found: list[RankedFinding], run: Path) -> list[RankedFinding]:
     """Tell frozen parts from forgotten ones: the run's own first check would tell of those."""
     told = run / LINES
     if not told.is_file() or "outside-optimizer" in told.read_text(encoding="utf-8"):
         return found
     return [
-        suspect("parts-frozen", each.finding.evidence, each.weight)
+        ranked_finding("parts-frozen", each.finding.evidence, each.weight)
         if each.name == "outside-optimizer"
         else each
         for each in found
@@ -115,7 +115,7 @@ def _trainable(model: PromptedModel, settings: TrainConfig) -> list[tuple[str, t
 
 
 def _fitting(
-    model: PromptedModel, weights: Mapping[str, Tensor], run: Path, suspects: list[Suspect]
+    model: PromptedModel, weights: Mapping[str, Tensor], run: Path, suspects: list[RankedFinding]
 ) -> PromptedModel | None:
     """Fill a model of its own with weights; what does not fit is a finding."""
     import copy
@@ -124,46 +124,50 @@ def _fitting(
     try:
         load_strictly(own, weights, str(run / LAST))
     except ModelError as error:
-        suspects.append(suspect("outside-saved-state", str(error), 0.96))
+        suspects.append(ranked_finding("outside-saved-state", str(error), 0.96))
         return None
     return own.eval()
 
 
-def _subject(name: str, run: Path, settings: TrainConfig, text: TextSide, model: PromptedModel) -> Subject:
-    opened = running(model, text, settings, run)
-    return Subject(name, run, opened.segmenter)
+def _subject(
+    name: str, run: Path, settings: TrainConfig, text: TextSide, model: PromptedModel
+) -> MeasuredModel:
+    opened = run_model(model, text, settings, run)
+    return MeasuredModel(name, run, opened.segmenter)
 
 
-def _settings(settings: TrainConfig) -> list[Suspect]:
+def _settings(settings: TrainConfig) -> list[RankedFinding]:
     """Check settings that cannot be meant."""
     found = []
     low, high = settings.data.photo_scale
     size = settings.validation_window
     if not low / 2.5 <= size <= high * 1.5:
         what = f"validation_window is {size} px, photos are trained at {low:g} to {high:g} px"
-        found.append(suspect("scale-mismatch", what, 0.85))
+        found.append(ranked_finding("scale-mismatch", what, 0.85))
     rates = settings.optimisation
     top = max(rates.decoder_rate, rates.encoder_rate)
     if top >= 0.02:
         told = f"optimisation's rates are {rates.encoder_rate:g} and {rates.decoder_rate:g}"
-        found.append(suspect("rate-too-high", told, 1.0 if top >= 0.1 else 0.97))
+        found.append(ranked_finding("rate-too-high", told, 1.0 if top >= 0.1 else 0.97))
     if rates.decoder_rate < 2e-6:
-        found.append(suspect("rate-too-low", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8))
+        found.append(
+            ranked_finding("rate-too-low", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8)
+        )
     if settings.data.phrase_jitter > 0.2:
         what = f"data.phrase_jitter is {settings.data.phrase_jitter:g}, of embeddings of length 1"
-        found.append(suspect("phrase-noise", what, 0.85))
+        found.append(ranked_finding("phrase-noise", what, 0.85))
     if settings.loss.pos_weight > 8:
         what = f"loss.pos_weight is {settings.loss.pos_weight:g}"
-        found.append(suspect("collapse-foreground", what, 0.85))
+        found.append(ranked_finding("collapse-foreground", what, 0.85))
     return found
 
 
-def _log(run: Path) -> list[Suspect]:
+def _log(run: Path) -> list[RankedFinding]:
     """Read what the run's own checks and alarms said, and how its loss went."""
     events = read_events(run)
     alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in CASES]
     found = [
-        suspect(
+        ranked_finding(
             str(event["finding"]),
             f"the run's own alarm: {event.get('evidence', '')}",
             (0.98 if event["finding"] in _STRUCTURE else 0.88) - 0.001 * place,
@@ -172,18 +176,18 @@ def _log(run: Path) -> list[Suspect]:
     ]
     losses = [event.get("loss") for event in events if event.get("event") == "step" and "loss" in event]
     if any(loss is None for loss in losses):
-        found.append(suspect("loss-not-finite", "the log holds a loss that is not finite", 0.95))
+        found.append(ranked_finding("loss-not-finite", "the log holds a loss that is not finite", 0.95))
     known = [float(loss) for loss in losses if loss is not None]
     if len(known) >= 4:
         found += _course(known)
     return found
 
 
-def _course(losses: list[float]) -> list[Suspect]:
+def _course(losses: list[float]) -> list[RankedFinding]:
     quarter = max(1, len(losses) // 4)
     start, end = sum(losses[:quarter]) / quarter, sum(losses[-quarter:]) / quarter
     if min(losses) < -1:
-        return [suspect("masks-range", f"the loss fell to {min(losses):.3g}, below zero", 0.9)]
+        return [ranked_finding("masks-range", f"the loss fell to {min(losses):.3g}, below zero", 0.9)]
     if end > 1.5 * start:
-        return [suspect("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8)]
+        return [ranked_finding("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8)]
     return []

@@ -12,30 +12,30 @@ import torch
 
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, ModelError
+from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.processors import available_threads
-from drywallqa.training.batches import Photos
-from drywallqa.training.boards import Boards
+from drywallqa.sampling.feature_cache import CachedEncoder, FeatureCache
+from drywallqa.training.alarm_callback import AlarmCallback, check_dataset_files
+from drywallqa.training.checkpoint_callback import CheckpointCallback
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.display import Display
-from drywallqa.training.feature_cache import CachedEncoder, FeatureCache
+from drywallqa.training.data_module import PhotoDataModule
+from drywallqa.training.distributed import ALONE, Devices, is_first, share_of_batch, threads_each
 from drywallqa.training.foreground import weights_for
-from drywallqa.training.keeping import Keeping
-from drywallqa.training.loop import make_trainer
-from drywallqa.training.phrases import Phrases
-from drywallqa.training.run_folder import SHEET, TEXT, describe, prepare
-from drywallqa.training.run_log import Log, Logging
-from drywallqa.training.sheet import write_sheet
-from drywallqa.training.stopping import Stopping
-from drywallqa.training.surroundings import keep_memory, one_thread_for_pictures, quieten
+from drywallqa.training.interruption import InterruptCallback
+from drywallqa.training.phrase_embeddings import PhraseEmbeddings
+from drywallqa.training.process_setup import keep_memory, one_thread_for_pictures, quieten
+from drywallqa.training.progress_display import TrainingProgress
+from drywallqa.training.run_folder import SHEET, TEXT, describe_run, prepare_run_folder
+from drywallqa.training.run_log import LoggingCallback, RunLog
+from drywallqa.training.sample_sheet import write_sample_sheet
 from drywallqa.training.task import SegmentationTask
-from drywallqa.training.throughput import Throughput
-from drywallqa.training.together import ALONE, Devices, is_first, share_of_batch, threads_each
-from drywallqa.training.validation import Validation, presence_asked
-from drywallqa.training.watching import Watching, check_files
-from drywallqa.window import Window
+from drywallqa.training.tensorboard import TensorBoardPictures
+from drywallqa.training.throughput import ThroughputCallback
+from drywallqa.training.trainer import make_trainer
+from drywallqa.training.validation import ValidationPart, presence_asked
 
 
 def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
@@ -45,13 +45,13 @@ def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
         ModelError: The family cannot be trained, or its weights are missing or do not fit.
     """
     settings = config.model
-    family = registry.find(settings.name)
+    family = registry.find_family(settings.name)
     if not family.trainable:
         raise ModelError(f"{family.name} has nothing to train; choose another family: drywallqa models list")
     # before the model is made, which takes seconds at full size
     folders = registry.find_weights(family.name, settings.weights) if settings.pretrained else {}
     general = {"encoder": settings.encoder, "width": settings.width, "embedding_width": embedding_width}
-    model: PromptedModel = registry.create_from(family.name, general, settings.options)
+    model: PromptedModel = registry.create_from_settings(family.name, general, settings.options)
     if settings.pretrained:
         model.load_pretrained(folders)
     elif settings.weights:
@@ -60,7 +60,7 @@ def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def own_phrases(model: PromptedModel, phrases: Phrases, most: int = 200) -> Phrases:
+def own_phrases(model: PromptedModel, phrases: PhraseEmbeddings, most: int = 200) -> PhraseEmbeddings:
     """Embed the phrasings by the model's own text tower: once if it is frozen, else as token ids."""
     if not model.own_text:
         return phrases
@@ -83,7 +83,7 @@ def own_phrases(model: PromptedModel, phrases: Phrases, most: int = 200) -> Phra
 
 def fit(
     dataset: Dataset,
-    phrases: Phrases,
+    phrases: PhraseEmbeddings,
     config: TrainConfig,
     run: Path,
     *,
@@ -119,32 +119,32 @@ def fit(
         StoppedError: Ctrl-C; the run is saved.
     """
     share_of_batch(config.optimisation.batch_size, devices)
-    checkpoint = prepare(run, resume=resume, overwrite=overwrite)
+    checkpoint = prepare_run_folder(run, resume=resume, overwrite=overwrite)
     check_dataset(dataset)
-    settle(config, devices)
-    task, photos, phrases = prepared(dataset, phrases, config, run, start)
+    prepare_process(config, devices)
+    task, photos, phrases = prepare_training(dataset, phrases, config, run, start)
     config = photos.config
-    log = Log(run, is_first())
+    log = RunLog(run, is_first())
     if is_first():
-        describe(run, dataset, config, devices, log)
+        describe_run(run, dataset, config, devices, log)
         phrases.text.save(run / TEXT)
         task.model.save_text(run / TEXT)
-        write_sheet(photos.pairs(), run / SHEET)
+        write_sample_sheet(photos.pairs(), run / SHEET)
     accumulate = config.optimisation.accumulate
     watchers = [
-        Watching(dataset, phrases, photos.pairs, config.watch, log, fail_fast=fail_fast),
-        Stopping(run / LAST, log, accumulate),
-        Keeping(run, config.checkpoints, accumulate, log),
-        Logging(log),
-        Throughput(log),
-        Boards(dataset.part("val"), photos.validation),
-        Display(config, batches_of(config), shown=progress and is_first()),
+        AlarmCallback(dataset, phrases, photos.pairs, config.watch, log, fail_fast=fail_fast),
+        InterruptCallback(run / LAST, log, accumulate),
+        CheckpointCallback(run, config.checkpoints, accumulate, log),
+        LoggingCallback(log),
+        ThroughputCallback(log),
+        TensorBoardPictures(dataset.part("val"), photos.validation),
+        TrainingProgress(config, batches_of(config), shown=progress and is_first()),
     ]
     make_trainer(run, config, devices, watchers).fit(task, datamodule=photos, ckpt_path=checkpoint)
     return run / LAST
 
 
-def settle(config: TrainConfig, devices: Devices = ALONE) -> None:
+def prepare_process(config: TrainConfig, devices: Devices = ALONE) -> None:
     """Prepare this process for training: memory, threads, seeds, and silence about what is meant."""
     keep_memory()
     one_thread_for_pictures()
@@ -153,13 +153,13 @@ def settle(config: TrainConfig, devices: Devices = ALONE) -> None:
     torch.set_num_threads(threads_each(config.threads or available_threads(), devices))
 
 
-def prepared(
+def prepare_training(
     dataset: Dataset,
-    phrases: Phrases,
+    phrases: PhraseEmbeddings,
     config: TrainConfig,
     run: Path,
     start: Mapping[str, torch.Tensor] | None = None,
-) -> tuple[SegmentationTask, Photos, Phrases]:
+) -> tuple[SegmentationTask, PhotoDataModule, PhraseEmbeddings]:
     """Make what is trained, and on what; the photos carry the settings, changed to the family's window."""
     model = build_model(config, phrases.width)
     if start is not None:
@@ -167,24 +167,24 @@ def prepared(
     config, window = fitted(config)
     batches = batches_of(config)
     weights = weights_for(
-        dataset.part("train"), list(phrases.embeddings), config.loss, run, Log(run, is_first())
+        dataset.part("train"), list(phrases.embeddings), config.loss, run, RunLog(run, is_first())
     )
     phrases = own_phrases(model.eval(), phrases)
     model.train()
     model.freeze(config.model.training)
     validated, asked = replace(window, size=config.validation_window), config.optimisation.presence_weight
-    validation = Validation(dataset.part("val"), phrases, validated, presence_asked(asked))
+    validation = ValidationPart(dataset.part("val"), phrases, validated, presence_asked(asked))
     steps = -(-batches // config.optimisation.accumulate) * config.optimisation.epochs
     task = SegmentationTask(model, config, steps, validation, weights)
-    photos = Photos(dataset, phrases, config, model.stride, window, validation)
+    photos = PhotoDataModule(dataset, phrases, config, model.stride, window, validation)
     if config.data.cached_views:
         photos.encoder = CachedEncoder(model, FeatureCache())
     return task, photos, phrases
 
 
-def fitted(config: TrainConfig) -> tuple[TrainConfig, Window]:
+def fitted(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
     """Bring both window sizes to what the family takes, and say so; return the window of training crops."""
-    family = registry.find_for(config.model.name, config.model.options)
+    family = registry.family_with_options(config.model.name, config.model.options)
     window = family.window(config.data.window, print)
     judged = family.window(config.validation_window, print)
     data = config.data.model_copy(update={"window": window.size})
@@ -200,7 +200,7 @@ def check_dataset(dataset: Dataset) -> None:
     for part in ("train", "val"):
         if not len(dataset.part(part)):
             raise DataError(f"{dataset.folder}: no photo in split '{part}'; run: drywallqa data split")
-    check_files(dataset.part("train", "val"))
+    check_dataset_files(dataset.part("train", "val"))
 
 
 def batches_of(config: TrainConfig) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.files import write_whole
 from drywallqa.training.config import LossConfig
-from drywallqa.training.loss_choice import EXTREME_WEIGHT, foreground_weights
-from drywallqa.training.run_log import Log
+from drywallqa.training.mask_losses import EXTREME_WEIGHT, foreground_weights
+from drywallqa.training.run_log import RunLog
 
 NAME = "foreground.json"
 
@@ -24,7 +24,7 @@ def foreground_shares(dataset: Dataset, concepts: list[str]) -> dict[str, float]
 
 
 def weights_for(
-    dataset: Dataset, concepts: list[str], config: LossConfig, run: Path, log: Log
+    dataset: Dataset, concepts: list[str], config: LossConfig, run: Path, log: RunLog
 ) -> list[float]:
     """Return each concept's weight of foreground, measured or read from the run's folder, and log it.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from drywallqa.training.together import shared_count
+from drywallqa.training.distributed import shared_count
 
 
 def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) -> Tensor:

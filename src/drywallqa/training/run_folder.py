@@ -17,19 +17,19 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import OutputError
 from drywallqa.files import check_folder, write_whole
 from drywallqa.processors import available_threads
+from drywallqa.training.checkpoint_callback import remove_checkpoints
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.config import TrainConfig
+from drywallqa.training.distributed import Devices, is_first
 from drywallqa.training.foreground import NAME as FOREGROUND
-from drywallqa.training.keeping import forget
-from drywallqa.training.run_log import Log
-from drywallqa.training.together import Devices, is_first
+from drywallqa.training.run_log import RunLog
 
 CONFIG, ENVIRONMENT, TEXT, SHEET = "config.yaml", "environment.json", "text", "batch.png"
 """Resolved settings; machine, versions and data; the text side; what the model sees first."""
 _VERSIONS = ("torch", "lightning", "numpy", "opencv-python-headless", "safetensors", "transformers")
 
 
-def prepare(run: Path, *, resume: bool, overwrite: bool) -> Path | None:
+def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | None:
     """Make a run's folder ready.
 
     Returns:
@@ -52,12 +52,12 @@ def prepare(run: Path, *, resume: bool, overwrite: bool) -> Path | None:
     except OutputError as error:
         raise OutputError(f"{error}: choose another --out") from error
     if overwrite:
-        forget(run)
+        remove_checkpoints(run)
         (run / FOREGROUND).unlink(missing_ok=True)
     return None
 
 
-def fingerprint(dataset: Dataset) -> str:
+def dataset_digest(dataset: Dataset) -> str:
     """Return a SHA-256 over what a data set says of its photos, and the size of each file.
 
     Pixels are not read: that would take minutes. A file replaced by another of the same length goes unseen.
@@ -72,9 +72,9 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def describe(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: Log) -> None:
+def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: RunLog) -> None:
     """Write what the run is made of, and warn where a resumed run has other data than it began with."""
-    whole = fingerprint(dataset)
+    whole = dataset_digest(dataset)
     before = run / ENVIRONMENT
     if before.is_file() and (run / LAST).is_file():
         known = json.loads(before.read_text(encoding="utf-8")).get("data fingerprint", whole)

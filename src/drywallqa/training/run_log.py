@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning
 
-from drywallqa.diagnosis.cases import Finding
+from drywallqa.checks.training_faults import FaultFinding
 from drywallqa.errors import OutputError
 from drywallqa.files import append_line, json_bytes, read_json_lines
 
@@ -25,7 +25,7 @@ def read_events(run: Path) -> list[dict[str, Any]]:
         return []
 
 
-class Log:
+class RunLog:
     """Appends to both files.
 
     Args:
@@ -50,7 +50,7 @@ class Log:
         if not self.writes:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        line = json_bytes({"time": stamp, "event": event, "text": text, **clean(figures)}, None)
+        line = json_bytes({"time": stamp, "event": event, "text": text, **finite_figures(figures)}, None)
         told = f"{stamp} {event}: {text}\n".encode("utf-8", "backslashreplace")
         for name, content in ((LINES, line), (TEXT, told)):
             path = self.run / name
@@ -62,12 +62,12 @@ class Log:
                     "checkpoint is intact: make room and go on with --resume"
                 ) from error
 
-    def finding(self, event: str, finding: Finding) -> None:
+    def finding(self, event: str, finding: FaultFinding) -> None:
         """Log what a check or an alarm found."""
         self.write(event, finding.sentence(), **finding.to_json())
 
 
-def clean(figures: Mapping[str, Any]) -> dict[str, Any]:
+def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Make figures valid JSON: what is not finite becomes null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -75,10 +75,10 @@ def clean(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class Logging(lightning.Callback):
+class LoggingCallback(lightning.Callback):
     """Logs losses, rates and speed every few steps, and each validation."""
 
-    def __init__(self, log: Log, every: int = 10) -> None:
+    def __init__(self, log: RunLog, every: int = 10) -> None:
         self.record, self.every = log, every
         self.since, self.photos = 0.0, 0
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from drywallqa.models.contract import PromptedModel
-from drywallqa.training import loss_choice
+from drywallqa.sampling.pairs import TrainingPicture
+from drywallqa.training import mask_losses
 from drywallqa.training.config import TrainConfig
+from drywallqa.training.distributed import rank
 from drywallqa.training.losses import presence_loss
-from drywallqa.training.pairs import Item
 from drywallqa.training.schedules import MONITORED, schedule, step_plateaus
-from drywallqa.training.together import rank
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -52,12 +52,14 @@ class SegmentationTask(lightning.LightningModule):
         )
         self.average.requires_grad_(False)  # never trained itself, and no process waits for its gradients
         self.config, self.steps, self.validate = config, steps, validate
-        self.mask_loss = loss_choice.make(config.loss, config.optimisation.dice_weight, foreground_weights)
+        self.mask_loss = mask_losses.make_mask_loss(
+            config.loss, config.optimisation.dice_weight, foreground_weights
+        )
         self.figures: dict[str, Tensor] = {}
         self.seen: tuple[Tensor, Tensor, Tensor] = (torch.empty(0), torch.empty(0), torch.empty(0))
         self.averaged = -1
 
-    def training_step(self, batch: Item, index: int) -> Tensor:
+    def training_step(self, batch: TrainingPicture, index: int) -> Tensor:
         """Loss of one batch."""
         logits, presence = self.predict(batch)
         loss = self.loss_of(logits, presence, batch["truth"], batch["known"])
@@ -108,7 +110,7 @@ class SegmentationTask(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed chance within the model by the batch alone, so that a resumed run throws the same dice."""
-        throw_dice(self.place(batch_idx))
+        seed_torch(self.place(batch_idx))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Average the weights after each optimiser step; the average starts where the rate has warmed up."""
@@ -142,7 +144,7 @@ class SegmentationTask(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps)}
 
 
-def throw_dice(place: Sequence[int]) -> None:
+def seed_torch(place: Sequence[int]) -> None:
     """Seed torch by a place in a run; see `SegmentationTask.place`."""
     torch.manual_seed(int(np.random.SeedSequence(list(place)).generate_state(1)[0]))
 

@@ -9,7 +9,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.profilers import Profiler
 
-from drywallqa.training.run_log import Log
+from drywallqa.training.run_log import RunLog
 
 FETCHING = "train_dataloader_next"
 """How Lightning calls the wait for the next training batch when it tells a profiler."""
@@ -18,7 +18,7 @@ MUCH_WAITING = 0.1
 
 
 @dataclass(frozen=True)
-class Speed:
+class TrainingSpeed:
     """What a run took for its training steps; validation, checks and checkpoints are left out.
 
     Attributes:
@@ -50,7 +50,7 @@ class Speed:
         return told if self.waiting_share <= MUCH_WAITING else f"{told}; raise data.workers"
 
 
-class Waiting(Profiler):
+class DataWaitProfiler(Profiler):
     """Adds up the waits for the next batch, which Lightning tells its profiler exactly.
 
     Hooks of callbacks cannot tell: between two of them lie checkpoints and validations as well.
@@ -71,15 +71,15 @@ class Waiting(Profiler):
             self.seconds += time.perf_counter() - self._since
 
 
-class Throughput(lightning.Callback):
+class ThroughputCallback(lightning.Callback):
     """Logs the speed of a run when it ends; of a resumed one, since it was resumed.
 
     Args:
         log: Told the speed.
     """
 
-    def __init__(self, log: Log) -> None:
-        self.record, self.waiting = log, Waiting()
+    def __init__(self, log: RunLog) -> None:
+        self.record, self.waiting = log, DataWaitProfiler()
         self.photos, self.working, self._since = 0, 0.0, 0.0
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
@@ -87,9 +87,9 @@ class Throughput(lightning.Callback):
         trainer.profiler = self.waiting
 
     @property
-    def speed(self) -> Speed:
+    def speed(self) -> TrainingSpeed:
         """The speed up to now."""
-        return Speed(self.photos, self.waiting.seconds, self.working)
+        return TrainingSpeed(self.photos, self.waiting.seconds, self.working)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         """Note when a batch arrived."""

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from drywallqa import prompts
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.collect import Looker, Pair, collect
+from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.curves import SweepRow, threshold_sweep
-from drywallqa.evaluation.summary import summarise
+from drywallqa.evaluation.measure import Evaluator, PairMeasurement, measure_pairs
+from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped import Levels, WrappedModel
+from drywallqa.inference.wrapped_model import MaskLevels, WrappedModel
 from drywallqa.models.torch_backend import TorchBackend
-from drywallqa.training.phrases import Phrases
+from drywallqa.text import prompts
+from drywallqa.training.distributed import gather_lists, rank, world
+from drywallqa.training.phrase_embeddings import PhraseEmbeddings
 from drywallqa.training.schedules import MONITORED
-from drywallqa.training.together import gather, rank, world
-from drywallqa.window import Window
 
 PRESENCE = 0.5
 """Presence from which a photo is taken to show a concept while thresholds are not yet chosen."""
@@ -31,7 +31,7 @@ def presence_asked(presence_weight: float) -> float:
     return PRESENCE if presence_weight > 0 else 0.0
 
 
-class Validation:
+class ValidationPart:
     """Scores the averaged model on the val part; several processes share the photos.
 
     Attributes:
@@ -40,7 +40,7 @@ class Validation:
     """
 
     def __init__(
-        self, dataset: Dataset, phrases: Phrases, window: Window, presence: float = PRESENCE
+        self, dataset: Dataset, phrases: PhraseEmbeddings, window: Letterbox, presence: float = PRESENCE
     ) -> None:
         self.dataset, self.phrases, self.window, self.presence = dataset, phrases, window, presence
         self.concepts = list(phrases.embeddings)
@@ -62,7 +62,7 @@ class Validation:
         figures[MONITORED] = sum(known) / len(known) if known else 0.0
         return figures
 
-    def looker(self, model: nn.Module, dataset: Dataset, concepts: Sequence[str] | None = None) -> Looker:
+    def looker(self, model: nn.Module, dataset: Dataset, concepts: Sequence[str] | None = None) -> Evaluator:
         """Show photos to the model on the product's own path from a photo to a mask.
 
         Args:
@@ -70,19 +70,19 @@ class Validation:
             dataset: The photos.
             concepts: What is asked for, by name; by default all that it learns.
         """
-        named = {prompts.clean(concept): concept for concept in self.concepts}
+        named = {prompts.clean_prompt(concept): concept for concept in self.concepts}
         backend = TorchBackend(model, lambda asked: np.stack([self._centre(model, named[a]) for a in asked]))
-        levels = dict.fromkeys(self.concepts, Levels(presence_threshold=self.presence))
+        levels = dict.fromkeys(self.concepts, MaskLevels(presence_threshold=self.presence))
         segmenter = Segmenter(WrappedModel("in training", self.window, levels, backend))
         asked = [(concept, concept) for concept in concepts or self.concepts]
-        return Looker(segmenter, dataset, segmenter.ask_for(asked))
+        return Evaluator(segmenter, dataset, segmenter.ask_for(asked))
 
-    def _pairs(self, model: nn.Module) -> list[Pair]:
+    def _pairs(self, model: nn.Module) -> list[PairMeasurement]:
         mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
-        groups: dict[str, list[Pair]] = {sample.photo: [] for sample in mine}
-        for pair in collect(self.looker(model, mine)):
+        groups: dict[str, list[PairMeasurement]] = {sample.photo: [] for sample in mine}
+        for pair in measure_pairs(self.looker(model, mine)):
             groups[pair.sample.photo].append(pair)
-        return [pair for group in gather(list(groups.values())) for pair in group]
+        return [pair for group in gather_lists(list(groups.values())) for pair in group]
 
     def _centre(self, model: Any, concept: str) -> Any:
         """The concept's direction; by a text tower that is trained, as it is now."""

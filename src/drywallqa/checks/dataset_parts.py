@@ -1,0 +1,95 @@
+"""Checks of a data set as a whole: copies, repeats, broken files, boxes, and the sizes of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from drywallqa.checks.model_faults import RankedFinding, ranked_finding
+from drywallqa.checks.training_faults import name_some
+
+LINES = ("crack",)
+"""Concepts that are lines: a box around one is no outline of it, however customary."""
+BOXES = 0.25
+"""Share of a line's annotations that may be boxes: straight upright ones look like them."""
+APART = 1.5
+"""Ratio of the parts' usual sizes from which they differ in resolution."""
+PARTS = ("train", "val", "test")
+
+
+def check_copies(
+    leaks: Sequence[tuple[str, int, int]], across: Sequence[tuple[str, str]]
+) -> list[RankedFinding]:
+    """Check for photographs on both sides of a split.
+
+    Args:
+        leaks: Which part in which other, photos that share their photograph by name, photos of the part.
+        across: Pairs of photos under other names that show the same, in different parts.
+    """
+    told = [f"{shared} of {size} photos of {where}" for where, shared, size in leaks]
+    if told:
+        return [ranked_finding("split-leak", f"share their photograph by name: {'; '.join(told)}", 0.97)]
+    if across:
+        few = name_some([f"{one} = {other}" for one, other in across], 2)
+        return [
+            ranked_finding("split-leak", f"{len(across)} photographs look alike in two parts: {few}", 0.96)
+        ]
+    return []
+
+
+def check_repeats(pairs: int, photographs: int) -> list[RankedFinding]:
+    """Check for photos that are there again under other names, within a part."""
+    if pairs < max(3, 0.08 * photographs):
+        return []
+    what = f"{pairs} pairs of {photographs} photographs show the same under other names within a part"
+    return [ranked_finding("photos-repeated", what, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
+
+
+def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[RankedFinding]:
+    """Check for files that cannot be used.
+
+    Args:
+        problems: Kind of each problem, and how it reads.
+        photos: Photos that can be read.
+    """
+    sizes = [text for kind, text in problems if kind == "wrong size" or "the mask is" in text]
+    unread = [
+        text
+        for kind, text in problems
+        if kind in ("unreadable", "missing photo", "missing labels") and text not in sizes
+    ]
+    found = []
+    for case, texts in (("masks-size", sizes), ("photos-broken", unread)):
+        if texts:
+            share = len(texts) / max(1, photos + len(unread))
+            what = f"{len(texts)} files, the first: {texts[0]}"
+            found.append(ranked_finding(case, what, 0.85 + 0.1 * min(1.0, share)))
+    return found
+
+
+def check_boxes(boxes: Mapping[str, int], annotations: Mapping[str, int]) -> list[RankedFinding]:
+    """Check for lines that were marked by boxes."""
+    found = []
+    for concept in LINES:
+        count, of = boxes.get(concept, 0), annotations.get(concept, 0)
+        if count >= 3 and count > BOXES * of:
+            what = f"{count} of {of} masks of '{concept}' are exactly one box"
+            found.append(ranked_finding("labels-boxes", what, 0.7 + 0.2 * count / of))
+    return found
+
+
+def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[RankedFinding]:
+    """Check that photos of train, val and test are of about one size.
+
+    Args:
+        sizes: Part → longer side of each of its photos in px.
+    """
+    usual = {part: float(np.median(sizes[part])) for part in PARTS if len(sizes.get(part, ())) >= 3}
+    if len(usual) < 2 or max(usual.values()) < APART * min(usual.values()):
+        return []
+    told = ", ".join(f"{part} {side:.0f} px" for part, side in usual.items())
+    ratio = max(usual.values()) / min(usual.values())
+    return [
+        ranked_finding("parts-resolution", f"the usual longer side is {told}", 0.75 + min(0.15, 0.03 * ratio))
+    ]

@@ -1,0 +1,201 @@
+"""From measured pairs to figures with intervals: by prompt, concept, set, setting, width, and overall."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from drywallqa.evaluation.measure import PairMeasurement
+from drywallqa.evaluation.part_measurements import sample_key
+from drywallqa.intervals import Figure, Terms, difference
+from drywallqa.metrics import Counts, ThinScore
+
+Clusters = Mapping[str, int]
+"""Photo (`examine.key_of`) → number of its photograph, near-duplicates sharing one."""
+
+WIDTH_CLASSES = ("narrow third", "middle third", "wide third")
+HEADLINES = ("IoU", "Dice", "false alarms")
+
+_MEANS: dict[str, Callable[[Counts], float]] = {"IoU": lambda c: c.iou, "Dice": lambda c: c.dice}
+_THIN: dict[str, Callable[[ThinScore], float]] = {
+    "clDice": lambda t: t.cldice,
+    "F1 within 3 px": lambda t: t.tolerant_f1,
+}
+_POOLED: dict[str, Callable[[Counts], tuple[int, int]]] = {
+    "pooled IoU": lambda c: (c.tp, c.tp + c.fp + c.fn),
+    "pooled Dice": lambda c: (2 * c.tp, 2 * c.tp + c.fp + c.fn),
+    "precision": lambda c: (c.tp, c.tp + c.fp),
+    "recall": lambda c: (c.tp, c.tp + c.fn),
+    "pixel accuracy": lambda c: (c.tp + c.tn, _size(c)),
+    "pixel accuracy of all background": lambda c: (c.tn + c.fp, _size(c)),
+}
+_ABSENT: dict[str, Callable[[Counts], float]] = {
+    "false alarms": lambda c: float(c.false_alarm),
+    "area falsely marked": lambda c: (c.tp + c.fp) / max(1, _size(c)),
+}
+MEANINGS = {
+    "IoU": "mean over photographs that show it",
+    "Dice": "mean over photographs that show it",
+    "clDice": "mean over photographs that show it",
+    "F1 within 3 px": "mean over photographs that show it, at 640 px",
+    **dict.fromkeys(_POOLED, "all pixels of the photos that show it"),
+    "false alarms": "share of photos without it of which more than 0.1 % is marked",
+    "area falsely marked": "mean share of such photos",
+}
+
+
+def _size(counts: Counts) -> int:
+    return counts.tp + counts.fp + counts.fn + counts.tn
+
+
+@dataclass(frozen=True, eq=False)
+class PairSlice:
+    """The figures of some of the pairs.
+
+    Attributes:
+        kind: "overall", "concept", "prompt", "set", "setting" or "width".
+        concept: The concept it is about; "all concepts" overall.
+        name: Which prompt, set, setting or width class.
+        terms: Figure's name → its ratio; only those that apply.
+        counts: Confusion counts over all its pairs.
+        pairs: Pairs that show the concept.
+        absent_pairs: Pairs known not to show it.
+    """
+
+    kind: str
+    concept: str
+    name: str
+    terms: Mapping[str, Terms]
+    counts: Counts
+    pairs: int
+    absent_pairs: int
+
+    def figures(self) -> dict[str, Figure]:
+        """Each figure with its interval."""
+        return {name: terms.figure() for name, terms in self.terms.items()}
+
+    def less(self, other: PairSlice) -> dict[str, Figure]:
+        """This slice's figures less another model's on the same pairs."""
+        return {name: difference(terms, other.terms[name]) for name, terms in self.terms.items()}
+
+
+def slice_pairs(pairs: Sequence[PairMeasurement], clusters: Clusters) -> list[PairSlice]:
+    """Cut the pairs of one model into slices and measure each."""
+    slices = [_slice("overall", "all concepts", "all prompts", pairs, clusters)]
+    for concept in dict.fromkeys(p.concept for p in pairs):
+        own = [p for p in pairs if p.concept == concept]
+        slices.append(concept_slice(concept, own, clusters))
+        for kind, name, part in _parts(own):
+            slices.append(_slice(kind, concept, name, part, clusters))
+    return slices
+
+
+def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clusters) -> PairSlice:
+    """Measure all pairs of one concept."""
+    return _slice("concept", concept, "all prompts", pairs, clusters)
+
+
+def _parts(pairs: Sequence[PairMeasurement]) -> Iterator[tuple[str, str, list[PairMeasurement]]]:
+    """Yield what the pairs of one concept fall into: (kind, name, pairs)."""
+    keys: dict[str, Callable[[PairMeasurement], str | None]] = {
+        "prompt": lambda p: p.prompt,
+        "set": lambda p: p.sample.set_name,
+        "setting": lambda p: p.sample.setting,
+    }
+    for kind, key in keys.items():
+        for name in sorted({key(p) or "" for p in pairs}):
+            if name:
+                yield kind, name, [p for p in pairs if key(p) == name]
+    limits = width_limits(pairs)
+    for index, name in enumerate(WIDTH_CLASSES if limits else ()):
+        members = [p for p in pairs if p.thin and width_class(p.thin.width, limits) == index]
+        if members:
+            low, high = (0.0, *limits)[index], (*limits, float("inf"))[index]
+            reach = f"{low:.1f}–{high:.1f} px" if np.isfinite(high) else f"over {low:.1f} px"
+            yield "width", f"{name} ({reach})", members
+
+
+def width_limits(pairs: Iterable[PairMeasurement]) -> tuple[float, ...]:
+    """Return the two widths (px at 640) that part the truths into thirds; () where none is thin."""
+    widths = [p.thin.width for p in pairs if p.thin]
+    return tuple(float(limit) for limit in np.percentile(widths, [100 / 3, 200 / 3])) if widths else ()
+
+
+def width_class(width: float, limits: Sequence[float]) -> int:
+    """Return 0, 1 or 2: the third that a width lies in."""
+    return sum(width > limit for limit in limits)
+
+
+def _slice(
+    kind: str, concept: str, name: str, pairs: Sequence[PairMeasurement], clusters: Clusters
+) -> PairSlice:
+    present = [p for p in pairs if not p.absent]
+    absent = [p for p in pairs if p.absent]
+    thin = [p for p in present if p.thin]
+    terms: dict[str, Terms] = {}
+    for figure, mean in _MEANS.items():
+        terms[figure] = _mean_terms(present, [mean(p.counts) for p in present], clusters)
+    for figure, value in _THIN.items():
+        terms[figure] = _mean_terms(thin, [value(p.thin) for p in thin if p.thin], clusters)
+    for figure, ratio in _POOLED.items():
+        terms[figure] = _sum_terms(present, [ratio(p.counts) for p in present], clusters)
+    for figure, share in _ABSENT.items():
+        parts = [(share(p.counts), 1) for p in absent]
+        terms[figure] = _sum_terms(absent, parts, clusters, events=figure == "false alarms")
+    applying = {figure: ratio for figure, ratio in terms.items() if ratio.pairs}
+    total = sum((p.counts for p in pairs), Counts(0, 0, 0, 0))
+    return PairSlice(kind, concept, name, applying, total, len(present), len(absent))
+
+
+def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clusters: Clusters) -> Terms:
+    """A mean over photographs, the copies of each averaged first.
+
+    Under several concepts, a photograph counts once for each: its crack and its seam are two questions.
+    """
+    members: dict[tuple[str, str], list[float]] = {}
+    home: dict[tuple[str, str], int] = {}
+    for pair, value in zip(pairs, values, strict=True):
+        group = (pair.concept, pair.photograph)
+        members.setdefault(group, []).append(value)
+        home[group] = clusters[sample_key(pair.sample)]
+    numbers = [home[group] for group in members]
+    parts = [(float(np.mean(members[group])), 1.0) for group in members]
+    return _terms(numbers, parts, len({photograph for _, photograph in members}), len(pairs))
+
+
+def _sum_terms(
+    pairs: Sequence[PairMeasurement],
+    parts: Sequence[tuple[float, float]],
+    clusters: Clusters,
+    *,
+    events: bool = False,
+) -> Terms:
+    """A ratio of sums over all pairs."""
+    numbers = [clusters[sample_key(p.sample)] for p in pairs]
+    return replace(_terms(numbers, parts, len({p.photograph for p in pairs}), len(pairs)), events=events)
+
+
+def _terms(
+    numbers: Sequence[int], parts: Sequence[tuple[float, float]], photographs: int, pairs: int
+) -> Terms:
+    _, places = np.unique(np.asarray(numbers, np.int64), return_inverse=True)
+    count = int(places.max()) + 1 if len(places) else 0
+    columns = np.asarray(parts, np.float64).reshape(-1, 2)
+    sums = [np.bincount(places, columns[:, column], minlength=count) for column in (0, 1)]
+    return Terms(sums[0].astype(np.float64), sums[1].astype(np.float64), photographs, pairs)
+
+
+def report_iou(pairs: Sequence[PairMeasurement], batch: int = 2) -> float:
+    """The original report's figure, for comparison with it alone: two empty masks count 1, batches averaged.
+
+    Args:
+        pairs: In the order in which they were measured.
+        batch: Pairs whose pixels are pooled before averaging.
+    """
+    ious = []
+    for start in range(0, len(pairs), batch):
+        total = sum((p.counts for p in pairs[start : start + batch]), Counts(0, 0, 0, 0))
+        ious.append(1.0 if np.isnan(total.iou) else total.iou)
+    return float(np.mean(ious)) if ious else float("nan")

@@ -1,0 +1,238 @@
+"""How fast a bundle answers, and how well: one row for each way of running it.
+
+Times are of one photo, from an RGB array to masks at the photo's size, prompts already known to the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.bundle.bundle import Bundle
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import DrywallQAError
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.metrics import Counts
+from drywallqa.processors import available_threads
+
+Photo = NDArray[np.uint8]
+
+PROMPTS = (
+    "segment crack",
+    "segment taping area",
+    "hairline fissure in the plaster",
+    "drywall seam",
+    "where do two boards meet",
+)
+"""Five prompts with five different embeddings."""
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class SpeedCase:
+    """One way of running a bundle.
+
+    Attributes:
+        backend: The runtime.
+        precision: What it computes in.
+        window: The window's size in px.
+        prompts: How many prompts are asked.
+        batch: How many photos are encoded together.
+        threads: Threads of one call.
+        bundle: The bundle's name.
+    """
+
+    backend: str
+    precision: str
+    window: int
+    prompts: int
+    batch: int
+    threads: int
+    bundle: str = ""
+
+
+@dataclass(frozen=True)
+class SpeedRow:
+    """What a case took.
+
+    Attributes:
+        case: The case.
+        median_ms: Milliseconds a photo, median of the repeats.
+        p95_ms: The same, 95th percentile.
+        photos_per_second: From the median.
+        cpu_ms: Milliseconds of processor time a photo, all threads, median; steady on a busy machine, too.
+        repeats: How often it was measured.
+        quality: Concept → mean IoU over photographs of this backend, precision and window; or why not.
+        problem: Why the case could not be run; its times are nan then.
+    """
+
+    case: SpeedCase
+    median_ms: float
+    p95_ms: float
+    photos_per_second: float
+    cpu_ms: float
+    repeats: int
+    quality: dict[str, Any]
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the row as plain data."""
+        return {**dataclasses.asdict(self.case), **{k: v for k, v in vars(self).items() if k != "case"}}
+
+
+def speed_cases(
+    bundle: Bundle,
+    backends: Sequence[str] = ("onnxruntime",),
+    precisions: Sequence[str] = ("fp32",),
+    windows: Sequence[int] = (),
+    prompts: Sequence[int] = (1, 5),
+    batches: Sequence[int] = (1, 4),
+    threads: Sequence[int] = (),
+) -> list[SpeedCase]:
+    """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one."""
+    every = threads[0] if len(threads) == 1 else available_threads()
+    found = [
+        SpeedCase(backend, precision, size, count, 1, every, bundle.name)
+        for backend in backends
+        for precision in precisions
+        for size in windows or (bundle.window.size,)
+        for count in prompts
+    ]
+    first = found[0]
+    found += [dataclasses.replace(first, batch=batch) for batch in batches]
+    found += [dataclasses.replace(first, threads=count) for count in threads or range(1, every + 1)]
+    return list(dict.fromkeys(found))
+
+
+def load_case(bundle: Bundle, case: SpeedCase) -> Segmenter:
+    """Load a bundle as a case wants it.
+
+    Raises:
+        BackendError: The runtime cannot do it.
+        MissingExtraError: The runtime is not installed.
+    """
+    resized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=case.window))
+    segmenter = Segmenter(resized, backend=case.backend, threads=case.threads, precision=case.precision)
+    segmenter.open()
+    return segmenter
+
+
+def measure_cases(
+    bundle: Bundle,
+    chosen: Sequence[SpeedCase],
+    photo: Photo,
+    *,
+    seconds: float = 2.0,
+    validation: Dataset | None = None,
+    most: int = 40,
+) -> Iterator[SpeedRow]:
+    """Measure cases one after the other.
+
+    Args:
+        bundle: The model.
+        chosen: The cases; those that cannot be run become rows that say why.
+        photo: uint8 [H,W,3].
+        seconds: How long each case is repeated.
+        validation: Photos with truth, on which quality is measured; None takes what the bundle knows.
+        most: Photographs of each concept that are looked at for quality.
+    """
+    known: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for case in chosen:
+        nan = float("nan")
+        try:
+            segmenter = load_case(bundle, case)
+            key = (case.backend, case.precision, case.window)
+            if key not in known:
+                known[key] = _quality(bundle, segmenter, case, validation, most)
+            spent: list[float] = []
+            times = time_repeatedly(_work(segmenter, case, photo), seconds, spent=spent)
+        except (DrywallQAError, ValueError) as error:
+            yield SpeedRow(case, nan, nan, nan, nan, 0, {}, str(error))
+            continue
+        each = np.asarray(times) / case.batch
+        median = float(np.median(each))
+        late, cpu = float(np.percentile(each, 95)), float(np.median(spent)) / case.batch
+        yield SpeedRow(case, 1e3 * median, 1e3 * late, 1 / median, 1e3 * cpu, len(times), known[key])
+
+
+def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], object]:
+    asked = list(PROMPTS[: case.prompts])
+    if case.batch == 1:
+        return lambda: segmenter.segment(photo, asked, keep_probability=False)
+    photos = [photo] * case.batch
+    return lambda: list(segmenter.segment_many(photos, asked, batch_size=case.batch, keep_probability=False))
+
+
+def time_repeatedly(
+    work: Callable[[], object],
+    seconds: float,
+    least: int = 5,
+    most: int = 500,
+    spent: list[float] | None = None,
+) -> list[float]:
+    """Time some work again and again, after one run that is not counted.
+
+    Args:
+        work: The work.
+        seconds: For how long.
+        least: How often at least.
+        most: How often at most.
+        spent: Gets the processor time of each run, of all threads.
+
+    Returns:
+        Seconds of each run.
+    """
+    work()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or (time.perf_counter() < end and len(times) < most):
+        start, before = time.perf_counter(), time.process_time()
+        work()
+        times.append(time.perf_counter() - start)
+        if spent is not None:
+            spent.append(time.process_time() - before)
+    return times
+
+
+def _quality(
+    bundle: Bundle, segmenter: Segmenter, case: SpeedCase, validation: Dataset | None, most: int
+) -> dict[str, Any]:
+    if validation is not None:
+        return {
+            concept: mean_iou_of(segmenter, validation, concept, most)
+            for concept in bundle.concepts
+            if any(sample.labels.get(concept) for sample in validation)
+        }
+    if case.window != bundle.window.size:
+        return {}
+    if case.precision != "fp32":
+        return dict(bundle.metrics.get("precisions", {}).get(case.precision, {}))
+    return {name: entry["iou"] for name, entry in bundle.metrics.get("val", {}).items()}
+
+
+def mean_iou_of(segmenter: Segmenter, dataset: Dataset, concept: str, most: int) -> float:
+    """Mean IoU of a segmenter's masks at its own thresholds, one copy of each photograph.
+
+    Args:
+        segmenter: What is measured.
+        dataset: Photos with truth.
+        concept: Asked for by its own name.
+        most: Photographs that are looked at.
+    """
+    seen: dict[tuple[str, str], float] = {}
+    for sample in dataset:
+        photograph = sample.set_name, sample.source_photo
+        if not sample.labels.get(concept) or photograph in seen or len(seen) == most:
+            continue
+        truth = dataset.read_mask(sample, concept)
+        if truth.any():
+            (answer,) = segmenter.segment(dataset.read_photo(sample), concept, keep_probability=False)
+            seen[photograph] = Counts.of(answer.mask, truth).iou
+    return float(np.mean(list(seen.values()))) if seen else float("nan")

@@ -1,0 +1,141 @@
+"""The photos of a fleet's run: found on disks or in an object store, each with its place for results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from drywallqa.errors import ConfigError, PhotoError
+from drywallqa.fleet.locations import FileEntry, Location, is_address, open_location
+from drywallqa.imaging.photo_search import FoundFiles, absolute_path, common_folder, search_photos
+from drywallqa.imaging.photos import SUFFIXES, reason_of
+from drywallqa.inference.manifest import made_in
+from drywallqa.inference.plan import PhotoOutcome, place_photos
+
+
+@dataclass(frozen=True)
+class FleetPhoto:
+    """One photo of a run.
+
+    Attributes:
+        source: Its path as a person would write it.
+        path: Its path in the file system.
+        folder: Its folder below the results, "" for none.
+        image_id: Its name there.
+        size: Bytes.
+        modified: When it was last changed, in nanoseconds since 1970.
+    """
+
+    source: str
+    path: str
+    folder: str
+    image_id: str
+    size: int
+    modified: int
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a row of a table."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FoundPhotos:
+    """The photos of a run, the place that they are read through, and outcomes of paths that failed."""
+
+    place: Location
+    each: tuple[FleetPhoto, ...]
+    refused: tuple[PhotoOutcome, ...]
+
+
+def find_fleet_photos(
+    paths: Sequence[str | os.PathLike[str]], out: Location, *, recursive: bool
+) -> FoundPhotos:
+    """Find the photos that paths name: all on disks, or all in one store.
+
+    Args:
+        paths: Files, folders and patterns on disks; files and folders in a store.
+        out: Where the results go; what lies there is no photo.
+        recursive: Whether to look into the folders' folders too.
+
+    Raises:
+        ConfigError: Some paths are on disks and others in a store, or in two stores.
+    """
+    texts = [os.fspath(path) for path in paths]
+    places = [open_location(text) for text in texts if is_address(text)]
+    if not places:
+        return _on_disks(texts, out, recursive)
+    if len(places) < len(texts) or any(one.filesystem != places[0].filesystem for one in places):
+        raise ConfigError("photos of one run lie all on disks or all in one store; make a run of each")
+    return _in_store(places, out, recursive)
+
+
+def _on_disks(paths: list[str], out: Location, recursive: bool) -> FoundPhotos:
+    kept_out = [Path(out.path)] if out.is_local else []
+    found = search_photos(paths, recursive=recursive, leave_out=kept_out, made_in=made_in)
+    items, refused = place_photos(found, recursive)
+    photos, unreachable = [], []
+    for item in items:
+        try:
+            str(item.path).encode()  # only text can be sent to workers
+            state = item.path.stat()
+        except OSError as error:  # vanished since it was found
+            problem = PhotoError(item.path, f"it cannot be reached ({reason_of(error)})", "check the path")
+        except UnicodeEncodeError:
+            problem = PhotoError(item.path, "its name is not UTF-8 text", "rename it, or use --engine local")
+        else:
+            where = str(absolute_path(item.path))
+            photos.append(
+                FleetPhoto(
+                    str(item.path), where, item.folder, item.image_id, state.st_size, state.st_mtime_ns
+                )
+            )
+            continue
+        unreachable.append(PhotoOutcome("failed", str(item.path), (), str(problem)))
+    return FoundPhotos(open_location("."), tuple(photos), (*refused, *unreachable))
+
+
+def _in_store(places: list[Location], out: Location, recursive: bool) -> FoundPhotos:
+    entries: dict[str, FileEntry] = {}
+    problems: list[PhotoError] = []
+    bases: list[str] = []
+    for place in places:
+        try:
+            listed, base = _listed(place, recursive)
+        except OSError as error:
+            problems.append(place.unreadable(place.path, error))
+            continue
+        # A place of its own for results in the same store, inside the photos' folder.
+        within = f"{out.path.rstrip('/')}/" if out.filesystem == place.filesystem else None
+        listed = [one for one in listed if within is None or not one.path.startswith(within)]
+        bases.append(base)
+        entries |= {one.path: one for one in listed}
+        if not listed:
+            problems.append(PhotoError(place.shown, "there is no photo here", "check the address"))
+    common = absolute_path(common_folder([PurePosixPath("/", one) for one in bases or ("",)]))
+    found = FoundFiles(tuple(Path(f"/{path}") for path in entries), common, tuple(problems))
+    items, refused = place_photos(found, recursive)
+    photos = []
+    for item in items:
+        entry = entries[item.path.as_posix().removeprefix("/")]
+        source = places[0].name(entry.path)
+        photos.append(FleetPhoto(source, entry.path, item.folder, item.image_id, entry.size, entry.modified))
+    return FoundPhotos(places[0], tuple(photos), refused)
+
+
+def _listed(place: Location, recursive: bool) -> tuple[list[FileEntry], str]:
+    """List a place's photos, and name the folder that their own folders are told from."""
+    from pyarrow.fs import FileType
+
+    info = place.filesystem.get_file_info(place.path)
+    if info.type == FileType.File:  # named itself: it counts whatever its name
+        return [FileEntry(info.path, info.size, info.mtime_ns or 0)], str(Path(info.path).parent)
+    photos = [one for one in place.entries(recursive=recursive) if _is_photo(place, one)]
+    return photos, place.path.rstrip("/")
+
+
+def _is_photo(place: Location, entry: FileEntry) -> bool:
+    inner = Path(entry.path.removeprefix(place.path).lstrip("/"))
+    return inner.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in inner.parts)

@@ -1,0 +1,166 @@
+"""The one way from a photo to a model's window and back.
+
+A photo of H×W pixels is scaled so that its longer side fills the window, laid into the window's top left
+corner, padded with the normalisation's mean (zeros after normalising) and turned into float32 [3,h,w].
+Logits come back through `Placement.restore`, which crops the padding and scales to the photo's own size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a photo of `height`×`width` px came to lie: `scaled_*` px of a `window_*` px canvas."""
+
+    height: int
+    width: int
+    scaled_height: int
+    scaled_width: int
+    window_height: int
+    window_width: int
+
+    def restore(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring logits [h,w] on any grid over the window to the photo's size (bilinear)."""
+        rows, columns = logits.shape
+        down, across = self.scaled_height / self.window_height, self.scaled_width / self.window_width
+        return resample(logits, (0.0, 0.0, columns * across, rows * down), self.height, self.width)
+
+
+def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
+    """Say which px of a side the chosen cells of a grid can touch once it is restored.
+
+    Args:
+        cells: Their numbers, rising; at least one.
+        step: Cells a px.
+        length: The side in px.
+    """
+    margin = 1 + max(1.0, step)
+    first, last = (cells[0] + 0.5 - margin) / step, (cells[-1] + 0.5 + margin) / step
+    return slice(max(0, math.floor(first)), min(length, math.ceil(last)))
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """A model's input: longer side in px, side multiple, square or not, and normalisation (0–1 scale)."""
+
+    size: int
+    multiple: int = 32
+    square: bool = False
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.size < self.multiple or self.size % self.multiple:
+            raise ValueError(f"window size {self.size} is not a positive multiple of {self.multiple}")
+
+    @property
+    def padding(self) -> tuple[int, int, int]:
+        """The colour beside a photo in the window, 0–255: the mean, which normalises to about 0."""
+        red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
+        return red, green, blue
+
+    def place(self, height: int, width: int) -> Placement:
+        """Say where a photo of height×width px comes to lie."""
+        scale = self.size / max(height, width)
+        scaled_height = min(self.size, max(1, round(height * scale)))
+        scaled_width = min(self.size, max(1, round(width * scale)))
+        window_height = self.size if self.square else self._up(scaled_height)
+        window_width = self.size if self.square else self._up(scaled_width)
+        return Placement(height, width, scaled_height, scaled_width, window_height, window_width)
+
+    def _up(self, length: int) -> int:
+        return math.ceil(length / self.multiple) * self.multiple
+
+    def fit(self, photo: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
+        """Turn a photo [H,W,3] uint8 into the model's input [3,h,w] float32 and its placement."""
+        placement = self.place(*photo.shape[:2])
+        scaled = resize_photo(photo, placement.scaled_height, placement.scaled_width)
+        canvas = np.zeros((3, placement.window_height, placement.window_width), np.float32)
+        self.normalise(scaled, canvas[:, : placement.scaled_height, : placement.scaled_width])
+        return canvas, placement
+
+    def normalise(
+        self, photo: NDArray[np.uint8], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], written into `out` where it is given."""
+        scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
+        shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+        pixels = np.empty((3, *photo.shape[:2]), np.float32) if out is None else out
+        for channel, plane in enumerate(pixels):  # one after the other: written where they stay
+            np.multiply(photo[:, :, channel], scale[channel], out=plane)
+            plane -= shift[channel]
+        return pixels
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the window as plain data, for `bundle.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Letterbox:
+        """Read back what `to_json` wrote."""
+        return cls(
+            size=int(data["size"]),
+            multiple=int(data["multiple"]),
+            square=bool(data["square"]),
+            mean=tuple(float(value) for value in data["mean"]),  # type: ignore[arg-type]
+            std=tuple(float(value) for value in data["std"]),  # type: ignore[arg-type]
+        )
+
+
+def resample(
+    grid: NDArray[np.float32], box: tuple[float, float, float, float], height: int, width: int
+) -> NDArray[np.float32]:
+    """Bring a part of a grid [h,w] to height×width (bilinear, antialiased where it becomes smaller).
+
+    Args:
+        grid: Values; also those just outside the box are used, so that parts join without a seam.
+        box: Left, top, right and bottom in the grid's own pixels, fractions included.
+        height: Rows wanted.
+        width: Columns wanted.
+    """
+    rows, columns = grid.shape
+    left, top, right, bottom = box
+    image = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
+    inside = (left, top, min(right, float(columns)), min(bottom, float(rows)))  # rounding may pass the edge
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
+
+
+_REDUCING_GAP = 3  # as Pillow's `reducing_gap`: whole pixels are averaged down to this many times the target
+_STRIP = 4_000_000  # px of a photo that are copied at a time
+
+
+def resize_photo(photo: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Scale a photo [H,W,3] to height×width px, antialiased (bilinear with support).
+
+    Of a large photo only strips are copied, so that memory stays bounded.
+    """
+    if photo.shape[:2] == (height, width):
+        return photo
+    rows, columns = photo.shape[:2]
+    down, across = (int(a / b / _REDUCING_GAP) or 1 for a, b in ((rows, height), (columns, width)))
+    if rows * columns <= _STRIP or down * across == 1:
+        image = Image.fromarray(photo)
+        return np.asarray(
+            image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=float(_REDUCING_GAP))
+        )
+    step = max(1, _STRIP // columns // down) * down
+    strips = (Image.fromarray(photo[top : top + step]).reduce((across, down)) for top in range(0, rows, step))
+    reduced = Image.fromarray(np.concatenate([np.asarray(strip) for strip in strips]))
+    box = (0.0, 0.0, columns / across, rows / down)
+    return np.asarray(reduced.resize((width, height), Image.Resampling.BILINEAR, box=box))
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The one sigmoid: logits to probabilities in [0,1], stable for any finite logit."""
+    return np.asarray(0.5 * (np.tanh(0.5 * logits) + 1.0), np.float32)

@@ -1,0 +1,181 @@
+"""Joining the pieces of a broken line where the model half believes that it goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drywallqa.imaging.connected_components import label_components
+from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.metrics import dilate
+
+GAP_PX = 48.0
+"""The longest gap that is joined, in px at 640."""
+LEAST_BELIEF = 0.2
+"""Mean probability along the path below which the line is taken to end."""
+TURN = 0.5
+"""Least cosine between the way a line's end points and the way to the other end."""
+DETOUR = 1.4
+"""How much longer than straight a path may be."""
+
+_BACK_PX = 10.0  # of the skeleton behind an end, which say where it points
+_FLOOR = 0.02  # probability that costs most
+_STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
+
+Mask = NDArray[np.bool_]
+Float = NDArray[np.float32]
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a piece's middle line ends: the piece, the place (row, column), and the way it points."""
+
+    piece: int
+    place: Place
+    way: tuple[float, float]
+
+
+def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
+    """Join pieces of a mask [H,W] whose ends face each other, along the path of most probability [H,W].
+
+    All is found at 640 px, however large the photo; what is added is as wide as the pieces it joins.
+    """
+    shrink = 1 / unit if unit > 1.25 else 1.0
+    small = tuple(max(1, round(side * shrink)) for side in mask.shape)
+    coarse, belief = _mask_to(mask, small), _to(probability, small)
+    added = gap_bridges(coarse, belief, unit * shrink)
+    return mask | _mask_to(added, mask.shape) if added.any() else mask
+
+
+def gap_bridges(mask: Mask, probability: Float, unit: float) -> Mask:
+    """Return what joins the pieces of a mask [h,w] on its own grid."""
+    labels, line = label_components(mask), skeletonise(mask)
+    ends = list(_ends(labels, line, unit))
+    widths = np.bincount(labels.ravel()) / np.maximum(
+        np.bincount(labels[line], minlength=labels.max() + 1), 1
+    )
+    added = np.zeros_like(mask)
+    home = list(range(labels.max() + 1))
+    for first, second in _facing(ends, unit):
+        if _root(home, first.piece) == _root(home, second.piece):
+            continue  # joined already, by a shorter way
+        path = _between(probability, first.place, second.place)
+        rows, columns = path.T
+        gap = ~mask[rows, columns]
+        believed = float(probability[rows, columns][gap].mean()) if gap.any() else 1.0
+        if believed < LEAST_BELIEF or _length(path) > DETOUR * math.dist(first.place, second.place) + 2:
+            continue
+        home[_root(home, first.piece)] = _root(home, second.piece)
+        stroke = np.zeros_like(mask)
+        stroke[rows, columns] = True
+        added |= dilate(stroke, max(1, round(min(widths[first.piece], widths[second.piece]) / 2)))
+    return added
+
+
+def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
+    """Find the ends of a skeleton [h,w]: its pixels with one neighbour, or none."""
+    padded = np.pad(line, 1)
+    height, width = line.shape
+    around = sum(
+        padded[1 + down : 1 + down + height, 1 + right : 1 + right + width].astype(np.int8)
+        for down, right in _STEPS
+    )
+    reach = max(3, round(_BACK_PX * unit))
+    for row, column in np.argwhere(line & (around <= 1)).tolist():
+        top, left = max(0, row - reach), max(0, column - reach)
+        near = np.s_[top : row + reach + 1, left : column + reach + 1]
+        own = np.argwhere(line[near] & (labels[near] == labels[row, column])).mean(axis=0)
+        way = (float(row - top - own[0]), float(column - left - own[1]))
+        yield _End(int(labels[row, column]), (row, column), way)
+
+
+def _facing(ends: list[_End], unit: float) -> list[tuple[_End, _End]]:
+    """Pair the ends of different pieces that lie near and point at each other, nearest first."""
+    pairs = []
+    for place, first in enumerate(ends):
+        for second in ends[place + 1 :]:
+            distance = math.dist(first.place, second.place)
+            if first.piece == second.piece or distance > GAP_PX * unit:
+                continue
+            ahead = (second.place[0] - first.place[0], second.place[1] - first.place[1])
+            if _cosine(first.way, ahead) > TURN and _cosine(second.way, (-ahead[0], -ahead[1])) > TURN:
+                pairs.append((distance, first.place, second.place, first, second))
+    return [(first, second) for *_, first, second in sorted(pairs, key=lambda pair: pair[:3])]
+
+
+def _cosine(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """Cosine of the angle between two ways; 1 where one of them has no length, and so no direction."""
+    lengths = math.hypot(*first) * math.hypot(*second)
+    return (first[0] * second[0] + first[1] * second[1]) / lengths if lengths else 1.0
+
+
+def _root(home: list[int], piece: int) -> int:
+    while home[piece] != piece:
+        piece = home[piece]
+    return piece
+
+
+def _between(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
+    """The path of most probability between two places [n,2], within their frame and half the gap around."""
+    margin = max(2, round(math.dist(start, end) / 2))
+    top, left = (max(0, min(a, b) - margin) for a, b in zip(start, end, strict=True))
+    bottom, right = (max(a, b) + margin + 1 for a, b in zip(start, end, strict=True))
+    part = np.maximum(probability[top:bottom, left:right], _FLOOR)
+    offset = np.array([top, left])
+    path = cheapest_path(-np.log(part) + 0.05, _moved(start, offset), _moved(end, offset))
+    return np.asarray(path + offset, np.int64)
+
+
+def _moved(place: Place, offset: NDArray[np.int64]) -> Place:
+    return place[0] - int(offset[0]), place[1] - int(offset[1])
+
+
+def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
+    """The cheapest path over a picture of costs above 0 [h,w] between two of its pixels [n,2].
+
+    A step to one of the eight neighbours costs its length times the mean cost of both pixels. All pixels are
+    relaxed at once until nothing changes (R. Bellman, "On a routing problem", 1958), which in NumPy is
+    quicker than a queue on pictures as small as a gap in a crack.
+    """
+    height, width = cost.shape
+    ring = np.pad(np.asarray(cost, np.float64), 1, constant_values=np.inf)
+    total = np.full(ring.shape, np.inf)
+    total[start[0] + 1, start[1] + 1] = 0.0
+    views = {
+        step: np.s_[1 + step[0] : 1 + step[0] + height, 1 + step[1] : 1 + step[1] + width] for step in _STEPS
+    }
+    inside = np.s_[1:-1, 1:-1]
+    prices = {step: math.hypot(*step) * (ring[inside] + ring[view]) / 2 for step, view in views.items()}
+    while True:
+        best = np.minimum.reduce([total[view] + prices[step] for step, view in views.items()])
+        best = np.minimum(best, total[inside])
+        if np.array_equal(best, total[inside]):
+            break
+        total[inside] = best
+    path = [end]
+    while path[-1] != start:
+        row, column = path[-1]
+        back = min(views, key=lambda s: total[row + 1 + s[0], column + 1 + s[1]] + prices[s][row, column])
+        path.append((row + back[0], column + back[1]))
+    return np.array(path[::-1], np.int64)
+
+
+def _length(path: NDArray[np.int64]) -> float:
+    return float(np.hypot(*np.diff(path, axis=0).T).sum())
+
+
+def _to(picture: Float, size: tuple[int, ...]) -> Float:
+    if picture.shape == size:
+        return picture
+    image = Image.fromarray(np.ascontiguousarray(picture, np.float32))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32)
+
+
+def _mask_to(mask: Mask, size: tuple[int, ...]) -> Mask:
+    return mask if mask.shape == size else _to(mask.astype(np.float32), size) > 0.5

@@ -1,0 +1,109 @@
+"""Refining a mask after the model: which steps there are, in what order they run, and what they are given.
+
+Soft steps (`guided`, `crf`) change the probability before the threshold; hard ones (`morphology`, `join`)
+change the mask after it. None is on unless it was asked for, or the bundle says that validation chose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.errors import ConfigError
+
+SOFT = ("guided", "crf")
+HARD = ("morphology", "join")
+STEPS = (*SOFT, *HARD)
+NONE = "none"
+AUTO = "auto"
+
+Photo = NDArray[np.uint8]
+Probability = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Steps that follow the model.
+
+    Attributes:
+        soft: Steps that change the probability, in the order they run.
+        hard: Steps that change the mask, in the order they run, after all soft ones.
+    """
+
+    soft: tuple[str, ...] = ()
+    hard: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Refinement:
+        """Read "none", or names of steps joined by "+", such as "guided+join".
+
+        Raises:
+            ConfigError: A name is unknown or stands twice.
+        """
+        names = [name.strip().lower() for name in text.split("+")]
+        if names == [NONE]:
+            return cls()
+        if set(names) - set(STEPS) or len(set(names)) < len(names):
+            raise ConfigError(
+                f"'{text}' is no refinement; give {NONE}, or one or several of {', '.join(STEPS)} joined by +"
+            )
+        return cls(tuple(n for n in names if n in SOFT), tuple(n for n in names if n in HARD))
+
+    def __str__(self) -> str:
+        return "+".join((*self.soft, *self.hard)) or NONE
+
+    def __bool__(self) -> bool:
+        return bool(self.soft or self.hard)
+
+    def soften(self, photo: Photo, probability: Probability, unit: float | None = None) -> Probability:
+        """Run the soft steps.
+
+        Args:
+            photo: RGB uint8 [H,W,3].
+            probability: float32 [H,W] in 0–1.
+            unit: How many px of the photo make one px at 640, in which all distances are stated; by default
+                the photo's longer side over 640.
+
+        Returns:
+            float32 [H,W] in 0–1; the same array where there are no soft steps.
+        """
+        for name in self.soft:
+            from drywallqa.inference import soft_refinement  # costs nothing where nothing is refined
+
+            step = {"guided": soft_refinement.guided_filter, "crf": soft_refinement.crf}[name]
+            probability = step(photo, probability, unit or pixel_unit(probability))
+        return probability
+
+    def harden(self, probability: Probability, mask: Mask, unit: float | None = None) -> Mask:
+        """Run the hard steps on a mask [H,W] that comes from this probability [H,W]; units as in `soften`."""
+        for name in self.hard if mask.any() else ():
+            if name == "morphology":
+                from drywallqa.inference.mask_morphology import morphology
+
+                mask = morphology(mask, unit or pixel_unit(mask))
+            else:
+                from drywallqa.inference.gap_bridging import join_gaps
+
+                mask = join_gaps(mask, probability, unit or pixel_unit(mask))
+        return mask
+
+
+NOTHING = Refinement()
+
+
+def pixel_unit(picture: NDArray[np.generic]) -> float:
+    """How many px of a picture [H,W] make one px of it at 640."""
+    return float(max(picture.shape[:2])) / 640
+
+
+def parse_refinements(texts: Iterable[str]) -> list[Refinement]:
+    """Read several refinements, each once.
+
+    Raises:
+        ConfigError: One of them is none.
+    """
+    return list(dict.fromkeys(Refinement.parse(text) for text in texts))

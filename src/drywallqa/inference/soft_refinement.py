@@ -1,0 +1,176 @@
+"""Refining a probability by what the photo shows: a guided filter, and a fully connected random field."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drywallqa.imaging.letterbox import sigmoid
+
+GUIDED_GRID = 320
+"""Longer side of the grid that the guided filter's lines are fitted on."""
+GUIDED_RADIUS = 16
+"""Half the side of its windows, in px at 640."""
+GUIDED_FLATNESS = 0.05**2
+"""Variance of grey levels (0–1) below which a window counts as flat, and is averaged."""
+
+CRF_GRID = 224
+"""Longer side of the random field's grid."""
+CRF_REACH = 24.0
+"""How far, in px at 640, pixels of one grey speak to each other (standard deviation)."""
+CRF_GREY = 0.06
+"""How far greys (0–1) may differ for that (standard deviation)."""
+CRF_APPEARANCE = 3.0
+"""Weight of pixels of one grey, in logits."""
+CRF_SMOOTHNESS = 2.0
+"""Weight of the nearest pixels whatever their grey, in logits."""
+CRF_STEPS = 3
+"""Steps of the mean field."""
+
+_SURE = 8.0  # logits beyond this are cut off: nothing speaks against a probability of 1
+_CELL = 1.0  # cells of the bilateral grid in standard deviations
+
+Photo = NDArray[np.uint8]
+Float = NDArray[np.float32]
+
+
+def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
+    """Bring a probability [H,W] to the edges of its photo [H,W,3] by the guided filter.
+
+    In every window the probability is fitted by a line of the photo's grey; where fits overlap they are
+    averaged. K. He, J. Sun, X. Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8; fitted on a
+    coarser grid in large photos, as in K. He, J. Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
+    """
+    grey = luminance(photo)
+    size = _grid(probability, GUIDED_GRID)
+    guide, target = _resized(grey, size).astype(np.float64), _resized(probability, size).astype(np.float64)
+    # `unit` says how coarse the model's look was; a window is as wide in its pixels, wherever it is fitted.
+    shrink = max(size) / max(probability.shape)
+    radius = max(1, round(GUIDED_RADIUS * unit * shrink))
+    mean_guide, mean_target = box_mean(guide, radius), box_mean(target, radius)
+    variance = box_mean(guide * guide, radius) - mean_guide**2
+    covariance = box_mean(guide * target, radius) - mean_guide * mean_target
+    slope = covariance / (np.maximum(variance, 0.0) + GUIDED_FLATNESS)
+    height = mean_target - slope * mean_guide
+    full = probability.shape
+    slopes, heights = (
+        _resized(box_mean(part, radius).astype(np.float32), (full[0], full[1])) for part in (slope, height)
+    )
+    return np.asarray(np.clip(slopes * grey + heights, 0.0, 1.0), np.float32)
+
+
+def crf(photo: Photo, probability: Float, unit: float) -> Float:
+    """Refine a probability [H,W] by a fully connected random field over its photo [H,W,3].
+
+    Two labels, a Potts penalty, and two Gaussian kernels between all pairs of pixels: of place and grey, and
+    of place alone. P. Krähenbühl, V. Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
+    Potentials", NeurIPS 2011, algorithm 1. Here each pixel's neighbours weigh 1 in all, the kernel of place
+    and grey runs over a bilateral grid (J. Chen, S. Paris, F. Durand, "Real-time Edge-Aware Image Processing
+    with the Bilateral Grid", SIGGRAPH 2007) of a reduced photo, and what the field adds to the logits is
+    brought back to the photo's size.
+    """
+    size = _grid(probability, CRF_GRID)
+    guide, belief = _resized(luminance(photo), size), _resized(probability, size)
+    reach = max(1.0, CRF_REACH * unit * max(size) / max(probability.shape))
+    grid = BilateralGrid(guide, reach, CRF_GREY)
+    unary = clipped_logits(belief)
+    current = unary
+    for _ in range(CRF_STEPS):
+        share = sigmoid(current)
+        alike, near = grid.filter(share), box_mean(share.astype(np.float64), 1)
+        pull = CRF_APPEARANCE * (2 * alike - 1) + CRF_SMOOTHNESS * (2 * near - 1)
+        current = unary + pull.astype(np.float32)
+    added = _resized(current - unary, (probability.shape[0], probability.shape[1]))
+    return sigmoid(clipped_logits(probability) + added)
+
+
+def luminance(photo: Photo) -> Float:
+    """Grey levels 0–1 [H,W] of a photo [H,W,3]."""
+    return np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
+
+
+def clipped_logits(probability: Float) -> Float:
+    """Logits of probabilities, cut off at ±8."""
+    edge = float(sigmoid(np.asarray(-_SURE, np.float32)))
+    clipped = np.clip(probability, edge, 1 - edge)
+    return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
+
+
+def box_mean(picture: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
+    """Mean of each pixel's square window of 2·radius + 1 px, cut off at the picture's edges [H,W]."""
+    for axis in (0, 1):
+        length = picture.shape[axis]
+        places = np.arange(length)
+        low, high = np.maximum(places - radius, 0), np.minimum(places + radius + 1, length)
+        start = np.zeros_like(np.take(picture, [0], axis))
+        sums = np.concatenate([start, np.cumsum(picture, axis=axis)], axis=axis)
+        counts = (high - low).reshape((-1, 1) if axis == 0 else (1, -1))
+        picture = (np.take(sums, high, axis) - np.take(sums, low, axis)) / counts
+    return picture
+
+
+class BilateralGrid:
+    """A Gaussian kernel of place and grey between all pixels of a picture, through a coarse grid.
+
+    Args:
+        guide: Grey levels 0–1 [h,w].
+        reach: Standard deviation of the kernel in px.
+        grey: Its standard deviation in grey levels.
+    """
+
+    def __init__(self, guide: Float, reach: float, grey: float) -> None:
+        row, column = np.mgrid[: guide.shape[0], : guide.shape[1]]
+        places = [row / (reach * _CELL), column / (reach * _CELL), guide / (grey * _CELL)]
+        # One cell more at every side, so that blurring meets no edge.
+        flat = [np.asarray(place, np.float64).ravel() + 1 for place in places]
+        self.shape = tuple(int(place.max()) + 3 for place in flat)
+        self._pixels = guide.shape
+        cells = [place.astype(np.int64) for place in flat]
+        shares = [(place - cell).astype(np.float32) for place, cell in zip(flat, cells, strict=True)]
+        indices, weights = [], []
+        for corner in np.ndindex(2, 2, 2):
+            shifted = tuple(cell + step for cell, step in zip(cells, corner, strict=True))
+            indices.append(np.ravel_multi_index(shifted, self.shape))
+            parts = [share if step else 1 - share for share, step in zip(shares, corner, strict=True)]
+            weights.append(parts[0] * parts[1] * parts[2])
+        self._indices, self._weights = np.stack(indices), np.stack(weights)
+        self._whole = np.maximum(self._spread(np.ones(flat[0].shape, np.float32)), 1e-9)
+
+    def filter(self, values: Float) -> NDArray[np.float64]:
+        """Average values [h,w], each pixel's by its likeness to all others."""
+        return (self._spread(values.ravel()) / self._whole).reshape(self._pixels)
+
+    def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Lay values into the grid, blur it, and read it where they came from."""
+        laid = np.bincount(
+            self._indices.ravel(), (self._weights * values).ravel(), minlength=int(np.prod(self.shape))
+        )
+        grid = laid.astype(np.float64).reshape(self.shape)
+        for axis in range(3):
+            grid = _blur(grid, axis)
+        return np.asarray((grid.ravel()[self._indices] * self._weights).sum(axis=0), np.float64)
+
+
+def _blur(grid: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Blur along an axis by 1 4 6 4 1, a Gaussian whose standard deviation is one cell."""
+    edges = [(2, 2) if place == axis else (0, 0) for place in range(grid.ndim)]
+    padded = np.moveaxis(np.pad(grid, edges), axis, 0)
+    count = grid.shape[axis]
+    parts = [weight * padded[shift : shift + count] for shift, weight in enumerate((1, 4, 6, 4, 1))]
+    return np.moveaxis(np.asarray(sum(parts), np.float64), 0, axis)
+
+
+def _grid(picture: Float, longest: int) -> tuple[int, int]:
+    """The size of a picture [H,W] whose longer side is brought down to `longest` px."""
+    shrink = min(1.0, longest / max(picture.shape))
+    height, width = (max(1, round(side * shrink)) for side in picture.shape)
+    return height, width
+
+
+def _resized(picture: Float, size: tuple[int, int]) -> Float:
+    """Bring a picture [H,W] to size (height, width), bilinear, averaging where it shrinks."""
+    if picture.shape == size:
+        return picture
+    image = Image.fromarray(np.ascontiguousarray(picture, np.float32))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32)

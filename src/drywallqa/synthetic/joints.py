@@ -1,0 +1,214 @@
+"""Bare joints between boards: a thin straight line, tapered edges, a step, screws, print and torn paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from drywallqa.imaging.straight_lines import StraightLine
+from drywallqa.synthetic.canvas import Canvas, Float, Mask, Point, noise
+
+Generator = np.random.Generator
+
+_PRINTS = (
+    "GYPSUM BOARD  12.5 mm  TYPE A",
+    "1/2 in. WALL AND CEILING BOARD",
+    "INTERIOR USE ONLY",
+    "TAPERED EDGE  1200 x 2400",
+    "FIRE RATED 5/8 in.",
+    "THIS SIDE OUT",
+    "21 08 10 22 04:25  A2",
+    "MOISTURE RESISTANT  EN 520",
+)
+HALF_WIDTH = 2.5
+"""Of a line's mask, in px of a photo whose longer side is 640 px."""
+_REACH = 34.0  # px at 640; how far from its line a joint changes the boards
+
+
+def drawn(lines: Sequence[StraightLine], shape: tuple[int, ...]) -> Mask:
+    """Draw lines as a thin mask [H,W]."""
+    size = (int(shape[0]), int(shape[1]))
+    mask = np.zeros(size, np.bool_)
+    for line in lines:
+        mask |= line.band(size, HALF_WIDTH * max(size) / 640)
+    return mask
+
+
+def clipped(line: StraightLine, quad: Mask | None, size: tuple[int, int]) -> StraightLine | None:
+    """The part of a line that lies in the photo and on the board; None where that is too short."""
+    count = max(2, int(line.length))
+    place = np.linspace(0, 1, count)
+    x = line.start[0] + place * (line.end[0] - line.start[0])
+    y = line.start[1] + place * (line.end[1] - line.start[1])
+    inside = (x >= 0) & (y >= 0) & (x <= size[1] - 1) & (y <= size[0] - 1)
+    if quad is not None:
+        rows = np.clip(y.round().astype(int), 0, size[0] - 1)
+        columns = np.clip(x.round().astype(int), 0, size[1] - 1)
+        inside &= quad[rows, columns]
+    kept = np.flatnonzero(inside)
+    if kept.size < 0.12 * max(size):
+        return None
+    first, last = kept[0], kept[-1]
+    return StraightLine((float(x[first]), float(y[first])), (float(x[last]), float(y[last])))
+
+
+def add_seam(canvas: Canvas, line: StraightLine) -> None:
+    """Draw one joint along `line`."""
+    generator, scale = canvas.generator, canvas.scale
+    across, along = line.place(canvas.size)
+    reach = _REACH * scale
+    near = (np.abs(across) < reach) & (along > 0) & (along < line.length)
+    index = np.flatnonzero(near)
+    if not index.size:
+        return
+    distance = across.reshape(-1)[index] - _along(
+        along.reshape(-1)[index], line, generator, scale, 0.5 * scale
+    )
+    position = along.reshape(-1)[index]
+    shade = np.zeros(index.size, np.float32)
+    lift = np.zeros(index.size, np.float32)
+    _gap(distance, position, line, generator, scale, shade)
+    if generator.random() < 0.6:
+        _tapers(distance, generator, scale, shade, lift)
+    if generator.random() < 0.4:
+        # One board stands a little proud of the other.
+        rise = np.float32(generator.uniform(0.4, 1.8) * generator.choice([-1, 1]))
+        lift += (
+            rise
+            * np.clip(distance / (1.5 * scale) + 0.5, 0, 1)
+            * np.clip(2 - np.abs(distance) * 2 / reach, 0, 1)
+        )
+    canvas.colour.reshape(3, -1)[:, index] *= 1 - shade
+    canvas.height.reshape(-1)[index] += lift
+    if generator.random() < 0.35:
+        _torn_paper(canvas, across, near)
+    if generator.random() < 0.65:
+        _screws(canvas, line)
+    if generator.random() < 0.4:
+        _print(canvas, line)
+
+
+def _along(
+    position: NDArray[np.float32], line: StraightLine, generator: Generator, scale: float, strength: float
+) -> NDArray[np.float32]:
+    """Slow random change along the line: one value a pixel, about ±strength."""
+    knots = max(4, int(line.length / (40 * scale)))
+    values = generator.normal(0, strength, knots)
+    steps = max(256, round(line.length / 4))  # long lines would show stairs
+    fine = np.interp(np.linspace(0, knots - 1, steps), np.arange(knots), values).astype(np.float32)
+    place = position / max(line.length, 1) * (steps - 1)
+    change: NDArray[np.float32] = fine[np.clip(place, 0, steps - 1).astype(np.intp)]
+    return change
+
+
+def _gap(
+    distance: NDArray[np.float32],
+    position: NDArray[np.float32],
+    line: StraightLine,
+    generator: Generator,
+    scale: float,
+    shade: NDArray[np.float32],
+) -> None:
+    """The line itself: from hardly visible to an open gap; bright where a paper edge catches light."""
+    half = np.float32(scale * np.exp(generator.uniform(np.log(0.5), np.log(2.6))))
+    # Thinner than a pixel, a line must be darker to be seen at all.
+    depth = np.float32(generator.uniform(min(0.9, 0.2 / min(1.0, 1.5 * float(half))), 0.92))
+    width = half * np.exp(_along(position, line, generator, scale, 0.3))
+    strength = np.clip(1 + _along(position, line, generator, scale, 0.25), 0.2, 1.15)
+    shade += depth * strength * np.clip((width - np.abs(distance)) / np.float32(0.8) + 0.5, 0, 1)
+    if generator.random() < 0.5:
+        side = np.float32(generator.choice([-1, 1]) * (half + 1.2 * scale))
+        shade -= np.float32(generator.uniform(0.03, 0.2)) * np.clip(
+            1.4 - np.abs(distance - side) / scale, 0, 1
+        )
+
+
+def _tapers(
+    distance: NDArray[np.float32],
+    generator: Generator,
+    scale: float,
+    shade: NDArray[np.float32],
+    lift: NDArray[np.float32],
+) -> None:
+    """Tapered board edges: a shallow valley, and the fold of the face paper beside the line."""
+    breadth = np.float32(generator.uniform(8, 30) * scale)
+    lift -= np.float32(generator.uniform(0.3, 3.0)) * np.clip(1 - np.abs(distance) / breadth, 0, 1)
+    tone = np.float32(generator.normal(0, 0.03))
+    shade += tone * np.clip((breadth - np.abs(distance)) / (2 * scale), 0, 1)
+    if generator.random() < 0.5:
+        fold = np.abs(np.abs(distance) - np.float32(generator.uniform(0.5, 1) * breadth))
+        shade += np.float32(generator.uniform(-0.06, 0.12)) * np.clip(1.3 - fold / scale, 0, 1)
+
+
+def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
+    """Patches beside the line where the face paper came off and brown liner or white core shows."""
+    generator, scale = canvas.generator, canvas.scale
+    lumps = noise(canvas.size, 14 * scale, generator) - np.abs(across) / np.float32(9 * scale)
+    patch = np.clip((lumps - np.float32(generator.uniform(0.7, 1.8))) * 4, 0, 0.85).astype(np.float32) * near
+    colour = (0.55, 0.45, 0.34) if generator.random() < 0.5 else (0.90, 0.89, 0.87)
+    canvas.blend(patch, colour)
+    canvas.height -= patch
+
+
+def _screws(canvas: Canvas, line: StraightLine) -> None:
+    """Rows of screw heads or dimples on both sides of the line, some missing."""
+    generator, scale = canvas.generator, canvas.scale
+    along_x, along_y = line.direction()
+    spacing = generator.uniform(45, 130) * scale
+    inset = generator.uniform(6, 15) * scale
+    radius = generator.uniform(1.0, 2.6) * scale
+    for side in (-1, 1):
+        for position in np.arange(generator.uniform(0, spacing), line.length, spacing):
+            if generator.random() < 0.2:
+                continue
+            moved = position + generator.normal(0, 3 * scale)
+            away = side * (inset + generator.normal(0, 1.5 * scale))
+            centre = (
+                line.start[0] + moved * along_x - away * along_y,
+                line.start[1] + moved * along_y + away * along_x,
+            )
+            add_screw(canvas, centre, radius)
+
+
+def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
+    """A screw head or dimple of `radius` px: a dark disc with a soft rim."""
+    reach = int(np.ceil(radius * 2 + 2))
+    top, left = int(centre[1]) - reach, int(centre[0]) - reach
+    box = (slice(top, top + 2 * reach + 1), slice(left, left + 2 * reach + 1))
+    if top < 0 or left < 0 or box[0].stop > canvas.size[0] or box[1].stop > canvas.size[1]:
+        return
+    rows, columns = np.ogrid[top : box[0].stop, left : box[1].stop]
+    distance = np.hypot(rows - centre[1], columns - centre[0]).astype(np.float32)
+    depth = np.float32(canvas.generator.uniform(0.4, 0.8))
+    canvas.darken(depth * np.clip(radius - distance + 0.5, 0, 1), box)
+    canvas.height[box] -= np.clip(2 - distance / np.float32(radius), 0, 1)
+
+
+def _print(canvas: Canvas, line: StraightLine) -> None:
+    """What the factory printed on the board, faint, beside the line and along it."""
+    generator, scale = canvas.generator, canvas.scale
+    along_x, along_y = line.direction()
+    away = generator.choice([-1, 1]) * generator.uniform(3, 28) * scale
+    middle = generator.uniform(0.25, 0.75) * line.length
+    centre = (
+        line.start[0] + middle * along_x - away * along_y,
+        line.start[1] + middle * along_y + away * along_x,
+    )
+    add_print(canvas, centre, float(np.degrees(np.arctan2(along_y, along_x))))
+
+
+def add_print(canvas: Canvas, centre: Point, angle: float) -> None:
+    """Faint factory print around `centre`, turned by `angle` degrees (clockwise)."""
+    generator, scale = canvas.generator, canvas.scale
+    text = "   ".join(generator.choice(_PRINTS, int(generator.integers(1, 4)), replace=False))
+    font = ImageFont.load_default(size=max(6.0, generator.uniform(5, 17) * scale * 2))
+    left, top, right, bottom = font.getbbox(text)
+    patch = Image.new("L", (int(right - left) + 8, int(bottom - top) + 8))
+    ImageDraw.Draw(patch).text((4 - left, 4 - top), text, font=font, fill=int(generator.integers(50, 190)))
+    turned = patch.rotate(-angle, Image.Resampling.BILINEAR, expand=True).reduce(2)
+    ink = Image.new("RGBA", turned.size, (70, 72, 78, 0))
+    ink.putalpha(turned)
+    canvas.stamp(ink, centre)

@@ -1,0 +1,281 @@
+"""Pictures that are no walls: what a model must find nothing in, whatever it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from drywallqa.synthetic.canvas import Canvas, Photo, Stroke, coverage, grid, noise, octaves
+from drywallqa.synthetic.lighting import photograph
+from drywallqa.synthetic.organic_lines import figure, fur, ridge, vessels
+from drywallqa.synthetic.surfaces import surface
+
+Generator = np.random.Generator
+Size = tuple[int, int]
+
+
+def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | None = None) -> Photo:
+    """Render a picture that shows no wall.
+
+    Args:
+        seed: Seed or generator; the same seed gives the same picture.
+        size: Height and width in px.
+        kind: One of `OTHERS`; by chance if None.
+
+    Returns:
+        uint8 [H,W,3].
+    """
+    generator = np.random.default_rng(seed)
+    name = kind or OTHERS[generator.integers(len(OTHERS))]
+    canvas = _MAKERS[name](size, generator)
+    return photograph(canvas.colour, generator, canvas.scale)
+
+
+def _colour(generator: Generator) -> tuple[float, float, float]:
+    """Any colour; mostly muted, as most things are."""
+    vivid = generator.random() < 0.25
+    values = generator.random(3)
+    red, green, blue = values if vivid else values.mean() + 0.3 * (values - values.mean())
+    return float(red), float(green), float(blue)
+
+
+def _gradient(size: Size, generator: Generator) -> Canvas:
+    """Two colours that run into each other, as skies and studio backdrops do."""
+    canvas = Canvas.plain(size, _colour(generator), generator)
+    rows, columns = grid(size)
+    angle = generator.uniform(0, 2 * np.pi)
+    place = (columns / size[1] - 0.5) * np.cos(angle) + (rows / size[0] - 0.5) * np.sin(angle)
+    canvas.blend(np.clip(place + 0.5, 0, 1).astype(np.float32), _colour(generator))
+    return canvas
+
+
+def _shapes(size: Size, generator: Generator) -> Canvas:
+    """Discs, boxes and polygons of random colours over each other."""
+    canvas = _gradient(size, generator)
+    image = Image.new("RGBA", (size[1], size[0]))
+    pen = ImageDraw.Draw(image)
+    for _ in range(int(generator.integers(4, 26))):
+        centre = generator.random(2) * (size[1], size[0])
+        radius = generator.uniform(0.02, 0.25) * max(size)
+        fill = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
+        box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius * 0.8)
+        shape = generator.integers(3)
+        if shape == 0:
+            pen.ellipse(box, fill)
+        elif shape == 1:
+            pen.rectangle(box, fill)
+        else:
+            corners = centre + generator.normal(0, radius, (int(generator.integers(3, 7)), 2))
+            pen.polygon([(float(x), float(y)) for x, y in corners], fill)
+    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    return canvas
+
+
+def _page(size: Size, generator: Generator) -> Canvas:
+    """A printed page or a screen full of text."""
+    dark = generator.random() < 0.3
+    canvas = Canvas.plain(size, (0.1, 0.11, 0.13) if dark else (0.95, 0.95, 0.93), generator)
+    image = Image.new("RGBA", (size[1], size[0]))
+    pen = ImageDraw.Draw(image)
+    height = generator.uniform(9, 42) * canvas.scale
+    font = ImageFont.load_default(size=max(6.0, height))
+    letters = list("abcdefghijklmnopqrstuvwxyz    ABCDEFG0123456789.,")
+    ink = (225, 225, 220, 255) if dark else (25, 25, 30, 255)
+    top = generator.uniform(0, 3) * height
+    while top < size[0]:
+        count = int(generator.uniform(0.4, 1.0) * size[1] / (0.5 * height))
+        if generator.random() < 0.85:
+            pen.text((height, top), "".join(generator.choice(letters, count)), font=font, fill=ink)
+        top += height * 1.45
+    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    return canvas
+
+
+def _stripes(size: Size, generator: Generator) -> Canvas:
+    """Stripes, straight or waved: shutters, fabric, ploughed fields."""
+    canvas = Canvas.plain(size, _colour(generator), generator)
+    rows, columns = grid(size)
+    angle = generator.uniform(0, np.pi)
+    place = columns * np.float32(np.cos(angle)) + rows * np.float32(np.sin(angle))
+    place = place + noise(size, 120 * canvas.scale, generator) * np.float32(generator.choice([0, 0, 6, 20]))
+    wave = np.sin(place * np.float32(2 * np.pi / (generator.uniform(5, 90) * canvas.scale)))
+    canvas.blend(np.clip(wave * generator.uniform(0.6, 6) + 0.5, 0, 1).astype(np.float32), _colour(generator))
+    canvas.darken(noise(size, 60 * canvas.scale, generator) * np.float32(0.06))
+    return canvas
+
+
+def _checks(size: Size, generator: Generator) -> Canvas:
+    """A chessboard or plaid."""
+    canvas = Canvas.plain(size, _colour(generator), generator)
+    rows, columns = grid(size)
+    cell = generator.uniform(12, 110) * canvas.scale
+    down, across = np.floor(rows / cell) % 2, np.floor(columns / cell) % 2
+    pattern = (down + across) / 2 if generator.random() < 0.4 else np.abs(down - across)
+    canvas.blend(pattern.astype(np.float32), _colour(generator))
+    return canvas
+
+
+def _clouds(size: Size, generator: Generator) -> Canvas:
+    """Clouds, smoke, marble, water: soft noise in two colours."""
+    canvas = Canvas.plain(size, _colour(generator), generator)
+    scale = canvas.scale
+    cells = (200 * scale, 90 * scale, 40 * scale, 18 * scale, 8 * scale)
+    field = octaves(size, cells, (0.5, 0.25, 0.13, 0.06, 0.03), generator)
+    canvas.blend(np.clip(field + 0.5, 0, 1), _colour(generator))
+    return canvas
+
+
+def _foliage(size: Size, generator: Generator) -> Canvas:
+    """Leaves of many greens over each other, with branches between."""
+    canvas = Canvas.plain(size, (0.08, 0.13, 0.06), generator)
+    scale = canvas.scale
+    image = Image.new("RGBA", (size[1], size[0]))
+    pen = ImageDraw.Draw(image)
+    leaf = generator.uniform(6, 34) * scale
+    autumn = generator.random() < 0.25
+    for _ in range(int(generator.integers(250, 700))):
+        x, y = generator.random(2) * (size[1], size[0])
+        turn, light = generator.uniform(0, np.pi), generator.uniform(0.3, 1.0)
+        tip = leaf * generator.uniform(0.6, 1.4) * np.array([np.cos(turn), np.sin(turn)])
+        side = 0.3 * np.array([-tip[1], tip[0]])
+        green = (190, 120, 50) if autumn else (95, 165, 60)
+        fill = (*(int(channel * light) for channel in green), 255)
+        pen.polygon(
+            [
+                (x - tip[0], y - tip[1]),
+                (x + side[0], y + side[1]),
+                (x + tip[0], y + tip[1]),
+                (x - side[0], y - side[1]),
+            ],
+            fill,
+        )
+    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    return canvas
+
+
+def _branches(size: Size, generator: Generator) -> Canvas:
+    """Bare branches before the sky: dark, forked and thin, but no crack."""
+    canvas = _clouds(size, generator) if generator.random() < 0.5 else _gradient(size, generator)
+    canvas.colour *= np.float32(0.5)
+    canvas.colour += np.float32(0.5)
+    scale = canvas.scale
+    strokes: list[Stroke] = []
+
+    def grow(x: float, y: float, angle: float, length: float, width: float) -> None:
+        end = (x + length * float(np.cos(angle)), y + length * float(np.sin(angle)))
+        strokes.append(Stroke([(x, y), end], [width]))
+        if width > 0.8 * scale and len(strokes) < 400:
+            for side in (-1, 1):
+                turn = angle + side * generator.uniform(0.1, 0.6)
+                grow(*end, turn, length * generator.uniform(0.65, 0.95), width * generator.uniform(0.55, 0.8))
+
+    for _ in range(int(generator.integers(1, 4))):
+        grow(
+            generator.random() * size[1],
+            float(size[0]),
+            -np.pi / 2 + generator.normal(0, 0.2),
+            generator.uniform(60, 140) * scale,
+            generator.uniform(8, 26) * scale,
+        )
+    canvas.blend(coverage(strokes, size, 2), (0.13, 0.10, 0.08))
+    return canvas
+
+
+def _portrait(size: Size, generator: Generator) -> Canvas:
+    """Something like a person before a background: head, eyes, shoulders."""
+    canvas = _clouds(size, generator) if generator.random() < 0.5 else _gradient(size, generator)
+    image = Image.new("RGBA", (size[1], size[0]))
+    pen = ImageDraw.Draw(image)
+    x, y = generator.uniform(0.3, 0.7) * size[1], generator.uniform(0.3, 0.5) * size[0]
+    head = generator.uniform(0.1, 0.24) * min(size)
+    skin = np.array([225, 180, 150]) * generator.uniform(0.3, 1.0)
+    cloth = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
+    pen.ellipse((x - 2.4 * head, y + 1.1 * head, x + 2.4 * head, y + 6 * head), cloth)
+    tone = (*(int(value) for value in skin), 255)
+    pen.ellipse((x - 1.1 * head, y - 1.5 * head, x + 1.1 * head, y + 0.6 * head), (40, 28, 20, 255))
+    pen.ellipse((x - 0.9 * head, y - 1.2 * head, x + 0.9 * head, y + 1.25 * head), tone)
+    for side in (-0.38, 0.38):
+        eye = 0.11 * head
+        pen.ellipse((x + side * head - eye, y - eye, x + side * head + eye, y + eye), (30, 25, 25, 255))
+    pen.arc(
+        (x - 0.4 * head, y + 0.3 * head, x + 0.4 * head, y + 0.8 * head),
+        20,
+        160,
+        (120, 50, 50, 255),
+        max(1, round(head * 0.08)),
+    )
+    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    canvas.darken(noise(size, 90 * canvas.scale, generator) * np.float32(0.08))
+    return canvas
+
+
+def _coins(size: Size, generator: Generator) -> Canvas:
+    """Round things in rows: coins, cells, fruit, pebbles."""
+    canvas = Canvas.plain(size, _colour(generator), generator)
+    rows, columns = grid(size)
+    colour = np.asarray(_colour(generator))
+    for _ in range(int(generator.integers(6, 22))):
+        y, x = generator.random(2) * size
+        radius = np.float32(generator.uniform(14, 70) * canvas.scale)
+        distance = np.hypot(rows - np.float32(y), columns - np.float32(x)) / radius
+        shade = np.clip(colour * generator.uniform(0.6, 1.3), 0, 1)
+        canvas.blend(np.clip((1 - distance) * radius, 0, 1), shade)
+        canvas.blend(np.clip(0.5 - np.abs(distance - 0.85) * 6, 0, 0.5), shade * 0.6)
+    return canvas
+
+
+def _street(size: Size, generator: Generator) -> Canvas:
+    """Blocks with rows of windows under a sky."""
+    canvas = _gradient(size, generator)
+    image = Image.new("RGBA", (size[1], size[0]))
+    pen = ImageDraw.Draw(image)
+    left = -20.0
+    while left < size[1]:
+        wide = generator.uniform(0.1, 0.35) * size[1]
+        top = generator.uniform(0.1, 0.6) * size[0]
+        tone = (*(int(value) for value in generator.integers(60, 200, 3)), 255)
+        pen.rectangle((left, top, left + wide, size[0]), tone)
+        pane, step = wide * 0.12, wide * 0.25
+        for y in np.arange(top + step / 2, size[0], step * 1.3):
+            for x in np.arange(left + step / 2, left + wide - pane, step):
+                glass = (*(int(value) for value in generator.integers(20, 250, 3)), 255)
+                pen.rectangle((float(x), float(y), float(x + pane), float(y + pane * 1.6)), glass)
+        left += wide
+    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    return canvas
+
+
+def _grain(size: Size, generator: Generator) -> Canvas:
+    """Wood, grass, gravel, fabric: close-up textures."""
+    if generator.random() < 0.4:
+        return surface("wood", size, generator)
+    canvas = Canvas.plain(size, _colour(generator), generator)
+    scale = canvas.scale
+    cells = tuple(float(cell) * scale for cell in generator.uniform(1.5, 22, 2))
+    canvas.darken(noise(size, (cells[0], cells[1]), generator) * np.float32(generator.uniform(0.1, 0.4)))
+    canvas.darken(noise(size, 2, generator) * np.float32(0.1))
+    return canvas
+
+
+_MAKERS: dict[str, Callable[[Size, Generator], Canvas]] = {
+    "gradient": _gradient,
+    "shapes": _shapes,
+    "page": _page,
+    "stripes": _stripes,
+    "checks": _checks,
+    "clouds": _clouds,
+    "foliage": _foliage,
+    "branches": _branches,
+    "portrait": _portrait,
+    "coins": _coins,
+    "street": _street,
+    "grain": _grain,
+    "vessels": vessels,
+    "fur": fur,
+    "figure": figure,
+    "ridge": ridge,
+}
+OTHERS = tuple(_MAKERS)
+"""Names of everything that `render_other` can draw."""

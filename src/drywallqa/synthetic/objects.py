@@ -1,0 +1,268 @@
+"""Things on walls that are neither crack nor seam: what an inspector's photo shows besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from drywallqa.synthetic.canvas import Canvas, Point, Stroke, coverage, grid, noise
+from drywallqa.synthetic.joints import add_print, add_screw
+
+Generator = np.random.Generator
+_FINE = 3  # pictures of objects are drawn this much larger, then reduced
+
+
+def add_object(canvas: Canvas, name: str) -> None:
+    """Put one object on the wall at a random place.
+
+    Args:
+        canvas: Where to draw.
+        name: One of `OBJECTS`.
+    """
+    _MAKERS[name](canvas)
+
+
+def _somewhere(canvas: Canvas, margin: float = 0.1) -> Point:
+    y, x = canvas.generator.uniform(margin, 1 - margin, 2) * canvas.size
+    return float(x), float(y)
+
+
+def _patch(side: float) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
+    fine = max(8, round(side * _FINE))
+    image = Image.new("RGBA", (fine, fine), (128, 128, 128, 0))
+    return image, ImageDraw.Draw(image), fine
+
+
+def _grey(generator: Generator, low: int = 190, high: int = 245) -> tuple[int, int, int, int]:
+    level = int(generator.integers(low, high))
+    return level, level, max(0, level - int(generator.integers(0, 14))), 255
+
+
+def _plate(canvas: Canvas, inside: Callable[[ImageDraw.ImageDraw, int, Generator], None]) -> None:
+    """A square cover plate with something in it, and its shadow."""
+    generator = canvas.generator
+    side = generator.uniform(35, 110) * canvas.scale
+    image, pen, fine = _patch(side * 1.2)
+    border = fine // 10
+    pen.rounded_rectangle(
+        (border, border, fine - border, fine - border), fine // 14, _grey(generator), (150, 150, 148, 255), 2
+    )
+    inside(pen, fine, generator)
+    turned = image.rotate(generator.normal(0, 4), Image.Resampling.BILINEAR).reduce(_FINE)
+    canvas.stamp(turned, _somewhere(canvas), shadow=generator.uniform(1, 4) * canvas.scale)
+
+
+def _socket_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) -> None:
+    centre, radius = fine / 2, fine * 0.28
+    ring = (centre - radius, centre - radius, centre + radius, centre + radius)
+    pen.ellipse(ring, (205, 205, 200, 255), (140, 140, 138, 255), max(1, fine // 60))
+    hole = fine * 0.035
+    for side in (-1, 1):
+        x = centre + side * fine * 0.13
+        pen.ellipse((x - hole, centre - hole, x + hole, centre + hole), (25, 25, 25, 255))
+
+
+def _switch_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) -> None:
+    inset = fine * 0.24
+    pen.rectangle((inset, inset, fine - inset, fine - inset), (228, 228, 224, 255), (150, 150, 148, 255), 2)
+    pen.line((inset, fine / 2, fine - inset, fine / 2), (160, 160, 158, 255), max(1, fine // 60))
+
+
+def _socket(canvas: Canvas) -> None:
+    _plate(canvas, _socket_inside)
+
+
+def _switch(canvas: Canvas) -> None:
+    _plate(canvas, _switch_inside)
+
+
+def _cable(canvas: Canvas) -> None:
+    """A cable hanging or lying in loose curves, with its shadow."""
+    generator, scale = canvas.generator, canvas.scale
+    knots = np.array([_somewhere(canvas, -0.1) for _ in range(int(generator.integers(3, 7)))])
+    curve = knots
+    for _ in range(5):  # corner cutting (Chaikin, 1974) turns the polygon into a smooth curve
+        begin, stop = curve[:-1], curve[1:]
+        cut = np.stack([0.75 * begin + 0.25 * stop, 0.25 * begin + 0.75 * stop], 1).reshape(-1, 2)
+        curve = np.concatenate([curve[:1], cut, curve[-1:]])
+    width = generator.uniform(2, 9) * scale
+    _rope(canvas, curve, width, generator)
+
+
+def _rope(canvas: Canvas, curve: np.ndarray, width: float, generator: Generator) -> None:
+    points = [(float(x), float(y)) for x, y in curve]
+    moved = [(x + width * 0.6, y + width * 0.8) for x, y in points]
+    widths = [width] * len(points)
+    canvas.darken(coverage([Stroke(moved, widths)], canvas.size, 1) * np.float32(0.35))
+    colours = ((0.05, 0.05, 0.06), (0.85, 0.85, 0.83), (0.75, 0.35, 0.08), (0.30, 0.31, 0.33))
+    colour = np.asarray(colours[generator.integers(len(colours))])
+    canvas.blend(coverage([Stroke(points, widths)], canvas.size, 2), colour)
+    shine = [(x - width * 0.15, y - width * 0.2) for x, y in points]
+    canvas.blend(
+        coverage([Stroke(shine, [width * 0.3] * len(points))], canvas.size, 2) * np.float32(0.5),
+        colour * 0.6 + 0.35,
+    )
+
+
+def _pencil(canvas: Canvas) -> None:
+    """Pencil marks: short straight strokes, a cross, now and then a long faint line."""
+    generator, scale = canvas.generator, canvas.scale
+    strokes = []
+    for _ in range(int(generator.integers(1, 5))):
+        x, y = _somewhere(canvas)
+        angle = generator.choice([0, np.pi / 2, generator.uniform(0, np.pi)])
+        length = generator.uniform(10, 110) * scale
+        end = (x + length * float(np.cos(angle)), y + length * float(np.sin(angle)))
+        strokes.append(Stroke([(x, y), end], [generator.uniform(0.6, 1.4) * scale]))
+    canvas.blend(coverage(strokes, canvas.size) * np.float32(generator.uniform(0.2, 0.6)), (0.25, 0.25, 0.28))
+
+
+def _nails(canvas: Canvas) -> None:
+    """Nails, screws or their holes, scattered or in rows across the board."""
+    generator, scale = canvas.generator, canvas.scale
+    radius = generator.uniform(0.9, 3.2) * scale
+    if generator.random() < 0.5:
+        for _ in range(int(generator.integers(2, 14))):
+            add_screw(canvas, _somewhere(canvas), radius)
+        return
+    spacing = generator.uniform(70, 180) * scale
+    start = generator.uniform(0, spacing, 2)
+    for y in np.arange(start[0], canvas.size[0], spacing * generator.uniform(0.6, 1.5)):
+        for x in np.arange(start[1], canvas.size[1], spacing * 1.8):
+            add_screw(canvas, (float(x + generator.normal(0, 3)), float(y + generator.normal(0, 3))), radius)
+
+
+def _stain(canvas: Canvas) -> None:
+    """A damp stain with a darker rim, or dirt."""
+    generator, scale = canvas.generator, canvas.scale
+    rows, columns = grid(canvas.size)
+    x, y = _somewhere(canvas, 0.0)
+    radius = generator.uniform(40, 190) * scale
+    distance = np.hypot(
+        (rows - np.float32(y)) / np.float32(generator.uniform(0.6, 1.6)), columns - np.float32(x)
+    )
+    field = distance / np.float32(radius) + 0.22 * noise(canvas.size, 40 * scale, generator)
+    body = np.clip((1 - field) * 4, 0, 1) * np.float32(0.35)
+    rim = np.clip(1 - np.abs(field - 1) * 9, 0, 1) * np.float32(0.5)
+    strength = np.float32(generator.uniform(0.2, 0.8))
+    canvas.blend(np.maximum(body, rim) * strength, (0.45, 0.35, 0.22))
+
+
+def _mud(canvas: Canvas) -> None:
+    """Filler spread with a trowel: a smooth pale patch with ragged ends."""
+    generator, scale = canvas.generator, canvas.scale
+    rows, columns = grid(canvas.size)
+    x, y = _somewhere(canvas, 0.0)
+    angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.1)
+    along = (columns - np.float32(x)) * np.float32(np.cos(angle)) + (rows - np.float32(y)) * np.float32(
+        np.sin(angle)
+    )
+    across = (rows - np.float32(y)) * np.float32(np.cos(angle)) - (columns - np.float32(x)) * np.float32(
+        np.sin(angle)
+    )
+    length, breadth = generator.uniform(60, 400) * scale, generator.uniform(15, 75) * scale
+    field = np.maximum(np.abs(along) / np.float32(length), np.abs(across) / np.float32(breadth))
+    field = field + 0.10 * noise(canvas.size, 22 * scale, generator)
+    cover = np.clip((1 - field) * 12, 0, 1).astype(np.float32)
+    tint = generator.choice([0.0, 0.03])
+    canvas.blend(cover * np.float32(generator.uniform(0.4, 0.9)), (0.83 - tint, 0.84 - tint, 0.86 + tint))
+    canvas.height += cover * np.float32(generator.uniform(0.3, 1.5))
+
+
+def _scuffs(canvas: Canvas) -> None:
+    """Scratches and scuff marks: short, pale or dark, in one direction."""
+    generator, scale = canvas.generator, canvas.scale
+    x, y = _somewhere(canvas)
+    angle = generator.uniform(0, np.pi)
+    strokes = []
+    for _ in range(int(generator.integers(2, 12))):
+        begin = np.array([x, y]) + generator.normal(0, 25 * scale, 2)
+        turn = angle + generator.normal(0, 0.15)
+        step = generator.uniform(8, 60) * scale * np.array([np.cos(turn), np.sin(turn)])
+        points = [(float(px), float(py)) for px, py in (begin, begin + step)]
+        strokes.append(Stroke(points, [generator.uniform(0.5, 2.2) * scale]))
+    cover = coverage(strokes, canvas.size) * np.float32(generator.uniform(0.15, 0.5))
+    canvas.blend(cover, (0.92, 0.92, 0.9) if generator.random() < 0.6 else (0.2, 0.2, 0.2))
+
+
+def _corner(canvas: Canvas) -> None:
+    """Where two walls or wall and ceiling meet: the light changes at a straight edge."""
+    generator, scale = canvas.generator, canvas.scale
+    rows, columns = grid(canvas.size)
+    angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.06)
+    x, y = _somewhere(canvas, 0.12)
+    distance = (columns - np.float32(x)) * np.float32(np.cos(angle)) + (rows - np.float32(y)) * np.float32(
+        np.sin(angle)
+    )
+    beyond = np.clip(distance / np.float32(1.5 * scale) + 0.5, 0, 1)
+    fade = (
+        np.float32(generator.uniform(0.1, 0.4))
+        * beyond
+        * (0.7 + 0.3 * np.exp(-np.maximum(distance, 0) / 150))
+    )
+    canvas.darken(fade.astype(np.float32))
+
+
+def _frame(canvas: Canvas) -> None:
+    """A door or window frame, or a skirting board, along one side of the photo."""
+    generator, scale = canvas.generator, canvas.scale
+    height, width = canvas.size
+    broad = int(generator.uniform(25, 130) * scale)
+    inner = int(broad * generator.uniform(0.0, 0.7))
+    side = int(generator.integers(4))
+    boxes = [
+        (slice(0, height), slice(0, broad), slice(0, inner)),
+        (slice(0, height), slice(width - broad, width), slice(width - inner, width)),
+        (slice(0, broad), slice(0, width), slice(0, inner)),
+        (slice(height - broad, height), slice(0, width), slice(height - inner, height)),
+    ]
+    outer_rows, outer_columns, opening = boxes[side]
+    white = generator.uniform(0.6, 0.95)
+    green, blue = np.sort(generator.uniform(0.8, 1, 2))[::-1] * white
+    tone = (white, green, blue)
+    canvas.colour[:, outer_rows, outer_columns] = np.asarray(tone, np.float32)[:, None, None]
+    canvas.height[outer_rows, outer_columns] = np.float32(6)
+    dark = generator.uniform(0.05, 0.5) + generator.normal(0, 0.03, 3)
+    box = (outer_rows, opening) if side < 2 else (opening, outer_columns)
+    canvas.colour[:, box[0], box[1]] = np.clip(dark, 0.02, 1).astype(np.float32)[:, None, None]
+
+
+def _factory_print(canvas: Canvas) -> None:
+    add_print(
+        canvas,
+        _somewhere(canvas, 0.2),
+        float(canvas.generator.choice([0, 90]) + canvas.generator.normal(0, 6)),
+    )
+
+
+def _tool(canvas: Canvas) -> None:
+    """A clamp, level or trowel: a few bars and blocks of strong colour."""
+    generator, scale = canvas.generator, canvas.scale
+    image, pen, fine = _patch(generator.uniform(60, 170) * scale)
+    for _ in range(int(generator.integers(2, 5))):
+        x, y = generator.uniform(0.1, 0.6, 2) * fine
+        wide, high = generator.choice([0.08, 0.15, 0.45], 2) * fine
+        colours = ((30, 30, 32), (190, 35, 30), (225, 190, 40), (150, 110, 70), (160, 165, 170))
+        pen.rectangle((x, y, x + wide, y + high), (*colours[generator.integers(len(colours))], 255))
+    turned = image.rotate(generator.uniform(0, 360), Image.Resampling.BILINEAR).reduce(_FINE)
+    canvas.stamp(turned, _somewhere(canvas, 0.0), shadow=4 * scale)
+
+
+_MAKERS: dict[str, Callable[[Canvas], None]] = {
+    "socket": _socket,
+    "switch": _switch,
+    "cable": _cable,
+    "pencil": _pencil,
+    "nails": _nails,
+    "stain": _stain,
+    "mud": _mud,
+    "scuffs": _scuffs,
+    "corner": _corner,
+    "frame": _frame,
+    "print": _factory_print,
+    "tool": _tool,
+}
+OBJECTS = tuple(_MAKERS)
+"""Names of everything that `add_object` can draw."""

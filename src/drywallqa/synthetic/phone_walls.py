@@ -1,0 +1,187 @@
+"""Walls as a phone photographs them: 8 to 16 megapixels, drawn sharp at their own size, with exact truth.
+
+`walls.render_wall` draws a wall alike at every size and therefore lacks the details that only large photos
+show: grain of single px, thin marks, noise and sharpening of the camera. Here layout and objects come from
+there, and all details are drawn in px of the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drywallqa.errors import ConfigError
+from drywallqa.imaging.straight_lines import StraightLine
+from drywallqa.synthetic.canvas import REFERENCE_SIDE, Canvas, Mask, Photo
+from drywallqa.synthetic.lighting import light
+from drywallqa.synthetic.objects import OBJECTS
+from drywallqa.synthetic.phone_camera import Camera, develop_photo
+from drywallqa.synthetic.phone_cracks import WIDTHS, PhoneCrack, add_phone_cracks
+from drywallqa.synthetic.phone_details import DETAILS, add_detail, add_grain
+from drywallqa.synthetic.surfaces import BOARDS, WALLS, surface
+from drywallqa.synthetic.walls import (
+    BELOW,
+    KINDS,
+    Kind,
+    Wish,
+    add_objects,
+    add_seams,
+    before_background,
+    choose_objects,
+    stand,
+)
+
+Generator = np.random.Generator
+
+SIZES = ((2448, 3264), (3000, 4000), (3024, 4032), (3456, 4608))
+"""Height and width in px of usual phone photos, 8 to 16 megapixels; turned for upright ones."""
+SURFACES = BOARDS + WALLS
+_COARSE = ("rough plaster", "concrete")  # a hairline would be lost in their grain
+_HAIRLINE = 2  # px
+_BELOW = ("fine pencil", "scratches", "screws", "fibres")
+_RELIEF = 0.8  # heights grow by scale ** this: shading stays visible, and less so from far away
+_TAPING_HALF_WIDTH = 5.0  # px at 640, as `walls` draws it
+
+
+@dataclass(frozen=True, eq=False)
+class PhoneWall:
+    """A rendered phone photo and its truth.
+
+    Attributes:
+        photo: uint8 [H,W,3].
+        kind: "crack", "seam", "both" or "neither".
+        surface: What the wall is made of.
+        objects: Names of what else is there, of `objects.OBJECTS` and `phone_details.DETAILS`.
+        cracks: Each course of a crack, where it is not hidden.
+        seam_lines: The joints' lines.
+        camera: How the photo was taken.
+    """
+
+    photo: Photo
+    kind: Kind
+    surface: str
+    objects: tuple[str, ...]
+    cracks: tuple[PhoneCrack, ...]
+    seam_lines: tuple[StraightLine, ...]
+    camera: Camera
+
+    @property
+    def crack_mask(self) -> Mask:
+        """Pixels of all cracks, bool [H,W]."""
+        mask = np.zeros(self.photo.shape[:2], np.bool_)
+        for crack in self.cracks:
+            mask[crack.box] |= crack.mask
+        return mask
+
+    @property
+    def taping_area(self) -> Mask:
+        """A band along each joint, bool [H,W]."""
+        size = (self.photo.shape[0], self.photo.shape[1])
+        mask = np.zeros(size, np.bool_)
+        for line in self.seam_lines:
+            mask |= line.band(size, _TAPING_HALF_WIDTH * max(size) / REFERENCE_SIDE)
+        return mask
+
+
+@dataclass
+class _Zoomed(Canvas):
+    """A canvas on which objects and joints are smaller, as if photographed from further away."""
+
+    zoom: float = 1.0
+
+    @property
+    def scale(self) -> float:
+        return self.zoom * max(self.size) / REFERENCE_SIDE
+
+
+def render_phone_wall(
+    seed: int | Sequence[int] | Generator,
+    size: tuple[int, int] | None = None,
+    kind: Kind | None = None,
+    widths: Sequence[int] | None = None,
+    surface_name: str | None = None,
+) -> PhoneWall:
+    """Render one photo of a wall as a phone takes it.
+
+    Args:
+        seed: Seed or generator; the same seed gives the same wall.
+        size: Height and width in px; by chance one of `SIZES`, lying or upright, if None.
+        kind: What the wall shows; by chance if None. Joints are drawn on boards only.
+        widths: Width in px of each crack; one to four of `phone_cracks.WIDTHS` by chance. Branches are extra.
+        surface_name: A name of `SURFACES`; by chance if None.
+
+    Returns:
+        The photo with its truth.
+
+    Raises:
+        ConfigError: The kind or the surface is unknown, joints are asked for on a wall, or the size is too
+            small.
+    """
+    generator = np.random.default_rng(seed)
+    kind = kind or KINDS[generator.integers(len(KINDS))]
+    size = size or _size(generator)
+    if kind in ("crack", "both"):
+        widths = tuple(
+            widths or generator.choice(WIDTHS, int(generator.integers(1, 5)), replace=False).tolist()
+        )
+    else:
+        widths = ()
+    name = surface_name or _surface(kind, widths, generator)
+    _check(size, kind, name)
+    canvas = surface(name, size, generator)
+    canvas.height *= np.float32(canvas.scale**_RELIEF)
+    add_grain(canvas, name)
+    canvas = _Zoomed(canvas.colour, canvas.height, generator, generator.uniform(0.3, 1.0))
+    board = stand(size, generator) if name in BOARDS and generator.random() < 0.25 else None
+    objects = choose_objects(name, Wish(), generator) + _details(generator)
+    _add(canvas, [item for item in objects if item in BELOW + _BELOW])
+    lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
+    cracks = add_phone_cracks(canvas, widths, None if board is None else board > 0.5)
+    if board is not None:
+        canvas = before_background(canvas, board)
+    hidden = _add(canvas, [item for item in objects if item not in BELOW + _BELOW])
+    cracks = [crack.without(hidden) for crack in cracks]
+    camera = Camera.draw(generator)
+    photo = develop_photo(light(canvas), camera, generator)
+    seen = tuple(crack for crack in cracks if len(crack.centreline) and crack.mask.any())
+    return PhoneWall(photo, kind, name, objects, seen, lines, camera)
+
+
+def _size(generator: Generator) -> tuple[int, int]:
+    height, width = SIZES[generator.integers(len(SIZES))]
+    return (width, height) if generator.random() < 0.5 else (height, width)
+
+
+def _surface(kind: Kind, widths: Sequence[int], generator: Generator) -> str:
+    if kind in ("seam", "both"):
+        return str(generator.choice(BOARDS))
+    fine = min(widths, default=_HAIRLINE + 1) <= _HAIRLINE
+    return str(generator.choice([name for name in SURFACES if not (fine and name in _COARSE)]))
+
+
+def _details(generator: Generator) -> tuple[str, ...]:
+    return tuple(generator.choice(DETAILS, int(generator.integers(0, 4)), replace=False).tolist())
+
+
+def _add(canvas: Canvas, names: list[str]) -> Mask:
+    """Draw objects and details; returns what they hide, bool [H,W]."""
+    hidden = add_objects(canvas, [name for name in names if name in OBJECTS])
+    before = canvas.colour[1].copy()
+    for name in names:
+        if name in DETAILS:
+            add_detail(canvas, name)
+    hidden |= np.abs(canvas.colour[1] - before) > 0.2
+    return hidden
+
+
+def _check(size: tuple[int, int], kind: str, name: str) -> None:
+    if kind not in KINDS:
+        raise ConfigError(f"'{kind}' is no kind of wall; choose one of {', '.join(KINDS)}")
+    if name not in SURFACES:
+        raise ConfigError(f"'{name}' is no surface of a phone's photo; choose one of {', '.join(SURFACES)}")
+    if kind in ("seam", "both") and name not in BOARDS:
+        raise ConfigError(f"joints are drawn on boards only and not on '{name}'; choose {', '.join(BOARDS)}")
+    if min(size) < 64:
+        raise ConfigError(f"a phone's photo of {size[1]}×{size[0]} px is too small; 64 px is the least")

@@ -1,0 +1,122 @@
+"""A photo with its mask laid over it, readable in grey and without telling red from green."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drywallqa.imaging.letterbox import resize_photo
+from drywallqa.inference.outputs import Output
+from drywallqa.inference.prediction import Prediction
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+FILL = (0, 114, 178)  # blue, a colour that walls seldom have and that nearly everybody can tell
+_FILL_SHARE = 0.35
+_JPEG_LIMIT = 65_000  # px a side
+_LINES = 320  # px a side for each px of the lines' width: two at 640 px
+_NARROWEST = 360  # px, so that the legend can be read beneath the smallest photo
+THUMBNAIL_SIZE = 480  # px, the longer side
+THUMBNAIL_FOLDER = "index_files"
+
+
+def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Lay a mask [H,W] over a photo [H,W,3]: translucent inside, a white and a black line around it.
+
+    The lines lie outside the mask, so that they never hide a thin crack, and one of the two stands out
+    from any wall, in grey as well.
+    """
+    drawn = photo.copy()
+    if not mask.any():
+        return drawn
+    inside = drawn[mask].astype(np.float32)
+    drawn[mask] = (inside * (1 - _FILL_SHARE) + np.asarray(FILL, np.float32) * _FILL_SHARE).astype(np.uint8)
+    line = max(1, round(max(mask.shape) / _LINES))
+    white = _grown(mask, line)
+    black = _grown(white, line)
+    drawn[black & ~white] = 0
+    drawn[white & ~mask] = 255
+    return drawn
+
+
+def _grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """Widen a mask by so many pixels to all sides."""
+    for axis in (0, 1):
+        source, mask = mask, mask.copy()
+        for shift in range(1, min(pixels, source.shape[axis] - 1) + 1):
+            ahead = [slice(None), slice(None)]
+            behind = [slice(None), slice(None)]
+            ahead[axis], behind[axis] = slice(shift, None), slice(None, -shift)
+            mask[tuple(ahead)] |= source[tuple(behind)]
+            mask[tuple(behind)] |= source[tuple(ahead)]
+    return mask
+
+
+def encode_overlay(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+    """Make an overlay with a legend beneath it, as JPEG of the photo's size."""
+    picture = Image.fromarray(draw_mask(photo, prediction.mask))
+    picture.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT - 200), Image.Resampling.BILINEAR)
+    return _jpeg(_with_legend(picture, prediction), quality=90)
+
+
+def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
+    from PIL import ImageDraw, ImageFont  # not on the way to the first mask
+
+    width = max(picture.width, _NARROWEST)
+    size = int(np.clip(round(min(width, 2 * picture.height) / 36), 15, 72))
+    font = ImageFont.load_default(size)
+    height = round(size * 2.1)
+    canvas = Image.new("RGB", (width, picture.height + height), (255, 255, 255))
+    canvas.paste(picture, (0, 0))
+    pen = ImageDraw.Draw(canvas)
+    middle = picture.height + height // 2
+    box, left = size // 2, size // 2
+    faded = tuple(round(255 * (1 - _FILL_SHARE) + value * _FILL_SHARE) for value in FILL)
+    pen.rectangle((left, middle - box, left + 2 * box, middle + box), fill=faded, outline=(0, 0, 0))
+    start = left + 2 * box + size // 2
+    text = _fitting(legend(prediction), font, width - start - left)
+    pen.text((start, middle), text, fill=(0, 0, 0), font=font, anchor="lm")
+    return canvas
+
+
+def legend(prediction: Prediction) -> str:
+    """Say in one line what an overlay shows."""
+    found = f"{prediction.area:.1%} marked" if prediction.mask.any() else "nothing marked"
+    prompt = " ".join(prediction.prompt.split())
+    shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
+    return f"{shown}: {found}, presence {prediction.presence:.2f}"
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """Cut the front of a text (the prompt) until the whole fits."""
+    prompt, dash, rest = text.rpartition(": ")
+    while prompt and font.getlength(prompt + dash + rest) > width:
+        prompt = prompt[:-2] + "…" if len(prompt) > 2 else ""
+    return prompt + dash + rest if prompt else rest
+
+
+def encode_thumbnail(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+    """Make a small overlay for the page of results, as JPEG."""
+    height, width = photo.shape[:2]
+    scale = min(1.0, THUMBNAIL_SIZE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = resize_photo(photo, size[1], size[0])
+    covered = Image.fromarray(prediction.mask.view(np.uint8) * np.uint8(255))
+    share = np.asarray(covered.resize(size, Image.Resampling.BOX))
+    # A quarter of a small pixel is enough: a thin crack must not vanish from the page.
+    return _jpeg(Image.fromarray(draw_mask(small, share >= 64)), quality=85)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+OVERLAY = Output("overlay", ".overlay.jpg", encode_overlay)
+THUMBNAIL = Output("thumbnail", ".jpg", encode_thumbnail, folder=THUMBNAIL_FOLDER, replaceable=True)

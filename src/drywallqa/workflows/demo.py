@@ -1,0 +1,84 @@
+"""The demonstration: the main job on example walls that the package renders, checked with their truth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from drywallqa.imaging import mask_files
+from drywallqa.inference.plan import PhotoOutcome, RunSettings
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.synthetic.canvas import Mask
+from drywallqa.synthetic.examples import ExampleScore, score_example, write_examples
+from drywallqa.synthetic.joints import drawn
+from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Wall
+from drywallqa.workflows.segment import SegmentSummary, segment_into
+
+PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area", SEAM_LINE: "segment seam line"}
+"""What the demonstration asks, by concept, of a model that knows it."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration did.
+
+    Attributes:
+        photos: The folder with the rendered photos.
+        summary: What the run over them did.
+        agreements: How well its masks fit the truth, one entry a concept; empty where photos failed.
+    """
+
+    photos: Path
+    summary: SegmentSummary
+    agreements: tuple[ExampleScore, ...]
+
+
+def run_demo(
+    segmenter: Segmenter,
+    out: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] = (640, 640),
+    on_start: Callable[[int], None] = lambda total: None,
+    on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
+) -> DemoResult:
+    """Render the example walls into OUT/photos, segment them into OUT/results, compare with the truth.
+
+    Results of an earlier demonstration in the same folder are replaced where they differ.
+
+    Args:
+        segmenter: What answers.
+        out: The folder for everything.
+        size: Height and width of the photos in px.
+        on_start: Called once with the number of photos.
+        on_outcome: Called after each photo.
+
+    Raises:
+        OutputError: The folder cannot be written to.
+    """
+    photos, results = Path(out) / "photos", Path(out) / "results"
+    walls = write_examples(photos, size)
+    prompts = {c: prompt for c, prompt in PROMPTS.items() if c in segmenter.bundle.concepts}
+    summary = segment_into(
+        segmenter,
+        [photos / f"{name}.png" for name in walls],
+        list(prompts.values()),
+        results,
+        settings=RunSettings(overwrite=True),
+        overlay=True,
+        on_start=on_start,
+        on_outcome=on_outcome,
+    )
+    if summary.failed:
+        return DemoResult(photos, summary, ())
+    agreements = []
+    for concept, prompt in prompts.items():
+        found = {name: mask_files.read_mask(results / mask_files.file_name(name, prompt)) for name in walls}
+        truths = {name: _truth(wall, concept) for name, wall in walls.items()}
+        agreements.append(score_example(truths, concept, found))
+    return DemoResult(photos, summary, tuple(agreements))
+
+
+def _truth(wall: Wall, concept: str) -> Mask:
+    return drawn(wall.seam_lines, wall.photo.shape[:2]) if concept == SEAM_LINE else wall.labels[concept]

@@ -1,0 +1,141 @@
+"""What `drywallqa refine` does: measure refinements on validation, tell, and store what is worth having."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
+from drywallqa.datasets import dataset as datasets
+from drywallqa.errors import OutputError
+from drywallqa.evaluation.evaluation import take_part
+from drywallqa.evaluation.measured_model import measured_bundle
+from drywallqa.evaluation.refinements import (
+    CANDIDATES,
+    FIGURES,
+    LEAST_GAIN,
+    RefinementRow,
+    best_refinements,
+    compare_refinements,
+)
+from drywallqa.evaluation.threshold_choice import CHOSEN_ON, Progress, silent
+from drywallqa.files import json_bytes, write_whole
+from drywallqa.inference.refinement import parse_refinements
+from drywallqa.intervals import Figure
+
+
+@dataclass(frozen=True)
+class RefinementRequest:
+    """What is wanted; see the verb's help.
+
+    Attributes:
+        data: The data set's folder.
+        model: A bundle; None for the bundled model.
+        candidates: Refinements to measure; by default `CANDIDATES`.
+        sets: Measure these sets only.
+        out: A JSON file for the table.
+        write: Store what is worth having in the bundle.
+        overwrite: Replace the JSON file.
+    """
+
+    data: Path
+    model: Path | None = None
+    candidates: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    out: Path | None = None
+    write: bool = False
+    overwrite: bool = False
+
+
+def run_refinements(request: RefinementRequest, progress: Progress = silent) -> list[str]:
+    """Measure refinements on validation, write what was asked for, and describe it in lines.
+
+    Raises:
+        ConfigError: A candidate is no refinement.
+        BundleError: The model is no bundle, or a file of it is damaged.
+        DataError: There is no validation part, or nothing in it can be measured.
+        OutputError: The JSON file is there already.
+    """
+    candidates = parse_refinements(request.candidates) if request.candidates else CANDIDATES
+    if request.out and request.out.exists() and not request.overwrite:
+        raise OutputError(f"{request.out}: exists already; give --overwrite to replace it")
+    bundle = load_bundle(request.model)
+    part = take_part(datasets.load_dataset(request.data), CHOSEN_ON, request.sets, progress)
+    rows = compare_refinements(measured_bundle(bundle), part, candidates, progress)
+    best = best_refinements(rows)
+    lines = [
+        f"{bundle.name} {bundle.version} on {part.dataset.folder}, split '{CHOSEN_ON}': "
+        f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
+        *(f"note: {note}" for note in part.notes),
+        *refinement_table(rows),
+        *refinement_verdict(best),
+    ]
+    if request.out:
+        data = {
+            "model": f"{bundle.name} {bundle.version}",
+            "split": CHOSEN_ON,
+            "rows": [row.to_json() for row in rows],
+            "worth having": {concept: str(row.refinement) for concept, row in best.items()},
+        }
+        write_whole(request.out, json_bytes(data))
+    if request.write:
+        store_refinements(bundle, best)
+        lines.append(f"{bundle.folder}: refinements and their thresholds written")
+    return lines
+
+
+def refinement_table(rows: Sequence[RefinementRow]) -> list[str]:
+    """Describe rows as lines of text: figures, and gains over no refinement with 95 % intervals."""
+    gained = ["IoU gained [95 %]", "F1 gained [95 %]"]
+    names = ["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]
+    cells = [names]
+    for row in rows:
+        shown = [_value(row.figures.get(name)) for name in FIGURES]
+        gains = [_gain(row.gains.get(name)) if row.refinement else "" for name in ("IoU", "F1 within 3 px")]
+        head = [row.concept, str(row.refinement), f"{row.threshold:.3f}"]
+        cells.append([*head, *shown, *gains, f"{row.milliseconds:.0f}"])
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    return ["", *(line.rstrip() for line in lines), ""]
+
+
+def refinement_verdict(best: Mapping[str, RefinementRow]) -> list[str]:
+    """Say in words what is worth having."""
+    told = []
+    for concept, row in best.items():
+        gain = row.gains.get("IoU")
+        if row.refinement and gain:
+            told.append(f"{concept}: {row.refinement} gains {_gain(gain)} IoU: worth having")
+        else:
+            told.append(f"{concept}: none surely gains {LEAST_GAIN} IoU and harms nothing, so none is used")
+    return told
+
+
+def store_refinements(bundle: Bundle, best: Mapping[str, RefinementRow]) -> Bundle:
+    """Store each concept's refinement, with its mask threshold, in a bundle, its card and its head."""
+    from drywallqa.bundle.bundle import CARD
+    from drywallqa.exporting.card import render_card
+
+    concepts = dict(bundle.concepts)
+    for concept, row in best.items():
+        settings = concepts[concept]
+        # without a refinement the threshold that was chosen together with presence stays
+        threshold = row.threshold if row.refinement else settings.threshold
+        concepts[concept] = dataclasses.replace(settings, refine=str(row.refinement), threshold=threshold)
+    changed = dataclasses.replace(bundle, concepts=concepts)
+    write_whole(bundle.folder / CARD, render_card(changed).encode())
+    return save_head(changed)
+
+
+def _value(figure: Figure | None) -> str:
+    return "–" if figure is None or math.isnan(figure.value) else f"{figure.value:.4f}"
+
+
+def _gain(figure: Figure | None) -> str:
+    if figure is None or math.isnan(figure.value):
+        return "–"
+    interval = "" if math.isnan(figure.low) else f" [{figure.low:+.4f}, {figure.high:+.4f}]"
+    return f"{figure.value:+.4f}{interval}"

@@ -1,0 +1,252 @@
+"""A bundle's speed as one report: measured, printed, drawn, kept as JSON, compared with an earlier one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from drywallqa._version import __version__
+from drywallqa.bundle.bundle import Bundle, load_bundle
+from drywallqa.datasets import dataset
+from drywallqa.errors import ConfigError, MissingExtraError
+from drywallqa.evaluation import speed_parts
+from drywallqa.evaluation.speed_cases import NOT_MEASURED, SpeedCase, load_case, measure_cases, speed_cases
+from drywallqa.evaluation.speed_clipseg import SIZE, time_clipseg
+from drywallqa.files import json_bytes, write_whole
+from drywallqa.inference.runtimes import PROFILES, load_profile, precision_of
+from drywallqa.onnx_session import FAST
+from drywallqa.processors import available_threads
+from drywallqa.synthetic.examples import EXAMPLES, render_example
+from drywallqa.visualization.charts import Chart, Line, chart_png
+
+JSON, PLOT = "bench.json", "bench.png"
+_KEYS = ("bundle", "backend", "precision", "window", "prompts", "batch", "threads")
+
+
+@dataclass(frozen=True)
+class SpeedRequest:
+    """What is measured.
+
+    Attributes:
+        model: The bundle's folder; None takes those that come with the package, full and fast.
+        backends: Runtimes.
+        precisions: Precisions; none takes fp32, and of the fast bundle int8 beside it.
+        windows: Windows in px; none takes each bundle's own.
+        prompts: Numbers of prompts, up to 5.
+        batches: Photos that are encoded together.
+        threads: Threads; none takes 1 to all cores.
+        seconds: How long each case is repeated.
+        data: A data set on whose val part each row's quality is measured.
+        with_clipseg: Whether plain CLIPSeg is measured, too.
+        side: Sides of the square photo in px.
+    """
+
+    model: Path | None = None
+    backends: Sequence[str] = ("onnxruntime",)
+    precisions: Sequence[str] = ()
+    windows: Sequence[int] = ()
+    prompts: Sequence[int] = (1, 5)
+    batches: Sequence[int] = (1, 4)
+    threads: Sequence[int] = field(default=())
+    seconds: float = 2.0
+    data: Path | None = None
+    with_clipseg: bool = True
+    side: int = 640
+
+
+def run_speed(wanted: SpeedRequest, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Measure, in one run.
+
+    Args:
+        wanted: What.
+        tell: Called with what is being measured.
+
+    Returns:
+        The report as plain data.
+
+    Raises:
+        ConfigError: Nothing can be measured that way.
+    """
+    if not all(1 <= count <= 5 for count in wanted.prompts):
+        raise ConfigError(f"prompts are {list(wanted.prompts)}; give numbers from 1 to 5")
+    bundle, *others = _bundles(wanted)
+    photo = render_example(EXAMPLES[0], (wanted.side, wanted.side)).photo
+    validation = dataset.load_dataset(wanted.data).part("val") if wanted.data else None
+    chosen = _cases(bundle, wanted, wanted.batches, wanted.threads)
+    rows = []
+    for each in (bundle, *others):
+        these = chosen if each is bundle else _cases(each, wanted, (1,), (chosen[0].threads,))
+        for row in measure_cases(each, these, photo, seconds=wanted.seconds, validation=validation):
+            rows.append(row.to_json())
+            tell(speed_line(rows[-1]))
+    first = load_case(bundle, chosen[0])
+    tell("stages, start and ceiling …")
+    return {
+        "package": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": speed_parts.describe_machine(),
+        "cores": available_threads(),
+        "threads": chosen[0].threads,
+        "bundle": {"name": bundle.name, "version": bundle.version, "window": bundle.window.size},
+        "photo": f"{wanted.side}×{wanted.side} px",
+        "rows": rows,
+        "stages_ms": speed_parts.time_stages(first, photo, wanted.seconds / 4),
+        "start": speed_parts.cold_start(wanted.model),
+        "ceiling": speed_parts.machine_ceiling(chosen[0].threads, wanted.seconds / 2),
+        "clipseg": _clipseg(wanted, chosen[0].threads, photo, tell),
+    }
+
+
+def _cases(
+    bundle: Bundle, wanted: SpeedRequest, batches: Sequence[int], threads: Sequence[int]
+) -> list[SpeedCase]:
+    own = precision_of(bundle.folder, "fast", wanted.backends[0], None) if bundle.folder == FAST else "fp32"
+    precisions = wanted.precisions or tuple(dict.fromkeys(("fp32", own)))
+    return speed_cases(bundle, wanted.backends, precisions, wanted.windows, wanted.prompts, batches, threads)
+
+
+def _bundles(wanted: SpeedRequest) -> list[Bundle]:
+    """The bundle that is asked for, or those that come with the package."""
+    if wanted.model is not None:
+        return [load_bundle(wanted.model)]
+    return [load_profile(None, profile) for profile in PROFILES]
+
+
+def _clipseg(wanted: SpeedRequest, threads: int, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
+    if not wanted.with_clipseg:
+        return {"problem": "not asked for"}
+    tell("plain CLIPSeg …")
+    try:
+        return time_clipseg(photo, threads, wanted.seconds, tuple(wanted.prompts))
+    except MissingExtraError as error:
+        return {"problem": str(error)}
+
+
+def speed_line(row: Mapping[str, Any]) -> str:
+    """Say a row in one line."""
+    how = f"{row['bundle']:<7} {row['backend']:<11} {row['precision']:<4} {row['window']:>4} px"
+    how += f"  {row['prompts']} prompts"
+    how += f"  batch {row['batch']}  {row['threads']} threads"
+    if row["problem"]:
+        return f"{how}  {row['problem']}"
+    quality = ", ".join(f"{name} {value:.3f}" for name, value in row["quality"].items()) or NOT_MEASURED
+    return (
+        f"{how}  {row['median_ms']:7.1f} ms (p95 {row['p95_ms']:.1f})  {row['photos_per_second']:5.1f}/s  "
+        f"{row['cpu_ms']:.1f} ms of processor  "
+        f"IoU: {quality}"
+    )
+
+
+def _way(row: Mapping[str, Any]) -> str:
+    return f"{row['bundle']} {row['backend']} {row['precision']} {row['window']} px"
+
+
+def speed_table(report: Mapping[str, Any]) -> list[str]:
+    """Describe a report as lines of text."""
+    bundle, start, ceiling = report["bundle"], report["start"], report["ceiling"]
+    lines = [
+        f"{bundle['name']} {bundle['version']} (drywallqa {report['package']}) on {report['machine']}, "
+        f"{report['cores']} cores, {report['date']}; a photo of {report['photo']}",
+        *(speed_line(row) for row in report["rows"]),
+        "stages: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report["stages_ms"].items()),
+        f"cold start: model loaded after {start['loaded_s']:.2f} s, first mask after "
+        f"{start['first_mask_s']:.2f} s; peak memory {start['peak_mb']:.0f} MB",
+    ]
+    product = ceiling["matrix_gflops"]
+    told = f"{product:.0f} GFLOP/s" if product else NOT_MEASURED
+    lines.append(f"ceiling: matrix product {told}, copy of memory {ceiling['copy_gb_s']:.1f} GB/s")
+    return lines + _against_clipseg(report)
+
+
+def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
+    other = report["clipseg"]
+    if "median_ms" not in other:
+        return [f"plain CLIPSeg: {NOT_MEASURED} ({other['problem']})"]
+    lines = []
+    for count, took in other["median_ms"].items():
+        processor = other["cpu_ms"][count]
+        lines.append(
+            f"plain CLIPSeg ({other['parameters']:,} parameters, random, {SIZE} px), {count} prompts: "
+            f"{took:.0f} ms, {processor:.0f} ms of processor"
+        )
+        for row in report["rows"]:
+            same = row["prompts"] == int(count) and row["threads"] == report["threads"]
+            if same and row["batch"] == 1 and not row["problem"]:
+                times, by_processor = took / row["median_ms"], processor / row["cpu_ms"]
+                lines.append(f"  {_way(row)}: {times:.1f} × as fast, by processor time {by_processor:.1f} ×")
+    return lines
+
+
+def compare_speed(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
+    """Compare the rows that two reports share: how long each takes now, as a share of what it took."""
+    before = {tuple(row.get(key) for key in _KEYS): row for row in earlier["rows"]}
+    lines = [f"against drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
+    for row in report["rows"]:
+        old = before.get(tuple(row[key] for key in _KEYS))
+        if old and old["median_ms"] and row["median_ms"]:
+            share = row["median_ms"] / old["median_ms"]
+            lines.append(f"  {' '.join(str(row[key]) for key in _KEYS)}: {share:.2f} of the time")
+    return lines if len(lines) > 1 else [*lines, "  no case in common"]
+
+
+def read_speed(path: Path) -> dict[str, Any]:
+    """Read a report that an earlier run wrote.
+
+    Raises:
+        ConfigError: It is missing or none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not {"rows", "package", "date", "machine"} <= set(found):
+            raise ValueError("it is no report of a bench")
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: cannot be compared with ({error}); name a {JSON}") from error
+    return dict(found)
+
+
+def write_speed(report: Mapping[str, Any], out: Path) -> None:
+    """Write `bench.json` and `bench.png`.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    write_whole(out / JSON, json_bytes(_without_nan(report)))
+    write_whole(out / PLOT, chart_png(speed_chart(report)))
+
+
+def _without_nan(value: Any) -> Any:
+    """Put None for numbers that JSON does not know."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(each) for key, each in value.items()}
+    return [_without_nan(each) for each in value] if isinstance(value, list) else value
+
+
+def speed_chart(report: Mapping[str, Any]) -> Chart:
+    """Draw photos a second by number of prompts, one line for each way of running."""
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for row in report["rows"]:
+        if row["batch"] == 1 and row["threads"] == report["threads"] and not row["problem"]:
+            name = _way(row)
+            groups.setdefault(name, []).append((row["prompts"], row["photos_per_second"]))
+    other = report["clipseg"].get("median_ms", {})
+    if other:
+        groups["plain CLIPSeg"] = [(float(count), 1e3 / took) for count, took in other.items()]
+    highest = max((y for points in groups.values() for _, y in points), default=1.0)
+    return Chart(
+        title="Photos a second",
+        x_title="prompts",
+        y_title="photos a second",
+        lines=[Line(name, sorted(points), markers=True) for name, points in groups.items()],
+        x_range=(0.0, 5.0),
+        y_range=(0.0, 1.1 * highest),
+        notes=[
+            f"{report['machine']}, {report['cores']} cores; a photo of {report['photo']}, array to masks."
+        ],
+    )

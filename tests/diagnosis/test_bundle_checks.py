@@ -1,0 +1,59 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from drywallqa.diagnosis.bundle_checks import _compare, check_text_side
+from drywallqa.imaging.letterbox import Letterbox
+
+WINDOW = Letterbox(64)
+
+
+def grey_wall(seed: int) -> np.ndarray:
+    """A photo whose three channels differ by a grey level or two."""
+    generator = np.random.default_rng(seed)
+    grey = generator.integers(0, 240, (64, 64, 1))
+    return (grey + generator.integers(0, 3, (64, 64, 3))).astype(np.uint8)
+
+
+def model(image: np.ndarray, share: float = 1.0) -> np.ndarray:
+    """Logits [2,h,w] that look at red and green; prompts are told apart as far as they are heard."""
+    logits = np.stack([image[0] - 1, image[0] + image[1]])
+    middle = logits.mean(axis=0)
+    return middle + share * (logits - middle)
+
+
+PAIRS = [(WINDOW, grey_wall(seed)) for seed in range(3)]
+
+
+def test_compare__a_graph_that_rounds_otherwise_is_the_same_model() -> None:
+    assert _compare(PAIRS, lambda image: model(image) * np.float32(1 + 1e-6), model) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "graph"),
+    [
+        ("channel-order", lambda image: model(image[::-1])),  # hardly seen on a grey wall
+        ("output-scale", lambda image: model(image) * 4),
+        ("output-inverted", lambda image: -model(image)),
+        ("prompts-exchanged", lambda image: model(image)[::-1]),
+        ("prompt-ignored", lambda image: model(image, 0.6)),
+        ("weights-unlike-graph", lambda image: model(image) ** 2),
+    ],
+)
+def test_compare__names_how_the_graph_differs(case: str, graph) -> None:
+    (found,) = _compare(PAIRS, graph, model)
+    assert found.name == case
+
+
+def test_check_text__templates_are_written_out() -> None:
+    bundle = SimpleNamespace(concepts={"crack": None})
+    asked: list[str] = []
+
+    def understand(prompt: str) -> str | None:
+        asked.append(prompt)
+        return "crack" if "[" not in prompt else None
+
+    told = {"crack": ["[hairline|thin] crack"]}
+    assert check_text_side(bundle, told, "the bundle's phrasings", understand) == []
+    assert asked == ["crack", "hairline crack", "thin crack"]

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.sampling.pairs import TrainingPairs
+from drywallqa.sampling.settings import DataConfig
+from measured_walls import make_dataset
+
+PHRASES = {"crack": np.eye(4, dtype=np.float32)[:2], "taping area": np.eye(4, dtype=np.float32)[2:]}
+
+
+@pytest.fixture
+def data(tmp_path) -> Dataset:
+    """Cracks, seams, and a wall with neither."""
+    return make_dataset(tmp_path, ("train",))
+
+
+def items(data: Dataset, count: int = 24, **settings: object) -> list:
+    config = DataConfig(window=64, composite_share=0.0, **settings)
+    pairs = TrainingPairs(data, PHRASES, config, seed=0, epoch=0)
+    return [pairs[index] for index in range(count)]
+
+
+def asked_for_nothing(drawn: list) -> int:
+    """Pairs that count although nothing of the concept is there."""
+    return sum(
+        int(k) for item in drawn for k, t in zip(item["known"], item["truth"], strict=True) if not t.any()
+    )
+
+
+def test_negative_share__says_how_often_an_absent_concept_is_asked_for(data) -> None:
+    everything = items(data, augment=False)
+    assert all(item["known"].tolist() == [1.0, 1.0] for item in everything)
+    assert asked_for_nothing(items(data, augment=False, negative_share=0.0)) == 0
+    some = asked_for_nothing(items(data, augment=False, negative_share=0.5))
+    assert 0 < some < asked_for_nothing(everything)
+
+
+def test_negative_share__present_concepts_are_always_asked_for(data) -> None:
+    for item in items(data, augment=False, negative_share=0.0):
+        for known, truth in zip(item["known"], item["truth"], strict=True):
+            assert bool(known) == bool(truth.any())
+
+
+def test_augment__without_it_a_photo_is_drawn_the_same_every_time(data) -> None:
+    first = data.with_samples(list(data)[:1])
+    still = items(first, 3, augment=False)
+    moved = items(first, 3)
+    assert all(np.array_equal(item["image"], still[0]["image"]) for item in still)
+    assert not any(np.array_equal(item["image"], moved[0]["image"]) for item in moved[1:])
+
+
+def test_settings__left_alone_change_no_picture(data) -> None:
+    """Runs made before these settings existed are repeated to the last digit."""
+    for one, other in zip(items(data, 4), items(data, 4, augment=True, negative_share=1.0), strict=True):
+        assert np.array_equal(one["image"], other["image"])
