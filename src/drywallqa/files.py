@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -171,3 +172,23 @@ else:
 
     def _unlock(descriptor: int, path: Path) -> None:
         path.unlink(missing_ok=True)  # closing it gives the lock back
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def safetensors_head(path: Path) -> dict[str, dict[str, Any]]:
+    """Read what a safetensors file says of each tensor: dtype, shape, and data_offsets from the file's start.
+
+    Eight bytes of length, then JSON: https://github.com/huggingface/safetensors.
+    """
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        head = json.loads(stream.read(length))
+    head.pop("__metadata__", None)
+    for entry in head.values():
+        entry["data_offsets"] = [8 + length + place for place in entry["data_offsets"]]
+    return dict(head)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.imaging.morphology import dilate
 from drywallqa.imaging.skeleton import skeletonise
 from drywallqa.imaging.straight_lines import StraightLine
 
@@ -185,29 +186,6 @@ class ThinScore:
 
 def _harmonic(first: float, second: float) -> float:
     return 2 * first * second / (first + second) if first + second > 0 else 0.0  # nan compares false
-
-
-def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Widen a mask [H,W] by a disc of `radius` px."""
-    height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    result = np.zeros_like(mask)
-    if not len(rows):
-        return result
-    top, bottom = max(0, rows[0] - radius), min(height, rows[-1] + radius + 1)
-    left, right = max(0, columns[0] - radius), min(width, columns[-1] + radius + 1)
-    part = mask[top:bottom, left:right]
-    sums = np.cumsum(np.pad(part, ((0, 0), (radius + 1, radius))), axis=1, dtype=np.int32)
-    inside = result[top:bottom, left:right]
-    for shift in range(-min(radius, len(part) - 1), min(radius, len(part) - 1) + 1):
-        reach = int(np.sqrt(radius**2 - shift**2))
-        ends = sums[:, radius + reach + 1 : radius + reach + 1 + part.shape[1]]
-        spread = ends > sums[:, radius - reach : radius - reach + part.shape[1]]
-        if shift >= 0:
-            inside[shift:] |= spread[: len(part) - shift]
-        else:
-            inside[:shift] |= spread[-shift:]
-    return result
 
 
 def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from drywallqa.checks.coarse_pairs import CoarsePair, best_logit_threshold, compare_pairs, threshold_logit
+from drywallqa.checks.coarse_pairs import CoarsePair, best_logit_threshold, compare_pairs
 from drywallqa.checks.label_shifts import check_labels, overlaps
-from drywallqa.metrics import dilate
+from drywallqa.imaging.morphology import dilate
+from drywallqa.imaging.probability import logit
 
 SIDE = 64
 
@@ -115,4 +116,4 @@ def test_best_threshold__lies_between_the_two() -> None:
     level, reached = best_logit_threshold([seen(n) for n in range(4)])
     assert -1.5 < level < 1.5
     assert reached > 0.9
-    assert threshold_logit(0.5) == 0
+    assert logit(0.5) == 0

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import numpy as np
-from diagnosis.test_labels import EMPTY, NUMBERS, SIDE, seen
 
+from checks.test_label_shifts import EMPTY, NUMBERS, SIDE, seen
 from drywallqa.checks import model_outputs
-from drywallqa.checks.coarse_pairs import threshold_logit
+from drywallqa.imaging.probability import logit
 
 MANY = [seen(n) for n in NUMBERS] + [seen(n, EMPTY, EMPTY) for n in range(20, 26)]
 
@@ -34,7 +34,7 @@ def test_check_range__names_what_is_wrong() -> None:
 
 
 def test_check_levels__a_stale_threshold() -> None:
-    stale = [replace(s, level=threshold_logit(0.995)) for s in MANY]
+    stale = [replace(s, level=logit(0.995)) for s in MANY]
     assert names(model_outputs.check_levels(stale)) == ["mask-threshold-high"]
 
 

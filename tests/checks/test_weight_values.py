@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 torch = pytest.importorskip("torch")
-from diagnosis.test_labels import seen  # noqa: E402
 from torch import nn  # noqa: E402
 
+from checks.test_label_shifts import seen  # noqa: E402
 from drywallqa.checks import weight_values  # noqa: E402
 from drywallqa.checks.model_outputs import check_range  # noqa: E402
 from small_model import Small  # noqa: E402

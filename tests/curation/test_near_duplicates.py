@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from drywallqa.curation.near_duplicates import SAME_PHOTO_CELLS, cell_agreement, find_pairs, group_links
+from drywallqa.curation.near_duplicates import SAME_PHOTO_CELLS, cell_agreement, find_pairs
 from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.connected_components import group_links
 from tiny_exports import photo
 
 
@@ -73,4 +74,4 @@ def test_cell_agreement__of_a_picture_with_itself_and_with_another():
 
 
 def test_unite__follows_chains():
-    assert group_links(6, [(4, 5), (1, 4), (2, 3)]) == [0, 1, 2, 2, 1, 1]
+    assert group_links(6, [(4, 5), (1, 4), (2, 3)]).tolist() == [0, 1, 2, 2, 1, 1]

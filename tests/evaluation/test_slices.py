@@ -17,9 +17,10 @@ from drywallqa.evaluation.measured_model import measured_bundle
 from drywallqa.evaluation.slices import report_iou
 from drywallqa.evaluation.thresholds import ThresholdRule, choose_for_concept
 from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.morphology import dilate
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.intervals import Terms, difference, mean_figure
-from drywallqa.metrics import Histogram, ThinScore, dilate
+from drywallqa.metrics import Histogram, ThinScore
 from measured_walls import ColourBackend, make_bundle, make_dataset
 
 

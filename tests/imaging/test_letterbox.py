@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.imaging.letterbox import Letterbox, sigmoid
+from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.imaging.probability import sigmoid
 
 
 @settings(deadline=None, max_examples=40)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drywallqa.background import PENDING, BackgroundWriter, run_now
 from drywallqa.errors import OutputError
 from drywallqa.imaging import photos
 from drywallqa.inference import batch_run, writer
@@ -16,7 +17,6 @@ from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import RunPlan, RunSettings, make_plan
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.writer import PENDING, BackgroundWriter, run_now
 from fakes import FakeBackend, FakeBundle, FakeConcept, wall
 
 PATIENCE = 60  # seconds until a test that would wait for ever fails

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from drywallqa.cli import main
 from drywallqa.errors import ModelError
+from drywallqa.files import file_digest
 from drywallqa.imaging import mask_files
 from drywallqa.models import published_weights, registry
 from models import published
@@ -90,7 +91,7 @@ def test_read_state__truncated(folder, tmp_path):
 def test_read_state__tampered_against_its_sum(folder, tmp_path):
     place = copy_of(folder, tmp_path)
     path = place / "model.safetensors"
-    (place / "SHA256SUMS").write_text(f"{published_weights.file_digest(path)}  {path.name}\n")
+    (place / "SHA256SUMS").write_text(f"{file_digest(path)}  {path.name}\n")
     load("clipseg", tmp_path)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

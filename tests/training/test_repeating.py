@@ -17,7 +17,6 @@ from drywallqa.cli import main
 from drywallqa.training import task
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.progress_display import TrainingProgress
-from drywallqa.training.run_folder import dataset_digest
 from drywallqa.training.tensorboard import side_by_side
 from tiny_runs import assert_same_weights, events, render, settings, train
 
@@ -123,11 +122,11 @@ def test_fingerprint__sees_a_changed_mask(data: Path, tmp_path: Path) -> None:
 
     copy = tmp_path / "copy"
     shutil.copytree(data, copy)
-    before = dataset_digest(dataset.load_dataset(copy))
-    assert before == dataset_digest(dataset.load_dataset(data))
+    before = dataset.load_dataset(copy).digest()
+    assert before == dataset.load_dataset(data).digest()
     mask = next((copy / "masks").rglob("*.png"))
     mask.write_bytes(mask.read_bytes() + b"\0")
-    assert dataset_digest(dataset.load_dataset(copy)) != before
+    assert dataset.load_dataset(copy).digest() != before
 
 
 def test_replay__names_where_a_loss_breaks(

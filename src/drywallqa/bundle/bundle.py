@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from drywallqa.backend import Backend
 from drywallqa.bundle.backends import open_runtime
 from drywallqa.errors import BundleError
-from drywallqa.files import json_bytes, write_whole
+from drywallqa.files import file_digest, json_bytes, write_whole
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.onnx_session import DECODER as DECODER
 from drywallqa.onnx_session import DEFAULT as DEFAULT
@@ -216,7 +216,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 def save_head(bundle: Bundle) -> Bundle:
     """Write `bundle.json` for the files that lie in the folder, and return the bundle with their hashes."""
     names = sorted(p.name for p in bundle.folder.iterdir() if p.is_file() and p.name != HEAD)
-    files = {name: hashlib.sha256((bundle.folder / name).read_bytes()).hexdigest() for name in names}
+    files = {name: file_digest(bundle.folder / name) for name in names}
     data = {
         "format_version": FORMAT_VERSION,
         "model": {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.imaging.probability import logit
 from drywallqa.metrics import group_means
 
 Mask = NDArray[np.bool_]
@@ -68,12 +69,6 @@ def coarse_iou(mask: Mask, truth: Mask) -> float:
     """Intersection over union of two masks [h,w]; 0 where both are empty."""
     union = int(np.count_nonzero(mask | truth))
     return int(np.count_nonzero(mask & truth)) / union if union else 0.0
-
-
-def threshold_logit(probability: float) -> float:
-    """Turn a threshold on probabilities into one on logits."""
-    inside = min(max(probability, 1e-6), 1 - 1e-6)
-    return float(np.log(inside / (1 - inside)))
 
 
 def mean_or_zero(values: Iterable[float]) -> float:
@@ -152,7 +147,7 @@ def best_logit_threshold(
     shown = [s for s in seen if s.truth.any()]
     if not shown:
         return 0.0, 0.0
-    levels = [threshold_logit(p) for p in np.linspace(0.02, 0.98, 49)]
+    levels = [logit(p) for p in np.linspace(0.02, 0.98, 49)]
     curves = np.array(
         [[coarse_iou((change(s.logits) if change else s.logits) > v, s.truth) for v in levels] for s in shown]
     )

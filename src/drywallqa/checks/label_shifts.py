@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drywallqa.checks.coarse_pairs import CoarsePair, Gain, Mask, coarse_iou, compare_pairs
 from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.metrics import dilate
+from drywallqa.imaging.morphology import dilate
 
 REACH = 32
 """Largest shift looked for, in px of the grid."""

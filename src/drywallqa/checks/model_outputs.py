@@ -17,9 +17,9 @@ from drywallqa.checks.coarse_pairs import (
     coarse_iou,
     compare_pairs,
     mean_or_zero,
-    threshold_logit,
 )
 from drywallqa.checks.model_faults import RankedFinding, ranked_finding
+from drywallqa.imaging.probability import logit
 
 USABLE = 0.15
 """Mean IoU from which a model separates well enough for its threshold to be judged."""
@@ -157,7 +157,7 @@ def _mask_level(
         if regret < 0.2 * gain.gain:
             what += f"; on test photos the stored one is the best to {regret:.3f}"
             return [ranked_finding("threshold-from-test", what, 0.62)]
-    if abs(best) > threshold_logit(0.97) and abs(stored) < threshold_logit(0.9):
+    if abs(best) > logit(0.97) and abs(stored) < logit(0.9):
         return [ranked_finding("output-scale", what, 0.7 + 0.2 * gain.gain / max(reached, 1e-6))]
     case = "mask-threshold-high" if stored > best else "mask-threshold-low"
     return [ranked_finding(case, what, 0.6 + 0.3 * gain.gain / max(reached, 1e-6))]

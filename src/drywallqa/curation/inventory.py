@@ -204,7 +204,7 @@ def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
         path = dataset.photo_path(sample)
         photo = _read(path, sample.photo, inventory)
         if photo is not None:
-            key = f"{sample.set_name}/{sample.source_photo}"
+            key = sample.photograph
             thumbnail = perceptual_hash.thumbnail(photo)
             inventory.photos.append(
                 AuditedPhoto(
@@ -224,7 +224,7 @@ def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path:
         inventory.annotations[concept] += 1
         try:
             mask = dataset.read_mask(sample, concept)
-            photograph = f"{sample.set_name}/{sample.source_photo}"
+            photograph = sample.photograph
             inventory.mask_files.append(read_facts(dataset.folder / name, name, photograph))
         except (DrywallQAError, OSError, ValueError) as error:
             inventory.problems.append(Problem(problems.UNREADABLE, name, "", str(error)))

@@ -14,7 +14,7 @@ from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_datas
 from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import DataError
 from drywallqa.imaging import mask_files
-from drywallqa.metrics import dilate
+from drywallqa.imaging.morphology import dilate
 from drywallqa.synthetic.phone_walls import PhoneWall, render_phone_wall
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA, Kind
 

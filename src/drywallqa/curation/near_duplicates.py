@@ -195,19 +195,3 @@ def _local_mean(pictures: Thumbnails) -> NDArray[np.float32]:
     padded = np.pad(pictures, ((0, 0), (_RADIUS, _RADIUS), (_RADIUS, _RADIUS)), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
     return np.asarray(windows.mean((-2, -1)), np.float32)
-
-
-def group_links(count: int, links: Sequence[tuple[int, int]]) -> list[int]:
-    """Give each of `count` items the smallest index that links lead to."""
-    parent = list(range(count))
-
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for first, second in links:
-        low, high = sorted((root(first), root(second)))
-        parent[high] = low
-    return [root(item) for item in range(count)]

@@ -14,8 +14,8 @@ from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError
 from drywallqa.imaging import mask_files
+from drywallqa.imaging.connected_components import Frame, bounding_boxes
 from drywallqa.imaging.contact_sheet import MARK, TILE, SheetCell, draw_contact_sheet, titled_section
-from drywallqa.imaging.regions import Frame, bounding_boxes
 from drywallqa.imaging.seam_search import FoundSeam, find_seam
 from drywallqa.synthetic.joints import drawn
 from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA

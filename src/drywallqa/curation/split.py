@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from drywallqa.curation.near_duplicates import find_pairs, group_links
+from drywallqa.curation.near_duplicates import find_pairs
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.connected_components import group_links
 
 PARTS = ("train", "val", "test")
 ASIDE = "unused"
@@ -136,7 +137,7 @@ def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
         thumbnails = np.stack([perceptual_hash.thumbnail(dataset.read_photo(sample)) for sample in samples])
         links += [(pair.first, pair.second) for pair in find_pairs(thumbnails, keys)]
     groups: dict[int, Group] = defaultdict(list)
-    for sample, root in zip(samples, group_links(len(samples), links), strict=True):
+    for sample, root in zip(samples, group_links(len(samples), links).tolist(), strict=True):
         groups[root].append(sample)
     return list(groups.values())
 

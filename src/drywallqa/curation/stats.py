@@ -13,7 +13,7 @@ from PIL import Image
 
 from drywallqa.curation.inventory import describe_mask
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.imaging.regions import bounding_boxes
+from drywallqa.imaging.connected_components import bounding_boxes
 from drywallqa.imaging.skeleton import mean_width
 
 REFERENCE_SIDE = 640

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.curation.near_duplicates import NearDuplicate, group_links
+from drywallqa.curation.near_duplicates import NearDuplicate
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
 from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.connected_components import group_links
 from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 
@@ -101,7 +102,7 @@ def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
     """Photograph → one name for all that show the same, near-duplicates of near-duplicates included."""
     links = [(found.first.photograph, found.second.photograph) for found in duplicates]
     names = list(dict.fromkeys(name for link in links for name in link))
-    joined = group_links(len(names), [(names.index(one), names.index(two)) for one, two in links])
+    joined = group_links(len(names), [(names.index(one), names.index(two)) for one, two in links]).tolist()
     return {name: names[place] for name, place in zip(names, joined, strict=True)}
 
 

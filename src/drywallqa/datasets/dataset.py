@@ -10,6 +10,7 @@ Layout of a data set folder::
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,16 @@ class Sample:
     split: str | None = None
     setting: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The photo's name, unique within the data set."""
+        return f"{self.set_name}/{self.image_id}"
+
+    @property
+    def photograph(self) -> str:
+        """The photograph's name, unique within the data set."""
+        return f"{self.set_name}/{self.source_photo}"
 
     @property
     def rendered(self) -> bool:
@@ -118,6 +129,20 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
+
+    def digest(self) -> str:
+        """Return a SHA-256 over what a data set says of its photos, and the size of each file.
+
+        Pixels are not read, which would take minutes: a file replaced by one of the same length goes unseen.
+        """
+        digest = hashlib.sha256(json.dumps({c: list(p) for c, p in self.concepts.items()}).encode())
+        for sample in sorted(self, key=lambda sample: sample.photo):
+            sizes = []
+            for name in (sample.photo, *filter(None, sample.labels.values())):
+                path = self.folder / name
+                sizes.append(path.stat().st_size if path.is_file() else -1)
+            digest.update(json.dumps([sample.to_json(), sizes], sort_keys=True).encode())
+        return digest.hexdigest()
 
     def part(self, *splits: str) -> Dataset:
         """Keep the samples of these splits."""

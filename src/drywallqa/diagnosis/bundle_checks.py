@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from drywallqa.checks.training_faults import name_some
 from drywallqa.diagnosis.probe import Photo, ProbePhoto
 from drywallqa.errors import BundleError, DrywallQAError
 from drywallqa.evaluation.thresholds import PRESENCE_CHOICES
+from drywallqa.files import file_digest
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.text.phrase_bank import phrases_of, some_phrases
 
@@ -44,7 +44,7 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[RankedFinding]]:
     wrong, actual = [], {}
     for name, expected in bundle.files.items():
         try:
-            digest = hashlib.sha256((bundle.folder / name).read_bytes()).hexdigest()
+            digest = file_digest(bundle.folder / name)
         except OSError:
             wrong.append(f"{name} (missing)")
             continue

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.checks.coarse_pairs import GRID, CoarsePair, Mask, threshold_logit
+from drywallqa.checks.coarse_pairs import GRID, CoarsePair, Mask
 from drywallqa.checks.mask_values import MaskFacts, read_facts
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import BackendError, DataError, DrywallQAError
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
 from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.imaging.probability import logit
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
@@ -99,7 +100,7 @@ def read_probe_photos(
             continue
         found.photos.append(ProbePhoto(sample, photo, truths))
         for name in filter(None, sample.labels.values()):
-            photograph = f"{sample.set_name}/{sample.source_photo}"
+            photograph = sample.photograph
             found.mask_files.append(read_facts(dataset.folder / name, name, photograph))
         if progress:
             progress(done)
@@ -194,14 +195,14 @@ class ModelProbe:
             seen.append(
                 CoarsePair(
                     photo=sample.photo,
-                    photograph=f"{sample.set_name}/{sample.source_photo}",
+                    photograph=sample.photograph,
                     part=sample.split or "none",
                     concept=concept,
                     truth=_coarse(exhibit.truths[concept], height, width),
                     logits=answer.logits,
                     other=answers[(place + 1) % len(answers)].logits if len(answers) > 1 else None,
                     presence=answer.presence,
-                    level=threshold_logit(answer.threshold),
+                    level=logit(answer.threshold),
                     presence_level=answer.presence_threshold,
                 )
             )

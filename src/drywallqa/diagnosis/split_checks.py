@@ -41,7 +41,7 @@ def _side(sample: Sample) -> int:
 
 
 def _photograph(sample: Sample) -> str:
-    return f"{sample.set_name}/{sample.source_photo}"
+    return sample.photograph
 
 
 def check_broken(broken: Sequence[tuple[str, str]], sound: int) -> list[RankedFinding]:

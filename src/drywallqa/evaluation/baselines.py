@@ -58,7 +58,7 @@ def _mean_iou(
     pairs = [(s, dataset.read_mask(s, concept)) for s in samples]
     kept = [(s, truth) for s, truth in pairs if truth.any()]
     values = [Counts.of(guess(s), truth).iou for s, truth in kept]
-    return mean_by_group(values, [f"{s.set_name}/{s.source_photo}" for s, _ in kept])
+    return mean_by_group(values, [s.photograph for s, _ in kept])
 
 
 def _small(mask: Mask) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from drywallqa.evaluation.measure import PairMeasurement
-from drywallqa.evaluation.part_measurements import sample_key
 from drywallqa.evaluation.slices import Clusters, concept_slice
 from drywallqa.intervals import Figure
 
@@ -71,7 +70,7 @@ def summarise(
 def photographs_of(pairs: Sequence[PairMeasurement]) -> dict[str, int]:
     """Number the photographs of pairs by their names."""
     numbers: dict[str, int] = {}
-    return {sample_key(p.sample): numbers.setdefault(p.photograph, len(numbers)) for p in pairs}
+    return {p.sample.key: numbers.setdefault(p.photograph, len(numbers)) for p in pairs}
 
 
 def _summary(concept: str, pairs: Sequence[PairMeasurement], clusters: Clusters) -> ConceptSummary:

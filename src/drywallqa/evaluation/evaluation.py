@@ -13,7 +13,7 @@ from drywallqa.errors import DataError, DrywallQAError, UnknownPromptError
 from drywallqa.evaluation import leaks
 from drywallqa.evaluation.measure import Evaluator, PairMeasurement
 from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
-from drywallqa.evaluation.part_measurements import PartMeasurements, measure_part, sample_key
+from drywallqa.evaluation.part_measurements import PartMeasurements, measure_part
 from drywallqa.evaluation.slices import Clusters, PairSlice, report_iou, slice_pairs
 from drywallqa.evaluation.threshold_choice import CHOSEN_ON, Progress, silent, without_rendered
 from drywallqa.imaging import perceptual_hash
@@ -112,9 +112,9 @@ def take_part(
     thumbnails: dict[str, leaks.Thumbnail] = {}
     for done, sample in enumerate(part, 1):
         with suppress(DrywallQAError):  # examining the photo meets it again, and counts it with its reason
-            thumbnails[sample_key(sample)] = perceptual_hash.thumbnail(part.read_photo(sample))
+            thumbnails[sample.key] = perceptual_hash.thumbnail(part.read_photo(sample))
         progress("reading", done, len(part))
-    photographs = {sample_key(s): f"{s.set_name}/{s.source_photo}" for s in part}
+    photographs = {s.key: s.photograph for s in part}
     return MeasuredPart(
         part, split, thumbnails, leaks.photograph_clusters(thumbnails, photographs), tuple(notes)
     )
@@ -207,4 +207,4 @@ def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
 
 
 def _by_key(pairs: Sequence[PairMeasurement]) -> dict[tuple[str, str], PairMeasurement]:
-    return {(sample_key(pair.sample), pair.prompt): pair for pair in pairs}
+    return {(pair.sample.key, pair.prompt): pair for pair in pairs}

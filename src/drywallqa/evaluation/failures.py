@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drywallqa.evaluation.causes import CAUSES, Cause, likely_cause
 from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement
-from drywallqa.evaluation.part_measurements import PartMeasurements, sample_key
+from drywallqa.evaluation.part_measurements import PartMeasurements
 from drywallqa.evaluation.slices import Clusters
 
 KINDS = {
@@ -67,7 +67,7 @@ def _first(
 ) -> Iterator[PairMeasurement]:
     """Yield the first `count` pairs of photographs that were not taken yet."""
     for pair in pairs:
-        photograph = clusters[sample_key(pair.sample)]
+        photograph = clusters[pair.sample.key]
         if photograph not in taken and count > 0:
             taken.add(photograph)
             count -= 1

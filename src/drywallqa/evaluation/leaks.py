@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from drywallqa.errors import LeakError
 from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.connected_components import group_links
 
 WEAK = 75.0
 """Frequencies up to this (cosine sums of grey levels 0–255) may change sign in a photo saved anew.
@@ -107,20 +108,11 @@ def photograph_clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[st
         photos: Photo → grey thumbnail [32,32]; photos that cannot be read have none.
         photographs: Photo → photograph, as the file's name says.
     """
-    parent = {name: name for name in photographs}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
+    order = {name: number for number, name in enumerate(photographs)}
     first: dict[str, str] = {}
-    for name, photograph in photographs.items():
-        parent[root(name)] = root(first.setdefault(photograph, name))
+    links = [(order[name], order[first.setdefault(group, name)]) for name, group in photographs.items()]
     names = list(photos)
     hashes = [perceptual_hash.hash_thumbnail(photos[name]) for name in names]
-    for name, place, _ in _matches(photos, hashes):
-        parent[root(names[place])] = root(name)
-    numbers: dict[str, int] = {}
-    return {name: numbers.setdefault(root(name), len(numbers)) for name in photographs}
+    links += [(order[name], order[names[place]]) for name, place, _ in _matches(photos, hashes)]
+    numbers = np.unique(group_links(len(order), links), return_inverse=True)[1]
+    return dict(zip(order, numbers.tolist(), strict=True))

@@ -54,7 +54,7 @@ class PairMeasurement:
     @property
     def photograph(self) -> str:
         """The photograph that copies share, unique over sets."""
-        return f"{self.sample.set_name}/{self.sample.source_photo}"
+        return self.sample.photograph
 
     @property
     def absent(self) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.datasets.dataset import Sample
 from drywallqa.errors import BackendError, DataError, PhotoError
 from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement
 
@@ -29,11 +28,6 @@ class PartMeasurements:
     pairs: list[PairMeasurement] = field(default_factory=list)
     regions: dict[str, dict[str, int]] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-
-
-def sample_key(sample: Sample) -> str:
-    """Name a photo uniquely within its data set."""
-    return f"{sample.set_name}/{sample.image_id}"
 
 
 def measure_part(looker: Evaluator, progress: Callable[[int], None] | None = None) -> PartMeasurements:

@@ -15,8 +15,9 @@ from drywallqa.errors import DataError
 from drywallqa.evaluation.phone_wall_accuracy import Figures, Marks, Mask, Photo, Report, add_alarm
 from drywallqa.evaluation.ratios import Ratios
 from drywallqa.imaging import mask_files, photos
+from drywallqa.imaging.morphology import dilate
 from drywallqa.imaging.skeleton import skeletonise
-from drywallqa.metrics import TOLERANCE, Counts, dilate
+from drywallqa.metrics import TOLERANCE, Counts
 from drywallqa.synthetic.phone_camera import Camera, develop_photo
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
@@ -50,7 +51,7 @@ def enlarged_boards(
     for number, sample in enumerate(boards):
         photo = part.read_photo(sample)
         for way, large in _enlargements(photo, sides, np.random.default_rng([seed, 3, number])):
-            add_alarm(ratios, way, f"{sample.set_name}/{sample.source_photo}", marks(large)[CRACK])
+            add_alarm(ratios, way, sample.photograph, marks(large)[CRACK])
         report(f"enlarged boards: {number + 1} of {len(boards)}")
     return ratios.figures()
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.evaluation.ratios import Ratios
+from drywallqa.imaging.morphology import dilate
 from drywallqa.intervals import Figure
-from drywallqa.metrics import FALSE_ALARM_SHARE, TOLERANCE, dilate
+from drywallqa.metrics import FALSE_ALARM_SHARE, TOLERANCE
 from drywallqa.synthetic.phone_cracks import WIDTHS, PhoneCrack
 from drywallqa.synthetic.phone_walls import PhoneWall, render_phone_wall
 from drywallqa.synthetic.surfaces import BOARDS

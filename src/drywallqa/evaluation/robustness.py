@@ -204,9 +204,7 @@ def _ious(
                 truth = change.truth(truths[concept])
                 if truth.any():
                     values.setdefault((concept, change.name), []).append(Counts.of(answer.mask, truth).iou)
-                    groups.setdefault((concept, change.name), []).append(
-                        f"{sample.set_name}/{sample.source_photo}"
-                    )
+                    groups.setdefault((concept, change.name), []).append(sample.photograph)
     names = [CLEAN, *(change.name for change in CHANGES)]
     return {
         concept: {n: mean_by_group(values.get((concept, n), []), groups.get((concept, n), [])) for n in names}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drywallqa.evaluation.measure import PairMeasurement
-from drywallqa.evaluation.part_measurements import sample_key
 from drywallqa.intervals import Figure, Terms, difference
 from drywallqa.metrics import Counts, ThinScore
 
@@ -159,7 +158,7 @@ def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clust
     for pair, value in zip(pairs, values, strict=True):
         group = (pair.concept, pair.photograph)
         members.setdefault(group, []).append(value)
-        home[group] = clusters[sample_key(pair.sample)]
+        home[group] = clusters[pair.sample.key]
     numbers = [home[group] for group in members]
     parts = [(float(np.mean(members[group])), 1.0) for group in members]
     return _terms(numbers, parts, len({photograph for _, photograph in members}), len(pairs))
@@ -173,7 +172,7 @@ def _sum_terms(
     events: bool = False,
 ) -> Terms:
     """A ratio of sums over all pairs."""
-    numbers = [clusters[sample_key(p.sample)] for p in pairs]
+    numbers = [clusters[p.sample.key] for p in pairs]
     return replace(_terms(numbers, parts, len({p.photograph for p in pairs}), len(pairs)), events=events)
 
 

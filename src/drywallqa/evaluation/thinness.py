@@ -65,7 +65,7 @@ def _median(dataset: Dataset, concept: str, measure: Callable[[Mask, Mask], floa
     """The median over photographs of what is measured of a truth and its skeleton."""
     found: dict[str, float] = {}
     for sample in dataset:
-        photograph = f"{sample.set_name}/{sample.source_photo}"
+        photograph = sample.photograph
         if not sample.labels.get(concept) or photograph in found or len(found) == _PHOTOGRAPHS:
             continue
         step = max(1, max(sample.height, sample.width) // _SIDE)

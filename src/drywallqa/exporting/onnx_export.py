@@ -9,7 +9,6 @@ own.
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from drywallqa.bundle.bundle import WEIGHTS
 from drywallqa.errors import ModelError
 from drywallqa.exporting.onnx_folding import OPSET, fold_padding, fold_shifts
+from drywallqa.files import safetensors_head
 from drywallqa.models.efficientnet_lite import EfficientNetLite
 from drywallqa.onnx_session import open_session
 
@@ -166,9 +166,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
     Those that are no part of the model's state stay in the graph. The layout of the file is that of
     https://github.com/huggingface/safetensors: eight bytes of length, a JSON head, then the tensors.
     """
-    with weights.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        head = json.loads(file.read(length))
+    head = safetensors_head(weights)
     graph_model = onnx.load(str(path))
     graph = graph_model.graph
     casts = []
@@ -183,7 +181,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
             )
             initializer.name, initializer.data_type = f"{name}.half", TensorProto.FLOAT16
         begin, end = entry["data_offsets"]
-        external_data_helper.set_external_data(initializer, weights.name, 8 + length + begin, end - begin)
+        external_data_helper.set_external_data(initializer, weights.name, begin, end - begin)
         initializer.ClearField("raw_data")
     nodes = [*casts, *graph.node]
     del graph.node[:]

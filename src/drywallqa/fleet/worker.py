@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.background import prefetch
 from drywallqa.errors import DrywallQAError, PhotoError
 from drywallqa.fleet.locations import Location, as_photo_error
 from drywallqa.fleet.photo_listing import FleetPhoto
 from drywallqa.fleet.results_table import table_schema
 from drywallqa.imaging import photos
 from drywallqa.inference import batch_run
-from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import PROBABILITY, Output, write_answer
 from drywallqa.inference.plan import RunSettings

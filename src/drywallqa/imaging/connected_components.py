@@ -1,12 +1,13 @@
-"""The connected pieces of a mask, in NumPy alone: runs of its rows, united where they touch."""
+"""The connected components of a mask, in NumPy alone: runs of its rows, joined where they touch."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Mask = NDArray[np.bool_]
 Integers = NDArray[np.int64]
+Frame = tuple[int, int, int, int]
 
 
 def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
@@ -19,7 +20,8 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
-    numbers = _united(len(rows), *_touching(rows, starts, ends, mask.shape[1], corners)) + 1
+    roots = group_links(len(rows), _touching(rows, starts, ends, mask.shape[1], corners))
+    numbers = np.unique(roots, return_inverse=True)[1] + 1
     # Each run adds its number where it starts and takes it away where it ends; sums along rows fill it.
     steps = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
     np.add.at(steps, (rows, starts), numbers)
@@ -27,10 +29,8 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     return np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1]
 
 
-def _touching(
-    rows: Integers, starts: Integers, ends: Integers, width: int, corners: bool
-) -> tuple[Integers, Integers]:
-    """Pair the runs that touch a run of the row above: (that run, this run)."""
+def _touching(rows: Integers, starts: Integers, ends: Integers, width: int, corners: bool) -> Integers:
+    """Pair the runs that touch a run of the row above: [N,2] of (that run, this run)."""
     stride, reach = width + 2, 0 if corners else 1
     # Runs are in reading order, so both keys rise, and those touched by one run are neighbours in the list.
     first = np.searchsorted(rows * stride + ends, (rows - 1) * stride + starts + reach)
@@ -38,22 +38,23 @@ def _touching(
     counts = np.maximum(last - first, 0)
     this = np.repeat(np.arange(len(rows)), counts)
     place = np.arange(len(this)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(first, counts) + place, this
+    return np.stack([np.repeat(first, counts) + place, this], axis=1)
 
 
-def _united(count: int, above: Integers, below: Integers) -> Integers:
-    """Number the groups of `count` runs that these pairs join, in order of first appearance."""
+def group_links(count: int, links: ArrayLike) -> Integers:
+    """Give each of `count` items the smallest index that links [N,2] lead to (union-find)."""
     root = np.arange(count)
-    while len(above):
-        low = np.minimum(root[above], root[below])
-        # Both ends' roots hang on the lower one; then each run looks up its root until nothing moves.
-        np.minimum.at(root, root[above], low)
-        np.minimum.at(root, root[below], low)
+    one, two = np.asarray(links, np.int64).reshape(-1, 2).T
+    while len(one):
+        low = np.minimum(root[one], root[two])
+        # Both ends' roots hang on the lower one; then each item looks up its root until nothing moves.
+        np.minimum.at(root, root[one], low)
+        np.minimum.at(root, root[two], low)
         while not np.array_equal(shorter := root[root], root):
             root = shorter
-        differing = root[above] != root[below]
-        above, below = above[differing], below[differing]
-    return np.asarray(np.unique(root, return_inverse=True)[1], np.int64)
+        differing = root[one] != root[two]
+        one, two = one[differing], two[differing]
+    return root
 
 
 def without_small(mask: Mask, least: float) -> Mask:
@@ -72,3 +73,20 @@ def without_holes(mask: Mask, most: float) -> Mask:
         fill[border] = False
     fill[0] = True  # the mask itself
     return np.asarray(fill[labels])
+
+
+def bounding_boxes(mask: NDArray[np.bool_]) -> list[Frame]:
+    """Return the bounding box (left, top, right, bottom; right and bottom excluded) of each connected piece.
+
+    Pieces that touch at a corner are connected.
+    """
+    labels = label_components(mask)
+    rows, columns = np.nonzero(labels)
+    numbers = labels[rows, columns] - 1
+    count = int(labels.max(initial=0))
+    low = np.full((2, count), max(mask.shape), np.int64)
+    high = np.zeros((2, count), np.int64)
+    for axis, places in enumerate((columns, rows)):
+        np.minimum.at(low[axis], numbers, places)
+        np.maximum.at(high[axis], numbers, places + 1)
+    return [(left, top, right, bottom) for left, top, right, bottom in np.concatenate((low, high)).T.tolist()]

@@ -159,8 +159,3 @@ def resize_photo(photo: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     reduced = Image.fromarray(np.concatenate([np.asarray(strip) for strip in strips]))
     box = (0.0, 0.0, columns / across, rows / down)
     return np.asarray(reduced.resize((width, height), Image.Resampling.BILINEAR, box=box))
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The one sigmoid: logits to probabilities in [0,1], stable for any finite logit."""
-    return np.asarray(0.5 * (np.tanh(0.5 * logits) + 1.0), np.float32)

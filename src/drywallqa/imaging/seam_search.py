@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from drywallqa.imaging.regions import Frame
+from drywallqa.imaging.connected_components import Frame
 from drywallqa.imaging.straight_lines import StraightLine
 
 Floats = NDArray[np.float64]

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa._version import __version__
+from drywallqa.background import BackgroundWriter, Later, Result, prefetch, run_now
 from drywallqa.errors import DrywallQAError, OutputError, PhotoError
+from drywallqa.files import file_digest
 from drywallqa.imaging import mask_files, photos
 from drywallqa.inference import outputs as files_of
-from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import MASK, PROBABILITY
 from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan, RunSettings
@@ -26,7 +27,6 @@ from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.thread_pool import SegmenterPool
-from drywallqa.inference.writer import BackgroundWriter, Later, Result, run_now
 
 # Where one file meets these, so will every other.
 _HOPELESS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
@@ -111,7 +111,7 @@ class _Run:
             return None
         same_photo = record.get("source_sha256") == digest
         same = same_photo and (record.get("prompt"), record.get("settings")) == (prompt, self.marks[prompt])
-        if same and record.get("mask_sha256") == files_of.digest_of_file(mask):
+        if same and record.get("mask_sha256") == file_digest(mask):
             paths = [(one.kind, out / one.path(item.folder, base)) for one in self.plan.outputs]
             return record if all(record.get(kind) and path.is_file() for kind, path in paths) else None
         if self.plan.settings.overwrite or same:  # changed by hand: writing compares, and refuses
@@ -221,7 +221,7 @@ def _described(path: Path) -> Record:
             "source": str(path),
             "source_size": state.st_size,
             "source_modified": state.st_mtime_ns,
-            "source_sha256": files_of.digest_of_file(path),
+            "source_sha256": file_digest(path),
         }
     except OSError as error:
         raise PhotoError(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.imaging.connected_components import without_holes, without_small
-from drywallqa.metrics import dilate
+from drywallqa.imaging.morphology import close_mask
 
 CLOSE_PX = 4.0
 """Gaps narrower than twice this, in px at 640, close."""
@@ -22,9 +22,3 @@ def morphology(mask: Mask, unit: float) -> Mask:
     closed = close_mask(mask, max(1, round(CLOSE_PX * unit)))
     area = LEAST_PIECE * unit**2
     return without_small(without_holes(closed, area), area)
-
-
-def close_mask(mask: Mask, radius: int) -> Mask:
-    """Close a mask [H,W] by a disc of `radius` px; beyond the photo's edge lies more of the same."""
-    padded = np.pad(mask, radius, mode="edge")
-    return ~dilate(~dilate(padded, radius), radius)[radius:-radius, radius:-radius]

@@ -147,9 +147,3 @@ def write_output(path: Path, content: bytes, *, overwrite: bool) -> None:
 
 
 ADVICE = "choose another --out, or add --overwrite to replace it"
-
-
-def digest_of_file(path: Path) -> str:
-    """Return a file's SHA-256 in hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Backend, Features, Float
-from drywallqa.imaging.letterbox import Letterbox, Placement, sigmoid
+from drywallqa.background import prefetch
+from drywallqa.imaging.letterbox import Letterbox, Placement
 from drywallqa.imaging.photo_quality import quality_notes
 from drywallqa.imaging.photos import NotedPhoto
-from drywallqa.inference.ahead import prefetch
+from drywallqa.imaging.probability import logit, sigmoid
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.refinement import pixel_unit
@@ -130,7 +131,7 @@ class _Look:
         for question in questions.each:
             self.gates[question.row] = min(self.gates[question.row], question.presence_threshold)
             self.levels[question.row] = min(
-                self.levels[question.row], marking_logit(question.threshold) - _ROUNDING
+                self.levels[question.row], _marking_logit(question.threshold) - _ROUNDING
             )
         self.presence: Float = np.full(len(self.embeddings), -np.inf, np.float32)
 
@@ -154,7 +155,7 @@ class _Look:
         believed = sigmoid(self.presence)
         for question in self.questions.each:
             answer, row = _Answer(question, self.ready.size, keep), slice(question.row, question.row + 1)
-            level = np.float32(-np.inf if keep else marking_logit(question.threshold) - _ROUNDING)
+            level = np.float32(-np.inf if keep else _marking_logit(question.threshold) - _ROUNDING)
             if keep or believed[question.row] >= question.presence_threshold:
                 levels = np.full(1, level, np.float32)
                 enlarger = LogitUpsampler(self.ready.size, view.down, view.across, levels)
@@ -224,12 +225,9 @@ class _Look:
         return np.where(self._open, self.levels, np.inf).astype(np.float32)
 
 
-def marking_logit(probability: float) -> float:
-    """Turn a threshold on probabilities into a logit that nothing above the threshold falls short of."""
-    if probability < 1e-6:
-        return -np.inf
-    inside = min(probability, 1 - 1e-6)
-    return float(np.log(inside / (1 - inside)))
+def _marking_logit(probability: float) -> float:
+    """Turn a threshold into a logit that nothing above the threshold falls short of."""
+    return -np.inf if probability < 1e-6 else logit(probability)
 
 
 class _Answer:

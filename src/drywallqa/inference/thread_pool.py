@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
+from drywallqa.background import map_in_threads
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.processors import available_threads
 
@@ -42,16 +42,4 @@ class SegmenterPool:
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
         """Yield what work makes of each item, in order; one more than `size` is taken from `items` ahead."""
-        from concurrent.futures import Future, ThreadPoolExecutor  # a single photo needs none
-
-        underway: deque[Future[R]] = deque()
-        pool = ThreadPoolExecutor(self.size, "crew")
-        try:
-            for item in items:
-                underway.append(pool.submit(work, item))
-                if len(underway) > self.size:
-                    yield underway.popleft().result()
-            while underway:
-                yield underway.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return map_in_threads(work, items, self.size)

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Backend, Features, Float
+from drywallqa.background import prefetch
 from drywallqa.errors import BackendError
 from drywallqa.imaging.letterbox import Placement, resample
-from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.tiles import Axis, TileGrid
 
 BATCH = 2  # tiles that are encoded together

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drywallqa.background import prefetch
 from drywallqa.errors import ConfigError, MissingExtraError, PhotoError
 from drywallqa.imaging import photos
-from drywallqa.inference.ahead import prefetch
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries
 

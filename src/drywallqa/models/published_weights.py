@@ -6,7 +6,6 @@ a model made next year starts from the same numbers.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drywallqa.errors import MissingExtraError, ModelError
+from drywallqa.files import file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -251,12 +251,6 @@ def check_sums(folder: Path) -> None:
             raise ModelError(
                 f"{path}: differs from its SHA-256, so it was truncated or changed; get it again"
             )
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weight_file(folder: Path) -> Path | None:

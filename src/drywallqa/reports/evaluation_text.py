@@ -13,7 +13,6 @@ from drywallqa._version import __version__
 from drywallqa.evaluation import curves
 from drywallqa.evaluation.evaluation import Difference, Evaluation
 from drywallqa.evaluation.measure import PairMeasurement
-from drywallqa.evaluation.part_measurements import sample_key
 from drywallqa.evaluation.slices import MEANINGS, PairSlice
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.intervals import Figure
@@ -245,5 +244,5 @@ def _pair(evaluation: Evaluation, pair: PairMeasurement) -> dict[str, Any]:
         **{name: "" if math.isnan(value) else f"{value:.6f}" for name, value in shares.items()},
         **dataclasses.asdict(counts),
         "false_alarm": int(counts.false_alarm) if pair.absent else "",
-        "trained_on": int(sample_key(sample) in evaluation.leaks),
+        "trained_on": int(sample.key in evaluation.leaks),
     }

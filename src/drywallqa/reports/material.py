@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.bundle.bundle import HEAD, WEIGHTS, Bundle
 from drywallqa.datasets.dataset import Dataset
+from drywallqa.files import safetensors_head
 from drywallqa.models import registry
 from drywallqa.models.registry import Family
 from drywallqa.reports.sources import Data, EvaluationRecord, RunRecord
@@ -102,13 +101,8 @@ def describe_data(dataset: Dataset) -> dict[str, object]:
     return {
         "title": dataset.folder.resolve().name,
         "parts": entries,
-        "manifest_sha256": manifest_digest(dataset),
+        "data_sha256": dataset.digest(),
     }
-
-
-def manifest_digest(dataset: Dataset) -> str:
-    """SHA-256 of a data set's manifest: it changes with the photos, their labels' files and their parts."""
-    return hashlib.sha256((dataset.folder / "manifest.jsonl").read_bytes()).hexdigest()
 
 
 def count_parameters(material: ReportMaterial) -> tuple[dict[str, int], str]:
@@ -120,12 +114,7 @@ def count_parameters(material: ReportMaterial) -> tuple[dict[str, int], str]:
 
 
 def _from_safetensors(path: Path) -> dict[str, int]:
-    """Read shapes from the file's head (8 bytes of length, then JSON; https://github.com/huggingface/safetensors)."""
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        head = json.loads(stream.read(length))
-    shapes = {name: entry["shape"] for name, entry in head.items() if name != "__metadata__"}
-    return _by_part(shapes)
+    return _by_part({name: entry["shape"] for name, entry in safetensors_head(path).items()})
 
 
 def _from_checkpoint(material: ReportMaterial) -> tuple[dict[str, int], str]:

@@ -173,6 +173,6 @@ def reproduction(material: ReportMaterial) -> Chapter:
             Table(("file", "SHA-256"), rows, "The bundle's files", material.source("bundle.json"), 2)
         )
     if material.data:
-        digest = material.data.data["manifest_sha256"]
+        digest = material.data.data["data_sha256"]
         blocks.append(Paragraph(f"SHA-256 of the data set's manifest: {code(digest)}.", material.data.source))
     return Chapter("Reproduction", blocks)

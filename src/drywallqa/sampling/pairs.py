@@ -57,7 +57,7 @@ def pool_photos(samples: Sequence[Sample]) -> PhotoPool:
     """Group samples by photograph."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(f"{sample.set_name}/{sample.source_photo}", []).append(sample)
+        groups.setdefault(sample.photograph, []).append(sample)
     return PhotoPool(tuple(tuple(group) for group in groups.values()))
 
 

@@ -74,10 +74,7 @@ def check_given(
 ) -> list[FaultFinding]:
     """Check the split, the text, and the first pictures as the model will see them."""
     concepts = list(phrases.embeddings)
-    parts = [
-        [f"{sample.set_name}/{sample.source_photo}" for sample in dataset.part(split)]
-        for split in ("train", "val")
-    ]
+    parts = [[sample.photograph for sample in dataset.part(split)] for split in ("train", "val")]
     truth = np.stack([item["truth"].numpy() for item in items])
     known = np.stack([item["known"].numpy() for item in items])
     findings = check_split(*parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import sys
@@ -57,24 +56,9 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
     return None
 
 
-def dataset_digest(dataset: Dataset) -> str:
-    """Return a SHA-256 over what a data set says of its photos, and the size of each file.
-
-    Pixels are not read: that would take minutes. A file replaced by another of the same length goes unseen.
-    """
-    digest = hashlib.sha256(json.dumps({c: list(p) for c, p in dataset.concepts.items()}).encode())
-    for sample in sorted(dataset, key=lambda sample: sample.photo):
-        sizes = []
-        for name in (sample.photo, *filter(None, sample.labels.values())):
-            path = dataset.folder / name
-            sizes.append(path.stat().st_size if path.is_file() else -1)
-        digest.update(json.dumps([sample.to_json(), sizes], sort_keys=True).encode())
-    return digest.hexdigest()
-
-
 def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: RunLog) -> None:
     """Write what the run is made of, and warn where a resumed run has other data than it began with."""
-    whole = dataset_digest(dataset)
+    whole = dataset.digest()
     before = run / ENVIRONMENT
     if before.is_file() and (run / LAST).is_file():
         known = json.loads(before.read_text(encoding="utf-8")).get("data fingerprint", whole)

@@ -11,7 +11,6 @@ from PIL import Image
 from drywallqa.evaluation import curves
 from drywallqa.evaluation.evaluation import Evaluation
 from drywallqa.evaluation.measure import PairMeasurement
-from drywallqa.evaluation.part_measurements import sample_key
 from drywallqa.evaluation.threshold_choice import CHOSEN_ON, ChosenThresholds
 from drywallqa.imaging import mask_files
 from drywallqa.inference.queries import PromptQuery
@@ -158,7 +157,7 @@ def _example(evaluation: Evaluation, pair: PairMeasurement, label: str) -> Image
 
 def _under_prompts(evaluation: Evaluation) -> Image.Image:
     """Show photos under every prompt, evenly spread over the part."""
-    measured = {sample_key(pair.sample): pair.sample for pair in evaluation.examination.pairs}
+    measured = {pair.sample.key: pair.sample for pair in evaluation.examination.pairs}
     samples = list(measured.values())
     places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _MANY)})
     cells = [under_prompts(evaluation.looker.look(samples[place]), evaluation.questions) for place in places]

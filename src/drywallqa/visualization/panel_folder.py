@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw
 from drywallqa.evaluation.evaluation import Evaluation
 from drywallqa.evaluation.failures import Failure
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
-from drywallqa.evaluation.part_measurements import sample_key
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.imaging import mask_files
 from drywallqa.inference.queries import PromptQuery
@@ -119,7 +118,7 @@ class PanelFiles:
 
     def add_under_prompts(self, evaluation: Evaluation) -> None:
         """Write photos that show as much as any, with their masks under every prompt."""
-        measured = {sample_key(pair.sample): pair.sample for pair in evaluation.examination.pairs}
+        measured = {pair.sample.key: pair.sample for pair in evaluation.examination.pairs}
         shown = {key: sum(bool(label) for label in one.labels.values()) for key, one in measured.items()}
         samples = [one for key, one in measured.items() if shown[key] == max(shown.values())]
         places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})

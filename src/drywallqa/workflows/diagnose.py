@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
 from drywallqa.checks import model_outputs
-from drywallqa.checks.coarse_pairs import CoarsePair, coarse_iou, mean_or_zero, threshold_logit
+from drywallqa.checks.coarse_pairs import CoarsePair, coarse_iou, mean_or_zero
 from drywallqa.checks.label_shifts import check_labels
 from drywallqa.checks.mask_values import check_mask_files
 from drywallqa.checks.model_faults import RankedFinding, ranked_finding
@@ -19,6 +19,7 @@ from drywallqa.diagnosis.probe import ModelProbe, ProbeSample, choose_samples, r
 from drywallqa.diagnosis.verdict import Diagnosis
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError
 from drywallqa.evaluation.measured_model import MeasuredModel, measured_bundle
+from drywallqa.imaging.probability import logit
 from drywallqa.text.text_side import UNDERSTANDING, TextSide
 
 PHOTOS = 40
@@ -177,7 +178,7 @@ def _look(accused: DiagnosedModel, known: Dataset, exhibits: ProbeSample, found:
         found.sweep[concept] = [
             (
                 level,
-                round(mean_or_zero(coarse_iou(s.logits > threshold_logit(level), s.truth) for s in shown), 4),
+                round(mean_or_zero(coarse_iou(s.logits > logit(level), s.truth) for s in shown), 4),
             )
             for level in levels
         ]

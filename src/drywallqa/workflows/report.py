@@ -23,7 +23,6 @@ from drywallqa.reports.material import (
     SourcedFigures,
     describe_data,
     file_sizes,
-    manifest_digest,
 )
 from drywallqa.reports.report_request import FORMATS, NAME, SPLITS, ReportRequest
 from drywallqa.reports.report_text import commands, compose
@@ -165,7 +164,7 @@ class _Job:
         for split in splits:
             folder = self.out / "evaluation" / split
             stamp = {
-                "model": self._model_hash(), "data": manifest_digest(self.known), "worst": request.worst,
+                "model": self._model_hash(), "data": self.known.digest(), "worst": request.worst,
                 "prompts": list(request.prompts),
             }  # fmt: skip
             if not _is_stamped(folder, stamp):

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drywallqa.inference.ahead import prefetch
+from drywallqa.background import prefetch
 
 
 def test_ahead__order_and_end() -> None:
