@@ -223,6 +223,23 @@ def test_files__stay_under_300_lines() -> None:
     assert not long
 
 
+def test_names__no_two_files_classes_or_public_functions_share_one() -> None:
+    """A workflow and its verb bear one name on purpose: what a verb does lies in the workflow."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for path in files():
+        module = module_of(path)
+        folder = room_of(module)
+        if path.stem not in ("__init__", "__main__") and folder != "cli":
+            places.setdefault(("file", path.stem), []).append(module)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            kind = {ast.ClassDef: "class", ast.FunctionDef: "function"}.get(type(node))
+            name = getattr(node, "name", "_")
+            if kind and not name.startswith("_") and folder != "cli":
+                places.setdefault((kind, name), []).append(module)
+    shared = {thing: modules for thing, modules in places.items() if len(modules) > 1}
+    assert not shared
+
+
 def test_functions__stay_near_40_lines() -> None:
     """A signature with a help text an option is no length of thought, so only bodies count."""
     long = {}

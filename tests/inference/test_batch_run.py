@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drywallqa import background
 from drywallqa.background import PENDING, BackgroundWriter, run_now
 from drywallqa.errors import OutputError
 from drywallqa.imaging import photos
-from drywallqa.inference import batch_run, writer
+from drywallqa.inference import batch_run
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import RunPlan, RunSettings, make_plan
 from drywallqa.inference.prediction import Prediction
@@ -97,7 +98,7 @@ def test_run__very_large_photos_are_written_at_once(tmp_path: Path, monkeypatch:
     bundle, used = FakeBundle(), []
     plan = plan_of(tmp_path, bundle, 2)
     monkeypatch.setattr(batch_run, "_LARGE", 48 * 64 - 1)
-    monkeypatch.setattr(writer.BackgroundWriter, "later", lambda self, work: used.append(work))
+    monkeypatch.setattr(background.BackgroundWriter, "later", lambda self, work: used.append(work))
     assert [outcome.status for outcome in batch_run.segment_plan(Segmenter(bundle), plan)] == ["done", "done"]
     assert used == []
 

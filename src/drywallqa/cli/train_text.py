@@ -15,7 +15,7 @@ Lists = Annotated[
 ]
 
 
-def distill_text_side(
+def train_text(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that gets the text side.")],
     space: Annotated[
         Path | None,

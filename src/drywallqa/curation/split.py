@@ -276,10 +276,8 @@ def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[st
     """Find the row about a sample; where several have its stem, the one whose path names its set."""
     found = rows.get(sample.image_id, [])
     if len(found) > 1:
-        of_set = [
-            row for row in found if any(part.startswith(sample.set_name) for part in Path(row["file"]).parts)
-        ]
-        found = of_set or found
+        names = sample.set_name
+        found = [row for row in found if any(p.startswith(names) for p in Path(row["file"]).parts)] or found
     if len({row["split"] for row in found}) > 1:
         raise DataError(
             f"{found[0]['file']}: the CSV gives it to {' and '.join(row['split'] for row in found)}"

@@ -234,9 +234,8 @@ class TextSide:
             others = self._without_meaning(lines, [*phrase_bank.other_lines(), *strangers])
         model = fit_classifier(*self._labelled(lines, others), list(lines), threshold=self.threshold)
         if held_out is not None:
-            model = replace(
-                model, threshold=choose_refusal_threshold(model, *self._labelled(*held_out, seed=1))
-            )
+            threshold = choose_refusal_threshold(model, *self._labelled(*held_out, seed=1))
+            model = replace(model, threshold=threshold)
         prototypes = {
             name: self._mean_embedding(phrase_bank.phrases_of(given)) for name, given in lines.items()
         }
