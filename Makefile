@@ -90,7 +90,7 @@ bench: $(DEVELOPMENT)
 	@status=0; for script in tools/bench_*.py; do \
 		echo "== $$script"; $(BIN)/python $$script || status=1; \
 	done; \
-	echo "== drywallqa bench"; $(BIN)/drywallqa bench --backend onnxruntime --backend openvino \
+	echo "== drywallqa speed"; $(BIN)/drywallqa speed --backend onnxruntime --backend openvino \
 		--precision fp32 --precision int8 --out bench-output || status=1; exit $$status
 
 BENCHMARK := data/benchmark
@@ -99,8 +99,8 @@ LINES := data/benchmark-lines
 LINES_READY := $(LINES)/.ready
 
 benchmark-quality: $(LINES_READY)
-	time $(BIN)/drywallqa benchmark --data $(LINES)
-	time $(BIN)/drywallqa benchmark --data $(LINES) --model src/drywallqa/bundles/swift
+	time $(BIN)/drywallqa evaluate --suite release --data $(LINES)
+	time $(BIN)/drywallqa evaluate --suite release --data $(LINES) --model src/drywallqa/bundles/swift
 
 # Thresholds of photos that are shown in closer views, chosen on large pictures and stored in the bundles.
 LARGE := data/large
@@ -123,7 +123,7 @@ OPTIONS ?=
 SPLIT ?= test
 
 benchmark-phone: $(BENCHMARK_READY)
-	time $(BIN)/drywallqa benchmark --data $(BENCHMARK) --phone-size --split $(SPLIT) --count $(COUNT) \
+	time $(BIN)/drywallqa evaluate --suite phone --data $(BENCHMARK) --split $(SPLIT) --count $(COUNT) \
 		$(foreach folder,$(wildcard $(DRYWALLQA_DATA)/elsewhere),--elsewhere $(folder)) $(OPTIONS)
 
 SCALE ?= 1

@@ -20,8 +20,9 @@ FROZEN = json.loads((Path(__file__).parent / "public_surface.json").read_text(en
 
 
 def command_of(verb: str) -> Any:
-    """Return the command of a verb such as "segment" or "data import"."""
+    """Return the command of a verb such as "segment" or "data import", under an earlier name too."""
     name, *inner = verb.split()
+    name = cli.RENAMED.get(name, (name,))[0]
     command = load_verb(name, *cli.VERBS[name])
     return command.commands[inner[0]] if inner else command
 

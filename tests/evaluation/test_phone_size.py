@@ -279,19 +279,38 @@ def test_measure_phone_size__unknown_splits_and_sections_and_missing_folders_are
         measure_phone_size(fake, tiny, "val", plan=PhoneSizePlan(sections=("large-walls",)))
 
 
-def test_benchmark_phone_size__measures_a_section_and_writes_json(fake, tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("drywallqa.inference.segmenter.load", lambda model: fake)
+def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("drywallqa.workflows.suites.load_bundle", lambda model: fake.bundle)
     out = tmp_path / "figures.json"
-    given = ["--data", str(tiny.folder), "--phone-size", "--split", "val", "--section", "mosaics"]
-    assert main(["benchmark", *given, "--count", "1", "--json", str(out)]) == 0
+    given = ["--data", str(tiny.folder), "--split", "val", "--section", "mosaics", "--count", "1"]
+    assert main(["evaluate", "--suite", "phone", *given, "--json", str(out)]) == 0
     assert "crack photos side by side" in capsys.readouterr().out
     assert list(json.loads(out.read_text())["sections"]) == ["mosaics"]
-    bundle = make_bundle(tmp_path / "bundle").folder
-    assert main(["benchmark", *given, "--count", "1", "--model", str(bundle), "--write"]) == 0
-    card = (bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
+    bundle = make_bundle(tmp_path / "bundle")
+    monkeypatch.setattr("drywallqa.workflows.suites.load_bundle", lambda model: bundle)
+    assert main(["benchmark", "--phone-size", *given, "--write"]) == 0
+    assert capsys.readouterr().err == (
+        "note: 'drywallqa benchmark' is now 'drywallqa evaluate --suite release'\n"
+        "note: '--phone-size' is now '--suite phone'\n"
+    )
+    card = (bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| crack photos side by side, 1920×1920 px | pixel recall | " in card
 
 
-def test_benchmark_phone_size__count_bounds_every_section():
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--suite", "dogs"], "'dogs' is no suite; choose among release, phone"),
+        (["--suite", "phone", "--worst", "3"], "--worst does not go with --suite phone"),
+        (["--suite", "release", "--section", "walls"], "--section does not go with --suite release"),
+        (["--robustness"], "--robustness needs a suite"),
+    ],
+)
+def test_suites__foreign_options_are_refused(given, told, tiny, capsys):
+    assert main(["evaluate", "--data", str(tiny.folder), *given]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_suite_phone__count_bounds_every_section():
     assert PhoneSizePlan.of(200) == PhoneSizePlan()
     assert PhoneSizePlan.of(5) == PhoneSizePlan(walls=5, cracks=5, boards=5, mosaics=5)

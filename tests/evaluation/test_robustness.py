@@ -98,16 +98,23 @@ def test_steadiness__without_a_photo_of_a_concept_says_nothing_about_it(data) ->
     assert "below" not in next(line for line in robustness_lines(found) if line.startswith(CLEAN))
 
 
-def test_benchmark__measures_steadiness_where_it_is_asked_for(fake_bundle, tmp_path, capsys) -> None:
+def test_suite_release__measures_robustness_where_it_is_asked_for(
+    fake_bundle, tmp_path, capsys, monkeypatch
+) -> None:
     pytest.importorskip("skimage", reason="its pictures are the ones that are no walls")
+    monkeypatch.setattr("drywallqa.workflows.suites.load_bundle", lambda model: fake_bundle)
     make_dataset(tmp_path / "data", ("train", "val"), each=2)
-    verb = ["benchmark", "--data", str(tmp_path / "data"), "--split", "val", "--composites", "2"]
-    assert main([*verb, "--json", str(tmp_path / "b.json"), "--steadiness"]) == 0
-    told = capsys.readouterr().out
-    assert "turned by 90°" in told
-    assert "crack under 5 phrasings" in told
+    given = ["--data", str(tmp_path / "data"), "--split", "val"]
+    old = ["benchmark", *given, "--composites", "2", "--json", str(tmp_path / "b.json"), "--steadiness"]
+    assert main(old) == 0
+    told = capsys.readouterr()
+    assert "turned by 90°" in told.out
+    assert "crack under 5 phrasings" in told.out
+    assert "note: '--steadiness' is now '--robustness'" in told.err
     measured = json.loads((tmp_path / "b.json").read_text())["steadiness"]
     assert measured["photos"] == 4
     assert set(measured["ious"]["taping area"]) == {CLEAN, *(change.name for change in CHANGES)}
-    assert main(verb) == 0
-    assert "turned by" not in capsys.readouterr().out
+    assert main(["evaluate", "--suite", "release", *given, "--count", "2", "-q"]) == 0
+    told = capsys.readouterr()
+    assert "turned by" not in told.out
+    assert not told.err

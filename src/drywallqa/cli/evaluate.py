@@ -8,13 +8,31 @@ from typing import Annotated
 
 import typer
 
+from drywallqa.cli.verbs import note_renamed
+
+# The options of the suites. Every other option but --data, --model, --split, --write and -q is of no suite.
+_OF_SUITE = {
+    "release": {"count", "composites", "robustness", "steadiness", "json_file"},
+    "phone": {"count", "section", "elsewhere", "json_file", "phone_size"},
+}
+_OF_ALL = {"data", "model", "split", "suite", "write", "quiet"}
+
 
 def evaluate(
+    context: typer.Context,
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
     model: Annotated[
         Path | None, typer.Option(metavar="BUNDLE|RUN", help="By default the bundled model.")
     ] = None,
     split: Annotated[str, typer.Option(help="The part to measure.")] = "test",
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="release|phone",
+            help="Measure a bundle by a fixed suite instead. release: all that a card states, with "
+            "baselines, composites and pictures that are no walls. phone: photos of 2 to 16 megapixels (hours).",
+        ),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="BUNDLE|RUN", help="Compare with this model on the same pairs.")
     ] = None,
@@ -79,6 +97,37 @@ def evaluate(
         bool, typer.Option("--write", help="Write metrics (and chosen thresholds) into the bundle.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the evaluation in --out.")] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Suite release: composites to build (200). Suite phone: rendered walls without a crack "
+            "(200), and at most so many boards (60), mosaics (30) and cracks of each width (60).",
+        ),
+    ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help="Suite release: change light, sharpness, turn, scale and wording."),
+    ] = False,
+    section: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Suite phone: only this: walls, boards, cracks, mosaics or large-walls. May be repeated.",
+        ),
+    ] = None,
+    elsewhere: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Suite phone: photographs from elsewhere, for the section large-walls."
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Of a suite: write everything as JSON.")
+    ] = None,
+    composites: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
+    steadiness: Annotated[bool, typer.Option("--steadiness", hidden=True)] = False,
+    phone_size: Annotated[bool, typer.Option("--phone-size", hidden=True)] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
     """Measure a model: IoU, Dice and more by prompt, concept, set and width, with 95 % intervals."""
@@ -88,7 +137,25 @@ def evaluate(
     from drywallqa.evaluation.threshold_choice import silent
     from drywallqa.inference.scales import parse_scale
     from drywallqa.workflows.evaluate import EvaluationRequest, run_evaluation
+    from drywallqa.workflows.suites import SuiteRequest, run_suite
 
+    for given, old, new in (
+        (composites, "--composites", "--count"),
+        (steadiness, "--steadiness", "--robustness"),
+        (phone_size, "--phone-size", "--suite phone"),
+    ):
+        if given:
+            note_renamed(old, new)
+    suite = "phone" if phone_size else suite
+    _refuse_foreign_options(context, suite)
+    if suite:
+        steps = SuiteRequest(
+            suite, data, model, split, count or composites, robustness or steadiness, tuple(section or ()),
+            elsewhere, json_file, write,
+        )  # fmt: skip
+        for line in run_suite(steps, (lambda text: None) if quiet else print):
+            print(line)
+        return
     request = EvaluationRequest(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
@@ -103,3 +170,18 @@ def evaluate(
         print(line)
     if told.skipped:
         raise typer.Exit(FAILED)
+
+
+def _refuse_foreign_options(context: typer.Context, suite: str | None) -> None:
+    """Refuse options that the suite, or an evaluation without a suite, would ignore."""
+    from drywallqa.errors import ConfigError
+
+    of_suites = set.union(*_OF_SUITE.values())
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is None or source.name != "COMMANDLINE" or parameter.name in _OF_ALL:
+            continue
+        if suite is None and parameter.name in of_suites:
+            raise ConfigError(f"{parameter.opts[0]} needs a suite: --suite {' or '.join(_OF_SUITE)}")
+        if suite is not None and parameter.name not in _OF_SUITE.get(suite, of_suites):
+            raise ConfigError(f"{parameter.opts[0]} does not go with --suite {suite}")

@@ -1,4 +1,4 @@
-"""`drywallqa bench`: how fast a bundle is here, and how well it does at that speed."""
+"""`drywallqa speed`: how fast a bundle is here, and how well it does at that speed."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ class LazyVerbs(TyperGroup):
     """A group whose verbs stand for themselves in help, and are imported only to be run."""
 
     verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    renamed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -29,7 +31,11 @@ class LazyVerbs(TyperGroup):
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb that the arguments start with, and import it."""
+        """Find the verb that the arguments start with, under an earlier name too, and import it."""
+        if args[0] in self.renamed:
+            now = self.renamed[args[0]]
+            note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")
+            args = [*now, *args[1:]]
         name, stub, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.verbs:
             return name, load_verb(name, *self.verbs[name]), rest
@@ -53,9 +59,19 @@ def load_verb(name: str, target: str, help_text: str) -> Any:
     return typer.main.get_command(app)
 
 
-def command(verbs: Mapping[str, tuple[str, str]]) -> Any:
-    """Make the root command from verbs: name → (module:object, help in one line)."""
-    group = type("Verbs", (LazyVerbs,), {"verbs": verbs})
+def note_renamed(old: str, new: str) -> None:
+    """Say on standard error that a verb or an option has a new name."""
+    print(f"note: '{old}' is now '{new}'", file=sys.stderr)
+
+
+def command(verbs: Mapping[str, tuple[str, str]], renamed: Mapping[str, tuple[str, ...]]) -> Any:
+    """Make the root command.
+
+    Args:
+        verbs: Name → (module:object, help in one line).
+        renamed: Name of an earlier version → verb and options that it stands for.
+    """
+    group = type("Verbs", (LazyVerbs,), {"verbs": verbs, "renamed": renamed})
     app = typer.Typer(cls=group, no_args_is_help=True, add_completion=False)
     app.callback()(_root)
     return typer.main.get_command(app)

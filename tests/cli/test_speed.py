@@ -1,4 +1,4 @@
-"""`drywallqa bench`: which cases, what is written, what is compared. No test minds a time."""
+"""`drywallqa speed`: which cases, what is written, what is compared. No test minds a time."""
 
 import json
 from pathlib import Path
@@ -20,8 +20,8 @@ needs_bundle = pytest.mark.skipif(
 SMALL = ("--side", "64", "--window", "64", "--seconds", "0", "--threads", "1", "--no-clipseg")
 
 
-def bench(*arguments: object) -> int:
-    return cli.main(["bench", *SMALL, *map(str, arguments)])
+def speed(*arguments: object) -> int:
+    return cli.main(["speed", *SMALL, *map(str, arguments)])
 
 
 def test_cases__in_full_and_one_by_one() -> None:
@@ -36,12 +36,12 @@ def test_cases__in_full_and_one_by_one() -> None:
 
 
 @needs_bundle
-def test_bench__report_plot_and_comparison(
+def test_speed__report_plot_and_comparison(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = {"loaded_s": 1.0, "first_mask_s": 2.0, "process_s": 3.0, "peak_mb": 100.0}
     monkeypatch.setattr(speed_parts, "cold_start", lambda folder: start)
-    assert bench("--out", tmp_path, "--backend", "onnxruntime", "--backend", "abacus", "--prompts", 2) == 0
+    assert speed("--out", tmp_path, "--backend", "onnxruntime", "--backend", "abacus", "--prompts", 2) == 0
     shown = capsys.readouterr().out
     assert "'abacus' is not known" in shown
     assert "not measured" in shown, "the quality of another window is not that of the bundle's own"
@@ -66,7 +66,7 @@ def test_bench__report_plot_and_comparison(
     assert report["start"] == start
     with Image.open(tmp_path / "bench.png") as plot:
         assert plot.size[0] > 400
-    assert bench("--against", tmp_path / "bench.json", "--prompts", 2, "--batch", 1) == 0
+    assert speed("--against", tmp_path / "bench.json", "--prompts", 2, "--batch", 1) == 0
     assert "of the time" in capsys.readouterr().out
 
 
@@ -78,19 +78,21 @@ def test_cold_start__in_a_fresh_process() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"rows": []}'])
-def test_bench__unusable_comparison(
+def test_speed__unusable_comparison(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
 ) -> None:
     if content is not None:
         (tmp_path / "old.json").write_text(content)
-    assert bench("--against", tmp_path / "old.json") == 2
+    assert speed("--against", tmp_path / "old.json") == 2
     assert "cannot be compared with" in capsys.readouterr().err
 
 
-def test_bench__impossible_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench("--prompts", 6) == 2
+def test_speed__impossible_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert speed("--prompts", 6) == 2
     assert "from 1 to 5" in capsys.readouterr().err
-    assert bench("--batch", 0) == 2
+    assert speed("--batch", 0) == 2
+    assert cli.main(["bench", "--prompts", "6"]) == 2
+    assert "note: 'drywallqa bench' is now 'drywallqa speed'" in capsys.readouterr().err
 
 
 def test_quality__one_copy_of_each_photograph(tmp_path: Path) -> None:
