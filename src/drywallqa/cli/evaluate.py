@@ -30,7 +30,8 @@ def evaluate(
         typer.Option(
             metavar="release|phone",
             help="Measure a bundle by a fixed suite instead. release: all that a card states, with "
-            "baselines, composites and pictures that are no walls. phone: photos of 2 to 16 megapixels (hours).",
+            "baselines, composites and pictures that are no walls. phone: photos of 2 to 16 "
+            "megapixels (hours).",
         ),
     ] = None,
     against: Annotated[
