@@ -11,7 +11,7 @@ SOUND = StepFigures(loss=0.5, marked=0.08, foreground=0.1, contrast=0.6, spread=
 
 def alarms(*steps: StepFigures, grace: int = 20, window: int = 10) -> list[str]:
     watch = AlarmMonitor(grace, window)
-    return [finding.case.name for step in steps for finding in watch.step(step)]
+    return [finding.name for step in steps for finding in watch.step(step)]
 
 
 def changed(**figures: float) -> StepFigures:

@@ -89,7 +89,7 @@ def probe(scale: float = 1.0) -> ProbeBatch:
 def causes(model: nn.Module, rate: float = 1e-3, given: ProbeBatch | None = None) -> list[str]:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate)
-    return [finding.case.name for finding in check_model(model, given or probe(), loss, optimizer)]
+    return [finding.name for finding in check_model(model, given or probe(), loss, optimizer)]
 
 
 @pytest.mark.parametrize("kind", [Small, StartsAtZero])
@@ -123,7 +123,7 @@ def test_check_model__a_parameter_outside_the_optimizer_is_named() -> None:
     model = Small()
     optimizer = torch.optim.AdamW([p for n, p in model.named_parameters() if not n.startswith("text.")])
     (found,) = check_model(model, probe(), loss, optimizer)
-    assert found.case.name == "outside-optimizer"
+    assert found.name == "outside-optimizer"
     assert "text.weight, text.bias" in found.evidence
 
 
@@ -148,7 +148,7 @@ def test_check_model__the_highest_rate_of_a_schedule_counts() -> None:
     model = Small()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.15, total_steps=10)
-    assert [f.case.name for f in check_model(model, probe(), loss, optimizer)] == ["rate-too-high"]
+    assert [f.name for f in check_model(model, probe(), loss, optimizer)] == ["rate-too-high"]
 
 
 def test_check_model__wrong_truth_is_left_to_its_own_check() -> None:

@@ -60,7 +60,7 @@ def test_check_inputs__the_way_that_is_answered_better_is_named() -> None:
     ways = {"with channels reversed": ("channel-order", MANY), "at 96 px": ("window-size", worse)}
     (found,) = model_outputs.check_inputs(worse, ways)
     assert found.name == "channel-order"
-    assert "channels reversed" in found.finding.evidence
+    assert "channels reversed" in found.evidence
     assert model_outputs.check_inputs(MANY, {"at 96 px": ("window-size", worse)}) == []
 
 

@@ -38,9 +38,7 @@ def alarms(model: nn.Module, rate: float = 1e-2, truth_scale: float = 1.0) -> li
     for images, prompts, truth in batches(truth_scale):
         logits, presence = model(images, prompts)
         value = loss(logits, presence, truth, known)
-        raised += [
-            finding.case.name for finding in watch.step(step_figures(value.item(), logits, truth, known))
-        ]
+        raised += [finding.name for finding in watch.step(step_figures(value.item(), logits, truth, known))]
         if not torch.isfinite(value):
             break
         optimizer.zero_grad()

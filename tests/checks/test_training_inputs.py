@@ -15,7 +15,7 @@ BOTH = ("crack", "taping area")
 
 
 def names(findings: list) -> list[str]:
-    return [finding.case.name for finding in findings]
+    return [finding.name for finding in findings]
 
 
 def test_check_truth__sound_masks_raise_nothing() -> None:
@@ -35,7 +35,7 @@ def test_check_truth__sound_masks_raise_nothing() -> None:
 )
 def test_check_truth__names_what_is_wrong(masks: np.ndarray, case: str, said: str) -> None:
     (found,) = training_inputs.check_truth(masks, ALL, BOTH)
-    assert found.case.name == case
+    assert found.name == case
     assert said in found.evidence
 
 
@@ -58,7 +58,7 @@ def test_check_phrasings__one_that_means_something_else_is_named() -> None:
     phrasings = {"crack": ("segment crack", "fissure"), "taping area": ("joint",)}
     known = {"segment crack": "crack", "joint": "taping area"}
     (found,) = training_inputs.check_phrasings(phrasings, known.get)
-    assert found.case.name == "prompt-unknown"
+    assert found.name == "prompt-unknown"
     assert "'fissure' of 'crack'" in found.evidence
     assert training_inputs.check_phrasings(phrasings, (known | {"fissure": "crack"}).get) == []
 
@@ -67,7 +67,7 @@ def test_check_embeddings__alike_concepts_are_named() -> None:
     one, two = np.eye(4, dtype=np.float32)[:2]
     assert training_inputs.check_embeddings({"crack": one[None], "seam": two[None]}) == []
     (found,) = training_inputs.check_embeddings({"crack": one[None], "seam": (one + two * 0.01)[None]})
-    assert found.case.name == "prompts-alike"
+    assert found.name == "prompts-alike"
     assert names(training_inputs.check_embeddings({"crack": one[None] * 0})) == ["prompts-alike"]
 
 

@@ -33,7 +33,7 @@ def test_check_weights__names_what_is_wrong() -> None:
     model[1].reset_parameters()
     (found,) = weight_values.check_weights(model.state_dict())
     assert found.name == "weights-untrained"
-    assert "1.weight" in found.finding.evidence
+    assert "1.weight" in found.evidence
     assert weight_values.check_weights(model.state_dict(), trained=False) == []
     with torch.no_grad():
         model[2].weight.zero_()
@@ -65,7 +65,7 @@ def test_check_optimizer__what_was_left_out_and_what_never_moved() -> None:
     still.step()
     found = weight_values.check_optimizer({"optimizer_states": [still.state_dict()]}, shapes)
     assert names(found) == ["no-gradient"]
-    assert "text.weight" in found[0].finding.evidence
+    assert "text.weight" in found[0].evidence
     part = torch.optim.AdamW(model.encoder.parameters())
     part.step()
     assert names(weight_values.check_optimizer({"optimizer_states": [part.state_dict()]}, shapes)) == [

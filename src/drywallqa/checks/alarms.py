@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drywallqa.checks.training_faults import FaultFinding, finding_of
+from drywallqa.checks.findings import FaultFinding, finding_of
 
 NOTHING = 1e-4
 """Share of pixels below which a prediction counts as empty."""
@@ -79,7 +79,7 @@ class AlarmMonitor:
 
     Example:
         >>> watch = Watch(grace=2, window=2)
-        >>> [f.case.name for s in range(4) for f in watch.step(Step(1.0, 0.0, 0.1, 0.0, 0.5))]
+        >>> [f.name for s in range(4) for f in watch.step(Step(1.0, 0.0, 0.1, 0.0, 0.5))]
         ['collapse-background']
     """
 
@@ -103,8 +103,8 @@ class AlarmMonitor:
         return self._once(self._judge())
 
     def _once(self, findings: list[FaultFinding]) -> list[FaultFinding]:
-        new = [finding for finding in findings if finding.case.name not in self.raised]
-        self.raised |= {finding.case.name for finding in new}
+        new = [finding for finding in findings if finding.name not in self.raised]
+        self.raised |= {finding.name for finding in new}
         return new
 
     def _judge(self) -> list[FaultFinding]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 
 LINES = ("crack",)
 """Concepts that are lines: a box around one is no outline of it, however customary."""
@@ -20,7 +19,7 @@ PARTS = ("train", "val", "test")
 
 def check_copies(
     leaks: Sequence[tuple[str, int, int]], across: Sequence[tuple[str, str]]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check for photographs on both sides of a split.
 
     Args:
@@ -29,24 +28,22 @@ def check_copies(
     """
     told = [f"{shared} of {size} photos of {where}" for where, shared, size in leaks]
     if told:
-        return [ranked_finding("split-leak", f"share their photograph by name: {'; '.join(told)}", 0.97)]
+        return [finding_of("split-leak", f"share their photograph by name: {'; '.join(told)}", 0.97)]
     if across:
         few = name_some([f"{one} = {other}" for one, other in across], 2)
-        return [
-            ranked_finding("split-leak", f"{len(across)} photographs look alike in two parts: {few}", 0.96)
-        ]
+        return [finding_of("split-leak", f"{len(across)} photographs look alike in two parts: {few}", 0.96)]
     return []
 
 
-def check_repeats(pairs: int, photographs: int) -> list[RankedFinding]:
+def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
     """Check for photos that are there again under other names, within a part."""
     if pairs < max(3, 0.08 * photographs):
         return []
     what = f"{pairs} pairs of {photographs} photographs show the same under other names within a part"
-    return [ranked_finding("photos-repeated", what, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
+    return [finding_of("photos-repeated", what, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
 
 
-def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[RankedFinding]:
+def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[FaultFinding]:
     """Check for files that cannot be used.
 
     Args:
@@ -64,22 +61,22 @@ def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[Ran
         if texts:
             share = len(texts) / max(1, photos + len(unread))
             what = f"{len(texts)} files, the first: {texts[0]}"
-            found.append(ranked_finding(case, what, 0.85 + 0.1 * min(1.0, share)))
+            found.append(finding_of(case, what, 0.85 + 0.1 * min(1.0, share)))
     return found
 
 
-def check_boxes(boxes: Mapping[str, int], annotations: Mapping[str, int]) -> list[RankedFinding]:
+def check_boxes(boxes: Mapping[str, int], annotations: Mapping[str, int]) -> list[FaultFinding]:
     """Check for lines that were marked by boxes."""
     found = []
     for concept in LINES:
         count, of = boxes.get(concept, 0), annotations.get(concept, 0)
         if count >= 3 and count > BOXES * of:
             what = f"{count} of {of} masks of '{concept}' are exactly one box"
-            found.append(ranked_finding("labels-boxes", what, 0.7 + 0.2 * count / of))
+            found.append(finding_of("labels-boxes", what, 0.7 + 0.2 * count / of))
     return found
 
 
-def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[RankedFinding]:
+def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[FaultFinding]:
     """Check that photos of train, val and test are of about one size.
 
     Args:
@@ -91,5 +88,5 @@ def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[RankedFinding]:
     told = ", ".join(f"{part} {side:.0f} px" for part, side in usual.items())
     ratio = max(usual.values()) / min(usual.values())
     return [
-        ranked_finding("parts-resolution", f"the usual longer side is {told}", 0.75 + min(0.15, 0.03 * ratio))
+        finding_of("parts-resolution", f"the usual longer side is {told}", 0.75 + min(0.15, 0.03 * ratio))
     ]

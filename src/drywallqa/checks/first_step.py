@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 
-from drywallqa.checks.training_faults import FaultFinding, finding_of, name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """From mask logits, presence logits, truth and known to the loss that is trained on."""

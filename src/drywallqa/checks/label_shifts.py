@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.checks.coarse_pairs import CoarsePair, Gain, Mask, coarse_iou, compare_pairs
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
+from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.imaging.morphology import dilate
 
 REACH = 32
@@ -215,7 +215,7 @@ def _exchange(seen: Sequence[CoarsePair]) -> Gain:
     return compare_pairs([s.iou for s, _ in able], after, [s.photograph for s, _ in able])
 
 
-def check_labels(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
+def check_labels(seen: Sequence[CoarsePair]) -> list[FaultFinding]:
     """Check the labels of all parts against a model's answers; the strongest explanation of each case.
 
     Args:
@@ -226,7 +226,7 @@ def check_labels(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
         for name in (one.part, f"{one.concept} in {one.part}", f"{one.concept} in all parts", "all parts"):
             groups.setdefault(name, []).append(one)
     trials = {id(s): try_changes(s, seen) for s in seen if s.truth.any() and s.mask.any()}
-    found: dict[str, RankedFinding] = {}
+    found: dict[str, FaultFinding] = {}
     for name, members in groups.items():
         able = [trials[id(s)] for s in members if id(s) in trials]
         explanations = explain_labels(able, _exchange(members))[:1]
@@ -241,17 +241,17 @@ def check_labels(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
     return others or listed
 
 
-def _told(group: str, explanation: LabelExplanation) -> RankedFinding:
+def _told(group: str, explanation: LabelExplanation) -> FaultFinding:
     gain = explanation.gain
     evidence = (
         f"{group}: what the model sees agrees with the labels at IoU {gain.before:.2f} as they are, at "
         f"{gain.after:.2f} where the labels are {explanation.told} ({gain.count} photos, "
         f"{gain.explained:.0%} of them clearly better)"
     )
-    return ranked_finding(explanation.case, evidence, 0.6 + min(0.3, explanation.worth))
+    return finding_of(explanation.case, evidence, 0.6 + min(0.3, explanation.worth))
 
 
-def check_absent(group: str, seen: Sequence[CoarsePair]) -> list[RankedFinding]:
+def check_absent(group: str, seen: Sequence[CoarsePair]) -> list[FaultFinding]:
     """Look for photos that are labelled as empty where the model is sure to see something."""
     empty = [s for s in seen if not s.truth.any()]
     shown = [s for s in seen if s.truth.any()]
@@ -267,10 +267,10 @@ def check_absent(group: str, seen: Sequence[CoarsePair]) -> list[RankedFinding]:
         f"{group}: {len(certain)} of {len(empty)} photos that are labelled as empty show it to a model "
         f"that is sure of it ({', '.join(s.photo for s in certain[:3])}, …)"
     )
-    return [ranked_finding("labels-missing", evidence, 0.55 + 0.3 * share)]
+    return [finding_of("labels-missing", evidence, 0.55 + 0.3 * share)]
 
 
-def check_chance(groups: Mapping[str, Sequence[CoarsePair]]) -> list[RankedFinding]:
+def check_chance(groups: Mapping[str, Sequence[CoarsePair]]) -> list[FaultFinding]:
     """Look for labels that a model, which tells presence well, meets by chance only."""
     found = []
     for name, members in groups.items():
@@ -288,9 +288,7 @@ def check_chance(groups: Mapping[str, Sequence[CoarsePair]]) -> list[RankedFindi
                 f"{name}: in {len(missed)} of {len(seen)} photos the label lies elsewhere than what a model "
                 f"sees and is right to believe in ({', '.join(s.photo for s in missed[:3])}, …)"
             )
-            found.append(
-                ranked_finding("labels-of-other-photos", evidence, 0.5 + 0.3 * len(missed) / len(seen))
-            )
+            found.append(finding_of("labels-of-other-photos", evidence, 0.5 + 0.3 * len(missed) / len(seen)))
     return sorted(found, key=lambda s: -s.weight)[:1]
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.imaging.photos import open_picture
 
 NOISY = 0.03
@@ -85,14 +84,14 @@ def _stray(mask: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(mask & (around <= 1)) + np.count_nonzero(~mask & (around >= 7)))
 
 
-def check_mask_files(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
+def check_mask_files(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
     """Check the mask files of a data set, or of a sample of it."""
     if not facts:
         return []
     return [*_values(facts), *_areas(facts), *_noise(facts), *_repeated(facts)]
 
 
-def _values(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
+def _values(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
     dim = [f for f in facts if 0 < f.high <= 127]
     grey = [f for f in facts if f.grey > 0.002 and f not in dim]
     found = []
@@ -100,7 +99,7 @@ def _values(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
         top = max(f.high for f in dim)
         what = f"{len(dim)} of {len(facts)} mask files hold values up to {top} where 255 means foreground, "
         found.append(
-            ranked_finding(
+            finding_of(
                 "masks-range",
                 f"{what}so that they read as empty ({_names(dim)})",
                 0.85 + 0.1 * len(dim) / len(facts),
@@ -108,29 +107,29 @@ def _values(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
         )
     if len(grey) >= max(2, 0.05 * len(facts)):
         what = f"{len(grey)} of {len(facts)} mask files hold values between 0 and 255 ({_names(grey)})"
-        found.append(ranked_finding("masks-range", what, 0.6))
+        found.append(finding_of("masks-range", what, 0.6))
     return found[:1]
 
 
-def _areas(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
+def _areas(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
     blank = [f for f in facts if f.high == 0]
     filled = [f for f in facts if f.share >= INVERTED and f.frame >= 0.7]
     whole = [f for f in filled if f.share > 0.98]
     found = []
     if len(blank) == len(facts):
-        found.append(ranked_finding("masks-empty", f"all {len(facts)} mask files looked at are empty", 0.95))
+        found.append(finding_of("masks-empty", f"all {len(facts)} mask files looked at are empty", 0.95))
     elif blank:
         what = f"{len(blank)} of {len(facts)} mask files mark not one pixel ({_names(blank)})"
-        found.append(ranked_finding("labels-missing", what, 0.6 + 0.35 * len(blank) / len(facts)))
+        found.append(finding_of("labels-missing", what, 0.6 + 0.35 * len(blank) / len(facts)))
     if len(whole) >= max(2, 0.1 * len(facts)) and len(whole) > 0.5 * len(filled):
         what = f"{len(whole)} of {len(facts)} mask files fill the photo ({_names(whole)})"
-        found.append(ranked_finding("masks-full", what, 0.7 + 0.25 * len(whole) / len(facts)))
+        found.append(finding_of("masks-full", what, 0.7 + 0.25 * len(whole) / len(facts)))
     elif len(filled) >= max(2, 0.04 * len(facts)):
         what = (
             f"{len(filled)} of {len(facts)} mask files mark nearly the whole photo, its edge included, and "
         )
         found.append(
-            ranked_finding(
+            finding_of(
                 "labels-inverted",
                 f"{what}leave out a part inside ({_names(filled)})",
                 0.7 + 0.25 * len(filled) / len(facts),
@@ -139,7 +138,7 @@ def _areas(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
     return found
 
 
-def _noise(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
+def _noise(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
     noisy = [f for f in facts if f.stray > NOISY]
     if len(noisy) < max(2, 0.05 * len(facts)):
         return []
@@ -147,10 +146,10 @@ def _noise(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
     what = (
         f"{len(noisy)} of {len(facts)} mask files are full of lone pixels and holes ({usual:.0%} of the area"
     )
-    return [ranked_finding("labels-noisy", f"{what}; {_names(noisy)})", 0.75 + 0.2 * len(noisy) / len(facts))]
+    return [finding_of("labels-noisy", f"{what}; {_names(noisy)})", 0.75 + 0.2 * len(noisy) / len(facts))]
 
 
-def _repeated(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
+def _repeated(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
     same: dict[str, set[str]] = defaultdict(set)
     for each in facts:
         if each.digest and each.share < INVERTED:
@@ -159,7 +158,7 @@ def _repeated(facts: Sequence[MaskFacts]) -> list[RankedFinding]:
     if len(repeated) < max(3, 0.05 * len(facts)):
         return []
     what = f"{len(repeated)} of {len(facts)} mask files equal that of another photograph ({_names(repeated)})"
-    return [ranked_finding("labels-repeated", what, 0.75 + 0.2 * len(repeated) / len(facts))]
+    return [finding_of("labels-repeated", what, 0.75 + 0.2 * len(repeated) / len(facts))]
 
 
 def _names(facts: Sequence[MaskFacts]) -> str:

@@ -18,7 +18,7 @@ from drywallqa.checks.coarse_pairs import (
     compare_pairs,
     mean_or_zero,
 )
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
+from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.imaging.probability import logit
 
 USABLE = 0.15
@@ -36,7 +36,7 @@ def by_concept(seen: Sequence[CoarsePair]) -> dict[str, list[CoarsePair]]:
 _ROUNDING = 1e-4  # of logits that were read back from probabilities
 
 
-def check_range(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
+def check_range(seen: Sequence[CoarsePair]) -> list[FaultFinding]:
     """Check that answers are finite, unbounded, and depend on the photo and on the prompt."""
     logits = [s.logits for s in seen]
     if not logits:
@@ -44,21 +44,19 @@ def check_range(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
     broken = sum(not np.isfinite(values).all() for values in logits)
     if broken:
         return [
-            ranked_finding(
-                "weights-not-finite", f"{broken} of {len(logits)} answers are nan or infinite", 0.99
-            )
+            finding_of("weights-not-finite", f"{broken} of {len(logits)} answers are nan or infinite", 0.99)
         ]
     low, high = min(float(v.min()) for v in logits), max(float(v.max()) for v in logits)
     spread = mean_or_zero(float(v.std()) for v in logits)
     told = f"over {len(logits)} answers logits range from {low:.3g} to {high:.3g}"
     if spread < 1e-4 * max(1.0, abs(low), abs(high)):
-        return [ranked_finding("output-constant", f"{told}; within a photo they vary by {spread:.2g}", 0.95)]
+        return [finding_of("output-constant", f"{told}; within a photo they vary by {spread:.2g}", 0.95)]
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
-        return [ranked_finding("sigmoid-twice", f"{told}, as probabilities do", 0.96)]
+        return [finding_of("sigmoid-twice", f"{told}, as probabilities do", 0.96)]
     return [*_same_photos(seen, spread, told), *_same_prompts(seen)]
 
 
-def _same_photos(seen: Sequence[CoarsePair], spread: float, told: str) -> list[RankedFinding]:
+def _same_photos(seen: Sequence[CoarsePair], spread: float, told: str) -> list[FaultFinding]:
     """Answers to different photos that are alike to the last digits are one pattern."""
     for members in by_concept(seen).values():
         alike = [s.logits for s in members if s.logits.shape == members[0].logits.shape]
@@ -67,11 +65,11 @@ def _same_photos(seen: Sequence[CoarsePair], spread: float, told: str) -> list[R
         change = float(np.std(np.stack(alike), axis=0).mean())
         if change < 0.01 * spread:
             what = f"{told}; from photo to photo they change by {change:.2g} only"
-            return [ranked_finding("output-constant", what, 0.94)]
+            return [finding_of("output-constant", what, 0.94)]
     return []
 
 
-def _same_prompts(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
+def _same_prompts(seen: Sequence[CoarsePair]) -> list[FaultFinding]:
     asked = [s for s in seen if s.other is not None]
     if not asked:
         return []
@@ -83,7 +81,7 @@ def _same_prompts(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
     usual = float(np.median(changes))
     if usual < 0.05:
         what = f"another prompt changes logits by {usual:.1%} of their spread over {len(asked)} answers"
-        return [ranked_finding("prompt-ignored", what, 0.92)]  # less than weights that explain it
+        return [finding_of("prompt-ignored", what, 0.92)]  # less than weights that explain it
     same = [
         coarse_iou(s.mask, np.asarray(s.other > s.level))
         for s in asked
@@ -93,11 +91,11 @@ def _same_prompts(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
         what = (
             f"masks under two prompts overlap at a mean IoU of {mean_or_zero(same):.2f} ({len(same)} answers)"
         )
-        return [ranked_finding("prompt-ignored", what, 0.85)]
+        return [finding_of("prompt-ignored", what, 0.85)]
     return []
 
 
-def check_exchange(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
+def check_exchange(seen: Sequence[CoarsePair]) -> list[FaultFinding]:
     """Check whether answers fit better under the other concept's prompt."""
     shown = [s for s in seen if s.truth.any() and s.other is not None]
     before = [s.iou for s in shown]
@@ -106,10 +104,10 @@ def check_exchange(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
     if not (gain.is_sure or (gain.explained >= 0.3 and gain.count >= 3)) or gain.gain < 0.08:
         return []
     what = f"asked for the other concept, the truth is met at IoU {gain.after:.2f}, not {gain.before:.2f}"
-    return [ranked_finding("prompts-exchanged", f"{what} ({gain.count} photos)", 0.91)]
+    return [finding_of("prompts-exchanged", f"{what} ({gain.count} photos)", 0.91)]
 
 
-def check_sign(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
+def check_sign(seen: Sequence[CoarsePair]) -> list[FaultFinding]:
     """Check whether what is left unmarked is what should be marked."""
     shown = [s for s in seen if s.truth.any()]
     as_is, turned = best_logit_threshold(shown)[1], best_logit_threshold(shown, lambda x: -x)[1]
@@ -118,10 +116,10 @@ def check_sign(seen: Sequence[CoarsePair]) -> list[RankedFinding]:
     what = (
         f"with the sign of its output turned the model reaches an IoU of {turned:.2f}, as it is {as_is:.2f}"
     )
-    return [ranked_finding("output-inverted", f"{what} at the best threshold ({len(shown)} photos)", 0.9)]
+    return [finding_of("output-inverted", f"{what} at the best threshold ({len(shown)} photos)", 0.9)]
 
 
-def check_levels(seen: Sequence[CoarsePair], held_out: Sequence[CoarsePair] = ()) -> list[RankedFinding]:
+def check_levels(seen: Sequence[CoarsePair], held_out: Sequence[CoarsePair] = ()) -> list[FaultFinding]:
     """Check the stored thresholds of each concept against the best ones on these photos.
 
     Args:
@@ -140,7 +138,7 @@ def check_levels(seen: Sequence[CoarsePair], held_out: Sequence[CoarsePair] = ()
 
 def _mask_level(
     concept: str, shown: Sequence[CoarsePair], held_out: Sequence[CoarsePair]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     best, reached = best_logit_threshold(shown)
     stored = shown[0].level
     gain = compare_pairs([s.iou for s in shown], [coarse_iou(s.logits > best, s.truth) for s in shown])
@@ -156,14 +154,14 @@ def _mask_level(
         regret = best_logit_threshold(away)[1] - mean_or_zero(s.iou for s in away)
         if regret < 0.2 * gain.gain:
             what += f"; on test photos the stored one is the best to {regret:.3f}"
-            return [ranked_finding("threshold-from-test", what, 0.62)]
+            return [finding_of("threshold-from-test", what, 0.62)]
     if abs(best) > logit(0.97) and abs(stored) < logit(0.9):
-        return [ranked_finding("output-scale", what, 0.7 + 0.2 * gain.gain / max(reached, 1e-6))]
+        return [finding_of("output-scale", what, 0.7 + 0.2 * gain.gain / max(reached, 1e-6))]
     case = "mask-threshold-high" if stored > best else "mask-threshold-low"
-    return [ranked_finding(case, what, 0.6 + 0.3 * gain.gain / max(reached, 1e-6))]
+    return [finding_of(case, what, 0.6 + 0.3 * gain.gain / max(reached, 1e-6))]
 
 
-def _presence_level(concept: str, members: Sequence[CoarsePair]) -> list[RankedFinding]:
+def _presence_level(concept: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
     shown = [s for s in members if s.truth.any()]
     empty = [s for s in members if not s.truth.any()]
     alarms = [s for s in empty if float(s.mask.mean()) > 0.001]
@@ -183,12 +181,12 @@ def _presence_level(concept: str, members: Sequence[CoarsePair]) -> list[RankedF
     what = f"{concept}: at the stored presence threshold {stored:.2f} {lost} of {len(shown)} photos "
     what += f"that show it lose a good mask and {false} of {len(empty)} others get a false one; "
     what += f"{best:.2f} would suit"
-    return [ranked_finding("presence-threshold", what, 0.62 + min(0.25, gain))]  # less than what explains it
+    return [finding_of("presence-threshold", what, 0.62 + min(0.25, gain))]  # less than what explains it
 
 
 def check_inputs(
     as_is: Sequence[CoarsePair], variants: Mapping[str, tuple[str, Sequence[CoarsePair]]]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check whether photos given in another way are answered better.
 
     Args:
@@ -209,7 +207,7 @@ def check_inputs(
     case, told, gain = max(sure, key=lambda t: t[2].gain)
     what = f"{told}, photos are answered at IoU {gain.after:.2f}, as they are now at {gain.before:.2f}"
     weight = 0.65 + min(0.24, gain.gain) if case != "text-side" else 0.9
-    return [ranked_finding(case, f"{what} ({gain.count} photos)", weight)]
+    return [finding_of(case, f"{what} ({gain.count} photos)", weight)]
 
 
 def output_facts(seen: Sequence[CoarsePair]) -> dict[str, float]:

@@ -1,14 +1,12 @@
-"""What can be wrong with a training run, as data: symptom, cause, remedy, and the command to try.
+"""Faults of a training run, as data: symptom, cause, remedy, and the command to try.
 
-The same cases serve the check before the first step, the alarms during training, and whoever explains a
-finished run. A case says what it looks like in general; a `Finding` adds the evidence of one run.
+The checks before the first step, the alarms during training and the diagnosis of a finished run share them.
+A fault is described in general; a `FaultFinding` adds the evidence of one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,10 +15,10 @@ class Fault:
 
     Attributes:
         name: Short, for logs and tests.
-        symptom: What a user sees if nobody tells them.
-        cause: Why.
+        symptom: How it shows.
+        cause: Why it shows.
         remedy: What to change.
-        command: What to type next; capital words stand for the user's own paths.
+        command: The command to type next; words in capitals stand for the user's own paths.
     """
 
     name: str
@@ -30,199 +28,158 @@ class Fault:
     command: str
 
 
-@dataclass(frozen=True)
-class FaultFinding:
-    """A case that applies to this run, with the evidence for it."""
-
-    case: Fault
-    evidence: str
-
-    def sentence(self) -> str:
-        """Tell evidence, cause, remedy and command in one line."""
-        case = self.case
-        told = f"{case.name}: {self.evidence}. Cause: {case.cause}. Remedy: {case.remedy}."
-        return f"{told} Try: {case.command}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the finding as one line of a log."""
-        case = self.case
-        return {
-            "finding": case.name,
-            "symptom": case.symptom,
-            "evidence": self.evidence,
-            "cause": case.cause,
-            "remedy": case.remedy,
-            "command": case.command,
-        }
-
-
 _SHEET = "drywallqa train --data DIR --out RUN --show-batch batch.png"
 _SLOWER = "drywallqa train --data DIR --out RUN --overwrite --set optimisation.decoder_rate=1e-3"
 _AGAIN = "drywallqa train --data DIR --out RUN --overwrite --fail-fast"
 
-CASES: dict[str, Fault] = {
-    case.name: case
-    for case in (
-        Fault(
-            "masks-range",
-            "the loss is negative or in the hundreds, and falls without an end",
-            "truth masks hold 0–255, or other values outside 0–1, where shares of foreground from 0 to 1 "
-            "are expected",
-            "divide the masks by 255, or read them as booleans with drywallqa.imaging.mask_files.read_mask",
-            _SHEET,
-        ),
-        Fault(
-            "masks-empty",
-            "the loss falls to nearly nothing and every prediction is background",
-            "the truth shows no foreground at all, so marking nothing is the right answer",
-            "look at the masks; map the export's classes to concepts again and import it anew",
-            "drywallqa data stats DIR",
-        ),
-        Fault(
-            "masks-full",
-            "every prediction is foreground",
-            "nearly all of the truth is foreground, as if the masks were inverted or framed the photo",
-            "invert the masks, or drop annotations that fill the frame",
-            "drywallqa data audit DIR --sheet audit.png",
-        ),
-        Fault(
-            "images-range",
-            "the loss hardly moves, or jumps",
-            "the photos reach the model outside the range of normalised pixels (about −3 to 3)",
-            "bring photos to the model through drywallqa.imaging.letterbox, which normalises them once",
-            _SHEET,
-        ),
-        Fault(
-            "prompt-unknown",
-            "a prompt that was trained on is refused, or answered with another concept's mask",
-            "the text side takes a training phrasing for something else than its concept",
-            "take the phrasing out, or fit the text side to these concepts",
-            "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
-        ),
-        Fault(
-            "prompts-alike",
-            "masks are the same under every prompt",
-            "the text side gives two concepts the same embedding, so no decoder can tell them apart",
-            "give the concepts phrasings that differ, or another text side",
-            "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
-        ),
-        Fault(
-            "split-leak",
-            "validation looks far better than new photos do",
-            "copies of one photograph lie in both the train and the val part",
-            "split by photograph",
-            "drywallqa data split DIR --ratios 70/15/15 --seed 0",
-        ),
-        Fault(
-            "made-in-forward",
-            "the loss wanders and the same photo gives another mask each time",
-            "layers with weights are made anew in every forward call, so they are random and never trained",
-            "make every layer in __init__",
-            _AGAIN,
-        ),
-        Fault(
-            "made-late",
-            "the loss falls slowly and part of the model keeps its random start",
-            "layers are made in the first forward call, after the optimizer was given its parameters",
-            "make every layer in __init__, before the optimizer",
-            _AGAIN,
-        ),
-        Fault(
-            "outside-optimizer",
-            "the loss falls slowly and part of the model keeps its random start",
-            "trainable parameters were not given to the optimizer",
-            "pass every trainable parameter to the optimizer, or freeze what is not meant to be trained",
-            _AGAIN,
-        ),
-        Fault(
-            "outside-saved-state",
-            "training looks well, and the model loaded from its checkpoint knows nothing",
-            "weights that the loss depends on are missing from the model's state_dict",
-            "hold layers as attributes, in nn.ModuleList or nn.ParameterList, and leave state_dict whole",
-            _AGAIN,
-        ),
-        Fault(
-            "decoder-frozen",
-            "the loss does not fall",
-            "nothing outside the encoder is trained, so the output cannot change its meaning",
-            "leave requires_grad on in the decoder; frozen_stages is meant for the encoder alone",
-            _AGAIN,
-        ),
-        Fault(
-            "no-gradient",
-            "part of the model keeps its random start",
-            "trainable parameters get no gradient: the loss does not depend on them, or the graph is cut",
-            "look for detach(), no_grad() and layers that are never called; freeze what is unused",
-            _AGAIN,
-        ),
-        Fault(
-            "sigmoid-twice",
-            "the loss stays near 0.69 and probabilities between 0.5 and 0.73",
-            "the model ends in a sigmoid and the loss applies another",
-            "return logits from the model; the one sigmoid lives in drywallqa.imaging.letterbox.sigmoid",
-            _AGAIN,
-        ),
-        Fault(
-            "loss-start",
-            "the loss starts far too high",
-            "the output's scale is wrong: the model is sure of itself before it has learnt anything",
-            "start the last layer small, and check what the model's input looks like",
-            _SHEET,
-        ),
-        Fault(
-            "rate-too-high",
-            "the loss jumps, then stays where it is",
-            "the learning rate is too high for the size of the weights",
-            "divide the rates by 10 or 100",
-            _SLOWER,
-        ),
-        Fault(
-            "prompt-ignored",
-            "masks are the same under every prompt",
-            "the decoder does not use the prompt's embedding",
-            "condition the decoder on the embedding, and train with prompts of absent things",
-            _AGAIN,
-        ),
-        Fault(
-            "collapse-background",
-            "IoU and Dice stay at zero while pixel accuracy looks high",
-            "the model has settled on background: foreground is rare, and the loss or rate lets it give up",
-            "weigh foreground higher or take a loss made for imbalance, and lower the rate",
-            "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
-        ),
-        Fault(
-            "collapse-foreground",
-            "every pixel is marked",
-            "the model has settled on foreground: its weight is too high, or the rate is",
-            "lower loss.pos_weight and the rate",
-            "drywallqa train --data DIR --out RUN --overwrite --set loss.pos_weight=1",
-        ),
-        Fault(
-            "validation-empty",
-            "IoU and Dice on validation are exactly zero while the loss falls",
-            "no mask meets its truth at a threshold of one half: the model has settled on background, its "
-            "presence output still says no, or photos are validated at another scale than training's",
-            "train longer, weigh foreground higher, or bring validation_window near the scale of training",
-            "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
-        ),
-        Fault(
-            "loss-not-finite",
-            "the loss is NaN or infinite",
-            "a value in the batch, in the weights or in the loss left the range of numbers",
-            "replay the saved batch; lower the rate if the weights are the ones that are not finite",
-            "python -c \"import torch; print(torch.load('RUN/not-finite.pt', weights_only=True).keys())\"",
-        ),
-    )
-}
-
-
-def finding_of(name: str, evidence: str) -> FaultFinding:
-    """Make a finding of a known case."""
-    return FaultFinding(CASES[name], evidence)
-
-
-def name_some(names: Iterable[str], most: int = 4) -> str:
-    """Name a few things and count the rest, in words."""
-    known = list(names)
-    rest = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + rest
+TRAINING_FAULTS = (
+    Fault(
+        "masks-range",
+        "the loss is negative or in the hundreds, and falls without an end",
+        "truth masks hold 0–255, or other values outside 0–1, where shares of foreground from 0 to 1 "
+        "are expected",
+        "divide the masks by 255, or read them as booleans with drywallqa.imaging.mask_files.read_mask",
+        _SHEET,
+    ),
+    Fault(
+        "masks-empty",
+        "the loss falls to nearly nothing and every prediction is background",
+        "the truth shows no foreground at all, so marking nothing is the right answer",
+        "look at the masks; map the export's classes to concepts again and import it anew",
+        "drywallqa data stats DIR",
+    ),
+    Fault(
+        "masks-full",
+        "every prediction is foreground",
+        "nearly all of the truth is foreground, as if the masks were inverted or framed the photo",
+        "invert the masks, or drop annotations that fill the frame",
+        "drywallqa data audit DIR --sheet audit.png",
+    ),
+    Fault(
+        "images-range",
+        "the loss hardly moves, or jumps",
+        "the photos reach the model outside the range of normalised pixels (about −3 to 3)",
+        "bring photos to the model through drywallqa.imaging.letterbox, which normalises them once",
+        _SHEET,
+    ),
+    Fault(
+        "prompt-unknown",
+        "a prompt that was trained on is refused, or answered with another concept's mask",
+        "the text side takes a training phrasing for something else than its concept",
+        "take the phrasing out, or fit the text side to these concepts",
+        "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
+    ),
+    Fault(
+        "prompts-alike",
+        "masks are the same under every prompt",
+        "the text side gives two concepts the same embedding, so no decoder can tell them apart",
+        "give the concepts phrasings that differ, or another text side",
+        "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
+    ),
+    Fault(
+        "split-leak",
+        "validation looks far better than new photos do",
+        "copies of one photograph lie in both the train and the val part",
+        "split by photograph",
+        "drywallqa data split DIR --ratios 70/15/15 --seed 0",
+    ),
+    Fault(
+        "made-in-forward",
+        "the loss wanders and the same photo gives another mask each time",
+        "layers with weights are made anew in every forward call, so they are random and never trained",
+        "make every layer in __init__",
+        _AGAIN,
+    ),
+    Fault(
+        "made-late",
+        "the loss falls slowly and part of the model keeps its random start",
+        "layers are made in the first forward call, after the optimizer was given its parameters",
+        "make every layer in __init__, before the optimizer",
+        _AGAIN,
+    ),
+    Fault(
+        "outside-optimizer",
+        "the loss falls slowly and part of the model keeps its random start",
+        "trainable parameters were not given to the optimizer",
+        "pass every trainable parameter to the optimizer, or freeze what is not meant to be trained",
+        _AGAIN,
+    ),
+    Fault(
+        "outside-saved-state",
+        "training looks well, and the model loaded from its checkpoint knows nothing",
+        "weights that the loss depends on are missing from the model's state_dict",
+        "hold layers as attributes, in nn.ModuleList or nn.ParameterList, and leave state_dict whole",
+        _AGAIN,
+    ),
+    Fault(
+        "decoder-frozen",
+        "the loss does not fall",
+        "nothing outside the encoder is trained, so the output cannot change its meaning",
+        "leave requires_grad on in the decoder; frozen_stages is meant for the encoder alone",
+        _AGAIN,
+    ),
+    Fault(
+        "no-gradient",
+        "part of the model keeps its random start",
+        "trainable parameters get no gradient: the loss does not depend on them, or the graph is cut",
+        "look for detach(), no_grad() and layers that are never called; freeze what is unused",
+        _AGAIN,
+    ),
+    Fault(
+        "sigmoid-twice",
+        "the loss stays near 0.69 and probabilities between 0.5 and 0.73",
+        "the model ends in a sigmoid and the loss applies another",
+        "return logits from the model; the one sigmoid lives in drywallqa.imaging.probability.sigmoid",
+        _AGAIN,
+    ),
+    Fault(
+        "loss-start",
+        "the loss starts far too high",
+        "the output's scale is wrong: the model is sure of itself before it has learnt anything",
+        "start the last layer small, and check what the model's input looks like",
+        _SHEET,
+    ),
+    Fault(
+        "rate-too-high",
+        "the loss jumps, then stays where it is",
+        "the learning rate is too high for the size of the weights",
+        "divide the rates by 10 or 100",
+        _SLOWER,
+    ),
+    Fault(
+        "prompt-ignored",
+        "masks are the same under every prompt",
+        "the decoder does not use the prompt's embedding",
+        "condition the decoder on the embedding, and train with prompts of absent things",
+        _AGAIN,
+    ),
+    Fault(
+        "collapse-background",
+        "IoU and Dice stay at zero while pixel accuracy looks high",
+        "the model has settled on background: foreground is rare, and the loss or rate lets it give up",
+        "weigh foreground higher or take a loss made for imbalance, and lower the rate",
+        "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
+    ),
+    Fault(
+        "collapse-foreground",
+        "every pixel is marked",
+        "the model has settled on foreground: its weight is too high, or the rate is",
+        "lower loss.pos_weight and the rate",
+        "drywallqa train --data DIR --out RUN --overwrite --set loss.pos_weight=1",
+    ),
+    Fault(
+        "validation-empty",
+        "IoU and Dice on validation are exactly zero while the loss falls",
+        "no mask meets its truth at a threshold of one half: the model has settled on background, its "
+        "presence output still says no, or photos are validated at another scale than training's",
+        "train longer, weigh foreground higher, or bring validation_window near the scale of training",
+        "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
+    ),
+    Fault(
+        "loss-not-finite",
+        "the loss is NaN or infinite",
+        "a value in the batch, in the weights or in the loss left the range of numbers",
+        "replay the saved batch; lower the rate if the weights are the ones that are not finite",
+        "python -c \"import torch; print(torch.load('RUN/not-finite.pt', weights_only=True).keys())\"",
+    ),
+)

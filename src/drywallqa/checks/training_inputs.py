@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.checks.training_faults import FaultFinding, finding_of, name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.text.phrase_bank import phrases_of
 
 Floats = NDArray[np.float32]

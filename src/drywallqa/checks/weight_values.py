@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 
 LEAST = 1000
 """Weights that a tensor must have for its distribution to say something."""
@@ -18,7 +17,7 @@ ROUNDING = 1.5e-3
 """Relative slack for weights that were stored in 16 bits."""
 
 
-def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[RankedFinding]:
+def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[FaultFinding]:
     """Check a table of weights.
 
     Args:
@@ -29,23 +28,23 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
     broken = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         what = f"{len(broken)} of {len(floats)} tensors are not finite: {name_some(broken)}"
-        return [ranked_finding("weights-not-finite", what, 1.0)]
+        return [finding_of("weights-not-finite", what, 1.0)]
     return [*_dead(floats), *_untrained(floats)] if trained else []
 
 
-def _dead(floats: Mapping[str, Tensor]) -> list[RankedFinding]:
+def _dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
     weights = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= 16}
     dead = [name for name, tensor in weights.items() if float(tensor.max()) == float(tensor.min())]
     if dead:
         what = f"{len(dead)} of {len(weights)} weight matrices are one and the same number: {name_some(dead)}"
-        return [ranked_finding("weights-zero", what, 0.98)]
+        return [finding_of("weights-zero", what, 0.98)]
     halves = []
     for name, tensor in weights.items():
         rows = tensor.flatten(1).abs().amax(1) == 0
         if len(rows) >= 4 and float(rows.float().mean()) > 0.2:
             halves.append(f"{name} ({float(rows.float().mean()):.0%} of its rows)")
     if halves:
-        return [ranked_finding("weights-zero", f"weights are zero in {name_some(halves)}", 0.9)]
+        return [finding_of("weights-zero", f"weights are zero in {name_some(halves)}", 0.9)]
     return []
 
 
@@ -65,7 +64,7 @@ def is_at_start(tensor: Tensor) -> bool:
     return 1 - 40 / tensor.numel() - ROUNDING < top <= 1 + ROUNDING and abs(spread - 1) < slack + ROUNDING
 
 
-def _untrained(floats: Mapping[str, Tensor]) -> list[RankedFinding]:
+def _untrained(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
     """Find layers at their random start among others that were trained."""
     able = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= LEAST}
     start = [name for name, tensor in able.items() if is_at_start(tensor)]
@@ -75,12 +74,12 @@ def _untrained(floats: Mapping[str, Tensor]) -> list[RankedFinding]:
         f"{len(start)} of {len(able)} larger weight tensors are distributed as at their random start: "
         f"{name_some(start)}"
     )
-    return [ranked_finding("weights-untrained", what, 0.93 if len(start) < len(able) else 0.8)]
+    return [finding_of("weights-untrained", what, 0.93 if len(start) < len(able) else 0.8)]
 
 
 def check_optimizer(
     checkpoint: Mapping[str, Any], shapes: Sequence[tuple[str, tuple[int, ...]]]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check that a checkpoint's optimizer knew every trainable tensor, and that gradients reached each.
 
     Args:
@@ -97,7 +96,7 @@ def check_optimizer(
         lost = _unmatched(shapes, [tuple(s["exp_avg"].shape) for s in state.values() if "exp_avg" in s])
         given = f"the optimizer was given {known} of {len(shapes)} trainable tensors"
         what = f"{given}; without it: {name_some(lost)}"
-        return [ranked_finding("outside-optimizer", what, 0.97)]
+        return [finding_of("outside-optimizer", what, 0.97)]
     order = [number for group in groups for number in group["params"]]
     named = dict(zip(order, shapes, strict=False))
     idle = [
@@ -107,13 +106,11 @@ def check_optimizer(
     ]
     if idle and len(idle) < len(order):
         what = f"{len(idle)} of {len(order)} trainable tensors never got a gradient: {name_some(idle)}"
-        return [ranked_finding("no-gradient", what, 0.95)]
+        return [finding_of("no-gradient", what, 0.95)]
     still = [group for group in groups if float(group.get("max_lr", group.get("lr", 1))) == 0]
     if still:
         count = sum(len(group["params"]) for group in still)
-        return [
-            ranked_finding("rate-too-low", f"the rate of {count} of {known} trained tensors is zero", 0.9)
-        ]
+        return [finding_of("rate-too-low", f"the rate of {count} of {known} trained tensors is zero", 0.9)]
     return []
 
 
@@ -138,7 +135,7 @@ def _unmatched(
 
 def check_weight_average(
     trained: Mapping[str, Tensor], average: Mapping[str, Tensor], steps: int
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check that averaged weights follow the trained ones.
 
     Args:
@@ -155,4 +152,4 @@ def check_weight_average(
     if len(far) < max(3, 0.1 * len(distances)):
         return []
     what = f"after {steps} steps {len(far)} of {len(distances)} averaged tensors are {min(far):.0%} or more "
-    return [ranked_finding("average-stale", f"{what}of their size away from the trained ones", 0.94)]
+    return [finding_of("average-stale", f"{what}of their size away from the trained ones", 0.94)]

@@ -18,8 +18,8 @@ from drywallqa.checks.dataset_parts import (
     check_repeats,
     check_sizes,
 )
+from drywallqa.checks.findings import FaultFinding
 from drywallqa.checks.mask_values import check_mask_files
-from drywallqa.checks.model_faults import RankedFinding
 from drywallqa.curation import inventory as inventories
 from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Remark
 from drywallqa.curation.near_duplicates import NearDuplicate, find_pairs
@@ -93,13 +93,13 @@ class AuditReport:
         """Say whether anything needs a person's attention."""
         problems: Sequence[Problem] = self.inventory.problems
         seen = self.leaks or self.near_duplicates or self.duplicate_names or problems or self.findings
-        return bool(seen or self.suspects())
+        return bool(seen or self.likely_causes())
 
     def photographs(self) -> int:
         """Count the photographs behind the photos."""
         return len({photo.photograph for photo in self.inventory.photos})
 
-    def suspects(self) -> list[RankedFinding]:
+    def likely_causes(self) -> list[FaultFinding]:
         """Return the likely causes behind all that was found, the surest first."""
         across = [pair for pair in self.near_duplicates if pair.across]
         sizes: dict[str, list[int]] = defaultdict(list)
@@ -139,7 +139,7 @@ class AuditReport:
             "labelled_twice": [each.to_json() for each in self.agreements],
             "problems": [problem.to_json() for problem in self.inventory.problems],
             "remarks": dict(remarks),
-            "findings": [each.to_json() for each in self.suspects()],
+            "findings": [each.to_json() for each in self.likely_causes()],
             "found_something": self.found_something,
         }
 

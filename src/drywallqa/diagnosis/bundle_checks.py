@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import WEIGHTS, Bundle
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.diagnosis.probe import Photo, ProbePhoto
 from drywallqa.errors import BundleError, DrywallQAError
 from drywallqa.evaluation.thresholds import PRESENCE_CHOICES
@@ -35,7 +34,7 @@ SHARES = (0.7, 0.5, 0.35, 0.25)
 _ASKED = 12  # phrasings of a concept that are checked
 
 
-def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[RankedFinding]]:
+def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
     """Hold every file against its SHA-256.
 
     Returns:
@@ -55,10 +54,10 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[RankedFinding]]:
         return bundle, []
     what = f"{len(wrong)} of {len(bundle.files)} files are missing or differ from their SHA-256: "
     what += name_some(wrong)
-    return dataclasses.replace(bundle, files=actual), [ranked_finding("bundle-damaged", what, 0.995)]
+    return dataclasses.replace(bundle, files=actual), [finding_of("bundle-damaged", what, 0.995)]
 
 
-def check_bundle_head(bundle: Bundle) -> list[RankedFinding]:
+def check_bundle_head(bundle: Bundle) -> list[FaultFinding]:
     """Hold the window against the family's and the thresholds', presence against what can be chosen."""
     from drywallqa.models import registry
 
@@ -67,7 +66,7 @@ def check_bundle_head(bundle: Bundle) -> list[RankedFinding]:
     if scales:
         told = ", ".join(f"'{concept}' at {scale} px" for concept, scale in scales.items())
         what = f"the window is {bundle.window.size} px, but thresholds were chosen for {told}"
-        found.append(ranked_finding("window-size", what, 0.93))
+        found.append(finding_of("window-size", what, 0.93))
     found += _check_presence(bundle)
     if bundle.name not in registry.FAMILIES:
         return found
@@ -84,15 +83,15 @@ def check_bundle_head(bundle: Bundle) -> list[RankedFinding]:
             f"{_short(bundle.window.std)}; pixels differ by up to {apart:.2f}"
         )
         case = "channel-order" if reverse else "normalisation"
-        found.append(ranked_finding(case, what, 0.97))
+        found.append(finding_of(case, what, 0.97))
     if meant.square != bundle.window.square:
         words = {True: "a square", False: "the photo's own shape"}
         what = f"the window is {words[bundle.window.square]}, training's {words[meant.square]}"
-        found.append(ranked_finding("window-size", what, 0.9))
+        found.append(finding_of("window-size", what, 0.9))
     return found
 
 
-def _check_presence(bundle: Bundle) -> list[RankedFinding]:
+def _check_presence(bundle: Bundle) -> list[FaultFinding]:
     """Find presence thresholds that no choice on validation gives; a sure model may show no harm of them."""
     least, most = float(PRESENCE_CHOICES[0]), float(PRESENCE_CHOICES[-1])
     beyond = {c: s.presence_threshold for c, s in bundle.concepts.items() if s.presence_threshold > most}
@@ -100,7 +99,7 @@ def _check_presence(bundle: Bundle) -> list[RankedFinding]:
         return []
     told = name_some(f"'{concept}' {level:g}" for concept, level in beyond.items())
     what = f"presence thresholds are chosen among {least:g} to {most:g}, but stored are {told}"
-    return [ranked_finding("presence-threshold", what, 0.61)]
+    return [finding_of("presence-threshold", what, 0.61)]
 
 
 def _short(values: Sequence[float]) -> str:
@@ -109,7 +108,7 @@ def _short(values: Sequence[float]) -> str:
 
 def check_text_side(
     bundle: Any, phrasings: Mapping[str, Sequence[str]], name: str, understand: Callable[[str], str | None]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check that phrasings of concepts are taken for these concepts.
 
     Args:
@@ -132,9 +131,9 @@ def check_text_side(
             elif meant != concept:
                 others.append(f"'{phrase}' of '{concept}' is taken for '{meant}'")
     if others:
-        return [ranked_finding("prompts-exchanged", f"{name}: {name_some(others)}", 0.92)]
+        return [finding_of("prompts-exchanged", f"{name}: {name_some(others)}", 0.92)]
     if refused:
-        return [ranked_finding("prompt-unknown", f"{name}: refused are {name_some(refused)}", 0.75)]
+        return [finding_of("prompt-unknown", f"{name}: refused are {name_some(refused)}", 0.75)]
     return []
 
 
@@ -159,7 +158,7 @@ def check_graph(
     weights: Mapping[str, Tensor],
     exhibits: Sequence[ProbePhoto],
     running: Backend,
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Hold what runs against the weights that it claims to be made of, on a few photos.
 
     Args:
@@ -179,7 +178,7 @@ def check_graph(
     try:
         load_strictly(model, weights, WEIGHTS)
     except ModelError as error:
-        return [ranked_finding("outside-saved-state", str(error), 0.95)]
+        return [finding_of("outside-saved-state", str(error), 0.95)]
     backend = TorchBackend(model.eval(), bundle.text.embed)
     embeddings = backend.encode_prompts(list(bundle.concepts))
 
@@ -204,7 +203,7 @@ def _compare(
     pairs: Sequence[tuple[Letterbox, Photo]],
     answer: Callable[[Floats], Floats],
     expected: Expected,
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Say in what way the running model differs from its weights, if it does."""
     if not pairs:
         return []
@@ -222,13 +221,13 @@ def _compare(
         turned = float(np.corrcoef(reversed_.astype(np.float64), wanted)[0, 1])
         if turned >= SAME and 1 - turned < 0.1 * (1 - fit):
             what = f"{told}; of photos whose channels are reversed (BGR) at {turned:.5g}"
-            return [ranked_finding("channel-order", what, 0.97)]
+            return [finding_of("channel-order", what, 0.97)]
     if abs(fit) >= SAME:
         if slope < 0:
-            return [ranked_finding("output-inverted", f"{told}: their sign is turned", 0.97)]
+            return [finding_of("output-inverted", f"{told}: their sign is turned", 0.97)]
         if abs(slope - 1) > 0.05 or abs(offset) > 0.15:
             what = f"{told}, but are {slope:.3g} times as large and moved by {offset:+.3g}"
-            return [ranked_finding("output-scale", what, 0.96)]
+            return [finding_of("output-scale", what, 0.96)]
         return []
     return _compare_prompts(told, fit, ran, meant, lambda share: [expected(_fit(*p), share) for p in pairs])
 
@@ -239,7 +238,7 @@ def _compare_prompts(
     ran: NDArray[np.float64],
     meant: Sequence[Floats],
     pulled: Callable[[float], Sequence[Floats]],
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Say in what way the running model hears prompts otherwise; `pulled` answers with prompts less apart."""
     shapes = [each.shape for each in meant]
     wanted = np.concatenate([each.ravel() for each in meant]).astype(np.float64)
@@ -247,18 +246,18 @@ def _compare_prompts(
     swapped = float(np.corrcoef(ran, exchanged)[0, 1])
     if swapped >= SAME or swapped > max(0.8, fit + 0.2):
         what = f"{told}; with the concepts exchanged at {swapped:.3f}"
-        return [ranked_finding("prompts-exchanged", what, 0.96)]
+        return [finding_of("prompts-exchanged", what, 0.96)]
     for share in SHARES:
         weaker = np.concatenate([each.ravel() for each in pulled(share)])
         alike = float(np.corrcoef(ran, weaker.astype(np.float64))[0, 1])
         if alike >= SAME:
             what = f"{told}; with prompts pulled together to {share:.0%} of their distance at {alike:.5g}"
-            return [ranked_finding("prompt-ignored", what, 0.92)]
+            return [finding_of("prompt-ignored", what, 0.92)]
     heard = _spread(ran, shapes) / max(_spread(wanted, shapes), 1e-9)
     if heard < 0.5:
         what = f"{told}; another prompt changes them {heard:.2f} times as much as it should"
-        return [ranked_finding("prompt-ignored", what, 0.9)]
-    return [ranked_finding("weights-unlike-graph", told, 0.7)]
+        return [finding_of("prompt-ignored", what, 0.9)]
+    return [finding_of("weights-unlike-graph", told, 0.7)]
 
 
 def _spread(values: NDArray[np.float64], shapes: Sequence[tuple[int, ...]]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.checks.coarse_pairs import CoarsePair, best_logit_threshold, coarse_iou, compare_pairs
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
+from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.checks.model_outputs import by_concept
 from drywallqa.diagnosis.probe import ModelProbe, Photo, ProbePhoto
 from drywallqa.errors import DataError
@@ -104,7 +104,7 @@ def under_other_text(
     return {"under the embeddings of the bundled text side": ("text-side", answered)}
 
 
-def check_tuned(bundle: Bundle, witness: ModelProbe, exhibits: Sequence[ProbePhoto]) -> list[RankedFinding]:
+def check_tuned(bundle: Bundle, witness: ModelProbe, exhibits: Sequence[ProbePhoto]) -> list[FaultFinding]:
     """Check whether stored thresholds are exactly those that the test part, not validation, would choose."""
     parts = {part: [e for e in exhibits if e.sample.split == part] for part in ("val", "test")}
     if not all(parts.values()) or sum(map(len, parts.values())) > MOST_CHOSEN_ON:
@@ -131,7 +131,7 @@ def check_tuned(bundle: Bundle, witness: ModelProbe, exhibits: Sequence[ProbePho
     if sound or not any(" threshold " in each for each in tuned):
         return []  # presence thresholds are few, so that one may agree by chance
     what = f"the stored thresholds are exactly those that the test part chooses: {'; '.join(tuned)}"
-    return [ranked_finding("threshold-from-test", what, 0.94 if len(tuned) > 1 else 0.9)]
+    return [finding_of("threshold-from-test", what, 0.94 if len(tuned) > 1 else 0.9)]
 
 
 def _choose(pairs: Sequence[PairMeasurement], concepts: Sequence[str]) -> dict[str, ThresholdChoice]:
@@ -146,7 +146,7 @@ def _choose(pairs: Sequence[PairMeasurement], concepts: Sequence[str]) -> dict[s
 
 def check_average(
     witness: ModelProbe, trained: MeasuredModel, exhibits: Sequence[ProbePhoto]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check whether a run's weights answer much better before they are averaged.
 
     Args:
@@ -169,12 +169,12 @@ def check_average(
     if gain is None or not gain.is_sure or gain.gain < 0.1:
         return []
     what = f"as trained the model reaches an IoU of {gain.after:.2f}, averaged {gain.before:.2f}"
-    return [ranked_finding("average-stale", f"{what} ({gain.count} photos)", 0.9)]
+    return [finding_of("average-stale", f"{what} ({gain.count} photos)", 0.9)]
 
 
 def check_claims(
     bundle: Bundle | None, mine: Sequence[CoarsePair], second: Sequence[CoarsePair]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Hold a bundle's own figures against what it reaches where another model does well."""
     if bundle is None:
         return []
@@ -189,5 +189,5 @@ def check_claims(
                 f"{concept}: the bundle claims an IoU of {claimed:.2f} on validation, reaches {own:.2f} here "
                 f"at the best threshold, where another model reaches {other:.2f}"
             )
-            found.append(ranked_finding("model-damaged", what, 0.6))
+            found.append(finding_of("model-damaged", what, 0.6))
     return found

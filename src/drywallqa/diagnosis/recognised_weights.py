@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drywallqa.bundle.bundle import DEFAULT
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.errors import ModelError
 from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.inference.segmenter import Segmenter
@@ -215,21 +214,21 @@ def _options_of(name: str, state: State) -> list[dict[str, Any]]:
     return [{"encoder": encoder, **sizes} for encoder in ("lite0", "lite1", "lite2")]
 
 
-def check_family(family: RecognisedFamily, state: State) -> list[RankedFinding]:
+def check_family(family: RecognisedFamily, state: State) -> list[FaultFinding]:
     """Check that a file holds all that its family needs, no less and nothing of another shape."""
     found = []
     if family.missing:
         what = f"{family.name}: {len(family.missing)} tensors are missing: {name_some(family.missing)}"
-        found.append(ranked_finding("outside-saved-state", what, 0.97))
+        found.append(finding_of("outside-saved-state", what, 0.97))
     if family.reshaped:
         what = (
             f"{family.name}: {len(family.reshaped)} tensors have another shape: {name_some(family.reshaped)}"
         )
-        found.append(ranked_finding("model-damaged", what, 0.9))
+        found.append(finding_of("model-damaged", what, 0.9))
     return [*found, *_without_projections(state)]
 
 
-def _without_projections(state: State) -> list[RankedFinding]:
+def _without_projections(state: State) -> list[FaultFinding]:
     """Find CLIP towers whose width reaches a narrower decoder through no saved projection."""
     towers = [name for name in state if re.search(r"(text|vision)_model\.", name)]
     decoder = {
@@ -251,7 +250,7 @@ def _without_projections(state: State) -> list[RankedFinding]:
         f"the decoder takes {entry} channels and CLIP's towers give 512 and 768, yet no projection between "
         "them is in the file: it was made in forward, or never registered"
     )
-    return [ranked_finding("outside-saved-state", what, 0.96)]
+    return [finding_of("outside-saved-state", what, 0.96)]
 
 
 def open_weights(path: Path, family: RecognisedFamily, state: State) -> MeasuredModel | None:

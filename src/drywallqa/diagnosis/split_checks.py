@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from drywallqa.checks.dataset_parts import check_sizes
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import name_some
+from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.diagnosis.probe import ProbePhoto
 from drywallqa.errors import DrywallQAError
@@ -18,13 +17,13 @@ MOST_HASHED = 600
 """Training photos up to which all of them are held against the others; beyond it `data audit` does."""
 
 
-def check_parts(dataset: Dataset) -> list[RankedFinding]:
+def check_parts(dataset: Dataset) -> list[FaultFinding]:
     """Check that no part is empty, and that no photograph lies in two, by its name."""
     parts = {name: list(dataset.part(name)) for name in ("train", "val", "test")}
     found = []
     if not any(parts.values()):
         what = f"none of {len(dataset)} photos is in train, val or test"
-        found.append(ranked_finding("split-empty", what, 0.9))
+        found.append(finding_of("split-empty", what, 0.9))
     for later, other in (("val", "train"), ("test", "train"), ("test", "val")):
         known = {_photograph(sample) for sample in parts[other]}
         shared = [sample for sample in parts[later] if _photograph(sample) in known]
@@ -32,7 +31,7 @@ def check_parts(dataset: Dataset) -> list[RankedFinding]:
             names = name_some(dict.fromkeys(_photograph(sample) for sample in shared), 3)
             what = f"{len(shared)} of {len(parts[later])} {later} photos share their photograph "
             what += f"with {other} ({names})"
-            found.append(ranked_finding("split-leak", what, 0.96))
+            found.append(finding_of("split-leak", what, 0.96))
     return [*found, *check_sizes({name: [_side(s) for s in members] for name, members in parts.items()})]
 
 
@@ -44,19 +43,19 @@ def _photograph(sample: Sample) -> str:
     return sample.photograph
 
 
-def check_broken(broken: Sequence[tuple[str, str]], sound: int) -> list[RankedFinding]:
+def check_broken(broken: Sequence[tuple[str, str]], sound: int) -> list[FaultFinding]:
     """Report photos that could not be used."""
     if not broken:
         return []
     what = f"{len(broken)} of {len(broken) + sound} photos cannot be used; the first: {broken[0][1]}"
     sizes = sum("the mask is" in reason or "the photo is" in reason for _, reason in broken)
     case = "masks-size" if 2 * sizes > len(broken) else "photos-broken"
-    return [ranked_finding(case, what, 0.9 + 0.09 * len(broken) / (len(broken) + sound))]
+    return [finding_of(case, what, 0.9 + 0.09 * len(broken) / (len(broken) + sound))]
 
 
 def check_pictures(
     dataset: Dataset, exhibits: Sequence[ProbePhoto], training_hashes: Sequence[int]
-) -> list[RankedFinding]:
+) -> list[FaultFinding]:
     """Check by their look whether photos of val and test were trained on, or lie in train, too.
 
     Args:
@@ -73,7 +72,7 @@ def check_pictures(
     known = leaks.find_training_leaks(thumbnails, training_hashes)
     if known:
         what = f"{len(known)} of {len(thumbnails)} val and test photos show what the model was trained on"
-        found.append(ranked_finding("trained-on-test", f"{what} ({name_some(sorted(known), 3)})", 0.95))
+        found.append(finding_of("trained-on-test", f"{what} ({name_some(sorted(known), 3)})", 0.95))
     train = dataset.part("train")
     if not thumbnails or len(train) > MOST_HASHED:
         return found
@@ -84,5 +83,5 @@ def check_pictures(
     again = leaks.find_training_leaks(thumbnails, hashes)
     if again:
         what = f"{len(again)} of {len(thumbnails)} val and test photos look like photos of train"
-        found.append(ranked_finding("split-leak", f"{what} ({name_some(sorted(again), 3)})", 0.955))
+        found.append(finding_of("split-leak", f"{what} ({name_some(sorted(again), 3)})", 0.955))
     return found

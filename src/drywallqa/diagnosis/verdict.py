@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from drywallqa.checks.model_faults import RankedFinding
+from drywallqa.checks.findings import FaultFinding
 
 FOUND = 0.5
 """Weight from which a suspect is accused."""
@@ -22,7 +22,7 @@ class Diagnosis:
         photos: Photos looked at, by part.
         facts: Figures by concept.
         sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
-        suspects: What is accused, the surest first.
+        findings: What is accused, the surest first.
         notes: What a reader should know.
     """
 
@@ -31,13 +31,13 @@ class Diagnosis:
     photos: dict[str, int] = field(default_factory=dict)
     facts: dict[str, dict[str, float]] = field(default_factory=dict)
     sweep: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    suspects: list[RankedFinding] = field(default_factory=list)
+    findings: list[FaultFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def verdict(self) -> list[RankedFinding]:
+    def verdict(self) -> list[FaultFinding]:
         """Return what is accused, the surest first, each case once."""
-        best: dict[str, RankedFinding] = {}
-        for each in sorted(self.suspects, key=lambda s: -s.weight):
+        best: dict[str, FaultFinding] = {}
+        for each in sorted(self.findings, key=lambda s: -s.weight):
             if each.weight >= FOUND:
                 best.setdefault(each.name, each)
         return list(best.values())

@@ -36,12 +36,12 @@ def audit_lines(report: AuditReport, shown: int = _SHOWN) -> Iterator[str]:
         yield f"... {len(report.duplicate_names)} names in all"
     yield from _problems(report, shown)
     yield from _remarks(report, shown)
-    suspects = report.suspects()
-    if suspects:
+    causes = report.likely_causes()
+    if causes:
         yield "likely causes, the surest first:"
-    for suspect in suspects:
-        yield f"  {suspect.name}: {suspect.finding.evidence}. {suspect.finding.case.cause}"
-        yield f"    remedy: {suspect.finding.case.remedy}"
+    for finding in causes:
+        yield f"  {finding.name}: {finding.evidence}. {finding.fault.cause}"
+        yield f"    remedy: {finding.fault.remedy}"
     yield "found something, see above" if report.found_something else "found nothing: clean"
 
 

@@ -28,11 +28,11 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
     if not verdict:
         yield "verdict: nothing wrong was found"
         return
-    yield f"verdict: {verdict[0].finding.case.cause}"
+    yield f"verdict: {verdict[0].fault.cause}"
     for place, each in enumerate(verdict, 1):
-        case = each.finding.case
+        case = each.fault
         yield f"{place}. {each.name}"
-        yield f"   evidence: {each.finding.evidence}"
+        yield f"   evidence: {each.evidence}"
         yield f"   cause:    {case.cause}"
         yield f"   remedy:   {case.remedy}"
         yield f"   command:  {case.command}"

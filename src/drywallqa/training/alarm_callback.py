@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from drywallqa.checks.alarms import AlarmMonitor, step_figures
+from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.checks.first_step import Loss, ProbeBatch, check_model
-from drywallqa.checks.training_faults import FaultFinding, finding_of
 from drywallqa.checks.training_inputs import (
     check_embeddings,
     check_images,
@@ -129,7 +129,7 @@ class AlarmCallback(lightning.Callback):
         findings = check_given(self.dataset, self.phrases, items)
         filled = sorted(items, key=lambda item: -float(item["truth"].sum()))[:PROBED]
         batch = {name: value.to(module.device) for name, value in default_collate(filled).items()}
-        if not any(finding.case.name == "masks-range" for finding in findings):
+        if not any(finding.name == "masks-range" for finding in findings):
             shares = batch["truth"].clamp(0, 1)  # averages of ones come out a rounding above one
             probe = ProbeBatch(batch["image"], batch["embeddings"], shares, batch["known"])
             loss: Loss = module.loss_of

@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
-from drywallqa.checks.training_faults import CASES
+from drywallqa.checks.findings import FAULTS, FaultFinding, finding_of
 from drywallqa.checks.weight_values import check_optimizer, check_weight_average, check_weights
 from drywallqa.errors import ModelError
 from drywallqa.evaluation.measured_model import MeasuredModel
@@ -40,14 +39,14 @@ class FinishedRun:
     Attributes:
         subject: Its averaged model, ready to run; None where the weights do not fit.
         trained: The same with the weights as they were trained; None likewise.
-        suspects: What its files prove by themselves.
+        findings: What its files prove by themselves.
         notes: What a reader should know.
         steps: Optimizer steps.
     """
 
     subject: MeasuredModel | None
     trained: MeasuredModel | None
-    suspects: tuple[RankedFinding, ...]
+    findings: tuple[FaultFinding, ...]
     notes: tuple[str, ...]
     steps: int
 
@@ -78,12 +77,12 @@ def open_finished(run: Path) -> FinishedRun:
     text = TextSide.load(run / TEXT)
     plain = settings.model_copy(update={"model": settings.model.model_copy(update={"pretrained": False})})
     model = build_model(plain, text.embed(["crack"]).shape[1])
-    suspects = [*check_weights(average or trained, trained=steps >= YOUNG), *_settings(settings), *_log(run)]
-    suspects += _unoptimised(check_optimizer(checkpoint, _trainable(model, settings)), run)
-    suspects += check_weight_average(trained, average, steps)
+    findings = [*check_weights(average or trained, trained=steps >= YOUNG), *_settings(settings), *_log(run)]
+    findings += _unoptimised(check_optimizer(checkpoint, _trainable(model, settings)), run)
+    findings += check_weight_average(trained, average, steps)
     subjects: list[MeasuredModel | None] = []
     for weights, name in ((average or trained, f"run {run.name}"), (trained, "as trained")):
-        fitting = _fitting(model, weights, run, suspects) if subjects != [None] else None
+        fitting = _fitting(model, weights, run, findings) if subjects != [None] else None
         subjects.append(_subject(name, run, plain, text, fitting) if fitting is not None else None)
     notes = [f"the run took {steps} optimizer steps"]
     if steps < YOUNG:
@@ -91,18 +90,16 @@ def open_finished(run: Path) -> FinishedRun:
             f"it is under-trained: fewer than {YOUNG} steps say nothing about a model; train longer "
             "before its answers are judged"
         )
-    return FinishedRun(subjects[0], subjects[1], tuple(suspects), tuple(notes), steps)
+    return FinishedRun(subjects[0], subjects[1], tuple(findings), tuple(notes), steps)
 
 
-def _unoptimised(found: list[RankedFinding], run: Path) -> list[RankedFinding]:
+def _unoptimised(found: list[FaultFinding], run: Path) -> list[FaultFinding]:
     """Tell frozen parts from forgotten ones: the run's own first check would tell of those."""
     told = run / LINES
     if not told.is_file() or "outside-optimizer" in told.read_text(encoding="utf-8"):
         return found
     return [
-        ranked_finding("parts-frozen", each.finding.evidence, each.weight)
-        if each.name == "outside-optimizer"
-        else each
+        finding_of("parts-frozen", each.evidence, each.weight) if each.name == "outside-optimizer" else each
         for each in found
     ]
 
@@ -115,7 +112,7 @@ def _trainable(model: PromptedModel, settings: TrainConfig) -> list[tuple[str, t
 
 
 def _fitting(
-    model: PromptedModel, weights: Mapping[str, Tensor], run: Path, suspects: list[RankedFinding]
+    model: PromptedModel, weights: Mapping[str, Tensor], run: Path, findings: list[FaultFinding]
 ) -> PromptedModel | None:
     """Fill a model of its own with weights; what does not fit is a finding."""
     import copy
@@ -124,7 +121,7 @@ def _fitting(
     try:
         load_strictly(own, weights, str(run / LAST))
     except ModelError as error:
-        suspects.append(ranked_finding("outside-saved-state", str(error), 0.96))
+        findings.append(finding_of("outside-saved-state", str(error), 0.96))
         return None
     return own.eval()
 
@@ -136,38 +133,36 @@ def _subject(
     return MeasuredModel(name, run, opened.segmenter)
 
 
-def _settings(settings: TrainConfig) -> list[RankedFinding]:
+def _settings(settings: TrainConfig) -> list[FaultFinding]:
     """Check settings that cannot be meant."""
     found = []
     low, high = settings.data.photo_scale
     size = settings.validation_window
     if not low / 2.5 <= size <= high * 1.5:
         what = f"validation_window is {size} px, photos are trained at {low:g} to {high:g} px"
-        found.append(ranked_finding("scale-mismatch", what, 0.85))
+        found.append(finding_of("scale-mismatch", what, 0.85))
     rates = settings.optimisation
     top = max(rates.decoder_rate, rates.encoder_rate)
     if top >= 0.02:
         told = f"optimisation's rates are {rates.encoder_rate:g} and {rates.decoder_rate:g}"
-        found.append(ranked_finding("rate-too-high", told, 1.0 if top >= 0.1 else 0.97))
+        found.append(finding_of("rate-too-high", told, 1.0 if top >= 0.1 else 0.97))
     if rates.decoder_rate < 2e-6:
-        found.append(
-            ranked_finding("rate-too-low", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8)
-        )
+        found.append(finding_of("rate-too-low", f"optimisation.decoder_rate is {rates.decoder_rate:g}", 0.8))
     if settings.data.phrase_jitter > 0.2:
         what = f"data.phrase_jitter is {settings.data.phrase_jitter:g}, of embeddings of length 1"
-        found.append(ranked_finding("phrase-noise", what, 0.85))
+        found.append(finding_of("phrase-noise", what, 0.85))
     if settings.loss.pos_weight > 8:
         what = f"loss.pos_weight is {settings.loss.pos_weight:g}"
-        found.append(ranked_finding("collapse-foreground", what, 0.85))
+        found.append(finding_of("collapse-foreground", what, 0.85))
     return found
 
 
-def _log(run: Path) -> list[RankedFinding]:
+def _log(run: Path) -> list[FaultFinding]:
     """Read what the run's own checks and alarms said, and how its loss went."""
     events = read_events(run)
-    alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in CASES]
+    alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in FAULTS]
     found = [
-        ranked_finding(
+        finding_of(
             str(event["finding"]),
             f"the run's own alarm: {event.get('evidence', '')}",
             (0.98 if event["finding"] in _STRUCTURE else 0.88) - 0.001 * place,
@@ -176,18 +171,18 @@ def _log(run: Path) -> list[RankedFinding]:
     ]
     losses = [event.get("loss") for event in events if event.get("event") == "step" and "loss" in event]
     if any(loss is None for loss in losses):
-        found.append(ranked_finding("loss-not-finite", "the log holds a loss that is not finite", 0.95))
+        found.append(finding_of("loss-not-finite", "the log holds a loss that is not finite", 0.95))
     known = [float(loss) for loss in losses if loss is not None]
     if len(known) >= 4:
         found += _course(known)
     return found
 
 
-def _course(losses: list[float]) -> list[RankedFinding]:
+def _course(losses: list[float]) -> list[FaultFinding]:
     quarter = max(1, len(losses) // 4)
     start, end = sum(losses[:quarter]) / quarter, sum(losses[-quarter:]) / quarter
     if min(losses) < -1:
-        return [ranked_finding("masks-range", f"the loss fell to {min(losses):.3g}, below zero", 0.9)]
+        return [finding_of("masks-range", f"the loss fell to {min(losses):.3g}, below zero", 0.9)]
     if end > 1.5 * start:
-        return [ranked_finding("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8)]
+        return [finding_of("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8)]
     return []

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning
 
-from drywallqa.checks.training_faults import FaultFinding
+from drywallqa.checks.findings import FaultFinding
 from drywallqa.errors import OutputError
 from drywallqa.files import append_line, json_bytes, read_json_lines
 
@@ -64,7 +64,11 @@ class RunLog:
 
     def finding(self, event: str, finding: FaultFinding) -> None:
         """Log what a check or an alarm found."""
-        self.write(event, finding.sentence(), **finding.to_json())
+        fault = finding.fault
+        self.write(
+            event, finding.sentence(), finding=fault.name, symptom=fault.symptom, evidence=finding.evidence,
+            cause=fault.cause, remedy=fault.remedy, command=fault.command,
+        )  # fmt: skip
 
 
 def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:

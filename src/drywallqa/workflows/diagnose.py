@@ -9,9 +9,9 @@ from pathlib import Path
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
 from drywallqa.checks import model_outputs
 from drywallqa.checks.coarse_pairs import CoarsePair, coarse_iou, mean_or_zero
+from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.checks.label_shifts import check_labels
 from drywallqa.checks.mask_values import check_mask_files
-from drywallqa.checks.model_faults import RankedFinding, ranked_finding
 from drywallqa.datasets import dataset as datasets
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.diagnosis import bundle_checks, counterfactuals, split_checks
@@ -68,15 +68,15 @@ def run_diagnosis(
     known = datasets.load_dataset(data)
     found = Diagnosis(str(model or "the bundled model"), str(data))
     accused = _open(model, found, family)
-    found.suspects += split_checks.check_parts(known)
+    found.findings += split_checks.check_parts(known)
     exhibits = read_probe_photos(known, choose_samples(known, photos))
     for exhibit in exhibits.photos:
         part = exhibit.sample.split or "none"
         found.photos[part] = found.photos.get(part, 0) + 1
-    found.suspects += split_checks.check_broken(exhibits.broken, len(exhibits.photos))
-    found.suspects += check_mask_files(exhibits.mask_files)
+    found.findings += split_checks.check_broken(exhibits.broken, len(exhibits.photos))
+    found.findings += check_mask_files(exhibits.mask_files)
     hashes = accused.subject.training_hashes if accused.subject else ()
-    found.suspects += split_checks.check_pictures(known, exhibits.photos, hashes)
+    found.findings += split_checks.check_pictures(known, exhibits.photos, hashes)
     _look(accused, known, exhibits, found)
     return found
 
@@ -95,14 +95,14 @@ def _open(model: Path | None, found: Diagnosis, family: str | None) -> Diagnosed
 
 def _open_bundle(model: Path | None, found: Diagnosis) -> DiagnosedModel:
     bundle, damaged = bundle_checks.check_bundle_files(load_bundle(model))
-    found.suspects += damaged
-    found.suspects += bundle_checks.check_bundle_head(bundle)
+    found.findings += damaged
+    found.findings += bundle_checks.check_bundle_head(bundle)
     weights = None
     try:
         weights = bundle_checks.read_bundle_weights(bundle)
         subject = measured_bundle(bundle)
     except Exception as error:  # a damaged graph meets the runtime with any exception
-        found.suspects.append(ranked_finding("bundle-damaged", f"it cannot be opened: {error}", 0.994))
+        found.findings.append(finding_of("bundle-damaged", f"it cannot be opened: {error}", 0.994))
         return DiagnosedModel(None, None)
     claimed = [float(figures.get("iou") or 0) for figures in dict(bundle.metrics.get("val", {})).values()]
     young = bool(claimed) and max(claimed) < model_outputs.USABLE
@@ -111,7 +111,7 @@ def _open_bundle(model: Path | None, found: Diagnosis) -> DiagnosedModel:
     else:
         from drywallqa.checks.weight_values import check_weights
 
-        found.suspects += check_weights(weights, trained=not young)
+        found.findings += check_weights(weights, trained=not young)
     return DiagnosedModel(subject, bundle, None, young)
 
 
@@ -121,7 +121,7 @@ def _open_run(model: Path, found: Diagnosis) -> DiagnosedModel:
     except ModuleNotFoundError as error:
         raise MissingExtraError("diagnosing a run", "train") from error
     run = open_finished(model)
-    found.suspects += run.suspects
+    found.findings += run.findings
     found.notes += run.notes
     return DiagnosedModel(run.subject, None, run.trained, run.young, judge_levels=False)
 
@@ -136,7 +136,7 @@ def _open_weights(model: Path, found: Diagnosis, named: str | None) -> Diagnosed
     state = recognised_weights.read_foreign_weights(model)
     family = recognised_weights.recognise_family(state, named)
     found.notes.append(f"the file holds {family.sentence()}")
-    found.suspects += [*recognised_weights.check_family(family, state), *check_weights(state)]
+    found.findings += [*recognised_weights.check_family(family, state), *check_weights(state)]
     subject = recognised_weights.open_weights(model, family, state)
     if subject is None:
         found.notes.append(
@@ -155,8 +155,8 @@ def _look(accused: DiagnosedModel, known: Dataset, exhibits: ProbeSample, found:
     if accused.bundle is not None:
         text = accused.bundle.text.understand
         own = {c: s.phrasings for c, s in accused.bundle.concepts.items()}
-        found.suspects += bundle_checks.check_text_side(accused.bundle, own, "the bundle's phrasings", text)
-    found.suspects += bundle_checks.check_text_side(
+        found.findings += bundle_checks.check_text_side(accused.bundle, own, "the bundle's phrasings", text)
+    found.findings += bundle_checks.check_text_side(
         reference[1], known.concepts, "the data set's phrasings", reference[1].text.understand
     )
     other, second = _ask(reference[0], labelled, exhibits)
@@ -208,9 +208,9 @@ def _ask(
     return witness, [seen for exhibit in exhibits.photos for seen in witness.look(exhibit)]
 
 
-def _judge_labels(seen: Sequence[CoarsePair], found: Diagnosis) -> list[RankedFinding]:
+def _judge_labels(seen: Sequence[CoarsePair], found: Diagnosis) -> list[FaultFinding]:
     labels = check_labels(seen)
-    found.suspects += labels
+    found.findings += labels
     return labels
 
 
@@ -232,28 +232,28 @@ def _judge_model(
     broken = [
         s for s in model_outputs.check_range(mine) if not accused.young or s.name == "weights-not-finite"
     ]
-    found.suspects += broken
+    found.findings += broken
     if any(s.name == "weights-not-finite" for s in broken):
         return
     if accused.bundle is not None:
         weights = bundle_checks.read_bundle_weights(accused.bundle)
         if weights is not None:
             some, backend = exhibits.photos[:3], accused.subject.backend
-            found.suspects += bundle_checks.check_graph(accused.bundle, weights, some, backend)
+            found.findings += bundle_checks.check_graph(accused.bundle, weights, some, backend)
     picked = counterfactuals.pick_photos(exhibits.photos, VARIED)
     if labels_hold and accused.trained is not None:
-        found.suspects += counterfactuals.check_average(witness, accused.trained, picked)
+        found.findings += counterfactuals.check_average(witness, accused.trained, picked)
     if not labels_hold or accused.young:
         return
-    found.suspects += model_outputs.check_exchange(mine) + model_outputs.check_sign(mine)
-    if not broken and not any(s.weight >= PROVED for s in found.suspects):
+    found.findings += model_outputs.check_exchange(mine) + model_outputs.check_sign(mine)
+    if not broken and not any(s.weight >= PROVED for s in found.findings):
         as_is = [seen for exhibit in picked for seen in witness.look(exhibit)]
-        found.suspects += model_outputs.check_inputs(as_is, counterfactuals.run_variants(witness, picked))
+        found.findings += model_outputs.check_inputs(as_is, counterfactuals.run_variants(witness, picked))
         if second_text is not None:
             # prompts that mean nothing are answered by what stands out, often rightly: it takes more photos
             more = counterfactuals.pick_photos(exhibits.photos, 3 * VARIED)
             as_is = [seen for exhibit in more for seen in witness.look(exhibit)]
-            found.suspects += model_outputs.check_inputs(
+            found.findings += model_outputs.check_inputs(
                 as_is, counterfactuals.under_other_text(witness, more, second_text)
             )
     _judge_figures(accused, witness, exhibits, mine, second, found)
@@ -270,7 +270,7 @@ def _judge_figures(
     """Judge thresholds and claims."""
     if accused.judge_levels:
         val, test = ([s for s in mine if s.part == part] for part in ("val", "test"))
-        found.suspects += model_outputs.check_levels(val or test or mine, test if val else ())
+        found.findings += model_outputs.check_levels(val or test or mine, test if val else ())
         if accused.bundle is not None:
-            found.suspects += counterfactuals.check_tuned(accused.bundle, witness, exhibits.photos)
-    found.suspects += counterfactuals.check_claims(accused.bundle, mine, second)
+            found.findings += counterfactuals.check_tuned(accused.bundle, witness, exhibits.photos)
+    found.findings += counterfactuals.check_claims(accused.bundle, mine, second)

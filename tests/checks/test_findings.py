@@ -2,18 +2,18 @@ import shlex
 
 import pytest
 
-from drywallqa.checks.training_faults import CASES, finding_of, name_some
+from drywallqa.checks.findings import FAULTS, finding_of, name_some
 from drywallqa.cli import VERBS
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_cases__are_whole_and_their_commands_exist(name: str) -> None:
-    case = CASES[name]
-    assert case.name == name
-    for text in (case.symptom, case.cause, case.remedy, case.command):
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults__are_whole_and_their_commands_exist(name: str) -> None:
+    fault = FAULTS[name]
+    assert fault.name == name
+    for text in (fault.symptom, fault.cause, fault.remedy, fault.command):
         assert text
         assert not text.endswith(".")
-    first, verb = shlex.split(case.command)[:2]
+    first, verb = shlex.split(fault.command)[:2]
     assert first == "python" or (first == "drywallqa" and verb in VERBS)
 
 
