@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,25 @@ def test_evaluate__writes_table_json_csv_and_pictures(data, use, tmp_path, capsy
     rows = list(csv.DictReader(io.StringIO((out / "pairs.csv").read_text())))
     assert len(rows) == 18
     assert all(row["iou"] == "" for row in rows if row["absent"] == "1")
-    for name in ("confusion", "prompts", "precision-recall__segment_crack", "calibration__segment_crack"):
+    for name in ("confusion", "precision-recall__segment_crack", "calibration__segment_crack"):
         with Image.open(out / "pictures" / f"{name}.png") as picture:
             assert min(picture.size) > 150
+    assert {panel["kind"] for panel in load_json(out / "panels" / "panels.json")} >= {"example", "prompts"}
     assert (out / "failures" / "segment_taping_area.png").is_file()
     assert (out / "failures" / "to-labelling.csv").read_text().startswith("photo,set,image_id")
+
+
+def test_evaluate__without_matplotlib_only_the_charts_are_missing(
+    data, use, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as where it is not installed
+    out = tmp_path / "out"
+    assert run(data, use(), "--out", str(out), "--worst", "0") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "no charts" in line]
+    assert "drywallqa[report]" in line
+    assert (out / "evaluation.json").is_file()
+    assert (out / "panels" / "panels.json").is_file()
+    assert not (out / "pictures").exists()
 
 
 def test_evaluate__existing_results_stay_unless_told(data, use, tmp_path, capsys) -> None:

@@ -56,9 +56,8 @@ def speed(
         tuple(prompts or (1, 5)), tuple(batch or (1, 4)), tuple(threads or ()), seconds, data, clipseg, side,
     )  # fmt: skip
     report = speed.run_speed(wanted, lambda line: print(line, file=sys.stderr))
+    lines = [*speed.speed_table(report), *(speed.compare_speed(report, earlier) if earlier else ())]
     if out:
-        speed.write_speed(report, out)
-    for line in [*speed.speed_table(report), *(speed.compare_speed(report, earlier) if earlier else [])]:
+        lines.append(speed.write_speed(report, out))
+    for line in lines:
         print(line)
-    if out:
-        print(f"{out / speed.JSON} and {out / speed.PLOT} written")

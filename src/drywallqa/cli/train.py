@@ -82,7 +82,7 @@ def _find_rate(
     data: Path, out: Path, config: Path | None, settings: list[str], start: Path | None, text: Path | None
 ) -> None:
     from drywallqa.training.train_run import run_rate_finder
-    from drywallqa.visualization.rate_curve import write_rate_curve
+    from drywallqa.visualization.training_charts import write_rate_curve
 
     curve = run_rate_finder(data, out, config, settings, start=start, text=text)
     print(f"the curve: {write_rate_curve(curve, out)}")

@@ -1,10 +1,11 @@
-"""An evaluation's pictures one by one, with no more words than their heads, for reports that caption them."""
+"""An evaluation's pictures one by one, with no text but their heads, for reports that caption them."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,17 +17,23 @@ from drywallqa.evaluation.failures import Failure
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.imaging import mask_files
-from drywallqa.inference.queries import PromptQuery
-from drywallqa.visualization.lettering import INK, PAPER, fitting, font
 from drywallqa.visualization.overlay import draw_mask
-from drywallqa.visualization.panels import Mask, Photo, error_map, shrink_photo
+from drywallqa.visualization.panels import (
+    HEADS,
+    INK,
+    PAPER,
+    Photo,
+    comparison_panels,
+    fit_text,
+    font,
+    shrink_photo,
+)
 
 FOLDER, LIST = "panels", "panels.json"
 EXAMPLE, FAILURE, PROMPTS = "example", "failure", "prompts"
 EXAMPLE_HEADS = ("photo", "truth", "prediction", "overlay")
-FAILURE_HEADS = ("photo", "truth", "prediction", "errors")
 RANKS = (90, 50, 10)
-"""Examples are those that are better than so many percent of the photos: not the best, and not by eye."""
+"""Examples are better than so many percent of the photos: not the best ones, and not chosen by eye."""
 
 _SIDE, _GAP, _HEAD, _LETTERS = 240, 6, 22, 15  # px
 _SHOWN = 2  # failures of each kind and prompt
@@ -42,8 +49,8 @@ class Panel:
         kind: `EXAMPLE`, `FAILURE` or `PROMPTS`.
         heads: What its tiles show, from the left.
         image_id: The photo.
-        prompt: What was asked; "" where several prompts were.
-        words: What its caption says besides.
+        prompt: The prompt; "" where there are several.
+        words: The rest of its caption.
     """
 
     file: str
@@ -64,93 +71,80 @@ class PanelFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.panels: list[Panel] = []
-        self._failures: dict[tuple[str, str], int] = {}
+        self._failures: Counter[tuple[str, str]] = Counter()
 
-    def keep(
-        self, found: Iterable[tuple[Failure, LabelledPrediction]]
-    ) -> Iterator[tuple[Failure, LabelledPrediction]]:
-        """Write panels of failures as they pass by."""
-        for failure, look in found:
-            self.add_failure(failure, look)
-            yield failure, look
-
-    def add_failure(self, failure: Failure, look: LabelledPrediction) -> None:
+    def add_failure(self, failure: Failure, labelled: LabelledPrediction) -> None:
         """Write a failure's panel, if it is among the first of its kind under its prompt."""
-        question = failure.pair.question
-        key = (question.prompt, failure.kind)
-        number = self._failures[key] = self._failures.get(key, 0) + 1
-        if number > _SHOWN:
-            return
-        photo, truth, mask = _scaled(look, question)
-        tiles = [photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth)]
-        pair = failure.pair
-        found = (
-            f"{pair.counts.fp / pair.histogram.size:.1%} of the photo marked though it is absent"
-            if pair.absent
-            else f"IoU {pair.counts.iou:.2f}"
-        )
-        words = (
-            f"{failure.kind}: {found}, presence {pair.presence:.2f}; likely cause: "
-            f"{failure.cause.name} ({failure.cause.evidence})"
-        )
-        slug = f"{mask_files.slug_of(question.prompt)}__{failure.kind.replace(' ', '-')}-{number}"
-        self._add(slug, FAILURE, FAILURE_HEADS, look, question.prompt, words, tiles)
-
-    def add_examples(self, evaluation: Evaluation, question: PromptQuery) -> None:
-        """Write examples chosen by rank of IoU."""
-        own = [p for p in evaluation.examination.pairs if p.question == question and not p.absent]
-        own.sort(key=lambda pair: pair.counts.iou)
-        chosen: dict[int, int] = {}
-        for percent in RANKS:
-            chosen.setdefault(round(percent / 100 * (len(own) - 1)), percent)
-        for place, percent in chosen.items() if own else ():
-            self._add_example(evaluation.looker.look(own[place].sample), own[place], percent)
-
-    def _add_example(self, look: LabelledPrediction, pair: PairMeasurement, percent: int) -> None:
-        photo, truth, mask = _scaled(look, pair.question)
-        tiles = [photo, _black_and_white(truth), _black_and_white(mask), draw_mask(photo, mask)]
-        words = (
-            f"better than {percent} % of the photos: IoU {pair.counts.iou:.2f}, Dice "
-            f"{pair.counts.dice:.2f}, presence {pair.presence:.2f}"
-        )
-        slug = f"{mask_files.slug_of(pair.question.prompt)}__better-than-{percent}"
-        self._add(slug, EXAMPLE, EXAMPLE_HEADS, look, pair.question.prompt, words, tiles)
-
-    def add_under_prompts(self, evaluation: Evaluation) -> None:
-        """Write photos that show as much as any, with their masks under every prompt."""
-        measured = {pair.sample.key: pair.sample for pair in evaluation.examination.pairs}
-        shown = {key: sum(bool(label) for label in one.labels.values()) for key, one in measured.items()}
-        samples = [one for key, one in measured.items() if shown[key] == max(shown.values())]
-        places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
-        questions = evaluation.questions
-        for number, place in enumerate(places, 1):
-            look = evaluation.looker.look(samples[place])
-            photo, shrunk = shrink_photo(look.photo, [look.masks[q.prompt] for q in questions], _SIDE)
-            tiles = [photo, *(draw_mask(photo, mask) for mask in shrunk)]
-            words = "; ".join(
-                f'"{q.prompt}": {look.masks[q.prompt].mean():.1%} marked, presence '
-                f"{look.presence[q.prompt]:.2f}"
-                for q in questions
-            )
-            heads = ("photo", *(f'"{q.prompt}"' for q in questions))
-            self._add(f"prompts-{number}", PROMPTS, heads, look, "", words, tiles)
-
-    def _add(
-        self, slug: str, kind: str, heads: tuple[str, ...], look: LabelledPrediction, prompt: str, words: str,
-        tiles: Sequence[Photo],
-    ) -> None:  # fmt: skip
-        file = f"{slug}.jpg"
-        write_whole(self.folder / FOLDER / file, _strip(tiles, heads))
-        self.panels.append(Panel(file, kind, heads, look.sample.image_id, prompt, words))
+        prompt, kind = failure.pair.prompt, failure.kind
+        self._failures[prompt, kind] += 1
+        number = self._failures[prompt, kind]
+        if number <= _SHOWN:
+            truth, mask = labelled.truths[failure.pair.concept], labelled.masks[prompt]
+            tiles = comparison_panels(labelled.photo, truth, mask, _SIDE)
+            cause = f"{failure.cause.name} ({failure.cause.evidence})"
+            words = f"{kind}: {describe_failure(failure)}; likely cause: {cause}"
+            slug = f"{mask_files.slug_of(prompt)}__{kind.replace(' ', '-')}-{number}"
+            self._write(Panel(f"{slug}.jpg", FAILURE, HEADS, labelled.sample.image_id, prompt, words), tiles)
 
     def finish(self, evaluation: Evaluation) -> None:
-        """Write the examples, the photos under every prompt, and the list."""
+        """Write examples by rank, photos under every prompt, and the list."""
         for question in evaluation.questions:
-            self.add_examples(evaluation, question)
+            own = [p for p in evaluation.examination.pairs if p.question == question and not p.absent]
+            own.sort(key=lambda pair: pair.counts.iou)
+            places: dict[int, int] = {}
+            for rank in RANKS if own else ():
+                places.setdefault(round(rank / 100 * (len(own) - 1)), rank)
+            for place, rank in places.items():
+                self._add_example(evaluation.looker.look(own[place].sample), own[place], rank)
         if len(evaluation.questions) > 1:
-            self.add_under_prompts(evaluation)
-        entries = [asdict(panel) for panel in self.panels]
-        write_whole(self.folder / FOLDER / LIST, json_bytes(entries))
+            self._add_under_prompts(evaluation)
+        write_whole(self.folder / FOLDER / LIST, json_bytes([asdict(panel) for panel in self.panels]))
+
+    def _add_example(self, labelled: LabelledPrediction, pair: PairMeasurement, rank: int) -> None:
+        both = [labelled.truths[pair.concept], labelled.masks[pair.prompt]]
+        photo, masks = shrink_photo(labelled.photo, both, _SIDE)
+        drawn = [np.repeat(mask[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2) for mask in masks]
+        words = (
+            f"better than {rank} % of the photos: IoU {pair.counts.iou:.2f}, Dice "
+            f"{pair.counts.dice:.2f}, presence {pair.presence:.2f}"
+        )
+        file = f"{mask_files.slug_of(pair.prompt)}__better-than-{rank}.jpg"
+        panel = Panel(file, EXAMPLE, EXAMPLE_HEADS, labelled.sample.image_id, pair.prompt, words)
+        self._write(panel, [photo, *drawn, draw_mask(photo, masks[1])])
+
+    def _add_under_prompts(self, evaluation: Evaluation) -> None:
+        """Write photos that show as many concepts as any, with their masks under every prompt."""
+        measured = {pair.sample.key: pair.sample for pair in evaluation.examination.pairs}
+        shown = {key: sum(map(bool, sample.labels.values())) for key, sample in measured.items()}
+        samples = [sample for key, sample in measured.items() if shown[key] == max(shown.values())]
+        prompts = [question.prompt for question in evaluation.questions]
+        places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
+        for number, place in enumerate(places, 1):
+            labelled = evaluation.looker.look(samples[place])
+            photo, masks = shrink_photo(labelled.photo, [labelled.masks[p] for p in prompts], _SIDE)
+            words = "; ".join(
+                f'"{p}": {labelled.masks[p].mean():.1%} marked, presence {labelled.presence[p]:.2f}'
+                for p in prompts
+            )
+            heads = ("photo", *(f'"{prompt}"' for prompt in prompts))
+            panel = Panel(f"prompts-{number}.jpg", PROMPTS, heads, labelled.sample.image_id, "", words)
+            self._write(panel, [photo, *(draw_mask(photo, mask) for mask in masks)])
+
+    def _write(self, panel: Panel, tiles: Sequence[Photo]) -> None:
+        """Put tiles of one size side by side under their heads, each with an edge, as some are white."""
+        height, width = tiles[0].shape[:2]
+        strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height + _HEAD), PAPER)
+        pen = ImageDraw.Draw(strip)
+        for left, (tile, head) in enumerate(zip(tiles, panel.heads, strict=True)):
+            framed = tile.copy()
+            framed[[0, -1]] = framed[:, [0, -1]] = 120
+            strip.paste(Image.fromarray(framed), (left * (width + _GAP), _HEAD))
+            text = fit_text(head, _LETTERS, width)
+            pen.text((left * (width + _GAP), _HEAD - 6), text, INK, font(_LETTERS), "ls")
+        stream = io.BytesIO()
+        strip.save(stream, "JPEG", quality=75, optimize=True)
+        write_whole(self.folder / FOLDER / panel.file, stream.getvalue())
+        self.panels.append(panel)
 
 
 def load_panels(folder: Path) -> Iterator[Panel]:
@@ -160,33 +154,13 @@ def load_panels(folder: Path) -> Iterator[Panel]:
         ValueError: The list is damaged.
     """
     path = folder / FOLDER / LIST
-    if not path.is_file():
-        return
-    for entry in json.loads(path.read_text(encoding="utf-8")):
-        yield Panel(**{**entry, "heads": tuple(entry["heads"])})
+    if path.is_file():
+        for entry in json.loads(path.read_text(encoding="utf-8")):
+            yield Panel(**{**entry, "heads": tuple(entry["heads"])})
 
 
-def _scaled(look: LabelledPrediction, question: PromptQuery) -> tuple[Photo, Mask, Mask]:
-    both = [look.truths[str(question.concept)], look.masks[question.prompt]]
-    photo, (truth, mask) = shrink_photo(look.photo, both, _SIDE)
-    return photo, truth, mask
-
-
-def _black_and_white(mask: Mask) -> Photo:
-    return np.repeat(mask[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2)
-
-
-def _strip(tiles: Sequence[Photo], heads: Sequence[str]) -> bytes:
-    """Put tiles of one size side by side under their heads, each with an edge, as some are white."""
-    height, width = tiles[0].shape[:2]
-    strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height + _HEAD), PAPER)
-    pen = ImageDraw.Draw(strip)
-    for number, tile in enumerate(tiles):
-        framed = tile.copy()
-        framed[[0, -1]] = framed[:, [0, -1]] = 120
-        strip.paste(Image.fromarray(framed), (number * (width + _GAP), _HEAD))
-        words = fitting(heads[number], _LETTERS, width)
-        pen.text((number * (width + _GAP), _HEAD - 6), words, INK, font(_LETTERS), "ls")
-    stream = io.BytesIO()
-    strip.save(stream, "JPEG", quality=75, optimize=True)
-    return stream.getvalue()
+def describe_failure(failure: Failure) -> str:
+    """Say in figures how bad a failure is."""
+    pair = failure.pair
+    false = f"{pair.counts.fp / pair.histogram.size:.1%} of the photo marked though it is absent"
+    return f"{false if pair.absent else f'IoU {pair.counts.iou:.2f}'}, presence {pair.presence:.2f}"

@@ -30,9 +30,9 @@ from drywallqa.inference.refinement import AUTO, Refinement
 from drywallqa.inference.scales import Scale, check_scale
 from drywallqa.reports import evaluation_text
 from drywallqa.visualization import failure_sheets
-from drywallqa.visualization.charts import png_bytes
-from drywallqa.visualization.evaluation_pictures import choosing_pictures, evaluation_pictures
+from drywallqa.visualization.evaluation_charts import choosing_charts, evaluation_charts
 from drywallqa.visualization.panel_folder import PanelFiles
+from drywallqa.visualization.panels import png_bytes
 
 RESULT, METRICS = "evaluation.json", "metrics.json"
 _RUN_CONFIG = "config.yaml"
@@ -124,8 +124,8 @@ def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> E
     if request.out:
         data = evaluation_text.evaluation_json(measured, against, compared)
         lines += ["", *_write(measured, data, request.out, request.worst, progress)]
-        for name, picture in choosing_pictures(chosen) if chosen else ():
-            write_whole(request.out / "pictures" / name, png_bytes(picture))
+        lines += _write_charts(request.out, evaluation_charts(measured))
+        lines += _write_charts(request.out, choosing_charts(chosen)) if chosen else []
     if request.write:
         lines += ["", _write_bundle(load_bundle(request.model), measured, chosen)]
     return EvaluationOutput(lines, len(measured.examination.skipped))
@@ -192,12 +192,11 @@ def _write(
     write_whole(out / "figures.csv", evaluation_text.figures_csv(measured).encode())
     write_whole(out / "pairs.csv", evaluation_text.pairs_csv(measured).encode())
     write_whole(out / "table.txt", "\n".join([*evaluation_text.evaluation_table(measured), ""]).encode())
-    for name, picture in evaluation_pictures(measured):
-        write_whole(out / "pictures" / name, png_bytes(picture))
     chosen = select_failures(measured.examination, measured.part.clusters, worst)
     panels = PanelFiles(out)
     drawn = failure_sheets.draw_failures(
-        panels.keep(explain_failures(measured.looker, chosen)),
+        explain_failures(measured.looker, chosen),
+        panels,
         lambda done: progress("drawing failures", done, len(chosen)),
     )
     panels.finish(measured)
@@ -215,6 +214,16 @@ def _write(
     told = ", ".join(f"{name} {count}" for name, count in sorted(causes.items(), key=lambda c: -c[1]))
     if told:
         yield f"likely causes: {told}"
+
+
+def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
+    """Write charts; where they cannot be drawn, say so in one line, as all else is there."""
+    try:
+        for name, content in charts:
+            write_whole(out / "pictures" / name, content)
+    except MissingExtraError as error:
+        return [f"no charts: {error}"]
+    return []
 
 
 def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: ChosenThresholds | None) -> str:

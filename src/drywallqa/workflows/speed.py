@@ -209,14 +209,18 @@ def read_speed(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def write_speed(report: Mapping[str, Any], out: Path) -> None:
-    """Write `bench.json` and `bench.png`.
+def write_speed(report: Mapping[str, Any], out: Path) -> str:
+    """Write `bench.json`, and `bench.png` where charts can be drawn; say in a line what was written.
 
     Raises:
         OutputError: They cannot be written.
     """
     write_whole(out / JSON, json_bytes(_without_nan(report)))
-    write_whole(out / PLOT, chart_png(speed_chart(report)))
+    try:
+        write_whole(out / PLOT, chart_png(speed_chart(report)))
+    except MissingExtraError as error:
+        return f"{out / JSON} written; no chart: {error}"
+    return f"{out / JSON} and {out / PLOT} written"
 
 
 def _without_nan(value: Any) -> Any:

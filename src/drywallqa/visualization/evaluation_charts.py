@@ -1,0 +1,117 @@
+"""An evaluation's charts: curves over thresholds, calibration, confusion of concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from drywallqa.evaluation import curves
+from drywallqa.evaluation.evaluation import Evaluation
+from drywallqa.evaluation.measure import PairMeasurement
+from drywallqa.evaluation.threshold_choice import CHOSEN_ON, ChosenThresholds
+from drywallqa.imaging import mask_files
+from drywallqa.inference.queries import PromptQuery
+from drywallqa.metrics import BINS
+from drywallqa.visualization.charts import Chart, Line, chart_png, shares_png
+
+_FINE = tuple(step / 64 for step in range(1, 64))
+_PERCENTILES = tuple(np.linspace(70, 99.5, 40).tolist())
+_SWEPT = {
+    "IoU": "iou", "Dice": "dice", "precision": "precision", "recall": "recall",
+    "false alarms": "false_alarms",
+}  # fmt: skip
+
+
+def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
+    """Draw every chart of an evaluation; yields (file name, PNG).
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    split, notes = evaluation.part.split, evaluation.notes
+    for question in evaluation.questions:
+        pairs = evaluation.pairs(question.prompt)
+        if all(pair.absent for pair in pairs):
+            continue
+        charts = {
+            "precision-recall": _precision_recall(pairs, question),
+            "calibration": _calibration(pairs),
+            "thresholds": _mask_curve("mask threshold", pairs, question, "in use"),
+            "presence": _presence_curve("presence threshold", pairs, question, "in use"),
+            "percentiles": replace(
+                _sweep("percentile", curves.percentile_sweep(pairs, None, _PERCENTILES)),
+                title="each photo's own percentile as threshold", x_range=(70.0, 100.0),
+            ),
+        }  # fmt: skip
+        for name, chart in charts.items():
+            titled = replace(chart, title=f'"{question.prompt}" on {split}: {chart.title}', notes=notes)
+            yield f"{name}__{mask_files.slug_of(question.prompt)}.png", chart_png(titled)
+    if regions := evaluation.examination.regions:
+        columns = list(next(iter(regions.values())))
+        counts = np.array([[row[name] for name in columns] for row in regions.values()], np.float64)
+        total = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+        title = f"What the pixels of each truth were marked as, on {split}"
+        yield "confusion.png", shares_png(title, list(regions), columns, shares.tolist(), notes)
+
+
+def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
+    """Draw the curves that thresholds were chosen from; yields (file name, PNG).
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    for asked, closer in product(chosen.questions, (False, True)):
+        pairs = [pair for pair in chosen.pairs if (pair.concept, pair.closer) == (asked.concept, closer)]
+        if not pairs:
+            continue
+        question = asked.for_closer_views() if closer else asked
+        slug = mask_files.slug_of(asked.prompt) + ("__large-photos" if closer else "")
+        about = f'"{asked.prompt}" on {CHOSEN_ON}' + (", large photos" if closer else "")
+        title = f"{about}: mask threshold by {chosen.rule}"
+        yield f"chosen-threshold__{slug}.png", chart_png(_mask_curve(title, pairs, question, "chosen"))
+        title = f"{about}: presence threshold by {chosen.presence_rule}"
+        yield f"chosen-presence__{slug}.png", chart_png(_presence_curve(title, pairs, question, "chosen"))
+
+
+def _precision_recall(pairs: Sequence[PairMeasurement], question: PromptQuery) -> Chart:
+    present = curves.precision_recall([pair for pair in pairs if not pair.absent])
+    parts = {"photos that show it": present, "all photos": curves.precision_recall(pairs)}
+    lines = [
+        Line(
+            f"{name}, AP {curve.average_precision:.2f}",
+            list(zip(curve.recall[1:].tolist(), curve.precision[1:].tolist(), strict=True)),
+        )
+        for name, curve in parts.items()
+    ]
+    used = float(present.recall[min(BINS - 1, round(question.threshold * BINS))])
+    mark = (used, f"threshold {question.threshold:.2f}")
+    return Chart("precision and recall of pixels", "recall", "precision", lines, mark)
+
+
+def _calibration(pairs: Sequence[PairMeasurement]) -> Chart:
+    found = curves.calibration(pairs)
+    points = list(zip(found.predicted.tolist(), found.observed.tolist(), strict=True))
+    measured = Line(f"measured, mean error {found.error:.3f}", points, markers=True)
+    lines = [Line("", [(0.0, 0.0), (1.0, 1.0)]), measured]
+    return Chart("calibration", "predicted probability", "share foreground", lines)
+
+
+def _mask_curve(title: str, pairs: Sequence[PairMeasurement], question: PromptQuery, verb: str) -> Chart:
+    rows = curves.threshold_sweep(pairs, question.presence_threshold, sorted({*_FINE, *curves.SWEEP}))
+    mark = (question.threshold, f"{verb}: {question.threshold:.2f}")
+    return replace(_sweep("mask threshold", rows), title=title, mark=mark)
+
+
+def _presence_curve(title: str, pairs: Sequence[PairMeasurement], question: PromptQuery, verb: str) -> Chart:
+    rows = curves.presence_sweep(pairs, question.threshold, _FINE)
+    mark = (question.presence_threshold, f"{verb}: {question.presence_threshold:.2f}")
+    return replace(_sweep("presence threshold", rows), title=title, mark=mark)
+
+
+def _sweep(x_title: str, rows: Sequence[curves.SweepRow]) -> Chart:
+    lines = [Line(name, [(row.level, getattr(row, field)) for row in rows]) for name, field in _SWEPT.items()]
+    return Chart("", x_title, "", lines)

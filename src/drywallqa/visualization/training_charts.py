@@ -1,0 +1,139 @@
+"""Charts of training: the course of a run, the search for a rate, the trials of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drywallqa.files import write_whole
+from drywallqa.visualization.charts import Chart, Line, Point, chart_png
+
+if TYPE_CHECKING:
+    from drywallqa.experiments.optuna_sweep import SweepTrial
+    from drywallqa.experiments.sweep_fields import Field
+    from drywallqa.training.rate_finder import RateCurve
+
+_SMOOTHED = 10  # logged steps
+_LOSSES = {"loss/mask": "mask loss", "loss/presence": "presence loss"}
+
+
+def write_rate_curve(curve: RateCurve, run: Path) -> Path:
+    """Draw the loss over the decoder's rate into the run's folder.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+        OutputError: The picture cannot be written.
+    """
+    rates = [factor * curve.decoder_rate for factor in curve.factors]
+    low, high = min(curve.losses), max(curve.losses[: max(2, len(curve.losses) // 2)])
+    margin = 0.15 * max(high - low, 1e-6)
+    best = curve.best * curve.decoder_rate
+    chart = Chart(
+        title="Loss while the rates rise",
+        x_title="rate of the decoder",
+        y_title="loss, smoothed",
+        lines=[Line("loss", list(zip(rates, curve.losses, strict=True)))],
+        mark=(best, f"falls fastest: {best:.2g}"),
+        x_range=(rates[0], rates[-1]),
+        y_range=(low - margin, high + margin),
+        notes=[
+            f"The encoder's rate is {curve.encoder_rate / curve.decoder_rate:.3g} times the decoder's "
+            f"throughout. Suggested: {' '.join(f'--set {s}' for s in curve.settings())}"
+        ],
+        log=True,
+    )
+    path = run / "rates.png"
+    write_whole(path, chart_png(chart))
+    return path
+
+
+def trials_png(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> bytes:
+    """Draw the IoU of a sweep's trials in their order, and over each varied setting, as PNG.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    ordered = sorted(trials, key=lambda trial: trial.number)
+    done = [(trial, trial.iou) for trial in ordered if trial.iou is not None]
+    ious = [iou for _, iou in done]
+    margin = max(0.1 * (max(ious, default=1.0) - min(ious, default=0.0)), 0.005)
+    y_range = (max(0.0, min(ious, default=0.0) - margin), max(ious, default=1.0) + margin)
+    best: list[Point] = []
+    for trial, iou in done:
+        before = best[-1][1] if best else iou
+        best += [(float(trial.number), before), (float(trial.number), max(before, iou))]
+    charts = [Chart(
+        "Trials in their order", "trial", "val IoU",
+        [Line("best so far", best), _dots([(float(trial.number), iou) for trial, iou in done])],
+        x_range=(0.0, max(1.0, *(float(trial.number) for trial in ordered))), y_range=y_range,
+    )]  # fmt: skip
+    for field in fields:
+        values = [trial.settings[field.name] for trial, _ in done]
+        numeric = field.low is not None and field.high is not None
+        places = [float(value if numeric else field.values.index(value)) for value in values]
+        charts.append(
+            Chart(
+                title=f"IoU over {field.name}",
+                x_title=field.name,
+                y_title="val IoU",
+                lines=[_dots(list(zip(places, ious, strict=True)))],
+                x_range=(field.low, field.high) if numeric else (-0.5, len(field.values) - 0.5),
+                y_range=y_range,
+                log=field.log,
+                x_names=[str(value) for value in field.values],
+            )
+        )
+    return chart_png(*charts)
+
+
+def _dots(points: Sequence[Point]) -> Line:
+    return Line("trial", points, markers=True, joined=False)
+
+
+def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
+    """Chart losses, validations and rates of a run over its steps, by name; those that its log holds.
+
+    Args:
+        events: The run's log, an entry an event.
+    """
+    steps = [event for event in events if event.get("event") == "step"]
+    validations = [event for event in events if event.get("event") == "validation"]
+    losses = []
+    for key, name in _LOSSES.items():
+        points = _points(steps, key)
+        if len(points) > 1:
+            losses += [Line("", points), Line(f"{name}, mean of {_SMOOTHED} entries", _smoothed(points))]
+    keys = dict.fromkeys(key for event in validations for key in event if key.endswith("/iou"))
+    scores = [Line(_name(key), _points(validations, key), markers=True) for key in keys]
+    rates = [Line("highest rate of a group", _points(steps, "rate"))]
+    last = max((float(event.get("step", 0)) for event in events), default=0.0)
+    charts = {}
+    for name, title, unit, lines in (
+        ("losses", "Losses", "loss", losses),
+        ("validations", "Validation during training", "IoU", scores),
+        ("rates", "Learning rate", "rate", rates),
+    ):
+        points = [point for line in lines for point in line.points]
+        if any(x > 0 for x, _ in points):
+            top = 1.0 if name == "validations" else 1.05 * max(y for _, y in points) or 1.0
+            charts[name] = Chart(title, "step", unit, lines, x_range=(0.0, last), y_range=(0.0, top))
+    return charts
+
+
+def _points(events: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
+    return [(float(event["step"]), float(event[key])) for event in events if event.get(key) is not None]
+
+
+def _smoothed(points: Sequence[Point]) -> list[Point]:
+    smooth = []
+    for place, (step, _) in enumerate(points):
+        last = [value for _, value in points[max(0, place - _SMOOTHED + 1) : place + 1]]
+        smooth.append((step, sum(last) / len(last)))
+    return smooth
+
+
+def _name(key: str) -> str:
+    """Name a validation's figure: `val/crack/iou` is a concept's, `val/iou` the mean of all."""
+    parts = key.split("/")
+    return f"{parts[1]} IoU" if len(parts) > 2 else "mean IoU"
