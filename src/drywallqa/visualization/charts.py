@@ -37,7 +37,7 @@ _STYLE = {
     "legend.frameon": False, "legend.handlelength": 3.5, "lines.markersize": 5, "text.color": _INK,
     "text.parse_math": False,  # a prompt may hold dollar signs
 }  # fmt: skip
-_MARK = {"color": _INK, "linewidth": 0.8, "linestyle": "--", "marker": ""}
+_MARK: dict[str, Any] = {"color": _INK, "linewidth": 0.8, "linestyle": "--", "marker": ""}
 
 Point = tuple[float, float]
 
@@ -138,8 +138,9 @@ def shares_png(
 def _figure(width: float, height: float) -> Iterator[Figure]:
     """Make a figure in inches, with settings of our own and without the state of pyplot."""
     try:
-        from matplotlib import cycler, style
+        from matplotlib import style
         from matplotlib.figure import Figure
+        from matplotlib.rcsetup import cycler
     except ModuleNotFoundError as error:
         raise MissingExtraError("drawing charts", "report") from error
     settings = {**_STYLE, "axes.prop_cycle": cycler(**_CYCLE)}

@@ -66,19 +66,19 @@ def trials_png(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> bytes:
     charts = [Chart(
         "Trials in their order", "trial", "val IoU",
         [Line("best so far", best), _dots([(float(trial.number), iou) for trial, iou in done])],
-        x_range=(0.0, max(1.0, *(float(trial.number) for trial in ordered))), y_range=y_range,
+        x_range=(0.0, max([1.0, *(float(trial.number) for trial in ordered)])), y_range=y_range,
     )]  # fmt: skip
     for field in fields:
         values = [trial.settings[field.name] for trial, _ in done]
-        numeric = field.low is not None and field.high is not None
-        places = [float(value if numeric else field.values.index(value)) for value in values]
+        places = [float(field.values.index(value) if field.values else value) for value in values]
+        last = len(field.values) - 0.5
         charts.append(
             Chart(
                 title=f"IoU over {field.name}",
                 x_title=field.name,
                 y_title="val IoU",
                 lines=[_dots(list(zip(places, ious, strict=True)))],
-                x_range=(field.low, field.high) if numeric else (-0.5, len(field.values) - 0.5),
+                x_range=(-0.5, last) if field.low is None or field.high is None else (field.low, field.high),
                 y_range=y_range,
                 log=field.log,
                 x_names=[str(value) for value in field.values],
