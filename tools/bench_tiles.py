@@ -35,7 +35,7 @@ from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.metrics import Counts
 from drywallqa.synthetic.phone_walls import render_phone_wall
-from drywallqa.synthetic.walls import CRACK, Wish, render_wall
+from drywallqa.synthetic.walls import CRACK, WallOptions, render_wall
 
 PROMPTS = ["segment crack", "segment taping area"]
 TWELVE, HUNDRED = (3024, 4032), (8660, 11547)
@@ -142,8 +142,9 @@ def walls(segmenter: Segmenter, count: int) -> dict:
     for number in range(2 * count):
         width = 0.3 + 1.0 * (number % count) / max(1, count - 1)  # px of a 640 px photo, 6.3 times that here
         kind = "crack" if number < count else "neither"
-        wish = Wish(surface=("plaster", "paint", "grey board")[number % 3], crack_width=width, objects=())
-        wall = render_wall(number, TWELVE, kind, wish)
+        surface = ("plaster", "paint", "grey board")[number % 3]
+        options = WallOptions(surface, objects=(), crack_width=width)
+        wall = render_wall(number, TWELVE, kind, options)
         for tally in tallies:
             mask = segmenter.segment(wall.photo, PROMPTS[0], scale=tally.name, keep_probability=False)[0].mask
             tally.add(mask, wall.masks[CRACK])

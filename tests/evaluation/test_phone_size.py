@@ -22,8 +22,8 @@ from drywallqa.evaluation.phone_wall_accuracy import clean_walls, cracked_walls,
 from drywallqa.evaluation.ratios import Ratios
 from drywallqa.imaging import mask_files
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.synthetic.camera import Camera
 from drywallqa.synthetic.canvas import Canvas
-from drywallqa.synthetic.phone_camera import Camera
 from drywallqa.synthetic.phone_cracks import WIDTHS, add_phone_cracks
 from drywallqa.synthetic.phone_walls import PhoneWall
 from fakes import FakeBundle, wall

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from drywallqa.errors import ConfigError
+from drywallqa.synthetic.camera import ISOS, Camera, develop_photo, smooth_noise
 from drywallqa.synthetic.canvas import Canvas
-from drywallqa.synthetic.phone_camera import ISOS, Camera, develop_photo, smooth_noise
 from drywallqa.synthetic.phone_cracks import WIDTHS, add_phone_cracks
 from drywallqa.synthetic.phone_details import DETAILS, add_detail
 from drywallqa.synthetic.phone_walls import SURFACES, render_phone_wall

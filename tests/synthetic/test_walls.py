@@ -3,7 +3,7 @@ import pytest
 
 from drywallqa.errors import ConfigError
 from drywallqa.synthetic.surfaces import BOARDS, JOINTED, WALLS
-from drywallqa.synthetic.walls import CRACK, KINDS, TAPING_AREA, Wish, render_wall
+from drywallqa.synthetic.walls import CRACK, KINDS, TAPING_AREA, WallOptions, render_wall
 
 SIZE = (96, 128)
 
@@ -31,30 +31,30 @@ def test_render_wall__same_seed_same_wall_other_seed_another():
 
 @pytest.mark.parametrize("name", BOARDS + WALLS + JOINTED)
 def test_render_wall__every_surface_is_a_photo_with_texture(name):
-    wall = render_wall(1, SIZE, "neither", Wish(surface=name))
+    wall = render_wall(1, SIZE, "neither", WallOptions(surface=name))
     assert wall.surface == name
     assert 15 < wall.photo.mean() < 250
     assert wall.photo.std() > 1
 
 
 def test_render_wall__exact_crack_is_darker_than_what_lies_around_it():
-    wish = Wish(surface="paint", objects=(), crack_width=4.0, label_width=24.0)
-    wall = render_wall(5, (320, 320), "crack", wish)
+    options = WallOptions(surface="paint", objects=(), crack_width=4.0)
+    wall = render_wall(5, (320, 320), "crack", options)
     core, label = wall.masks[CRACK], wall.labels[CRACK]
     grey = wall.photo.mean(-1)
     assert grey[core].mean() < 0.85 * grey[label & ~core].mean()
 
 
 def test_render_wall__labels_are_drawn_several_times_as_wide_as_the_crack():
-    wish = Wish(surface="paint", objects=(), crack_width=2.0, label_width=16.0)
-    wall = render_wall(5, (320, 320), "crack", wish)
+    options = WallOptions(surface="paint", objects=(), crack_width=2.0)
+    wall = render_wall(5, (320, 320), "crack", options)
     core, label = wall.masks[CRACK], wall.labels[CRACK]
     assert not (core & ~label).any()
     assert 2 < label.sum() / core.sum() < 15
 
 
 def test_render_wall__seam_truth_lies_on_its_line_and_its_label_is_a_box_around_it():
-    wall = render_wall(8, (320, 320), "seam", Wish(surface="grey board", objects=(), scene=False))
+    wall = render_wall(8, (320, 320), "seam", WallOptions(surface="grey board", objects=(), scene=False))
     band, box = wall.masks[TAPING_AREA], wall.labels[TAPING_AREA]
     assert not (band & ~box).any()
     for line in wall.seam_lines:
@@ -66,8 +66,8 @@ def test_render_wall__unknown_words_and_tiny_sizes_are_refused():
     with pytest.raises(ConfigError, match="kind"):
         render_wall(0, SIZE, "dog")
     with pytest.raises(ConfigError, match="surface"):
-        render_wall(0, SIZE, "crack", Wish(surface="velvet"))
+        render_wall(0, SIZE, "crack", WallOptions(surface="velvet"))
     with pytest.raises(ConfigError, match="object"):
-        render_wall(0, SIZE, "crack", Wish(objects=("elephant",)))
+        render_wall(0, SIZE, "crack", WallOptions(objects=("elephant",)))
     with pytest.raises(ConfigError, match="too small"):
         render_wall(0, (8, 200), "crack")

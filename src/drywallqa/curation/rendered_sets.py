@@ -11,7 +11,7 @@ from PIL import Image
 from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
 from drywallqa.errors import DataError
-from drywallqa.synthetic.joints import drawn
+from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.not_walls import render_other
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, render_wall
 
@@ -84,7 +84,7 @@ def _render(
     else:
         wall = render_wall(generator, (size, size))
         photo = wall.photo
-        truths = {**wall.labels, SEAM_LINE: drawn(wall.seam_lines, (size, size))}
+        truths = {**wall.labels, SEAM_LINE: line_mask(wall.seam_lines, (size, size))}
         for concept, mask in truths.items():
             if concept in concepts and mask.any():
                 path = Path("masks") / folder_name(concept) / set_name / f"{image_id}.png"

@@ -17,7 +17,7 @@ from drywallqa.imaging import mask_files
 from drywallqa.imaging.connected_components import Frame, bounding_boxes
 from drywallqa.imaging.contact_sheet import MARK, TILE, SheetCell, draw_contact_sheet, titled_section
 from drywallqa.imaging.seam_search import FoundSeam, find_seam
-from drywallqa.synthetic.joints import drawn
+from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
 
 PHRASINGS = ("segment seam line",)
@@ -91,7 +91,7 @@ def _labelled(
         return sample
     name = Path("masks") / folder_name(concept) / sample.set_name / f"{sample.image_id}.png"
     (dataset.folder / name).parent.mkdir(parents=True, exist_ok=True)
-    mask_files.write_mask_file(dataset.folder / name, drawn(lines, mask.shape))
+    mask_files.write_mask_file(dataset.folder / name, line_mask(lines, mask.shape))
     tally.labelled += 1
     return replace(sample, labels={**sample.labels, concept: name.as_posix()})
 

@@ -18,7 +18,7 @@ from drywallqa.imaging import mask_files, photos
 from drywallqa.imaging.morphology import dilate
 from drywallqa.imaging.skeleton import skeletonise
 from drywallqa.metrics import TOLERANCE, Counts
-from drywallqa.synthetic.phone_camera import Camera, develop_photo
+from drywallqa.synthetic.camera import Camera, develop_photo
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 ENLARGED = (2000, 4032)

@@ -1,4 +1,4 @@
-"""What a wall is drawn on: colours and heights, and the few ways of laying something onto them.
+"""The canvas on which a wall is drawn: colours, heights, and the few operations that change them.
 
 Lengths are given in px of a photo whose longer side is 640 px and scaled by `Canvas.scale`, so that a wall
 looks alike at every size. Colours are linear-ish reflectances within 0–1.
@@ -6,7 +6,8 @@ looks alike at every size. Colours are linear-ish reflectances within 0–1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,11 @@ from PIL import Image, ImageDraw, ImageFilter
 Float = NDArray[np.float32]
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Path = NDArray[np.float64]  # [N,2] of x, y in px
 Point = tuple[float, float]  # x, y in px
-Colour = tuple[float, float, float]
+Size = tuple[int, int]  # height, width in px
+Box = tuple[slice, slice]  # rows, columns
+Generator = np.random.Generator
 
 REFERENCE_SIDE = 640
 _INVISIBLE = 0.004  # less opacity than one grey level
@@ -25,7 +29,7 @@ _INVISIBLE = 0.004  # less opacity than one grey level
 
 @dataclass
 class Canvas:
-    """A wall in the making.
+    """A wall that is being drawn.
 
     Attributes:
         colour: Reflectance, float32 [3,H,W] within 0–1; planes, because numpy is slow over short last axes.
@@ -35,17 +39,16 @@ class Canvas:
 
     colour: Float
     height: Float
-    generator: np.random.Generator
+    generator: Generator
 
     @classmethod
-    def plain(cls, size: tuple[int, int], colour: Colour, generator: np.random.Generator) -> Canvas:
-        """Start with one even colour on `size` (height, width) px."""
-        surface = np.empty((3, *size), np.float32)
-        surface[:] = np.asarray(colour, np.float32)[:, None, None]
+    def plain(cls, size: Size, colour: ArrayLike, generator: Generator) -> Canvas:
+        """Start with one even colour (red, green, blue) on `size` (height, width) px."""
+        surface = np.full((3, *size), np.asarray(colour, np.float32)[:, None, None])
         return cls(surface, np.zeros(size, np.float32), generator)
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width in px."""
         return self.height.shape[0], self.height.shape[1]
 
@@ -53,6 +56,11 @@ class Canvas:
     def scale(self) -> float:
         """Px of this canvas for one px of a photo of 640 px."""
         return max(self.size) / REFERENCE_SIDE
+
+    def somewhere(self, margin: float = 0.1) -> Point:
+        """Draw a random point at least `margin` (a share of each side) away from the borders."""
+        y, x = self.generator.uniform(margin, 1 - margin, 2) * self.size
+        return float(x), float(y)
 
     def blend(self, cover: Float, colour: ArrayLike) -> None:
         """Lay a colour over the canvas with an opacity [H,W] within 0–1."""
@@ -62,90 +70,95 @@ class Canvas:
         part = flat[:, index]
         flat[:, index] = part + cover.reshape(-1)[index] * (rgb - part)
 
-    def darken(self, cover: Float, box: tuple[slice, slice] | None = None) -> None:
-        """Multiply the canvas by 1 − cover [h,w]; negative values brighten."""
+    def darken(self, cover: Float, box: Box | None = None) -> None:
+        """Multiply the canvas, or a box of it, by 1 − cover [h,w]; negative values brighten."""
         part = self.colour[:, box[0], box[1]] if box else self.colour
         part *= 1 - cover
 
     def stamp(self, patch: Image.Image, centre: Point, shadow: float = 0.0) -> None:
         """Put an RGBA picture onto the canvas, with a soft shadow of that depth (px) below it."""
-        rows, columns = patch.height, patch.width
-        top, left = round(centre[1] - rows / 2), round(centre[0] - columns / 2)
-        if shadow > 0:
-            move = round(shadow)
-            alpha = np.asarray(patch.getchannel("A"), np.float32) / np.float32(255)
-            self._at(top + move, left + move, alpha, None, 0.45)
         planes = np.asarray(patch, np.float32).transpose(2, 0, 1) / np.float32(255)
-        self._at(top, left, planes[3], planes[:3], 1.0)
+        top, left = round(centre[1] - patch.height / 2), round(centre[0] - patch.width / 2)
+        if shadow > 0:
+            box, inner = self._overlap(top + round(shadow), left + round(shadow), patch)
+            self.darken(planes[3][inner] * 0.45, box)
+        box, inner = self._overlap(top, left, patch)
+        cover, part = planes[3][inner], self.colour[:, box[0], box[1]]
+        part += cover * (planes[:3, inner[0], inner[1]] - part)
+        self.height[box] *= 1 - cover  # an object hides the wall's relief
 
-    def _at(self, top: int, left: int, cover: Float, colours: Float | None, strength: float) -> None:
-        rows, columns = cover.shape
+    def _overlap(self, top: int, left: int, patch: Image.Image) -> tuple[Box, Box]:
+        """The part of the canvas that a patch covers, and the part of the patch that lies on the canvas."""
         first, start = max(0, top), max(0, left)
-        last, stop = min(self.size[0], top + rows), min(self.size[1], left + columns)
-        if last <= first or stop <= start:
-            return
-        box = (slice(first, last), slice(start, stop))
+        last = max(first, min(self.size[0], top + patch.height))
+        stop = max(start, min(self.size[1], left + patch.width))
         inner = (slice(first - top, last - top), slice(start - left, stop - left))
-        if colours is None:
-            self.darken(cover[inner] * strength, box)
-        else:
-            part = self.colour[:, box[0], box[1]]
-            part += cover[inner] * strength * (colours[:, inner[0], inner[1]] - part)
-            self.height[box] *= 1 - cover[inner]  # an object hides the wall's relief
+        return (slice(first, last), slice(start, stop)), inner
+
+    @contextmanager
+    def sheet(self) -> Iterator[ImageDraw.ImageDraw]:
+        """Draw with Pillow on an empty RGBA sheet, which is laid over the whole canvas at the end."""
+        image = Image.new("RGBA", self.size[::-1])
+        yield ImageDraw.Draw(image)
+        self.stamp(image, (self.size[1] / 2, self.size[0] / 2))
 
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line through `points`, each piece with its own width in px, drawn with round joints."""
+    """A line through `points` (x, y in px), each segment with its own width in px and round joints."""
 
-    points: Sequence[Point]
-    widths: Sequence[float]
+    points: Sequence[Point] | Path
+    widths: Sequence[float] | NDArray[np.float64]
 
 
-def coverage(strokes: Iterable[Stroke], size: tuple[int, int], oversampling: int = 3) -> Float:
+def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Float:
     """Draw strokes as the share of each pixel that they cover, float32 [H,W] within 0–1."""
-    height, width = size
-    image = Image.new("L", (width * oversampling, height * oversampling))
+    image = Image.new("L", (size[1] * oversampling, size[0] * oversampling))
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
-        points = [(x * oversampling, y * oversampling) for x, y in stroke.points]
+        points = (np.asarray(stroke.points, np.float64) * oversampling).tolist()
         for begin, end, thickness in zip(points, points[1:], stroke.widths, strict=False):
-            wide = max(1, round(thickness * oversampling))
-            pen.line((begin, end), fill=255, width=wide)
-            if wide > 3:
-                radius = wide / 2
-                pen.ellipse((end[0] - radius, end[1] - radius, end[0] + radius, end[1] + radius), fill=255)
+            width = max(1, round(thickness * oversampling))
+            pen.line((*begin, *end), fill=255, width=width)
+            if width > 3:
+                (x, y), radius = end, width / 2
+                pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
     return np.asarray(image.reduce(oversampling), np.float32) / np.float32(255)
 
 
-def noise(
-    size: tuple[int, int],
-    cell: float | tuple[float, float],
-    generator: np.random.Generator,
-) -> Float:
+def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 3) -> tuple[Float, Box]:
+    """Draw a stroke as `coverage` does, but only the box that it needs with a margin in px.
+
+    Returns:
+        The coverage [h,w], empty where the stroke lies outside `size`, and the box's rows and columns.
+    """
+    points = np.asarray(stroke.points)
+    left, top = np.maximum(np.floor(points.min(0)).astype(int) - margin, 0).tolist()
+    right, bottom = np.minimum(np.ceil(points.max(0)).astype(int) + margin, size[::-1]).tolist()
+    bottom, right = max(top, bottom), max(left, right)
+    box, shape = (slice(top, bottom), slice(left, right)), (bottom - top, right - left)
+    if not all(shape):
+        return np.zeros(shape, np.float32), box
+    return coverage([Stroke(points - (left, top), stroke.widths)], shape, oversampling), box
+
+
+def noise(size: Size, cell: float | tuple[float, float], generator: Generator) -> Float:
     """Smooth noise [H,W] of mean 0 and deviation about 1 whose lumps measure `cell` (or rows, columns) px."""
     rows, columns = cell if isinstance(cell, tuple) else (cell, cell)
-    grid = (max(2, round(size[0] / rows) + 1), max(2, round(size[1] / columns) + 1))
-    if grid[0] >= size[0] and grid[1] >= size[1]:
+    knots = (max(2, round(size[0] / rows) + 1), max(2, round(size[1] / columns) + 1))
+    if knots[0] >= size[0] and knots[1] >= size[1]:
         # Evenly distributed instead of normal: it looks the same and takes a third of the time.
         return (generator.random(size, dtype=np.float32) - np.float32(0.5)) * np.float32(3.46)
-    coarse = generator.standard_normal(grid, dtype=np.float32)
-    image = Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(generator.standard_normal(knots, dtype=np.float32))
+    image = coarse.resize(size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(image, np.float32) * np.float32(1.35)
 
 
-def blurred(values: Float, radius: float) -> Float:
-    """Blur values [H,W] within 0–1 by about a Gaussian; PIL does it in 8 bits, quick and exact enough."""
-    image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
-    result: Float = np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32)
-    return result / np.float32(255)
-
-
 def octaves(
-    size: tuple[int, int],
+    size: Size,
     cells: Sequence[float | tuple[float, float]],
     weights: Sequence[float],
-    generator: np.random.Generator,
+    generator: Generator,
 ) -> Float:
     """Noise of several sizes (see `noise`) added up, float32 [H,W]."""
     total = np.zeros(size, np.float32)
@@ -154,8 +167,19 @@ def octaves(
     return total
 
 
-def grid(size: tuple[int, int]) -> tuple[Float, Float]:
+def blurred(values: Float, radius: float) -> Float:
+    """Blur values [H,W] within 0–1 by about a Gaussian; PIL does it in 8 bits, quick and exact enough."""
+    image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
+
+
+def grid(size: Size) -> tuple[Float, Float]:
     """Row and column numbers, shaped [H,1] and [1,W] so that they broadcast."""
-    rows = np.arange(size[0], dtype=np.float32)[:, None]
-    columns = np.arange(size[1], dtype=np.float32)[None, :]
-    return rows, columns
+    return np.arange(size[0], dtype=np.float32)[:, None], np.arange(size[1], dtype=np.float32)[None, :]
+
+
+def distance_along(size: Size, start: ArrayLike, direction: ArrayLike) -> Float:
+    """How far each pixel lies from a point (x, y) in a direction (a unit vector), float32 [H,W], px."""
+    rows, columns = grid(size)
+    (x, y), (dx, dy) = np.asarray(start, np.float32), np.asarray(direction, np.float32)
+    return np.asarray((columns - x) * dx + (rows - y) * dy)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from drywallqa.synthetic.canvas import Mask, Photo
-from drywallqa.synthetic.relief import relief, soft_paste
+from drywallqa.synthetic.canvas import REFERENCE_SIDE, Box, Float, Generator, Mask, Photo, Size, blurred
 
-Box = tuple[slice, slice]
-
+_COARSE = 4  # px; grid on which the wall's brightness is estimated
+_LEAST_RELIEF = 0.3  # a pasted crack is at least this much darker than its board at its core
 _DARKEST_WALL = 12.0  # grey levels; a board darker than this over an area is padding, not board
 _BLOCK = 8  # px; blocks in which padding is looked for
 _EVEN = 0.5  # squared grey levels; less variance than any camera's noise
@@ -71,7 +70,7 @@ def paste_crack(
     board: Photo,
     crack_photo: Photo,
     crack_mask: Mask,
-    generator: np.random.Generator,
+    generator: Generator,
     pasting: Pasting | None = None,
 ) -> tuple[Photo, Mask]:
     """Put the crack of one photo onto a board whose seam stays visible.
@@ -100,9 +99,9 @@ def paste_crack(
         return board.copy(), mask
     part = board[box].astype(np.float32)
     if as_relief:
-        pasted = part * relief(photo, outline, mask[box], side)[:, :, None]
+        pasted = part * _relief(photo, outline, mask[box], side)[:, :, None]
     else:
-        pasted = soft_paste(part, photo, mask[box], side)
+        pasted = _soft_paste(part, photo, mask[box], side)
     result = board.copy()
     result[box] = np.clip(pasted + 0.5, 0, 255).astype(np.uint8)
     return result, mask
@@ -148,17 +147,13 @@ def composites(
         yield Composite(photo, crack, taping.copy(), crack_index, board_index)
 
 
-def _cycle(length: int, generator: np.random.Generator) -> Iterator[int]:
+def _cycle(length: int, generator: Generator) -> Iterator[int]:
     while True:
-        yield from (int(index) for index in generator.permutation(length))
+        yield from generator.permutation(length).tolist()
 
 
 def _move(
-    photo: Photo,
-    mask: Mask,
-    size: tuple[int, int],
-    generator: np.random.Generator,
-    pasting: Pasting,
+    photo: Photo, mask: Mask, size: Size, generator: Generator, pasting: Pasting
 ) -> tuple[Photo, Mask, Box] | None:
     """Turn, mirror, scale and shift a crack.
 
@@ -173,17 +168,21 @@ def _move(
     photo, mask = np.rot90(photo, turns), np.rot90(mask, turns)
     if mirror:
         photo, mask = photo[:, ::-1], mask[:, ::-1]
+    frame = Image.fromarray(mask.astype(np.uint8)).getbbox()
+    if frame is None:
+        return None
     # One factor for both directions, so that a crack keeps its shape on a board of another aspect.
     factor *= max(size[0] / mask.shape[0], size[1] / mask.shape[1])
-    source = _bounds(mask, margin=round(_WALL_AROUND * max(mask.shape)))
-    if source is None:
-        return None
+    margin = round(_WALL_AROUND * max(mask.shape))
+    start = np.maximum(np.array(frame[1::-1]) - margin, 0)
+    stop = np.minimum(np.array(frame[:1:-1]) + margin, mask.shape)
+    source = (slice(start[0], stop[0]), slice(start[1], stop[1]))
     offset = [
-        round((cut.start - length / 2) * factor + (0.5 + move) * goal)
-        for cut, length, move, goal in zip(source, mask.shape, shift, size, strict=True)
+        round((first - length / 2) * factor + (0.5 + move) * goal)
+        for first, length, move, goal in zip(start.tolist(), mask.shape, shift, size, strict=True)
     ]
-    rows, columns = (max(1, round((cut.stop - cut.start) * factor)) for cut in source)
-    top, left = (max(0, start) for start in offset)
+    rows, columns = (max(1, round(length * factor)) for length in (stop - start).tolist())
+    top, left = (max(0, first) for first in offset)
     bottom, right = min(size[0], offset[0] + rows), min(size[1], offset[1] + columns)
     if bottom <= top or right <= left:
         return None
@@ -217,11 +216,64 @@ def _is_board(board: Photo) -> Mask:
     return np.asarray(full) < 128
 
 
-def _bounds(mask: Mask, margin: int) -> Box | None:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return None
-    return (
-        slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + 1 + margin)),
-        slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + 1 + margin)),
+def _surroundings(grey: Float, outside: Float, side: int) -> Float:
+    """The wall's brightness [h,w] where the crack runs, carried in from outside its outline.
+
+    Normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight), from a wide
+    radius where the outline is wide to a narrow one where the wall is near. Brightness of a wall changes
+    slowly, so a coarse grid suffices.
+    """
+    rows, columns = grey.shape
+    size = (max(1, columns // _COARSE), max(1, rows // _COARSE))
+    signal, cover = (
+        np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX), np.float32)
+        for values in (grey * outside, outside)
     )
+    filled = np.full_like(signal, float(signal.sum() / max(float(cover.sum()), 1e-3)))
+    for share in (0.12, 0.05, 0.02):
+        weight = blurred(cover, share * side / _COARSE)
+        trust = np.clip(weight * 8.0, 0, 1)
+        filled += trust * (blurred(signal, share * side / _COARSE) / np.maximum(weight, 0.02) - filled)
+    return np.asarray(Image.fromarray(filled).resize((columns, rows), Image.Resampling.BILINEAR), np.float32)
+
+
+def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
+    """Factor [h,w] by which a crack darkens or brightens the wall; 1 away from it.
+
+    `outline` is the whole crack's, `mask` the part of it that lies on board.
+    """
+    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
+    # Black pixels outside are padding and no wall.
+    outside = ((~outline) & (grey > 0.02)).astype(np.float32)
+    wall = np.maximum(_surroundings(grey, outside, side), 0.06)
+    deviation = grey / wall - 1.0
+    dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
+    # Spread that ignores the wall's other things; but never so much that a faint crack is lost.
+    ring = np.abs(deviation[outside > 0])
+    grain = float(np.percentile(ring[::7], 68)) if ring.size else 0.05
+    grain = min(grain, 0.3 * float(np.percentile(dark[mask], 97)))
+    # Soft threshold at the wall's grain: what is no darker than grain is not crack.
+    dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
+    bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
+    core = float(np.percentile(dark[mask], 95))
+    if core > 0:
+        dark *= max(1.0, min(3.0, _LEAST_RELIEF / core))
+    return np.asarray(1.0 + _feather(mask, side) * (np.minimum(bright, 0.35) - np.minimum(dark, 0.93)))
+
+
+def _feather(mask: Mask, side: int) -> Float:
+    """1 inside the outline, falling softly to 0 at its edge, also where a crack was cut off."""
+    radius = max(0.6, 3.0 * side / REFERENCE_SIDE)
+    border = max(1, round(2 * radius))
+    padded = np.pad(mask.astype(np.float32), border)
+    soft = blurred(padded, radius)[border:-border, border:-border]
+    return np.asarray(np.clip(soft * 2.0, 0, 1))
+
+
+def _soft_paste(board: Float, photo: Photo, mask: Mask, side: int) -> Float:
+    """The crack's own pixels over the board, its colours moved to the board's, under a soft outline."""
+    pixels = photo.astype(np.float32)
+    bright = np.percentile(pixels[mask], 75, axis=0)
+    target = (board * mask[:, :, None]).sum((0, 1)) / mask.sum()
+    matched = pixels * np.clip(target / np.maximum(bright, 8.0), 0.3, 3.0)
+    return np.asarray(board + _feather(mask, side)[:, :, None] * (matched - board))

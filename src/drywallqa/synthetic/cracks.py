@@ -6,19 +6,29 @@ each piece is moved sideways by a random share of the piece's length, again and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from drywallqa.synthetic.canvas import Canvas, Float, Mask, Point, Stroke, blurred, coverage, noise
+from drywallqa.synthetic.canvas import (
+    Canvas,
+    Float,
+    Generator,
+    Mask,
+    Path,
+    Size,
+    Stroke,
+    blurred,
+    coverage,
+    noise,
+)
 
-Generator = np.random.Generator
-Path = NDArray[np.float64]  # [N,2] of x, y in px
 _THINNEST = 0.5  # px; a thinner line would vanish in the camera's noise
 
 
-@dataclass
+@dataclass(frozen=True)
 class Crack:
     """A drawn crack.
 
@@ -29,8 +39,8 @@ class Crack:
     """
 
     core: Mask
-    paths: list[Path] = field(default_factory=list)
-    width: float = 1.0
+    paths: list[Path]
+    width: float
 
     def label(self, label_width: float, generator: Generator) -> Mask:
         """Outline as a person draws it: `label_width` px wide around few points of each course."""
@@ -38,10 +48,9 @@ class Crack:
         for path in self.paths:
             step = max(1, len(path) // int(generator.integers(8, 20)))
             corners = np.concatenate([path[::step], path[-1:]])
-            widths = label_width * generator.uniform(0.75, 1.3, len(corners))
-            strokes.append(Stroke([(float(x), float(y)) for x, y in corners], widths.tolist()))
-        outline = coverage(strokes, (self.core.shape[0], self.core.shape[1]), oversampling=1) > 0.5
-        return outline | self.core
+            strokes.append(Stroke(corners, label_width * generator.uniform(0.75, 1.3, len(corners))))
+        size = (self.core.shape[0], self.core.shape[1])
+        return self.core | (coverage(strokes, size, oversampling=1) > 0.5)
 
 
 def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = None) -> Crack:
@@ -55,51 +64,59 @@ def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = 
     Returns:
         The crack; its core may be empty where the region leaves nothing of it.
     """
-    generator, scale = canvas.generator, canvas.scale
     if width is None:
-        width = float(np.exp(generator.uniform(np.log(0.5), np.log(6.0))))
-    paths, widths = _courses(canvas.size, width * scale, generator, region)
-    strokes = [
-        Stroke([(float(x), float(y)) for x, y in path], thickness.tolist())
-        for path, thickness in zip(paths, widths, strict=True)
-    ]
-    cover = coverage(strokes, canvas.size)
+        width = float(np.exp(canvas.generator.uniform(np.log(0.5), np.log(6.0))))
+    strokes = _courses(canvas.size, width * canvas.scale, canvas.generator, region)
+    cover, paths = coverage(strokes, canvas.size), [np.asarray(stroke.points) for stroke in strokes]
     if region is not None:
         cover *= region
-        paths = [path for path in (_within(path, region) for path in paths) if len(path) > 1]
+        kept = [path[region[pixels_of(path, canvas.size)]] for path in paths]
+        paths = [path for path in kept if len(path) > 1]
     _lay(canvas, cover, width)
-    return Crack(cover > 0.25, paths, width * scale)
+    return Crack(cover > 0.25, paths, width * canvas.scale)
 
 
-def _courses(
-    size: tuple[int, int], width: float, generator: Generator, region: Mask | None
-) -> tuple[list[Path], list[NDArray[np.float64]]]:
-    """Main course and branches with the width of each of their pieces, in px."""
+def _courses(size: Size, width: float, generator: Generator, region: Mask | None) -> list[Stroke]:
+    """Main course and branches, with the width of each of their pieces in px."""
     start, end = _ends(size, generator, region)
-    main = _course(start, end, generator, roughness=generator.uniform(0.04, 0.13))
-    paths, widths = [main], [_profile(len(main), width, generator)]
-    reach = float(np.hypot(end[0] - start[0], end[1] - start[1]))
+    main = _course(start, end, generator, generator.uniform(0.04, 0.13))
+    strokes = [Stroke(main, _profile(len(main), width, generator))]
+    reach = np.hypot(*(end - start))
     for _ in range(int(generator.choice([0, 1, 2, 3, 5], p=[0.3, 0.3, 0.2, 0.15, 0.05]))):
-        parent = paths[int(generator.integers(len(paths)))]
+        parent = np.asarray(strokes[int(generator.integers(len(strokes)))].points)
         index = int(generator.integers(1, len(parent) - 1))
-        heading = parent[min(index + 4, len(parent) - 1)] - parent[max(index - 4, 0)]
-        angle = np.arctan2(heading[1], heading[0]) + generator.choice([-1, 1]) * generator.uniform(0.4, 1.2)
-        length = reach * generator.uniform(0.1, 0.45)
-        tip = parent[index] + length * np.array([np.cos(angle), np.sin(angle)])
-        branch = _course(tuple(parent[index]), tuple(tip), generator, generator.uniform(0.05, 0.14))
-        paths.append(branch)
-        widths.append(_profile(len(branch), width * generator.uniform(0.3, 0.75), generator, opens=True))
-    return paths, widths
+        direction = branch_direction(parent, index, 4, 0.4, generator)
+        tip = parent[index] + reach * generator.uniform(0.1, 0.45) * direction
+        branch = _course(parent[index], tip, generator, generator.uniform(0.05, 0.14))
+        thickness = width * generator.uniform(0.3, 0.75)
+        strokes.append(Stroke(branch, _profile(len(branch), thickness, generator, opens=True)))
+    return strokes
 
 
-def _ends(size: tuple[int, int], generator: Generator, region: Mask | None) -> tuple[Point, Point]:
+def branch_direction(
+    parent: Path, index: int, near: int, least_angle: float, generator: Generator
+) -> NDArray[np.float64]:
+    """Unit vector [2] along which a branch leaves a course, `least_angle` to 1.2 radians off its direction.
+
+    Args:
+        parent: The course.
+        index: The point of it where the branch begins.
+        near: How many points before and after that one tell the course's direction.
+        least_angle: Smallest angle between the two, in radians.
+        generator: Source of the choice.
+    """
+    ahead = parent[min(index + near, len(parent) - 1)] - parent[max(index - near, 0)]
+    turn = generator.choice([-1, 1]) * generator.uniform(least_angle, 1.2)
+    angle = np.arctan2(ahead[1], ahead[0]) + turn
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+def _ends(size: Size, generator: Generator, region: Mask | None) -> tuple[Path, Path]:
     """Two points for a crack to run between: across the photo, from a border inwards, or inside."""
-    height, width = size
+    low, high = np.array([0, 0]), np.array([size[1] - 1, size[0] - 1])
     if region is not None and region.any():
         rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
         low, high = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]])
-    else:
-        low, high = np.array([0, 0]), np.array([width - 1, height - 1])
     for _ in range(30):
         first, second = low + generator.random((2, 2)) * (high - low)
         kind = generator.random()
@@ -110,25 +127,48 @@ def _ends(size: tuple[int, int], generator: Generator, region: Mask | None) -> t
             second[axis] = high[axis]
         if np.hypot(*(second - first)) > 0.3 * np.hypot(*(high - low)):
             break
-    return (float(first[0]), float(first[1])), (float(second[0]), float(second[1]))
+    return first, second
 
 
-def _course(start: Point, end: Point, generator: Generator, roughness: float) -> Path:
-    """Midpoint displacement down to pieces of about 3 px."""
+def _course(start: ArrayLike, end: ArrayLike, generator: Generator, roughness: float) -> Path:
+    """Midpoint displacement down to pieces of about 3 px; straight from afar, jagged from near."""
+    length = max(float(np.hypot(*np.subtract(end, start))), 8.0)
+    levels = max(2, min(8, int(np.ceil(np.log2(length / 3.0)))))
+    jagged = range(levels - 3, levels) if levels > 2 else ()
+    steps = [roughness * (2.0 if level in jagged else 1.0) for level in range(levels)]
+    return midpoint_displacement(start, end, steps, generator)
+
+
+def midpoint_displacement(
+    start: ArrayLike,
+    end: ArrayLike,
+    roughness: Sequence[float],
+    generator: Generator,
+    limit: float = np.inf,
+) -> Path:
+    """Refine a straight line into a broken one, points [N,2] of x, y in px.
+
+    Args:
+        start: First point.
+        end: Last point.
+        roughness: Of each round that halves the pieces, the standard deviation of the sideways move, as a
+            share of a piece's length.
+        generator: Source of the moves.
+        limit: Largest move, as a share of a piece's length.
+    """
     path = np.array([start, end], np.float64)
-    length = float(np.hypot(*(path[1] - path[0])))
-    levels = max(2, min(8, int(np.ceil(np.log2(max(length, 8.0) / 3.0)))))
-    for level in range(levels):
-        if level == levels - 3:
-            roughness = 2.0 * roughness  # cracks run straight from afar and are jagged from near
-        begin, stop = path[:-1], path[1:]
-        piece = stop - begin
-        sideways = np.stack([-piece[:, 1], piece[:, 0]], 1)
-        middle = (begin + stop) / 2 + sideways * generator.normal(0, roughness, (len(piece), 1))
-        refined = np.empty((len(path) * 2 - 1, 2))
-        refined[0::2], refined[1::2] = path, middle
-        path = refined
+    for deviation in roughness:
+        sideways = np.diff(path, axis=0)[:, ::-1] * (-1, 1)
+        moved = np.clip(generator.normal(0, deviation, (len(sideways), 1)), -limit, limit)
+        middle = (path[:-1] + path[1:]) / 2 + sideways * moved
+        path = np.insert(path, np.arange(1, len(path)), middle, axis=0)
     return path
+
+
+def pixels_of(path: Path, size: Size) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of the pixel of each point [N,2] of x, y; points outside count for the border."""
+    whole = np.clip(path.round(), 0, (size[1] - 1, size[0] - 1)).astype(np.intp)
+    return whole[:, 1], whole[:, 0]
 
 
 def _profile(count: int, width: float, generator: Generator, opens: bool = False) -> NDArray[np.float64]:
@@ -138,15 +178,7 @@ def _profile(count: int, width: float, generator: Generator, opens: bool = False
     ragged = generator.uniform(0.7, 1.35, count)
     end = np.clip((1 - place) * generator.uniform(3, 12), 0.25, 1)
     begin = np.ones(count) if opens else np.clip(place * generator.uniform(3, 30), 0.25, 1)
-    profile: NDArray[np.float64] = np.maximum(width * swelling * ragged * end * begin, _THINNEST)
-    return profile
-
-
-def _within(path: Path, region: Mask) -> Path:
-    rows = np.clip(path[:, 1].round().astype(int), 0, region.shape[0] - 1)
-    columns = np.clip(path[:, 0].round().astype(int), 0, region.shape[1] - 1)
-    kept: Path = path[region[rows, columns]]
-    return kept
+    return np.asarray(np.maximum(width * swelling * ragged * end * begin, _THINNEST))
 
 
 def _lay(canvas: Canvas, cover: Float, width: float) -> None:

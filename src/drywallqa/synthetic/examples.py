@@ -11,8 +11,8 @@ from PIL import Image
 
 from drywallqa.files import write_whole
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
-from drywallqa.synthetic.canvas import Mask, Photo
-from drywallqa.synthetic.walls import Kind, Wall, Wish, render_wall
+from drywallqa.synthetic.canvas import Mask, Size
+from drywallqa.synthetic.walls import Kind, Wall, WallOptions, render_wall
 
 
 @dataclass(frozen=True)
@@ -22,30 +22,30 @@ class Example:
     name: str
     kind: Kind
     seed: int
-    wish: Wish
+    options: WallOptions
 
 
 EXAMPLES: tuple[Example, ...] = (
-    Example("plaster-crack-raking-light", "crack", 101, Wish("plaster", (), 0.7, 3.0)),
-    Example("paint-hairline-socket", "crack", 114, Wish("paint", ("socket",), 0.1, 1.4)),
-    Example("grey-boards-seam", "seam", 120, Wish("grey board", ("print",), 0.2, scene=False)),
-    Example("green-boards-seam-cable", "seam", 135, Wish("green board", ("cable",), 0.2, scene=False)),
-    Example("grey-boards-crack-and-seam", "both", 147, Wish("grey board", (), 0.2, 3.0, scene=False)),
+    Example("plaster-crack-raking-light", "crack", 101, WallOptions("plaster", (), 0.7, 3.0)),
+    Example("paint-hairline-socket", "crack", 114, WallOptions("paint", ("socket",), 0.1, 1.4)),
+    Example("grey-boards-seam", "seam", 120, WallOptions("grey board", ("print",), 0.2, scene=False)),
+    Example("green-boards-seam-cable", "seam", 135, WallOptions("green board", ("cable",), 0.2, scene=False)),
+    Example("grey-boards-crack-and-seam", "both", 147, WallOptions("grey board", (), 0.2, 3.0, False)),
     Example(
-        "green-boards-crack-and-seam", "both", 157, Wish("green board", ("nails",), 0.2, 2.5, scene=False)
+        "green-boards-crack-and-seam", "both", 157, WallOptions("green board", ("nails",), 0.2, 2.5, False)
     ),
-    Example("paint-switch-cable-nothing", "neither", 162, Wish("paint", ("switch", "cable"), 0.2)),
-    Example("plaster-stain-nothing", "neither", 176, Wish("plaster", ("stain", "socket"), 0.4)),
+    Example("paint-switch-cable-nothing", "neither", 162, WallOptions("paint", ("switch", "cable"), 0.2)),
+    Example("plaster-stain-nothing", "neither", 176, WallOptions("plaster", ("stain", "socket"), 0.4)),
 )
 """Two of each kind: cracks, seams, both, and neither."""
 
 
-def render_example(example: Example, size: tuple[int, int] = (640, 640)) -> Wall:
+def render_example(example: Example, size: Size = (640, 640)) -> Wall:
     """Render one example on `size` (height, width) px; always the same picture."""
-    return render_wall(example.seed, size, example.kind, example.wish)
+    return render_wall(example.seed, size, example.kind, example.options)
 
 
-def write_examples(folder: str | Path, size: tuple[int, int] = (640, 640)) -> dict[str, Wall]:
+def write_examples(folder: str | Path, size: Size = (640, 640)) -> dict[str, Wall]:
     """Render the example walls into `folder` as NAME.png.
 
     Args:
@@ -61,14 +61,10 @@ def write_examples(folder: str | Path, size: tuple[int, int] = (640, 640)) -> di
     walls = {}
     for example in EXAMPLES:
         wall = walls[example.name] = render_example(example, size)
-        write_whole(Path(folder) / f"{example.name}.png", _png(wall.photo))
+        stream = io.BytesIO()
+        Image.fromarray(wall.photo).save(stream, "PNG")
+        write_whole(Path(folder) / f"{example.name}.png", stream.getvalue())
     return walls
-
-
-def _png(photo: Photo) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(photo).save(stream, "PNG")
-    return stream.getvalue()
 
 
 @dataclass(frozen=True)
@@ -104,11 +100,9 @@ def score_example(truths: Mapping[str, Mask], concept: str, found: Mapping[str, 
         concept: What the truth is of.
         found: The mask found on each wall, bool [H,W], by the wall's name.
     """
-    overlaps: dict[str, float] = {}
-    false_areas: dict[str, float] = {}
-    for name, truth in truths.items():
-        if truth.any():
-            overlaps[name] = Counts.of(found[name], truth).iou
-        else:
-            false_areas[name] = float(found[name].mean())
-    return ExampleScore(concept, overlaps, false_areas)
+    shown = {name: truth for name, truth in truths.items() if truth.any()}
+    return ExampleScore(
+        concept,
+        {name: Counts.of(found[name], truth).iou for name, truth in shown.items()},
+        {name: float(found[name].mean()) for name in truths if name not in shown},
+    )

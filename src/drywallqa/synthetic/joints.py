@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from drywallqa.imaging.straight_lines import StraightLine
-from drywallqa.synthetic.canvas import Canvas, Float, Mask, Point, noise
-
-Generator = np.random.Generator
+from drywallqa.synthetic.canvas import REFERENCE_SIDE, Canvas, Float, Mask, Point, Size, noise
+from drywallqa.synthetic.cracks import pixels_of
 
 _PRINTS = (
     "GYPSUM BOARD  12.5 mm  TYPE A",
@@ -28,26 +26,28 @@ HALF_WIDTH = 2.5
 _REACH = 34.0  # px at 640; how far from its line a joint changes the boards
 
 
-def drawn(lines: Sequence[StraightLine], shape: tuple[int, ...]) -> Mask:
-    """Draw lines as a thin mask [H,W]."""
-    size = (int(shape[0]), int(shape[1]))
+def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HALF_WIDTH) -> Mask:
+    """Draw lines as one mask, bool [H,W].
+
+    Args:
+        lines: The lines.
+        size: Height and width in px.
+        half_width: Of each line, in px of a photo whose longer side is 640 px.
+    """
     mask = np.zeros(size, np.bool_)
     for line in lines:
-        mask |= line.band(size, HALF_WIDTH * max(size) / 640)
+        mask |= line.band(size, half_width * max(size) / REFERENCE_SIDE)
     return mask
 
 
-def clipped(line: StraightLine, quad: Mask | None, size: tuple[int, int]) -> StraightLine | None:
+def clipped(line: StraightLine, quad: Mask | None, size: Size) -> StraightLine | None:
     """The part of a line that lies in the photo and on the board; None where that is too short."""
-    count = max(2, int(line.length))
-    place = np.linspace(0, 1, count)
+    place = np.linspace(0, 1, max(2, int(line.length)))
     x = line.start[0] + place * (line.end[0] - line.start[0])
     y = line.start[1] + place * (line.end[1] - line.start[1])
     inside = (x >= 0) & (y >= 0) & (x <= size[1] - 1) & (y <= size[0] - 1)
     if quad is not None:
-        rows = np.clip(y.round().astype(int), 0, size[0] - 1)
-        columns = np.clip(x.round().astype(int), 0, size[1] - 1)
-        inside &= quad[rows, columns]
+        inside &= quad[pixels_of(np.stack([x, y], 1), size)]
     kept = np.flatnonzero(inside)
     if kept.size < 0.12 * max(size):
         return None
@@ -64,23 +64,17 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
     index = np.flatnonzero(near)
     if not index.size:
         return
-    distance = across.reshape(-1)[index] - _along(
-        along.reshape(-1)[index], line, generator, scale, 0.5 * scale
-    )
     position = along.reshape(-1)[index]
-    shade = np.zeros(index.size, np.float32)
+    distance = across.reshape(-1)[index] - _change(position, line, canvas, 0.5 * scale)
+    shade = _gap(distance, position, line, canvas)
     lift = np.zeros(index.size, np.float32)
-    _gap(distance, position, line, generator, scale, shade)
     if generator.random() < 0.6:
-        _tapers(distance, generator, scale, shade, lift)
+        _taper(distance, canvas, shade, lift)
     if generator.random() < 0.4:
         # One board stands a little proud of the other.
         rise = np.float32(generator.uniform(0.4, 1.8) * generator.choice([-1, 1]))
-        lift += (
-            rise
-            * np.clip(distance / (1.5 * scale) + 0.5, 0, 1)
-            * np.clip(2 - np.abs(distance) * 2 / reach, 0, 1)
-        )
+        step = rise * np.clip(distance / (1.5 * scale) + 0.5, 0, 1)
+        lift += step * np.clip(2 - np.abs(distance) * 2 / reach, 0, 1)
     canvas.colour.reshape(3, -1)[:, index] *= 1 - shade
     canvas.height.reshape(-1)[index] += lift
     if generator.random() < 0.35:
@@ -88,52 +82,48 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
     if generator.random() < 0.65:
         _screws(canvas, line)
     if generator.random() < 0.4:
-        _print(canvas, line)
+        # What the factory printed on the board stands beside the line and along it.
+        away = generator.choice([-1, 1]) * generator.uniform(3, 28) * scale
+        centre = _beside(line, generator.uniform(0.25, 0.75) * line.length, away)
+        along_x, along_y = line.direction()
+        add_print(canvas, centre, float(np.degrees(np.arctan2(along_y, along_x))))
 
 
-def _along(
-    position: NDArray[np.float32], line: StraightLine, generator: Generator, scale: float, strength: float
-) -> NDArray[np.float32]:
+def _beside(line: StraightLine, along: float, away: float) -> Point:
+    """The point (x, y) `along` px down a line and `away` px to its left."""
+    dx, dy = line.direction()
+    return line.start[0] + along * dx - away * dy, line.start[1] + along * dy + away * dx
+
+
+def _change(position: Float, line: StraightLine, canvas: Canvas, strength: float) -> Float:
     """Slow random change along the line: one value a pixel, about ±strength."""
-    knots = max(4, int(line.length / (40 * scale)))
-    values = generator.normal(0, strength, knots)
+    knots = max(4, int(line.length / (40 * canvas.scale)))
+    values = canvas.generator.normal(0, strength, knots)
     steps = max(256, round(line.length / 4))  # long lines would show stairs
     fine = np.interp(np.linspace(0, knots - 1, steps), np.arange(knots), values).astype(np.float32)
     place = position / max(line.length, 1) * (steps - 1)
-    change: NDArray[np.float32] = fine[np.clip(place, 0, steps - 1).astype(np.intp)]
-    return change
+    return np.asarray(fine[np.clip(place, 0, steps - 1).astype(np.intp)])
 
 
-def _gap(
-    distance: NDArray[np.float32],
-    position: NDArray[np.float32],
-    line: StraightLine,
-    generator: Generator,
-    scale: float,
-    shade: NDArray[np.float32],
-) -> None:
-    """The line itself: from hardly visible to an open gap; bright where a paper edge catches light."""
+def _gap(distance: Float, position: Float, line: StraightLine, canvas: Canvas) -> Float:
+    """Shade of the line itself: hardly visible to an open gap; bright where a paper edge catches light."""
+    generator, scale = canvas.generator, canvas.scale
     half = np.float32(scale * np.exp(generator.uniform(np.log(0.5), np.log(2.6))))
     # Thinner than a pixel, a line must be darker to be seen at all.
     depth = np.float32(generator.uniform(min(0.9, 0.2 / min(1.0, 1.5 * float(half))), 0.92))
-    width = half * np.exp(_along(position, line, generator, scale, 0.3))
-    strength = np.clip(1 + _along(position, line, generator, scale, 0.25), 0.2, 1.15)
-    shade += depth * strength * np.clip((width - np.abs(distance)) / np.float32(0.8) + 0.5, 0, 1)
+    width = half * np.exp(_change(position, line, canvas, 0.3))
+    strength = np.clip(1 + _change(position, line, canvas, 0.25), 0.2, 1.15)
+    shade = depth * strength * np.clip((width - np.abs(distance)) / np.float32(0.8) + 0.5, 0, 1)
     if generator.random() < 0.5:
         side = np.float32(generator.choice([-1, 1]) * (half + 1.2 * scale))
-        shade -= np.float32(generator.uniform(0.03, 0.2)) * np.clip(
-            1.4 - np.abs(distance - side) / scale, 0, 1
-        )
+        light = np.clip(1.4 - np.abs(distance - side) / scale, 0, 1)
+        shade -= np.float32(generator.uniform(0.03, 0.2)) * light
+    return np.asarray(shade)
 
 
-def _tapers(
-    distance: NDArray[np.float32],
-    generator: Generator,
-    scale: float,
-    shade: NDArray[np.float32],
-    lift: NDArray[np.float32],
-) -> None:
+def _taper(distance: Float, canvas: Canvas, shade: Float, lift: Float) -> None:
     """Tapered board edges: a shallow valley, and the fold of the face paper beside the line."""
+    generator, scale = canvas.generator, canvas.scale
     breadth = np.float32(generator.uniform(8, 30) * scale)
     lift -= np.float32(generator.uniform(0.3, 3.0)) * np.clip(1 - np.abs(distance) / breadth, 0, 1)
     tone = np.float32(generator.normal(0, 0.03))
@@ -156,7 +146,6 @@ def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
 def _screws(canvas: Canvas, line: StraightLine) -> None:
     """Rows of screw heads or dimples on both sides of the line, some missing."""
     generator, scale = canvas.generator, canvas.scale
-    along_x, along_y = line.direction()
     spacing = generator.uniform(45, 130) * scale
     inset = generator.uniform(6, 15) * scale
     radius = generator.uniform(1.0, 2.6) * scale
@@ -164,13 +153,9 @@ def _screws(canvas: Canvas, line: StraightLine) -> None:
         for position in np.arange(generator.uniform(0, spacing), line.length, spacing):
             if generator.random() < 0.2:
                 continue
-            moved = position + generator.normal(0, 3 * scale)
+            along = position + generator.normal(0, 3 * scale)
             away = side * (inset + generator.normal(0, 1.5 * scale))
-            centre = (
-                line.start[0] + moved * along_x - away * along_y,
-                line.start[1] + moved * along_y + away * along_x,
-            )
-            add_screw(canvas, centre, radius)
+            add_screw(canvas, _beside(line, along, away), radius)
 
 
 def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
@@ -185,19 +170,6 @@ def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
     depth = np.float32(canvas.generator.uniform(0.4, 0.8))
     canvas.darken(depth * np.clip(radius - distance + 0.5, 0, 1), box)
     canvas.height[box] -= np.clip(2 - distance / np.float32(radius), 0, 1)
-
-
-def _print(canvas: Canvas, line: StraightLine) -> None:
-    """What the factory printed on the board, faint, beside the line and along it."""
-    generator, scale = canvas.generator, canvas.scale
-    along_x, along_y = line.direction()
-    away = generator.choice([-1, 1]) * generator.uniform(3, 28) * scale
-    middle = generator.uniform(0.25, 0.75) * line.length
-    centre = (
-        line.start[0] + middle * along_x - away * along_y,
-        line.start[1] + middle * along_y + away * along_x,
-    )
-    add_print(canvas, centre, float(np.degrees(np.arctan2(along_y, along_x))))
 
 
 def add_print(canvas: Canvas, centre: Point, angle: float) -> None:

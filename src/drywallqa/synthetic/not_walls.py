@@ -7,13 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from drywallqa.synthetic.canvas import Canvas, Photo, Stroke, coverage, grid, noise, octaves
-from drywallqa.synthetic.lighting import photograph
+from drywallqa.synthetic.camera import photograph
+from drywallqa.synthetic.canvas import Canvas, Generator, Photo, Size, Stroke, coverage, grid, noise, octaves
 from drywallqa.synthetic.organic_lines import figure, fur, ridge, vessels
 from drywallqa.synthetic.surfaces import surface
-
-Generator = np.random.Generator
-Size = tuple[int, int]
 
 
 def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | None = None) -> Photo:

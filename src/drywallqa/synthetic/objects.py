@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from drywallqa.synthetic.canvas import Canvas, Point, Stroke, coverage, grid, noise
+from drywallqa.synthetic.canvas import Canvas, Generator, Stroke, coverage, distance_along, grid, noise
 from drywallqa.synthetic.joints import add_print, add_screw
 
-Generator = np.random.Generator
 _FINE = 3  # pictures of objects are drawn this much larger, then reduced
 
 
@@ -22,11 +22,6 @@ def add_object(canvas: Canvas, name: str) -> None:
         name: One of `OBJECTS`.
     """
     _MAKERS[name](canvas)
-
-
-def _somewhere(canvas: Canvas, margin: float = 0.1) -> Point:
-    y, x = canvas.generator.uniform(margin, 1 - margin, 2) * canvas.size
-    return float(x), float(y)
 
 
 def _patch(side: float) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
@@ -51,7 +46,7 @@ def _plate(canvas: Canvas, inside: Callable[[ImageDraw.ImageDraw, int, Generator
     )
     inside(pen, fine, generator)
     turned = image.rotate(generator.normal(0, 4), Image.Resampling.BILINEAR).reduce(_FINE)
-    canvas.stamp(turned, _somewhere(canvas), shadow=generator.uniform(1, 4) * canvas.scale)
+    canvas.stamp(turned, canvas.somewhere(), shadow=generator.uniform(1, 4) * canvas.scale)
 
 
 def _socket_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) -> None:
@@ -70,40 +65,23 @@ def _switch_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) ->
     pen.line((inset, fine / 2, fine - inset, fine / 2), (160, 160, 158, 255), max(1, fine // 60))
 
 
-def _socket(canvas: Canvas) -> None:
-    _plate(canvas, _socket_inside)
-
-
-def _switch(canvas: Canvas) -> None:
-    _plate(canvas, _switch_inside)
-
-
 def _cable(canvas: Canvas) -> None:
-    """A cable hanging or lying in loose curves, with its shadow."""
+    """A cable hanging or lying in loose curves, with its shadow and its shine."""
     generator, scale = canvas.generator, canvas.scale
-    knots = np.array([_somewhere(canvas, -0.1) for _ in range(int(generator.integers(3, 7)))])
-    curve = knots
+    curve = np.array([canvas.somewhere(-0.1) for _ in range(int(generator.integers(3, 7)))])
     for _ in range(5):  # corner cutting (Chaikin, 1974) turns the polygon into a smooth curve
         begin, stop = curve[:-1], curve[1:]
         cut = np.stack([0.75 * begin + 0.25 * stop, 0.25 * begin + 0.75 * stop], 1).reshape(-1, 2)
         curve = np.concatenate([curve[:1], cut, curve[-1:]])
     width = generator.uniform(2, 9) * scale
-    _rope(canvas, curve, width, generator)
-
-
-def _rope(canvas: Canvas, curve: np.ndarray, width: float, generator: Generator) -> None:
-    points = [(float(x), float(y)) for x, y in curve]
-    moved = [(x + width * 0.6, y + width * 0.8) for x, y in points]
-    widths = [width] * len(points)
-    canvas.darken(coverage([Stroke(moved, widths)], canvas.size, 1) * np.float32(0.35))
+    widths = np.full(len(curve), width)
+    shadow = Stroke(curve + width * np.array([0.6, 0.8]), widths)
+    canvas.darken(coverage([shadow], canvas.size, 1) * np.float32(0.35))
     colours = ((0.05, 0.05, 0.06), (0.85, 0.85, 0.83), (0.75, 0.35, 0.08), (0.30, 0.31, 0.33))
     colour = np.asarray(colours[generator.integers(len(colours))])
-    canvas.blend(coverage([Stroke(points, widths)], canvas.size, 2), colour)
-    shine = [(x - width * 0.15, y - width * 0.2) for x, y in points]
-    canvas.blend(
-        coverage([Stroke(shine, [width * 0.3] * len(points))], canvas.size, 2) * np.float32(0.5),
-        colour * 0.6 + 0.35,
-    )
+    canvas.blend(coverage([Stroke(curve, widths)], canvas.size, 2), colour)
+    shine = Stroke(curve - width * np.array([0.15, 0.2]), 0.3 * widths)
+    canvas.blend(coverage([shine], canvas.size, 2) * np.float32(0.5), colour * 0.6 + 0.35)
 
 
 def _pencil(canvas: Canvas) -> None:
@@ -111,7 +89,7 @@ def _pencil(canvas: Canvas) -> None:
     generator, scale = canvas.generator, canvas.scale
     strokes = []
     for _ in range(int(generator.integers(1, 5))):
-        x, y = _somewhere(canvas)
+        x, y = canvas.somewhere()
         angle = generator.choice([0, np.pi / 2, generator.uniform(0, np.pi)])
         length = generator.uniform(10, 110) * scale
         end = (x + length * float(np.cos(angle)), y + length * float(np.sin(angle)))
@@ -125,7 +103,7 @@ def _nails(canvas: Canvas) -> None:
     radius = generator.uniform(0.9, 3.2) * scale
     if generator.random() < 0.5:
         for _ in range(int(generator.integers(2, 14))):
-            add_screw(canvas, _somewhere(canvas), radius)
+            add_screw(canvas, canvas.somewhere(), radius)
         return
     spacing = generator.uniform(70, 180) * scale
     start = generator.uniform(0, spacing, 2)
@@ -138,7 +116,7 @@ def _stain(canvas: Canvas) -> None:
     """A damp stain with a darker rim, or dirt."""
     generator, scale = canvas.generator, canvas.scale
     rows, columns = grid(canvas.size)
-    x, y = _somewhere(canvas, 0.0)
+    x, y = canvas.somewhere(0.0)
     radius = generator.uniform(40, 190) * scale
     distance = np.hypot(
         (rows - np.float32(y)) / np.float32(generator.uniform(0.6, 1.6)), columns - np.float32(x)
@@ -153,15 +131,10 @@ def _stain(canvas: Canvas) -> None:
 def _mud(canvas: Canvas) -> None:
     """Filler spread with a trowel: a smooth pale patch with ragged ends."""
     generator, scale = canvas.generator, canvas.scale
-    rows, columns = grid(canvas.size)
-    x, y = _somewhere(canvas, 0.0)
+    centre = canvas.somewhere(0.0)
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.1)
-    along = (columns - np.float32(x)) * np.float32(np.cos(angle)) + (rows - np.float32(y)) * np.float32(
-        np.sin(angle)
-    )
-    across = (rows - np.float32(y)) * np.float32(np.cos(angle)) - (columns - np.float32(x)) * np.float32(
-        np.sin(angle)
-    )
+    along = distance_along(canvas.size, centre, (np.cos(angle), np.sin(angle)))
+    across = distance_along(canvas.size, centre, (-np.sin(angle), np.cos(angle)))
     length, breadth = generator.uniform(60, 400) * scale, generator.uniform(15, 75) * scale
     field = np.maximum(np.abs(along) / np.float32(length), np.abs(across) / np.float32(breadth))
     field = field + 0.10 * noise(canvas.size, 22 * scale, generator)
@@ -174,7 +147,7 @@ def _mud(canvas: Canvas) -> None:
 def _scuffs(canvas: Canvas) -> None:
     """Scratches and scuff marks: short, pale or dark, in one direction."""
     generator, scale = canvas.generator, canvas.scale
-    x, y = _somewhere(canvas)
+    x, y = canvas.somewhere()
     angle = generator.uniform(0, np.pi)
     strokes = []
     for _ in range(int(generator.integers(2, 12))):
@@ -190,19 +163,11 @@ def _scuffs(canvas: Canvas) -> None:
 def _corner(canvas: Canvas) -> None:
     """Where two walls or wall and ceiling meet: the light changes at a straight edge."""
     generator, scale = canvas.generator, canvas.scale
-    rows, columns = grid(canvas.size)
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.06)
-    x, y = _somewhere(canvas, 0.12)
-    distance = (columns - np.float32(x)) * np.float32(np.cos(angle)) + (rows - np.float32(y)) * np.float32(
-        np.sin(angle)
-    )
+    distance = distance_along(canvas.size, canvas.somewhere(0.12), (np.cos(angle), np.sin(angle)))
     beyond = np.clip(distance / np.float32(1.5 * scale) + 0.5, 0, 1)
-    fade = (
-        np.float32(generator.uniform(0.1, 0.4))
-        * beyond
-        * (0.7 + 0.3 * np.exp(-np.maximum(distance, 0) / 150))
-    )
-    canvas.darken(fade.astype(np.float32))
+    fade = 0.7 + 0.3 * np.exp(-np.maximum(distance, 0) / 150)
+    canvas.darken(np.float32(generator.uniform(0.1, 0.4)) * beyond * fade)
 
 
 def _frame(canvas: Canvas) -> None:
@@ -230,11 +195,8 @@ def _frame(canvas: Canvas) -> None:
 
 
 def _factory_print(canvas: Canvas) -> None:
-    add_print(
-        canvas,
-        _somewhere(canvas, 0.2),
-        float(canvas.generator.choice([0, 90]) + canvas.generator.normal(0, 6)),
-    )
+    centre, generator = canvas.somewhere(0.2), canvas.generator
+    add_print(canvas, centre, float(generator.choice([0, 90]) + generator.normal(0, 6)))
 
 
 def _tool(canvas: Canvas) -> None:
@@ -247,12 +209,12 @@ def _tool(canvas: Canvas) -> None:
         colours = ((30, 30, 32), (190, 35, 30), (225, 190, 40), (150, 110, 70), (160, 165, 170))
         pen.rectangle((x, y, x + wide, y + high), (*colours[generator.integers(len(colours))], 255))
     turned = image.rotate(generator.uniform(0, 360), Image.Resampling.BILINEAR).reduce(_FINE)
-    canvas.stamp(turned, _somewhere(canvas, 0.0), shadow=4 * scale)
+    canvas.stamp(turned, canvas.somewhere(0.0), shadow=4 * scale)
 
 
 _MAKERS: dict[str, Callable[[Canvas], None]] = {
-    "socket": _socket,
-    "switch": _switch,
+    "socket": partial(_plate, inside=_socket_inside),
+    "switch": partial(_plate, inside=_switch_inside),
     "cable": _cable,
     "pencil": _pencil,
     "nails": _nails,

@@ -5,17 +5,25 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from drywallqa.synthetic.canvas import Canvas, Float, Stroke, blurred, coverage, grid, noise, octaves
-
-Generator = np.random.Generator
-Size = tuple[int, int]
+from drywallqa.synthetic.canvas import (
+    Canvas,
+    Generator,
+    Path,
+    Size,
+    Stroke,
+    blurred,
+    coverage,
+    grid,
+    noise,
+    octaves,
+)
 
 
 def vessels(size: Size, generator: Generator) -> Canvas:
     """Vessels in an eye's fundus, or veins of a leaf: smooth lines that fork and thin out."""
     flesh = np.array([0.75, 0.35, 0.2]) if generator.random() < 0.7 else generator.random(3)
     flesh = flesh * generator.uniform(0.5, 1.2)
-    canvas = Canvas.plain(size, (float(flesh[0]), float(flesh[1]), float(flesh[2])), generator)
+    canvas = Canvas.plain(size, flesh, generator)
     scale = canvas.scale
     canvas.darken(octaves(size, (160 * scale, 60 * scale, 5 * scale), (0.08, 0.05, 0.02), generator))
     strokes: list[Stroke] = []
@@ -35,10 +43,7 @@ def vessels(size: Size, generator: Generator) -> Canvas:
     return canvas
 
 
-def _grow(
-    strokes: list[Stroke], start: np.ndarray[tuple[int], np.dtype[np.float64]], angle: float, width: float,
-    generator: Generator,
-) -> None:  # fmt: skip
+def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, generator: Generator) -> None:
     """Let one vessel wander from a point; its branches leave on either side, thinner."""
     bend, at, points = generator.normal(0, 0.05), start, [start]
     thick = width
@@ -51,14 +56,13 @@ def _grow(
         if thick > 1.2 and generator.random() < 0.16 and len(strokes) < 300:
             side = generator.choice([-1, 1]) * generator.uniform(0.4, 1.1)
             _grow(strokes, at, angle + side, thick * generator.uniform(0.4, 0.75), generator)
-    widths = np.geomspace(width, max(thick, 0.7), len(points))
-    strokes.append(Stroke([(float(x), float(y)) for x, y in points], [float(w) for w in widths]))
+    strokes.append(Stroke(np.asarray(points), np.geomspace(width, max(thick, 0.7), len(points))))
 
 
 def fur(size: Size, generator: Generator) -> Canvas:
     """Fur, hair, grass, feathers: thousands of strokes that follow one flow, in a few shades."""
     base = generator.uniform(0.15, 0.8) * (1 + generator.normal(0, 0.12, 3))
-    canvas = Canvas.plain(size, (float(base[0]), float(base[1]), float(base[2])), generator)
+    canvas = Canvas.plain(size, base, generator)
     scale = canvas.scale
     canvas.darken(octaves(size, (150 * scale, 50 * scale), (0.25, 0.12), generator))
     flow = noise(size, generator.uniform(100, 320) * scale, generator) * np.float32(
@@ -75,7 +79,7 @@ def fur(size: Size, generator: Generator) -> Canvas:
             for _ in range(4):
                 turn = direction + float(flow[int(y) % size[0], int(x) % size[1]])
                 x, y = x + length / 4 * np.cos(turn), y + length / 4 * np.sin(turn)
-                points.append((float(x), float(y)))
+                points.append((x, y))
             strokes.append(Stroke(points, [width] * 4))
         shade = np.clip(base * np.exp(generator.normal(0, 0.6)), 0.02, 1)
         canvas.blend(coverage(strokes, size, 2) * np.float32(generator.uniform(0.4, 1.0)), shade)
@@ -112,11 +116,11 @@ def figure(size: Size, generator: Generator) -> Canvas:
 def ridge(size: Size, generator: Generator) -> Canvas:
     """Hills, waves or roofs behind each other, each ending in one jagged or smooth line."""
     sky = generator.uniform(0.4, 1.0) * np.array([0.8, 0.9, 1.0])
-    canvas = Canvas.plain(size, (float(sky[0]), float(sky[1]), float(sky[2])), generator)
+    canvas = Canvas.plain(size, sky, generator)
     rows, _ = grid(size)
     for _ in range(int(generator.integers(1, 5))):
         cells = generator.uniform(20, 300) * canvas.scale
-        line: Float = noise((2, size[1]), (2.0, cells), generator)[:1] * np.float32(0.07 * size[0])
+        line = noise((2, size[1]), (2.0, cells), generator)[:1] * np.float32(0.07 * size[0])
         line = line + noise((2, size[1]), (2.0, cells / 6), generator)[:1] * np.float32(0.01 * size[0])
         cover = np.clip(rows - np.float32(generator.uniform(0.25, 0.95) * size[0]) - line, 0, 1)
         tone = generator.uniform(0.05, 0.8) * (1 + generator.normal(0, 0.1, 3))

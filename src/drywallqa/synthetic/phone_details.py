@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-from drywallqa.synthetic.canvas import Canvas, Float, Point, Stroke, blurred, coverage, noise, octaves
+from drywallqa.synthetic.canvas import Canvas, Path, Stroke, blurred, boxed_coverage, noise, octaves
 
-Generator = np.random.Generator
+_MARGIN = 0.04  # share of each side within which nothing starts
 
 
 def add_grain(canvas: Canvas, surface: str) -> None:
@@ -83,32 +84,15 @@ def add_detail(canvas: Canvas, name: str) -> None:
     _MAKERS[name](canvas)
 
 
-def _somewhere(canvas: Canvas) -> Point:
-    y, x = canvas.generator.uniform(0.04, 0.96, 2) * canvas.size
-    return float(x), float(y)
-
-
-def _box(canvas: Canvas, strokes: list[Stroke]) -> tuple[Float, tuple[slice, slice]] | None:
-    """Coverage of strokes in the part of the canvas that they need."""
-    points = np.concatenate([np.asarray(stroke.points) for stroke in strokes])
-    margin = 3 + int(max(max(stroke.widths) for stroke in strokes))
-    left, top = np.maximum(np.floor(points.min(0)).astype(int) - margin, 0).tolist()
-    high = np.minimum(np.ceil(points.max(0)).astype(int) + margin, canvas.size[::-1])
-    right, bottom = high.tolist()
-    if right - left < 2 or bottom - top < 2:
-        return None
-    moved = [Stroke([(x - left, y - top) for x, y in stroke.points], stroke.widths) for stroke in strokes]
-    return coverage(moved, (bottom - top, right - left)), (slice(top, bottom), slice(left, right))
-
-
-def _ink(canvas: Canvas, points: np.ndarray, widths: np.ndarray, colour: float, opacity: float) -> None:
-    """Draw a thin line that the wall's grain breaks up, piece by piece."""
+def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity: float) -> None:
+    """Draw a thin line that the wall's grain breaks up, piece by piece; one width in px, or one a point."""
+    widths = np.broadcast_to(width, len(points))
     for first in range(0, len(points) - 1, 12):
-        piece = [(float(x), float(y)) for x, y in points[first : first + 13]]
-        drawn = _box(canvas, [Stroke(piece, widths[first : first + 13].tolist())])
-        if drawn is None:
+        piece = slice(first, first + 13)
+        stroke = Stroke(points[piece], widths[piece])
+        cover, box = boxed_coverage(stroke, canvas.size, 3 + int(widths[piece].max()))
+        if min(cover.shape) < 2:
             continue
-        cover, box = drawn
         broken = np.clip(0.75 + 0.4 * noise(cover.shape, 2.5, canvas.generator), 0.1, 1)
         part = canvas.colour[:, box[0], box[1]]
         part += cover * broken.astype(np.float32) * np.float32(opacity) * (np.float32(colour) - part)
@@ -118,14 +102,14 @@ def _fine_pencil(canvas: Canvas) -> None:
     """Lines drawn along a ruler or by hand, 1 to 4 px wide."""
     generator = canvas.generator
     for _ in range(int(generator.integers(1, 6))):
-        start = np.array(_somewhere(canvas))
+        start = np.array(canvas.somewhere(_MARGIN))
         angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.03)
         length = generator.uniform(0.02, 0.6) * max(canvas.size)
         count = max(4, int(length / 20))
         along = np.linspace(0, 1, count)[:, None] * length * np.array([np.cos(angle), np.sin(angle)])
         sway = np.cumsum(generator.normal(0, 0.15, (count, 2)), axis=0)
-        widths = np.full(count, generator.uniform(1.0, 4.0))
-        _ink(canvas, start + along + sway, widths, generator.uniform(0.1, 0.35), generator.uniform(0.2, 0.65))
+        width, tone = generator.uniform(1.0, 4.0), generator.uniform(0.1, 0.35)
+        _ink(canvas, start + along + sway, width, tone, generator.uniform(0.2, 0.65))
 
 
 def _scratches(canvas: Canvas) -> None:
@@ -135,7 +119,7 @@ def _scratches(canvas: Canvas) -> None:
         length, angle = generator.uniform(30, 500), generator.uniform(0, 2 * np.pi)
         bend = np.cumsum(generator.normal(0, 0.04, 12)) + angle
         steps = np.stack([np.cos(bend), np.sin(bend)], 1) * length / 12
-        points = np.array(_somewhere(canvas)) + np.cumsum(steps, axis=0)
+        points = np.array(canvas.somewhere(_MARGIN)) + np.cumsum(steps, axis=0)
         widths = generator.uniform(1.0, 2.5) * np.linspace(1, 0.6, 12)
         tone = 0.9 if generator.random() < 0.6 else 0.2
         _ink(canvas, points, widths, tone, generator.uniform(0.1, 0.4))
@@ -148,7 +132,7 @@ def _screws(canvas: Canvas) -> None:
     spacing = generator.uniform(250, 900)
     metal = generator.uniform(0.15, 0.6)
     for _ in range(int(generator.integers(1, 4))):
-        start, level = np.array(_somewhere(canvas)), generator.random() < 0.4
+        start, level = np.array(canvas.somewhere(_MARGIN)), generator.random() < 0.4
         for step in np.arange(-12, 13):
             centre = (
                 start + step * spacing * np.array([1, 0] if level else [0, 1]) + generator.normal(0, 8, 2)
@@ -185,14 +169,14 @@ def _fibres(canvas: Canvas) -> None:
     for _ in range(int(generator.integers(2, 14))):
         bend = np.cumsum(generator.normal(0, 0.25, 16)) + generator.uniform(0, 2 * np.pi)
         steps = np.stack([np.cos(bend), np.sin(bend)], 1) * generator.uniform(2, 14)
-        points = np.array(_somewhere(canvas)) + np.cumsum(steps, axis=0)
+        points = np.array(canvas.somewhere(_MARGIN)) + np.cumsum(steps, axis=0)
         tone = 0.95 if generator.random() < 0.5 else 0.15
-        _ink(canvas, points, np.full(16, generator.uniform(1.0, 2.2)), tone, generator.uniform(0.3, 0.8))
+        _ink(canvas, points, generator.uniform(1.0, 2.2), tone, generator.uniform(0.3, 0.8))
     for _ in range(int(generator.integers(0, 30))):
-        x, y = _somewhere(canvas)
+        x, y = canvas.somewhere(_MARGIN)
         size = float(np.exp(generator.uniform(np.log(2), np.log(14))))
         end = (x + generator.normal(0, 0.5 * size), y + generator.uniform(0, size))
-        _ink(canvas, np.array([(x, y), end]), np.array([size, size]), generator.choice([0.95, 0.3]), 0.7)
+        _ink(canvas, np.array([(x, y), end]), size, generator.choice([0.95, 0.3]), 0.7)
 
 
 def _clamp(canvas: Canvas) -> None:
@@ -217,7 +201,7 @@ def _clamp(canvas: Canvas) -> None:
         )
     pen.rounded_rectangle((0.78 * length, wide * 0.02, 0.99 * length, wide * 0.32), wide // 8, colour)
     turned = image.rotate(float(generator.uniform(0, 360)), Image.Resampling.BICUBIC, expand=True)
-    canvas.stamp(turned, _somewhere(canvas), shadow=0.06 * wide)
+    canvas.stamp(turned, canvas.somewhere(_MARGIN), shadow=0.06 * wide)
 
 
 _MAKERS: dict[str, Callable[[Canvas], None]] = {

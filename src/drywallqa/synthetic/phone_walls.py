@@ -7,42 +7,40 @@ there, and all details are drawn in px of the photo.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from drywallqa.errors import ConfigError
 from drywallqa.imaging.straight_lines import StraightLine
-from drywallqa.synthetic.canvas import REFERENCE_SIDE, Canvas, Mask, Photo
-from drywallqa.synthetic.lighting import light
-from drywallqa.synthetic.objects import OBJECTS
-from drywallqa.synthetic.phone_camera import Camera, develop_photo
+from drywallqa.synthetic.camera import Camera, develop_photo, light
+from drywallqa.synthetic.canvas import REFERENCE_SIDE, Canvas, Generator, Mask, Photo, Size
+from drywallqa.synthetic.joints import line_mask
+from drywallqa.synthetic.objects import OBJECTS, add_object
 from drywallqa.synthetic.phone_cracks import WIDTHS, PhoneCrack, add_phone_cracks
 from drywallqa.synthetic.phone_details import DETAILS, add_detail, add_grain
 from drywallqa.synthetic.surfaces import BOARDS, WALLS, surface
 from drywallqa.synthetic.walls import (
     BELOW,
     KINDS,
+    TAPING_HALF_WIDTH,
     Kind,
-    Wish,
-    add_objects,
     add_seams,
     before_background,
+    board_shape,
+    check_choice,
     choose_objects,
-    stand,
+    draw_objects,
 )
-
-Generator = np.random.Generator
 
 SIZES = ((2448, 3264), (3000, 4000), (3024, 4032), (3456, 4608))
 """Height and width in px of usual phone photos, 8 to 16 megapixels; turned for upright ones."""
 SURFACES = BOARDS + WALLS
 _COARSE = ("rough plaster", "concrete")  # a hairline would be lost in their grain
 _HAIRLINE = 2  # px
-_BELOW = ("fine pencil", "scratches", "screws", "fibres")
+_BELOW = (*BELOW, "fine pencil", "scratches", "screws", "fibres")
 _RELIEF = 0.8  # heights grow by scale ** this: shading stays visible, and less so from far away
-_TAPING_HALF_WIDTH = 5.0  # px at 640, as `walls` draws it
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +77,7 @@ class PhoneWall:
     def taping_area(self) -> Mask:
         """A band along each joint, bool [H,W]."""
         size = (self.photo.shape[0], self.photo.shape[1])
-        mask = np.zeros(size, np.bool_)
-        for line in self.seam_lines:
-            mask |= line.band(size, _TAPING_HALF_WIDTH * max(size) / REFERENCE_SIDE)
-        return mask
+        return line_mask(self.seam_lines, size, TAPING_HALF_WIDTH)
 
 
 @dataclass
@@ -98,7 +93,7 @@ class _Zoomed(Canvas):
 
 def render_phone_wall(
     seed: int | Sequence[int] | Generator,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
     kind: Kind | None = None,
     widths: Sequence[int] | None = None,
     surface_name: str | None = None,
@@ -121,67 +116,48 @@ def render_phone_wall(
     """
     generator = np.random.default_rng(seed)
     kind = kind or KINDS[generator.integers(len(KINDS))]
-    size = size or _size(generator)
-    if kind in ("crack", "both"):
-        widths = tuple(
-            widths or generator.choice(WIDTHS, int(generator.integers(1, 5)), replace=False).tolist()
-        )
-    else:
+    if size is None:
+        size = SIZES[generator.integers(len(SIZES))]
+        size = size[::-1] if generator.random() < 0.5 else size
+    if kind not in ("crack", "both"):
         widths = ()
-    name = surface_name or _surface(kind, widths, generator)
-    _check(size, kind, name)
-    canvas = surface(name, size, generator)
-    canvas.height *= np.float32(canvas.scale**_RELIEF)
-    add_grain(canvas, name)
-    canvas = _Zoomed(canvas.colour, canvas.height, generator, generator.uniform(0.3, 1.0))
-    board = stand(size, generator) if name in BOARDS and generator.random() < 0.25 else None
-    objects = choose_objects(name, Wish(), generator) + _details(generator)
-    _add(canvas, [item for item in objects if item in BELOW + _BELOW])
+    elif not widths:
+        widths = generator.choice(WIDTHS, int(generator.integers(1, 5)), replace=False).tolist()
+    name = surface_name or _choose_surface(kind, widths, generator)
+    check_choice("kind of wall", kind, KINDS)
+    check_choice("surface of a phone photo", name, SURFACES)
+    if kind in ("seam", "both") and name not in BOARDS:
+        raise ConfigError(f"joints are drawn on boards only and not on '{name}'; choose {', '.join(BOARDS)}")
+    if min(size) < 64:
+        raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; 64 px is the least")
+    plain = surface(name, size, generator)
+    plain.height *= np.float32(plain.scale**_RELIEF)
+    add_grain(plain, name)
+    canvas: Canvas = _Zoomed(plain.colour, plain.height, generator, generator.uniform(0.3, 1.0))
+    board = board_shape(size, generator) if name in BOARDS and generator.random() < 0.25 else None
+    objects = choose_objects(name, generator)
+    objects += tuple(generator.choice(DETAILS, int(generator.integers(0, 4)), replace=False).tolist())
+    _draw(canvas, [item for item in objects if item in _BELOW])
     lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
     cracks = add_phone_cracks(canvas, widths, None if board is None else board > 0.5)
     if board is not None:
         canvas = before_background(canvas, board)
-    hidden = _add(canvas, [item for item in objects if item not in BELOW + _BELOW])
-    cracks = [crack.without(hidden) for crack in cracks]
+    hidden = _draw(canvas, [item for item in objects if item not in _BELOW])
     camera = Camera.draw(generator)
     photo = develop_photo(light(canvas), camera, generator)
-    seen = tuple(crack for crack in cracks if len(crack.centreline) and crack.mask.any())
-    return PhoneWall(photo, kind, name, objects, seen, lines, camera)
+    visible = [crack.without(hidden) for crack in cracks]
+    visible = [crack for crack in visible if len(crack.centreline) and crack.mask.any()]
+    return PhoneWall(photo, kind, name, objects, tuple(visible), lines, camera)
 
 
-def _size(generator: Generator) -> tuple[int, int]:
-    height, width = SIZES[generator.integers(len(SIZES))]
-    return (width, height) if generator.random() < 0.5 else (height, width)
-
-
-def _surface(kind: Kind, widths: Sequence[int], generator: Generator) -> str:
+def _choose_surface(kind: Kind, widths: Sequence[int], generator: Generator) -> str:
     if kind in ("seam", "both"):
         return str(generator.choice(BOARDS))
     fine = min(widths, default=_HAIRLINE + 1) <= _HAIRLINE
     return str(generator.choice([name for name in SURFACES if not (fine and name in _COARSE)]))
 
 
-def _details(generator: Generator) -> tuple[str, ...]:
-    return tuple(generator.choice(DETAILS, int(generator.integers(0, 4)), replace=False).tolist())
-
-
-def _add(canvas: Canvas, names: list[str]) -> Mask:
-    """Draw objects and details; returns what they hide, bool [H,W]."""
-    hidden = add_objects(canvas, [name for name in names if name in OBJECTS])
-    before = canvas.colour[1].copy()
-    for name in names:
-        if name in DETAILS:
-            add_detail(canvas, name)
-    hidden |= np.abs(canvas.colour[1] - before) > 0.2
-    return hidden
-
-
-def _check(size: tuple[int, int], kind: str, name: str) -> None:
-    if kind not in KINDS:
-        raise ConfigError(f"'{kind}' is no kind of wall; choose one of {', '.join(KINDS)}")
-    if name not in SURFACES:
-        raise ConfigError(f"'{name}' is no surface of a phone's photo; choose one of {', '.join(SURFACES)}")
-    if kind in ("seam", "both") and name not in BOARDS:
-        raise ConfigError(f"joints are drawn on boards only and not on '{name}'; choose {', '.join(BOARDS)}")
-    if min(size) < 64:
-        raise ConfigError(f"a phone's photo of {size[1]}×{size[0]} px is too small; 64 px is the least")
+def _draw(canvas: Canvas, names: Iterable[str]) -> Mask:
+    """Draw objects, then details; returns what they hide, bool [H,W]."""
+    hidden = draw_objects(canvas, [name for name in names if name in OBJECTS], add_object)
+    return hidden | draw_objects(canvas, [name for name in names if name in DETAILS], add_detail)

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from drywallqa.synthetic.canvas import Canvas, Colour, Float, grid, noise, octaves
-
-Size = tuple[int, int]
-Generator = np.random.Generator
+from drywallqa.synthetic.canvas import Canvas, Float, Generator, Size, grid, noise, octaves
 
 BOARDS = ("grey board", "green board", "brown board", "pink board")
 WALLS = ("plaster", "paint", "rough plaster", "concrete")
 JOINTED = ("brick", "tiles", "wood")
 
-_BOARD_COLOURS: dict[str, Colour] = {
+_BOARD_COLOURS: dict[str, tuple[float, float, float]] = {
     "grey board": (0.68, 0.67, 0.66),
     "green board": (0.38, 0.66, 0.57),
     "brown board": (0.66, 0.59, 0.50),
     "pink board": (0.80, 0.60, 0.63),
 }
-_PAINTS: tuple[Colour, ...] = (
+_PAINTS = (
     (0.88, 0.87, 0.84),
     (0.82, 0.76, 0.62),
     (0.78, 0.66, 0.50),
@@ -40,11 +38,10 @@ def surface(name: str, size: Size, generator: Generator) -> Canvas:
     return _MAKERS[name](size, generator)
 
 
-def _shade(colour: Colour, generator: Generator, spread: float = 0.05) -> Colour:
+def _shade(colour: ArrayLike, generator: Generator, spread: float = 0.05) -> NDArray[np.float64]:
     """Vary a colour: brighter or darker as a whole, and a little in hue."""
     values = np.asarray(colour) * (1 + generator.normal(0, spread)) + generator.normal(0, 0.012, 3)
-    red, green, blue = np.clip(values, 0.05, 0.97)
-    return float(red), float(green), float(blue)
+    return np.clip(values, 0.05, 0.97)
 
 
 def _board(name: str, size: Size, generator: Generator) -> Canvas:
@@ -55,20 +52,14 @@ def _board(name: str, size: Size, generator: Generator) -> Canvas:
     streaks = noise(size, stretch, generator) * np.float32(generator.uniform(0, 0.008))
     mottle = noise(size, 90 * scale, generator) * np.float32(generator.uniform(0, 0.02))
     canvas.darken(fibres + streaks + mottle)
-    if generator.random() < 0.6:
-        _specks(canvas, int(generator.integers(10, 120)), generator.uniform(0.1, 0.35))
+    if generator.random() < 0.6:  # fibres in the paper, specks of paint, pores
+        count, depth = int(generator.integers(10, 120)), generator.uniform(0.1, 0.35)
+        rows, columns = (generator.integers(0, side - 1, count) for side in size)
+        factor = 1 - depth * generator.uniform(-0.5, 1, count).astype(np.float32)
+        canvas.colour[:, rows, columns] *= factor
+        canvas.colour[:, rows + 1, columns] *= (1 + factor) / 2
     canvas.height += fibres * np.float32(2)
     return canvas
-
-
-def _specks(canvas: Canvas, count: int, depth: float) -> None:
-    """Small dark or bright dots: fibres in the paper, paint specks, pores."""
-    generator = canvas.generator
-    rows = generator.integers(0, canvas.size[0] - 1, count)
-    columns = generator.integers(0, canvas.size[1] - 1, count)
-    factor = 1 - depth * generator.uniform(-0.5, 1, count).astype(np.float32)
-    canvas.colour[:, rows, columns] *= factor
-    canvas.colour[:, rows + 1, columns] *= (1 + factor) / 2
 
 
 def _paint(size: Size, generator: Generator) -> Canvas:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,20 +11,26 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from drywallqa.errors import ConfigError
 from drywallqa.imaging.straight_lines import StraightLine
-from drywallqa.synthetic.canvas import Canvas, Float, Mask, Photo
-from drywallqa.synthetic.cracks import Crack, add_crack
-from drywallqa.synthetic.joints import add_seam, clipped
-from drywallqa.synthetic.lighting import light, photograph
+from drywallqa.synthetic.camera import light, photograph
+from drywallqa.synthetic.canvas import Canvas, Float, Generator, Mask, Photo, Size
+from drywallqa.synthetic.cracks import Crack, add_crack, pixels_of
+from drywallqa.synthetic.joints import add_seam, clipped, line_mask
 from drywallqa.synthetic.objects import OBJECTS, add_object
 from drywallqa.synthetic.surfaces import BOARDS, JOINTED, WALLS, surface
 
 Kind = Literal["crack", "seam", "both", "neither"]
 KINDS: tuple[Kind, ...] = ("crack", "seam", "both", "neither")
 CRACK, TAPING_AREA, SEAM_LINE = "crack", "taping area", "seam line"
+TAPING_HALF_WIDTH = 5.0
+"""Of the exact truth along a joint, in px of a photo whose longer side is 640 px."""
 
+_SURFACES = BOARDS + WALLS + JOINTED
 _COARSE = ("rough plaster", "concrete", "brick")  # a hairline would be lost in their grain
 _ATTEMPTS = 20  # draws of a crack that may fall beside its board
 _LEAST_SIDE = 32  # px; nothing can be drawn on less
+_ON_BOARDS = ("mud", "print", "nails")
+BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
+"""Objects that belong to the wall itself and lie below cracks and joints; the others stand before them."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,6 @@ class Wall:
         labels: The same as people label it: outlines several times as wide as the crack, and axis-aligned
             boxes around joints.
         seam_lines: The joints' lines.
-        crack_width: Width of the widest crack in px; 0 without one.
     """
 
     photo: Photo
@@ -48,11 +54,10 @@ class Wall:
     masks: dict[str, Mask]
     labels: dict[str, Mask]
     seam_lines: tuple[StraightLine, ...] = ()
-    crack_width: float = 0.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class WallOptions:
     """What a rendered wall shall be like; None leaves it to chance.
 
     Attributes:
@@ -60,7 +65,6 @@ class Wish:
         objects: Names of `objects.OBJECTS`.
         raking: Strength of grazing light within 0–1.
         crack_width: Width of cracks in px of a 640 px photo.
-        label_width: Width of the outline drawn around cracks, in px of a 640 px photo.
         scene: Whether the board stands in front of something else.
     """
 
@@ -68,15 +72,14 @@ class Wish:
     objects: tuple[str, ...] | None = None
     raking: float | None = None
     crack_width: float | None = None
-    label_width: float | None = None
     scene: bool | None = None
 
 
 def render_wall(
-    seed: int | np.random.Generator,
-    size: tuple[int, int] = (640, 640),
+    seed: int | Generator,
+    size: Size = (640, 640),
     kind: Kind | None = None,
-    wish: Wish | None = None,
+    options: WallOptions | None = None,
 ) -> Wall:
     """Render one photo of a wall.
 
@@ -84,7 +87,7 @@ def render_wall(
         seed: Seed or generator; the same seed gives the same wall.
         size: Height and width in px.
         kind: What the wall shows; by chance if None.
-        wish: What else is wanted of it.
+        options: What else is wanted of it.
 
     Returns:
         The photo with its truth.
@@ -93,94 +96,73 @@ def render_wall(
         ConfigError: The kind, the surface or an object is unknown, or the size is too small.
     """
     generator = np.random.default_rng(seed)
-    wish = wish or Wish()
+    options = options or WallOptions()
     kind = kind or KINDS[generator.integers(len(KINDS))]
-    name = wish.surface or _choose_surface(kind, generator)
-    _check(size, kind, name, wish)
-    canvas = surface(name, size, generator)
-    board = stand(size, generator) if _wants_scene(name, wish, generator) else None
-    objects = choose_objects(name, wish, generator)
-    # Things that belong to the wall itself lie below cracks and seams, the others above them.
-    add_objects(canvas, [item for item in objects if item in BELOW])
-    lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
-    cracks = _add_cracks(canvas, name, wish, board) if kind in ("crack", "both") else ()
-    if board is not None:
-        canvas = before_background(canvas, board)
-    hidden = add_objects(canvas, [item for item in objects if item not in BELOW])
-    if not _visible(cracks, hidden):
-        return render_wall(generator, size, kind, wish)
-    photo = photograph(light(canvas, wish.raking), generator, canvas.scale)
-    return _wall(photo, kind, name, lines, cracks, hidden, wish, generator)
-
-
-def add_objects(canvas: Canvas, names: list[str]) -> Mask:
-    """Draw objects; returns what they hide, bool [H,W]."""
-    before = canvas.colour[1].copy()
-    for name in names:
-        add_object(canvas, name)
-    hidden: Mask = np.abs(canvas.colour[1] - before) > 0.2
-    return hidden
-
-
-def _visible(cracks: tuple[Crack, ...], hidden: Mask) -> bool:
-    """Whether at least half of the cracks is left to be seen beside the things in front of the wall."""
-    total = sum(int(crack.core.sum()) for crack in cracks)
-    covered = sum(int((crack.core & hidden).sum()) for crack in cracks)
-    return total == 0 or covered <= total / 2
-
-
-_ON_BOARDS = ("mud", "print", "nails")
-BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
-"""Objects that belong to the wall itself and lie below cracks and joints."""
-
-
-def _check(size: tuple[int, int], kind: str, name: str, wish: Wish) -> None:
-    if kind not in KINDS:
-        raise ConfigError(f"'{kind}' is no kind of wall; choose one of {', '.join(KINDS)}")
-    if name not in BOARDS + WALLS + JOINTED:
-        raise ConfigError(f"'{name}' is no surface; choose one of {', '.join(BOARDS + WALLS + JOINTED)}")
-    for item in wish.objects or ():
-        if item not in OBJECTS:
-            raise ConfigError(f"'{item}' is no object; choose among {', '.join(OBJECTS)}")
+    name = options.surface or _choose_surface(kind, generator)
+    check_choice("kind of wall", kind, KINDS)
+    check_choice("surface", name, _SURFACES)
+    for item in options.objects or ():
+        check_choice("object", item, OBJECTS)
     if min(size) < _LEAST_SIDE:
         raise ConfigError(f"a wall of {size[1]}×{size[0]} px is too small; {_LEAST_SIDE} px is the least")
+    canvas = surface(name, size, generator)
+    scene = name in BOARDS and generator.random() < 0.3 if options.scene is None else options.scene
+    board = board_shape(size, generator) if scene else None
+    objects = choose_objects(name, generator) if options.objects is None else options.objects
+    draw_objects(canvas, [item for item in objects if item in BELOW], add_object)
+    lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
+    cracks = _add_cracks(canvas, name, options, board) if kind in ("crack", "both") else ()
+    if board is not None:
+        canvas = before_background(canvas, board)
+    hidden = draw_objects(canvas, [item for item in objects if item not in BELOW], add_object)
+    covered = sum(int((crack.core & hidden).sum()) for crack in cracks)
+    if covered > sum(int(crack.core.sum()) for crack in cracks) / 2:
+        return render_wall(generator, size, kind, options)  # less than half of the cracks can be seen
+    photo = photograph(light(canvas, options.raking), generator, canvas.scale)
+    masks, labels = _truth(canvas, lines, cracks, hidden)
+    return Wall(photo, kind, name, masks, labels, lines)
 
 
-def _choose_surface(kind: Kind, generator: np.random.Generator) -> str:
+def check_choice(what: str, name: str, known: Sequence[str]) -> None:
+    """Refuse an unknown name.
+
+    Raises:
+        ConfigError: It is not among the known ones, which the message lists.
+    """
+    if name not in known:
+        raise ConfigError(f"'{name}' is not a known {what}; choose from {', '.join(known)}")
+
+
+def draw_objects(canvas: Canvas, names: Iterable[str], add: Callable[[Canvas, str], None]) -> Mask:
+    """Draw objects one after the other; returns what they hide, bool [H,W]."""
+    before = canvas.colour[1].copy()
+    for name in names:
+        add(canvas, name)
+    return np.asarray(np.abs(canvas.colour[1] - before) > 0.2)
+
+
+def _choose_surface(kind: Kind, generator: Generator) -> str:
     if kind in ("seam", "both"):
         return str(generator.choice(BOARDS, p=[0.5, 0.25, 0.17, 0.08]))
     if kind == "crack":
         return str(generator.choice((*WALLS, "grey board", "brick"), p=[0.26, 0.26, 0.18, 0.18, 0.07, 0.05]))
-    return str(generator.choice(BOARDS + WALLS + JOINTED))
+    return str(generator.choice(_SURFACES))
 
 
-def choose_objects(name: str, wish: Wish, generator: np.random.Generator) -> tuple[str, ...]:
-    """Names of up to four objects that can stand on a surface; those wished for, if any were."""
-    if wish.objects is not None:
-        return wish.objects
+def choose_objects(name: str, generator: Generator) -> tuple[str, ...]:
+    """Draw the names of up to four objects that can stand on a surface."""
     count = int(generator.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.12, 0.08]))
     names = OBJECTS if name in BOARDS else tuple(item for item in OBJECTS if item not in _ON_BOARDS)
-    return tuple(str(item) for item in generator.choice(names, count, replace=False))
+    return tuple(generator.choice(names, count, replace=False).tolist())
 
 
-def _wants_scene(name: str, wish: Wish, generator: np.random.Generator) -> bool:
-    if wish.scene is not None:
-        return wish.scene
-    return name in BOARDS and generator.random() < 0.3
-
-
-def stand(size: tuple[int, int], generator: np.random.Generator) -> Float:
+def board_shape(size: Size, generator: Generator) -> Float:
     """Where a board stands in the photo: a slightly crooked four-cornered shape, 0–1 [H,W]."""
-    height, width = size
     low, high = generator.uniform(0.02, 0.28, 4), generator.uniform(0.72, 0.98, 4)
-    corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
-    image = Image.new("L", (width, height))
-    jitter = generator.normal(0, 0.03, (4, 2))
-    points = [
-        (float((x + dx) * width), float((y + dy) * height))
-        for (x, y), (dx, dy) in zip(corners, jitter, strict=True)
-    ]
-    ImageDraw.Draw(image).polygon(points, fill=255)
+    corners = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
+    corners = (corners + generator.normal(0, 0.03, (4, 2))) * size[::-1]
+    image = Image.new("L", size[::-1])
+    ImageDraw.Draw(image).polygon([(x, y) for x, y in corners.tolist()], fill=255)
     turned = image.rotate(generator.normal(0, 9), Image.Resampling.BILINEAR).filter(ImageFilter.BoxBlur(0.7))
     return np.asarray(turned, np.float32) / np.float32(255)
 
@@ -203,24 +185,21 @@ def before_background(canvas: Canvas, board: Float) -> Canvas:
 
 def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
     """One to three joints: through the whole photo, parallel ones, or one that ends at another."""
-    generator = canvas.generator
-    height, width = canvas.size
-    inside = board > 0.5 if board is not None else None
+    generator, (height, width) = canvas.generator, canvas.size
+    inside, spread = (None, 0.35) if board is None else (board > 0.5, 0.15)
     lines: list[StraightLine] = []
-    first_angle = _angle(generator)
-    count = int(generator.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
-    for number in range(count):
-        angle = first_angle + (
-            0 if number == 0 else generator.choice([0, np.pi / 2]) + generator.normal(0, 0.01)
-        )
-        spread = 0.35 if inside is None else 0.15
+    if generator.random() < 0.25:
+        first_angle = generator.uniform(0, np.pi)
+    else:  # near upright or level
+        first_angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.09)
+    for number in range(int(generator.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))):
+        turn = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.01) if number else 0.0
+        angle = first_angle + turn
         middle = generator.uniform(0.5 - spread, 0.5 + spread, 2) * (width, height)
         step = 1.5 * max(height, width) * np.array([np.cos(angle), np.sin(angle)])
         begin = middle if number and generator.random() < 0.5 else middle - step
-        raw = StraightLine(
-            (float(begin[0]), float(begin[1])), (float((middle + step)[0]), float((middle + step)[1]))
-        )
-        line = clipped(raw, inside, canvas.size)
+        (x0, y0), (x1, y1) = begin.tolist(), (middle + step).tolist()
+        line = clipped(StraightLine((x0, y0), (x1, y1)), inside, canvas.size)
         if line is not None and not any(_too_near(line, other, canvas) for other in lines):
             lines.append(line)
     if not lines:
@@ -234,24 +213,16 @@ def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
     return tuple(lines)
 
 
-def _angle(generator: np.random.Generator) -> float:
-    """Mostly near upright or level, sometimes any."""
-    if generator.random() < 0.25:
-        return float(generator.uniform(0, np.pi))
-    return float(generator.choice([0, np.pi / 2]) + generator.normal(0, 0.09))
-
-
 def _too_near(line: StraightLine, other: StraightLine, canvas: Canvas) -> bool:
     across, _ = other.place(canvas.size)
-    ends = [(int(y), int(x)) for x, y in (line.start, line.end)]
-    inside = [across[min(y, canvas.size[0] - 1), min(x, canvas.size[1] - 1)] for y, x in ends]
-    return max(abs(float(value)) for value in inside) < 60 * canvas.scale
+    rows, columns = pixels_of(np.floor([line.start, line.end]), canvas.size)
+    return float(np.abs(across[rows, columns]).max()) < 60 * canvas.scale
 
 
-def _add_cracks(canvas: Canvas, name: str, wish: Wish, board: Float | None) -> tuple[Crack, ...]:
+def _add_cracks(canvas: Canvas, name: str, options: WallOptions, board: Float | None) -> tuple[Crack, ...]:
     count = int(canvas.generator.choice([1, 2, 3], p=[0.75, 0.18, 0.07]))
     region = board > 0.5 if board is not None else None
-    width = wish.crack_width
+    width = options.crack_width
     if width is None and name in _COARSE:
         width = float(np.exp(canvas.generator.uniform(np.log(1.6), np.log(7.0))))
     for _ in range(_ATTEMPTS):
@@ -262,27 +233,18 @@ def _add_cracks(canvas: Canvas, name: str, wish: Wish, board: Float | None) -> t
     return (add_crack(canvas, width),)
 
 
-def _wall(
-    photo: Photo,
-    kind: Kind,
-    name: str,
-    lines: tuple[StraightLine, ...],
-    cracks: tuple[Crack, ...],
-    hidden: Mask,
-    wish: Wish,
-    generator: np.random.Generator,
-) -> Wall:
-    """Put the truth together: exact masks and labels as people draw them."""
-    size = (photo.shape[0], photo.shape[1])
-    scale = max(size) / 640
-    masks = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: np.zeros(size, np.bool_)}
+def _truth(
+    canvas: Canvas, lines: tuple[StraightLine, ...], cracks: tuple[Crack, ...], hidden: Mask
+) -> tuple[dict[str, Mask], dict[str, Mask]]:
+    """Exact masks by concept, and labels as people draw them."""
+    size, scale, generator = canvas.size, canvas.scale, canvas.generator
+    masks = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: line_mask(lines, size, TAPING_HALF_WIDTH)}
     labels = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: np.zeros(size, np.bool_)}
     for crack in cracks:
-        drawn = wish.label_width or float(generator.uniform(9, 22) + crack.width / scale)
+        width = float(generator.uniform(9, 22) + crack.width / scale)
         masks[CRACK] |= crack.core
-        labels[CRACK] |= crack.label(drawn * scale, generator)
+        labels[CRACK] |= crack.label(width * scale, generator)
     for line in lines:
-        masks[TAPING_AREA] |= line.band(size, 5 * scale)
         labels[TAPING_AREA] |= line.box(size, generator.uniform(6, 26) * scale)
     # People draw across a cable, but not over a door frame.
     blocks = Image.fromarray(hidden.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(8 * scale))
@@ -290,5 +252,4 @@ def _wall(
     for concept in (CRACK, TAPING_AREA):
         masks[concept] &= ~hidden
         labels[concept] &= ~solid
-    width = max((crack.width for crack in cracks), default=0.0)
-    return Wall(photo, kind, name, masks, labels, lines, width)
+    return masks, labels

@@ -12,7 +12,7 @@ from drywallqa.inference.plan import PhotoOutcome, RunSettings
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.synthetic.canvas import Mask
 from drywallqa.synthetic.examples import ExampleScore, score_example, write_examples
-from drywallqa.synthetic.joints import drawn
+from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Wall
 from drywallqa.workflows.segment import SegmentSummary, segment_into
 
@@ -81,4 +81,4 @@ def run_demo(
 
 
 def _truth(wall: Wall, concept: str) -> Mask:
-    return drawn(wall.seam_lines, wall.photo.shape[:2]) if concept == SEAM_LINE else wall.labels[concept]
+    return line_mask(wall.seam_lines, wall.photo.shape[:2]) if concept == SEAM_LINE else wall.labels[concept]
