@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from numpy.typing import NDArray
+from PIL import ImageFont
 
 from drywallqa.synthetic.camera import photograph
-from drywallqa.synthetic.canvas import Canvas, Generator, Photo, Size, Stroke, coverage, grid, noise, octaves
+from drywallqa.synthetic.canvas import (
+    Canvas,
+    Generator,
+    Photo,
+    Size,
+    Stroke,
+    coverage,
+    distance_along,
+    grid,
+    noise,
+    octaves,
+)
 from drywallqa.synthetic.organic_lines import figure, fur, ridge, vessels
 from drywallqa.synthetic.surfaces import surface
 
@@ -30,12 +42,11 @@ def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | Non
     return photograph(canvas.colour, generator, canvas.scale)
 
 
-def _colour(generator: Generator) -> tuple[float, float, float]:
+def _colour(generator: Generator) -> NDArray[np.float64]:
     """Any colour; mostly muted, as most things are."""
     vivid = generator.random() < 0.25
     values = generator.random(3)
-    red, green, blue = values if vivid else values.mean() + 0.3 * (values - values.mean())
-    return float(red), float(green), float(blue)
+    return values if vivid else values.mean() + 0.3 * (values - values.mean())
 
 
 def _gradient(size: Size, generator: Generator) -> Canvas:
@@ -51,22 +62,20 @@ def _gradient(size: Size, generator: Generator) -> Canvas:
 def _shapes(size: Size, generator: Generator) -> Canvas:
     """Discs, boxes and polygons of random colours over each other."""
     canvas = _gradient(size, generator)
-    image = Image.new("RGBA", (size[1], size[0]))
-    pen = ImageDraw.Draw(image)
-    for _ in range(int(generator.integers(4, 26))):
-        centre = generator.random(2) * (size[1], size[0])
-        radius = generator.uniform(0.02, 0.25) * max(size)
-        fill = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
-        box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius * 0.8)
-        shape = generator.integers(3)
-        if shape == 0:
-            pen.ellipse(box, fill)
-        elif shape == 1:
-            pen.rectangle(box, fill)
-        else:
-            corners = centre + generator.normal(0, radius, (int(generator.integers(3, 7)), 2))
-            pen.polygon([(float(x), float(y)) for x, y in corners], fill)
-    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    with canvas.sheet() as pen:
+        for _ in range(int(generator.integers(4, 26))):
+            centre = generator.random(2) * (size[1], size[0])
+            radius = generator.uniform(0.02, 0.25) * max(size)
+            fill = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
+            box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius * 0.8)
+            shape = generator.integers(3)
+            if shape == 0:
+                pen.ellipse(box, fill)
+            elif shape == 1:
+                pen.rectangle(box, fill)
+            else:
+                corners = centre + generator.normal(0, radius, (int(generator.integers(3, 7)), 2))
+                pen.polygon([(float(x), float(y)) for x, y in corners], fill)
     return canvas
 
 
@@ -74,28 +83,25 @@ def _page(size: Size, generator: Generator) -> Canvas:
     """A printed page or a screen full of text."""
     dark = generator.random() < 0.3
     canvas = Canvas.plain(size, (0.1, 0.11, 0.13) if dark else (0.95, 0.95, 0.93), generator)
-    image = Image.new("RGBA", (size[1], size[0]))
-    pen = ImageDraw.Draw(image)
     height = generator.uniform(9, 42) * canvas.scale
     font = ImageFont.load_default(size=max(6.0, height))
     letters = list("abcdefghijklmnopqrstuvwxyz    ABCDEFG0123456789.,")
     ink = (225, 225, 220, 255) if dark else (25, 25, 30, 255)
     top = generator.uniform(0, 3) * height
-    while top < size[0]:
-        count = int(generator.uniform(0.4, 1.0) * size[1] / (0.5 * height))
-        if generator.random() < 0.85:
-            pen.text((height, top), "".join(generator.choice(letters, count)), font=font, fill=ink)
-        top += height * 1.45
-    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    with canvas.sheet() as pen:
+        while top < size[0]:
+            count = int(generator.uniform(0.4, 1.0) * size[1] / (0.5 * height))
+            if generator.random() < 0.85:
+                pen.text((height, top), "".join(generator.choice(letters, count)), font=font, fill=ink)
+            top += height * 1.45
     return canvas
 
 
 def _stripes(size: Size, generator: Generator) -> Canvas:
     """Stripes, straight or waved: shutters, fabric, ploughed fields."""
     canvas = Canvas.plain(size, _colour(generator), generator)
-    rows, columns = grid(size)
     angle = generator.uniform(0, np.pi)
-    place = columns * np.float32(np.cos(angle)) + rows * np.float32(np.sin(angle))
+    place = distance_along(size, (0, 0), (np.cos(angle), np.sin(angle)))
     place = place + noise(size, 120 * canvas.scale, generator) * np.float32(generator.choice([0, 0, 6, 20]))
     wave = np.sin(place * np.float32(2 * np.pi / (generator.uniform(5, 90) * canvas.scale)))
     canvas.blend(np.clip(wave * generator.uniform(0.6, 6) + 0.5, 0, 1).astype(np.float32), _colour(generator))
@@ -128,27 +134,25 @@ def _foliage(size: Size, generator: Generator) -> Canvas:
     """Leaves of many greens over each other, with branches between."""
     canvas = Canvas.plain(size, (0.08, 0.13, 0.06), generator)
     scale = canvas.scale
-    image = Image.new("RGBA", (size[1], size[0]))
-    pen = ImageDraw.Draw(image)
     leaf = generator.uniform(6, 34) * scale
     autumn = generator.random() < 0.25
-    for _ in range(int(generator.integers(250, 700))):
-        x, y = generator.random(2) * (size[1], size[0])
-        turn, light = generator.uniform(0, np.pi), generator.uniform(0.3, 1.0)
-        tip = leaf * generator.uniform(0.6, 1.4) * np.array([np.cos(turn), np.sin(turn)])
-        side = 0.3 * np.array([-tip[1], tip[0]])
-        green = (190, 120, 50) if autumn else (95, 165, 60)
-        fill = (*(int(channel * light) for channel in green), 255)
-        pen.polygon(
-            [
-                (x - tip[0], y - tip[1]),
-                (x + side[0], y + side[1]),
-                (x + tip[0], y + tip[1]),
-                (x - side[0], y - side[1]),
-            ],
-            fill,
-        )
-    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    with canvas.sheet() as pen:
+        for _ in range(int(generator.integers(250, 700))):
+            x, y = generator.random(2) * (size[1], size[0])
+            turn, light = generator.uniform(0, np.pi), generator.uniform(0.3, 1.0)
+            tip = leaf * generator.uniform(0.6, 1.4) * np.array([np.cos(turn), np.sin(turn)])
+            side = 0.3 * np.array([-tip[1], tip[0]])
+            green = (190, 120, 50) if autumn else (95, 165, 60)
+            fill = (*(int(channel * light) for channel in green), 255)
+            pen.polygon(
+                [
+                    (x - tip[0], y - tip[1]),
+                    (x + side[0], y + side[1]),
+                    (x + tip[0], y + tip[1]),
+                    (x - side[0], y - side[1]),
+                ],
+                fill,
+            )
     return canvas
 
 
@@ -183,27 +187,25 @@ def _branches(size: Size, generator: Generator) -> Canvas:
 def _portrait(size: Size, generator: Generator) -> Canvas:
     """Something like a person before a background: head, eyes, shoulders."""
     canvas = _clouds(size, generator) if generator.random() < 0.5 else _gradient(size, generator)
-    image = Image.new("RGBA", (size[1], size[0]))
-    pen = ImageDraw.Draw(image)
     x, y = generator.uniform(0.3, 0.7) * size[1], generator.uniform(0.3, 0.5) * size[0]
     head = generator.uniform(0.1, 0.24) * min(size)
-    skin = np.array([225, 180, 150]) * generator.uniform(0.3, 1.0)
-    cloth = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
-    pen.ellipse((x - 2.4 * head, y + 1.1 * head, x + 2.4 * head, y + 6 * head), cloth)
-    tone = (*(int(value) for value in skin), 255)
-    pen.ellipse((x - 1.1 * head, y - 1.5 * head, x + 1.1 * head, y + 0.6 * head), (40, 28, 20, 255))
-    pen.ellipse((x - 0.9 * head, y - 1.2 * head, x + 0.9 * head, y + 1.25 * head), tone)
-    for side in (-0.38, 0.38):
-        eye = 0.11 * head
-        pen.ellipse((x + side * head - eye, y - eye, x + side * head + eye, y + eye), (30, 25, 25, 255))
-    pen.arc(
-        (x - 0.4 * head, y + 0.3 * head, x + 0.4 * head, y + 0.8 * head),
-        20,
-        160,
-        (120, 50, 50, 255),
-        max(1, round(head * 0.08)),
-    )
-    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    with canvas.sheet() as pen:
+        skin = np.array([225, 180, 150]) * generator.uniform(0.3, 1.0)
+        cloth = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
+        pen.ellipse((x - 2.4 * head, y + 1.1 * head, x + 2.4 * head, y + 6 * head), cloth)
+        tone = (*(int(value) for value in skin), 255)
+        pen.ellipse((x - 1.1 * head, y - 1.5 * head, x + 1.1 * head, y + 0.6 * head), (40, 28, 20, 255))
+        pen.ellipse((x - 0.9 * head, y - 1.2 * head, x + 0.9 * head, y + 1.25 * head), tone)
+        for side in (-0.38, 0.38):
+            eye = 0.11 * head
+            pen.ellipse((x + side * head - eye, y - eye, x + side * head + eye, y + eye), (30, 25, 25, 255))
+        pen.arc(
+            (x - 0.4 * head, y + 0.3 * head, x + 0.4 * head, y + 0.8 * head),
+            20,
+            160,
+            (120, 50, 50, 255),
+            max(1, round(head * 0.08)),
+        )
     canvas.darken(noise(size, 90 * canvas.scale, generator) * np.float32(0.08))
     return canvas
 
@@ -226,21 +228,19 @@ def _coins(size: Size, generator: Generator) -> Canvas:
 def _street(size: Size, generator: Generator) -> Canvas:
     """Blocks with rows of windows under a sky."""
     canvas = _gradient(size, generator)
-    image = Image.new("RGBA", (size[1], size[0]))
-    pen = ImageDraw.Draw(image)
     left = -20.0
-    while left < size[1]:
-        wide = generator.uniform(0.1, 0.35) * size[1]
-        top = generator.uniform(0.1, 0.6) * size[0]
-        tone = (*(int(value) for value in generator.integers(60, 200, 3)), 255)
-        pen.rectangle((left, top, left + wide, size[0]), tone)
-        pane, step = wide * 0.12, wide * 0.25
-        for y in np.arange(top + step / 2, size[0], step * 1.3):
-            for x in np.arange(left + step / 2, left + wide - pane, step):
-                glass = (*(int(value) for value in generator.integers(20, 250, 3)), 255)
-                pen.rectangle((float(x), float(y), float(x + pane), float(y + pane * 1.6)), glass)
-        left += wide
-    canvas.stamp(image, (size[1] / 2, size[0] / 2))
+    with canvas.sheet() as pen:
+        while left < size[1]:
+            wide = generator.uniform(0.1, 0.35) * size[1]
+            top = generator.uniform(0.1, 0.6) * size[0]
+            tone = (*(int(value) for value in generator.integers(60, 200, 3)), 255)
+            pen.rectangle((left, top, left + wide, size[0]), tone)
+            pane, step = wide * 0.12, wide * 0.25
+            for y in np.arange(top + step / 2, size[0], step * 1.3):
+                for x in np.arange(left + step / 2, left + wide - pane, step):
+                    glass = (*(int(value) for value in generator.integers(20, 250, 3)), 255)
+                    pen.rectangle((float(x), float(y), float(x + pane), float(y + pane * 1.6)), glass)
+            left += wide
     return canvas
 
 

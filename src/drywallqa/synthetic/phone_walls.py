@@ -29,7 +29,7 @@ from drywallqa.synthetic.walls import (
     add_seams,
     before_background,
     board_shape,
-    check_choice,
+    check_known,
     choose_objects,
     draw_objects,
 )
@@ -124,8 +124,8 @@ def render_phone_wall(
     elif not widths:
         widths = generator.choice(WIDTHS, int(generator.integers(1, 5)), replace=False).tolist()
     name = surface_name or _choose_surface(kind, widths, generator)
-    check_choice("kind of wall", kind, KINDS)
-    check_choice("surface of a phone photo", name, SURFACES)
+    check_known("kind of wall", kind, KINDS)
+    check_known("surface of a phone photo", name, SURFACES)
     if kind in ("seam", "both") and name not in BOARDS:
         raise ConfigError(f"joints are drawn on boards only and not on '{name}'; choose {', '.join(BOARDS)}")
     if min(size) < 64:

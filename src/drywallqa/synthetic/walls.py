@@ -99,10 +99,10 @@ def render_wall(
     options = options or WallOptions()
     kind = kind or KINDS[generator.integers(len(KINDS))]
     name = options.surface or _choose_surface(kind, generator)
-    check_choice("kind of wall", kind, KINDS)
-    check_choice("surface", name, _SURFACES)
+    check_known("kind of wall", kind, KINDS)
+    check_known("surface", name, _SURFACES)
     for item in options.objects or ():
-        check_choice("object", item, OBJECTS)
+        check_known("object", item, OBJECTS)
     if min(size) < _LEAST_SIDE:
         raise ConfigError(f"a wall of {size[1]}×{size[0]} px is too small; {_LEAST_SIDE} px is the least")
     canvas = surface(name, size, generator)
@@ -123,7 +123,7 @@ def render_wall(
     return Wall(photo, kind, name, masks, labels, lines)
 
 
-def check_choice(what: str, name: str, known: Sequence[str]) -> None:
+def check_known(what: str, name: str, known: Sequence[str]) -> None:
     """Refuse an unknown name.
 
     Raises:
