@@ -56,9 +56,9 @@ def test_metadata__says_what_the_package_is() -> None:
     assert set(about.get_all("Provides-Extra")) >= EXTRAS
 
 
-def test_metadata__base_needs_four_things_and_no_torch() -> None:
+def test_metadata__base_needs_five_things_and_no_torch() -> None:
     names = {re.split(r"[<>=!\[ ]", line)[0] for line in project()["dependencies"]}
-    assert names == {"numpy", "onnxruntime", "pillow", "typer"}
+    assert names == {"numpy", "onnxruntime", "pillow", "pyyaml", "typer"}
 
 
 def test_floors__each_has_its_reason_beside_it() -> None:

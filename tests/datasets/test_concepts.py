@@ -25,13 +25,13 @@ def test_parse__several_classes_may_mean_one_concept_and_one_be_dropped():
         ["A=Crack", "b = crack", "c=ignore"], ["Taping  Area"], _export("A", "b", "c")
     )
     assert concepts.mapped() == ("crack",)
-    assert concepts.of_class("b") == "crack"
-    assert concepts.of_class("c") is None
+    assert concepts.by_class["b"] == "crack"
+    assert concepts.by_class["c"] is None
     assert concepts.absent == ("taping area",)
 
 
 def test_parse__a_class_name_may_hold_an_equals_sign():
-    assert ConceptMap.parse(["a=b=crack"], [], _export("a=b")).of_class("a=b") == "crack"
+    assert ConceptMap.parse(["a=b=crack"], [], _export("a=b")).by_class["a=b"] == "crack"
 
 
 def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():

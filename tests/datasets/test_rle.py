@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.datasets import rle
+from drywallqa.datasets.geometry import decode_runs, decompress
 
 
 @st.composite
@@ -24,13 +24,13 @@ def _runs(mask: np.ndarray) -> list[int]:
 def test_decode__compressed_as_pycocotools_writes_it(mask):
     oracle = pytest.importorskip("pycocotools.mask")
     counts = oracle.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
-    assert (rle.decode_runs(counts, *mask.shape) == mask).all()
+    assert (decode_runs(counts, *mask.shape) == mask).all()
 
 
 @settings(max_examples=100, deadline=None)
 @given(masks())
 def test_decode__uncompressed(mask):
-    assert (rle.decode_runs(_runs(mask), *mask.shape) == mask).all()
+    assert (decode_runs(_runs(mask), *mask.shape) == mask).all()
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_decode__uncompressed(mask):
 )
 def test_decode__damaged_runs_are_refused(counts):
     with pytest.raises(ValueError):
-        rle.decode_runs(counts, 4, 4)
+        decode_runs(counts, 4, 4)

@@ -2,7 +2,6 @@ import pytest
 
 from drywallqa.datasets import yolo
 from drywallqa.datasets.geometry import Box, Outline
-from drywallqa.datasets.yolo_names import parse_yaml_names
 from drywallqa.errors import DataError
 from tiny_exports import roboflow_yolo, write_photo, write_text
 
@@ -106,17 +105,20 @@ def test_read__without_names_is_refused(tmp_path):
         "path: x\nnames: {0: 'a, b', 1: 'c]', 2: d e}\n",
     ],
 )
-def test_parse_yaml_names__as_pyyaml_reads_them(text):
-    yaml = pytest.importorskip("yaml")
-    names = yaml.safe_load(text)["names"]
-    expected = names if isinstance(names, dict) else dict(enumerate(names))
-    assert parse_yaml_names(text) == expected == {0: "a, b", 1: "c]", 2: "d e"}
+def test_class_names__of_yaml(tmp_path, text):
+    write_text(tmp_path / "data.yaml", text)
+    assert yolo.read_class_names(tmp_path) == {0: "a, b", 1: "c]", 2: "d e"}
 
 
-def test_parse_yaml_names__quotes_within_quotes():
-    assert parse_yaml_names("names: ['it''s', \"a \\\"b\\\"\"]") == {0: "it's", 1: 'a "b"'}
+def test_class_names__are_text_whatever_they_look_like(tmp_path):
+    write_text(tmp_path / "data.yaml", "names: [no, 1, 2024-05-18, 'it''s', \"a \\\"b\\\"\"]")
+    assert list(yolo.read_class_names(tmp_path).values()) == ["no", "1", "2024-05-18", "it's", 'a "b"']
 
 
-def test_parse_yaml_names__nothing_to_find():
-    assert parse_yaml_names("nc: 1\n") == {}
-    assert parse_yaml_names("names: []\n") == {}
+@pytest.mark.parametrize(
+    "text", ["nc: 1\n", "names: []\n", "names: [crack\n", "names: {a: crack}\n", "- crack\n"]
+)
+def test_class_names__none_or_damaged_are_refused(tmp_path, text):
+    write_text(tmp_path / "data.yaml", text)
+    with pytest.raises(DataError, match="class names"):
+        yolo.read_class_names(tmp_path)

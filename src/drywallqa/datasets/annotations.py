@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.datasets.geometry import Geometry
@@ -69,16 +68,12 @@ class Export:
     layout: str
     photos: tuple[LabelledPhoto, ...]
     problems: tuple[Problem, ...] = ()
-    declared_classes: tuple[str, ...] = field(default=())
+    declared_classes: tuple[str, ...] = ()
 
     def used_classes(self) -> tuple[str, ...]:
         """Return the classes that at least one annotation has, sorted."""
-        names = {name for photo in self.photos for name in (*_names(photo.shapes), *photo.dropped)}
-        return tuple(sorted(names - {UNKNOWN_CLASS}))
-
-
-def _names(shapes: Iterable[Shape]) -> set[str]:
-    return {shape.class_name for shape in shapes}
+        names = {shape.class_name for photo in self.photos for shape in photo.shapes}
+        return tuple(sorted(names.union(*(photo.dropped for photo in self.photos)) - {UNKNOWN_CLASS}))
 
 
 def split_word(name: str) -> str | None:

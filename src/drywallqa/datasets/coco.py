@@ -120,16 +120,12 @@ class _File:
     def _read_classes(self) -> dict[int, str]:
         classes: dict[int, str] = {}
         for position, entry in enumerate(self.data["categories"], 1):
-            if isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get("name"), str):
-                if entry["id"] in classes:
-                    self._report(
-                        problems.DUPLICATE, f"category id {entry['id']}", "named twice; the first counts"
-                    )
-                classes.setdefault(entry["id"], entry["name"])
-            else:
-                self._report(
-                    problems.MALFORMED, f"category no. {position}", "has no id or no name; passed over"
-                )
+            if not _has(entry, "name"):
+                where = f"category no. {position}"
+                self._report(problems.MALFORMED, where, "has no id or no name; passed over")
+            elif classes.setdefault(entry["id"], entry["name"]) is not entry["name"]:
+                where = f"category id {entry['id']}"
+                self._report(problems.DUPLICATE, where, "named twice; the first counts")
         return classes
 
     def _report(self, kind: str, where: str, text: str) -> None:
@@ -144,18 +140,15 @@ class _File:
         for image_id, entry in entries.items():
             path = self.finder.find(entry["file_name"], self.path)
             if path is None:
-                where = f"image id {image_id}"
-                self._report(
-                    problems.MISSING_PHOTO, where, f"{entry['file_name']} is not in the export; passed over"
-                )
+                text = f"{entry['file_name']} is not in the export; passed over"
+                self._report(problems.MISSING_PHOTO, f"image id {image_id}", text)
                 continue
-            declared = _declared_size(entry)
             result.append(
                 LabelledPhoto(
                     path,
                     split or split_of(path, self.root),
                     tuple(shapes[image_id]),
-                    declared,
+                    _declared_size(entry),
                     dropped=frozenset(dropped[image_id]),
                 )
             )
@@ -164,22 +157,13 @@ class _File:
     def _images(self) -> dict[int, dict[str, Any]]:
         entries: dict[int, dict[str, Any]] = {}
         for position, entry in enumerate(self.data["images"], 1):
-            usable = (
-                isinstance(entry, dict)
-                and _is_id(entry.get("id"))
-                and isinstance(entry.get("file_name"), str)
-            )
-            if not usable:
-                self._report(
-                    problems.MALFORMED, f"image no. {position}", "has no id or file_name; passed over"
-                )
-            elif entry["id"] in entries:
-                text = (
-                    f"used by {entries[entry['id']]['file_name']} and {entry['file_name']}; the first counts"
-                )
-                self._report(problems.DUPLICATE, f"image id {entry['id']}", text)
-            else:
-                entries[entry["id"]] = entry
+            if not _has(entry, "file_name"):
+                where = f"image no. {position}"
+                self._report(problems.MALFORMED, where, "has no id or file_name; passed over")
+            elif (first := entries.setdefault(entry["id"], entry)) is not entry:
+                names = f"{first['file_name']} and {entry['file_name']}"
+                where = f"image id {entry['id']}"
+                self._report(problems.DUPLICATE, where, f"used by {names}; the first counts")
         return entries
 
     def _shapes(
@@ -218,6 +202,11 @@ def _declared_size(entry: dict[str, Any]) -> tuple[int, int] | None:
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
         return height, width
     return None
+
+
+def _has(entry: object, key: str) -> bool:
+    """Say whether an entry is an object with an id and a text under a key."""
+    return isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get(key), str)
 
 
 def _is_id(value: object) -> bool:

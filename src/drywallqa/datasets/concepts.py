@@ -61,17 +61,12 @@ class ConceptMap:
         """Return all concepts, mapped and absent."""
         return (*self.mapped(), *self.absent)
 
-    def of_class(self, name: str) -> str | None:
-        """Return a class's concept; None where it is to be dropped."""
-        return self.by_class[name]
-
     def of_classes(self, names: Iterable[str]) -> set[str]:
         """Return the concepts of several classes; of the unknown class, all of them."""
         found: set[str] = set()
         for name in names:
-            concept = self.by_class.get(name)
-            found |= set(self.mapped()) if name == UNKNOWN_CLASS else ({concept} if concept else set())
-        return found
+            found |= set(self.mapped()) if name == UNKNOWN_CLASS else {self.by_class.get(name) or ""}
+        return found - {""}
 
 
 def normal_concept(concept: str) -> str:

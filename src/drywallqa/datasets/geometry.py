@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from drywallqa.datasets import problems, rle
+from drywallqa.datasets import problems
 from drywallqa.imaging.photos import open_picture
 
 SMALLEST_BOX = 4.0
@@ -73,13 +74,6 @@ class Layer:
 Geometry = Box | Outline | Runs | Layer
 
 
-def kind_of(geometry: Geometry) -> str:
-    """Return "box", "outline" or "mask"."""
-    if isinstance(geometry, Box):
-        return "box"
-    return "outline" if isinstance(geometry, Outline) else "mask"
-
-
 def fit_geometry(
     geometry: Geometry, height: int, width: int, scale: tuple[float, float]
 ) -> tuple[Geometry, str]:
@@ -97,15 +91,12 @@ def fit_geometry(
     Raises:
         GeometryError: Nothing usable is left.
     """
+    if not isinstance(geometry, Box | Outline):
+        return geometry, ""
+    factors = np.array([width, height] if geometry.relative else [scale[1], scale[0]], np.float64)
     if isinstance(geometry, Box):
-        return _fit_box(geometry, height, width, scale)
-    if isinstance(geometry, Outline):
-        return _fit_outline(geometry, height, width, scale)
-    return geometry, ""
-
-
-def _factors(relative: bool, height: int, width: int, scale: tuple[float, float]) -> Points:
-    return np.array([width, height] if relative else [scale[1], scale[0]], np.float64)
+        return _fit_box(geometry, height, width, factors)
+    return _fit_outline(geometry, height, width, factors)
 
 
 def _clip(points: Points, height: int, width: int) -> tuple[Points, str]:
@@ -123,11 +114,11 @@ def _clip(points: Points, height: int, width: int) -> tuple[Points, str]:
     return np.clip(points, 0, limits), words
 
 
-def _fit_box(box: Box, height: int, width: int, scale: tuple[float, float]) -> tuple[Box, str]:
+def _fit_box(box: Box, height: int, width: int, factors: Points) -> tuple[Box, str]:
     corners = np.array([[box.left, box.top], [box.right, box.bottom]], np.float64)
     if np.isfinite(corners).all() and (corners[1] < corners[0]).any():
         raise GeometryError(problems.DEGENERATE, "the box has a negative width or height; dropped")
-    clipped, words = _clip(corners * _factors(box.relative, height, width, scale), height, width)
+    clipped, words = _clip(corners * factors, height, width)
     (left, top), (right, bottom) = clipped.tolist()
     if min(right - left, bottom - top) < SMALLEST_BOX:
         size = f"{right - left:.1f}×{bottom - top:.1f} px"
@@ -137,10 +128,7 @@ def _fit_box(box: Box, height: int, width: int, scale: tuple[float, float]) -> t
     return Box(left, top, right, bottom), words
 
 
-def _fit_outline(
-    outline: Outline, height: int, width: int, scale: tuple[float, float]
-) -> tuple[Outline, str]:
-    factors = _factors(outline.relative, height, width, scale)
+def _fit_outline(outline: Outline, height: int, width: int, factors: Points) -> tuple[Outline, str]:
     rings, remarks, error = [], [], None
     for ring in outline.rings:
         try:
@@ -170,18 +158,26 @@ def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
         GeometryError: A mask file or runs that cannot be read or have another size.
     """
     if isinstance(geometry, Box):
-        return _draw_box(geometry, height, width)
+        mask = np.zeros((height, width), np.bool_)
+        rows = slice(round(geometry.top), max(round(geometry.bottom), 1))
+        mask[rows, round(geometry.left) : max(round(geometry.right), 1)] = True
+        return mask
     if isinstance(geometry, Outline):
         return _draw_outline(geometry, height, width)
-    if isinstance(geometry, Runs):
-        return _draw_runs(geometry, height, width)
-    return _draw_layer(geometry, height, width)
+    if isinstance(geometry, Layer):
+        return _draw_layer(geometry, height, width)
+    _check_mask_size((geometry.height, geometry.width), height, width)
+    try:
+        return decode_runs(geometry.counts, height, width)
+    except ValueError as error:
+        raise GeometryError(problems.MALFORMED, f"{error}; dropped") from error
 
 
-def _draw_box(box: Box, height: int, width: int) -> NDArray[np.bool_]:
-    mask = np.zeros((height, width), np.bool_)
-    mask[round(box.top) : max(round(box.bottom), 1), round(box.left) : max(round(box.right), 1)] = True
-    return mask
+def _check_mask_size(size: tuple[int, ...], height: int, width: int) -> None:
+    if size != (height, width):
+        raise GeometryError(
+            problems.SIZE, f"the mask is {size[1]}×{size[0]} px, its photo {width}×{height}; dropped"
+        )
 
 
 def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_]:
@@ -198,7 +194,9 @@ def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_
         points = [(x, y) for x, y in np.rint((ring - (left, top)) * _FINER - 0.5).astype(int).tolist()]
         pen = ImageDraw.Draw(canvas)
         pen.polygon(points, fill=255)
-        hairline = _is_hairline(ring)
+        # under 1.5 px wide on average: twice its area over its length
+        length = float(np.linalg.norm(ring - np.roll(ring, -1, axis=0), axis=1).sum())
+        hairline = 2 * _area(ring) < 1.5 * length
         if hairline:  # Pillow leaves gaps where a polygon is thinner than its pixels
             pen.line([*points, points[0]], fill=255)
         drawn = np.asarray(canvas.reduce(_FINER)) > (0 if hairline else 127)
@@ -207,26 +205,9 @@ def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_
     return mask
 
 
-def _is_hairline(ring: Points) -> bool:
-    """Say whether a ring is under 1.5 px wide on average: twice its area over its length."""
-    length = float(np.linalg.norm(ring - np.roll(ring, -1, axis=0), axis=1).sum())
-    return 2 * _area(ring) < 1.5 * length
-
-
 def _area(ring: Points) -> float:
     x, y = (ring - ring[0]).T
     return 0.5 * abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))))
-
-
-def _draw_runs(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
-    if (runs.height, runs.width) != (height, width):
-        raise GeometryError(
-            problems.SIZE, f"the mask is {runs.width}×{runs.height} px, its photo {width}×{height}; dropped"
-        )
-    try:
-        return rle.decode_runs(runs.counts, height, width)
-    except ValueError as error:
-        raise GeometryError(problems.MALFORMED, f"{error}; dropped") from error
 
 
 def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
@@ -236,9 +217,7 @@ def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
         raise GeometryError(
             problems.UNREADABLE, f"the mask file cannot be read ({error}); dropped"
         ) from error
-    if pixels.shape[:2] != (height, width):
-        size = f"{pixels.shape[1]}×{pixels.shape[0]}"
-        raise GeometryError(problems.SIZE, f"the mask is {size} px, its photo {width}×{height}; dropped")
+    _check_mask_size(pixels.shape[:2], height, width)
     if isinstance(layer.value, tuple):
         return np.asarray((pixels == np.array(layer.value)).all(axis=-1))
     if layer.value is not None:
@@ -262,5 +241,51 @@ def is_box_like(geometry: Geometry) -> bool:
     if not isinstance(geometry, Outline) or len(geometry.rings) != 1:
         return False
     ring = geometry.rings[0]
-    sides = np.ptp(ring, axis=0)
-    return bool(_area(ring) >= RECTANGLE_FILL * float(sides.prod()) > 0)
+    return bool(_area(ring) >= RECTANGLE_FILL * float(np.ptp(ring, axis=0).prod()) > 0)
+
+
+def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
+    """Decode run lengths as COCO writes them to a mask [height,width]: columns first, zeros and ones in turn.
+
+    Args:
+        counts: A list of run lengths, or COCO's compressed string of them.
+        height: Height in px.
+        width: Width in px.
+
+    Raises:
+        ValueError: The runs are damaged or do not fill the mask exactly.
+    """
+    runs = decompress(counts) if isinstance(counts, str) else list(counts)
+    if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
+        raise ValueError("a run is negative or no whole number")
+    if sum(runs) != height * width:
+        raise ValueError(f"the runs cover {sum(runs)} px, the photo has {height * width}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def decompress(text: str) -> list[int]:
+    """Read COCO's compressed runs: five bits a character, the sixth says that more follow.
+
+    From the third run on, a number is the difference to the run two before (pycocotools, `rleFrString`).
+
+    Raises:
+        ValueError: The string has other characters or stops within a number.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64:
+            raise ValueError(f"the character {character!r} is no part of compressed runs")
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the compressed runs stop within a number")
+    return runs

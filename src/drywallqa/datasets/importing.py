@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.datasets import exports, problems
-from drywallqa.datasets.annotations import (
-    Export,
-    LabelledPhoto,
-    relative_name,
-    source_photo,
-)
+from drywallqa.datasets.annotations import Export, LabelledPhoto, relative_name, source_photo
 from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
 from drywallqa.datasets.geometry import GeometryError, fit_geometry, rasterise
@@ -189,14 +184,10 @@ class _Import:
             return None
         before = len(self.found)
         scale = declared_scale(photo, height, width)
-        if scale is None:
-            declared = (
-                f"{photo.declared_size[1]}×{photo.declared_size[0]}" if photo.declared_size else "unknown"
-            )
-            text = (
-                f"annotated at {declared} px, but the photo is {width}×{height}; its annotations are dropped"
-            )
-            self.found.append(Problem(problems.SIZE, file, "", text))
+        if scale is None and photo.declared_size:
+            declared = f"{photo.declared_size[1]}×{photo.declared_size[0]}"
+            text = f"annotated at {declared} px, but the photo is {width}×{height}"
+            self.found.append(Problem(problems.SIZE, file, "", f"{text}; its annotations are dropped"))
         masks, uncertain = self._masks(photo, height, width, scale)
         own = [problem for problem in self.export.problems if problem.file == file] + self.found[before:]
         stem = self._unique(photo.path.stem)
@@ -224,7 +215,7 @@ class _Import:
         united: dict[str, Mask] = {}
         uncertain = self.concepts.of_classes(photo.dropped)
         for shape in photo.shapes if scale else ():
-            concept = self.concepts.of_class(shape.class_name)
+            concept = self.concepts.by_class[shape.class_name]
             if concept is None:
                 continue
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from drywallqa.errors import DataError
 ONLY_CLASS = "mask"
 """The class of plain masks that lie in no folder of a class's name."""
 
+_ROBOFLOW, _CVAT = "_classes.csv", "labelmap.txt"
 _BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"})
 
 Values = Mapping[str, int | tuple[int, int, int]]
@@ -33,7 +35,7 @@ Values = Mapping[str, int | tuple[int, int, int]]
 
 def has_mask_folders(root: Path) -> bool:
     """Say whether a folder holds mask files in one of the three layouts."""
-    return bool(_find(root, "_classes.csv") or _find(root, "labelmap.txt") or _plain_folders(root))
+    return bool(_plain_folders(root) or any(list(root.rglob(name)) for name in (_ROBOFLOW, _CVAT)))
 
 
 def read_mask_folders(root: Path) -> Export:
@@ -48,11 +50,11 @@ def read_mask_folders(root: Path) -> Export:
     found: list[Problem] = []
     photos: list[LabelledPhoto] = []
     declared: set[str] = set()
-    for table in _find(root, "_classes.csv"):
+    for table in sorted(root.rglob(_ROBOFLOW)):
         values = _roboflow_classes(table)
         declared |= set(values)
         photos += _read_roboflow(table.parent, values, root, found)
-    for table in _find(root, "labelmap.txt"):
+    for table in sorted(root.rglob(_CVAT)):
         colours = _labelmap(table)
         declared |= set(colours)
         photos += _read_cvat(table.parent, colours, root, found)
@@ -62,10 +64,6 @@ def read_mask_folders(root: Path) -> Export:
             masks = folder / "masks"
             declared |= {_place(path.relative_to(masks))[0] for path in list_photos(masks)}
     return Export(root, "masks", tuple(photos), tuple(found), tuple(sorted(declared)))
-
-
-def _find(root: Path, name: str) -> list[Path]:
-    return sorted(root.rglob(name))
 
 
 def _shapes(
@@ -150,14 +148,7 @@ def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) 
             splits[line.strip()] = split_word(listing.stem)
     paired = _pair(photos, masks, colours, root, found, photos_folder)
     return [
-        LabelledPhoto(
-            photo.path,
-            splits.get(_stem(photo.path, photos_folder)) or photo.split,
-            photo.shapes,
-            labelled=photo.labelled,
-            dropped=photo.dropped,
-        )
-        for photo in paired
+        replace(photo, split=splits.get(_stem(photo.path, photos_folder)) or photo.split) for photo in paired
     ]
 
 
@@ -179,17 +170,25 @@ def _pair(
         key = _stem(path, folder) if folder else path.stem
         mask = masks.get(key)
         if mask is None:
-            text = "no mask file; what the photo shows is taken as unknown"
-            found.append(Problem(problems.MISSING_LABELS, relative_name(path, root), "", text))
-            result.append(LabelledPhoto(path, split_of(path, root), (), labelled=False))
+            result.append(_unlabelled(path, root, found))
             continue
         used.add(key)
         shapes, dropped = _shapes(mask, values, root, found)
         result.append(LabelledPhoto(path, split_of(path, root), shapes, dropped=frozenset(dropped)))
     for key in sorted(set(masks) - used):
-        text = "a mask without a photo; passed over"
-        found.append(Problem(problems.MISSING_PHOTO, relative_name(masks[key], root), "", text))
+        found.append(_without_photo(masks[key], root))
     return result
+
+
+def _unlabelled(photo: Path, root: Path, found: list[Problem]) -> LabelledPhoto:
+    text = "no mask file; what the photo shows is taken as unknown"
+    found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
+    return LabelledPhoto(photo, split_of(photo, root), (), labelled=False)
+
+
+def _without_photo(mask: Path, root: Path) -> Problem:
+    text = "a mask without a photo; passed over"
+    return Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text)
 
 
 def _plain_folders(root: Path) -> list[Path]:
@@ -208,22 +207,16 @@ def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[Labelled
     result = []
     for path in list_photos(images):
         named = by_photo.pop(_stem(path, images), None)
-        split = split_of(path, root)
         if named is None:
-            text = "no mask file; what the photo shows is taken as unknown"
-            found.append(Problem(problems.MISSING_LABELS, relative_name(path, root), "", text))
-            result.append(LabelledPhoto(path, split, (), labelled=False))
+            result.append(_unlabelled(path, root, found))
             continue
         layers = [
             Shape(class_name, Layer(mask, None), relative_name(mask, root), f"class {class_name}")
             for class_name, mask in named
         ]
         shapes = tuple(shape for shape in layers if not _is_blank(shape.geometry))
-        result.append(LabelledPhoto(path, split, shapes))
-    for named in by_photo.values():
-        for _, mask in named:
-            text = "a mask without a photo; passed over"
-            found.append(Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text))
+        result.append(LabelledPhoto(path, split_of(path, root), shapes))
+    found += [_without_photo(mask, root) for named in by_photo.values() for _, mask in named]
     return result
 
 

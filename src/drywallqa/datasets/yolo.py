@@ -18,8 +18,9 @@ from drywallqa.datasets.annotations import (
 )
 from drywallqa.datasets.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.datasets.problems import Problem
-from drywallqa.datasets.yolo_names import read_class_names
+from drywallqa.errors import DataError
 
+_CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "obj.names", "classes.txt")
 _NO_LABELS = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "notes.txt"})
 
 
@@ -34,15 +35,11 @@ def read_yolo(root: Path) -> Export:
     """
     names = read_class_names(root)
     found: list[Problem] = []
-    photos, used = [], set()
-    for path in list_photos(root):
-        labels = _label_file(path, root)
-        used.add(labels)
-        photos.append(_read_photo(path, labels, names, root, found))
-    for labels in _all_label_files(root):
-        if labels not in used:
-            text = "labels without a photo; passed over"
-            found.append(Problem(problems.MISSING_PHOTO, relative_name(labels, root), "", text))
+    label_files = {path: _label_file(path, root) for path in list_photos(root)}
+    photos = [_read_photo(path, labels, names, root, found) for path, labels in label_files.items()]
+    for labels in sorted(_all_label_files(root) - set(label_files.values())):
+        text = "labels without a photo; passed over"
+        found.append(Problem(problems.MISSING_PHOTO, relative_name(labels, root), "", text))
     return Export(root, "yolo", tuple(photos), tuple(found), tuple(names[key] for key in sorted(names)))
 
 
@@ -61,33 +58,76 @@ def _label_file(photo: Path, root: Path) -> Path:
     return photo.with_suffix(".txt")
 
 
-def _all_label_files(root: Path) -> list[Path]:
-    folders = {path.parent for path in root.rglob("*.txt") if _holds_labels(path, root)}
-    return sorted(path for folder in folders for path in folder.glob("*.txt") if path.name not in _NO_LABELS)
+def _all_label_files(root: Path) -> set[Path]:
+    """Find the label files: those below a folder "labels" or "obj_…_data", and others beside them."""
+    folders = {
+        path.parent
+        for path in root.rglob("*.txt")
+        for part in path.relative_to(root).parts[:-1]
+        if part == "labels" or (part.startswith("obj_") and part.endswith("_data"))
+    }
+    return {path for folder in folders for path in folder.glob("*.txt") if path.name not in _NO_LABELS}
 
 
-def _holds_labels(path: Path, root: Path) -> bool:
-    parts = path.relative_to(root).parts[:-1]
-    return any(part == "labels" or (part.startswith("obj_") and part.endswith("_data")) for part in parts)
+def read_class_names(root: Path) -> dict[int, str]:
+    """Read the names of an export's classes by number, from data.yaml, obj.names or classes.txt.
+
+    Raises:
+        DataError: No file with names was found, or it cannot be read.
+    """
+    for name in _CLASS_FILES:
+        for path in sorted(root.rglob(name), key=lambda path: (len(path.parts), path)):
+            try:
+                text = path.read_text(encoding="utf-8-sig")
+                names = _names_of_yaml(text) if path.suffix in {".yaml", ".yml"} else text.splitlines()
+            except (OSError, ValueError) as error:
+                raise DataError(
+                    f"{path}: the class names cannot be read ({error}); export the data set again"
+                ) from error
+            if isinstance(names, list):
+                names = dict(enumerate(line.strip() for line in names if line.strip()))
+            if not names:
+                raise DataError(f"{path}: no class names found; write them as: names: ['crack', 'seam']")
+            return names
+    raise DataError(
+        f"{root}: no class names; a YOLO export has them in one of {', '.join(_CLASS_FILES)}; add one"
+    )
+
+
+def _names_of_yaml(text: str) -> dict[int, str] | list[str]:
+    """Read `names`, a list or a mapping by number; every scalar is text, also a name such as "no".
+
+    Raises:
+        ValueError: The text is no YAML, or a class's number is no whole number.
+    """
+    import yaml
+
+    try:
+        data = yaml.load(text, Loader=yaml.BaseLoader)  # makes lists, mappings and texts alone
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    names = data.get("names") if isinstance(data, dict) else None
+    if isinstance(names, dict):
+        return {int(number): str(name) for number, name in names.items()}
+    return [str(name) for name in names or []]
 
 
 def _read_photo(
     photo: Path, labels: Path, names: dict[int, str], root: Path, found: list[Problem]
 ) -> LabelledPhoto:
-    split = split_of(photo, root)
+    split, name = split_of(photo, root), relative_name(labels, root)
     try:
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
-        text = f"{relative_name(labels, root)} is not in the export; what the photo shows is taken as unknown"
+        text = f"{name} is not in the export; what the photo shows is taken as unknown"
         found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
         return LabelledPhoto(photo, split, (), labelled=False)
     except (OSError, ValueError) as error:
         text = f"the label file cannot be read ({error}); what the photo shows is taken as unknown"
-        found.append(Problem(problems.UNREADABLE, relative_name(labels, root), "", text))
+        found.append(Problem(problems.UNREADABLE, name, "", text))
         return LabelledPhoto(photo, split, (), labelled=False)
     shapes: list[Shape] = []
     dropped: set[str] = set()
-    name = relative_name(labels, root)
     for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields:
