@@ -5,7 +5,7 @@ import json
 import pytest
 
 from drywallqa.errors import BundleError
-from drywallqa.text.clip_tokens import ClipTokens, clip_words
+from drywallqa.text.prompt_tower import ClipTokens, clip_words
 
 MERGES = [
     ("c", "r"), ("a", "c"), ("cr", "ac"), ("crac", "k</w>"), ("s", "e"), ("a", "a"), ("aa", "aa"),

@@ -13,7 +13,7 @@ def _clouds(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_fit__separates_what_it_has_not_seen() -> None:
-    model = fit_classifier(*_clouds(), ["crack", "seam"])
+    model = fit_classifier(*_clouds(), ["crack", "seam"], 0.5)
     features, labels = _clouds(seed=1)
     truth = [["crack", "seam", None][label] for label in labels]
     right = np.mean(
@@ -26,7 +26,7 @@ def test_fit__separates_what_it_has_not_seen() -> None:
 
 
 def test_fit__probabilities_sum_to_one_even_far_away() -> None:
-    model = fit_classifier(*_clouds(), ["crack", "seam"])
+    model = fit_classifier(*_clouds(), ["crack", "seam"], 0.5)
     rows = model.probabilities(np.array([[1e4, -1e4], [0.0, 0.0]], np.float32))
     np.testing.assert_allclose(rows.sum(axis=1), 1.0, rtol=1e-5)
 

@@ -133,7 +133,7 @@ def test_contrast__what_is_asked_beside_what_is_not(text: str, asked: str, refus
 
 @pytest.mark.parametrize("text", ["no cracks", "the crack", "cracks, seams", "not just the crack"])
 def test_contrast__none_where_all_or_nothing_is_refused(text: str) -> None:
-    assert prompts.contrast(text) is None
+    assert prompts.contrast(text) == ("", [])
 
 
 def test_without_place__keeps_what_a_thing_is_in() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drywallqa.errors import BundleError
-from drywallqa.text.wordpiece import WordPiece, basic_words
+from drywallqa.text.text_encoder import WordPiece, basic_words
 
 PIECES = ["[PAD]", "[UNK]", "crack", "##s", "hair", "##line", "/", "c", "##r"]
 
@@ -26,8 +26,8 @@ def test_words__accents_go_and_marks_stand_alone() -> None:
     assert basic_words("Fenêtre, a-b  $5 墙壁") == ["fenetre", ",", "a", "-", "b", "$", "5", "墙", "壁"]
 
 
-def test_load__roundtrip(tmp_path: Path) -> None:
-    WordPiece(PIECES).save(tmp_path / "vocabulary.txt")
+def test_load__one_piece_per_line(tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.txt").write_text("\n".join(PIECES) + "\n", "utf-8")
     assert WordPiece.load(tmp_path / "vocabulary.txt").pieces == PIECES
 
 

@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from drywallqa.errors import ModelError  # noqa: E402
-from drywallqa.text.wordpiece import WordPiece  # noqa: E402
-from drywallqa.text_training import distillation, phrase_corpus, text_space, text_student  # noqa: E402
+from drywallqa.text.text_encoder import WordPiece  # noqa: E402
+from drywallqa.text_training import distillation, text_space, text_student  # noqa: E402
 
 PIECES = [
     "[PAD]",
@@ -28,9 +28,7 @@ class TinyTeacher:
         self.tokens = WordPiece(PIECES)
         vectors = np.random.default_rng(0).normal(size=(len(PIECES), 32)).astype(np.float32)
         self.vectors = vectors
-        self.weights = {
-            "embeddings.word_embeddings.weight": torch.from_numpy(np.tile(vectors, (1, 12)))  # 384 wide
-        }
+        self.table = np.tile(vectors, (1, 12))  # 384 wide
 
     def embed(self, texts: list[str]) -> np.ndarray:
         rows = [self.vectors[self.tokens.encode(text, 40) or [1]].mean(axis=0) for text in texts]
@@ -42,16 +40,17 @@ def _space() -> text_space.TextSpace:
     return text_space.TextSpace(np.zeros(32, np.float32), rng.normal(size=(8, 32)).astype(np.float32))
 
 
-def test_prune__keeps_ascii_and_the_two_marks() -> None:
-    assert distillation.prune(PIECES) == ["[PAD]", "[UNK]", *PIECES[4:-1]]
+def test_distillation__the_vocabulary_keeps_ascii_and_the_two_marks() -> None:
+    run = distillation.Distillation(TinyTeacher(), _space(), distillation.TextConfig())  # type: ignore[arg-type]
+    assert run.tokens.pieces == ["[PAD]", "[UNK]", *PIECES[4:-1]]
 
 
 def test_split_lines__by_line_and_steady() -> None:
     lines = [f"line {number}" for number in range(400)]
-    kept, held = distillation.split_lines(lines, seed=0)
+    kept, held = distillation.split_lines(lines, seed=0, share=0.15)
     assert sorted(kept + held) == sorted(lines)
     assert 40 < len(held) < 80
-    assert distillation.split_lines(lines, seed=0) == (kept, held)
+    assert distillation.split_lines(lines, seed=0, share=0.15) == (kept, held)
 
 
 def test_distillation__the_student_nears_the_teacher() -> None:
@@ -69,7 +68,7 @@ def test_distillation__the_student_nears_the_teacher() -> None:
 def _agreement(run: distillation.Distillation, texts: list[str], truth: np.ndarray) -> float:
     run.student.eval()
     with torch.no_grad():
-        found = run.student(run.pieces(texts))[0].numpy()
+        found = run.student(run.encode(texts))[0].numpy()
     return float((found * _space().project(truth)).sum(axis=1).mean())
 
 
@@ -77,7 +76,7 @@ def test_export__agrees_with_torch_and_padding_changes_nothing(tmp_path: Path) -
     import onnxruntime
 
     torch.manual_seed(0)
-    student = text_student.TextStudent(500, 32, torch.zeros(32), torch.randn(8, 32)).eval()
+    student = text_student.TextStudent(500, torch.zeros(32), torch.randn(8, 32)).eval()
     path = tmp_path / "text_encoder.onnx"
     assert text_student.export_student(student, path) < text_student.TOLERANCE
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -101,7 +100,7 @@ def test_text_space__separates_things_not_wordings() -> None:
             return np.array(rows, np.float32)
 
     teacher = Wordings()
-    space = text_space.compute(teacher, ["crack", "dog", "wall"])  # type: ignore[arg-type]
+    space = text_space.compute_space(teacher, ["crack", "dog", "wall"])  # type: ignore[arg-type]
     a, b, c = space.project(teacher.embed(["segment crack", "where is the crack", "segment dog"]))
     assert a @ b > a @ c
 
@@ -113,16 +112,16 @@ def test_text_space__no_such_file(tmp_path: Path) -> None:
 
 def test_corpus__each_once_and_steady() -> None:
     lines = {"crack": ["crack", "[fine|thin] crack"]}
-    made = phrase_corpus.build(["wall", "##s", "dog", "tree"], lines, ["dog", "cat"], 300)
+    made = distillation.build_corpus(["wall", "##s", "dog", "tree"], lines, ["dog", "cat"], 300)
     assert len(made) == len(set(made)) == 300
     assert {"crack", "fine crack", "cat"} <= set(made)
-    assert made == phrase_corpus.build(["wall", "##s", "dog", "tree"], lines, ["dog", "cat"], 300)
+    assert made == distillation.build_corpus(["wall", "##s", "dog", "tree"], lines, ["dog", "cat"], 300)
 
 
 def test_train_text__a_whole_run_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distillation, "SentenceTeacher", TinyTeacher)
     kept = {"crack": ["crack", "crack in the wall"], "taping area": ["seam"]}, ["dog", "the dog", "wall"]
-    monkeypatch.setattr(distillation, "_split_all", lambda seed: (kept, kept))
+    monkeypatch.setattr(distillation, "_split_banks", lambda seed, share: (kept, kept))
     config = distillation.TextConfig(phrases=600, epochs=2, batch=64)
     side = distillation.distill_text_side(
         tmp_path, config, space=_space(), held_out=True, report=lambda line: None

@@ -18,7 +18,7 @@ from drywallqa.errors import ModelError
 from drywallqa.files import write_whole
 from drywallqa.models import published_weights
 from drywallqa.models.contract import PromptedModel, Training, check_prompts, is_tracing, load_strictly
-from drywallqa.text.clip_tokens import BYTE_LETTERS, TOKENIZER
+from drywallqa.text.prompt_tower import BYTE_LETTERS, TOKENIZER
 
 SIZES = ("base", "tiny")
 # the letters' 256 bytes, the same at a word's end, start and end of text

@@ -1,16 +1,17 @@
-"""From a prompt's features to the concept it means, or none: multinomial logistic regression in numpy."""
+"""Classify a prompt's features as one concept or none: multinomial logistic regression in NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 CLEAR = 0.5
-"""Share of the probability of any concept that the one which is meant has to hold."""
+"""The least share of the concepts' whole probability that the meant concept must have."""
+_PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # of the fit: L2 penalty, steps and initial learning rate
 
 
 @dataclass(frozen=True)
@@ -30,41 +31,32 @@ class ConceptClassifier:
     threshold: float
 
     def probabilities(self, features: Float) -> Float:
-        """[P,F] features to [P,K+1] probabilities."""
+        """Turn features [P,F] into probabilities [P,K+1]."""
         return _softmax(features @ self.weights + self.bias)
 
     def decide(self, probabilities: Float) -> list[str | None]:
-        """The concept of each row [P,K+1], None where none is meant; the one rule by which that is decided.
+        """Return the concept that each row of probabilities [P,K+1] means, or None.
 
-        A prompt means something known where all concepts together reach the threshold, and the likeliest of
-        them where it holds its share of that.
+        A row means its likeliest concept if all concepts together reach the threshold and that one has at
+        least the share `CLEAR` of their probability.
         """
-        best, named, clear = _verdict(probabilities)
-        sure = (named >= self.threshold) & clear
-        return [self.concepts[place] if good else None for place, good in zip(best, sure, strict=True)]
-
-
-def _verdict(probabilities: Float) -> tuple[NDArray[np.intp], Float, NDArray[np.bool_]]:
-    """The likeliest concept of each row [P,K+1], the probability of any, and whether the one stands out."""
-    best = probabilities[:, :-1].argmax(axis=1)
-    named = 1 - probabilities[:, -1]
-    return best, named, probabilities[np.arange(len(best)), best] >= CLEAR * named
+        best = probabilities[:, :-1].argmax(axis=1)
+        known = 1 - probabilities[:, -1]
+        clear = probabilities[np.arange(len(best)), best] >= CLEAR * known
+        meant = clear & (known >= self.threshold)
+        return [self.concepts[place] if good else None for place, good in zip(best, meant, strict=True)]
 
 
 def fit_classifier(
     features: Float,
     labels: NDArray[np.intp],
     concepts: Sequence[str],
-    *,
-    threshold: float = 0.5,
-    penalty: float = 1e-3,
-    steps: int = 400,
-    rate: float = 0.2,
+    threshold: float,
 ) -> ConceptClassifier:
-    """Fit on [N,F] features and labels 0..K (K means "other"), each class weighing the same.
+    """Fit a classifier on features [N,F] and labels 0..K, where K means "other"; each class weighs the same.
 
-    Full-batch Adam on the cross-entropy with an L2 penalty; features are standardised on the way, and the
-    result is written back for plain features.
+    Full-batch Adam minimises the cross-entropy with an L2 penalty. It works on standardised features; the
+    returned weights apply to plain ones.
     """
     classes = len(concepts) + 1
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
@@ -75,11 +67,11 @@ def fit_classifier(
     parameters = np.zeros((inputs.shape[1] + 1, classes), np.float32)
     inputs = np.hstack([inputs, np.ones((len(inputs), 1), np.float32)])
     first, second = np.zeros_like(parameters), np.zeros_like(parameters)
-    for step in range(1, steps + 1):
-        gradient = inputs.T @ ((_softmax(inputs @ parameters) - truth) * importance) + penalty * parameters
+    for step in range(1, _STEPS + 1):
+        gradient = inputs.T @ ((_softmax(inputs @ parameters) - truth) * importance) + _PENALTY * parameters
         first += 0.1 * (gradient - first)
         second += 0.01 * (gradient**2 - second)
-        progress = rate * (1 - step / (steps + 1))
+        progress = _RATE * (1 - step / (_STEPS + 1))
         parameters -= progress * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.99**step)) + 1e-8)
     weights = parameters[:-1] / spread[:, None]
     bias = parameters[-1] - mean @ weights
@@ -87,16 +79,17 @@ def fit_classifier(
 
 
 def choose_refusal_threshold(model: ConceptClassifier, features: Float, labels: NDArray[np.intp]) -> float:
-    """The threshold with the fewest errors on held-out phrases, wrongly accepted and refused alike."""
+    """Return the threshold with the lowest error rate on held-out phrases.
+
+    The error rate is the share of known phrases that are misread plus the share of others that are accepted.
+    """
     probabilities = model.probabilities(features)
-    best, named, clear = _verdict(probabilities)
-    meant = labels < len(model.concepts)
-    candidates = np.arange(0.3, 0.96, 0.01)
-    errors = []
+    truth = np.array([*model.concepts, None], object)[labels]
+    known = labels < len(model.concepts)
+    candidates, errors = np.arange(0.3, 0.96, 0.01), []
     for candidate in candidates:
-        kept = (named >= candidate) & clear
-        wrong = (meant & ~(kept & (best == labels))).sum() / max(meant.sum(), 1)
-        errors.append(wrong + (~meant & kept).sum() / max((~meant).sum(), 1))
+        wrong = np.array(replace(model, threshold=candidate).decide(probabilities), object) != truth
+        errors.append(sum((wrong & group).sum() / max(group.sum(), 1) for group in (known, ~known)))
     lowest = np.flatnonzero(np.array(errors) <= min(errors) + 1e-9)
     return float(round(candidates[lowest[len(lowest) // 2]], 3))
 

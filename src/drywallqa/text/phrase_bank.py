@@ -1,4 +1,4 @@
-"""The phrases that the project ships: ways to say each concept, and many ways to mean something else."""
+"""The phrases that come with the package: those of each concept, and many that mean something else."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
 def expand(line: str) -> list[str]:
-    """Write out the alternatives of one line: `[fine|thin] crack` gives `fine crack` and `thin crack`."""
+    """Return every alternative of one line: `[fine|thin] crack` gives `fine crack` and `thin crack`."""
     parts = _CHOICE.split(line)
     options = [part.split("|") if place % 2 else [part] for place, part in enumerate(parts)]
     return [" ".join("".join(chosen).split()) for chosen in itertools.product(*options)]
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a bank, without comments and blanks.
+    """Read the lines of a bank, without comments and blank lines.
 
     Raises:
-        DataError: If the file cannot be read.
+        DataError: The file cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -39,43 +39,45 @@ def read_lines(path: Path) -> list[str]:
 
 
 @cache
-def lines_of(name: str) -> tuple[str, ...]:
-    """The unexpanded lines of a shipped bank, for example `crack` or `other_near`."""
+def bank_lines(name: str) -> tuple[str, ...]:
+    """Return the unexpanded lines of a shipped bank, for example `crack`, `other_near` or `templates`."""
     return tuple(read_lines(FOLDER / f"{name}.txt"))
 
 
 def phrases_of(lines: Iterable[str]) -> list[str]:
-    """Every alternative of every line, each once, in order."""
+    """Return every alternative of every line, each once, in order."""
     return list(dict.fromkeys(phrase for line in lines for phrase in expand(line)))
 
 
 def some_phrases(phrases: Sequence[str], most: int) -> tuple[str, ...]:
-    """Choose up to so many phrases from all along a list, the first among them."""
-    step = max(1, -(-len(phrases) // most))
-    return tuple(phrases[::step])
+    """Return at most `most` phrases, evenly spaced from the first one on."""
+    return tuple(phrases[:: max(1, -(-len(phrases) // most))])
 
 
-def concept_names() -> list[str]:
-    """The concepts that have a shipped bank."""
-    return sorted(path.stem.replace("_", " ") for path in FOLDER.glob("*.txt") if _is_concept(path.stem))
+def concept_lines() -> dict[str, tuple[str, ...]]:
+    """Return the lines of each concept that has a shipped bank."""
+    stems = sorted(path.stem for path in FOLDER.glob("*.txt"))
+    concepts = [stem for stem in stems if stem != "templates" and not stem.startswith("other_")]
+    return {stem.replace("_", " "): bank_lines(stem) for stem in concepts}
 
 
-def concept_lines() -> dict[str, list[str]]:
-    """The lines of every shipped concept."""
-    return {name: list(lines_of(name.replace(" ", "_"))) for name in concept_names()}
+def other_lines() -> list[str]:
+    """Return the lines that mean no concept: near misses, everyday things, other languages."""
+    stems = sorted(path.stem for path in FOLDER.glob("other_*.txt"))
+    return [line for stem in stems for line in bank_lines(stem)]
 
 
 def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Share the shipped phrases out among the concepts that a model knows.
+    """Assign the shipped phrases to the concepts that a model knows.
 
-    A phrase that two banks hold belongs to the narrower one, the one with fewer phrases: "joint line" means
-    the seam's line to who knows it, and the taping area to who does not.
+    A phrase in two banks belongs to the bank with fewer phrases. So "joint line" means the seam line in a
+    model that knows this concept, and the taping area in one that does not.
 
     Args:
-        names: The concepts.
+        names: The known concepts.
 
     Returns:
-        The phrases of each of these concepts that has a bank; those that mean another shipped concept only.
+        The phrases of each known concept with a bank, and the phrases that mean unknown concepts only.
     """
     banks = {name: phrases_of(lines) for name, lines in concept_lines().items()}
     wanted = set(names)
@@ -89,11 +91,11 @@ def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def shipped_meaning(text: str, concepts: tuple[str, ...]) -> str | None:
-    """What a cleaned prompt means by being a shipped phrase.
+    """Look a cleaned prompt up in the shipped phrases.
 
     Returns:
-        One of these concepts; "" where the phrase stands for something else, which nobody can say beside a
-        concept that is not shipped; None where it is not listed.
+        One of these concepts; "" if the phrase means something else; None if the phrase is not listed. With
+        a concept that is not shipped, the phrases that mean no shipped concept count as not listed.
     """
     meanings = _meanings(concepts)
     return meanings.get(text, meanings.get(text.removeprefix("the ")))
@@ -102,21 +104,7 @@ def shipped_meaning(text: str, concepts: tuple[str, ...]) -> str | None:
 @cache
 def _meanings(concepts: tuple[str, ...]) -> dict[str, str]:
     banks, strangers = banks_for(concepts)
-    strangers += phrases_of(other_lines()) if set(concepts) <= set(concept_names()) else []
+    if set(concepts) <= concept_lines().keys():
+        strangers += phrases_of(other_lines())
     others = dict.fromkeys(map(clean_prompt, strangers), "")
     return others | {clean_prompt(phrase): name for name, bank in banks.items() for phrase in bank}
-
-
-def other_lines() -> list[str]:
-    """The lines of everything that is no concept: near misses, everyday things, other languages."""
-    names = sorted(path.stem for path in FOLDER.glob("other_*.txt"))
-    return [line for name in names for line in lines_of(name)]
-
-
-def templates() -> list[str]:
-    """Ways to ask for a thing; `{}` stands for the thing."""
-    return list(lines_of("templates"))
-
-
-def _is_concept(stem: str) -> bool:
-    return stem != "templates" and not stem.startswith("other_")

@@ -1,8 +1,16 @@
-"""A model's own text tower in ONNX Runtime: prompts to embeddings, for families that bring one."""
+"""A model's own CLIP text tower in ONNX Runtime: prompts to tokens, and tokens to embeddings.
+
+The tokens are CLIP's (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020): byte-level byte-pair
+encoding (Sennrich et al., ACL 2016, https://arxiv.org/abs/1508.07909), read from the `tokenizer.json` of
+published weights. The base install has no tokenizer library, and prompts need no more than this.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +19,19 @@ from numpy.typing import NDArray
 
 from drywallqa.errors import BundleError
 from drywallqa.onnx_session import open_session
-from drywallqa.text.clip_tokens import TOKENIZER as TOKENIZER
-from drywallqa.text.clip_tokens import ClipTokens
+
+TOKENIZER = "tokenizer.json"
+LONGEST = 77
+"""Tokens that the tower reads, start and end included."""
+START, END = "<|startoftext|>", "<|endoftext|>"
+_WORD_END = "</w>"
+_WHOLE = (START, END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 
 Float = NDArray[np.float32]
 
 
 class PromptTower:
-    """Embeds prompts. Safe to share between threads, and can be pickled.
+    """Embeds prompts. It is safe to share between threads and can be pickled.
 
     Args:
         graph: The ONNX file: token ids [P,L] to embeddings [P,D].
@@ -29,12 +42,12 @@ class PromptTower:
     """
 
     def __init__(self, graph: Path, tokenizer: bytes) -> None:
-        self._graph, self._tokens = graph, ClipTokens.read(tokenizer)
+        self._graph, self._tokenizer = graph, tokenizer
+        self._tokens = ClipTokens.read(tokenizer)
         self._session: Any = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        # a session does not travel; the other process opens its own
-        return {**self.__dict__, "_session": None}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._graph, self._tokenizer)
 
     def embed(self, prompts: Sequence[str]) -> Float:
         """Embed P prompts as float32 [P,D]; long ones are cut at the tower's 77 tokens.
@@ -43,16 +56,103 @@ class PromptTower:
             BundleError: The graph is damaged.
         """
         rows = [self._tokens.encode(prompt) for prompt in prompts]
-        # the tower looks backwards only, so what follows a text's end changes nothing
+        # The tower only looks backwards, so tokens after the end of a text change nothing.
         ids = np.full((len(rows), max(map(len, rows), default=1)), self._tokens.end, np.int64)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
         if self._session is None:
-            self._session = self._open()
+            try:
+                self._session = open_session(self._graph)
+            except Exception as error:  # the runtime's own classes differ between its versions
+                raise BundleError(f"{self._graph}: damaged ({error}); get the bundle again") from error
         return np.asarray(self._session.run(["embeddings"], {"ids": ids})[0], np.float32)
 
-    def _open(self) -> Any:
+
+class ClipTokens:
+    """Turns texts into token ids.
+
+    Args:
+        vocabulary: Piece → id.
+        merges: Pairs of pieces that are joined, the most frequent first.
+
+    Raises:
+        BundleError: The vocabulary lacks the start or the end token.
+    """
+
+    def __init__(self, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> None:
+        self._ids = dict(vocabulary)
+        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
+        if START not in self._ids or END not in self._ids:
+            raise BundleError(f"{TOKENIZER}: lacks {START} or {END}; get the bundle again")
+        self.end = self._ids[END]
+
+    @classmethod
+    def read(cls, content: bytes) -> ClipTokens:
+        """Read the content of a `tokenizer.json`.
+
+        Raises:
+            BundleError: It is damaged, or belongs to another kind of tokenizer.
+        """
         try:
-            return open_session(self._graph)
-        except Exception as error:  # the runtime's own classes differ between its versions
-            raise BundleError(f"{self._graph}: damaged ({error}); get the bundle again") from error
+            model = json.loads(content)["model"]
+            if model["type"] != "BPE":
+                raise ValueError("it is no byte-pair encoding")
+            # Older files write a pair as one text, newer ones as a list.
+            halves = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+            pairs = [(str(first), str(second)) for first, second in halves]
+            vocabulary = {str(piece): int(number) for piece, number in model["vocab"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{TOKENIZER}: damaged ({error}); get the bundle again") from error
+        return cls(vocabulary, pairs)
+
+    def encode(self, text: str, longest: int = LONGEST) -> list[int]:
+        """Return a text's ids between start and end, at most `longest` in all; a longer text is cut."""
+        ids: list[int] = []
+        for word in clip_words(text):
+            ids += [self._ids[word]] if word in (START, END) else self._encode_word(word)
+        return [self._ids[START], *ids[: longest - 2], self.end]
+
+    def _encode_word(self, word: str) -> list[int]:
+        pieces = [BYTE_LETTERS[byte] for byte in word.encode()]
+        pieces[-1] += _WORD_END
+        while pairs := [pair for pair in pairwise(pieces) if pair in self._ranks]:
+            best, joined = min(pairs, key=self._ranks.__getitem__), list[str]()
+            for piece in pieces:
+                if joined and (joined[-1], piece) == best:
+                    joined[-1] += piece
+                else:
+                    joined.append(piece)
+            pieces = joined
+        return [self._ids.get(piece, self.end) for piece in pieces]
+
+
+def clip_words(text: str) -> Iterator[str]:
+    """Split a text, in lower case, into runs of letters, single digits, and runs of other characters."""
+    text = "".join(letter.lower() for letter in unicodedata.normalize("NFC", text))
+    place = 0
+    while place < len(text):
+        whole = next((each for each in _WHOLE if text.startswith(each, place)), text[place])
+        kind, end = _kind(text[place]), place + len(whole)
+        if len(whole) == 1 and kind in "LO":
+            while end < len(text) and _kind(text[end]) == kind:
+                end += 1
+        if kind != "S":
+            yield text[place:end]
+        place = end
+
+
+def _kind(letter: str) -> str:
+    """Distinguish letters (L), numbers (N), spaces (S) and others (O)."""
+    category = unicodedata.category(letter)[0]
+    return "S" if letter.isspace() else category if category in "LN" else "O"
+
+
+def _byte_letters() -> list[str]:
+    """Return the printable letters that stand for the 256 bytes in byte-level tokenizers."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
+
+
+BYTE_LETTERS = _byte_letters()
+"""Byte → letter."""

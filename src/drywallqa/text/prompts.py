@@ -1,6 +1,6 @@
-"""Prompts as text: what can be used, and how a sentence falls into parts, windows and negated parts.
+"""Split prompts: clean a text, and find its parts, its windows of words and what it negates.
 
-Nothing here knows any concept; whether a part means one is asked of the text side.
+This module knows no concept. The text side decides whether a part means one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from drywallqa.errors import PromptError
 
 LONGEST = 10_000
 
-# Control characters part words; format, surrogate and private ones (zero-width joiners) stand inside words.
-_SHOWN = {"Cc": " ", "Cf": "", "Cs": "", "Co": ""}
+# Control characters separate words. Format, surrogate and private characters are dropped.
+_REPLACEMENTS = {"Cc": " ", "Cf": "", "Cs": "", "Co": ""}
 
 _SENTENCE_END = re.compile(r"[.!?;:\n]+(?=\s|$)")
 _BETWEEN_THINGS = re.compile(
@@ -24,12 +24,12 @@ _BETWEEN_THINGS = re.compile(
 _PURPOSE = re.compile(
     r"\b(?:so that|so|because|in order to|since|before|after|while|as soon as|when|for me to)\b"
 )
-# Where a thing is says nothing of what it is; "in", "on" and "of" do: "crack in the mirror".
+# These say where a thing is. "in", "on" and "of" are left out, as they say what it is: "crack in the mirror".
 _PLACE = re.compile(
     r"\b(?:above|behind|below|beneath|beside|by|close to|from|near|next to|over|under|underneath|"
     r"(?:left|right) of) (?:a|an|the|that|this|my|our)\b[^,;:.!?]*"
 )
-# A part of these words alone names no thing: "find the crack *and mark it*".
+# A part that has only these words names no thing: "find the crack *and mark it*".
 _EMPTY = (
     "a all an and any are at be can check colour color could detect do draw each every find for get "
     "give have he hello help here hey hi highlight i identify in is it its just label let like "
@@ -40,7 +40,7 @@ _EMPTY = (
     "upper very wide "
 )
 _EMPTY_WORDS = frozenset(_EMPTY.split())
-# These look negated, yet ask for the thing all the more.
+# These look like negations, but they ask for the thing.
 _NO_NEGATION = re.compile(
     r"\b(?:(?:do not|don'?t|never|without|not) (?:miss|missing|forget|forgetting|skip|skipping|overlook|"
     r"overlooking|leave out|leaving out|leave any)|nothing but|not only|no matter|if not|or not|no doubt|"
@@ -55,8 +55,8 @@ _NEGATION = re.compile(
     r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
     r"skipping|skip|forget(?: about)?|nothing about|no need (?:for|of)|without|w/o|neither|nor|no)\b\s*"
 )
-# "the area, not just the line": said after what is wanted, it takes nothing in
-_TOO_LITTLE = re.compile(r"^(?:and )?not (?:just|merely|simply)\b")
+# "the area, not just the line": such a clause refuses nothing when it follows another one.
+_NOT_ONLY = re.compile(r"^(?:and )?not (?:just|merely|simply)\b")
 _CLAUSE_END = re.compile(
     r"\s*(?:[,;:.!?](?=\s|$)|\bbut\b|\band(?= (?:find|give|hand|just|mark|only|segment|show)\b))\s*"
 )
@@ -70,12 +70,12 @@ _UN_PREFIX = re.compile(r"\bun(?P<thing>[^\W\d_]{4,})\b")
 
 @dataclass(frozen=True)
 class Negation:
-    """A part that a prompt says to be absent.
+    """A part of a prompt that the prompt negates.
 
     Attributes:
-        scope: What is negated, for example `cracks`.
-        rest: The prompt without it and without the negating word, for example `wall`.
-        doubtful: True where the word may still name the thing itself ("untaped joint").
+        scope: The negated words, for example `cracks`.
+        rest: The prompt without them and without the negating word, for example `wall`.
+        doubtful: Whether the word may still name the thing itself, as in "untaped joint".
     """
 
     scope: str
@@ -84,13 +84,13 @@ class Negation:
 
 
 def clean_prompt(prompt: str) -> str:
-    """Check a prompt and bring it to one form: NFKC, lower case, single spaces, no control characters.
+    """Check a prompt and normalise it: NFKC, lower case, single spaces, no control characters.
 
     Args:
-        prompt: What the user typed.
+        prompt: The text that the user typed.
 
     Raises:
-        PromptError: If it is no text, empty, of control characters only, or over 10,000 characters.
+        PromptError: The prompt is no text, is empty, has only control characters or over 10,000 characters.
     """
     if not isinstance(prompt, str):
         raise PromptError(f"a prompt is a text, not {type(prompt).__name__}; give it as a string")
@@ -98,98 +98,93 @@ def clean_prompt(prompt: str) -> str:
         raise PromptError(
             f"the prompt has {len(prompt):,} characters, {LONGEST:,} are the most; say it in a few words"
         )
-    if not prompt.strip():
-        raise PromptError('the prompt is empty; name what to segment, for example "crack"')
-    visible = "".join(_SHOWN.get(unicodedata.category(letter), letter) for letter in prompt)
+    visible = "".join(_REPLACEMENTS.get(unicodedata.category(letter), letter) for letter in prompt)
     text = " ".join(unicodedata.normalize("NFKC", visible).lower().replace("’", "'").split())
     if not text:
-        raise PromptError('the prompt has control characters only; name what to segment, for example "crack"')
+        problem = "has control characters only" if prompt.strip() else "is empty"
+        raise PromptError(f'the prompt {problem}; name what to segment, for example "crack"')
     return text
 
 
 def prompt_parts(text: str) -> list[str]:
-    """Split a cleaned prompt at commas, slashes, "and", "or" and the like; one part where there are none."""
-    found = [part.strip(" .!?-\"'") for part in _BETWEEN_THINGS.split(text)]
-    return [part for part in found if part and not set(part.split()) <= _EMPTY_WORDS] or [text]
+    """Split a cleaned prompt at commas, slashes, "and", "or" and the like."""
+    parts = [part.strip(" .!?-\"'") for part in _BETWEEN_THINGS.split(text)]
+    return [part for part in parts if part and not set(part.split()) <= _EMPTY_WORDS] or [text]
 
 
 def main_clause(text: str) -> str:
-    """What stands before the first "so that", "because", "before" and the like; all of it where none does."""
+    """Return the text before the first "so that", "because", "before" and the like, or the whole text."""
     found = _PURPOSE.search(text)
     return _tidy(text[: found.start()]) if found and found.start() else text
 
 
 def without_place(text: str) -> str:
-    """Take out where the thing is ("above the door"), so that the place does not drown it."""
+    """Remove the words that say where the thing is ("above the door"), which would hide its meaning."""
     return _tidy(_PLACE.sub(" ", text)) or text
 
 
 def word_windows(text: str, longest: int) -> list[str]:
-    """Cut a cleaned prompt into its sentences, and long sentences into overlapping windows of words.
+    """Split a cleaned prompt into sentences, and long sentences into windows of words.
 
     Args:
         text: A cleaned prompt.
-        longest: The most words of a window; windows overlap by half.
+        longest: The most words in a window; windows overlap by half.
     """
-    found = []
+    windows = []
+    step = max(longest // 2, 1)
     for sentence in _SENTENCE_END.split(text):
         words = sentence.split()
-        step = max(longest // 2, 1)
         starts = range(0, max(len(words) - step, 1), step) if len(words) > longest else (0,)
-        found += [" ".join(words[start : start + longest]) for start in starts if words]
-    return found or [text]
+        windows += [" ".join(words[start : start + longest]) for start in starts if words]
+    return windows or [text]
 
 
 def without_idioms(text: str) -> str:
-    """Take out what looks negated but is not ("do not miss", "not only"), so that it misleads nobody."""
+    """Remove phrases that look like a negation but are none ("do not miss", "not only")."""
     return _tidy(_NO_NEGATION.sub(" ", text)) or text
 
 
 def negations(text: str) -> list[Negation]:
-    """Find what a cleaned prompt says to be absent: "no X", "without X", "X-free", "not X-ed"."""
+    """Find what a cleaned prompt negates: "no X", "without X", "X-free", "not X-ed".
+
+    "not taped joints" negates "taped" alone; "no joints" negates the rest of its clause.
+    """
     text = without_idioms(text)
     found = []
     for match in _NEGATION.finditer(text):
         after = text[match.end() :]
-        end = _scope_end(after, verb=match.group("verb") is not None)
-        scope = after[:end].strip()
-        if scope:
+        participle = _PARTICIPLE.match(after) if match.group("verb") else None
+        scope_end = _SCOPE_END.search(after)
+        end = participle.end() if participle else scope_end.start() if scope_end else len(after)
+        if scope := after[:end].strip():
             found.append(Negation(scope, _tidy(text[: match.start()] + " " + after[end:])))
-    for match in _WITHOUT_SUFFIX.finditer(text):
-        found.append(Negation(match.group("thing"), _tidy(text[: match.start()] + " " + text[match.end() :])))
-    for match in _UN_PREFIX.finditer(text):
-        rest = _tidy(text[: match.start()] + " " + text[match.end() :])
-        found.append(Negation(match.group("thing"), rest, doubtful=True))
+    for pattern, doubtful in ((_WITHOUT_SUFFIX, False), (_UN_PREFIX, True)):
+        for match in pattern.finditer(text):
+            rest = _tidy(text[: match.start()] + " " + text[match.end() :])
+            found.append(Negation(match.group("thing"), rest, doubtful))
     return found
 
 
-def contrast(text: str) -> tuple[str, list[str]] | None:
-    """Part what a cleaned prompt asks for from what it does not: "the line, *not the area around it*".
+def negated_scopes(text: str) -> list[str]:
+    """Return the words that a cleaned prompt negates without doubt."""
+    return [negation.scope for negation in negations(text) if not negation.doubtful]
+
+
+def contrast(text: str) -> tuple[str, list[str]]:
+    """Separate what a cleaned prompt asks for from what it refuses: "the line, *not the area around it*".
 
     Returns:
-        The clauses that ask, joined, and what the others negate; None where no clause or every one negates.
+        The clauses that ask, joined, and the words that the others negate. ("", []) where no clause negates
+        anything, or every clause does.
     """
     clauses = [clause for clause in _CLAUSE_END.split(text) if clause.strip(" -")]
-    refused = [_refused(clause, place) for place, clause in enumerate(clauses)]
-    asked = [clause for clause, scopes in zip(clauses, refused, strict=True) if scopes is None]
-    if not asked or len(asked) == len(clauses):
-        return None
-    return ", ".join(asked), [scope for scopes in refused for scope in scopes or ()]
-
-
-def _refused(clause: str, place: int) -> list[str] | None:
-    """What a clause says is not wanted, None where it says no such thing."""
-    scopes = [negation.scope for negation in negations(clause) if not negation.doubtful]
-    return scopes if scopes or (place and _TOO_LITTLE.match(clause)) else None
-
-
-def _scope_end(after: str, *, verb: bool) -> int:
-    """How far a negation reaches: "not taped joints" negates `taped` alone, "no joints" the clause."""
-    participle = _PARTICIPLE.match(after) if verb else None
-    if participle:
-        return participle.end()
-    end = _SCOPE_END.search(after)
-    return end.start() if end else len(after)
+    asking, refused = [], list[str]()
+    for place, clause in enumerate(clauses):
+        scopes = negated_scopes(clause)
+        refused += scopes
+        if not scopes and not (place and _NOT_ONLY.match(clause)):
+            asking.append(clause)
+    return (", ".join(asking), refused) if len(asking) < len(clauses) and asking else ("", [])
 
 
 def _tidy(text: str) -> str:

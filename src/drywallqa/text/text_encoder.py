@@ -1,9 +1,8 @@
-"""The runnable part of the text side: prompts to embeddings and features, in ONNX Runtime, with a cache."""
+"""Encode prompts as embeddings and features: WordPiece tokens and an ONNX graph, with a cache."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,93 +12,146 @@ from numpy.typing import NDArray
 
 from drywallqa.errors import BundleError
 from drywallqa.onnx_session import open_session
-from drywallqa.text.wordpiece import WordPiece
 
 ENCODER, VOCABULARY = "text_encoder.onnx", "vocabulary.txt"
-LONGEST = 48  # pieces; the encoder has as many places
-CACHED = 4096
+PADDING, UNKNOWN = "[PAD]", "[UNK]"
+LONGEST = 48  # tokens that the encoder reads
+LONGEST_WORD = 100  # characters
+CACHED = 4096  # texts
+BATCH = 256
 
 Float = NDArray[np.float32]
 
 
-class OnnxTextEncoder:
-    """Encodes cleaned texts. Safe to share between threads, and can be pickled."""
+class WordPiece:
+    """Turns text into token ids by greedy longest match (Devlin et al., BERT, 2018).
 
-    def __init__(self, graph: bytes | Path, vocabulary: WordPiece) -> None:
-        """Take the parts; `TextEncoder.load` is the usual way.
+    Args:
+        pieces: The vocabulary; the id of a piece is its index.
 
-        Args:
-            graph: The ONNX file, or what it holds: tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
-            vocabulary: Cuts texts into the pieces that the graph knows.
+    Raises:
+        BundleError: The vocabulary lacks the padding or the unknown piece.
+    """
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self.pieces = list(pieces)
+        self._ids = {piece: number for number, piece in enumerate(self.pieces)}
+        if PADDING not in self._ids or UNKNOWN not in self._ids:
+            raise BundleError(f"the vocabulary lacks {PADDING} or {UNKNOWN}; get the bundle again")
+        self.padding, self.unknown = self._ids[PADDING], self._ids[UNKNOWN]
+
+    @classmethod
+    def load(cls, path: Path) -> WordPiece:
+        """Read a vocabulary file with one piece per line.
 
         Raises:
-            BundleError: If the graph is damaged.
+            BundleError: The file cannot be read.
         """
+        try:
+            return cls(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"{path}: the vocabulary cannot be read; get the bundle again") from error
+
+    def encode(self, text: str, limit: int) -> list[int]:
+        """Return the token ids of a text, at most `limit` of them."""
+        ids: list[int] = []
+        for word in basic_words(text):
+            ids += self._encode_word(word)
+            if len(ids) >= limit:
+                break
+        return ids[:limit]
+
+    def _encode_word(self, word: str) -> list[int]:
+        """Split one word; a word with a part outside the vocabulary is unknown as a whole."""
+        ids, start = list[int](), 0
+        if len(word) > LONGEST_WORD:
+            return [self.unknown]
+        while start < len(word):
+            prefix = "##" if start else ""
+            ends = range(len(word), start, -1)
+            end = next((end for end in ends if prefix + word[start:end] in self._ids), None)
+            if end is None:
+                return [self.unknown]
+            ids.append(self._ids[prefix + word[start:end]])
+            start = end
+        return ids
+
+
+def basic_words(text: str) -> list[str]:
+    """Split a text into lower-case words without accents; each punctuation mark is a word of its own."""
+    spaced = ""
+    for letter in unicodedata.normalize("NFD", text.lower()):
+        category = unicodedata.category(letter)
+        symbol = letter.isascii() and letter.isprintable() and not letter.isalnum()
+        chinese = 0x4E00 <= ord(letter) <= 0x9FFF or 0x3400 <= ord(letter) <= 0x4DBF
+        if category.startswith("P") or symbol or chinese:
+            spaced += f" {letter} "
+        elif category != "Mn":
+            spaced += " " if category.startswith("C") else letter
+    return spaced.split()
+
+
+class OnnxTextEncoder:
+    """Encodes cleaned texts. It is safe to share between threads and can be pickled.
+
+    Args:
+        graph: Content of the ONNX file: tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
+        vocabulary: The vocabulary of the graph.
+
+    Raises:
+        BundleError: The graph is damaged.
+    """
+
+    def __init__(self, graph: bytes, vocabulary: WordPiece) -> None:
         self._graph, self._vocabulary = graph, vocabulary
-        self._open()
+        self._cache: dict[str, tuple[Float, Float]] = {}
+        try:
+            self._session = open_session(graph, threads=1, small=True)
+        except Exception as error:  # the runtime's own classes differ between its versions
+            raise BundleError(f"{ENCODER} is damaged ({error}); get the bundle again") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._graph, self._vocabulary)
 
     @classmethod
     def load(cls, folder: Path) -> OnnxTextEncoder:
-        """Read graph and vocabulary from a bundle's folder.
+        """Read graph and vocabulary from the folder of a bundle.
 
         Raises:
-            BundleError: If a file is missing or damaged.
+            BundleError: A file is missing or damaged.
         """
         path = folder / ENCODER
-        if not path.is_file():
-            raise BundleError(f"{path}: the text encoder cannot be read; get the bundle again")
-        return cls(path, WordPiece.load(folder / VOCABULARY))
+        try:
+            return cls(path.read_bytes(), WordPiece.load(folder / VOCABULARY))
+        except OSError as error:
+            raise BundleError(f"{path}: the text encoder cannot be read; get the bundle again") from error
 
     def files(self) -> dict[str, bytes]:
-        """What to write into a bundle's folder: names and contents."""
-        return {ENCODER: self._content(), VOCABULARY: ("\n".join(self._vocabulary.pieces) + "\n").encode()}
-
-    def _content(self) -> bytes:
-        return self._graph.read_bytes() if isinstance(self._graph, Path) else self._graph
-
-    def _open(self) -> None:
-        try:
-            self._session = open_session(self._graph, threads=1, small=True)
-        except Exception as error:  # the runtime's own classes differ between its versions
-            raise BundleError(f"{ENCODER} is damaged ({error}); get the bundle again") from error
-        self._lock = threading.Lock()
-        self._cache: OrderedDict[str, tuple[Float, Float]] = OrderedDict()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_graph": self._content(), "_vocabulary": self._vocabulary}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
+        """Return the name and content of each file in a bundle's folder."""
+        return {ENCODER: self._graph, VOCABULARY: ("\n".join(self._vocabulary.pieces) + "\n").encode()}
 
     def is_long(self, text: str) -> bool:
-        """Tell whether a text has more pieces than the encoder reads."""
+        """Tell whether a text has more tokens than the encoder reads."""
         return len(self._vocabulary.encode(text, LONGEST + 1)) > LONGEST
 
     def encode(self, texts: Sequence[str]) -> tuple[Float, Float]:
-        """Embeddings [P,D] and features [P,F] of P texts, from the cache where they are known."""
-        with self._lock:
-            known = {text: self._cache[text] for text in texts if text in self._cache}
-        missing = [text for text in dict.fromkeys(texts) if text not in known]
-        if missing:
-            embeddings, features = self.run(missing)
-            known.update({text: (embeddings[n], features[n]) for n, text in enumerate(missing)})
-            with self._lock:
-                self._cache.update((text, known[text]) for text in missing)
-                while len(self._cache) > CACHED:
-                    self._cache.popitem(last=False)
-        return np.stack([known[text][0] for text in texts]), np.stack([known[text][1] for text in texts])
+        """Return embeddings [P,D] and features [P,F] of P texts; known texts come from the cache."""
+        cache = self._cache  # is replaced and never changed, so that threads need no lock
+        if missing := [text for text in dict.fromkeys(texts) if text not in cache]:
+            cache = {**cache, **dict(zip(missing, zip(*self.run(missing), strict=True), strict=True))}
+            self._cache = cache if len(cache) <= CACHED else {}
+        return np.stack([cache[text][0] for text in texts]), np.stack([cache[text][1] for text in texts])
 
-    def run(self, texts: Sequence[str], batch: int = 256) -> tuple[Float, Float]:
-        """The same without the cache, for many texts; those of like length go together."""
+    def run(self, texts: Sequence[str]) -> tuple[Float, Float]:
+        """Encode many texts without the cache; texts of similar length share a batch."""
         encoded = [self._vocabulary.encode(text, LONGEST) or [self._vocabulary.unknown] for text in texts]
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         rows: list[tuple[Float, Float]] = []
-        for begin in range(0, len(order), batch):
-            chosen = [encoded[place] for place in order[begin : begin + batch]]
+        for begin in range(0, len(order), BATCH):
+            chosen = [encoded[place] for place in order[begin : begin + BATCH]]
             tokens = np.full((len(chosen), len(chosen[-1])), self._vocabulary.padding, np.int64)
-            for row, numbers in zip(tokens, chosen, strict=True):
-                row[: len(numbers)] = numbers
+            for row, ids in zip(tokens, chosen, strict=True):
+                row[: len(ids)] = ids
             rows.append(self._session.run(["embeddings", "features"], {"tokens": tokens}))
         back = np.argsort(order)
         return np.concatenate([row[0] for row in rows])[back], np.concatenate([row[1] for row in rows])[back]

@@ -12,15 +12,6 @@ from drywallqa.text.phrase_bank import read_lines
 from drywallqa.text.text_side import TextSide
 
 
-@dataclass(frozen=True)
-class Miss:
-    """A phrasing that went wrong: what it means, and what was read."""
-
-    phrasing: str
-    meant: str | None
-    read: str
-
-
 @dataclass
 class PhrasingResult:
     """Counts over all lists.
@@ -30,8 +21,8 @@ class PhrasingResult:
         meaning: Phrasings of a concept.
         refused: Other phrasings that were refused.
         others: Other phrasings.
-        confusion: (meant, read) with their counts; `None` is no concept.
-        misses: What went wrong.
+        confusion: The count of each (true concept, reading); None is no concept.
+        misses: A line about each phrasing that was read wrongly.
     """
 
     right: int = 0
@@ -39,7 +30,7 @@ class PhrasingResult:
     refused: int = 0
     others: int = 0
     confusion: Counter[tuple[str | None, str]] = field(default_factory=Counter)
-    misses: list[Miss] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
 
     @property
     def right_rate(self) -> float:
@@ -52,27 +43,24 @@ class PhrasingResult:
         return self.refused / max(self.others, 1)
 
     def describe(self) -> str:
-        """The two rates, the confusion and the misses, as text."""
+        """Return the two rates, the confusion and the misses as text."""
         lines = [
             f"right concept: {self.right} of {self.meaning} ({self.right_rate:.1%})",
             f"others refused: {self.refused} of {self.others} ({self.refused_rate:.1%})",
         ]
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
-        lines += [f"  {meant or 'none of them'} read as {read}: {count}" for (meant, read), count in ordered]
-        lines += [
-            f'  missed: "{m.phrasing}" ({m.meant or "none of them"}) read as {m.read}' for m in self.misses
-        ]
-        return "\n".join(lines)
+        lines += [f"  {truth or 'none of them'} read as {read}: {count}" for (truth, read), count in ordered]
+        return "\n".join([*lines, *self.misses])
 
 
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
     """Read a folder of lists.
 
-    `taping_area.txt` holds phrasings of "taping area", one a line; in a `.tsv` each line is what is meant, a
-    tab, and the phrasing. What is no known concept ("unrelated", "near miss") means none of them.
+    `taping_area.txt` holds phrasings of "taping area", one per line. Each line of a `.tsv` holds a concept, a
+    tab, and a phrasing. A name that is no known concept ("unrelated", "near miss") stands for None.
 
     Raises:
-        DataError: If the folder has no list, or a line of a `.tsv` has no tab.
+        DataError: The folder has no list, or a line of a `.tsv` has no tab.
     """
     paths = sorted([*folder.glob("*.txt"), *folder.glob("*.tsv")])
     if not paths:
@@ -94,17 +82,21 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
 
 
 def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
-    """Read every phrasing of every list; key `None` holds those that mean no concept."""
+    """Read every phrasing of every list; the key None holds those that mean no concept."""
     result = PhrasingResult()
-    for meant, phrasings in lists.items():
+    for truth, phrasings in lists.items():
         for phrasing in phrasings:
-            reading = side.read(phrasing)
-            known = reading.concepts[0] if reading.kind == "known" else None
-            result.confusion[meant, known or reading.kind] += 1
-            result.meaning += meant is not None
-            result.others += meant is None
-            result.right += meant is not None and known == meant
-            result.refused += meant is None and known is None
-            if known != meant:
-                result.misses.append(Miss(phrasing, meant, known or reading.kind))
+            concept = side.understand(phrasing)
+            read = concept or side.read(phrasing).kind
+            result.confusion[truth, read] += 1
+            if concept != truth:
+                result.misses.append(f'  missed: "{phrasing}" ({truth or "none of them"}) read as {read}')
+            elif truth:
+                result.right += 1
+            else:
+                result.refused += 1
+        if truth:
+            result.meaning += len(phrasings)
+        else:
+            result.others += len(phrasings)
     return result

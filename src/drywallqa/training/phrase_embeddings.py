@@ -70,7 +70,7 @@ def embed_phrases(
     text = TextSide.load(side or DEFAULT)
     if set(text.concepts) != set(concepts) or any(concepts.values()):
         text = text.with_concepts(concepts)
-    (banks, _), templates = phrase_bank.banks_for(concepts), phrase_bank.templates()
+    (banks, _), templates = phrase_bank.banks_for(concepts), phrase_bank.bank_lines("templates")
     generator = np.random.default_rng(seed)
     embeddings, texts = {}, {}
     for name, given in concepts.items():
