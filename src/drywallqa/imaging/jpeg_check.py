@@ -1,12 +1,12 @@
-"""Picture data that a JPEG file has lost, which the decoder fills with grey without a word."""
+"""Find picture data that a JPEG file has lost, which the decoder fills with grey and does not report."""
 
 from __future__ import annotations
 
 import io
 import re
 from contextlib import suppress
+from dataclasses import dataclass, field
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,137 +15,125 @@ from PIL import Image
 _END, _SCAN, _RESTART_INTERVAL, _HUFFMAN = 0xD9, 0xDA, 0xDD, 0xC4
 _BASELINE, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_HUFFMAN, 0xC8, 0xCC}
-_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a segment
-_SCAN_ENDS = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_SEGMENT = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
+_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
-_ZEROS = bytes(128)  # as storage that lost a block reads; no codes of a photo look so
-_PADDING = b"\xff\x00" * 32  # stuffed 1-bits: the decoder looks ahead, and finds no picture in them
+_ZEROS = bytes(128)  # a lost block of storage reads like this; no codes of a photo do
+_PADDING = b"\xff\x00" * 32  # stuffed 1-bits: the decoder reads ahead, and they hold no picture data
 _FILL = 128  # the grey of a block without data
 _REMEDY = "copy it again from the camera"
 
 
-class _Scan(NamedTuple):
-    components: int
-    start: int
-    stop: int
-
-
-class _File:
-    """What a JPEG file's markers say.
+@dataclass
+class _Markers:
+    """What the markers of a JPEG file say.
 
     Attributes:
-        kind: The marker of its frame.
+        frame: The marker of its frame.
         size: Width and height in px.
         sampling: Each component's horizontal and vertical sampling factors, by its id.
-        interval: After how many blocks (MCUs) the codes restart; 0 for never.
-        first_code: What the shortest code of luminance's AC table means; 0 is "the block ends".
-        depths: For each component, which bit of each of its 64 coefficients is known; 0 is the last.
-        scans: Its passes over the picture.
+        interval: The number of blocks (MCUs) after which the codes restart; 0 for never.
+        first_code: The meaning of the shortest code in the AC table of luminance; 0 is "end of block".
+        depths: For each component, the lowest known bit of each of its 64 coefficients; 0 is the last.
+        scans: Components, start and stop of each pass over the picture.
         ended: Whether the end marker is there.
     """
 
-    def __init__(self) -> None:
-        self.kind, self.interval, self.first_code, self.ended = 0, 0, 0, False
-        self.size = (0, 0)
-        self.sampling: dict[int, tuple[int, int]] = {}
-        self.depths: dict[int, list[int]] = {}
-        self.scans: list[_Scan] = []
+    frame: int = 0
+    size: tuple[int, int] = (0, 0)
+    sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
+    interval: int = 0
+    first_code: int = 0
+    depths: dict[int, list[int]] = field(default_factory=dict)
+    scans: list[tuple[int, int, int]] = field(default_factory=list)
+    ended: bool = False
 
 
 def lost_data(content: bytes, image: Image.Image) -> str | None:
     """Tell whether a JPEG file that could be decoded has lost some of its picture.
 
-    Of a progressive file whole passes are missed, but not a part of one.
+    Of a progressive file, missing passes are found, but not a missing part of one.
 
     Args:
         content: The whole file.
-        image: What Pillow made of it, not turned.
+        image: The picture that Pillow decoded, not turned.
 
     Returns:
-        A sentence, with its remedy; None where nothing is known to be missing.
+        A sentence with a remedy, or None if nothing is known to be missing.
     """
-    file = _read(content)
-    if not file.scans or not file.size[0]:
+    markers = _read_markers(content)
+    if not markers.scans or not markers.size[0]:
         return None
-    if not file.ended:
+    if not markers.ended:
         return f"cut short: the file ends before its picture does; {_REMEDY}"
-    if share := _missing_restarts(content, file):
+    if share := _missing_restarts(content, markers):
         part = f"{share:.0%}" if share >= 0.01 else "under 1%"
         return f"damaged: {part} of its picture data is missing, with grey in its place; {_REMEDY}"
-    baseline = file.kind in _BASELINE and len(file.scans) == 1
-    if baseline and file.first_code and content.find(_ZEROS, *file.scans[0][1:]) >= 0:
-        return f"damaged: a block of its picture data is all zeros, so a part of it is wrong; {_REMEDY}"
-    if baseline and (row := _grey_from(image)) is not None and _runs_out(content, file):
-        height = image.height
-        where = f"from row {row} of {height} on" if row < height else "at its lower right corner"
-        return f"damaged: its picture data ends too early, and grey stands {where}; {_REMEDY}"
-    if file.kind == _PROGRESSIVE and any(any(depths) for depths in file.depths.values()):
+    if markers.frame in _BASELINE and len(markers.scans) == 1:
+        if markers.first_code and content.find(_ZEROS, *markers.scans[0][1:]) >= 0:
+            return f"damaged: a block of its picture data is all zeros, so a part of it is wrong; {_REMEDY}"
+        row, height = _first_grey_row(image), image.height
+        if row is not None and _runs_out(content, markers):
+            where = f"from row {row} of {height} on" if row < height else "at its lower right corner"
+            return f"damaged: its picture data ends too early, and grey stands {where}; {_REMEDY}"
+    if markers.frame == _PROGRESSIVE and any(any(depths) for depths in markers.depths.values()):
         return f"cut short: its finer passes are missing, so it is coarser than it was taken; {_REMEDY}"
     return None
 
 
-def _read(content: bytes) -> _File:
-    file, at = _File(), 2
-    while 0 <= (at := content.find(b"\xff", at)) < len(content) - 1:
-        marker = content[at + 1]
+def _read_markers(content: bytes) -> _Markers:
+    found, at = _Markers(), 2
+    while segment := _SEGMENT.search(content, at):
+        marker, start = segment[1][0], segment.end()
         if marker == _END:
-            file.ended = True
+            found.ended = True
             break
-        if marker == 0xFF:  # padding
-            at += 1
-            continue
-        if marker == 0 or marker in _ALONE:
-            at += 2
-            continue
-        stop = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        _take(file, marker, content[at + 4 : stop])
-        if marker == _SCAN:
-            ends = _SCAN_ENDS.search(content, stop)
-            after = ends.start() if ends else len(content)
-            file.scans.append(_Scan(content[at + 4], stop, after))
-            stop = after
-        at = max(stop, at + 2)
-    return file
+        at = max(start, start + int.from_bytes(content[start : start + 2], "big"))
+        body = content[start + 2 : at]
+        if marker in _FRAMES:
+            found.frame = marker
+            found.size = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
+            components = range(6, len(body) - 2, 3)
+            found.sampling = {body[place]: divmod(body[place + 1], 16) for place in components}
+            found.depths = {name: [1] * 64 for name in found.sampling}
+        elif marker == _RESTART_INTERVAL:
+            found.interval = int.from_bytes(body[:2], "big")
+        elif marker == _HUFFMAN:
+            while len(body) > 17:
+                if body[0] == 0x10:
+                    found.first_code = body[17]
+                body = body[17 + sum(body[1:17]) :]
+        elif marker == _SCAN:
+            if len(body) >= 4:
+                first, last, bits = body[-3:]
+                for name in body[1:-3:2]:
+                    found.depths.get(name, [0] * 64)[first : last + 1] = [bits & 15] * (last + 1 - first)
+            end = _SCAN_END.search(content, at)
+            stop = end.start() if end else len(content)
+            found.scans.append((content[start + 2], at, stop))
+            at = stop
+    return found
 
 
-def _take(file: _File, marker: int, body: bytes) -> None:
-    """Take in one segment."""
-    if marker in _FRAMES:
-        file.kind = marker
-        file.size = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
-        file.sampling = {
-            body[at]: (body[at + 1] >> 4, body[at + 1] & 15) for at in range(6, len(body) - 2, 3)
-        }
-        file.depths = {name: [1] * 64 for name in file.sampling}
-    elif marker == _RESTART_INTERVAL:
-        file.interval = int.from_bytes(body[:2], "big")
-    elif marker == _HUFFMAN:
-        while len(body) > 17:
-            if body[0] == 0x10:
-                file.first_code = body[17]
-            body = body[17 + sum(body[1:17]) :]
-    elif marker == _SCAN and len(body) >= 4:
-        first, last, bits = body[-3:]
-        for name in body[1:-3:2]:
-            file.depths.get(name, [0] * 64)[first : last + 1] = [bits & 15] * (last + 1 - first)
-
-
-def _missing_restarts(content: bytes, file: _File) -> float:
+def _missing_restarts(content: bytes, markers: _Markers) -> float:
     """Return the share of restart markers that are missing, of scans with all components."""
-    scan = file.scans[0]
-    if not file.interval or scan.components != len(file.sampling):
+    components, start, stop = markers.scans[0]
+    if not markers.interval or components != len(markers.sampling):
         return 0.0
-    factors = list(file.sampling.values()) if len(file.sampling) > 1 else [(1, 1)]
-    across, down = (8 * max(int(side) for side in sides) for sides in zip(*factors, strict=True))
-    blocks = ceil(file.size[0] / across) * ceil(file.size[1] / down)
-    due = ceil(blocks / file.interval) - 1
-    there = len(_RESTART.findall(content, scan.start, scan.stop))
-    return max(0.0, (due - there) / (due + 1))
+    factors = list(markers.sampling.values()) if components > 1 else [(1, 1)]
+    across, down = (8 * max(map(int, sides)) for sides in zip(*factors, strict=True))
+    blocks = ceil(markers.size[0] / across) * ceil(markers.size[1] / down)
+    due = ceil(blocks / markers.interval) - 1
+    return max(0.0, (due - len(_RESTART.findall(content, start, stop))) / (due + 1))
 
 
-def _grey_from(image: Image.Image) -> int | None:
-    """Return the row from which on all is fill; the height where only the corner is, None where it is not."""
+def _first_grey_row(image: Image.Image) -> int | None:
+    """Return the first row of the grey end of a picture.
+
+    Returns:
+        The height if only the lower right corner is grey, None if not even that is.
+    """
     if image.mode not in ("L", "RGB"):
         return None
     width, height = image.size
@@ -156,8 +144,8 @@ def _grey_from(image: Image.Image) -> int | None:
     return int(other[-1]) + 1 if len(other) else 0
 
 
-class _Open(io.BytesIO):
-    """Bytes after which there may be more: a decoder that asks for it stops where it is."""
+class _EndlessBytes(io.BytesIO):
+    """Bytes without an end: a decoder that asks for more raises an error where it is."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if not (data := super().read(size)) and size:
@@ -165,11 +153,12 @@ class _Open(io.BytesIO):
         return data
 
 
-def _runs_out(content: bytes, file: _File) -> bool:
-    """Tell whether the codes end before the last row does, by decoding them without the end marker."""
-    with Image.open(_Open(content[: file.scans[0].stop] + _PADDING), formats=("JPEG",)) as image:
+def _runs_out(content: bytes, markers: _Markers) -> bool:
+    """Decode the picture without the end marker, and tell whether the codes end before the last row does."""
+    stream = _EndlessBytes(content[: markers.scans[0][2]] + _PADDING)
+    with Image.open(stream, formats=("JPEG",)) as image:
         with suppress(EOFError):
             image.load()
-        image.tile = []  # no second try: rows that were not reached are black
+        image.tile = []  # stops a second decoding; missing rows are black
         last = np.asarray(image.crop((0, image.height - 1, *image.size)))
     return not (last[:, -4:] == _FILL).all()

@@ -1,4 +1,4 @@
-"""Finding photos: files, folders and patterns become a list of photos, each once."""
+"""Find photos: files, folders and patterns become a list of photos, each once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """What a search for photos met.
+    """The result of a search for photos.
 
     Attributes:
         photos: The photos' paths, each once, in the order of the search.
-        base: The folder that the photos' own folders are told from; results mirror what lies between.
+        base: The common folder of all photos; results mirror the folders below it.
         problems: One error for each path that led to no photo.
     """
 
@@ -44,31 +44,31 @@ def search_photos(
 ) -> FoundFiles:
     """Find the photos that paths, folders and glob patterns name.
 
-    Of a folder those files count whose name ends like a photo's (hidden ones do not); a file that is named
-    itself always counts, whatever its name. A file or folder that links lead to several times is found once,
-    by its own name if that is among them; where it is named itself, by the name given.
+    In a folder, files with the suffix of a photo count, unless they are hidden. A file that is named itself
+    always counts. A file or folder that several links lead to is found once: by the given name if it is named
+    itself, else by its own name if that is among the names found.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
-        recursive: Whether to look into the folders' folders too.
-        leave_out: Files and folders that are passed over where a folder or pattern meets them.
-        made_in: Tells which files in and below a folder are results of earlier runs; asked of each folder
-            that is looked into, so that a mask is never taken for a photo.
+        recursive: Whether to search the folders inside folders too.
+        leave_out: Files and folders to skip when a folder or pattern includes them.
+        made_in: Returns the results of earlier runs in and below a folder; it is called for each folder
+            searched, so that a mask is never taken for a photo.
     """
     search = _Search(recursive, {absolute_path(path) for path in leave_out}, made_in)
     for path in paths:
-        search.take(Path(path))
+        search.add_path(Path(path))
     base = common_folder(list(search.folders) or [absolute_path(".")])
     return FoundFiles(tuple(search.photos.values()), base, tuple(search.problems))
 
 
 def absolute_path(path: str | os.PathLike[str]) -> Path:
-    """Make a path absolute and free of `..`, without following links: a link's own name is what counts."""
+    """Make a path absolute and free of `..`; links keep their own name."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
-    """Return the innermost folder around absolute ones; of several drives, the first one's counts."""
+    """Return the innermost folder around absolute ones; with several drives, only the first drive counts."""
     base = folders[0]
     for folder in folders:
         if folder.drive.casefold() == base.drive.casefold():
@@ -78,9 +78,9 @@ def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
 
 
 def folder_below(folder: PurePath, base: PurePath) -> str:
-    """Name a folder by its place below another with forward slashes, "" for that one itself.
+    """Return the path of a folder below another with forward slashes, "" for that folder itself.
 
-    A folder that lies elsewhere, as on another drive, is named by its drive and its whole path.
+    For a folder elsewhere, such as on another drive, the result has its drive and its whole path.
     """
     if folder.is_relative_to(base):
         relative = folder.relative_to(base).as_posix()
@@ -97,137 +97,109 @@ class _Search:
     photos: dict[Path, Path] = field(default_factory=dict)
     folders: dict[Path, None] = field(default_factory=dict)
     problems: list[PhotoError] = field(default_factory=list)
-    asked: set[Path] = field(default_factory=set)
-    real: set[str] = field(default_factory=set)
+    searched: set[Path] = field(default_factory=set)
+    real_paths: set[str] = field(default_factory=set)
 
-    def take(self, path: Path) -> None:
-        """Take in what one path names."""
-        if _is_folder(path):
-            if not self._take_folder(path):
+    def add_path(self, path: Path) -> None:
+        """Add the photos that one path names, or a problem."""
+        if os.path.isdir(path):  # noqa: PTH112  # False for any name, be it too long or with a zero byte
+            if not self._add_folder(path):
                 inside = "" if self.recursive else ", or add --recursive to look into its folders"
                 self._refuse(path, "there is no photo in this folder", f"name a folder with photos{inside}")
-        elif _is_pattern(path):
-            if not self._take_pattern(path):
+        elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
+            if not self._add_pattern(path):
                 self._refuse(path, "no photo fits this pattern", "check the path")
         else:
-            self._take_file(path)
+            try:
+                check_readable_file(path)
+                self._add_photo(path, path.parent, named=True)
+            except PhotoError as problem:
+                self.problems.append(problem)
 
-    def _take_file(self, path: Path) -> None:
-        try:
-            check_readable_file(path)
-            self._add(path, path.parent, named=True)
-        except PhotoError as problem:
-            self.problems.append(problem)
-
-    def _take_pattern(self, pattern: Path) -> bool:
-        taken = False
-        for match in _own_names_first(set(_written_out(pattern, self._refuse_folder))):
-            self._learn(match.parent)
+    def _add_pattern(self, pattern: Path) -> bool:
+        """Add the photos that fit a pattern, those with links in their path last; tell whether any fit."""
+        matches = set(_expand(pattern, self._refuse_folder))
+        found = False
+        for match in sorted(
+            matches, key=lambda path: (os.path.realpath(path) != str(absolute_path(path)), str(path))
+        ):
+            self._leave_out_results(match.parent)
             if absolute_path(match) in self.leave_out:
                 continue
             if match.is_dir():
-                taken |= self._take_folder(match)
+                found |= self._add_folder(match)
             elif match.suffix.lower() in SUFFIXES:
-                self._add(match, match.parent)
-                taken = True
-        return taken
+                self._add_photo(match, match.parent)
+                found = True
+        return found
 
-    def _take_folder(self, folder: Path) -> bool:
-        """Take a folder's photos; tell whether there was anything in it, be it a problem."""
+    def _add_folder(self, folder: Path) -> bool:
+        """Add the photos of a folder, links last; tell whether a photo or a problem was found."""
         before = len(self.problems)
-        met: list[Path] = []
+        found: list[Path] = []
         for place, inner, names in os.walk(folder, onerror=self._refuse_folder):
-            self._learn(Path(place))
-            inner[:] = sorted(name for name in inner if self.recursive and self._wanted(Path(place, name)))
+            self._leave_out_results(Path(place))
+            inner[:] = sorted(name for name in inner if self.recursive and self._is_wanted(Path(place, name)))
             paths = [Path(place, name) for name in sorted(names)]
-            met += [path for path in paths if path.suffix.lower() in SUFFIXES and self._wanted(path)]
-        for path in sorted(met, key=Path.is_symlink):
-            self._add(path, folder)
-        return bool(met) or len(self.problems) > before
+            found += [path for path in paths if path.suffix.lower() in SUFFIXES and self._is_wanted(path)]
+        for path in sorted(found, key=Path.is_symlink):
+            self._add_photo(path, folder)
+        return bool(found) or len(self.problems) > before
 
-    def _learn(self, folder: Path) -> None:
-        """Find out what in a folder earlier runs have made."""
-        if (place := absolute_path(folder)) not in self.asked:
-            self.asked.add(place)
+    def _leave_out_results(self, folder: Path) -> None:
+        if (place := absolute_path(folder)) not in self.searched:
+            self.searched.add(place)
             self.leave_out.update(absolute_path(path) for path in self.made_in(folder))
 
-    def _wanted(self, path: Path) -> bool:
+    def _is_wanted(self, path: Path) -> bool:
         return not path.name.startswith(".") and absolute_path(path) not in self.leave_out
 
-    def _add(self, photo: Path, folder: Path, *, named: bool = False) -> None:
+    def _add_photo(self, photo: Path, folder: Path, *, named: bool = False) -> None:
         place, real = absolute_path(photo), os.path.realpath(photo)
-        if place in self.photos or (real in self.real and not named):
-            return
-        self.real.add(real)
-        self.photos[place] = photo
-        self.folders.setdefault(absolute_path(folder))
+        if place not in self.photos and (named or real not in self.real_paths):
+            self.real_paths.add(real)
+            self.photos[place] = photo
+            self.folders.setdefault(absolute_path(folder))
 
     def _refuse_folder(self, error: OSError) -> None:
-        self._refuse(
-            error.filename, f"the folder cannot be read ({reason_of(error)})", "change its permissions"
-        )
+        problem = f"the folder cannot be read ({reason_of(error)})"
+        self._refuse(error.filename, problem, "change its permissions")
 
     def _refuse(self, path: str | Path, problem: str, remedy: str) -> None:
         self.problems.append(PhotoError(path, problem, remedy))
 
 
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a name too long or with a zero byte: reading it will say so
-        return False
-
-
-def _is_pattern(path: Path) -> bool:
-    try:
-        return glob.has_magic(str(path)) and not path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _written_out(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield what a pattern fits; `**` stands for each real folder once, however links lead to it."""
+def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield the paths that fit a pattern; `**` stands for each real folder once."""
     if "**" not in pattern.parts:
         yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207
         return
     at = pattern.parts.index("**")
     before, behind = Path(*pattern.parts[:at]), Path(*pattern.parts[at + 1 :])
-    for top in _written_out(before, on_error) if before.parts else (before,):
-        for folder in _folders(top, on_error):
+    for top in _expand(before, on_error) if before.parts else (before,):
+        for folder in _walk_real_folders(top, on_error):
             if behind.parts:
-                yield from _written_out(Path(glob.escape(str(folder)), behind), on_error)
+                yield from _expand(Path(glob.escape(str(folder)), behind), on_error)
             else:
                 yield folder
 
 
-def _folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield a folder and those below it, each real one once, and those that links lead to last.
+def _walk_real_folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """Yield a folder and those below it, each real one once and links last; hidden ones are skipped.
 
-    Hidden ones are passed over, and so are links to a folder around the top, which only lead back.
+    Links to a folder around the top are not followed, since they only lead back.
     """
-    if not top.is_dir():
-        return
     real_top = Path(os.path.realpath(top))
     seen: set[str] = set()
-    plain, links = [top], list[Path]()
-    while plain or links:
-        folder = plain.pop() if plain else links.pop(0)
-        real = os.path.realpath(folder)
-        if real in seen or (folder != top and real_top.is_relative_to(real)):
+    starts = [top] if top.is_dir() else []
+    for start in starts:  # grows by the links that are found on the way
+        real = os.path.realpath(start)
+        if start != top and (real in seen or real_top.is_relative_to(real)):
             continue
-        seen.add(real)
-        yield folder
-        try:
-            with os.scandir(folder) as entries:
-                inner = sorted((one for one in entries if one.is_dir()), key=lambda entry: entry.name)
-        except OSError as error:
-            on_error(error)
-            continue
-        for entry in inner:
-            if not entry.name.startswith("."):
-                (links if entry.is_symlink() else plain).append(folder / entry.name)
-
-
-def _own_names_first(paths: Iterable[Path]) -> list[Path]:
-    """Sort paths, those that go through a link last."""
-    return sorted(paths, key=lambda path: (os.path.realpath(path) != str(absolute_path(path)), str(path)))
+        for place, inner, _ in os.walk(start, onerror=on_error):
+            real = os.path.realpath(place)
+            inner[:] = sorted(name for name in inner if real not in seen and not name.startswith("."))
+            starts += [path for path in (Path(place, name) for name in inner) if path.is_symlink()]
+            if real not in seen:
+                seen.add(real)
+                yield Path(place)

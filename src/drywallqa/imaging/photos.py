@@ -11,11 +11,12 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
-from drywallqa.imaging import sample_depth
-from drywallqa.imaging.large_pictures import FORMATS, format_of_head, load_large, open_as
+from drywallqa.imaging.jpeg_check import lost_data
+from drywallqa.imaging.photo_formats import FORMATS, format_of_head, load_large, open_as, page_of_photo
+from drywallqa.imaging.sample_depth import deep_colour, eight_bits
 
 
 class NotedPhoto(NamedTuple):
@@ -23,7 +24,7 @@ class NotedPhoto(NamedTuple):
 
     Attributes:
         pixels: RGB uint8 [H,W,3].
-        notes: Sentences on what its file lacks, or how it had to be read; each names a remedy.
+        notes: Sentences about data that the file lacks or how it was read; each names a remedy.
     """
 
     pixels: NDArray[np.uint8]
@@ -32,7 +33,7 @@ class NotedPhoto(NamedTuple):
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | NotedPhoto
 
-# The size from which Pillow itself refuses a file; it warns from half of it on.
+# Pillow itself refuses larger files; it warns from half of this size on.
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px that are copied at a time
 
@@ -44,7 +45,6 @@ _TURNS = {  # by the EXIF orientation
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-_READABLE = "JPEG, PNG, WebP, BMP, TIFF or HEIC"
 
 
 def read_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -55,8 +55,8 @@ def read_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     first is marked as a reduced copy.
 
     Args:
-        source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned as it is, never changed), or what
-            `read_noted` returned.
+        source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned as it is, never changed), or a
+            result of `read_noted_photo`.
         max_pixels: The largest width × height that is decoded.
 
     Raises:
@@ -67,46 +67,18 @@ def read_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
 
 
 def read_noted_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NotedPhoto:
-    """Read a photo as `read` does, and say what is remarkable about the file: lost data, unused bits."""
+    """Read a photo as `read_photo` does, with notes about the file: lost data, unused bits."""
     if isinstance(source, NotedPhoto):
         return NotedPhoto(_checked_array(source.pixels, max_pixels), source.notes)
     if isinstance(source, np.ndarray):
         return NotedPhoto(_checked_array(source, max_pixels))
     if isinstance(source, Image.Image):
-        return _read_picture(source, max_pixels)
-    return _read_file(Path(source), max_pixels)
-
-
-def _checked_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        raise PhotoError(
-            "array",
-            f"shape {array.shape} and type {array.dtype} are not a photo",
-            "give RGB uint8 of shape [height, width, 3]",
-        )
-    _check_size("array", array.shape[1], array.shape[0], max_pixels)
-    return array
-
-
-def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
-    if width < 1 or height < 1:
-        raise PhotoError(name, f"its size is {width}×{height} px", "give a photo with at least one pixel")
-    if width * height > max_pixels:
-        raise PhotoError(
-            name,
-            f"{width}×{height} px are more than the {max_pixels / 1e6:.0f} million that are read",
-            "scale it down or cut it into parts",
-        )
-
-
-def _read_picture(image: Image.Image, max_pixels: int) -> NotedPhoto:
-    name, stream = str(getattr(image, "filename", "") or "PIL image"), getattr(image, "fp", None)
-    if image.format == "TIFF" and stream is not None and not stream.closed:
-        _page(stream, name)  # refuses a raw; else the page that the caller chose counts
-    return _decode(image, name, max_pixels, stream)
-
-
-def _read_file(path: Path, max_pixels: int) -> NotedPhoto:
+        name, stream = str(getattr(source, "filename", "") or "PIL image"), getattr(source, "fp", None)
+        with _errors_about(name):
+            if source.format == "TIFF" and stream is not None and not stream.closed:
+                page_of_photo(stream, name)  # refuses a camera raw; the caller has chosen the page
+            return _decode(source, name, max_pixels, stream)
+    path = Path(source)
     check_readable_file(path)
     try:
         with path.open("rb") as stream:
@@ -118,11 +90,11 @@ def _read_file(path: Path, max_pixels: int) -> NotedPhoto:
 
 
 def read_photo_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NotedPhoto:
-    """Read a photo from a file's bytes, as `read_noted` does.
+    """Read a photo from a file's bytes, as `read_noted_photo` does.
 
     Args:
         content: The whole file.
-        name: What errors call it.
+        name: The file's name for errors.
         max_pixels: The largest width × height that is decoded.
 
     Raises:
@@ -134,47 +106,12 @@ def read_photo_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS)
     return _read_stream(io.BytesIO(content), name, max_pixels)
 
 
-def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
-    try:
-        kind = format_of_head(stream.read(64))
-        page = _page(stream, name) if kind in ("TIFF", None) else 0
-        if kind is None:
-            raise PhotoError(name, f"this is not a {_READABLE} photo", "convert it, or leave it out")
-        stream.seek(0)
-        if kind == "HEIF":
-            return _decode(_open_heif(stream, name, max_pixels), name, max_pixels, None)
-        with open_as(stream, kind) as image:
-            image.seek(page)
-            noted = _decode(image, name, max_pixels, stream)
-            return _with_lost_data(noted, image, stream) if kind == "JPEG" else noted
-    except (DrywallQAError, PermissionError):
-        raise
-    except UnidentifiedImageError as error:  # its own words name the stream, which says nothing
-        raise _damaged(name, ValueError("its head is broken")) from error
-    except Exception as error:  # decoders meet damaged bytes with nearly any exception
-        raise _damaged(name, error) from error
-
-
-def _page(stream: IO[bytes], name: str) -> int:
-    from drywallqa.imaging import camera_raw  # few photos need it
-
-    return camera_raw.page_of_photo(stream, name)
-
-
-def _with_lost_data(noted: NotedPhoto, image: Image.Image, stream: IO[bytes]) -> NotedPhoto:
-    from drywallqa.imaging import jpeg_check
-
-    stream.seek(0)
-    lost = jpeg_check.lost_data(stream.read(), image)
-    return noted if lost is None else NotedPhoto(noted.pixels, (*noted.notes, lost))
-
-
 @contextmanager
 def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """Open a picture that is no photo, such as a mask file, as it is.
 
     Raises:
-        OSError: It is missing, no picture, or has more pixels than are read.
+        OSError: It is missing, no picture, or too large.
     """
     with Path(path).open("rb") as stream:
         kind = format_of_head(stream.read(64))
@@ -186,10 +123,10 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
 
 
 def check_readable_file(path: Path) -> None:
-    """Make sure that a path leads to a regular file with something in it.
+    """Make sure that a path leads to a regular file that is not empty.
 
     Raises:
-        PhotoError: It does not; the message says what it is instead.
+        PhotoError: It does not; the message names the reason.
     """
     try:
         if path.is_dir():
@@ -200,55 +137,110 @@ def check_readable_file(path: Path) -> None:
             raise PhotoError(path, "this is not a regular file", "name a photo")
         if path.stat().st_size == 0:
             raise PhotoError(path, "the file is empty (zero bytes)", "copy it again from the camera")
-    except (OSError, ValueError) as error:  # a name that is too long, holds a zero byte, lies behind a lock
+    except (OSError, ValueError) as error:  # a name too long or with a zero byte, or a locked folder
         raise PhotoError(path, f"it cannot be reached ({reason_of(error)})", "check the path") from error
 
 
-def _damaged(path: str | Path, error: Exception) -> PhotoError:
-    return PhotoError(
-        path,
-        f"the photo is damaged or cut short ({reason_of(error)})",
-        "copy it again from the camera, or leave it out",
-    )
-
-
 def reason_of(error: Exception) -> str:
-    """Say in a few words why reading failed."""
+    """Describe in a few words why reading failed."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     words = " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 80 else words[:79] + "…"
 
 
-def _open_heif(stream: IO[bytes], name: str, max_pixels: int) -> Image.Image:
+def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
+    """Return the stem of a photo's file name, or `otherwise` for a photo without a file."""
+    if isinstance(photo, str | os.PathLike):
+        return Path(photo).stem or otherwise
+    if isinstance(photo, Image.Image):
+        return Path(str(getattr(photo, "filename", "") or "")).stem or otherwise
+    return otherwise
+
+
+def _checked_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+        problem = f"shape {array.shape} and type {array.dtype} are not a photo"
+        raise PhotoError("array", problem, "give RGB uint8 of shape [height, width, 3]")
+    _check_size("array", array.shape[1], array.shape[0], max_pixels)
+    return array
+
+
+def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise PhotoError(name, f"its size is {width}×{height} px", "give a photo with at least one pixel")
+    if width * height > max_pixels:
+        problem = f"{width}×{height} px are more than the {max_pixels / 1e6:.0f} million that are read"
+        raise PhotoError(name, problem, "scale it down or cut it into parts")
+
+
+def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
+    with _errors_about(name):
+        kind = format_of_head(stream.read(64))
+        page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
+        if kind is None:
+            problem = "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo"
+            raise PhotoError(name, problem, "convert it, or leave it out")
+        stream.seek(0)
+        if kind == "HEIF":
+            return _read_heif(stream, name, max_pixels)
+        with open_as(stream, kind) as image:
+            image.seek(page)
+            photo = _decode(image, name, max_pixels, stream)
+            stream.seek(0)
+            lost = lost_data(stream.read(), image) if kind == "JPEG" else None
+            return photo._replace(notes=(*photo.notes, lost)) if lost else photo
+
+
+@contextmanager
+def _errors_about(name: str) -> Iterator[None]:
+    """Raise errors of decoders as errors about a photo."""
+    try:
+        yield
+    except (DrywallQAError, PermissionError):
+        raise
+    except Exception as error:  # decoders raise nearly any error on damaged bytes
+        raise _damaged(name, error) from error
+
+
+def _damaged(path: str | Path, error: Exception) -> PhotoError:
+    problem = f"the photo is damaged or cut short ({reason_of(error)})"
+    return PhotoError(path, problem, "copy it again from the camera, or leave it out")
+
+
+def _read_heif(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
     try:
         import pi_heif
     except ImportError as error:
         raise MissingExtraError(f"{name}: reading a HEIC photo", "heic") from error
-    # Asked for directly rather than registered with Pillow, which would change it for everybody else.
+    # Registering it with Pillow would change Pillow for the whole process.
     opened = pi_heif.open_heif(stream)
     width, height = opened.size
     _check_size(name, width, height, max_pixels)
-    image: Image.Image = opened.to_pillow()
-    return image
+    return _decode(opened.to_pillow(), name, max_pixels, None)
 
 
 def _decode(image: Image.Image, name: str, max_pixels: int, stream: IO[bytes] | None) -> NotedPhoto:
-    """Turn an opened picture into pixels; `stream` is the file that it comes from, if it is at hand."""
+    """Turn an opened picture into pixels; `stream` is its file if there is one."""
     _check_size(name, *image.size, max_pixels)
+    deep = deep_colour(image)
+    load_large(image)
+    picture, note = eight_bits(image, deep, stream)
     try:
-        deep = sample_depth.deep_colour(image)
-        load_large(image)
-        picture, note = sample_depth.eight_bits(image, deep, stream)
-        return NotedPhoto(_pixels(_rgb(_turned(picture, image))), (note,) if note else ())
-    except DrywallQAError:
-        raise
-    except Exception as error:  # as above: a damaged picture can break a decoder anywhere
-        raise _damaged(name, error) from error
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # unreadable EXIF data do not affect the pixels
+        turn = None
+    if turn is not None:
+        picture = picture.transpose(turn)
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255, 255)), layer)
+    return NotedPhoto(_pixels(picture), (note,) if note else ())
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Copy an RGB picture to an array, in strips: Pillow's own way holds a large one three times over."""
+    """Copy a picture to an RGB array, in strips: Pillow's own way holds a large one three times over."""
+    image = image if image.mode == "RGB" else image.convert("RGB")
     width, height = image.size
     step = max(1, _STRIP // width)
     if step >= height:
@@ -258,29 +250,3 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
         bottom = min(height, top + step)
         pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
     return pixels
-
-
-def _turned(picture: Image.Image, opened: Image.Image) -> Image.Image:
-    """Turn a picture as the EXIF data of the file that was opened say."""
-    try:
-        turn = _TURNS.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # unreadable EXIF says nothing about how to turn; the pixels are good
-        return picture
-    return picture if turn is None else picture.transpose(turn)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
-    """Return the whole stem of a photo's file, or `otherwise` where it comes from none."""
-    if isinstance(photo, str | os.PathLike):
-        return Path(photo).stem or otherwise
-    if isinstance(photo, Image.Image):
-        return Path(str(getattr(photo, "filename", "") or "")).stem or otherwise
-    return otherwise
