@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.imaging.morphology import dilate
-from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.imaging.straight_lines import StraightLine
 
 BINS = 256

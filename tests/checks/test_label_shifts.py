@@ -3,8 +3,8 @@ import pytest
 
 from drywallqa.checks.coarse_pairs import CoarsePair, best_logit_threshold, compare_pairs
 from drywallqa.checks.label_shifts import check_labels, overlaps
+from drywallqa.imaging.letterbox import logit
 from drywallqa.imaging.morphology import dilate
-from drywallqa.imaging.probability import logit
 
 SIDE = 64
 

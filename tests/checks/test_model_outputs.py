@@ -4,7 +4,7 @@ import numpy as np
 
 from checks.test_label_shifts import EMPTY, NUMBERS, SIDE, seen
 from drywallqa.checks import model_outputs
-from drywallqa.imaging.probability import logit
+from drywallqa.imaging.letterbox import logit
 
 MANY = [seen(n) for n in NUMBERS] + [seen(n, EMPTY, EMPTY) for n in range(20, 26)]
 

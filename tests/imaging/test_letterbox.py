@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.imaging.probability import sigmoid
+from drywallqa.imaging.letterbox import Letterbox, sigmoid
 
 
 @settings(deadline=None, max_examples=40)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.imaging.probability import logit
+from drywallqa.imaging.letterbox import logit
 from drywallqa.metrics import group_means
 
 Mask = NDArray[np.bool_]

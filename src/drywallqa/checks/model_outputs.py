@@ -19,7 +19,7 @@ from drywallqa.checks.coarse_pairs import (
     mean_or_zero,
 )
 from drywallqa.checks.findings import FaultFinding, finding_of
-from drywallqa.imaging.probability import logit
+from drywallqa.imaging.letterbox import logit
 
 USABLE = 0.15
 """Mean IoU from which a model separates well enough for its threshold to be judged."""

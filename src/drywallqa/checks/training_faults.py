@@ -129,7 +129,7 @@ TRAINING_FAULTS = (
         "sigmoid-twice",
         "the loss stays near 0.69 and probabilities between 0.5 and 0.73",
         "the model ends in a sigmoid and the loss applies another",
-        "return logits from the model; the one sigmoid lives in drywallqa.imaging.probability.sigmoid",
+        "return logits from the model; the one sigmoid lives in drywallqa.imaging.letterbox.sigmoid",
         _AGAIN,
     ),
     Fault(

@@ -14,7 +14,7 @@ from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError
 from drywallqa.imaging import mask_files
-from drywallqa.imaging.connected_components import Frame, bounding_boxes
+from drywallqa.imaging.connected_components import BoundingBox, bounding_boxes
 from drywallqa.imaging.contact_sheet import MARK, TILE, SheetCell, draw_contact_sheet, titled_section
 from drywallqa.imaging.seam_search import FoundSeam, find_seam
 from drywallqa.synthetic.joints import line_mask
@@ -38,7 +38,7 @@ class SeamLabels:
     labelled: int = 0
     absent: int = 0
     left: int = 0
-    seams: list[tuple[Sample, Frame, FoundSeam | None]] = field(default_factory=list)
+    seams: list[tuple[Sample, BoundingBox, FoundSeam | None]] = field(default_factory=list)
 
 
 def add_seam_lines(
@@ -96,7 +96,7 @@ def _labelled(
     return replace(sample, labels={**sample.labels, concept: name.as_posix()})
 
 
-def _is_box(mask: NDArray[np.bool_], frame: Frame) -> bool:
+def _is_box(mask: NDArray[np.bool_], frame: BoundingBox) -> bool:
     left, top, right, bottom = frame
     return bool(mask[top:bottom, left:right].mean() >= _RECTANGLE)
 
@@ -111,7 +111,7 @@ def seam_sheet(dataset: Dataset, labels: SeamLabels) -> Image.Image:
     )
 
 
-def _cell(dataset: Dataset, sample: Sample, frame: Frame, found: FoundSeam | None) -> SheetCell:
+def _cell(dataset: Dataset, sample: Sample, frame: BoundingBox, found: FoundSeam | None) -> SheetCell:
     told = f"{found.depth:.1f} darker, {found.share:.0%} of its length" if found else "no box, or too small"
 
     def tiles() -> list[Image.Image]:

@@ -21,8 +21,7 @@ from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import BackendError, DataError, DrywallQAError
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
 from drywallqa.evaluation.measured_model import MeasuredModel
-from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.imaging.probability import logit
+from drywallqa.imaging.letterbox import Letterbox, logit
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel

@@ -11,8 +11,7 @@ from PIL import Image
 
 from drywallqa.evaluation.measure import LabelledPrediction
 from drywallqa.evaluation.part_measurements import THIN_CONCEPTS
-from drywallqa.imaging.morphology import dilate
-from drywallqa.imaging.skeleton import mean_width, skeletonise
+from drywallqa.imaging.morphology import dilate, mean_width, skeletonise
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.metrics import TOLERANCE, Counts
 

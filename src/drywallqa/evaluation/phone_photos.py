@@ -15,8 +15,7 @@ from drywallqa.errors import DataError
 from drywallqa.evaluation.phone_wall_accuracy import Figures, Marks, Mask, Photo, Report, add_alarm
 from drywallqa.evaluation.ratios import Ratios
 from drywallqa.imaging import mask_files, photos
-from drywallqa.imaging.morphology import dilate
-from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.metrics import TOLERANCE, Counts
 from drywallqa.synthetic.camera import Camera, develop_photo
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA

@@ -9,8 +9,7 @@ import numpy as np
 
 from drywallqa.errors import MissingExtraError
 from drywallqa.evaluation.speed_cases import PROMPTS, Photo, time_repeatedly
-from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.imaging.probability import sigmoid
+from drywallqa.imaging.letterbox import Letterbox, sigmoid
 
 SIZE = 352
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.imaging.morphology import skeletonise
 from drywallqa.imaging.straight_lines import straight_lines
 
 THIN = 0.04

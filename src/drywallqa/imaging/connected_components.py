@@ -1,4 +1,4 @@
-"""The connected components of a mask, in NumPy alone: runs of its rows, joined where they touch."""
+"""The connected components of a mask, in NumPy alone: runs of pixels in rows are joined where they touch."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from numpy.typing import ArrayLike, NDArray
 
 Mask = NDArray[np.bool_]
 Integers = NDArray[np.int64]
-Frame = tuple[int, int, int, int]
+BoundingBox = tuple[int, int, int, int]
 
 
 def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
-    """Number the connected pieces of a mask [H,W] from 1 on, in reading order; 0 where it is False.
+    """Number the connected components of a mask [H,W] from 1 on, in reading order; 0 is the background.
 
     Args:
         mask: The mask.
-        corners: Whether pieces that touch at a corner only are one.
+        corners: Whether pixels that touch only at a corner are connected.
     """
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
     roots = group_links(len(rows), _touching(rows, starts, ends, mask.shape[1], corners))
     numbers = np.unique(roots, return_inverse=True)[1] + 1
-    # Each run adds its number where it starts and takes it away where it ends; sums along rows fill it.
+    # Each run adds its number at its start and subtracts it at its end; sums along the rows fill it in.
     steps = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
     np.add.at(steps, (rows, starts), numbers)
     np.subtract.at(steps, (rows, ends), numbers)
@@ -30,9 +30,9 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
 
 
 def _touching(rows: Integers, starts: Integers, ends: Integers, width: int, corners: bool) -> Integers:
-    """Pair the runs that touch a run of the row above: [N,2] of (that run, this run)."""
+    """Return the pairs [N,2] of runs that touch: the run in the row above, then this run."""
     stride, reach = width + 2, 0 if corners else 1
-    # Runs are in reading order, so both keys rise, and those touched by one run are neighbours in the list.
+    # Runs are in reading order, so both keys rise, and the runs that touch one run form a range.
     first = np.searchsorted(rows * stride + ends, (rows - 1) * stride + starts + reach)
     last = np.searchsorted(rows * stride + starts, (rows - 1) * stride + ends - reach, "right")
     counts = np.maximum(last - first, 0)
@@ -42,12 +42,12 @@ def _touching(rows: Integers, starts: Integers, ends: Integers, width: int, corn
 
 
 def group_links(count: int, links: ArrayLike) -> Integers:
-    """Give each of `count` items the smallest index that links [N,2] lead to (union-find)."""
+    """Return for each of `count` items the smallest index that links [N,2] lead to (union-find)."""
     root = np.arange(count)
     one, two = np.asarray(links, np.int64).reshape(-1, 2).T
     while len(one):
         low = np.minimum(root[one], root[two])
-        # Both ends' roots hang on the lower one; then each item looks up its root until nothing moves.
+        # The roots of both ends get the lower root; then each item follows its root until nothing changes.
         np.minimum.at(root, root[one], low)
         np.minimum.at(root, root[two], low)
         while not np.array_equal(shorter := root[root], root):
@@ -58,7 +58,7 @@ def group_links(count: int, links: ArrayLike) -> Integers:
 
 
 def without_small(mask: Mask, least: float) -> Mask:
-    """Drop the pieces of fewer than `least` px from a mask [H,W]."""
+    """Remove the connected components with fewer than `least` px from a mask [H,W]."""
     labels = label_components(mask)
     keep = np.bincount(labels.ravel()) >= least
     keep[0] = False
@@ -66,7 +66,7 @@ def without_small(mask: Mask, least: float) -> Mask:
 
 
 def without_holes(mask: Mask, most: float) -> Mask:
-    """Fill the holes of a mask [H,W] that have fewer than `most` px; what reaches the border is no hole."""
+    """Fill the holes of a mask [H,W] with fewer than `most` px; background at the border is no hole."""
     labels = label_components(~mask, corners=False)
     fill = np.bincount(labels.ravel()) < most
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
@@ -75,10 +75,10 @@ def without_holes(mask: Mask, most: float) -> Mask:
     return np.asarray(fill[labels])
 
 
-def bounding_boxes(mask: NDArray[np.bool_]) -> list[Frame]:
-    """Return the bounding box (left, top, right, bottom; right and bottom excluded) of each connected piece.
+def bounding_boxes(mask: Mask) -> list[BoundingBox]:
+    """Return the bounding box (left, top, right, bottom; right and bottom excluded) of each component.
 
-    Pieces that touch at a corner are connected.
+    Pixels that touch at a corner are connected.
     """
     labels = label_components(mask)
     rows, columns = np.nonzero(labels)

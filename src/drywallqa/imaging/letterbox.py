@@ -1,7 +1,7 @@
-"""The one way from a photo to a model's window and back.
+"""The letterbox: the one way from a photo to a model's input, and from its logits back to the photo's size.
 
-A photo of H×W pixels is scaled so that its longer side fills the window, laid into the window's top left
-corner, padded with the normalisation's mean (zeros after normalising) and turned into float32 [3,h,w].
+A photo of H×W pixels is scaled so that its longer side fills the window. It lies in the top left corner; the
+padding beside it is the mean of the normalisation (zeros after normalising). The input is float32 [3,h,w].
 Logits come back through `Placement.restore`, which crops the padding and scales to the photo's own size.
 """
 
@@ -21,7 +21,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a photo of `height`×`width` px came to lie: `scaled_*` px of a `window_*` px canvas."""
+    """Where a photo of `height`×`width` px lies: in `scaled_*` px of a canvas of `window_*` px."""
 
     height: int
     width: int
@@ -31,18 +31,18 @@ class Placement:
     window_width: int
 
     def restore(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bring logits [h,w] on any grid over the window to the photo's size (bilinear)."""
+        """Scale logits [h,w], on any grid over the window, to the photo's size (bilinear)."""
         rows, columns = logits.shape
         down, across = self.scaled_height / self.window_height, self.scaled_width / self.window_width
         return resample(logits, (0.0, 0.0, columns * across, rows * down), self.height, self.width)
 
 
 def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
-    """Say which px of a side the chosen cells of a grid can touch once it is restored.
+    """Return the px of a side that chosen cells of a grid can affect when it is restored.
 
     Args:
-        cells: Their numbers, rising; at least one.
-        step: Cells a px.
+        cells: The rising numbers of the cells; at least one.
+        step: Cells per px.
         length: The side in px.
     """
     margin = 1 + max(1.0, step)
@@ -52,7 +52,7 @@ def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A model's input: longer side in px, side multiple, square or not, and normalisation (0–1 scale)."""
+    """A model's input: longer side in px, divisor of the sides, square or not, normalisation (0–1 scale)."""
 
     size: int
     multiple: int = 32
@@ -66,24 +66,21 @@ class Letterbox:
 
     @property
     def padding(self) -> tuple[int, int, int]:
-        """The colour beside a photo in the window, 0–255: the mean, which normalises to about 0."""
+        """The colour of the padding, 0–255: the mean, which normalises to about 0."""
         red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
         return red, green, blue
 
     def place(self, height: int, width: int) -> Placement:
-        """Say where a photo of height×width px comes to lie."""
+        """Return where a photo of height×width px lies."""
         scale = self.size / max(height, width)
-        scaled_height = min(self.size, max(1, round(height * scale)))
-        scaled_width = min(self.size, max(1, round(width * scale)))
-        window_height = self.size if self.square else self._up(scaled_height)
-        window_width = self.size if self.square else self._up(scaled_width)
-        return Placement(height, width, scaled_height, scaled_width, window_height, window_width)
-
-    def _up(self, length: int) -> int:
-        return math.ceil(length / self.multiple) * self.multiple
+        scaled = [min(self.size, max(1, round(side * scale))) for side in (height, width)]
+        window = [math.ceil(side / self.multiple) * self.multiple for side in scaled]
+        if self.square:
+            window = [self.size, self.size]
+        return Placement(height, width, *scaled, *window)
 
     def fit(self, photo: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
-        """Turn a photo [H,W,3] uint8 into the model's input [3,h,w] float32 and its placement."""
+        """Turn a photo [H,W,3] uint8 into a model's input [3,h,w] float32 and its placement."""
         placement = self.place(*photo.shape[:2])
         scaled = resize_photo(photo, placement.scaled_height, placement.scaled_width)
         canvas = np.zeros((3, placement.window_height, placement.window_width), np.float32)
@@ -93,22 +90,22 @@ class Letterbox:
     def normalise(
         self, photo: NDArray[np.uint8], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], written into `out` where it is given."""
+        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], in `out` if it is given."""
         scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         pixels = np.empty((3, *photo.shape[:2]), np.float32) if out is None else out
-        for channel, plane in enumerate(pixels):  # one after the other: written where they stay
+        for channel, plane in enumerate(pixels):  # in place, one after the other
             np.multiply(photo[:, :, channel], scale[channel], out=plane)
             plane -= shift[channel]
         return pixels
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the window as plain data, for `bundle.json`."""
+        """Describe the letterbox as plain data, for `bundle.json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Letterbox:
-        """Read back what `to_json` wrote."""
+        """Read the data of `to_json`."""
         return cls(
             size=int(data["size"]),
             multiple=int(data["multiple"]),
@@ -118,21 +115,32 @@ class Letterbox:
         )
 
 
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn logits into probabilities in [0,1]; stable for any finite logit."""
+    return np.asarray(0.5 * (np.tanh(0.5 * logits) + 1.0), np.float32)
+
+
+def logit(probability: float) -> float:
+    """Return the logit of a probability, which is clipped to 1e-6 … 1 - 1e-6."""
+    inside = min(max(probability, 1e-6), 1 - 1e-6)
+    return float(np.log(inside / (1 - inside)))
+
+
 def resample(
     grid: NDArray[np.float32], box: tuple[float, float, float, float], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Bring a part of a grid [h,w] to height×width (bilinear, antialiased where it becomes smaller).
+    """Scale a part of a grid [h,w] to height×width (bilinear, antialiased where it becomes smaller).
 
     Args:
-        grid: Values; also those just outside the box are used, so that parts join without a seam.
+        grid: Values; those just outside the box are used too, so that parts join without a seam.
         box: Left, top, right and bottom in the grid's own pixels, fractions included.
-        height: Rows wanted.
-        width: Columns wanted.
+        height: Rows of the result.
+        width: Columns of the result.
     """
     rows, columns = grid.shape
     left, top, right, bottom = box
     image = Image.fromarray(np.ascontiguousarray(grid, dtype=np.float32))
-    inside = (left, top, min(right, float(columns)), min(bottom, float(rows)))  # rounding may pass the edge
+    inside = (left, top, min(right, float(columns)), min(bottom, float(rows)))  # rounding may exceed the edge
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Mask files: how they are named, written and read.
+"""Name, write and read mask files.
 
 A mask file is a PNG of one channel with 8 bits, {0, 255}, of the photo's size as a viewer shows it.
 """
@@ -11,7 +11,6 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +35,18 @@ _LIKE_A_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 def base_name(image_id: str, prompt: str) -> str:
     """Name the results of one photo under one prompt, without suffix: `{image_id}__{prompt}`.
 
-    The name is valid on every system, at most 116 bytes, and no other pair bears it, with upper and lower
-    case taken as equal, as long as the photos' own names differ that way.
+    The name is valid on every system and has at most 116 bytes. No other pair has the same name, even where
+    case does not count, as long as the photos' own names differ that way.
 
     Example:
         >>> base_name("IMG_1", "segment crack")
         'IMG_1__segment_crack'
     """
-    stem, slug = _safe_stem(image_id), slug_of(prompt)
+    stem = _NOT_IN_WINDOWS.sub("_", image_id.encode("utf-8", "replace").decode("utf-8"))
+    stem = _DEVICES.sub(lambda match: match.group() + "_", stem) or "_"
+    if stem != image_id:
+        stem = f"{stem}-{_digest(image_id)}"
+    slug = slug_of(prompt)
     room = LONGEST_NAME - len(_SUFFIX) - len(_BETWEEN)
     slug = _shorten(slug, max(_SHORTEST_SLUG, room - len(stem.encode())), prompt)
     return _shorten(stem, room - len(slug), image_id) + _BETWEEN + slug
@@ -57,27 +60,21 @@ def file_name(image_id: str, prompt: str) -> str:
 def slug_of(prompt: str) -> str:
     """Turn a prompt into a part of a file name: `[A-Za-z0-9-]` stay, a run of anything else becomes `_`.
 
-    Where that loses more than single spaces, or capitals would tell two prompts apart, `-` and 8 hex digits
-    of the prompt's SHA-256 follow.
+    If that loses more than single spaces, or the prompt has capitals, `-` and 8 hex digits of the prompt's
+    SHA-256 follow.
 
     Example:
         >>> slug_of("segment crack"), slug_of("segment joint/tape")
         ('segment_crack', 'segment_joint_tape-5ce757b6')
     """
     slug = re.sub(r"[^A-Za-z0-9-]+", "_", prompt)
-    # A space at either end would become one more `_` beside the two that part photo and prompt.
+    # A space at either end would add a `_` to the two between photo and prompt.
     lossless = slug.replace("_", " ") == prompt == prompt.lower().strip() != ""
     return slug if lossless and not _LIKE_A_DIGEST.search(slug) else f"{slug}-{_digest(prompt)}"
 
 
-def _safe_stem(image_id: str) -> str:
-    safe = _NOT_IN_WINDOWS.sub("_", image_id.encode("utf-8", "replace").decode("utf-8"))
-    safe = _DEVICES.sub(lambda match: match.group() + "_", safe) or "_"
-    return safe if safe == image_id else f"{safe}-{_digest(image_id)}"
-
-
 def _shorten(text: str, limit: int, whole: str) -> str:
-    """Cut to `limit` bytes, with the digest of what it stands for where anything is lost."""
+    """Cut a text to `limit` bytes; a text that is cut ends with the digest of `whole`."""
     if len(text.encode()) <= limit:
         return text
     head = text.encode()[: limit - 9].decode("utf-8", "ignore")
@@ -92,52 +89,47 @@ def encode_mask(mask: NDArray[np.bool_]) -> bytes:
     """Encode a boolean mask [H,W] as a mask file; equal masks make equal bytes.
 
     Raises:
-        ValueError: It is not a boolean array of two axes with at least one pixel.
+        ValueError: The mask is not a boolean array of two axes with at least one pixel.
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"a mask is boolean [H,W], not {mask.dtype} {mask.shape}")
     if mask.size > _STRIP:
         return _encode_in_strips(mask)
-    # Runs of equal pixels are nearly all there is in a mask: quicker and smaller than looking for more.
+    # A mask consists of runs of equal pixels: looking for runs alone is quicker, and the file is smaller.
     return encode_grey(mask.view(np.uint8) * np.uint8(255), strategy=_RUNS)
 
 
 def _encode_in_strips(mask: NDArray[np.bool_]) -> bytes:
-    """Write the PNG ourselves (W3C, "Portable Network Graphics", 2003), with a strip in memory at a time."""
+    """Write the PNG itself (W3C, "Portable Network Graphics", 2003), with one strip in memory at a time."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, _RUNS)
     height, width = mask.shape
+    step = max(1, _STRIP // width)
+    body = []
+    for top in range(0, height, step):
+        rows = mask[top : top + step].view(np.uint8)
+        lines = np.zeros((len(rows), width + 1), np.uint8)  # each line begins with its filter: 0 for none
+        np.multiply(rows, 255, out=lines[:, 1:])
+        body.append(packer.compress(lines.data))
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8 bits, grey, not interlaced
-    body = b"".join(_packed(mask))
-    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", b"".join(body) + packer.flush()), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         for kind, content in chunks
     )
 
 
-def _packed(mask: NDArray[np.bool_]) -> Iterator[bytes]:
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, _RUNS)
-    height, width = mask.shape
-    step = max(1, _STRIP // width)
-    for top in range(0, height, step):
-        rows = mask[top : top + step].view(np.uint8)
-        lines = np.zeros((len(rows), width + 1), np.uint8)  # each line begins with its filter: 0 for none
-        np.multiply(rows, 255, out=lines[:, 1:])
-        yield packer.compress(lines.data)
-    yield packer.flush()
-
-
 def encode_grey(values: NDArray[np.uint8], *, strategy: int = -1) -> bytes:
-    """Encode uint8 [H,W] as a grey PNG, with a strategy of zlib's (-1: the one that Pillow chooses)."""
+    """Encode uint8 [H,W] as a grey PNG, with a strategy of zlib (-1: Pillow chooses)."""
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", compress_level=1, compress_type=strategy)
     return stream.getvalue()
 
 
 def write_mask_file(path: str | os.PathLike[str], mask: NDArray[np.bool_]) -> None:
-    """Write a mask file from boolean [H,W], whole or not at all.
+    """Write a boolean mask [H,W] as a mask file, whole or not at all.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
         ValueError: The mask is not boolean [H,W].
     """
     files.write_whole(path, encode_mask(mask))
@@ -147,12 +139,11 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
     """Read a mask file as boolean [H,W]: True where it is brighter than half.
 
     Raises:
-        PhotoError: It is missing, damaged or no picture.
+        PhotoError: The file is missing, damaged or no picture.
     """
     try:
         with photos.open_picture(path) as image:
             return np.asarray(np.asarray(image.convert("L")) > 127)
-    except Exception as error:  # decoders meet damaged bytes with nearly any exception
-        raise PhotoError(
-            os.fspath(path), f"the mask cannot be read ({photos.reason_of(error)})", "make it again"
-        ) from error
+    except Exception as error:  # decoders raise nearly any error on damaged bytes
+        problem = f"the mask cannot be read ({photos.reason_of(error)})"
+        raise PhotoError(os.fspath(path), problem, "make it again") from error

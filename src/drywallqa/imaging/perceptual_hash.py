@@ -1,4 +1,4 @@
-"""A perceptual hash of a photo, comparable under all eight turnings and mirrorings.
+"""A perceptual hash of a photo that can be compared under all eight turns and reflections.
 
 The hash holds the signs of the 8×8 lowest frequencies (cosine transform, type II) of a 32×32 grey thumbnail,
 after Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), with zero in place
@@ -18,7 +18,7 @@ from PIL import Image
 Value = TypeVar("Value", bound=np.generic)
 
 THUMBNAIL_SIDE = 32
-"""Side of the thumbnail in px that a hash is made of."""
+"""Side in px of the thumbnail that is hashed."""
 
 SAME_PHOTO_BITS = 11
 """Two hashes at most this many bits apart (of 63) may show the same photograph; verify where it matters."""
@@ -32,13 +32,9 @@ _SIDE = 8
 _POPULATION = np.array([bin(value).count("1") for value in range(256)], np.uint8)
 
 
-def _cosines() -> NDArray[np.float32]:
-    frequency = np.arange(_SIDE)[:, None]
-    position = np.arange(THUMBNAIL_SIDE)[None] + 0.5
-    return np.cos(np.pi * frequency * position / THUMBNAIL_SIDE).astype(np.float32)
-
-
-_COSINES = _cosines()
+_COSINES = np.cos(
+    np.pi * np.arange(_SIDE)[:, None] * (np.arange(THUMBNAIL_SIDE)[None] + 0.5) / THUMBNAIL_SIDE
+).astype(np.float32)
 
 
 def thumbnail(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -49,7 +45,7 @@ def thumbnail(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def perceptual_hash(photo: NDArray[np.uint8]) -> int:
-    """Hash a photo [H,W,3] uint8 to an integer below 2**64; alike photos have hashes few bits apart."""
+    """Hash a photo [H,W,3] uint8 to an integer below 2**64; similar photos have hashes few bits apart."""
     return hash_thumbnail(thumbnail(photo))
 
 
@@ -59,15 +55,16 @@ def frequencies(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def hash_signs(value: int) -> NDArray[np.bool_]:
-    """Return the signs [8,8] that a hash holds; that of the mean brightness is always False."""
-    return _unpack(value)
+    """Return the signs [8,8] in a hash; the sign of the mean brightness is always False."""
+    octets = np.frombuffer(value.to_bytes(8, "big"), np.uint8)
+    return np.unpackbits(octets).reshape(_SIDE, _SIDE).astype(np.bool_)
 
 
 def hash_thumbnail(grey: NDArray[np.float32]) -> int:
-    """Hash what `thumbnail` returned."""
-    bits = frequencies(grey) > 0
-    bits[0, 0] = False  # the mean brightness says nothing about the photo
-    return _pack(bits)
+    """Hash a thumbnail of `thumbnail`."""
+    signs = frequencies(grey) > 0
+    signs[0, 0] = False  # the mean brightness says nothing about the photo
+    return _pack(signs)
 
 
 def orient(picture: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
@@ -78,28 +75,17 @@ def orient(picture: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
 
 def orientations(value: int) -> tuple[int, ...]:
     """Return the hashes that the photo would have in each of `ORIENTATIONS`, in that order."""
-    bits = _unpack(value)
+    odd = np.arange(_SIDE) % 2 == 1
+    signs = hash_signs(value)
     hashes = []
-    for turns, flip in ORIENTATIONS:
-        turned = bits
-        for _ in range(turns):  # a quarter turn is a transposition, then upside down
-            turned = _negate_odd(turned.T, rows=True)
-        hashes.append(_pack(_negate_odd(turned, rows=False) if flip else turned))
+    for _ in range(4):
+        hashes += [_pack(signs), _pack(signs ^ odd)]  # mirroring negates the odd frequencies
+        signs = signs.T ^ odd[:, None]  # a quarter turn is a transposition, then upside down
     return tuple(hashes)
 
 
-def hash_distance(first: int, second: int) -> int:
-    """Count the bits in which two hashes differ (0–63)."""
-    return (first ^ second).bit_count()
-
-
-def closest_hash_distance(first: int, second: int) -> int:
-    """Count the bits in which two hashes differ in the orientation that brings them closest."""
-    return min(hash_distance(first, turned) for turned in orientations(second))
-
-
 def closest_hash_distances(hashes: Sequence[int], others: Sequence[int]) -> NDArray[np.uint8]:
-    """Compare N hashes with M others over all orientations of the others: bits apart, [N,M]."""
+    """Count the bits in which N hashes differ from the closest orientation of M others: [N,M]."""
     left = np.array(hashes, np.uint64)[:, None]
     turned = np.array([orientations(value) for value in others], np.uint64).reshape(
         len(others), len(ORIENTATIONS)
@@ -117,19 +103,5 @@ def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return np.asarray(_POPULATION[octets].sum(axis=-1), np.uint8)
 
 
-def _negate_odd(bits: NDArray[np.bool_], *, rows: bool) -> NDArray[np.bool_]:
-    changed = bits.copy()
-    if rows:
-        changed[1::2] ^= True
-    else:
-        changed[:, 1::2] ^= True
-    return changed
-
-
-def _pack(bits: NDArray[np.bool_]) -> int:
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def _unpack(value: int) -> NDArray[np.bool_]:
-    octets = np.frombuffer(value.to_bytes(8, "big"), np.uint8)
-    return np.unpackbits(octets).reshape(_SIDE, _SIDE).astype(np.bool_)
+def _pack(signs: NDArray[np.bool_]) -> int:
+    return int.from_bytes(np.packbits(signs).tobytes(), "big")

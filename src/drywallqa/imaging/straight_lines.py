@@ -1,4 +1,4 @@
-"""Straight pieces of line, and how to find them in a mask: the joint itself, not the area around it."""
+"""Straight line segments, and how to find them in a mask: the joint itself, not the area around it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.imaging.skeleton import mean_width
+from drywallqa.imaging.morphology import mean_width
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 
-_LONGER_SIDE = 1280  # of the copy that lines are looked for in
+_LONGER_SIDE = 1280  # px of the reduced mask
 _MOST_POINTS = 20_000
 _ANGLES = np.deg2rad(np.arange(0, 180, 0.5))
-_GAP = 0.06  # of the longer side that a line may be hidden in between
+_GAP = 0.06  # of the longer side; the longest gap in a line
 _MOST = 32
 
 
 @dataclass(frozen=True)
 class StraightLine:
-    """A straight piece of line from `start` to `end` (x, y in px)."""
+    """A straight line segment from `start` to `end` (x, y in px)."""
 
     start: Point
     end: Point
+
+    @classmethod
+    def between(cls, start: Floats, end: Floats) -> StraightLine:
+        """Make a line of two points [2]."""
+        return cls((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
 
     @property
     def length(self) -> float:
@@ -38,19 +43,19 @@ class StraightLine:
         return (self.end[0] - self.start[0]) / length, (self.end[1] - self.start[1]) / length
 
     def place(self, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Signed distance across and position along the line for every pixel, float32 [H,W], px."""
+        """Return each pixel's signed distance across and position along the line, float32 [H,W], px."""
         rows = np.arange(size[0], dtype=np.float32)[:, None] - np.float32(self.start[1])
         columns = np.arange(size[1], dtype=np.float32)[None, :] - np.float32(self.start[0])
         along_x, along_y = (np.float32(value) for value in self.direction())
         return columns * -along_y + rows * along_x, columns * along_x + rows * along_y
 
     def band(self, size: tuple[int, int], half_width: float) -> Mask:
-        """Pixels within `half_width` px of the line, bool [H,W]."""
+        """Return the pixels within `half_width` px of the line, bool [H,W]."""
         across, along = self.place(size)
         return (np.abs(across) <= half_width) & (along >= 0) & (along <= self.length)
 
     def box(self, size: tuple[int, int], margin: float) -> Mask:
-        """Axis-aligned box around the line with a margin in px, as people label it; bool [H,W]."""
+        """Return an axis-aligned box around the line with a margin in px, as people label it; bool [H,W]."""
         mask = np.zeros(size, np.bool_)
         (x0, y0), (x1, y1) = self.start, self.end
         top, bottom = max(0, round(min(y0, y1) - margin)), round(max(y0, y1) + margin)
@@ -60,18 +65,17 @@ class StraightLine:
 
 
 def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
-    """Find the straight lines that a mask [H,W] is made of, the longest support first.
+    """Find the straight lines in a mask [H,W], those with the most pixels first.
 
-    A Hough transform proposes, total least squares refines; what a line explains is taken away before the
-    next is looked for. Gaps of up to 6 % of the longer side are bridged; a curve becomes several pieces.
+    A Hough transform proposes a line, total least squares refines it, and its pixels are removed before the
+    next search. Gaps of up to 6 % of the longer side are bridged; a curve becomes several lines.
 
     Args:
-        mask: What is marked; a band becomes its middle line.
-        least: Length below which a line does not count, in longer sides.
+        mask: The mask; a band becomes its middle line.
+        least: The least length of a line, as a share of the longer side.
     """
-    longer = max(mask.shape)
-    step = -(-longer // _LONGER_SIDE)
-    small = _shrunk(mask, step)
+    step = -(-max(mask.shape) // _LONGER_SIDE)
+    small = _reduce(mask, step)
     width = mean_width(small)
     if not width:
         return []
@@ -81,36 +85,26 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
     side = max(small.shape)
     within = max(2.0 * side / 640, 0.75 * width)
     found: list[StraightLine] = []
-    for _ in range(_MOST):
-        if len(points) < 2:
+    while len(points) >= 2 and len(found) < _MOST:
+        ends, near = _strongest(points, within, _GAP * side)
+        if ends is None or np.hypot(*(ends[1] - ends[0])) < least * side:
             break
-        line, near = _strongest(points, within, _GAP * side)
-        if line is None or line.length < least * side:
-            break
-        found.append(_scaled(line, step))
+        found.append(StraightLine.between(*(ends * step + (step - 1) / 2)))
         points = points[~near]
     return found
 
 
-def _shrunk(mask: Mask, step: int) -> Mask:
-    """Mark each block of step×step px that holds a marked one."""
+def _reduce(mask: Mask, step: int) -> Mask:
+    """Mark each block of step×step px that holds a marked pixel."""
     if step == 1:
         return mask
-    height, width = (-(-side // step) * step for side in mask.shape)
-    padded = np.zeros((height, width), np.bool_)
-    padded[: mask.shape[0], : mask.shape[1]] = mask
-    return np.asarray(padded.reshape(height // step, step, width // step, step).any((1, 3)))
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, -height % step), (0, -width % step)))
+    return np.asarray(padded.reshape(-(-height // step), step, -(-width // step), step).any((1, 3)))
 
 
-def _scaled(line: StraightLine, step: int) -> StraightLine:
-    def back(point: Point) -> Point:
-        return step * point[0] + (step - 1) / 2, step * point[1] + (step - 1) / 2
-
-    return StraightLine(back(line.start), back(line.end))
-
-
-def _strongest(points: Floats, within: float, gap: float) -> tuple[StraightLine | None, Mask]:
-    """The line with most points [N,2] near it, and which those are [N]."""
+def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None, Mask]:
+    """Return the ends [2,2] of the line with the most points [N,2] near it, and whether each is near [N]."""
     angle, offset = _peak(points, within)
     normal = np.array([np.cos(angle), np.sin(angle)])
     near = np.abs(points @ normal - offset) <= 1.5 * within
@@ -118,20 +112,22 @@ def _strongest(points: Floats, within: float, gap: float) -> tuple[StraightLine 
         if near.sum() < 2:
             return None, near
         middle = points[near].mean(0)
-        # the direction in which the points spread least is the normal of their line
+        # The normal of a line is the direction in which its points spread least.
         normal = np.linalg.eigh(np.cov((points[near] - middle).T))[1][:, 0]
         near = np.abs((points - middle) @ normal) <= within
     along = np.array([normal[1], -normal[0]])
     places = (points - middle) @ along
-    first, last = _longest_run(np.sort(places[near]), gap)
+    inside = np.sort(places[near])
+    breaks = np.flatnonzero(np.diff(inside) > gap)
+    firsts, lasts = inside[np.append(0, breaks + 1)], inside[np.append(breaks, len(inside) - 1)]
+    longest = int((lasts - firsts).argmax())
+    first, last = firsts[longest], lasts[longest]
     near &= (places >= first) & (places <= last)
-    start, end = middle + first * along, middle + last * along
-    line = StraightLine((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
-    return line, near
+    return np.array([middle + first * along, middle + last * along]), near
 
 
 def _peak(points: Floats, within: float) -> tuple[float, float]:
-    """Angle of the normal and distance from the origin of the line with most points about it."""
+    """Return the angle of the normal and the distance from the origin of the line with the most points."""
     best, at = -1, (0.0, 0.0)
     for angle in _ANGLES:
         offsets = points @ np.array([np.cos(angle), np.sin(angle)]) / within
@@ -142,10 +138,3 @@ def _peak(points: Floats, within: float) -> tuple[float, float]:
         if pairs[place] > best:
             best, at = int(pairs[place]), (float(angle), float((low + place + 1) * within))
     return at
-
-
-def _longest_run(places: Floats, gap: float) -> tuple[float, float]:
-    breaks = np.flatnonzero(np.diff(places) > gap)
-    firsts, lasts = places[np.append(0, breaks + 1)], places[np.append(breaks, len(places) - 1)]
-    longest = int((lasts - firsts).argmax())
-    return float(firsts[longest]), float(lasts[longest])

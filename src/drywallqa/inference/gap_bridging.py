@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.imaging.connected_components import label_components
-from drywallqa.imaging.morphology import dilate
-from drywallqa.imaging.skeleton import skeletonise
+from drywallqa.imaging.morphology import dilate, skeletonise
 
 GAP_PX = 48.0
 """The longest gap that is joined, in px at 640."""

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from drywallqa.backend import Backend, Features, Float
 from drywallqa.background import prefetch
-from drywallqa.imaging.letterbox import Letterbox, Placement
+from drywallqa.imaging.letterbox import Letterbox, Placement, logit, sigmoid
 from drywallqa.imaging.photo_quality import quality_notes
 from drywallqa.imaging.photos import NotedPhoto
-from drywallqa.imaging.probability import logit, sigmoid
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.refinement import pixel_unit

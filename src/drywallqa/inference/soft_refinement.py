@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.imaging.probability import sigmoid
+from drywallqa.imaging.letterbox import sigmoid
 
 GUIDED_GRID = 320
 """Longer side of the grid that the guided filter's lines are fitted on."""

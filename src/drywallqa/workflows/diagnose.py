@@ -19,7 +19,7 @@ from drywallqa.diagnosis.probe import ModelProbe, ProbeSample, choose_samples, r
 from drywallqa.diagnosis.verdict import Diagnosis
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError
 from drywallqa.evaluation.measured_model import MeasuredModel, measured_bundle
-from drywallqa.imaging.probability import logit
+from drywallqa.imaging.letterbox import logit
 from drywallqa.text.text_side import UNDERSTANDING, TextSide
 
 PHOTOS = 40

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from drywallqa.imaging.skeleton import mean_width, skeletonise
+from drywallqa.imaging.morphology import mean_width, skeletonise
 
 
 def _line(width: int) -> np.ndarray:
