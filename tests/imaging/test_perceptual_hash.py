@@ -30,12 +30,7 @@ def test_perceptual_hash__survives_jpeg_60_and_half_the_size():
         stream = io.BytesIO()
         Image.fromarray(pixels).resize((160, 160)).save(stream, "JPEG", quality=60)
         again = np.asarray(Image.open(stream).convert("RGB"))
-        assert (
-            distance(
-                perceptual_hash.perceptual_hash(pixels), perceptual_hash.perceptual_hash(again)
-            )
-            <= 4
-        )
+        assert distance(perceptual_hash.perceptual_hash(pixels), perceptual_hash.perceptual_hash(again)) <= 4
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -45,10 +40,7 @@ def test_orientations__are_the_hashes_of_the_turned_photo(index):
     turned = np.ascontiguousarray(perceptual_hash.orient(pixels, turns, flip))
     expected = perceptual_hash.perceptual_hash(turned)
     assert (
-        distance(
-            perceptual_hash.orientations(perceptual_hash.perceptual_hash(pixels))[index], expected
-        )
-        <= 1
+        distance(perceptual_hash.orientations(perceptual_hash.perceptual_hash(pixels))[index], expected) <= 1
     )
 
 
