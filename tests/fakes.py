@@ -9,21 +9,13 @@ from typing import Any
 import numpy as np
 
 from drywallqa.backend import Features, Float
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import UnknownPromptError
 from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.onnx_session import RuntimeOptions
 from drywallqa.text import prompts
 
 CONCEPTS = {"crack": ("crack", "fissure"), "taping area": ("taping", "joint", "seam")}
-
-
-@dataclass(frozen=True)
-class FakeConcept:
-    threshold: float = 0.5
-    presence_threshold: float = 0.5
-    phrasings: tuple[str, ...] = ()
-    native: bool = False
-    refine: str = "none"
-    closer: tuple[float, float] | None = None
 
 
 class FakeText:
@@ -77,17 +69,13 @@ class FakeBundle:
     vocabulary: str = "closed"
     files: Mapping[str, str] = field(default_factory=lambda: {"decoder.onnx": "0123456789abcdef"})
     window: Letterbox = field(default_factory=lambda: Letterbox(64))
-    concepts: Mapping[str, Any] = field(default_factory=lambda: {name: FakeConcept() for name in CONCEPTS})
+    concepts: Mapping[str, Any] = field(
+        default_factory=lambda: {name: ConceptSettings() for name in CONCEPTS}
+    )
     text: FakeText = field(default_factory=FakeText)
     backend: FakeBackend = field(default_factory=FakeBackend)
 
-    def open_backend(
-        self,
-        name: str = "onnxruntime",
-        device: str = "cpu",
-        threads: int | None = None,
-        precision: str = "fp32",
-    ) -> FakeBackend:
+    def open_backend(self, options: RuntimeOptions | None = None) -> FakeBackend:
         return self.backend
 
 

@@ -75,5 +75,5 @@ def install(patch: pytest.MonkeyPatch) -> InlineRay:
     ray = InlineRay()
     patch.setattr(cluster, "reached", ray.reached)
     patch.setattr(dispatch, "_get", ray.get)
-    patch.setattr(dispatch, "_here", lambda: None)
+    patch.setattr(dispatch, "_on_this_node", lambda: None)
     return ray

@@ -10,7 +10,7 @@ import pytest
 from drywallqa import onnx_session
 from drywallqa.bundle.bundle import load_bundle
 from drywallqa.errors import BackendError
-from drywallqa.onnx_session import DEFAULT, IMAGE_ENCODER, open_session, prefetch_session
+from drywallqa.onnx_session import DEFAULT, IMAGE_ENCODER, RuntimeOptions, open_session, prefetch_session
 
 ENCODER = DEFAULT / IMAGE_ENCODER
 needs_bundle = pytest.mark.skipif(not ENCODER.is_file(), reason="the package has no trained bundle yet")
@@ -29,7 +29,7 @@ def test_open_graph__takes_what_was_begun_once(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(onnx_session, "_ahead", {})
     prefetch_session(ENCODER, threads=1)
     prefetch_session(ENCODER, threads=1)
-    backend = load_bundle().open_backend(threads=1)
+    backend = load_bundle().open_backend(RuntimeOptions(threads=1))
     assert opened.count(ENCODER) == 1
     assert backend.encode_image(np.zeros((1, 3, 64, 64), np.float32))[0].shape[0] == 1
     assert not onnx_session._ahead

@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -74,10 +75,16 @@ def plain(folder: Path, out: Path) -> Rate:
 
 def fleet(folder: Path, out: Path) -> Rate:
     """Run the folder on one worker a core."""
-    which = Fleet()
-    done = segment_fleet(partial(load, threads=which.threads), [folder], PROMPTS, out, fleet=which)
+    which, times = Fleet(), list[float]()
+    opener = partial(load, threads=which.threads)
+    done = segment_fleet(opener, [folder], PROMPTS, out, fleet=which, on_outcome=_clock(times))
     assert done.failed == 0
-    return Rate(done.done - which.block, done.seconds_at_work, done.seconds)
+    return Rate(done.done - which.block, times[-1] - times[0], done.seconds)
+
+
+def _clock(times: list[float]) -> Callable[[object], None]:
+    """Note when each photo is done."""
+    return lambda outcome: times.append(time.perf_counter())
 
 
 def rerun(folder: Path, out: Path) -> float:
@@ -92,8 +99,9 @@ def hand_out(folder: Path, out: Path, count: int) -> Rate:
     folder.mkdir()
     for number in range(count):
         (folder / f"{number:06d}.jpg").write_bytes(b"-")
-    done = segment_fleet(partial(load, threads=1), [folder], PROMPTS, out, fleet=Fleet(block=1))
-    return Rate(done.failed - 1, done.seconds_at_work, done.seconds)
+    opener, times = partial(load, threads=1), list[float]()
+    done = segment_fleet(opener, [folder], PROMPTS, out, fleet=Fleet(block=1), on_outcome=_clock(times))
+    return Rate(done.failed - 1, times[-1] - times[0], done.seconds)
 
 
 def stages(out: Path) -> dict[str, float]:

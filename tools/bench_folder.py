@@ -20,7 +20,7 @@ from PIL import Image
 
 import drywallqa
 from drywallqa.imaging import mask_files, photos
-from drywallqa.inference.plan import RunSettings
+from drywallqa.inference.plan import RunOptions
 from drywallqa.processors import available_threads
 from drywallqa.synthetic.walls import render_wall
 from drywallqa.workflows.segment import segment_into
@@ -83,7 +83,7 @@ def measure(paths: list[Path], place: Path) -> None:
 
     parts = {"model": processor_time(model), "reading and writing": processor_time(files)}
     begun = time.perf_counter()
-    segment_into(segmenter, paths, PROMPTS, place / "results", settings=RunSettings(), index=False)
+    segment_into(segmenter, paths, PROMPTS, place / "results", RunOptions(index=False))
     wall, cores = time.perf_counter() - begun, available_threads()
     for name, seconds in parts.items():
         print(f"{name}: {1e3 * seconds / len(paths):.1f} ms of processor a photo")

@@ -23,15 +23,15 @@ BARE = "import onnxruntime, numpy, PIL.Image"
 # model is loaded, so that everything is imported when and as the product imports it.
 UNTIL_FIRST_ENCODING = """
 import os, sys
-from drywallqa.meanwhile import Meanwhile
-wait = Meanwhile.result
+from drywallqa.background import BackgroundCall
+wait = BackgroundCall.result
 
 def result(self):
     made = wait(self)
-    sys.modules["drywallqa.bundle.backends"].OnnxBackend.encode_image = lambda self, images: os._exit(17)
+    sys.modules["drywallqa.bundle.backends"].GraphBackend.encode_image = lambda self, images: os._exit(17)
     return made
 
-Meanwhile.result = result
+BackgroundCall.result = result
 from drywallqa.cli import main
 sys.exit(main(["segment", sys.argv[1], "--prompt", "segment crack", "--out", sys.argv[2], "--no-index"]))
 """

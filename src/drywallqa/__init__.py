@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 from drywallqa._version import __version__
 
 if TYPE_CHECKING:
+    from drywallqa.inference.options import SegmentOptions
     from drywallqa.inference.prediction import Prediction
     from drywallqa.inference.segmenter import Segmenter, load
 
-__all__ = ["Prediction", "Segmenter", "__version__", "load"]
+__all__ = ["Prediction", "SegmentOptions", "Segmenter", "__version__", "load"]
 
 # The package's own import stays light: numpy and the rest come with the first of these that is asked for.
 _LAZY = {
     "Prediction": "drywallqa.inference.prediction",
+    "SegmentOptions": "drywallqa.inference.options",
     "Segmenter": "drywallqa.inference.segmenter",
     "load": "drywallqa.inference.segmenter",
 }

@@ -1,6 +1,6 @@
-"""Work in the background: one call, one step ahead, or one after the other within bounds.
+"""Work in the background: one call, one item ahead, or one after the other within bounds.
 
-`concurrent.futures` is imported where it is used: it takes longer to import than a single photo may wait.
+`concurrent.futures` is imported where it is used: importing it takes longer than a single photo may wait.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -17,43 +17,43 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 Result = Callable[[], T]
-Later = Callable[[Callable[[], T]], Callable[[], T]]
+Later = Callable[[Callable[[], T]], Result[T]]
 
-PENDING = 4  # pieces of work that wait or are being done; each holds a mask
+PENDING = 4  # calls that wait or are being done; each holds a mask
 
 
 class BackgroundCall(Generic[T]):
     """Calls a function in a thread of its own; `result` waits for it.
 
-    A runtime builds its model outside Python, so that the modules which a run needs can be imported in the
-    meantime. `concurrent.futures` would do, but takes longer to import than it saves here. The thread is no
-    daemon: a process that ends while a runtime is half made would crash.
+    A runtime builds its model outside Python, so the modules that a run needs can be imported meanwhile.
+    `concurrent.futures` would do, but importing it takes longer than it saves here. The thread is no daemon:
+    a process that ends while a runtime is half made would crash.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
         """Start the work."""
         self._work = work
-        self._done: list[T] = []
+        self._made: T
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="meanwhile")
+        self._thread = threading.Thread(target=self._run, name="background")
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._done.append(self._work())
-        except BaseException as error:  # raised again where the result is asked for
+            self._made = self._work()
+        except BaseException as error:  # raised again by `result`
             self._error = error
 
     def result(self) -> T:
-        """Wait for the work and return what it made, or raise what it raised."""
+        """Wait for the work and return what it made, or raise its error."""
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return self._done[0]
+        return self._made
 
 
 def prefetch(source: Iterable[T]) -> Iterator[T]:
-    """Yield what a source yields; the next item is made while the one before it is worked on.
+    """Yield the items of a source; the next one is made while the one before it is worked on.
 
     At most one item waits. Errors are raised where the item was due. A consumer that stops early waits for
     the item that is being made, and no further one is.
@@ -61,7 +61,7 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
     from concurrent.futures import ThreadPoolExecutor
 
     items, end = iter(source), object()
-    with ThreadPoolExecutor(1, "ahead") as worker:
+    with ThreadPoolExecutor(1, "prefetch") as worker:
         coming = worker.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = worker.submit(next, items, end)
@@ -69,46 +69,40 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
 
 
 def run_now(work: Callable[[], T]) -> Result[T]:
-    """Do work now; what is returned gives its result (an error is raised now)."""
+    """Do work now and return a function that gives its result; an error is raised now."""
     result = work()
     return lambda: result
 
 
-class BackgroundWriter(Generic[T]):
-    """Does what it is given in the background, one after the other; giving waits where too much is pending.
+@contextmanager
+def background_writer() -> Iterator[Later[Any]]:
+    """Give a function that does work in the background, one call after the other.
+
+    It waits while too much is pending, and returns a function that waits for the work and gives its result or
+    raises its error. An error inside the `with` block cancels the work that has not begun.
 
     Example:
-        >>> with Writer() as writer:
-        ...     results = [writer.later(lambda: 6 * 7)]
-        ...     results[0]()
+        >>> with background_writer() as later:
+        ...     result = later(lambda: 6 * 7)
+        ...     result()
         42
     """
+    from concurrent.futures import ThreadPoolExecutor
 
-    def __init__(self, pending: int = PENDING) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+    room = threading.BoundedSemaphore(PENDING)
 
-        self._worker = ThreadPoolExecutor(1, "writer")
-        self._room = threading.BoundedSemaphore(pending)
-
-    def __enter__(self) -> BackgroundWriter[T]:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._worker.shutdown(wait=True, cancel_futures=kind is not None)
-
-    def later(self, work: Callable[[], T]) -> Result[T]:
-        """Take work; what is returned waits for it, and gives its result or raises its error."""
-        self._room.acquire()
-        future = self._worker.submit(self._do, work)
+    def later(work: Callable[[], T]) -> Result[T]:
+        room.acquire()
+        future = worker.submit(work)
+        future.add_done_callback(lambda _: room.release())
         return future.result
 
-    def _do(self, work: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1, "writer") as worker:
         try:
-            return work()
-        finally:
-            self._room.release()
+            yield later
+        except BaseException:
+            worker.shutdown(cancel_futures=True)
+            raise
 
 
 def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:

@@ -7,10 +7,10 @@ import pytest
 
 import drywallqa
 from drywallqa.backend import Backend
-from drywallqa.bundle.bundle import DEFAULT, FAST, HEAD, Bundle, load_bundle
+from drywallqa.bundle.bundle import DEFAULT, FAST, HEAD, Bundle, load_bundle, with_smaller_window
 from drywallqa.errors import BackendError, ConfigError, MissingExtraError
-from drywallqa.inference.runtimes import load_profile, open_bundle_backend, precision_of, with_smaller_input
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.onnx_session import RuntimeOptions
 
 PROMPTS = ["segment crack", "segment taping area"]
 
@@ -24,7 +24,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def reference(bundle: Bundle) -> Backend:
-    return bundle.open_backend(threads=1)
+    return bundle.open_backend(RuntimeOptions(threads=1))
 
 
 def answers(backend: Backend, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ def answers(backend: Backend, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def test_backends__agree(bundle: Bundle, reference: Backend, name: str, tolerance: float) -> None:
     """Torch starts from weights that are kept in half precision, hence its larger tolerance."""
     pytest.importorskip(name)
-    other = open_bundle_backend(bundle, name, threads=1)
+    other = Segmenter(bundle, RuntimeOptions(name, threads=1)).open()
     for shape in ((1, 3, 64, 96), (2, 3, 96, 64)):
         images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         for expected, found in zip(answers(reference, images), answers(other, images), strict=True):
@@ -47,7 +47,7 @@ def test_openvino__segments_in_threads(bundle: Bundle) -> None:
     pytest.importorskip("openvino")
     from concurrent.futures import ThreadPoolExecutor
 
-    segmenter = Segmenter(bundle, backend="openvino", threads=1)
+    segmenter = Segmenter(bundle, RuntimeOptions(backend="openvino", threads=1))
     photos = [np.full((40, 60, 3), shade, np.uint8) for shade in (60, 120, 180, 240)]
     alone = [segmenter.segment(photo, PROMPTS) for photo in photos]
     with ThreadPoolExecutor(4) as pool:
@@ -59,7 +59,7 @@ def test_openvino__segments_in_threads(bundle: Bundle) -> None:
 def test_torch__has_half_precision(bundle: Bundle, reference: Backend) -> None:
     pytest.importorskip("torch")
     images = np.zeros((1, 3, 64, 64), np.float32)
-    logits, presence = answers(open_bundle_backend(bundle, "torch", precision="bf16"), images)
+    logits, presence = answers(Segmenter(bundle, RuntimeOptions("torch", precision="bf16")).open(), images)
     assert logits.dtype == presence.dtype == np.float32
     assert np.isfinite(logits).all()
 
@@ -79,13 +79,13 @@ def test_backends__say_what_they_cannot(bundle: Bundle, name: str, how: dict, wo
     if name == "torch":
         pytest.importorskip("torch")
     with pytest.raises(BackendError, match=words):
-        open_bundle_backend(bundle, name, **how)
+        Segmenter(bundle, RuntimeOptions(name, **how)).open()
 
 
 def test_backends__int8_that_was_never_made(bundle: Bundle) -> None:
     bare = Bundle(bundle.folder, "compact", "1", bundle.window, {}, files={"decoder.onnx": "00"})
     with pytest.raises(BackendError, match="--precision int8"):
-        bare.open_backend(precision="int8")
+        bare.open_backend(RuntimeOptions(precision="int8"))
 
 
 @pytest.mark.parametrize(
@@ -100,31 +100,36 @@ def test_backends__that_are_not_installed(
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=rf"drywallqa\[{extra}\]"):
-        open_bundle_backend(bundle, name)
+        Segmenter(bundle, RuntimeOptions(name)).open()
 
 
 def test_profile__fast_is_a_smaller_window(bundle: Bundle) -> None:
-    fast = with_smaller_input(bundle)
+    fast = with_smaller_window(bundle)
     assert 0.4 < (fast.window.size / bundle.window.size) ** 2 < 0.65
     assert fast.window.size % fast.window.multiple == 0
     assert fast.version == f"{bundle.version} fast"
-    assert load_profile(bundle.folder, "fast").window == fast.window
-    assert load_profile(bundle.folder, "full").window == bundle.window
+    assert drywallqa.load(bundle.folder, profile="fast").bundle.window == fast.window
+    assert drywallqa.load(bundle.folder).bundle.window == bundle.window
     with pytest.raises(ConfigError, match="full, fast"):
-        load_profile(None, "furious")
+        drywallqa.load(profile="furious")
 
 
 def test_profile__of_the_bundled_models_fast_is_the_smaller_one() -> None:
-    full, fast = load_profile(None, "full"), load_profile(None, "fast")
+    folders = [RuntimeOptions(profile=profile).folder_of(None) for profile in ("full", "fast")]
+    assert folders == [DEFAULT, FAST]
+    full, fast = map(load_bundle, folders)
     assert (full.name, fast.name) == ("compact", "swift")
     assert list(fast.concepts) == list(full.concepts)
     assert len(fast.read("model.safetensors")) < len(full.read("model.safetensors"))
 
 
 def test_precision__fast_takes_int8_where_the_bundle_has_it(tmp_path: Path) -> None:
-    assert precision_of(FAST, "fast", "onnxruntime", None) == "int8"
-    assert precision_of(FAST, "fast", "torch", None) == "fp32"
-    assert precision_of(FAST, "fast", "onnxruntime", "fp32") == "fp32"
-    assert precision_of(DEFAULT, "full", "onnxruntime", None) == "fp32"
-    assert precision_of(tmp_path, "fast", "openvino", None) == "fp32"
+    def precision(folder: Path, profile: str, backend: str, wanted: str | None = None) -> str:
+        return RuntimeOptions(backend, precision=wanted, profile=profile).precision_for(folder)
+
+    assert precision(FAST, "fast", "onnxruntime") == "int8"
+    assert precision(FAST, "fast", "torch") == "fp32"
+    assert precision(FAST, "fast", "onnxruntime", "fp32") == "fp32"
+    assert precision(DEFAULT, "full", "onnxruntime") == "fp32"
+    assert precision(tmp_path, "fast", "openvino") == "fp32"
     assert drywallqa.load(profile="fast").precision == "int8"

@@ -43,7 +43,7 @@ def make_bundle():
         },
         text=SimpleNamespace(resolve=resolve, understand=resolve),
         vocabulary="closed",
-        open_backend=lambda name="onnxruntime", device="cpu", threads=None, precision="fp32": DarkIsCrack(),
+        open_backend=lambda options: DarkIsCrack(),
     )
 
 

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from drywallqa import cli
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.imaging import mask_files
 from drywallqa.imaging.letterbox import Letterbox
-from fakes import FakeBundle, FakeConcept
+from fakes import FakeBundle
 
 NAME = "large__segment_crack.png"
 
@@ -19,7 +20,7 @@ NAME = "large__segment_crack.png"
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_bundle: FakeBundle) -> Path:
     """A folder with a photo of 700×900 px, whose crack of six pixels is half lost where it is scaled down."""
     fake_bundle.window = Letterbox(128)
-    fake_bundle.concepts = {"crack": FakeConcept(native=True), "taping area": FakeConcept()}
+    fake_bundle.concepts = {"crack": ConceptSettings(native=True), "taping area": ConceptSettings()}
     photo = np.full((700, 900, 3), 200, np.uint8)
     photo[200:206, 100:800] = (230, 20, 20)
     Image.fromarray(photo).save(tmp_path / "large.png")

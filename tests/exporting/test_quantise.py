@@ -11,6 +11,7 @@ from drywallqa.bundle.bundle import DEFAULT, HEAD, Bundle, load_bundle
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError, ModelError
 from drywallqa.evaluation.speed_cases import SpeedCase, measure_cases
+from drywallqa.onnx_session import RuntimeOptions
 from drywallqa.synthetic.walls import CRACK, render_wall
 
 pytest.importorskip("onnx")
@@ -55,7 +56,10 @@ def test_add_int8__runs_and_is_listed(bundle: Bundle, walls: Dataset) -> None:
     weights = sum((made.folder / name).stat().st_size for name in ("image_encoder.onnx", "model.safetensors"))
     assert size < weights
     images = np.stack([made.window.fit(walls.read_photo(sample))[0] for sample in walls])
-    exact, rounded = made.open_backend(threads=1), made.open_backend(threads=1, precision="int8")
+    exact, rounded = (
+        made.open_backend(RuntimeOptions(threads=1)),
+        made.open_backend(RuntimeOptions(threads=1, precision="int8")),
+    )
     prompts = exact.encode_prompts(["crack", "taping area"])
     for count in (1, 3):
         before, _ = exact.decode(exact.encode_image(images[:count]), prompts)

@@ -343,7 +343,7 @@ def store(site: Path, monkeypatch: pytest.MonkeyPatch) -> fs.FileSystem:
         return Location(memory, text[7:], text) if text.startswith("mock://") else open_location(text)
 
     for module in (photo_listing, fleet_run):
-        monkeypatch.setattr(module, "open_place", opened)
+        monkeypatch.setattr(module, "open_location", opened)
     return memory
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ from drywallqa.fleet.cluster import own_error
 from drywallqa.fleet.locations import open_location
 from drywallqa.fleet.photo_listing import find_fleet_photos
 from drywallqa.fleet.worker import DEADLY, AttemptCounts, SegmentationRequest, Worker
-from drywallqa.inference.outputs import MASK
-from drywallqa.inference.plan import RunSettings
+from drywallqa.inference.plan import RunOptions
 from drywallqa.inference.segmenter import Segmenter
 from fakes import FakeBackend, FakeBundle, wall
 
@@ -44,13 +44,13 @@ def task(tmp_path: Path) -> SegmentationRequest:
         photo = np.full((48, 64, 3), 255, np.uint8) if number == 2 else wall(shade=100 + number)
         Image.fromarray(photo).save(tmp_path / "site" / f"{number}.png")
     return SegmentationRequest(
-        (PROMPT,), RunSettings(), (MASK,), open_location("."), open_location(str(tmp_path / "out"))
+        (PROMPT,), RunOptions(), open_location("."), open_location(str(tmp_path / "out"))
     )
 
 
 def block(task: SegmentationRequest, tmp_path: Path) -> Any:
     photos = find_fleet_photos([tmp_path / "site"], task.out, recursive=False).each
-    return pyarrow.Table.from_pylist([photo.row() | {"todo": [PROMPT]} for photo in photos])
+    return pyarrow.Table.from_pylist([asdict(photo) | {"todo": [PROMPT]} for photo in photos])
 
 
 def worker(task: SegmentationRequest, attempts: AttemptCounts) -> Worker:

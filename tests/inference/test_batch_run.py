@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa import background
-from drywallqa.background import PENDING, BackgroundWriter, run_now
+from drywallqa.background import PENDING, Later, background_writer, run_now
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import OutputError
 from drywallqa.imaging import photos
 from drywallqa.inference import batch_run
+from drywallqa.inference.options import SegmentOptions
 from drywallqa.inference.outputs import Output
-from drywallqa.inference.plan import RunPlan, RunSettings, make_plan
+from drywallqa.inference.plan import RunOptions, RunPlan, make_plan
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
-from fakes import FakeBackend, FakeBundle, FakeConcept, wall
+from drywallqa.onnx_session import RuntimeOptions
+from fakes import FakeBackend, FakeBundle, wall
 
 PATIENCE = 60  # seconds until a test that would wait for ever fails
 
@@ -39,7 +42,7 @@ def plan_of(tmp_path: Path, bundle: FakeBundle, count: int, *outputs: Output) ->
     (tmp_path / "site").mkdir()
     for number in range(count):
         Image.fromarray(wall(shade=100 + number)).save(tmp_path / "site" / f"{number}.png")
-    return make_plan(bundle, [tmp_path / "site"], ["crack"], tmp_path / "out", outputs=outputs)
+    return make_plan(bundle, [tmp_path / "site"], ["crack"], tmp_path / "out", RunOptions(outputs=outputs))
 
 
 def test_run__writes_a_photo_while_the_model_is_at_the_next(tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_run__very_large_photos_are_written_at_once(tmp_path: Path, monkeypatch:
     bundle, used = FakeBundle(), []
     plan = plan_of(tmp_path, bundle, 2)
     monkeypatch.setattr(batch_run, "_LARGE", 48 * 64 - 1)
-    monkeypatch.setattr(background.BackgroundWriter, "later", lambda self, work: used.append(work))
+    monkeypatch.setattr(batch_run, "background_writer", lambda: nullcontext(used.append))
     assert [outcome.status for outcome in batch_run.segment_plan(Segmenter(bundle), plan)] == ["done", "done"]
     assert used == []
 
@@ -106,14 +109,14 @@ def test_run__very_large_photos_are_written_at_once(tmp_path: Path, monkeypatch:
 def test_writer__waits_where_too_much_is_pending() -> None:
     go, given, gave = threading.Event(), [], threading.Semaphore(0)
 
-    def give(to: BackgroundWriter[int]) -> None:
+    def give(later: Later[int]) -> None:
         for number in range(PENDING + 1):
-            result = to.later(lambda number=number: go.wait(PATIENCE) and number)
+            result = later(lambda number=number: go.wait(PATIENCE) and number)
             given.append(result)
             gave.release()
 
-    with BackgroundWriter[int]() as one:
-        giver = threading.Thread(target=give, args=(one,))
+    with background_writer() as later:
+        giver = threading.Thread(target=give, args=(later,))
         giver.start()
         for _ in range(PENDING):
             assert gave.acquire(timeout=PATIENCE)
@@ -129,8 +132,8 @@ def test_writer__errors_come_with_the_result() -> None:
     def fail() -> int:
         raise OutputError("the disk is gone")
 
-    with BackgroundWriter[int]() as one:
-        result, after = one.later(fail), one.later(lambda: 7)
+    with background_writer() as later:
+        result, after = later(fail), later(lambda: 7)
         with pytest.raises(OutputError, match="gone"):
             result()
         assert after() == 7
@@ -138,24 +141,25 @@ def test_writer__errors_come_with_the_result() -> None:
         run_now(fail)
 
 
-def test_ask__marks_hold_all_that_changes_a_mask() -> None:
-    def mark(settings: RunSettings = RunSettings(), **how: object) -> str:  # noqa: B008
-        segmenter = Segmenter(FakeBundle(), **how)  # type: ignore[arg-type]
-        return batch_run.queries_for(segmenter, ["crack"], settings)[1]["crack"]
+def test_queries_for__marks_hold_all_that_changes_a_mask() -> None:
+    def mark(
+        options: SegmentOptions | None = None, bundle: FakeBundle | None = None, **runtime: object
+    ) -> str:
+        segmenter = Segmenter(bundle or FakeBundle(), RuntimeOptions(**runtime))  # type: ignore[arg-type]
+        return batch_run.queries_for(segmenter, ["crack"], options or SegmentOptions())[1]["crack"]
 
     usual = mark()
-    assert mark(threads=3) == mark(RunSettings(overwrite=True, recursive=True)) == usual
+    assert mark(threads=3) == usual
     assert mark(device="cuda:0") == mark(device="cuda:1")
-    careful = Segmenter(FakeBundle(concepts={"crack": FakeConcept(presence_threshold=0.6)}))
     others = [
         mark(backend="openvino"),
         mark(device="cuda"),
         mark(precision="fp16"),
-        mark(RunSettings(threshold=0.3)),
-        mark(RunSettings(scale="native")),
-        mark(RunSettings(scale="fit")),
-        mark(RunSettings(refine="morphology")),
-        mark(RunSettings(refine="morphology+join")),
-        batch_run.queries_for(careful, ["crack"], RunSettings())[1]["crack"],
+        mark(SegmentOptions(threshold=0.3)),
+        mark(SegmentOptions(scale="native")),
+        mark(SegmentOptions(scale="fit")),
+        mark(SegmentOptions(refine="morphology")),
+        mark(SegmentOptions(refine="morphology+join")),
+        mark(bundle=FakeBundle(concepts={"crack": ConceptSettings(presence_threshold=0.6)})),
     ]
     assert len({usual, *others}) == 1 + len(others)

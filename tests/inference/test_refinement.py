@@ -8,14 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
 from drywallqa.errors import ConfigError
 from drywallqa.imaging.connected_components import label_components, without_holes, without_small
-from drywallqa.inference import gap_bridging, mask_morphology, soft_refinement
-from drywallqa.inference.refinement import NONE, STEPS, Refinement, parse_refinements
+from drywallqa.inference import gap_bridging, soft_refinement
+from drywallqa.inference.refinement import NONE, STEPS, Refinement, morphology, parse_refinements
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts
-from fakes import FakeBundle, FakeConcept, wall
+from fakes import FakeBundle, wall
 
 SIDE = 200
 UNIT = 1.0
@@ -86,7 +87,7 @@ def test_morphology__closes_slits_and_drops_specks_but_keeps_the_shape() -> None
     worn = whole.copy()
     worn[:, 60:62] = False
     worn[10:14, 10:14] = True
-    mended = mask_morphology.morphology(worn, UNIT)
+    mended = morphology(worn, UNIT)
     assert Counts.of(mended, whole).iou > 0.99
     assert Counts.of(worn, whole).iou < 0.99
     assert not mended[10:14, 10:14].any()
@@ -94,7 +95,7 @@ def test_morphology__closes_slits_and_drops_specks_but_keeps_the_shape() -> None
 
 def test_morphology__full_and_empty_masks_stay() -> None:
     for mask in (np.zeros((30, 40), bool), np.ones((30, 40), bool)):
-        assert np.array_equal(mask_morphology.morphology(mask, UNIT), mask)
+        assert np.array_equal(morphology(mask, UNIT), mask)
 
 
 def test_join__bridges_a_gap_where_the_model_half_believes() -> None:
@@ -180,7 +181,7 @@ def test_bilateral_grid__averages_like_the_sum_over_all_pairs() -> None:
 def test_segmenter__auto_is_what_the_bundle_says_and_none_turns_it_off() -> None:
     photo = wall(96, 128)
     photo[4:6, 4:6] = (230, 20, 20)  # a speck
-    bundle = FakeBundle(concepts={"crack": FakeConcept(refine="morphology")})
+    bundle = FakeBundle(concepts={"crack": ConceptSettings(refine="morphology")})
     segmenter = Segmenter(bundle)
     (auto,) = segmenter.segment(photo, "crack")
     (plain,) = segmenter.segment(photo, "crack", refine="none")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import BackendError, ConfigError, PhotoError, PromptError, UnknownPromptError
 from drywallqa.imaging import photos
+from drywallqa.inference.options import Scale, SegmentOptions
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.scales import Scale
 from drywallqa.inference.segmenter import Segmenter, load
-from fakes import FakeBundle, FakeConcept, wall
+from fakes import FakeBundle, wall
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_segment__empty_where_presence_is_low(bundle: FakeBundle, segmenter: Seg
     (absent,) = segmenter.segment(wall(crack=False), "crack", threshold=0.0)
     assert absent.probability.max() > 0
     assert not absent.mask.any()
-    bundle.concepts = {"crack": FakeConcept(presence_threshold=0.0)}
+    bundle.concepts = {"crack": ConceptSettings(presence_threshold=0.0)}
     (absent,) = segmenter.segment(wall(crack=False), "crack", threshold=0.0)
     assert absent.mask.all()
 
@@ -121,6 +122,19 @@ def test_segment__unknown_prompts(segmenter: Segmenter) -> None:
     (let_through,) = segmenter.segment(wall(), "segment dog", allow_unknown=True)
     assert let_through.concept is None
     assert let_through.threshold == 0.5
+
+
+def test_segment__options_as_one_object(segmenter: Segmenter) -> None:
+    options = SegmentOptions(threshold=0.9, scale="native", refine="morphology")
+    (one,) = segmenter.segment(wall(), "crack", options=options)
+    (other,) = segmenter.segment(wall(), "crack", threshold=0.9, scale="native", refine="morphology")
+    assert np.array_equal(one.mask, other.mask)
+    assert one.threshold == other.threshold == 0.9
+    ((many,),) = segmenter.segment_many([wall()], "crack", options=options)
+    assert np.array_equal(one.mask, many.mask)
+    for broken in ({"threshold": 2}, {"scale": "large"}, {"refine": "sharpen"}):
+        with pytest.raises(ConfigError):
+            SegmentOptions(**broken)
 
 
 def test_segment__open_vocabulary_asks_anything() -> None:

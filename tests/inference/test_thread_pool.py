@@ -1,24 +1,34 @@
+"""Several photos at a time: how many, in which order, and how far ahead."""
+
 import threading
 import time
 
 import pytest
 
+from drywallqa.background import map_in_threads
+from drywallqa.inference.batch_run import MANY, share_threads
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.thread_pool import MANY, SegmenterPool
+from drywallqa.onnx_session import RuntimeOptions
 from fakes import FakeBundle
 
 
-def test_crew__few_photos_or_one_thread_one_at_a_time() -> None:
-    segmenter = Segmenter(FakeBundle(), threads=4)
-    assert SegmenterPool(segmenter, MANY - 1).segmenter is segmenter
-    assert SegmenterPool(Segmenter(FakeBundle(), threads=1), 1000).size == 1
-    assert SegmenterPool(Segmenter(FakeBundle(), threads=4, backend="openvino"), 1000).size == 1
+def test_share_threads__few_photos_or_one_thread_one_at_a_time() -> None:
+    def size(photos: int, **runtime: object) -> int:
+        return share_threads(Segmenter(FakeBundle(), RuntimeOptions(**runtime)), photos)[1]
+
+    segmenter = Segmenter(FakeBundle(), RuntimeOptions(threads=4))
+    assert share_threads(segmenter, MANY - 1) == (segmenter, 1)
+    assert size(1000, threads=1) == size(1000, threads=4, backend="openvino") == 1
+    assert size(1000, threads=4, device="cuda") == 1
 
 
-def test_crew__shares_threads_out_and_keeps_the_order() -> None:
-    crew = SegmenterPool(Segmenter(FakeBundle(), threads=6, precision="int8"), MANY)
-    assert crew.size == 4
-    assert (crew.segmenter.runtime["threads"], crew.segmenter.precision) == (1, "int8")
+def test_share_threads__each_photo_has_its_share() -> None:
+    shared, size = share_threads(Segmenter(FakeBundle(), RuntimeOptions(threads=6, precision="int8")), MANY)
+    assert size == 4
+    assert (shared.runtime["threads"], shared.precision) == (1, "int8")
+
+
+def test_map_in_threads__keeps_the_order() -> None:
     at_once, most, lock = 0, 0, threading.Lock()
 
     def work(number: int) -> int:
@@ -31,12 +41,11 @@ def test_crew__shares_threads_out_and_keeps_the_order() -> None:
             at_once -= 1
         return number
 
-    assert list(crew.map(work, range(40))) == list(range(40))
+    assert list(map_in_threads(work, range(40), 4)) == list(range(40))
     assert 1 < most <= 4
 
 
-def test_crew__takes_few_items_ahead_and_passes_errors_on() -> None:
-    crew = SegmenterPool(Segmenter(FakeBundle(), threads=2), MANY)
+def test_map_in_threads__takes_few_items_ahead_and_passes_errors_on() -> None:
     taken: list[int] = []
 
     def items():
@@ -49,8 +58,8 @@ def test_crew__takes_few_items_ahead_and_passes_errors_on() -> None:
             raise ValueError("three")
         return number
 
-    results = crew.map(work, items())
+    results = map_in_threads(work, items(), 2)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
-    assert len(taken) <= 3 + crew.size
+    assert len(taken) <= 3 + 2
     with pytest.raises(ValueError, match="three"):
         next(results)

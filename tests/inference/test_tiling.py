@@ -5,15 +5,15 @@ import pytest
 from PIL import Image
 
 from drywallqa.backend import Features, Float
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import BackendError, ConfigError
 from drywallqa.imaging.letterbox import Letterbox, Placement, resize_photo
 from drywallqa.inference import upsampling
-from drywallqa.inference.scales import WHOLE, ViewPlan, plan_views
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.tiles import Axis, TileGrid
+from drywallqa.inference.tiles import WHOLE, Axis, TileGrid, ViewPlan, plan_views
 from drywallqa.inference.tiling import PhotoLogits, TiledView
-from drywallqa.inference.upsampling import LogitUpsampler
-from fakes import FakeBackend, FakeBundle, FakeConcept, wall
+from drywallqa.inference.upsampling import upsample
+from fakes import FakeBackend, FakeBundle, wall
 
 WINDOW = Letterbox(128)
 CRACK = np.asarray([[1.0, 0.0]], np.float32)
@@ -41,11 +41,9 @@ def bands_of(
 ) -> list[upsampling.RowBand]:
     closer = TiledView(backend, grid, photo, CRACK, before)
     view = closer.look()
-    enlarger = LogitUpsampler((photo.shape[0], photo.shape[1]), view.down, view.across, level)
     middle = view.logits.shape[1] // 2
-    return [
-        *enlarger.add(view.logits[:, :middle], last=False), *enlarger.add(view.logits[:, middle:], last=True)
-    ]  # fmt: skip
+    rows = [view.logits[:, :middle], view.logits[:, middle:]]
+    return list(upsample(rows, view, (photo.shape[0], photo.shape[1]), level))
 
 
 def logits_of(
@@ -57,6 +55,10 @@ def logits_of(
     parts = [band.parts[0] for band in bands]
     assert all(part is not None and part[0] == slice(0, photo.shape[1]) for part in parts)
     return np.concatenate([part[1] for part in parts if part is not None])
+
+
+def tiles_of(grid: TileGrid) -> int:
+    return len(grid.rows.starts) * len(grid.columns.starts)
 
 
 def logit(probability: float) -> float:
@@ -89,7 +91,7 @@ def test_one_tile__equals_the_whole_photo(height: int, width: int) -> None:
     canvas, placement = WINDOW.fit(photo)
     factor = WINDOW.size / max(height, width)
     grid = TileGrid.over(height, width, factor, WINDOW)
-    assert grid.count == 1
+    assert tiles_of(grid) == 1
     logits, _ = backend.decode(backend.encode_image(canvas[None]), CRACK)
     assert np.allclose(logits_of(backend, grid, photo), placement.restore(logits[0, 0]), atol=1e-4)
 
@@ -100,7 +102,7 @@ def test_tiles__equal_one_large_window(factor: float, stride: int) -> None:
     """A model that looks at single pixels must not notice that it sees tiles."""
     photo = smooth_photo(700, 500)
     grid = TileGrid.over(700, 500, factor, WINDOW)
-    assert grid.count > 8
+    assert tiles_of(grid) > 8
     backend = FakeBackend(stride=stride)
     large = Letterbox(1056)
     scaled = resize_photo(photo, grid.rows.scaled, grid.columns.scaled)
@@ -199,7 +201,7 @@ def test_views__a_panorama_is_never_shown_whole() -> None:
 @pytest.fixture
 def bundle() -> FakeBundle:
     bundle = FakeBundle(window=WINDOW)
-    bundle.concepts = {"crack": FakeConcept(native=True), "taping area": FakeConcept()}
+    bundle.concepts = {"crack": ConceptSettings(native=True), "taping area": ConceptSettings()}
     return bundle
 
 
@@ -245,7 +247,7 @@ def test_segment__looks_closer_only_where_there_is_room(bundle: FakeBundle) -> N
     bundle.backend = Sure()
     blank = np.full((700, 900, 3), 200, np.uint8)
     views = plan_views("auto", True, 700, 900, WINDOW)
-    first, *others = (TileGrid.over(700, 900, factor, WINDOW).count for factor in views.factors)
+    first, *others = (tiles_of(TileGrid.over(700, 900, factor, WINDOW)) for factor in views.factors)
     (answer,) = Segmenter(bundle).segment(blank, "crack")
     assert not answer.mask.any()
     assert bundle.backend.encoded == 1 + first, "the whole photo and one closer look decide"
@@ -256,7 +258,7 @@ def test_segment__looks_closer_only_where_there_is_room(bundle: FakeBundle) -> N
 
 @pytest.mark.parametrize("scale", ["auto", "native", 0.5])
 def test_segment__asked_together_or_alone_answers_the_same(bundle: FakeBundle, scale: float) -> None:
-    bundle.concepts = {name: FakeConcept(native=True) for name in bundle.concepts}
+    bundle.concepts = {name: ConceptSettings(native=True) for name in bundle.concepts}
     bundle.backend = Sure()
     photo = np.full((700, 900, 3), 200, np.uint8)
     photo[100:130, 50:300] = (230, 20, 20)
@@ -358,7 +360,7 @@ def test_segment__impossible_scale(bundle: FakeBundle, scale: float) -> None:
 
 
 def test_segment__large_photos_have_thresholds_of_their_own(bundle: FakeBundle) -> None:
-    bundle.concepts = {"crack": FakeConcept(native=True, closer=(0.9, 0.2))}
+    bundle.concepts = {"crack": ConceptSettings(native=True, closer=(0.9, 0.2))}
     segmenter = Segmenter(bundle)
     small, large = segmenter.segment(wall(), "crack")[0], segmenter.segment(large_wall(), "crack")[0]
     assert (small.threshold, small.presence_threshold) == (0.5, 0.5)

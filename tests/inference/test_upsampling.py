@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.inference import upsampling
 from drywallqa.inference.tiling import PhotoLogits
-from drywallqa.inference.upsampling import LogitUpsampler
+from drywallqa.inference.upsampling import upsample
 
 SIDES = st.integers(1, 150)
 
 
 @settings(max_examples=80, deadline=None)
 @given(height=SIDES, width=SIDES, seed=st.integers(0, 99), step=st.integers(1, 40))
-def test_enlarge__as_all_at_once_wherever_the_level_is_passed(
+def test_upsample__as_all_at_once_wherever_the_level_is_passed(
     height: int, width: int, seed: int, step: int
 ) -> None:
     placement = Letterbox(64).place(height, width)
@@ -23,15 +23,14 @@ def test_enlarge__as_all_at_once_wherever_the_level_is_passed(
     shape = (placement.window_height // 2, placement.window_width // 2)
     logits = generator.normal(-1.5, 1.0, shape).astype(np.float32)
     view = PhotoLogits.whole(logits[None], placement)
-    enlarger = LogitUpsampler((height, width), view.down, view.across, np.zeros(1, np.float32))
     found = np.full((height, width), -np.inf, np.float32)
+    parts = (view.logits[:, top : top + step] for top in range(0, shape[0], step))
     rows = 0
-    for top in range(0, shape[0], step):
-        for band in enlarger.add(view.logits[:, top : top + step], last=top + step >= shape[0]):
-            assert band.rows.start == rows
-            rows = band.rows.stop
-            if (part := band.parts[0]) is not None:
-                found[band.rows, part[0]] = part[1]
+    for band in upsample(parts, view, (height, width), np.zeros(1, np.float32)):
+        assert band.rows.start == rows
+        rows = band.rows.stop
+        if (part := band.parts[0]) is not None:
+            found[band.rows, part[0]] = part[1]
     expected = placement.restore(logits)
     assert rows == height
     above = expected > 1e-4
@@ -40,9 +39,9 @@ def test_enlarge__as_all_at_once_wherever_the_level_is_passed(
     assert np.allclose(found[seen], expected[seen], atol=1e-4)
 
 
-def test_enlarge__nothing_above_the_level_is_nothing_to_enlarge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upsample__nothing_above_the_level_is_nothing_to_upsample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upsampling, "_BAND", 100)
-    enlarger = LogitUpsampler((40, 50), 0.5, 0.5, np.zeros(2, np.float32))
-    bands = list(enlarger.add(np.full((2, 20, 25), -1, np.float32), last=True))
+    view = PhotoLogits(np.full((2, 20, 25), -1, np.float32), 0.5, 0.5, 1)
+    bands = list(upsample([view.logits], view, (40, 50), np.zeros(2, np.float32)))
     assert len(bands) == 20
     assert all(band.parts == (None, None) for band in bands)

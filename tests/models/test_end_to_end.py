@@ -13,6 +13,7 @@ pytest.importorskip("lightning", reason="the train extra is not installed")
 from drywallqa.bundle.bundle import load_bundle
 from drywallqa.cli import main
 from drywallqa.models import registry
+from drywallqa.onnx_session import RuntimeOptions
 from tiny_runs import render, settings, train
 
 OPTIONS = {
@@ -76,7 +77,7 @@ def test_export__prompts_mean_to_the_bundle_what_they_mean_to_torch(
 
     bundle, run = load_bundle(exported(name, data, place)), open_run(trained(name, data, place))
     prompts = ["segment joint/tape", "crack"]
-    backend, image = bundle.open_backend(threads=1), np.zeros((1, 3, 64, 64), np.float32)
+    backend, image = bundle.open_backend(RuntimeOptions(threads=1)), np.zeros((1, 3, 64, 64), np.float32)
     image[:, :, 20:30] = 1
     ours, theirs = backend.encode_prompts(prompts), run.backend.encode_prompts(prompts)
     assert np.abs(ours - theirs).max() < 0.01 * np.abs(theirs).max()

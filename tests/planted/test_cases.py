@@ -16,6 +16,7 @@ from drywallqa.bundle.bundle import DECODER, DEFAULT, load_bundle
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import load_dataset
 from drywallqa.errors import BundleError
+from drywallqa.onnx_session import RuntimeOptions
 from planted import sets
 from planted.bundles import after_input, before_output, change_graph, change_weights, copy_bundle
 from planted.case import Case, UnavailableError
@@ -137,7 +138,7 @@ def outputs(bundle: Path) -> tuple[np.ndarray, np.ndarray]:
     """Logits and presence of one picture under both concepts."""
     loaded = load_bundle(bundle)
     loaded.check()
-    backend = loaded.open_backend(threads=1)
+    backend = loaded.open_backend(RuntimeOptions(threads=1))
     images = np.random.default_rng(0).standard_normal((1, 3, 64, 64)).astype(np.float32)
     prompts = [f"segment {concept}" for concept in loaded.concepts]
     return backend.decode(backend.encode_image(images), backend.encode_prompts(prompts))

@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 import fakes
 from drywallqa import cli
-from drywallqa.fleet import Fleet, FleetSummary, cluster, segment_fleet
+from drywallqa.fleet import Fleet, SegmentSummary, cluster, segment_fleet
 from drywallqa.inference.plan import PhotoOutcome
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.synthetic.examples import write_examples
@@ -98,7 +98,7 @@ def pictures(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
-def run(site: Path, out: Path, opener: Any = slow_segmenter, **more: Any) -> FleetSummary:
+def run(site: Path, out: Path, opener: Any = slow_segmenter, **more: Any) -> SegmentSummary:
     return segment_fleet(opener, [site], PROMPTS, out, fleet=Fleet(workers=2, block=4), **more)
 
 

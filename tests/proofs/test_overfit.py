@@ -15,12 +15,12 @@ pytest.importorskip("lightning", reason="the train extra is not installed")
 
 import torch
 
-from drywallqa.bundle.bundle import DEFAULT, HEAD
+from drywallqa.bundle.bundle import DEFAULT, HEAD, ConceptSettings
 from drywallqa.cli import main
 from drywallqa.datasets import dataset as datasets
 from drywallqa.evaluation.measure import Evaluator, measure_pairs
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped_model import MaskLevels, WrappedModel
+from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import Training
 from drywallqa.models.torch_backend import TorchBackend
@@ -128,7 +128,7 @@ def measure(model: Any, window: Any, four: datasets.Dataset) -> tuple[float, flo
         embeddings = prompts_of(model)
         embeddings = model.embed_ids(embeddings) if model.own_text else embeddings
     backend = TorchBackend(model, lambda _: embeddings.numpy())
-    levels = dict.fromkeys(FACTS, MaskLevels(presence_threshold=0.0))
+    levels = dict.fromkeys(FACTS, ConceptSettings(presence_threshold=0.0))
     segmenter = Segmenter(WrappedModel("in training", window, levels, backend))
     questions = segmenter.ask_for((prompt, concept) for concept, prompt in FACTS.items())
     dices, marked = [], []

@@ -12,6 +12,7 @@ pytest.importorskip("lightning", reason="the train extra is not installed")
 from drywallqa.bundle.bundle import DEFAULT, HEAD, load_bundle
 from drywallqa.cli import UNFORESEEN, main
 from drywallqa.errors import BundleError
+from drywallqa.onnx_session import RuntimeOptions
 from tiny_runs import assert_same_weights
 
 TINY = [
@@ -147,7 +148,10 @@ def test_export__backend_equals_torch_on_a_photo(bundle: Path, run: Path) -> Non
     model = registry.create_model(loaded.name, **loaded.architecture)
     model.load_state_dict(read_weights(run)[1])
     image = np.random.default_rng(0).normal(size=(2, 3, 64, 96)).astype(np.float32)
-    onnx, reference = loaded.open_backend(threads=1), TorchBackend(model.eval(), loaded.text.embed)
+    onnx, reference = (
+        loaded.open_backend(RuntimeOptions(threads=1)),
+        TorchBackend(model.eval(), loaded.text.embed),
+    )
     embeddings = onnx.encode_prompts(["crack", "taping area", "fissure"])
     with torch.no_grad():
         expected = reference.decode(reference.encode_image(image), embeddings)

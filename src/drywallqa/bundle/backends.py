@@ -1,102 +1,47 @@
-"""The runtimes that a bundle can be loaded into."""
+"""The runtimes that a bundle's graphs are opened in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
-from drywallqa.backend import Backend, Features, Float
-from drywallqa.background import BackgroundCall
-from drywallqa.errors import BackendError
-from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, graph_name, open_session
+from drywallqa.backend import Features, Float
+from drywallqa.errors import BackendError, MissingExtraError
+from drywallqa.onnx_session import RuntimeOptions, open_session
 from drywallqa.processors import available_threads
 from drywallqa.text.text_side import TextSide
 
 BACKENDS = ("onnxruntime", "openvino", "torch")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
+# Left to itself, OpenVINO computes in bf16 where the machine can, whatever the model was exported in.
+_OPENVINO_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
-class BackendSource(Protocol):
-    """What a runtime takes from a bundle."""
-
-    @property
-    def text(self) -> TextSide:
-        """The text side."""
-        ...
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """File name → SHA-256."""
-        ...
-
-    @property
-    def folder(self) -> Path:
-        """Where the files lie."""
-        ...
-
-    def checked(self, name: str) -> Path:
-        """Hold a file, and the weights that it may refer to, against their SHA-256; return where it lies."""
-        ...
+Graph = Callable[[Mapping[str, Float]], Sequence[Float]]
 
 
-def open_runtime(
-    bundle: BackendSource, name: str, device: str, threads: int | None, precision: str = "fp32"
-) -> Backend:
-    """Load a bundle's model into a runtime; see `Bundle.open_backend`."""
-    if name not in BACKENDS:
-        raise BackendError(f"backend '{name}' is not known; it is one of {', '.join(BACKENDS)}")
-    if precision not in PRECISIONS:
-        raise BackendError(f"precision '{precision}' is not known; it is one of {', '.join(PRECISIONS)}")
-    if name == "torch":
-        raise BackendError("the backend 'torch' is for drywallqa.load and `segment` alone; use another one")
-    encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
-    if encoder not in bundle.files and precision == "int8":
-        raise BackendError(
-            "this bundle has no int8 graphs; make some with: "
-            "drywallqa export BUNDLE --precision int8 --data DIR --out NEW"
-        )
-    if name == "openvino":
-        from drywallqa.bundle.openvino_backend import OpenVinoBackend
+class GraphBackend:
+    """A bundle's image encoder and decoder, opened in a runtime; satisfies `backend.Backend`.
 
-        paths = bundle.checked(encoder), bundle.checked(decoder)
-        return OpenVinoBackend(*paths, bundle.text, device, threads or available_threads(), precision)
-    if precision in ("bf16", "fp16"):
-        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
-    return OnnxBackend(bundle, device, threads, (encoder, decoder))
-
-
-class OnnxBackend:
-    """A bundle in ONNX Runtime; sessions may be shared between threads.
+    Threads may share it.
 
     Args:
-        bundle: The bundle.
-        device: "cpu" or "cuda".
-        threads: Threads of one call; None takes the cores that the process may use.
-        graphs: File names of image encoder and decoder.
+        text: The text side.
+        encoder: The image encoder.
+        decoder: The decoder.
     """
 
-    def __init__(
-        self,
-        bundle: BackendSource,
-        device: str = "cpu",
-        threads: int | None = None,
-        graphs: tuple[str, str] = (IMAGE_ENCODER, DECODER),
-    ) -> None:
-        # The largest graph by far: the runtime prepares it on its own while the rest is read. Meanwhile it is
-        # held against its SHA-256, and nothing is answered by one that differs.
-        encoder = BackgroundCall(lambda: open_session(bundle.folder / graphs[0], device, threads))
-        for graph in graphs:
-            bundle.checked(graph)
-        self._text = bundle.text
-        self._decoder = open_session(bundle.folder / graphs[1], device, threads)
-        self._encoder = encoder.result()
+    def __init__(self, text: TextSide, encoder: Graph, decoder: Graph) -> None:
+        self._text, self._encoder, self._decoder = text, encoder, decoder
 
     def encode_image(self, images: Float) -> Features:
         """See `backend.Backend`."""
-        return tuple(self._encoder.run(None, {"images": np.ascontiguousarray(images, np.float32)}))
+        return tuple(self._encoder({"images": np.ascontiguousarray(images, np.float32)}))
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """See `backend.Backend`."""
@@ -104,11 +49,72 @@ class OnnxBackend:
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         """See `backend.Backend`."""
-        photos = features[0].shape[0]
         if embeddings.ndim == 2:
-            embeddings = np.broadcast_to(embeddings, (photos, *embeddings.shape))
+            embeddings = np.broadcast_to(embeddings, (features[0].shape[0], *embeddings.shape))
         inputs = {f"features_{index}": part for index, part in enumerate(features)}
-        logits, presence = self._decoder.run(
-            None, inputs | {"embeddings": np.ascontiguousarray(embeddings, np.float32)}
+        inputs = {name: np.ascontiguousarray(part) for name, part in inputs.items()}
+        logits, presence = self._decoder(
+            inputs | {"embeddings": np.ascontiguousarray(embeddings, np.float32)}
         )
         return logits, presence
+
+
+def check_runtime(options: RuntimeOptions, precision: str) -> None:
+    """Make sure that a bundle's graphs can be opened in a runtime at a precision.
+
+    Raises:
+        BackendError: The runtime or the precision is unknown, or they do not go together.
+    """
+    name = options.backend
+    if name not in BACKENDS:
+        raise BackendError(f"backend '{name}' is not known; it is one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise BackendError(f"precision '{precision}' is not known; it is one of {', '.join(PRECISIONS)}")
+    if name == "torch":
+        raise BackendError("the backend 'torch' is for drywallqa.load and `segment` alone; use another one")
+    if name == "onnxruntime" and precision in ("bf16", "fp16"):
+        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
+
+
+def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
+    """Open a graph in the runtime that the options name.
+
+    Raises:
+        BackendError: The runtime cannot do what is asked.
+        MissingExtraError: It is not installed.
+    """
+    if options.backend == "openvino":
+        return _OpenVinoGraph(path, options, precision)
+    return partial(open_session(path, options.device, options.threads).run, None)
+
+
+class _OpenVinoGraph:
+    """A graph in OpenVINO; a request serves one call at a time, so each thread that calls gets one."""
+
+    def __init__(self, path: Path, options: RuntimeOptions, precision: str) -> None:
+        if options.device != "cpu":
+            raise BackendError(
+                f"device '{options.device}': OpenVINO is used on the CPU here; use --device cpu"
+            )
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingExtraError("the backend 'openvino'", "openvino") from error
+        core = openvino.Core()
+        able = {str(name).lower() for name in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")}
+        if precision in ("bf16", "fp16") and precision not in able:
+            raise BackendError(f"precision '{precision}': this machine does not compute in it; use fp32")
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _OPENVINO_HINTS[precision],
+            "INFERENCE_NUM_THREADS": options.threads or available_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._compiled = core.compile_model(str(path), "CPU", settings)
+        self._local = threading.local()
+
+    def __call__(self, inputs: Mapping[str, Float]) -> list[Float]:
+        request = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._compiled.create_infer_request()
+        found = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
+        return [np.asarray(found[output]) for output in self._compiled.outputs]

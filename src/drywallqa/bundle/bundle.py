@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from drywallqa.backend import Backend
-from drywallqa.bundle.backends import open_runtime
-from drywallqa.errors import BundleError
+from drywallqa.background import BackgroundCall
+from drywallqa.bundle.backends import GraphBackend, check_runtime, open_graph
+from drywallqa.errors import BackendError, BundleError
 from drywallqa.files import file_digest, json_bytes, write_whole
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.onnx_session import DECODER as DECODER
 from drywallqa.onnx_session import DEFAULT as DEFAULT
 from drywallqa.onnx_session import FAST as FAST
 from drywallqa.onnx_session import IMAGE_ENCODER as IMAGE_ENCODER
+from drywallqa.onnx_session import RuntimeOptions, graph_name
 from drywallqa.text.phrase_bank import phrases_of, some_phrases
 from drywallqa.text.text_side import TextSide
-
-T = TypeVar("T")
 
 FORMAT_VERSION = 1
 HEAD = "bundle.json"
@@ -33,28 +31,32 @@ PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
 FAILURES = "failures.jpg"
 _EXAMPLES = 20
+_FAST_SIDE = 5 / 7  # of the window's size: half its pixels
 
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """What validation chose for a concept, and what it was trained on.
+    """What decides about a concept's masks, as validation chose it, and what the concept was trained on.
+
+    The defaults are for models without a validation.
 
     Attributes:
         phrasings: Examples of prompts that mean it.
         threshold: Probability above which a pixel is marked.
         presence_threshold: Presence below which nothing is marked.
-        scale: Longer side in px of a photo at which the concept was trained and its thresholds chosen.
+        scale: Longer side in px of a photo at which the concept was trained and its thresholds chosen; 0
+            where that is not known.
         native: Whether it is too thin to be found on a large photo scaled down, so that such photos are
             searched at their own pixels.
-        refine: What follows the model where nothing else is asked for, as `inference.refine` names it.
+        refine: The refinement that follows the model unless another is asked for; see `Refinement.parse`.
         closer: Mask threshold and presence threshold of photos that are also shown in closer views, chosen on
             pictures of that size; None takes those of photos shown whole.
     """
 
-    phrasings: tuple[str, ...]
-    threshold: float
-    presence_threshold: float
-    scale: int
+    phrasings: tuple[str, ...] = ()
+    threshold: float = 0.5
+    presence_threshold: float = 0.5
+    scale: int = 0
     native: bool = False
     refine: str = "none"
     closer: tuple[float, float] | None = None
@@ -62,19 +64,19 @@ class ConceptSettings:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle's head; models and texts are read when they are asked for.
+    """A bundle as its `bundle.json` describes it; graphs and texts are read when they are first needed.
 
     Attributes:
         folder: Where it lies.
         name: The model family's name.
         version: The model's version.
-        window: How photos are brought to the model.
-        concepts: Concept → what was chosen for it.
+        window: The letterbox that brings photos to the model.
+        concepts: Concept → its settings.
         vocabulary: "closed" or "open".
-        architecture: Options with which the family's model is made again.
+        architecture: Options from which the family's model is built.
         training_hashes: Perceptual hashes of the photos it was trained on.
         metrics: Figures measured with this bundle.
-        licences: Of code, weights and data.
+        licences: Licences of code, weights and data.
         files: File name → SHA-256.
     """
 
@@ -100,54 +102,55 @@ class Bundle:
 
         return text.through(PromptTower(self.checked(PROMPT_ENCODER), self.read(TOKENIZER)).embed)
 
-    def open_backend(
-        self,
-        name: str = "onnxruntime",
-        device: str = "cpu",
-        threads: int | None = None,
-        precision: str = "fp32",
-    ) -> Backend:
-        """Load the model into a runtime.
-
-        Args:
-            name: "onnxruntime" or "openvino".
-            device: Where it runs.
-            threads: Threads of one call; None takes the cores that the process may use.
-            precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8"
-                where the bundle holds such graphs.
+    def open_backend(self, options: RuntimeOptions | None = None) -> Backend:
+        """Open the graphs in a runtime; a precision of None means fp32.
 
         Raises:
             BackendError: The runtime is unknown, not installed, or cannot do what is asked.
             BundleError: A model file is missing or is not the one that was exported.
         """
-        return open_runtime(self, name, device, threads, precision)
+        options = options or RuntimeOptions()
+        precision = options.precision or "fp32"
+        check_runtime(options, precision)
+        encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
+        if encoder not in self.files and precision == "int8":
+            raise BackendError(
+                "this bundle has no int8 graphs; make some with: "
+                "drywallqa export BUNDLE --precision int8 --data DIR --out NEW"
+            )
+        # The encoder is by far the largest graph: the runtime prepares it while the rest is read and checked.
+        # Nothing is computed with a file that differs from its SHA-256.
+        opening = BackgroundCall(lambda: open_graph(self.folder / encoder, options, precision))
+        for graph in (encoder, decoder):
+            self.checked(graph)
+        text, opened = self.text, open_graph(self.folder / decoder, options, precision)
+        return GraphBackend(text, opening.result(), opened)
 
     def read(self, name: str) -> bytes:
-        """Read a file of the bundle and hold it against its SHA-256.
+        """Read a file of the bundle once it was held against its SHA-256.
 
         Raises:
             BundleError: The file is missing or differs.
         """
-        content = self._open(name, lambda file: file.read())
-        self._compare(name, hashlib.sha256(content).hexdigest())
-        return content
+        self._verify(name)
+        return (self.folder / name).read_bytes()
 
     def checked(self, name: str) -> Path:
-        """Hold a graph, and the weights that it refers to, against their SHA-256; return where it lies.
+        """Hold a graph, and the weights that it refers to, against their SHA-256; return the graph's path.
 
         Raises:
             BundleError: A file is missing or differs.
         """
-        self._hold(name)
-        _ = self._weights_are_sound
+        self._verify(name)
+        _ = self._weights_verified
         return self.folder / name
 
     @cached_property
-    def _weights_are_sound(self) -> bool:
-        """Whether there are weights; they are held against their SHA-256 once, not by every graph anew."""
+    def _weights_verified(self) -> bool:
+        """Hold the weights, if there are any, against their SHA-256: once, not for every graph anew."""
         if WEIGHTS in self.files:
-            self._hold(WEIGHTS)
-        return WEIGHTS in self.files
+            self._verify(WEIGHTS)
+        return True
 
     def check(self) -> None:
         """Hold every file against its SHA-256.
@@ -156,26 +159,17 @@ class Bundle:
             BundleError: A file is missing or differs.
         """
         for name in self.files:
-            self._hold(name)
+            self._verify(name)
 
-    def _hold(self, name: str) -> None:
-        # piece by piece: room for the whole of a large file takes longer to get than its hash
-        self._compare(name, self._open(name, lambda file: hashlib.file_digest(file, "sha256").hexdigest()))
-
-    def _open(self, name: str, take: Callable[[BufferedReader], T]) -> T:
+    def _verify(self, name: str) -> None:
         path = self.folder / name
         try:
-            with path.open("rb") as file:
-                return take(file)
+            found = file_digest(path)
         except OSError as error:
             raise BundleError(f"{path}: missing ({error.strerror}); get the bundle again") from error
-
-    def _compare(self, name: str, found: str) -> None:
-        path = self.folder / name
-        expected = self.files.get(name)
-        if expected is None:
+        if name not in self.files:
             raise BundleError(f"{path}: not listed in {HEAD}; get the bundle again")
-        if found != expected:
+        if found != self.files[name]:
             raise BundleError(f"{path}: differs from its SHA-256 in {HEAD}; get the bundle again")
 
 
@@ -211,6 +205,22 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{head}: damaged ({error!r}); get the bundle again") from error
+
+
+def with_smaller_window(bundle: Bundle) -> Bundle:
+    """Give a bundle a window with half the pixels, for the profile "fast".
+
+    Raises:
+        BackendError: The model takes no window but its own.
+    """
+    window = bundle.window
+    if window.square:
+        raise BackendError(f"{bundle.name}: its window is fixed, so that it has no fast profile")
+    size = max(1, round(window.size * _FAST_SIDE / window.multiple)) * window.multiple
+    # The version names the profile, so that results of the two are never taken for each other.
+    return dataclasses.replace(
+        bundle, window=dataclasses.replace(window, size=size), version=f"{bundle.version} fast"
+    )
 
 
 def save_head(bundle: Bundle) -> Bundle:

@@ -136,7 +136,7 @@ def evaluate(
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.threshold_choice import silent
-    from drywallqa.inference.scales import parse_scale
+    from drywallqa.inference.options import number_or_word
     from drywallqa.workflows.evaluate import EvaluationRequest, run_evaluation
     from drywallqa.workflows.suites import SuiteRequest, run_suite
 
@@ -160,7 +160,7 @@ def evaluate(
     request = EvaluationRequest(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
-        parse_scale(scale), backend, precision, tuple(caution or ()),
+        number_or_word(scale), backend, precision, tuple(caution or ()),
     )  # fmt: skip
     try:
         told = run_evaluation(request, silent if quiet or not sys.stderr.isatty() else show_step)

@@ -6,21 +6,21 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drywallqa import cli
 from drywallqa.background import BackgroundCall
 from drywallqa.errors import ConfigError
+from drywallqa.onnx_session import IMAGE_ENCODER, RuntimeOptions, graph_name, prefetch_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drywallqa.fleet.cluster import Fleet
-    from drywallqa.fleet.fleet_run import FleetSummary
+    from drywallqa.inference.plan import SegmentSummary
     from drywallqa.inference.segmenter import Segmenter
-    from drywallqa.workflows.segment import SegmentSummary
 
 
 def segment(
@@ -139,68 +139,66 @@ def segment(
 
     Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
     """
-    chosen = _threshold(threshold)
     fleet = _fleet(engine, address, workers, device, threads)
     bundle = str(Path(model).absolute()) if fleet and model else model  # workers may stand in another folder
-    runtime: dict[str, Any] = {
-        "backend": backend, "device": device, "threads": fleet.threads if fleet else threads,
-        "precision": precision,
-    }  # fmt: skip
-    opener = partial(_load, bundle, profile=profile, **runtime)
-    loading = None if fleet else _meanwhile(opener, bundle, profile, **runtime)
+    runtime = RuntimeOptions(backend, device, fleet.threads if fleet else threads, precision, profile)
+    opener = partial(_load, bundle, runtime)
+    loading = None if fleet else _load_in_background(opener, bundle, runtime)
     from drywallqa.cli.progress import OutcomeDisplay
-    from drywallqa.inference.plan import RunSettings
-    from drywallqa.inference.scales import parse_scale
+    from drywallqa.inference.options import SegmentOptions, number_or_word
+    from drywallqa.inference.outputs import LINES, PROBABILITY
+    from drywallqa.inference.plan import RunOptions
+    from drywallqa.visualization.overlay import OVERLAY
 
-    settings = RunSettings(chosen, allow_unknown, overwrite, recursive, parse_scale(scale), refine)
+    masks = SegmentOptions(number_or_word(threshold), allow_unknown, number_or_word(scale), refine)
+    outputs = ((OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines))
+    options = RunOptions(
+        masks, overwrite, recursive, tuple(output for output, wanted in outputs if wanted), index
+    )
     with OutcomeDisplay(json=json, quiet=quiet, verbose=verbose) as display:
-        how: dict[str, Any] = {
-            "settings": settings, "on_start": display.start, "on_outcome": display.show,
-            "overlay": overlay, "probability": probability, "lines": lines,
-        }  # fmt: skip
-        summary = (
-            _on_fleet(opener, paths, prompt, out, fleet=fleet, **how)
-            if loading is None
-            else _here(loading, paths, prompt, out, index=index, **how)
-        )
+        display_calls: dict[str, Any] = {"on_start": display.start, "on_outcome": display.show}
+        if loading is None:
+            from drywallqa.fleet import segment_fleet
+
+            summary = segment_fleet(opener, paths, prompt, out, options, fleet=fleet, **display_calls)
+        else:
+            from PIL import Image
+
+            from drywallqa.workflows.segment import segment_into
+
+            Image.preinit()  # imports the readers of common formats
+            summary = segment_into(loading.result(), paths, prompt, out, options, **display_calls)
     if not quiet:
         print(_sentence(summary), file=sys.stderr if json else sys.stdout)
     if summary.failed:
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 
-def _meanwhile(
-    opener: Callable[[], Segmenter], model: str | None, profile: str, **runtime: Any
+def _load(model: str | None, runtime: RuntimeOptions) -> Segmenter:
+    from drywallqa.inference.segmenter import open_segmenter
+
+    return open_segmenter(model, runtime)
+
+
+def _load_in_background(
+    opener: Callable[[], Segmenter], model: str | None, runtime: RuntimeOptions
 ) -> BackgroundCall[Segmenter]:
     """Load the model while other things are prepared, its largest graph before everything else."""
-    # the threads with which numpy multiplies matrices, of which there are none here, wait busily at first
+    # NumPy's threads for multiplying matrices, which is not done here, would spin at first.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if runtime["backend"] == "onnxruntime":
-        from drywallqa.inference.runtimes import folder_of, precision_of
-        from drywallqa.onnx_session import IMAGE_ENCODER, graph_name, prefetch_session
-
-        folder = folder_of(model, profile)
-        precision = precision_of(folder, profile, runtime["backend"], runtime["precision"])
-        graph = folder / graph_name(IMAGE_ENCODER, precision)
-        prefetch_session(graph, runtime["device"], runtime["threads"])
+    if runtime.backend == "onnxruntime":
+        folder = runtime.folder_of(model)
+        graph = folder / graph_name(IMAGE_ENCODER, runtime.precision_for(folder))
+        prefetch_session(graph, runtime.device, runtime.threads)
     import drywallqa.inference.segmenter  # noqa: F401
 
     return BackgroundCall(opener)
 
 
-def _here(loading: BackgroundCall[Segmenter], *asked: Any, **how: Any) -> SegmentSummary:
-    from PIL import Image
-
-    from drywallqa.workflows.segment import segment_into
-
-    Image.preinit()  # imports the readers of common formats
-    return segment_into(loading.result(), *asked, **how)
-
-
 def _fleet(
     engine: str, address: str | None, workers: int | None, device: str, threads: int | None
 ) -> Fleet | None:
-    """Return which workers are asked for; None where this process does the work itself."""
+    """Return the workers of `--engine ray`; None where this process does the work itself."""
     if engine not in ("local", "ray"):
         raise ConfigError(f"the engine is '{engine}'; choose local or ray")
     if engine == "local":
@@ -212,40 +210,13 @@ def _fleet(
     return Fleet(address, workers, threads or 1, 0 if device == "cpu" else 1)
 
 
-def _on_fleet(
-    opener: Callable[[], Segmenter], *asked: Any, overlay: bool, probability: bool, lines: bool, **how: Any
-) -> FleetSummary:
-    from drywallqa.fleet import segment_fleet
-    from drywallqa.inference.outputs import LINES, PROBABILITY
-    from drywallqa.visualization.overlay import OVERLAY
-
-    kinds = ((OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines))
-    outputs = [output for output, wish in kinds if wish]
-    return segment_fleet(opener, *asked, outputs=outputs, **how)
-
-
-def _load(model: str | None, **how: Any) -> Segmenter:
-    from drywallqa.inference.segmenter import load
-
-    return load(model, **how)
-
-
-def _threshold(text: str) -> float | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"the threshold is '{text}'; give auto or a number from 0 to 1") from None
-
-
-def _sentence(summary: SegmentSummary | FleetSummary) -> str:
+def _sentence(summary: SegmentSummary) -> str:
     parts = [f"{summary.done} {'photo' if summary.done == 1 else 'photos'} segmented"]
     if summary.skipped:
         parts.append(f"{summary.skipped} done already")
     if summary.failed:
         parts.append(f"{summary.failed} failed")
     where = f"{summary.masks} masks in {summary.out}" if summary.masks else "no masks"
-    shown = getattr(summary, "table", None) or getattr(summary, "index", None)
+    shown = summary.table or summary.index
     page = f"; see {shown}" if shown else ""
     return f"{', '.join(parts)} in {summary.seconds:.1f} s: {where}{page}"

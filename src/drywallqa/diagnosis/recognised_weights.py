@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drywallqa.bundle.bundle import DEFAULT
+from drywallqa.bundle.bundle import DEFAULT, ConceptSettings
 from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.errors import ModelError
 from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped_model import MaskLevels, WrappedModel
+from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.text.text_side import TextSide
 
 if TYPE_CHECKING:
@@ -268,6 +268,6 @@ def open_weights(path: Path, family: RecognisedFamily, state: State) -> Measured
     model = registry.create_model("compact", **options)
     load_strictly(model, {name: value.float() for name, value in state.items()}, str(path))
     window = registry.find_family("compact").window(_SIDE)
-    levels = dict.fromkeys(text.concepts, MaskLevels())
+    levels = dict.fromkeys(text.concepts, ConceptSettings())
     backend = TorchBackend(model.eval(), text.embed)
     return MeasuredModel(path.name, path, Segmenter(WrappedModel(path.name, window, levels, backend, text)))

@@ -13,9 +13,10 @@ from drywallqa.errors import DataError, UnknownPromptError
 from drywallqa.evaluation.measure import Evaluator
 from drywallqa.evaluation.thresholds import ThresholdChoice
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference.scales import Scale
+from drywallqa.inference.options import Scale
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import with_concepts
+from drywallqa.onnx_session import RuntimeOptions
 
 Thresholds = Mapping[str, tuple[float, float]]
 """Concept → (mask threshold, presence threshold)."""
@@ -140,7 +141,7 @@ def measured_bundle(
         BackendError: The runtime is not installed or cannot run the model.
     """
     bundle.check()
-    segmenter = Segmenter(bundle, backend=backend, threads=threads, precision=precision)
+    segmenter = Segmenter(bundle, RuntimeOptions(backend, threads=threads, precision=precision))
     segmenter.open()
     return MeasuredModel(
         name or f"{bundle.name} {bundle.version}", bundle.folder, segmenter, bundle.training_hashes

@@ -19,6 +19,7 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DrywallQAError
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts
+from drywallqa.onnx_session import RuntimeOptions
 from drywallqa.processors import available_threads
 
 Photo = NDArray[np.uint8]
@@ -119,7 +120,8 @@ def load_case(bundle: Bundle, case: SpeedCase) -> Segmenter:
         MissingExtraError: The runtime is not installed.
     """
     resized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=case.window))
-    segmenter = Segmenter(resized, backend=case.backend, threads=case.threads, precision=case.precision)
+    options = RuntimeOptions(case.backend, threads=case.threads, precision=case.precision)
+    segmenter = Segmenter(resized, options)
     segmenter.open()
     return segmenter
 

@@ -17,7 +17,7 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, ModelError
 from drywallqa.evaluation.speed_cases import mean_iou_of
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, graph_name
+from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, RuntimeOptions, graph_name
 
 INT8 = "int8"
 LARGEST_LOSS = 0.02
@@ -139,7 +139,7 @@ def _judge(
     largest_loss: float,
     report: Report,
 ) -> dict[str, dict[str, Any]]:
-    exact, rounded = Segmenter(bundle), Segmenter(quantised, precision=INT8)
+    exact, rounded = Segmenter(bundle), Segmenter(quantised, RuntimeOptions(precision=INT8))
     figures: dict[str, dict[str, Any]] = {"fp32": {}, INT8: {}}
     for concept in bundle.concepts:
         before, after = (mean_iou_of(each, validation, concept, most) for each in (exact, rounded))

@@ -10,6 +10,6 @@ Example:
 """
 
 from drywallqa.fleet.cluster import Fleet
-from drywallqa.fleet.fleet_run import FleetSummary, segment_fleet
+from drywallqa.fleet.fleet_run import segment_fleet
 
-__all__ = ["Fleet", "FleetSummary", "segment_fleet"]
+__all__ = ["Fleet", "segment_fleet"]

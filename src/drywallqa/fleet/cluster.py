@@ -13,22 +13,21 @@ from typing import Any
 from drywallqa.errors import BackendError, ConfigError, DrywallQAError, MissingExtraError
 from drywallqa.processors import available_threads
 
-AUTO = "auto"
-_PATIENCE = 5.0  # seconds until an address that does not answer is given up
+_TIMEOUT = 5.0  # seconds until an address that does not answer is given up
 _STORE = 200_000_000  # bytes of shared memory on this machine: only rows travel, never photos
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Which workers do a run.
+    """The workers of a run.
 
     Attributes:
         address: `HOST:PORT` of a Ray cluster, "auto" for one that runs on this machine, None to start one.
         workers: How many processes; None takes as many as cores and GPUs allow.
         threads: Cores of each worker.
         gpus: GPUs of each worker.
-        block: The most photos that a worker takes up at once, and that are done again where it is lost;
-            large fleets want larger ones, as blocks are handed out one by one.
+        block: The most photos that a worker takes at once, and that are done again where it is lost. Blocks
+            are handed out one by one, so large fleets want larger ones.
     """
 
     address: str | None = None
@@ -52,9 +51,9 @@ def reached(address: str | None) -> Iterator[Any]:
         ConfigError: The address is malformed.
         BackendError: No cluster answers there, or Ray cannot be started.
     """
-    if address is not None:
-        _check(address)
-    # Ray reports to its makers unless told not to; nothing here calls home.
+    if address not in (None, "auto"):
+        _check_answers(str(address))
+    # Ray reports usage to its makers unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -83,15 +82,13 @@ def reached(address: str | None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _check(address: str) -> None:
-    """Make sure that somebody answers, since Ray itself waits for minutes."""
-    if address == AUTO:
-        return
+def _check_answers(address: str) -> None:
+    """Make sure that a cluster answers, since Ray itself waits for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ConfigError(f"the address is '{address}'; give HOST:PORT of a Ray cluster, or auto")
     try:
-        socket.create_connection((host, int(port)), _PATIENCE).close()
+        socket.create_connection((host, int(port)), _TIMEOUT).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BackendError(
@@ -101,17 +98,16 @@ def _check(address: str) -> None:
 
 
 def own_error(error: BaseException) -> DrywallQAError:
-    """Find our own error behind one of Ray's, or say Ray's in a sentence."""
+    """Find our own error among the causes of one of Ray's, or turn Ray's into one of ours."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
         found = waiting.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
         if isinstance(found, DrywallQAError):
             return found
-        waiting += [found.__context__, found.__cause__, getattr(found, "cause", None)]
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            waiting += [found.__context__, found.__cause__, getattr(found, "cause", None)]
     return BackendError(f"a worker of Ray failed ({_last_line(error)}); what is done is kept: run it again")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
@@ -15,13 +16,13 @@ _BLOCKS_A_WORKER = 4  # at least, so that none idles while others have much left
 
 
 class BlockDispatcher:
-    """A run's workers, and the count of what they began.
+    """The workers of a run, and the count of the photos that they began.
 
-    A worker that ends is replaced by Ray, and the block that it was at is done again.
+    Ray replaces a worker that ends, and the block that it worked on is done again.
 
     Args:
         ray: The module, connected.
-        fleet: Which workers.
+        fleet: The workers.
 
     Raises:
         ConfigError: There is no room for so many workers.
@@ -30,8 +31,8 @@ class BlockDispatcher:
     def __init__(self, ray: Any, fleet: Fleet) -> None:
         self._ray, self._fleet = ray, fleet
         self._workers = _room_for(fleet, ray.cluster_resources())
-        # on this process's own node: one that is lost takes no count with it
-        counting = ray.remote(AttemptCounts).options(num_cpus=0, scheduling_strategy=_here())
+        # On this process's own node: a node that is lost takes no count with it.
+        counting = ray.remote(AttemptCounts).options(num_cpus=0, scheduling_strategy=_on_this_node())
         self._counts = counting.remote()
 
     def __enter__(self) -> BlockDispatcher:
@@ -47,13 +48,13 @@ class BlockDispatcher:
         return int(self._ray.get(self._counts.total.remote()))
 
     def segmented(
-        self, opener: Opener, task: SegmentationRequest, work: Sequence[tuple[FleetPhoto, list[str]]]
+        self, opener: Opener, request: SegmentationRequest, work: Sequence[tuple[FleetPhoto, list[str]]]
     ) -> Iterator[Any]:
         """Have photos segmented; yields the table's rows, a `pyarrow.Table` a block, as blocks are done.
 
         Args:
             opener: Loads the segmenter.
-            task: What is asked of every photo.
+            request: The prompts and options for every photo.
             work: Photos, each with the prompts that it has still to be asked.
 
         Raises:
@@ -62,7 +63,7 @@ class BlockDispatcher:
         import pyarrow
 
         size = max(1, min(self._fleet.block, len(work) // (self._workers * _BLOCKS_A_WORKER)))
-        rows = [photo.row() | {"todo": todo} for photo, todo in work]
+        rows = [asdict(photo) | {"todo": todo} for photo, todo in work]
         blocks = [
             pyarrow.Table.from_pylist(rows[start : start + size]) for start in range(0, len(rows), size)
         ]
@@ -72,7 +73,7 @@ class BlockDispatcher:
             Worker,
             batch_size=None,
             batch_format="pyarrow",
-            fn_constructor_args=(opener, task, _RemoteAttempts(self._counts)),
+            fn_constructor_args=(opener, request, _RemoteCounts(self._counts)),
             concurrency=self._workers,
             num_cpus=self._fleet.threads,
             num_gpus=self._fleet.gpus or None,
@@ -98,8 +99,8 @@ def _room_for(fleet: Fleet, resources: dict[str, float]) -> int:
     return wanted
 
 
-class _RemoteAttempts:
-    """The counts, asked by workers; see `worker.Attempts`."""
+class _RemoteCounts:
+    """The `AttemptCounts` of an actor, as workers call them."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
@@ -114,7 +115,7 @@ class _RemoteAttempts:
         _get(self._actor.finish.remote(sources))
 
 
-def _here() -> Any:
+def _on_this_node() -> Any:
     """Place an actor on the node of this process."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

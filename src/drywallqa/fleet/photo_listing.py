@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from drywallqa.errors import ConfigError, PhotoError
-from drywallqa.fleet.locations import FileEntry, Location, is_address, open_location
+from drywallqa.fleet.locations import Location, is_address, open_location
 from drywallqa.imaging.photo_search import FoundFiles, absolute_path, common_folder, search_photos
 from drywallqa.imaging.photos import SUFFIXES, reason_of
 from drywallqa.inference.manifest import made_in
@@ -21,7 +21,7 @@ class FleetPhoto:
     """One photo of a run.
 
     Attributes:
-        source: Its path as a person would write it.
+        source: Its path as a user would write it.
         path: Its path in the file system.
         folder: Its folder below the results, "" for none.
         image_id: Its name there.
@@ -35,10 +35,6 @@ class FleetPhoto:
     image_id: str
     size: int
     modified: int
-
-    def row(self) -> dict[str, Any]:
-        """Return it as a row of a table."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def find_fleet_photos(
 
     Args:
         paths: Files, folders and patterns on disks; files and folders in a store.
-        out: Where the results go; what lies there is no photo.
+        out: The place for the results; files in it are no photos.
         recursive: Whether to look into the folders' folders too.
 
     Raises:
@@ -76,29 +72,26 @@ def _on_disks(paths: list[str], out: Location, recursive: bool) -> FoundPhotos:
     kept_out = [Path(out.path)] if out.is_local else []
     found = search_photos(paths, recursive=recursive, leave_out=kept_out, made_in=made_in)
     items, refused = place_photos(found, recursive)
-    photos, unreachable = [], []
+    photos, problems = [], []
     for item in items:
+        path = item.path
         try:
-            str(item.path).encode()  # only text can be sent to workers
-            state = item.path.stat()
+            str(path).encode()  # only text can be sent to workers
+            state = path.stat()
         except OSError as error:  # vanished since it was found
-            problem = PhotoError(item.path, f"it cannot be reached ({reason_of(error)})", "check the path")
+            problems.append(PhotoError(path, f"it cannot be reached ({reason_of(error)})", "check the path"))
         except UnicodeEncodeError:
-            problem = PhotoError(item.path, "its name is not UTF-8 text", "rename it, or use --engine local")
+            remedy = "rename it, or use --engine local"
+            problems.append(PhotoError(path, "its name is not UTF-8 text", remedy))
         else:
-            where = str(absolute_path(item.path))
-            photos.append(
-                FleetPhoto(
-                    str(item.path), where, item.folder, item.image_id, state.st_size, state.st_mtime_ns
-                )
-            )
-            continue
-        unreachable.append(PhotoOutcome("failed", str(item.path), (), str(problem)))
+            where = str(absolute_path(path)), item.folder, item.image_id
+            photos.append(FleetPhoto(str(path), *where, state.st_size, state.st_mtime_ns))
+    unreachable = (PhotoOutcome("failed", problem.source, (), str(problem)) for problem in problems)
     return FoundPhotos(open_location("."), tuple(photos), (*refused, *unreachable))
 
 
 def _in_store(places: list[Location], out: Location, recursive: bool) -> FoundPhotos:
-    entries: dict[str, FileEntry] = {}
+    entries: dict[str, Any] = {}
     problems: list[PhotoError] = []
     bases: list[str] = []
     for place in places:
@@ -107,7 +100,7 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> FoundPh
         except OSError as error:
             problems.append(place.unreadable(place.path, error))
             continue
-        # A place of its own for results in the same store, inside the photos' folder.
+        # The results may go to a folder inside the photos' folder.
         within = f"{out.path.rstrip('/')}/" if out.filesystem == place.filesystem else None
         listed = [one for one in listed if within is None or not one.path.startswith(within)]
         bases.append(base)
@@ -120,22 +113,21 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> FoundPh
     photos = []
     for item in items:
         entry = entries[item.path.as_posix().removeprefix("/")]
-        source = places[0].name(entry.path)
-        photos.append(FleetPhoto(source, entry.path, item.folder, item.image_id, entry.size, entry.modified))
+        where = entry.path, item.folder, item.image_id
+        photos.append(FleetPhoto(places[0].name(entry.path), *where, entry.size, entry.mtime_ns or 0))
     return FoundPhotos(places[0], tuple(photos), refused)
 
 
-def _listed(place: Location, recursive: bool) -> tuple[list[FileEntry], str]:
-    """List a place's photos, and name the folder that their own folders are told from."""
+def _listed(place: Location, recursive: bool) -> tuple[list[Any], str]:
+    """List a place's photos, as `pyarrow.fs.FileInfo`, and name the folder that theirs are relative to."""
     from pyarrow.fs import FileType
 
     info = place.filesystem.get_file_info(place.path)
-    if info.type == FileType.File:  # named itself: it counts whatever its name
-        return [FileEntry(info.path, info.size, info.mtime_ns or 0)], str(Path(info.path).parent)
-    photos = [one for one in place.entries(recursive=recursive) if _is_photo(place, one)]
+    if info.type == FileType.File:  # named itself: it counts whatever its suffix
+        return [info], str(Path(info.path).parent)
+    photos = []
+    for entry in place.entries(recursive=recursive):
+        inner = Path(entry.path.removeprefix(place.path).lstrip("/"))
+        if inner.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in inner.parts):
+            photos.append(entry)
     return photos, place.path.rstrip("/")
-
-
-def _is_photo(place: Location, entry: FileEntry) -> bool:
-    inner = Path(entry.path.removeprefix(place.path).lstrip("/"))
-    return inner.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in inner.parts)

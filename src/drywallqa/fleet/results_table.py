@@ -1,8 +1,8 @@
-"""The record of a fleet's run: a folder's manifest, and `results.parquet`, which holds the same as a table.
+"""The records of a fleet's run: a folder's manifest, and `results.parquet`, which holds the same as a table.
 
-In a folder the manifest grows as work goes on, and the end of a run makes the table from it. To a file in a
-store nothing can be added: there rows are kept in parts, so that a run that is cut off loses little, and the
-end of a run joins them into the table. Which rows count is said in `inference.manifest`.
+In a folder the manifest grows as work goes on, and the end of a run makes the table from it. Nothing can be
+added to a file in a store: there rows are kept in parts, so that a run that is cut off loses little, and the
+end of a run joins them into the table. `inference.manifest` defines which rows count.
 """
 
 from __future__ import annotations
@@ -13,14 +13,21 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from drywallqa.errors import OutputError
 from drywallqa.files import file_lock, read_json_lines
 from drywallqa.fleet.locations import Location
 from drywallqa.imaging.photos import reason_of
-from drywallqa.inference import manifest
-from drywallqa.inference.manifest import FIELDS, LatestRecords, Manifest, Record, files_of_record
+from drywallqa.inference.manifest import (
+    FIELDS,
+    LatestRecords,
+    Manifest,
+    Record,
+    append_record,
+    compact_manifest,
+    files_of_record,
+)
 
 NAME = "results.parquet"
 PARTS = "results.parts"
@@ -28,47 +35,15 @@ _ROWS_OF_A_PART = 5_000
 _DECIDING = ["source", "prompt", "mask", "error"]
 
 
-class Results(Protocol):
-    """The records of the runs into a place."""
-
-    def done(self) -> Mapping[str, Record]:
-        """Return what is known of each mask of earlier runs, by its path below the results."""
-        ...
-
-    def add(self, rows: Any) -> None:
-        """Take in a `pyarrow.Table` of rows.
-
-        Raises:
-            OutputError: They cannot be written.
-        """
-        ...
-
-    def add_records(self, records: Sequence[Record]) -> None:
-        """Take in records of photos or prompts that failed; see `add`."""
-        ...
-
-    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """Take back what earlier runs said against photos, paths and prompts that are well now."""
-        ...
-
-    def close(self) -> None:
-        """Make the one table of all that runs have left.
-
-        Raises:
-            OutputError: It cannot be written.
-        """
-        ...
-
-
-def open_results(out: Location, kinds: Sequence[str]) -> Results:
-    """Read what earlier runs left.
+def open_results(out: Location, kinds: Sequence[str]) -> FolderResults | StoreResults:
+    """Read the records of earlier runs.
 
     Args:
         out: The place.
         kinds: The kinds of files that a run writes.
 
     Raises:
-        OutputError: It cannot be read, or the table there is none of results.
+        OutputError: They cannot be read, or the table in the place is no table of results.
     """
     return FolderResults(out) if out.is_local else StoreResults(out, kinds)
 
@@ -86,55 +61,55 @@ def table_schema(kinds: Iterable[str]) -> Any:
 
 
 def without_empty_columns(row: Record) -> Record:
-    """Leave out the columns that say nothing of this row."""
+    """Drop the columns that are empty in this row."""
     return {name: value for name, value in row.items() if value is not None or name == "concept"}
 
 
 class FolderResults:
-    """The results below a folder; see `Results`."""
+    """The records of the runs into a folder."""
 
     def __init__(self, out: Location) -> None:
-        self.out, self.manifest = out, Manifest(Path(out.path))
-        if self._table.is_file():
-            _read(out, NAME)  # a stranger's file is not replaced
-
-    @property
-    def _table(self) -> Path:
-        return Path(self.out.below(NAME))
+        self.out, self.manifest, self.table = out, Manifest(Path(out.path)), Path(out.below(NAME))
+        if self.table.is_file():
+            _read(out, NAME)  # a file of something else is not replaced
 
     def done(self) -> Mapping[str, Record]:
-        """See `Results`."""
+        """Return the record of each mask of earlier runs, by its path below the results."""
         return self.manifest.masks
 
     def add(self, rows: Any) -> None:
-        """See `Results`."""
+        """Take in a `pyarrow.Table` of rows.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
         for row in rows.to_pylist():  # not held in memory, as the run needs them no more
-            manifest.append_record(self.manifest.path, without_empty_columns(row))
+            append_record(self.manifest.path, without_empty_columns(row))
 
     def add_records(self, records: Sequence[Record]) -> None:
-        """See `Results`."""
+        """Take in records of photos or prompts that failed; see `add`."""
         for record in records:
             self.manifest.add(record)
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """See `Results`."""
+        """Take back the errors of earlier runs about photos, paths and prompts that are well now."""
         self.manifest.take_back(sources, prompts)
 
     def close(self) -> None:
-        """See `Results`."""
-        lines = self.manifest.path
+        """Make the table of all records, unless it is newer than they are.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        lines, table = self.manifest.path, self.table
         try:
-            with file_lock(self._table):  # of two runs that end at once, the later one tells all
-                manifest.compact_manifest(lines)
-                if lines.is_file() and not self._is_newer(lines):
-                    self.out.write(NAME, _encoded(_table_of(lines)), overwrite=True)
+            with file_lock(table):  # of two runs that end at once, the later one writes the records of both
+                compact_manifest(lines)
+                newer = table.is_file() and table.stat().st_mtime_ns > lines.stat().st_mtime_ns
+                if lines.is_file() and not newer:
+                    self.out.write(NAME, _encoded(_table_of(lines)), True)
         except OSError as error:
             raise self.out.unwritable(error) from error
-
-    def _is_newer(self, lines: Path) -> bool:
-        """Tell whether the table was made after the last change of the manifest."""
-        table = self._table
-        return table.is_file() and table.stat().st_mtime_ns > lines.stat().st_mtime_ns
 
 
 def _table_of(lines: Path) -> Any:
@@ -150,7 +125,7 @@ def _table_of(lines: Path) -> Any:
 
 
 def _as_text(record: Record) -> Record:
-    """Escape what is no text in names of files, which a table cannot hold."""
+    """Escape file names that are no text, which a table cannot hold."""
     return {
         name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for name, value in record.items()
@@ -158,7 +133,7 @@ def _as_text(record: Record) -> Record:
 
 
 class StoreResults:
-    """The results in a store, or any place that has no locks: one run at a time; see `Results`.
+    """The records of the runs into a store, or any place that has no locks: one run at a time.
 
     Args:
         out: The place.
@@ -171,67 +146,69 @@ class StoreResults:
         self._pending: list[Any] = []
         self._written = 0
         try:
-            rows = self._rows(self._lying())
+            self._latest, self._earlier = self._counting(self._files())
         except OSError as error:
             raise out.unwritable(error) from error
-        self._latest = _latest(rows)
-        self._earlier = _counting(rows, self._latest)
 
-    def _lying(self) -> list[str]:
+    def _files(self) -> list[str]:
         """List the table and its parts, by their paths below the place, the oldest first."""
         start = len(self.out.below(""))
         whole = [one.path[start:] for one in self.out.entries(recursive=False)]
         parts = [one.path[start:] for one in self.out.entries(PARTS)]
         return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
 
-    def _rows(self, names: Sequence[str]) -> Any:
+    def _counting(self, names: Sequence[str]) -> tuple[LatestRecords[int], Any]:
+        """Read files, and find the rows that count: their numbers among all rows, and a table of them."""
         import pyarrow
 
         tables = [self.schema.empty_table(), *(_read(self.out, name) for name in names)]
-        return pyarrow.concat_tables(tables, promote_options="permissive")
+        rows, latest = pyarrow.concat_tables(tables, promote_options="permissive"), LatestRecords[int]()
+        batches = rows.select(_DECIDING).to_batches()
+        for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
+            latest.take(row, number)
+        return latest, rows.take(pyarrow.array(sorted(latest), pyarrow.int64()))
 
     def done(self) -> Mapping[str, Record]:
-        """See `Results`."""
+        """See `FolderResults`."""
         import pyarrow.compute as pc
 
         rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
     def add(self, rows: Any) -> None:
-        """See `Results`; many rows are written as one part."""
+        """See `FolderResults`; many rows are written as one part."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
             self._flush()
 
     def add_records(self, records: Sequence[Record]) -> None:
-        """See `Results`."""
+        """See `FolderResults`."""
         import pyarrow
 
         if records:
             self.add(pyarrow.Table.from_pylist(list(records), schema=self.schema))
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """See `Results`."""
+        """See `FolderResults`."""
         self.add_records(self._latest.taken_back(sources, prompts))
 
     def _flush(self) -> None:
-        """Write the rows that wait as a part."""
+        """Write the pending rows as a part."""
         import pyarrow
 
         if any(map(len, self._pending)):
             name = f"{PARTS}/{self._run}-{self._written:06d}.parquet"
-            self.out.write(name, _encoded(pyarrow.concat_tables(self._pending)), overwrite=True)
+            self.out.write(name, _encoded(pyarrow.concat_tables(self._pending)), True)
             self._written += 1
         self._pending = []
 
     def close(self) -> None:
-        """See `Results`; the parts are removed."""
+        """See `FolderResults`; the parts are removed."""
         self._flush()
-        names = self._lying()
+        names = self._files()
         parts = [name for name in names if name != NAME]
         if parts:
-            rows = self._rows(names)
-            self.out.write(NAME, _encoded(_counting(rows, _latest(rows))), overwrite=True)
+            self.out.write(NAME, _encoded(self._counting(names)[1]), True)
         for part in parts:
             self.out.remove(part)
 
@@ -240,7 +217,7 @@ def _read(out: Location, name: str) -> Any:
     """Read a table of results.
 
     Raises:
-        OutputError: It is none.
+        OutputError: The file is something else.
     """
     import pyarrow
     from pyarrow import parquet
@@ -254,21 +231,6 @@ def _read(out: Location, name: str) -> Any:
         raise OutputError(
             f"{out.name(path)}: is no table of results ({reason_of(error)}); move it away"
         ) from error
-
-
-def _latest(table: Any) -> LatestRecords[int]:
-    """Find the rows of a table that count, by their numbers."""
-    latest = LatestRecords[int]()
-    batches = table.select(_DECIDING).to_batches()
-    for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
-        latest.take(row, number)
-    return latest
-
-
-def _counting(table: Any, latest: LatestRecords[int]) -> Any:
-    import pyarrow
-
-    return table.take(pyarrow.array(sorted(latest), pyarrow.int64()))
 
 
 def _encoded(table: Any) -> bytes:

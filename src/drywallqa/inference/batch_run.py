@@ -1,13 +1,13 @@
-"""Segmenting many photos into a folder of results: skipping what is done, writing, telling what failed."""
+"""Segmenting many photos into a folder of results: skip what is done, write the rest, report what failed."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,26 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa._version import __version__
-from drywallqa.background import BackgroundWriter, Later, Result, prefetch, run_now
+from drywallqa.background import Later, Result, background_writer, map_in_threads, prefetch, run_now
 from drywallqa.errors import DrywallQAError, OutputError, PhotoError
 from drywallqa.files import file_digest
 from drywallqa.imaging import mask_files, photos
-from drywallqa.inference import outputs as files_of
 from drywallqa.inference.manifest import Record
-from drywallqa.inference.outputs import MASK, PROBABILITY
-from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan, RunSettings
+from drywallqa.inference.options import SegmentOptions
+from drywallqa.inference.outputs import ADVICE, MASK, PROBABILITY, write_output, write_prediction
+from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.thread_pool import SegmenterPool
+from drywallqa.onnx_session import available_threads
 
-# Where one file meets these, so will every other.
-_HOPELESS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
-_LARGE = 16_000_000  # px
+MANY = 16  # photos from which opening the model once more, on fewer threads, is worth its time
+MOST = 4  # photos at a time, whatever the cores: each holds its pixels and its masks
+_LARGE = 16_000_000  # px of a mask that is written at once; a third of the photo that is segmented alone
+_FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # every further file will meet these as well
 
 
 def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
-    """Segment a plan's photos one by one; meanwhile the next is read and the one before it written.
+    """Segment a plan's photos; meanwhile the next is read and the ones before are written.
 
     Raises:
         OutputError: Nothing more can be written at all (the disk is full or read-only).
@@ -48,172 +49,180 @@ def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
     plan.manifest.compact()
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A photo that was looked at: what is done already, and its pixels if anything is left to do."""
+def share_threads(segmenter: Segmenter, photos: int) -> tuple[Segmenter, int]:
+    """Decide how many photos are segmented at a time.
+
+    Several photos, each on few threads, are quicker than one by one on all; but the model has to be opened
+    once more for that.
+
+    Args:
+        segmenter: The model as it was loaded.
+        photos: How many photos there are.
+
+    Returns:
+        The segmenter to use, whose threads are shared out, and how many photos to segment at a time.
+    """
+    options = segmenter.options
+    threads = options.threads or available_threads()
+    divisible = (options.backend, options.device) == ("onnxruntime", "cpu") and photos >= MANY
+    size = min(threads, MOST) if divisible else 1
+    if size > 1:
+        segmenter = Segmenter(segmenter.bundle, replace(options, threads=threads // size))
+    return segmenter, size
+
+
+@dataclass
+class _PhotoJob:
+    """A photo of the run.
+
+    Attributes:
+        item: The photo's place.
+        about: What is recorded of its file.
+        done: The records of masks that are done already.
+        todo: The prompts that are left to do.
+        photo: Its pixels, if anything is left to do.
+        writing: Gives the record of each prediction once it is written.
+        error: The first error.
+    """
 
     item: PlannedPhoto
     about: Record = field(default_factory=dict)
-    done: tuple[Record, ...] = ()
+    done: list[Record] = field(default_factory=list)
     todo: frozenset[str] = frozenset()
     photo: photos.NotedPhoto | None = None
+    writing: list[Result[Record]] = field(default_factory=list)
     error: DrywallQAError | None = None
-
-
-@dataclass(frozen=True)
-class _Underway:
-    """A photo that was segmented: what gives the record of each of its answers, once written."""
-
-    prepared: _Prepared
-    results: list[Result[Record]]
-    error: DrywallQAError | None
 
 
 class _Run:
     def __init__(self, segmenter: Segmenter, plan: RunPlan) -> None:
         self.segmenter, self.plan = segmenter, plan
-        self.asked, self.marks = queries_for(segmenter, plan.prompts, plan.settings)
+        self.queries, self.marks = queries_for(segmenter, plan.prompts, plan.options.segment)
         self._large = threading.Lock()  # one very large photo at a time
 
     def outcomes(self) -> Iterator[PhotoOutcome]:
         if len(self.plan.items) == 1:
-            yield self._finish(self._start(self._prepare(self.plan.items[0]), run_now))
+            yield self._finish(self._segment(self._read(self.plan.items[0]), run_now))
             return
         # While the model works on some photos, the next one is read and those before them are written.
-        crew = SegmenterPool(self.segmenter, len(self.plan.items))
-        self.segmenter = crew.segmenter
-        with BackgroundWriter[Record]() as writer:
-            start = partial(self._start, later=writer.later)
-            with closing(crew.map(start, prefetch(map(self._prepare, self.plan.items)))) as underway:
-                yield from map(self._finish, underway)
+        self.segmenter, size = share_threads(self.segmenter, len(self.plan.items))
+        jobs = prefetch(map(self._read, self.plan.items))
+        with (
+            background_writer() as later,
+            closing(map_in_threads(partial(self._segment, later=later), jobs, size)) as segmented,
+        ):
+            yield from map(self._finish, segmented)
 
-    def _prepare(self, item: PlannedPhoto) -> _Prepared:
+    def _read(self, item: PlannedPhoto) -> _PhotoJob:
         try:
-            about = _described(item.path)
-            digest = about["source_sha256"]
-            done = [record for prompt in self.plan.prompts if (record := self._done(item, prompt, digest))]
+            about = _record_of_file(item.path)
+            found = (self._done(item, prompt, about) for prompt in self.plan.prompts)
+            done = [record for record in found if record is not None]
             todo = frozenset(self.plan.prompts) - {record["prompt"] for record in done}
             photo = photos.read_noted_photo(item.path) if todo else None
-            return _Prepared(item, about, tuple(done), todo, photo)
+            return _PhotoJob(item, about, done, todo, photo)
         except DrywallQAError as error:
-            return _Prepared(item, error=error)
+            return _PhotoJob(item, error=error)
 
-    def _done(self, item: PlannedPhoto, prompt: str, digest: str) -> Record | None:
-        """Return the record of a result that lies there whole and would come out the same again.
+    def _done(self, item: PlannedPhoto, prompt: str, about: Record) -> Record | None:
+        """Return the record of a result that is there, whole, and would come out the same again.
 
         Raises:
-            OutputError: It lies there, made from something else, and may not be replaced.
+            OutputError: It was made from something else, and may not be replaced.
         """
         base, out = mask_files.base_name(item.image_id, prompt), self.plan.out
         mask = out / MASK.path(item.folder, base)
         record = self.plan.manifest.masks.get(MASK.path(item.folder, base))
         if record is None or not mask.is_file():
             return None
-        same_photo = record.get("source_sha256") == digest
+        same_photo = record.get("source_sha256") == about["source_sha256"]
         same = same_photo and (record.get("prompt"), record.get("settings")) == (prompt, self.marks[prompt])
         if same and record.get("mask_sha256") == file_digest(mask):
-            paths = [(one.kind, out / one.path(item.folder, base)) for one in self.plan.outputs]
+            outputs = self.plan.options.all_outputs
+            paths = [(output.kind, out / output.path(item.folder, base)) for output in outputs]
             return record if all(record.get(kind) and path.is_file() for kind, path in paths) else None
-        if self.plan.settings.overwrite or same:  # changed by hand: writing compares, and refuses
+        if self.plan.options.overwrite or same:  # changed by hand: writing compares, and refuses
             return None
         changed = "other settings, another model or another runtime" if same_photo else "another photo"
-        raise OutputError(f"{mask} is there already, made from {changed}; {files_of.ADVICE}")
+        raise OutputError(f"{mask} is there already, made from {changed}; {ADVICE}")
 
-    def _start(self, prepared: _Prepared, later: Later[Record]) -> _Underway:
-        """Segment a photo; its files are written at once, or meanwhile."""
-        results: list[Result[Record]] = []
-        error = prepared.error
+    def _segment(self, job: _PhotoJob, later: Later[Record]) -> _PhotoJob:
+        """Segment a photo; its files are written by `later`."""
+        if job.error is not None or job.photo is None:
+            return job
+        keep = PROBABILITY in self.plan.options.outputs
         try:
-            if error is None and prepared.photo is not None:
-                with self._large if prepared.photo.pixels.size > 3 * _LARGE else nullcontext():
-                    for writing, size in self._segment(prepared, prepared.photo):
-                        # Of a very large photo no more than one answer at a time is held.
-                        results.append(run_now(writing) if size > _LARGE else later(writing))
-        except DrywallQAError as failure:
-            error = failure
-        return _Underway(prepared, results, error)
+            with self._large if job.photo.pixels.size > 3 * _LARGE else nullcontext():
+                for prediction in self.segmenter.answer(
+                    job.photo, self.queries.only(job.todo), image_id=job.item.image_id, keep_probability=keep
+                ):
+                    write = partial(self._write, job, job.photo.pixels, prediction)
+                    # Of a very large photo no more than one prediction at a time is held.
+                    job.writing.append((run_now if prediction.mask.size > _LARGE else later)(write))
+        except DrywallQAError as error:
+            job.error = error
+        return job
 
-    def _finish(self, underway: _Underway) -> PhotoOutcome:
-        """Wait until a photo's files are written, note them, and say what became of it."""
-        prepared, error = underway.prepared, underway.error
-        source = str(prepared.item.path)
-        records = list(prepared.done)
-        for result in underway.results:
+    def _write(self, job: _PhotoJob, photo: NDArray[np.uint8], prediction: Prediction) -> Record:
+        """Write a prediction's files, and return its line of the manifest."""
+        options = self.plan.options
+        record = write_prediction(
+            photo, prediction, options.all_outputs, job.item.folder, self._write_file, options.overwrite
+        )
+        return job.about | record | {"settings": self.marks[prediction.prompt]}
+
+    def _write_file(self, path: str, content: bytes, overwrite: bool) -> None:
+        write_output(self.plan.out / path, content, overwrite)
+
+    def _finish(self, job: _PhotoJob) -> PhotoOutcome:
+        """Wait until a photo's files are written, record them, and return the outcome."""
+        source, records = str(job.item.path), list(job.done)
+        for written in job.writing:
             try:
-                record = result()
-                self.plan.manifest.add(record)
-                records.append(record)
-            except DrywallQAError as failure:
-                error = error or failure
-        if error is not None:
-            if stops_everything(error):
-                raise error
-            outcome = PhotoOutcome("failed", source, tuple(records), error_about(source, error))
+                records.append(written())
+                self.plan.manifest.add(records[-1])
+            except DrywallQAError as error:
+                job.error = job.error or error
+        if job.error is not None:
+            if is_fatal(job.error):
+                raise job.error
+            outcome = PhotoOutcome("failed", source, tuple(records), error_about(source, job.error))
             self.plan.manifest.add(outcome.failure())
             return outcome
         self.plan.manifest.take_back([source])
         records.sort(key=lambda record: self.plan.prompts.index(record["prompt"]))
-        return PhotoOutcome("done" if prepared.todo else "skipped", source, tuple(records))
-
-    def _segment(
-        self, prepared: _Prepared, photo: photos.NotedPhoto
-    ) -> Iterator[tuple[Callable[[], Record], int]]:
-        """Answer what is left to do: for each answer what writes its files, and its size in px."""
-        item, questions = prepared.item, self.asked.only(prepared.todo)
-        answers = self.segmenter.answer(
-            photo, questions, image_id=item.image_id, keep_probability=PROBABILITY in self.plan.outputs
-        )
-        for prediction in answers:
-            yield partial(self._record, prepared, photo.pixels, prediction), prediction.mask.size
-
-    def _record(self, prepared: _Prepared, photo: NDArray[np.uint8], prediction: Prediction) -> Record:
-        """Write an answer's files, and return what the manifest tells of it."""
-        item, plan = prepared.item, self.plan
-        answer = files_of.write_answer(
-            photo, prediction, plan.outputs, item.folder, self._put,
-            overwrite=plan.settings.overwrite,
-        )  # fmt: skip
-        return prepared.about | answer | {"settings": self.marks[prediction.prompt]}
-
-    def _put(self, path: str, content: bytes, *, overwrite: bool) -> None:
-        files_of.write_output(self.plan.out / path, content, overwrite=overwrite)
+        return PhotoOutcome("done" if job.todo else "skipped", source, tuple(records))
 
 
-def stops_everything(error: BaseException) -> bool:
+def is_fatal(error: BaseException) -> bool:
     """Tell whether every further file would meet this error, too."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL
 
 
 def queries_for(
-    segmenter: Segmenter, prompts: Sequence[str], settings: RunSettings
+    segmenter: Segmenter, prompts: Sequence[str], options: SegmentOptions
 ) -> tuple[PromptQueries, Mapping[str, str]]:
     """Make a run's prompts ready, and name for each all that decides about its results (see `_mark_of`)."""
-    asked = segmenter.ask(
-        prompts,
-        threshold=settings.threshold,
-        allow_unknown=settings.allow_unknown,
-        scale=settings.scale,
-        refine=settings.refine,
-    )
-    return asked, {question.prompt: _mark_of(segmenter, question) for question in asked.each}
+    queries = segmenter.ask(prompts, options=options)
+    return queries, {query.prompt: _mark_of(segmenter, query) for query in queries.each}
 
 
-def _mark_of(segmenter: Segmenter, question: PromptQuery) -> str:
-    """Name all that decides about a result beside photo and prompt, so that a rerun knows what is done."""
-    bundle, runtime = segmenter.bundle, segmenter.runtime
+def _mark_of(segmenter: Segmenter, query: PromptQuery) -> str:
+    """Name all that decides about a result beside the photo, so that a rerun knows what is done."""
+    bundle, options = segmenter.bundle, segmenter.options
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
-    device = str(runtime["device"]).partition(":")[0]  # which one of several alike decides nothing
+    device = options.device.partition(":")[0]  # which one of several alike decides nothing
     parts = [
         f"drywallqa {__version__}",
         f"{bundle.name} {bundle.version} {fingerprint[:12]}",
-        f"{runtime['name']} {device} {segmenter.precision}",
+        f"{options.backend} {device} {segmenter.precision}",
     ]
-    asked = (one.name for one in fields(question) if one.name not in ("prompt", "row"))
-    parts += [f"{name.replace('_', ' ')} {getattr(question, name)}" for name in asked]
+    deciding = (one.name for one in fields(query) if one.name not in ("prompt", "row"))
+    parts += [f"{name.replace('_', ' ')} {getattr(query, name)}" for name in deciding]
     return ", ".join(parts)
 
 
-def _described(path: Path) -> Record:
+def _record_of_file(path: Path) -> Record:
     photos.check_readable_file(path)
     try:
         state = path.stat()
@@ -229,7 +238,7 @@ def _described(path: Path) -> Record:
         ) from error
 
 
-def error_about(source: str, error: DrywallQAError | None) -> str:
-    """Say an error so that the photo it is about can be told."""
+def error_about(source: str, error: DrywallQAError) -> str:
+    """Return an error's text, with the photo that it is about."""
     text = str(error)
     return text if source in text else f"{source}: {text}"

@@ -1,79 +1,74 @@
-"""Joining the pieces of a broken line where the model half believes that it goes on."""
+"""Joining the components of a broken line where the model finds it fairly likely that it goes on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from drywallqa.backend import Float
 from drywallqa.imaging.connected_components import label_components
 from drywallqa.imaging.morphology import dilate, skeletonise
+from drywallqa.inference.soft_refinement import resize_map
 
-GAP_PX = 48.0
-"""The longest gap that is joined, in px at 640."""
-LEAST_BELIEF = 0.2
-"""Mean probability along the path below which the line is taken to end."""
-TURN = 0.5
-"""Least cosine between the way a line's end points and the way to the other end."""
-DETOUR = 1.4
-"""How much longer than straight a path may be."""
+_GAP_PX = 48.0  # the longest gap that is joined, in px at 640
+_LEAST_PROBABILITY = 0.2  # mean probability along the path below which the line is taken to end
+_TURN = 0.5  # least cosine between the direction of a line's end and the direction to the other end
+_DETOUR = 1.4  # how much longer than straight a path may be
 
-_BACK_PX = 10.0  # of the skeleton behind an end, which say where it points
+_BACK_PX = 10.0  # of the skeleton behind an end, which give its direction
 _FLOOR = 0.02  # probability that costs most
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 
 Mask = NDArray[np.bool_]
-Float = NDArray[np.float32]
 Place = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class _End:
-    """Where a piece's middle line ends: the piece, the place (row, column), and the way it points."""
+    """An end of a component's skeleton: the component's label, the place (row, column), the direction."""
 
-    piece: int
+    label: int
     place: Place
-    way: tuple[float, float]
+    direction: tuple[float, float]
 
 
 def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
-    """Join pieces of a mask [H,W] whose ends face each other, along the path of most probability [H,W].
+    """Join components of a mask [H,W] whose ends face each other, along the path of most probability [H,W].
 
-    All is found at 640 px, however large the photo; what is added is as wide as the pieces it joins.
+    All is found at 640 px, however large the photo; a bridge is as wide as the components that it joins.
     """
     shrink = 1 / unit if unit > 1.25 else 1.0
-    small = tuple(max(1, round(side * shrink)) for side in mask.shape)
-    coarse, belief = _mask_to(mask, small), _to(probability, small)
-    added = gap_bridges(coarse, belief, unit * shrink)
-    return mask | _mask_to(added, mask.shape) if added.any() else mask
+    size = tuple(max(1, round(side * shrink)) for side in mask.shape)
+    added = gap_bridges(_resize_mask(mask, size), resize_map(probability, size), unit * shrink)
+    return mask | _resize_mask(added, mask.shape) if added.any() else mask
 
 
 def gap_bridges(mask: Mask, probability: Float, unit: float) -> Mask:
-    """Return what joins the pieces of a mask [h,w] on its own grid."""
+    """Return the bridges between components of a mask [h,w] on its own grid."""
     labels, line = label_components(mask), skeletonise(mask)
-    ends = list(_ends(labels, line, unit))
-    widths = np.bincount(labels.ravel()) / np.maximum(
-        np.bincount(labels[line], minlength=labels.max() + 1), 1
-    )
+    lengths = np.bincount(labels[line], minlength=labels.max() + 1)
+    widths = np.bincount(labels.ravel()) / np.maximum(lengths, 1)
     added = np.zeros_like(mask)
-    home = list(range(labels.max() + 1))
-    for first, second in _facing(ends, unit):
-        if _root(home, first.piece) == _root(home, second.piece):
-            continue  # joined already, by a shorter way
-        path = _between(probability, first.place, second.place)
+    group = np.arange(labels.max() + 1)  # of each component; joined ones share it
+    for first, second in _facing(list(_ends(labels, line, unit)), unit):
+        if group[first.label] == group[second.label]:
+            continue  # joined already, by a shorter bridge
+        path = _likeliest_path(probability, first.place, second.place)
         rows, columns = path.T
         gap = ~mask[rows, columns]
-        believed = float(probability[rows, columns][gap].mean()) if gap.any() else 1.0
-        if believed < LEAST_BELIEF or _length(path) > DETOUR * math.dist(first.place, second.place) + 2:
+        mean = float(probability[rows, columns][gap].mean()) if gap.any() else 1.0
+        length = float(np.hypot(*np.diff(path, axis=0).T).sum())
+        if mean < _LEAST_PROBABILITY or length > _DETOUR * math.dist(first.place, second.place) + 2:
             continue
-        home[_root(home, first.piece)] = _root(home, second.piece)
+        group[group == group[first.label]] = group[second.label]
         stroke = np.zeros_like(mask)
         stroke[rows, columns] = True
-        added |= dilate(stroke, max(1, round(min(widths[first.piece], widths[second.piece]) / 2)))
+        added |= dilate(stroke, max(1, round(min(widths[first.label], widths[second.label]) / 2)))
     return added
 
 
@@ -81,58 +76,49 @@ def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
     """Find the ends of a skeleton [h,w]: its pixels with one neighbour, or none."""
     padded = np.pad(line, 1)
     height, width = line.shape
-    around = sum(
+    neighbours = sum(
         padded[1 + down : 1 + down + height, 1 + right : 1 + right + width].astype(np.int8)
         for down, right in _STEPS
     )
     reach = max(3, round(_BACK_PX * unit))
-    for row, column in np.argwhere(line & (around <= 1)).tolist():
+    for row, column in np.argwhere(line & (neighbours <= 1)).tolist():
         top, left = max(0, row - reach), max(0, column - reach)
         near = np.s_[top : row + reach + 1, left : column + reach + 1]
         own = np.argwhere(line[near] & (labels[near] == labels[row, column])).mean(axis=0)
-        way = (float(row - top - own[0]), float(column - left - own[1]))
-        yield _End(int(labels[row, column]), (row, column), way)
+        direction = (float(row - top - own[0]), float(column - left - own[1]))
+        yield _End(int(labels[row, column]), (row, column), direction)
 
 
 def _facing(ends: list[_End], unit: float) -> list[tuple[_End, _End]]:
-    """Pair the ends of different pieces that lie near and point at each other, nearest first."""
+    """Pair the ends of different components that lie near and point at each other, nearest first."""
     pairs = []
-    for place, first in enumerate(ends):
-        for second in ends[place + 1 :]:
-            distance = math.dist(first.place, second.place)
-            if first.piece == second.piece or distance > GAP_PX * unit:
-                continue
-            ahead = (second.place[0] - first.place[0], second.place[1] - first.place[1])
-            if _cosine(first.way, ahead) > TURN and _cosine(second.way, (-ahead[0], -ahead[1])) > TURN:
-                pairs.append((distance, first.place, second.place, first, second))
+    for first, second in combinations(ends, 2):
+        distance = math.dist(first.place, second.place)
+        if first.label == second.label or distance > _GAP_PX * unit:
+            continue
+        there = (second.place[0] - first.place[0], second.place[1] - first.place[1])
+        back = (-there[0], -there[1])
+        if _cosine(first.direction, there) > _TURN and _cosine(second.direction, back) > _TURN:
+            pairs.append((distance, first.place, second.place, first, second))
     return [(first, second) for *_, first, second in sorted(pairs, key=lambda pair: pair[:3])]
 
 
 def _cosine(first: tuple[float, float], second: tuple[float, float]) -> float:
-    """Cosine of the angle between two ways; 1 where one of them has no length, and so no direction."""
+    """Cosine of the angle between two vectors; 1 where one of them has no length, and so no direction."""
     lengths = math.hypot(*first) * math.hypot(*second)
     return (first[0] * second[0] + first[1] * second[1]) / lengths if lengths else 1.0
 
 
-def _root(home: list[int], piece: int) -> int:
-    while home[piece] != piece:
-        piece = home[piece]
-    return piece
-
-
-def _between(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
+def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
     """The path of most probability between two places [n,2], within their frame and half the gap around."""
     margin = max(2, round(math.dist(start, end) / 2))
     top, left = (max(0, min(a, b) - margin) for a, b in zip(start, end, strict=True))
     bottom, right = (max(a, b) + margin + 1 for a, b in zip(start, end, strict=True))
     part = np.maximum(probability[top:bottom, left:right], _FLOOR)
-    offset = np.array([top, left])
-    path = cheapest_path(-np.log(part) + 0.05, _moved(start, offset), _moved(end, offset))
-    return np.asarray(path + offset, np.int64)
-
-
-def _moved(place: Place, offset: NDArray[np.int64]) -> Place:
-    return place[0] - int(offset[0]), place[1] - int(offset[1])
+    path = cheapest_path(
+        -np.log(part) + 0.05, (start[0] - top, start[1] - left), (end[0] - top, end[1] - left)
+    )
+    return np.asarray(path + np.array([top, left]), np.int64)
 
 
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
@@ -165,16 +151,5 @@ def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArr
     return np.array(path[::-1], np.int64)
 
 
-def _length(path: NDArray[np.int64]) -> float:
-    return float(np.hypot(*np.diff(path, axis=0).T).sum())
-
-
-def _to(picture: Float, size: tuple[int, ...]) -> Float:
-    if picture.shape == size:
-        return picture
-    image = Image.fromarray(np.ascontiguousarray(picture, np.float32))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32)
-
-
-def _mask_to(mask: Mask, size: tuple[int, ...]) -> Mask:
-    return mask if mask.shape == size else _to(mask.astype(np.float32), size) > 0.5
+def _resize_mask(mask: Mask, size: tuple[int, ...]) -> Mask:
+    return mask if mask.shape == size else resize_map(mask.astype(np.float32), size) > 0.5

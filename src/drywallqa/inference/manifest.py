@@ -1,17 +1,17 @@
-"""`manifest.jsonl`: what lies in a folder of results, and what went wrong on the way there.
+"""`manifest.jsonl`: the masks in a folder of results, and the photos and prompts that failed.
 
-One JSON object a line. A line with `mask` tells of one photo under one prompt; a line with an `error` tells
-of a photo that failed (by its `source`), or of a prompt. Of several lines about one mask, photo or prompt the
-last counts; one without an error takes back what was said against its photo and its prompt.
+Each line is a JSON object. A line with a `mask` is about one photo under one prompt; a line with an `error`
+is about a photo (by its `source`) or a prompt that failed. Of several lines about one mask, photo or prompt
+the last counts; one without an error takes back the errors of its photo and its prompt.
 
-Lines are only added while runs go on, so that a run that is cut off loses nothing, and several runs may add
-to one file. The end of a run leaves out the lines that no longer count.
+Lines are only added while runs go on, so a run that is cut off loses nothing, and several runs may add to one
+file. The end of a run drops the lines that no longer count.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -27,7 +27,7 @@ FIELDS: dict[str, type] = {
     "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
     "mask_sha256": str, "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
 }  # fmt: skip
-"""The fields of a record. The path of each file that was asked for stands beside them, under its kind. The
+"""The fields of a record. Beside them stands the path of each file that was asked for, under its kind. The
 size of the photo is in bytes, its time of change in ns since 1970; Ray runs add milliseconds and worker."""
 
 Record = dict[str, Any]
@@ -39,7 +39,7 @@ class LatestRecords(Generic[T]):
 
     Attributes:
         masks: By the mask's path below the results.
-        errors: By what they are about, a photo or a prompt.
+        errors: By the photo or the prompt that they are about.
     """
 
     def __init__(self) -> None:
@@ -58,13 +58,13 @@ class LatestRecords(Generic[T]):
             self.masks[str(record["mask"])] = kept
 
     def taken_back(self, sources: Iterable[str], prompts: Iterable[str]) -> list[Record]:
-        """Return the records that take back the errors there are about photos, paths and prompts."""
+        """Return the records that take back the errors about photos, paths and prompts."""
         named = [*({"source": source} for source in sources), *({"prompt": prompt} for prompt in prompts)]
         return [{**about, "error": None} for about in named if self._subjects(about)[0] in self.errors]
 
     @staticmethod
     def _subjects(record: Record) -> list[tuple[str, str]]:
-        """Name a record's photo, however its path is written, and its prompt."""
+        """Name a record's photo, by its absolute path, and its prompt."""
         named = []
         if (source := record.get("source")) is not None:
             named.append(("photo", os.path.abspath(str(source))))  # noqa: PTH100
@@ -77,66 +77,49 @@ class LatestRecords(Generic[T]):
         yield from self.errors.values()
 
 
-class Manifest:
+class Manifest(LatestRecords[Record]):
     """The manifest of one folder of results."""
 
     def __init__(self, folder: Path) -> None:
-        """Read what earlier runs left; lines that cannot be read are passed over.
+        """Read the lines of earlier runs; lines that cannot be read are skipped.
 
         Raises:
             OutputError: The file cannot be read.
         """
         self.path = folder / NAME
-        self._latest = self._read()
+        self._read()
 
-    def _read(self) -> LatestRecords[Record]:
-        latest = LatestRecords[Record]()
+    def _read(self) -> None:
+        super().__init__()  # forgets what was read before
         try:
             for _, record in read_json_lines(self.path):
                 if record is not None:
-                    latest.take(record, record)
+                    self.take(record, record)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be read ({error.strerror}); choose another folder"
             ) from error
-        return latest
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self._latest)
-
-    @property
-    def masks(self) -> Mapping[str, Record]:
-        """The last record of each mask, by its path below the folder."""
-        return self._latest.masks
-
-    def output_files(self) -> list[Path]:
-        """Return every file that earlier runs wrote into the folder."""
-        return [
-            self.path.parent / path
-            for record in self.masks.values()
-            for path in files_of_record(record).values()
-        ]
 
     def add(self, record: Record) -> None:
-        """Add one line, at once; see `append`."""
-        self._latest.take(record, record)
+        """Add one line, at once; see `append_record`."""
+        self.take(record, record)
         append_record(self.path, record)
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """Take back what earlier runs said against photos, paths and prompts that are well now.
+        """Take back the errors of earlier runs about photos, paths and prompts that are well now.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        for record in self._latest.taken_back(sources, prompts):
+        for record in self.taken_back(sources, prompts):
             self.add(record)
 
     def compact(self) -> None:
-        """See `compact`; what other runs have added meanwhile is known afterwards."""
+        """See `compact_manifest`; the manifest then holds the lines of other runs, too."""
         compact_manifest(self.path)
-        self._latest = self._read()
+        self._read()
 
 
 def append_record(path: Path, record: Record) -> None:
@@ -155,7 +138,8 @@ def append_record(path: Path, record: Record) -> None:
 def compact_manifest(path: Path) -> None:
     """Leave out the lines of a manifest that no longer count; no line of another run is lost.
 
-    Where it cannot be done (a full disk, or somebody reads the file on Windows), the file stays as it is.
+    Where it cannot be done (a full disk, or another process reads the file on Windows), the file stays as it
+    is.
     """
     if not path.is_file():
         return
@@ -177,9 +161,8 @@ def files_of_record(record: Record) -> dict[str, str]:
 
 def made_in(folder: Path) -> list[Path]:
     """Return the files that earlier runs wrote in and below a folder, if it holds their manifest."""
-    if not (folder / NAME).is_file():
-        return []
     try:
-        return Manifest(folder).output_files()
+        masks = Manifest(folder).masks.values() if (folder / NAME).is_file() else ()
     except OutputError:  # unreadable: then nothing is known of its files
         return []
+    return [folder / path for record in masks for path in files_of_record(record).values()]

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,11 @@ from drywallqa.imaging import mask_files
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.prediction import Prediction
 
-Encode = Callable[[NDArray[np.uint8], Prediction], bytes]
+ADVICE = "choose another --out, or add --overwrite to replace it"
+
+Photo = NDArray[np.uint8]
+WriteFile = Callable[[str, bytes, bool], None]
+"""Writes a file by its path below the results; the flag says whether to replace other content."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,13 @@ class Output:
         kind: Its name in the manifest.
         suffix: What follows `{image_id}__{prompt}` in its file's name.
         encode: Makes the file's bytes from the photo [H,W,3] and the prediction; equal input, equal bytes.
-        folder: A folder below the results, where they do not lie beside the masks.
-        replaceable: Made only for looking at, so that a newer one may take its place unasked.
+        folder: A folder below the results, for files that do not lie beside the masks.
+        replaceable: Whether a newer file may replace it unasked, as it is only for looking at.
     """
 
     kind: str
     suffix: str
-    encode: Encode
+    encode: Callable[[Photo, Prediction], bytes]
     folder: str = ""
     replaceable: bool = False
 
@@ -43,61 +46,52 @@ class Output:
         return "/".join(part for part in (self.folder, folder, base_name + self.suffix) if part)
 
 
-def _mask(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+def _encode_mask(photo: Photo, prediction: Prediction) -> bytes:
     return mask_files.encode_mask(prediction.mask)
 
 
-def _probability(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+def _encode_probability(photo: Photo, prediction: Prediction) -> bytes:
     if prediction.probability is None:
         raise ConfigError("the probabilities were not kept; ask for them with keep_probability=True")
     values = (prediction.probability * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     return mask_files.encode_grey(values)
 
 
-def _lines(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
+def _encode_lines(photo: Photo, prediction: Prediction) -> bytes:
     height, width = prediction.mask.shape
-    told = [
-        {"start": _short(line.start), "end": _short(line.end), "length": round(line.length, 1)}
+    lines = [
+        {
+            "start": [round(value, 1) for value in line.start],
+            "end": [round(value, 1) for value in line.end],
+            "length": round(line.length, 1),
+        }
         for line in prediction.lines()
     ]
-    content = {"prompt": prediction.prompt, "width": width, "height": height, "lines": told}
+    content = {"prompt": prediction.prompt, "width": width, "height": height, "lines": lines}
     return json_bytes(content, None)
 
 
-def _short(point: tuple[float, float]) -> list[float]:
-    return [round(value, 1) for value in point]
+MASK = Output("mask", ".png", _encode_mask)
+PROBABILITY = Output("probability_map", ".probability.png", _encode_probability)
+LINES = Output("lines", ".lines.json", _encode_lines)
 
 
-MASK = Output("mask", ".png", _mask)
-PROBABILITY = Output("probability_map", ".probability.png", _probability)
-LINES = Output("lines", ".lines.json", _lines)
-
-
-class FileSink(Protocol):
-    """Writes a file by its path below the results; see `write`."""
-
-    def __call__(self, path: str, content: bytes, /, *, overwrite: bool) -> None:
-        """Write it."""
-        ...
-
-
-def write_answer(
-    photo: NDArray[np.uint8],
+def write_prediction(
+    photo: Photo,
     prediction: Prediction,
     outputs: Sequence[Output],
     folder: str,
-    put: FileSink,
-    *,
+    write: WriteFile,
     overwrite: bool,
 ) -> Record:
-    """Write the files of an answer, and return what is recorded of it; see `manifest.FIELDS`.
+    """Write the files of a prediction, and return what is recorded of it; see `manifest.FIELDS`.
 
     Args:
         photo: RGB uint8 [H,W,3].
-        prediction: The answer.
-        outputs: What is written.
+        prediction: The prediction.
+        outputs: The kinds of files.
         folder: The photo's folder below the results, "" for none.
-        put: Writes a file.
+        write: Writes a file.
         overwrite: Whether files of other content may be replaced.
 
     Raises:
@@ -119,14 +113,14 @@ def write_answer(
     }
     for output in outputs:
         content, path = output.encode(photo, prediction), output.path(folder, base)
-        put(path, content, overwrite=overwrite or output.replaceable)
+        write(path, content, overwrite or output.replaceable)
         record[output.kind] = path
         if output == MASK:
             record["mask_sha256"] = hashlib.sha256(content).hexdigest()
     return record
 
 
-def write_output(path: Path, content: bytes, *, overwrite: bool) -> None:
+def write_output(path: Path, content: bytes, overwrite: bool) -> None:
     """Write an output unless a file of other content is there already.
 
     Raises:
@@ -134,16 +128,13 @@ def write_output(path: Path, content: bytes, *, overwrite: bool) -> None:
     """
     if not overwrite:
         try:
-            there: bytes | None = path.read_bytes()
+            present: bytes | None = path.read_bytes()
         except FileNotFoundError:
-            there = None
+            present = None
         except OSError as error:
             raise OutputError(f"{path}: cannot be read ({error.strerror}); choose another folder") from error
-        if there == content:
+        if present == content:
             return
-        if there is not None:
+        if present is not None:
             raise OutputError(f"{path}: is there already with other content; {ADVICE}")
     write_whole(path, content)
-
-
-ADVICE = "choose another --out, or add --overwrite to replace it"

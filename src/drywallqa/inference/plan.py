@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from drywallqa.errors import PhotoError, PromptError
 from drywallqa.files import check_folder
@@ -14,44 +16,49 @@ from drywallqa.imaging import mask_files
 from drywallqa.imaging.photo_search import FoundFiles, search_photos
 from drywallqa.imaging.photos import image_id_of
 from drywallqa.inference.manifest import Manifest, Record, made_in
+from drywallqa.inference.options import SegmentOptions
 from drywallqa.inference.outputs import MASK, Output
-from drywallqa.inference.queries import RunnableBundle, Threshold, check_threshold, concept_of
-from drywallqa.inference.refinement import AUTO, Refinement
-from drywallqa.inference.scales import Scale, check_scale
+from drywallqa.inference.queries import concept_of
 from drywallqa.text.prompts import LONGEST
+
+if TYPE_CHECKING:
+    from drywallqa.inference.wrapped_model import RunnableBundle
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How photos are segmented into a folder.
+class RunOptions:
+    """How many photos are segmented into a folder.
 
     Attributes:
-        threshold: "auto" or a probability, see `Segmenter.segment`.
-        allow_unknown: Let prompts through that mean no known concept.
-        overwrite: Replace results of other content.
-        recursive: Look into folders' folders; results mirror them. (So do those of any run in which
-            different folders hold photos of the same name.)
-        scale: How large photos are shown to the model, see `Segmenter.segment`.
-        refine: What follows the model, see `Segmenter.segment`.
+        segment: What decides about the masks.
+        overwrite: Whether to replace results of other content.
+        recursive: Whether to search the folders' folders too; results then mirror them. (They do so in any
+            run in which different folders hold photos of the same name.)
+        outputs: The kinds of files to write beside the masks.
+        index: Whether to write a page that shows the folder; runs on Ray write none.
     """
 
-    threshold: Threshold = "auto"
-    allow_unknown: bool = False
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     overwrite: bool = False
     recursive: bool = False
-    scale: Scale = "auto"
-    refine: str = AUTO
+    outputs: tuple[Output, ...] = ()
+    index: bool = True
+
+    @property
+    def all_outputs(self) -> tuple[Output, ...]:
+        """The kinds of files to write for each photo and prompt, the mask first."""
+        return (MASK, *self.outputs)
 
 
 @dataclass(frozen=True)
 class PhotoOutcome:
-    """What became of one photo (or of a path or prompt that failed).
+    """The outcome of one photo, or of a path or prompt that failed.
 
     Attributes:
-        status: "done", "skipped" (the results lay there already) or "failed".
+        status: "done", "skipped" (the results were there already) or "failed".
         source: The photo's path as it was given; None where a prompt failed.
         records: The manifest's lines about it, also of a photo that was skipped.
-        error: What went wrong, as a sentence.
+        error: The error as a sentence.
     """
 
     status: str
@@ -64,6 +71,59 @@ class PhotoOutcome:
         if self.source is None:
             return {"prompt": self.records[0]["prompt"][:LONGEST], "error": self.error}
         return {"source": self.source, "image_id": image_id_of(Path(self.source)), "error": self.error}
+
+
+@dataclass(frozen=True)
+class SegmentSummary:
+    """The results of a run.
+
+    Attributes:
+        done: Photos segmented.
+        skipped: Photos whose results were there already.
+        failed: Photos, paths and prompts that failed.
+        masks: Masks that are now there for this run's photos and prompts.
+        seconds: How long the run took.
+        prompts: The prompts that could be asked.
+        out: The place of the results.
+        index: The page that shows them, if one was written.
+        table: The table of the results of a run on Ray, if there was anything to do.
+        begun: How often workers of Ray began a photo; more often than there were photos where workers were
+            lost.
+    """
+
+    done: int
+    skipped: int
+    failed: int
+    masks: int
+    seconds: float
+    prompts: tuple[str, ...]
+    out: Path | str
+    index: Path | None = None
+    table: str | None = None
+    begun: int = 0
+
+
+class OutcomeCounter:
+    """Counts outcomes as they come, and passes them on.
+
+    Args:
+        on_outcome: Called after each.
+    """
+
+    def __init__(self, on_outcome: Callable[[PhotoOutcome], None]) -> None:
+        self.counts: dict[str, Any] = dict.fromkeys(("done", "skipped", "failed", "masks"), 0)
+        self._on_outcome, self._start = on_outcome, time.perf_counter()
+
+    def count(self, outcomes: Iterable[PhotoOutcome]) -> None:
+        """Count outcomes."""
+        for outcome in outcomes:
+            self.counts[outcome.status] += 1
+            self.counts["masks"] += sum("mask" in record for record in outcome.records)
+            self._on_outcome(outcome)
+
+    def summary(self, **more: Any) -> SegmentSummary:
+        """Summarise the run, which began when this counter was made."""
+        return SegmentSummary(**more, **self.counts, seconds=time.perf_counter() - self._start)
 
 
 @dataclass(frozen=True)
@@ -81,18 +141,16 @@ class RunPlan:
 
     Attributes:
         out: The folder for the results.
-        settings: How photos are segmented.
-        outputs: What is written for each photo and prompt, the mask first.
-        manifest: What earlier runs left in the folder.
+        options: How photos are segmented into it.
+        manifest: The records of earlier runs in the folder.
         prompts: The prompts that can be asked, each once.
-        paths: The paths that photos were looked for in.
+        paths: The paths in which photos were searched.
         items: The photos.
         refused: Outcomes of the paths and prompts that failed before any photo was read.
     """
 
     out: Path
-    settings: RunSettings
-    outputs: tuple[Output, ...]
+    options: RunOptions
     manifest: Manifest
     prompts: tuple[str, ...]
     paths: tuple[str, ...]
@@ -105,45 +163,28 @@ def make_plan(
     paths: Sequence[str | os.PathLike[str]],
     prompts: Sequence[str],
     out: str | os.PathLike[str],
-    settings: RunSettings | None = None,
-    outputs: Sequence[Output] = (),
+    options: RunOptions | None = None,
 ) -> RunPlan:
     """Find the photos and check the prompts, so that all that can fail early does.
 
     Args:
-        bundle: The model; it says which prompts it understands.
+        bundle: The model, whose text side understands the prompts.
         paths: Photos, folders and patterns.
-        prompts: What to look for.
+        prompts: The prompts.
         out: The folder for the results; made where it is missing.
-        settings: How.
-        outputs: What is written beside the masks.
+        options: How photos are segmented into it.
 
     Raises:
         OutputError: The folder cannot be made or written to.
-        ConfigError: The threshold, the scale or the refinement is impossible.
     """
-    chosen = settings or RunSettings()
-    check_settings(chosen)
-    folder = check_folder(out)
+    options, folder = options or RunOptions(), check_folder(out)
     manifest = Manifest(folder)
-    askable, refused = split_refused(bundle, prompts, chosen.allow_unknown)
-    kept_out = [folder, *(folder / output.folder for output in outputs if output.folder)]
-    found = search_photos(paths, recursive=chosen.recursive, leave_out=kept_out, made_in=made_in)
-    items, unplaced = place_photos(found, chosen.recursive)
+    askable, refused = split_refused(bundle, prompts, options.segment.allow_unknown)
+    kept_out = [folder, *(folder / output.folder for output in options.outputs if output.folder)]
+    found = search_photos(paths, recursive=options.recursive, leave_out=kept_out, made_in=made_in)
+    items, unplaced = place_photos(found, options.recursive)
     given = tuple(str(path) for path in paths)
-    return RunPlan(folder, chosen, (MASK, *outputs), manifest, askable, given, items, (*refused, *unplaced))
-
-
-def check_settings(settings: RunSettings) -> None:
-    """Make sure that settings are possible.
-
-    Raises:
-        ConfigError: The threshold, the scale or the refinement is impossible.
-    """
-    check_threshold(settings.threshold)
-    check_scale(settings.scale)
-    if settings.refine != AUTO:
-        Refinement.parse(settings.refine)
+    return RunPlan(folder, options, manifest, askable, given, items, (*refused, *unplaced))
 
 
 def split_refused(
@@ -164,41 +205,30 @@ def split_refused(
 def place_photos(
     found: FoundFiles, recursive: bool
 ) -> tuple[tuple[PlannedPhoto, ...], tuple[PhotoOutcome, ...]]:
-    """Give each photo that was found its place below the results; outcomes of what has none follow."""
-    refused = [PhotoOutcome("failed", problem.source, (), str(problem)) for problem in found.problems]
-    items, twice = _without_shared_names(_placed(found, recursive))
-    return tuple(items), (*refused, *twice)
+    """Give each photo its place below the results; outcomes of photos that get none follow.
 
-
-def _placed(found: FoundFiles, recursive: bool) -> list[PlannedPhoto]:
-    """Give each photo its place: its own folder in a recursive run, else none as long as that will do."""
+    A photo has its own folder in a recursive run, or where photos of one name come from several folders.
+    Photos whose masks would bear the same names (on a system that takes `A` and `a` for one) get no place.
+    """
     items = [PlannedPhoto(path, found.folder_of(path), image_id_of(path)) for path in found.photos]
     folders: dict[str, set[str]] = {}
     for item in items:
         folders.setdefault(_folded(item.image_id), set()).add(item.folder)
-    if recursive or any(len(each) > 1 for each in folders.values()):
-        return items
-    return [replace(item, folder="") for item in items]
+    if not recursive and all(len(each) == 1 for each in folders.values()):
+        items = [replace(item, folder="") for item in items]
+    named: dict[str, list[PlannedPhoto]] = {}
+    for item in items:
+        name = _folded(f"{item.folder}/{mask_files.base_name(item.image_id, 'x')}")
+        named.setdefault(name, []).append(item)
+    problems = [*found.problems]
+    for first, *others in (group for group in named.values() if len(group) > 1):
+        paths = " and ".join(str(item.path) for item in others)
+        problem = f"its masks would bear the same names as those of {paths}"
+        problems.append(PhotoError(first.path, problem, "rename one of them"))
+    kept = tuple(group[0] for group in named.values() if len(group) == 1)
+    return kept, tuple(PhotoOutcome("failed", error.source, (), str(error)) for error in problems)
 
 
 def _folded(name: str) -> str:
     """Bring names that some system takes for one to one form."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _without_shared_names(items: list[PlannedPhoto]) -> tuple[list[PlannedPhoto], list[PhotoOutcome]]:
-    """Leave out photos whose masks would bear one name (on a system that takes `A` and `a` for one)."""
-    named: dict[str, list[PlannedPhoto]] = {}
-    for item in items:
-        named.setdefault(_folded(f"{item.folder}/{mask_files.base_name(item.image_id, 'x')}"), []).append(
-            item
-        )
-    kept = [group[0] for group in named.values() if len(group) == 1]
-    refused = []
-    for group in (group for group in named.values() if len(group) > 1):
-        others = " and ".join(str(item.path) for item in group[1:])
-        problem = PhotoError(
-            group[0].path, f"its masks would bear the same names as those of {others}", "rename one of them"
-        )
-        refused.append(PhotoOutcome("failed", str(group[0].path), (), str(problem)))
-    return kept, refused

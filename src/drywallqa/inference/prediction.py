@@ -1,4 +1,4 @@
-"""What a segmenter says about one photo under one prompt."""
+"""The mask of one photo under one prompt, and how it came about."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The answer to one prompt about one photo of H×W pixels.
+    """The prediction for one photo of H×W pixels under one prompt.
 
     Attributes:
         mask: Boolean [H,W]: probability above `threshold`; empty where presence is below the concept's
             presence threshold.
         probability: float32 [H,W] in 0–1; None where it was not kept.
         presence: The model's belief, 0–1, that the concept is in the photo at all.
-        concept: What the prompt means, None where it was let through without meaning a known concept.
+        concept: The concept that the prompt means, None where it means no known one and was accepted.
         threshold: The probability above which a pixel is marked.
         prompt: The prompt exactly as it was given.
         image_id: The whole stem of the photo's file, or the name that the caller gave.
@@ -41,7 +41,11 @@ class Prediction:
         if self.mask.dtype != np.bool_ or self.mask.ndim != 2 or self.mask.size == 0:
             raise ValueError(f"mask must be boolean [H,W], got {self.mask.dtype} {self.mask.shape}")
         if self.probability is not None:
-            _check_probability(self.probability, self.mask.shape)
+            found, shape = self.probability, self.mask.shape
+            if found.dtype != np.float32 or found.shape != shape:
+                raise ValueError(f"probability must be float32 {shape}, got {found.dtype} {found.shape}")
+            if not (found.min() >= 0 and found.max() <= 1):  # false for nan as well
+                raise ValueError("probability must lie in 0–1 everywhere")
         for name in ("presence", "threshold", "presence_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0–1, got {getattr(self, name)}")
@@ -62,10 +66,3 @@ class Prediction:
             f"presence={self.presence:.3f}, area={self.area:.2%}"
             + (f", quality={self.quality})" if self.quality else ")")
         )
-
-
-def _check_probability(probability: NDArray[np.float32], shape: tuple[int, ...]) -> None:
-    if probability.dtype != np.float32 or probability.shape != shape:
-        raise ValueError(f"probability must be float32 {shape}, got {probability.dtype} {probability.shape}")
-    if not (probability.min() >= 0 and probability.max() <= 1):  # false for nan as well
-        raise ValueError("probability must lie in 0–1 everywhere")

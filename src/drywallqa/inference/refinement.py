@@ -1,7 +1,7 @@
-"""Refining a mask after the model: which steps there are, in what order they run, and what they are given.
+"""Refining a mask after the model: which steps there are, and in what order they run.
 
 Soft steps (`guided`, `crf`) change the probability before the threshold; hard ones (`morphology`, `join`)
-change the mask after it. None is on unless it was asked for, or the bundle says that validation chose it.
+change the mask after it. None runs unless it was asked for, or the bundle says that validation chose it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ HARD = ("morphology", "join")
 STEPS = (*SOFT, *HARD)
 NONE = "none"
 AUTO = "auto"
+
+_CLOSE_PX = 4.0  # gaps narrower than twice this, in px at 640, close
+_LEAST_AREA = 400.0  # components and holes smaller than this, in px² at 640, go (a false alarm starts at 410)
 
 Photo = NDArray[np.uint8]
 Probability = NDArray[np.float32]
@@ -81,14 +84,13 @@ class Refinement:
     def harden(self, probability: Probability, mask: Mask, unit: float | None = None) -> Mask:
         """Run the hard steps on a mask [H,W] that comes from this probability [H,W]; units as in `soften`."""
         for name in self.hard if mask.any() else ():
+            px = unit or pixel_unit(mask)
             if name == "morphology":
-                from drywallqa.inference.mask_morphology import morphology
-
-                mask = morphology(mask, unit or pixel_unit(mask))
+                mask = morphology(mask, px)
             else:
                 from drywallqa.inference.gap_bridging import join_gaps
 
-                mask = join_gaps(mask, probability, unit or pixel_unit(mask))
+                mask = join_gaps(mask, probability, px)
         return mask
 
 
@@ -96,8 +98,17 @@ NOTHING = Refinement()
 
 
 def pixel_unit(picture: NDArray[np.generic]) -> float:
-    """How many px of a picture [H,W] make one px of it at 640."""
+    """Return how many px of a picture [H,W] make one px of it at 640."""
     return float(max(picture.shape[:2])) / 640
+
+
+def morphology(mask: Mask, unit: float) -> Mask:
+    """Close narrow gaps, fill small holes and drop small components of a mask [H,W] (see `soften`)."""
+    from drywallqa.imaging.connected_components import without_holes, without_small
+    from drywallqa.imaging.morphology import close_mask
+
+    closed, area = close_mask(mask, max(1, round(_CLOSE_PX * unit))), _LEAST_AREA * unit**2
+    return without_small(without_holes(closed, area), area)
 
 
 def parse_refinements(texts: Iterable[str]) -> list[Refinement]:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drywallqa.backend import Backend, Features
-from drywallqa.errors import ConfigError
+from drywallqa.backend import Backend
+from drywallqa.errors import ConfigError, MissingExtraError, PromptError
 from drywallqa.imaging import photos
-from drywallqa.inference import queries as asking
+from drywallqa.inference.options import Scale, SegmentOptions, Threshold
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.predictor import PreparedPhoto, encode_photos, predict, prepare_photo
-from drywallqa.inference.queries import PromptQueries, RunnableBundle, Threshold
+from drywallqa.inference.queries import PromptQueries, concept_of, make_queries
 from drywallqa.inference.refinement import AUTO
-from drywallqa.inference.runtimes import folder_of, load_profile, open_bundle_backend, precision_of
-from drywallqa.inference.scales import Scale
+from drywallqa.onnx_session import RuntimeOptions
 
 if TYPE_CHECKING:
     from drywallqa.inference.video import Video, VideoFrame
+    from drywallqa.inference.wrapped_model import RunnableBundle
 
 
 def load(
@@ -50,10 +50,19 @@ def load(
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
     """
-    model = None if bundle is None else Path(bundle)
-    loaded = load_profile(model, profile)
-    chosen = precision_of(folder_of(model, profile), profile, backend, precision)
-    segmenter = Segmenter(loaded, backend=backend, device=device, threads=threads, precision=chosen)
+    return open_segmenter(bundle, RuntimeOptions(backend, device, threads, precision, profile))
+
+
+def open_segmenter(bundle: str | os.PathLike[str] | None, options: RuntimeOptions) -> Segmenter:
+    """Load a segmenter, as `load` does, from its options as one object."""
+    from drywallqa.bundle.bundle import load_bundle, with_smaller_window
+
+    folder = options.folder_of(None if bundle is None else os.fspath(bundle))
+    loaded = load_bundle(folder)
+    if bundle is not None and options.profile == "fast":
+        loaded = with_smaller_window(loaded)
+    options = dataclasses.replace(options, precision=options.precision_for(folder))
+    segmenter = Segmenter(loaded, options)
     segmenter.open()
     return segmenter
 
@@ -66,54 +75,59 @@ class Segmenter:
         'crack'
     """
 
-    def __init__(
-        self,
-        bundle: RunnableBundle,
-        *,
-        backend: str = "onnxruntime",
-        device: str = "cpu",
-        threads: int | None = None,
-        precision: str = "fp32",
-    ) -> None:
-        """Take a bundle; `load` is the usual way."""
-        self._bundle = bundle
-        self._runtime: dict[str, Any] = {"name": backend, "device": device, "threads": threads}
-        self._runtime |= {"precision": precision} if precision != "fp32" else {}
+    def __init__(self, bundle: RunnableBundle, options: RuntimeOptions | None = None) -> None:
+        """Take a bundle and how it is run; `load` is the usual way."""
+        self._bundle, self._options = bundle, options or RuntimeOptions()
         self._backend: Backend | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_bundle": self._bundle, "_runtime": self._runtime}
+        return {"_bundle": self._bundle, "_options": self._options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        # A runtime's session does not travel; the other process opens its own when it is first asked.
-        self._backend, self._lock = None, threading.Lock()
+        # A runtime's session does not travel; the other process opens its own when it first needs it.
+        self.__dict__.update(state, _backend=None, _lock=threading.Lock())
 
     @property
     def bundle(self) -> RunnableBundle:
-        """The bundle that answers."""
+        """The bundle that is run."""
         return self._bundle
 
     @property
+    def options(self) -> RuntimeOptions:
+        """How the bundle is run."""
+        return self._options
+
+    @property
     def precision(self) -> str:
-        """What the model computes in."""
-        return str(self._runtime.get("precision", "fp32"))
+        """The precision in which the model computes."""
+        return self._options.precision or "fp32"
 
     @property
     def runtime(self) -> Mapping[str, Any]:
-        """How it is run: `name` of the runtime, `device`, `threads`; `precision` where it is not fp32."""
-        return self._runtime
+        """How the bundle is run, as a mapping: `name` of the runtime, `device`, `threads`, `precision`."""
+        options = self._options
+        return {
+            "name": options.backend, "device": options.device, "threads": options.threads,
+            "precision": self.precision,
+        }  # fmt: skip
 
     def open(self) -> Backend:
-        """Load the model into its runtime, once; asking does it anyway.
+        """Load the model into its runtime, unless that was done; every prediction does it as well.
 
         Raises:
-            BackendError: The runtime is not installed or cannot run the model.
+            BackendError: The runtime is unknown or cannot run the model.
+            MissingExtraError: It is not installed.
         """
         with self._lock:
+            if self._backend is None and self._options.backend != "torch":
+                self._backend = self._bundle.open_backend(self._options)
             if self._backend is None:
-                self._backend = open_bundle_backend(self._bundle, **self._runtime)
+                try:
+                    from drywallqa.models.bundled import open_torch
+                except ModuleNotFoundError as error:
+                    raise MissingExtraError("the backend 'torch'", "train") from error
+                self._backend = open_torch(self._bundle, self._options)
             return self._backend
 
     def sharing(self, bundle: RunnableBundle) -> Segmenter:
@@ -121,8 +135,8 @@ class Segmenter:
 
         Thresholds, refinements, window and text side are the other's; nothing is loaded again.
         """
-        other = Segmenter.__new__(Segmenter)
-        other.__dict__.update(self.__dict__, _bundle=bundle, _backend=self.open())
+        other = Segmenter(bundle, self._options)
+        other._backend = self.open()
         return other
 
     def understand(self, prompt: str) -> str | None:
@@ -131,7 +145,7 @@ class Segmenter:
         Raises:
             PromptError: The prompt is empty, of control characters only, or too long.
         """
-        return asking.concept_of(self._bundle, prompt, allow_unknown=True)
+        return concept_of(self._bundle, prompt, allow_unknown=True)
 
     def ask(
         self,
@@ -141,17 +155,33 @@ class Segmenter:
         allow_unknown: bool = False,
         scale: Scale = "auto",
         refine: str = AUTO,
+        options: SegmentOptions | None = None,
     ) -> PromptQueries:
         """Make prompts ready for `answer`; see `segment` for arguments and errors."""
-        return asking.make_queries(
-            self._bundle, self.open(), prompts, threshold, allow_unknown, scale, refine
-        )
+        chosen = options or SegmentOptions(threshold, allow_unknown, scale, refine)
+        given = [prompts] if isinstance(prompts, str) else list(prompts)
+        if not given:
+            raise PromptError('no prompt was given; name what to segment, for example "crack"')
+        backend = self.open()
+        asked = [(prompt, concept_of(self._bundle, prompt, chosen.allow_unknown)) for prompt in given]
+        return make_queries(self._bundle, backend, asked, chosen)
 
     def ask_for(
         self, asked: Iterable[tuple[str, str | None]], *, scale: Scale = "auto", refine: str = AUTO
     ) -> PromptQueries:
-        """Make prompts ready whose concepts the caller names; see `questions.ask_for`."""
-        return asking.make_concept_queries(self._bundle, self.open(), asked, scale, refine)
+        """Make prompts ready whose concepts the caller names, whatever the text side reads in them.
+
+        Args:
+            asked: Pairs of prompt and concept; None for a prompt that means no known concept.
+            scale: As for `segment`.
+            refine: As for `segment`.
+
+        Raises:
+            PromptError: A prompt cannot be used.
+            ConfigError: The scale or the refinement is impossible.
+        """
+        options = SegmentOptions(scale=scale, refine=refine)
+        return make_queries(self._bundle, self.open(), asked, options)
 
     def answer(
         self,
@@ -161,13 +191,14 @@ class Segmenter:
         image_id: str | None = None,
         keep_probability: bool = True,
     ) -> Iterator[Prediction]:
-        """Answer questions about one photo, one after the other, so that one answer at a time is held.
+        """Predict the masks of one photo, one after the other, so that one prediction at a time is held.
 
         Raises:
             PhotoError: The photo cannot be read.
         """
         ready = self._prepare(photo, image_id or photos.image_id_of(photo), questions)
-        return self._answers(ready, encode_photos(self.open(), [ready])[0], questions, keep_probability)
+        (features,) = encode_photos(self.open(), [ready])
+        return predict(self.open(), ready, features, questions, keep_probability)
 
     def segment(
         self,
@@ -180,21 +211,21 @@ class Segmenter:
         scale: Scale = "auto",
         keep_probability: bool = True,
         refine: str = AUTO,
+        options: SegmentOptions | None = None,
     ) -> list[Prediction]:
         """Segment one photo under each prompt; the photo, or each of its tiles, is encoded once.
 
         Args:
-            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `photos.Noted`; never changed.
-            prompts: What to look for, in any words for a concept that the model knows.
-            threshold: "auto" for what validation chose for the concept, or a probability.
-            allow_unknown: Let prompts through that mean no known concept.
+            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`; never changed.
+            prompts: The prompts, in any words for a concept that the model knows.
+            threshold: See `SegmentOptions`.
+            allow_unknown: See `SegmentOptions`.
             image_id: The photo's name; by default the stem of its file.
-            scale: How large photos are shown to the model: "fit" scaled down whole, "native" in tiles at
-                their own pixels, a number in tiles of the photo scaled by it; "auto" as suits the concept.
-            keep_probability: Whether answers hold their probabilities; of a very large photo they take
+            scale: See `SegmentOptions`.
+            keep_probability: Whether predictions hold their probabilities; of a very large photo they take
                 four times the memory of its mask.
-            refine: What follows the model: "none", "guided", "crf", "morphology", "join", or several joined
-                by "+"; "auto" for what validation chose for the concept.
+            refine: See `SegmentOptions`.
+            options: All `SegmentOptions` in one object; the single ones above are then ignored.
 
         Raises:
             PhotoError: The photo cannot be read.
@@ -202,10 +233,9 @@ class Segmenter:
             UnknownPromptError: A prompt means nothing that the model knows.
             ConfigError: The threshold, the scale or the refinement is impossible.
         """
-        questions = self.ask(
-            prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine
-        )
-        return list(self.answer(photo, questions, image_id=image_id, keep_probability=keep_probability))
+        chosen = options or SegmentOptions(threshold, allow_unknown, scale, refine)
+        queries = self.ask(prompts, options=chosen)
+        return list(self.answer(photo, queries, image_id=image_id, keep_probability=keep_probability))
 
     def segment_many(
         self,
@@ -218,50 +248,40 @@ class Segmenter:
         scale: Scale = "auto",
         keep_probability: bool = True,
         refine: str = AUTO,
+        options: SegmentOptions | None = None,
     ) -> Iterator[list[Prediction]]:
         """Segment a stream of photos; at most `batch_size` of them are held at a time.
 
-        Args:
-            photos: As for `segment`; those that are no files are named `photo-1`, `photo-2` by place.
-            prompts: As for `segment`.
-            threshold: As for `segment`.
-            allow_unknown: As for `segment`.
-            batch_size: How many photos are encoded together where their shapes allow it.
-            scale: As for `segment`.
-            keep_probability: As for `segment`.
-            refine: As for `segment`.
+        All other arguments are as for `segment`. Photos that are no files are named `photo-1`, `photo-2` by
+        their place. `batch_size` photos are encoded together where their shapes allow it.
 
         Yields:
             The predictions of each photo, one a prompt, in the photos' order.
 
         Raises:
-            PhotoError: A photo cannot be read; those before it have been answered.
+            PhotoError: A photo cannot be read; those before it have been segmented.
             PromptError: As for `segment`, at once.
         """
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; give at least 1")
-        questions = self.ask(
-            prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine
-        )
-        return self._stream(photos, questions, batch_size, keep_probability)
+        chosen = options or SegmentOptions(threshold, allow_unknown, scale, refine)
+        return self._stream(photos, self.ask(prompts, options=chosen), batch_size, keep_probability)
 
     def _stream(
-        self, sources: Iterable[photos.Photo], questions: PromptQueries, size: int, keep: bool
+        self, sources: Iterable[photos.Photo], queries: PromptQueries, size: int, keep: bool
     ) -> Iterator[list[Prediction]]:
         numbered = iter(enumerate(sources, 1))
         while batch := list(islice(numbered, size)):
             ready: list[PreparedPhoto] = []
             failure: Exception | None = None
-            for number, photo in batch:
-                try:
-                    ready.append(
-                        self._prepare(photo, photos.image_id_of(photo, f"photo-{number}"), questions)
-                    )
-                except Exception as error:  # raised below, once the photos before it are answered
-                    failure = error
-                    break
+            try:
+                for number, photo in batch:
+                    name = photos.image_id_of(photo, f"photo-{number}")
+                    ready.append(self._prepare(photo, name, queries))
+            except Exception as error:  # raised below, once the photos before it are segmented
+                failure = error
             for one, features in zip(ready, encode_photos(self.open(), ready), strict=True):
-                yield list(self._answers(one, features, questions, keep))
+                yield list(predict(self.open(), one, features, queries, keep))
             if failure is not None:
                 raise failure
 
@@ -269,12 +289,7 @@ class Segmenter:
         """Segment a video file or a stream of frames; see `video.segment_video`."""
         from drywallqa.inference.video import segment_video
 
-        return segment_video(self, video, prompts, **how)
+        return segment_video(self.ask, self.answer, video, prompts, **how)
 
-    def _prepare(self, photo: photos.Photo, image_id: str, questions: PromptQueries) -> PreparedPhoto:
-        return prepare_photo(photos.read_noted_photo(photo), image_id, questions, self._bundle.window)
-
-    def _answers(
-        self, ready: PreparedPhoto, features: Features, questions: PromptQueries, keep: bool
-    ) -> Iterator[Prediction]:
-        return predict(self.open(), ready, features, questions, self._bundle.window, keep)
+    def _prepare(self, photo: photos.Photo, image_id: str, queries: PromptQueries) -> PreparedPhoto:
+        return prepare_photo(photos.read_noted_photo(photo), image_id, queries, self._bundle.window)

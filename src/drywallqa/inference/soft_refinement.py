@@ -6,33 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from drywallqa.backend import Float
 from drywallqa.imaging.letterbox import sigmoid
 
-GUIDED_GRID = 320
-"""Longer side of the grid that the guided filter's lines are fitted on."""
-GUIDED_RADIUS = 16
-"""Half the side of its windows, in px at 640."""
-GUIDED_FLATNESS = 0.05**2
-"""Variance of grey levels (0–1) below which a window counts as flat, and is averaged."""
+_GUIDED_GRID = 320  # longer side of the grid that the guided filter's lines are fitted on
+_GUIDED_RADIUS = 16  # half the side of its windows, in px at 640
+_GUIDED_FLATNESS = 0.05**2  # variance of grey levels (0–1) below which a window is flat, and is averaged
 
-CRF_GRID = 224
-"""Longer side of the random field's grid."""
-CRF_REACH = 24.0
-"""How far, in px at 640, pixels of one grey speak to each other (standard deviation)."""
-CRF_GREY = 0.06
-"""How far greys (0–1) may differ for that (standard deviation)."""
-CRF_APPEARANCE = 3.0
-"""Weight of pixels of one grey, in logits."""
-CRF_SMOOTHNESS = 2.0
-"""Weight of the nearest pixels whatever their grey, in logits."""
-CRF_STEPS = 3
-"""Steps of the mean field."""
+_CRF_GRID = 224  # longer side of the random field's grid
+_CRF_REACH = 24.0  # standard deviation, in px at 640, of the kernel between pixels of similar grey
+_CRF_GREY = 0.06  # its standard deviation in grey levels (0–1)
+_CRF_APPEARANCE = 3.0  # weight of pixels of similar grey, in logits
+_CRF_SMOOTHNESS = 2.0  # weight of the nearest pixels whatever their grey, in logits
+_CRF_STEPS = 3  # steps of the mean field
 
-_SURE = 8.0  # logits beyond this are cut off: nothing speaks against a probability of 1
-_CELL = 1.0  # cells of the bilateral grid in standard deviations
+_LARGEST_LOGIT = 8.0  # logits are clipped here, since those of 0 and 1 are infinite
 
 Photo = NDArray[np.uint8]
-Float = NDArray[np.float32]
 
 
 def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
@@ -43,19 +33,21 @@ def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
     coarser grid in large photos, as in K. He, J. Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
     """
     grey = luminance(photo)
-    size = _grid(probability, GUIDED_GRID)
-    guide, target = _resized(grey, size).astype(np.float64), _resized(probability, size).astype(np.float64)
-    # `unit` says how coarse the model's look was; a window is as wide in its pixels, wherever it is fitted.
+    size = _grid_size(probability, _GUIDED_GRID)
+    guide, target = (
+        resize_map(grey, size).astype(np.float64),
+        resize_map(probability, size).astype(np.float64),
+    )
+    # `unit` is the size of a pixel that the model saw; windows are measured in it, whatever the grid.
     shrink = max(size) / max(probability.shape)
-    radius = max(1, round(GUIDED_RADIUS * unit * shrink))
+    radius = max(1, round(_GUIDED_RADIUS * unit * shrink))
     mean_guide, mean_target = box_mean(guide, radius), box_mean(target, radius)
     variance = box_mean(guide * guide, radius) - mean_guide**2
     covariance = box_mean(guide * target, radius) - mean_guide * mean_target
-    slope = covariance / (np.maximum(variance, 0.0) + GUIDED_FLATNESS)
+    slope = covariance / (np.maximum(variance, 0.0) + _GUIDED_FLATNESS)
     height = mean_target - slope * mean_guide
-    full = probability.shape
     slopes, heights = (
-        _resized(box_mean(part, radius).astype(np.float32), (full[0], full[1])) for part in (slope, height)
+        resize_map(box_mean(part, radius).astype(np.float32), probability.shape) for part in (slope, height)
     )
     return np.asarray(np.clip(slopes * grey + heights, 0.0, 1.0), np.float32)
 
@@ -70,18 +62,18 @@ def crf(photo: Photo, probability: Float, unit: float) -> Float:
     with the Bilateral Grid", SIGGRAPH 2007) of a reduced photo, and what the field adds to the logits is
     brought back to the photo's size.
     """
-    size = _grid(probability, CRF_GRID)
-    guide, belief = _resized(luminance(photo), size), _resized(probability, size)
-    reach = max(1.0, CRF_REACH * unit * max(size) / max(probability.shape))
-    grid = BilateralGrid(guide, reach, CRF_GREY)
+    size = _grid_size(probability, _CRF_GRID)
+    guide, belief = resize_map(luminance(photo), size), resize_map(probability, size)
+    reach = max(1.0, _CRF_REACH * unit * max(size) / max(probability.shape))
+    grid = BilateralGrid(guide, reach, _CRF_GREY)
     unary = clipped_logits(belief)
     current = unary
-    for _ in range(CRF_STEPS):
+    for _ in range(_CRF_STEPS):
         share = sigmoid(current)
         alike, near = grid.filter(share), box_mean(share.astype(np.float64), 1)
-        pull = CRF_APPEARANCE * (2 * alike - 1) + CRF_SMOOTHNESS * (2 * near - 1)
+        pull = _CRF_APPEARANCE * (2 * alike - 1) + _CRF_SMOOTHNESS * (2 * near - 1)
         current = unary + pull.astype(np.float32)
-    added = _resized(current - unary, (probability.shape[0], probability.shape[1]))
+    added = resize_map(current - unary, probability.shape)
     return sigmoid(clipped_logits(probability) + added)
 
 
@@ -91,8 +83,8 @@ def luminance(photo: Photo) -> Float:
 
 
 def clipped_logits(probability: Float) -> Float:
-    """Logits of probabilities, cut off at ±8."""
-    edge = float(sigmoid(np.asarray(-_SURE, np.float32)))
+    """Logits of probabilities, clipped to ±8."""
+    edge = float(sigmoid(np.asarray(-_LARGEST_LOGIT, np.float32)))
     clipped = np.clip(probability, edge, 1 - edge)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
@@ -121,7 +113,7 @@ class BilateralGrid:
 
     def __init__(self, guide: Float, reach: float, grey: float) -> None:
         row, column = np.mgrid[: guide.shape[0], : guide.shape[1]]
-        places = [row / (reach * _CELL), column / (reach * _CELL), guide / (grey * _CELL)]
+        places = [row / reach, column / reach, guide / grey]
         # One cell more at every side, so that blurring meets no edge.
         flat = [np.asarray(place, np.float64).ravel() + 1 for place in places]
         self.shape = tuple(int(place.max()) + 3 for place in flat)
@@ -138,15 +130,15 @@ class BilateralGrid:
         self._whole = np.maximum(self._spread(np.ones(flat[0].shape, np.float32)), 1e-9)
 
     def filter(self, values: Float) -> NDArray[np.float64]:
-        """Average values [h,w], each pixel's by its likeness to all others."""
+        """Average values [h,w] over all pixels, weighted for each pixel by the kernel around it."""
         return (self._spread(values.ravel()) / self._whole).reshape(self._pixels)
 
     def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Lay values into the grid, blur it, and read it where they came from."""
-        laid = np.bincount(
+        """Splat values into the grid, blur it, and slice it at the pixels they came from."""
+        splat = np.bincount(
             self._indices.ravel(), (self._weights * values).ravel(), minlength=int(np.prod(self.shape))
         )
-        grid = laid.astype(np.float64).reshape(self.shape)
+        grid = splat.astype(np.float64).reshape(self.shape)
         for axis in range(3):
             grid = _blur(grid, axis)
         return np.asarray((grid.ravel()[self._indices] * self._weights).sum(axis=0), np.float64)
@@ -161,15 +153,15 @@ def _blur(grid: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return np.moveaxis(np.asarray(sum(parts), np.float64), 0, axis)
 
 
-def _grid(picture: Float, longest: int) -> tuple[int, int]:
+def _grid_size(picture: Float, longest: int) -> tuple[int, int]:
     """The size of a picture [H,W] whose longer side is brought down to `longest` px."""
     shrink = min(1.0, longest / max(picture.shape))
     height, width = (max(1, round(side * shrink)) for side in picture.shape)
     return height, width
 
 
-def _resized(picture: Float, size: tuple[int, int]) -> Float:
-    """Bring a picture [H,W] to size (height, width), bilinear, averaging where it shrinks."""
+def resize_map(picture: Float, size: tuple[int, ...]) -> Float:
+    """Bring a map of values [H,W] to size (height, width), bilinear, averaging where it shrinks."""
     if picture.shape == size:
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture, np.float32))

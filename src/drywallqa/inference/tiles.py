@@ -1,18 +1,73 @@
-"""Where tiles lie on a large photo, and how their edges fade into each other."""
+"""How a photo is shown to the model: whole, then in tiles, closer and closer; and where the tiles lie."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.inference.options import Scale
 
+_LARGE = 2.0  # a photo is large where its longer side is more than this many windows
+_LONG = 2.0  # a photo is a panorama where its longer side is more than this many times the shorter
+_CLOSER = 2.0  # how much closer each view is than the one before it
+_LAST_STEP = 4 / 3  # the least step to the closest view
+_COARSE = 8  # a view between whole and closest is kept in memory if it is no larger than 8 by 8 windows
 _OVERLAP = 64  # px of the scaled photo that neighbours share at least; a whole number of window multiples
 _BLIND = 16  # px at a tile's inner edges that count for nothing: there the model sees the tile's end
+
+
+class ViewPlan(NamedTuple):
+    """The views in which a photo is shown.
+
+    Attributes:
+        whole: Whether the model sees all of the photo at once first.
+        factors: The scale factor of each view in tiles, the coarsest first.
+    """
+
+    whole: bool
+    factors: tuple[float, ...]
+
+
+WHOLE = ViewPlan(True, ())
+
+
+def plan_views(scale: Scale, native: bool, height: int, width: int, window: Letterbox) -> ViewPlan:
+    """Plan the views of a photo of height×width px.
+
+    "auto" shows photos whole that are not much larger than the window, since the model has learnt from whole
+    photos of that size. Larger ones are shown ever closer for thin concepts, up to their own pixels. The
+    joints of a panorama would vanish if it was shown whole: it is shown in tiles as high as the window.
+
+    Args:
+        scale: The scale that was asked for.
+        native: Whether the concept is too thin to be found on a large photo scaled down.
+        height: Of the photo in px.
+        width: Of the photo in px.
+        window: The letterbox that brings photos to the model.
+    """
+    longer, shorter = max(height, width), min(height, width)
+    last = float(scale) if isinstance(scale, float) else 1.0
+    if scale == "fit" or longer * last <= window.size or (scale == "auto" and longer <= _LARGE * window.size):
+        return WHOLE
+    whole = longer <= _LONG * shorter
+    first = window.size / longer if whole else min(last, window.size / shorter)
+    if scale == "auto" and not native:
+        return WHOLE if whole else ViewPlan(False, (first,))
+    factors = [] if whole else [first]
+    most = (_COARSE * window.size) ** 2 * (1 + 1e-9)  # whatever the last digits of a factor
+    closer = first * _CLOSER
+    while closer * _LAST_STEP <= last and closer * closer * height * width <= most:
+        factors.append(closer)
+        closer *= _CLOSER
+    if not factors or factors[-1] * _LAST_STEP <= last:
+        factors.append(last)
+    return ViewPlan(whole, tuple(factors))
 
 
 @dataclass(frozen=True)
@@ -21,8 +76,8 @@ class Axis:
 
     Attributes:
         length: The photo's side in px.
-        scaled: The same of the scaled photo.
-        tile: A tile's side in px of the scaled photo; the last one may reach over its end.
+        scaled: The side of the scaled photo in px.
+        tile: A tile's side in px of the scaled photo; the last tile may reach over its end.
         starts: Where the tiles begin, in px of the scaled photo, multiples of the window's `multiple`.
     """
 
@@ -33,7 +88,7 @@ class Axis:
 
     @classmethod
     def cover(cls, length: int, factor: float, window: Letterbox) -> Axis:
-        """Cover a side with as few tiles as will overlap enough, evenly."""
+        """Cover a side evenly with as few tiles as overlap enough."""
         unit = window.multiple
         scaled = max(1, round(length * factor))
         padded, tile = -(-scaled // unit), window.size // unit
@@ -50,7 +105,7 @@ class Axis:
         return self.starts[-1] + self.tile
 
     def weights(self, stride: int) -> NDArray[np.float32]:
-        """How much each tile counts along the side, on a grid of one value every `stride` px.
+        """Return how much each tile counts along the side, on a grid of one value every `stride` px.
 
         Neighbours fade into each other along a raised cosine. At every place the weights sum to 1.
 
@@ -63,8 +118,8 @@ class Axis:
         for number, (start, following) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
             shared = start + self.tile - following
             blind = min(_BLIND, shared / 4)
-            weights[number + 1] *= _rise((middles - blind) / (shared - 2 * blind))
-            weights[number] *= _rise((self.tile - middles - blind) / (shared - 2 * blind))
+            weights[number + 1] *= _raised_cosine((middles - blind) / (shared - 2 * blind))
+            weights[number] *= _raised_cosine((self.tile - middles - blind) / (shared - 2 * blind))
         total = np.zeros(self.end // stride)
         for start, row in zip(self.starts, weights, strict=True):
             total[start // stride : start // stride + cells] += row
@@ -73,13 +128,13 @@ class Axis:
         return weights.astype(np.float32)
 
     def source(self, start: int) -> tuple[float, float, int]:
-        """Say what a tile shows: from where to where in px of the photo, as how many px of the tile."""
+        """Return the px of the photo between which a tile lies, and the px of the tile that they fill."""
         shown = min(self.tile, self.scaled - start)
         ratio = self.length / self.scaled
         return start * ratio, min((start + shown) * ratio, float(self.length)), shown
 
 
-def _rise(position: NDArray[np.floating]) -> NDArray[np.float64]:
+def _raised_cosine(position: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(position, 0, 1)), np.float64)
 
 
@@ -96,29 +151,21 @@ class TileGrid:
         """Lay tiles over a photo of height×width px that is scaled by a factor."""
         return cls(Axis.cover(height, factor, window), Axis.cover(width, factor, window), window)
 
-    @property
-    def count(self) -> int:
-        """The number of tiles."""
-        return len(self.rows.starts) * len(self.columns.starts)
-
     def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
         """Cut tiles that begin at `top` and at `lefts` out of a photo, as the model's input [B,3,h,w]."""
         canvases = np.zeros((len(lefts), 3, self.rows.tile, self.columns.tile), np.float32)
+        y0, y1, height = self.rows.source(top)
         for canvas, left in zip(canvases, lefts, strict=True):
-            self._draw(photo, top, left, canvas)
+            x0, x1, width = self.columns.source(left)
+            part = _scaled_part(photo, (x0, y0, x1, y1), height, width)
+            self.window.normalise(part, canvas[:, :height, :width])
         return canvases
 
-    def _draw(self, photo: NDArray[np.uint8], top: int, left: int, canvas: NDArray[np.float32]) -> None:
-        y0, y1, height = self.rows.source(top)
-        x0, x1, width = self.columns.source(left)
-        piece = _piece(photo, (x0, y0, x1, y1), height, width)
-        self.window.normalise(piece, canvas[:, :height, :width])
 
-
-def _piece(
+def _scaled_part(
     photo: NDArray[np.uint8], box: tuple[float, float, float, float], height: int, width: int
 ) -> NDArray[np.uint8]:
-    """Scale a part of a photo to height×width px; only the part and what touches it is copied."""
+    """Scale a part of a photo to height×width px; only the part and its margin are copied."""
     x0, y0, x1, y1 = box
     if (x1 - x0, y1 - y0) == (width, height) and x0.is_integer() and y0.is_integer():
         return photo[int(y0) : int(y1), int(x0) : int(x1)]

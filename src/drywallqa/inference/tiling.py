@@ -1,12 +1,12 @@
 """A closer view of a large photo: in tiles, without a step where they meet, in bounded memory.
 
 The tiles of one row are encoded in batches, decoded under every prompt, and their logits added up, weighted
-so that neighbours fade into each other. As soon as no further tile reaches a row, what the coarser views say
-is mixed in. No more than one row of tiles is held.
+so that neighbours fade into each other. As soon as no further tile reaches a row, the logits of the coarser
+views are mixed in. No more than one row of tiles is held.
 
-A view counts for half, and all coarser ones together for the other half, so that what no coarser view
+A view counts for half, and all coarser ones together for the other half, so that a find which no coarser view
 supports needs far more evidence than one tile's. Where the coarser views leave no room for anything, no tile
-is looked at, and their word stands.
+is decoded, and their logits stand.
 
 Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 """
@@ -26,21 +26,19 @@ from drywallqa.imaging.letterbox import Placement, resample
 from drywallqa.inference.tiles import Axis, TileGrid
 
 BATCH = 2  # tiles that are encoded together
-SHARE = np.float32(0.5)
-"""How much a view counts beside all coarser ones."""
-ROOM = -4.0
-"""Mask logits of the coarser views below which there is no room for anything."""
+SHARE = np.float32(0.5)  # how much a view counts beside all coarser ones
+ROOM = -4.0  # mask logits of the coarser views below which there is no room for anything
 
 
 @dataclass(frozen=True, eq=False)
 class PhotoLogits:
-    """What the model says about a photo, as far as it has looked.
+    """The mask logits of a photo from all views so far.
 
     Attributes:
-        logits: Of the mask, float32 [P,h,w]; the grid may reach over the photo's end.
-        down: Rows of the grid a row of the photo.
-        across: Columns of the grid a column of the photo.
-        stride: Px of the model's input a cell of its own logits.
+        logits: float32 [P,h,w]; the grid may reach over the photo's end.
+        down: Rows of the grid per row of the photo.
+        across: Columns of the grid per column of the photo.
+        stride: Px of the model's input per cell of its own logits.
     """
 
     logits: Float
@@ -50,7 +48,7 @@ class PhotoLogits:
 
     @classmethod
     def whole(cls, logits: Float, placement: Placement) -> PhotoLogits:
-        """Take what the model says of a photo that it was shown whole."""
+        """Take the logits [P,h,w] of a photo that was shown whole."""
         rows, columns = placement.window_height / logits.shape[1], placement.window_width / logits.shape[2]
         down = placement.scaled_height / rows / placement.height
         across = placement.scaled_width / columns / placement.width
@@ -60,7 +58,7 @@ class PhotoLogits:
 def checked_decode(
     backend: Backend, features: Features, embeddings: Float, image_id: str
 ) -> tuple[Float, Float]:
-    """Decode features under prompts, as `Backend.decode`, and make sure that numbers come out.
+    """Decode features under prompts, as `Backend.decode`, and make sure that all logits are finite.
 
     Raises:
         BackendError: Some are NaN or infinite.
@@ -78,18 +76,17 @@ class TiledView:
     """A photo in tiles under P prompts, on top of the coarser views.
 
     Args:
-        backend: The model.
+        backend: The running model.
         grid: Where the tiles lie.
         photo: uint8 [H,W,3].
         embeddings: The prompts' [P,D].
-        before: What the coarser views say; None where there is none.
-        wanted: Bool [P]: the prompts for which tiles are looked at, where there is room; None looks at all
-            tiles.
-        image_id: What errors call the photo.
+        before: The logits of the coarser views; None where there is none.
+        wanted: Bool [P]: the prompts for which tiles count, where there is room; None takes all tiles.
+        image_id: The photo's name in errors.
 
     Attributes:
-        presence: The largest presence logit [P] of any tile that was looked at so far.
-        stride: Px of the scaled photo a cell of the grid; 0 until it is known.
+        presence: The largest presence logit [P] of any tile so far.
+        stride: Px of the scaled photo per cell of the grid; 0 until it is known.
     """
 
     def __init__(
@@ -108,18 +105,18 @@ class TiledView:
         self.stride = _stride(grid, before.stride) if before else 0
 
     def look(self) -> PhotoLogits:
-        """Look at all of it."""
+        """Decode the whole photo."""
         rows = np.concatenate(list(self.rows()), axis=1)
         return PhotoLogits(rows, self.down, self.across, self.stride)
 
     @property
     def down(self) -> float:
-        """Rows of the grid a row of the photo, once the first rows are there."""
+        """Rows of the grid per row of the photo, once the first rows are there."""
         return self.grid.rows.scaled / self.stride / self.grid.rows.length
 
     @property
     def across(self) -> float:
-        """Columns of the grid a column of the photo, once the first rows are there."""
+        """Columns of the grid per column of the photo, once the first rows are there."""
         return self.grid.columns.scaled / self.stride / self.grid.columns.length
 
     def rows(self) -> Iterator[Float]:
@@ -140,7 +137,7 @@ class TiledView:
                 yield done if coarse is None else SHARE * done + (1 - SHARE) * coarse[:, : done.shape[1]]
 
     def _coarse(self, top: int) -> Float | None:
-        """Bring the coarser views onto the grid where a row of tiles lies: [P,rows,w]."""
+        """Bring the logits of the coarser views onto the grid where a row of tiles lies: [P,rows,w]."""
         if self.before is None:
             return None
         down, height = _cells(self.grid.rows, top, self.stride)
@@ -153,9 +150,9 @@ class TiledView:
         return np.pad(np.stack(inside), ((0, 0), (0, height[1]), (0, width[1])), mode="edge")
 
     def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
-        """Say for which prompts there is room in which tiles of a row: bool [P,tiles].
+        """Find the tiles of a row that have room for each prompt: bool [P,tiles].
 
-        Each prompt by itself, so that its mask does not depend on what else is asked.
+        Each prompt is judged by itself, so that its mask does not depend on the other prompts.
         """
         columns = self.grid.columns
         room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)
@@ -168,8 +165,13 @@ class TiledView:
         return room
 
     def _tiles(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[int, Float]]:
-        """Yield chosen tiles of a row: the column of each, and its logits [P,h,w]."""
-        for columns, tiles in prefetch(self._batches(top, chosen)):
+        """Yield the column and the logits [P,h,w] of chosen tiles of a row."""
+        starts = self.grid.columns.starts
+        batches = (chosen[first : first + BATCH] for first in range(0, len(chosen), BATCH))
+        cut = (
+            (batch, self.grid.cut(self.photo, top, [starts[column] for column in batch])) for batch in batches
+        )
+        for columns, tiles in prefetch(cut):
             features = self.backend.encode_image(tiles)
             for place, column in enumerate(columns):
                 # One at a time: under many prompts the decoder needs more memory than the encoder.
@@ -178,16 +180,9 @@ class TiledView:
                 self.presence = np.maximum(self.presence, presence[0])
                 yield column, logits[0]
 
-    def _batches(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[Sequence[int], Float]]:
-        """Cut chosen tiles of a row, some at a time: their columns, and the model's input [B,3,h,w]."""
-        starts = self.grid.columns.starts
-        for first in range(0, len(chosen), BATCH):
-            columns = chosen[first : first + BATCH]
-            yield columns, self.grid.cut(self.photo, top, [starts[column] for column in columns])
-
 
 def _stride(grid: TileGrid, stride: float) -> int:
-    """Choose the grid on which tiles are added up: the logits' own where starts of tiles fall on it."""
+    """Choose the grid on which tiles are added up: that of the logits where tiles begin on it, else px."""
     whole = stride == int(stride) and grid.window.multiple % int(stride) == 0
     return int(stride) if whole else 1
 
@@ -195,16 +190,16 @@ def _stride(grid: TileGrid, stride: float) -> int:
 def _cells(
     axis: Axis, start: int, stride: int, length: int | None = None
 ) -> tuple[tuple[float, float], tuple[int, int]]:
-    """Say what a stretch of a grid shows.
+    """Locate a stretch of a grid on the photo.
 
     Args:
-        axis: Along which side.
+        axis: The side along which it lies.
         start: Where the stretch begins, in px of the scaled photo.
-        stride: Px of the scaled photo a cell.
-        length: Of the stretch, in the same; a tile's where None.
+        stride: Px of the scaled photo per cell.
+        length: Of the stretch in px of the scaled photo; a tile's where None.
 
     Returns:
-        From where to where in px of the photo; cells on the photo, and cells beyond its end.
+        Its start and end in px of the photo; its cells on the photo, and its cells beyond the photo's end.
     """
     cells = (length or axis.tile) // stride
     shown = min(cells, -(-axis.scaled // stride) - start // stride)
@@ -213,7 +208,7 @@ def _cells(
 
 
 class _Sums:
-    """Weighted logits of one row of tiles, on a grid of a value every `stride` px of the scaled photo."""
+    """Weighted logits of one row of tiles, on a grid of one value every `stride` px of the scaled photo."""
 
     def __init__(self, grid: TileGrid, prompts: int, stride: int) -> None:
         self.grid, self.stride = grid, stride
@@ -224,11 +219,15 @@ class _Sums:
         """Add a tile's logits [P,h,w] for the prompts [P] that they count for."""
         left = self.grid.columns.starts[column] // self.stride
         weight = self.down[row][:, None] * self.across[column]
-        weighted = _on_grid(logits[prompts], weight.shape) * weight
-        self.sums[prompts, :, left : left + weight.shape[1]] += weighted
+        own = logits[prompts]
+        if own.shape[1:] != weight.shape:
+            box = (0.0, 0.0, own.shape[2], own.shape[1])
+            resampled = [resample(one, box, *weight.shape) for one in own]
+            own = np.stack(resampled) if resampled else np.zeros((0, *weight.shape), np.float32)
+        self.sums[prompts, :, left : left + weight.shape[1]] += own * weight
 
     def fill(self, row: int, tiles: NDArray[np.bool_], coarse: Float) -> None:
-        """Add what coarser views say [P,rows,w] in the place of tiles [P,tiles] that do not count."""
+        """Add the logits of coarser views [P,rows,w] in the place of tiles [P,tiles] that do not count."""
         weight = np.zeros((len(coarse), coarse.shape[2]), np.float32)
         for column, start in enumerate(self.grid.columns.starts):
             left = start // self.stride
@@ -237,7 +236,7 @@ class _Sums:
             self.sums += coarse * (self.down[row][:, None] * weight[:, None])
 
     def finish(self, row: int) -> Float:
-        """Return what no further tile reaches once a row of tiles is complete, and make room for the next."""
+        """Return the rows that no further tile reaches, and make room for the next row of tiles."""
         starts = self.grid.rows.starts
         last = row + 1 == len(starts)
         done = self.sums.shape[1] if last else (starts[row + 1] - starts[row]) // self.stride
@@ -246,11 +245,3 @@ class _Sums:
         self.sums[:, :rest] = self.sums[:, done:].copy()
         self.sums[:, rest:] = 0
         return finished
-
-
-def _on_grid(logits: Float, shape: tuple[int, ...]) -> Float:
-    if logits.shape[1:] == shape:
-        return logits
-    rows, columns = logits.shape[1:]
-    resampled = [resample(one, (0.0, 0.0, columns, rows), *shape) for one in logits]
-    return np.stack(resampled) if resampled else np.zeros((0, *shape), np.float32)

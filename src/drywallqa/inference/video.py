@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,22 @@ from drywallqa.imaging import photos
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries
 
-# A container without an index of its frames tells their number from its length and rate.
+# A container without an index of its frames estimates their number from its length and rate.
 _ROUNDING = 0.02
 
-Video = str | os.PathLike[str] | Iterable[NDArray[np.uint8]]
+Pixels = NDArray[np.uint8]
+Video = str | os.PathLike[str] | Iterable[Pixels]
+Frame = tuple[int, float | None, Pixels]
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """The answers about one frame.
+    """The predictions for one frame.
 
     Attributes:
         number: The frame's place in the video, from 0 on.
-        seconds: When it is shown, from the video's beginning; None of a stream without a clock.
-        predictions: The answers, one a prompt; their `image_id` is the video's name and the number.
+        seconds: When it is shown, from the video's beginning; None in a stream without a clock.
+        predictions: The predictions, one a prompt; their `image_id` is the video's name and the number.
     """
 
     number: int
@@ -38,23 +40,9 @@ class VideoFrame:
     predictions: list[Prediction]
 
 
-class Answers(Protocol):
-    """The part of a segmenter that a video needs."""
-
-    @property
-    def ask(self) -> Callable[..., PromptQueries]:
-        """Makes prompts ready."""
-        ...
-
-    def answer(
-        self, photo: photos.Photo, questions: PromptQueries, *, image_id: str | None, keep_probability: bool
-    ) -> Iterator[Prediction]:
-        """Answer them about a photo."""
-        ...
-
-
 def segment_video(
-    segmenter: Answers,
+    ask: Callable[..., PromptQueries],
+    answer: Callable[..., Iterator[Prediction]],
     video: Video,
     prompts: str | Sequence[str],
     *,
@@ -65,56 +53,48 @@ def segment_video(
     """Segment a video file, or a stream of frames, frame by frame; the next is decoded meanwhile.
 
     Args:
-        segmenter: What answers.
+        ask: `Segmenter.ask`.
+        answer: `Segmenter.answer`.
         video: A file, or RGB uint8 arrays [H,W,3] as they come, which may go on for ever.
         prompts: As for `Segmenter.segment`.
-        every: Segment each so many-th frame; those between are passed over.
-        keep_probability: Whether answers hold their probabilities.
+        every: The step between the frames that are segmented; those between are skipped.
+        keep_probability: Whether predictions hold their probabilities.
         how: Threshold, scale and so on, as for `Segmenter.segment`.
 
     Returns:
-        The answers, frame by frame; bad settings, prompts and files raise at once, before the first.
+        The predictions, frame by frame; bad settings, prompts and files raise at once, before the first.
 
     Raises:
         PhotoError: The file is missing, is no video, or has no frames; a frame of a stream is no photo. After
             the last frame: the file ended before all frames that it declares were read.
-        MissingExtraError: OpenCV is not installed, and a file is asked for.
+        MissingExtraError: OpenCV is not installed, and the video is a file.
         PromptError: As for `Segmenter.segment`.
         ConfigError: `every` is less than 1.
     """
     if every < 1:
         raise ConfigError(f"every is {every}; give at least 1")
-    questions = segmenter.ask(prompts, **how)
+    queries = ask(prompts, **how)
     if isinstance(video, str | os.PathLike):
-        name, frames = Path(video).stem, _file_frames(_opened(Path(video)), Path(video), every)
+        name, frames = Path(video).stem, _file_frames(_open_file(Path(video)), Path(video), every)
     else:
         name, frames = "frame", _stream_frames(video, every)
-    return _answered(segmenter, frames, questions, name, keep_probability)
+    return (
+        VideoFrame(
+            number,
+            seconds,
+            list(answer(pixels, queries, image_id=f"{name}-{number:06d}", keep_probability=keep_probability)),
+        )
+        for number, seconds, pixels in prefetch(frames)
+    )
 
 
-def _answered(
-    segmenter: Answers, frames: Iterator[_Frame], questions: PromptQueries, name: str, keep: bool
-) -> Iterator[VideoFrame]:
-    for frame in prefetch(frames):
-        image_id = f"{name}-{frame.number:06d}"
-        answers = segmenter.answer(frame.pixels, questions, image_id=image_id, keep_probability=keep)
-        yield VideoFrame(frame.number, frame.seconds, list(answers))
-
-
-@dataclass(frozen=True, eq=False)
-class _Frame:
-    number: int
-    seconds: float | None
-    pixels: NDArray[np.uint8]
-
-
-def _stream_frames(stream: Iterable[NDArray[np.uint8]], every: int) -> Iterator[_Frame]:
+def _stream_frames(stream: Iterable[Pixels], every: int) -> Iterator[Frame]:
     for number, pixels in enumerate(stream):
         if number % every == 0:
-            yield _Frame(number, None, photos.read_photo(pixels))
+            yield number, None, photos.read_photo(pixels)
 
 
-def _opened(path: Path) -> Any:
+def _open_file(path: Path) -> Any:
     """Open a video file with its first frame at hand."""
     photos.check_readable_file(path)
     try:
@@ -130,8 +110,12 @@ def _opened(path: Path) -> Any:
     return capture
 
 
-def _file_frames(capture: Any, path: Path, every: int) -> Iterator[_Frame]:
-    """Yield frames in RGB, turned as a viewer shows them; those that are passed over are not converted."""
+def _file_frames(capture: Any, path: Path, every: int) -> Iterator[Frame]:
+    """Yield frames in RGB, turned as a viewer shows them; skipped frames are not converted.
+
+    Raises:
+        PhotoError: A frame is damaged, or the video has fewer frames than it declares, beyond rounding.
+    """
     import cv2
 
     number, more = 0, True
@@ -139,27 +123,19 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[_Frame]:
         while more:
             if number % every == 0:
                 seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                well, pixels = capture.retrieve()
-                if not well:
+                decoded, pixels = capture.retrieve()
+                if not decoded:
                     raise PhotoError(path, f"frame {number} is damaged", "record or convert the video again")
                 photo = photos.read_photo(np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)))
-                yield _Frame(number, seconds, photo)
+                yield number, seconds, photo
             more = capture.grab()
             number += 1
-        _check_whole(path, number, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         capture.release()
-
-
-def _check_whole(path: Path, delivered: int, declared: int) -> None:
-    """Make sure that a video gave the frames that it declares, but for what rounding may explain.
-
-    Raises:
-        PhotoError: It gave fewer.
-    """
-    if delivered < declared - max(1, round(_ROUNDING * declared)):
+    if number < declared - max(1, round(_ROUNDING * declared)):
         raise PhotoError(
             path,
-            f"the video ends after {delivered} of {declared} frames, which were looked at",
+            f"the video ends after {number} of {declared} frames, which were segmented",
             "copy or record it again; if it was trimmed, convert it first",
         )

@@ -1,43 +1,31 @@
-"""Running models that are no bundles on disk, and bundles under another head, as `Segmenter` takes them."""
+"""Models that run already and are no bundles on disk, as `Segmenter` takes them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from drywallqa.backend import Backend
 from drywallqa.errors import PromptError
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference.queries import ConceptThresholds, PromptUnderstanding, RunnableBundle
-from drywallqa.inference.refinement import NONE
 
+if TYPE_CHECKING:
+    from drywallqa.bundle.bundle import Bundle, ConceptSettings
+    from drywallqa.onnx_session import RuntimeOptions
+    from drywallqa.text.text_side import TextSide
 
-@dataclass(frozen=True)
-class MaskLevels:
-    """What decides about the masks of a concept, where no validation has chosen it.
+    RunnableBundle: TypeAlias = "Bundle | WrappedModel"
 
-    Attributes:
-        threshold: Probability above which a pixel is marked.
-        presence_threshold: Presence below which nothing is marked.
-        native: Whether large photos are searched at their own pixels.
-        refine: What follows the model, as `refine` names it.
-        closer: Both thresholds of photos that are also shown in closer views; None takes the others.
-    """
-
-    threshold: float = 0.5
-    presence_threshold: float = 0.5
-    native: bool = False
-    refine: str = NONE
-    closer: tuple[float, float] | None = None
+AnyBundle = TypeVar("AnyBundle", bound="Bundle | WrappedModel")
 
 
 class ConceptNamesOnly:
-    """The text side of a model that is only asked for concepts by their names; it understands no prompt."""
+    """Takes the place of a text side in a model that knows concepts by their names only."""
 
     def understand(self, prompt: str) -> None:
-        """Understand nothing."""
+        """Find no concept in any prompt."""
 
     def resolve(self, prompt: str) -> str:
         """Refuse every prompt.
@@ -50,66 +38,50 @@ class ConceptNamesOnly:
 
 @dataclass(frozen=True)
 class WrappedModel:
-    """A model that runs already: a run that was not exported, one being trained, one from elsewhere.
+    """A model that runs already: a run that was not exported, a model in training, one from elsewhere.
 
     Attributes:
-        name: How outputs call it.
-        window: How photos are brought to it.
-        concepts: Concept → what decides about its masks.
-        backend: The model.
-        text: What understands prompts.
-        version: Its version.
+        name: The name that outputs show.
+        window: The letterbox that brings photos to the model.
+        concepts: Concept → its settings.
+        backend: The running model.
+        text: The text side.
+        version: The model's version.
         vocabulary: "closed" where prompts must mean a known concept, else "open".
-        files: None; it lies nowhere.
+        files: Empty, since the model is not on disk.
     """
 
     name: str
     window: Letterbox
-    concepts: Mapping[str, ConceptThresholds]
+    concepts: Mapping[str, ConceptSettings]
     backend: Backend
-    text: PromptUnderstanding = field(default_factory=ConceptNamesOnly)
+    text: TextSide | ConceptNamesOnly = field(default_factory=ConceptNamesOnly)
     version: str = ""
     vocabulary: str = "closed"
     files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def around(cls, bundle: RunnableBundle, backend: Backend) -> WrappedModel:
-        """Wrap the model of a bundle that runs already, as where its calls are watched.
-
-        Args:
-            bundle: What it is called, how photos are brought to it, and what it understands.
-            backend: The model, running.
-        """
+        """Wrap a bundle around another backend, such as one that counts or times its calls."""
         return cls(
-            bundle.name,
-            bundle.window,
-            bundle.concepts,
-            backend,
-            bundle.text,
-            bundle.version,
+            bundle.name, bundle.window, bundle.concepts, backend, bundle.text, bundle.version,
             bundle.vocabulary,
-        )
+        )  # fmt: skip
 
-    def open_backend(
-        self,
-        name: str = "onnxruntime",
-        device: str = "cpu",
-        threads: int | None = None,
-        precision: str = "fp32",
-    ) -> Backend:
-        """Return the model as it runs, wherever that is."""
+    def open_backend(self, options: RuntimeOptions | None = None) -> Backend:
+        """Return the running model, whatever the options."""
         return self.backend
 
 
-def with_concepts(bundle: RunnableBundle, changes: Mapping[str, Mapping[str, Any]]) -> RunnableBundle:
-    """Change what decides about concepts' masks.
+def with_concepts(bundle: AnyBundle, changes: Mapping[str, Mapping[str, Any]]) -> AnyBundle:
+    """Return a bundle whose concepts have other settings.
 
     Args:
         bundle: A bundle or a wrapped model.
-        changes: Concept → field of `ConceptThresholds` → its new value.
+        changes: Concept → field of `ConceptSettings` → its new value.
     """
     concepts = {
-        name: dataclasses.replace(cast(Any, settings), **changes.get(name, {}))
+        name: dataclasses.replace(settings, **changes.get(name, {}))
         for name, settings in bundle.concepts.items()
     }
-    return cast(RunnableBundle, dataclasses.replace(cast(Any, bundle), concepts=concepts))
+    return dataclasses.replace(bundle, concepts=concepts)

@@ -15,34 +15,32 @@ from drywallqa.errors import BackendError
 from drywallqa.models import registry
 from drywallqa.models.contract import load_strictly
 from drywallqa.models.torch_backend import TorchBackend
+from drywallqa.onnx_session import RuntimeOptions
 from drywallqa.processors import available_threads
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def open_torch(
-    bundle: Any, device: str = "cpu", threads: int | None = None, precision: str = "fp32"
-) -> Backend:
+def open_torch(bundle: Any, options: RuntimeOptions) -> Backend:
     """Make a bundle's model again and fill it with the bundle's own weights (which are kept in fp16).
 
     Args:
         bundle: The bundle.
-        device: "cpu".
-        threads: Threads of torch in this process; None takes no more than can run at a time.
-        precision: "fp32", or "bf16" or "fp16" for autocast.
+        options: How it is run; threads are those of torch in this process.
 
     Raises:
-        BackendError: The bundle has no weights, or the device or precision cannot be had.
+        BackendError: The bundle has no weights, or the device or precision is not supported.
         BundleError: The weights are damaged.
         ModelError: They do not fit.
     """
+    device, precision = options.device, options.precision or "fp32"
     if not isinstance(bundle, Bundle) or WEIGHTS not in bundle.files:
         raise BackendError(f"{bundle.name}: the bundle has no torch weights; use --backend onnxruntime")
     if device != "cpu":
         raise BackendError(f"device '{device}': torch is used on the CPU here; use --device cpu")
     if precision not in ("fp32", *_AUTOCAST):
         raise BackendError(f"precision '{precision}': torch computes in fp32, bf16 or fp16 here")
-    torch.set_num_threads(threads or min(torch.get_num_threads(), available_threads()))
+    torch.set_num_threads(options.threads or min(torch.get_num_threads(), available_threads()))
     model = registry.create_model(bundle.name, **bundle.architecture)
     weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}
     load_strictly(model, weights, str(bundle.folder / WEIGHTS))

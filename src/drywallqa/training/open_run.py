@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from drywallqa.backend import Float
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped_model import MaskLevels, WrappedModel
+from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.torch_backend import TorchBackend
@@ -41,7 +42,7 @@ class OpenedRun:
     @property
     def segmenter(self) -> Segmenter:
         """The model behind the product's own path from a photo to a mask, at thresholds of 0.5."""
-        concepts = dict.fromkeys(self.text.concepts, MaskLevels())
+        concepts = dict.fromkeys(self.text.concepts, ConceptSettings())
         return Segmenter(WrappedModel(self.config.model.name, self.window, concepts, self.backend, self.text))
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.curves import SweepRow, threshold_sweep
 from drywallqa.evaluation.measure import Evaluator, PairMeasurement, measure_pairs
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.inference.wrapped_model import MaskLevels, WrappedModel
+from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.text import prompts
 from drywallqa.training.distributed import gather_lists, rank, world
@@ -72,7 +73,7 @@ class ValidationPart:
         """
         named = {prompts.clean_prompt(concept): concept for concept in self.concepts}
         backend = TorchBackend(model, lambda asked: np.stack([self._centre(model, named[a]) for a in asked]))
-        levels = dict.fromkeys(self.concepts, MaskLevels(presence_threshold=self.presence))
+        levels = dict.fromkeys(self.concepts, ConceptSettings(presence_threshold=self.presence))
         segmenter = Segmenter(WrappedModel("in training", self.window, levels, backend))
         asked = [(concept, concept) for concept in concepts or self.concepts]
         return Evaluator(segmenter, dataset, segmenter.ask_for(asked))

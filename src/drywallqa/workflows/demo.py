@@ -1,4 +1,4 @@
-"""The demonstration: the main job on example walls that the package renders, checked with their truth."""
+"""The demonstration: the main job on rendered example walls, compared with their ground truth."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.imaging import mask_files
-from drywallqa.inference.plan import PhotoOutcome, RunSettings
+from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.synthetic.canvas import Mask
 from drywallqa.synthetic.examples import ExampleScore, score_example, write_examples
 from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Wall
-from drywallqa.workflows.segment import SegmentSummary, segment_into
+from drywallqa.visualization.overlay import OVERLAY
+from drywallqa.workflows.segment import segment_into
 
 PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area", SEAM_LINE: "segment seam line"}
-"""What the demonstration asks, by concept, of a model that knows it."""
+"""The prompt for each concept that a model may know."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration did.
+    """The results of the demonstration.
 
     Attributes:
         photos: The folder with the rendered photos.
-        summary: What the run over them did.
-        agreements: How well its masks fit the truth, one entry a concept; empty where photos failed.
+        summary: The results of the run over them.
+        agreements: How well its masks fit the ground truth, one entry a concept; empty where photos failed.
     """
 
     photos: Path
@@ -43,12 +44,12 @@ def run_demo(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
-    """Render the example walls into OUT/photos, segment them into OUT/results, compare with the truth.
+    """Render the example walls into OUT/photos, segment them into OUT/results, compare with the ground truth.
 
     Results of an earlier demonstration in the same folder are replaced where they differ.
 
     Args:
-        segmenter: What answers.
+        segmenter: The model.
         out: The folder for everything.
         size: Height and width of the photos in px.
         on_start: Called once with the number of photos.
@@ -65,8 +66,7 @@ def run_demo(
         [photos / f"{name}.png" for name in walls],
         list(prompts.values()),
         results,
-        settings=RunSettings(overwrite=True),
-        overlay=True,
+        RunOptions(overwrite=True, outputs=(OVERLAY,)),
         on_start=on_start,
         on_outcome=on_outcome,
     )

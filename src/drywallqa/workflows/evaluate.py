@@ -26,8 +26,8 @@ from drywallqa.evaluation.threshold_choice import (
 from drywallqa.evaluation.thresholds import IOU, ThresholdRule, parse_tie_breaks
 from drywallqa.files import check_folder, write_whole
 from drywallqa.imaging import mask_files, perceptual_hash
+from drywallqa.inference.options import Scale, SegmentOptions
 from drywallqa.inference.refinement import AUTO, Refinement
-from drywallqa.inference.scales import Scale, check_scale
 from drywallqa.reports import evaluation_text
 from drywallqa.visualization import failure_sheets
 from drywallqa.visualization.evaluation_charts import choosing_charts, evaluation_charts
@@ -145,7 +145,7 @@ class _Opener:
         self.caution = parse_tie_breaks(request.caution)
         self.rule, self.presence = (ThresholdRule.parse(rule) if rule else IOU for rule in rules)
         self.refine = None if request.refine == AUTO else str(Refinement.parse(request.refine))
-        self.scale = check_scale(request.scale)
+        self.scale = SegmentOptions(scale=request.scale).scale
         self.runtime: dict[str, Any] = {"backend": request.backend, "precision": request.precision}
 
     def open(self, model: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:

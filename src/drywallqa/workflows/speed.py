@@ -18,8 +18,7 @@ from drywallqa.evaluation import speed_parts
 from drywallqa.evaluation.speed_cases import NOT_MEASURED, SpeedCase, load_case, measure_cases, speed_cases
 from drywallqa.evaluation.speed_clipseg import SIZE, time_clipseg
 from drywallqa.files import json_bytes, write_whole
-from drywallqa.inference.runtimes import PROFILES, load_profile, precision_of
-from drywallqa.onnx_session import FAST
+from drywallqa.onnx_session import DEFAULT, FAST, RuntimeOptions
 from drywallqa.processors import available_threads
 from drywallqa.synthetic.examples import EXAMPLES, render_example
 from drywallqa.visualization.charts import Chart, Line, chart_png
@@ -105,7 +104,11 @@ def run_speed(wanted: SpeedRequest, tell: Callable[[str], None] = lambda line: N
 def _cases(
     bundle: Bundle, wanted: SpeedRequest, batches: Sequence[int], threads: Sequence[int]
 ) -> list[SpeedCase]:
-    own = precision_of(bundle.folder, "fast", wanted.backends[0], None) if bundle.folder == FAST else "fp32"
+    own = (
+        RuntimeOptions(wanted.backends[0], profile="fast").precision_for(FAST)
+        if bundle.folder == FAST
+        else "fp32"
+    )
     precisions = wanted.precisions or tuple(dict.fromkeys(("fp32", own)))
     return speed_cases(bundle, wanted.backends, precisions, wanted.windows, wanted.prompts, batches, threads)
 
@@ -114,7 +117,7 @@ def _bundles(wanted: SpeedRequest) -> list[Bundle]:
     """The bundle that is asked for, or those that come with the package."""
     if wanted.model is not None:
         return [load_bundle(wanted.model)]
-    return [load_profile(None, profile) for profile in PROFILES]
+    return [load_bundle(DEFAULT), load_bundle(FAST)]
 
 
 def _clipseg(wanted: SpeedRequest, threads: int, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
