@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drywallqa.fleet import cluster, dispatch
+from drywallqa.fleet import cluster, worker
 
 
 class InlineRay:
@@ -74,6 +74,6 @@ class Actor:
 def install(patch: pytest.MonkeyPatch) -> InlineRay:
     ray = InlineRay()
     patch.setattr(cluster, "reached", ray.reached)
-    patch.setattr(dispatch, "_get", ray.get)
-    patch.setattr(dispatch, "_on_this_node", lambda: None)
+    patch.setattr(worker, "_get", ray.get)
+    patch.setattr(cluster, "_on_this_node", lambda: None)
     return ray

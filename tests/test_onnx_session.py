@@ -26,13 +26,13 @@ def test_open_graph__takes_what_was_begun_once(monkeypatch: pytest.MonkeyPatch) 
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(onnx_session, "_session", counted)
-    monkeypatch.setattr(onnx_session, "_ahead", {})
+    monkeypatch.setattr(onnx_session, "_prefetched", {})
     prefetch_session(ENCODER, threads=1)
     prefetch_session(ENCODER, threads=1)
     backend = load_bundle().open_backend(RuntimeOptions(threads=1))
     assert opened.count(ENCODER) == 1
     assert backend.encode_image(np.zeros((1, 3, 64, 64), np.float32))[0].shape[0] == 1
-    assert not onnx_session._ahead
+    assert not onnx_session._prefetched
     open_session(ENCODER, threads=1)
     assert opened.count(ENCODER) == 2
 

@@ -90,7 +90,7 @@ def _clock(times: list[float]) -> Callable[[object], None]:
 def rerun(folder: Path, out: Path) -> float:
     """Return the seconds that a second run over a finished folder takes."""
     done = segment_fleet(partial(load, threads=1), [folder], PROMPTS, out)
-    assert done.begun == 0
+    assert done.done == 0
     return done.seconds
 
 

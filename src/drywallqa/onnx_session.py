@@ -6,6 +6,7 @@ the runtime begin with it while the modules that a run needs are still being imp
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,8 @@ from drywallqa.background import BackgroundCall
 from drywallqa.errors import BackendError, ConfigError
 from drywallqa.processors import available_threads as available_threads
 
-DEFAULT = Path(__file__).parent / "bundles" / "compact"
-"""The bundle that comes with the package."""
-FAST = DEFAULT.parent / "swift"
-"""A smaller one that comes with it, for the profile "fast"."""
+DEFAULT = Path(__file__).parent / "bundles" / "compact"  # the bundle that comes with the package
+FAST = DEFAULT.parent / "swift"  # a smaller one that comes with it, for the profile "fast"
 IMAGE_ENCODER = "image_encoder.onnx"
 DECODER = "decoder.onnx"
 PROFILES = ("full", "fast")
@@ -51,7 +50,7 @@ class RuntimeOptions:
         if self.profile not in PROFILES:
             raise ConfigError(f"the profile is '{self.profile}'; choose one of {', '.join(PROFILES)}")
 
-    def folder_of(self, model: str | Path | None) -> Path:
+    def folder_of(self, model: str | os.PathLike[str] | None) -> Path:
         """Return the folder of a bundle; None means the bundled model for the profile."""
         if model is not None:
             return Path(model)

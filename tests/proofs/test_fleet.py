@@ -129,15 +129,13 @@ def test_fleet__a_worker_killed_in_the_middle_loses_no_photo_and_writes_none_twi
     done = run(site, out, on_outcome=kill_once)
     assert killed
     assert (done.done, done.failed, done.masks) == (PHOTOS, 0, 2 * PHOTOS)
-    # Done again is at most the block that was in flight, or its result that was not handed over.
-    assert PHOTOS < done.begun <= PHOTOS + 8
     table = rows(out)
     assert {mask: (out / mask).stat().st_mtime_ns for mask in times} == times
     assert_whole(table, site, out)
     assert len({row["worker"] for row in table}) == 3  # two, and the one that took the dead one's place
 
     again = run(site, out, no_inference)
-    assert (again.skipped, again.done, again.begun) == (PHOTOS, 0, 0)
+    assert (again.skipped, again.done) == (PHOTOS, 0)
     assert rows(out) == table
 
 
@@ -183,5 +181,4 @@ def test_fleet__a_killed_node_costs_only_what_it_was_at(machines: Any, site: Pat
     done = run(site, out, on_outcome=kill_once)
     assert killed
     assert (done.done, done.failed, done.masks) == (PHOTOS, 0, 2 * PHOTOS)
-    assert PHOTOS < done.begun <= PHOTOS + 8
     assert_whole(rows(out), site, out)

@@ -1,4 +1,4 @@
-"""How a run over photos shows itself: a bar on a terminal, plain lines elsewhere, JSON lines on stdout."""
+"""The output of a run over photos: a bar on a terminal, plain lines elsewhere, JSON lines on stdout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drywallqa.cli import one_line
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
     from drywallqa.inference.plan import PhotoOutcome
 
@@ -20,7 +20,6 @@ class OutcomeDisplay:
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
 
     def __enter__(self) -> OutcomeDisplay:
         return self
@@ -32,7 +31,7 @@ class OutcomeDisplay:
             self._bar.stop()
 
     def start(self, total: int) -> None:
-        """Draw the bar where somebody watches and there is something to wait for."""
+        """Draw the bar if stderr is a terminal and there are several photos."""
         if self._quiet or total < 2 or not sys.stderr.isatty():
             return
         from rich import progress as parts
@@ -47,11 +46,11 @@ class OutcomeDisplay:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("segmenting", total=total, rate="")
+        self._bar.add_task("segmenting", total=total, rate="")
         self._bar.start()
 
     def show(self, outcome: PhotoOutcome) -> None:
-        """Show what became of one photo, path or prompt."""
+        """Show the outcome of one photo, path or prompt."""
         if self._json:
             self._print_json(outcome)
         if outcome.error is not None:
@@ -65,10 +64,10 @@ class OutcomeDisplay:
         if not self._quiet:
             for note in dict.fromkeys(note for one in outcome.records for note in one.get("quality") or ()):
                 self._say(f"note: {outcome.source}: {note}")
-        if self._bar is not None and self._task is not None and outcome.source is not None:
+        if self._bar is not None and outcome.source is not None:
             task = self._bar.tasks[0]
             rate = f"{task.finished_speed or task.speed or 0:.1f} photos/s"
-            self._bar.update(self._task, advance=1, rate=rate)
+            self._bar.update(task.id, advance=1, rate=rate)
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
@@ -79,10 +78,10 @@ class OutcomeDisplay:
     def _print_json(self, outcome: PhotoOutcome) -> None:
         import json
 
-        lines = [{**record, "status": outcome.status} for record in outcome.records if "mask" in record]
+        status = "done" if outcome.error else outcome.status
+        lines = [{**record, "status": status} for record in outcome.records if "mask" in record]
         if outcome.error is not None:
             about = {"source": outcome.source} if outcome.source else outcome.records[0]
-            lines = [*({**line, "status": "done"} for line in lines)]
             lines.append({**about, "status": "failed", "error": outcome.error})
         for line in lines:
             # Escaped throughout, so that any terminal, pipe or code page can carry it.

@@ -175,9 +175,9 @@ def segment(
 
 
 def _load(model: str | None, runtime: RuntimeOptions) -> Segmenter:
-    from drywallqa.inference.segmenter import open_segmenter
+    from drywallqa.inference.segmenter import load
 
-    return open_segmenter(model, runtime)
+    return load(model, options=runtime)
 
 
 def _load_in_background(

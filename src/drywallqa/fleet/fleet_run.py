@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from drywallqa.files import check_folder
-from drywallqa.fleet import cluster, dispatch
+from drywallqa.fleet import cluster
 from drywallqa.fleet.cluster import Fleet
 from drywallqa.fleet.locations import is_address, open_location
-from drywallqa.fleet.photo_listing import FleetPhoto, FoundPhotos, find_fleet_photos
+from drywallqa.fleet.photo_listing import FleetPhoto, find_fleet_photos
 from drywallqa.fleet.results_table import (
     NAME,
     FolderResults,
@@ -23,7 +25,7 @@ from drywallqa.imaging import mask_files
 from drywallqa.inference import batch_run
 from drywallqa.inference.manifest import Record
 from drywallqa.inference.outputs import MASK
-from drywallqa.inference.plan import OutcomeCounter, PhotoOutcome, RunOptions, SegmentSummary, split_refused
+from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary, count_outcomes, split_refused
 from drywallqa.inference.segmenter import Segmenter
 
 
@@ -61,93 +63,96 @@ def segment_fleet(
         OutputError: Nothing can be written.
         ConfigError: An address, or the mix of places is impossible.
     """
-    counter, options = OutcomeCounter(on_outcome), options or RunOptions()
+    start, options = time.perf_counter(), options or RunOptions()
     if not is_address(os.fspath(out)):
         check_folder(out)
     place, segmenter = open_location(os.fspath(out)), opener()
     askable, refused = split_refused(segmenter.bundle, prompts, options.segment.allow_unknown)
     found = find_fleet_photos(paths, place, recursive=options.recursive)
-    failed = (*refused, *found.refused)
-    counter.count(failed)
     on_start(len(found.each))
-    request = SegmentationRequest(askable, options, found.place, place)
     results = open_results(place, [output.kind for output in options.all_outputs])
     results.take_back(map(str, paths), askable)
+    failed = (*refused, *found.refused)
     results.add_records([outcome.failure() for outcome in failed])
-    run = _Run(opener, request, found, fleet or Fleet(), results)
+    request = SegmentationRequest(askable, options, found.place, place)
+    outcomes = _outcomes(opener, segmenter, request, found.each, fleet or Fleet(), results)
     try:
-        counter.count(run.outcomes(segmenter))
+        counts = count_outcomes(chain(failed, outcomes), on_outcome)
     finally:
         results.close()
     table = None
     if askable and found.each:
         table = str(Path(place.shown, NAME)) if place.is_local else place.name(place.below(NAME))
-    return counter.summary(prompts=askable, out=place.shown, table=table, begun=run.begun)
+    seconds = time.perf_counter() - start
+    return SegmentSummary(**counts, seconds=seconds, prompts=askable, out=place.shown, table=table)
 
 
-class _Run:
-    def __init__(
-        self,
-        opener: Opener,
-        request: SegmentationRequest,
-        found: FoundPhotos,
-        fleet: Fleet,
-        results: FolderResults | StoreResults,
-    ) -> None:
-        self.opener, self.request, self.found = opener, request, found
-        self.fleet, self.results, self.begun = fleet, results, 0
-        self.done: dict[str, list[Record]] = {}
+def _outcomes(
+    opener: Opener,
+    segmenter: Segmenter,
+    request: SegmentationRequest,
+    photos: Sequence[FleetPhoto],
+    fleet: Fleet,
+    results: FolderResults | StoreResults,
+) -> Iterator[PhotoOutcome]:
+    """Yield photos that are done already, then have the others segmented."""
+    if not request.prompts:
+        return
+    work: list[tuple[FleetPhoto, list[str]]] = []
+    earlier = _done_earlier(segmenter, request, photos, results)
+    for photo in photos:
+        done = earlier[photo.source]
+        todo = [prompt for prompt in request.prompts if prompt not in {row["prompt"] for row in done}]
+        if todo:
+            work.append((photo, todo))
+        else:
+            results.take_back([photo.source])
+            yield _outcome(photo.source, (), done, request)
+    if not work:
+        return
+    with cluster.reached(fleet.address) as ray:
+        for table in cluster.segment_blocks(ray, fleet, opener, request, work):
+            results.add(table)
+            grouped: dict[str, list[Record]] = {}
+            for row in table.to_pylist():
+                grouped.setdefault(row["source"], []).append(row)
+            for source, rows in grouped.items():
+                yield _outcome(source, rows, earlier[source], request)
 
-    def outcomes(self, segmenter: Segmenter) -> Iterator[PhotoOutcome]:
-        """Yield photos that are done already, then have the others segmented."""
-        work: list[tuple[FleetPhoto, list[str]]] = []
-        for photo, todo in self._todo(segmenter):
-            if todo:
-                work.append((photo, todo))
-            else:
-                self.results.take_back([photo.source])
-                yield self._outcome(photo.source, ())
-        if not work:
-            return
-        with cluster.reached(self.fleet.address) as ray, dispatch.BlockDispatcher(ray, self.fleet) as blocks:
-            for table in blocks.segmented(self.opener, self.request, work):
-                self.results.add(table)
-                grouped: dict[str, list[Record]] = {}
-                for row in table.to_pylist():
-                    grouped.setdefault(row["source"], []).append(row)
-                for source, rows in grouped.items():
-                    yield self._outcome(source, rows)
-            self.begun = blocks.begun()
 
-    def _todo(self, segmenter: Segmenter) -> Iterator[tuple[FleetPhoto, list[str]]]:
-        """Yield each photo with the prompts that it has still to be asked; note the records of the others."""
-        if not self.request.prompts:
-            return
-        options, out = self.request.options, self.request.out
-        _, marks = batch_run.queries_for(segmenter, self.request.prompts, options.segment)
-        known = self.results.done()
-        present: frozenset[str] = frozenset()
-        try:
-            if known:
-                present = frozenset(entry.path[len(out.below("")) :] for entry in out.entries())
-        except OSError as error:
-            raise out.unwritable(error) from error
-        for photo in self.found.each:
-            done = self.done[photo.source] = [
-                row
-                for prompt, mark in marks.items()
-                if (row := known.get(MASK.path(photo.folder, mask_files.base_name(photo.image_id, prompt))))
-                and (row.get("settings"), row.get("source_size"), row.get("source_modified"))
-                == (mark, photo.size, photo.modified)
-                and all(row.get(output.kind) in present for output in options.all_outputs)
-            ]
-            yield photo, [prompt for prompt in marks if prompt not in {row["prompt"] for row in done}]
+def _done_earlier(
+    segmenter: Segmenter,
+    request: SegmentationRequest,
+    photos: Sequence[FleetPhoto],
+    results: FolderResults | StoreResults,
+) -> dict[str, list[Record]]:
+    """Find the records of each photo that need not be made again, by its source."""
+    outputs, out, known = request.options.all_outputs, request.out, results.done()
+    _, marks = batch_run.queries_for(segmenter, request.prompts, request.options.segment)
+    try:
+        present = {entry.path[len(out.below("")) :] for entry in out.entries()} if known else set()
+    except OSError as error:
+        raise out.unwritable(error) from error
+    return {
+        photo.source: [
+            row
+            for prompt, mark in marks.items()
+            if (row := known.get(MASK.path(photo.folder, mask_files.base_name(photo.image_id, prompt))))
+            and (row.get("settings"), row.get("source_size"), row.get("source_modified"))
+            == (mark, photo.size, photo.modified)
+            and all(row.get(output.kind) in present for output in outputs)
+        ]
+        for photo in photos
+    }
 
-    def _outcome(self, source: str, rows: Sequence[Record]) -> PhotoOutcome:
-        """Make a photo's outcome from the rows of a worker and the records of earlier runs."""
-        errors = [str(row["error"]) for row in rows if row["error"] is not None]
-        done = [*self.done.get(source, ()), *(row for row in rows if row["error"] is None)]
-        records = [without_empty_columns(row) for row in done]
-        records.sort(key=lambda record: self.request.prompts.index(record["prompt"]))
-        status = "failed" if errors else "done" if rows else "skipped"
-        return PhotoOutcome(status, source, tuple(records), errors[0] if errors else None)
+
+def _outcome(
+    source: str, rows: Sequence[Record], earlier: Sequence[Record], request: SegmentationRequest
+) -> PhotoOutcome:
+    """Make a photo's outcome from the rows of a worker and the records of earlier runs."""
+    errors = [str(row["error"]) for row in rows if row["error"] is not None]
+    done = [*earlier, *(row for row in rows if row["error"] is None)]
+    records = [without_empty_columns(row) for row in done]
+    records.sort(key=lambda record: request.prompts.index(record["prompt"]))
+    status = "failed" if errors else "done" if rows else "skipped"
+    return PhotoOutcome(status, source, tuple(records), errors[0] if errors else None)

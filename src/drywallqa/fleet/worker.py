@@ -49,31 +49,24 @@ class AttemptCounts:
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
-        self._total = 0
 
     def begin_block(self, sources: Sequence[str]) -> list[int]:
         """Begin all photos, if none was begun before; return how often each was."""
         before = [self._begun.get(source, 0) for source in sources]
         if not any(before):
             self._begun |= dict.fromkeys(sources, 1)
-            self._total += len(sources)
         return before
 
     def begin(self, source: str) -> int:
         """Begin one photo; return how often it was begun before."""
         before = self._begun.get(source, 0)
         self._begun[source] = before + 1
-        self._total += 1
         return before
 
     def finish(self, sources: Sequence[str]) -> None:
         """Forget photos that are done."""
         for source in sources:
             self._begun.pop(source, None)
-
-    def total(self) -> int:
-        """Return how often photos were begun in all."""
-        return self._total
 
 
 @dataclass(frozen=True)
@@ -94,7 +87,7 @@ class Worker:
     Args:
         opener: Loads the segmenter.
         request: The prompts and options for every photo.
-        attempts: The `AttemptCounts`, here or in another process.
+        attempts: The actor that holds the `AttemptCounts`.
     """
 
     def __init__(self, opener: Opener, request: SegmentationRequest, attempts: Any) -> None:
@@ -118,22 +111,22 @@ class Worker:
         names = [one.name for one in fields(FleetPhoto)]
         work = [(FleetPhoto(**{name: row[name] for name in names}), row["todo"]) for row in block.to_pylist()]
         sources = [photo.source for photo, _ in work]
-        if any(self.attempts.begin_block(sources)):
+        if any(_get(self.attempts.begin_block.remote(sources))):
             rows = [row for photo, todo in work for row in self._begin_alone(photo, todo)]
         else:
             read = prefetch(self._read(photo) for photo, _ in work)
             rows = [row for one, (_, todo) in zip(read, work, strict=True) for row in self._rows(one, todo)]
-            self.attempts.finish(sources)
+            _get(self.attempts.finish.remote(sources))
         kinds = [output.kind for output in self.request.options.all_outputs]
         return pyarrow.Table.from_pylist(rows, schema=table_schema(kinds))
 
     def _begin_alone(self, photo: FleetPhoto, todo: Sequence[str]) -> list[Record]:
-        if self.attempts.begin(photo.source) >= DEADLY:
+        if _get(self.attempts.begin.remote(photo.source)) >= DEADLY:
             problem = f"each of {DEADLY} workers that took it up ended before it was done"
             error = PhotoError(photo.source, problem, "leave it out, or try it alone with --engine local")
             return [_ReadPhoto(photo, self._about(photo), error).failure(error)]
         rows = list(self._rows(self._read(photo), todo))
-        self.attempts.finish([photo.source])
+        _get(self.attempts.finish.remote([photo.source]))
         return rows
 
     def _about(self, photo: FleetPhoto) -> Record:
@@ -196,3 +189,9 @@ def _as_photo_error(source: str, error: Exception) -> PhotoError:
 
 def _ms_since(began: float) -> float:
     return (time.perf_counter() - began) * 1000
+
+
+def _get(reference: Any) -> Any:
+    import ray
+
+    return ray.get(reference)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -87,8 +86,6 @@ class SegmentSummary:
         out: The place of the results.
         index: The page that shows them, if one was written.
         table: The table of the results of a run on Ray, if there was anything to do.
-        begun: How often workers of Ray began a photo; more often than there were photos where workers were
-            lost.
     """
 
     done: int
@@ -100,30 +97,18 @@ class SegmentSummary:
     out: Path | str
     index: Path | None = None
     table: str | None = None
-    begun: int = 0
 
 
-class OutcomeCounter:
-    """Counts outcomes as they come, and passes them on.
-
-    Args:
-        on_outcome: Called after each.
-    """
-
-    def __init__(self, on_outcome: Callable[[PhotoOutcome], None]) -> None:
-        self.counts: dict[str, Any] = dict.fromkeys(("done", "skipped", "failed", "masks"), 0)
-        self._on_outcome, self._start = on_outcome, time.perf_counter()
-
-    def count(self, outcomes: Iterable[PhotoOutcome]) -> None:
-        """Count outcomes."""
-        for outcome in outcomes:
-            self.counts[outcome.status] += 1
-            self.counts["masks"] += sum("mask" in record for record in outcome.records)
-            self._on_outcome(outcome)
-
-    def summary(self, **more: Any) -> SegmentSummary:
-        """Summarise the run, which began when this counter was made."""
-        return SegmentSummary(**more, **self.counts, seconds=time.perf_counter() - self._start)
+def count_outcomes(
+    outcomes: Iterable[PhotoOutcome], on_outcome: Callable[[PhotoOutcome], None]
+) -> dict[str, Any]:
+    """Go through outcomes, and return the counts of a `SegmentSummary`; `on_outcome` is called after each."""
+    counts = dict.fromkeys(("done", "skipped", "failed", "masks"), 0)
+    for outcome in outcomes:
+        counts[outcome.status] += 1
+        counts["masks"] += sum("mask" in record for record in outcome.records)
+        on_outcome(outcome)
+    return counts
 
 
 @dataclass(frozen=True)

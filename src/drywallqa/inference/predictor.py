@@ -95,13 +95,12 @@ def predict(
         query.for_closer_views() if plan.factors else query
         for query, plan in zip(queries.each, ready.views, strict=True)
     )
-    groups = PromptQueries(each, queries.embeddings).split(ready.views)
-    predictions = {
-        plan: _PhotoQueries(backend, ready, plan, own).predictions(
-            features, keep or any(query.refinement for query in own.each)
-        )
-        for plan, own in groups.items()
-    }
+    predictions = {}
+    for shown in dict.fromkeys(ready.views):
+        own = [query for query, plan in zip(each, ready.views, strict=True) if plan == shown]
+        needed = keep or any(query.refinement for query in own)
+        photo = _PhotoQueries(backend, ready, shown, queries.keep(own))
+        predictions[shown] = photo.predictions(features, needed)
     for query, plan in zip(each, ready.views, strict=True):
         yield _refine(next(predictions[plan]), query, ready, plan, keep)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from drywallqa.backend import Backend, Float
 from drywallqa.errors import UnknownPromptError
@@ -16,8 +16,6 @@ from drywallqa.text import prompts as prompt_text
 
 if TYPE_CHECKING:
     from drywallqa.inference.wrapped_model import RunnableBundle
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -71,16 +69,10 @@ class PromptQueries:
 
     def only(self, prompts: Container[str]) -> PromptQueries:
         """Keep the queries whose prompt is among these."""
-        return self._keep([query for query in self.each if query.prompt in prompts])
+        return self.keep([query for query in self.each if query.prompt in prompts])
 
-    def split(self, keys: Sequence[Key]) -> dict[Key, PromptQueries]:
-        """Group the queries by a key for each, in their order."""
-        return {
-            key: self._keep([query for query, own in zip(self.each, keys, strict=True) if own == key])
-            for key in dict.fromkeys(keys)
-        }
-
-    def _keep(self, kept: Sequence[PromptQuery]) -> PromptQueries:
+    def keep(self, kept: Sequence[PromptQuery]) -> PromptQueries:
+        """Keep these queries, and the rows of the embeddings that they use."""
         rows = sorted({query.row for query in kept})
         each = tuple(replace(query, row=rows.index(query.row)) for query in kept)
         return PromptQueries(each, self.embeddings[rows])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def load(
     threads: int | None = None,
     precision: str | None = None,
     profile: str = "full",
+    options: RuntimeOptions | None = None,
 ) -> Segmenter:
     """Load a segmenter.
 
@@ -43,6 +44,7 @@ def load(
         precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8" where
             the bundle holds such graphs. None takes fp32, and int8 for the profile "fast" where it can.
         profile: "full", or "fast": of the bundled models the smaller one, of another the window halved.
+        options: All of these in one object; the single ones above are then ignored.
 
     Raises:
         BundleError: The bundle is missing, damaged or too new.
@@ -50,63 +52,54 @@ def load(
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
     """
-    return open_segmenter(bundle, RuntimeOptions(backend, device, threads, precision, profile))
-
-
-def open_segmenter(bundle: str | os.PathLike[str] | None, options: RuntimeOptions) -> Segmenter:
-    """Load a segmenter, as `load` does, from its options as one object."""
     from drywallqa.bundle.bundle import load_bundle, with_smaller_window
 
-    folder = options.folder_of(None if bundle is None else os.fspath(bundle))
+    options = options or RuntimeOptions(backend, device, threads, precision, profile)
+    folder = options.folder_of(bundle)
     loaded = load_bundle(folder)
     if bundle is not None and options.profile == "fast":
         loaded = with_smaller_window(loaded)
-    options = dataclasses.replace(options, precision=options.precision_for(folder))
-    segmenter = Segmenter(loaded, options)
+    segmenter = Segmenter(loaded, replace(options, precision=options.precision_for(folder)))
     segmenter.open()
     return segmenter
 
 
+@dataclass(eq=False, repr=False)
 class Segmenter:
-    """Answers prompts about photos. Safe to share between threads, and can be pickled.
+    """Segments photos under prompts. Safe to share between threads, and can be pickled.
+
+    `load` is the usual way to make one.
+
+    Attributes:
+        bundle: The bundle that is run.
+        options: How it is run.
 
     Example:
         >>> drywallqa.load().segment("wall.jpg", "hairline fissure")[0].concept  # doctest: +SKIP
         'crack'
     """
 
-    def __init__(self, bundle: RunnableBundle, options: RuntimeOptions | None = None) -> None:
-        """Take a bundle and how it is run; `load` is the usual way."""
-        self._bundle, self._options = bundle, options or RuntimeOptions()
-        self._backend: Backend | None = None
-        self._lock = threading.Lock()
+    bundle: RunnableBundle
+    options: RuntimeOptions = field(default_factory=RuntimeOptions)
+    _backend: Backend | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_bundle": self._bundle, "_options": self._options}
+        return {"bundle": self.bundle, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A runtime's session does not travel; the other process opens its own when it first needs it.
         self.__dict__.update(state, _backend=None, _lock=threading.Lock())
 
     @property
-    def bundle(self) -> RunnableBundle:
-        """The bundle that is run."""
-        return self._bundle
-
-    @property
-    def options(self) -> RuntimeOptions:
-        """How the bundle is run."""
-        return self._options
-
-    @property
     def precision(self) -> str:
         """The precision in which the model computes."""
-        return self._options.precision or "fp32"
+        return self.options.precision or "fp32"
 
     @property
     def runtime(self) -> Mapping[str, Any]:
         """How the bundle is run, as a mapping: `name` of the runtime, `device`, `threads`, `precision`."""
-        options = self._options
+        options = self.options
         return {
             "name": options.backend, "device": options.device, "threads": options.threads,
             "precision": self.precision,
@@ -120,14 +113,14 @@ class Segmenter:
             MissingExtraError: It is not installed.
         """
         with self._lock:
-            if self._backend is None and self._options.backend != "torch":
-                self._backend = self._bundle.open_backend(self._options)
+            if self._backend is None and self.options.backend != "torch":
+                self._backend = self.bundle.open_backend(self.options)
             if self._backend is None:
                 try:
                     from drywallqa.models.bundled import open_torch
                 except ModuleNotFoundError as error:
                     raise MissingExtraError("the backend 'torch'", "train") from error
-                self._backend = open_torch(self._bundle, self._options)
+                self._backend = open_torch(self.bundle, self.options)
             return self._backend
 
     def sharing(self, bundle: RunnableBundle) -> Segmenter:
@@ -135,7 +128,7 @@ class Segmenter:
 
         Thresholds, refinements, window and text side are the other's; nothing is loaded again.
         """
-        other = Segmenter(bundle, self._options)
+        other = Segmenter(bundle, self.options)
         other._backend = self.open()
         return other
 
@@ -145,7 +138,7 @@ class Segmenter:
         Raises:
             PromptError: The prompt is empty, of control characters only, or too long.
         """
-        return concept_of(self._bundle, prompt, allow_unknown=True)
+        return concept_of(self.bundle, prompt, allow_unknown=True)
 
     def ask(
         self,
@@ -163,8 +156,8 @@ class Segmenter:
         if not given:
             raise PromptError('no prompt was given; name what to segment, for example "crack"')
         backend = self.open()
-        asked = [(prompt, concept_of(self._bundle, prompt, chosen.allow_unknown)) for prompt in given]
-        return make_queries(self._bundle, backend, asked, chosen)
+        asked = [(prompt, concept_of(self.bundle, prompt, chosen.allow_unknown)) for prompt in given]
+        return make_queries(self.bundle, backend, asked, chosen)
 
     def ask_for(
         self, asked: Iterable[tuple[str, str | None]], *, scale: Scale = "auto", refine: str = AUTO
@@ -181,7 +174,7 @@ class Segmenter:
             ConfigError: The scale or the refinement is impossible.
         """
         options = SegmentOptions(scale=scale, refine=refine)
-        return make_queries(self._bundle, self.open(), asked, options)
+        return make_queries(self.bundle, self.open(), asked, options)
 
     def answer(
         self,
@@ -292,4 +285,4 @@ class Segmenter:
         return segment_video(self.ask, self.answer, video, prompts, **how)
 
     def _prepare(self, photo: photos.Photo, image_id: str, queries: PromptQueries) -> PreparedPhoto:
-        return prepare_photo(photos.read_noted_photo(photo), image_id, queries, self._bundle.window)
+        return prepare_photo(photos.read_noted_photo(photo), image_id, queries, self.bundle.window)

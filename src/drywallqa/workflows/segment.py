@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from drywallqa.inference.batch_run import segment_plan
-from drywallqa.inference.plan import OutcomeCounter, PhotoOutcome, RunOptions, SegmentSummary, make_plan
+from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary, count_outcomes, make_plan
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.visualization.overlay import THUMBNAIL
 
@@ -36,16 +37,17 @@ def segment_into(
     Raises:
         OutputError: The folder cannot be written to.
     """
-    counter, options = OutcomeCounter(on_outcome), options or RunOptions()
+    start, options = time.perf_counter(), options or RunOptions()
     if options.index:
         options = replace(options, outputs=(*options.outputs, THUMBNAIL))
     plan = make_plan(segmenter.bundle, paths, prompts, out, options)
     on_start(len(plan.items))
-    counter.count(segment_plan(segmenter, plan))
+    counts = count_outcomes(segment_plan(segmenter, plan), on_outcome)
     page = None
     if options.index and any(plan.manifest):
         # Its templates and escapes are not on the way to the first mask.
         from drywallqa.visualization.results_page import write_results_page
 
         page = write_results_page(plan.out, plan.manifest)
-    return counter.summary(prompts=plan.prompts, out=plan.out, index=page)
+    seconds = time.perf_counter() - start
+    return SegmentSummary(**counts, seconds=seconds, prompts=plan.prompts, out=plan.out, index=page)
