@@ -1,4 +1,4 @@
-"""Every error that a user can meet. A message says what was wrong, in which file, and what to do."""
+"""Every error that a user can meet. A message names the problem, the file, and the remedy."""
 
 from __future__ import annotations
 
@@ -10,36 +10,34 @@ class DrywallQAError(Exception):
 
 
 class PhotoError(DrywallQAError):
-    """A photo cannot be read. The message starts with the file it is about."""
+    """A photo cannot be read. The message starts with the file that it is about."""
 
     def __init__(self, source: str | Path, problem: str, remedy: str) -> None:
+        super().__init__(str(source), problem, remedy)
         self.source = str(source)
-        self.problem = problem
-        self.remedy = remedy
-        super().__init__(f"{self.source}: {problem}; {remedy}")
 
-    def __reduce__(self) -> tuple[type[PhotoError], tuple[str, str, str]]:
-        return type(self), (self.source, self.problem, self.remedy)
+    def __str__(self) -> str:
+        return "{}: {}; {}".format(*self.args)
 
 
 class PromptError(DrywallQAError):
-    """A prompt that cannot be used as it stands (empty, too long, control characters only)."""
+    """A prompt cannot be used (empty, too long, control characters only)."""
 
 
 class UnknownPromptError(PromptError):
-    """A prompt about something the model has never learnt, about two things at once, or negated."""
+    """A prompt is about something that the model has not learnt, about two things at once, or negated."""
 
 
 class DataError(DrywallQAError):
-    """A data set, or one item of it, is not as it should be."""
+    """A data set or one item of it is faulty."""
 
 
 class LeakError(DrywallQAError):
-    """Photos that a model is to be measured on show photographs that it was trained on."""
+    """Photos of an evaluation show photographs that the model was trained on."""
 
 
 class BundleError(DrywallQAError):
-    """A bundle is missing, damaged, or of a version that this package does not read."""
+    """A bundle is missing, damaged, or of a version that this package cannot read."""
 
 
 class BackendError(DrywallQAError):
@@ -47,19 +45,17 @@ class BackendError(DrywallQAError):
 
 
 class MissingExtraError(DrywallQAError):
-    """A feature was asked for whose optional dependencies are not installed."""
+    """A feature needs optional dependencies that are not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        self.feature = feature
-        self.extra = extra
-        super().__init__(f"{feature} needs the optional part '{extra}': pip install 'drywallqa[{extra}]'")
+        super().__init__(feature, extra)
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.feature, self.extra)
+    def __str__(self) -> str:
+        return "{0} needs the optional part '{1}': pip install 'drywallqa[{1}]'".format(*self.args)
 
 
 class OutputError(DrywallQAError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written."""
 
 
 class ConfigError(DrywallQAError):
@@ -67,12 +63,20 @@ class ConfigError(DrywallQAError):
 
 
 class ModelError(DrywallQAError):
-    """A model name, checkpoint or set of weights that does not fit."""
+    """A model name, a checkpoint or weights do not fit."""
 
 
 class AlarmError(DrywallQAError):
-    """A check before training, or an alarm during it, stopped the run; the message names the cause."""
+    """A check before training or an alarm during it stopped the run; the message names the cause."""
 
 
 class StoppedError(DrywallQAError):
     """A run was stopped from the keyboard, after it was saved."""
+
+
+def reason_of(error: Exception) -> str:
+    """Describe in a few words why reading or writing a file failed."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 80 else words[:79] + "…"

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and files of JSON lines that grow while others read and write them."""
+"""Files that are written whole or not at all, and JSON lines files that several processes read and extend."""
 
 from __future__ import annotations
 
@@ -12,40 +12,39 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from drywallqa.errors import OutputError
+from drywallqa.errors import OutputError, reason_of
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file beside its place and rename it there, so that nobody ever sees half of it.
+    """Write a file under another name and rename it, so that nobody ever sees half of it.
 
-    Folders that are missing are made.
+    Missing folders are created.
 
     Raises:
-        OutputError: It cannot be written; the message names the file.
+        OutputError: The file cannot be written; the message names it.
     """
     try:
         with whole_file(path) as beside:
             beside.write_bytes(content)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({(error.strerror or str(error)).lower()}); "
-            "make room for it or choose another folder"
+            f"{path}: cannot be written ({reason_of(error)}); make room for it or choose another folder"
         ) from error
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
-    """Give a new file's path to write to; it takes its place when all went well, and is gone otherwise.
+    """Yield a path to write a new file to; the file is renamed at the end, or removed after an error.
 
-    Folders that are missing are made.
+    Missing folders are created.
 
     Args:
-        path: The file's place.
-        durable: Whether to wait until the disk holds it, so that a power cut leaves the old or the new file.
-            That takes milliseconds, which many small files would feel.
+        path: The final path of the file.
+        durable: Whether to wait until it is on the disk, so that a power cut leaves the old or the new file.
+            The wait takes milliseconds, which would slow down many small files.
 
     Raises:
-        OSError: The file cannot be made, synced or renamed.
+        OSError: The file cannot be created, synced or renamed.
     """
     target = Path(path)
     beside = target.with_name(f".drywallqa-{os.getpid()}-{os.urandom(4).hex()}.part")
@@ -54,26 +53,26 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterat
         beside.touch(exist_ok=False)
         yield beside
         if durable:
-            with beside.open("r+b") as stream:  # Windows syncs nothing that was opened for reading
+            with beside.open("r+b") as stream:  # Windows cannot sync a file that is open for reading
                 os.fsync(stream.fileno())
         beside.replace(target)
-    except BaseException:  # an interruption, too, must not leave half a file lying about
+    except BaseException:  # an interruption must not leave half a file either
         with suppress(OSError):
             beside.unlink()
         raise
 
 
 def json_bytes(data: Any, indent: int | None = 1) -> bytes:
-    """Encode as JSON that people can read; a file name that is no text comes out escaped, and reads back."""
+    """Encode data as readable JSON; a file name that is no text is escaped, and can be read back."""
     text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace")
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
-    """Make a folder for results, and make sure that files can be written in it.
+    """Create a folder for results, and make sure that files can be written in it.
 
     Raises:
-        OutputError: It cannot be made or written to; the message names it.
+        OutputError: The folder cannot be created or written to; the message names it.
     """
     path = Path(folder)
     try:
@@ -83,17 +82,16 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         trial.unlink()
         return path
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"{path}: no results can be written in this folder ({reason.lower()}); choose another"
+            f"{path}: no results can be written in this folder ({reason_of(error)}); choose another"
         ) from error
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Yield the number and the object of each line; None where a line is cut off or no JSON object.
+    """Yield the number and the object of each line; None for a line that is cut off or no JSON object.
 
-    Lines end at a line feed alone: names and prompts may hold what ends a line elsewhere, such as U+2028.
-    Empty lines are passed over.
+    Only a line feed ends a line, as names and prompts may hold other line separators such as U+2028. Empty
+    lines are skipped.
 
     Raises:
         OSError: The file cannot be read.
@@ -110,7 +108,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[st
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Add a line at the end of a file; it starts on a line of its own where the last one was cut off.
+    """Append a line to a file; if the last line was cut off, the new one still starts on its own line.
 
     Raises:
         OSError: The file cannot be written.
@@ -124,9 +122,9 @@ def append_line(path: Path, line: bytes) -> None:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Keep out every other thread and process that asks for the lock of the same file.
+    """Lock a file against every other thread and process that asks for the same lock.
 
-    The lock is an empty hidden file beside it, since the file itself may be replaced under the lock.
+    The lock is an empty hidden file beside it, since the file itself may be replaced while it is locked.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -152,7 +150,7 @@ if sys.platform == "win32":
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
                 return True
-            except PermissionError:  # another holds it; Windows itself would look again only each second
+            except PermissionError:  # it is held; Windows itself would retry only once per second
                 time.sleep(0.005)
 
     def _unlock(descriptor: int, path: Path) -> None:
@@ -163,9 +161,9 @@ else:
     import fcntl
 
     def _lock(descriptor: int, path: Path) -> bool:
-        with suppress(OSError):  # a file system without locks; an appended line is whole there, too
+        with suppress(OSError):  # a file system without locks; an appended line is whole there too
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:  # whoever held it before may have removed the file, so that others lock a new one
+        try:  # its last holder may have removed the file, and others lock a new one
             return os.path.samestat(os.fstat(descriptor), path.stat())
         except FileNotFoundError:
             return False
@@ -181,7 +179,7 @@ def file_digest(path: Path) -> str:
 
 
 def safetensors_head(path: Path) -> dict[str, dict[str, Any]]:
-    """Read what a safetensors file says of each tensor: dtype, shape, and data_offsets from the file's start.
+    """Read dtype, shape and data_offsets (from the start of the file) of each tensor in a safetensors file.
 
     Eight bytes of length, then JSON: https://github.com/huggingface/safetensors.
     """

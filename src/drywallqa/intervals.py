@@ -1,9 +1,9 @@
-"""Ratios with 95 % intervals, photographs resampled with replacement, near-duplicates together.
+"""Ratios with 95 % bootstrap intervals by photograph; near-duplicates are resampled together.
 
 Every figure here is a ratio of two sums over photographs: a mean over photographs is the sum of their values
-over their number; a pooled precision is the sum of tp over the sum of tp + fp. So one resampling serves all:
-draw clusters of photographs, sum both, divide. It is the percentile method of Efron and Tibshirani, "An
-Introduction to the Bootstrap" (1993), chapter 13.
+by their number; a pooled precision is the sum of tp by the sum of tp + fp. So one method serves all: draw
+clusters of photographs with replacement, sum both, divide. It is the percentile method of Efron and
+Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Figure:
     """A measured figure.
 
     Attributes:
-        value: The figure; nan where nothing applies.
+        value: The figure; nan without data.
         low: Lower end of its 95 % interval; nan with fewer than two photographs.
         high: Upper end.
-        photographs: Photographs behind it.
-        pairs: Pairs of photo and prompt behind it.
+        photographs: The number of photographs measured.
+        pairs: The number of pairs of photo and prompt measured.
     """
 
     value: float
@@ -41,7 +41,7 @@ class Figure:
     pairs: int
 
     def to_json(self) -> dict[str, Any]:
-        """Describe as plain data; None for nan, which JSON does not know."""
+        """Return the figure as plain data; None stands for nan, which JSON lacks."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         shown = {name: None if np.isnan(value) else round(value, 6) for name, value in numbers.items()}
         return {**shown, "photographs": self.photographs, "pairs": self.pairs}
@@ -56,7 +56,7 @@ class Terms:
         whole: Denominator of each cluster [C].
         photographs: Photographs in all of them.
         pairs: Pairs in all of them.
-        events: Whether the parts count events, so that none seen does not mean that none can come.
+        events: Whether the parts count events: none observed does not mean that none can occur.
     """
 
     part: Array
@@ -72,7 +72,7 @@ class Terms:
         return float(self.part.sum()) / whole if whole else float("nan")
 
     def draws(self) -> Array:
-        """The ratio in each resampling [DRAWS]; nan where the denominator vanished."""
+        """Return the ratio in each resample [DRAWS]; nan where the denominator is 0."""
         weights = _weights(len(self.part))
         whole = weights @ self.whole
         return np.asarray(
@@ -80,12 +80,12 @@ class Terms:
         )
 
     def figure(self) -> Figure:
-        """The ratio with its interval.
+        """Return the ratio with its interval.
 
-        Resampling can say nothing about events that were seen nowhere or everywhere; there the interval is
-        the exact one of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), for as many clusters.
+        Resampling says nothing about events that never or always occurred. For them the interval is the exact
+        one of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), for the number of clusters.
         """
-        low, high = _interval(self.draws()) if len(self.part) > 1 else (float("nan"), float("nan"))
+        low, high = _interval(self.draws())
         if self.events and len(self.part) and self.value in (0.0, 1.0):
             reach = 1 - 0.025 ** (1 / len(self.part))
             low, high = (0.0, reach) if self.value == 0.0 else (1 - reach, 1.0)
@@ -93,27 +93,25 @@ class Terms:
 
 
 def mean_figure(values: Sequence[float], photographs: Sequence[str]) -> Figure:
-    """Mean over photographs, the copies of each averaged first, with its interval.
+    """Return the mean over photographs with its interval; the copies of each photograph are averaged first.
 
     Args:
-        values: One a pair.
-        photographs: The photograph of each.
+        values: One value per pair of photo and prompt.
+        photographs: The photograph of each value.
     """
     means = np.array(list(group_means(values, photographs).values()), np.float64)
     return Terms(means, np.ones(len(means)), len(means), len(values)).figure()
 
 
 def difference(first: Terms, second: Terms) -> Figure:
-    """First ratio less the second, measured on the same clusters and resampled together.
+    """Return the first ratio minus the second, measured on the same clusters and resampled together.
 
     Raises:
-        ValueError: They stand on different clusters.
+        ValueError: The ratios have different clusters.
     """
     if len(first.part) != len(second.part):
         raise ValueError(f"{len(first.part)} and {len(second.part)} clusters cannot be compared")
-    low, high = float("nan"), float("nan")
-    if len(first.part) > 1:
-        low, high = _interval(first.draws() - second.draws())
+    low, high = _interval(first.draws() - second.draws())
     return Figure(first.value - second.value, low, high, first.photographs, first.pairs)
 
 
@@ -127,8 +125,11 @@ def _interval(draws: Array) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _weights(clusters: int) -> Array:
-    """How often each of C clusters is drawn in each resampling [DRAWS,C]; the same for equal C."""
-    if not clusters:
-        return np.zeros((DRAWS, 0))
+    """Return how often each of C clusters is drawn in each resample [DRAWS,C]; the same for equal C.
+
+    Fewer than two clusters give no interval, so that their weights are 0.
+    """
+    if clusters < 2:
+        return np.zeros((DRAWS, clusters))
     generator = np.random.default_rng(0)
     return generator.multinomial(clusters, np.full(clusters, 1 / clusters), DRAWS).astype(np.float64)

@@ -1,8 +1,8 @@
 """Every metric, defined once.
 
-Counts are pixels at the photo's own size. A `Histogram` keeps, for one photo under one prompt, how many
-pixels inside and outside the truth fell into each of 256 probability bins, so that counts at any threshold
-k/256 follow without another look at the picture.
+Counts are pixels at the photo's own size. For one photo under one prompt, a `Histogram` holds the number of
+pixels inside and outside the ground truth in each of 256 probability bins. Counts at any threshold k/256
+follow from it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FALSE_ALARM_SHARE = 0.001
 """A mask on an absent concept is a false alarm where it covers more than this share of the photo."""
 
 TOLERANCE = 3.0
-"""How far, in px of a photo whose longer side is 640 px, a thin mask may lie beside its truth."""
+"""How far a thin mask may be off its ground truth, in px of a photo whose longer side is 640 px."""
 
 Array = NDArray[np.float64]
 
@@ -73,13 +73,8 @@ class Counts:
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
-    def pixel_accuracy(self) -> float:
-        """(tp + tn) / all pixels."""
-        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
-
-    @property
     def false_alarm(self) -> bool:
-        """Whether the mask covers more than 0.1 % of the photo; meaningful where the truth is empty."""
+        """Whether the mask covers more than 0.1 % of the photo; meaningful for an empty ground truth."""
         return self.tp + self.fp > FALSE_ALARM_SHARE * (self.tp + self.fp + self.fn + self.tn)
 
 
@@ -113,17 +108,17 @@ class Histogram:
         return int(self.inside.sum() + self.outside.sum())
 
     def counts(self, threshold: float) -> Counts:
-        """Counts of the mask "probability at or above threshold", the threshold rounded to k/256."""
+        """Return the counts of the mask "probability ≥ threshold", with the threshold rounded to k/256."""
         start = bin_of(threshold)
         tp, fp = int(self.inside[start:].sum()), int(self.outside[start:].sum())
         return Counts(tp, fp, self.truth_area - tp, int(self.outside.sum()) - fp)
 
     def empty_mask(self) -> Counts:
-        """Counts of an empty mask."""
+        """Return the counts of an empty mask."""
         return Counts(0, 0, self.truth_area, int(self.outside.sum()))
 
     def iou_curve(self) -> Array:
-        """IoU at the thresholds k/256, k = 0…255 [256]; nan where truth and mask are both empty."""
+        """Return the IoU at the thresholds k/256, k = 0…255 [256]; nan if truth and mask are both empty."""
         tp = np.cumsum(self.inside[::-1])[::-1].astype(np.float64)
         marked = tp + np.cumsum(self.outside[::-1])[::-1]
         union = marked + self.truth_area - tp
@@ -137,20 +132,19 @@ def bin_of(threshold: float) -> int:
 
 @dataclass(frozen=True)
 class ThinScore:
-    """How well a mask follows a thin truth that is not empty; shares in [0,1].
+    """How well a mask follows a thin truth that is not empty.
 
     Attributes:
-        tolerant_precision: Share of the mask within the tolerance of the truth; nan for an empty mask.
-        tolerant_recall: Share of the truth within the tolerance of the mask.
-        skeleton_precision: Share of the mask's skeleton inside the truth; nan for an empty mask.
-        skeleton_recall: Share of the truth's skeleton inside the mask.
+        tolerant_f1: Harmonic mean of precision and recall in which a pixel counts as right within the
+            tolerance; 0 for an empty mask.
+        cldice: clDice: harmonic mean of the share of the mask's skeleton inside the truth and the share of
+            the truth's skeleton inside the mask; 0 for an empty mask. S. Shit et al., "clDice: a Novel
+            Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021, equation 2.
         width: The truth's mean width in px of a photo whose longer side is 640: area by skeleton length.
     """
 
-    tolerant_precision: float
-    tolerant_recall: float
-    skeleton_precision: float
-    skeleton_recall: float
+    tolerant_f1: float
+    cldice: float
     width: float
 
     @classmethod
@@ -158,29 +152,16 @@ class ThinScore:
         """Score a mask [H,W] against a truth [H,W] that is not empty."""
         scale = max(truth.shape) / 640
         radius = max(1, round(TOLERANCE * scale))
-        ideal, line = skeletonise(truth), skeletonise(mask)
-        length = int(ideal.sum())
+        truth_line, mask_line = skeletonise(truth), skeletonise(mask)
         return cls(
-            tolerant_precision=_ratio(int((mask & dilate(truth, radius)).sum()), int(mask.sum())),
-            tolerant_recall=_ratio(int((truth & dilate(mask, radius)).sum()), int(truth.sum())),
-            skeleton_precision=_ratio(int((line & truth).sum()), int(line.sum())),
-            skeleton_recall=_ratio(int((ideal & mask).sum()), length),
-            width=_ratio(int(truth.sum()), length) / scale,
+            _harmonic(_share(mask, dilate(truth, radius)), _share(truth, dilate(mask, radius))),
+            _harmonic(_share(mask_line, truth), _share(truth_line, mask)),
+            _ratio(int(truth.sum()), int(truth_line.sum())) / scale,
         )
 
-    @property
-    def tolerant_f1(self) -> float:
-        """Harmonic mean of the tolerant precision and recall; 0 for an empty mask."""
-        return _harmonic(self.tolerant_precision, self.tolerant_recall)
 
-    @property
-    def cldice(self) -> float:
-        """clDice: harmonic mean of the skeletons' shares; 0 for an empty mask.
-
-        S. Shit et al., "clDice: a Novel Topology-Preserving Loss Function for Tubular Structure
-        Segmentation", CVPR 2021, equation 2.
-        """
-        return _harmonic(self.skeleton_precision, self.skeleton_recall)
+def _share(part: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
+    return _ratio(int((part & inside).sum()), int(part.sum()))
 
 
 def _harmonic(first: float, second: float) -> float:
@@ -188,36 +169,34 @@ def _harmonic(first: float, second: float) -> float:
 
 
 def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:
-    """Return the share of the length of lines that lies within so many px of the others; nan without lines.
+    """Return the share of the length of lines within so many px of the others; nan without lines.
 
-    With the truth's lines first it is how much of the truth was found, with the found ones first how much of
-    them is true.
+    With the true lines first this is the recall, with the found lines first the precision.
     """
-    points = np.concatenate([_along(line) for line in lines]) if lines else np.zeros((0, 2))
-    if not len(points):
+    if not lines:
         return float("nan")
+    points = np.concatenate([_points_along(line) for line in lines])
     nearest = np.full(len(points), np.inf)
     for other in others:
-        start = np.array(other.start)
-        place = np.clip((points - start) @ np.array(other.direction()), 0, other.length)
-        foot = start + place[:, None] * np.array(other.direction())
-        nearest = np.minimum(nearest, np.hypot(*(points - foot).T))
+        start, direction = np.array(other.start), np.array(other.direction())
+        place = np.clip((points - start) @ direction, 0, other.length)
+        nearest = np.minimum(nearest, np.hypot(*(points - (start + place[:, None] * direction)).T))
     return float((nearest <= within).mean())
 
 
-def _along(line: StraightLine) -> Array:
-    """Points [N,2] on a line, one a px."""
+def _points_along(line: StraightLine) -> Array:
+    """Return points [N,2] on a line, one per px."""
     shares = np.linspace(0, 1, max(2, round(line.length)))[:, None]
     return np.asarray(np.array(line.start) * (1 - shares) + np.array(line.end) * shares)
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:
-    """Mean over groups of each group's mean; nan without values."""
+    """Return the mean over groups of each group's mean; nan without values."""
     return float(np.mean(list(group_means(values, groups).values()))) if len(values) else float("nan")
 
 
 def group_means(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
-    """Mean of the values of each group, in order of first appearance."""
+    """Return the mean of the values of each group, in order of first appearance."""
     collected: dict[str, list[float]] = {}
     for value, group in zip(values, groups, strict=True):
         collected.setdefault(group, []).append(value)

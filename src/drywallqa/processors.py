@@ -1,6 +1,6 @@
-"""How many threads are worth having: a container may use less of a machine than it sees.
+"""The number of useful threads: a container may use less of a machine than it sees.
 
-Linux tells the cores that a process may run on (its affinity) and, apart from them, how much of their time
+Linux names the cores that a process may run on (its affinity) and, separately, the share of their time that
 its control groups may use: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
 Threads beyond the quota only wait for each other. https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu
 """
@@ -18,15 +18,15 @@ _USUAL = (
     (("cpu",), "/", "/sys/fs/cgroup/cpu"),
     (("cpu", "cpuacct"), "/", "/sys/fs/cgroup/cpu,cpuacct"),
 )
-"""Where the trees are mounted as a rule, for a container that does not show `proc`; see `_mounts`."""
-_PERIOD = 100_000.0  # µs, the kernel's own where none is said
+"""The usual mounts, for a container that does not show `proc`; see `_mounts`."""
+_PERIOD = 100_000.0  # µs, the default of the kernel
 
 
 def available_threads(root: Path = _ROOT) -> int:
-    """Count the threads that can run at a time: the cores that this process may use, within its quota.
+    """Count the threads that can run at the same time: the cores of this process within its quota.
 
     Args:
-        root: Where `proc` and `sys` lie.
+        root: The folder with `proc` and `sys`.
 
     Returns:
         At least 1; a quota of 1.5 cores counts as 2.
@@ -42,10 +42,10 @@ def visible_cores() -> int:
 
 
 def limit_library_threads() -> None:
-    """Have OpenMP, and so torch and OpenBLAS, count as this package does where a quota is the limit.
+    """Limit the threads of OpenMP, and so of torch and OpenBLAS, to the quota of this process.
 
-    They count cores by themselves when they are loaded, so this comes before that. A number that somebody has
-    set stays.
+    These libraries count the cores when they are loaded, so call this first. A number that the user has set
+    stays.
     """
     threads = available_threads()
     if threads < visible_cores():
@@ -64,10 +64,13 @@ def _groups(root: Path) -> Iterator[Path]:
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
-        for options, base, folder in mounts:
-            # version 2 has one tree and names no controllers, version 1 has one for each set of them
+        group = PurePosixPath(path)
+        for options, top, folder in mounts:
+            # Version 2 has one tree and names no controllers, version 1 has one tree for each set of them.
             if ("cpu" in options) if controllers else (options == ()):
-                yield from _upwards(root / folder.lstrip("/"), _below(path, base))
+                inside = group.is_relative_to(top) and ".." not in group.parts
+                below = group.relative_to(top) if inside else PurePosixPath()
+                yield from (root / folder.lstrip("/") / part for part in (below, *below.parents))
 
 
 def _mounts(root: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
@@ -80,20 +83,8 @@ def _mounts(root: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
             yield controllers, fields[3], fields[4]
 
 
-def _below(path: str, base: str) -> PurePosixPath:
-    """Tell a group's place below the one at the top of a tree; the top itself where it lies elsewhere."""
-    group, top = PurePosixPath(path), PurePosixPath(base)
-    inside = group.is_relative_to(top) and ".." not in group.parts
-    return group.relative_to(top) if inside else PurePosixPath()
-
-
-def _upwards(top: Path, inner: PurePosixPath) -> Iterator[Path]:
-    for part in (inner, *inner.parents):
-        yield top / part
-
-
 def _quota_of(group: Path) -> float:
-    """Read one group's quota in cores; infinite where it has none."""
+    """Return a group's quota in cores; infinite without one."""
     allowed, period = [*"".join(_lines(group / "cpu.max")).split(), "", ""][:2]
     if not allowed:
         allowed = "".join(_lines(group / "cpu.cfs_quota_us"))
@@ -102,7 +93,7 @@ def _quota_of(group: Path) -> float:
         quota = float(allowed) / (float(period) if period else _PERIOD)
     except (ValueError, ZeroDivisionError):  # "max", or nothing
         return math.inf
-    return quota if quota > 0 else math.inf  # version 1 says -1 where there is none
+    return quota if quota > 0 else math.inf  # version 1 writes -1 for none
 
 
 def _lines(path: Path) -> list[str]:

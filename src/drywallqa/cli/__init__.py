@@ -1,4 +1,4 @@
-"""The command line: one small file a verb, each imported only when it is asked for."""
+"""The command line: one small file per verb, imported only when that verb runs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from drywallqa.cli.ending import FAILED as FAILED
-from drywallqa.cli.ending import FOUND as FOUND
-from drywallqa.cli.ending import INTERRUPTED as INTERRUPTED
-from drywallqa.cli.ending import UNFORESEEN as UNFORESEEN
-from drywallqa.cli.ending import USAGE as USAGE
-from drywallqa.cli.ending import code_of, code_of_exit, escape_output, flush_output
-from drywallqa.cli.ending import one_line as one_line
+from drywallqa.cli.ending import (
+    FAILED,
+    FOUND,
+    INTERRUPTED,
+    UNFORESEEN,
+    USAGE,
+    code_of,
+    code_of_exit,
+    escape_output,
+    flush_output,
+    one_line,
+)
 from drywallqa.processors import limit_library_threads
+
+__all__ = ["FAILED", "FOUND", "INTERRUPTED", "UNFORESEEN", "USAGE", "VERBS", "main", "one_line"]
 
 # name → (module:object, help in one line); the object is a function, or a Typer app with verbs of its own.
 VERBS: dict[str, tuple[str, str]] = {
@@ -35,7 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "refine": ("drywallqa.cli.refine:refine", "Measure what refinements of masks gain and cost."),
     "speed": ("drywallqa.cli.speed:speed", "Measure a bundle's speed here, beside plain CLIPSeg."),
 }
-# Verbs of earlier versions, which go on working unseen: name → what stands for it now.
+# Verbs of earlier versions, which still work but are hidden: name → the verb and options that replace it.
 RENAMED: dict[str, tuple[str, ...]] = {
     "bench": ("speed",),
     "benchmark": ("evaluate", "--suite", "release"),
@@ -45,27 +52,23 @@ RENAMED: dict[str, tuple[str, ...]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
-    0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed; 70 an error that nobody
-    foresaw; 130 stopped from the keyboard; 141 nobody reads the output any more.
+    0 done; 1 done, and it found something; 2 wrong usage; 3 some inputs failed; 70 an unforeseen error;
+    130 stopped from the keyboard; 141 nobody reads the output any more.
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
     gc.set_threshold(100_000)  # imports make many objects and no garbage: searching them costs 20 ms
     try:
         limit_library_threads()
         escape_output()
-        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # what is wrong with a picture, errors say
-        code = _run(asked)
+        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # errors report damaged pictures
+        from drywallqa.cli.verbs import command
+
+        try:
+            command(VERBS, RENAMED).main(args=asked, prog_name="drywallqa")
+            code = 0
+        except SystemExit as end:
+            code = code_of_exit(end)
         flush_output()
         return code
-    except BaseException as error:  # whatever reaches Python ends in its exit code 1, which means "found"
+    except BaseException as error:  # Python would exit with 1, which means "found something"
         return code_of(error)
-
-
-def _run(asked: Sequence[str]) -> int:
-    from drywallqa.cli.verbs import command
-
-    try:
-        command(VERBS, RENAMED).main(args=asked, prog_name="drywallqa")
-    except SystemExit as end:
-        return code_of_exit(end)
-    return 0

@@ -1,11 +1,11 @@
-"""How a run of the command line ends: its exit code, and what the person is told."""
+"""How a run of the command line ends: its exit code and its message."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 from drywallqa.errors import (
     DataError,
@@ -21,23 +21,22 @@ FOUND, USAGE, FAILED = 1, 2, 3
 UNFORESEEN, INTERRUPTED, CLOSED_PIPE = 70, 130, 141
 
 TRACEBACK = "DRYWALLQA_TRACEBACK"
-"""The environment variable that, set to anything, has the traceback of an unforeseen error printed."""
+"""An environment variable; if it is set, the traceback of an unforeseen error is printed."""
 
 
 def escape_output() -> None:
-    """Have a character that standard output or standard error cannot encode written as an escape."""
+    """Write characters that standard output or standard error cannot encode as escapes."""
     for stream in _streams():
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> None:
-    """Write what is left in standard output, so that a failure is met here and not as Python leaves.
+    """Flush the output streams, so that a failure is met here and not when Python exits.
 
     Raises:
-        BrokenPipeError: Nobody reads it any more.
-        OutputError: It cannot be written.
+        BrokenPipeError: Nobody reads the stream any more.
+        OutputError: The stream cannot be written.
     """
     for stream in _streams():
         try:
@@ -45,7 +44,7 @@ def flush_output() -> None:
         except BrokenPipeError:
             raise
         except OSError as error:
-            _drop(stream)
+            _discard(stream)
             raise OutputError(
                 f"standard output: cannot be written ({(error.strerror or str(error)).lower()}); "
                 "make room for it, or send it elsewhere"
@@ -53,130 +52,108 @@ def flush_output() -> None:
 
 
 def code_of_exit(end: SystemExit) -> int:
-    """Return the exit code of a command that ended by itself.
+    """Return the exit code of a command that ended with `SystemExit`.
 
     Raises:
-        BrokenPipeError: What ended it was a pipe that nobody reads.
+        BrokenPipeError: The cause was a pipe that nobody reads.
     """
     import typer
 
     cause = end.__context__
-    if isinstance(cause, BrokenPipeError):  # Typer and rich make it exit code 1
-        if _raised_in(end).startswith("rich."):  # which has dropped its output already
-            return CLOSED_PIPE
+    if isinstance(cause, BrokenPipeError):  # Typer and rich turn it into exit code 1
+        place = end.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        if place and str(place.tb_frame.f_globals.get("__name__", "")).startswith("rich."):
+            return CLOSED_PIPE  # rich has discarded its output already
         raise cause
     if type(cause).__name__ == "Abort":  # the end of the input, or Ctrl-C with an older Typer
         return INTERRUPTED
     if end.code is None or isinstance(cause, typer.Exit):
         return int(end.code or 0)
-    if end.code == FOUND or not isinstance(end.code, int):  # 1 is for those who found something
-        if isinstance(end.code, str):
-            _say(end.code)
-        return USAGE if hasattr(cause, "exit_code") else UNFORESEEN
-    return end.code
+    if isinstance(end.code, int) and end.code != FOUND:  # 1 is for commands that found something
+        return end.code
+    if isinstance(end.code, str):
+        _print_error(end.code)
+    return USAGE if hasattr(cause, "exit_code") else UNFORESEEN
 
 
 def code_of(error: BaseException) -> int:
-    """Say what ended a run, and return the exit code for it; none is left to Python, whose own is 1."""
-    if isinstance(error, BrokenPipeError) and _drop_closed():
-        return CLOSED_PIPE
+    """Print the error that ended a run, and return its exit code; Python itself would return 1."""
+    if isinstance(error, BrokenPipeError):
+        closed = [stream for stream in _streams() if _is_closed(stream)]
+        for stream in closed:
+            _discard(stream)
+        if closed:
+            return CLOSED_PIPE
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    told = _lacking(error) if isinstance(error, ModuleNotFoundError) else error
-    if not isinstance(told, DrywallQAError):
-        _say(_unforeseen(error))
+    if isinstance(error, ModuleNotFoundError):  # verbs import optional parts where they need them
+        name = (error.name or "drywallqa").split(".")[0]
+        if name != "drywallqa":
+            error = MissingExtraError(f"this (it lacks {name})", "dev" if name == "skimage" else "train")
+    if not isinstance(error, DrywallQAError):
+        _print_error(_describe_unforeseen(error))
         return UNFORESEEN
-    _say(f"error: {one_line(str(told))}")
-    if isinstance(told, StoppedError):
+    _print_error(f"error: {one_line(str(error))}")
+    if isinstance(error, StoppedError):
         return INTERRUPTED
-    return FAILED if isinstance(told, PhotoError | DataError) else USAGE
+    return FAILED if isinstance(error, PhotoError | DataError) else USAGE
 
 
 def one_line(text: str) -> str:
-    """Keep a message on one line, whatever a file's name or a prompt holds."""
+    """Keep a message on one line, even if a file name or a prompt in it has line breaks."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
     )
 
 
-def _lacking(error: ModuleNotFoundError) -> BaseException:
-    """Say which optional part is missing: verbs import what they need where they need it."""
-    name = (error.name or "drywallqa").split(".")[0]
-    if name == "drywallqa":
-        return error
-    return MissingExtraError(f"this (it lacks {name})", "dev" if name == "skimage" else "train")
-
-
-def _unforeseen(error: BaseException) -> str:
-    """Describe an error that nobody foresaw on one line, and keep its traceback."""
-    import traceback  # slow to import, and hardly ever needed
+def _describe_unforeseen(error: BaseException) -> str:
+    """Describe an unforeseen error on one line, and save its traceback in a file."""
+    import tempfile
+    import traceback  # slow to import and rarely needed
 
     whole = "".join(traceback.format_exception(error))
     words = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
+    fault = f"error: unforeseen {words}; this is a fault of drywallqa: please report it"
     if os.environ.get(TRACEBACK):
-        return f"{whole}error: unforeseen {words}; this is a fault of drywallqa: please report it"
-    return (
-        f"error: unforeseen {words}; this is a fault of drywallqa: please report it with "
-        f"{_kept(whole)} (set {TRACEBACK}=1 to see it at once)"
-    )
-
-
-def _kept(whole: str) -> str:
-    """Keep a traceback in a file, and name that."""
-    import tempfile
-
-    try:
+        return whole + fault
+    saved = "its traceback"
+    with suppress(OSError):
         number, path = tempfile.mkstemp(".txt", "drywallqa-traceback-")
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(whole)
-    except OSError:
-        return "its traceback"
-    return f"the traceback in {path}"
+        saved = f"the traceback in {path}"
+    return f"{fault} with {saved} (set {TRACEBACK}=1 to see it at once)"
 
 
-def _say(text: str) -> None:
-    with suppress(OSError, ValueError):  # nobody may be listening, which must not hide the exit code
+def _print_error(text: str) -> None:
+    with suppress(OSError, ValueError):  # a closed stream must not hide the exit code
         print(text, file=sys.stderr, flush=True)
 
 
-def _streams() -> list[TextIO]:
-    """The streams as they are; a windowed Python has none, and Typer wraps them after a closed pipe."""
+def _streams() -> list[Any]:
+    """Return the output streams; a windowed Python has none, and Typer wraps them after a closed pipe."""
     found: list[Any] = [sys.stdout, sys.stderr]
     return [getattr(stream, "wrapped", stream) for stream in found if stream is not None]
 
 
-def _raised_in(error: BaseException) -> str:
-    """Name the module that raised an error."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return str(place.tb_frame.f_globals.get("__name__", "")) if place else ""
-
-
-def _drop_closed() -> bool:
-    """Tell whether standard output or standard error is a pipe that nobody reads, and leave it for good."""
-    closed = [stream for stream in _streams() if _is_closed(stream)]
-    for stream in closed:
-        _drop(stream)
-    return bool(closed)
-
-
-def _is_closed(stream: TextIO) -> bool:
-    """Tell whether nobody reads a stream; where a system cannot say, it is taken for the culprit."""
+def _is_closed(stream: Any) -> bool:
+    """Tell whether nobody reads a stream; a system that cannot tell counts as closed."""
     import select
 
+    if not hasattr(select, "poll"):
+        return True
     try:
-        if not hasattr(select, "poll"):
-            return True
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # a closed end is told of unasked
+        poll.register(stream.fileno(), 0)  # a closed end is reported without being asked for
         return bool(poll.poll(0))
     except (OSError, ValueError):  # no file behind it, as under a test's capture
         return False
 
 
-def _drop(stream: TextIO) -> None:
-    """Send the rest of a stream nowhere, so that Python does not fail to write it at its end."""
+def _discard(stream: Any) -> None:
+    """Redirect the rest of a stream to nowhere, so that Python does not fail to write it at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,9 @@
-"""The root command, which knows its verbs by name and imports one when it is called."""
+"""The root command, which knows its verbs by name and imports one when it runs.
+
+From 0.27 on, Typer hands every argument to pydantic, whose import takes half of the time that a run may take
+to start. Text needs no conversion, and neither does an option that was not given, so these skip pydantic.
+With an older Typer nothing is changed.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,42 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from drywallqa._version import __version__
-from drywallqa.cli.light_arguments import LightCommand, lighten
 from drywallqa.errors import MissingExtraError
 
 
+class _TextConversion:
+    """Stands in for Typer's conversion of one argument."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        annotation = param.type_descriptor.annotation
+        if annotation is str and isinstance(value, str):
+            return value
+        if annotation == list[str] and not isinstance(value, str) and all(isinstance(v, str) for v in value):
+            return list(value)
+        param._runtime_param = None  # not text: Typer makes its own conversion
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def lighten(parameters: list[Any]) -> list[Any]:
+    """Let the text arguments of a command skip the conversion, and return the same list."""
+    for parameter in parameters:
+        if getattr(parameter, "_runtime_param", ...) is None and hasattr(parameter, "type_descriptor"):
+            parameter._runtime_param = _TextConversion()
+    return parameters
+
+
+class LightCommand(TyperCommand):
+    """A command whose text arguments skip the conversion."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, the one that shows help included."""
+        return lighten(super().get_params(ctx))
+
+
 class LazyVerbs(TyperGroup):
-    """A group whose verbs stand for themselves in help, and are imported only to be run."""
+    """A group whose verbs show one line of help, and are imported only to run."""
 
     verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     renamed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -31,15 +66,15 @@ class LazyVerbs(TyperGroup):
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb that the arguments start with, under an earlier name too, and import it."""
+        """Find the verb at the start of the arguments, under an earlier name too, and import it."""
         if args[0] in self.renamed:
             now = self.renamed[args[0]]
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")
             args = [*now, *args[1:]]
-        name, stub, rest = super().resolve_command(ctx, args)
-        if name is not None and name in self.verbs:
-            return name, load_verb(name, *self.verbs[name]), rest
-        return name, stub, rest
+        name, verb, rest = super().resolve_command(ctx, args)
+        if name in self.verbs:
+            verb = load_verb(name, *self.verbs[name])
+        return name, verb, rest
 
 
 def load_verb(name: str, target: str, help_text: str) -> Any:
@@ -69,7 +104,7 @@ def command(verbs: Mapping[str, tuple[str, str]], renamed: Mapping[str, tuple[st
 
     Args:
         verbs: Name → (module:object, help in one line).
-        renamed: Name of an earlier version → verb and options that it stands for.
+        renamed: Earlier name → the verb and options that replace it.
     """
     group = type("Verbs", (LazyVerbs,), {"verbs": verbs, "renamed": renamed})
     app = typer.Typer(cls=group, no_args_is_help=True, add_completion=False)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drywallqa.errors import ConfigError, MissingExtraError, OutputError, PhotoError
-from drywallqa.imaging import photos
+from drywallqa.errors import ConfigError, MissingExtraError, OutputError, PhotoError, reason_of
 from drywallqa.inference.outputs import ADVICE, write_output
 
 _STORES = {
@@ -163,4 +162,4 @@ def _short(error: Exception) -> str:
     for words in ("ACCESS_DENIED", "NO_SUCH_BUCKET", "NETWORK_CONNECTION", "INVALID_ACCESS_KEY_ID"):
         if words in text:
             return words.lower().replace("_", " ")
-    return photos.reason_of(error)
+    return reason_of(error)

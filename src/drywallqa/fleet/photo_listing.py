@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from drywallqa.errors import ConfigError, PhotoError
+from drywallqa.errors import ConfigError, PhotoError, reason_of
 from drywallqa.fleet.locations import Location, is_address, open_location
 from drywallqa.imaging.photo_search import FoundFiles, absolute_path, common_folder, search_photos
-from drywallqa.imaging.photos import SUFFIXES, reason_of
+from drywallqa.imaging.photos import SUFFIXES
 from drywallqa.inference.manifest import made_in
 from drywallqa.inference.plan import PhotoOutcome, place_photos
 

@@ -15,10 +15,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from drywallqa.errors import OutputError
+from drywallqa.errors import OutputError, reason_of
 from drywallqa.files import file_lock, read_json_lines
 from drywallqa.fleet.locations import Location
-from drywallqa.imaging.photos import reason_of
 from drywallqa.inference.manifest import (
     FIELDS,
     LatestRecords,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from drywallqa.background import prefetch
-from drywallqa.errors import DrywallQAError, PhotoError
+from drywallqa.errors import DrywallQAError, PhotoError, reason_of
 from drywallqa.fleet.locations import Location
 from drywallqa.fleet.photo_listing import FleetPhoto
 from drywallqa.fleet.results_table import table_schema
@@ -183,7 +183,7 @@ def _as_photo_error(source: str, error: Exception) -> PhotoError:
         return error
     if isinstance(error, DrywallQAError):
         return PhotoError(source, str(error), "mend this, and run again")
-    problem = f"it could not be segmented ({type(error).__name__}: {photos.reason_of(error)})"
+    problem = f"it could not be segmented ({type(error).__name__}: {reason_of(error)})"
     return PhotoError(source, problem, "leave it out, or try it alone")
 
 

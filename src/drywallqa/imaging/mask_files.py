@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa import files
-from drywallqa.errors import PhotoError
+from drywallqa.errors import PhotoError, reason_of
 from drywallqa.imaging import photos
 
 LONGEST_NAME = 120  # bytes, suffix included
@@ -145,5 +145,5 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
         with photos.open_picture(path) as image:
             return np.asarray(np.asarray(image.convert("L")) > 127)
     except Exception as error:  # decoders raise nearly any error on damaged bytes
-        problem = f"the mask cannot be read ({photos.reason_of(error)})"
+        problem = f"the mask cannot be read ({reason_of(error)})"
         raise PhotoError(os.fspath(path), problem, "make it again") from error

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from drywallqa.errors import PhotoError
-from drywallqa.imaging.photos import SUFFIXES, check_readable_file, reason_of
+from drywallqa.errors import PhotoError, reason_of
+from drywallqa.imaging.photos import SUFFIXES, check_readable_file
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 

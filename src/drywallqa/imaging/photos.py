@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError
+from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError, reason_of
 from drywallqa.imaging.jpeg_check import lost_data
 from drywallqa.imaging.photo_formats import FORMATS, format_of_head, load_large, open_as, page_of_photo
 from drywallqa.imaging.sample_depth import deep_colour, eight_bits
@@ -139,14 +139,6 @@ def check_readable_file(path: Path) -> None:
             raise PhotoError(path, "the file is empty (zero bytes)", "copy it again from the camera")
     except (OSError, ValueError) as error:  # a name too long or with a zero byte, or a locked folder
         raise PhotoError(path, f"it cannot be reached ({reason_of(error)})", "check the path") from error
-
-
-def reason_of(error: Exception) -> str:
-    """Describe in a few words why reading failed."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= 80 else words[:79] + "…"
 
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drywallqa._version import __version__
 from drywallqa.background import Later, Result, background_writer, map_in_threads, prefetch, run_now
-from drywallqa.errors import DrywallQAError, OutputError, PhotoError
+from drywallqa.errors import DrywallQAError, OutputError, PhotoError, reason_of
 from drywallqa.files import file_digest
 from drywallqa.imaging import mask_files, photos
 from drywallqa.inference.manifest import Record
@@ -234,7 +234,7 @@ def _record_of_file(path: Path) -> Record:
         }
     except OSError as error:
         raise PhotoError(
-            path, f"it may not be read ({photos.reason_of(error)})", "change its permissions, or leave it out"
+            path, f"it may not be read ({reason_of(error)})", "change its permissions, or leave it out"
         ) from error
 
 
