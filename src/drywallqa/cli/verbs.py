@@ -72,7 +72,7 @@ class LazyVerbs(TyperGroup):
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")
             args = [*now, *args[1:]]
         name, verb, rest = super().resolve_command(ctx, args)
-        if name in self.verbs:
+        if name is not None and name in self.verbs:
             verb = load_verb(name, *self.verbs[name])
         return name, verb, rest
 
