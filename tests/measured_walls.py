@@ -126,7 +126,7 @@ def make_bundle(
     hashes = (
         [perceptual_hash.perceptual_hash(trained_on.read_photo(s)) for s in trained_on] if trained_on else [2]
     )
-    settings = {c: ConceptSettings((c,), 0.5, 0.5, SIDE) for c in concepts}
+    settings = {c: ConceptSettings((c,), 0.5, 0.5, SIDE, native=c == "crack") for c in concepts}
     made = save_head(Bundle(folder, "colours", "1", Letterbox(SIDE), settings, training_hashes=tuple(hashes)))
     fields = {name: getattr(made, name) for name in made.__dataclass_fields__}
     return ColourBundle(**fields, backend=backend or ColourBackend())

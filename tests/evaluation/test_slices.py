@@ -8,13 +8,12 @@ from PIL import Image
 
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation import leaks
-from drywallqa.evaluation.causes import count_pieces
-from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.curves import calibration, percentile_threshold, precision_recall, threshold_sweep
 from drywallqa.evaluation.evaluation import Evaluation, evaluate_part, take_part
+from drywallqa.evaluation.failures import count_components
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.evaluation.measured_model import measured_bundle
-from drywallqa.evaluation.slices import report_iou
+from drywallqa.evaluation.slices import report_iou, summarise
 from drywallqa.evaluation.thresholds import ThresholdRule, choose_for_concept
 from drywallqa.imaging import perceptual_hash
 from drywallqa.imaging.morphology import dilate
@@ -32,7 +31,7 @@ def measure(folder: Path, shift: float = 0.0) -> Evaluation:
 
 def test_figures__equal_the_summary_of_the_same_scores(tmp_path: Path) -> None:
     found = measure(tmp_path, shift=6.0)
-    expected = summarise(found.examination.pairs, list(found.subject.levels), found.part.clusters)
+    expected = summarise(found.measurements.pairs, list(found.model.thresholds), found.part.clusters)
     for each in found.slices:
         if each.kind != "concept":
             continue
@@ -48,7 +47,7 @@ def test_figures__equal_the_summary_of_the_same_scores(tmp_path: Path) -> None:
 
 
 def test_confusion__rows_hold_every_pixel_once(tmp_path: Path) -> None:
-    regions = measure(tmp_path).examination.regions
+    regions = measure(tmp_path).measurements.regions
     assert set(regions) == {"crack", "taping area", "background"}
     assert sum(sum(row.values()) for row in regions.values()) == 9 * 96 * 96
     assert regions["crack"]["crack"] > 0.8 * sum(regions["crack"].values())
@@ -164,12 +163,12 @@ def test_widen__equals_a_dilation_by_a_disc() -> None:
 def test_pieces__are_counted_across_corners() -> None:
     mask = np.zeros((90, 90), bool)
     mask[10, 10:40] = mask[11, 40:60] = mask[70:80, 5] = True
-    assert count_pieces(mask) == 2
-    assert count_pieces(np.zeros((5, 5), bool)) == 0
+    assert count_components(mask) == 2
+    assert count_components(np.zeros((5, 5), bool)) == 0
 
 
 def test_report_figure__two_empty_masks_count_one(tmp_path: Path) -> None:
-    empty = [p for p in measure(tmp_path).examination.pairs if p.absent]
+    empty = [p for p in measure(tmp_path).measurements.pairs if p.absent]
     assert report_iou(empty) == 1
 
 

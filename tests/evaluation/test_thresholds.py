@@ -5,9 +5,9 @@ import pytest
 
 from drywallqa.datasets.dataset import Sample
 from drywallqa.errors import ConfigError, DataError
-from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.curves import threshold_sweep
 from drywallqa.evaluation.measure import PairMeasurement
+from drywallqa.evaluation.slices import summarise
 from drywallqa.evaluation.thresholds import ThresholdRule, choose_for_concept, choose_thresholds
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.metrics import Histogram

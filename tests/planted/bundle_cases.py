@@ -10,8 +10,8 @@ import numpy as np
 
 from drywallqa.bundle.bundle import CARD, DECODER, IMAGE_ENCODER, load_bundle
 from drywallqa.datasets.dataset import load_dataset
-from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.measure import measure_pairs
+from drywallqa.evaluation.slices import summarise
 from drywallqa.evaluation.thresholds import ThresholdChoice, choose_for_concept
 from drywallqa.imaging import perceptual_hash
 from planted.bundles import after_input, before_output, change_graph, change_head, copy_bundle, write

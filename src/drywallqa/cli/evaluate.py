@@ -163,13 +163,13 @@ def evaluate(
         number_or_word(scale), backend, precision, tuple(caution or ()),
     )  # fmt: skip
     try:
-        told = run_evaluation(request, silent if quiet or not sys.stderr.isatty() else show_step)
+        lines, skipped = run_evaluation(request, silent if quiet or not sys.stderr.isatty() else show_step)
     except LeakError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND) from error
-    for line in told.lines:
+    for line in lines:
         print(line)
-    if told.skipped:
+    if skipped:
         raise typer.Exit(FAILED)
 
 

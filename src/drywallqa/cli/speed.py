@@ -51,11 +51,11 @@ def speed(
     from drywallqa.workflows import speed
 
     earlier = speed.read_speed(against) if against else None
-    wanted = speed.SpeedRequest(
+    request = speed.SpeedRequest(
         model, tuple(backend or ("onnxruntime",)), tuple(precision or ()), tuple(window or ()),
         tuple(prompts or (1, 5)), tuple(batch or (1, 4)), tuple(threads or ()), seconds, data, clipseg, side,
     )  # fmt: skip
-    report = speed.run_speed(wanted, lambda line: print(line, file=sys.stderr))
+    report = speed.run_speed(request, lambda line: print(line, file=sys.stderr))
     lines = [*speed.speed_table(report), *(speed.compare_speed(report, earlier) if earlier else ())]
     if out:
         lines.append(speed.write_speed(report, out))

@@ -185,7 +185,7 @@ class ModelProbe:
             answers = [_coarse_answer(a, height, width) for a in segmenter.answer(photo, self.questions)]
         except BackendError:  # NaN or infinite logits, which the checks of answers tell of
             nothing = np.full((height, width), np.nan, np.float32)
-            answers = [_Coarse(nothing, 0.0, *self.subject.levels[concept]) for concept in self.concepts]
+            answers = [_Coarse(nothing, 0.0, *self.subject.thresholds[concept]) for concept in self.concepts]
         sample, seen = exhibit.sample, []
         for place, concept in enumerate(self.concepts):
             if concept not in exhibit.truths:
@@ -213,10 +213,10 @@ class ModelProbe:
         prompts = {question.prompt: str(question.concept) for question in self.questions.each}
         pairs: list[PairMeasurement] = []
         for exhibit in exhibits:
-            looker = subject.looker(Dataset(Path(), (exhibit.sample,), {}), prompts, gated=False)
+            evaluator = subject.evaluator(Dataset(Path(), (exhibit.sample,), {}), prompts, gated=False)
             with suppress(BackendError):
-                answers = tuple(looker.segmenter.answer(exhibit.photo, looker.questions))
-                pairs += looker.measure(
+                answers = tuple(evaluator.segmenter.answer(exhibit.photo, evaluator.queries))
+                pairs += evaluator.measure(
                     LabelledPrediction(exhibit.sample, exhibit.photo, exhibit.truths, answers)
                 )
         return pairs

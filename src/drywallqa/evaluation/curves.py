@@ -1,4 +1,4 @@
-"""Curves over thresholds, and calibration, all from the histograms that were kept; no photo is read again."""
+"""Curves over thresholds, and calibration, from the histograms that were kept; no photo is read again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SweepRow:
-    """What one setting of a threshold gives.
+    """Figures at one setting of a threshold.
 
     Attributes:
         level: The threshold, or the percentile.
@@ -91,7 +91,7 @@ def precision_recall(
     """
     inside, outside, hidden = np.zeros(BINS), np.zeros(BINS), 0
     for score in scores:
-        if score.believed(presence_threshold):
+        if score.is_present(presence_threshold):
             inside += score.histogram.inside
             outside += score.histogram.outside
         else:
@@ -149,18 +149,11 @@ def percentile_sweep(
 
     It marks a fixed share of any photo, so of photos without the concept as well.
     """
-    return [
-        _row(level, scores, [_at_percentile(s, level, presence_threshold) for s in scores])
-        for level in levels
-    ]
 
+    def counts(score: PairMeasurement, percentile: float) -> Counts:
+        return score.counts_at(percentile_threshold(score.histogram, percentile), presence_threshold)
 
-def _at_percentile(
-    score: PairMeasurement, percentile: float, presence_threshold: float | None = None
-) -> Counts:
-    if not score.believed(presence_threshold):
-        return score.histogram.empty_mask()
-    return score.histogram.counts(percentile_threshold(score.histogram, percentile))
+    return [_row(level, scores, [counts(s, level) for s in scores]) for level in levels]
 
 
 def percentile_threshold(histogram: Histogram, percentile: float) -> float:

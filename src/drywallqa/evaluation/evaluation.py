@@ -1,19 +1,18 @@
-"""Measuring a model on a part of a data set, so that nobody who reads the figures is fooled."""
+"""Measure a model on a part of a data set; whatever flatters its figures is refused or noted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.errors import DataError, DrywallQAError, UnknownPromptError
+from drywallqa.errors import DataError, DrywallQAError, LeakError, UnknownPromptError
 from drywallqa.evaluation import leaks
-from drywallqa.evaluation.measure import Evaluator, PairMeasurement
+from drywallqa.evaluation.measure import Evaluator, PairMeasurement, PartMeasurements, measure_part
 from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
-from drywallqa.evaluation.part_measurements import PartMeasurements, measure_part
 from drywallqa.evaluation.slices import Clusters, PairSlice, report_iou, slice_pairs
 from drywallqa.evaluation.threshold_choice import CHOSEN_ON, Progress, silent, without_rendered
 from drywallqa.imaging import perceptual_hash
@@ -30,7 +29,7 @@ class MeasuredPart:
         split: Which part of the whole they are.
         thumbnails: Photo → grey thumbnail [32,32]; photos that cannot be read have none.
         clusters: Photo → number of its photograph, near-duplicates sharing one.
-        notes: What was left out.
+        notes: Photos that were left out.
     """
 
     dataset: Dataset
@@ -45,44 +44,47 @@ class Evaluation:
     """One model, measured.
 
     Attributes:
-        subject: The model.
+        model: The model.
         part: The photos.
-        questions: What was asked.
-        looker: For another look at single photos.
-        examination: Every pair.
+        evaluator: Predicts single photos again.
+        measurements: Every pair.
         leaks: Photos that show photographs the model was trained on → bits apart.
-        notes: What every reader must know.
-        seconds: What examining the photos took.
+        notes: Cautions for every reader.
+        seconds: How long measuring the photos took.
     """
 
-    subject: MeasuredModel
+    model: MeasuredModel
     part: MeasuredPart
-    questions: tuple[PromptQuery, ...]
-    looker: Evaluator
-    examination: PartMeasurements
+    evaluator: Evaluator
+    measurements: PartMeasurements
     leaks: dict[str, int]
     notes: tuple[str, ...]
-    seconds: float = field(default=0.0)
+    seconds: float
+
+    @property
+    def queries(self) -> tuple[PromptQuery, ...]:
+        """The prompts that were asked."""
+        return self.evaluator.queries.each
 
     @cached_property
     def slices(self) -> list[PairSlice]:
         """All figures: overall, by concept, prompt, set, setting and width class."""
-        return slice_pairs(self.examination.pairs, self.part.clusters)
+        return slice_pairs(self.measurements.pairs, self.part.clusters)
 
     @property
     def report_iou(self) -> float:
-        """The original report's figure; see `figures.report_iou`."""
-        return report_iou(self.examination.pairs)
+        """The original report's figure; see `slices.report_iou`."""
+        return report_iou(self.measurements.pairs)
 
     def pairs(self, prompt: str) -> list[PairMeasurement]:
         """The pairs under one prompt."""
-        return [pair for pair in self.examination.pairs if pair.prompt == prompt]
+        return [pair for pair in self.measurements.pairs if pair.prompt == prompt]
 
 
 def take_part(
     dataset: Dataset, split: str, sets: Sequence[str] = (), progress: Progress = silent
 ) -> MeasuredPart:
-    """Take the photos of a split, and tell which show one photograph.
+    """Take the photos of a split, and find out which show one photograph.
 
     Rendered pictures are left out unless they are named or are all there is: they never make a headline.
 
@@ -111,7 +113,7 @@ def take_part(
         part = real
     thumbnails: dict[str, leaks.Thumbnail] = {}
     for done, sample in enumerate(part, 1):
-        with suppress(DrywallQAError):  # examining the photo meets it again, and counts it with its reason
+        with suppress(DrywallQAError):  # measuring the photo meets the error again, and counts it
             thumbnails[sample.key] = perceptual_hash.thumbnail(part.read_photo(sample))
         progress("reading", done, len(part))
     photographs = {s.key: s.photograph for s in part}
@@ -121,7 +123,7 @@ def take_part(
 
 
 def evaluate_part(
-    subject: MeasuredModel,
+    model: MeasuredModel,
     part: MeasuredPart,
     prompts: Sequence[str] = (),
     *,
@@ -131,60 +133,54 @@ def evaluate_part(
     """Measure a model on a part.
 
     Args:
-        subject: The model.
+        model: The model.
         part: From `take_part`.
-        prompts: What to ask; by default one phrasing of each concept.
+        prompts: The prompts; by default one phrasing of each concept.
         allow_leak: Measure although photos show photographs that the model was trained on, and say so.
-        progress: Told how far it is.
+        progress: Called with what is done, how much of it and of how much.
 
     Raises:
         LeakError: Such photos are there, and `allow_leak` was not given.
         UnknownPromptError: A prompt means no concept of the model.
         DataError: Model and data share no concept, or no photo could be measured.
     """
-    found = leaks.find_training_leaks(part.thumbnails, subject.training_hashes)
-    if not allow_leak:
-        leaks.refuse_leaks(found, len(part.thumbnails), subject.name)
-    asked, notes_on_asking = choose_prompts(subject, part.dataset, prompts)
-    looker = subject.looker(part.dataset, asked)
-    start = time.perf_counter()
-    total = len(part.dataset)
-    examination = measure_part(looker, lambda done: progress(f"measuring {subject.name}", done, total))
+    found = leaks.find_training_leaks(part.thumbnails, model.training_hashes)
+    shown = f"{len(found)} of {len(part.thumbnails)} photos show photographs that"
+    if found and not allow_leak:
+        few = ", ".join(sorted(found, key=lambda photo: found[photo])[:3])
+        raise LeakError(
+            f"{shown} {model.name} was trained on ({few}{', …' if len(found) > 3 else ''}); "
+            "measure on other photos, or give --allow-leak, which every output then says"
+        )
+    asked, notes_on_asking = choose_prompts(model, part.dataset, prompts)
+    evaluator = model.evaluator(part.dataset, asked)
+    start, total = time.perf_counter(), len(part.dataset)
+    measured = measure_part(evaluator, lambda done: progress(f"measuring {model.name}", done, total))
     seconds = time.perf_counter() - start
-    notes = [leaks.leak_sentence(found, len(part.thumbnails))] if found else []
-    if not subject.training_hashes:
+    notes = [f"LEAK: {shown} the model was trained on; these figures flatter it"] if found else []
+    if not model.training_hashes:
         notes.append("the model carries no hashes of its training photos, so leaks could not be looked for")
     if part.split == CHOSEN_ON:
         notes.append(
             f"thresholds are chosen on '{CHOSEN_ON}', which was measured here: these figures flatter a little"
         )
-    if examination.skipped:
-        reason = examination.skipped[0][1]
-        notes.append(f"{len(examination.skipped)} of {total} photos were skipped; the first: {reason}")
-    return Evaluation(
-        subject=subject,
-        part=part,
-        questions=looker.questions.each,
-        looker=looker,
-        examination=examination,
-        leaks=found,
-        notes=(*notes, *notes_on_asking, *part.notes),
-        seconds=seconds,
-    )
+    if measured.skipped:
+        reason = measured.skipped[0][1]
+        notes.append(f"{len(measured.skipped)} of {total} photos were skipped; the first: {reason}")
+    notes += [*notes_on_asking, *part.notes]
+    return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """What the first model has over the second, on the same pairs.
+    """The figures of a slice under the first model less those under the second, on the same pairs.
 
     Attributes:
         slice: The first model's slice.
-        other: The second's.
         figures: First less second, with intervals.
     """
 
     slice: PairSlice
-    other: PairSlice
     figures: dict[str, Figure]
 
 
@@ -194,17 +190,15 @@ def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
     Raises:
         UnknownPromptError: They understand a prompt differently.
     """
-    for mine, theirs in zip(first.questions, second.questions, strict=True):
-        if (mine.prompt, mine.concept) != (theirs.prompt, theirs.concept):
+    for mine, theirs in zip(first.queries, second.queries, strict=True):
+        if mine.concept != theirs.concept:
             raise UnknownPromptError(
-                f'"{mine.prompt}" means \'{mine.concept}\' to {first.subject.name} but "{theirs.prompt}" '
-                f"means '{theirs.concept}' to {second.subject.name}"
+                f'"{mine.prompt}" means \'{mine.concept}\' to {first.model.name} but "{theirs.prompt}" '
+                f"means '{theirs.concept}' to {second.model.name}"
             )
-    pairs = [_by_key(each.examination.pairs) for each in (first, second)]
-    common = [key for key in pairs[0] if key in pairs[1]]
-    cuts = [slice_pairs([own[key] for key in common], first.part.clusters) for own in pairs]
-    return [Difference(a, b, a.less(b)) for a, b in zip(*cuts, strict=True)]
-
-
-def _by_key(pairs: Sequence[PairMeasurement]) -> dict[tuple[str, str], PairMeasurement]:
-    return {(pair.sample.key, pair.prompt): pair for pair in pairs}
+    own, others = (
+        {(pair.sample.key, pair.prompt): pair for pair in each.measurements.pairs} for each in (first, second)
+    )
+    common = [key for key in own if key in others]
+    cuts = [slice_pairs([pairs[key] for key in common], first.part.clusters) for pairs in (own, others)]
+    return [Difference(a, a.less(b)) for a, b in zip(*cuts, strict=True)]

@@ -5,16 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from drywallqa.evaluation.causes import CAUSES, Cause, likely_cause
-from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement
-from drywallqa.evaluation.part_measurements import PartMeasurements
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, Mask, PairMeasurement
 from drywallqa.evaluation.slices import Clusters
+from drywallqa.imaging.connected_components import label_components
+from drywallqa.imaging.morphology import dilate, mean_width, skeletonise
+from drywallqa.inference.queries import PromptQuery
+from drywallqa.metrics import TOLERANCE
 
 KINDS = {
     "worst": "lowest IoU among photos that show it",
     "false alarm": "photos without it of which the most is marked",
     "confident mistake": "surest and yet wrong: presence high and IoU low, or low though it is there",
 }
+
+CAUSES = {
+    "taken for another": "another concept's mask covers the miss, or its truth covers what was marked",
+    "lighting or texture": "the photo is too dark, too bright, or the object hardly stands out",
+    "doubtful label": "the label is a plain rectangle or a speck, or the mask traces a line within it",
+    "missed thin": "most of a narrow object was missed",
+    "missed": "most of the object was missed",
+    "broken": "the object was found in many pieces with gaps between them",
+    "false edge": "most of the mask lies away from the object",
+    "wrong extent": "the right place, too much or too little of it",
+}
+"""Cause → the measurement that speaks for it, most telling first."""
+
+AREA_TOLERANCE = 24.0
+"""How far, in px at 640, the edge of an area may lie off before it is another place."""
+
+THIN_PX = 12.0
+"""Truths narrower than this, at 640 px, count as thin."""
+
+_DARK, _BRIGHT = 45.0, 225.0
+_FAINT = 0.25  # contrast below this share of the photo's own standard deviation is hardly seen
+_SPECK = 0.0005  # share of the photo
+_RECTANGLE = 0.97  # share of its bounding box that a plain rectangle fills
+_GRID = 96
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A cause, and the measurement that speaks for it."""
+
+    name: str
+    evidence: str
 
 
 @dataclass(frozen=True)
@@ -24,7 +62,7 @@ class Failure:
     Attributes:
         pair: The pair.
         kind: One of `KINDS`.
-        cause: What probably led to it.
+        cause: Its likely cause.
     """
 
     pair: PairMeasurement
@@ -32,61 +70,149 @@ class Failure:
     cause: Cause
 
 
-def confidence(pair: PairMeasurement) -> float:
-    """How sure the model was of what turned out wrong, in [0,1]."""
-    presence = pair.presence
-    if pair.absent:
-        return presence if pair.counts.false_alarm else 0.0
-    sure = max(presence, 1 - presence)
-    return sure * (1 - pair.counts.iou)
-
-
 def select_failures(
-    examination: PartMeasurements, clusters: Clusters, worst: int
+    pairs: Sequence[PairMeasurement], clusters: Clusters, worst: int
 ) -> list[tuple[PairMeasurement, str]]:
     """Pick up to `worst` pairs of each kind for each prompt, one copy of a photograph, no pair twice."""
     chosen = []
-    for prompt in dict.fromkeys(p.question.prompt for p in examination.pairs):
-        pairs = [p for p in examination.pairs if p.question.prompt == prompt]
-        present = [p for p in pairs if not p.absent]
-        alarms = [p for p in pairs if p.absent and p.counts.false_alarm]
-        wrong = [p for p in present if p.counts.iou < 0.5] + alarms
-        taken: set[int] = set()
+    for prompt in dict.fromkeys(pair.prompt for pair in pairs):
+        own = [pair for pair in pairs if pair.prompt == prompt]
+        present = [pair for pair in own if not pair.absent]
+        alarms = [pair for pair in own if pair.absent and pair.counts.false_alarm]
+        wrong = [pair for pair in present if pair.counts.iou < 0.5] + alarms
         rankings: list[tuple[str, list[PairMeasurement], Callable[[PairMeasurement], float]]] = [
-            ("worst", [p for p in present if p.counts.iou < 1], lambda p: p.counts.iou),
-            ("false alarm", alarms, lambda p: -p.counts.fp),
-            ("confident mistake", wrong, lambda p: -confidence(p)),
+            ("worst", [pair for pair in present if pair.counts.iou < 1], lambda pair: pair.counts.iou),
+            ("false alarm", alarms, lambda pair: -pair.counts.fp),
+            ("confident mistake", wrong, lambda pair: -_confidence(pair)),
         ]
+        taken: set[int] = set()
         for kind, candidates, rank in rankings:
-            chosen += [(p, kind) for p in _first(sorted(candidates, key=rank), clusters, worst, taken)]
+            first: dict[int, PairMeasurement] = {}
+            for pair in sorted(candidates, key=rank):
+                if clusters[pair.sample.key] not in taken:
+                    first.setdefault(clusters[pair.sample.key], pair)
+            kept = dict([*first.items()][:worst])
+            taken |= kept.keys()
+            chosen += [(pair, kind) for pair in kept.values()]
     return chosen
 
 
-def _first(
-    pairs: Sequence[PairMeasurement], clusters: Clusters, count: int, taken: set[int]
-) -> Iterator[PairMeasurement]:
-    """Yield the first `count` pairs of photographs that were not taken yet."""
-    for pair in pairs:
-        photograph = clusters[pair.sample.key]
-        if photograph not in taken and count > 0:
-            taken.add(photograph)
-            count -= 1
-            yield pair
+def _confidence(pair: PairMeasurement) -> float:
+    """How sure the model was of a wrong mask, in [0,1]."""
+    if pair.absent:
+        return pair.presence if pair.counts.false_alarm else 0.0
+    return max(pair.presence, 1 - pair.presence) * (1 - pair.counts.iou)
 
 
 def explain_failures(
-    looker: Evaluator, chosen: Sequence[tuple[PairMeasurement, str]]
+    evaluator: Evaluator, chosen: Sequence[tuple[PairMeasurement, str]]
 ) -> Iterator[tuple[Failure, LabelledPrediction]]:
-    """Look at the chosen pairs again, and name each one's likely cause.
+    """Predict the chosen pairs again, and name each one's likely cause.
 
     The arrays come one photo at a time, so that nobody needs to hold them all.
     """
     for pair, kind in chosen:
-        look = looker.look(pair.sample)
-        yield Failure(pair, kind, likely_cause(look, pair.question, looker.questions.each)), look
+        labelled = evaluator.predict(pair.sample)
+        yield Failure(pair, kind, likely_cause(labelled, pair, evaluator.queries.each)), labelled
 
 
-def by_cause(failures: Sequence[Failure]) -> list[Failure]:
-    """Order failures by cause, then from the worst on."""
-    order = list(CAUSES)
-    return sorted(failures, key=lambda f: (order.index(f.cause.name), f.pair.counts.iou))
+def likely_cause(
+    labelled: LabelledPrediction, pair: PairMeasurement, queries: Sequence[PromptQuery]
+) -> Cause:
+    """Name the likely cause of a wrong mask: the first of `CAUSES` that applies."""
+    mask, truth = labelled.masks[pair.prompt], labelled.truths[pair.concept]
+    confused = _confused(labelled, pair, queries, mask, truth)
+    return confused or _light(labelled.photo, pair, mask, truth) or _label_or_form(pair, mask, truth)
+
+
+def _confused(
+    labelled: LabelledPrediction,
+    pair: PairMeasurement,
+    queries: Sequence[PromptQuery],
+    mask: Mask,
+    truth: Mask,
+) -> Cause | None:
+    missed, false = truth & ~mask, mask & ~truth
+    for other in queries:
+        if other.concept == pair.concept:
+            continue
+        if missed.sum() > 0.5 * truth.sum() > 0:
+            share = float(labelled.masks[other.prompt][missed].mean())
+            if share > 0.4:
+                return Cause("taken for another", f"{share:.0%} of the miss is marked as {other.concept}")
+        foreign = labelled.truths.get(str(other.concept))
+        if foreign is not None and false.sum() > 0.5 * mask.sum() > 0:
+            share = float(foreign[false].mean())
+            if share > 0.5:
+                return Cause("taken for another", f"{share:.0%} of the false part is {other.concept}")
+    return None
+
+
+def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause | None:
+    """Suspect the light where the photo is dark or bright, or where a thin object hardly stands out.
+
+    Crack outlines are drawn wide around the crack, so the contrast is that of the darkest part of the middle,
+    in the photo's standard deviations. Areas have no such contrast.
+    """
+    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
+    mean = float(grey.mean())
+    if not _DARK < mean < _BRIGHT:
+        return Cause("lighting or texture", f"mean brightness {mean:.0f} of 255")
+    if not pair.thin or not (truth & ~mask).any():
+        return None
+    radius = max(2, round(4 * max(truth.shape) / 640))
+    middle = dilate(skeletonise(truth), radius) & truth
+    around = dilate(truth, 3 * radius) & ~truth
+    if not around.any() or not middle.any():
+        return None
+    dark = float(np.percentile(grey[middle], 15))
+    contrast = abs(float(np.median(grey[around])) - dark) / max(float(grey.std()), 1.0)
+    if contrast >= _FAINT:
+        return None
+    return Cause("lighting or texture", f"contrast {contrast:.2f} standard deviations")
+
+
+def _label_or_form(pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause:
+    """Suspect the label, then the form of the mask."""
+    if not truth.any():
+        return Cause("false edge", "nothing of the kind is in the photo")
+    counts, share = pair.counts, float(truth.mean())
+    if share < _SPECK:
+        return Cause("doubtful label", f"the label covers {share:.3%} of the photo")
+    if pair.thin:
+        rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
+        if truth.sum() > _RECTANGLE * (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1):
+            return Cause("doubtful label", "the label is a plain rectangle")
+        if counts.precision > 0.85 and counts.recall < 0.6:
+            followed = float(dilate(mask, _radius(truth, TOLERANCE) * 2)[skeletonise(truth)].mean())
+            if followed > 0.8:
+                return Cause("doubtful label", f"the mask follows {followed:.0%} of the label's middle line")
+    radius = _radius(truth, TOLERANCE if pair.thin else AREA_TOLERANCE)
+    found = float(dilate(mask, radius)[truth].mean())
+    if found < 0.35:
+        width = mean_width(truth) * 640 / max(truth.shape)
+        kind = "missed thin" if width < THIN_PX else "missed"
+        return Cause(kind, f"{found:.0%} found, the object is {width:.0f} px wide")
+    near = float(dilate(truth, radius)[mask].mean())
+    parts, whole = count_components(mask), count_components(truth)
+    if pair.thin and parts >= max(3, 2 * whole) and near > 0.5:
+        return Cause("broken", f"{parts} pieces instead of {whole}")
+    if near < 0.5:
+        return Cause("false edge", f"{1 - near:.0%} of the mask lies away from the object")
+    if not counts.tp:
+        return Cause("false edge", "mask and object only touch")
+    return Cause("wrong extent", f"{counts.precision:.0%} precise, {counts.recall:.0%} found")
+
+
+def _radius(truth: Mask, pixels: float) -> int:
+    return max(1, round(float(pixels * max(truth.shape) / 640)))
+
+
+def count_components(mask: Mask) -> int:
+    """Count a mask's connected components on a grid of at most 96 cells a side; gaps within a cell close."""
+    step = max(1, -(-max(mask.shape) // _GRID))
+    height, width = (-(-side // step) * step for side in mask.shape)
+    padded = np.zeros((height, width), np.bool_)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    cells = padded.reshape(height // step, step, width // step, step)
+    return int(label_components(np.asarray(cells.any(axis=(1, 3)))).max())

@@ -1,8 +1,9 @@
-"""Photos that a model was trained on, found among those that it is measured on, however they were saved.
+"""Find photos that a model was trained on among those that it is measured on, however they were saved.
 
 A bundle holds 63 signs of each training photo's lowest frequencies. Plain boards before a dark backdrop share
-most of them, so bits alone accuse the innocent. But saving a photo anew turns only signs of frequencies that
-are nearly absent: so a photo counts as the same only where every sign that differs is of a weak frequency.
+most of them, so that the number of differing bits alone would find leaks where there are none. But saving a
+photo anew turns only the signs of frequencies that are nearly absent. A photo therefore counts as the same
+only where every sign that differs is of a weak frequency.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.errors import LeakError
 from drywallqa.imaging import perceptual_hash
 from drywallqa.imaging.connected_components import group_links
 
@@ -24,7 +24,7 @@ below it. From 130 on, plain boards before a dark backdrop would be taken for ea
 """
 
 LEAST_SIGNS = 6
-"""A hash with fewer signs of either kind comes from a blank or evenly shaded photo, and says nothing."""
+"""A hash with fewer signs of either kind comes from a blank or evenly shaded photo, and is not compared."""
 
 Thumbnail = NDArray[np.float32]
 
@@ -33,7 +33,7 @@ def find_training_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequen
     """Find the photos that show a training photo: re-encoded, resized, turned or mirrored.
 
     Args:
-        photos: Photo → grey thumbnail [32,32] as `hashing.thumbnail` makes it.
+        photos: Photo → grey thumbnail [32,32] as `perceptual_hash.thumbnail` makes it.
         training_hashes: Of the training photos.
 
     Returns:
@@ -78,31 +78,8 @@ def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.
     return best
 
 
-def refuse_leaks(leaks: Mapping[str, int], measured: int, name: str) -> None:
-    """Refuse to measure on training photos.
-
-    Raises:
-        LeakError: There are any; the message counts and names them.
-    """
-    if leaks:
-        few = ", ".join(sorted(leaks, key=lambda photo: leaks[photo])[:3])
-        raise LeakError(
-            f"{len(leaks)} of {measured} photos show photographs that {name} was trained on ({few}"
-            f"{', …' if len(leaks) > 3 else ''}); measure on other photos, or give --allow-leak, "
-            "which every output then says"
-        )
-
-
-def leak_sentence(leaks: Mapping[str, int], measured: int) -> str:
-    """Say what a reader must know about figures that were measured all the same."""
-    return (
-        f"LEAK: {len(leaks)} of {measured} photos show photographs that the model was trained on; "
-        "these figures flatter it"
-    )
-
-
 def photograph_clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
-    """Number the groups of photos that show one photograph, by name or by look.
+    """Number the groups of photos that show one photograph, by its name or by its looks.
 
     Args:
         photos: Photo → grey thumbnail [32,32]; photos that cannot be read have none.

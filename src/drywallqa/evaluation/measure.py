@@ -1,16 +1,17 @@
-"""Ask a model about labelled photos as a user would; every figure follows from what is kept of it."""
+"""Show labelled photos to a model as a user would, and keep what every figure follows from."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.errors import DataError
+from drywallqa.datasets.thinness import is_thin
+from drywallqa.errors import BackendError, DataError, PhotoError
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.segmenter import Segmenter
@@ -25,16 +26,16 @@ class PairMeasurement:
 
     Attributes:
         sample: The photo.
-        question: The prompt, its concept and what decides about the mask.
+        query: The prompt, its concept and its thresholds.
         presence: Probability that the concept is in the photo.
-        histogram: Pixels by probability, inside and outside the truth; what curves follow from.
-        counts: Confusion counts of the mask that `Segmenter.answer` gave; what figures follow from.
-        thin: How well the mask follows a thin truth; None where the truth is empty or no line.
-        closer: Whether the photo was also shown in closer views, for which there are other thresholds.
+        histogram: Pixels by probability, inside and outside the truth; curves follow from it.
+        counts: Confusion counts of the mask that `Segmenter.answer` gave; figures follow from them.
+        thin: How well the mask follows a thin truth; None where the truth is empty or not thin.
+        closer: Whether the photo was also shown in closer views, which have their own thresholds.
     """
 
     sample: Sample
-    question: PromptQuery
+    query: PromptQuery
     presence: float
     histogram: Histogram
     counts: Counts
@@ -43,13 +44,13 @@ class PairMeasurement:
 
     @property
     def concept(self) -> str:
-        """The concept that was asked for."""
-        return str(self.question.concept)
+        """The concept of the prompt."""
+        return str(self.query.concept)
 
     @property
     def prompt(self) -> str:
-        """The prompt under which it was asked for."""
-        return self.question.prompt
+        """The prompt."""
+        return self.query.prompt
 
     @property
     def photograph(self) -> str:
@@ -62,70 +63,75 @@ class PairMeasurement:
         return self.histogram.truth_area == 0
 
     @property
-    def levels(self) -> tuple[float, float]:
+    def thresholds(self) -> tuple[float, float]:
         """Mask threshold and presence threshold of its mask."""
-        asked = self.question.for_closer_views() if self.closer else self.question
-        return asked.threshold, asked.presence_threshold
+        query = self.query.for_closer_views() if self.closer else self.query
+        return query.threshold, query.presence_threshold
 
-    def believed(self, presence_threshold: float | None = None) -> bool:
+    def is_present(self, presence_threshold: float | None = None) -> bool:
         """Whether presence reaches a threshold; by default the one of its mask."""
-        return self.presence >= (self.levels[1] if presence_threshold is None else presence_threshold)
+        return self.presence >= (self.thresholds[1] if presence_threshold is None else presence_threshold)
 
     def counts_at(self, threshold: float | None = None, presence_threshold: float | None = None) -> Counts:
-        """Counts of the probability's mask at these thresholds, by default its own: empty if not believed."""
-        if not self.believed(presence_threshold):
+        """Counts of the mask at these thresholds, by default its own; of an empty mask below presence."""
+        if not self.is_present(presence_threshold):
             return self.histogram.empty_mask()
-        return self.histogram.counts(self.levels[0] if threshold is None else threshold)
+        return self.histogram.counts(self.thresholds[0] if threshold is None else threshold)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPrediction:
-    """One photo with its truths and the model's answers.
+    """One photo with its truths and the model's predictions.
 
     Attributes:
         sample: The photo's entry.
         photo: RGB uint8 [H,W,3].
-        truths: Concept → truth [H,W]; only what was asked and is labelled.
-        answers: An answer to each question, in their order, with its probability.
-        seconds: Processor time of this thread that each answer took; encoding is part of the first.
+        truths: Concept → truth [H,W], of concepts that are queried and labelled.
+        predictions: The prediction of each query, in their order, with its probability.
+        seconds: Processor time of this thread that each prediction took; encoding is part of the first.
     """
 
     sample: Sample
     photo: NDArray[np.uint8]
     truths: Mapping[str, Mask]
-    answers: tuple[Prediction, ...]
+    predictions: tuple[Prediction, ...]
     seconds: tuple[float, ...] = ()
 
     @property
     def masks(self) -> dict[str, Mask]:
         """Prompt → mask [H,W]."""
-        return {answer.prompt: answer.mask for answer in self.answers}
+        return {each.prompt: each.mask for each in self.predictions}
 
     @property
     def presence(self) -> dict[str, float]:
-        """Prompt → belief in [0,1]."""
-        return {answer.prompt: answer.presence for answer in self.answers}
+        """Prompt → presence in [0,1]."""
+        return {each.prompt: each.presence for each in self.predictions}
 
     @property
     def probabilities(self) -> dict[str, NDArray[np.float32]]:
         """Prompt → float32 [H,W]."""
-        return {answer.prompt: _probability(answer) for answer in self.answers}
+        return {each.prompt: each.probability for each in self.predictions if each.probability is not None}
 
 
 class Evaluator:
-    """Shows labelled photos to a segmenter; the one way by which anything is measured.
+    """Shows labelled photos to a segmenter; everything is measured through it.
 
     Args:
         segmenter: The model, asked as a user asks it.
-        dataset: Where photos and truths lie.
-        questions: What is asked of each photo.
+        dataset: The photos and truths.
+        queries: The prompts of each photo.
     """
 
-    def __init__(self, segmenter: Segmenter, dataset: Dataset, questions: PromptQueries) -> None:
-        self.segmenter, self.dataset, self.questions = segmenter, dataset, questions
+    def __init__(self, segmenter: Segmenter, dataset: Dataset, queries: PromptQueries) -> None:
+        self.segmenter, self.dataset, self.queries = segmenter, dataset, queries
 
-    def look(self, sample: Sample) -> LabelledPrediction:
-        """Read a photo and its truths, and ask every question of it.
+    def thin_concepts(self) -> set[str]:
+        """Return the queried concepts that are thin, as the model says or the masks of the data set show."""
+        native = {str(query.concept): query.native for query in self.queries.each}
+        return {concept for concept in native if native[concept] or is_thin(self.dataset, concept)}
+
+    def predict(self, sample: Sample) -> LabelledPrediction:
+        """Read a photo and its truths, and predict a mask for every query.
 
         Raises:
             PhotoError: Photo or mask cannot be read.
@@ -138,52 +144,39 @@ class Evaluator:
                 f"{sample.photo}: the photo is {photo.shape[1]}×{photo.shape[0]} px, its truth "
                 f"{sample.width}×{sample.height}; import the data set again"
             )
-        asked = dict.fromkeys(str(question.concept) for question in self.questions.each)
-        truths = {c: self.dataset.read_mask(sample, c) for c in asked if c in sample.labels}
-        answers, seconds = [], [time.thread_time()]
-        for answer in self.segmenter.answer(photo, self.questions, image_id=sample.image_id):
-            answers.append(answer)
-            seconds.append(time.thread_time())
-        return LabelledPrediction(sample, photo, truths, tuple(answers), tuple(np.diff(seconds).tolist()))
+        concepts = dict.fromkeys(str(query.concept) for query in self.queries.each)
+        truths = {c: self.dataset.read_mask(sample, c) for c in concepts if c in sample.labels}
+        predictions, times = [], [time.thread_time()]
+        for each in self.segmenter.answer(photo, self.queries, image_id=sample.image_id):
+            predictions.append(each)
+            times.append(time.thread_time())
+        return LabelledPrediction(sample, photo, truths, tuple(predictions), tuple(np.diff(times).tolist()))
 
-    def measure(self, look: LabelledPrediction, thin: Collection[str] = ()) -> Iterator[PairMeasurement]:
-        """Measure every labelled question of a photo.
+    def measure(self, labelled: LabelledPrediction, thin: Collection[str] = ()) -> Iterator[PairMeasurement]:
+        """Measure every query of a photo whose concept is labelled.
 
         Args:
-            look: The photo.
-            thin: Concepts that are lines, whose masks are also scored as such.
+            labelled: The photo.
+            thin: Concepts whose masks are also scored as lines.
         """
-        for question, answer in zip(self.questions.each, look.answers, strict=True):
-            truth = look.truths.get(str(question.concept))
+        height, width = labelled.photo.shape[:2]
+        for query, each in zip(self.queries.each, labelled.predictions, strict=True):
+            truth = labelled.truths.get(str(query.concept))
             if truth is not None:
-                yield _pair(look.sample, question, answer, truth, thin, self._closer(look, question))
-
-    def _closer(self, look: LabelledPrediction, question: PromptQuery) -> bool:
-        height, width = look.photo.shape[:2]
-        return bool(question.views(height, width, self.segmenter.bundle.window).factors)
-
-
-def _pair(
-    sample: Sample,
-    question: PromptQuery,
-    answer: Prediction,
-    truth: Mask,
-    thin: Collection[str],
-    closer: bool,
-) -> PairMeasurement:
-    """Measure one answer against the truth [H,W]."""
-    histogram, counts = Histogram.of(_probability(answer), truth), Counts.of(answer.mask, truth)
-    line = ThinScore.of(answer.mask, truth) if question.concept in thin and truth.any() else None
-    return PairMeasurement(sample, question, answer.presence, histogram, counts, line, closer)
+                assert each.probability is not None, "measuring needs the probability"
+                histogram, counts = Histogram.of(each.probability, truth), Counts.of(each.mask, truth)
+                line = ThinScore.of(each.mask, truth) if query.concept in thin and truth.any() else None
+                closer = bool(query.views(height, width, self.segmenter.bundle.window).factors)
+                yield PairMeasurement(labelled.sample, query, each.presence, histogram, counts, line, closer)
 
 
 def measure_pairs(
-    looker: Evaluator, progress: Callable[[int], None] | None = None
+    evaluator: Evaluator, progress: Callable[[int], None] = lambda done: None
 ) -> Iterator[PairMeasurement]:
-    """Yield every labelled pair of a looker's data set, measured.
+    """Yield every labelled pair of the evaluator's data set, measured; a photo that fails ends it.
 
     Args:
-        looker: The model, the photos and what is asked.
+        evaluator: The model, the photos and the queries.
         progress: Called with the number of photos done.
 
     Raises:
@@ -191,13 +184,74 @@ def measure_pairs(
         DataError: Photo, manifest and masks disagree on the size.
         BackendError: The model returned NaN or infinite logits.
     """
-    for done, sample in enumerate(looker.dataset, 1):
-        yield from looker.measure(looker.look(sample))
-        if progress:
-            progress(done)
+    for done, sample in enumerate(evaluator.dataset, 1):
+        yield from evaluator.measure(evaluator.predict(sample))
+        progress(done)
 
 
-def _probability(answer: Prediction) -> NDArray[np.float32]:
-    if answer.probability is None:
-        raise ValueError(f"{answer!r}: measuring needs the probability, which was not kept")
-    return answer.probability
+@dataclass
+class PartMeasurements:
+    """Everything measured of one model on one part.
+
+    Attributes:
+        pairs: Measured pairs in the data set's order.
+        regions: Truth ("crack", …, "background") → how it was marked → pixels.
+        skipped: Photos that could not be measured, each with the reason.
+    """
+
+    pairs: list[PairMeasurement] = field(default_factory=list)
+    regions: dict[str, dict[str, int]] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def measure_part(evaluator: Evaluator, progress: Callable[[int], None]) -> PartMeasurements:
+    """Measure every photo of the evaluator's data set; a photo that fails is skipped and counted.
+
+    Args:
+        evaluator: The model, the photos and the queries.
+        progress: Called with the number of photos done.
+
+    Raises:
+        DataError: Not one photo could be measured; the message gives the first reason.
+    """
+    result, thin = PartMeasurements(), evaluator.thin_concepts()
+    for done, sample in enumerate(evaluator.dataset, 1):
+        try:
+            labelled = evaluator.predict(sample)
+        except (PhotoError, DataError, BackendError) as error:
+            result.skipped.append((sample.photo, str(error)))
+        else:
+            result.pairs += evaluator.measure(labelled, thin)
+            _count_regions(result.regions, labelled, evaluator.queries)
+        progress(done)
+    if not result.pairs:
+        reason = result.skipped[0][1] if result.skipped else "no photo is labelled for these prompts"
+        raise DataError(f"{evaluator.dataset.folder}: no photo could be measured; the first: {reason}")
+    return result
+
+
+def _count_regions(
+    regions: dict[str, dict[str, int]], labelled: LabelledPrediction, queries: PromptQueries
+) -> None:
+    """Count for the pixels of each truth, and of the background, which concepts they were marked as.
+
+    Each concept is asked for by its first prompt. A photo in which a concept is not labelled has no known
+    background, and is not counted.
+    """
+    prompts: dict[str, str] = {}
+    for query in queries.each:
+        prompts.setdefault(str(query.concept), query.prompt)
+    if set(prompts) - set(labelled.truths):
+        return
+    masks = [labelled.masks[prompt] for prompt in prompts.values()]
+    # 0 nothing, 1… one concept alone, len + 1 several
+    marked = np.zeros(masks[0].shape, np.uint8)
+    for number, mask in enumerate(masks, 1):
+        marked = np.where(mask, np.where(marked > 0, len(masks) + 1, number), marked).astype(np.uint8)
+    nowhere: Mask = ~np.any(list(labelled.truths.values()), axis=0)
+    names = ["nothing", *prompts, "several"]
+    for name, truth in {**labelled.truths, "background": nowhere}.items():
+        counts = np.bincount(marked[truth], minlength=len(names))
+        row = regions.setdefault(name, dict.fromkeys(names, 0))
+        for column, count in zip(names, counts.tolist(), strict=True):
+            row[column] += count

@@ -1,8 +1,8 @@
-"""The subject of a measurement: a segmenter, and the prompts it is asked."""
+"""A model that is measured: a segmenter with its thresholds, and the prompts it is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class MeasuredModel:
     Attributes:
         name: How outputs call it.
         folder: Where it lies.
-        segmenter: The model, running; its bundle says what decides about masks.
+        segmenter: The model, running; its bundle holds thresholds and refinements.
         training_hashes: Perceptual hashes of the photos that it was trained on.
         scale: How large photos are shown to it.
     """
@@ -47,72 +47,44 @@ class MeasuredModel:
 
     @property
     def window(self) -> Letterbox:
-        """How photos are brought to it."""
+        """The letterbox that brings photos to it."""
         return self.segmenter.bundle.window
 
     @property
-    def levels(self) -> dict[str, tuple[float, float]]:
+    def thresholds(self) -> dict[str, tuple[float, float]]:
         """Concept → (mask threshold, presence threshold)."""
         concepts = self.segmenter.bundle.concepts
         return {name: (each.threshold, each.presence_threshold) for name, each in concepts.items()}
 
     @property
     def closer(self) -> dict[str, tuple[float, float]]:
-        """The same of photos that are also shown in closer views, of concepts for which they differ."""
+        """The same for photos that are also shown in closer views, of concepts for which they differ."""
         concepts = self.segmenter.bundle.concepts
         return {name: each.closer for name, each in concepts.items() if each.closer is not None}
-
-    @property
-    def refinements(self) -> dict[str, str]:
-        """Concept → what follows the model."""
-        return {name: each.refine for name, each in self.segmenter.bundle.concepts.items()}
-
-    def with_levels(self, levels: Thresholds, closer: Thresholds | None = None) -> MeasuredModel:
-        """Return the same model under other thresholds.
-
-        Args:
-            levels: Of photos that are shown whole.
-            closer: Of those that are also shown in closer views.
-        """
-        changes: dict[str, dict[str, object]] = {}
-        for name, (at, gate) in levels.items():
-            changes[name] = {"threshold": at, "presence_threshold": gate}
-        for name, both in (closer or {}).items():
-            changes.setdefault(name, {})["closer"] = both
-        return self._with(changes)
 
     def with_choices(
         self, choices: Mapping[str, ThresholdChoice], closer: Mapping[str, ThresholdChoice]
     ) -> MeasuredModel:
-        """Return the same model under thresholds that were chosen, for either kind of photo."""
-        levels, closer_levels = (
-            {c: (one.threshold, one.presence_threshold) for c, one in each.items()}
-            for each in (choices, closer)
-        )
-        return self.with_levels(levels, closer_levels)
+        """Return the same model under chosen thresholds.
 
-    def with_refinements(self, refinements: Mapping[str, str]) -> MeasuredModel:
-        """Return the same model under other refinements."""
-        return self._with({name: {"refine": steps} for name, steps in refinements.items()})
+        Args:
+            choices: Concept → thresholds of photos that are shown whole.
+            closer: Concept → thresholds of photos that are also shown in closer views.
+        """
+        changes: dict[str, dict[str, object]] = {
+            name: {"threshold": one.threshold, "presence_threshold": one.presence_threshold}
+            for name, one in choices.items()
+        }
+        for name, one in closer.items():
+            changes.setdefault(name, {})["closer"] = (one.threshold, one.presence_threshold)
+        return self.with_settings(changes)
 
-    def _ungated(self) -> MeasuredModel:
-        each = {name: (at, 0.0) for name, (at, _) in self.levels.items()}
-        closer = {name: (both[0], 0.0) for name, both in self.closer.items()}
-        return self.with_levels(each, closer)
-
-    def _with(self, changes: Mapping[str, Mapping[str, object]]) -> MeasuredModel:
+    def with_settings(self, changes: Mapping[str, Mapping[str, object]]) -> MeasuredModel:
+        """Return the same model under other settings: concept → name of a setting → its value."""
         bundle = with_concepts(self.segmenter.bundle, changes)
         return replace(self, segmenter=self.segmenter.sharing(bundle))
 
-    def resolve(self, prompt: str) -> str:
-        """Return the concept that a prompt means.
-
-        Raises:
-            UnknownPromptError: It means none.
-        """
-        return self.segmenter.bundle.text.resolve(prompt)
-
-    def looker(self, dataset: Dataset, prompts: Mapping[str, str], *, gated: bool = True) -> Evaluator:
+    def evaluator(self, dataset: Dataset, prompts: Mapping[str, str], *, gated: bool = True) -> Evaluator:
         """Make the model ready to be shown photos.
 
         Args:
@@ -121,18 +93,18 @@ class MeasuredModel:
             gated: Whether masks are empty where presence is too low; not where thresholds are to be chosen,
                 so that none follows from another.
         """
-        asked = self if gated else self._ungated()
-        questions = asked.segmenter.ask_for(prompts.items(), scale=self.scale)
-        return Evaluator(asked.segmenter, dataset, questions)
+        ungated: dict[str, dict[str, object]] = {
+            name: {"presence_threshold": 0.0} for name in self.thresholds
+        }
+        for name, (threshold, _) in self.closer.items():
+            ungated[name]["closer"] = (threshold, 0.0)
+        model = self if gated else self.with_settings(ungated)
+        queries = model.segmenter.ask_for(prompts.items(), scale=self.scale)
+        return Evaluator(model.segmenter, dataset, queries)
 
 
 def measured_bundle(
-    bundle: Bundle,
-    name: str | None = None,
-    threads: int | None = None,
-    *,
-    backend: str = "onnxruntime",
-    precision: str = "fp32",
+    bundle: Bundle, name: str | None = None, *, backend: str = "onnxruntime", precision: str = "fp32"
 ) -> MeasuredModel:
     """Make a bundle ready to be measured, in the runtime that it ships with or another.
 
@@ -141,55 +113,52 @@ def measured_bundle(
         BackendError: The runtime is not installed or cannot run the model.
     """
     bundle.check()
-    segmenter = Segmenter(bundle, RuntimeOptions(backend, threads=threads, precision=precision))
+    segmenter = Segmenter(bundle, RuntimeOptions(backend, precision=precision))
     segmenter.open()
-    return MeasuredModel(
-        name or f"{bundle.name} {bundle.version}", bundle.folder, segmenter, bundle.training_hashes
-    )
+    name = name or f"{bundle.name} {bundle.version}"
+    return MeasuredModel(name, bundle.folder, segmenter, bundle.training_hashes)
 
 
 def choose_prompts(
-    subject: MeasuredModel, part: Dataset, prompts: Sequence[str] = ()
+    model: MeasuredModel, part: Dataset, prompts: Sequence[str] = ()
 ) -> tuple[dict[str, str], list[str]]:
-    """Choose what is asked of the photos of a part.
+    """Choose the prompts for the photos of a part.
 
     Args:
-        subject: The model.
-        part: The photos; concepts that are labelled in none of them cannot be asked.
-        prompts: What to ask; by default the first phrasing of each concept that model and data share.
+        model: The model.
+        part: The photos; concepts that are labelled in none of them cannot be measured.
+        prompts: Prompts; by default the first phrasing of each concept that model and data share.
 
     Returns:
-        Prompt → concept, and notes on concepts that could not be asked.
+        Prompt → concept, and notes on concepts that cannot be measured.
 
     Raises:
         UnknownPromptError: A prompt means no concept of the model.
         DataError: Model and data share no concept, or a prompt's concept is labelled in no photo.
     """
     labelled = list(dict.fromkeys(concept for sample in part for concept in sample.labels))
-    if prompts:
-        return {prompt: _resolved(subject, prompt, labelled, part) for prompt in prompts}, []
-    shared = [concept for concept in labelled if concept in subject.levels]
+    known = model.segmenter.bundle.concepts
+    chosen = {prompt: model.segmenter.bundle.text.resolve(prompt) for prompt in prompts}
+    for prompt, concept in chosen.items():
+        if concept not in known:
+            raise UnknownPromptError(f"\"{prompt}\" means '{concept}', which {model.name} does not know")
+        if concept not in labelled:
+            raise DataError(
+                f"{part.folder}: \"{prompt}\" means '{concept}', which is labelled in no photo of this part; "
+                f"it labels {_listed(labelled)}"
+            )
+    if chosen:
+        return chosen, []
+    shared = [concept for concept in labelled if concept in known]
     if not shared:
         raise DataError(
-            f"{part.folder}: labels {_listed(labelled)}, but {subject.name} knows {_listed(subject.levels)}; "
+            f"{part.folder}: labels {_listed(labelled)}, but {model.name} knows {_listed(known)}; "
             "measure another model, or fine-tune this one: drywallqa train --from"
         )
     notes = [f"'{c}' is labelled, but the model does not know it" for c in labelled if c not in shared]
-    notes += [f"'{c}' is labelled in no photo of this part" for c in subject.levels if c not in labelled]
+    notes += [f"'{c}' is labelled in no photo of this part" for c in known if c not in labelled]
     return {(part.concepts.get(concept) or (concept,))[0]: concept for concept in shared}, notes
 
 
-def _resolved(subject: MeasuredModel, prompt: str, labelled: Sequence[str], part: Dataset) -> str:
-    concept = subject.resolve(prompt)
-    if concept not in subject.levels:
-        raise UnknownPromptError(f"\"{prompt}\" means '{concept}', which {subject.name} does not know")
-    if concept not in labelled:
-        raise DataError(
-            f"{part.folder}: \"{prompt}\" means '{concept}', which is labelled in no photo of this part; "
-            f"it labels {_listed(labelled)}"
-        )
-    return concept
-
-
-def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"'{name}'" for name in names) or "nothing"

@@ -1,19 +1,18 @@
-"""What each refinement of masks gains and costs on validation, and which one is worth having."""
+"""Measure on validation what each refinement of masks gains and costs, and choose the best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from drywallqa.datasets.dataset import Sample
 from drywallqa.evaluation.evaluation import MeasuredPart
-from drywallqa.evaluation.measure import Evaluator, PairMeasurement, measure_pairs
+from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement, measure_pairs
 from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
-from drywallqa.evaluation.part_measurements import THIN_CONCEPTS
-from drywallqa.evaluation.slices import PairSlice, slice_pairs
+from drywallqa.evaluation.slices import PairSlice, concept_slice
 from drywallqa.evaluation.threshold_choice import Progress, silent
 from drywallqa.evaluation.thresholds import best_mask_threshold
 from drywallqa.inference.queries import PromptQueries, PromptQuery
@@ -28,12 +27,12 @@ CANDIDATES = tuple(
         )
     )
 )  # fmt: skip
-"""Every step alone, and the combinations in which one may mend what another leaves."""
+"""Every step alone, and the combinations in which one step may correct what another leaves."""
 
 FIGURES = ("IoU", "Dice", "F1 within 3 px", "false alarms")
 
 LEAST_GAIN = 0.005
-"""Mean IoU that a refinement has to gain before it is worth its time and its surprises."""
+"""Mean IoU that a refinement has to gain before it is worth its time."""
 
 EQUAL_GAIN = 0.002
 """Gains closer than this are equal, and the quicker one wins."""
@@ -47,11 +46,11 @@ class RefinementRow:
 
     Attributes:
         concept: The concept.
-        refinement: What followed the model.
+        refinement: The steps that followed the model.
         threshold: The mask threshold of best IoU after its soft steps.
         figures: Figure → its value with interval; see `FIGURES`.
         gains: Figure → what it gains over no refinement, on the same photographs.
-        milliseconds: Mean processor time, on one core, that it took a photo in which the concept was found.
+        milliseconds: Mean processor time, on one core, for a photo in which the concept was found.
     """
 
     concept: str
@@ -73,122 +72,115 @@ class RefinementRow:
         }
 
 
+@dataclass
+class _Trial:
+    """One refinement of one concept's masks, while it is measured."""
+
+    query: PromptQuery
+    pairs: list[PairMeasurement] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
 def compare_refinements(
-    subject: MeasuredModel,
+    model: MeasuredModel,
     part: MeasuredPart,
     candidates: Sequence[Refinement] = CANDIDATES,
     progress: Progress = silent,
 ) -> list[RefinementRow]:
     """Measure refinements on the photos of a part; each concept's rows follow each other, none first.
 
-    What a model marks more or less of through a soft step would otherwise pass for its worth: so the mask
-    threshold is chosen anew after the soft steps, for no refinement as well, on the very same photos. The
-    presence threshold stays.
+    A soft step makes a model mark more or less at the same threshold, which would be taken for a gain. So the
+    mask threshold is chosen anew after the soft steps, for no refinement as well, on the very same photos.
+    The presence threshold stays.
 
     Args:
-        subject: The model; what it refines by itself is left out.
+        model: The model; its own refinements are left out.
         part: Usually the validation part.
-        candidates: What to measure; "none" always is.
+        candidates: The refinements to measure; "none" always is.
         progress: Told how far it is.
 
     Raises:
         PhotoError: A photo or mask cannot be read.
         DataError: Model and data share no concept, or no photo shows it.
-        BackendError: The model gave numbers that are none.
+        BackendError: The model returned NaN or infinite logits.
     """
-    prompts, _ = choose_prompts(subject, part.dataset)
+    prompts, _ = choose_prompts(model, part.dataset)
     wanted = list(dict.fromkeys((NOTHING, *candidates)))
-    thresholds = _thresholds(subject, prompts, wanted, part, progress)
-    looker = subject.looker(part.dataset, prompts)
-    trials = [
-        _Trial(replace(question.at(thresholds[str(question.concept), each.soft]), refinement=each))
-        for question in looker.questions.each
-        for each in wanted
-    ]
-    asked = tuple(trial.question for trial in trials)
-    # The first question is asked twice: its first answer pays for encoding and decoding.
-    looker.questions = PromptQueries((asked[0], *asked), looker.questions.embeddings)
+    evaluator = model.evaluator(part.dataset, prompts)
+    softs = dict.fromkeys(each.soft for each in wanted)
+    thresholds = _best_thresholds(model, prompts, softs, part, progress)
+    trials = []
+    for query, each in product(evaluator.queries.each, wanted):
+        # a concept that no photo shows keeps its threshold: only its false alarms are counted
+        threshold = thresholds.get((query.concept, each.soft), query.threshold)
+        trials.append(_Trial(replace(query.at(threshold), refinement=each)))
+    asked = tuple(trial.query for trial in trials)
+    # The first query is asked twice: its first prediction pays for encoding and decoding.
+    evaluator.queries = PromptQueries((asked[0], *asked), evaluator.queries.embeddings)
+    thin = evaluator.thin_concepts()
     for done, sample in enumerate(part.dataset, 1):
-        _measure(looker, sample, trials)
+        _measure(evaluator.predict(sample), evaluator, trials, thin)
         progress("measuring refinements", done, len(part.dataset))
     return list(_rows(trials, part))
 
 
-def _thresholds(
-    subject: MeasuredModel,
+def _best_thresholds(
+    model: MeasuredModel,
     prompts: Mapping[str, str],
-    wanted: Sequence[Refinement],
+    softs: Collection[Soft],
     part: MeasuredPart,
     progress: Progress,
-) -> dict[tuple[str, Soft], float]:
-    """Choose the mask threshold of each concept after each of the soft steps."""
-    softs = [Refinement(soft=soft) for soft in dict.fromkeys(each.soft for each in wanted)]
+) -> dict[tuple[str | None, Soft], float]:
+    """Choose the mask threshold of each concept that a photo shows after each of the soft steps."""
     shown = part.dataset.with_samples(
         s for s in part.dataset if any(s.labels.get(c) for c in prompts.values())
     )
-    looker = subject.looker(shown, prompts, gated=False)
-    asked = looker.questions
-    each = tuple(replace(question, refinement=soft) for question in asked.each for soft in softs)
-    looker.questions = PromptQueries(each, asked.embeddings)
-    pairs: dict[tuple[str, Soft], list[PairMeasurement]] = {}
-    for pair in measure_pairs(looker, lambda done: progress("choosing thresholds", done, len(shown))):
+    evaluator = model.evaluator(shown, prompts, gated=False)
+    each = product(evaluator.queries.each, softs)
+    queries = tuple(replace(query, refinement=Refinement(soft=soft)) for query, soft in each)
+    evaluator.queries = PromptQueries(queries, evaluator.queries.embeddings)
+    pairs: dict[tuple[str | None, Soft], list[PairMeasurement]] = {}
+    for pair in measure_pairs(evaluator, lambda done: progress("choosing thresholds", done, len(shown))):
         if not pair.absent:
-            pairs.setdefault((pair.concept, pair.question.refinement.soft), []).append(pair)
-    # a concept that no photo shows keeps its threshold: only false alarms are counted of it
-    kept = {(str(q.concept), soft.soft): q.threshold for q in asked.each for soft in softs}
-    return kept | {key: best_mask_threshold(members) for key, members in pairs.items()}
+            pairs.setdefault((pair.concept, pair.query.refinement.soft), []).append(pair)
+    return {key: best_mask_threshold(members) for key, members in pairs.items()}
 
 
-@dataclass
-class _Trial:
-    """One refinement of one concept's masks, while it is measured."""
-
-    question: PromptQuery
-    pairs: list[PairMeasurement] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def refinement(self) -> Refinement:
-        """The step that follows the model."""
-        return self.question.refinement
-
-
-def _measure(looker: Evaluator, sample: Sample, trials: Sequence[_Trial]) -> None:
-    """Measure one photo under every trial, and the processor time by which each outlasts no refinement."""
-    look = looker.look(sample)
-    pairs = {pair.question: pair for pair in looker.measure(look, THIN_CONCEPTS)}
+def _measure(
+    labelled: LabelledPrediction, evaluator: Evaluator, trials: Sequence[_Trial], thin: Collection[str]
+) -> None:
+    """Measure one photo under every trial, with the processor time beyond that without a refinement."""
+    pairs = {pair.query: pair for pair in evaluator.measure(labelled, thin)}
     plain = 0.0
-    for trial, spent in zip(trials, look.seconds[1:], strict=True):
-        plain = plain if trial.refinement else spent
-        pair = pairs.get(trial.question)
-        if pair is not None:
+    for trial, spent in zip(trials, labelled.seconds[1:], strict=True):
+        plain = plain if trial.query.refinement else spent
+        if pair := pairs.get(trial.query):
             trial.pairs.append(pair)
-            if pair.presence >= trial.question.presence_threshold:
+            if pair.is_present(trial.query.presence_threshold):
                 trial.seconds.append(max(0.0, spent - plain))
 
 
 def _rows(trials: Sequence[_Trial], part: MeasuredPart) -> Iterator[RefinementRow]:
     plain: dict[str, PairSlice] = {}
     for trial in trials:
-        if not trial.pairs:
-            continue
-        concept = str(trial.question.concept)
-        whole = next(each for each in slice_pairs(trial.pairs, part.clusters) if each.kind == "concept")
-        first = plain.setdefault(concept, whole)
-        spent = 1000 * float(np.mean(trial.seconds)) if trial.seconds else 0.0
-        figures, gains = whole.figures(), whole.less(first)
-        yield RefinementRow(
-            concept,
-            trial.refinement,
-            trial.question.threshold,
-            {name: figures[name] for name in FIGURES if name in figures},
-            {name: gains[name] for name in FIGURES if name in gains},
-            spent if trial.refinement else 0.0,
-        )
+        if trial.pairs:
+            query = trial.query
+            whole = concept_slice(str(query.concept), trial.pairs, part.clusters)
+            gains = whole.less(plain.setdefault(whole.concept, whole))
+            figures = whole.figures()
+            spent = 1000 * float(np.mean(trial.seconds)) if trial.seconds and query.refinement else 0.0
+            yield RefinementRow(
+                whole.concept,
+                query.refinement,
+                query.threshold,
+                {name: figures[name] for name in FIGURES if name in figures},
+                {name: gains[name] for name in FIGURES if name in gains},
+                spent,
+            )
 
 
 def best_refinements(rows: Sequence[RefinementRow]) -> dict[str, RefinementRow]:
-    """Say which refinement of each concept is worth having, and "none" where none is.
+    """Choose the refinement of each concept that is worth having, and "none" where none is.
 
     It has to gain at least `LEAST_GAIN` mean IoU, with an interval above 0, and no other figure may be worse
     beyond doubt. Of gains that are equal within `EQUAL_GAIN` the quickest wins.

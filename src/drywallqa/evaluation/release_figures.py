@@ -11,7 +11,6 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.evaluation import robustness as steadying
 from drywallqa.evaluation import seam_accuracy as seaming
 from drywallqa.evaluation.baselines import baselines
-from drywallqa.evaluation.concept_summary import ConceptSummary, summarise
 from drywallqa.evaluation.curves import calibration
 from drywallqa.evaluation.distractors import (
     CRACK,
@@ -27,6 +26,7 @@ from drywallqa.evaluation.evaluation import take_part
 from drywallqa.evaluation.measure import Evaluator, measure_pairs
 from drywallqa.evaluation.robustness import Robustness, measure_robustness
 from drywallqa.evaluation.seam_accuracy import SeamScore
+from drywallqa.evaluation.slices import ConceptSummary, summarise
 from drywallqa.evaluation.threshold_choice import without_rendered
 from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 from drywallqa.inference.segmenter import Segmenter

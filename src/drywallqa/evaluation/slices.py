@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,9 @@ from drywallqa.intervals import Figure, Terms, difference
 from drywallqa.metrics import Counts, ThinScore
 
 Clusters = Mapping[str, int]
-"""Photo (`examine.key_of`) → number of its photograph, near-duplicates sharing one."""
+"""Photo (`Sample.key`) → number of its photograph, near-duplicates sharing one."""
 
 WIDTH_CLASSES = ("narrow third", "middle third", "wide third")
-HEADLINES = ("IoU", "Dice", "false alarms")
 
 _MEANS: dict[str, Callable[[Counts], float]] = {"IoU": lambda c: c.iou, "Dice": lambda c: c.dice}
 _THIN: dict[str, Callable[[ThinScore], float]] = {
@@ -55,7 +55,7 @@ class PairSlice:
 
     Attributes:
         kind: "overall", "concept", "prompt", "set", "setting" or "width".
-        concept: The concept it is about; "all concepts" overall.
+        concept: The concept; "all concepts" overall.
         name: Which prompt, set, setting or width class.
         terms: Figure's name → its ratio; only those that apply.
         counts: Confusion counts over all its pairs.
@@ -86,8 +86,7 @@ def slice_pairs(pairs: Sequence[PairMeasurement], clusters: Clusters) -> list[Pa
     for concept in dict.fromkeys(p.concept for p in pairs):
         own = [p for p in pairs if p.concept == concept]
         slices.append(concept_slice(concept, own, clusters))
-        for kind, name, part in _parts(own):
-            slices.append(_slice(kind, concept, name, part, clusters))
+        slices += [_slice(kind, concept, name, part, clusters) for kind, name, part in _parts(own)]
     return slices
 
 
@@ -97,34 +96,26 @@ def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clus
 
 
 def _parts(pairs: Sequence[PairMeasurement]) -> Iterator[tuple[str, str, list[PairMeasurement]]]:
-    """Yield what the pairs of one concept fall into: (kind, name, pairs)."""
+    """Yield the parts that the pairs of one concept fall into: (kind, name, pairs).
+
+    Width classes are thirds of the widths of thin truths, in px at 640.
+    """
     keys: dict[str, Callable[[PairMeasurement], str | None]] = {
         "prompt": lambda p: p.prompt,
         "set": lambda p: p.sample.set_name,
         "setting": lambda p: p.sample.setting,
     }
     for kind, key in keys.items():
-        for name in sorted({key(p) or "" for p in pairs}):
-            if name:
-                yield kind, name, [p for p in pairs if key(p) == name]
-    limits = width_limits(pairs)
-    for index, name in enumerate(WIDTH_CLASSES if limits else ()):
-        members = [p for p in pairs if p.thin and width_class(p.thin.width, limits) == index]
-        if members:
-            low, high = (0.0, *limits)[index], (*limits, float("inf"))[index]
-            reach = f"{low:.1f}–{high:.1f} px" if np.isfinite(high) else f"over {low:.1f} px"
-            yield "width", f"{name} ({reach})", members
-
-
-def width_limits(pairs: Iterable[PairMeasurement]) -> tuple[float, ...]:
-    """Return the two widths (px at 640) that part the truths into thirds; () where none is thin."""
+        for name in sorted({key(p) or "" for p in pairs} - {""}):
+            yield kind, name, [p for p in pairs if key(p) == name]
     widths = [p.thin.width for p in pairs if p.thin]
-    return tuple(float(limit) for limit in np.percentile(widths, [100 / 3, 200 / 3])) if widths else ()
-
-
-def width_class(width: float, limits: Sequence[float]) -> int:
-    """Return 0, 1 or 2: the third that a width lies in."""
-    return sum(width > limit for limit in limits)
+    limits = [float(limit) for limit in np.percentile(widths, [100 / 3, 200 / 3])] if widths else []
+    for index, name in enumerate(WIDTH_CLASSES if limits else ()):
+        members = [p for p in pairs if p.thin and sum(p.thin.width > limit for limit in limits) == index]
+        if members:
+            low = [0.0, *limits][index]
+            reach = f"{low:.1f}–{limits[index]:.1f} px" if index < 2 else f"over {low:.1f} px"
+            yield "width", f"{name} ({reach})", members
 
 
 def _slice(
@@ -141,7 +132,7 @@ def _slice(
     for figure, ratio in _POOLED.items():
         terms[figure] = _sum_terms(present, [ratio(p.counts) for p in present], clusters)
     for figure, share in _ABSENT.items():
-        parts = [(share(p.counts), 1) for p in absent]
+        parts = [(share(p.counts), 1.0) for p in absent]
         terms[figure] = _sum_terms(absent, parts, clusters, events=figure == "false alarms")
     applying = {figure: ratio for figure, ratio in terms.items() if ratio.pairs}
     total = sum((p.counts for p in pairs), Counts(0, 0, 0, 0))
@@ -154,14 +145,14 @@ def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clust
     Under several concepts, a photograph counts once for each: its crack and its seam are two questions.
     """
     members: dict[tuple[str, str], list[float]] = {}
-    home: dict[tuple[str, str], int] = {}
+    numbers: dict[tuple[str, str], int] = {}
     for pair, value in zip(pairs, values, strict=True):
         group = (pair.concept, pair.photograph)
         members.setdefault(group, []).append(value)
-        home[group] = clusters[pair.sample.key]
-    numbers = [home[group] for group in members]
-    parts = [(float(np.mean(members[group])), 1.0) for group in members]
-    return _terms(numbers, parts, len({photograph for _, photograph in members}), len(pairs))
+        numbers[group] = clusters[pair.sample.key]
+    parts = [(float(np.mean(group)), 1.0) for group in members.values()]
+    photographs = len({photograph for _, photograph in members})
+    return _terms([*numbers.values()], parts, photographs, len(pairs), events=False)
 
 
 def _sum_terms(
@@ -173,28 +164,110 @@ def _sum_terms(
 ) -> Terms:
     """A ratio of sums over all pairs."""
     numbers = [clusters[p.sample.key] for p in pairs]
-    return replace(_terms(numbers, parts, len({p.photograph for p in pairs}), len(pairs)), events=events)
+    return _terms(numbers, parts, len({p.photograph for p in pairs}), len(pairs), events=events)
 
 
 def _terms(
-    numbers: Sequence[int], parts: Sequence[tuple[float, float]], photographs: int, pairs: int
+    numbers: Sequence[int],
+    parts: Sequence[tuple[float, float]],
+    photographs: int,
+    pairs: int,
+    *,
+    events: bool,
 ) -> Terms:
+    """Sum parts and wholes by the numbers of their clusters."""
     _, places = np.unique(np.asarray(numbers, np.int64), return_inverse=True)
-    count = int(places.max()) + 1 if len(places) else 0
-    columns = np.asarray(parts, np.float64).reshape(-1, 2)
-    sums = [np.bincount(places, columns[:, column], minlength=count) for column in (0, 1)]
-    return Terms(sums[0].astype(np.float64), sums[1].astype(np.float64), photographs, pairs)
+    part, whole = np.asarray(parts, np.float64).reshape(-1, 2).T
+    sums = [np.bincount(places, column).astype(np.float64) for column in (part, whole)]
+    return Terms(sums[0], sums[1], photographs, pairs, events)
 
 
-def report_iou(pairs: Sequence[PairMeasurement], batch: int = 2) -> float:
-    """The original report's figure, for comparison with it alone: two empty masks count 1, batches averaged.
+def report_iou(pairs: Sequence[PairMeasurement]) -> float:
+    """The original report's figure, for comparison with it alone: IoU of two pairs at a time, averaged.
 
-    Args:
-        pairs: In the order in which they were measured.
-        batch: Pairs whose pixels are pooled before averaging.
+    The pixels of both are pooled, in the order in which they were measured; two empty masks count 1.
     """
     ious = []
-    for start in range(0, len(pairs), batch):
-        total = sum((p.counts for p in pairs[start : start + batch]), Counts(0, 0, 0, 0))
+    for start in range(0, len(pairs), 2):
+        total = sum((p.counts for p in pairs[start : start + 2]), Counts(0, 0, 0, 0))
         ious.append(1.0 if np.isnan(total.iou) else total.iou)
     return float(np.mean(ious)) if ious else float("nan")
+
+
+@dataclass(frozen=True)
+class ConceptSummary:
+    """Figures of one concept as bundles, cards and run logs keep them; nan where nothing applies.
+
+    Attributes:
+        concept: The concept.
+        pairs: Photos in which the concept is.
+        photographs: Photographs behind them; the means are over these.
+        iou: Mean IoU over photographs, with its 95 % interval.
+        dice: Mean Dice over photographs, with its 95 % interval.
+        pooled_iou: IoU of all pixels together.
+        precision: Of all pixels together.
+        recall: Of all pixels together.
+        pixel_accuracy: Of all pixels together.
+        background_accuracy: Pixel accuracy of an all-background mask.
+        absent_pairs: Photos in which the concept is known to be absent.
+        false_alarm_rate: Share of them whose mask covers more than 0.1 % of the photo.
+        false_area: Mean share of the photo falsely marked in them.
+    """
+
+    concept: str
+    pairs: int
+    photographs: int
+    iou: float
+    iou_interval: tuple[float, float]
+    dice: float
+    dice_interval: tuple[float, float]
+    pooled_iou: float
+    precision: float
+    recall: float
+    pixel_accuracy: float
+    background_accuracy: float
+    absent_pairs: int
+    false_alarm_rate: float
+    false_area: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe as plain data."""
+        return asdict(self)
+
+
+def summarise(
+    pairs: Sequence[PairMeasurement], concepts: Sequence[str], clusters: Clusters | None = None
+) -> dict[str, ConceptSummary]:
+    """Summarise measured pairs by concept.
+
+    Args:
+        pairs: Of any concepts.
+        concepts: The concepts to summarise.
+        clusters: Photo → number of its photograph; by default photographs are told by name alone.
+    """
+    numbers: dict[str, int] = {}
+    by_name = {p.sample.key: numbers.setdefault(p.photograph, len(numbers)) for p in pairs}
+    nothing = Figure(float("nan"), float("nan"), float("nan"), 0, 0)
+    summaries = {}
+    for concept in concepts:
+        own = concept_slice(concept, [p for p in pairs if p.concept == concept], clusters or by_name)
+        found = dict.fromkeys(MEANINGS, nothing) | own.figures()
+        iou, dice = found["IoU"], found["Dice"]
+        summaries[concept] = ConceptSummary(
+            concept=concept,
+            pairs=own.pairs,
+            photographs=iou.photographs,
+            iou=iou.value,
+            iou_interval=(iou.low, iou.high),
+            dice=dice.value,
+            dice_interval=(dice.low, dice.high),
+            pooled_iou=found["pooled IoU"].value,
+            precision=found["precision"].value,
+            recall=found["recall"].value,
+            pixel_accuracy=found["pixel accuracy"].value,
+            background_accuracy=found["pixel accuracy of all background"].value,
+            absent_pairs=own.absent_pairs,
+            false_alarm_rate=found["false alarms"].value,
+            false_area=found["area falsely marked"].value,
+        )
+    return summaries

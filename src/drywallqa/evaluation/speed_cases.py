@@ -1,4 +1,4 @@
-"""How fast a bundle answers, and how well: one row for each way of running it.
+"""Measure the speed and the quality of a bundle: one row for each way of running it.
 
 Times are of one photo, from an RGB array to masks at the photo's size, prompts already known to the model.
 """
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.bundle.bundle import Bundle
-from drywallqa.datasets.dataset import Dataset
+from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
+from drywallqa.evaluation.measure import Evaluator, measure_pairs
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.metrics import Counts
 from drywallqa.onnx_session import RuntimeOptions
 from drywallqa.processors import available_threads
 
@@ -34,6 +34,7 @@ PROMPTS = (
 """Five prompts with five different embeddings."""
 
 NOT_MEASURED = "not measured"
+_QUALITY_PHOTOGRAPHS = 40  # of each concept
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class SpeedCase:
         backend: The runtime.
         precision: What it computes in.
         window: The window's size in px.
-        prompts: How many prompts are asked.
+        prompts: How many prompts are asked at once.
         batch: How many photos are encoded together.
         threads: Threads of one call.
         bundle: The bundle's name.
@@ -61,7 +62,7 @@ class SpeedCase:
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """What a case took.
+    """The time of a case.
 
     Attributes:
         case: The case.
@@ -70,7 +71,7 @@ class SpeedRow:
         photos_per_second: From the median.
         cpu_ms: Milliseconds of processor time a photo, all threads, median; steady on a busy machine, too.
         repeats: How often it was measured.
-        quality: Concept → mean IoU over photographs of this backend, precision and window; or why not.
+        quality: Concept → mean IoU over photographs under this backend, precision and window, where known.
         problem: Why the case could not be run; its times are nan then.
     """
 
@@ -133,29 +134,27 @@ def measure_cases(
     *,
     seconds: float = 2.0,
     validation: Dataset | None = None,
-    most: int = 40,
 ) -> Iterator[SpeedRow]:
     """Measure cases one after the other.
 
     Args:
         bundle: The model.
-        chosen: The cases; those that cannot be run become rows that say why.
+        chosen: The cases; one that cannot be run becomes a row that says why.
         photo: uint8 [H,W,3].
         seconds: How long each case is repeated.
-        validation: Photos with truth, on which quality is measured; None takes what the bundle knows.
-        most: Photographs of each concept that are looked at for quality.
+        validation: Photos with truth, on which quality is measured; None takes the figures in the bundle.
     """
     known: dict[tuple[str, str, int], dict[str, Any]] = {}
     for case in chosen:
-        nan = float("nan")
         try:
             segmenter = load_case(bundle, case)
             key = (case.backend, case.precision, case.window)
             if key not in known:
-                known[key] = _quality(bundle, segmenter, case, validation, most)
+                known[key] = _quality(bundle, segmenter, case, validation)
             spent: list[float] = []
             times = time_repeatedly(_work(segmenter, case, photo), seconds, spent=spent)
         except (DrywallQAError, ValueError) as error:
+            nan = float("nan")
             yield SpeedRow(case, nan, nan, nan, nan, 0, {}, str(error))
             continue
         each = np.asarray(times) / case.batch
@@ -165,11 +164,10 @@ def measure_cases(
 
 
 def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], object]:
-    asked = list(PROMPTS[: case.prompts])
+    prompts, photos = list(PROMPTS[: case.prompts]), [photo] * case.batch
     if case.batch == 1:
-        return lambda: segmenter.segment(photo, asked, keep_probability=False)
-    photos = [photo] * case.batch
-    return lambda: list(segmenter.segment_many(photos, asked, batch_size=case.batch, keep_probability=False))
+        return lambda: segmenter.segment(photo, prompts, keep_probability=False)
+    return lambda: [*segmenter.segment_many(photos, prompts, batch_size=case.batch, keep_probability=False)]
 
 
 def time_repeatedly(
@@ -204,11 +202,11 @@ def time_repeatedly(
 
 
 def _quality(
-    bundle: Bundle, segmenter: Segmenter, case: SpeedCase, validation: Dataset | None, most: int
+    bundle: Bundle, segmenter: Segmenter, case: SpeedCase, validation: Dataset | None
 ) -> dict[str, Any]:
     if validation is not None:
         return {
-            concept: mean_iou_of(segmenter, validation, concept, most)
+            concept: mean_iou_of(segmenter, validation, concept, _QUALITY_PHOTOGRAPHS)
             for concept in bundle.concepts
             if any(sample.labels.get(concept) for sample in validation)
         }
@@ -223,18 +221,17 @@ def mean_iou_of(segmenter: Segmenter, dataset: Dataset, concept: str, most: int)
     """Mean IoU of a segmenter's masks at its own thresholds, one copy of each photograph.
 
     Args:
-        segmenter: What is measured.
+        segmenter: The model.
         dataset: Photos with truth.
         concept: Asked for by its own name.
-        most: Photographs that are looked at.
+        most: Photographs at most.
     """
-    seen: dict[tuple[str, str], float] = {}
+    shown: dict[str, Sample] = {}
     for sample in dataset:
-        photograph = sample.set_name, sample.source_photo
-        if not sample.labels.get(concept) or photograph in seen or len(seen) == most:
-            continue
-        truth = dataset.read_mask(sample, concept)
-        if truth.any():
-            (answer,) = segmenter.segment(dataset.read_photo(sample), concept, keep_probability=False)
-            seen[photograph] = Counts.of(answer.mask, truth).iou
-    return float(np.mean(list(seen.values()))) if seen else float("nan")
+        wanted = sample.labels.get(concept) and sample.photograph not in shown and len(shown) < most
+        if wanted and dataset.read_mask(sample, concept).any():
+            shown[sample.photograph] = sample
+    queries = segmenter.ask_for([(concept, concept)])
+    evaluator = Evaluator(segmenter, dataset.with_samples(shown.values()), queries)
+    ious = [pair.counts.iou for pair in measure_pairs(evaluator)]
+    return float(np.mean(ious)) if ious else float("nan")

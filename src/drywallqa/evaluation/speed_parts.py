@@ -1,4 +1,4 @@
-"""What the time goes into: stages, start, memory; and what the machine could do at best."""
+"""Time the stages of a prediction, the start and the machine itself, and plain CLIPSeg for comparison."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import numpy as np
 from PIL import Image
 
 from drywallqa.backend import Backend, Features, Float
+from drywallqa.errors import MissingExtraError
 from drywallqa.evaluation.speed_cases import PROMPTS, Photo, time_repeatedly
 from drywallqa.imaging import mask_files, photos
+from drywallqa.imaging.letterbox import Letterbox, sigmoid
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 
+CLIPSEG_SIDE = 352
+_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _SIDE = 1024  # of the matrices whose product is timed
 _COPIED = 64 * 2**20  # bytes
 
@@ -44,9 +49,8 @@ class _Timed:
     """A backend that keeps the seconds of each of its calls."""
 
     def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-        self.encoding: list[float] = []
-        self.decoding: list[float] = []
+        self.encode_prompts = backend.encode_prompts
+        self.backend, self.encoding, self.decoding = backend, list[float](), list[float]()
 
     def encode_image(self, images: Float) -> Features:
         start = time.perf_counter()
@@ -54,14 +58,11 @@ class _Timed:
         self.encoding.append(time.perf_counter() - start)
         return features
 
-    def encode_prompts(self, prompts: Sequence[str]) -> Float:
-        return self.backend.encode_prompts(prompts)
-
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         start = time.perf_counter()
-        answer = self.backend.decode(features, embeddings)
+        logits = self.backend.decode(features, embeddings)
         self.decoding.append(time.perf_counter() - start)
-        return answer
+        return logits
 
 
 def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, float]:
@@ -74,23 +75,23 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
     """
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
-    bundle, timed = segmenter.bundle, _Timed(segmenter.open())
-    watched = Segmenter(WrappedModel.around(bundle, timed))
-    questions = watched.ask(PROMPTS[0])
-    (answer,) = watched.answer(photo, questions, keep_probability=False)
+    timed = _Timed(segmenter.open())
+    watched = Segmenter(WrappedModel.around(segmenter.bundle, timed))
+    query = watched.ask(PROMPTS[0])
+    (prediction,) = watched.answer(photo, query, keep_probability=False)
 
     def median(work: Callable[[], object], share: float) -> float:
         return 1e3 * float(np.median(time_repeatedly(work, seconds * share)))
 
     read = median(lambda: photos.read_photo(Image.open(io.BytesIO(stream.getvalue()))), 1)
-    whole = median(lambda: list(watched.answer(photo, questions, keep_probability=False)), 3)
+    whole = median(lambda: list(watched.answer(photo, query, keep_probability=False)), 3)
     encoding, decoding = (1e3 * float(np.median(each)) for each in (timed.encoding, timed.decoding))
     return {
         "decode the JPEG": read,
         "encode": encoding,
         "decode under a prompt": decoding,
         "resize, normalise, upscale": max(0.0, whole - encoding - decoding),
-        "write the mask": median(lambda: mask_files.encode_mask(answer.mask), 1),
+        "write the mask": median(lambda: mask_files.encode_mask(prediction.mask), 1),
     }
 
 
@@ -118,7 +119,7 @@ def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
 
 
 def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
-    """Time what the machine could do at best: a matrix product in ONNX Runtime, and a copy of memory.
+    """Time the fastest that the machine can do: a matrix product in ONNX Runtime, and a copy of memory.
 
     Args:
         threads: Threads of the product.
@@ -162,3 +163,52 @@ def describe_machine() -> str:
         lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     return f"{name}, {platform.system()}, Python {platform.python_version()}"
+
+
+def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[int]) -> dict[str, Any]:
+    """Time transformers' CLIPSeg, of the right size with random weights, from an RGB array to masks.
+
+    It encodes the photo anew for each prompt.
+
+    Args:
+        photo: uint8 [H,W,3].
+        threads: Threads of torch.
+        seconds: How long each number of prompts is repeated.
+        prompts: Numbers of prompts.
+
+    Returns:
+        `parameters`, and by number of prompts `median_ms` and `cpu_ms` (processor time of all threads).
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+
+        from drywallqa.models import registry
+
+        model: Any = registry.create_model("clipseg")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the comparison with CLIPSeg", "train") from error
+    torch.set_num_threads(threads)
+    model.eval()
+    window = Letterbox(CLIPSEG_SIDE, square=True, mean=_CLIP_MEAN, std=_CLIP_STD)
+    ids = model.tokenize(list(PROMPTS))
+
+    def segment(count: int) -> None:
+        with torch.inference_mode():
+            canvas, placement = window.fit(photo)
+            pixels = torch.from_numpy(canvas[None])
+            for number in range(count):
+                logits = model.network(input_ids=ids[number : number + 1], pixel_values=pixels).logits
+                logits = logits.reshape(CLIPSEG_SIDE, CLIPSEG_SIDE).numpy()
+                np.greater(sigmoid(placement.restore(logits)), np.float32(0.5))
+
+    times: dict[int, float] = {}
+    processor: dict[int, float] = {}
+    for count in prompts:
+        spent: list[float] = []
+        took = time_repeatedly(partial(segment, count), seconds, least=3, spent=spent)
+        times[count], processor[count] = 1e3 * float(np.median(took)), 1e3 * float(np.median(spent))
+    parameters = sum(p.numel() for p in model.parameters())
+    return {"parameters": parameters, "median_ms": times, "cpu_ms": processor}

@@ -1,4 +1,4 @@
-"""Choosing a model's thresholds on the validation part of a data set."""
+"""Choose a model's thresholds on the validation part of a data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drywallqa.evaluation.thresholds import (
 from drywallqa.inference.queries import PromptQuery
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Called with what is being done, how much of it is done, and of how much."""
 
 FEWEST = 5
 """Photographs that show a concept below which no thresholds of closer views are chosen."""
@@ -29,69 +29,69 @@ CHOSEN_ON = "val"
 
 
 def silent(_: str, __: int, ___: int) -> None:
-    """Tell nobody."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChosenThresholds:
-    """Thresholds that were chosen on validation, and what they were chosen from.
+    """Thresholds that were chosen on validation, with the pairs that decided.
 
     Attributes:
-        subject: The model under them.
+        model: The model under them.
         rule: How the mask thresholds were chosen.
-        presence_rule: How the presence thresholds were.
-        questions: What was asked, with the thresholds chosen.
-        choices: Concept → what was chosen on photos that are shown whole.
-        closer: Concept → what was chosen on those that are also shown in closer views.
+        presence_rule: How the presence thresholds were chosen.
+        queries: The prompts, with the thresholds chosen.
+        choices: Concept → choice for photos that are shown whole.
+        closer: Concept → choice for photos that are also shown in closer views.
         pairs: Every validation pair.
     """
 
-    subject: MeasuredModel
+    model: MeasuredModel
     rule: ThresholdRule
     presence_rule: ThresholdRule
-    questions: tuple[PromptQuery, ...]
+    queries: tuple[PromptQuery, ...]
     choices: dict[str, ThresholdChoice]
     closer: dict[str, ThresholdChoice]
     pairs: tuple[PairMeasurement, ...]
 
 
 def choose_on_validation(
-    subject: MeasuredModel,
+    model: MeasuredModel,
     dataset: Dataset,
     rule: ThresholdRule = IOU,
     presence: ThresholdRule = IOU,
     progress: Progress = silent,
-    asked: Sequence[str] = (),
+    prompts: Sequence[str] = (),
     caution: Mapping[str, float] | None = None,
 ) -> ChosenThresholds:
     """Choose the thresholds of every concept that the validation part labels, each by its rule.
 
     Photos that are shown whole and those that are also shown in closer views decide about their own kind.
+    Rendered pictures decide where they are large, since few photographs are, or where there is nothing else.
 
     Args:
-        subject: The model.
+        model: The model.
         dataset: With a validation part.
         rule: For the mask thresholds.
         presence: For the presence thresholds.
         progress: Told how far it is.
-        asked: Prompts; by default one phrasing of each concept.
-        caution: See `thresholds.choose_all`.
+        prompts: Prompts; by default one phrasing of each concept.
+        caution: Concept → caution; see `thresholds.choose_for_concept`.
 
     Raises:
         DataError: There is no such part, or no threshold reaches what is wanted.
         ConfigError: The rule is none for presence.
     """
-    part = _deciding_part(subject, dataset)
-    prompts, _ = choose_prompts(subject, part, asked)
-
-    def tell(done: int) -> None:
-        progress("choosing thresholds", done, len(part))
-
-    pairs = tuple(measure_pairs(subject.looker(part, prompts, gated=False), tell))
+    real = {sample.photo for sample in validation_part(dataset)}
+    part, large = dataset.part(CHOSEN_ON), 2 * model.window.size
+    part = part.with_samples(s for s in part if s.photo in real or max(s.height, s.width) > large)
+    asked, _ = choose_prompts(model, part, prompts)
+    evaluator = model.evaluator(part, asked, gated=False)
+    pairs = tuple(measure_pairs(evaluator, lambda done: progress("choosing thresholds", done, len(part))))
     choices, closer = choose_by_kind(pairs, rule, presence, caution)
-    chosen = subject.with_choices(choices, closer)
-    questions = chosen.looker(part, prompts).questions.each
-    return ChosenThresholds(chosen, rule, presence, questions, choices, closer, pairs)
+    chosen = model.with_choices(choices, closer)
+    queries = chosen.evaluator(part, asked).queries.each
+    return ChosenThresholds(chosen, rule, presence, queries, choices, closer, pairs)
 
 
 def choose_by_kind(
@@ -120,13 +120,13 @@ def choose_by_kind(
         chosen.append(choose_thresholds(known, rule, presence, caution))
     for concept in dict.fromkeys(pair.concept for pair in pairs):
         if not any(concept in each for each in chosen):
-            # No kind of photo can choose for this concept: `choose` says what is missing.
+            # No kind of photo can choose for this concept: the error says what is missing.
             choose_for_concept([pair for pair in pairs if pair.concept == concept], rule, presence)
     return chosen[0], chosen[1]
 
 
 def validation_part(dataset: Dataset) -> Dataset:
-    """The photos that decide what is chosen.
+    """The photos that decide about thresholds.
 
     Rendered pictures are left out unless they are all there is, as when a part is measured.
 
@@ -140,14 +140,6 @@ def validation_part(dataset: Dataset) -> Dataset:
     return real if len(real) else part
 
 
-def _deciding_part(subject: MeasuredModel, dataset: Dataset) -> Dataset:
-    """The photos that decide about thresholds: large rendered ones, too, as few photos are large."""
-    large = 2 * subject.window.size
-    real = {sample.photo for sample in validation_part(dataset)}
-    part = dataset.part(CHOSEN_ON)
-    return part.with_samples(s for s in part if s.photo in real or max(s.height, s.width) > large)
-
-
 def without_rendered(part: Dataset) -> Dataset:
-    """Leave out pictures that were drawn and not taken."""
+    """Leave out rendered pictures."""
     return part.with_samples(s for s in part if not s.rendered)

@@ -1,11 +1,12 @@
-"""Thresholds per concept for mask and presence, chosen on validation only, by a rule that somebody states."""
+"""Choose the mask threshold and the presence threshold of a concept on validation pairs, by a given rule."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,19 @@ from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Histogram, bin_of
 
 FALSE_ALARM_PRICE = 0.5
-"""How much mean IoU one may give up to be rid of all false alarms."""
+"""How much mean IoU is given up to be rid of all false alarms."""
 
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
 Kind = Literal["iou", "recall", "precision", "sweep", "percentile"]
 Array = NDArray[np.float64]
 
-_NOTHING_SHOWN = "no validation photo shows the concept, so no threshold can be chosen; add some"
-_RULE = re.compile(r"(recall|precision|percentile)\s*=\s*(\d*\.?\d+|\d+\.)")
+_RULE = re.compile(r"(iou|sweep)|(recall|precision|percentile)\s*=\s*(\d*\.?\d+|\d+\.)")
 
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """What a threshold is chosen for.
+    """The rule by which a threshold is chosen.
 
     Attributes:
         kind: "iou": the best mean IoU. "recall", "precision": that it reaches `wanted`. "sweep": the best of
@@ -48,14 +48,10 @@ class ThresholdRule:
         Raises:
             ConfigError: It is none of these.
         """
-        word = text.strip().lower()
-        if word == "iou" or word == "sweep":
-            return cls("iou" if word == "iou" else "sweep")
-        match = _RULE.fullmatch(word)
-        if match:
-            kind = next(k for k in ("recall", "precision", "percentile") if k == match[1])
-            if 0 < float(match[2]) < (100 if kind == "percentile" else 1):
-                return cls(kind, float(match[2]))  # type: ignore[arg-type]  # one of the three
+        match = _RULE.fullmatch(text.strip().lower())
+        kind, wanted = (match[1] or match[2], float(match[3] or 0)) if match else ("", 0.0)
+        if kind in ("iou", "sweep") or 0 < wanted < (100 if kind == "percentile" else 1):
+            return cls(cast(Kind, kind), wanted)
         raise ConfigError(
             f"'{text}' is no rule for thresholds; write iou, sweep, recall=0.9, precision=0.8 (between 0 and "
             "1) or percentile=95"
@@ -85,7 +81,7 @@ def parse_tie_breaks(given: Sequence[str]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """A mask threshold, a presence threshold, and what they reached on the pairs they were chosen on."""
+    """A mask threshold and a presence threshold, with their figures on the pairs they were chosen on."""
 
     threshold: float
     presence_threshold: float
@@ -99,19 +95,17 @@ def choose_thresholds(
     presence: ThresholdRule = IOU,
     caution: Mapping[str, float] | None = None,
 ) -> dict[str, ThresholdChoice]:
-    """Choose both thresholds of every concept among validation scores; see `choose`.
+    """Choose both thresholds of every concept among validation pairs; see `choose_for_concept`.
 
     Args:
         scores: Of all concepts.
         rule: For the mask thresholds.
         presence: For the presence thresholds.
-        caution: By concept, where it is not the plain one.
+        caution: Concept → caution, where there is one.
     """
-    concepts = dict.fromkeys(score.concept for score in scores)
-    told = caution or {}
     return {
-        c: choose_for_concept([score for score in scores if score.concept == c], rule, presence, told.get(c))
-        for c in concepts
+        c: choose_for_concept([s for s in scores if s.concept == c], rule, presence, (caution or {}).get(c))
+        for c in dict.fromkeys(score.concept for score in scores)
     }
 
 
@@ -129,15 +123,16 @@ def choose_for_concept(
     that share of the photos that are kept shows it.
 
     Validation often finds a wide range of presence thresholds equally good. Then the nearest to one half is
-    taken, which is what a belief means, unless caution says otherwise. Walls of a kind that was not in
-    training are believed less than those of validation: low thresholds keep their masks. What is no wall may
-    be believed as much where a concept looks like many things, as cracks do: high ones keep silent there.
+    taken, the natural limit of a probability, unless caution says otherwise. Walls of a kind that was not in
+    training get a lower presence than those of validation: low thresholds keep their masks. Pictures of other
+    things may get a high presence where a concept looks like many things, as cracks do: high thresholds keep
+    the mask empty there.
 
-    The best mask threshold is that of photographs, where there are any: how wide labels of rendered pictures
-    are was our own choice.
+    The best mask threshold is that of photographs, where there are any: the width of labels in rendered
+    pictures was our own choice.
 
     Then the mask threshold, by its own rule. For a wanted recall of pixels it is the highest that reaches
-    it, for a wanted precision the lowest: the rest is then as good as it can be.
+    it, for a wanted precision the lowest: the other of the two is then as high as possible.
 
     Args:
         scores: Of one concept.
@@ -150,45 +145,43 @@ def choose_for_concept(
         DataError: No pair shows the concept, or no threshold reaches what is wanted.
         ConfigError: The rule is none for presence.
     """
-    present = [score for score in scores if not score.absent]
-    if not present:
-        raise DataError(_NOTHING_SHOWN)
-    levels = _Levels(scores, present)
-    best = levels.best_bin()
-    gate = levels.presence(presence, best, caution)
-    threshold = best / BINS if rule.kind == "iou" else _mask_threshold(levels, rule, gate)
-    return ThresholdChoice(threshold, gate, *levels.reached(bin_of(threshold), gate))
+    candidates = _Candidates(scores)
+    best = candidates.best_bin()
+    gate = candidates.presence_threshold(presence, best, caution)
+    threshold = best / BINS if rule.kind == "iou" else candidates.mask_threshold(rule, gate)
+    return ThresholdChoice(threshold, gate, *candidates.figures(bin_of(threshold), gate))
 
 
 def best_mask_threshold(scores: Sequence[PairMeasurement]) -> float:
     """The mask threshold of best mean IoU over the photographs that show the concept, presence aside.
 
     Raises:
-        DataError: None does.
+        DataError: No photograph shows it.
     """
-    present = [score for score in scores if not score.absent]
-    if not present:
-        raise DataError(_NOTHING_SHOWN)
-    return _Levels(scores, present).best_bin() / BINS
+    return _Candidates(scores).best_bin() / BINS
 
 
-class _Levels:
-    """What each threshold gives, on the validation scores of one concept."""
+class _Candidates:
+    """The figures of each threshold, on the validation pairs of one concept."""
 
-    def __init__(self, scores: Sequence[PairMeasurement], present: Sequence[PairMeasurement]) -> None:
-        self.concept, self.present = scores[0].concept, present
+    def __init__(self, scores: Sequence[PairMeasurement]) -> None:
+        present = [score for score in scores if not score.absent]
+        if not present:
+            raise DataError("no validation photo shows the concept, so no threshold can be chosen; add some")
+        self.concept = scores[0].concept
         self.absent = [score for score in scores if score.absent]
         groups = [score.photograph for score in present]
-        counts = {group: groups.count(group) for group in dict.fromkeys(groups)}
+        counts = Counter(groups)
         # They sum to 1, and are equal for photographs and, within one, for its copies.
         self.weights: Array = np.array([1 / (counts[group] * len(counts)) for group in groups])
         self.curves: Array = np.stack([np.nan_to_num(score.histogram.iou_curve()) for score in present])
+        # Photographs decide about masks; rendered pictures only where there is nothing else.
         taken = np.array([not score.sample.rendered for score in present])
         taken = taken if taken.any() else ~taken
         self.deciding: Array = self.weights * taken
         self.labelled = [score for score, kept in zip(present, taken, strict=True) if kept]
-        self.beliefs = np.array([score.presence for score in present])
-        self.absent_beliefs = np.array([score.presence for score in self.absent])
+        self.presence = np.array([score.presence for score in present])
+        self.absent_presence = np.array([score.presence for score in self.absent])
 
     def best_bin(self) -> int:
         """The bin of best mean IoU."""
@@ -196,16 +189,16 @@ class _Levels:
         smooth = np.convolve(self.deciding @ self.curves, np.ones(3) / 3, mode="same")
         return int(smooth[2 : BINS - 2].argmax()) + 2
 
-    def reached(self, start: int, gate: float) -> tuple[float, float]:
+    def figures(self, start: int, gate: float) -> tuple[float, float]:
         """Mean IoU and false-alarm rate of the masks from a bin on, at a presence threshold."""
-        iou = float(self.weights @ (self.curves[:, start] * (self.beliefs >= gate)))
+        iou = float(self.weights @ (self.curves[:, start] * (self.presence >= gate)))
         alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
-        return iou, float(np.mean(alarms & (self.absent_beliefs >= gate))) if self.absent else 0.0
+        return iou, float(np.mean(alarms & (self.absent_presence >= gate))) if self.absent else 0.0
 
-    def presence(self, rule: ThresholdRule, start: int, caution: float | None) -> float:
-        """The presence threshold by a rule; of equally good ones by caution."""
+    def presence_threshold(self, rule: ThresholdRule, start: int, caution: float | None) -> float:
+        """Choose the presence threshold by a rule, among equally good ones by caution."""
         if rule.kind == "iou":
-            found = [self.reached(start, gate) for gate in PRESENCE_CHOICES]
+            found = [self.figures(start, gate) for gate in PRESENCE_CHOICES]
             worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
             equal = PRESENCE_CHOICES[worth >= worth.max() - 1e-9]
             wanted = 0.5
@@ -215,19 +208,36 @@ class _Levels:
             return float(equal[np.abs(equal - wanted).argmin()])
         if rule.kind not in ("recall", "precision"):
             raise ConfigError(f"presence can be chosen by iou, recall or precision, not by {rule}")
-        kept = np.array([float(self.weights @ (self.beliefs >= gate)) for gate in PRESENCE_CHOICES])
+        kept = self.presence >= PRESENCE_CHOICES[:, None]
         if rule.kind == "recall":
-            return float(PRESENCE_CHOICES[self.where(kept, rule, "presence")[-1]])
-        right = np.array([np.count_nonzero(self.beliefs >= gate) for gate in PRESENCE_CHOICES])
-        wrong = np.array([np.count_nonzero(self.absent_beliefs >= gate) for gate in PRESENCE_CHOICES])
-        shares = np.divide(right, right + wrong, out=np.zeros(len(right)), where=right > 0)
-        return float(PRESENCE_CHOICES[self.where(shares, rule, "presence")[0]])
+            shares = np.array([float(self.weights @ each) for each in kept])
+        else:
+            right = kept.sum(axis=1)
+            wrong = (self.absent_presence >= PRESENCE_CHOICES[:, None]).sum(axis=1)
+            shares = np.divide(right, right + wrong, out=np.zeros(len(right)), where=right > 0)
+        return float(PRESENCE_CHOICES[self._first_or_last(shares, rule, "presence")])
 
-    def where(self, values: Array, rule: ThresholdRule, what: str) -> NDArray[np.intp]:
-        """Where a wanted share is reached.
+    def mask_threshold(self, rule: ThresholdRule, gate: float) -> float:
+        """Choose the mask threshold by a rule other than "iou", at a presence threshold."""
+        if rule.kind == "sweep":
+            return max(SWEEP, key=lambda level: self.figures(bin_of(level), gate)[0])
+        if rule.kind == "percentile":
+            seen = [score.histogram for score in self.labelled if score.presence >= gate]
+            nothing = np.zeros(BINS, np.int64)
+            inside = sum((histogram.inside for histogram in seen), nothing)
+            outside = sum((histogram.outside for histogram in seen), nothing)
+            # where more pixels than wanted have the highest probability, these are marked, and not none
+            return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
+        curve = precision_recall(self.labelled, gate)
+        values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
+        # neither of the ends is a threshold: 0 marks everything
+        return (self._first_or_last(values[1:], rule, "mask") + 1) / BINS
+
+    def _first_or_last(self, values: Array, rule: ThresholdRule, what: str) -> int:
+        """Return the highest threshold that reaches a wanted recall, or the lowest that reaches a precision.
 
         Raises:
-            DataError: Nowhere.
+            DataError: None does.
         """
         reached = np.flatnonzero(values >= rule.wanted)
         if not len(reached):
@@ -235,21 +245,4 @@ class _Levels:
                 f"{self.concept}: no {what} threshold reaches {rule} on the validation photos; "
                 f"the most is {values.max():.3f}"
             )
-        return reached
-
-
-def _mask_threshold(levels: _Levels, rule: ThresholdRule, gate: float) -> float:
-    if rule.kind == "sweep":
-        return max(SWEEP, key=lambda level: levels.reached(bin_of(level), gate)[0])
-    seen = [score.histogram for score in levels.labelled if score.presence >= gate]
-    if rule.kind == "percentile":
-        nothing = np.zeros(BINS, np.int64)
-        inside = sum((histogram.inside for histogram in seen), nothing)
-        outside = sum((histogram.outside for histogram in seen), nothing)
-        # where more pixels than that are as sure as can be, these are what is marked, and not nothing
-        return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
-    curve = precision_recall(levels.labelled, gate)
-    values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
-    # neither of the ends is a threshold: 0 marks everything
-    reached = levels.where(values[1:], rule, "mask") + 1
-    return int(reached[-1] if rule.kind == "recall" else reached[0]) / BINS
+        return int(reached[-1] if rule.kind == "recall" else reached[0])

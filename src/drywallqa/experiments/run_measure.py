@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.measure import PairMeasurement, measure_pairs
 from drywallqa.evaluation.measured_model import MeasuredModel, Thresholds
-from drywallqa.evaluation.slices import report_iou
+from drywallqa.evaluation.slices import report_iou, summarise
 from drywallqa.evaluation.thresholds import choose_for_concept
 from drywallqa.inference.queries import PromptQueries
 from drywallqa.training.open_run import open_run
@@ -47,7 +46,7 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
     prompts = {_prompt(dataset, concept): concept for concept in opened.text.concepts}
     fixed = dict.fromkeys(prompts.values(), (FIXED, FIXED if gated else 0.0))
     chosen = {}
-    validated = list(measure_pairs(subject.looker(dataset.part("val"), prompts, gated=False)))
+    validated = list(measure_pairs(subject.evaluator(dataset.part("val"), prompts, gated=False)))
     for concept in prompts.values():
         choice = choose_for_concept([pair for pair in validated if pair.concept == concept])
         chosen[concept] = (choice.threshold, choice.presence_threshold if gated else 0.0)
@@ -72,20 +71,20 @@ def look_at(
         prompts: Prompt → concept.
         rules: Thresholds; each photo is shown once.
     """
-    looker = subject.looker(dataset, prompts)
-    asked = looker.questions
+    evaluator = subject.evaluator(dataset, prompts)
+    asked = evaluator.queries
     each = [
         replace(question, threshold=at[0], presence_threshold=at[1])
         for rule in rules
         for question in asked.each
         for at in [rule[str(question.concept)]]
     ]
-    looker.questions = PromptQueries(tuple(each), asked.embeddings)
+    evaluator.queries = PromptQueries(tuple(each), asked.embeddings)
     pairs: list[list[PairMeasurement]] = [[] for _ in rules]
     losses: list[float] = []
     for sample in dataset:
-        look = looker.look(sample)
-        measured = list(looker.measure(look))
+        look = evaluator.predict(sample)
+        measured = list(evaluator.measure(look))
         for place, own in enumerate(pairs):
             share = len(measured) // len(rules)
             own += measured[place * share : (place + 1) * share]

@@ -30,12 +30,12 @@ def write_figures(bundle: Bundle, measured: ReleaseFigures) -> Bundle:
         what = f"lines of seams on {where}, from '{seams.asked}'"
         table[f"{what}: found within 5 px"] = f"{seams.found:.1%}"
         table[f"{what}: of what was found true"] = f"{seams.true:.1%}"
-    if measured.steadiness:
-        for concept, ious in measured.steadiness.ious.items():
+    if measured.robustness:
+        for concept, ious in measured.robustness.ious.items():
             least = min(ious, key=lambda name: ious[name])
-            share = measured.steadiness.share(concept, least)
+            share = measured.robustness.share(concept, least)
             table[f"{concept}: least of the clean IoU under a change"] = f"{share:.1%} ({least})"
-            agreed = measured.steadiness.agreements[concept].iou
+            agreed = measured.robustness.agreements[concept].iou
             table[f"{concept}: masks under two phrasings agree, IoU"] = f"{agreed:.3f}"
     figures = {name: summary.to_json() for name, summary in measured.concepts.items()}
     metrics = {**bundle.metrics, measured.split: figures, "benchmark": table}

@@ -20,11 +20,11 @@ from drywallqa.bundle.bundle import (
     save_head,
 )
 from drywallqa.datasets.dataset import Dataset
+from drywallqa.datasets.thinness import wants_native
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
-from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.measure import measure_pairs
 from drywallqa.evaluation.measured_model import MeasuredModel
-from drywallqa.evaluation.thinness import wants_native
+from drywallqa.evaluation.slices import summarise
 from drywallqa.evaluation.threshold_choice import choose_by_kind, validation_part
 from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE
 from drywallqa.exporting.card import render_card
@@ -220,7 +220,7 @@ def _choose(
     for size in windows:
         sized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=size))
         subject = MeasuredModel(bundle.name, bundle.folder, segmenter.sharing(with_concepts(sized, shown)))
-        pairs = list(measure_pairs(subject.looker(validation, prompts, gated=False)))
+        pairs = list(measure_pairs(subject.evaluator(validation, prompts, gated=False)))
         choices, closer = choose_by_kind(pairs, caution=caution)
         worth = 0.0
         for concept, choice in (*choices.items(), *closer.items()):
@@ -233,11 +233,11 @@ def _choose(
         found.append((worth, subject.with_choices(choices, closer)))
     _, subject = max(found, key=lambda entry: entry[0])
     window = subject.window
-    summaries = summarise(list(measure_pairs(subject.looker(validation, prompts))), list(prompts))
+    summaries = summarise(list(measure_pairs(subject.evaluator(validation, prompts))), list(prompts))
     concepts = {
         name: ConceptSettings(
             examples_of(dataset.concepts.get(name, ())),
-            *subject.levels[name],
+            *subject.thresholds[name],
             window.size,
             native=bool(shown[name]["native"]),
             closer=subject.closer.get(name),

@@ -25,7 +25,7 @@ def evaluation_table(evaluation: Evaluation) -> list[str]:
     """Describe an evaluation as lines of text: notes, then a row a slice, with 95 % intervals."""
     part = evaluation.part
     lines = [
-        f"{evaluation.subject.name} on {part.dataset.folder}, split '{part.split}': "
+        f"{evaluation.model.name} on {part.dataset.folder}, split '{part.split}': "
         f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
         *(f"note: {note}" for note in evaluation.notes),
         "",
@@ -95,14 +95,14 @@ def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "format_version": 1,
         "package": __version__,
-        "model": evaluation.subject.name,
+        "model": evaluation.model.name,
         "split": part.split,
         "photos": len(part.dataset),
         "photographs": len(set(part.clusters.values())),
-        "skipped": len(evaluation.examination.skipped),
+        "skipped": len(evaluation.measurements.skipped),
         "leaking_photos": len(evaluation.leaks),
         "notes": list(evaluation.notes),
-        "questions": [_question(question) for question in evaluation.questions],
+        "questions": [_question(question) for question in evaluation.queries],
         "meanings": MEANINGS,
         "slices": [_slice(each) for each in evaluation.slices],
         "report_iou": round(evaluation.report_iou, 6),
@@ -121,15 +121,13 @@ def _question(question: PromptQuery) -> dict[str, Any]:
 
 
 def _describe(evaluation: Evaluation) -> dict[str, Any]:
-    regions = evaluation.examination.regions
+    regions = evaluation.measurements.regions
     return {
         **bundle_metrics(evaluation),
         "seconds": round(evaluation.seconds, 2),
         "regions": {truth: dict(row) for truth, row in regions.items()},
-        "curves": {
-            question.prompt: _curves(evaluation, question.prompt) for question in evaluation.questions
-        },
-        "skipped_photos": [{"photo": photo, "reason": why} for photo, why in evaluation.examination.skipped],
+        "curves": {question.prompt: _curves(evaluation, question.prompt) for question in evaluation.queries},
+        "skipped_photos": [{"photo": photo, "reason": why} for photo, why in evaluation.measurements.skipped],
         "leaks": dict(evaluation.leaks),
     }
 
@@ -192,7 +190,7 @@ def figures_csv(evaluation: Evaluation) -> str:
             "notes",
         ]
     )
-    head, notes = [evaluation.subject.name, evaluation.part.split], "; ".join(evaluation.notes)
+    head, notes = [evaluation.model.name, evaluation.part.split], "; ".join(evaluation.notes)
     for each in evaluation.slices:
         for name, figure in each.figures().items():
             numbers = ["" if math.isnan(v) else f"{v:.6f}" for v in (figure.value, figure.low, figure.high)]
@@ -215,10 +213,10 @@ def figures_csv(evaluation: Evaluation) -> str:
 def pairs_csv(evaluation: Evaluation) -> str:
     """List every pair, a row each."""
     stream = io.StringIO()
-    columns = [*_pair(evaluation, evaluation.examination.pairs[0])]
+    columns = [*_pair(evaluation, evaluation.measurements.pairs[0])]
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
-    for pair in evaluation.examination.pairs:
+    for pair in evaluation.measurements.pairs:
         writer.writerow(_pair(evaluation, pair))
     return stream.getvalue()
 
@@ -238,8 +236,8 @@ def _pair(evaluation: Evaluation, pair: PairMeasurement) -> dict[str, Any]:
         "set": sample.set_name,
         "setting": sample.setting or "",
         "photograph": pair.photograph,
-        "prompt": pair.question.prompt,
-        "concept": pair.question.concept,
+        "prompt": pair.query.prompt,
+        "concept": pair.query.concept,
         "absent": int(pair.absent),
         **{name: "" if math.isnan(value) else f"{value:.6f}" for name, value in shares.items()},
         **dataclasses.asdict(counts),

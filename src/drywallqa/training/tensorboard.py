@@ -51,8 +51,8 @@ class TensorBoardPictures(lightning.Callback):
 
     def _picture(self, model: Any, sample: Sample, concept: str) -> NDArray[np.uint8]:
         """Draw photo, truth and mask side by side: RGB [h,3w,3]."""
-        look = self.validation.looker(model, self.dataset, [concept]).look(sample)
-        return side_by_side(look.photo, look.truths[concept], look.answers[0].mask)
+        look = self.validation.evaluator(model, self.dataset, [concept]).predict(sample)
+        return side_by_side(look.photo, look.truths[concept], look.predictions[0].mask)
 
 
 def side_by_side(

@@ -11,9 +11,9 @@ from torch import nn
 
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.concept_summary import summarise
 from drywallqa.evaluation.curves import SweepRow, threshold_sweep
 from drywallqa.evaluation.measure import Evaluator, PairMeasurement, measure_pairs
+from drywallqa.evaluation.slices import summarise
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
@@ -63,7 +63,9 @@ class ValidationPart:
         figures[MONITORED] = sum(known) / len(known) if known else 0.0
         return figures
 
-    def looker(self, model: nn.Module, dataset: Dataset, concepts: Sequence[str] | None = None) -> Evaluator:
+    def evaluator(
+        self, model: nn.Module, dataset: Dataset, concepts: Sequence[str] | None = None
+    ) -> Evaluator:
         """Show photos to the model on the product's own path from a photo to a mask.
 
         Args:
@@ -81,7 +83,7 @@ class ValidationPart:
     def _pairs(self, model: nn.Module) -> list[PairMeasurement]:
         mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
         groups: dict[str, list[PairMeasurement]] = {sample.photo: [] for sample in mine}
-        for pair in measure_pairs(self.looker(model, mine)):
+        for pair in measure_pairs(self.evaluator(model, mine)):
             groups[pair.sample.photo].append(pair)
         return [pair for group in gather_lists(list(groups.values())) for pair in group]
 

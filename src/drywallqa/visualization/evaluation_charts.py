@@ -32,7 +32,7 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
         MissingExtraError: Matplotlib is not installed.
     """
     split, notes = evaluation.part.split, evaluation.notes
-    for question in evaluation.questions:
+    for question in evaluation.queries:
         pairs = evaluation.pairs(question.prompt)
         if all(pair.absent for pair in pairs):
             continue
@@ -49,7 +49,7 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
         for name, chart in charts.items():
             titled = replace(chart, title=f'"{question.prompt}" on {split}: {chart.title}', notes=notes)
             yield f"{name}__{mask_files.slug_of(question.prompt)}.png", chart_png(titled)
-    if regions := evaluation.examination.regions:
+    if regions := evaluation.measurements.regions:
         columns = list(next(iter(regions.values())))
         counts = np.array([[row[name] for name in columns] for row in regions.values()], np.float64)
         total = counts.sum(axis=1, keepdims=True)
@@ -64,7 +64,7 @@ def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    for asked, closer in product(chosen.questions, (False, True)):
+    for asked, closer in product(chosen.queries, (False, True)):
         pairs = [pair for pair in chosen.pairs if (pair.concept, pair.closer) == (asked.concept, closer)]
         if not pairs:
             continue

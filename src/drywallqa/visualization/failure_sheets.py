@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image
 
-from drywallqa.evaluation.causes import CAUSES
+from drywallqa.evaluation.failures import CAUSES
 from drywallqa.evaluation.failures import KINDS, Failure
 from drywallqa.evaluation.measure import LabelledPrediction
 from drywallqa.visualization.panel_folder import PanelFiles, describe_failure
@@ -29,7 +29,7 @@ def draw_failures(
     drawn = []
     for done, (failure, labelled) in enumerate(found, 1):
         panels.add_failure(failure, labelled)
-        question = failure.pair.question
+        question = failure.pair.query
         truth, mask = labelled.truths[str(question.concept)], labelled.masks[question.prompt]
         text = f"{describe_failure(failure)}; {failure.cause.name}: {failure.cause.evidence}"
         row = panel_row(comparison_panels(labelled.photo, truth, mask), [text, labelled.sample.image_id])

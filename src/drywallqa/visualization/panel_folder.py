@@ -88,15 +88,15 @@ class PanelFiles:
 
     def finish(self, evaluation: Evaluation) -> None:
         """Write examples by rank, photos under every prompt, and the list."""
-        for question in evaluation.questions:
-            own = [p for p in evaluation.examination.pairs if p.question == question and not p.absent]
+        for question in evaluation.queries:
+            own = [p for p in evaluation.measurements.pairs if p.query == question and not p.absent]
             own.sort(key=lambda pair: pair.counts.iou)
             places: dict[int, int] = {}
             for rank in RANKS if own else ():
                 places.setdefault(round(rank / 100 * (len(own) - 1)), rank)
             for place, rank in places.items():
-                self._add_example(evaluation.looker.look(own[place].sample), own[place], rank)
-        if len(evaluation.questions) > 1:
+                self._add_example(evaluation.evaluator.predict(own[place].sample), own[place], rank)
+        if len(evaluation.queries) > 1:
             self._add_under_prompts(evaluation)
         write_whole(self.folder / FOLDER / LIST, json_bytes([asdict(panel) for panel in self.panels]))
 
@@ -114,13 +114,13 @@ class PanelFiles:
 
     def _add_under_prompts(self, evaluation: Evaluation) -> None:
         """Write photos that show as many concepts as any, with their masks under every prompt."""
-        measured = {pair.sample.key: pair.sample for pair in evaluation.examination.pairs}
+        measured = {pair.sample.key: pair.sample for pair in evaluation.measurements.pairs}
         shown = {key: sum(map(bool, sample.labels.values())) for key, sample in measured.items()}
         samples = [sample for key, sample in measured.items() if shown[key] == max(shown.values())]
-        prompts = [question.prompt for question in evaluation.questions]
+        prompts = [question.prompt for question in evaluation.queries]
         places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
         for number, place in enumerate(places, 1):
-            labelled = evaluation.looker.look(samples[place])
+            labelled = evaluation.evaluator.predict(samples[place])
             photo, masks = shrink_photo(labelled.photo, [labelled.masks[p] for p in prompts], _SIDE)
             words = "; ".join(
                 f'"{p}": {labelled.masks[p].mean():.1%} marked, presence {labelled.presence[p]:.2f}'

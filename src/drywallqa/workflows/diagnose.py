@@ -201,7 +201,7 @@ def _ask(
     subject: MeasuredModel, labelled: Sequence[str], exhibits: ProbeSample, like: ModelProbe | None = None
 ) -> tuple[ModelProbe | None, list[CoarsePair]]:
     """Show all photos to a model; what a witness of the same model has answered is not asked again."""
-    shared = [concept for concept in labelled if concept in subject.levels]
+    shared = [concept for concept in labelled if concept in subject.thresholds]
     if not shared:
         return None, []
     witness = ModelProbe(subject, {concept: concept for concept in shared}, like)

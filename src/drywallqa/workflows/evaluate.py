@@ -1,13 +1,13 @@
-"""What `drywallqa evaluate` does: open the model, measure it, write everything, and say it in lines."""
+"""Measure a model on a part of a data set, write the figures and pictures, and describe them in lines."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from drywallqa.bundle.bundle import CARD, DEFAULT, HEAD, Bundle, load_bundle, save_head
 from drywallqa.datasets import dataset as datasets
@@ -24,7 +24,7 @@ from drywallqa.evaluation.threshold_choice import (
     silent,
 )
 from drywallqa.evaluation.thresholds import IOU, ThresholdRule, parse_tie_breaks
-from drywallqa.files import check_folder, write_whole
+from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.imaging import mask_files, perceptual_hash
 from drywallqa.inference.options import Scale, SegmentOptions
 from drywallqa.inference.refinement import AUTO, Refinement
@@ -40,14 +40,14 @@ _RUN_CONFIG = "config.yaml"
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What is wanted; see the verb's help.
+    """The options of an evaluation; see the verb's help.
 
     Attributes:
         data: The data set's folder.
         model: A bundle or a run; None for the bundled model.
         split: The part to measure.
         against: A second bundle or run.
-        prompts: What to ask.
+        prompts: The prompts; by default each concept once.
         sets: Measure these sets only.
         choose: Choose the mask thresholds on validation by this rule first.
         choose_presence: Choose the presence thresholds on validation by this rule first.
@@ -56,12 +56,12 @@ class EvaluationRequest:
         allow_leak: Measure on training photos, too.
         write: Write metrics, and thresholds that were chosen, into the bundle.
         overwrite: Replace an evaluation that lies in `out`.
-        refine: What follows the model; "auto" for what the bundle says.
+        refine: Refinement of the masks; "auto" for that of the bundle.
         scale: How large photos are shown to the model, as `Segmenter.segment` takes it.
         backend: The runtime of a bundle.
-        precision: What it computes in.
-        caution: "crack=0.75" and the like: of equally good presence thresholds, how far from the lowest (0)
-            to the highest (1).
+        precision: Precision of the runtime.
+        caution: "crack=0.75" and the like: which of equally good presence thresholds is taken, from the
+            lowest (0) to the highest (1).
     """
 
     data: Path
@@ -84,16 +84,11 @@ class EvaluationRequest:
     caution: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class EvaluationOutput:
-    """What to print, and whether photos had to be skipped."""
-
-    lines: list[str]
-    skipped: int
-
-
-def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> EvaluationOutput:
+def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> tuple[list[str], int]:
     """Measure a model, write what was asked for, and describe it.
+
+    Returns:
+        The description, line by line, and the number of photos that could not be measured.
 
     Raises:
         LeakError: Photos show photographs that the model was trained on.
@@ -109,26 +104,27 @@ def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> E
         raise ConfigError(f"{request.model}: a run has no place for metrics; export it, then --write")
     opener = _Opener(request, known, progress)
     part = take_part(known, request.split, request.sets, progress)
-    subject, chosen = opener.open(request.model)
-    measured = evaluate_part(subject, part, request.prompts, allow_leak=request.allow_leak, progress=progress)
+    model, chosen = opener.open(request.model)
+    measured = evaluate_part(model, part, request.prompts, allow_leak=request.allow_leak, progress=progress)
     against, compared = None, []
     if request.against:
         other, _ = opener.open(request.against)
-        prompts = [question.prompt for question in measured.questions]
+        prompts = [query.prompt for query in measured.queries]
         against = evaluate_part(other, part, prompts, allow_leak=request.allow_leak, progress=progress)
         compared = compare_models(measured, against)
     lines = evaluation_text.evaluation_table(measured)
     if against:
         lines += ["", *evaluation_text.evaluation_table(against)]
-        lines += evaluation_text.difference_lines(compared, measured.subject.name, against.subject.name)
+        lines += evaluation_text.difference_lines(compared, measured.model.name, against.model.name)
     if request.out:
+        lines += ["", *_write(measured, request.out, request.worst, progress)]
+        charts = chain(evaluation_charts(measured), choosing_charts(chosen) if chosen else ())
+        lines += _write_charts(request.out, charts)
         data = evaluation_text.evaluation_json(measured, against, compared)
-        lines += ["", *_write(measured, data, request.out, request.worst, progress)]
-        lines += _write_charts(request.out, evaluation_charts(measured))
-        lines += _write_charts(request.out, choosing_charts(chosen)) if chosen else []
+        write_whole(request.out / RESULT, json_bytes(data))
     if request.write:
         lines += ["", _write_bundle(load_bundle(request.model), measured, chosen)]
-    return EvaluationOutput(lines, len(measured.examination.skipped))
+    return lines, len(measured.measurements.skipped)
 
 
 def _is_run(model: Path) -> bool:
@@ -139,35 +135,34 @@ class _Opener:
     """Opens the models of one request, each under the thresholds and refinements that it asks for."""
 
     def __init__(self, request: EvaluationRequest, known: Dataset, progress: Progress) -> None:
-        self.known, self.progress = known, progress
+        self.request, self.known, self.progress = request, known, progress
         rules = (request.choose, request.choose_presence)
-        self.choosing, self.prompts = any(rules), request.prompts
-        self.caution = parse_tie_breaks(request.caution)
         self.rule, self.presence = (ThresholdRule.parse(rule) if rule else IOU for rule in rules)
+        self.caution = parse_tie_breaks(request.caution)
         self.refine = None if request.refine == AUTO else str(Refinement.parse(request.refine))
         self.scale = SegmentOptions(scale=request.scale).scale
-        self.runtime: dict[str, Any] = {"backend": request.backend, "precision": request.precision}
 
-    def open(self, model: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:
-        """Open a bundle or a run, and choose its thresholds where that was asked for or nobody has."""
-        run = model is not None and _is_run(model)
-        if model is not None and run:
-            subject = _open_run(model, self.known)
-        elif model is not None and not (model / HEAD).is_file():
+    def open(self, folder: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:
+        """Open a bundle or a run; choose thresholds where that was asked for, and always those of a run."""
+        request, run = self.request, folder is not None and _is_run(folder)
+        if folder is not None and run:
+            model = _open_run(folder, self.known)
+        elif folder is not None and not (folder / HEAD).is_file():
             raise BundleError(
-                f"{model}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
+                f"{folder}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
             )
         else:
-            subject = measured_bundle(load_bundle(model), **self.runtime)
-        subject = dataclasses.replace(subject, scale=self.scale)
+            bundle = load_bundle(folder)
+            model = measured_bundle(bundle, backend=request.backend, precision=request.precision)
+        model = dataclasses.replace(model, scale=self.scale)
         if self.refine is not None:
-            subject = subject.with_refinements(dict.fromkeys(subject.levels, self.refine))
-        if not run and not self.choosing:
-            return subject, None
+            model = model.with_settings({concept: {"refine": self.refine} for concept in model.thresholds})
+        if not run and not request.choose and not request.choose_presence:
+            return model, None
         chosen = choose_on_validation(
-            subject, self.known, self.rule, self.presence, self.progress, self.prompts, self.caution
+            model, self.known, self.rule, self.presence, self.progress, request.prompts, self.caution
         )
-        return chosen.subject, chosen
+        return chosen.model, chosen
 
 
 def _open_run(run: Path, known: Dataset) -> MeasuredModel:
@@ -177,43 +172,33 @@ def _open_run(run: Path, known: Dataset) -> MeasuredModel:
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluating a run that is not exported", "train") from error
     opened, train = open_run(run), known.part("train")
-    return MeasuredModel(
-        name=f"run {run.name}",
-        folder=run,
-        segmenter=opened.segmenter,
-        training_hashes=tuple(perceptual_hash.perceptual_hash(train.read_photo(s)) for s in train),
-    )
+    hashes = tuple(perceptual_hash.perceptual_hash(train.read_photo(sample)) for sample in train)
+    return MeasuredModel(f"run {run.name}", run, opened.segmenter, hashes)
 
 
-def _write(
-    measured: Evaluation, data: dict[str, Any], out: Path, worst: int, progress: Progress
-) -> Iterator[str]:
-    """Write everything into a folder, the JSON last: where it lies, the rest lies too."""
+def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> Iterator[str]:
+    """Write tables, pictures and failures into a folder, and describe them."""
     write_whole(out / "figures.csv", evaluation_text.figures_csv(measured).encode())
     write_whole(out / "pairs.csv", evaluation_text.pairs_csv(measured).encode())
     write_whole(out / "table.txt", "\n".join([*evaluation_text.evaluation_table(measured), ""]).encode())
-    chosen = select_failures(measured.examination, measured.part.clusters, worst)
+    chosen = select_failures(measured.measurements.pairs, measured.part.clusters, worst)
     panels = PanelFiles(out)
     drawn = failure_sheets.draw_failures(
-        explain_failures(measured.looker, chosen),
+        explain_failures(measured.evaluator, chosen),
         panels,
         lambda done: progress("drawing failures", done, len(chosen)),
     )
     panels.finish(measured)
-    for question in measured.questions:
-        own = [each for each in drawn if each[0].pair.question == question]
-        picture = failure_sheets.failure_sheet(question.prompt, own, measured.notes)
-        write_whole(out / "failures" / f"{mask_files.slug_of(question.prompt)}.png", png_bytes(picture))
+    for query in measured.queries:
+        own = [each for each in drawn if each[0].pair.query == query]
+        picture = failure_sheets.failure_sheet(query.prompt, own, measured.notes)
+        write_whole(out / "failures" / f"{mask_files.slug_of(query.prompt)}.png", png_bytes(picture))
     listed = failure_sheets.failures_csv([failure for failure, _ in drawn])
     write_whole(out / "failures" / "to-labelling.csv", listed.encode())
-    write_whole(out / RESULT, _json(data))
     yield f"written: {out} (table, JSON, CSV, pictures; {len(drawn)} failures for labelling)"
-    causes: dict[str, int] = {}
-    for failure, _ in drawn:
-        causes[failure.cause.name] = causes.get(failure.cause.name, 0) + 1
-    told = ", ".join(f"{name} {count}" for name, count in sorted(causes.items(), key=lambda c: -c[1]))
-    if told:
-        yield f"likely causes: {told}"
+    causes = Counter(failure.cause.name for failure, _ in drawn)
+    if causes:
+        yield f"likely causes: {', '.join(f'{name} {count}' for name, count in causes.most_common())}"
 
 
 def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
@@ -230,10 +215,10 @@ def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: ChosenThresholds
     """Put the metrics, and thresholds that were chosen, into the bundle, its card and its head."""
     if chosen:
         bundle = store_thresholds(bundle, chosen)
-    if chosen and measured.part.split == CHOSEN_ON:  # on the very photos they were chosen on
-        save_head(bundle)
-        return f"{bundle.folder}: thresholds written"
-    write_whole(bundle.folder / METRICS, _json(evaluation_text.bundle_metrics(measured)))
+        if measured.part.split == CHOSEN_ON:  # figures on the very photos that decided are not kept
+            save_head(bundle)
+            return f"{bundle.folder}: thresholds written"
+    write_whole(bundle.folder / METRICS, json_bytes(evaluation_text.bundle_metrics(measured)))
     save_head(bundle)
     return f"{bundle.folder / METRICS}: written" + ("; thresholds, too" if chosen else "")
 
@@ -245,27 +230,23 @@ def store_thresholds(bundle: Bundle, chosen: ChosenThresholds) -> Bundle:
     """
     from drywallqa.exporting.card import render_card
 
-    subject = chosen.subject
+    settings = chosen.model.segmenter.bundle.concepts
     concepts = {
         name: dataclasses.replace(
-            settings,
-            threshold=subject.levels[name][0],
-            presence_threshold=subject.levels[name][1],
-            refine=subject.refinements.get(name, settings.refine),
-            closer=subject.closer.get(name),
+            concept,
+            threshold=settings[name].threshold,
+            presence_threshold=settings[name].presence_threshold,
+            refine=settings[name].refine,
+            closer=settings[name].closer,
         )
-        for name, settings in bundle.concepts.items()
+        for name, concept in bundle.concepts.items()
     }
     how = {**bundle.metrics.get("thresholds", {}), "split": CHOSEN_ON}
+    rules = {"mask": str(chosen.rule), "presence": str(chosen.presence_rule)}
     for kind, choices in (("whole", chosen.choices), ("closer", chosen.closer)):
-        rules = {"mask": str(chosen.rule), "presence": str(chosen.presence_rule)}
-        told = {name: {**rules, **dataclasses.asdict(choice)} for name, choice in choices.items()}
-        if told:
-            how[kind] = {**how.get(kind, {}), **told}
+        if choices:
+            found = {name: {**rules, **dataclasses.asdict(choice)} for name, choice in choices.items()}
+            how[kind] = {**how.get(kind, {}), **found}
     bundle = dataclasses.replace(bundle, concepts=concepts, metrics={**bundle.metrics, "thresholds": how})
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return bundle
-
-
-def _json(data: dict[str, Any]) -> bytes:
-    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""What `drywallqa refine` does: measure refinements on validation, tell, and store what is worth having."""
+"""Measure refinements on validation, describe them, and store in a bundle those that are worth having."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
+from drywallqa.bundle.bundle import CARD, Bundle, load_bundle, save_head
 from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import OutputError
 from drywallqa.evaluation.evaluation import take_part
@@ -24,12 +24,11 @@ from drywallqa.evaluation.refinements import (
 from drywallqa.evaluation.threshold_choice import CHOSEN_ON, Progress, silent
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.refinement import parse_refinements
-from drywallqa.intervals import Figure
 
 
 @dataclass(frozen=True)
 class RefinementRequest:
-    """What is wanted; see the verb's help.
+    """The options of the verb; see its help.
 
     Attributes:
         data: The data set's folder.
@@ -37,7 +36,7 @@ class RefinementRequest:
         candidates: Refinements to measure; by default `CANDIDATES`.
         sets: Measure these sets only.
         out: A JSON file for the table.
-        write: Store what is worth having in the bundle.
+        write: Store the best refinements in the bundle.
         overwrite: Replace the JSON file.
     """
 
@@ -70,9 +69,13 @@ def run_refinements(request: RefinementRequest, progress: Progress = silent) -> 
         f"{bundle.name} {bundle.version} on {part.dataset.folder}, split '{CHOSEN_ON}': "
         f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
         *(f"note: {note}" for note in part.notes),
-        *refinement_table(rows),
-        *refinement_verdict(best),
+        *_table(rows),
     ]
+    for concept, row in best.items():
+        if row.refinement:
+            lines.append(f"{concept}: {row.refinement} gains {_gain(row, 'IoU')} IoU: worth having")
+        else:
+            lines.append(f"{concept}: none surely gains {LEAST_GAIN} IoU and harms nothing, so none is used")
     if request.out:
         data = {
             "model": f"{bundle.name} {bundle.version}",
@@ -82,60 +85,44 @@ def run_refinements(request: RefinementRequest, progress: Progress = silent) -> 
         }
         write_whole(request.out, json_bytes(data))
     if request.write:
-        store_refinements(bundle, best)
+        _store(bundle, best)
         lines.append(f"{bundle.folder}: refinements and their thresholds written")
     return lines
 
 
-def refinement_table(rows: Sequence[RefinementRow]) -> list[str]:
+def _table(rows: Sequence[RefinementRow]) -> list[str]:
     """Describe rows as lines of text: figures, and gains over no refinement with 95 % intervals."""
     gained = ["IoU gained [95 %]", "F1 gained [95 %]"]
-    names = ["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]
-    cells = [names]
+    cells = [["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]]
     for row in rows:
-        shown = [_value(row.figures.get(name)) for name in FIGURES]
-        gains = [_gain(row.gains.get(name)) if row.refinement else "" for name in ("IoU", "F1 within 3 px")]
+        values = [row.figures[name].value if name in row.figures else math.nan for name in FIGURES]
+        shown = ["–" if math.isnan(value) else f"{value:.4f}" for value in values]
+        gains = [_gain(row, name) if row.refinement else "" for name in ("IoU", "F1 within 3 px")]
         head = [row.concept, str(row.refinement), f"{row.threshold:.3f}"]
         cells.append([*head, *shown, *gains, f"{row.milliseconds:.0f}"])
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
     return ["", *(line.rstrip() for line in lines), ""]
 
 
-def refinement_verdict(best: Mapping[str, RefinementRow]) -> list[str]:
-    """Say in words what is worth having."""
-    told = []
-    for concept, row in best.items():
-        gain = row.gains.get("IoU")
-        if row.refinement and gain:
-            told.append(f"{concept}: {row.refinement} gains {_gain(gain)} IoU: worth having")
-        else:
-            told.append(f"{concept}: none surely gains {LEAST_GAIN} IoU and harms nothing, so none is used")
-    return told
-
-
-def store_refinements(bundle: Bundle, best: Mapping[str, RefinementRow]) -> Bundle:
-    """Store each concept's refinement, with its mask threshold, in a bundle, its card and its head."""
-    from drywallqa.bundle.bundle import CARD
-    from drywallqa.exporting.card import render_card
-
-    concepts = dict(bundle.concepts)
-    for concept, row in best.items():
-        settings = concepts[concept]
-        # without a refinement the threshold that was chosen together with presence stays
-        threshold = row.threshold if row.refinement else settings.threshold
-        concepts[concept] = dataclasses.replace(settings, refine=str(row.refinement), threshold=threshold)
-    changed = dataclasses.replace(bundle, concepts=concepts)
-    write_whole(bundle.folder / CARD, render_card(changed).encode())
-    return save_head(changed)
-
-
-def _value(figure: Figure | None) -> str:
-    return "–" if figure is None or math.isnan(figure.value) else f"{figure.value:.4f}"
-
-
-def _gain(figure: Figure | None) -> str:
+def _gain(row: RefinementRow, name: str) -> str:
+    figure = row.gains.get(name)
     if figure is None or math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" [{figure.low:+.4f}, {figure.high:+.4f}]"
     return f"{figure.value:+.4f}{interval}"
+
+
+def _store(bundle: Bundle, best: Mapping[str, RefinementRow]) -> None:
+    """Store each concept's refinement, with its mask threshold, in a bundle, its card and its head."""
+    from drywallqa.exporting.card import render_card
+
+    concepts = dict(bundle.concepts)
+    for concept, row in best.items():
+        # without a refinement the threshold that was chosen together with presence stays
+        threshold = row.threshold if row.refinement else concepts[concept].threshold
+        refined = dataclasses.replace(concepts[concept], refine=str(row.refinement), threshold=threshold)
+        concepts[concept] = refined
+    changed = dataclasses.replace(bundle, concepts=concepts)
+    write_whole(bundle.folder / CARD, render_card(changed).encode())
+    save_head(changed)

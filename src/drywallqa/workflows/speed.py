@@ -1,11 +1,11 @@
-"""A bundle's speed as one report: measured, printed, drawn, kept as JSON, compared with an earlier one."""
+"""Measure the speed of a bundle; print it, draw it, keep it as JSON and compare it with an earlier report."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,14 @@ from drywallqa.bundle.bundle import Bundle, load_bundle
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError
 from drywallqa.evaluation import speed_parts
-from drywallqa.evaluation.speed_cases import NOT_MEASURED, SpeedCase, load_case, measure_cases, speed_cases
-from drywallqa.evaluation.speed_clipseg import SIZE, time_clipseg
+from drywallqa.evaluation.speed_cases import (
+    NOT_MEASURED,
+    Photo,
+    SpeedCase,
+    load_case,
+    measure_cases,
+    speed_cases,
+)
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.onnx_session import DEFAULT, FAST, RuntimeOptions
 from drywallqa.processors import available_threads
@@ -29,7 +35,7 @@ _KEYS = ("bundle", "backend", "precision", "window", "prompts", "batch", "thread
 
 @dataclass(frozen=True)
 class SpeedRequest:
-    """What is measured.
+    """The ways of running that are measured.
 
     Attributes:
         model: The bundle's folder; None takes those that come with the package, full and fast.
@@ -51,97 +57,94 @@ class SpeedRequest:
     windows: Sequence[int] = ()
     prompts: Sequence[int] = (1, 5)
     batches: Sequence[int] = (1, 4)
-    threads: Sequence[int] = field(default=())
+    threads: Sequence[int] = ()
     seconds: float = 2.0
     data: Path | None = None
     with_clipseg: bool = True
     side: int = 640
 
 
-def run_speed(wanted: SpeedRequest, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Measure, in one run.
+def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Measure the speed of a bundle, or of those that come with the package.
 
     Args:
-        wanted: What.
-        tell: Called with what is being measured.
+        request: The ways of running.
+        report: Called with each row as it is measured.
 
     Returns:
-        The report as plain data.
+        All figures as plain data, as `bench.json` holds them.
 
     Raises:
         ConfigError: Nothing can be measured that way.
     """
-    if not all(1 <= count <= 5 for count in wanted.prompts):
-        raise ConfigError(f"prompts are {list(wanted.prompts)}; give numbers from 1 to 5")
-    bundle, *others = _bundles(wanted)
-    photo = render_example(EXAMPLES[0], (wanted.side, wanted.side)).photo
-    validation = dataset.load_dataset(wanted.data).part("val") if wanted.data else None
-    chosen = _cases(bundle, wanted, wanted.batches, wanted.threads)
+    if not all(1 <= count <= 5 for count in request.prompts):
+        raise ConfigError(f"prompts are {list(request.prompts)}; give numbers from 1 to 5")
+    bundles = [load_bundle(folder) for folder in ([request.model] if request.model else [DEFAULT, FAST])]
+    bundle = bundles[0]
+    photo = render_example(EXAMPLES[0], (request.side, request.side)).photo
+    validation = dataset.load_dataset(request.data).part("val") if request.data else None
+    first = _cases(bundle, request, request.batches, request.threads)
+    threads = first[0].threads
     rows = []
-    for each in (bundle, *others):
-        these = chosen if each is bundle else _cases(each, wanted, (1,), (chosen[0].threads,))
-        for row in measure_cases(each, these, photo, seconds=wanted.seconds, validation=validation):
+    for each in bundles:
+        chosen = first if each is bundle else _cases(each, request, (1,), (threads,))
+        for row in measure_cases(each, chosen, photo, seconds=request.seconds, validation=validation):
             rows.append(row.to_json())
-            tell(speed_line(rows[-1]))
-    first = load_case(bundle, chosen[0])
-    tell("stages, start and ceiling …")
+            report(speed_line(rows[-1]))
+    report("stages, start and ceiling …")
+    segmenter = load_case(bundle, first[0])
     return {
         "package": __version__,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": speed_parts.describe_machine(),
         "cores": available_threads(),
-        "threads": chosen[0].threads,
+        "threads": threads,
         "bundle": {"name": bundle.name, "version": bundle.version, "window": bundle.window.size},
-        "photo": f"{wanted.side}×{wanted.side} px",
+        "photo": f"{request.side}×{request.side} px",
         "rows": rows,
-        "stages_ms": speed_parts.time_stages(first, photo, wanted.seconds / 4),
-        "start": speed_parts.cold_start(wanted.model),
-        "ceiling": speed_parts.machine_ceiling(chosen[0].threads, wanted.seconds / 2),
-        "clipseg": _clipseg(wanted, chosen[0].threads, photo, tell),
+        "stages_ms": speed_parts.time_stages(segmenter, photo, request.seconds / 4),
+        "start": speed_parts.cold_start(request.model),
+        "ceiling": speed_parts.machine_ceiling(threads, request.seconds / 2),
+        "clipseg": _clipseg(request, threads, photo, report),
     }
 
 
 def _cases(
-    bundle: Bundle, wanted: SpeedRequest, batches: Sequence[int], threads: Sequence[int]
+    bundle: Bundle, request: SpeedRequest, batches: Sequence[int], threads: Sequence[int]
 ) -> list[SpeedCase]:
-    own = (
-        RuntimeOptions(wanted.backends[0], profile="fast").precision_for(FAST)
-        if bundle.folder == FAST
-        else "fp32"
+    own = "fp32"
+    if bundle.folder == FAST:
+        own = RuntimeOptions(request.backends[0], profile="fast").precision_for(FAST)
+    precisions = request.precisions or tuple(dict.fromkeys(("fp32", own)))
+    return speed_cases(
+        bundle, request.backends, precisions, request.windows, request.prompts, batches, threads
     )
-    precisions = wanted.precisions or tuple(dict.fromkeys(("fp32", own)))
-    return speed_cases(bundle, wanted.backends, precisions, wanted.windows, wanted.prompts, batches, threads)
 
 
-def _bundles(wanted: SpeedRequest) -> list[Bundle]:
-    """The bundle that is asked for, or those that come with the package."""
-    if wanted.model is not None:
-        return [load_bundle(wanted.model)]
-    return [load_bundle(DEFAULT), load_bundle(FAST)]
-
-
-def _clipseg(wanted: SpeedRequest, threads: int, photo: Any, tell: Callable[[str], None]) -> dict[str, Any]:
-    if not wanted.with_clipseg:
+def _clipseg(
+    request: SpeedRequest, threads: int, photo: Photo, report: Callable[[str], None]
+) -> dict[str, Any]:
+    if not request.with_clipseg:
         return {"problem": "not asked for"}
-    tell("plain CLIPSeg …")
+    report("plain CLIPSeg …")
     try:
-        return time_clipseg(photo, threads, wanted.seconds, tuple(wanted.prompts))
+        return speed_parts.time_clipseg(photo, threads, request.seconds, request.prompts)
     except MissingExtraError as error:
         return {"problem": str(error)}
 
 
 def speed_line(row: Mapping[str, Any]) -> str:
-    """Say a row in one line."""
-    how = f"{row['bundle']:<7} {row['backend']:<11} {row['precision']:<4} {row['window']:>4} px"
-    how += f"  {row['prompts']} prompts"
-    how += f"  batch {row['batch']}  {row['threads']} threads"
+    """Describe a row in one line."""
+    how = (
+        f"{row['bundle']:<7} {row['backend']:<11} {row['precision']:<4} {row['window']:>4} px  "
+        f"{row['prompts']} prompts  batch {row['batch']}  {row['threads']} threads"
+    )
     if row["problem"]:
         return f"{how}  {row['problem']}"
     quality = ", ".join(f"{name} {value:.3f}" for name, value in row["quality"].items()) or NOT_MEASURED
     return (
         f"{how}  {row['median_ms']:7.1f} ms (p95 {row['p95_ms']:.1f})  {row['photos_per_second']:5.1f}/s  "
-        f"{row['cpu_ms']:.1f} ms of processor  "
-        f"IoU: {quality}"
+        f"{row['cpu_ms']:.1f} ms of processor  IoU: {quality}"
     )
 
 
@@ -152,18 +155,18 @@ def _way(row: Mapping[str, Any]) -> str:
 def speed_table(report: Mapping[str, Any]) -> list[str]:
     """Describe a report as lines of text."""
     bundle, start, ceiling = report["bundle"], report["start"], report["ceiling"]
-    lines = [
+    product = ceiling["matrix_gflops"]
+    return [
         f"{bundle['name']} {bundle['version']} (drywallqa {report['package']}) on {report['machine']}, "
         f"{report['cores']} cores, {report['date']}; a photo of {report['photo']}",
         *(speed_line(row) for row in report["rows"]),
         "stages: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report["stages_ms"].items()),
         f"cold start: model loaded after {start['loaded_s']:.2f} s, first mask after "
         f"{start['first_mask_s']:.2f} s; peak memory {start['peak_mb']:.0f} MB",
+        f"ceiling: matrix product {f'{product:.0f} GFLOP/s' if product else NOT_MEASURED}, "
+        f"copy of memory {ceiling['copy_gb_s']:.1f} GB/s",
+        *_against_clipseg(report),
     ]
-    product = ceiling["matrix_gflops"]
-    told = f"{product:.0f} GFLOP/s" if product else NOT_MEASURED
-    lines.append(f"ceiling: matrix product {told}, copy of memory {ceiling['copy_gb_s']:.1f} GB/s")
-    return lines + _against_clipseg(report)
 
 
 def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
@@ -174,8 +177,8 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
     for count, took in other["median_ms"].items():
         processor = other["cpu_ms"][count]
         lines.append(
-            f"plain CLIPSeg ({other['parameters']:,} parameters, random, {SIZE} px), {count} prompts: "
-            f"{took:.0f} ms, {processor:.0f} ms of processor"
+            f"plain CLIPSeg ({other['parameters']:,} parameters, random, {speed_parts.CLIPSEG_SIDE} px), "
+            f"{count} prompts: {took:.0f} ms, {processor:.0f} ms of processor"
         )
         for row in report["rows"]:
             same = row["prompts"] == int(count) and row["threads"] == report["threads"]
@@ -201,12 +204,12 @@ def read_speed(path: Path) -> dict[str, Any]:
     """Read a report that an earlier run wrote.
 
     Raises:
-        ConfigError: It is missing or none.
+        ConfigError: It is missing, or no such report.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not {"rows", "package", "date", "machine"} <= set(found):
-            raise ValueError("it is no report of a bench")
+            raise ValueError("it is no report of speed")
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be compared with ({error}); name a {JSON}") from error
     return dict(found)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.evaluation.thinness import is_straight, is_thin, wants_native
+from drywallqa.datasets.thinness import is_straight, is_thin, wants_native
 
 
 def data_set(folder: Path, width: int, count: int = 3, bent: bool = False) -> Dataset:

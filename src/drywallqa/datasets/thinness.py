@@ -1,20 +1,22 @@
-"""Is a concept lost where a large photo is scaled down? What is thin is, unless it runs straight across."""
+"""Tell from the masks of a data set whether a concept is thin, and whether it runs straight."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import DrywallQAError
 from drywallqa.imaging.morphology import skeletonise
 from drywallqa.imaging.straight_lines import straight_lines
 
 THIN = 0.04
 """Mean width over the photo's longer side below which a concept counts as thin: under 18 px of 448."""
 STRAIGHT = 0.95
-"""Share of a truth's middle that lies on long straight lines, from which a concept counts as straight."""
+"""Share of a truth's skeleton on long straight lines from which a concept counts as straight."""
 
 _SIDE = 320  # px to which truths are thinned out before they are measured
 _PHOTOGRAPHS = 64  # that are measured at most
@@ -27,7 +29,7 @@ Mask = NDArray[np.bool_]
 def wants_native(dataset: Dataset, concept: str) -> bool:
     """Tell whether a concept has to be looked for in a large photo's own pixels.
 
-    What is thin is lost where the photo is scaled down, but for straight lines: they are seen by running
+    A thin object is lost where the photo is scaled down. Straight lines are not: they are seen by running
     through the photo, which no tile shows.
 
     Args:
@@ -46,8 +48,7 @@ def is_thin(dataset: Dataset, concept: str) -> bool:
         dataset: Photos with truth.
         concept: The concept.
     """
-    width = _median(dataset, concept, _width)
-    return width is not None and width < THIN
+    return _median(dataset, concept, _width) < THIN
 
 
 def is_straight(dataset: Dataset, concept: str) -> bool:
@@ -57,23 +58,22 @@ def is_straight(dataset: Dataset, concept: str) -> bool:
         dataset: Photos with truth.
         concept: The concept.
     """
-    share = _median(dataset, concept, _straightness)
-    return share is not None and share >= STRAIGHT
+    return _median(dataset, concept, _straightness) >= STRAIGHT
 
 
-def _median(dataset: Dataset, concept: str, measure: Callable[[Mask, Mask], float]) -> float | None:
-    """The median over photographs of what is measured of a truth and its skeleton."""
+def _median(dataset: Dataset, concept: str, measure: Callable[[Mask, Mask], float]) -> float:
+    """Measure truths with their skeletons, one a photograph, and return the median; nan without any."""
     found: dict[str, float] = {}
     for sample in dataset:
-        photograph = sample.photograph
-        if not sample.labels.get(concept) or photograph in found or len(found) == _PHOTOGRAPHS:
+        if not sample.labels.get(concept) or sample.photograph in found or len(found) == _PHOTOGRAPHS:
             continue
         step = max(1, max(sample.height, sample.width) // _SIDE)
-        truth = dataset.read_mask(sample, concept)[::step, ::step]
-        skeleton = skeletonise(truth)
-        if skeleton.any():
-            found[photograph] = measure(truth, skeleton)
-    return float(np.median(list(found.values()))) if found else None
+        with suppress(DrywallQAError):  # whoever measures the photo meets the error again, and reports it
+            truth = dataset.read_mask(sample, concept)[::step, ::step]
+            skeleton = skeletonise(truth)
+            if skeleton.any():
+                found[sample.photograph] = measure(truth, skeleton)
+    return float(np.median(list(found.values()))) if found else float("nan")
 
 
 def _width(truth: Mask, skeleton: Mask) -> float:
