@@ -49,7 +49,7 @@ class ReleaseFigures:
         cables: The same under "crack" on the photos of setting C.
         seams: Photos → how exactly lines of seams are found there.
         calibration: Concept → expected calibration error of its pixels' probabilities.
-        steadiness: IoU of changed photos and agreement of phrasings, where it was asked for.
+        robustness: IoU of changed photos and agreement of phrasings, where it was asked for.
     """
 
     split: str
@@ -61,11 +61,13 @@ class ReleaseFigures:
     cables: tuple[int, int]
     seams: Mapping[str, SeamScore]
     calibration: Mapping[str, float]
-    steadiness: Robustness | None = None
+    robustness: Robustness | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Describe as plain data."""
-        return asdict(self)
+        data = asdict(self)
+        data["steadiness"] = data.pop("robustness")  # the name of the format
+        return data
 
 
 def measure_release(
@@ -74,7 +76,7 @@ def measure_release(
     split: str = "test",
     *,
     count: int = 200,
-    steadiness: bool = False,
+    robustness: bool = False,
     report: Callable[[str], None] = print,
 ) -> ReleaseFigures:
     """Measure a bundle from photos, as it ships.
@@ -84,7 +86,7 @@ def measure_release(
         dataset: Split; baselines come from its train part.
         split: The part to measure.
         count: Composites to build, and at most so many rendered walls.
-        steadiness: Whether to measure changed photos and other phrasings, too.
+        robustness: Whether to measure changed photos and other phrasings, too.
         report: Told each step.
     """
     taken = take_part(dataset, split)
@@ -102,7 +104,7 @@ def measure_release(
     report(f"{count} composites")
     kept = measure_composites(asker, part, count)
     steady = None
-    if steadiness:
+    if robustness:
         report(f"{len(steadying.CHANGES)} changes of each photo, and other phrasings")
         steady = measure_robustness(segmenter, part, prompts)
     walls = min(count, seaming.RENDERED)
@@ -119,7 +121,7 @@ def measure_release(
         cables=(sum(cables), len(cables)),
         seams=found_seams,
         calibration={c: calibration([p for p in pairs if p.concept == c]).error for c in prompts},
-        steadiness=steady,
+        robustness=steady,
     )
 
 
@@ -169,7 +171,7 @@ def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
     for concept, error in benchmark.calibration.items():
         told.append(f"{concept}: expected calibration error of its pixels {error:.3f}")
     told += [f"lines of seams on {where}: {score}" for where, score in benchmark.seams.items()]
-    return told + (steadying.robustness_lines(benchmark.steadiness) if benchmark.steadiness else [])
+    return told + (steadying.robustness_lines(benchmark.robustness) if benchmark.robustness else [])
 
 
 def false_alarm_counts(benchmark: ReleaseFigures) -> dict[str, tuple[int, int]]:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image
 
-from drywallqa.evaluation.failures import CAUSES
-from drywallqa.evaluation.failures import KINDS, Failure
+from drywallqa.evaluation.failures import CAUSES, KINDS, Failure
 from drywallqa.evaluation.measure import LabelledPrediction
 from drywallqa.visualization.panel_folder import PanelFiles, describe_failure
 from drywallqa.visualization.panels import comparison_panels, panel_row, panel_sheet

@@ -71,7 +71,7 @@ def run_suite(request: SuiteRequest, report: Callable[[str], None] = print) -> l
             dataset,
             request.split,
             count=request.count or 200,
-            steadiness=request.robustness,
+            robustness=request.robustness,
             report=report,
         )
         lines = list(release_lines(measured))
