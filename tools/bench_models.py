@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from drywallqa.models import registry
-from drywallqa.models.contract import Training
+from drywallqa.models.contract import TrainedLayers
 from drywallqa.sampling.feature_cache import CachedEncoder, FeatureCache, stack_features
 
 PHOTOS, PAIRS, SIDE, BATCH, EPOCHS = 315, 805, 256, 2, 10
@@ -49,7 +49,7 @@ def five_prompts(model) -> None:
 def cache(model, pairs: int) -> None:
     """Time one pair of the plain loop, one photo's encoding, and one pair from the cache."""
     model.train()
-    model.freeze(Training())
+    model.freeze(TrainedLayers())
     ids = model.tokenize(PROMPTS)
     with torch.no_grad():
         texts = model.encode_prompts(PROMPTS)

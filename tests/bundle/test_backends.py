@@ -96,7 +96,7 @@ def test_backends__that_are_not_installed(
 ) -> None:
     import sys
 
-    for loaded in [m for m in sys.modules if m.startswith("drywallqa.models.bundled")]:
+    for loaded in [m for m in sys.modules if m.startswith("drywallqa.models.torch_backend")]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=rf"drywallqa\[{extra}\]"):

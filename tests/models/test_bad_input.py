@@ -9,12 +9,13 @@ import pytest
 
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
+import huggingface_hub
 import torch
 from safetensors.torch import load_file, save_file
 
 from drywallqa.bundle.bundle import DEFAULT, HEAD
 from drywallqa.cli import main
-from drywallqa.models.published_weights import file_digest
+from drywallqa.files import file_digest
 from models import published
 from tiny_runs import render, settings, train
 
@@ -67,7 +68,7 @@ def test_unknown_option__named(data: Path, tmp_path: Path, capsys: pytest.Captur
 def test_missing_weights__where_and_how(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     sets = ("model.name=clipseg", "model.pretrained=true")
     told = refused(capsys, data, tmp_path / "run", *sets)
     assert str(tmp_path / "hub") in told

@@ -7,7 +7,7 @@ import torch
 from drywallqa.errors import ModelError, PromptError
 from drywallqa.exporting import onnx_export
 from drywallqa.models import registry
-from drywallqa.models.contract import Training, presence_of
+from drywallqa.models.contract import TrainedLayers, presence_of
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training.losses import mask_loss, presence_loss
 from drywallqa.training.task import parameter_groups
@@ -33,7 +33,7 @@ every_family = pytest.mark.parametrize(("name", "options"), CASES, ids=NAMES)
 def make(name, options, seed=0):
     torch.manual_seed(seed)
     model = registry.create_model(name, **options)
-    model.freeze(Training(frozen_stages=0))
+    model.freeze(TrainedLayers(frozen_stages=0))
     return model
 
 
@@ -187,7 +187,7 @@ def test_clip_cnn__counts_of_the_report():
 
 def test_clip_cnn__unfrozen_towers_get_gradients_through_token_ids():
     model = registry.create_model("clip-cnn", size="tiny")
-    model.freeze(Training(vision_layers=99, text_layers=99))
+    model.freeze(TrainedLayers(vision_layers=99, text_layers=99))
     logits, presence = model(torch.randn(2, 3, 64, 64), model.tokenize(["crack", "seam in the wall"]))
     (logits.sum() + presence.sum()).backward()
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -201,10 +201,10 @@ def test_clip_cnn__unfrozen_towers_get_gradients_through_token_ids():
 
 def test_freeze__by_depth():
     model = registry.create_model("clipseg", size="tiny")
-    model.freeze(Training())
+    model.freeze(TrainedLayers())
     assert model.encoder_is_frozen
     assert model.text_is_frozen
-    model.freeze(Training(vision_layers=1))
+    model.freeze(TrainedLayers(vision_layers=1))
     trained = {n for n, p in model.named_parameters() if p.requires_grad and "vision_model" in n}
     assert {n.split("layers.")[1][0] for n in trained} == {"2"}
     assert not model.encoder_is_frozen

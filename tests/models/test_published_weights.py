@@ -1,5 +1,7 @@
 import pickle
+import sys
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -125,21 +127,29 @@ def test_read_state__pickle_of_tensors_is_read(folder, tmp_path):
 
 
 def test_locate__hub_cache_and_sentence_where_missing(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelError) as caught:
         registry.find_weights("clipseg")
     text = str(caught.value)
     assert "CIDAS/clipseg-rd64-refined" in text
     assert str(tmp_path) in text
     assert "drywallqa models pull clipseg" in text
-    place = published_weights.cached_folder(published_weights.ORIGINS["clipseg"])
+    origin = published_weights.ORIGINS["clipseg"]
+    assert published_weights.cached_folder(origin) is None
+    place = tmp_path / "models--CIDAS--clipseg-rd64-refined" / "snapshots" / origin.revision
     place.mkdir(parents=True)
     (place / "model.safetensors").write_bytes(b"")
     assert registry.find_weights("clipseg") == {"clipseg": place}
 
 
+def test_models__without_the_hubs_client_weights_are_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["models", "list"]) == 0
+    assert "weights: clipseg missing" in capsys.readouterr().out
+
+
 def test_models__list_and_info(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     assert main(["models", "list"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in registry.FAMILIES)
@@ -207,8 +217,6 @@ def test_models__unknown_name_suggests_the_nearest(capsys):
 
 
 def test_models__pull_without_network(capsys, monkeypatch, tmp_path):
-    import huggingface_hub
-
     def refuse(*_, **__):
         raise OSError("no route to host")
 

@@ -22,7 +22,7 @@ from drywallqa.evaluation.measure import Evaluator, measure_pairs
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models import registry
-from drywallqa.models.contract import Training
+from drywallqa.models.contract import TrainedLayers
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.sampling.pairs import TrainingPairs
 from drywallqa.sampling.settings import DataConfig
@@ -102,7 +102,7 @@ def prompts_of(model: Any) -> Any:
 
 def learn(model: Any, batch: dict[str, Any], rate: float, steps: int) -> Iterator[int]:
     """Train everything; stops to be looked at now and then."""
-    model.freeze(Training(frozen_stages=0, vision_layers=99, text_layers=99))
+    model.freeze(TrainedLayers(frozen_stages=0, vision_layers=99, text_layers=99))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.1  # from random weights statistics have a long way to go

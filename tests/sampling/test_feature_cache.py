@@ -6,14 +6,14 @@ import torch
 
 from drywallqa.errors import ConfigError
 from drywallqa.models import registry
-from drywallqa.models.contract import Training
+from drywallqa.models.contract import TrainedLayers
 from drywallqa.sampling.feature_cache import CachedEncoder, FeatureCache, model_revision, stack_features
 
 
 def tiny():
     torch.manual_seed(0)
     model = registry.create_model("clipseg", size="tiny")
-    model.freeze(Training())
+    model.freeze(TrainedLayers())
     return model
 
 
@@ -55,7 +55,7 @@ def test_revision__follows_frozen_weights_alone():
 
 def test_encoder__trained_towers_are_refused(tmp_path):
     model = tiny()
-    model.freeze(Training(vision_layers=1))
+    model.freeze(TrainedLayers(vision_layers=1))
     with pytest.raises(ConfigError, match="frozen encoder"):
         CachedEncoder(model, FeatureCache(tmp_path))
     with pytest.raises(ConfigError, match="limit"):

@@ -1,17 +1,13 @@
-"""`drywallqa models`: which families there are, what each is, bringing published weights, trying them."""
+"""`drywallqa models`: list and describe the model families, bring published weights, try them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from drywallqa.bundle.bundle import Bundle
-    from drywallqa.models.registry import Family
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and bring model families.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A family's name, as 'models list' shows it.")]
@@ -20,35 +16,40 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A family's name, as '
 @app.command("list")
 def list_models() -> None:
     """List the families: parameters, input, vocabulary, whether their weights are at hand."""
+    from drywallqa.bundle.bundle import load_bundle
+    from drywallqa.models.published_weights import ORIGINS, cached_folder
     from drywallqa.models.registry import FAMILIES
 
+    bundle = load_bundle()
     for family in FAMILIES.values():
-        bundle = _bundled(family.name)
-        size = f"{(bundle.metrics['parameters'] if bundle else family.parameters) / 1e6:.1f} M"
+        parameters = bundle.metrics["parameters"] if bundle.name == family.name else family.parameters
         side = f"{family.side} px" if family.side else f"n × {family.multiple} px"
         vocabulary = "open" if family.open_vocabulary else "trained concepts"
-        print(
-            f"{family.name:<19} {size:>8}  {side:<9}  {vocabulary:<16}  weights: {_at_hand(family.origins)}"
-        )
+        missing = ", ".join(name for name in family.origins if cached_folder(ORIGINS[name]) is None)
+        weights = f"{missing} missing" if missing else "at hand"
+        size = f"{parameters / 1e6:.1f} M"
+        print(f"{family.name:<19} {size:>8}  {side:<9}  {vocabulary:<16}  weights: {weights}")
         print(f"{'':<19} {family.summary}")
 
 
 @app.command("info")
 def info(name: Name) -> None:
     """Describe a family: parameters, input, vocabulary, licences of code and weights, source."""
-    from drywallqa.models.published_weights import ORIGINS, PINS, cached_folder, is_at_hand
+    from drywallqa.bundle.bundle import load_bundle
+    from drywallqa.models.published_weights import ORIGINS, PINS, cached_folder
     from drywallqa.models.registry import find_family
 
-    family = find_family(name)
-    side = (
-        f"{family.side}×{family.side} px only"
-        if family.side
-        else f"sides in multiples of {family.multiple} px"
-    )
-    shape = "square, photos are fitted into it" if family.square else "of the photo's own proportions"
-    rows = {
-        "model": f"{family.name}: {family.summary}",
-        **_sizes(family),
+    family, bundle = find_family(name), load_bundle()
+    rows = {"model": f"{family.name}: {family.summary}", "parameters": f"{family.parameters:,}"}
+    if bundle.name == family.name:
+        options = ", ".join(f"{option} {value}" for option, value in bundle.architecture.items())
+        rows["bundled model"] = (
+            f"{bundle.metrics['parameters']:,} parameters ({options}), photos at {bundle.window.size} px"
+        )
+        rows["parameters"] += " with the default options of training"
+    side = f"{family.side}×{family.side} px only" if family.side else f"multiples of {family.multiple} px"
+    shape = "square, photos are letterboxed" if family.square else "of the photo's own proportions"
+    rows |= {
         "input": f"{side}, {shape}; {family.default_side} px to start with",
         "vocabulary": "open" if family.open_vocabulary else "closed: the concepts it was trained on",
         "text": "its own tower" if family.own_text else "the bundle's text side",
@@ -60,10 +61,9 @@ def info(name: Name) -> None:
         "source": family.paper,
     }
     for origin in (ORIGINS[key] for key in family.origins):
-        state = "at hand" if is_at_hand(origin) else "missing"
-        rows[f"weights '{origin.name}'"] = (
-            f"{origin.hub_id}, revision {origin.revision}, {state} ({cached_folder(origin)})"
-        )
+        folder = cached_folder(origin)
+        state = f"at hand ({folder})" if folder else "missing"
+        rows[f"weights '{origin.name}'"] = f"{origin.hub_id}, revision {origin.revision}, {state}"
     if family.origins:
         rows["revisions"] = PINS
     for key, value in rows.items():
@@ -73,53 +73,22 @@ def info(name: Name) -> None:
 @app.command("pull")
 def pull(name: Name) -> None:
     """Bring a family's published weights (or one set: clipseg, clip, sam) into the hub's cache."""
-    from drywallqa.models import published_weights, registry
+    from drywallqa.models.published_weights import ORIGINS, pull_weights
+    from drywallqa.models.registry import FAMILIES, find_family
 
-    names = (
-        (name,)
-        if name in published_weights.ORIGINS and name not in registry.FAMILIES
-        else registry.find_family(name).origins
-    )
+    names = (name,) if name in ORIGINS and name not in FAMILIES else find_family(name).origins
     if not names:
         print(f"{name}: nothing to bring, it starts from weights that are installed as packages")
-    for key in names:
-        print(
-            f"{published_weights.ORIGINS[key].hub_id}: "
-            f"{published_weights.pull_weights(published_weights.ORIGINS[key])}"
-        )
-
-
-def _bundled(name: str) -> Bundle | None:
-    """Return the bundle that comes with the package where it holds a model of this family."""
-    from drywallqa.bundle.bundle import load_bundle
-
-    bundle = load_bundle()
-    return bundle if bundle.name == name else None
-
-
-def _sizes(family: Family) -> dict[str, str]:
-    """Count a family's parameters, those of the bundled model apart from those of a model made by default."""
-    bundle, count = _bundled(family.name), f"{family.parameters:,}"
-    if bundle is None:
-        return {"parameters": count}
-    options = ", ".join(f"{option} {value}" for option, value in bundle.architecture.items())
-    shipped = f"{bundle.metrics['parameters']:,} parameters ({options}), photos at {bundle.window.size} px"
-    return {"bundled model": shipped, "parameters": f"{count} with the default options of training"}
-
-
-def _at_hand(origins: tuple[str, ...]) -> str:
-    from drywallqa.models.published_weights import ORIGINS, is_at_hand
-
-    missing = [name for name in origins if not is_at_hand(ORIGINS[name])]
-    return f"{', '.join(missing)} missing" if missing else "at hand"
+    for origin in (ORIGINS[key] for key in names):
+        print(f"{origin.hub_id}: {pull_weights(origin)}")
 
 
 @app.command("try")
 def try_model(
     name: Name,
-    photo: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos to look at.")],
+    photo: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="The photos.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the masks.")],
-    prompt: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="What to ask; repeatable.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A prompt; repeatable.")] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Published weights; by default the hub's cache.")
     ] = None,
@@ -130,7 +99,7 @@ def try_model(
         int | None, typer.Option(metavar="PX", help="Input side; the family's by default.")
     ] = None,
 ) -> None:
-    """Ask a published model as it is, without any training: clipseg, or SAM's masks ranked by CLIP."""
+    """Segment photos with a published model, without any training: clipseg, or SAM's masks ranked by CLIP."""
     from drywallqa.cli import FAILED
     from drywallqa.experiments.published_models import PublishedModel
     from drywallqa.models.contract import check_prompts

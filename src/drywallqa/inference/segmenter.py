@@ -117,7 +117,7 @@ class Segmenter:
                 self._backend = self.bundle.open_backend(self.options)
             if self._backend is None:
                 try:
-                    from drywallqa.models.bundled import open_torch
+                    from drywallqa.models.torch_backend import open_torch
                 except ModuleNotFoundError as error:
                     raise MissingExtraError("the backend 'torch'", "train") from error
                 self._backend = open_torch(self.bundle, self.options)

@@ -13,10 +13,9 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, check_size, is_tracing, per_photo, with_presence
-from drywallqa.models.towers import ClipPrompted, clip_settings, embed_patches, load_whole
+from drywallqa.models.contract import Features, per_photo, with_presence
+from drywallqa.models.towers import ClipSighted, clip_settings
 
-PATCH = 16
 WIDTH = 64
 
 
@@ -40,7 +39,7 @@ class ConvolutionDecoder(nn.Module):
         return out.squeeze(1)
 
 
-class ClipCnnModel(ClipPrompted):
+class ClipCnnModel(ClipSighted):
     """The report's model behind the contract; input sides are multiples of 16.
 
     Args:
@@ -55,6 +54,7 @@ class ClipCnnModel(ClipPrompted):
     """
 
     stride = 2
+    family = "clip-cnn"
     stops = ("clip.vision_model.post_layernorm", "clip.visual_projection", "clip.logit_scale")
 
     def __init__(self, size: str = "base") -> None:
@@ -70,23 +70,10 @@ class ClipCnnModel(ClipPrompted):
         # a mask starts out rare: sigmoid(-2) is near the share of foreground in labelled photos
         nn.init.constant_(self.decoder.mask.bias, -2.0)  # type: ignore[arg-type]
 
-    def text_parts(self) -> tuple[nn.Module, nn.Module]:
-        """Return the text tower and its projection."""
-        return self.clip.text_model, self.clip.text_projection
-
-    def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return all layers of the vision tower, and the embeddings before them."""
-        tower = self.clip.vision_model
-        return list(tower.encoder.layers), [tower.embeddings, tower.pre_layrnorm]
-
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] as the last layer's patches [B,C,H/16,W/16]."""
-        if not is_tracing():
-            check_size("clip-cnn", images.shape[2], images.shape[3], PATCH)
-        tokens, rows, columns = embed_patches(self.clip.vision_model, images)
-        for layer in self.vision_layers()[0]:
-            tokens = layer(tokens, None)
-        return (tokens[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)),)
+        *_, (tokens, grid) = self.encode_layers(images)
+        return (tokens[:, 1:].transpose(1, 2).unflatten(2, grid),)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
@@ -98,4 +85,4 @@ class ClipCnnModel(ClipPrompted):
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill the CLIP part from a folder of CLIP weights; projections and decoder start at random."""
-        load_whole(self, self.clip, folders["clip"], "clip")
+        self.load_whole(self.clip, folders["clip"], "clip")

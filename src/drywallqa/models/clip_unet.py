@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, Training, check_size, is_tracing, per_photo, with_presence
-from drywallqa.models.efficientnet_lite import EfficientNetLite, load_imagenet
-from drywallqa.models.towers import ClipPrompted, check_choice, load_clip_text, text_settings
+from drywallqa.models.contract import Features, TrainedLayers, check_size, per_photo, with_presence
+from drywallqa.models.efficientnet_lite import EfficientNetLite
+from drywallqa.models.towers import ClipPrompted, check_choice, text_settings
 
 FUSIONS = ("film", "cross-attention", "both")
 SLOTS = 8
@@ -100,6 +100,7 @@ class ClipUnetModel(ClipPrompted):
     """
 
     stride = 2
+    tower_path = "text"
 
     def __init__(
         self,
@@ -130,14 +131,9 @@ class ClipUnetModel(ClipPrompted):
         self.mask = nn.Conv2d(width, 1, 3, padding=1)
         nn.init.constant_(self.mask.bias, -2.0)  # type: ignore[arg-type]
 
-    def text_parts(self) -> tuple[nn.Module, nn.Module]:
-        """Return the text tower and its projection."""
-        return self.text.text_model, self.text.text_projection
-
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] as five maps at strides 2…32."""
-        if not is_tracing():
-            check_size("clip-unet", images.shape[2], images.shape[3], MULTIPLE)
+        check_size("clip-unet", images, MULTIPLE)
         maps: Features = self.encoder(images)
         return maps
 
@@ -159,22 +155,16 @@ class ClipUnetModel(ClipPrompted):
             )
         return with_presence(logits.squeeze(1), photos)
 
-    def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the convolutional encoder's and the text tower's parameters."""
+    def photo_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the convolutional encoder's parameters."""
         yield from self.encoder.parameters()
-        yield from super().encoder_parameters()
 
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Whether a photo's features never change during training."""
-        return not any(p.requires_grad for p in self.encoder.parameters())
-
-    def freeze(self, training: Training) -> None:
+    def freeze(self, trained: TrainedLayers) -> None:
         """Freeze the text tower, and stem and first stages of the encoder with all its batch statistics."""
-        super().freeze(training)
-        self.encoder.freeze(training.frozen_stages)
+        super().freeze(trained)
+        self.encoder.freeze(trained.frozen_stages)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill the text tower from CLIP's weights and the encoder from its ImageNet package."""
-        load_clip_text(self, folders["clip"])
-        load_imagenet(self.encoder, self.variant)
+        self.load_clip_text(folders["clip"])
+        self.encoder.load_imagenet()

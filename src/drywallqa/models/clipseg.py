@@ -13,13 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from drywallqa.models.contract import Features, check_size, is_tracing, per_photo, with_presence
-from drywallqa.models.towers import ClipPrompted, clip_settings, embed_patches, load_whole
-
-PATCH = 16
+from drywallqa.models.contract import Features, per_photo, with_presence
+from drywallqa.models.towers import ClipSighted, clip_settings
 
 
-class ClipSegModel(ClipPrompted):
+class ClipSegModel(ClipSighted):
     """`CIDAS/clipseg-rd64-refined` behind the contract; input sides are multiples of 16.
 
     Args:
@@ -34,50 +32,50 @@ class ClipSegModel(ClipPrompted):
     """
 
     stride = 1
+    family = "clipseg"
+    tower_path = "network.clip"
 
     def __init__(self, size: str = "base") -> None:
         super().__init__()
         from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
-        small = {} if size == "base" else {
-            "reduce_dim": 32, "decoder_intermediate_size": 64, "decoder_num_attention_heads": 2,
+        small = {
+            "reduce_dim": 32,
+            "decoder_intermediate_size": 64,
+            "decoder_num_attention_heads": 2,
             "extract_layers": [0, 1, 2],
-        }  # fmt: skip
-        config = CLIPSegConfig(**clip_settings(size), use_complex_transposed_convolution=True, **small)
+        }
+        settings = clip_settings(size) | ({} if size == "base" else small)
+        config = CLIPSegConfig(**settings, use_complex_transposed_convolution=True)
         self.network = CLIPSegForImageSegmentation(config)
         self.embedding_width = int(config.projection_dim)
-        _start_decoder(self.network.decoder)
-        deepest = max(config.extract_layers) + 1
-        unused = [f"network.clip.vision_model.encoder.layers.{index}." for index in
-                  range(deepest, config.vision_config.num_hidden_layers)]  # fmt: skip
+        decoder = self.network.decoder
+        # transformers draws these from N(0, 1), from which nothing trains; torch's own start does
+        for part in (decoder.film_mul, decoder.film_add, decoder.reduces, decoder.transposed_convolution):
+            for layer in part.modules():
+                if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                    layer.reset_parameters()
+        tower = "network.clip.vision_model"
+        deepest, count = max(config.extract_layers) + 1, config.vision_config.num_hidden_layers
         # layers deeper than the decoder looks, and what CLIP uses to compare photos with texts
         self.stops = (
-            *unused, "network.clip.vision_model.post_layernorm", "network.clip.visual_projection",
+            *(f"{tower}.encoder.layers.{index}." for index in range(deepest, count)),
+            f"{tower}.post_layernorm",
+            "network.clip.visual_projection",
             "network.clip.logit_scale",
-        )  # fmt: skip
-
-    def text_parts(self) -> tuple[nn.Module, nn.Module]:
-        """Return the text tower and its projection."""
-        return self.network.clip.text_model, self.network.clip.text_projection
+        )
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the layers that the decoder looks at, and the embeddings before them."""
-        tower = self.network.clip.vision_model
-        layers = list(tower.encoder.layers)[: max(self.network.extract_layers) + 1]
-        return layers, [tower.embeddings, tower.pre_layrnorm]
+        """Return the layers that the decoder reads, or that lie before those, and the embeddings."""
+        layers, before = super().vision_layers()
+        return layers[: max(self.network.extract_layers) + 1], before
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W]: of each layer the decoder reads, a map [B,C,h,w] and a class token [B,C,1,1]."""
-        if not is_tracing():
-            check_size("clipseg", images.shape[2], images.shape[3], PATCH)
-        tower = self.network.clip.vision_model
-        tokens, rows, columns = embed_patches(tower, images)
         kept: list[Tensor] = []
-        for index, layer in enumerate(self.vision_layers()[0]):
-            tokens = layer(tokens, None)
+        for index, (tokens, grid) in enumerate(self.encode_layers(images)):
             if index in self.network.extract_layers:
-                kept.append(tokens[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)))
-                kept.append(tokens[:, 0, :, None, None])
+                kept += [tokens[:, 1:].transpose(1, 2).unflatten(2, grid), tokens[:, 0, :, None, None]]
         return tuple(kept)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,12 +101,4 @@ class ClipSegModel(ClipPrompted):
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill the model from a folder of CLIPSeg weights, every name and shape checked."""
-        load_whole(self, self.network, folders["clipseg"], "clipseg")
-
-
-def _start_decoder(decoder: nn.Module) -> None:
-    """Start the decoder as torch does: transformers draws it from N(0, 1), from which nothing trains."""
-    for part in (decoder.film_mul, decoder.film_add, decoder.reduces, decoder.transposed_convolution):
-        for layer in part.modules():  # type: ignore[union-attr]
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                layer.reset_parameters()
+        self.load_whole(self.network, folders["clipseg"], "clipseg")

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import check_size, is_tracing, per_photo
-from drywallqa.models.over_lite import MULTIPLE, OverLite, Separable, upsampled
-
-STRIDE = 2
+from drywallqa.models.contract import Features, per_photo
+from drywallqa.models.efficientnet_lite import OverLite, Separable, upsampled
 
 
 def _split(x: Tensor, photos: int) -> Tensor:
@@ -56,22 +54,18 @@ class CompactDecoder(nn.Module):
         self.mask = nn.Conv2d(stem_channels, 1, 3, padding=1)
         self.presence = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def forward(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """See `CompactModel.decode`."""
         photos = features[0].shape[0]
-        embeddings = per_photo(embeddings, photos)
-        code = self.prompt(embeddings)
+        code = self.prompt(per_photo(embeddings, photos))
         stem, *pyramid = features
-        coarse = []
-        above: Tensor | None = None
+        scales: list[Tensor] = []
         for level in range(3, -1, -1):
-            above = self.scales[level](pyramid[level], code, above)
-            coarse.append(above)
-        assert above is not None
-        above = _split(upsampled(self.reduce(above)), photos)
+            scales.append(self.scales[level](pyramid[level], code, scales[-1] if scales else None))
+        above = _split(upsampled(self.reduce(scales[-1])), photos)
         logits = self.mask(self.detail(functional.relu(stem[:, None] + above).flatten(0, 1)))
-        seen = torch.cat([coarse[1].amax((2, 3)), coarse[1].mean((2, 3)), coarse[2].amax((2, 3))], dim=1)
-        pooled = torch.cat([_split(seen, photos), code], dim=2)
+        around = torch.cat([scales[1].amax((2, 3)), scales[1].mean((2, 3)), scales[2].amax((2, 3))], dim=1)
+        pooled = torch.cat([_split(around, photos), code], dim=2)
         return _split(logits, photos).squeeze(2), self.presence(pooled).squeeze(2)
 
 
@@ -91,22 +85,11 @@ class CompactModel(OverLite):
         ((2, 3, 32, 32), (2, 3))
     """
 
-    stride = STRIDE
+    stride = 2
+    family = "compact"
 
     def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
         super().__init__(encoder, width, embedding_width)
-        self.decoder = CompactDecoder(self.encoder.channels[0], width, embedding_width)
+        self.decoder = decoder = CompactDecoder(self.encoder.channels[0], width, embedding_width)
         # a mask starts out rare: sigmoid(-2) is near the share of foreground in labelled photos
-        nn.init.constant_(self.decoder.mask.bias, -2.0)  # type: ignore[arg-type]
-
-    def encode_image(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32."""
-        if not is_tracing():
-            check_size("compact", images.shape[2], images.shape[3], MULTIPLE)
-        shared: tuple[Tensor, ...] = self.neck(self.encoder(images))
-        return shared
-
-    def decode(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence logits [B,P]."""
-        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
-        return out
+        nn.init.constant_(decoder.mask.bias, -2.0)  # type: ignore[arg-type]

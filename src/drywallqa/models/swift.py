@@ -12,10 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from drywallqa.models.contract import check_size, is_tracing, per_photo
-from drywallqa.models.over_lite import MULTIPLE, OverLite, Separable
-
-STRIDE = 4
+from drywallqa.models.contract import Features, per_photo
+from drywallqa.models.efficientnet_lite import OverLite, Separable
 
 
 class SwiftDecoder(nn.Module):
@@ -28,14 +26,14 @@ class SwiftDecoder(nn.Module):
         self.prompt = nn.Sequential(nn.Linear(embedding_width, 2 * width), nn.ReLU(), last)
         self.presence = nn.Sequential(nn.Linear(2 * width + 2, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def forward(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """See `SwiftModel.decode`."""
-        pixels, seen = features
+        pixels, photo = features
         code = self.prompt(per_photo(embeddings, pixels.shape[0]))
         direction, offset = code[:, :, :-1], code[:, :, -1:]
         flat = torch.matmul(direction, pixels.flatten(2)) + offset
         strongest = torch.stack([flat.amax(2), flat.mean(2)], dim=2)
-        around = seen.flatten(1)[:, None].expand(-1, code.shape[1], -1)
+        around = photo.flatten(1)[:, None].expand(-1, code.shape[1], -1)
         presence = self.presence(torch.cat([strongest, around, direction], dim=2)).squeeze(2)
         return flat.unflatten(2, (pixels.shape[2], pixels.shape[3])), presence
 
@@ -56,7 +54,8 @@ class SwiftModel(OverLite):
         ((2, 3, 16, 16), (2, 3))
     """
 
-    stride = STRIDE
+    stride = 4
+    family = "swift"
 
     def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
         super().__init__(encoder, width, embedding_width)
@@ -64,14 +63,7 @@ class SwiftModel(OverLite):
         self.pixels = nn.Conv2d(width, width, 1)
         self.decoder = SwiftDecoder(width, embedding_width)
 
-    def encode_image(self, images: Tensor) -> tuple[Tensor, ...]:
+    def encode_image(self, images: Tensor) -> Features:
         """Encode normalised photos [B,3,H,W] once: pixel embeddings [B,C,H/4,W/4], the photo's [B,C,1,1]."""
-        if not is_tracing():
-            check_size("swift", images.shape[2], images.shape[3], MULTIPLE)
-        _, fine, *_, coarse = self.neck(self.encoder(images))
+        _, fine, *_, coarse = super().encode_image(images)
         return self.pixels(self.refine(fine)), coarse.mean((2, 3), keepdim=True)
-
-    def decode(self, features: tuple[Tensor, ...], embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/4,W/4] and presence logits [B,P]."""
-        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
-        return out

@@ -1,14 +1,24 @@
-"""A torch model behind the numpy-typed backend protocol."""
+"""A torch model behind the numpy-typed backend protocol, and a bundle's own weights in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load as load_tensors
 
-from drywallqa.backend import Features, Float
+from drywallqa.backend import Backend, Features, Float
+from drywallqa.bundle.bundle import WEIGHTS, Bundle
+from drywallqa.errors import BackendError
+from drywallqa.models import registry
+from drywallqa.models.contract import load_strictly
+from drywallqa.onnx_session import RuntimeOptions
+from drywallqa.processors import available_threads
+
+_PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchBackend:
@@ -17,18 +27,17 @@ class TorchBackend:
     Args:
         model: Has `encode_image` and `decode`; put into evaluation mode for each call.
         embed: Prompts to embeddings [P,D]; the family's text side.
+        autocast: Half precision for products on the CPU; none by default.
     """
 
-    def __init__(self, model: Any, embed: Callable[[Sequence[str]], Float]) -> None:
-        self.model = model
-        self.embed = embed
+    def __init__(
+        self, model: Any, embed: Callable[[Sequence[str]], Float], autocast: torch.dtype | None = None
+    ) -> None:
+        self.model, self.embed, self.autocast = model, embed, autocast
 
     def encode_image(self, images: Float) -> Features:
         """See `backend.Backend`."""
-        self.model.eval()
-        with torch.inference_mode():
-            features = self.model.encode_image(self._there(images))
-        return tuple(np.asarray(f.float().cpu().numpy()) for f in features)
+        return self._run(self.model.encode_image, self._to_device(images))
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """See `backend.Backend`."""
@@ -36,15 +45,44 @@ class TorchBackend:
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         """See `backend.Backend`."""
-        self.model.eval()
-        with torch.inference_mode():
-            logits, presence = self.model.decode(
-                tuple(self._there(f) for f in features), self._there(embeddings)
-            )
-        return logits.float().cpu().numpy(), presence.float().cpu().numpy()
+        on_device = tuple(self._to_device(feature) for feature in features)
+        logits, presence = self._run(self.model.decode, on_device, self._to_device(embeddings))
+        return logits, presence
 
-    def _there(self, values: Float) -> torch.Tensor:
-        """Bring numbers to where the model is, which may be an accelerator while it is trained."""
+    def _run(self, call: Callable[..., tuple[torch.Tensor, ...]], *inputs: Any) -> Features:
+        self.model.eval()
+        precision = torch.autocast("cpu", dtype=self.autocast) if self.autocast else nullcontext()
+        with precision, torch.inference_mode():
+            return tuple(np.asarray(out.float().cpu().numpy()) for out in call(*inputs))
+
+    def _to_device(self, values: Float) -> torch.Tensor:
+        """Move values to the model's device, which may be an accelerator while it is trained."""
         weights = next(iter(self.model.parameters()), None)
         given = torch.from_numpy(values)
         return given if weights is None else given.to(weights.device)
+
+
+def open_torch(bundle: Any, options: RuntimeOptions) -> Backend:
+    """Make a bundle's model again and fill it with the bundle's own weights (which are kept in fp16).
+
+    Args:
+        bundle: The bundle.
+        options: How it is run; threads are those of torch in this process.
+
+    Raises:
+        BackendError: The bundle has no weights, or the device or precision is not supported.
+        BundleError: The weights are damaged.
+        ModelError: They do not fit.
+    """
+    precision = options.precision or "fp32"
+    if not isinstance(bundle, Bundle) or WEIGHTS not in bundle.files:
+        raise BackendError(f"{bundle.name}: the bundle has no torch weights; use --backend onnxruntime")
+    if options.device != "cpu":
+        raise BackendError(f"device '{options.device}': torch is used on the CPU here; use --device cpu")
+    if precision not in _PRECISIONS:
+        raise BackendError(f"precision '{precision}': torch computes in fp32, bf16 or fp16 here")
+    torch.set_num_threads(options.threads or min(torch.get_num_threads(), available_threads()))
+    model = registry.create_model(bundle.name, **bundle.architecture)
+    weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}
+    load_strictly(model, weights, str(bundle.folder / WEIGHTS))
+    return TorchBackend(model.eval(), bundle.text.embed, _PRECISIONS[precision])

@@ -14,7 +14,7 @@ from drywallqa.errors import ConfigError
 from drywallqa.sampling.settings import DataConfig, Positive, Share, StrictModel
 
 if TYPE_CHECKING:
-    from drywallqa.models.contract import Training
+    from drywallqa.models.contract import TrainedLayers
 
 
 class ModelConfig(StrictModel):
@@ -39,11 +39,11 @@ class ModelConfig(StrictModel):
     together, which only accelerators can."""
 
     @property
-    def training(self) -> Training:
+    def training(self) -> TrainedLayers:
         """What of the model is trained."""
-        from drywallqa.models.contract import Training
+        from drywallqa.models.contract import TrainedLayers
 
-        return Training(self.frozen_stages, self.vision_layers, self.text_layers)
+        return TrainedLayers(self.frozen_stages, self.vision_layers, self.text_layers)
 
 
 class LossConfig(StrictModel):
