@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,9 @@ class TorchBackend:
 
     def encode_image(self, images: Float) -> Features:
         """See `backend.Backend`."""
-        return self._run(self.model.encode_image, self._to_device(images))
+        with self._inference():
+            features = self.model.encode_image(self._to_device(images))
+        return tuple(_to_numpy(feature) for feature in features)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """See `backend.Backend`."""
@@ -45,21 +47,27 @@ class TorchBackend:
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         """See `backend.Backend`."""
-        on_device = tuple(self._to_device(feature) for feature in features)
-        logits, presence = self._run(self.model.decode, on_device, self._to_device(embeddings))
-        return logits, presence
+        with self._inference():
+            on_device = tuple(self._to_device(feature) for feature in features)
+            logits, presence = self.model.decode(on_device, self._to_device(embeddings))
+        return _to_numpy(logits), _to_numpy(presence)
 
-    def _run(self, call: Callable[..., tuple[torch.Tensor, ...]], *inputs: Any) -> Features:
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
         self.model.eval()
         precision = torch.autocast("cpu", dtype=self.autocast) if self.autocast else nullcontext()
         with precision, torch.inference_mode():
-            return tuple(np.asarray(out.float().cpu().numpy()) for out in call(*inputs))
+            yield
 
     def _to_device(self, values: Float) -> torch.Tensor:
         """Move values to the model's device, which may be an accelerator while it is trained."""
         weights = next(iter(self.model.parameters()), None)
         given = torch.from_numpy(values)
         return given if weights is None else given.to(weights.device)
+
+
+def _to_numpy(values: torch.Tensor) -> Float:
+    return np.asarray(values.float().cpu().numpy())
 
 
 def open_torch(bundle: Any, options: RuntimeOptions) -> Backend:
