@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,6 +25,9 @@ class Small(nn.Module):
     def make(self) -> None:
         self.image = nn.Linear(WIDTH, WIDTH)
         self.text = nn.Linear(EMBEDDING, WIDTH)
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        return self.encoder.parameters()
 
     def project(self, features: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         return self.image(features), self.text(embeddings)

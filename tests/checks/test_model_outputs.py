@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from checks.test_label_shifts import EMPTY, NUMBERS, SIDE, seen
+from checks.test_label_checks import EMPTY, NUMBERS, SIDE, coarse_pair
 from drywallqa.checks import model_outputs
 from drywallqa.imaging.letterbox import logit
 
-MANY = [seen(n) for n in NUMBERS] + [seen(n, EMPTY, EMPTY) for n in range(20, 26)]
+MANY = [coarse_pair(n) for n in NUMBERS] + [coarse_pair(n, EMPTY, EMPTY) for n in range(20, 26)]
 
 
 def names(found: list) -> list[str]:
@@ -15,7 +15,7 @@ def names(found: list) -> list[str]:
 
 def test_check_range__a_sound_model_raises_nothing() -> None:
     assert model_outputs.check_range(MANY) == []
-    assert model_outputs.check_levels(MANY) == []
+    assert model_outputs.check_thresholds(MANY) == []
     assert model_outputs.check_exchange(MANY) == []
     assert model_outputs.check_sign(MANY) == []
 
@@ -33,13 +33,13 @@ def test_check_range__names_what_is_wrong() -> None:
     assert names(model_outputs.check_range(deaf)) == ["prompt-ignored"]
 
 
-def test_check_levels__a_stale_threshold() -> None:
-    stale = [replace(s, level=logit(0.995)) for s in MANY]
-    assert names(model_outputs.check_levels(stale)) == ["mask-threshold-high"]
+def test_check_thresholds__a_stale_threshold() -> None:
+    stale = [replace(s, threshold=logit(0.995)) for s in MANY]
+    assert names(model_outputs.check_thresholds(stale)) == ["mask-threshold-high"]
 
 
-def test_check_levels__presence_too_high() -> None:
-    assert names(model_outputs.check_levels([replace(s, presence_level=0.99) for s in MANY])) == [
+def test_check_thresholds__presence_too_high() -> None:
+    assert names(model_outputs.check_thresholds([replace(s, presence_threshold=0.99) for s in MANY])) == [
         "presence-threshold"
     ]
 
@@ -64,11 +64,11 @@ def test_check_inputs__the_way_that_is_answered_better_is_named() -> None:
     assert model_outputs.check_inputs(MANY, {"at 96 px": ("window-size", worse)}) == []
 
 
-def test_check_levels__presence_weighs_less_than_the_text_side_that_upsets_it() -> None:
-    lost = [replace(s, presence_level=0.99) for s in MANY]
+def test_check_thresholds__presence_weighs_less_than_the_text_side_that_upsets_it() -> None:
+    lost = [replace(s, presence_threshold=0.99) for s in MANY]
     other = [replace(s, logits=-s.logits, presence=0.1) for s in MANY]
     (text,) = model_outputs.check_inputs(other, {"under the other text side": ("text-side", MANY)})
-    assert model_outputs.check_levels(lost)[0].weight < text.weight
+    assert model_outputs.check_thresholds(lost)[0].weight < text.weight
 
 
 def test_facts__are_what_the_first_look_asks_for() -> None:

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from checks.test_label_shifts import seen  # noqa: E402
+from checks.test_label_checks import coarse_pair  # noqa: E402
 from drywallqa.checks import weight_values  # noqa: E402
 from drywallqa.checks.model_outputs import check_range  # noqa: E402
 from small_model import Small  # noqa: E402
@@ -47,7 +47,7 @@ def test_check_weights__layers_at_their_start_come_before_the_prompt_that_they_i
     model = trained()
     model[1].reset_parameters()
     (untrained,) = weight_values.check_weights(model.state_dict())
-    (deaf,) = check_range([replace(seen(n), other=seen(n).logits) for n in range(10)])
+    (deaf,) = check_range([replace(coarse_pair(n), other=coarse_pair(n).logits) for n in range(10)])
     assert deaf.name == "prompt-ignored"
     assert untrained.weight > deaf.weight
 

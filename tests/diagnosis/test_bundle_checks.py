@@ -3,10 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from drywallqa.diagnosis.bundle_checks import _compare, check_text_side
+from drywallqa.diagnosis.bundle_checks import check_text_side, compare_logits
 from drywallqa.imaging.letterbox import Letterbox
-
-WINDOW = Letterbox(64)
 
 
 def grey_wall(seed: int) -> np.ndarray:
@@ -23,11 +21,11 @@ def model(image: np.ndarray, share: float = 1.0) -> np.ndarray:
     return middle + share * (logits - middle)
 
 
-PAIRS = [(WINDOW, grey_wall(seed)) for seed in range(3)]
+IMAGES = [Letterbox(64).fit(grey_wall(seed))[0] for seed in range(3)]
 
 
 def test_compare__a_graph_that_rounds_otherwise_is_the_same_model() -> None:
-    assert _compare(PAIRS, lambda image: model(image) * np.float32(1 + 1e-6), model) == []
+    assert compare_logits(IMAGES, lambda image: model(image) * np.float32(1 + 1e-6), model) == []
 
 
 @pytest.mark.parametrize(
@@ -42,18 +40,18 @@ def test_compare__a_graph_that_rounds_otherwise_is_the_same_model() -> None:
     ],
 )
 def test_compare__names_how_the_graph_differs(case: str, graph) -> None:
-    (found,) = _compare(PAIRS, graph, model)
+    (found,) = compare_logits(IMAGES, graph, model)
     assert found.name == case
 
 
 def test_check_text__templates_are_written_out() -> None:
-    bundle = SimpleNamespace(concepts={"crack": None})
     asked: list[str] = []
 
     def understand(prompt: str) -> str | None:
         asked.append(prompt)
         return "crack" if "[" not in prompt else None
 
-    told = {"crack": ["[hairline|thin] crack"]}
-    assert check_text_side(bundle, told, "the bundle's phrasings", understand) == []
+    bundle = SimpleNamespace(concepts={"crack": None}, text=SimpleNamespace(understand=understand))
+    phrasings = {"crack": ["[hairline|thin] crack"]}
+    assert check_text_side(bundle, phrasings, "the bundle's phrasings") == []
     assert asked == ["crack", "hairline crack", "thin crack"]

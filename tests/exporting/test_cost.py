@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from drywallqa.exporting.cost import training_cost
+from drywallqa.exporting.export_run import training_cost
 
 
 def test_training_cost__told_by_the_run(tmp_path: Path) -> None:

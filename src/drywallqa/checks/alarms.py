@@ -1,7 +1,7 @@
-"""Alarms during training, from a few figures a step; each is raised once, in words.
+"""Alarms during training, from a few figures of each step; each alarm is raised once.
 
-A model that has just begun marks nothing, so nothing is judged before `grace` steps, and then only what held
-in each of the last `window` steps.
+A new model marks nothing, so nothing is judged before `grace` steps. After them an alarm needs a symptom that
+held in each of the last `window` steps.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ NEARLY_ALL = 0.97
 CONTRAST = 0.1
 """Probability inside the truth minus outside it from which a model is learning, whatever its threshold."""
 SAME = 0.01
-"""Spread of logits over prompts, relative to that over the picture, below which prompts do nothing."""
+"""Spread of logits over prompts, relative to that over the photo, below which prompts do nothing."""
 RISEN = 1.5
-"""Loss over that of the first steps which no sound run shows after its grace."""
+"""Ratio of the recent loss to that of the first steps which no sound run shows after its grace."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class StepFigures:
     Attributes:
         loss: The loss.
         marked: Share of pixels predicted as foreground.
-        foreground: Share of pixels that are foreground, over pairs where there is any; 0 where there is none.
-        contrast: Mean probability inside the truth minus outside it; 0 where there is no truth.
-        spread: Spread of logits over prompts, relative to that over the picture; None for a single prompt.
+        foreground: Share of pixels that are foreground, over pairs that show any; 0 where none does.
+        contrast: Mean probability inside the truth minus outside it; it means nothing without foreground.
+        spread: Spread of logits over prompts, relative to that over the photo; None for a single prompt.
         bounded: Whether all logits lie in 0–1, as probabilities do.
     """
 
@@ -50,87 +50,85 @@ class StepFigures:
 
 
 def step_figures(loss: float, logits: Tensor, truth: Tensor, known: Tensor) -> StepFigures:
-    """Take a step's figures from logits [B,K,h,w], truth [B,K,h,w] and known [B,K]."""
+    """Compute a step's figures from logits [B,K,h,w], truth [B,K,h,w] and known [B,K]."""
     with torch.no_grad():
         x, labelled = logits.detach().float(), known > 0
-        pairs = labelled & (truth.amax((2, 3)) > 0.5)
-        bounded = bool(x.min() >= 0) and bool(x.max() <= 1)
-        spread = None
-        if x.shape[1] > 1:
-            change = (x.amax(1) - x.amin(1)).mean()
-            spread = float(change / x.std().clamp(min=1e-9))
-        if not bool(pairs.any()):
-            marked = float((x[labelled] > 0).float().mean()) if bool(labelled.any()) else 0.0
-            return StepFigures(loss, marked, 0.0, 0.0, spread, bounded)
-        filled, target = torch.sigmoid(x[pairs]), truth[pairs]
-        inside = float((filled * target).sum() / target.sum())
-        outside = float((filled * (1 - target)).sum() / (1 - target).sum().clamp(min=1e-9))
-        share = float((target > 0.5).float().mean())
-        marked = float((filled > 0.5).float().mean())
-        return StepFigures(loss, marked, share, inside - outside, spread, bounded)
+        shown = labelled & (truth.amax((2, 3)) > 0.5)
+        judged = shown if bool(shown.any()) else labelled
+        probability, target = torch.sigmoid(x[judged]), truth[judged]
+        inside = (probability * target).sum() / target.sum().clamp(min=1e-9)
+        outside = (probability * (1 - target)).sum() / (1 - target).sum().clamp(min=1e-9)
+        several = x.shape[1] > 1
+        return StepFigures(
+            loss,
+            marked=float((probability > 0.5).float().mean()) if len(target) else 0.0,
+            foreground=float((target > 0.5).float().mean()) if len(target) else 0.0,
+            contrast=float(inside) - float(outside),
+            spread=float((x.amax(1) - x.amin(1)).mean() / x.std().clamp(min=1e-9)) if several else None,
+            bounded=bool(x.min() >= 0) and bool(x.max() <= 1),
+        )
 
 
 class AlarmMonitor:
-    """Collects steps and says what is wrong.
+    """Collects the figures of steps and raises alarms.
 
     Args:
-        grace: Steps in which nothing but a loss that is not finite is judged.
+        grace: Steps in which only a loss that is not finite is judged.
         window: Steps over which a symptom has to hold.
 
     Example:
-        >>> watch = Watch(grace=2, window=2)
-        >>> [f.name for s in range(4) for f in watch.step(Step(1.0, 0.0, 0.1, 0.0, 0.5))]
+        >>> monitor = AlarmMonitor(grace=2, window=2)
+        >>> step = StepFigures(loss=1.0, marked=0.0, foreground=0.1, contrast=0.0, spread=0.5)
+        >>> [finding.name for _ in range(4) for finding in monitor.step(step)]
         ['collapse-background']
     """
 
     def __init__(self, grace: int = 300, window: int = 100) -> None:
-        self.grace = grace
+        self.grace, self.window = grace, window
         self.recent: deque[StepFigures] = deque(maxlen=window)
-        self.start: list[float] = []
-        self.seen = 0
+        self.first_losses: list[float] = []
+        self.steps = 0
         self.raised: set[str] = set()
 
-    def step(self, step: StepFigures) -> list[FaultFinding]:
+    def step(self, figures: StepFigures) -> list[FaultFinding]:
         """Take one step's figures; return alarms that were not raised before."""
-        self.seen += 1
-        if not math.isfinite(step.loss):
-            return self._once([finding_of("loss-not-finite", f"the loss is {step.loss} at step {self.seen}")])
-        self.recent.append(step)
-        if len(self.start) < min(10, self.recent.maxlen or 10):
-            self.start.append(step.loss)
-        if self.seen < self.grace or len(self.recent) < (self.recent.maxlen or 0):
+        self.steps += 1
+        found = None
+        if not math.isfinite(figures.loss):
+            found = "loss-not-finite", f"the loss is {figures.loss} at step {self.steps}"
+        else:
+            self.recent.append(figures)
+            if len(self.first_losses) < min(10, self.window):
+                self.first_losses.append(figures.loss)
+            if self.steps >= self.grace and len(self.recent) == self.window:
+                found = self._judge()
+        if found is None or found[0] in self.raised:
             return []
-        return self._once(self._judge())
+        self.raised.add(found[0])
+        return [finding_of(*found)]
 
-    def _once(self, findings: list[FaultFinding]) -> list[FaultFinding]:
-        new = [finding for finding in findings if finding.name not in self.raised]
-        self.raised |= {finding.name for finding in new}
-        return new
-
-    def _judge(self) -> list[FaultFinding]:
-        steps, count = list(self.recent), f"in the last {len(self.recent)} steps"
-        loss, start = float(np.median([s.loss for s in steps])), float(np.median(self.start))
+    def _judge(self) -> tuple[str, str] | None:
+        """Return the fault that the recent steps show, with its evidence."""
+        steps, period = list(self.recent), f"in the last {len(self.recent)} steps"
+        loss, start = float(np.median([s.loss for s in steps])), float(np.median(self.first_losses))
         if loss < -1:
-            return [
-                finding_of("masks-range", f"the loss is {loss:.3g} {count}, which truth in 0–1 cannot give")
-            ]
+            return "masks-range", f"the loss is {loss:.3g} {period}, which truth in 0–1 cannot give"
         if all(s.bounded for s in steps):
-            return [finding_of("sigmoid-twice", f"every output lay within 0–1 {count}")]
+            return "sigmoid-twice", f"every output lay within 0–1 {period}"
         if loss > RISEN * start:
-            return [finding_of("rate-too-high", f"the loss has risen from {start:.3g} to {loss:.3g} {count}")]
-        filled = [s for s in steps if s.foreground]
-        if not filled:
-            return [finding_of("masks-empty", f"no photo showed any foreground {count}")]
-        share = float(np.mean([s.foreground for s in filled]))
-        contrast = float(np.mean([s.contrast for s in filled]))
-        if contrast < CONTRAST and all(s.marked <= NOTHING for s in filled):
-            what = f"not one pixel in ten thousand was marked {count}, where {share:.1%} are foreground"
-            return [finding_of("collapse-background", what)]
-        if contrast < CONTRAST and share < 0.9 and all(s.marked >= NEARLY_ALL for s in filled):
-            what = f"nearly every pixel was marked {count}, where {share:.1%} are foreground"
-            return [finding_of("collapse-foreground", what)]
+            return "rate-too-high", f"the loss has risen from {start:.3g} to {loss:.3g} {period}"
+        shown = [s for s in steps if s.foreground]
+        if not shown:
+            return "masks-empty", f"no photo showed any foreground {period}"
+        share = float(np.mean([s.foreground for s in shown]))
+        if float(np.mean([s.contrast for s in shown])) < CONTRAST:
+            truth = f"{period}, although {share:.1%} are foreground"
+            if all(s.marked <= NOTHING for s in shown):
+                return "collapse-background", f"less than one pixel in ten thousand was marked {truth}"
+            if share < 0.9 and all(s.marked >= NEARLY_ALL for s in shown):
+                return "collapse-foreground", f"nearly every pixel was marked {truth}"
         spreads = [s.spread for s in steps if s.spread is not None]
         if spreads and max(spreads) < SAME:
-            what = f"another prompt changed logits by at most {max(spreads):.2%} of their spread {count}"
-            return [finding_of("prompt-ignored", what)]
-        return []
+            change = f"another prompt changed logits by at most {max(spreads):.2%} of their spread"
+            return "prompt-ignored", f"{change} {period}"
+        return None

@@ -1,41 +1,44 @@
-"""One photo under one concept, with its truth and a model's answer, on a common coarse grid.
+"""One photo under one concept, with its truth and a model's logits, on a common coarse grid.
 
 Shapes: h×w the grid, `GRID` on its longer side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.imaging.letterbox import logit
-from drywallqa.metrics import group_means
+from drywallqa.metrics import Counts, group_means
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 GRID = 224
 """Longer side of the grid: fine enough for a shift of 2 %, coarse enough for hundreds of trials."""
+CLEARLY, ENOUGH = 0.2, 0.3
+"""A photo is lifted clearly where its IoU rises by the first to at least the second."""
 
 
 @dataclass(frozen=True, eq=False)
 class CoarsePair:
-    """What a model answered about one concept of one photo, beside the truth.
+    """What a model returned for one concept of one photo, beside the truth.
 
     Attributes:
         photo: The photo's name.
         photograph: The photograph that copies share.
         part: "train", "val" or "test".
-        concept: What was asked for.
+        concept: The concept that was asked for.
         truth: [h,w]; all False where the concept is labelled as absent.
         logits: [h,w].
         other: [h,w], the logits under another concept's prompt; None where there is no other concept.
-        presence: Belief in [0,1] that the photo shows the concept.
-        level: The model's mask threshold as a logit.
-        presence_level: The model's presence threshold.
+        presence: Probability that the photo shows the concept.
+        threshold: The model's mask threshold as a logit.
+        presence_threshold: The model's presence threshold.
     """
 
     photo: str
@@ -46,18 +49,18 @@ class CoarsePair:
     logits: Floats
     other: Floats | None
     presence: float
-    level: float
-    presence_level: float
+    threshold: float
+    presence_threshold: float
 
     @property
     def mask(self) -> Mask:
-        """Where the answer lies above the threshold, whatever presence says."""
-        return np.asarray(self.logits > self.level)
+        """Where the logits lie above the threshold, whatever presence says."""
+        return np.asarray(self.logits > self.threshold)
 
     @property
-    def marked(self) -> bool:
-        """Whether the model believes in the concept and marks more than 1 % of the photo."""
-        return self.presence >= self.presence_level and float(self.mask.mean()) > 0.01
+    def detected(self) -> bool:
+        """Whether presence reaches its threshold and the mask covers more than 1 % of the photo."""
+        return self.presence >= self.presence_threshold and float(self.mask.mean()) > 0.01
 
     @property
     def iou(self) -> float:
@@ -66,24 +69,32 @@ class CoarsePair:
 
 
 def coarse_iou(mask: Mask, truth: Mask) -> float:
-    """Intersection over union of two masks [h,w]; 0 where both are empty."""
-    union = int(np.count_nonzero(mask | truth))
-    return int(np.count_nonzero(mask & truth)) / union if union else 0.0
+    """Return the IoU of two masks [h,w]; 0 where both are empty."""
+    iou = Counts.of(mask, truth).iou
+    return 0.0 if math.isnan(iou) else iou
 
 
 def mean_or_zero(values: Iterable[float]) -> float:
-    """Mean; 0 without values."""
+    """Return the mean; 0 without values."""
     listed = list(values)
     return float(np.mean(listed)) if listed else 0.0
 
 
+def by_concept(pairs: Iterable[CoarsePair]) -> dict[str, list[CoarsePair]]:
+    """Group pairs by concept."""
+    groups: dict[str, list[CoarsePair]] = {}
+    for pair in pairs:
+        groups.setdefault(pair.concept, []).append(pair)
+    return groups
+
+
 @dataclass(frozen=True)
 class Gain:
-    """What a change brings, over pairs of the same photos.
+    """The gain of a change, over pairs of the same photos.
 
     Attributes:
-        before: Mean as it is.
-        after: Mean after the change.
+        before: Mean without the change.
+        after: Mean with the change.
         sure: Mean gain over its standard error (Student's t).
         explained: Share of photos that the change lifts clearly.
         count: Photos.
@@ -102,12 +113,8 @@ class Gain:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the mean gain is no chance."""
+        """Whether the mean gain is more than chance."""
         return self.count >= 5 and self.gain >= 0.03 and self.sure >= 3.5
-
-
-CLEARLY, ENOUGH = 0.2, 0.3
-"""A photo is lifted clearly where its IoU rises by the first to at least the second."""
 
 
 def compare_pairs(
@@ -132,25 +139,22 @@ def compare_pairs(
     return Gain(float(one.mean()), float(two.mean()), sure, float(lifted.mean()), int(one.size))
 
 
-def best_logit_threshold(
-    seen: Sequence[CoarsePair], change: Callable[[Floats], Floats] | None = None
-) -> tuple[float, float]:
-    """Find the logit threshold of best mean IoU over photos that show the concept.
-
-    Args:
-        seen: The photos.
-        change: What is done to the logits first.
+def best_logit_threshold(pairs: Iterable[CoarsePair]) -> tuple[float, float]:
+    """Find the logit threshold of best mean IoU over the photos that show the concept.
 
     Returns:
         The threshold as a logit, and the mean IoU there; (0, 0) where no photo shows the concept.
     """
-    shown = [s for s in seen if s.truth.any()]
-    if not shown:
+    thresholds = [logit(p) for p in np.linspace(0.02, 0.98, 49)]
+    curves = [[coarse_iou(p.logits > t, p.truth) for t in thresholds] for p in pairs if p.truth.any()]
+    if not curves:
         return 0.0, 0.0
-    levels = [logit(p) for p in np.linspace(0.02, 0.98, 49)]
-    curves = np.array(
-        [[coarse_iou((change(s.logits) if change else s.logits) > v, s.truth) for v in levels] for s in shown]
-    )
-    averaged = curves.mean(0)
+    averaged = np.array(curves).mean(0)
     best = int(averaged.argmax())
-    return levels[best], float(averaged[best])
+    return thresholds[best], float(averaged[best])
+
+
+def best_ious(pairs: Sequence[CoarsePair]) -> list[float]:
+    """Return the IoU of each pair that shows its concept, at the concept's best threshold."""
+    best = {concept: best_logit_threshold(members)[0] for concept, members in by_concept(pairs).items()}
+    return [coarse_iou(p.logits > best[p.concept], p.truth) for p in pairs if p.truth.any()]

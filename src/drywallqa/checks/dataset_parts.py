@@ -20,15 +20,16 @@ PARTS = ("train", "val", "test")
 def check_copies(
     leaks: Sequence[tuple[str, int, int]], across: Sequence[tuple[str, str]]
 ) -> list[FaultFinding]:
-    """Check for photographs on both sides of a split.
+    """Check that no photograph lies on both sides of a split.
 
     Args:
-        leaks: Which part in which other, photos that share their photograph by name, photos of the part.
+        leaks: The part and the other part, as "val in train"; photos that share their photograph by name;
+            photos of the part.
         across: Pairs of photos under other names that show the same, in different parts.
     """
-    told = [f"{shared} of {size} photos of {where}" for where, shared, size in leaks]
-    if told:
-        return [finding_of("split-leak", f"share their photograph by name: {'; '.join(told)}", 0.97)]
+    if leaks:
+        text = "; ".join(f"{shared} of {size} photos of {where}" for where, shared, size in leaks)
+        return [finding_of("split-leak", f"share their photograph by name: {text}", 0.97)]
     if across:
         few = name_some([f"{one} = {other}" for one, other in across], 2)
         return [finding_of("split-leak", f"{len(across)} photographs look alike in two parts: {few}", 0.96)]
@@ -36,43 +37,42 @@ def check_copies(
 
 
 def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
-    """Check for photos that are there again under other names, within a part."""
+    """Check that few photos recur under other names within a part."""
     if pairs < max(3, 0.08 * photographs):
         return []
-    what = f"{pairs} pairs of {photographs} photographs show the same under other names within a part"
-    return [finding_of("photos-repeated", what, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
+    text = f"{pairs} pairs of {photographs} photographs show the same under other names within a part"
+    return [finding_of("photos-repeated", text, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
 
 
 def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[FaultFinding]:
-    """Check for files that cannot be used.
+    """Check that all files can be used.
 
     Args:
-        problems: Kind of each problem, and how it reads.
+        problems: Kind of each problem, and its text.
         photos: Photos that can be read.
     """
     sizes = [text for kind, text in problems if kind == "wrong size" or "the mask is" in text]
-    unread = [
-        text
-        for kind, text in problems
-        if kind in ("unreadable", "missing photo", "missing labels") and text not in sizes
+    kinds = ("unreadable", "missing photo", "missing labels")
+    unread = [text for kind, text in problems if kind in kinds and text not in sizes]
+    return [
+        finding_of(
+            fault,
+            f"{len(texts)} files, the first: {texts[0]}",
+            0.85 + 0.1 * min(1.0, len(texts) / max(1, photos + len(unread))),
+        )
+        for fault, texts in (("masks-size", sizes), ("photos-broken", unread))
+        if texts
     ]
-    found = []
-    for case, texts in (("masks-size", sizes), ("photos-broken", unread)):
-        if texts:
-            share = len(texts) / max(1, photos + len(unread))
-            what = f"{len(texts)} files, the first: {texts[0]}"
-            found.append(finding_of(case, what, 0.85 + 0.1 * min(1.0, share)))
-    return found
 
 
 def check_boxes(boxes: Mapping[str, int], annotations: Mapping[str, int]) -> list[FaultFinding]:
-    """Check for lines that were marked by boxes."""
+    """Check that lines were not marked by boxes."""
     found = []
     for concept in LINES:
         count, of = boxes.get(concept, 0), annotations.get(concept, 0)
         if count >= 3 and count > BOXES * of:
-            what = f"{count} of {of} masks of '{concept}' are exactly one box"
-            found.append(finding_of("labels-boxes", what, 0.7 + 0.2 * count / of))
+            text = f"{count} of {of} masks of '{concept}' are exactly one box"
+            found.append(finding_of("labels-boxes", text, 0.7 + 0.2 * count / of))
     return found
 
 
@@ -85,8 +85,6 @@ def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[FaultFinding]:
     usual = {part: float(np.median(sizes[part])) for part in PARTS if len(sizes.get(part, ())) >= 3}
     if len(usual) < 2 or max(usual.values()) < APART * min(usual.values()):
         return []
-    told = ", ".join(f"{part} {side:.0f} px" for part, side in usual.items())
-    ratio = max(usual.values()) / min(usual.values())
-    return [
-        finding_of("parts-resolution", f"the usual longer side is {told}", 0.75 + min(0.15, 0.03 * ratio))
-    ]
+    listed = ", ".join(f"{part} {side:.0f} px" for part, side in usual.items())
+    weight = 0.75 + min(0.15, 0.03 * max(usual.values()) / min(usual.values()))
+    return [finding_of("parts-resolution", f"the usual longer side is {listed}", weight)]

@@ -56,6 +56,14 @@ def finding_of(name: str, evidence: str, weight: float = 1.0) -> FaultFinding:
     return FaultFinding(FAULTS[name], evidence, min(max(weight, 0.0), 1.0))
 
 
+def rank_findings(findings: Iterable[FaultFinding]) -> list[FaultFinding]:
+    """Sort findings, the surest first; of each fault only its surest finding is kept."""
+    best: dict[str, FaultFinding] = {}
+    for finding in sorted(findings, key=lambda each: -each.weight):
+        best.setdefault(finding.name, finding)
+    return list(best.values())
+
+
 def name_some(names: Iterable[str], most: int = 4) -> str:
     """Name the first few and count the rest: "a, b and 3 more"."""
     known = list(names)

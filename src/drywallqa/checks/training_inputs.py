@@ -1,4 +1,4 @@
-"""Checks of what a model is given: truth, pixels, prompts, and the split. They need numpy alone.
+"""Checks of a model's inputs: truth, pixels, prompts, and the split. They need numpy alone.
 
 Shapes: N photos, K concepts, D embedding width, h×w the truth's grid.
 """
@@ -6,6 +6,7 @@ Shapes: N photos, K concepts, D embedding width, h×w the truth's grid.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,11 @@ from drywallqa.text.phrase_bank import phrases_of
 Floats = NDArray[np.float32]
 
 FULL = 0.98
-"""Share of foreground above which truth is taken for inverted or framed."""
+"""Share of foreground above which the truth may be inverted or frame the photo."""
 ALIKE = 0.98
 """Cosine of two concepts' mean embeddings above which no decoder can be expected to tell them apart."""
 PIXELS = 12.0
-"""Largest normalised pixel value that can be meant: ImageNet's own end near ±2.7."""
+"""Largest normalised pixel value that is plausible: ImageNet's own end near ±2.7."""
 
 
 def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[FaultFinding]:
@@ -33,34 +34,30 @@ def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[F
     """
     labelled = truth[np.asarray(known) > 0]
     if not labelled.size:
-        return [
-            finding_of("masks-empty", "no pair of a photo and a concept in the first batches was labelled")
-        ]
+        text = "no pair of a photo and a concept in the first batches was labelled"
+        return [finding_of("masks-empty", text)]
     if not np.isfinite(labelled).all():
-        return [finding_of("masks-range", "the truth holds values that are not finite")]
+        return [finding_of("masks-range", "the truth holds NaN or infinite values")]
     low, high = float(labelled.min()), float(labelled.max())
     if low < -1e-4 or high > 1 + 1e-4:
         return [finding_of("masks-range", f"the truth ranges from {low:g} to {high:g}")]
     if high == 0:
-        what = f"all {len(labelled)} truth masks of the first batches ({', '.join(concepts)}) are empty"
-        return [finding_of("masks-empty", what)]
-    present = labelled[labelled.reshape(len(labelled), -1).any(1)]
-    share = float(present.mean())
-    if share > FULL:
-        return [finding_of("masks-full", f"{share:.1%} of the pixels of truth masks are foreground")]
-    return []
+        text = f"all {len(labelled)} truth masks of the first batches ({', '.join(concepts)}) are empty"
+        return [finding_of("masks-empty", text)]
+    share = float(labelled[labelled.reshape(len(labelled), -1).any(1)].mean())
+    text = f"{share:.1%} of the pixels of truth masks are foreground"
+    return [finding_of("masks-full", text)] if share > FULL else []
 
 
 def check_images(images: Floats) -> list[FaultFinding]:
     """Check that photos [N,3,H,W] arrive normalised."""
     if not np.isfinite(images).all():
-        return [finding_of("images-range", "photos hold values that are not finite")]
+        return [finding_of("images-range", "photos hold NaN or infinite values")]
     low, high = float(images.min()), float(images.max())
     if max(-low, high) > PIXELS:
         return [finding_of("images-range", f"pixels range from {low:g} to {high:g}")]
-    if low == high:
-        return [finding_of("images-range", f"every pixel of the first batches is {low:g}")]
-    return []
+    text = f"every pixel of the first batches is {low:g}"
+    return [finding_of("images-range", text)] if low == high else []
 
 
 def check_phrasings(
@@ -70,7 +67,7 @@ def check_phrasings(
 
     Args:
         phrasings: Concept → the data set's phrasings.
-        understand: What the text side takes a prompt for; None where it refuses.
+        understand: The text side: from a prompt to its concept, or None where it refuses the prompt.
     """
     missed = [
         f"'{phrase}' of '{concept}' is taken for {understood or 'nothing it knows'}"
@@ -89,35 +86,26 @@ def check_embeddings(embeddings: Mapping[str, Floats]) -> list[FaultFinding]:
             return [finding_of("prompts-alike", f"the phrasings of '{concept}' have no usable embedding")]
         mean = np.asarray(rows, np.float64).mean(0)
         means[concept] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    names = list(means)
     alike = [
         f"'{one}' and '{other}' (cosine {cosine:.3f})"
-        for number, one in enumerate(names)
-        for other in names[number + 1 :]
+        for one, other in combinations(means, 2)
         if (cosine := float(means[one] @ means[other])) > ALIKE
     ]
-    return (
-        [finding_of("prompts-alike", f"embeddings that cannot be told apart: {name_some(alike)}")]
-        if alike
-        else []
-    )
+    text = f"embeddings that cannot be told apart: {name_some(alike)}"
+    return [finding_of("prompts-alike", text)] if alike else []
 
 
-def check_split(train: Iterable[str], validation: Iterable[str]) -> list[FaultFinding]:
+def check_split(train: Iterable[str], validation: Sequence[str]) -> list[FaultFinding]:
     """Check that no photograph lies on both sides.
 
     Args:
         train: Source photographs of the images trained on, one an image.
         validation: The same of the images validated on.
     """
-    trained, validated = set(train), list(validation)
-    shared = [photograph for photograph in validated if photograph in trained]
-    if not shared:
-        return []
-    return [
-        finding_of(
-            "split-leak",
-            f"{len(shared)} of {len(validated)} validation images share their photograph with train "
-            f"({name_some(dict.fromkeys(shared), 3)})",
-        )
-    ]
+    trained = set(train)
+    shared = [photograph for photograph in validation if photograph in trained]
+    text = (
+        f"{len(shared)} of {len(validation)} validation images share their photograph with train "
+        f"({name_some(dict.fromkeys(shared), 3)})"
+    )
+    return [finding_of("split-leak", text)] if shared else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,54 +27,45 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
     floats = {name: tensor for name, tensor in state.items() if tensor.is_floating_point() and tensor.numel()}
     broken = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
-        what = f"{len(broken)} of {len(floats)} tensors are not finite: {name_some(broken)}"
-        return [finding_of("weights-not-finite", what, 1.0)]
-    return [*_dead(floats), *_untrained(floats)] if trained else []
+        text = f"{len(broken)} of {len(floats)} tensors are not finite: {name_some(broken)}"
+        return [finding_of("weights-not-finite", text, 1.0)]
+    if not trained:
+        return []
+    found = _check_dead(floats)
+    large = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= LEAST}
+    start = [name for name, tensor in large.items() if is_at_start(tensor)]
+    if start:
+        text = f"{len(start)} of {len(large)} larger weight tensors are distributed as at their random start"
+        weight = 0.93 if len(start) < len(large) else 0.8
+        found.append(finding_of("weights-untrained", f"{text}: {name_some(start)}", weight))
+    return found
 
 
-def _dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
+def _check_dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
+    """Find matrices that are one number, or zero in more than a fifth of their rows."""
     weights = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= 16}
     dead = [name for name, tensor in weights.items() if float(tensor.max()) == float(tensor.min())]
     if dead:
-        what = f"{len(dead)} of {len(weights)} weight matrices are one and the same number: {name_some(dead)}"
-        return [finding_of("weights-zero", what, 0.98)]
-    halves = []
-    for name, tensor in weights.items():
-        rows = tensor.flatten(1).abs().amax(1) == 0
-        if len(rows) >= 4 and float(rows.float().mean()) > 0.2:
-            halves.append(f"{name} ({float(rows.float().mean()):.0%} of its rows)")
-    if halves:
-        return [finding_of("weights-zero", f"weights are zero in {name_some(halves)}", 0.9)]
-    return []
+        text = f"{len(dead)} of {len(weights)} weight matrices are one and the same number: {name_some(dead)}"
+        return [finding_of("weights-zero", text, 0.98)]
+    zeros = {name: tensor.flatten(1).abs().amax(1) == 0 for name, tensor in weights.items()}
+    shares = {name: float(rows.float().mean()) for name, rows in zeros.items() if len(rows) >= 4}
+    partly = [f"{name} ({share:.0%} of its rows)" for name, share in shares.items() if share > 0.2]
+    return [finding_of("weights-zero", f"weights are zero in {name_some(partly)}", 0.9)] if partly else []
 
 
 def is_at_start(tensor: Tensor) -> bool:
-    """Say whether a weight tensor still has the distribution that torch's layers start from.
+    """Say whether a large matrix or kernel still has the distribution that torch's layers start from.
 
     Linear and convolution layers start uniform in ±1/√fan_in (He et al., ICCV 2015, with a = √5). Training
     widens that: some weights leave the range at once, and the spread changes.
     """
-    if tensor.dim() < 2 or tensor.numel() < LEAST:
-        return False
     bound = 1 / math.sqrt(tensor[0].numel())
     values = tensor.detach().double()
     top = float(values.abs().max()) / bound
     spread = float(values.square().mean().sqrt()) / (bound / math.sqrt(3))
     slack = 4 / math.sqrt(tensor.numel())
     return 1 - 40 / tensor.numel() - ROUNDING < top <= 1 + ROUNDING and abs(spread - 1) < slack + ROUNDING
-
-
-def _untrained(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
-    """Find layers at their random start among others that were trained."""
-    able = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= LEAST}
-    start = [name for name, tensor in able.items() if is_at_start(tensor)]
-    if not start:
-        return []
-    what = (
-        f"{len(start)} of {len(able)} larger weight tensors are distributed as at their random start: "
-        f"{name_some(start)}"
-    )
-    return [finding_of("weights-untrained", what, 0.93 if len(start) < len(able) else 0.8)]
 
 
 def check_optimizer(
@@ -89,48 +80,36 @@ def check_optimizer(
     optimizers = checkpoint.get("optimizer_states") or []
     if not optimizers:
         return []
-    groups = optimizers[0].get("param_groups", [])
-    known = sum(len(group.get("params", [])) for group in groups)
+    groups: list[Mapping[str, Any]] = optimizers[0].get("param_groups", [])
     state: Mapping[int, Mapping[str, Any]] = optimizers[0].get("state", {})
-    if known < len(shapes):
-        lost = _unmatched(shapes, [tuple(s["exp_avg"].shape) for s in state.values() if "exp_avg" in s])
-        given = f"the optimizer was given {known} of {len(shapes)} trainable tensors"
-        what = f"{given}; without it: {name_some(lost)}"
-        return [finding_of("outside-optimizer", what, 0.97)]
     order = [number for group in groups for number in group["params"]]
-    named = dict(zip(order, shapes, strict=False))
-    idle = [
-        named[number][0] if number in named else f"tensor {number}"
-        for number in order
-        if number not in state or not _moved(state[number])
-    ]
+    if len(order) < len(shapes):
+        left = [tuple(s["exp_avg"].shape) for s in state.values() if "exp_avg" in s]
+        lost = []
+        for name, shape in shapes:
+            if shape in left:
+                left.remove(shape)
+            else:
+                lost.append(name)
+        text = f"the optimizer was given {len(order)} of {len(shapes)} trainable tensors"
+        return [finding_of("outside-optimizer", f"{text}; without it: {name_some(lost)}", 0.97)]
+    idle = [name for number, (name, _) in zip(order, shapes, strict=False) if not _moved(state.get(number))]
     if idle and len(idle) < len(order):
-        what = f"{len(idle)} of {len(order)} trainable tensors never got a gradient: {name_some(idle)}"
-        return [finding_of("no-gradient", what, 0.95)]
+        text = f"{len(idle)} of {len(order)} trainable tensors never got a gradient: {name_some(idle)}"
+        return [finding_of("no-gradient", text, 0.95)]
     still = [group for group in groups if float(group.get("max_lr", group.get("lr", 1))) == 0]
-    if still:
-        count = sum(len(group["params"]) for group in still)
-        return [finding_of("rate-too-low", f"the rate of {count} of {known} trained tensors is zero", 0.9)]
-    return []
+    if not still:
+        return []
+    count = sum(len(group["params"]) for group in still)
+    text = f"the rate of {count} of {len(order)} trained tensors is zero"
+    return [finding_of("rate-too-low", text, 0.9)]
 
 
-def _moved(state: Mapping[str, Any]) -> bool:
-    squares = state.get("exp_avg_sq")
-    return squares is None or bool(torch.as_tensor(squares).any())
-
-
-def _unmatched(
-    shapes: Sequence[tuple[str, tuple[int, ...]]], stepped: Iterable[tuple[int, ...]]
-) -> list[str]:
-    """Name the tensors whose shapes no state of the optimizer accounts for."""
-    left = list(stepped)
-    lost = []
-    for name, shape in shapes:
-        if shape in left:
-            left.remove(shape)
-        else:
-            lost.append(name)
-    return lost
+def _moved(state: Mapping[str, Any] | None) -> bool:
+    """Say whether a tensor's state in the optimizer shows that a gradient reached it."""
+    if state is None or "exp_avg_sq" not in state:
+        return state is not None
+    return bool(torch.as_tensor(state["exp_avg_sq"]).any())
 
 
 def check_weight_average(
@@ -143,13 +122,14 @@ def check_weight_average(
         average: Their average, which is validated and shipped.
         steps: Optimizer steps of the run.
     """
-    distances = []
-    for name, tensor in trained.items():
-        if name in average and tensor.is_floating_point() and tensor.dim() >= 2:
-            size = float(tensor.double().norm())
-            distances.append(float((tensor.double() - average[name].double()).norm()) / max(size, 1e-12))
+    distances = [
+        float((tensor.double() - average[name].double()).norm())
+        / max(float(tensor.double().norm()), 1e-12)
+        for name, tensor in trained.items()
+        if name in average and tensor.is_floating_point() and tensor.dim() >= 2
+    ]  # fmt: skip
     far = [distance for distance in distances if distance >= 0.45]
     if len(far) < max(3, 0.1 * len(distances)):
         return []
-    what = f"after {steps} steps {len(far)} of {len(distances)} averaged tensors are {min(far):.0%} or more "
-    return [finding_of("average-stale", f"{what}of their size away from the trained ones", 0.94)]
+    text = f"after {steps} steps {len(far)} of {len(distances)} averaged tensors are {min(far):.0%} or more "
+    return [finding_of("average-stale", f"{text}of their size away from the trained ones", 0.94)]

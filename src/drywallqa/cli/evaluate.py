@@ -63,8 +63,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Of presence thresholds that are equally good on val, take one from the lowest (0) to the "
-            "highest (1) instead of the nearest to one half.",
+            help="Where several presence thresholds are equally good on val, choose one between the lowest "
+            "(0) and the highest (1); by default the one nearest to 0.5. May be repeated.",
         ),
     ] = None,
     refine: Annotated[

@@ -38,56 +38,45 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Of presence thresholds that are equally good on val, one from the lowest (0) to the "
-            "highest (1), instead of the nearest to one half; may be repeated.",
+            help="Where several presence thresholds are equally good on val, choose one between the lowest "
+            "(0) and the highest (1); by default the one nearest to 0.5. May be repeated.",
         ),
     ] = None,
     notes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What is to be known of the data: Markdown for the card."),
+        typer.Option(metavar="FILE", help="Remarks on the training data for the model card, in Markdown."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Turn a run into a bundle: ONNX graphs, text side, weights, thresholds chosen on val, card.
 
-    A bundle instead of a run is copied. Graphs of another format or precision are held against their source
+    A bundle instead of a run is copied. Graphs of another format or precision are compared with their source
     on photos of val before they are kept.
     """
     from drywallqa.bundle.bundle import HEAD
-    from drywallqa.datasets import dataset
+    from drywallqa.datasets.dataset import load_dataset
     from drywallqa.evaluation.thresholds import parse_tie_breaks
-    from drywallqa.exporting import runtime_formats
-    from drywallqa.exporting.export_run import WINDOWS, export_run, with_data_notes
-    from drywallqa.exporting.text_replacement import load_text_side, replace_text
+    from drywallqa.exporting import export_run, runtime_formats, text_export
 
     runtime_formats.check_form(form, precision)
-    doubt = parse_tie_breaks(caution or [])
-    told = _read(notes) if notes else None
-    known = dataset.load_dataset(data)
+    tie_breaks = parse_tie_breaks(caution or [])
+    try:
+        remarks = notes.read_text(encoding="utf-8") if notes else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--notes {notes}: cannot be read ({error}); give a UTF-8 text file") from error
+    dataset = load_dataset(data)
     if (run / HEAD).is_file():
-        if doubt:
+        if tie_breaks:
             raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
-        side = load_text_side(run, text, known) if text else None  # refused before anything is written
+        side = text_export.load_text_side(run, text, dataset) if text else None  # refused before it is copied
         bundle = runtime_formats.copy_bundle(run, out, overwrite)
-        bundle = replace_text(bundle, side) if side else bundle
-        bundle = with_data_notes(bundle, told) if told else bundle
+        bundle = text_export.replace_text(bundle, side) if side else bundle
+        bundle = export_run.with_data_notes(bundle, remarks) if remarks else bundle
     else:
-        bundle = export_run(
-            run, known, out, windows=window or WINDOWS, version=version, checkpoint=checkpoint,
-            text=text, caution=doubt, notes=told, overwrite=overwrite,
+        bundle = export_run.export_run(
+            run, dataset, out, windows=window or export_run.WINDOWS, version=version, checkpoint=checkpoint,
+            text=text, caution=tie_breaks, notes=remarks, overwrite=overwrite,
         )  # fmt: skip
-    bundle = runtime_formats.add_form(bundle, known, form, precision)
+    bundle = runtime_formats.add_form(bundle, dataset, form, precision)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     print(f"{out}: {bundle.name} {bundle.version}, {size:.1f} MB, knows {', '.join(bundle.concepts)}")
-
-
-def _read(path: Path) -> str:
-    """Read a file of notes.
-
-    Raises:
-        ConfigError: It is no text.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--notes {path}: cannot be read ({error}); give a UTF-8 text file") from error

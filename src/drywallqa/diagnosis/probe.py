@@ -1,14 +1,13 @@
-"""What a model sees of a sample of photos, as a diagnosis looks at it: beside the truth, on a coarse grid."""
+"""A model's predictions on a sample of photos, beside the truth, on a coarse grid."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +17,19 @@ from drywallqa.backend import Backend, Features, Float
 from drywallqa.checks.coarse_pairs import GRID, CoarsePair, Mask
 from drywallqa.checks.mask_values import MaskFacts, read_facts
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.errors import BackendError, DataError, DrywallQAError
+from drywallqa.errors import BackendError, DrywallQAError
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
 from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.imaging.letterbox import Letterbox, logit
-from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.queries import PromptQueries
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 
 PARTS = ("val", "test", "train")
-"""The parts that are looked at, the most telling first."""
+"""The parts that photos are taken from, the most telling first."""
 
-Photo = NDArray[np.uint8]
-_REMEMBERED = 2**29  # bytes of logits that are kept
+_CACHE_BYTES = 2**29  # of logits that are kept
 _SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 where they are turned into logits
-Truths = Mapping[str, Mask]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +39,12 @@ class ProbePhoto:
     Attributes:
         sample: Its entry.
         photo: RGB uint8 [H,W,3].
-        truths: Concept → truth [H,W]; only what was labelled.
+        truths: Concept → truth [H,W]; only labelled concepts.
     """
 
     sample: Sample
-    photo: Photo
-    truths: Truths
+    photo: NDArray[np.uint8]
+    truths: Mapping[str, Mask]
 
 
 @dataclass
@@ -55,9 +52,9 @@ class ProbeSample:
     """A sample of a data set.
 
     Attributes:
-        photos: What could be read.
-        mask_files: What the mask files are like.
-        broken: Photos that could not be used: (photo, reason).
+        photos: The photos that could be read.
+        mask_files: Facts about their mask files.
+        broken: Kind and text of each problem with a photo that could not be used.
     """
 
     photos: list[ProbePhoto] = field(default_factory=list)
@@ -65,10 +62,10 @@ class ProbeSample:
     broken: list[tuple[str, str]] = field(default_factory=list)
 
 
-def choose_samples(dataset: Dataset, most: int, parts: Sequence[str] = PARTS) -> list[Sample]:
+def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
     """Choose at most `most` photos of each part, spread over sets, labels and photographs."""
     chosen: list[Sample] = []
-    for part in parts:
+    for part in PARTS:
         groups: dict[tuple[object, ...], list[Sample]] = {}
         for sample in sorted(dataset.part(part), key=lambda s: (s.set_name, s.source_photo, s.image_id)):
             shown = tuple(sorted(concept for concept, mask in sample.labels.items() if mask))
@@ -76,38 +73,44 @@ def choose_samples(dataset: Dataset, most: int, parts: Sequence[str] = PARTS) ->
         left = most
         for place, members in enumerate(sorted(groups.values(), key=len)):
             share = min(len(members), -(-left // (len(groups) - place)))
-            steps: list[float] = np.linspace(0, len(members) - 1, share).round().tolist()
-            chosen += [members[int(step)] for step in steps]
+            chosen += [members[place] for place in _spread(len(members), share)]
             left -= share
     return chosen
 
 
-def read_probe_photos(
-    dataset: Dataset, samples: Iterable[Sample], progress: Callable[[int], None] | None = None
-) -> ProbeSample:
-    """Read photos and truths; what cannot be read is kept with its reason."""
+def _spread(count: int, wanted: int) -> list[int]:
+    """Choose places in a list of so many, the first and the last among them."""
+    return [int(place) for place in np.linspace(0, count - 1, min(wanted, count)).round()]
+
+
+def pick_photos(photos: Sequence[ProbePhoto], most: int) -> list[ProbePhoto]:
+    """Choose photos that show a concept, spread over all of them."""
+    shown = [p for p in photos if any(truth.any() for truth in p.truths.values())]
+    return [shown[place] for place in _spread(len(shown), most)]
+
+
+def read_probe_photos(dataset: Dataset, most: int) -> ProbeSample:
+    """Read at most `most` photos of each part with their truths and the facts about their mask files."""
     found = ProbeSample()
-    for done, sample in enumerate(samples, 1):
+    for sample in choose_samples(dataset, most):
         try:
             photo = dataset.read_photo(sample)
             truths = {concept: dataset.read_mask(sample, concept) for concept in sample.labels}
-            if photo.shape[:2] != (sample.height, sample.width):
-                size = f"{photo.shape[1]}×{photo.shape[0]} px, its truth {sample.width}×{sample.height}"
-                raise DataError(f"{sample.photo}: the photo is {size}")
         except DrywallQAError as error:
-            found.broken.append((sample.photo, str(error)))
+            found.broken.append(("unreadable", str(error)))
+            continue
+        if photo.shape[:2] != (sample.height, sample.width):
+            size = f"{photo.shape[1]}×{photo.shape[0]} px, its truth {sample.width}×{sample.height}"
+            found.broken.append(("wrong size", f"{sample.photo}: the photo is {size}"))
             continue
         found.photos.append(ProbePhoto(sample, photo, truths))
         for name in filter(None, sample.labels.values()):
-            photograph = sample.photograph
-            found.mask_files.append(read_facts(dataset.folder / name, name, photograph))
-        if progress:
-            progress(done)
+            found.mask_files.append(read_facts(dataset.folder / name, name, sample.photograph))
     return found
 
 
 class CachingBackend:
-    """A backend that puts the same pixels to a model once, and gives its answer to whoever asks again.
+    """A backend that runs a model once for the same pixels and prompts, and remembers the result.
 
     Args:
         backend: The model.
@@ -127,129 +130,109 @@ class CachingBackend:
         return self.backend.encode_prompts(prompts)
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
-        """Answer as the model does, or as it did."""
+        """Encode and decode, unless the result is known."""
         shapes = repr((features[0].shape, embeddings.shape)).encode()
         key = hashlib.sha256(shapes + features[0].tobytes() + embeddings.tobytes()).digest()
         if key not in self._known:
-            answer = self.backend.decode(self.backend.encode_image(features[0]), embeddings)
-            self._known[key] = answer
-            self._size += answer[0].nbytes
-            while self._size > _REMEMBERED and len(self._known) > 1:
+            result = self.backend.decode(self.backend.encode_image(features[0]), embeddings)
+            self._known[key] = result
+            self._size += result[0].nbytes
+            while self._size > _CACHE_BYTES and len(self._known) > 1:
                 self._size -= self._known.popitem(last=False)[1][0].nbytes
         self._known.move_to_end(key)
         return self._known[key]
 
 
 class ModelProbe:
-    """Asks a model about exhibits, under the name of each concept or a phrasing of it.
+    """Asks a model about photos, under the name of each concept.
 
     Args:
         subject: The model.
-        prompts: Concept → how it is asked for.
-        like: A witness of the same model, whose answers need not be asked for again.
-
-    Attributes:
-        questions: What is asked; its embeddings may be exchanged for others.
+        concepts: The concepts.
+        like: A probe of the same model, whose predictions need not be computed again.
     """
 
     def __init__(
-        self, subject: MeasuredModel, prompts: Mapping[str, str], like: ModelProbe | None = None
+        self, subject: MeasuredModel, concepts: Sequence[str], like: ModelProbe | None = None
     ) -> None:
-        self.subject, self.concepts = subject, tuple(prompts)
-        self.remembering: CachingBackend = like.remembering if like else CachingBackend(subject.backend)
-        self._bundle = WrappedModel(
-            subject.name, subject.window, subject.segmenter.bundle.concepts, self.remembering
-        )
-        self.segmenter = Segmenter(self._bundle)
-        self.questions = self.segmenter.ask_for((prompt, concept) for concept, prompt in prompts.items())
+        self.subject, self.concepts = subject, concepts
+        self.backend: CachingBackend = like.backend if like else CachingBackend(subject.backend)
+        known = subject.segmenter.bundle.concepts
+        self._model = WrappedModel(subject.name, subject.window, known, self.backend)
+        self.segmenter = Segmenter(self._model)
+        self.queries = self.segmenter.ask_for((concept, concept) for concept in concepts)
 
-    def look(
+    def predict(
         self,
-        exhibit: ProbePhoto,
+        photos: Iterable[ProbePhoto],
         window: Letterbox | None = None,
-        change: Callable[[Photo], Photo] | None = None,
+        *,
+        reverse_channels: bool = False,
+        queries: PromptQueries | None = None,
     ) -> list[CoarsePair]:
-        """Ask about every concept that the photo is labelled for.
+        """Ask about every concept that a photo is labelled for.
 
         Args:
-            exhibit: The photo.
+            photos: The photos.
             window: Another window than the model's own.
-            change: What is done to the photo first.
+            reverse_channels: Whether photos are given as BGR.
+            queries: Other embeddings of the concepts than the model's own.
         """
-        photo = np.ascontiguousarray(change(exhibit.photo) if change else exhibit.photo)
         segmenter = self.segmenter
         if window is not None:
-            segmenter = segmenter.sharing(replace(self._bundle, window=window))
-        height, width = _grid(photo)
-        try:
-            answers = [_coarse_answer(a, height, width) for a in segmenter.answer(photo, self.questions)]
-        except BackendError:  # NaN or infinite logits, which the checks of answers tell of
-            nothing = np.full((height, width), np.nan, np.float32)
-            answers = [_Coarse(nothing, 0.0, *self.subject.thresholds[concept]) for concept in self.concepts]
-        sample, seen = exhibit.sample, []
-        for place, concept in enumerate(self.concepts):
-            if concept not in exhibit.truths:
-                continue
-            answer = answers[place]
-            seen.append(
-                CoarsePair(
-                    photo=sample.photo,
-                    photograph=sample.photograph,
-                    part=sample.split or "none",
-                    concept=concept,
-                    truth=_coarse(exhibit.truths[concept], height, width),
-                    logits=answer.logits,
-                    other=answers[(place + 1) % len(answers)].logits if len(answers) > 1 else None,
-                    presence=answer.presence,
-                    level=logit(answer.threshold),
-                    presence_level=answer.presence_threshold,
-                )
-            )
-        return seen
+            segmenter = segmenter.sharing(replace(self._model, window=window))
+        pairs: list[CoarsePair] = []
+        for photo in photos:
+            pixels = np.ascontiguousarray(photo.photo[:, :, ::-1]) if reverse_channels else photo.photo
+            height, width = pixels.shape[:2]
+            scale = GRID / max(height, width)
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            try:
+                found = [
+                    (_coarse_logits(p.probability, size), p.presence, p.threshold, p.presence_threshold)
+                    for p in segmenter.answer(pixels, queries or self.queries)
+                ]
+            except BackendError:  # NaN or infinite logits, which `check_range` reports
+                nothing = np.full(size[::-1], np.nan, np.float32)
+                found = [(nothing, 0.0, *self.subject.thresholds[concept]) for concept in self.concepts]
+            for place, concept in enumerate(self.concepts):
+                if concept in photo.truths:
+                    logits, presence, threshold, presence_threshold = found[place]
+                    other = found[(place + 1) % len(found)][0] if len(found) > 1 else None
+                    sample, truth = photo.sample, _coarse_truth(photo.truths[concept], size)
+                    pairs.append(
+                        CoarsePair(
+                            sample.photo, sample.photograph, sample.split or "none", concept, truth, logits,
+                            other, presence, logit(threshold), presence_threshold,
+                        )
+                    )  # fmt: skip
+        return pairs
 
-    def measure(self, exhibits: Iterable[ProbePhoto]) -> list[PairMeasurement]:
-        """Measure exhibits at their own size, whatever presence says; leave out what has no answer."""
+    def measure(self, photos: Iterable[ProbePhoto]) -> list[PairMeasurement]:
+        """Measure photos at their own size, whatever presence says; leave out those without a prediction."""
         subject = replace(self.subject, segmenter=self.segmenter)
-        prompts = {question.prompt: str(question.concept) for question in self.questions.each}
+        names = {concept: concept for concept in self.concepts}
+        evaluator = subject.evaluator(Dataset(Path(), ()), names, gated=False)
         pairs: list[PairMeasurement] = []
-        for exhibit in exhibits:
-            evaluator = subject.evaluator(Dataset(Path(), (exhibit.sample,), {}), prompts, gated=False)
+        for photo in photos:
             with suppress(BackendError):
-                answers = tuple(evaluator.segmenter.answer(exhibit.photo, evaluator.queries))
+                answers = tuple(evaluator.segmenter.answer(photo.photo, evaluator.queries))
                 pairs += evaluator.measure(
-                    LabelledPrediction(exhibit.sample, exhibit.photo, exhibit.truths, answers)
+                    LabelledPrediction(photo.sample, photo.photo, photo.truths, answers)
                 )
         return pairs
 
 
-class _Coarse(NamedTuple):
-    """An answer on the grid: its logits [h,w], presence, and the thresholds that hold for the photo."""
-
-    logits: NDArray[np.float32]
-    presence: float
-    threshold: float
-    presence_threshold: float
-
-
-def _coarse_answer(answer: Prediction, height: int, width: int) -> _Coarse:
-    """Bring an answer to the grid."""
-    if answer.probability is None:
-        raise ValueError(f"{answer!r}: the probability was not kept")
-    image = Image.fromarray(answer.probability)
-    small = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float64)
+def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Bring a probability [H,W] to the grid (width, height) as logits."""
+    image = Image.fromarray(np.asarray(probability))
+    small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float64)
     inside = np.clip(small, _SMALLEST, 1 - _SMALLEST)
-    logits = np.log(inside / (1 - inside)).astype(np.float32)
-    return _Coarse(logits, answer.presence, answer.threshold, answer.presence_threshold)
+    return np.asarray(np.log(inside / (1 - inside)), np.float32)
 
 
-def _grid(photo: Photo) -> tuple[int, int]:
-    height, width = photo.shape[:2]
-    scale = GRID / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _coarse(mask: Mask, height: int, width: int) -> Mask:
-    """Bring a truth to the grid; what is thinner than a cell stays visible."""
+def _coarse_truth(mask: Mask, size: tuple[int, int]) -> Mask:
+    """Bring a truth [H,W] to the grid (width, height); lines thinner than a cell stay visible."""
     image = Image.fromarray(mask.astype(np.uint8) * 255)
-    share = np.asarray(image.resize((width, height), Image.Resampling.BOX), np.float32) / 255
+    share = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
     return np.asarray(share >= 0.4)

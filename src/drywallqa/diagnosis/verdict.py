@@ -1,4 +1,4 @@
-"""All that a diagnosis found, and its verdict."""
+"""The findings of a diagnosis, and its verdict."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from drywallqa.checks.findings import FaultFinding
+from drywallqa.checks.findings import FaultFinding, rank_findings
 
 FOUND = 0.5
-"""Weight from which a suspect is accused."""
+"""Weight from which a finding is part of the verdict."""
 
 
 @dataclass
@@ -17,13 +17,13 @@ class Diagnosis:
     """All that was found.
 
     Attributes:
-        model: What was diagnosed, in words.
+        model: The model in words.
         data: The data set's folder.
         photos: Photos looked at, by part.
         facts: Figures by concept.
         sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
-        findings: What is accused, the surest first.
-        notes: What a reader should know.
+        findings: Everything that was found, in no order.
+        notes: Remarks for the reader.
     """
 
     model: str
@@ -35,12 +35,8 @@ class Diagnosis:
     notes: list[str] = field(default_factory=list)
 
     def verdict(self) -> list[FaultFinding]:
-        """Return what is accused, the surest first, each case once."""
-        best: dict[str, FaultFinding] = {}
-        for each in sorted(self.findings, key=lambda s: -s.weight):
-            if each.weight >= FOUND:
-                best.setdefault(each.name, each)
-        return list(best.values())
+        """Return the likely faults, the surest first, each once."""
+        return [finding for finding in rank_findings(self.findings) if finding.weight >= FOUND]
 
     def to_json(self) -> dict[str, Any]:
         """Describe the diagnosis as plain data."""

@@ -1,11 +1,11 @@
-"""The model card, written from what the bundle knows about itself."""
+"""The model card, written from the bundle's own head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from drywallqa.bundle.bundle import FAILURES, Bundle, ConceptSettings
+from drywallqa.bundle.bundle import FAILURES, Bundle
 
 _LIMITS = """\
 - It finds what it was shown. On a kind of site that was not in training it finds less, and sees more that is
@@ -18,85 +18,71 @@ _LIMITS = """\
 
 def render_card(bundle: Bundle) -> str:
     """Write a bundle's card as Markdown."""
-    concepts = "\n".join(_concept(name, settings) for name, settings in bundle.concepts.items())
-    parts = [
-        f"# {bundle.name} {bundle.version}",
-        f"Text-conditioned segmentation; {bundle.metrics.get('parameters', 0):,} parameters in encoder and "
-        f"decoder; window {bundle.window.size} px; {bundle.vocabulary} vocabulary.",
-        "## What it answers\n\n| concept | mask threshold | presence threshold | scale |\n|---|---|---|---|\n"
-        + concepts,
-        _figures("Validation (thresholds were chosen here)", bundle.metrics.get("val")),
-        _figures("Test (looked at once, for these figures)", bundle.metrics.get("test")),
-        _further(bundle.metrics.get("benchmark")),
-        _phone_size(bundle.metrics.get("phone size")),
-        "## Limits\n\n" + _LIMITS.strip() + _failures(bundle),
-        _notes(bundle.metrics.get("notes")),
-        "## Licences\n\n" + "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items()),
-        _cost(bundle.metrics.get("training")),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _concept(name: str, settings: ConceptSettings) -> str:
-    """A row of the table of thresholds, and another one for large photos where these have their own."""
-    row = f"| {name} | {settings.threshold:.3f} | {settings.presence_threshold:.2f} | {settings.scale} px |"
-    if settings.closer is None:
-        return row
-    threshold, presence = settings.closer
-    return f"{row}\n| {name}, large photos | {threshold:.3f} | {presence:.2f} | closer views |"
-
-
-def _notes(notes: str | None) -> str:
-    """What whoever made the bundle knows of its data."""
-    return f"## What it learnt from\n\n{notes.strip()}" if notes else ""
-
-
-def _failures(bundle: Bundle) -> str:
-    if not (bundle.folder / FAILURES).is_file():
-        return ""
-    return f"\n\nWhere it fails, on rendered walls that it was not trained on:\n\n![failures]({FAILURES})"
-
-
-def _cost(training: Mapping[str, Any] | None) -> str:
-    if not training or "pictures" not in training:
-        return ""
-    minutes = training["seconds"] / 60
-    told = f"## What it took\n\nIts training saw {training['pictures']:,} pictures in {minutes:.0f} minutes"
-    machine = [
-        f"{training[part]} {part[:-1]}(s)" for part in ("processors", "accelerators") if training.get(part)
-    ]
-    return f"{told}, on a machine with {' and '.join(machine)}." if machine else f"{told}."
-
-
-def _figures(title: str, figures: Mapping[str, Any] | None) -> str:
-    if not figures:
-        return ""
-    rows = []
-    for name, f in figures.items():
-        low, high = f["iou_interval"]
-        rows.append(
-            f"| {name} | {f['iou']:.3f} ({low:.3f}–{high:.3f}) | {f['dice']:.3f} "
-            f"| {f['false_alarm_rate']:.1%} | {f['pixel_accuracy']:.3f} ({f['background_accuracy']:.3f}) "
-            f"| {f['pairs']} of {f['photographs']} |"
-        )
+    metrics = bundle.metrics
+    phone = [(on, *row) for on, figures in metrics.get("phone size", {}).items() for row in figures.items()]
+    quality = metrics.get("benchmark", {}).items()
+    failures = f"Where it fails, on rendered walls that it was not trained on:\n\n![failures]({FAILURES})"
+    sections = {
+        "What it answers": _thresholds(bundle),
+        "Validation (thresholds were chosen here)": _figures(metrics.get("val")),
+        "Test (looked at once, for these figures)": _figures(metrics.get("test")),
+        "Further measurements": _table("By `make benchmark-quality`.", ("what", "figure"), quality),
+        "Large photos": _table("By `make benchmark-phone`.", ("on", "what", "figure"), phone),
+        "Limits": _LIMITS + (f"\n{failures}" if (bundle.folder / FAILURES).is_file() else ""),
+        "What it learnt from": metrics.get("notes") or "",
+        "Licences": "\n".join(f"- {part}: {licence}" for part, licence in bundle.licences.items()),
+        "What it took": _cost(metrics.get("training", {})),
+    }
     head = (
-        "| concept | IoU (95 % interval) | Dice | false alarms | pixel accuracy (all background) "
-        "| photos of photographs |\n|---|---|---|---|---|---|\n"
+        f"# {bundle.name} {bundle.version}\n\n"
+        f"Text-conditioned segmentation; {metrics.get('parameters', 0):,} parameters in encoder and "
+        f"decoder; window {bundle.window.size} px; {bundle.vocabulary} vocabulary."
     )
-    return f"## {title}\n\nMeans over photographs, masks at the photo's own size.\n\n{head}" + "\n".join(rows)
+    filled = (f"## {title}\n\n{text.strip()}" for title, text in sections.items() if text)
+    return "\n\n".join([head, *filled]) + "\n"
 
 
-def _phone_size(sections: Mapping[str, Mapping[str, str]] | None) -> str:
-    """The figures of large photos, by what they were measured on."""
-    if not sections:
+def _table(intro: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Write a table under a sentence; nothing without rows."""
+    head, *lines = (f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows))
+    return "\n".join([intro, "", head, "|" + "---|" * len(columns), *lines]) if lines else ""
+
+
+def _thresholds(bundle: Bundle) -> str:
+    """Write the table of thresholds; large photos have a row of their own where theirs differ."""
+    rows = []
+    for name, settings in bundle.concepts.items():
+        chosen = f"{settings.threshold:.3f}", f"{settings.presence_threshold:.2f}"
+        rows.append((name, *chosen, f"{settings.scale} px"))
+        if settings.closer is not None:
+            threshold, presence = settings.closer
+            rows.append((f"{name}, large photos", f"{threshold:.3f}", f"{presence:.2f}", "closer views"))
+    return _table("", ("concept", "mask threshold", "presence threshold", "scale"), rows)
+
+
+def _figures(figures: Mapping[str, Any] | None) -> str:
+    columns = (
+        "concept", "IoU (95 % interval)", "Dice", "false alarms", "pixel accuracy (all background)",
+        "photos of photographs",
+    )  # fmt: skip
+    rows = [
+        (
+            name,
+            f"{f['iou']:.3f} ({f['iou_interval'][0]:.3f}–{f['iou_interval'][1]:.3f})",
+            f"{f['dice']:.3f}",
+            f"{f['false_alarm_rate']:.1%}",
+            f"{f['pixel_accuracy']:.3f} ({f['background_accuracy']:.3f})",
+            f"{f['pairs']} of {f['photographs']}",
+        )
+        for name, f in (figures or {}).items()
+    ]
+    return _table("Means over photographs, masks at the photo's own size.", columns, rows)
+
+
+def _cost(training: Mapping[str, Any]) -> str:
+    if "pictures" not in training:
         return ""
-    rows = [f"| {what} | {name} | {told} |" for what, each in sections.items() for name, told in each.items()]
-    head = "## Large photos\n\nBy `make benchmark-phone`.\n\n| on | what | figure |\n|---|---|---|\n"
-    return head + "\n".join(rows)
-
-
-def _further(figures: Mapping[str, Any] | None) -> str:
-    if not figures:
-        return ""
-    rows = "\n".join(f"| {name} | {value} |" for name, value in figures.items())
-    return f"## Further measurements\n\nBy `make benchmark-quality`.\n\n| what | figure |\n|---|---|\n{rows}"
+    parts = ("processors", "accelerators")
+    machine = [f"{training[part]} {part[:-1]}(s)" for part in parts if training.get(part)]
+    text = f"Its training saw {training['pictures']:,} pictures in {training['seconds'] / 60:.0f} minutes"
+    return text + (f", on a machine with {' and '.join(machine)}." if machine else ".")

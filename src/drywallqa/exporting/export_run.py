@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from drywallqa.bundle.bundle import (
     Bundle,
     ConceptSettings,
     examples_of,
+    load_bundle,
     save_head,
 )
 from drywallqa.datasets.dataset import Dataset
@@ -28,10 +32,8 @@ from drywallqa.evaluation.slices import summarise
 from drywallqa.evaluation.threshold_choice import choose_by_kind, validation_part
 from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE
 from drywallqa.exporting.card import render_card
-from drywallqa.exporting.cost import training_cost
 from drywallqa.exporting.onnx_export import export_graphs
-from drywallqa.exporting.prompt_export import export_prompts
-from drywallqa.exporting.text_replacement import load_text_side
+from drywallqa.exporting.text_export import export_prompts, load_text_side
 from drywallqa.files import write_whole
 from drywallqa.imaging import perceptual_hash
 from drywallqa.inference.segmenter import Segmenter
@@ -44,9 +46,9 @@ from drywallqa.text.text_side import TextSide
 from drywallqa.training import config as configuration
 from drywallqa.training.checkpoints import read_weights
 from drywallqa.training.config import TrainConfig
-from drywallqa.training.run_folder import TEXT
+from drywallqa.training.run_folder import ENVIRONMENT, TEXT
+from drywallqa.training.run_log import read_events
 
-Report = Callable[[str], None]
 WINDOWS = (320, 384, 448)
 
 
@@ -62,9 +64,8 @@ def export_run(
     caution: Mapping[str, float] | None = None,
     notes: str | None = None,
     overwrite: bool = False,
-    report: Report = print,
 ) -> Bundle:
-    """Turn a run into a bundle, whole or not at all.
+    """Turn a run into a bundle, whole or not at all; each step is printed.
 
     Args:
         run: The run's folder.
@@ -74,52 +75,64 @@ def export_run(
         version: The model's version.
         checkpoint: "best", "last" or a file; see `checkpoints.read_weights`.
         text: A text side to take instead of the run's own.
-        caution: Concept → how cautious a presence threshold among equally good ones, 0 to 1.
-        notes: Markdown for the card: what is to be known of the data.
+        caution: Concept → which of several equally good presence thresholds to take, from the lowest (0) to
+            the highest (1).
+        notes: Remarks on the training data for the card, in Markdown.
         overwrite: Replace a folder that is there.
-        report: Told each step.
 
     Raises:
         OutputError: `out` exists.
         DataError: The val part is empty.
         ModelError: The family cannot be exported, a checkpoint does not fit, or a graph differs from torch.
         ConfigError: A window is too small for the model, the text side is of another text space, or caution
-            is told of a concept that the run does not know.
+            names a concept that the run does not know.
     """
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; give --overwrite to replace it")
     if not len(dataset.part("val")):
         raise DataError(f"{dataset.folder}: no photo in split 'val', which decides the thresholds")
     settings = configuration.load_config(run / "config.yaml")
     family = registry.find_family(settings.model.name)
-    check_exportable(family)
-    windows = fitting_windows(family, windows, report)
+    _check_family(family, windows)
     side = load_text_side(run / TEXT, text, dataset)
     strangers = sorted(set(caution or ()) - set(side.concepts))
     if strangers:
         raise ConfigError(f'--caution: the run knows no "{strangers[0]}", but {", ".join(side.concepts)}')
+    with new_bundle_folder(out, overwrite) as folder:
+        sizes = list(dict.fromkeys(family.window(size, print).size for size in windows))
+        bundle = _write_model(run, settings, folder, side, version, checkpoint)
+        bundle = _choose(bundle, dataset, sizes, caution)
+        print("hashing the training photos")
+        train = dataset.part("train")
+        hashes = sorted({perceptual_hash.perceptual_hash(dataset.read_photo(s)) for s in train})
+        bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
+        with_data_notes(bundle, notes) if notes else save_with_card(bundle)
+    return load_bundle(out)
+
+
+@contextmanager
+def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Give an empty folder to write a bundle to; it takes its place if all went well, and is gone otherwise.
+
+    Raises:
+        OutputError: `out` exists and is not to be replaced.
+    """
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: exists already; give --overwrite to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as place:
         folder = Path(place) / "bundle"
-        bundle = _write_model(run, settings, folder, side, version, checkpoint, report)
-        bundle = _choose(bundle, dataset, windows, caution, report)
-        report("hashing the training photos")
-        hashes = sorted(
-            {perceptual_hash.perceptual_hash(dataset.read_photo(s)) for s in dataset.part("train")}
-        )
-        bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
-        with_data_notes(bundle, notes) if notes else save_with_card(bundle)
+        folder.mkdir()
+        yield folder
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)
-    return dataclasses.replace(bundle, folder=out)
 
 
-def check_exportable(family: registry.Family) -> None:
-    """Refuse a family for which there is no bundle, before anything is written.
+def _check_family(family: registry.Family, windows: Sequence[int]) -> None:
+    """Refuse a family without an export, and windows that are too small for it.
 
     Raises:
         ModelError: It has no export.
+        ConfigError: A size is smaller than the family's smallest.
     """
     if "onnx" not in family.exports:
         able = [name for name, other in registry.FAMILIES.items() if "onnx" in other.exports]
@@ -127,18 +140,8 @@ def check_exportable(family: registry.Family) -> None:
             f"{family.name} cannot be exported: there is no ONNX graph of SAM's two parts here; measure "
             f"the run itself with 'drywallqa evaluate --model RUN', or train one of {', '.join(able)}"
         )
-
-
-def fitting_windows(family: registry.Family, windows: Sequence[int], report: Report) -> list[int]:
-    """Bring window sizes to what a family takes, and say so.
-
-    Raises:
-        ConfigError: A size is smaller than the family's smallest.
-    """
-    small = [size for size in windows if size < family.multiple]
-    if small:
-        raise ConfigError(f"--window {small[0]}: {family.name} takes at least {family.multiple} px")
-    return list(dict.fromkeys(family.window(size, report).size for size in windows))
+    if min(windows) < family.multiple:
+        raise ConfigError(f"--window {min(windows)}: {family.name} takes at least {family.multiple} px")
 
 
 def save_with_card(bundle: Bundle) -> Bundle:
@@ -148,42 +151,65 @@ def save_with_card(bundle: Bundle) -> Bundle:
 
 
 def with_data_notes(bundle: Bundle, notes: str) -> Bundle:
-    """Put what is to be known of the data into a bundle's card, where later measurements leave it."""
+    """Put remarks on the training data into a bundle's card, where later measurements leave them."""
     return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
 
 
+def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
+    """Read what a run took: `pictures`, `seconds`, and the machine's `processors` and `accelerators`.
+
+    Seconds run from the log's first entry to its last, with checks, validation and pauses. Figures that the
+    run does not hold are left out.
+
+    Args:
+        run: The run's folder.
+        pictures_a_step: Pictures of one step of the optimiser.
+    """
+    cost: dict[str, Any] = {}
+    events = read_events(run)
+    steps = [event["step"] for event in events if event.get("event") == "step" and "step" in event]
+    if steps:
+        first, last = (datetime.fromisoformat(events[place]["time"]) for place in (0, -1))
+        cost = {"pictures": max(steps) * pictures_a_step, "seconds": round((last - first).total_seconds())}
+    if (run / ENVIRONMENT).is_file():
+        machine = json.loads((run / ENVIRONMENT).read_text("utf-8"))
+        cost |= {part: machine[part] for part in ("processors", "accelerators") if part in machine}
+    return cost
+
+
 def _write_model(
-    run: Path,
-    settings: TrainConfig,
-    folder: Path,
-    text: TextSide,
-    version: str,
-    checkpoint: str | None,
-    report: Report,
+    run: Path, settings: TrainConfig, folder: Path, text: TextSide, version: str, checkpoint: str | None
 ) -> Bundle:
-    folder.mkdir()
+    """Write text side, graphs and weights, and a head with thresholds of one half."""
     text.save(folder)
-    family = registry.find_family(settings.model.name)
-    model, architecture = _make(family, settings, text.embed(["crack"]).shape[1])
+    chosen = settings.model
+    family = registry.find_family(chosen.name)
+    general = {
+        "encoder": chosen.encoder,
+        "width": chosen.width,
+        "embedding_width": text.embed(["crack"]).shape[1],
+    }
+    options = {name: value for name, value in general.items() if name in family.takes} | chosen.options
+    model: PromptedModel = registry.create_model(family.name, **options)
     path, weights = read_weights(run, checkpoint)
     load_strictly(model, weights, str(path))
-    report(f"weights: {path}")
+    print(f"weights: {path}")
     difference = export_graphs(model, folder / IMAGE_ENCODER, folder / DECODER, model.embedding_width)
-    steps = settings.optimisation
     licences = {"code": family.code_licence, "weights": family.weight_licence}
     if isinstance(model, ClipPrompted):
         model.load_text(run / TEXT)
         difference = max(difference, export_prompts(model, folder))
         licences["text tower and tokenizer"] = ORIGINS[family.origins[-1]].licence
-    report(f"ONNX agrees with torch within {difference:.1g}")
+    print(f"ONNX agrees with torch within {difference:.1g}")
+    size, steps = settings.validation_window, settings.optimisation
     bundle = Bundle(
         folder=folder,
         name=family.name,
         version=version,
-        window=family.window(settings.validation_window),
-        concepts={name: ConceptSettings((), 0.5, 0.5, settings.validation_window) for name in text.concepts},
+        window=family.window(size),
+        concepts={name: ConceptSettings((), 0.5, 0.5, size) for name in text.concepts},
         vocabulary="open" if family.open_vocabulary else "closed",
-        architecture=architecture,
+        architecture=options,
         metrics={
             "parameters": sum(p.numel() for p in model.parameters()),
             "package": __version__,
@@ -194,38 +220,24 @@ def _write_model(
     return save_head(bundle)
 
 
-def _make(
-    family: registry.Family, settings: TrainConfig, text_width: int
-) -> tuple[PromptedModel, dict[str, Any]]:
-    """Make a run's model, and name the options with which it is made again."""
-    chosen = settings.model
-    general = {"encoder": chosen.encoder, "width": chosen.width, "embedding_width": text_width}
-    options = {name: value for name, value in general.items() if name in family.takes} | chosen.options
-    model: PromptedModel = registry.create_model(family.name, **options)
-    return model, options
-
-
 def _choose(
-    bundle: Bundle,
-    dataset: Dataset,
-    windows: Sequence[int],
-    caution: Mapping[str, float] | None,
-    report: Report,
+    bundle: Bundle, dataset: Dataset, windows: Sequence[int], caution: Mapping[str, float] | None
 ) -> Bundle:
     """Choose the window and each concept's thresholds on the val part."""
     validation, segmenter = validation_part(dataset), Segmenter(bundle)
     prompts = {concept: concept for concept in bundle.concepts}
-    shown = {c: {"native": wants_native(validation, c)} for c in prompts}
+    native = {concept: wants_native(validation, concept) for concept in prompts}
     found = []
     for size in windows:
         sized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=size))
-        subject = MeasuredModel(bundle.name, bundle.folder, segmenter.sharing(with_concepts(sized, shown)))
+        head = with_concepts(sized, {concept: {"native": native[concept]} for concept in prompts})
+        subject = MeasuredModel(bundle.name, bundle.folder, segmenter.sharing(head))
         pairs = list(measure_pairs(subject.evaluator(validation, prompts, gated=False)))
         choices, closer = choose_by_kind(pairs, caution=caution)
         worth = 0.0
         for concept, choice in (*choices.items(), *closer.items()):
             worth += choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate
-            report(
+            print(
                 f"window {size}: {concept}: val IoU {choice.iou:.3f}, false alarms "
                 f"{choice.false_alarm_rate:.1%} at {choice.threshold:.2f}, "
                 f"presence {choice.presence_threshold:.2f}"
@@ -239,11 +251,11 @@ def _choose(
             examples_of(dataset.concepts.get(name, ())),
             *subject.thresholds[name],
             window.size,
-            native=bool(shown[name]["native"]),
+            native=native[name],
             closer=subject.closer.get(name),
         )
         for name in prompts
     }
     metrics = {**bundle.metrics, "val": {name: summary.to_json() for name, summary in summaries.items()}}
-    report(f"window {window.size} px is best on val")
+    print(f"window {window.size} px is best on val")
     return dataclasses.replace(bundle, window=window, concepts=concepts, metrics=metrics)

@@ -1,18 +1,19 @@
-"""What would cost time at each start or each photo, done once in an exported graph.
+"""Foldings of an exported graph that save time at each start and for each photo.
 
 Norms whose statistics are fixed become the convolutions' biases; others stay, and runtimes fold them in when
-they load. Padding goes into the convolutions as well: for a pad of its own ONNX Runtime leaves its blocked
+they load. Padding goes into the convolutions as well: a separate pad makes ONNX Runtime leave its blocked
 layout of channels, which costs more than the convolution behind it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 OPSET = 18
@@ -24,46 +25,39 @@ def fold_padding(graph: onnx.GraphProto) -> None:
     made = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
     folded = []
     for node in graph.node:
-        pad = made.get(node.input[0]) if node.op_type == "Conv" and node.input else None
+        pad = made.get(node.input[0]) if node.op_type == "Conv" else None
         if pad is None or users[pad.output[0]] > 1:
             continue
-        by = _pads_of(graph, pad)
+        added = _zero_pads(graph, pad)
         attribute = next((a for a in node.attribute if a.name == "pads"), None)
-        if by is None or attribute is None:
+        if added is None or attribute is None:
             continue
-        attribute.ints[:] = [own + more for own, more in zip(attribute.ints, by, strict=True)]
+        attribute.ints[:] = [own + more for own, more in zip(attribute.ints, added, strict=True)]
         node.input[0] = pad.input[0]
         folded.append(pad)
-    for pad in folded:
-        graph.node.remove(pad)
-    _drop_unused(graph)
+    _remove(graph, folded)
 
 
 def fold_shifts(graph: onnx.GraphProto) -> None:
-    """Make norms that only add the biases of the convolutions before them."""
+    """Turn norms that only add into the biases of the convolutions before them."""
     users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
     values = {i.name: i for i in graph.initializer}
-    # equal vectors are exported once, and named again
-    values |= {
-        n.output[0]: values[n.input[0]]
-        for n in graph.node
-        if n.op_type == "Identity" and n.input[0] in values
-    }
+    # Equal vectors are exported once, and named again.
+    again = [n for n in graph.node if n.op_type == "Identity" and n.input[0] in values]
+    values |= {n.output[0]: values[n.input[0]] for n in again}
     folded = []
     for norm in graph.node:
-        before = made.get(norm.input[0]) if norm.op_type == "BatchNormalization" else None
-        if before is None or users[before.output[0]] > 1 or not values.keys() >= set(norm.input[1:]):
+        conv = made.get(norm.input[0]) if norm.op_type == "BatchNormalization" else None
+        if conv is None or users[conv.output[0]] > 1 or not values.keys() >= set(norm.input[1:]):
             continue
         scale, _, mean, variance = (numpy_helper.to_array(values[name]) for name in norm.input[1:])
         epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
         if np.all(scale == 1) and not np.any(mean) and np.allclose(variance + epsilon, 1, atol=1e-6):
-            before.input.append(norm.input[2])
-            before.output[0] = norm.output[0]
+            conv.input.append(norm.input[2])
+            conv.output[0] = norm.output[0]
             folded.append(norm)
-    for norm in folded:
-        graph.node.remove(norm)
-    _drop_unused(graph)
+    _remove(graph, folded)
 
 
 def _users(graph: onnx.GraphProto) -> Counter[str]:
@@ -73,45 +67,33 @@ def _users(graph: onnx.GraphProto) -> Counter[str]:
     return users
 
 
-def _pads_of(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
-    """Work out a node's padding of [N,C,H,W], top, left, bottom, right; None where it is another."""
+def _zero_pads(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
+    """Compute a node's padding of [N,C,H,W] as top, left, bottom, right; None for any other padding."""
     mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
     value = pad.input[2] if len(pad.input) > 2 else ""
     if mode != b"constant" or (value and np.any(_constant(graph, value))):
         return None
-    before, after = np.reshape(_constant(graph, pad.input[1]), (2, -1)).tolist()
-    if len(before) != 4 or any([*before[:2], *after[:2]]):
+    pads = [int(n) for n in _constant(graph, pad.input[1])]
+    if len(pads) != 8 or any((*pads[:2], *pads[4:6])):
         return None
-    return [int(n) for n in (*before[2:], *after[2:])]
+    return [*pads[2:4], *pads[6:]]
 
 
 def _constant(graph: onnx.GraphProto, name: str) -> Any:
     """Compute a value that depends on no input of the graph."""
-    makers = {output: node for node in graph.node for output in node.output}
-    needed: list[onnx.NodeProto] = []
-    waiting = [name]
-    while waiting:
-        node = makers.get(waiting.pop())
-        if node is not None and node not in needed:
-            needed.append(node)
-            waiting += [given for given in node.input if given]
-    part = helper.make_graph(
-        [
-            *(node for node in graph.node if node in needed),
-            helper.make_node("Identity", [name], ["constant"]),
-        ],
-        "constant",
-        [],
-        [helper.make_empty_tensor_value_info("constant")],
-        [i for i in graph.initializer if i.name == name or any(i.name in node.input for node in needed)],
-    )
-    opsets = [helper.make_opsetid("", OPSET)]
-    computed: Any = ReferenceEvaluator(helper.make_model(part, opset_imports=opsets)).run(None, {})
+    for initializer in graph.initializer:
+        if initializer.name == name:
+            return numpy_helper.to_array(initializer)
+    node = next(node for node in graph.node if name in node.output)
+    inputs = {given: _constant(graph, given) for given in node.input if given}
+    computed: Any = ReferenceEvaluator(node).run([name], inputs)
     return computed[0]
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes and initializers that nobody reads, from the end to the start."""
+def _remove(graph: onnx.GraphProto, folded: Iterable[onnx.NodeProto]) -> None:
+    """Remove folded nodes, and nodes and initializers that nothing reads, from the end to the start."""
+    for node in folded:
+        graph.node.remove(node)
     wanted = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):

@@ -1,21 +1,24 @@
-"""What `drywallqa diagnose` does: open the model, look at photos, try every cause, rank what holds."""
+"""The work of `drywallqa diagnose`: open the model, ask it about photos, try every cause, rank what holds."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
 from drywallqa.checks import model_outputs
-from drywallqa.checks.coarse_pairs import CoarsePair, coarse_iou, mean_or_zero
+from drywallqa.checks.coarse_pairs import CoarsePair, by_concept, coarse_iou, mean_or_zero
+from drywallqa.checks.dataset_parts import check_problems
 from drywallqa.checks.findings import FaultFinding, finding_of
-from drywallqa.checks.label_shifts import check_labels
+from drywallqa.checks.label_checks import check_labels
 from drywallqa.checks.mask_values import check_mask_files
 from drywallqa.datasets import dataset as datasets
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.diagnosis import bundle_checks, counterfactuals, split_checks
-from drywallqa.diagnosis.probe import ModelProbe, ProbeSample, choose_samples, read_probe_photos
+from drywallqa.diagnosis.probe import ModelProbe, ProbePhoto, pick_photos, read_probe_photos
 from drywallqa.diagnosis.verdict import Diagnosis
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError
 from drywallqa.evaluation.measured_model import MeasuredModel, measured_bundle
@@ -23,11 +26,11 @@ from drywallqa.imaging.letterbox import logit
 from drywallqa.text.text_side import UNDERSTANDING, TextSide
 
 PHOTOS = 40
-"""Photos looked at in each part."""
+"""Photos of each part that a model is asked about."""
 VARIED = 8
-"""Photos that are put to the model in other ways, too."""
+"""Photos that are also given to the model in other ways."""
 PROVED = 0.96
-"""Weight from which a cause is proved, so that photos are not tried in other ways."""
+"""Weight from which a cause is proved, so that photos are not given in other ways."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +39,19 @@ class DiagnosedModel:
 
     Attributes:
         subject: Ready to run; None where it cannot be.
-        bundle: The bundle that it is.
+        bundle: The bundle that it is; None for a run and a file of weights, whose thresholds nobody chose.
         trained: A run's weights without averaging.
-        young: Whether it has hardly been trained, so that its answers say nothing.
-        judge_levels: Whether its thresholds were chosen by anybody.
+        young: Whether it has hardly been trained, so that its predictions mean nothing.
+        findings: What its files prove.
+        notes: Remarks for the reader.
     """
 
     subject: MeasuredModel | None
     bundle: Bundle | None = None
     trained: MeasuredModel | None = None
     young: bool = False
-    judge_levels: bool = True
+    findings: Sequence[FaultFinding] = ()
+    notes: Sequence[str] = ()
 
 
 def run_diagnosis(
@@ -57,220 +62,180 @@ def run_diagnosis(
     Args:
         model: The run's or bundle's folder, or a file of weights; the bundled model where None.
         data: The data set's folder.
-        photos: How many photos of each part are looked at.
-        family: Of a file of weights, in the registry; recognised by keys and shapes where None.
+        photos: How many photos of each part the model is asked about.
+        family: The family of a file of weights; recognised by names and shapes where None.
 
     Raises:
         DataError: The data set is none.
-        BundleError: The model is neither, or not to be opened at all.
+        ConfigError: No photo can be read in train, val and test.
+        BundleError: The model is neither, or cannot be opened at all.
         ModelError: A checkpoint or file of weights cannot be read.
     """
-    known = datasets.load_dataset(data)
-    found = Diagnosis(str(model or "the bundled model"), str(data))
-    accused = _open(model, found, family)
-    found.findings += split_checks.check_parts(known)
-    exhibits = read_probe_photos(known, choose_samples(known, photos))
-    for exhibit in exhibits.photos:
-        part = exhibit.sample.split or "none"
-        found.photos[part] = found.photos.get(part, 0) + 1
-    found.findings += split_checks.check_broken(exhibits.broken, len(exhibits.photos))
-    found.findings += check_mask_files(exhibits.mask_files)
-    hashes = accused.subject.training_hashes if accused.subject else ()
-    found.findings += split_checks.check_pictures(known, exhibits.photos, hashes)
-    _look(accused, known, exhibits, found)
+    dataset = datasets.load_dataset(data)
+    opened = _open(model, family)
+    sample = read_probe_photos(dataset, photos)
+    if not sample.photos:
+        raise ConfigError(f"{dataset.folder}: no photo in train, val or test; run: drywallqa data split")
+    found = Diagnosis(str(model or "the bundled model"), str(data), notes=[*opened.notes])
+    found.photos = dict(Counter(photo.sample.split or "none" for photo in sample.photos))
+    hashes = opened.subject.training_hashes if opened.subject else ()
+    found.findings = [
+        *opened.findings,
+        *split_checks.check_parts(dataset),
+        *check_problems(sample.broken, len(sample.photos)),
+        *check_mask_files(sample.mask_files),
+        *split_checks.check_pictures(dataset, sample.photos, hashes),
+    ]
+    for concept, pairs in by_concept(_judge(opened, dataset, sample.photos, found)).items():
+        shown = [pair for pair in pairs if pair.truth.any()]
+        found.facts[concept] = model_outputs.output_facts(pairs)
+        found.sweep[concept] = []
+        for threshold in [round(0.1 * step, 1) for step in range(1, 10)]:
+            iou = mean_or_zero(coarse_iou(pair.logits > logit(threshold), pair.truth) for pair in shown)
+            found.sweep[concept].append((threshold, round(iou, 4)))
     return found
 
 
-def _open(model: Path | None, found: Diagnosis, family: str | None) -> DiagnosedModel:
+def _open(model: Path | None, family: str | None) -> DiagnosedModel:
     if model is None or (model / HEAD).is_file():
-        return _open_bundle(model, found)
-    if (model / "config.yaml").is_file():
-        return _open_run(model, found)
-    if model.is_file():
-        return _open_weights(model, found, family)
-    raise BundleError(
-        f"{model}: neither a bundle ({HEAD} is missing), nor a run (config.yaml is missing), nor a file"
-    )
+        return _open_bundle(model)
+    is_run = (model / "config.yaml").is_file()
+    if not is_run and not model.is_file():
+        raise BundleError(
+            f"{model}: neither a bundle ({HEAD} is missing), nor a run (config.yaml is missing), nor a file"
+        )
+    if find_spec("lightning") is None:
+        raise MissingExtraError(f"diagnosing a {'run' if is_run else 'file of weights'}", "train")
+    if is_run:
+        from drywallqa.training.finished_run import open_finished
+
+        run = open_finished(model)
+        return DiagnosedModel(run.subject, None, run.trained, run.young, run.findings, run.notes)
+    from drywallqa.checks.weight_values import check_weights
+    from drywallqa.diagnosis import recognised_weights
+
+    state = recognised_weights.read_foreign_weights(model)
+    known = recognised_weights.recognise_family(state, family)
+    subject = recognised_weights.open_weights(model, known, state)
+    notes = [known.sentence(state)]
+    if subject is None:
+        notes.append(
+            "its predictions were not judged: this program cannot run that family from weights alone"
+        )
+    findings = [*recognised_weights.check_family(known, state), *check_weights(state)]
+    return DiagnosedModel(subject, findings=findings, notes=notes)
 
 
-def _open_bundle(model: Path | None, found: Diagnosis) -> DiagnosedModel:
+def _open_bundle(model: Path | None) -> DiagnosedModel:
     bundle, damaged = bundle_checks.check_bundle_files(load_bundle(model))
-    found.findings += damaged
-    found.findings += bundle_checks.check_bundle_head(bundle)
-    weights = None
+    findings = [*damaged, *bundle_checks.check_bundle_head(bundle)]
     try:
         weights = bundle_checks.read_bundle_weights(bundle)
         subject = measured_bundle(bundle)
-    except Exception as error:  # a damaged graph meets the runtime with any exception
-        found.findings.append(finding_of("bundle-damaged", f"it cannot be opened: {error}", 0.994))
-        return DiagnosedModel(None, None)
+    except Exception as error:  # a runtime may raise anything at a damaged graph
+        findings.append(finding_of("bundle-damaged", f"it cannot be opened: {error}", 0.994))
+        return DiagnosedModel(None, findings=findings)
     claimed = [float(figures.get("iou") or 0) for figures in dict(bundle.metrics.get("val", {})).values()]
     young = bool(claimed) and max(claimed) < model_outputs.USABLE
     if weights is None:
-        found.notes.append("weights and graphs could not be compared: torch is not installed")
-    else:
-        from drywallqa.checks.weight_values import check_weights
+        notes = ["weights and graphs could not be compared: torch is not installed"]
+        return DiagnosedModel(subject, bundle, None, young, findings, notes)
+    from drywallqa.checks.weight_values import check_weights
 
-        found.findings += check_weights(weights, trained=not young)
-    return DiagnosedModel(subject, bundle, None, young)
-
-
-def _open_run(model: Path, found: Diagnosis) -> DiagnosedModel:
-    try:
-        from drywallqa.training.finished_run import open_finished
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("diagnosing a run", "train") from error
-    run = open_finished(model)
-    found.findings += run.findings
-    found.notes += run.notes
-    return DiagnosedModel(run.subject, None, run.trained, run.young, judge_levels=False)
+    findings += check_weights(weights, trained=not young)
+    return DiagnosedModel(subject, bundle, None, young, findings)
 
 
-def _open_weights(model: Path, found: Diagnosis, named: str | None) -> DiagnosedModel:
-    """Open a file of weights; what runs is only the project's own family without a text tower."""
-    try:
-        from drywallqa.checks.weight_values import check_weights
-        from drywallqa.diagnosis import recognised_weights
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("diagnosing a file of weights", "train") from error
-    state = recognised_weights.read_foreign_weights(model)
-    family = recognised_weights.recognise_family(state, named)
-    found.notes.append(f"the file holds {family.sentence()}")
-    found.findings += [*recognised_weights.check_family(family, state), *check_weights(state)]
-    subject = recognised_weights.open_weights(model, family, state)
-    if subject is None:
-        found.notes.append(
-            "its answers were not looked at: this program cannot run that family from weights alone"
-        )
-    return DiagnosedModel(subject, judge_levels=False)
+def _judge(
+    model: DiagnosedModel, dataset: Dataset, photos: Sequence[ProbePhoto], found: Diagnosis
+) -> Sequence[CoarsePair]:
+    """Ask the model and the bundled one about the photos, and judge labels and model by both.
+
+    Returns:
+        The model's predictions; the bundled model's where it has none.
+    """
+    reference = load_bundle(DEFAULT)
+    labelled = list(dict.fromkeys(concept for photo in photos for concept in photo.truths))
+    if model.bundle is not None:
+        own = {concept: settings.phrasings for concept, settings in model.bundle.concepts.items()}
+        found.findings += bundle_checks.check_text_side(model.bundle, own, "the bundle's phrasings")
+    found.findings += bundle_checks.check_text_side(reference, dataset.concepts, "the data set's phrasings")
+    other = _probe(measured_bundle(reference, "the bundled model"), labelled)
+    second = other.predict(photos) if other else []
+    same = model.bundle is not None and _same_model(model.bundle, reference)
+    probe = _probe(model.subject, labelled, other if same else None)
+    pairs = probe.predict(photos) if probe else []
+    wrong_labels = check_labels(second or pairs)
+    found.findings += wrong_labels
+    if probe:
+        text = None if same else reference.text
+        _judge_model(model, probe, photos, pairs, second, found, not wrong_labels, text)
+    elif model.subject is not None:
+        found.notes.append("the model knows none of the data set's concepts, so it was not judged")
+    return pairs or second
 
 
-def _look(accused: DiagnosedModel, known: Dataset, exhibits: ProbeSample, found: Diagnosis) -> None:
-    """Ask the model, and the bundled one as a second witness, and judge labels and model by both."""
-    if not exhibits.photos:
-        raise ConfigError(f"{known.folder}: no photo in train, val or test; run: drywallqa data split")
-    reference = _reference()
-    subject = accused.subject
-    labelled = list(dict.fromkeys(c for e in exhibits.photos for c in e.sample.labels))
-    if accused.bundle is not None:
-        text = accused.bundle.text.understand
-        own = {c: s.phrasings for c, s in accused.bundle.concepts.items()}
-        found.findings += bundle_checks.check_text_side(accused.bundle, own, "the bundle's phrasings", text)
-    found.findings += bundle_checks.check_text_side(
-        reference[1], known.concepts, "the data set's phrasings", reference[1].text.understand
-    )
-    other, second = _ask(reference[0], labelled, exhibits)
-    mine: list[CoarsePair] = []
-    if subject is not None:
-        same = accused.bundle is not None and _same_model(accused.bundle, reference[1])
-        witness, mine = _ask(subject, labelled, exhibits, other if same else None)
-        judged = _judge_labels(second or mine, found)
-        _judge_model(
-            accused, witness, exhibits, mine, second, found,
-            labels_hold=not judged, second_text=None if same else reference[1].text,
-        )  # fmt: skip
-    elif second:
-        _judge_labels(second, found)
-    for concept, members in model_outputs.by_concept(mine or second).items():
-        shown = [s for s in members if s.truth.any()]
-        found.facts[concept] = model_outputs.output_facts(members)
-        levels = [round(0.1 * step, 1) for step in range(1, 10)]
-        found.sweep[concept] = [
-            (
-                level,
-                round(mean_or_zero(coarse_iou(s.logits > logit(level), s.truth) for s in shown), 4),
-            )
-            for level in levels
-        ]
-
-
-def _reference() -> tuple[MeasuredModel, Bundle]:
-    bundle = load_bundle(DEFAULT)
-    return measured_bundle(bundle, "the bundled model"), bundle
+def _probe(
+    subject: MeasuredModel | None, labelled: Sequence[str], like: ModelProbe | None = None
+) -> ModelProbe | None:
+    """Make a model ready to be asked about the labelled concepts; None where it knows none of them."""
+    shared = [concept for concept in labelled if subject is not None and concept in subject.thresholds]
+    return ModelProbe(subject, shared, like) if subject is not None and shared else None
 
 
 def _same_model(one: Bundle, other: Bundle) -> bool:
-    """Say whether two bundles answer alike, whatever their thresholds."""
+    """Say whether two bundles give the same logits, whatever their thresholds."""
     files = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
-    return one.window == other.window and all(
-        f in one.files and one.files[f] == other.files.get(f) for f in files
-    )
-
-
-def _ask(
-    subject: MeasuredModel, labelled: Sequence[str], exhibits: ProbeSample, like: ModelProbe | None = None
-) -> tuple[ModelProbe | None, list[CoarsePair]]:
-    """Show all photos to a model; what a witness of the same model has answered is not asked again."""
-    shared = [concept for concept in labelled if concept in subject.thresholds]
-    if not shared:
-        return None, []
-    witness = ModelProbe(subject, {concept: concept for concept in shared}, like)
-    return witness, [seen for exhibit in exhibits.photos for seen in witness.look(exhibit)]
-
-
-def _judge_labels(seen: Sequence[CoarsePair], found: Diagnosis) -> list[FaultFinding]:
-    labels = check_labels(seen)
-    found.findings += labels
-    return labels
+    same = all(file in one.files and one.files[file] == other.files.get(file) for file in files)
+    return same and one.window == other.window
 
 
 def _judge_model(
-    accused: DiagnosedModel,
-    witness: ModelProbe | None,
-    exhibits: ProbeSample,
-    mine: Sequence[CoarsePair],
+    model: DiagnosedModel,
+    probe: ModelProbe,
+    photos: Sequence[ProbePhoto],
+    pairs: Sequence[CoarsePair],
     second: Sequence[CoarsePair],
     found: Diagnosis,
-    *,
     labels_hold: bool,
-    second_text: TextSide | None = None,
+    other_text: TextSide | None,
 ) -> None:
-    """Judge the model's answers; against the truth only where the labels hold."""
-    if witness is None or accused.subject is None:
-        found.notes.append("the model knows none of the data set's concepts, so its answers were not judged")
-        return
-    broken = [
-        s for s in model_outputs.check_range(mine) if not accused.young or s.name == "weights-not-finite"
-    ]
-    found.findings += broken
-    if any(s.name == "weights-not-finite" for s in broken):
-        return
-    if accused.bundle is not None:
-        weights = bundle_checks.read_bundle_weights(accused.bundle)
-        if weights is not None:
-            some, backend = exhibits.photos[:3], accused.subject.backend
-            found.findings += bundle_checks.check_graph(accused.bundle, weights, some, backend)
-    picked = counterfactuals.pick_photos(exhibits.photos, VARIED)
-    if labels_hold and accused.trained is not None:
-        found.findings += counterfactuals.check_average(witness, accused.trained, picked)
-    if not labels_hold or accused.young:
-        return
-    found.findings += model_outputs.check_exchange(mine) + model_outputs.check_sign(mine)
-    if not broken and not any(s.weight >= PROVED for s in found.findings):
-        as_is = [seen for exhibit in picked for seen in witness.look(exhibit)]
-        found.findings += model_outputs.check_inputs(as_is, counterfactuals.run_variants(witness, picked))
-        if second_text is not None:
-            # prompts that mean nothing are answered by what stands out, often rightly: it takes more photos
-            more = counterfactuals.pick_photos(exhibits.photos, 3 * VARIED)
-            as_is = [seen for exhibit in more for seen in witness.look(exhibit)]
-            found.findings += model_outputs.check_inputs(
-                as_is, counterfactuals.under_other_text(witness, more, second_text)
-            )
-    _judge_figures(accused, witness, exhibits, mine, second, found)
+    """Judge the model's predictions, against the truth only where the labels hold.
 
-
-def _judge_figures(
-    accused: DiagnosedModel,
-    witness: ModelProbe,
-    exhibits: ProbeSample,
-    mine: Sequence[CoarsePair],
-    second: Sequence[CoarsePair],
-    found: Diagnosis,
-) -> None:
-    """Judge thresholds and claims."""
-    if accused.judge_levels:
-        val, test = ([s for s in mine if s.part == part] for part in ("val", "test"))
-        found.findings += model_outputs.check_levels(val or test or mine, test if val else ())
-        if accused.bundle is not None:
-            found.findings += counterfactuals.check_tuned(accused.bundle, witness, exhibits.photos)
-    found.findings += counterfactuals.check_claims(accused.bundle, mine, second)
+    Args:
+        model: The model.
+        probe: Asks it.
+        photos: The photos.
+        pairs: Its predictions.
+        second: The bundled model's predictions.
+        found: Gets the findings.
+        labels_hold: Whether the labels are sound.
+        other_text: The bundled text side; None where it is the model's own.
+    """
+    outputs = model_outputs.check_range(pairs)
+    broken = any(finding.name == "weights-not-finite" for finding in outputs)
+    found.findings += outputs if broken or not model.young else []
+    if broken:
+        return
+    weights = bundle_checks.read_bundle_weights(model.bundle) if model.bundle else None
+    if model.bundle and weights is not None:
+        found.findings += bundle_checks.check_graph(model.bundle, weights, photos[:3], probe.subject.backend)
+    picked = pick_photos(photos, VARIED)
+    if labels_hold and model.trained is not None:
+        found.findings += counterfactuals.check_average(probe, model.trained, picked)
+    if not labels_hold or model.young:
+        return
+    found.findings += model_outputs.check_exchange(pairs) + model_outputs.check_sign(pairs)
+    if not outputs and not any(finding.weight >= PROVED for finding in found.findings):
+        variants = counterfactuals.run_variants(probe, picked)
+        found.findings += model_outputs.check_inputs(probe.predict(picked), variants)
+        if other_text is not None:
+            # Embeddings that mean nothing lead to whatever stands out, often rightly: that takes more photos.
+            more = pick_photos(photos, 3 * VARIED)
+            variants = counterfactuals.run_other_text(probe, more, other_text)
+            found.findings += model_outputs.check_inputs(probe.predict(more), variants)
+    if model.bundle is not None:
+        val, test = ([pair for pair in pairs if pair.part == part] for part in ("val", "test"))
+        found.findings += model_outputs.check_thresholds(val or test or pairs, test if val else ())
+        found.findings += counterfactuals.check_tuned(model.bundle, probe, photos)
+        found.findings += counterfactuals.check_claims(model.bundle, pairs, second)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from drywallqa.checks.coarse_pairs import CoarsePair, best_logit_threshold, compare_pairs
-from drywallqa.checks.label_shifts import check_labels, overlaps
+from drywallqa.checks.label_checks import check_labels, shift_ious
 from drywallqa.imaging.letterbox import logit
 from drywallqa.imaging.morphology import dilate
 
@@ -19,7 +19,9 @@ def truth_of(number: int) -> np.ndarray:
     return bar | blob
 
 
-def seen(number: int, label: np.ndarray | None = None, sees: np.ndarray | None = None, **more) -> CoarsePair:
+def coarse_pair(
+    number: int, label: np.ndarray | None = None, sees: np.ndarray | None = None, **more
+) -> CoarsePair:
     """A photo that a model masters, under a label that may be another than what it shows."""
     truth = truth_of(number)
     noise = np.random.default_rng(number).normal(0, 0.5, truth.shape)
@@ -29,7 +31,7 @@ def seen(number: int, label: np.ndarray | None = None, sees: np.ndarray | None =
         "truth": truth if label is None else label,
         "logits": (np.where(shown, 3.0, -3.0) + noise).astype(np.float32),
         "other": np.full(truth.shape, -4, np.float32), "presence": 0.95 if shown.any() else 0.02,
-        "level": 0.0, "presence_level": 0.5,
+        "threshold": 0.0, "presence_threshold": 0.5,
     }  # fmt: skip
     return CoarsePair(**(fields | more))
 
@@ -44,13 +46,13 @@ EMPTY = np.zeros((SIDE, SIDE), bool)
 
 
 def test_check_labels__sound_labels_raise_nothing() -> None:
-    many = [seen(n) for n in NUMBERS] + [seen(n, EMPTY, EMPTY) for n in range(20, 26)]
+    many = [coarse_pair(n) for n in NUMBERS] + [coarse_pair(n, EMPTY, EMPTY) for n in range(20, 26)]
     assert check_labels(many) == []
 
 
 def test_check_labels__a_poor_model_accuses_nobody() -> None:
     generator = np.random.default_rng(0)
-    many = [seen(n, logits=generator.normal(-1, 1, (SIDE, SIDE)).astype(np.float32)) for n in NUMBERS]
+    many = [coarse_pair(n, logits=generator.normal(-1, 1, (SIDE, SIDE)).astype(np.float32)) for n in NUMBERS]
     assert check_labels(many) == []
 
 
@@ -68,12 +70,12 @@ def test_check_labels__names_what_was_done(case: str, change) -> None:
     labels = [change(truth_of(n)) for n in NUMBERS]
     if labels[0] is None:
         labels = [truth_of(n + 1) for n in NUMBERS]
-    assert first([seen(n, label) for n, label in zip(NUMBERS, labels, strict=True)]) == case
+    assert first([coarse_pair(n, label) for n, label in zip(NUMBERS, labels, strict=True)]) == case
 
 
 def test_check_labels__exchanged_concepts() -> None:
     many = [
-        seen(n, sees=EMPTY, other=np.where(truth_of(n), 3, -3).astype(np.float32), logits=logits)
+        coarse_pair(n, sees=EMPTY, other=np.where(truth_of(n), 3, -3).astype(np.float32), logits=logits)
         for n in NUMBERS
         for logits in [np.where(truth_of(n + 50), 1, -4).astype(np.float32)]
     ]
@@ -82,7 +84,7 @@ def test_check_labels__exchanged_concepts() -> None:
 
 def test_check_labels__one_concept_drawn_wide_in_every_part() -> None:
     many = [
-        seen(n, label, part=part, concept=concept)
+        coarse_pair(n, label, part=part, concept=concept)
         for n in range(12)
         for part in [("train", "val", "test")[n % 3]]
         for concept, label in (("crack", dilate(truth_of(n), 8)), ("taping area", None))
@@ -91,17 +93,17 @@ def test_check_labels__one_concept_drawn_wide_in_every_part() -> None:
 
 
 def test_check_labels__labels_drawn_wide_by_a_quarter_of_the_photo() -> None:
-    assert first([seen(n, dilate(truth_of(n), 17)) for n in NUMBERS]) == "labels-wide"
+    assert first([coarse_pair(n, dilate(truth_of(n), 17)) for n in NUMBERS]) == "labels-wide"
 
 
 def test_check_labels__missing_ones() -> None:
-    many = [seen(n) for n in range(6)] + [seen(n, EMPTY) for n in range(6, 12)]
+    many = [coarse_pair(n) for n in range(6)] + [coarse_pair(n, EMPTY) for n in range(6, 12)]
     assert first(many) == "labels-missing"
 
 
-def test_overlaps__finds_the_shift() -> None:
+def test_shift_ious__finds_the_shift() -> None:
     truth = truth_of(3)
-    found = overlaps(np.roll(truth, (-4, 7), (0, 1)), truth)
+    found = shift_ious(np.roll(truth, (-4, 7), (0, 1)), truth)
     row, column = np.unravel_index(found.argmax(), found.shape)
     assert (row - 32, column - 32) == (-4, 7)
 
@@ -113,7 +115,7 @@ def test_compare__needs_more_than_chance() -> None:
 
 
 def test_best_threshold__lies_between_the_two() -> None:
-    level, reached = best_logit_threshold([seen(n) for n in range(4)])
+    level, reached = best_logit_threshold([coarse_pair(n) for n in range(4)])
     assert -1.5 < level < 1.5
     assert reached > 0.9
     assert logit(0.5) == 0
