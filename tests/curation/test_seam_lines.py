@@ -109,12 +109,14 @@ def test_render__labels_lines_where_the_data_set_has_them(boards: Path) -> None:
 def test_scores__are_perfect_where_lines_are(boards: Path) -> None:
     assert main(["data", "seam-lines", str(boards)]) == 0
     truth = [StraightLine((60, 10), (75, 300))]
-    score = seam_accuracy.on_labelled_photos("seam line", lambda photo: truth, dataset.load_dataset(boards))
+    walls = list(seam_accuracy.labelled_walls(dataset.load_dataset(boards)))
+    score = seam_accuracy.score_seams("seam line", lambda photo: truth, walls)
     assert score is not None
     assert (score.photos, score.found, score.true, score.enough) == (1, 1.0, 1.0, 1.0)
-    nothing = seam_accuracy.on_labelled_photos("seam line", lambda photo: [], dataset.load_dataset(boards))
+    nothing = seam_accuracy.score_seams("seam line", lambda photo: [], walls)
     assert nothing is not None
     assert (nothing.found, nothing.true) == (0.0, 0.0)
-    walls = seam_accuracy.on_rendered_walls("seam line", lambda photo: [], 2)
-    assert walls is not None
-    assert walls.found == 0
+    rendered = seam_accuracy.score_seams("seam line", lambda photo: [], seam_accuracy.rendered_walls(2))
+    assert rendered is not None
+    assert rendered.found == 0
+    assert seam_accuracy.score_seams("seam line", lambda photo: [], []) is None

@@ -9,17 +9,22 @@ from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation import phone_size
-from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
 from drywallqa.evaluation.phone_size import (
     SECTIONS,
     TITLES,
     PhoneSizePlan,
-    marker_of,
+    crack_mosaics,
+    enlarged_boards,
     measure_phone_size,
     phone_size_lines,
 )
-from drywallqa.evaluation.phone_wall_accuracy import clean_walls, cracked_walls, found_lengths
-from drywallqa.evaluation.ratios import Ratios
+from drywallqa.evaluation.phone_wall_accuracy import (
+    Ratios,
+    clean_walls,
+    cracked_walls,
+    found_lengths,
+    large_walls,
+)
 from drywallqa.imaging import mask_files
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.synthetic.camera import Camera
@@ -244,13 +249,6 @@ def test_large_walls__a_missing_list_an_empty_part_and_a_foreign_mask_are_refuse
 @pytest.fixture
 def fake():
     return Segmenter(FakeBundle())
-
-
-def test_marks_of__asks_for_each_concept_of_the_bundle(fake):
-    found = marker_of(fake)(wall(48, 64, crack=True, seam=True))
-    assert set(found) == {"crack", "taping area"}
-    assert all(mask.any() for mask in found.values())
-    assert set(marker_of(fake, ("crack",))(wall())) == {"crack"}
 
 
 def test_measure_phone_size__every_section_is_measured_told_and_plain_data(

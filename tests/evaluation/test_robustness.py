@@ -38,7 +38,7 @@ def test_changes__truth_moves_with_the_photo(change) -> None:
     assert not np.array_equal(changed, photo)
 
 
-def test_steadiness__a_model_of_colours_stays_itself_when_the_photo_is_turned(data) -> None:
+def test_robustness__a_model_of_colours_stays_itself_when_the_photo_is_turned(data) -> None:
     found = measure(data, FakeBackend(stride=1))
     assert found.photos == 8
     for concept in PROMPTS:
@@ -59,7 +59,7 @@ class Upright(FakeBackend):
         return logits, presence
 
 
-def test_steadiness__a_model_that_knows_one_way_up_is_found_out(data) -> None:
+def test_robustness__a_model_that_knows_one_way_up_is_found_out(data) -> None:
     found = measure(data, Upright())
     assert found.share("taping area", "turned by 180°") < 0.85
     told = "\n".join(robustness_lines(found))
@@ -89,7 +89,7 @@ def test_agreement__words_that_change_the_mask_are_found_out(data) -> None:
     assert "not understood: segment dog" in "\n".join(robustness_lines(measure(data, Wordy())))
 
 
-def test_steadiness__without_a_photo_of_a_concept_says_nothing_about_it(data) -> None:
+def test_robustness__without_a_photo_of_a_concept_says_nothing_about_it(data) -> None:
     cracks = data.with_samples(s for s in data if s.labels["crack"])
     found = measure(cracks, FakeBackend())
     assert np.isnan(found.ious["taping area"][CLEAN])

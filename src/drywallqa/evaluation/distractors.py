@@ -1,26 +1,54 @@
-"""Does the model do what the prompt says? Composites of both concepts, and photos that are no walls."""
+"""Distractor tests: composites of both concepts, and pictures that are no walls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.imaging import photos
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
 from drywallqa.synthetic.composite import composites
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
-CRACK, TAPING = "crack", "taping area"
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+
+# Pictures of scikit-image that are photographs or pages, neither drawn shapes nor walls.
+_NO_WALLS = (
+    "astronaut.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "color.png",
+    "grass.png", "horse.png", "hubble_deep_field.jpg", "ihc.png", "microaneurysms.png", "moon.png",
+    "motorcycle_left.png", "motorcycle_right.png", "page.png", "phantom.png", "retina.jpg", "rocket.jpg",
+    "text.png", "logo.png", "clock_motion.png", "chessboard_GRAY.png", "chessboard_RGB.png", "gravel.png",
+)  # fmt: skip
+
+
+class MaskSource:
+    """Gives the masks of a segmenter by concept; each prompt is taken for its concept.
+
+    Args:
+        segmenter: The segmenter.
+        prompts: Concept → prompt.
+    """
+
+    def __init__(self, segmenter: Segmenter, prompts: Mapping[str, str]) -> None:
+        self.segmenter, self.concepts = segmenter, tuple(prompts)
+        self.queries = segmenter.ask_for((prompt, concept) for concept, prompt in prompts.items())
+
+    def masks(self, photo: Photo) -> dict[str, Mask]:
+        """Return each concept's mask on a photo [H,W,3]."""
+        predictions = self.segmenter.answer(photo, self.queries, keep_probability=False)
+        return {str(each.concept): each.mask for each in predictions}
 
 
 @dataclass(frozen=True)
 class CompositeRecall:
-    """What remains of a concept on composites.
+    """How well a concept is found on composites.
 
     Attributes:
         alone: Mean IoU on the photos that the composites were made of.
@@ -39,7 +67,7 @@ class CompositeRecall:
 
 
 class _Loaded(Sequence[tuple[Photo, Mask]]):
-    """Samples that are read when they are indexed."""
+    """Photos and masks of samples that are read when they are indexed."""
 
     def __init__(self, dataset: Dataset, samples: Sequence[Sample], concept: str) -> None:
         self.dataset, self.samples, self.concept = dataset, samples, concept
@@ -52,127 +80,64 @@ class _Loaded(Sequence[tuple[Photo, Mask]]):
         return self.dataset.read_photo(sample), self.dataset.read_mask(sample, self.concept)
 
 
-class MaskSource:
-    """Masks of a segmenter at the thresholds of the concepts that are asked for, whatever a prompt reads as.
-
-    Args:
-        segmenter: The segmenter.
-        prompts: Concept → prompt.
-    """
-
-    def __init__(self, segmenter: Segmenter, prompts: Mapping[str, str]) -> None:
-        self.segmenter, self.concepts = segmenter, tuple(prompts)
-        self.questions = segmenter.ask_for((prompt, concept) for concept, prompt in prompts.items())
-
-    def masks(self, photo: Photo) -> dict[str, Mask]:
-        """Return each concept's mask on a photo [H,W,3]."""
-        answers = self.segmenter.answer(photo, self.questions, keep_probability=False)
-        return {str(answer.concept): answer.mask for answer in answers}
-
-
-def measure_composites(
-    asker: MaskSource, dataset: Dataset, count: int = 200, seed: int = 0
-) -> dict[str, CompositeRecall]:
+def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -> dict[str, CompositeRecall]:
     """Paste cracks of the data set's photos on its boards and ask for both concepts.
 
     Args:
-        asker: The model.
+        source: The model.
         dataset: Usually a test part, with crack photos and taping photos.
         count: Composites to build.
-        seed: Decides the pairs.
     """
-    cracks = [s for s in dataset if s.labels.get(CRACK)]
-    boards = [s for s in dataset if s.labels.get(TAPING)]
-    boards = [s for s in boards if dataset.read_mask(s, TAPING).any()]
-    sources = {CRACK: cracks, TAPING: boards}
+    boards = [s for s in dataset if s.labels.get(TAPING_AREA) and dataset.read_mask(s, TAPING_AREA).any()]
+    loaded = {
+        CRACK: _Loaded(dataset, [s for s in dataset if s.labels.get(CRACK)], CRACK),
+        TAPING_AREA: _Loaded(dataset, boards, TAPING_AREA),
+    }
     alone: dict[tuple[str, int], float] = {}
     bare: dict[int, Mask] = {}  # of the boards, before anything was pasted there
-    values: dict[str, list[tuple[float, float]]] = {CRACK: [], TAPING: []}
-    marked, other, before = {CRACK: 0, TAPING: 0}, {CRACK: 0, TAPING: 0}, 0
-    made = composites(_Loaded(dataset, cracks, CRACK), _Loaded(dataset, boards, TAPING), count, seed)
-    for composite in made:
-        masks = asker.masks(composite.photo)
-        truths = {CRACK: composite.crack, TAPING: composite.taping}
-        for concept, index in ((CRACK, composite.crack_index), (TAPING, composite.board_index)):
+    ious: dict[str, list[tuple[float, float]]] = {CRACK: [], TAPING_AREA: []}
+    pixels = {concept: np.zeros(3, np.int64) for concept in ious}  # of the other: all, marked, marked before
+    for composite in composites(loaded[CRACK], loaded[TAPING_AREA], count):
+        masks = source.masks(composite.photo)
+        truths = {CRACK: composite.crack, TAPING_AREA: composite.taping}
+        for concept, index in ((CRACK, composite.crack_index), (TAPING_AREA, composite.board_index)):
             if (concept, index) not in alone:
-                sample = sources[concept][index]
-                mask = asker.masks(dataset.read_photo(sample))[concept]
-                alone[concept, index] = Counts.of(mask, dataset.read_mask(sample, concept)).iou
-                if concept == TAPING:
+                photo, truth = loaded[concept][index]
+                mask = source.masks(photo)[concept]
+                alone[concept, index] = Counts.of(mask, truth).iou
+                if concept == TAPING_AREA:
                     bare[index] = mask
-            values[concept].append((alone[concept, index], Counts.of(masks[concept], truths[concept]).iou))
-            foreign = truths[TAPING if concept == CRACK else CRACK] & ~truths[concept]
-            marked[concept] += int(np.count_nonzero(masks[concept] & foreign))
-            other[concept] += int(np.count_nonzero(foreign))
-            if concept == TAPING:
-                before += int(np.count_nonzero(bare[index] & foreign))
-    return {
-        concept: _kept(pairs, marked[concept], other[concept], before if concept == TAPING else None)
-        for concept, pairs in values.items()
-    }
+            ious[concept].append((alone[concept, index], Counts.of(masks[concept], truths[concept]).iou))
+            other = truths[TAPING_AREA if concept == CRACK else CRACK] & ~truths[concept]
+            before = other & bare[index] if concept == TAPING_AREA else np.zeros(0, np.bool_)
+            pixels[concept] += [np.count_nonzero(each) for each in (other, other & masks[concept], before)]
+    found = {}
+    for concept, pairs in ious.items():
+        photo_iou, composite_iou = (float(np.mean(column)) for column in zip(*pairs, strict=True))
+        area, marked, marked_before = (int(each) for each in pixels[concept])
+        found[concept] = CompositeRecall(
+            photo_iou,
+            composite_iou,
+            composite_iou / max(photo_iou, 1e-9),
+            marked / max(area, 1),
+            marked_before / max(area, 1) if concept == TAPING_AREA else None,
+        )
+    return found
 
 
-def _kept(
-    pairs: Sequence[tuple[float, float]], marked: int, other: int, before: int | None
-) -> CompositeRecall:
-    """Sum up IoU alone and on composites, and marked pixels among the other concept's."""
-    alone, composite = (float(np.mean(column)) for column in zip(*pairs, strict=True))
-    earlier = None if before is None else before / max(other, 1)
-    return CompositeRecall(alone, composite, composite / max(alone, 1e-9), marked / max(other, 1), earlier)
-
-
-def false_alarms(asker: MaskSource, photos: Iterable[Photo], concepts: Sequence[str]) -> tuple[int, int]:
-    """Count (photo, prompt) pairs, and those with a mask over more than 0.1 % of the photo.
+def false_alarms(source: MaskSource, pictures: Iterable[Photo]) -> tuple[int, int]:
+    """Count masks that cover more than 0.1 % of a picture that shows no concept.
 
     Returns:
-        False alarms and pairs.
+        False alarms, and pairs of picture and prompt.
     """
-    alarms = pairs = 0
-    for photo in photos:
-        masks = asker.masks(photo)
-        for concept in concepts:
-            alarms += int(masks[concept].mean() > FALSE_ALARM_SHARE)
-            pairs += 1
-    return alarms, pairs
-
-
-# pictures of scikit-image that are photographs or pages, not drawn shapes and not walls
-_NO_WALLS = [
-    "astronaut.png",
-    "camera.png",
-    "cell.png",
-    "chelsea.png",
-    "coffee.png",
-    "coins.png",
-    "color.png",
-    "grass.png",
-    "horse.png",
-    "hubble_deep_field.jpg",
-    "ihc.png",
-    "microaneurysms.png",
-    "moon.png",
-    "motorcycle_left.png",
-    "motorcycle_right.png",
-    "page.png",
-    "phantom.png",
-    "retina.jpg",
-    "rocket.jpg",
-    "text.png",
-    "logo.png",
-    "clock_motion.png",
-    "chessboard_GRAY.png",
-    "chessboard_RGB.png",
-    "gravel.png",
-]
+    alarms = [mask.mean() > FALSE_ALARM_SHARE for each in pictures for mask in source.masks(each).values()]
+    return sum(map(int, alarms)), len(alarms)
 
 
 def no_wall_photos() -> Iterator[Photo]:
     """The pictures that scikit-image ships, but for brick.png, which is a wall."""
-    from pathlib import Path
-
     import skimage.data
-
-    from drywallqa.imaging import photos
 
     folder = Path(str(skimage.data.__file__)).parent
     for name in _NO_WALLS:

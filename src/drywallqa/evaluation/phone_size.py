@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drywallqa.datasets.dataset import Dataset
+import numpy as np
+from PIL import Image
+
+from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import ConfigError
-from drywallqa.evaluation.phone_photos import crack_mosaics, enlarged_boards, large_walls
+from drywallqa.evaluation.distractors import MaskSource, Photo
 from drywallqa.evaluation.phone_wall_accuracy import (
+    LARGE_WALLS,
     Figures,
     Marks,
-    Mask,
-    Photo,
+    Ratios,
     Report,
     Size,
+    add_alarm,
+    add_pixels,
     clean_walls,
     cracked_walls,
+    large_walls,
 )
+from drywallqa.evaluation.threshold_choice import without_rendered
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.intervals import Figure
-from drywallqa.synthetic.walls import CRACK
+from drywallqa.metrics import Counts
+from drywallqa.synthetic.camera import Camera, develop_photo
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
-WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", "large-walls"
+WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", LARGE_WALLS
 SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)
 """The parts of the measurement, in their order."""
 TITLES = {
@@ -37,10 +48,15 @@ TITLES = {
 _SEEDS = {"val": 7_000_000, "test": 8_000_000}
 _PARTS = {"val": "dev", "test": "final"}  # of photographs from elsewhere
 
+ENLARGED = (2000, 4032)
+"""Longer sides in px to which boards are enlarged."""
+CELLS = 3
+"""Photos in a row and in a column of a mosaic."""
+
 
 @dataclass(frozen=True)
 class PhoneSizePlan:
-    """How much is measured.
+    """The sections that are measured, and the number of photos of each.
 
     Attributes:
         sections: Which of `SECTIONS`.
@@ -80,11 +96,11 @@ class PhoneSize:
 
     def to_json(self) -> dict[str, Any]:
         """Describe as plain data."""
-        told = {
+        sections = {
             section: {name: figure.to_json() for name, figure in figures.items()}
             for section, figures in self.sections.items()
         }
-        return {"bundle": self.bundle, "split": self.split, "sections": told}
+        return {"bundle": self.bundle, "split": self.split, "sections": sections}
 
 
 def measure_phone_size(
@@ -93,7 +109,7 @@ def measure_phone_size(
     split: str = "test",
     *,
     elsewhere: Path | None = None,
-    plan: PhoneSizePlan | None = None,
+    plan: PhoneSizePlan = PhoneSizePlan(),
     report: Report = print,
 ) -> PhoneSize:
     """Measure a segmenter at its default settings; one large photo is held at a time.
@@ -104,19 +120,19 @@ def measure_phone_size(
         split: "val" or "test"; rendered walls have other seeds in either.
         elsewhere: Folder of photographs from elsewhere, for the section "large-walls".
         plan: What to measure, and how much of it.
-        report: Told each step.
+        report: Called with each step.
 
     Raises:
-        ConfigError: The split or a section is unknown, the model knows no cracks, or "large-walls" is asked
-            for without a folder.
-        DataError: Photos from elsewhere are not as they should be.
+        ConfigError: The split or a section is unknown, the model knows no cracks, or "large-walls" is wanted
+            without a folder.
+        DataError: The list of photos from elsewhere or a mask is missing, or does not fit.
         PhotoError: A photo cannot be read.
     """
-    plan = plan or PhoneSizePlan()
     _check(segmenter, split, plan, elsewhere)
     seed, part = _SEEDS[split], dataset.part(split)
-    part = part.with_samples(s for s in part if not s.rendered)
-    marks, crack = marker_of(segmenter), marker_of(segmenter, (CRACK,))
+    part = without_rendered(part)
+    marks = MaskSource(segmenter, {c: f"segment {c}" for c in segmenter.bundle.concepts}).masks
+    crack = MaskSource(segmenter, {CRACK: f"segment {CRACK}"}).masks
     measures: dict[str, Callable[[], Figures]] = {
         WALLS: lambda: clean_walls(marks, seed, plan.walls, report, plan.size),
         BOARDS: lambda: enlarged_boards(crack, part, seed, plan.boards, report),
@@ -129,16 +145,79 @@ def measure_phone_size(
     return PhoneSize(f"{bundle.name} {bundle.version}", split, found)
 
 
-def marker_of(segmenter: Segmenter, concepts: Sequence[str] = ()) -> Marks:
-    """Return a function that marks photos under "segment CONCEPT", by default for every concept."""
-    asked = {f"segment {concept}": concept for concept in concepts or segmenter.bundle.concepts}
-    questions = segmenter.ask(list(asked))
+def enlarged_boards(
+    marks: Marks, part: Dataset, seed: int, most: int, report: Report, sides: Sequence[int] = ENLARGED
+) -> Figures:
+    """Enlarge photos of boards without a crack and count those on which cracks are marked.
 
-    def marks(photo: Photo) -> dict[str, Mask]:
-        answers = segmenter.answer(photo, questions, keep_probability=False)
-        return {asked[answer.prompt]: answer.mask for answer in answers}
+    Three ways: to each side by bicubic interpolation, and to the last by Lanczos' with a phone's camera after
+    it. Copies of one photograph are resampled together.
 
-    return marks
+    Args:
+        marks: The model.
+        part: The photos; those that show a joint and are known to show no crack are taken.
+        seed: First part of every camera's seed.
+        most: Photos at most, one of every photograph before the second of any.
+        report: Told how far it is.
+        sides: Longer sides in px.
+    """
+    boards = _in_turn(s for s in part if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None)
+    boards = boards[:most]
+    ratios = Ratios()
+    for number, sample in enumerate(boards):
+        photo = part.read_photo(sample)
+        for way, large in _enlargements(photo, sides, np.random.default_rng([seed, 3, number])):
+            add_alarm(ratios, way, sample.photograph, marks(large)[CRACK])
+        report(f"enlarged boards: {number + 1} of {len(boards)}")
+    return ratios.figures()
+
+
+def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
+    """The first copy of every photograph, then the second of those that have one, and so on."""
+    copies: Counter[str] = Counter()
+    turns: list[tuple[int, Sample]] = []
+    for sample in samples:
+        copies[sample.photograph] += 1
+        turns.append((copies[sample.photograph], sample))
+    return [sample for _, sample in sorted(turns, key=lambda turn: turn[0])]
+
+
+def _enlargements(
+    photo: Photo, sides: Sequence[int], generator: np.random.Generator
+) -> Iterator[tuple[str, Photo]]:
+    def enlarged(side: int, way: Image.Resampling) -> Photo:
+        factor = side / max(photo.shape[:2])
+        size = (round(photo.shape[1] * factor), round(photo.shape[0] * factor))
+        return np.asarray(Image.fromarray(photo).resize(size, way))
+
+    for side in sides:
+        yield f"{side} px, bicubic", enlarged(side, Image.Resampling.BICUBIC)
+    large = enlarged(sides[-1], Image.Resampling.LANCZOS)
+    lit = np.ascontiguousarray(large.transpose(2, 0, 1), np.float32) / np.float32(255)
+    developed = develop_photo(lit, Camera.draw(generator), generator)
+    yield f"{sides[-1]} px, Lanczos and a phone's camera", developed
+
+
+def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Report) -> Figures:
+    """Lay nine crack photos side by side, each photograph once; recall and precision of their pixels.
+
+    Args:
+        marks: The model.
+        part: The photos; those of 640×640 px that show a crack are taken.
+        seed: Decides which photos lie together.
+        most: Mosaics at most.
+        report: Told how far it is.
+    """
+    cracks = [s for s in one_a_photograph(part, CRACK) if (s.height, s.width) == (SIDE, SIDE)]
+    order = np.random.default_rng([seed, 4]).permutation(len(cracks))
+    each, ratios = CELLS * CELLS, Ratios()
+    count = min(most, len(cracks) // each)
+    for number in range(count):
+        chosen = [cracks[place] for place in order[number * each : (number + 1) * each]]
+        photo, truth = mosaic(part, chosen, CRACK, CELLS)
+        add_pixels(ratios, f"mosaic {number}", Counts.of(marks(photo)[CRACK], truth))
+        report(f"mosaics: {number + 1} of {count}")
+    return ratios.figures()
 
 
 def _check(segmenter: Segmenter, split: str, plan: PhoneSizePlan, elsewhere: Path | None) -> None:
@@ -157,13 +236,13 @@ def _check(segmenter: Segmenter, split: str, plan: PhoneSizePlan, elsewhere: Pat
 
 def phone_size_lines(measured: PhoneSize) -> list[str]:
     """Describe the figures as text, a line a figure."""
-    told = []
+    lines = []
     for section, figures in measured.sections.items():
-        told.append(f"{TITLES[section]}:")
-        told += [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
+        lines.append(f"{TITLES[section]}:")
+        lines += [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
         if not figures:
-            told.append("  nothing to measure in this part")
-    return told
+            lines.append("  nothing to measure in this part")
+    return lines
 
 
 def share_text(figure: Figure) -> str:

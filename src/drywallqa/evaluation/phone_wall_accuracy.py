@@ -1,16 +1,19 @@
-"""Rendered phone photos: how many walls without cracks are marked, and how much of each crack is found."""
+"""Walls at a phone's size: how many without cracks are marked, and how much of each crack is found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drywallqa.evaluation.ratios import Ratios
-from drywallqa.imaging.morphology import dilate
-from drywallqa.intervals import Figure
-from drywallqa.metrics import FALSE_ALARM_SHARE, TOLERANCE
+from drywallqa.errors import DataError
+from drywallqa.imaging import mask_files, photos
+from drywallqa.imaging.morphology import dilate, skeletonise
+from drywallqa.intervals import Figure, Terms
+from drywallqa.metrics import FALSE_ALARM_SHARE, TOLERANCE, Counts
 from drywallqa.synthetic.phone_cracks import WIDTHS, PhoneCrack
 from drywallqa.synthetic.phone_walls import PhoneWall, render_phone_wall
 from drywallqa.synthetic.surfaces import BOARDS
@@ -28,7 +31,54 @@ BROAD = 3
 """Width in px from which cracks are also counted together."""
 _SHARE_OF_JOINTS = 0.3  # of the walls without cracks
 _A_WALL = 4  # cracks
-_SHORTEST = 50  # px; of a shorter piece nothing is said
+LARGE_WALLS = "large-walls"
+"""The set of photographs of walls at the camera's own size."""
+_LEAST_TOLERANCE = 1.5  # px
+_SHORTEST = 50  # px; a shorter piece is not counted
+
+
+class Ratios:
+    """Sums of parts and wholes by name and cluster; only sums are held, however many photos are added.
+
+    Args:
+        names: Names that come first, in that order; others follow as they are added.
+
+    Example:
+        >>> ratios = Ratios()
+        >>> ratios.add("marked", "photo 1", True, events=True)
+        >>> ratios.add("marked", "photo 2", False, events=True)
+        >>> ratios.figures()["marked"].value
+        0.5
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._sums: dict[str, dict[str, NDArray[np.float64]]] = {name: {} for name in names}
+        self._events: set[str] = set()
+
+    def add(self, name: str, cluster: str, part: float, whole: float = 1, *, events: bool = False) -> None:
+        """Add to a ratio.
+
+        Args:
+            name: The ratio's name.
+            cluster: The photograph; the pairs of one are resampled together.
+            part: Added to its numerator.
+            whole: Added to its denominator.
+            events: Whether the part counts events (see `intervals.Terms`).
+        """
+        sums = self._sums.setdefault(name, {}).setdefault(cluster, np.zeros(3))
+        sums += (part, whole, 1)
+        if events:
+            self._events.add(name)
+
+    def figures(self) -> Figures:
+        """Each ratio with its 95 % interval, without those that nothing was added to."""
+        found = {}
+        for name, clusters in self._sums.items():
+            if clusters:
+                part, whole, pairs = np.array(list(clusters.values())).T
+                terms = Terms(part, whole, len(clusters), int(pairs.sum()), name in self._events)
+                found[name] = terms.figure()
+        return found
 
 
 def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size = None) -> Figures:
@@ -51,23 +101,26 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
         for concept, mask in marks(wall.photo).items():
             if concept == CRACK or kind == "neither":
                 add_alarm(ratios, concept, f"wall {number}", mask)
-            for group in _groups(wall) if concept == CRACK else ():
+            if concept == CRACK:
+                surface = "board" if wall.surface in BOARDS else wall.surface
                 alarm = bool(mask.mean() > FALSE_ALARM_SHARE)
-                groups.add(f"{concept}, {group}: over 0.1 % marked", f"wall {number}", alarm, events=True)
-        _tell(report, "walls without cracks", number + 1, count)
+                for group in (surface, "with objects" if wall.objects else "bare wall"):
+                    name = f"{concept}, {group}: over 0.1 % marked"
+                    groups.add(name, f"wall {number}", alarm, events=True)
+        _report_tenth(report, "walls without cracks", number + 1, count)
     return ratios.figures() | dict(sorted(groups.figures().items()))
-
-
-def _groups(wall: PhoneWall) -> tuple[str, str]:
-    """Groups of walls that have figures of their own: by surface, and by whether something else is there."""
-    surface = "board" if wall.surface in BOARDS else wall.surface
-    return surface, "with objects" if wall.objects else "bare wall"
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
     """Count a mask that should be empty: whether over 0.1 % of the photo is marked, and whether any px is."""
     ratios.add(f"{name}: over 0.1 % marked", cluster, bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
+
+
+def add_pixels(ratios: Ratios, cluster: str, counts: Counts) -> None:
+    """Add the pixels of a mask to pixel recall and precision."""
+    ratios.add("pixel recall", cluster, counts.tp, counts.tp + counts.fn)
+    ratios.add("pixel precision", cluster, counts.tp, counts.tp + counts.fp)
 
 
 def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Size = None) -> Figures:
@@ -84,34 +137,39 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
         size: Height and width in px; a phone's by default.
     """
     names = {width: f"{width} px wide" for width in WIDTHS}
-    ratios = Ratios([*names.values(), f"{BROAD} px and wider"])
+    together = f"{BROAD} px and wider"
+    ratios = Ratios([*names.values(), together])
     counts, number = dict.fromkeys(WIDTHS, 0), 0
-    most = 2 * -(-least * len(WIDTHS) // _A_WALL)
-    while min(counts.values()) < least and number < most:
+    usual = -(-least * len(WIDTHS) // _A_WALL)
+    while min(counts.values()) < least and number < 2 * usual:
         rarest = sorted(counts, key=lambda width: counts[width])[:_A_WALL]
         wall = render_phone_wall([seed, 2, number], size, "crack", sorted(rarest))
-        mask = marks(wall.photo)[CRACK]
+        mask, cluster = marks(wall.photo)[CRACK], f"wall {number}"
         for crack, found, length in found_lengths(wall, mask):
             counts[crack.width] += 1
-            ratios.add(names[crack.width], f"wall {number}", found, length)
+            ratios.add(names[crack.width], cluster, found, length)
             if crack.width >= BROAD:
-                ratios.add(f"{BROAD} px and wider", f"wall {number}", found, length)
-        beside = dilate(wall.crack_mask, round(_tolerance(mask)))
-        true = int((mask & beside).sum())
-        ratios.add("marked px within 3 px at 640 of a crack", f"wall {number}", true, int(mask.sum()))
+                ratios.add(together, cluster, found, length)
+        true = int((mask & dilate(wall.crack_mask, round(_tolerance(mask)))).sum())
+        ratios.add("marked px within 3 px at 640 of a crack", cluster, true, int(mask.sum()))
         number += 1
-        _tell(report, "walls with cracks", number, -(-least * len(WIDTHS) // _A_WALL))
+        _report_tenth(report, "walls with cracks", number, usual)
     return ratios.figures()
 
 
 def found_lengths(wall: PhoneWall, mask: Mask) -> list[tuple[PhoneCrack, int, int]]:
-    """Of each crack: the px of its centreline that are found, and those that count."""
+    """Return the cracks that can be counted, each with the px of its centreline found, and those in all."""
     found = []
     for crack in wall.cracks:
         reach = crack.width / 2 + _tolerance(mask)
         line = _alone(crack, [other for other in wall.cracks if other is not crack], reach)
         if len(line) >= _SHORTEST:
-            found.append((crack, _near(line, mask, round(reach)), len(line)))
+            # the mask is dilated around the crack only
+            x, y = line.round().astype(int).T
+            radius = round(reach)
+            top, left = max(0, y.min() - radius), max(0, x.min() - radius)
+            near = dilate(mask[top : y.max() + radius + 1, left : x.max() + radius + 1], radius)
+            found.append((crack, int(near[y - top, x - left].sum()), len(line)))
     return found
 
 
@@ -123,24 +181,63 @@ def _alone(crack: PhoneCrack, others: Sequence[PhoneCrack], reach: float) -> NDA
     """Points of a crack's centreline that no other crack's mask comes as near to as `reach` px."""
     line = crack.centreline
     for other in others:
-        if not len(line):
-            break
-        course = other.centreline[::4]
-        distance = np.hypot(line[:, None, 0] - course[None, :, 0], line[:, None, 1] - course[None, :, 1]).min(
-            axis=1
-        )
-        line = line[distance > reach + other.width / 2]
+        if len(line):
+            steps = line[:, None] - other.centreline[None, ::4]
+            distance = np.hypot(steps[..., 0], steps[..., 1]).min(axis=1)
+            line = line[distance > reach + other.width / 2]
     return line
 
 
-def _near(line: NDArray[np.float64], mask: Mask, radius: int) -> int:
-    """How many points [N,2] of x, y lie within `radius` px of the mask."""
-    x, y = line.round().astype(int).T
-    top, left = max(0, y.min() - radius), max(0, x.min() - radius)
-    part = mask[top : y.max() + radius + 1, left : x.max() + radius + 1]
-    return int(dilate(part, radius)[y - top, x - left].sum())
+def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figures:
+    """Measure lines and pixels of cracks on photographs of walls at the camera's own size.
+
+    Line recall is the share of the truth's skeleton within 3 px at 640 (at least 1.5 px) of the mask's
+    skeleton, line precision the share of the mask's within that of the truth's; both pooled over photos.
+
+    Args:
+        marks: The model.
+        folder: Holds `split.csv` (set, file, part) and `large-walls/images/*.jpg` and `masks/*.png`.
+        part: Which photos.
+        report: Told how far it is.
+
+    Raises:
+        DataError: The list or a mask is missing or does not fit.
+        PhotoError: A photo cannot be read.
+    """
+    names = _listed(folder / "split.csv", part)
+    ratios = Ratios()
+    for number, name in enumerate(names):
+        photo = photos.read_photo(folder / LARGE_WALLS / "images" / name)
+        path = folder / LARGE_WALLS / "masks" / Path(name).with_suffix(".png").name
+        truth = mask_files.read_mask(path)
+        if truth.shape != photo.shape[:2]:
+            raise DataError(
+                f"{path}: the mask is {truth.shape[1]}×{truth.shape[0]} px but its photo "
+                f"{photo.shape[1]}×{photo.shape[0]}; give it the photo's size"
+            )
+        mask = marks(photo)[CRACK]
+        radius = round(max(_LEAST_TOLERANCE, TOLERANCE * max(mask.shape) / 640))
+        found, ideal = skeletonise(mask), skeletonise(truth)
+        ratios.add("line recall", name, int((ideal & dilate(found, radius)).sum()), int(ideal.sum()))
+        ratios.add("line precision", name, int((found & dilate(ideal, radius)).sum()), int(found.sum()))
+        add_pixels(ratios, name, Counts.of(mask, truth))
+        report(f"large walls: {number + 1} of {len(names)}")
+    return ratios.figures()
 
 
-def _tell(report: Report, what: str, done: int, count: int) -> None:
+def _listed(path: Path, part: str) -> list[str]:
+    """Read the names of the photos of a part from `split.csv`."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = [row["file"] for row in rows if row["set"] == LARGE_WALLS and row["part"] == part]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise DataError(f"{path}: no list of photos with set, file and part ({error!r})") from error
+    if not names:
+        raise DataError(f"{path}: lists no photo of the set {LARGE_WALLS} in the part '{part}'")
+    return names
+
+
+def _report_tenth(report: Report, what: str, done: int, count: int) -> None:
     if done % 10 == 0 or done == count:
         report(f"{what}: {done} of {count}")

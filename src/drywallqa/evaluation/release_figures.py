@@ -1,4 +1,4 @@
-"""The quality of a bundle on the fixed split: everything its card and the README claim."""
+"""The quality of a bundle on the fixed split: every figure that its card and the README claim."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from drywallqa.bundle.bundle import Bundle
-from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation import robustness as steadying
-from drywallqa.evaluation import seam_accuracy as seaming
-from drywallqa.evaluation.baselines import baselines
+from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.evaluation import seam_accuracy
 from drywallqa.evaluation.curves import calibration
 from drywallqa.evaluation.distractors import (
-    CRACK,
-    TAPING,
     CompositeRecall,
+    Mask,
     MaskSource,
     Photo,
     false_alarms,
@@ -24,15 +25,18 @@ from drywallqa.evaluation.distractors import (
 )
 from drywallqa.evaluation.evaluation import take_part
 from drywallqa.evaluation.measure import Evaluator, measure_pairs
-from drywallqa.evaluation.robustness import Robustness, measure_robustness
-from drywallqa.evaluation.seam_accuracy import SeamScore
+from drywallqa.evaluation.robustness import CHANGES, Robustness, measure_robustness, robustness_lines
 from drywallqa.evaluation.slices import ConceptSummary, summarise
 from drywallqa.evaluation.threshold_choice import without_rendered
-from drywallqa.imaging.straight_lines import StraightLine, straight_lines
+from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging.straight_lines import straight_lines
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.synthetic.walls import SEAM_LINE
+from drywallqa.metrics import Counts, mean_by_group
+from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA
 
-PROMPTS = {CRACK: "segment crack", TAPING: "segment taping area"}
+PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area"}
+"""Concept → prompt; other concepts are asked for by their names."""
+_GRID = 64  # cells a side, to which masks are brought for baselines
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,10 @@ class ReleaseFigures:
         split: Which part was measured.
         concepts: Figures by concept.
         baselines: Concept → baseline → mean IoU.
-        composites: Concept → what remains on composites.
+        composites: Concept → figures on composites.
         wrong_prompt: False alarms and pairs under the wrong prompt.
         no_walls: The same on pictures that are no walls.
-        cables: The same under "crack" on the photos of setting C.
+        cables: The same for cracks on the photos of setting C.
         seams: Photos → how exactly lines of seams are found there.
         calibration: Concept → expected calibration error of its pixels' probabilities.
         robustness: IoU of changed photos and agreement of phrasings, where it was asked for.
@@ -59,7 +63,7 @@ class ReleaseFigures:
     wrong_prompt: tuple[int, int]
     no_walls: tuple[int, int]
     cables: tuple[int, int]
-    seams: Mapping[str, SeamScore]
+    seams: Mapping[str, seam_accuracy.SeamScore]
     calibration: Mapping[str, float]
     robustness: Robustness | None = None
 
@@ -87,14 +91,14 @@ def measure_release(
         split: The part to measure.
         count: Composites to build, and at most so many rendered walls.
         robustness: Whether to measure changed photos and other phrasings, too.
-        report: Told each step.
+        report: Called with each step.
     """
     taken = take_part(dataset, split)
     part, segmenter = taken.dataset, Segmenter(bundle)
     prompts = {c: PROMPTS.get(c, c) for c in bundle.concepts}
-    asker = MaskSource(segmenter, prompts)
+    source = MaskSource(segmenter, prompts)
     report(f"{len(part)} photos under {len(prompts)} prompts")
-    pairs = list(measure_pairs(Evaluator(segmenter, part, asker.questions)))
+    pairs = list(measure_pairs(Evaluator(segmenter, part, source.queries)))
     absent = [pair for pair in pairs if pair.absent]
     alarms = [pair.counts.false_alarm for pair in absent]
     cables = [p.counts.false_alarm for p in absent if p.concept == CRACK and p.sample.setting == "C"]
@@ -102,43 +106,98 @@ def measure_release(
     train = without_rendered(dataset.part("train"))
     bases = {c: baselines(train, part, c) for c in prompts}
     report(f"{count} composites")
-    kept = measure_composites(asker, part, count)
-    steady = None
+    on_composites = measure_composites(source, part, count)
+    robust = None
     if robustness:
-        report(f"{len(steadying.CHANGES)} changes of each photo, and other phrasings")
-        steady = measure_robustness(segmenter, part, prompts)
-    walls = min(count, seaming.RENDERED)
+        report(f"{len(CHANGES)} changes of each photo, and other phrasings")
+        robust = measure_robustness(segmenter, part, prompts)
+    walls = min(count, seam_accuracy.RENDERED)
     report(f"lines of seams on {walls} rendered walls")
-    found_seams = _seams(asker, part, walls)
+    seams = _measure_seams(source, part, walls)
     report("pictures that are no walls")
     return ReleaseFigures(
         split=split,
         concepts=summarise(pairs, list(prompts), taken.clusters),
         baselines=bases,
-        composites=kept,
+        composites=on_composites,
         wrong_prompt=(sum(alarms), len(alarms)),
-        no_walls=false_alarms(asker, no_wall_photos(), list(prompts)),
+        no_walls=false_alarms(source, no_wall_photos()),
         cables=(sum(cables), len(cables)),
-        seams=found_seams,
+        seams=seams,
         calibration={c: calibration([p for p in pairs if p.concept == c]).error for c in prompts},
-        robustness=steady,
+        robustness=robust,
     )
 
 
-def _seams(asker: MaskSource, part: Dataset, walls: int) -> dict[str, SeamScore]:
+def _measure_seams(source: MaskSource, part: Dataset, count: int) -> dict[str, seam_accuracy.SeamScore]:
     """Score lines of seams: of their own concept where the model knows it, else of the area around them."""
-    concept = SEAM_LINE if SEAM_LINE in asker.concepts else TAPING
-    if concept not in asker.concepts:
+    concept = SEAM_LINE if SEAM_LINE in source.concepts else TAPING_AREA
+    if concept not in source.concepts:
         return {}
-
-    def lines(photo: Photo) -> list[StraightLine]:
-        return straight_lines(asker.masks(photo)[concept])
-
-    scores = {
-        "rendered walls": seaming.on_rendered_walls(concept, lines, walls),
-        "labelled photos": seaming.on_labelled_photos(concept, lines, part),
+    walls = {
+        "rendered walls": seam_accuracy.rendered_walls(count),
+        "labelled photos": seam_accuracy.labelled_walls(part),
     }
-    return {name: score for name, score in scores.items() if score is not None}
+    scores = {}
+    for name, photos in walls.items():
+        score = seam_accuracy.score_seams(
+            concept, lambda photo: straight_lines(source.masks(photo)[concept]), photos
+        )
+        if score is not None:
+            scores[name] = score
+    return scores
+
+
+def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
+    """Mean IoU over photographs of three baselines without a model on the photos that show a concept.
+
+    "all foreground" marks everything; "mean mask" marks where the mean train mask exceeds the level that is
+    best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best. The last
+    two are absent where no train photo shows the concept.
+    """
+
+    def mean_iou(guess: Callable[[Sample], Mask]) -> float:
+        shown = [(s, test.read_mask(s, concept)) for s in test if s.labels.get(concept)]
+        kept = [(s, truth) for s, truth in shown if truth.any()]
+        values = [Counts.of(guess(s), truth).iou for s, truth in kept]
+        return mean_by_group(values, [s.photograph for s, _ in kept])
+
+    found = {"all foreground": mean_iou(lambda s: np.ones((s.height, s.width), np.bool_))}
+    shown = [s for s in train if s.labels.get(concept)]
+    if shown:
+        shares = np.stack([_grid_shares(train.read_mask(s, concept)) for s in shown])
+        masks, mean = shares > 0.5, shares.mean(0)
+        # the level is searched with the grid masks themselves, which is exact enough for a baseline
+        levels = np.quantile(mean, np.linspace(0.0, 0.95, 20))
+        best = max(levels, key=lambda level: _grid_iou(mean >= level, masks))
+        found["mean mask"] = mean_iou(lambda s: _enlarged(mean >= best, s))
+        thumbnails = np.stack([_unit_thumbnail(train.read_photo(s)) for s in shown])
+        found["nearest copy"] = mean_iou(
+            lambda s: _enlarged(masks[int((thumbnails @ _unit_thumbnail(test.read_photo(s))).argmax())], s)
+        )
+    return found
+
+
+def _grid_shares(mask: Mask) -> NDArray[np.float32]:
+    """The share of each cell of the grid that a mask covers, float32."""
+    image = Image.fromarray(mask.astype(np.uint8) * 255).resize((_GRID, _GRID), Image.Resampling.BOX)
+    return np.asarray(np.asarray(image) / 255, np.float32)
+
+
+def _enlarged(mask: Mask, sample: Sample) -> Mask:
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(image.resize((sample.width, sample.height), Image.Resampling.NEAREST)) > 127
+
+
+def _unit_thumbnail(photo: Photo) -> NDArray[np.float32]:
+    flat = np.asarray(perceptual_hash.thumbnail(photo), np.float32).ravel()
+    flat = flat - flat.mean()
+    return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-6), np.float32)
+
+
+def _grid_iou(guess: Mask, truths: Mask) -> float:
+    both, either = (truths & guess).sum((1, 2)), (truths | guess).sum((1, 2))
+    return float(np.mean(both / np.maximum(either, 1)))
 
 
 def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
@@ -171,7 +230,7 @@ def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
     for concept, error in benchmark.calibration.items():
         told.append(f"{concept}: expected calibration error of its pixels {error:.3f}")
     told += [f"lines of seams on {where}: {score}" for where, score in benchmark.seams.items()]
-    return told + (steadying.robustness_lines(benchmark.robustness) if benchmark.robustness else [])
+    return told + (robustness_lines(benchmark.robustness) if benchmark.robustness else [])
 
 
 def false_alarm_counts(benchmark: ReleaseFigures) -> dict[str, tuple[int, int]]:

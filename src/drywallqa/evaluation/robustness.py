@@ -1,4 +1,4 @@
-"""How steady a model is: the same photo under another light, turned, blurred, or asked for in other words."""
+"""Robustness: the same photo under another light, turned, blurred, or asked for in other words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.datasets.dataset import Dataset
+from drywallqa.evaluation.distractors import MaskSource
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 
@@ -20,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 CLEAN = "clean"
 ENOUGH = 0.85
-"""Share of the clean IoU that should be left under each change."""
+"""Share of the clean IoU that should remain under each change."""
 AGREEMENT = 0.95
 """IoU that the masks of one photo under two phrasings should have."""
 BLUR = 1.5
@@ -44,12 +46,12 @@ PHRASINGS = {
         "drywall joint",
     ),
 }
-"""Concept → phrasings whose masks are held against each other; of others the bundle's own are taken."""
+"""Concept → phrasings whose masks are compared; for other concepts the bundle's own are taken."""
 
 
 @dataclass(frozen=True)
 class Perturbation:
-    """Something that happens to a photo.
+    """A change of a photo.
 
     Attributes:
         name: How tables call it.
@@ -62,12 +64,14 @@ class Perturbation:
     truth: Callable[[Mask], Mask] = lambda mask: mask
 
 
-def _lit(factor: float) -> Perturbation:
-    def change(photo: Photo, _: np.random.Generator) -> Photo:
-        lit: Photo = np.clip(photo.astype(np.float32) * factor, 0, 255).astype(np.uint8)
-        return lit
+def _brightness(factor: float) -> Perturbation:
+    return Perturbation(
+        f"brightness {factor - 1:+.0%}", lambda photo, _: _grey_levels(photo.astype(np.float32) * factor)
+    )
 
-    return Perturbation(f"brightness {factor - 1:+.0%}", change)
+
+def _grey_levels(values: NDArray[Any]) -> Photo:
+    return np.asarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def _blurred(photo: Photo, _: np.random.Generator) -> Photo:
@@ -76,9 +80,7 @@ def _blurred(photo: Photo, _: np.random.Generator) -> Photo:
 
 
 def _noisy(photo: Photo, generator: np.random.Generator) -> Photo:
-    noise = generator.normal(0.0, NOISE, photo.shape).astype(np.float32)
-    noisy: Photo = np.clip(photo + noise, 0, 255).astype(np.uint8)
-    return noisy
+    return _grey_levels(photo + generator.normal(0.0, NOISE, photo.shape).astype(np.float32))
 
 
 def _compressed(photo: Photo, _: np.random.Generator) -> Photo:
@@ -96,22 +98,20 @@ def _turned(quarters: int) -> Perturbation:
 
 
 def _scaled(name: str, factor: float) -> Perturbation:
-    def size(values: NDArray[np.generic]) -> tuple[int, int]:
-        return (max(1, round(values.shape[1] * factor)), max(1, round(values.shape[0] * factor)))
+    def resize(image: Image.Image, way: Image.Resampling) -> Photo:
+        size = max(1, round(image.width * factor)), max(1, round(image.height * factor))
+        return np.asarray(image.resize(size, way))
 
-    def photo_scaled(photo: Photo, _: np.random.Generator) -> Photo:
-        return np.asarray(Image.fromarray(photo).resize(size(photo), Image.Resampling.BICUBIC))
-
-    def truth_scaled(mask: Mask) -> Mask:
-        grey = Image.fromarray(mask.astype(np.uint8) * 255)
-        return np.asarray(grey.resize(size(mask), Image.Resampling.BILINEAR)) > 127
-
-    return Perturbation(name, photo_scaled, truth_scaled)
+    return Perturbation(
+        name,
+        lambda photo, _: resize(Image.fromarray(photo), Image.Resampling.BICUBIC),
+        lambda mask: resize(Image.fromarray(mask.astype(np.uint8) * 255), Image.Resampling.BILINEAR) > 127,
+    )
 
 
 CHANGES = (
-    _lit(1.4),
-    _lit(0.6),
+    _brightness(1.4),
+    _brightness(0.6),
     Perturbation("blur", _blurred),
     Perturbation("noise", _noisy),
     Perturbation("JPEG 30", _compressed),
@@ -128,7 +128,7 @@ class PhrasingAgreement:
     """How far the masks of one photo agree under several phrasings of one concept.
 
     Attributes:
-        phrasings: What was asked.
+        phrasings: The phrasings that were compared.
         refused: Phrasings that the model did not take for the concept, and that were left out.
         iou: Mean IoU over photos and pairs of phrasings; two empty masks agree.
         worst_pair: Mean IoU of the two phrasings that agree least.
@@ -144,7 +144,7 @@ class PhrasingAgreement:
 
 @dataclass(frozen=True)
 class Robustness:
-    """What was measured.
+    """IoU under changes, and agreement of phrasings.
 
     Attributes:
         photos: Photos that show a concept.
@@ -157,7 +157,7 @@ class Robustness:
     agreements: Mapping[str, PhrasingAgreement]
 
     def share(self, concept: str, change: str) -> float:
-        """Return what a change leaves of the clean IoU."""
+        """Return the IoU under a change over the clean IoU."""
         return self.ious[concept][change] / max(self.ious[concept][CLEAN], 1e-9)
 
 
@@ -173,63 +173,59 @@ def measure_robustness(
 
     Args:
         segmenter: The model, asked as a user asks it.
-        dataset: Usually a val or test part; photos that show no concept are passed over.
+        dataset: Usually a val or test part; photos that show no concept are left out.
         prompts: Concept → prompt.
-        phrasings: Concept → ways to ask for it.
+        phrasings: Concept → phrasings.
         seed: Of the noise.
     """
-    shown = [s for s in dataset if any(s.labels.get(concept) for concept in prompts)]
-    return Robustness(
-        len(shown),
-        _ious(segmenter, dataset, shown, prompts, seed),
-        {c: _agreement(segmenter, dataset, shown, c, _of(segmenter, c, phrasings)) for c in prompts},
-    )
+    shown = dataset.with_samples(s for s in dataset if any(s.labels.get(c) for c in prompts))
+    ious = _measure_changes(segmenter, shown, prompts, seed)
+    agreements = {}
+    for concept in prompts:
+        own = getattr(segmenter.bundle.concepts[concept], "phrasings", ())
+        ways = tuple(phrasings.get(concept) or (concept, *own))
+        agreements[concept] = _measure_agreement(segmenter, shown, concept, ways)
+    return Robustness(len(shown), ious, agreements)
 
 
-def _ious(
-    segmenter: Segmenter, dataset: Dataset, shown: Sequence[Sample], prompts: Mapping[str, str], seed: int
+def _measure_changes(
+    segmenter: Segmenter, shown: Dataset, prompts: Mapping[str, str], seed: int
 ) -> dict[str, dict[str, float]]:
-    questions = {concept: segmenter.ask(prompt) for concept, prompt in prompts.items()}
-    values: dict[tuple[str, str], list[float]] = {}
-    groups: dict[tuple[str, str], list[str]] = {}
-    still = Perturbation(CLEAN, lambda photo, _: photo)
+    """Measure the mean IoU over photographs of each concept under each change."""
+    sources = {concept: MaskSource(segmenter, {concept: prompt}) for concept, prompt in prompts.items()}
+    changes = (Perturbation(CLEAN, lambda photo, _: photo), *CHANGES)
+    ious = {concept: {change.name: list[float]() for change in changes} for concept in prompts}
+    groups = {concept: {change.name: list[str]() for change in changes} for concept in prompts}
     for number, sample in enumerate(shown):
-        photo = dataset.read_photo(sample)
-        asked = [concept for concept in prompts if sample.labels.get(concept)]
-        truths = {concept: dataset.read_mask(sample, concept) for concept in asked}
-        for change in (still, *CHANGES):
+        photo = shown.read_photo(sample)
+        truths = {c: shown.read_mask(sample, c) for c in prompts if sample.labels.get(c)}
+        for change in changes:
             changed = change.photo(photo, np.random.default_rng([seed, number]))
-            for concept in asked:
-                (answer,) = segmenter.answer(changed, questions[concept])
-                truth = change.truth(truths[concept])
+            for concept, whole in truths.items():
+                mask, truth = sources[concept].masks(changed)[concept], change.truth(whole)
                 if truth.any():
-                    values.setdefault((concept, change.name), []).append(Counts.of(answer.mask, truth).iou)
-                    groups.setdefault((concept, change.name), []).append(sample.photograph)
-    names = [CLEAN, *(change.name for change in CHANGES)]
+                    ious[concept][change.name].append(Counts.of(mask, truth).iou)
+                    groups[concept][change.name].append(sample.photograph)
     return {
-        concept: {n: mean_by_group(values.get((concept, n), []), groups.get((concept, n), [])) for n in names}
-        for concept in prompts
+        concept: {name: mean_by_group(values, groups[concept][name]) for name, values in each.items()}
+        for concept, each in ious.items()
     }
 
 
-def _of(segmenter: Segmenter, concept: str, phrasings: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    own = getattr(segmenter.bundle.concepts[concept], "phrasings", ())
-    return tuple(phrasings.get(concept) or (concept, *own))
-
-
-def _agreement(
-    segmenter: Segmenter, dataset: Dataset, shown: Sequence[Sample], concept: str, phrasings: Sequence[str]
+def _measure_agreement(
+    segmenter: Segmenter, shown: Dataset, concept: str, phrasings: Sequence[str]
 ) -> PhrasingAgreement:
+    """Compare the masks of each photo that shows a concept under every two phrasings."""
     kept = tuple(phrase for phrase in phrasings if segmenter.understand(phrase) == concept)
     refused = tuple(phrase for phrase in phrasings if phrase not in kept)
-    pairs = list(combinations(range(len(kept)), 2))
     rows = []
-    if pairs:
-        questions = segmenter.ask(kept)
+    if len(kept) > 1:
+        queries = segmenter.ask(kept)
         for sample in shown:
             if sample.labels.get(concept):
-                masks = [answer.mask for answer in segmenter.answer(dataset.read_photo(sample), questions)]
-                rows.append([_overlap(masks[first], masks[second]) for first, second in pairs])
+                masks = [each.mask for each in segmenter.answer(shown.read_photo(sample), queries)]
+                ious = [Counts.of(first, second).iou for first, second in combinations(masks, 2)]
+                rows.append([1.0 if np.isnan(iou) else iou for iou in ious])  # two empty masks agree
     if not rows:
         return PhrasingAgreement(kept, refused, float("nan"), float("nan"), float("nan"))
     table = np.array(rows)
@@ -237,15 +233,10 @@ def _agreement(
     return PhrasingAgreement(kept, refused, float(table.mean()), float(table.mean(axis=0).min()), steady)
 
 
-def _overlap(first: Mask, second: Mask) -> float:
-    iou = Counts.of(first, second).iou
-    return 1.0 if np.isnan(iou) else iou
-
-
 def robustness_lines(measured: Robustness) -> list[str]:
-    """Describe as a table: a row a change, IoU and what is left of the clean one; then the phrasings."""
+    """Describe as a table: a row a change, with IoU and its share of the clean IoU; then the phrasings."""
     concepts = list(measured.ious)
-    rows = [["steadiness", *(f"{concept}: IoU, share of clean" for concept in concepts)]]
+    rows = [["robustness", *(f"{concept}: IoU, share of clean" for concept in concepts)]]
     for name in (CLEAN, *(change.name for change in CHANGES)):
         cells = []
         for concept in concepts:
@@ -254,12 +245,12 @@ def robustness_lines(measured: Robustness) -> list[str]:
             cells.append(f"{measured.ious[concept][name]:.3f}  {share:.1%}{low}")
         rows.append([name, *cells])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    told = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     for concept, found in measured.agreements.items():
-        told.append(
+        lines.append(
             f"{concept} under {len(found.phrasings)} phrasings: masks agree with IoU {found.iou:.3f} "
             f"(worst two {found.worst_pair:.3f}; all at {AGREEMENT:.2f} or more in "
             f"{found.steady_photos:.1%} of photos)"
             + (f"; not understood: {', '.join(found.refused)}" if found.refused else "")
         )
-    return told
+    return lines

@@ -1,8 +1,8 @@
-"""How exactly seams are found as lines, on walls whose seams are known."""
+"""Measure how exactly seams are found as lines, on walls whose seams are known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from drywallqa.synthetic.walls import SEAM_LINE, render_wall
 WITHIN = 5.0
 """How far a line may lie beside its truth, in px of a photo whose longer side is 640 px."""
 ENOUGH = 0.9
-"""Share of a line's length that shall be found."""
+"""Share of a photo's true lines from which it counts as found."""
 RENDERED = 60
 _SEED = 9_000_000  # far from the seeds of rendered training pictures
 
@@ -26,10 +26,10 @@ Photo = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class SeamScore:
-    """How lines that were found lie to the true ones.
+    """Agreement of the lines that were found with the true ones.
 
     Attributes:
-        asked: What was asked for.
+        asked: The concept that the lines were asked for as.
         photos: Photos with seams.
         found: Share of the true lines' length that was found, mean over photos.
         true: Share of the found lines' length that is true, mean over photos where any was found.
@@ -50,44 +50,38 @@ class SeamScore:
         )
 
 
-def score_lines(asked: str, pairs: Iterable[tuple[Lines, Lines, float]]) -> SeamScore | None:
-    """Score photos' found and true lines, each with what `WITHIN` is on it in px; None without a photo."""
+def score_seams(
+    asked: str, find: Callable[[Photo], Lines], walls: Iterable[tuple[Photo, Lines]]
+) -> SeamScore | None:
+    """Score lines that are found on photos against the true ones; None without a photo.
+
+    Args:
+        asked: The concept that the lines were asked for as.
+        find: Finds lines on a photo [H,W,3].
+        walls: Photos with their true lines.
+    """
     found, true = [], []
-    for mine, truth, within in pairs:
-        found.append(share_near(truth, mine, within))
-        true.append(share_near(mine, truth, within))
+    for photo, truth in walls:
+        lines, within = find(photo), WITHIN * max(photo.shape[:2]) / 640
+        found.append(share_near(truth, lines, within))
+        true.append(share_near(lines, truth, within))
     if not found:
         return None
     shares = np.array(found)
-    return SeamScore(
-        asked,
-        len(found),
-        float(shares.mean()),
-        float(np.nanmean(true)) if not np.isnan(true).all() else 0.0,
-        float((shares >= ENOUGH).mean()),
-    )
+    correct = float(np.nanmean(true)) if not np.isnan(true).all() else 0.0
+    return SeamScore(asked, len(found), float(shares.mean()), correct, float((shares >= ENOUGH).mean()))
 
 
-def on_rendered_walls(asked: str, lines: Callable[[Photo], Lines], count: int = RENDERED) -> SeamScore | None:
-    """Score what finds lines on photos [H,W,3] on rendered walls, which no training has seen."""
-
-    def pairs() -> Iterable[tuple[Lines, Lines, float]]:
-        for number in range(count):
-            wall = render_wall(np.random.default_rng([_SEED, number]), kind=("seam", "both")[number % 2])
-            if wall.seam_lines:
-                yield lines(wall.photo), wall.seam_lines, WITHIN * max(wall.photo.shape) / 640
-
-    return score_lines(asked, pairs())
+def rendered_walls(count: int) -> Iterator[tuple[Photo, Lines]]:
+    """Render walls with seams, which no training has seen."""
+    for number in range(count):
+        wall = render_wall(np.random.default_rng([_SEED, number]), kind=("seam", "both")[number % 2])
+        if wall.seam_lines:
+            yield wall.photo, wall.seam_lines
 
 
-def on_labelled_photos(asked: str, lines: Callable[[Photo], Lines], dataset: Dataset) -> SeamScore | None:
-    """Score it on the photos in which `data seam-lines` has labelled the seams; None without any."""
-
-    def pairs() -> Iterable[tuple[Lines, Lines, float]]:
-        for sample in dataset:
-            if sample.labels.get(SEAM_LINE):
-                truth = straight_lines(dataset.read_mask(sample, SEAM_LINE))
-                within = WITHIN * max(sample.height, sample.width) / 640
-                yield lines(dataset.read_photo(sample)), truth, within
-
-    return score_lines(asked, pairs())
+def labelled_walls(dataset: Dataset) -> Iterator[tuple[Photo, Lines]]:
+    """Read the photos in which `data seam-lines` has labelled the seams."""
+    for sample in dataset:
+        if sample.labels.get(SEAM_LINE):
+            yield dataset.read_photo(sample), straight_lines(dataset.read_mask(sample, SEAM_LINE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from drywallqa.bundle.bundle import FAILURES, Bundle, load_bundle
 from drywallqa.datasets import dataset as datasets
@@ -12,14 +13,22 @@ from drywallqa.errors import ConfigError
 from drywallqa.evaluation.phone_size import (
     LARGE,
     SECTIONS,
+    TITLES,
     PhoneSize,
     PhoneSizePlan,
     measure_phone_size,
     phone_size_lines,
+    share_text,
 )
-from drywallqa.evaluation.release_figures import ReleaseFigures, measure_release, release_lines
+from drywallqa.evaluation.release_figures import (
+    ReleaseFigures,
+    false_alarm_counts,
+    measure_release,
+    release_lines,
+)
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 SUITES = ("release", "phone")
 
@@ -94,13 +103,49 @@ def run_suite(request: SuiteRequest, report: Callable[[str], None] = print) -> l
 
 
 def _write(bundle: Bundle, measured: ReleaseFigures | PhoneSize) -> None:
-    """Put figures into a bundle and its card; those of a release bring a picture of failures."""
-    from drywallqa.exporting.bundle_figures import write_figures, write_phone_size
+    """Put figures into a bundle's metrics and card; those of a release bring a picture of failures."""
+    from drywallqa.exporting.export_run import save_with_card
     from drywallqa.visualization.failed_walls import failed_walls
 
     if isinstance(measured, PhoneSize):
-        write_phone_size(bundle, measured)
+        sections = {
+            TITLES[section]: {name: share_text(figure) for name, figure in figures.items()}
+            for section, figures in measured.sections.items()
+        }
+        figures: dict[str, Any] = {"phone size": {**bundle.metrics.get("phone size", {}), **sections}}
     else:
-        labelled = [concept for concept in ("crack", "taping area") if concept in bundle.concepts]
+        labelled = [concept for concept in (CRACK, TAPING_AREA) if concept in bundle.concepts]
         write_whole(bundle.folder / FAILURES, failed_walls(Segmenter(bundle), labelled))
-        write_figures(bundle, measured)
+        summaries = {name: summary.to_json() for name, summary in measured.concepts.items()}
+        figures = {measured.split: summaries, "benchmark": _card_table(measured)}
+    save_with_card(replace(bundle, metrics={**bundle.metrics, **figures}))
+
+
+def _card_table(measured: ReleaseFigures) -> dict[str, str]:
+    """The figures of a release in the words of a card."""
+    table = {
+        name: f"{alarms} of {pairs} ({alarms / max(pairs, 1):.1%})"
+        for name, (alarms, pairs) in false_alarm_counts(measured).items()
+    }
+    for concept, kept in measured.composites.items():
+        table[f"{concept} on composites: share of IoU kept"] = f"{kept.kept:.1%}"
+        table[f"{concept} on composites: other's truth marked"] = f"{kept.other_marked:.1%}"
+        if kept.other_before is not None:
+            table[f"{concept} on composites: same pixels marked before"] = f"{kept.other_before:.1%}"
+    for concept, bases in measured.baselines.items():
+        for name, value in bases.items():
+            table[f"{concept}: baseline {name}, IoU"] = f"{value:.3f}"
+    for concept, error in measured.calibration.items():
+        table[f"{concept}: expected calibration error of its pixels"] = f"{error:.3f}"
+    for place, seams in measured.seams.items():
+        head = f"lines of seams on {place}, from '{seams.asked}'"
+        table[f"{head}: found within 5 px"] = f"{seams.found:.1%}"
+        table[f"{head}: of what was found true"] = f"{seams.true:.1%}"
+    if robustness := measured.robustness:
+        for concept, ious in robustness.ious.items():
+            least = min(ious, key=lambda name: ious[name])
+            share = robustness.share(concept, least)
+            table[f"{concept}: least of the clean IoU under a change"] = f"{share:.1%} ({least})"
+            agreed = robustness.agreements[concept].iou
+            table[f"{concept}: masks under two phrasings agree, IoU"] = f"{agreed:.3f}"
+    return table
