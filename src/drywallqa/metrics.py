@@ -175,19 +175,17 @@ def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], wi
     """
     if not lines:
         return float("nan")
-    points = np.concatenate([_points_along(line) for line in lines])
+    parts = []
+    for line in lines:  # one point per px
+        shares = np.linspace(0, 1, max(2, round(line.length)))[:, None]
+        parts.append(np.array(line.start) * (1 - shares) + np.array(line.end) * shares)
+    points = np.concatenate(parts)
     nearest = np.full(len(points), np.inf)
     for other in others:
         start, direction = np.array(other.start), np.array(other.direction())
         place = np.clip((points - start) @ direction, 0, other.length)
         nearest = np.minimum(nearest, np.hypot(*(points - (start + place[:, None] * direction)).T))
     return float((nearest <= within).mean())
-
-
-def _points_along(line: StraightLine) -> Array:
-    """Return points [N,2] on a line, one per px."""
-    shares = np.linspace(0, 1, max(2, round(line.length)))[:, None]
-    return np.asarray(np.array(line.start) * (1 - shares) + np.array(line.end) * shares)
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:

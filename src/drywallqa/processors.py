@@ -84,7 +84,6 @@ def _mounts(root: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
 
 
 def _quota_of(group: Path) -> float:
-    """Return a group's quota in cores; infinite without one."""
     allowed, period = [*"".join(_lines(group / "cpu.max")).split(), "", ""][:2]
     if not allowed:
         allowed = "".join(_lines(group / "cpu.cfs_quota_us"))

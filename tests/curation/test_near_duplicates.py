@@ -7,7 +7,7 @@ from PIL import Image, ImageEnhance
 
 from drywallqa.curation.near_duplicates import SAME_PHOTO_CELLS, cell_agreement, find_pairs
 from drywallqa.imaging import perceptual_hash
-from drywallqa.imaging.connected_components import group_links
+from drywallqa.imaging.morphology import group_links
 from tiny_exports import photo
 
 

@@ -9,8 +9,7 @@ from PIL import Image
 from drywallqa.cli import main
 from drywallqa.datasets import dataset
 from drywallqa.evaluation import seam_accuracy
-from drywallqa.imaging.seam_search import find_seam
-from drywallqa.imaging.straight_lines import StraightLine, straight_lines
+from drywallqa.imaging.straight_lines import StraightLine, find_seam, straight_lines
 from drywallqa.metrics import share_near
 from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
 

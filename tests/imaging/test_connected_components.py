@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.imaging.connected_components import bounding_boxes
+from drywallqa.imaging.morphology import bounding_boxes
 
 
 def test_frames__of_two_pieces_and_of_nothing():

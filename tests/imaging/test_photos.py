@@ -188,11 +188,13 @@ def test_open_picture__too_large_or_none(tmp_path: Path) -> None:
         assert picture.size == (32, 16)
 
 
-def test_read__pixel_limit(tmp_path: Path) -> None:
+def test_read__pixel_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     colour().save(tmp_path / "a.png")
+    monkeypatch.setattr(photos, "MAX_PIXELS", 500)
     with pytest.raises(PhotoError, match="32×16 px are more than"):
-        photos.read_photo(tmp_path / "a.png", max_pixels=500)
-    assert photos.read_photo(tmp_path / "a.png", max_pixels=512).shape == (16, 32, 3)
+        photos.read_photo(tmp_path / "a.png")
+    monkeypatch.setattr(photos, "MAX_PIXELS", 512)
+    assert photos.read_photo(tmp_path / "a.png").shape == (16, 32, 3)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (20_000, 500)])
@@ -245,12 +247,13 @@ def test_read__exif_turns_deep_samples_too(tmp_path: Path, orientation: int) -> 
     assert np.array_equal(photos.read_photo(tmp_path / "deep.png")[:, :, 0], np.asarray(expected))
 
 
-def test_noted__is_a_photo_itself() -> None:
+def test_noted__is_a_photo_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = photos.NotedPhoto(np.asarray(colour()), ("taken through a window",))
     assert photos.read_photo(noted) is noted.pixels
     assert photos.read_noted_photo(noted) == noted
+    monkeypatch.setattr(photos, "MAX_PIXELS", 500)
     with pytest.raises(PhotoError, match="32×16 px are more"):
-        photos.read_noted_photo(noted, max_pixels=500)
+        photos.read_noted_photo(noted)
 
 
 def test_read__refusals_name_file_and_remedy(tmp_path: Path) -> None:
@@ -313,15 +316,17 @@ HEIC = base64.b64decode(
 )
 
 
-def test_read__heic(tmp_path: Path) -> None:
+def test_read__heic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pi_heif", reason="the optional part heic is not installed")
     (tmp_path / "phone.jpg").write_bytes(HEIC)
     photo = photos.read_photo(tmp_path / "phone.jpg")
     assert photo.shape == (48, 64, 3)
     assert photo[:, 0].mean(axis=0) == pytest.approx([0, 255, 90], abs=12)
     assert photo[:, -1].mean(axis=0) == pytest.approx([255, 0, 90], abs=12)
-    with pytest.raises(PhotoError, match="64×48 px are more"):
-        photos.read_photo(tmp_path / "phone.jpg", max_pixels=3000)
+    with monkeypatch.context() as patch:
+        patch.setattr(photos, "MAX_PIXELS", 3000)
+        with pytest.raises(PhotoError, match="64×48 px are more"):
+            photos.read_photo(tmp_path / "phone.jpg")
     (tmp_path / "phone.jpg").write_bytes(HEIC[:-40])
     with pytest.raises(PhotoError, match="damaged or cut short"):
         photos.read_photo(tmp_path / "phone.jpg")

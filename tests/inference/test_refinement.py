@@ -11,7 +11,7 @@ from PIL import Image
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
 from drywallqa.errors import ConfigError
-from drywallqa.imaging.connected_components import label_components, without_holes, without_small
+from drywallqa.imaging.morphology import label_components, without_holes, without_small
 from drywallqa.inference import gap_bridging, soft_refinement
 from drywallqa.inference.refinement import NONE, STEPS, Refinement, morphology, parse_refinements
 from drywallqa.inference.segmenter import Segmenter

@@ -14,9 +14,9 @@ from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError
 from drywallqa.imaging import mask_files
-from drywallqa.imaging.connected_components import BoundingBox, bounding_boxes
 from drywallqa.imaging.contact_sheet import MARK, TILE, SheetCell, draw_contact_sheet, titled_section
-from drywallqa.imaging.seam_search import FoundSeam, find_seam
+from drywallqa.imaging.morphology import BoundingBox, bounding_boxes
+from drywallqa.imaging.straight_lines import FoundSeam, find_seam
 from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
 

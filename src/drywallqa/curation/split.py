@@ -16,7 +16,7 @@ from drywallqa.curation.near_duplicates import find_pairs
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.imaging import perceptual_hash
-from drywallqa.imaging.connected_components import group_links
+from drywallqa.imaging.morphology import group_links
 
 PARTS = ("train", "val", "test")
 ASIDE = "unused"

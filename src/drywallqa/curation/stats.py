@@ -13,8 +13,7 @@ from PIL import Image
 
 from drywallqa.curation.inventory import describe_mask
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.imaging.connected_components import bounding_boxes
-from drywallqa.imaging.morphology import mean_width
+from drywallqa.imaging.morphology import bounding_boxes, mean_width
 
 REFERENCE_SIDE = 640
 """Widths and boxes are given at this longer side of the photo, in px."""

@@ -19,7 +19,7 @@ from drywallqa.curation.near_duplicates import NearDuplicate
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
 from drywallqa.imaging import perceptual_hash
-from drywallqa.imaging.connected_components import group_links
+from drywallqa.imaging.morphology import group_links
 from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 

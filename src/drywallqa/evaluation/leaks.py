@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.imaging import perceptual_hash
-from drywallqa.imaging.connected_components import group_links
+from drywallqa.imaging.morphology import group_links
 
 WEAK = 75.0
 """Frequencies up to this (cosine sums of grey levels 0–255) may change sign in a photo saved anew.

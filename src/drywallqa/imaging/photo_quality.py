@@ -89,7 +89,6 @@ def _sharpness(grey: NDArray[np.uint8]) -> str | None:
 
 
 def _steps(rows: NDArray[np.uint8]) -> _Steps:
-    """Measure the steps along rows."""
     values = rows.astype(np.int16)
     near = _reached(np.abs(values[:, 1:] - values[:, :-1]))
     far = _reached(np.abs(values[:, _FAR:] - values[:, :-_FAR]))
@@ -97,7 +96,6 @@ def _steps(rows: NDArray[np.uint8]) -> _Steps:
 
 
 def _reached(steps: NDArray[np.int16]) -> tuple[int, int]:
-    """Return the sizes of the steepest and of the common steps."""
     shares = np.cumsum(np.bincount(steps.ravel())) / steps.size
     steepest, common = np.searchsorted(shares, (1 - _STEEPEST, 1 - _COMMON))
     return int(steepest), int(common)

@@ -15,8 +15,15 @@ from PIL import ExifTags, Image
 
 from drywallqa.errors import DrywallQAError, MissingExtraError, PhotoError, reason_of
 from drywallqa.imaging.jpeg_check import lost_data
-from drywallqa.imaging.photo_formats import FORMATS, format_of_head, load_large, open_as, page_of_photo
-from drywallqa.imaging.sample_depth import deep_colour, eight_bits
+from drywallqa.imaging.photo_formats import (
+    FORMATS,
+    deep_colour,
+    eight_bits,
+    format_of_head,
+    load_large,
+    open_as,
+    page_of_photo,
+)
 
 
 class NotedPhoto(NamedTuple):
@@ -47,7 +54,7 @@ _TURNS = {  # by the EXIF orientation
 }  # fmt: skip
 
 
-def read_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_photo(source: Photo) -> NDArray[np.uint8]:
     """Read a photo as RGB uint8 [H,W,3], as a viewer shows it.
 
     EXIF orientation is applied, transparency is laid over white, and deeper samples are scaled to 8 bits by
@@ -57,45 +64,43 @@ def read_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     Args:
         source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned as it is, never changed), or a
             result of `read_noted_photo`.
-        max_pixels: The largest width × height that is decoded.
 
     Raises:
         PhotoError: The photo cannot be read; the message names the file and what to do.
         MissingExtraError: The photo is a HEIC file and the optional part `heic` is not installed.
     """
-    return read_noted_photo(source, max_pixels=max_pixels).pixels
+    return read_noted_photo(source).pixels
 
 
-def read_noted_photo(source: Photo, *, max_pixels: int = MAX_PIXELS) -> NotedPhoto:
+def read_noted_photo(source: Photo) -> NotedPhoto:
     """Read a photo as `read_photo` does, with notes about the file: lost data, unused bits."""
     if isinstance(source, NotedPhoto):
-        return NotedPhoto(_checked_array(source.pixels, max_pixels), source.notes)
+        return NotedPhoto(_checked_array(source.pixels), source.notes)
     if isinstance(source, np.ndarray):
-        return NotedPhoto(_checked_array(source, max_pixels))
+        return NotedPhoto(_checked_array(source))
     if isinstance(source, Image.Image):
         name, stream = str(getattr(source, "filename", "") or "PIL image"), getattr(source, "fp", None)
         with _errors_about(name):
             if source.format == "TIFF" and stream is not None and not stream.closed:
                 page_of_photo(stream, name)  # refuses a camera raw; the caller has chosen the page
-            return _decode(source, name, max_pixels, stream)
+            return _decode(source, name, stream)
     path = Path(source)
     check_readable_file(path)
     try:
         with path.open("rb") as stream:
-            return _read_stream(stream, str(path), max_pixels)
+            return _read_stream(stream, str(path))
     except PermissionError as error:
         raise PhotoError(path, "it may not be read", "change its permissions, or leave it out") from error
     except OSError as error:
         raise _damaged(path, error) from error
 
 
-def read_photo_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NotedPhoto:
+def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
     """Read a photo from a file's bytes, as `read_noted_photo` does.
 
     Args:
         content: The whole file.
         name: The file's name for errors.
-        max_pixels: The largest width × height that is decoded.
 
     Raises:
         PhotoError: The photo cannot be read.
@@ -103,7 +108,7 @@ def read_photo_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS)
     """
     if not content:
         raise PhotoError(name, "the file is empty (zero bytes)", "copy it again from the camera")
-    return _read_stream(io.BytesIO(content), name, max_pixels)
+    return _read_stream(io.BytesIO(content), name)
 
 
 @contextmanager
@@ -150,23 +155,23 @@ def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
     return otherwise
 
 
-def _checked_array(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
+def _checked_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         problem = f"shape {array.shape} and type {array.dtype} are not a photo"
         raise PhotoError("array", problem, "give RGB uint8 of shape [height, width, 3]")
-    _check_size("array", array.shape[1], array.shape[0], max_pixels)
+    _check_size("array", array.shape[1], array.shape[0])
     return array
 
 
-def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+def _check_size(name: str, width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise PhotoError(name, f"its size is {width}×{height} px", "give a photo with at least one pixel")
-    if width * height > max_pixels:
-        problem = f"{width}×{height} px are more than the {max_pixels / 1e6:.0f} million that are read"
+    if width * height > MAX_PIXELS:
+        problem = f"{width}×{height} px are more than the {MAX_PIXELS / 1e6:.0f} million that are read"
         raise PhotoError(name, problem, "scale it down or cut it into parts")
 
 
-def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
+def _read_stream(stream: IO[bytes], name: str) -> NotedPhoto:
     with _errors_about(name):
         kind = format_of_head(stream.read(64))
         page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
@@ -175,10 +180,10 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
             raise PhotoError(name, problem, "convert it, or leave it out")
         stream.seek(0)
         if kind == "HEIF":
-            return _read_heif(stream, name, max_pixels)
+            return _read_heif(stream, name)
         with open_as(stream, kind) as image:
             image.seek(page)
-            photo = _decode(image, name, max_pixels, stream)
+            photo = _decode(image, name, stream)
             stream.seek(0)
             lost = lost_data(stream.read(), image) if kind == "JPEG" else None
             return photo._replace(notes=(*photo.notes, lost)) if lost else photo
@@ -186,7 +191,6 @@ def _read_stream(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
 
 @contextmanager
 def _errors_about(name: str) -> Iterator[None]:
-    """Raise errors of decoders as errors about a photo."""
     try:
         yield
     except (DrywallQAError, PermissionError):
@@ -200,7 +204,7 @@ def _damaged(path: str | Path, error: Exception) -> PhotoError:
     return PhotoError(path, problem, "copy it again from the camera, or leave it out")
 
 
-def _read_heif(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
+def _read_heif(stream: IO[bytes], name: str) -> NotedPhoto:
     try:
         import pi_heif
     except ImportError as error:
@@ -208,13 +212,13 @@ def _read_heif(stream: IO[bytes], name: str, max_pixels: int) -> NotedPhoto:
     # Registering it with Pillow would change Pillow for the whole process.
     opened = pi_heif.open_heif(stream)
     width, height = opened.size
-    _check_size(name, width, height, max_pixels)
-    return _decode(opened.to_pillow(), name, max_pixels, None)
+    _check_size(name, width, height)
+    return _decode(opened.to_pillow(), name, None)
 
 
-def _decode(image: Image.Image, name: str, max_pixels: int, stream: IO[bytes] | None) -> NotedPhoto:
+def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPhoto:
     """Turn an opened picture into pixels; `stream` is its file if there is one."""
-    _check_size(name, *image.size, max_pixels)
+    _check_size(name, *image.size)
     deep = deep_colour(image)
     load_large(image)
     picture, note = eight_bits(image, deep, stream)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Float
-from drywallqa.imaging.connected_components import label_components
-from drywallqa.imaging.morphology import dilate, skeletonise
+from drywallqa.imaging.morphology import dilate, label_components, skeletonise
 from drywallqa.inference.soft_refinement import resize_map
 
 _GAP_PX = 48.0  # the longest gap that is joined, in px at 640

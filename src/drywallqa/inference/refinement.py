@@ -104,8 +104,7 @@ def pixel_unit(picture: NDArray[np.generic]) -> float:
 
 def morphology(mask: Mask, unit: float) -> Mask:
     """Close narrow gaps, fill small holes and drop small components of a mask [H,W] (see `soften`)."""
-    from drywallqa.imaging.connected_components import without_holes, without_small
-    from drywallqa.imaging.morphology import close_mask
+    from drywallqa.imaging.morphology import close_mask, without_holes, without_small
 
     closed, area = close_mask(mask, max(1, round(_CLOSE_PX * unit))), _LEAST_AREA * unit**2
     return without_small(without_holes(closed, area), area)

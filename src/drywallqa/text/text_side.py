@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 
 from drywallqa.errors import BundleError, UnknownPromptError
 from drywallqa.files import write_whole
-from drywallqa.text import phrase_bank, phrase_variation
-from drywallqa.text.concept_classifier import ConceptClassifier, choose_refusal_threshold, fit_classifier
-from drywallqa.text.prompt_reading import PromptReader, PromptReading
+from drywallqa.text import phrase_bank
+from drywallqa.text.prompt_reading import (
+    ConceptClassifier,
+    PromptReader,
+    PromptReading,
+    choose_refusal_threshold,
+    fit_classifier,
+)
 from drywallqa.text.prompts import clean_prompt
 from drywallqa.text.text_encoder import OnnxTextEncoder
 
@@ -215,9 +220,8 @@ class TextSide:
     def _labelled(
         self, lines: Mapping[str, Sequence[str]], others: Sequence[str], seed: int = 0
     ) -> tuple[Float, NDArray[np.intp]]:
-        """Return features [N,F] and labels [N] of examples made from lines."""
-        made = phrase_variation.labelled_phrases(lines, others, seed=seed, scale=3)
-        numbers = {name: number for number, name in enumerate([*lines, phrase_variation.OTHER])}
+        made = phrase_bank.labelled_phrases(lines, others, seed=seed, scale=3)
+        numbers = {name: number for number, name in enumerate([*lines, phrase_bank.OTHER])}
         return self._run([text for text, _ in made])[1], np.array([numbers[label] for _, label in made])
 
     def _without_meaning(self, lines: Mapping[str, Sequence[str]], others: Sequence[str]) -> list[str]:

@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from drywallqa.text import phrase_bank, phrase_variation
-from drywallqa.text.phrase_variation import phrase_request
+from drywallqa.text import phrase_bank
 from drywallqa.text.text_encoder import ENCODER, LONGEST, PADDING, UNKNOWN, VOCABULARY, WordPiece
 from drywallqa.text.text_side import SPACE, Lines, TextSide
 from drywallqa.text_training.text_space import SentenceTeacher, TextSpace, compute_space, pad
@@ -70,7 +69,7 @@ def distill_text_side(
     report(f"{len(texts)} phrases to distil on; asking the teacher")
     sentences = teacher.embed(texts)
     run = Distillation(teacher, space, config)
-    student = run.run(texts, sentences, phrase_variation.labelled_phrases(*kept, seed=config.seed), report)
+    student = run.run(texts, sentences, phrase_bank.labelled_phrases(*kept, seed=config.seed), report)
     folder.mkdir(parents=True, exist_ok=True)
     report(f"export differs from torch by {export_student(student, folder / ENCODER):.4f} at most")
     (folder / VOCABULARY).write_text("\n".join(run.tokens.pieces) + "\n", encoding="utf-8")
@@ -84,7 +83,6 @@ def distill_text_side(
 
 
 def _split_banks(seed: int, share: float) -> tuple[Lines, Lines]:
-    """Split all shipped banks by line into training and held-out lines."""
     concepts = phrase_bank.banks_for(phrase_bank.concept_lines())[0]
     split = {name: split_lines(lines, seed, share) for name, lines in concepts.items()}
     kept, held = split_lines(phrase_bank.other_lines(), seed, share)
@@ -127,9 +125,9 @@ def _random_phrase(
 ) -> str:
     draw = rng.random()
     if draw < 0.25:
-        return phrase_request(rng.choice(known), rng)
+        return phrase_bank.phrase_request(rng.choice(known), rng)
     if draw < 0.45:
-        return phrase_request(rng.choice(bank), rng)
+        return phrase_bank.phrase_request(rng.choice(bank), rng)
     if draw < 0.55:
         return rng.choice(_PAIRS).format(rng.choice(bank), rng.choice(bank))
     if draw < 0.65:
@@ -137,7 +135,7 @@ def _random_phrase(
     if draw < 0.8:
         return rng.choice(_PAIRS).format(rng.choice(words), rng.choice(words))
     if draw < 0.9:
-        return phrase_request(" ".join(rng.sample(words, rng.randint(1, 3))), rng)
+        return phrase_bank.phrase_request(" ".join(rng.sample(words, rng.randint(1, 3))), rng)
     return " ".join(rng.choice(bank) for _ in range(rng.randint(2, 3)))
 
 
@@ -180,7 +178,6 @@ class Distillation:
         )
         targets = torch.from_numpy(np.ascontiguousarray(sentences, dtype=np.float32))
         self.student.train()
-        running = np.zeros(3)
         batches = self._batches(texts, self.config.batch)
         labelled_batches = self._batches(phrases, self.config.batch // 2)
         for step in range(1, steps + 1):
@@ -194,9 +191,8 @@ class Distillation:
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             schedule.step()
-            running = 0.98 * running + 0.02 * np.array([float(loss.detach()) for loss in losses])
             if step % 200 == 0:
-                sentence, space, label = running / (1 - 0.98**step)
+                sentence, space, label = (float(loss.detach()) for loss in losses)
                 report(f"step {step}/{steps}: sentence {sentence:.3f}, space {space:.3f}, label {label:.3f}")
         return self.student.eval()
 
@@ -221,9 +217,9 @@ class Distillation:
         for text in texts:
             draw = self.rng.random()
             if draw < 0.2:
-                text = phrase_variation.mistype(text, self.rng)
+                text = phrase_bank.mistype(text, self.rng)
             elif draw < 0.27:
-                text = phrase_variation.decorate(text, self.rng)
+                text = phrase_bank.decorate(text, self.rng)
             disturbed.append(text)
         features = self.student.features(self.encode(disturbed))
         sentence = functional.normalize(self.student.to_sentence(features), dim=-1)

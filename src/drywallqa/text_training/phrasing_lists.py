@@ -14,43 +14,45 @@ from drywallqa.text.text_side import TextSide
 
 @dataclass
 class PhrasingResult:
-    """Counts over all lists.
+    """The readings of all phrasings.
 
     Attributes:
-        right: Phrasings of a concept that reached it.
-        meaning: Phrasings of a concept.
-        refused: Other phrasings that were refused.
-        others: Other phrasings.
-        confusion: The count of each (true concept, reading); None is no concept.
+        confusion: The count of each (true concept, concept read, reading); None is no concept, and a reading
+            without a concept is told by its kind.
         misses: A line about each phrasing that was read wrongly.
     """
 
-    right: int = 0
-    meaning: int = 0
-    refused: int = 0
-    others: int = 0
-    confusion: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    confusion: Counter[tuple[str | None, str | None, str]] = field(default_factory=Counter)
     misses: list[str] = field(default_factory=list)
+
+    def count(self, *, known: bool) -> tuple[int, int]:
+        """Return how many phrasings of concepts (known) or of none were read rightly, of how many."""
+        chosen = [(key, n) for key, n in self.confusion.items() if (key[0] is not None) == known]
+        return sum(n for (truth, concept, _), n in chosen if concept == truth), sum(n for _, n in chosen)
 
     @property
     def right_rate(self) -> float:
         """Share of the concepts' phrasings that reached the right concept."""
-        return self.right / max(self.meaning, 1)
+        right, total = self.count(known=True)
+        return right / max(total, 1)
 
     @property
     def refused_rate(self) -> float:
         """Share of the other phrasings that were refused."""
-        return self.refused / max(self.others, 1)
+        refused, total = self.count(known=False)
+        return refused / max(total, 1)
 
     def describe(self) -> str:
         """Return the two rates, the confusion and the misses as text."""
-        lines = [
-            f"right concept: {self.right} of {self.meaning} ({self.right_rate:.1%})",
-            f"others refused: {self.refused} of {self.others} ({self.refused_rate:.1%})",
-        ]
+        (right, concepts), (refused, others) = self.count(known=True), self.count(known=False)
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
-        lines += [f"  {truth or 'none of them'} read as {read}: {count}" for (truth, read), count in ordered]
-        return "\n".join([*lines, *self.misses])
+        lines = [
+            f"right concept: {right} of {concepts} ({self.right_rate:.1%})",
+            f"others refused: {refused} of {others} ({self.refused_rate:.1%})",
+            *(f"  {truth or 'none of them'} read as {read}: {count}" for (truth, _, read), count in ordered),
+            *self.misses,
+        ]
+        return "\n".join(lines)
 
 
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
@@ -88,15 +90,7 @@ def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]])
         for phrasing in phrasings:
             concept = side.understand(phrasing)
             read = concept or side.read(phrasing).kind
-            result.confusion[truth, read] += 1
+            result.confusion[truth, concept, read] += 1
             if concept != truth:
                 result.misses.append(f'  missed: "{phrasing}" ({truth or "none of them"}) read as {read}')
-            elif truth:
-                result.right += 1
-            else:
-                result.refused += 1
-        if truth:
-            result.meaning += len(phrasings)
-        else:
-            result.others += len(phrasings)
     return result

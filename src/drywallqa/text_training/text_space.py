@@ -150,14 +150,9 @@ def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) 
     within = deviations.T @ deviations / (len(nouns) * 5)
     width = within.shape[0]
     within += SHRINKAGE * np.trace(within) / width * np.eye(width)
-    components = _discriminants(np.cov(sentences.mean(1).T), within)[:, :DIMENSIONS].T
-    return TextSpace(sentences.mean((0, 1)).astype(np.float32), components.astype(np.float32))
-
-
-def _discriminants(between: NDArray[np.float64], within: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve between·v = λ·within·v with v'·within·v = 1; columns by falling λ, largest entry positive."""
+    # between·v = λ·within·v with v'·within·v = 1, by falling λ; the largest entry of each v is positive.
     root = np.linalg.inv(np.linalg.cholesky(within))
-    _, vectors = np.linalg.eigh(root @ between @ root.T)
+    vectors = np.linalg.eigh(root @ np.cov(sentences.mean(1).T) @ root.T)[1]
     columns = (root.T @ vectors)[:, ::-1]
-    signs = np.sign(columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])])
-    return np.asarray(columns * signs, dtype=np.float64)
+    columns *= np.sign(columns[np.abs(columns).argmax(axis=0), np.arange(width)])
+    return TextSpace(sentences.mean((0, 1)).astype(np.float32), columns[:, :DIMENSIONS].T.astype(np.float32))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drywallqa.text.concept_classifier import ConceptClassifier, choose_refusal_threshold, fit_classifier
+from drywallqa.text.prompt_reading import ConceptClassifier, choose_refusal_threshold, fit_classifier
 
 
 def _clouds(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 
 from drywallqa.bundle.bundle import DEFAULT, HEAD, load_bundle
 from drywallqa.errors import DataError
-from drywallqa.text import phrase_bank, phrase_variation
+from drywallqa.text import phrase_bank
 
 
 def test_expand__alternatives() -> None:
@@ -52,15 +52,15 @@ def test_read_lines__missing_names_the_file(tmp_path: Path) -> None:
 def test_mistype__one_slip_in_one_word() -> None:
     rng = random.Random(3)
     for _ in range(200):
-        found = phrase_variation.mistype("hairline crack", rng)
+        found = phrase_bank.mistype("hairline crack", rng)
         assert sum(a != b for a, b in zip(found.split(), ["hairline", "crack"], strict=True)) <= 1
-    assert phrase_variation.mistype("a 12 b", rng) == "a 12 b"
+    assert phrase_bank.mistype("a 12 b", rng) == "a 12 b"
 
 
 def test_examples__steady_and_balanced() -> None:
     lines = {"crack": ["crack", "fissure"], "socket": ["socket"]}
-    made = phrase_variation.labelled_phrases(lines, ["dog", "cat", "water stain"] * 20)
-    assert made == phrase_variation.labelled_phrases(lines, ["dog", "cat", "water stain"] * 20)
+    made = phrase_bank.labelled_phrases(lines, ["dog", "cat", "water stain"] * 20)
+    assert made == phrase_bank.labelled_phrases(lines, ["dog", "cat", "water stain"] * 20)
     labels = [label for _, label in made]
     assert set(labels) == {"crack", "socket", "other"}
     assert labels.count("socket") >= labels.count("other") // 5
