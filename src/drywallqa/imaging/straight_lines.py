@@ -78,7 +78,8 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
     step = -(-max(mask.shape) // _LONGER_SIDE)
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % step), (0, -width % step)))
-    small = padded.reshape(-(-height // step), step, -(-width // step), step).any((1, 3))
+    blocks = padded.reshape(-(-height // step), step, -(-width // step), step)
+    small = np.asarray(blocks.any((1, 3)))
     band = mean_width(small)
     if not band:
         return []
