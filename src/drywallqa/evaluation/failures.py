@@ -11,8 +11,7 @@ from PIL import Image
 
 from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, Mask, PairMeasurement
 from drywallqa.evaluation.slices import Clusters
-from drywallqa.imaging.connected_components import label_components
-from drywallqa.imaging.morphology import dilate, mean_width, skeletonise
+from drywallqa.imaging.morphology import dilate, label_components, mean_width, skeletonise
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.metrics import TOLERANCE
 
