@@ -19,6 +19,8 @@ DEFAULT = Path(__file__).parent / "bundles" / "compact"  # the bundle that comes
 FAST = DEFAULT.parent / "swift"  # a smaller one that comes with it, for the profile "fast"
 IMAGE_ENCODER = "image_encoder.onnx"
 DECODER = "decoder.onnx"
+BACKENDS = ("onnxruntime", "openvino", "torch")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 PROFILES = ("full", "fast")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _prefetched: dict[tuple[str, str, int | None], BackgroundCall[Any]] = {}
@@ -38,6 +40,7 @@ class RuntimeOptions:
 
     Raises:
         ConfigError: The profile is unknown.
+        BackendError: The runtime or the precision is unknown.
     """
 
     backend: str = "onnxruntime"
@@ -49,6 +52,11 @@ class RuntimeOptions:
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
             raise ConfigError(f"the profile is '{self.profile}'; choose one of {', '.join(PROFILES)}")
+        if self.backend not in BACKENDS:
+            raise BackendError(f"backend '{self.backend}' is not known; it is one of {', '.join(BACKENDS)}")
+        if self.precision is not None and self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise BackendError(f"precision '{self.precision}' is not known; it is one of {known}")
 
     def folder_of(self, model: str | os.PathLike[str] | None) -> Path:
         """Return the folder of a bundle; None means the bundled model for the profile."""

@@ -23,7 +23,7 @@ from drywallqa import cli
 from drywallqa.files import read_json_lines
 from drywallqa.fleet import fleet_run, photo_listing
 from drywallqa.fleet.locations import Location, open_location
-from drywallqa.fleet.results_table import open_results, without_empty_columns
+from drywallqa.fleet.results_table import FolderResults, without_empty_columns
 from fakes import FakeBundle, wall
 from inline_ray import InlineRay, install
 
@@ -149,13 +149,15 @@ def test_fleet__prompts_and_paths_that_fail_are_rows_until_they_work(site: Path,
 def test_fleet__two_runs_at_once_lose_no_row(site: Path, ray: InlineRay) -> None:
     (site / "out").mkdir()
     place = open_location(str(site / "out"))
-    one, other = (open_results(place, kinds) for kinds in (["mask"], ["mask", "lines"]))
+    one, other = (FolderResults(place) for _ in range(2))
     for results, name in ((one, "a"), (other, "b")):
-        results.add_records([{"source": f"{name}.jpg", "mask": f"{name}.png"}])
-    other.add(pyarrow.Table.from_pylist([{"source": "c.jpg", "mask": "c.png", "lines": "c.lines.json"}]))
+        results.add({"source": f"{name}.jpg", "mask": f"{name}.png"})
+    other.add_table(
+        pyarrow.Table.from_pylist([{"source": "c.jpg", "mask": "c.png", "lines": "c.lines.json"}])
+    )
     one.close()
     assert len(rows()) == 3
-    other.add_records([{"source": "d.jpg", "error": "damaged"}])
+    other.add({"source": "d.jpg", "error": "damaged"})
     other.close()
     assert [(row["mask"], row["lines"], row["error"]) for row in rows()] == [
         ("a.png", None, None), ("b.png", None, None), ("c.png", "c.lines.json", None), (None, None, "damaged")

@@ -55,7 +55,7 @@ def task(tmp_path: Path) -> SegmentationRequest:
 
 
 def block(task: SegmentationRequest, tmp_path: Path) -> Any:
-    photos = find_fleet_photos([tmp_path / "site"], task.out, recursive=False).each
+    _, photos, _ = find_fleet_photos([tmp_path / "site"], task.out, recursive=False)
     return pyarrow.Table.from_pylist([asdict(photo) | {"todo": [PROMPT]} for photo in photos])
 
 

@@ -159,7 +159,7 @@ def test_soft__brings_a_coarse_probability_to_the_edges_of_the_photo(name: str) 
 def test_soft__any_size_and_even_probabilities_stay_even(name: str, size: tuple[int, int]) -> None:
     photo = np.random.default_rng(7).integers(0, 256, (*size, 3), np.uint8)
     for level in (0.0, 1.0):
-        found = Refinement.parse(name).soften(photo, np.full(size, level, np.float32))
+        found = Refinement.parse(name).soften(photo, np.full(size, level, np.float32), max(size) / 640)
         assert np.abs(found - level).max() < 0.01
 
 

@@ -16,9 +16,6 @@ from drywallqa.onnx_session import RuntimeOptions, open_session
 from drywallqa.processors import available_threads
 from drywallqa.text.text_side import TextSide
 
-BACKENDS = ("onnxruntime", "openvino", "torch")
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-
 # Left to itself, OpenVINO computes in bf16 where the machine can, whatever the model was exported in.
 _OPENVINO_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -59,23 +56,6 @@ class GraphBackend:
         return logits, presence
 
 
-def check_runtime(options: RuntimeOptions, precision: str) -> None:
-    """Make sure that a bundle's graphs can be opened in a runtime at a precision.
-
-    Raises:
-        BackendError: The runtime or the precision is unknown, or they do not go together.
-    """
-    name = options.backend
-    if name not in BACKENDS:
-        raise BackendError(f"backend '{name}' is not known; it is one of {', '.join(BACKENDS)}")
-    if precision not in PRECISIONS:
-        raise BackendError(f"precision '{precision}' is not known; it is one of {', '.join(PRECISIONS)}")
-    if name == "torch":
-        raise BackendError("the backend 'torch' is for drywallqa.load and `segment` alone; use another one")
-    if name == "onnxruntime" and precision in ("bf16", "fp16"):
-        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
-
-
 def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
     """Open a graph in the runtime that the options name.
 
@@ -85,6 +65,8 @@ def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
     """
     if options.backend == "openvino":
         return _OpenVinoGraph(path, options, precision)
+    if precision in ("bf16", "fp16"):
+        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
     return partial(open_session(path, options.device, options.threads).run, None)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from drywallqa.backend import Backend
 from drywallqa.background import BackgroundCall
-from drywallqa.bundle.backends import GraphBackend, check_runtime, open_graph
+from drywallqa.bundle.backends import GraphBackend, open_graph
 from drywallqa.errors import BackendError, BundleError
 from drywallqa.files import file_digest, json_bytes, write_whole
 from drywallqa.imaging.letterbox import Letterbox
@@ -111,7 +111,10 @@ class Bundle:
         """
         options = options or RuntimeOptions()
         precision = options.precision or "fp32"
-        check_runtime(options, precision)
+        if options.backend == "torch":
+            raise BackendError(
+                "the backend 'torch' is for drywallqa.load and `segment` alone; use another one"
+            )
         encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
         if encoder not in self.files and precision == "int8":
             raise BackendError(

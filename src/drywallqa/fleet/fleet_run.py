@@ -17,7 +17,6 @@ from drywallqa.fleet.results_table import (
     NAME,
     FolderResults,
     StoreResults,
-    open_results,
     without_empty_columns,
 )
 from drywallqa.fleet.worker import Opener, SegmentationRequest
@@ -68,20 +67,22 @@ def segment_fleet(
         check_folder(out)
     place, segmenter = open_location(os.fspath(out)), opener()
     askable, refused = split_refused(segmenter.bundle, prompts, options.segment.allow_unknown)
-    found = find_fleet_photos(paths, place, recursive=options.recursive)
-    on_start(len(found.each))
-    results = open_results(place, [output.kind for output in options.all_outputs])
+    source, photos, unreachable = find_fleet_photos(paths, place, recursive=options.recursive)
+    on_start(len(photos))
+    kinds = [output.kind for output in options.all_outputs]
+    results = FolderResults(place) if place.is_local else StoreResults(place, kinds)
     results.take_back(map(str, paths), askable)
-    failed = (*refused, *found.refused)
-    results.add_records([outcome.failure() for outcome in failed])
-    request = SegmentationRequest(askable, options, found.place, place)
-    outcomes = _outcomes(opener, segmenter, request, found.each, fleet or Fleet(), results)
+    failed = (*refused, *unreachable)
+    for outcome in failed:
+        results.add(outcome.failure())
+    request = SegmentationRequest(askable, options, source, place)
+    outcomes = _outcomes(opener, segmenter, request, photos, fleet or Fleet(), results)
     try:
         counts = count_outcomes(chain(failed, outcomes), on_outcome)
     finally:
         results.close()
     table = None
-    if askable and found.each:
+    if askable and photos:
         table = str(Path(place.shown, NAME)) if place.is_local else place.name(place.below(NAME))
     seconds = time.perf_counter() - start
     return SegmentSummary(**counts, seconds=seconds, prompts=askable, out=place.shown, table=table)
@@ -112,7 +113,7 @@ def _outcomes(
         return
     with cluster.reached(fleet.address) as ray:
         for table in cluster.segment_blocks(ray, fleet, opener, request, work):
-            results.add(table)
+            results.add_table(table)
             grouped: dict[str, list[Record]] = {}
             for row in table.to_pylist():
                 grouped.setdefault(row["source"], []).append(row)
@@ -127,7 +128,7 @@ def _done_earlier(
     results: FolderResults | StoreResults,
 ) -> dict[str, list[Record]]:
     """Find the records of each photo that need not be made again, by its source."""
-    outputs, out, known = request.options.all_outputs, request.out, results.done()
+    outputs, out, known = request.options.all_outputs, request.out, results.masks
     _, marks = batch_run.queries_for(segmenter, request.prompts, request.options.segment)
     try:
         present = {entry.path[len(out.below("")) :] for entry in out.entries()} if known else set()

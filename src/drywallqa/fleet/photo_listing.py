@@ -37,24 +37,19 @@ class FleetPhoto:
     modified: int
 
 
-@dataclass(frozen=True)
-class FoundPhotos:
-    """The photos of a run, the place that they are read through, and outcomes of paths that failed."""
-
-    place: Location
-    each: tuple[FleetPhoto, ...]
-    refused: tuple[PhotoOutcome, ...]
+Found = tuple[Location, tuple[FleetPhoto, ...], tuple[PhotoOutcome, ...]]
 
 
-def find_fleet_photos(
-    paths: Sequence[str | os.PathLike[str]], out: Location, *, recursive: bool
-) -> FoundPhotos:
+def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *, recursive: bool) -> Found:
     """Find the photos that paths name: all on disks, or all in one store.
 
     Args:
         paths: Files, folders and patterns on disks; files and folders in a store.
         out: The place for the results; files in it are no photos.
-        recursive: Whether to look into the folders' folders too.
+        recursive: Whether to search the folders' folders too.
+
+    Returns:
+        The place through which the photos are read, the photos, and outcomes of paths that failed.
 
     Raises:
         ConfigError: Some paths are on disks and others in a store, or in two stores.
@@ -68,7 +63,7 @@ def find_fleet_photos(
     return _in_store(places, out, recursive)
 
 
-def _on_disks(paths: list[str], out: Location, recursive: bool) -> FoundPhotos:
+def _on_disks(paths: list[str], out: Location, recursive: bool) -> Found:
     kept_out = [Path(out.path)] if out.is_local else []
     found = search_photos(paths, recursive=recursive, leave_out=kept_out, made_in=made_in)
     items, refused = place_photos(found, recursive)
@@ -87,10 +82,10 @@ def _on_disks(paths: list[str], out: Location, recursive: bool) -> FoundPhotos:
             where = str(absolute_path(path)), item.folder, item.image_id
             photos.append(FleetPhoto(str(path), *where, state.st_size, state.st_mtime_ns))
     unreachable = (PhotoOutcome("failed", problem.source, (), str(problem)) for problem in problems)
-    return FoundPhotos(open_location("."), tuple(photos), (*refused, *unreachable))
+    return open_location("."), tuple(photos), (*refused, *unreachable)
 
 
-def _in_store(places: list[Location], out: Location, recursive: bool) -> FoundPhotos:
+def _in_store(places: list[Location], out: Location, recursive: bool) -> Found:
     entries: dict[str, Any] = {}
     problems: list[PhotoError] = []
     bases: list[str] = []
@@ -115,7 +110,7 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> FoundPh
         entry = entries[item.path.as_posix().removeprefix("/")]
         where = entry.path, item.folder, item.image_id
         photos.append(FleetPhoto(places[0].name(entry.path), *where, entry.size, entry.mtime_ns or 0))
-    return FoundPhotos(places[0], tuple(photos), refused)
+    return places[0], tuple(photos), refused
 
 
 def _listed(place: Location, recursive: bool) -> tuple[list[Any], str]:

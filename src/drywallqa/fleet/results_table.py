@@ -34,19 +34,6 @@ _ROWS_OF_A_PART = 5_000
 _DECIDING = ["source", "prompt", "mask", "error"]
 
 
-def open_results(out: Location, kinds: Sequence[str]) -> FolderResults | StoreResults:
-    """Read the records of earlier runs.
-
-    Args:
-        out: The place.
-        kinds: The kinds of files that a run writes.
-
-    Raises:
-        OutputError: They cannot be read, or the table in the place is no table of results.
-    """
-    return FolderResults(out) if out.is_local else StoreResults(out, kinds)
-
-
 def table_schema(kinds: Iterable[str]) -> Any:
     """Return the columns of records with these kinds of files as a `pyarrow.Schema`."""
     import pyarrow
@@ -64,35 +51,27 @@ def without_empty_columns(row: Record) -> Record:
     return {name: value for name, value in row.items() if value is not None or name == "concept"}
 
 
-class FolderResults:
-    """The records of the runs into a folder."""
+class FolderResults(Manifest):
+    """The records of the runs into a folder, and their table.
+
+    Raises:
+        OutputError: They cannot be read, or the file in the table's place is no table of results.
+    """
 
     def __init__(self, out: Location) -> None:
-        self.out, self.manifest, self.table = out, Manifest(Path(out.path)), Path(out.below(NAME))
+        super().__init__(Path(out.path))
+        self.out, self.table = out, Path(out.below(NAME))
         if self.table.is_file():
             _read(out, NAME)  # a file of something else is not replaced
 
-    def done(self) -> Mapping[str, Record]:
-        """Return the record of each mask of earlier runs, by its path below the results."""
-        return self.manifest.masks
-
-    def add(self, rows: Any) -> None:
-        """Take in a `pyarrow.Table` of rows.
+    def add_table(self, rows: Any) -> None:
+        """Add a `pyarrow.Table` of records.
 
         Raises:
             OutputError: They cannot be written.
         """
         for row in rows.to_pylist():  # not held in memory, as the run needs them no more
-            append_record(self.manifest.path, without_empty_columns(row))
-
-    def add_records(self, records: Sequence[Record]) -> None:
-        """Take in records of photos or prompts that failed; see `add`."""
-        for record in records:
-            self.manifest.add(record)
-
-    def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """Take back the errors of earlier runs about photos, paths and prompts that are well now."""
-        self.manifest.take_back(sources, prompts)
+            append_record(self.path, without_empty_columns(row))
 
     def close(self) -> None:
         """Make the table of all records, unless it is newer than they are.
@@ -100,7 +79,7 @@ class FolderResults:
         Raises:
             OutputError: It cannot be written.
         """
-        lines, table = self.manifest.path, self.table
+        lines, table = self.path, self.table
         try:
             with file_lock(table):  # of two runs that end at once, the later one writes the records of both
                 compact_manifest(lines)
@@ -112,7 +91,6 @@ class FolderResults:
 
 
 def _table_of(lines: Path) -> Any:
-    """Read a manifest as a table."""
     import pyarrow
 
     records = (_as_text(record) for _, record in read_json_lines(lines) if record is not None)
@@ -167,32 +145,32 @@ class StoreResults:
             latest.take(row, number)
         return latest, rows.take(pyarrow.array(sorted(latest), pyarrow.int64()))
 
-    def done(self) -> Mapping[str, Record]:
-        """See `FolderResults`."""
+    @property
+    def masks(self) -> Mapping[str, Record]:
+        """The record of each mask of earlier runs, by its path below the place."""
         import pyarrow.compute as pc
 
         rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
-    def add(self, rows: Any) -> None:
+    def add_table(self, rows: Any) -> None:
         """See `FolderResults`; many rows are written as one part."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
             self._flush()
 
-    def add_records(self, records: Sequence[Record]) -> None:
+    def add(self, record: Record) -> None:
         """See `FolderResults`."""
         import pyarrow
 
-        if records:
-            self.add(pyarrow.Table.from_pylist(list(records), schema=self.schema))
+        self.add_table(pyarrow.Table.from_pylist([record], schema=self.schema))
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
         """See `FolderResults`."""
-        self.add_records(self._latest.taken_back(sources, prompts))
+        for record in self._latest.taken_back(sources, prompts):
+            self.add(record)
 
     def _flush(self) -> None:
-        """Write the pending rows as a part."""
         import pyarrow
 
         if any(map(len, self._pending)):

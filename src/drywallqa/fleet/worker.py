@@ -69,18 +69,6 @@ class AttemptCounts:
             self._begun.pop(source, None)
 
 
-@dataclass(frozen=True)
-class _ReadPhoto:
-    """A photo that was read, or the error that reading it met; `about` is what is recorded of its file."""
-
-    photo: FleetPhoto
-    about: Record
-    found: photos.NotedPhoto | DrywallQAError
-
-    def failure(self, error: DrywallQAError) -> Record:
-        return self.about | {"error": batch_run.error_about(self.photo.source, error)}
-
-
 class Worker:
     """Segments blocks of photos into rows of the table.
 
@@ -115,7 +103,11 @@ class Worker:
             rows = [row for photo, todo in work for row in self._begin_alone(photo, todo)]
         else:
             read = prefetch(self._read(photo) for photo, _ in work)
-            rows = [row for one, (_, todo) in zip(read, work, strict=True) for row in self._rows(one, todo)]
+            rows = [
+                row
+                for one, (photo, todo) in zip(read, work, strict=True)
+                for row in self._rows(photo, *one, todo)
+            ]
             _get(self.attempts.finish.remote(sources))
         kinds = [output.kind for output in self.request.options.all_outputs]
         return pyarrow.Table.from_pylist(rows, schema=table_schema(kinds))
@@ -124,8 +116,8 @@ class Worker:
         if _get(self.attempts.begin.remote(photo.source)) >= DEADLY:
             problem = f"each of {DEADLY} workers that took it up ended before it was done"
             error = PhotoError(photo.source, problem, "leave it out, or try it alone with --engine local")
-            return [_ReadPhoto(photo, self._about(photo), error).failure(error)]
-        rows = list(self._rows(self._read(photo), todo))
+            return list(self._rows(photo, self._about(photo), error, todo))
+        rows = list(self._rows(photo, *self._read(photo), todo))
         _get(self.attempts.finish.remote([photo.source]))
         return rows
 
@@ -138,42 +130,49 @@ class Worker:
             "worker": self.name,
         }
 
-    def _read(self, photo: FleetPhoto) -> _ReadPhoto:
+    def _read(self, photo: FleetPhoto) -> tuple[Record, photos.NotedPhoto | DrywallQAError]:
+        """Read a photo; return what is recorded of its file, and the photo or the error."""
         began, about = time.perf_counter(), self._about(photo)
         try:
             content = self.request.source.read(photo.path)
             noted = photos.read_photo_bytes(content, photo.source)
             about |= {"source_sha256": hashlib.sha256(content).hexdigest(), "read_ms": _ms_since(began)}
-            return _ReadPhoto(photo, about, noted)
+            return about, noted
         except Exception as error:  # whatever one photo does to a decoder, the others go on
-            return _ReadPhoto(photo, about, _as_photo_error(photo.source, error))
+            return about, _as_photo_error(photo.source, error)
 
-    def _rows(self, read: _ReadPhoto, todo: Sequence[str]) -> Iterator[Record]:
-        if isinstance(read.found, DrywallQAError):
-            yield read.failure(read.found)
-            return
+    def _rows(
+        self,
+        photo: FleetPhoto,
+        about: Record,
+        found: photos.NotedPhoto | DrywallQAError,
+        todo: Sequence[str],
+    ) -> Iterator[Record]:
         try:
-            yield from self._predict(read, read.found, todo)
-        except DrywallQAError as error:
+            if isinstance(found, DrywallQAError):
+                raise found
+            yield from self._predict(photo, about, found, todo)
+        except Exception as error:  # out of memory, a runtime that fails on odd numbers
             if batch_run.is_fatal(error):
                 raise
-            yield read.failure(error)
-        except Exception as error:  # as above: out of memory, a runtime that fails on odd numbers
-            yield read.failure(_as_photo_error(read.photo.source, error))
+            problem = error if isinstance(error, DrywallQAError) else _as_photo_error(photo.source, error)
+            yield about | {"error": batch_run.error_about(photo.source, problem)}
 
-    def _predict(self, read: _ReadPhoto, noted: photos.NotedPhoto, todo: Sequence[str]) -> Iterator[Record]:
-        """Segment a photo, write the files of each prediction, and yield its row."""
+    def _predict(
+        self, photo: FleetPhoto, about: Record, noted: photos.NotedPhoto, todo: Sequence[str]
+    ) -> Iterator[Record]:
         options, out = self.request.options, self.request.out
-        queries = self.queries.only(frozenset(todo))
-        keep, image_id = PROBABILITY in options.outputs, read.photo.image_id
+        queries, keep = self.queries.only(frozenset(todo)), PROBABILITY in options.outputs
         began = time.perf_counter()
-        for prediction in self.segmenter.answer(noted, queries, image_id=image_id, keep_probability=keep):
+        for prediction in self.segmenter.answer(
+            noted, queries, image_id=photo.image_id, keep_probability=keep
+        ):
             segment_ms, began = _ms_since(began), time.perf_counter()
             record = write_prediction(
-                noted.pixels, prediction, options.all_outputs, read.photo.folder, out.write, options.overwrite
+                noted.pixels, prediction, options.all_outputs, photo.folder, out.write, options.overwrite
             )
             times = {"segment_ms": segment_ms, "write_ms": _ms_since(began)}
-            yield read.about | record | {"settings": self.marks[prediction.prompt]} | times
+            yield about | record | {"settings": self.marks[prediction.prompt]} | times
             began = time.perf_counter()
 
 

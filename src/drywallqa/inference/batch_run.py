@@ -164,15 +164,12 @@ class _Run:
         return job
 
     def _write(self, job: _PhotoJob, photo: NDArray[np.uint8], prediction: Prediction) -> Record:
-        """Write a prediction's files, and return its line of the manifest."""
-        options = self.plan.options
+        options, out = self.plan.options, self.plan.out
         record = write_prediction(
-            photo, prediction, options.all_outputs, job.item.folder, self._write_file, options.overwrite
-        )
+            photo, prediction, options.all_outputs, job.item.folder,
+            lambda path, content, overwrite: write_output(out / path, content, overwrite), options.overwrite,
+        )  # fmt: skip
         return job.about | record | {"settings": self.marks[prediction.prompt]}
-
-    def _write_file(self, path: str, content: bytes, overwrite: bool) -> None:
-        write_output(self.plan.out / path, content, overwrite)
 
     def _finish(self, job: _PhotoJob) -> PhotoOutcome:
         """Wait until a photo's files are written, record them, and return the outcome."""
@@ -202,24 +199,26 @@ def is_fatal(error: BaseException) -> bool:
 def queries_for(
     segmenter: Segmenter, prompts: Sequence[str], options: SegmentOptions
 ) -> tuple[PromptQueries, Mapping[str, str]]:
-    """Make a run's prompts ready, and name for each all that decides about its results (see `_mark_of`)."""
-    queries = segmenter.ask(prompts, options=options)
-    return queries, {query.prompt: _mark_of(segmenter, query) for query in queries.each}
+    """Make a run's prompts ready.
 
-
-def _mark_of(segmenter: Segmenter, query: PromptQuery) -> str:
-    """Name all that decides about a result beside the photo, so that a rerun knows what is done."""
-    bundle, options = segmenter.bundle, segmenter.options
+    Returns:
+        The queries; and for each prompt a text that names all that decides about its results beside the
+        photo, so that a rerun knows what is done.
+    """
+    queries, marks = segmenter.ask(prompts, options=options), {}
+    bundle, runtime = segmenter.bundle, segmenter.options
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
-    device = options.device.partition(":")[0]  # which one of several alike decides nothing
-    parts = [
+    device = runtime.device.partition(":")[0]  # which one of several alike decides nothing
+    model = [
         f"drywallqa {__version__}",
         f"{bundle.name} {bundle.version} {fingerprint[:12]}",
-        f"{options.backend} {device} {segmenter.precision}",
+        f"{runtime.backend} {device} {segmenter.precision}",
     ]
-    deciding = (one.name for one in fields(query) if one.name not in ("prompt", "row"))
-    parts += [f"{name.replace('_', ' ')} {getattr(query, name)}" for name in deciding]
-    return ", ".join(parts)
+    deciding = [one.name for one in fields(PromptQuery) if one.name not in ("prompt", "row")]
+    for query in queries.each:
+        decided = (f"{name.replace('_', ' ')} {getattr(query, name)}" for name in deciding)
+        marks[query.prompt] = ", ".join([*model, *decided])
+    return queries, marks
 
 
 def _record_of_file(path: Path) -> Record:

@@ -16,7 +16,6 @@ from drywallqa.imaging.photo_quality import quality_notes
 from drywallqa.imaging.photos import NotedPhoto
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
-from drywallqa.inference.refinement import pixel_unit
 from drywallqa.inference.tiles import TileGrid, ViewPlan
 from drywallqa.inference.tiling import PhotoLogits, TiledView, checked_decode
 from drywallqa.inference.upsampling import RowBand, upsample
@@ -150,10 +149,21 @@ class _PhotoQueries:
         """Show the model ever closer views as far as it takes, and yield the photo's rows from the top."""
         view = self._whole(features) if self.plan.whole else None
         deciding = 0 if self.plan.whole else 1  # the last view in tiles that decides about presence
+        assert self.ready.pixels is not None, "the plan of the photo's views has tiles"
         for number, factor in enumerate(self.plan.factors):
             if number > deciding and not self._present.any():
                 break
-            tiled = self._tiled(factor, view, None if number <= deciding else self._present)
+            grid = TileGrid.over(*self.ready.size, factor, self.ready.window)
+            wanted = None if number <= deciding else self._present
+            tiled = TiledView(
+                self.backend,
+                grid,
+                self.ready.pixels,
+                self.queries.embeddings,
+                view,
+                wanted,
+                self.ready.image_id,
+            )
             if number + 1 < len(self.plan.factors):
                 view = tiled.look()
             else:
@@ -174,13 +184,6 @@ class _PhotoQueries:
         )
         self.presence = presence[0]
         return PhotoLogits.whole(logits[0], self.ready.whole[1])
-
-    def _tiled(self, factor: float, view: PhotoLogits | None, wanted: NDArray[np.bool_] | None) -> TiledView:
-        assert self.ready.pixels is not None, "the plan of the photo's views has tiles"
-        grid = TileGrid.over(*self.ready.size, factor, self.ready.window)
-        return TiledView(
-            self.backend, grid, self.ready.pixels, self.queries.embeddings, view, wanted, self.ready.image_id
-        )
 
     @property
     def _present(self) -> NDArray[np.bool_]:
@@ -245,7 +248,7 @@ def _refine(
         return prediction
     if refinement and ready.pixels is not None and prediction.presence >= query.presence_threshold:
         # A window is what the model sees at once; as many px of the photo as fill it make 640.
-        unit = ready.window.size / plan.factors[-1] / 640 if plan.factors else pixel_unit(mask)
+        unit = ready.window.size / plan.factors[-1] / 640 if plan.factors else max(mask.shape) / 640
         if refinement.soft:
             probability = refinement.soften(ready.pixels, probability, unit)
             mask = probability > np.float32(query.threshold)

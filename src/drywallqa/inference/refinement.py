@@ -62,14 +62,13 @@ class Refinement:
     def __bool__(self) -> bool:
         return bool(self.soft or self.hard)
 
-    def soften(self, photo: Photo, probability: Probability, unit: float | None = None) -> Probability:
+    def soften(self, photo: Photo, probability: Probability, unit: float) -> Probability:
         """Run the soft steps.
 
         Args:
             photo: RGB uint8 [H,W,3].
             probability: float32 [H,W] in 0–1.
-            unit: How many px of the photo make one px at 640, in which all distances are stated; by default
-                the photo's longer side over 640.
+            unit: How many px of the photo make one px at 640, in which all distances are stated.
 
         Returns:
             float32 [H,W] in 0–1; the same array where there are no soft steps.
@@ -78,28 +77,22 @@ class Refinement:
             from drywallqa.inference import soft_refinement  # costs nothing where nothing is refined
 
             step = {"guided": soft_refinement.guided_filter, "crf": soft_refinement.crf}[name]
-            probability = step(photo, probability, unit or pixel_unit(probability))
+            probability = step(photo, probability, unit)
         return probability
 
-    def harden(self, probability: Probability, mask: Mask, unit: float | None = None) -> Mask:
+    def harden(self, probability: Probability, mask: Mask, unit: float) -> Mask:
         """Run the hard steps on a mask [H,W] that comes from this probability [H,W]; units as in `soften`."""
         for name in self.hard if mask.any() else ():
-            px = unit or pixel_unit(mask)
             if name == "morphology":
-                mask = morphology(mask, px)
+                mask = morphology(mask, unit)
             else:
                 from drywallqa.inference.gap_bridging import join_gaps
 
-                mask = join_gaps(mask, probability, px)
+                mask = join_gaps(mask, probability, unit)
         return mask
 
 
 NOTHING = Refinement()
-
-
-def pixel_unit(picture: NDArray[np.generic]) -> float:
-    """Return how many px of a picture [H,W] make one px of it at 640."""
-    return float(max(picture.shape[:2])) / 640
 
 
 def morphology(mask: Mask, unit: float) -> Mask:

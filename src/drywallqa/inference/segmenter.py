@@ -226,8 +226,10 @@ class Segmenter:
             UnknownPromptError: A prompt means nothing that the model knows.
             ConfigError: The threshold, the scale or the refinement is impossible.
         """
-        chosen = options or SegmentOptions(threshold, allow_unknown, scale, refine)
-        queries = self.ask(prompts, options=chosen)
+        queries = self.ask(
+            prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine,
+            options=options,
+        )  # fmt: skip
         return list(self.answer(photo, queries, image_id=image_id, keep_probability=keep_probability))
 
     def segment_many(
@@ -257,8 +259,11 @@ class Segmenter:
         """
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; give at least 1")
-        chosen = options or SegmentOptions(threshold, allow_unknown, scale, refine)
-        return self._stream(photos, self.ask(prompts, options=chosen), batch_size, keep_probability)
+        queries = self.ask(
+            prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine,
+            options=options,
+        )  # fmt: skip
+        return self._stream(photos, queries, batch_size, keep_probability)
 
     def _stream(
         self, sources: Iterable[photos.Photo], queries: PromptQueries, size: int, keep: bool

@@ -74,10 +74,12 @@ def segment_video(
     if every < 1:
         raise ConfigError(f"every is {every}; give at least 1")
     queries = ask(prompts, **how)
+    frames: Iterator[Frame]
     if isinstance(video, str | os.PathLike):
         name, frames = Path(video).stem, _file_frames(_open_file(Path(video)), Path(video), every)
     else:
-        name, frames = "frame", _stream_frames(video, every)
+        name = "frame"
+        frames = ((n, None, photos.read_photo(one)) for n, one in enumerate(video) if n % every == 0)
     return (
         VideoFrame(
             number,
@@ -86,12 +88,6 @@ def segment_video(
         )
         for number, seconds, pixels in prefetch(frames)
     )
-
-
-def _stream_frames(stream: Iterable[Pixels], every: int) -> Iterator[Frame]:
-    for number, pixels in enumerate(stream):
-        if number % every == 0:
-            yield number, None, photos.read_photo(pixels)
 
 
 def _open_file(path: Path) -> Any:

@@ -40,7 +40,6 @@ def run_demo(
     segmenter: Segmenter,
     out: str | os.PathLike[str],
     *,
-    size: tuple[int, int] = (640, 640),
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
@@ -51,7 +50,6 @@ def run_demo(
     Args:
         segmenter: The model.
         out: The folder for everything.
-        size: Height and width of the photos in px.
         on_start: Called once with the number of photos.
         on_outcome: Called after each photo.
 
@@ -59,7 +57,7 @@ def run_demo(
         OutputError: The folder cannot be written to.
     """
     photos, results = Path(out) / "photos", Path(out) / "results"
-    walls = write_examples(photos, size)
+    walls = write_examples(photos, (640, 640))
     prompts = {c: prompt for c, prompt in PROMPTS.items() if c in segmenter.bundle.concepts}
     summary = segment_into(
         segmenter,
