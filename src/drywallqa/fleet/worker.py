@@ -102,12 +102,8 @@ class Worker:
         if any(_get(self.attempts.begin_block.remote(sources))):
             rows = [row for photo, todo in work for row in self._begin_alone(photo, todo)]
         else:
-            read = prefetch(self._read(photo) for photo, _ in work)
-            rows = [
-                row
-                for one, (photo, todo) in zip(read, work, strict=True)
-                for row in self._rows(photo, *one, todo)
-            ]
+            read = prefetch((photo, *self._read(photo), todo) for photo, todo in work)
+            rows = [row for one in read for row in self._rows(*one)]
             _get(self.attempts.finish.remote(sources))
         kinds = [output.kind for output in self.request.options.all_outputs]
         return pyarrow.Table.from_pylist(rows, schema=table_schema(kinds))
