@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from drywallqa._version import __version__
 
 if TYPE_CHECKING:
-    from drywallqa.inference.options import SegmentOptions
     from drywallqa.inference.prediction import Prediction
+    from drywallqa.inference.queries import SegmentOptions
     from drywallqa.inference.segmenter import Segmenter, load
 
 __all__ = ["Prediction", "SegmentOptions", "Segmenter", "__version__", "load"]
@@ -23,7 +23,7 @@ __all__ = ["Prediction", "SegmentOptions", "Segmenter", "__version__", "load"]
 # The package's own import stays light: numpy and the rest come with the first of these that is asked for.
 _LAZY = {
     "Prediction": "drywallqa.inference.prediction",
-    "SegmentOptions": "drywallqa.inference.options",
+    "SegmentOptions": "drywallqa.inference.queries",
     "Segmenter": "drywallqa.inference.segmenter",
     "load": "drywallqa.inference.segmenter",
 }

@@ -20,11 +20,9 @@ class Backend(Protocol):
 
     def encode_image(self, images: Float) -> Features:
         """Encode normalised photos [B,3,H,W] once; the arrays returned all start with B."""
-        ...
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """Embed P prompts as [P,D]."""
-        ...
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         """Decode features under prompts.
@@ -36,4 +34,3 @@ class Backend(Protocol):
         Returns:
             Mask logits [B,P,h,w] and presence logits [B,P]. Never probabilities.
         """
-        ...

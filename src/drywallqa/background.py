@@ -33,7 +33,6 @@ class BackgroundCall(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         """Start the work."""
         self._work = work
-        self._made: T
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="background")
         self._thread.start()

@@ -55,8 +55,9 @@ class RuntimeOptions:
         if self.backend not in BACKENDS:
             raise BackendError(f"backend '{self.backend}' is not known; it is one of {', '.join(BACKENDS)}")
         if self.precision is not None and self.precision not in PRECISIONS:
-            known = ", ".join(PRECISIONS)
-            raise BackendError(f"precision '{self.precision}' is not known; it is one of {known}")
+            raise BackendError(
+                f"precision '{self.precision}' is not known; it is one of {', '.join(PRECISIONS)}"
+            )
 
     def folder_of(self, model: str | os.PathLike[str] | None) -> Path:
         """Return the folder of a bundle; None means the bundled model for the profile."""

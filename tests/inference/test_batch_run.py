@@ -15,10 +15,10 @@ from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import OutputError
 from drywallqa.imaging import photos
 from drywallqa.inference import batch_run
-from drywallqa.inference.options import SegmentOptions
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.plan import RunOptions, RunPlan, make_plan
 from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import RuntimeOptions
 from fakes import FakeBackend, FakeBundle, wall

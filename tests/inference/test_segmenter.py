@@ -9,9 +9,10 @@ from PIL import Image
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import BackendError, ConfigError, PhotoError, PromptError, UnknownPromptError
 from drywallqa.imaging import photos
-from drywallqa.inference.options import Scale, SegmentOptions
 from drywallqa.inference.prediction import Prediction
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.segmenter import Segmenter, load
+from drywallqa.inference.tiles import Scale
 from fakes import FakeBundle, wall
 
 

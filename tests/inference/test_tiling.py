@@ -8,11 +8,10 @@ from drywallqa.backend import Features, Float
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.errors import BackendError, ConfigError
 from drywallqa.imaging.letterbox import Letterbox, Placement, resize_photo
-from drywallqa.inference import upsampling
+from drywallqa.inference import tiling
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import WHOLE, Axis, TileGrid, ViewPlan, plan_views
-from drywallqa.inference.tiling import PhotoLogits, TiledView
-from drywallqa.inference.upsampling import upsample
+from drywallqa.inference.tiling import PhotoLogits, TiledView, upsample
 from fakes import FakeBackend, FakeBundle, wall
 
 WINDOW = Letterbox(128)
@@ -38,7 +37,7 @@ def bands_of(
     photo: np.ndarray,
     before: PhotoLogits | None,
     level: Float = NO_LEVEL,
-) -> list[upsampling.RowBand]:
+) -> list[tiling.RowBand]:
     closer = TiledView(backend, grid, photo, CRACK, before)
     view = closer.look()
     middle = view.logits.shape[1] // 2
@@ -337,7 +336,7 @@ def test_segment_many__large_and_small_photos_in_one_stream(bundle: FakeBundle) 
 def test_segment__many_bands(bundle: FakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Segmenter(bundle)
     expected = segmenter.segment(large_wall(), ["crack", "joint"], scale="native")
-    monkeypatch.setattr(upsampling, "_BAND", 5000)
+    monkeypatch.setattr(tiling, "_BAND", 5000)
     for one, other in zip(
         expected, segmenter.segment(large_wall(), ["crack", "joint"], scale="native"), strict=True
     ):

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference import upsampling
-from drywallqa.inference.tiling import PhotoLogits
-from drywallqa.inference.upsampling import upsample
+from drywallqa.inference import tiling
+from drywallqa.inference.tiling import PhotoLogits, upsample
 
 SIDES = st.integers(1, 150)
 
@@ -40,7 +39,7 @@ def test_upsample__as_all_at_once_wherever_the_level_is_passed(
 
 
 def test_upsample__nothing_above_the_level_is_nothing_to_upsample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upsampling, "_BAND", 100)
+    monkeypatch.setattr(tiling, "_BAND", 100)
     view = PhotoLogits(np.full((2, 20, 25), -1, np.float32), 0.5, 0.5, 1)
     bands = list(upsample([view.logits], view, (40, 50), np.zeros(2, np.float32)))
     assert len(bands) == 20

@@ -48,8 +48,7 @@ class GraphBackend:
         """See `backend.Backend`."""
         if embeddings.ndim == 2:
             embeddings = np.broadcast_to(embeddings, (features[0].shape[0], *embeddings.shape))
-        inputs = {f"features_{index}": part for index, part in enumerate(features)}
-        inputs = {name: np.ascontiguousarray(part) for name, part in inputs.items()}
+        inputs = {f"features_{index}": np.ascontiguousarray(part) for index, part in enumerate(features)}
         logits, presence = self._decoder(
             inputs | {"embeddings": np.ascontiguousarray(embeddings, np.float32)}
         )

@@ -149,11 +149,10 @@ class Bundle:
         return self.folder / name
 
     @cached_property
-    def _weights_verified(self) -> bool:
+    def _weights_verified(self) -> None:
         """Hold the weights, if there are any, against their SHA-256: once, not for every graph anew."""
         if WEIGHTS in self.files:
             self._verify(WEIGHTS)
-        return True
 
     def check(self) -> None:
         """Hold every file against its SHA-256.

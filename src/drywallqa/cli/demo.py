@@ -47,7 +47,6 @@ def demo(
 
 
 def _sentence(item: ExampleScore) -> str:
-    """Say how masks of one concept fit the truth."""
     found = sum(overlap > 0 for overlap in item.overlaps.values())
     return (
         f"{item.concept}: found on {found} of the {len(item.overlaps)} walls that show it "

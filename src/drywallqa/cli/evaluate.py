@@ -136,7 +136,7 @@ def evaluate(
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.threshold_choice import silent
-    from drywallqa.inference.options import number_or_word
+    from drywallqa.inference.queries import number_or_word
     from drywallqa.workflows.evaluate import EvaluationRequest, run_evaluation
     from drywallqa.workflows.suites import SuiteRequest, run_suite
 

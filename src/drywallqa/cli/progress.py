@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from drywallqa.cli import one_line
@@ -14,19 +14,14 @@ if TYPE_CHECKING:
     from drywallqa.inference.plan import PhotoOutcome
 
 
-class OutcomeDisplay:
+class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
     """Shows outcomes as they come; everything but JSON goes to stderr."""
 
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
         self._bar: Progress | None = None
 
-    def __enter__(self) -> OutcomeDisplay:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

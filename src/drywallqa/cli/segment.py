@@ -145,9 +145,9 @@ def segment(
     opener = partial(_load, bundle, runtime)
     loading = None if fleet else _load_in_background(opener, bundle, runtime)
     from drywallqa.cli.progress import OutcomeDisplay
-    from drywallqa.inference.options import SegmentOptions, number_or_word
     from drywallqa.inference.outputs import LINES, PROBABILITY
     from drywallqa.inference.plan import RunOptions
+    from drywallqa.inference.queries import SegmentOptions, number_or_word
     from drywallqa.visualization.overlay import OVERLAY
 
     masks = SegmentOptions(number_or_word(threshold), allow_unknown, number_or_word(scale), refine)

@@ -13,8 +13,8 @@ from drywallqa.errors import DataError, UnknownPromptError
 from drywallqa.evaluation.measure import Evaluator
 from drywallqa.evaluation.thresholds import ThresholdChoice
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference.options import Scale
 from drywallqa.inference.segmenter import Segmenter
+from drywallqa.inference.tiles import Scale
 from drywallqa.inference.wrapped_model import with_concepts
 from drywallqa.onnx_session import RuntimeOptions
 

@@ -109,16 +109,15 @@ def _outcomes(
         else:
             results.take_back([photo.source])
             yield _outcome(photo.source, (), done, request)
-    if not work:
-        return
-    with cluster.reached(fleet.address) as ray:
-        for table in cluster.segment_blocks(ray, fleet, opener, request, work):
-            results.add_table(table)
-            grouped: dict[str, list[Record]] = {}
-            for row in table.to_pylist():
-                grouped.setdefault(row["source"], []).append(row)
-            for source, rows in grouped.items():
-                yield _outcome(source, rows, earlier[source], request)
+    if work:
+        with cluster.reached(fleet.address) as ray:
+            for table in cluster.segment_blocks(ray, fleet, opener, request, work):
+                results.add_table(table)
+                grouped: dict[str, list[Record]] = {}
+                for row in table.to_pylist():
+                    grouped.setdefault(row["source"], []).append(row)
+                for source, rows in grouped.items():
+                    yield _outcome(source, rows, earlier[source], request)
 
 
 def _done_earlier(
@@ -150,7 +149,6 @@ def _done_earlier(
 def _outcome(
     source: str, rows: Sequence[Record], earlier: Sequence[Record], request: SegmentationRequest
 ) -> PhotoOutcome:
-    """Make a photo's outcome from the rows of a worker and the records of earlier runs."""
     errors = [str(row["error"]) for row in rows if row["error"] is not None]
     done = [*earlier, *(row for row in rows if row["error"] is None)]
     records = [without_empty_columns(row) for row in done]

@@ -119,9 +119,7 @@ class StoreResults:
 
     def __init__(self, out: Location, kinds: Sequence[str]) -> None:
         self.out, self.schema = out, table_schema(kinds)
-        self._run = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"  # later runs come after earlier ones
         self._pending: list[Any] = []
-        self._written = 0
         try:
             self._latest, self._earlier = self._counting(self._files())
         except OSError as error:
@@ -174,9 +172,8 @@ class StoreResults:
         import pyarrow
 
         if any(map(len, self._pending)):
-            name = f"{PARTS}/{self._run}-{self._written:06d}.parquet"
+            name = f"{PARTS}/{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"  # sorts by age
             self.out.write(name, _encoded(pyarrow.concat_tables(self._pending)), True)
-            self._written += 1
         self._pending = []
 
     def close(self) -> None:

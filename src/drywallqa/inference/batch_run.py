@@ -20,11 +20,10 @@ from drywallqa.errors import DrywallQAError, OutputError, PhotoError, reason_of
 from drywallqa.files import file_digest
 from drywallqa.imaging import mask_files, photos
 from drywallqa.inference.manifest import Record
-from drywallqa.inference.options import SegmentOptions
 from drywallqa.inference.outputs import ADVICE, MASK, PROBABILITY, write_output, write_prediction
 from drywallqa.inference.plan import PhotoOutcome, PlannedPhoto, RunPlan
 from drywallqa.inference.prediction import Prediction
-from drywallqa.inference.queries import PromptQueries, PromptQuery
+from drywallqa.inference.queries import PromptQueries, PromptQuery, SegmentOptions
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import available_threads
 
@@ -147,7 +146,6 @@ class _Run:
         raise OutputError(f"{mask} is there already, made from {changed}; {ADVICE}")
 
     def _segment(self, job: _PhotoJob, later: Later[Record]) -> _PhotoJob:
-        """Segment a photo; its files are written by `later`."""
         if job.error is not None or job.photo is None:
             return job
         keep = PROBABILITY in self.plan.options.outputs

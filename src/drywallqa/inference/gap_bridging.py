@@ -43,32 +43,27 @@ def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
     """
     shrink = 1 / unit if unit > 1.25 else 1.0
     size = tuple(max(1, round(side * shrink)) for side in mask.shape)
-    added = gap_bridges(_resize_mask(mask, size), resize_map(probability, size), unit * shrink)
-    return mask | _resize_mask(added, mask.shape) if added.any() else mask
-
-
-def gap_bridges(mask: Mask, probability: Float, unit: float) -> Mask:
-    """Return the bridges between components of a mask [h,w] on its own grid."""
-    labels, line = label_components(mask), skeletonise(mask)
+    coarse, likelihood, px = _resize_mask(mask, size), resize_map(probability, size), unit * shrink
+    labels, line = label_components(coarse), skeletonise(coarse)
     lengths = np.bincount(labels[line], minlength=labels.max() + 1)
     widths = np.bincount(labels.ravel()) / np.maximum(lengths, 1)
-    added = np.zeros_like(mask)
+    added = np.zeros_like(coarse)
     group = np.arange(labels.max() + 1)  # of each component; joined ones share it
-    for first, second in _facing(list(_ends(labels, line, unit)), unit):
+    for first, second in _facing(list(_ends(labels, line, px)), px):
         if group[first.label] == group[second.label]:
             continue  # joined already, by a shorter bridge
-        path = _likeliest_path(probability, first.place, second.place)
+        path = _likeliest_path(likelihood, first.place, second.place)
         rows, columns = path.T
-        gap = ~mask[rows, columns]
-        mean = float(probability[rows, columns][gap].mean()) if gap.any() else 1.0
+        gap = ~coarse[rows, columns]
+        mean = float(likelihood[rows, columns][gap].mean()) if gap.any() else 1.0
         length = float(np.hypot(*np.diff(path, axis=0).T).sum())
         if mean < _LEAST_PROBABILITY or length > _DETOUR * math.dist(first.place, second.place) + 2:
             continue
         group[group == group[first.label]] = group[second.label]
-        stroke = np.zeros_like(mask)
+        stroke = np.zeros_like(coarse)
         stroke[rows, columns] = True
         added |= dilate(stroke, max(1, round(min(widths[first.label], widths[second.label]) / 2)))
-    return added
+    return mask | _resize_mask(added, mask.shape) if added.any() else mask
 
 
 def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:

@@ -65,16 +65,12 @@ class LatestRecords(Generic[T]):
     @staticmethod
     def _subjects(record: Record) -> list[tuple[str, str]]:
         """Name a record's photo, by its absolute path, and its prompt."""
-        named = []
-        if (source := record.get("source")) is not None:
-            named.append(("photo", os.path.abspath(str(source))))  # noqa: PTH100
-        if (prompt := record.get("prompt")) is not None:
-            named.append(("prompt", str(prompt)))
-        return named
+        source, prompt = record.get("source"), record.get("prompt")
+        photo = [] if source is None else [("photo", os.path.abspath(str(source)))]  # noqa: PTH100
+        return photo if prompt is None else [*photo, ("prompt", str(prompt))]
 
     def __iter__(self) -> Iterator[T]:
-        yield from self.masks.values()
-        yield from self.errors.values()
+        return iter([*self.masks.values(), *self.errors.values()])
 
 
 class Manifest(LatestRecords[Record]):

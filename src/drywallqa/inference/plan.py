@@ -15,9 +15,8 @@ from drywallqa.imaging import mask_files
 from drywallqa.imaging.photo_search import FoundFiles, search_photos
 from drywallqa.imaging.photos import image_id_of
 from drywallqa.inference.manifest import Manifest, Record, made_in
-from drywallqa.inference.options import SegmentOptions
 from drywallqa.inference.outputs import MASK, Output
-from drywallqa.inference.queries import concept_of
+from drywallqa.inference.queries import SegmentOptions, concept_of
 from drywallqa.text.prompts import LONGEST
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from drywallqa.imaging.photos import NotedPhoto
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.tiles import TileGrid, ViewPlan
-from drywallqa.inference.tiling import PhotoLogits, TiledView, checked_decode
-from drywallqa.inference.upsampling import RowBand, upsample
+from drywallqa.inference.tiling import PhotoLogits, RowBand, TiledView, checked_decode, upsample
 
 _ROUNDING = 1e-3  # logits by which a value between two others may pass both
 # How much the first closer view counts beside the whole photo when it is decided whether a concept is there.
@@ -120,7 +119,6 @@ class _PhotoQueries:
         self.presence: Float = np.full(len(queries.embeddings), -np.inf, np.float32)
 
     def predictions(self, features: Features, keep: bool) -> Iterator[Prediction]:
-        """Predict the mask of each query; `keep` says whether the probability is needed."""
         if not self.plan.factors:
             yield from self._predict_whole(self._whole(features), keep)
             return

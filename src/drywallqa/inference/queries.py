@@ -1,21 +1,67 @@
-"""Prompts made ready to be asked of any number of photos."""
+"""Prompts made ready to be asked of any number of photos, and the options that decide about their masks."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from drywallqa.backend import Backend, Float
-from drywallqa.errors import UnknownPromptError
+from drywallqa.errors import ConfigError, UnknownPromptError
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference.options import Scale, SegmentOptions
 from drywallqa.inference.refinement import AUTO, NOTHING, Refinement
-from drywallqa.inference.tiles import ViewPlan, plan_views
+from drywallqa.inference.tiles import LARGEST_FACTOR, Scale, ViewPlan, plan_views
 from drywallqa.text import prompts as prompt_text
 
 if TYPE_CHECKING:
     from drywallqa.inference.wrapped_model import RunnableBundle
+
+Threshold = float | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """Options of a segmentation.
+
+    Attributes:
+        threshold: Probability above which a pixel is marked; "auto" takes what validation chose for the
+            concept.
+        allow_unknown: Whether prompts that mean no known concept are accepted.
+        scale: How large photos are shown to the model: "fit" scaled down whole, "native" in tiles at their
+            own pixels, a number in tiles of the photo scaled by it; "auto" as suits the concept.
+        refine: The refinement that follows the model: "none", "guided", "crf", "morphology", "join", or
+            several joined by "+"; "auto" takes what validation chose for the concept.
+
+    Raises:
+        ConfigError: The threshold, the scale or the refinement is impossible.
+    """
+
+    threshold: Threshold = "auto"
+    allow_unknown: bool = False
+    scale: Scale = "auto"
+    refine: str = AUTO
+
+    def __post_init__(self) -> None:
+        threshold, scale = self.threshold, self.scale
+        # Both comparisons are false for nan as well.
+        if threshold != "auto" and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+            raise ConfigError(f"the threshold is {threshold!r}; give auto or a number from 0 to 1")
+        named = isinstance(scale, str) and scale in ("auto", "fit", "native")
+        if not named and not (isinstance(scale, int | float) and 0 < scale <= LARGEST_FACTOR):
+            raise ConfigError(
+                f"the scale is {scale!r}; give auto, fit, native or a factor above 0, "
+                f"at most {LARGEST_FACTOR:g}"
+            )
+        if self.refine != AUTO:
+            Refinement.parse(self.refine)
+
+
+def number_or_word(text: str) -> Any:
+    """Read an option that is a number or a word such as "auto"; `SegmentOptions` says which it accepts."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from drywallqa.backend import Backend
 from drywallqa.errors import ConfigError, MissingExtraError, PromptError
 from drywallqa.imaging import photos
-from drywallqa.inference.options import Scale, SegmentOptions, Threshold
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.predictor import PreparedPhoto, encode_photos, predict, prepare_photo
-from drywallqa.inference.queries import PromptQueries, concept_of, make_queries
+from drywallqa.inference.queries import PromptQueries, SegmentOptions, Threshold, concept_of, make_queries
 from drywallqa.inference.refinement import AUTO
+from drywallqa.inference.tiles import Scale
 from drywallqa.onnx_session import RuntimeOptions
 
 if TYPE_CHECKING:

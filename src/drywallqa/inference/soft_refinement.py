@@ -154,7 +154,6 @@ def _blur(grid: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 
 
 def _grid_size(picture: Float, longest: int) -> tuple[int, int]:
-    """The size of a picture [H,W] whose longer side is brought down to `longest` px."""
     shrink = min(1.0, longest / max(picture.shape))
     height, width = (max(1, round(side * shrink)) for side in picture.shape)
     return height, width

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.inference.options import Scale
 
+Scale = float | Literal["auto", "fit", "native"]
+
+LARGEST_FACTOR = 4.0
 _LARGE = 2.0  # a photo is large where its longer side is more than this many windows
 _LONG = 2.0  # a photo is a panorama where its longer side is more than this many times the shorter
 _CLOSER = 2.0  # how much closer each view is than the one before it
@@ -132,6 +134,24 @@ class Axis:
         shown = min(self.tile, self.scaled - start)
         ratio = self.length / self.scaled
         return start * ratio, min((start + shown) * ratio, float(self.length)), shown
+
+    def cells(
+        self, start: int, stride: int, length: int | None = None
+    ) -> tuple[tuple[float, float], tuple[int, int]]:
+        """Locate a stretch of a grid with one cell every `stride` px of the scaled photo.
+
+        Args:
+            start: Where the stretch begins, in px of the scaled photo.
+            stride: Px of the scaled photo per cell.
+            length: Of the stretch in px of the scaled photo; a tile's where None.
+
+        Returns:
+            Its start and end in px of the photo; its cells on the photo, and those beyond the photo's end.
+        """
+        cells = (length or self.tile) // stride
+        shown = min(cells, -(-self.scaled // stride) - start // stride)
+        ratio = self.length / self.scaled
+        return (start * ratio, (start + shown * stride) * ratio), (shown, cells - shown)
 
 
 def _raised_cosine(position: NDArray[np.floating]) -> NDArray[np.float64]:

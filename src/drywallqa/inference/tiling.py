@@ -13,8 +13,10 @@ Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +24,11 @@ from numpy.typing import NDArray
 from drywallqa.backend import Backend, Features, Float
 from drywallqa.background import prefetch
 from drywallqa.errors import BackendError
-from drywallqa.imaging.letterbox import Placement, resample
-from drywallqa.inference.tiles import Axis, TileGrid
+from drywallqa.imaging.letterbox import Placement, resample, touched_span
+from drywallqa.inference.tiles import TileGrid
 
 BATCH = 2  # tiles that are encoded together
+_BAND = 1_000_000  # px of the photo that are upsampled at a time
 SHARE = np.float32(0.5)  # how much a view counts beside all coarser ones
 ROOM = -4.0  # mask logits of the coarser views below which there is no room for anything
 
@@ -140,8 +143,8 @@ class TiledView:
         """Bring the logits of the coarser views onto the grid where a row of tiles lies: [P,rows,w]."""
         if self.before is None:
             return None
-        down, height = _cells(self.grid.rows, top, self.stride)
-        across, width = _cells(self.grid.columns, 0, self.stride, self.grid.columns.end)
+        down, height = self.grid.rows.cells(top, self.stride)
+        across, width = self.grid.columns.cells(0, self.stride, self.grid.columns.end)
         box = (
             across[0] * self.before.across, down[0] * self.before.down,
             across[1] * self.before.across, down[1] * self.before.down,
@@ -187,26 +190,6 @@ def _stride(grid: TileGrid, stride: float) -> int:
     return int(stride) if whole else 1
 
 
-def _cells(
-    axis: Axis, start: int, stride: int, length: int | None = None
-) -> tuple[tuple[float, float], tuple[int, int]]:
-    """Locate a stretch of a grid on the photo.
-
-    Args:
-        axis: The side along which it lies.
-        start: Where the stretch begins, in px of the scaled photo.
-        stride: Px of the scaled photo per cell.
-        length: Of the stretch in px of the scaled photo; a tile's where None.
-
-    Returns:
-        Its start and end in px of the photo; its cells on the photo, and its cells beyond the photo's end.
-    """
-    cells = (length or axis.tile) // stride
-    shown = min(cells, -(-axis.scaled // stride) - start // stride)
-    ratio = axis.length / axis.scaled
-    return (start * ratio, (start + shown * stride) * ratio), (shown, cells - shown)
-
-
 class _Sums:
     """Weighted logits of one row of tiles, on a grid of one value every `stride` px of the scaled photo."""
 
@@ -245,3 +228,63 @@ class _Sums:
         self.sums[:, :rest] = self.sums[:, done:].copy()
         self.sums[:, rest:] = 0
         return finished
+
+
+class RowBand(NamedTuple):
+    """Finished rows of a photo.
+
+    Attributes:
+        rows: The rows.
+        parts: For each prompt, columns and their mask logits [rows,columns]; None where none can pass the
+            level that was asked for. Beside the columns none can either.
+    """
+
+    rows: slice
+    parts: tuple[tuple[slice, Float] | None, ...]
+
+
+def upsample(
+    rows: Iterable[Float], grid: PhotoLogits | TiledView, size: tuple[int, int], levels: Float
+) -> Iterator[RowBand]:
+    """Bring rows of a grid to the photo's size (bilinear) as they are finished.
+
+    Args:
+        rows: Rows [P,n,w] of the grid from top to bottom.
+        grid: The grid that they belong to.
+        size: Height and width of the photo in px.
+        levels: Mask logits [P] of interest: smaller ones need not be upsampled.
+    """
+    height, width = size
+    kept: Float | None = None
+    first, top = 0, 0  # the row of the grid that `kept` begins with, and the row of the photo that comes next
+    for coming, following in pairwise(chain(rows, [None])):
+        assert coming is not None, "only the last of the pairs has no following"
+        kept = coming if kept is None else np.concatenate([kept, coming], axis=1)
+        reach = max(1.0, grid.down)  # of the bilinear filter, in rows of the grid
+        end = first + kept.shape[1]
+        ready = height if following is None else min(height, int((end - reach) / grid.down + 0.5))
+        while top < ready:
+            bottom = min(ready, top + max(1, _BAND // width))
+            parts = (
+                _upsample_columns(own, level, grid, first, slice(top, bottom), width)
+                for own, level in zip(kept, levels, strict=True)
+            )
+            yield RowBand(slice(top, bottom), tuple(parts))
+            top = bottom
+        needless = max(0, int((top + 0.5) * grid.down - reach) - 1 - first)
+        first, kept = first + needless, kept[:, needless:].copy()
+
+
+def _upsample_columns(
+    kept: Float, level: float, grid: PhotoLogits | TiledView, offset: int, rows: slice, width: int
+) -> tuple[slice, Float] | None:
+    """Bring a grid [n,w] that begins at row `offset` to rows of the photo, where it can pass a level."""
+    reach = max(1.0, grid.down)
+    first, last = max(0.0, rows.start * grid.down - offset), rows.stop * grid.down - offset
+    near = slice(max(0, int(first - reach) - 1), int(last + reach) + 2)
+    chosen = np.flatnonzero(kept[near].max(axis=0) > level)
+    columns = touched_span(chosen, grid.across, width) if len(chosen) else slice(0, 0)
+    if columns.stop <= columns.start:
+        return None
+    box = (columns.start * grid.across, first, columns.stop * grid.across, last)
+    return columns, resample(kept, box, rows.stop - rows.start, columns.stop - columns.start)

@@ -20,9 +20,8 @@ from drywallqa.inference.queries import PromptQueries
 # A container without an index of its frames estimates their number from its length and rate.
 _ROUNDING = 0.02
 
-Pixels = NDArray[np.uint8]
-Video = str | os.PathLike[str] | Iterable[Pixels]
-Frame = tuple[int, float | None, Pixels]
+Video = str | os.PathLike[str] | Iterable[NDArray[np.uint8]]
+Frame = tuple[int, float | None, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, eq=False)

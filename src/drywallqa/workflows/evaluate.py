@@ -26,8 +26,9 @@ from drywallqa.evaluation.threshold_choice import (
 from drywallqa.evaluation.thresholds import IOU, ThresholdRule, parse_tie_breaks
 from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.imaging import mask_files, perceptual_hash
-from drywallqa.inference.options import Scale, SegmentOptions
+from drywallqa.inference.queries import SegmentOptions
 from drywallqa.inference.refinement import AUTO, Refinement
+from drywallqa.inference.tiles import Scale
 from drywallqa.reports import evaluation_text
 from drywallqa.visualization import failure_sheets
 from drywallqa.visualization.evaluation_charts import choosing_charts, evaluation_charts
