@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+from drywallqa.intervals import Figure
 from drywallqa.reports.judgement import Statement, judge, steps
-from drywallqa.reports.sources import EvaluationRecord, FigureSlice, ReportedFigure
+from drywallqa.reports.sources import EvaluationRecord, FigureSlice
 
-SOUND: dict[str, ReportedFigure] = {
-    "IoU": ReportedFigure(0.62, 0.55, 0.68),
-    "Dice": ReportedFigure(0.74, 0.70, 0.80),
-    "precision": ReportedFigure(0.75, 0.7, 0.8),
-    "recall": ReportedFigure(0.73, 0.7, 0.8),
-    "false alarms": ReportedFigure(0.0, 0.0, 0.03),
+
+def figure(value: float, low: float = math.nan, high: float = math.nan) -> Figure:
+    return Figure(value, low, high, 90, 90)
+
+
+SOUND: dict[str, Figure] = {
+    "IoU": figure(0.62, 0.55, 0.68),
+    "Dice": figure(0.74, 0.70, 0.80),
+    "precision": figure(0.75, 0.7, 0.8),
+    "recall": figure(0.73, 0.7, 0.8),
+    "false alarms": figure(0.0, 0.0, 0.03),
 }
 
 
-def cut(
-    kind: str = "concept", name: str = "all", *, pairs: int = 90, **figures: ReportedFigure
-) -> FigureSlice:
+def cut(kind: str = "concept", name: str = "all", *, pairs: int = 90, **figures: Figure) -> FigureSlice:
     named = {key.replace("_", " "): value for key, value in figures.items()}
-    return FigureSlice(kind, "crack", name, pairs, 80, {**SOUND, **named}, pairs)
+    return FigureSlice(kind, "crack", name, pairs, 80, {**SOUND, **named})
 
 
 def measured(*cuts: FigureSlice, causes: dict[str, int] | None = None, **data: Any) -> EvaluationRecord:
@@ -42,21 +47,21 @@ def test_judge__a_sound_model_has_strengths_and_no_steps() -> None:
 
 
 def test_judge__an_interval_decides_not_the_value() -> None:
-    found = judge(measured(cut(IoU=ReportedFigure(0.62, 0.1, 0.9))))
+    found = judge(measured(cut(IoU=figure(0.62, 0.1, 0.9))))
     assert "reaches below 0.3" in texts(found, False)
-    quiet = judge(measured(cut(false_alarms=ReportedFigure(0.0, 0.0, 0.71))))
+    quiet = judge(measured(cut(false_alarms=figure(0.0, 0.0, 0.71))))
     assert "false alarms" not in texts(quiet, True), "three photos without an alarm prove nothing"
 
 
 def test_judge__leaks_come_first_whatever_the_rest() -> None:
-    found = judge(measured(cut(false_alarms=ReportedFigure(0.4, 0.3, 0.5)), leaking_photos=7))
+    found = judge(measured(cut(false_alarms=figure(0.4, 0.3, 0.5)), leaking_photos=7))
     assert found[0].text.startswith("7 measured photos")
     assert steps(found)[0].command.startswith("drywallqa data split")
 
 
 def test_judge__missing_more_than_adding_and_the_reverse_ask_for_other_thresholds() -> None:
-    missing = steps(judge(measured(cut(recall=ReportedFigure(0.4, 0.3, 0.5)))))
-    adding = steps(judge(measured(cut(precision=ReportedFigure(0.4, 0.3, 0.5)))))
+    missing = steps(judge(measured(cut(recall=figure(0.4, 0.3, 0.5)))))
+    adding = steps(judge(measured(cut(precision=figure(0.4, 0.3, 0.5)))))
     assert [step.command.rpartition(" ")[2] for step in (*missing, *adding)] == [
         "recall=0.9",
         "precision=0.8",
@@ -65,9 +70,9 @@ def test_judge__missing_more_than_adding_and_the_reverse_ask_for_other_threshold
 
 def test_judge__uneven_settings_and_widths_are_named_with_both_ends() -> None:
     parts = [
-        cut("setting", "A", IoU=ReportedFigure(0.7)), cut("setting", "B", IoU=ReportedFigure(0.3)),
-        cut("width", "narrow third (0.0–4.0 px)", IoU=ReportedFigure(0.35)),
-        cut("width", "wide third (over 9.0 px)", IoU=ReportedFigure(0.6)),
+        cut("setting", "A", IoU=figure(0.7)), cut("setting", "B", IoU=figure(0.3)),
+        cut("width", "narrow third (0.0–4.0 px)", IoU=figure(0.35)),
+        cut("width", "wide third (over 9.0 px)", IoU=figure(0.6)),
     ]  # fmt: skip
     found = texts(judge(measured(cut(), *parts)), False)
     assert "uneven by setting: IoU 0.300 for 'B', 0.700 for 'A'" in found
@@ -99,9 +104,7 @@ def test_judge__confusion_and_causes() -> None:
 
 
 def test_judge__nothing_without_the_concept_was_measured() -> None:
-    alone = FigureSlice(
-        "concept", "crack", "all", 90, 0, {**SOUND, "false alarms": ReportedFigure(float("nan"))}, 90
-    )
+    alone = FigureSlice("concept", "crack", "all", 90, 0, {**SOUND, "false alarms": figure(math.nan)})
     found = judge(measured(alone))
     assert "false alarms are not measured" in texts(found, False)
     assert any("--absent" in step.command for step in steps(found))

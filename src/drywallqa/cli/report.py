@@ -60,8 +60,7 @@ def report(
     from drywallqa.cli import FOUND, one_line
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.threshold_choice import silent
-    from drywallqa.reports.report_request import ReportRequest
-    from drywallqa.workflows.report import run_report
+    from drywallqa.workflows.report import ReportRequest, run_report
 
     request = ReportRequest(
         subject, data, out, tuple(evaluation or ()), tuple(split or ()), tuple(prompt or ()),

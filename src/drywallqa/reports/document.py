@@ -1,16 +1,12 @@
-"""A report as data: chapters of blocks, which one file each turns into HTML, Markdown and PDF.
+"""A report as data: chapters of blocks, which are rendered as Markdown, HTML and PDF.
 
 Texts may hold `code` between backticks and **bold** between double stars, nothing else.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-_BRACKETS = re.compile(r"([^()]+) \(([^()]+)\)")
-_MARKS = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*")
 
 
 @dataclass(frozen=True)
@@ -18,20 +14,20 @@ class Paragraph:
     """A paragraph.
 
     Attributes:
-        text: What it says.
-        source: The file that its figures stand in; "" where it has none.
+        text: Its text.
+        source: The file that its figures come from; "" where it has none.
     """
 
     text: str
     source: str = ""
 
 
-@dataclass(frozen=True)
-class Callout:
-    """A paragraph that nobody may overlook."""
+class Callout(Paragraph):
+    """A paragraph that stands out."""
 
-    text: str
-    source: str = ""
+
+class CodeBlock(Paragraph):
+    """Commands or settings, as they are typed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class Table:
         head: Names of the columns.
         rows: Cells, as many as columns.
         caption: What it shows.
-        source: The file that its figures stand in.
+        source: The file that its figures come from.
         words: How many columns, from the left, hold words.
     """
 
@@ -86,28 +82,15 @@ class Picture:
     caption: str = ""
     source: str = ""
 
-    @property
-    def media_type(self) -> str:
-        """`image/png` or `image/jpeg`."""
-        return "image/png" if self.content.startswith(b"\x89PNG") else "image/jpeg"
-
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures side by side, two in a row."""
+    """One picture over the whole width, or several, two in a row."""
 
     pictures: Sequence[Picture]
 
 
-@dataclass(frozen=True)
-class CodeBlock:
-    """Commands or settings, as they are typed."""
-
-    text: str
-    source: str = ""
-
-
-Block = Paragraph | Callout | Heading | BulletList | Table | Picture | Pictures | CodeBlock
+Block = Paragraph | Heading | BulletList | Table | Pictures
 
 
 @dataclass(frozen=True)
@@ -134,45 +117,29 @@ class Document:
     facts: Sequence[tuple[str, str]]
     chapters: Sequence[Chapter]
 
-    def pictures(self) -> Iterator[Picture]:
+    @property
+    def pictures(self) -> list[Picture]:
         """Every picture, in order."""
-        for chapter in self.chapters:
-            for block in chapter.blocks:
-                if isinstance(block, Picture):
-                    yield block
-                elif isinstance(block, Pictures):
-                    yield from block.pictures
+        blocks = [block for chapter in self.chapters for block in chapter.blocks]
+        return [picture for block in blocks if isinstance(block, Pictures) for picture in block.pictures]
 
 
-def text_spans(text: str) -> Iterator[tuple[str, str]]:
-    """Split a text into parts: ("", plain), ("code", …) and ("bold", …)."""
-    place = 0
-    for match in _MARKS.finditer(text):
-        if match.start() > place:
-            yield "", text[place : match.start()]
-        yield ("code", match[1]) if match[1] is not None else ("bold", match[2])
-        place = match.end()
-    if place < len(text):
-        yield "", text[place:]
+def code(text: object) -> str:
+    """Mark a text from elsewhere as code; its own backticks, which would end it, become apostrophes."""
+    return f"`{str(text).replace('`', chr(39))}`"
 
 
-def with_interval(cell: str) -> tuple[str, str]:
-    """Part a figure from what stands in brackets behind it: its interval, or what it is a part of."""
-    match = _BRACKETS.fullmatch(cell)
-    return (match[1], match[2]) if match else (cell, "")
+def bold(text: object) -> str:
+    """Mark a text from elsewhere as bold."""
+    return f"**{escape(text).strip()}**"
 
 
-def code(text: str) -> str:
-    """Mark a text as code; its own backticks, which would end it, become apostrophes."""
-    return f"`{text.replace('`', chr(39))}`"
-
-
-def as_sentence(text: str) -> str:
+def as_sentence(text: object) -> str:
     """Make a note from elsewhere a sentence: a capital letter, a full stop."""
-    told = escape(text).strip().rstrip(".")
-    return f"{told[:1].upper()}{told[1:]}."
+    note = escape(text).strip().rstrip(".")
+    return f"{note[:1].upper()}{note[1:]}."
 
 
-def escape(text: str) -> str:
+def escape(text: object) -> str:
     """Make a text from elsewhere (a prompt, a file's name) safe: nothing in it marks anything."""
-    return text.replace("`", "'").replace("**", "* *")
+    return str(text).replace("`", "'").replace("**", "* *")

@@ -1,11 +1,16 @@
-"""A document as Markdown (GitHub's), whose pictures lie beside it as files."""
+"""A document as Markdown whose pictures lie beside it as files, and as one HTML file made of that."""
 
 from __future__ import annotations
 
+import base64
+import html
 import re
 from collections.abc import Sequence
-from functools import singledispatch
+from importlib import resources
+from string import Template
+from urllib.parse import quote
 
+from drywallqa.errors import MissingExtraError
 from drywallqa.reports.document import (
     Block,
     BulletList,
@@ -13,26 +18,27 @@ from drywallqa.reports.document import (
     CodeBlock,
     Document,
     Heading,
-    Paragraph,
     Picture,
     Pictures,
     Table,
-    text_spans,
 )
 
 PICTURES = "report-pictures"
 """Folder of the pictures, beside the Markdown file."""
 
-_SPECIAL = re.compile(r"([\\`*_<>\[\]|#])")
+# Code and bold stay as they are; everything else that Markdown would read as markup is escaped.
+_MARKUP = re.compile(r"(`[^`]+`|\*\*)|[\\`*_<>\[\]|#&~]|^[-+](?=[ -]|$)|^\d+[.)](?= )")
+
+
+_OPEN_BAR, _BAR = re.compile(r"(?<!\\)\|"), r"\\|"
 
 
 def render_markdown(document: Document) -> bytes:
-    """Write a document as Markdown, UTF-8; `Document.pictures` belong into the folder `PICTURES`."""
+    """Write a document as Markdown, UTF-8; its pictures belong into the folder `PICTURES`."""
     facts = Table(("", ""), document.facts, words=2)
-    parts = [f"# {_escape(document.title)}", _inline(document.subtitle), _block(facts)]
+    parts = [f"# {_inline(document.title)}", _inline(document.subtitle), _block(facts)]
     for number, chapter in enumerate(document.chapters, 1):
-        parts.append(f"## {number}. {_escape(chapter.title)}")
-        parts += [_block(block) for block in chapter.blocks]
+        parts += [f"## {number}. {_inline(chapter.title)}", *map(_block, chapter.blocks)]
     parts.append(
         "*Written by drywallqa from the files named under each figure. What was not measured is absent, or "
         "says so.*"
@@ -40,71 +46,88 @@ def render_markdown(document: Document) -> bytes:
     return ("\n\n".join(parts) + "\n").encode("utf-8", "replace")
 
 
-def _escape(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+def render_html(document: Document) -> bytes:
+    """Write a document as one HTML file, UTF-8: pictures and style lie in it, and no script.
+
+    Raises:
+        MissingExtraError: markdown-it-py is not installed.
+    """
+    try:
+        from markdown_it import MarkdownIt
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the report as HTML", "report") from error
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(render_markdown(document).decode())
+    pictures = {_link(picture): picture.content for picture in document.pictures}
+    images = [child for token in tokens for child in token.children or () if child.type == "image"]
+    for image in images:
+        content = pictures[str(image.attrs["src"])]
+        kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+        image.attrSet("src", f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
+    chapters = [token for token in tokens if (token.type, token.tag) == ("heading_open", "h2")]
+    for number, heading in enumerate(chapters, 1):
+        heading.attrSet("id", f"chapter-{number}")
+    first = tokens.index(chapters[0])
+    template = resources.files("drywallqa.reports").joinpath("templates", "report.html").read_text("utf-8")
+    page = Template(template).substitute(
+        title=html.escape(document.title),
+        contents="\n".join(
+            f'<li><a href="#chapter-{number}">{html.escape(chapter.title)}</a></li>'
+            for number, chapter in enumerate(document.chapters, 1)
+        ),
+        head=parser.renderer.render(tokens[:first], parser.options, {}),
+        body=parser.renderer.render(tokens[first:], parser.options, {}),
+    )
+    return page.encode("utf-8", "replace")
 
 
 def _inline(text: str) -> str:
-    parts = []
-    for kind, part in text_spans(" ".join(text.split())):
-        escaped = _SPECIAL.sub(r"\\\1", part)
-        parts.append({"": escaped, "bold": f"**{escaped}**", "code": f"`{part}`"}[kind])
-    return "".join(parts)
+    line = " ".join(text.split())
+    return _MARKUP.sub(lambda found: found[0] if found[1] else f"{found[0][:-1]}\\{found[0][-1]}", line)
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Callout():
+            body = f"> **Note:** {_inline(block.text)}"
+        case CodeBlock():
+            body = f"```\n{block.text}\n```"
+        case Heading():
+            return f"### {_inline(block.text)}"
+        case BulletList():
+            body = "\n".join(f"- {_inline(point)}" for point in block.points)
+        case Table():
+            rule = ["---" if number < block.words else "---:" for number in range(len(block.head))]
+            head, *rows = ([_inline(cell) for cell in row] for row in (block.head, *block.rows))
+            body = _rows([head, rule, *rows])
+            if block.caption:
+                body = f"**{_inline(block.caption)}**\n\n{body}"
+        case Pictures():
+            return _pictures(block.pictures)
+        case _:
+            body = _inline(block.text)
+    return f"{body}\n\n{_source(block.source)}".rstrip()
 
 
 def _source(source: str) -> str:
-    return f"\n\n<sub>Source: {_escape(source)}</sub>" if source else ""
+    return f"*Source: {_inline(source)}*" if source else ""
 
 
-@singledispatch
-def _block(block: Block) -> str:
-    raise TypeError(f"no such block: {block!r}")
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    # a bar ends a cell even within code
+    return "\n".join(f"| {' | '.join(_OPEN_BAR.sub(_BAR, cell) for cell in row)} |" for row in rows)
 
 
-@_block.register
-def _(block: Paragraph) -> str:
-    return _inline(block.text) + _source(block.source)
+def _pictures(pictures: Sequence[Picture]) -> str:
+    images = [f"![{_inline(picture.alt)}]({_link(picture)})" for picture in pictures]
+    words = [f"{_inline(picture.caption)} {_source(picture.source)}".strip() for picture in pictures]
+    if len(pictures) == 1:
+        return f"{images[0]}\n\n{words[0]}"
+    rows = []
+    for place in range(0, len(pictures), 2):
+        rows += [[*each[place : place + 2], ""][:2] for each in (images, words)]
+    return _rows([rows[0], ["---", "---"], *rows[1:]])
 
 
-@_block.register
-def _(block: Callout) -> str:
-    return f"> **Note:** {_inline(block.text)}" + _source(block.source)
-
-
-@_block.register
-def _(block: Heading) -> str:
-    return f"### {_inline(block.text)}"
-
-
-@_block.register
-def _(block: BulletList) -> str:
-    return "\n".join(f"- {_inline(point)}" for point in block.points) + _source(block.source)
-
-
-@_block.register
-def _(block: CodeBlock) -> str:
-    return f"```\n{block.text}\n```" + _source(block.source)
-
-
-@_block.register
-def _(block: Table) -> str:
-    caption = f"**{_escape(block.caption)}**\n\n" if block.caption else ""
-    rule = ["---" if number < block.words else "---:" for number in range(len(block.head))]
-    lines = [_row(block.head), "|" + "|".join(rule) + "|", *(_row(row) for row in block.rows)]
-    return caption + "\n".join(lines) + _source(block.source)
-
-
-def _row(cells: Sequence[str]) -> str:
-    # a bar ends the cell even within code
-    return "| " + " | ".join(_inline(cell.replace("|", "¦")) for cell in cells) + " |"
-
-
-@_block.register
-def _(block: Picture) -> str:
-    words = f"\n\n{_inline(block.caption)}" if block.caption else ""
-    return f"![{_escape(block.alt)}]({PICTURES}/{block.name}){words}" + _source(block.source)
-
-
-@_block.register
-def _(block: Pictures) -> str:
-    return "\n\n".join(_block(picture) for picture in block.pictures)
+def _link(picture: Picture) -> str:
+    return f"{PICTURES}/{quote(picture.name)}"

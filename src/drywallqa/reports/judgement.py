@@ -1,4 +1,4 @@
-"""What an evaluation's figures mean: strengths, limits, and what to do next, each with its evidence."""
+"""Conclusions from an evaluation's figures, by fixed rules: strengths, limits, next steps."""
 
 from __future__ import annotations
 
@@ -13,22 +13,41 @@ FEW = 30
 """Photographs below which an interval is wide whatever the model."""
 
 _QUIET, _LOUD = 0.02, 0.05  # shares of photos with a false alarm
-_GAP = 0.1  # between two figures, from which on it is worth a word
+_GAP = 0.1  # the least difference of two figures that is worth a word
 _SURE_QUIET = 0.1  # upper end of an interval
 _CALIBRATED, _UNCALIBRATED = 0.05, 0.1
 _BINS = ("predicted", "observed", "pixels")  # of a calibration curve
-_ANSWERED = 0.1  # probability from which on the model sees something
+_FOREGROUND = 0.1  # probability from which on a pixel counts for the calibration
+_EVALUATE = "drywallqa evaluate --data DATA --model BUNDLE --choose"
+_TRAIN = "drywallqa train --data DATA --out RUN --set"
+_LARGER = "Train at a larger window, so that thin objects keep their pixels."
+_BOTH = "Train on pictures that show both objects at once."
+_CAUSE_STEPS = {
+    "doubtful label": "Send the list of doubtful labels back to labelling (failures/to-labelling.csv).",
+    "taken for another": _BOTH,
+    "lighting or texture": "Bring more photos of poor light and rough texture into training.",
+    "missed thin": _LARGER,
+    "missed": "Look at the missed objects; if they are of one kind, label more of that kind.",
+    "broken": "Join broken masks after the model, and train with a loss that follows middle lines.",
+    "false edge": "Train on more photos of things that resemble the object (edges, cables, shadows).",
+    "wrong extent": "Compare the labels' extents with each other: where they differ, so will the masks.",
+}
+_UNEVEN_STEPS = {
+    "set": "Bring more photos like those of its weakest set into training.",
+    "setting": "Bring more photos of its weakest setting into training.",
+    "width": _LARGER,
+}
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One thing that figures say.
+    """One conclusion from the figures.
 
     Attributes:
         good: Whether it is a strength.
-        text: What they say, figures included.
+        text: The conclusion, figures included.
         step: What to do about it; "" where there is nothing to do.
-        command: What to type for that; "" where no command helps.
+        command: The command for that; "" where no command helps.
         weight: How much there is to gain, to order the steps by; about a share of IoU.
     """
 
@@ -40,22 +59,23 @@ class Statement:
 
 
 def judge(measured: EvaluationRecord) -> list[Statement]:
-    """Say what the figures of one evaluation mean, concept by concept."""
+    """Draw conclusions from the figures of one evaluation, concept by concept."""
     statements = list(_general(measured))
-    for cut in measured.of("concept"):
-        for find in (_overlap, _alarms, _balance, _lines, _evidence):
-            statements += find(cut)
-        statements += _unevenness(measured, cut)
-        statements += _calibration(measured, cut)
-    return statements + list(_confusion(measured)) + list(_causes(measured))
+    for part in measured.of("concept"):
+        name = escape(part.concept)
+        for rule in (_overlap, _alarms, _balance, _evidence):
+            statements += rule(part, name)
+        statements += _unevenness(measured, part, name)
+        statements += _calibration(measured, part, name)
+    return [*statements, *_confusion(measured), *_causes(measured)]
 
 
 def steps(statements: Sequence[Statement]) -> list[Statement]:
     """The statements that ask for something, the most promising first; each step once."""
-    asked: dict[str, Statement] = {}
+    first: dict[str, Statement] = {}
     for statement in sorted((s for s in statements if s.step), key=lambda s: -s.weight):
-        asked.setdefault(statement.step, statement)
-    return list(asked.values())
+        first.setdefault(statement.step, statement)
+    return list(first.values())
 
 
 def _general(measured: EvaluationRecord) -> Iterator[Statement]:
@@ -72,166 +92,130 @@ def _general(measured: EvaluationRecord) -> Iterator[Statement]:
         )  # fmt: skip
 
 
-def _overlap(cut: FigureSlice) -> Iterator[Statement]:
-    iou = cut.figure("IoU")
-    if math.isnan(iou.value):
-        return
-    sure = iou.low if not math.isnan(iou.low) else iou.value
-    name = escape(cut.concept)
-    if sure > 0.5:
-        yield Statement(True, f"{name}: IoU {iou.shown()}, above 0.5 even at the interval's lower end.")
-    elif sure > 0.3:
-        yield Statement(True, f"{name}: IoU {iou.shown()}, above 0.3 even at the interval's lower end.")
-    else:
+def _overlap(part: FigureSlice, name: str) -> Iterator[Statement]:
+    iou = part.figure("IoU")
+    sure = iou.value if math.isnan(iou.low) else iou.low
+    mark = 0.5 if sure > 0.5 else 0.3
+    if sure > mark:
         yield Statement(
-            False, f"{name}: IoU {iou.shown()}; the interval reaches below 0.3.",
+            True, f"{name}: IoU {part.text('IoU')}, above {mark} even at the interval's lower end."
+        )
+    elif not math.isnan(sure):
+        yield Statement(
+            False, f"{name}: IoU {part.text('IoU')}; the interval reaches below 0.3.",
             f"Train longer on {name}, on more photos and at a larger window.",
-            "drywallqa train --data DATA --out RUN --set optimisation.epochs=24", 0.5 - sure,
+            f"{_TRAIN} optimisation.epochs=24", 0.5 - sure,
         )  # fmt: skip
 
 
-def _alarms(cut: FigureSlice) -> Iterator[Statement]:
-    alarms, name = cut.figure("false alarms"), escape(cut.concept)
-    if not cut.absent_pairs:
+def _alarms(part: FigureSlice, name: str) -> Iterator[Statement]:
+    alarms = part.figure("false alarms")
+    text = (
+        f"{name}: false alarms {part.text('false alarms', '.1%')}, of {part.absent_pairs} photos without it."
+    )
+    if not part.absent_pairs:
         yield Statement(
             False, f"{name}: no measured photo is known to be without it, so false alarms are not measured.",
             f"Import photos that are known to show no {name}.",
             f'drywallqa data import EXPORT --out DATA --absent "{name}"', 0.2,
         )  # fmt: skip
-        return
-    told = f"{name}: false alarms {alarms.shown_percent()}, of {cut.absent_pairs} photos without it"
-    if alarms.value <= _QUIET and alarms.high <= _SURE_QUIET:
-        yield Statement(True, f"{told}.")
+    elif alarms.value <= _QUIET and alarms.high <= _SURE_QUIET:
+        yield Statement(True, text)
     elif alarms.value > _LOUD:
         yield Statement(
-            False, f"{told}.", f"Train on more photos without {name}, and raise its presence threshold.",
-            "drywallqa evaluate --data DATA --model BUNDLE --choose precision=0.9", alarms.value,
+            False, text, f"Train on more photos without {name}, and raise its presence threshold.",
+            f"{_EVALUATE} precision=0.9", alarms.value,
         )  # fmt: skip
 
 
-def _balance(cut: FigureSlice) -> Iterator[Statement]:
-    precision, recall, name = cut.figure("precision"), cut.figure("recall"), escape(cut.concept)
-    told = f"precision {precision.shown()}, recall {recall.shown()}"
-    if precision.value > recall.value + _GAP:
+def _balance(part: FigureSlice, name: str) -> Iterator[Statement]:
+    excess = part.figure("precision").value - part.figure("recall").value
+    figures = f"(precision {part.text('precision')}, recall {part.text('recall')})"
+    if excess > _GAP:
         yield Statement(
-            False, f"{name}: it leaves out more than it adds ({told}).",
+            False, f"{name}: it leaves out more than it adds {figures}.",
             f"Lower the mask threshold of {name} to a wanted recall, where missing costs more.",
-            "drywallqa evaluate --data DATA --model BUNDLE --choose recall=0.9",
-            (precision.value - recall.value) / 4,
+            f"{_EVALUATE} recall=0.9", excess / 4,
         )  # fmt: skip
-    elif recall.value > precision.value + _GAP:
+    elif excess < -_GAP:
         yield Statement(
-            False, f"{name}: it adds more than it leaves out ({told}).",
+            False, f"{name}: it adds more than it leaves out {figures}.",
             f"Raise the mask threshold of {name} to a wanted precision, where adding costs more.",
-            "drywallqa evaluate --data DATA --model BUNDLE --choose precision=0.8",
-            (recall.value - precision.value) / 4,
+            f"{_EVALUATE} precision=0.8", -excess / 4,
         )  # fmt: skip
 
 
-def _lines(cut: FigureSlice) -> Iterator[Statement]:
-    lines, iou = cut.figure("clDice"), cut.figure("IoU")
-    if lines.value > iou.value + 1.5 * _GAP:
+def _evidence(part: FigureSlice, name: str) -> Iterator[Statement]:
+    iou = part.figure("IoU")
+    if part.figure("clDice").value > iou.value + 1.5 * _GAP:
         yield Statement(
-            True, f"{escape(cut.concept)}: middle lines agree better (clDice {lines.shown()}) than areas do: "
-            "it finds where, and differs from the labels in how wide."
+            True, f"{name}: middle lines agree better (clDice {part.text('clDice')}) than areas do: "
+            "it finds the place, and differs from the labels in the width."
         )  # fmt: skip
-
-
-def _evidence(cut: FigureSlice) -> Iterator[Statement]:
-    if cut.pairs > 0 and cut.photographs < FEW:
+    if part.pairs > 0 and iou.photographs < FEW:
         yield Statement(
-            False, f"{escape(cut.concept)}: only {cut.photographs} photographs stand behind its figures.",
-            "Label more photographs for the measured part; copies tell nothing new.", "", 0.15,
+            False, f"{name}: only {iou.photographs} photographs stand behind its figures.",
+            "Label more photographs for the measured part; copies add no evidence.", "", 0.15,
         )  # fmt: skip
 
 
-def _unevenness(measured: EvaluationRecord, cut: FigureSlice) -> Iterator[Statement]:
-    words = {
-        "set": "Bring more photos like those of its weakest set into training.",
-        "setting": "Bring more photos of its weakest setting into training.",
-        "width": "Train at a larger window, so that thin objects keep their pixels.",
-    }
-    for kind, step in words.items():
-        parts = [part for part in measured.of(kind, cut.concept) if part.pairs]
-        if len(parts) < 2:
+def _unevenness(measured: EvaluationRecord, part: FigureSlice, name: str) -> Iterator[Statement]:
+    for kind, step in _UNEVEN_STEPS.items():
+        parts = [each for each in measured.of(kind, part.concept) if each.pairs]
+        parts.sort(key=lambda each: each.figure("IoU").value)
+        gap = parts[-1].figure("IoU").value - parts[0].figure("IoU").value if parts else 0.0
+        if gap <= _GAP:
             continue
-        ordered = sorted(parts, key=lambda part: part.figure("IoU").value)
-        worst, best = ordered[0], ordered[-1]
-        gap = best.figure("IoU").value - worst.figure("IoU").value
-        if gap > _GAP:
-            wide = kind == "width" and worst.name.startswith("wide")
-            yield Statement(
-                False, f"{escape(cut.concept)}: uneven by {kind}: IoU {worst.figure('IoU').shown()} for "
-                f"'{escape(worst.name)}', {best.figure('IoU').shown()} for '{escape(best.name)}'.",
-                "Look at the labels of the widest objects: outlines drawn far around them cannot be met."
-                if wide else step,
-                "drywallqa train --data DATA --out RUN --set data.window=448" if kind == "width" and not wide
-                else "", gap / 3,
-            )  # fmt: skip
+        command = f"{_TRAIN} data.window=448" if kind == "width" else ""
+        if kind == "width" and parts[0].name.startswith("wide"):
+            step = "Look at the labels of the widest objects: outlines drawn far around them cannot be met."
+            command = ""
+        yield Statement(
+            False, f"{name}: uneven by {kind}: IoU {parts[0].text('IoU')} for '{escape(parts[0].name)}', "
+            f"{parts[-1].text('IoU')} for '{escape(parts[-1].name)}'.", step, command, gap / 3,
+        )  # fmt: skip
 
 
-def _calibration(measured: EvaluationRecord, cut: FigureSlice) -> Iterator[Statement]:
+def _calibration(measured: EvaluationRecord, part: FigureSlice, name: str) -> Iterator[Statement]:
     curves = measured.data.get("curves") or {}
-    for question in measured.data["questions"]:
-        found = (curves.get(question["prompt"]) or {}).get("calibration")
-        if question["concept"] != cut.concept or not found:
-            continue
-        error = _answered_error(found)
-        name = escape(cut.concept)
-        told = f"where it sees something, probabilities differ from shares by {error:.2f} on average"
-        if error > _UNCALIBRATED:
-            yield Statement(False, f"{name}: {told}; read them as an order, not as probabilities.")
-        elif error < _CALIBRATED:
-            yield Statement(True, f"{name}: {told}.")
-        return
+    prompts = [q["prompt"] for q in measured.data["questions"] if q["concept"] == part.concept]
+    found = [curves[prompt]["calibration"] for prompt in prompts if "calibration" in curves.get(prompt, {})]
+    error = _foreground_error(found[0]) if found else math.nan
+    text = f"{name}: where it sees something, probabilities differ from shares by {error:.2f} on average"
+    if error > _UNCALIBRATED:
+        yield Statement(False, f"{text}; read them as an order, not as probabilities.")
+    elif error < _CALIBRATED:
+        yield Statement(True, f"{text}.")
 
 
-def _answered_error(found: Mapping[str, Sequence[float | None]]) -> float:
-    """Mean error of the bins above `_ANSWERED`: over all of them, the background would drown the rest."""
+def _foreground_error(found: Mapping[str, Sequence[float | None]]) -> float:
+    """Mean error of the bins above `_FOREGROUND`: over all of them, the background would drown the rest."""
     bins = [
-        (predicted, observed, pixels)
+        (abs(predicted - observed), pixels)
         for predicted, observed, pixels in zip(*(found[key] for key in _BINS), strict=True)
-        if predicted is not None and observed is not None and pixels and predicted > _ANSWERED
-    ]  # fmt: skip
-    total = sum(pixels for _, _, pixels in bins)
-    return sum(abs(p - o) * n for p, o, n in bins) / total if total else math.nan
+        if predicted is not None and observed is not None and pixels and predicted > _FOREGROUND
+    ]
+    total = sum(pixels for _, pixels in bins)
+    return sum(error * pixels for error, pixels in bins) / total if total else math.nan
 
 
 def _confusion(measured: EvaluationRecord) -> Iterator[Statement]:
     regions = measured.data.get("regions") or {}
     for truth, row in regions.items():
-        total = sum(row.values())
         for other in regions:
-            if truth == "background" or other in ("background", truth) or not total:
+            if truth == "background" or other in ("background", truth) or not sum(row.values()):
                 continue
-            share = row.get(other, 0) / total
-            told = f"{escape(truth)}: {share:.1%} of its pixels are marked as {escape(other)} alone"
+            share = row.get(other, 0) / sum(row.values())
+            text = f"{escape(truth)}: {share:.1%} of its pixels are marked as {escape(other)} alone."
             if share > _LOUD:
-                yield Statement(
-                    False, f"{told}.", "Train on pictures that show both objects at once.",
-                    "drywallqa train --data DATA --out RUN --set data.composite_share=0.3", share,
-                )  # fmt: skip
+                yield Statement(False, text, _BOTH, f"{_TRAIN} data.composite_share=0.3", share)
             else:
-                yield Statement(True, f"{told}.")
-
-
-_CAUSE_STEPS = {
-    "doubtful label": "Send the list of doubtful labels back to labelling (failures/to-labelling.csv).",
-    "taken for another": "Train on pictures that show both objects at once.",
-    "lighting or texture": "Bring more photos of poor light and rough texture into training.",
-    "missed thin": "Train at a larger window, so that thin objects keep their pixels.",
-    "missed": "Look at the missed objects; if they are of one kind, label more of that kind.",
-    "broken": "Join broken pieces after the model, and train with a loss that follows middle lines.",
-    "false edge": "Train on more photos of what resembles the object (edges, cables, shadows).",
-    "wrong extent": "Hold the labels' extents against each other: where they differ, so will the masks.",
-}
+                yield Statement(True, text)
 
 
 def _causes(measured: EvaluationRecord) -> Iterator[Statement]:
     total = sum(measured.causes.values())
     for cause, count in measured.causes.items():
         if cause in _CAUSE_STEPS and count > 1:
-            yield Statement(
-                False, f"{count} of the {total} worst masks look like: {escape(cause)}.",
-                _CAUSE_STEPS[cause], "", 0.2 * count / total,
-            )  # fmt: skip
+            text = f"{count} of the {total} worst masks look like: {escape(cause)}."
+            yield Statement(False, text, _CAUSE_STEPS[cause], "", 0.2 * count / total)

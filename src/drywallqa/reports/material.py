@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from drywallqa.bundle.bundle import HEAD, WEIGHTS, Bundle
 from drywallqa.datasets.dataset import Dataset
+from drywallqa.errors import ModelError
 from drywallqa.files import safetensors_head
 from drywallqa.models import registry
 from drywallqa.models.registry import Family
 from drywallqa.reports.sources import Data, EvaluationRecord, RunRecord
 
+NOT_MEASURED = "not measured"
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _NAMES = {"val": "Validation", "test": "Test", "train": "Training part"}
 
@@ -27,7 +32,7 @@ class SourcedFigures:
 
 @dataclass(frozen=True)
 class ReportMaterial:
-    """What a report is made from; what is None or empty was not given and is not told.
+    """Everything that a report is made from; it tells nothing of what is None or empty.
 
     Attributes:
         subject: The run's or bundle's folder.
@@ -36,8 +41,8 @@ class ReportMaterial:
         evaluations: Its evaluations, the headline last.
         others: Evaluations of other models and earlier runs.
         data: The data set's parts, from `describe_data`.
-        footprint: Times and memory, from `footprint`.
-        findings: What `drywallqa diagnose` found.
+        footprint: Times and memory.
+        findings: Findings of `drywallqa diagnose`.
         commands: How all of this is made again.
     """
 
@@ -53,7 +58,7 @@ class ReportMaterial:
 
     @property
     def name(self) -> str:
-        """What the subject is called."""
+        """The subject's name."""
         return f"{self.bundle.name} {self.bundle.version}" if self.bundle else f"run {self.runs[-1].name}"
 
     @property
@@ -71,6 +76,51 @@ class ReportMaterial:
         """Name a file of the subject as reports do: without the way to its folder."""
         return f"{self.subject.resolve().name}/{file}"
 
+    @cached_property
+    def parameters(self) -> tuple[dict[str, int], str]:
+        """The model's parameters by part, and the file they were counted in; none where no weights lie."""
+        if self.bundle:
+            path = self.subject / WEIGHTS
+            if not path.is_file():
+                return {}, ""
+            shapes = {name: entry["shape"] for name, entry in safetensors_head(path).items()}
+            return _by_part(shapes), self.source(WEIGHTS)
+        if not weight_files(self.subject):
+            return {}, ""  # torch takes seconds to load
+        try:
+            from drywallqa.training.checkpoints import read_weights
+
+            weights = read_weights(self.subject)[1]
+        except (ModuleNotFoundError, ModelError):
+            return {}, ""
+        return _by_part({name: weight.shape for name, weight in weights.items()}), self.source(
+            "its checkpoint"
+        )
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file of the subject that belongs to the model."""
+        names = sorted([*self.bundle.files, HEAD]) if self.bundle else weight_files(self.subject)
+        return {name: (self.subject / name).stat().st_size for name in names}
+
+    @property
+    def size(self) -> str:
+        """The size of the model's files, for people."""
+        return f"{sum(self.sizes.values()) / 1e6:.1f} MB" if self.sizes else NOT_MEASURED
+
+
+def _by_part(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for name, shape in shapes.items():
+        if not name.endswith(_BUFFERS):
+            counts[name.partition(".")[0]] += math.prod(shape)
+    return dict(counts)
+
+
+def weight_files(run: Path) -> list[str]:
+    """Name the files of a run that hold weights."""
+    return sorted(path.name for path in run.iterdir() if path.suffix in (".ckpt", ".safetensors"))
+
 
 def split_name(split: str) -> str:
     """Name a part of a data set for people."""
@@ -78,13 +128,11 @@ def split_name(split: str) -> str:
 
 
 def describe_data(dataset: Dataset) -> dict[str, object]:
-    """Count a data set's photos and photographs by set and part, and what they show."""
-    parts: dict[tuple[str, str], list[int]] = {}
-    for number, sample in enumerate(dataset):
-        parts.setdefault((sample.set_name, sample.split or "none"), []).append(number)
+    """Count a data set's photos and photographs by set and part, and the concepts they show."""
+    keys = sorted({(sample.set_name, sample.split or "none") for sample in dataset})
     entries = []
-    for (set_name, split), numbers in sorted(parts.items()):
-        own = [dataset.samples[number] for number in numbers]
+    for set_name, split in keys:
+        own = [s for s in dataset if (s.set_name, s.split or "none") == (set_name, split)]
         concepts = {
             concept: {
                 "shown": sum(sample.labels.get(concept) is not None for sample in own),
@@ -98,59 +146,4 @@ def describe_data(dataset: Dataset) -> dict[str, object]:
             {"set": set_name, "split": split, "photos": len(own), "photographs": photographs,
              "concepts": concepts}
         )  # fmt: skip
-    return {
-        "title": dataset.folder.resolve().name,
-        "parts": entries,
-        "data_sha256": dataset.digest(),
-    }
-
-
-def count_parameters(material: ReportMaterial) -> tuple[dict[str, int], str]:
-    """Count a model's parameters by part, and say from which file; nothing where no weights lie there."""
-    if material.bundle:
-        path = material.bundle.folder / WEIGHTS
-        return (_from_safetensors(path), material.source(WEIGHTS)) if path.is_file() else ({}, "")
-    return _from_checkpoint(material)
-
-
-def _from_safetensors(path: Path) -> dict[str, int]:
-    return _by_part({name: entry["shape"] for name, entry in safetensors_head(path).items()})
-
-
-def _from_checkpoint(material: ReportMaterial) -> tuple[dict[str, int], str]:
-    if not file_sizes(material):
-        return {}, ""  # no weights lie there, and torch takes seconds to load
-    from drywallqa.errors import ModelError
-
-    try:
-        from drywallqa.training.checkpoints import read_weights
-    except ModuleNotFoundError:
-        return {}, ""  # without torch nobody can look
-    try:
-        weights = read_weights(material.subject)[1]
-    except ModelError:
-        return {}, ""
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    return _by_part(shapes), material.source("its checkpoint")
-
-
-def _by_part(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name, shape in shapes.items():
-        if name.endswith(_BUFFERS):
-            continue
-        size = 1
-        for side in shape:
-            size *= int(side)
-        part = name.partition(".")[0]
-        counts[part] = counts.get(part, 0) + size
-    return counts
-
-
-def file_sizes(material: ReportMaterial) -> dict[str, int]:
-    """Bytes of each file of the subject that belongs to the model."""
-    if material.bundle:
-        names = [*material.bundle.files, HEAD]
-        return {name: (material.subject / name).stat().st_size for name in sorted(names)}
-    found = [path for path in material.subject.iterdir() if path.suffix in (".ckpt", ".safetensors")]
-    return {path.name: path.stat().st_size for path in sorted(found)}
+    return {"title": dataset.folder.resolve().name, "parts": entries, "data_sha256": dataset.digest()}

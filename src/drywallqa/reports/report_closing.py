@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from drywallqa._version import __version__
-from drywallqa.bundle.bundle import CARD
+from drywallqa.bundle.bundle import CARD, HEAD
 from drywallqa.reports.document import (
     Block,
     BulletList,
@@ -17,80 +16,66 @@ from drywallqa.reports.document import (
     Paragraph,
     Table,
     as_sentence,
+    bold,
     code,
     escape,
 )
 from drywallqa.reports.judgement import Statement, steps
-from drywallqa.reports.material import ReportMaterial, file_sizes, split_name
-from drywallqa.reports.report_course import duration
-from drywallqa.reports.sources import ENVIRONMENT, LOG, Data
+from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures, split_name
+from drywallqa.reports.sources import ENVIRONMENT, LOG
 
-NOT_MEASURED = "not measured"
 _VERSIONS = ("drywallqa", "torch", "lightning", "python", "machine")  # of a run's environment
 _LIMITS = re.compile(r"^## Limits\s*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def strengths(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """What the figures speak for and against, and what the model's card says besides."""
-    measured = material.headline
-    blocks: list[Block] = [Paragraph(
-        f"From the figures on {split_name(measured.split).lower()}, by fixed rules."
-    )]  # fmt: skip
+    """Strengths and limits by the figures, and the limits that the model's card names."""
+    measured, card = material.headline, material.subject / CARD
+    blocks: list[Block] = [
+        Paragraph(f"From the figures on {split_name(measured.split).lower()}, by fixed rules.")
+    ]
     for title, good in (("Strengths", True), ("Limits", False)):
-        told = [statement.text for statement in statements if statement.good == good]
-        blocks += [Heading(title), BulletList(told or ["None by these rules."], measured.source)]
-    known = _card_limits(material)
-    if known:
-        blocks += [Heading("What its card says"), BulletList(known, material.source(CARD))]
+        points = [statement.text for statement in statements if statement.good == good]
+        blocks += [Heading(title), BulletList(points or ["None by these rules."], measured.source)]
+    found = _LIMITS.search(card.read_text(encoding="utf-8")) if card.is_file() else None
+    if found:
+        listed = re.split(r"^- ", found[1].strip(), flags=re.MULTILINE)
+        points = [" ".join(point.split()) for point in listed if point.strip()]
+        blocks += [Heading("Limits by its card"), BulletList(points, material.source(CARD))]
     return Chapter("Strengths and limits", blocks)
-
-
-def _card_limits(material: ReportMaterial) -> list[str]:
-    path = material.subject / CARD
-    found = _LIMITS.search(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if not found:
-        return []
-    points = re.split(r"^- ", found[1].strip(), flags=re.MULTILINE)
-    return [" ".join(point.split()) for point in points if point.strip()]
 
 
 def runtime(material: ReportMaterial) -> Chapter:
     """Times, memory and sizes."""
-    sizes = file_sizes(material)
-    blocks: list[Block] = []
-    rows = [("training", _training_time(material)), ("size on disk", _size(sizes))]
-    blocks.append(Table(("what", "figure"), rows, "", ", ".join(_sources(material))))
+    timed = [(run, run.seconds) for run in material.runs if run.seconds is not None]
+    training = "; ".join(f"{run.name}: {duration(seconds)}" for run, seconds in timed if seconds is not None)
+    size = f"{material.size} in {len(material.sizes)} files" if material.sizes else NOT_MEASURED
+    rows = [("training", training or NOT_MEASURED), ("size on disk", size)]
+    sources = ", ".join([*(run.source(LOG) for run, _ in timed), material.source("")])
+    blocks: list[Block] = [Table(("measure", "figure"), rows, "", sources)]
     if material.footprint:
-        blocks += _speed(material.footprint.data, material.footprint.source)
+        blocks += _speed(material.footprint)
     else:
         reason = "it was left out" if material.bundle else "a run is measured once it is exported"
         blocks.append(Paragraph(f"Time an image and peak memory: {NOT_MEASURED}; {reason}."))
     if material.bundle:
-        files = [(code(name), _bytes(size)) for name, size in sizes.items()]
-        blocks.append(Table(("file", "size"), files, "Files", material.source("")))
+        rows = [
+            (code(name), f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB")
+            for name, size in material.sizes.items()
+        ]
+        blocks.append(Table(("file", "size"), rows, "Files", material.source("")))
     return Chapter("Runtime and footprint", blocks)
 
 
-def _training_time(material: ReportMaterial) -> str:
-    known = [(run.name, run.seconds) for run in material.runs]
-    told = [f"{name}: {duration(seconds)}" for name, seconds in known if seconds is not None]
-    return "; ".join(told) or NOT_MEASURED
+def duration(seconds: float) -> str:
+    """Write a time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _size(sizes: dict[str, int]) -> str:
-    return f"{sum(sizes.values()) / 1e6:.1f} MB in {len(sizes)} files" if sizes else NOT_MEASURED
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-
-
-def _sources(material: ReportMaterial) -> Iterator[str]:
-    yield from (run.source(LOG) for run in material.runs if run.seconds is not None)
-    yield material.source("")
-
-
-def _speed(data: Data, source: str) -> Iterator[Block]:
+def _speed(figures: SourcedFigures) -> Iterator[Block]:
+    data, start = figures.data, figures.data["start"]
     rows = [
         (
             f"{row['prompts']} {'prompt' if row['prompts'] == 1 else 'prompts'}, "
@@ -103,76 +88,64 @@ def _speed(data: Data, source: str) -> Iterator[Block]:
     ]  # fmt: skip
     yield Table(
         ("an image", "median", "95th percentile", "images a second", "threads"), rows,
-        f"A photo of {data['photo']}, from its pixels to masks of its size", source,
+        f"A photo of {data['photo']}, from its pixels to masks of its size", figures.source,
     )  # fmt: skip
-    start = data["start"]
     yield Table(
-        ("what", "figure"),
+        ("measure", "figure"),
         (
             ("peak memory of a process that segments a photo", f"{start['peak_mb']:.0f} MB"),
             ("from a cold start to the loaded model", f"{start['loaded_s']:.2f} s"),
             ("from a cold start to the first mask", f"{start['first_mask_s']:.2f} s"),
-            ("machine", f"{escape(str(data['machine']))}, {data['cores']} cores"),
-            ("date", escape(str(data["date"]))[:10]),
-        ), "", source,
+            ("machine", f"{escape(data['machine'])}, {data['cores']} cores"),
+            ("date", escape(data["date"])[:10]),
+        ), "", figures.source,
     )  # fmt: skip
 
 
 def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """What to do, the most promising first: what the diagnosis found, then what the figures ask for."""
+    """The next steps: first those of the diagnosis, then those of the figures, the most promising first."""
     blocks: list[Block] = []
     if material.findings is None:
         blocks.append(Paragraph(f"Diagnosis: {NOT_MEASURED}; make one with `drywallqa diagnose`."))
+    elif findings := material.findings.data.get("findings"):
+        points = [
+            f"{bold(one.get('name') or one.get('finding'))}: {escape(one['evidence'])}. "
+            f"{as_sentence(one['cause'])} {as_sentence(one['remedy'])} {code(one['command'])}"
+            for one in findings
+        ]
+        blocks += [Heading("Findings of the diagnosis"), BulletList(points, material.findings.source)]
     else:
-        blocks += _diagnosis(material.findings.data, material.findings.source)
-    asked = steps(statements)
-    if asked:
-        blocks.append(Heading("What the figures ask for, the most promising first"))
-        blocks.append(BulletList([_step(one) for one in asked], material.headline.source))
+        blocks.append(Paragraph(
+            "`drywallqa diagnose` looked for known faults of data, training and thresholds: none.",
+            material.findings.source,
+        ))  # fmt: skip
+    points = [
+        f"**{one.step}** {one.text}{f' {code(one.command)}' if one.command else ''}"
+        for one in steps(statements)
+    ]
+    if points:
+        blocks.append(Heading("Steps by the figures, the most promising first"))
+        blocks.append(BulletList(points, material.headline.source))
     else:
         blocks.append(Paragraph("The figures ask for nothing by the rules of this report."))
     return Chapter("Next steps", blocks)
-
-
-def _diagnosis(data: Data, source: str) -> Iterator[Block]:
-    found: list[dict[str, Any]] = list(data.get("findings") or ())
-    if not found:
-        yield Paragraph(
-            "`drywallqa diagnose` looked for known faults of data, training and thresholds: none.", source
-        )
-        return
-    yield Heading("What the diagnosis found")
-    yield BulletList([
-        f"**{escape(str(one.get('name') or one.get('finding')))}**: {escape(str(one['evidence']))}. "
-        f"{as_sentence(str(one['cause']))} {as_sentence(str(one['remedy']))} {code(str(one['command']))}"
-        for one in found
-    ], source)  # fmt: skip
-
-
-def _step(one: Statement) -> str:
-    command = f" {code(one.command)}" if one.command else ""
-    return f"**{one.step}** {one.text}{command}"
 
 
 def reproduction(material: ReportMaterial) -> Chapter:
     """How to make all of this again."""
     blocks: list[Block] = [CodeBlock("\n".join(material.commands))] if material.commands else []
     for run in material.runs:
-        told = [f"{name} {run.environment[name]}" for name in _VERSIONS if name in run.environment]
-        seed = run.settings.get("seed")
-        blocks.append(
-            Paragraph(f"{code(run.name)}: seed {seed}; {escape(', '.join(told))}.", run.source(ENVIRONMENT))
-        )
-    package = {str(one.data.get("package")) for one in material.evaluations}
-    blocks.append(Paragraph(
-        f"Measured with drywallqa {escape(', '.join(sorted(package)))}, written with drywallqa {__version__}."
-    ))  # fmt: skip
+        versions = [f"{name} {run.environment[name]}" for name in _VERSIONS if name in run.environment]
+        text = f"{code(run.name)}: seed {run.settings.get('seed')}; {escape(', '.join(versions))}."
+        blocks.append(Paragraph(text, run.source(ENVIRONMENT)))
+    packages = sorted({str(one.data.get("package")) for one in material.evaluations})
+    blocks.append(
+        Paragraph(f"Measured with drywallqa {escape(', '.join(packages))}, written with {__version__}.")
+    )
     if material.bundle:
         rows = [(code(name), code(digest)) for name, digest in material.bundle.files.items()]
-        blocks.append(
-            Table(("file", "SHA-256"), rows, "The bundle's files", material.source("bundle.json"), 2)
-        )
+        blocks.append(Table(("file", "SHA-256"), rows, "The bundle's files", material.source(HEAD), 2))
     if material.data:
-        digest = material.data.data["data_sha256"]
-        blocks.append(Paragraph(f"SHA-256 of the data set's manifest: {code(digest)}.", material.data.source))
+        digest = code(material.data.data["data_sha256"])
+        blocks.append(Paragraph(f"SHA-256 of the data set's manifest: {digest}.", material.data.source))
     return Chapter("Reproduction", blocks)

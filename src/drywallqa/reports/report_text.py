@@ -1,45 +1,76 @@
-"""The training report as a document: its head, its chapters in their order, and the commands behind it."""
+"""The training report as a document: its head, and chapters on the model, its data and its training."""
 
 from __future__ import annotations
 
-import shlex
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from drywallqa._version import __version__
-from drywallqa.datasets.dataset import Dataset
-from drywallqa.reports.document import Document
+from drywallqa.bundle.bundle import HEAD
+from drywallqa.errors import MissingExtraError
+from drywallqa.models import registry
+from drywallqa.reports.document import (
+    Block,
+    BulletList,
+    Callout,
+    Chapter,
+    CodeBlock,
+    Document,
+    Heading,
+    Paragraph,
+    Picture,
+    Pictures,
+    Table,
+    bold,
+    code,
+    escape,
+)
 from drywallqa.reports.judgement import judge
-from drywallqa.reports.material import ReportMaterial, count_parameters, file_sizes, split_name
-from drywallqa.reports.report_closing import next_steps, reproduction, runtime, strengths
-from drywallqa.reports.report_comparison import comparison
-from drywallqa.reports.report_course import course
-from drywallqa.reports.report_model import approach, data, goal, models
-from drywallqa.reports.report_request import ReportRequest
-from drywallqa.reports.report_results import failures, results, summary
-from drywallqa.reports.sources import CONFIG, EvaluationRecord, RunRecord, is_bundle
+from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures, split_name
+from drywallqa.reports.report_closing import duration, next_steps, reproduction, runtime, strengths
+from drywallqa.reports.report_results import comparison, failures, results, summary
+from drywallqa.reports.sources import CONFIG, ENVIRONMENT, LOG, RunRecord
+from drywallqa.visualization.charts import chart_png
+from drywallqa.visualization.training_charts import course_charts
+
+_REGISTRY = "the package's registry of models"
+_SHEET = "batch.png"
+_SETTINGS = ("model", "data", "loss", "optimisation")
 
 
 def compose(material: ReportMaterial, today: str) -> Document:
     """Write the whole report.
 
     Args:
-        material: What it is made from.
+        material: Everything that it is made from.
         today: The day it is written, as text.
     """
-    statements = judge(material.headline)
+    measured, statements = material.headline, judge(material.headline)
+    parameters, _ = material.parameters
+    facts = [
+        ("model", material.name),
+        ("parameters", f"{sum(parameters.values()):,}" if parameters else NOT_MEASURED),
+        ("size on disk", material.size),
+        ("measured on", f"{measured.data['photos']} photos ({split_name(measured.split).lower()})"),
+        ("written", today),
+        ("package", f"drywallqa {__version__}"),
+    ]
     return Document(
         f"Training report: {material.name}",
-        "Prompted segmentation of cracks and taping areas on walls: how the model was made, what it reaches, "
+        "Prompted segmentation of cracks and taping areas on walls: how the model was made, how good it is, "
         "and where it fails.",
-        _facts(material, today),
+        facts,
         (
             summary(material, statements),
-            goal(material),
-            approach(material),
-            models(material),
-            data(material),
-            course(material),
+            _goal(material),
+            _approach(material),
+            _models(material),
+            _data(material),
+            Chapter("Course of training", list(_course(material))),
             results(material),
             comparison(material),
             strengths(material, statements),
@@ -51,49 +82,205 @@ def compose(material: ReportMaterial, today: str) -> Document:
     )
 
 
-def _facts(material: ReportMaterial, today: str) -> list[tuple[str, str]]:
-    counts, _ = count_parameters(material)
-    sizes = file_sizes(material)
-    measured = material.headline
-    photos = f"{measured.data['photos']} photos ({split_name(measured.split).lower()})"
-    return [
-        ("model", material.name),
-        ("parameters", f"{sum(counts.values()):,}" if counts else "not measured"),
-        ("size on disk", f"{sum(sizes.values()) / 1e6:.1f} MB" if sizes else "not measured"),
-        ("measured on", photos),
-        ("written", today),
-        ("package", f"drywallqa {__version__}"),
+def _goal(material: ReportMaterial) -> Chapter:
+    prompts = [
+        f'"{escape(question["prompt"])}" (concept: {escape(question["concept"])})'
+        for question in material.headline.data["questions"]
     ]
+    return Chapter("Goal", [
+        Paragraph(
+            "The model takes a photo of a wall and a sentence, and returns a mask: the pixels that the "
+            "sentence asks for, none where the photo does not show it. The mask is a PNG of the photo's size "
+            "with the values 0 and 255. A model is good if its masks cover the pixels that people marked "
+            "(IoU, Dice), if it marks nothing that is not there (false alarms), and if that holds in every "
+            "setting and for thin objects as for wide ones."
+        ),
+        Paragraph("It was given these prompts:"),
+        BulletList(prompts, material.headline.source),
+    ])  # fmt: skip
 
 
-def commands(
-    request: ReportRequest,
-    known: Dataset | None,
-    runs: Sequence[RunRecord],
-    evaluations: Sequence[EvaluationRecord],
-    out: Path,
-) -> Iterator[str]:
-    """Say how everything is made again, in the order in which it was."""
-    folder, subject = _typed(known.folder) if known else "DATA", _typed(request.subject)
-    trained_on = "DATA"
-    for run in runs:
-        trained_on = _typed(Path(str(run.environment.get("data", "DATA"))))
-        yield f"drywallqa train --data {trained_on} --config {_typed(run.folder / CONFIG)} --out {run.name}"
-    if runs and is_bundle(request.subject):
-        yield f"drywallqa export {runs[-1].name} --data {trained_on} --out {subject}"
-    for one in evaluations:
-        yield (
-            f"drywallqa evaluate --model {subject} --data {folder} --split {shlex.quote(one.split)} "
-            f"--out {_typed(one.folder)}"
+def _approach(material: ReportMaterial) -> Chapter:
+    blocks: list[Block] = []
+    if family := material.family:
+        closed = "closed: a prompt that means none of its concepts is refused"
+        vocabulary = "open: it understands prompts beyond the trained concepts"
+        blocks += [
+            Paragraph(
+                f"**{family.name}**: {family.summary}. Vocabulary "
+                f"{vocabulary if family.open_vocabulary else closed}."
+            ),
+            Paragraph(f"Published as or built on: {family.paper}.", _REGISTRY),
+        ]
+    if bundle := material.bundle:
+        rows = [
+            (escape(name), f"{one.threshold:.3f}", f"{one.presence_threshold:.2f}", f"{one.scale} px")
+            for name, one in bundle.concepts.items()
+        ]
+        blocks.append(Table(
+            ("concept", "mask threshold", "presence threshold", "trained at"), rows,
+            f"A pixel is marked above the mask threshold, and none where presence is too low; window "
+            f"{bundle.window.size} px", material.source(HEAD),
+        ))  # fmt: skip
+    counts, source = material.parameters
+    if counts:
+        total = sum(counts.values())
+        rows = [(code(part), f"{count:,}", f"{count / total:.1%}") for part, count in counts.items()]
+        rows.append(("**all**", f"**{total:,}**", ""))
+        blocks.append(Table(("part", "parameters", "share"), rows, "Parameters", source))
+    else:
+        blocks.append(Paragraph("Parameters: not measured, as no readable weights lie with the model."))
+    return Chapter("Approach and parameters", blocks)
+
+
+def _models(material: ReportMaterial) -> Chapter:
+    measured = {other.model.split()[0] for other in material.others}
+    rows = []
+    for family in registry.FAMILIES.values():
+        parameters, state = family.parameters, "not measured here"
+        if family is material.family:
+            parameters, state = sum(material.parameters[0].values()) or parameters, "this model"
+        elif family.name in measured:
+            state = "measured, see below"
+        rows.append((code(family.name), family.summary, state, f"{parameters / 1e6:.1f} M"))
+    return Chapter("Models compared", [
+        Table(
+            ("family", "description", "here", "parameters"), rows,
+            "Families that the package can train or run, by the defaults of training but for this model",
+            _REGISTRY, 3,
+        ),
+        Paragraph(
+            "Measured figures of other models stand under “Comparison with earlier runs and other models”."
+            if material.others else
+            "No other model's evaluation was given to this report, so none is compared by figures."
+        ),
+    ])  # fmt: skip
+
+
+def _data(material: ReportMaterial) -> Chapter:
+    blocks: list[Block] = [_parts(material.data)] if material.data else []
+    for run in material.runs:
+        photos = run.environment.get("photos")
+        if isinstance(photos, dict):
+            counts = ", ".join(f"{count} {part}" for part, count in photos.items())
+            blocks.append(Paragraph(f"Photos of {code(run.name)}: {counts}.", run.source(ENVIRONMENT)))
+    for measured in material.evaluations:
+        data = measured.data
+        blocks.append(Paragraph(
+            f"Measured on '{measured.split}': {data['photos']} photos of {data['photographs']} photographs; "
+            f"{data.get('skipped', 0)} skipped, {data.get('leaking_photos', 0)} show a photograph that the "
+            "model was trained on.", measured.source,
+        ))  # fmt: skip
+    if bundle := material.bundle:
+        known = len(bundle.training_hashes)
+        blocks.append(Paragraph(
+            f"The bundle holds perceptual hashes of {known:,} training photos; every measured photo was "
+            "compared with them." if known else
+            "The bundle holds no hashes of its training photos, so that leaks could not be looked for.",
+            material.source(HEAD),
+        ))  # fmt: skip
+        licences = [f"{part}: {licence}" for part, licence in bundle.licences.items()]
+        blocks += [Heading("Licences"), BulletList(licences, material.source(HEAD))] if licences else []
+    blocks.append(Paragraph(
+        "Copies of one photograph are averaged before photographs are, and photographs that look the same "
+        "are resampled together, so that the intervals do not pretend to more evidence than there is."
+    ))  # fmt: skip
+    return Chapter("Data sets and splits", blocks)
+
+
+def _parts(figures: SourcedFigures) -> Table:
+    parts: Sequence[Any] = figures.data["parts"]
+    concepts = list(dict.fromkeys(concept for part in parts for concept in part["concepts"]))
+    rows = []
+    for part in parts:
+        found = [part["concepts"].get(concept) for concept in concepts]
+        cells = [f"{one['shown']} / {one['absent']}" if one else "–" for one in found]
+        counts = (str(part["photos"]), str(part["photographs"]))
+        rows.append((escape(part["set"]), escape(part["split"]), *counts, *cells))
+    head = ("set", "part", "photos", "photographs", *(f"{escape(c)}: shown / absent" for c in concepts))
+    return Table(head, rows, f"Data set {escape(figures.data['title'])}", figures.source, 2)
+
+
+def _course(material: ReportMaterial) -> Iterator[Block]:
+    if not material.runs:
+        yield Paragraph(
+            "Not recorded here: a bundle does not hold the log of its training. Give the run with `--run`."
         )
-    options = [f"--data {folder}", f"--out {_typed(out)}"]
-    options += [f"--run {_typed(path)}" for path in request.runs]
-    options += [f"--evaluation {_typed(path)}" for path in request.evaluations]
-    options += [f"--against {_typed(path)}" for path in request.against]
-    options += [f"--prompt {shlex.quote(prompt)}" for prompt in request.prompts]
-    yield f"drywallqa report {subject} {' '.join(options)}"
+    for run in material.runs:
+        if len(material.runs) > 1:
+            yield Heading(f"Run {escape(run.name)}")
+        yield Paragraph(_duration(run), run.source(LOG))
+        yield from _charts(run)
+        found = [event for event in run.of("check", "alarm") if event.get("finding")]
+        if found:
+            yield Callout(f"The checks of the run found {len(found)}:", run.source(LOG))
+            yield BulletList([f"{bold(event['finding'])}: {escape(event['evidence'])}" for event in found])
+        elif run.events:
+            yield Paragraph("The checks before and during the run found nothing wrong.", run.source(LOG))
+        if (sheet := run.folder / _SHEET).is_file():
+            yield Pictures([Picture(
+                _smaller(sheet), f"{run.name}-batch.jpg",
+                "Training pictures as the model sees them, with their truth drawn in",
+                "The first pictures that the model saw, with their truth drawn in.", run.source(_SHEET),
+            )])  # fmt: skip
+        yield CodeBlock(_settings(run), run.source(CONFIG))
 
 
-def _typed(path: Path) -> str:
-    """Write a path as it is typed; of an absolute one, which is another's elsewhere, only its last name."""
-    return shlex.quote(path.name if path.is_absolute() else path.as_posix())
+def _charts(run: RunRecord) -> Iterator[Block]:
+    charts = course_charts(run.events)
+    try:
+        pictures = [
+            Picture(
+                chart_png(chart), f"{run.name}-{name}.png", f"{chart.title}, over the steps of training",
+                source=run.source(LOG),
+            )
+            for name, chart in charts.items()
+        ]  # fmt: skip
+    except MissingExtraError as error:
+        yield Paragraph(f"No charts: {error}.")
+        return
+    if pictures:
+        yield Pictures(pictures)
+
+
+def _duration(run: RunRecord) -> str:
+    steps, seconds = run.of("step"), run.seconds
+    if not run.events or seconds is None:
+        return f"{code(run.name)}: duration and losses were not logged."
+    speeds = sorted(float(step["photos_per_second"]) for step in steps if step.get("photos_per_second"))
+    speed = f", at {speeds[len(speeds) // 2]:.1f} photos a second (median)" if speeds else ""
+    starts = len(run.of("start"))
+    resumed = f", resumed {starts - 1} times" if starts > 2 else ", resumed once" if starts == 2 else ""
+    last = f"{steps[-1]['step']:,} steps, " if steps else ""
+    end = "" if run.of("end") else " It has not come to its end."
+    threads = run.environment.get("threads", "unknown")
+    return (
+        f"{code(run.name)}: {last}{duration(seconds)} of training, threads: {threads}{speed}{resumed}.{end}"
+    )
+
+
+def _settings(run: RunRecord) -> str:
+    lines = [f"seed: {run.settings.get('seed')}"]
+    for part in _SETTINGS:
+        values = run.settings.get(part)
+        if isinstance(values, dict):
+            shown = [f"{name} {_value(value)}" for name, value in values.items() if value is not None]
+            lines.append(f"{part}: {', '.join(shown)}")
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "–".join(map(_value, value))
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_value(one)}" for name, one in value.items()) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _smaller(path: Path, width: int = 1000) -> bytes:
+    with Image.open(path) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((width, 4 * width), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=75, optimize=True)
+    return stream.getvalue()

@@ -1,4 +1,4 @@
-"""What a training report is made from: files of a run, of a bundle, and of evaluations."""
+"""The files that a training report is made from: those of a run and of evaluations."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from drywallqa.bundle.bundle import HEAD
 from drywallqa.errors import ConfigError
 from drywallqa.files import read_json_lines
+from drywallqa.intervals import Figure
 from drywallqa.visualization.panel_folder import FOLDER, LIST, Panel, load_panels
 
 CONFIG, ENVIRONMENT, LOG = "config.yaml", "environment.json", "log.jsonl"
 EVALUATION = "evaluation.json"
+MISSING = Figure(math.nan, math.nan, math.nan, 0, 0)
+_NEEDED = {"model", "split", "notes", "questions", "photos", "photographs", "slices"}
 
 Data = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ def read_json(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A training run, as its folder tells it.
+    """A training run, as read from its folder.
 
     Attributes:
         folder: Where it lies.
@@ -61,11 +63,11 @@ class RunRecord:
         """Name one of its files as reports do: without the way to the folder."""
         return f"{self.name}/{file}"
 
-    def of(self, kind: str) -> list[Data]:
-        """Its events of one kind."""
-        return [event for event in self.events if event.get("event") == kind]
+    def of(self, *kinds: str) -> list[Data]:
+        """Its events of some kinds, one kind after the other."""
+        return [event for kind in kinds for event in self.events if event.get("event") == kind]
 
-    @cached_property
+    @property
     def seconds(self) -> float | None:
         """Seconds spent training, pauses between a stop and its resumption left out; None if not logged."""
         total, start, last = 0.0, None, None
@@ -80,62 +82,28 @@ class RunRecord:
             last = now
         return total + (last - start).total_seconds() if start and last else None
 
-    @property
-    def ended(self) -> bool:
-        """Whether it came to its end."""
-        return bool(self.of("end"))
-
 
 def load_run(folder: Path) -> RunRecord:
     """Read a run's settings, environment and log.
 
+    A line of the log that is cut off is passed over: the run was killed, or writes it right now.
+
     Raises:
         ConfigError: The folder is no run, or a file of it is damaged.
     """
-    if not (folder / CONFIG).is_file():
+    path, environment, log = folder / CONFIG, folder / ENVIRONMENT, folder / LOG
+    if not path.is_file():
         raise ConfigError(f"{folder}: not a run ({CONFIG} is missing); name a folder that `train` left")
     import yaml  # an optional part, and only runs need it
 
     try:
-        settings = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{folder / CONFIG}: cannot be read as YAML ({error})") from error
+        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{folder / CONFIG}: must hold names and values")
-    environment = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).is_file() else {}
-    return RunRecord(folder, settings, environment, tuple(_events(folder / LOG)))
-
-
-def _events(path: Path) -> Iterator[Data]:
-    """Read a run's log; a line that is cut off is passed over: the run was killed, or writes it right now."""
-    if path.is_file():
-        yield from (event for _, event in read_json_lines(path) if event is not None)
-
-
-@dataclass(frozen=True)
-class ReportedFigure:
-    """A figure with its interval; nan where it is not known."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-    def shown(self, digits: int = 3) -> str:
-        """Write it with its interval, in so many digits; a dash where there is none."""
-        if math.isnan(self.value):
-            return "–"
-        interval = "" if math.isnan(self.low) else f" ({self.low:.{digits}f}–{self.high:.{digits}f})"
-        return f"{self.value:.{digits}f}{interval}"
-
-    def shown_percent(self) -> str:
-        """Write it in percent with its interval."""
-        if math.isnan(self.value):
-            return "–"
-        interval = "" if math.isnan(self.low) else f" ({self.low:.1%}–{self.high:.1%})"
-        return f"{self.value:.1%}{interval}"
-
-
-MISSING = ReportedFigure(math.nan)
+        raise ConfigError(f"{path}: must hold names and values")
+    events = [event for _, event in read_json_lines(log) if event] if log.is_file() else []
+    return RunRecord(folder, settings, read_json(environment) if environment.is_file() else {}, tuple(events))
 
 
 @dataclass(frozen=True)
@@ -147,23 +115,34 @@ class FigureSlice:
     name: str
     pairs: int
     absent_pairs: int
-    figures: Mapping[str, ReportedFigure] = field(repr=False)
-    photographs: int = 0
+    figures: Mapping[str, Figure] = field(repr=False)
 
-    def figure(self, name: str) -> ReportedFigure:
+    def figure(self, name: str) -> Figure:
         """A figure by name; nan where it does not apply."""
         return self.figures.get(name, MISSING)
+
+    def text(self, name: str, form: str = ".3f") -> str:
+        """Write a figure with its interval, in a format of Python's; a dash where there is none."""
+        return figure_text(self.figure(name), form)
+
+
+def figure_text(figure: Figure, form: str = ".3f") -> str:
+    """Write a figure with its interval, in a format of Python's; a dash where there is none."""
+    if math.isnan(figure.value):
+        return "–"
+    interval = "" if math.isnan(figure.low) else f" ({figure.low:{form}}–{figure.high:{form}})"
+    return f"{figure.value:{form}}{interval}"
 
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """An evaluation's folder, read.
+    """An evaluation, as read from its folder.
 
     Attributes:
         folder: Where it lies.
         source: How reports name its `evaluation.json`.
         data: All of `evaluation.json`.
-        cuts: Its slices.
+        slices: Its slices.
         panels: Its single pictures.
         causes: Likely cause → failures, from the list for labelling.
     """
@@ -171,23 +150,23 @@ class EvaluationRecord:
     folder: Path
     source: str
     data: Data
-    cuts: tuple[FigureSlice, ...]
+    slices: tuple[FigureSlice, ...]
     panels: tuple[Panel, ...]
     causes: Mapping[str, int]
 
     @property
     def split(self) -> str:
-        """Which part was measured."""
+        """The part that was measured."""
         return str(self.data["split"])
 
     @property
     def model(self) -> str:
-        """What was measured."""
+        """The model that was measured."""
         return str(self.data["model"])
 
     def of(self, kind: str, concept: str | None = None) -> list[FigureSlice]:
         """Its slices of one kind, of one concept or all."""
-        return [cut for cut in self.cuts if cut.kind == kind and concept in (None, cut.concept)]
+        return [each for each in self.slices if each.kind == kind and concept in (None, each.concept)]
 
     @property
     def first_prompts(self) -> tuple[str, ...]:
@@ -206,60 +185,37 @@ def load_evaluation(folder: Path, source: Callable[[Path], str]) -> EvaluationRe
     """Read an evaluation's folder.
 
     Args:
-        folder: What `drywallqa evaluate --out` wrote.
+        folder: A folder that `drywallqa evaluate --out` wrote.
         source: Says how a file is named in the report.
 
     Raises:
         ConfigError: The folder holds no evaluation, or a damaged one.
     """
-    path = folder / EVALUATION
+    path, listed = folder / EVALUATION, folder / "failures" / "to-labelling.csv"
     if not path.is_file():
         raise ConfigError(
             f"{folder}: holds no {EVALUATION}; make one with: drywallqa evaluate --data DIR --out {folder}"
         )
     data = read_json(path)
+    if not isinstance(data, dict) or not set(data) >= _NEEDED:
+        raise ConfigError(f"{path}: not an evaluation: it lacks some of {', '.join(sorted(_NEEDED))}")
     try:
-        cuts = tuple(_cut(entry) for entry in data["slices"])
-        missing = {"model", "split", "notes", "questions", "photos", "photographs"} - set(data)
+        slices = tuple(_read_slice(entry) for entry in data["slices"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: not an evaluation, or of another version ({error!r})") from error
-    if missing:
-        raise ConfigError(f"{path}: not an evaluation: it lacks {', '.join(sorted(missing))}")
+        raise ConfigError(f"{path}: damaged, or of another version ({error!r})") from error
     try:
         panels = tuple(load_panels(folder))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{folder / FOLDER / LIST}: damaged ({error!r}); evaluate again") from error
-    return EvaluationRecord(folder, source(path), data, cuts, panels, _causes(folder))
+    text = listed.read_text(encoding="utf-8") if listed.is_file() else ""
+    causes = Counter(row.get("likely_cause") or "unknown" for row in csv.DictReader(io.StringIO(text)))
+    return EvaluationRecord(folder, source(path), data, slices, panels, dict(causes.most_common()))
 
 
-def _cut(entry: Data) -> FigureSlice:
-    found = entry["figures"]
-    figures = {str(name): _figure(one) for name, one in found.items()}
-    shown = [found["IoU"]] if "IoU" in found else list(found.values())
-    photographs = max((int(one["photographs"]) for one in shown), default=0)
-    return FigureSlice(
-        str(entry["kind"]), str(entry["concept"]), str(entry["name"]), int(entry["pairs"]),
-        int(entry["absent_pairs"]), figures, photographs,
-    )  # fmt: skip
-
-
-def _figure(entry: Data) -> ReportedFigure:
-    return ReportedFigure(
-        *(math.nan if entry[key] is None else float(entry[key]) for key in ("value", "low", "high"))
-    )
-
-
-def _causes(folder: Path) -> dict[str, int]:
-    path = folder / "failures" / "to-labelling.csv"
-    if not path.is_file():
-        return {}
-    counts: dict[str, int] = {}
-    for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
-        cause = row.get("likely_cause") or "unknown"
-        counts[cause] = counts.get(cause, 0) + 1
-    return dict(sorted(counts.items(), key=lambda entry: -entry[1]))
-
-
-def is_bundle(folder: Path) -> bool:
-    """Whether a folder is a bundle."""
-    return (folder / HEAD).is_file()
+def _read_slice(entry: Data) -> FigureSlice:
+    figures = {
+        str(name): Figure(**{key: math.nan if value is None else value for key, value in figure.items()})
+        for name, figure in entry["figures"].items()
+    }
+    names = (str(entry[key]) for key in ("kind", "concept", "name"))
+    return FigureSlice(*names, int(entry["pairs"]), int(entry["absent_pairs"]), figures)

@@ -1,43 +1,73 @@
-"""What `drywallqa report` does: measure what is missing, put the report together, write it in every form."""
+"""The verb `report`: measure what is missing, put the report together, write it in every form."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from drywallqa.bundle.bundle import HEAD, Bundle, load_bundle
+from drywallqa.bundle.bundle import HEAD, load_bundle
 from drywallqa.datasets import dataset as datasets
-from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import BundleError, ConfigError, DataError, MissingExtraError, OutputError
 from drywallqa.evaluation.threshold_choice import Progress, silent
 from drywallqa.files import check_folder, json_bytes, write_whole
-from drywallqa.reports import document_html, document_markdown
+from drywallqa.reports import document_markdown
 from drywallqa.reports.document import Document
-from drywallqa.reports.material import (
-    ReportMaterial,
-    SourcedFigures,
-    describe_data,
-    file_sizes,
-)
-from drywallqa.reports.report_request import FORMATS, NAME, SPLITS, ReportRequest
-from drywallqa.reports.report_text import commands, compose
-from drywallqa.reports.sources import (
-    CONFIG,
-    EvaluationRecord,
-    RunRecord,
-    is_bundle,
-    load_evaluation,
-    load_run,
-    read_json,
-)
+from drywallqa.reports.material import ReportMaterial, SourcedFigures, describe_data, weight_files
+from drywallqa.reports.report_text import compose
+from drywallqa.reports.sources import CONFIG, EvaluationRecord, load_evaluation, load_run, read_json
 from drywallqa.workflows import evaluate
 
+FORMATS = {"html": "markdown_it", "md": "", "pdf": "reportlab"}
+"""Format → the module that it needs; "" for none."""
+SPLITS = ("val", "test")
+NAME = "report"
 _DATA, _BENCH, _DIAGNOSIS, _STAMP = "data.json", "bench.json", "diagnosis.json", "measured.json"
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """Options of a report; see the verb's help.
+
+    Attributes:
+        subject: The run or bundle.
+        data: The data set's folder; None takes the one that the run names.
+        out: The report's folder; None takes RUN/report.
+        evaluations: Folders of evaluations that are there already.
+        splits: Parts to measure where none were given; () takes those of `SPLITS` that the data set has.
+        prompts: The prompts of evaluations that are made; () takes one phrasing of each concept.
+        runs: Training runs behind a bundle.
+        against: Evaluations of other models and earlier runs.
+        formats: Some of `FORMATS`; () takes all that can be made here.
+        bench: A `bench.json` that is there already.
+        diagnosis: A diagnosis, as JSON, that is there already.
+        timing: Measure times and memory where none were given.
+        diagnose: Diagnose where no diagnosis was given.
+        worst: Failures of each kind and prompt that an evaluation looks for.
+        allow_leak: Measure on training photos, too.
+    """
+
+    subject: Path
+    data: Path | None = None
+    out: Path | None = None
+    evaluations: tuple[Path, ...] = ()
+    splits: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    runs: tuple[Path, ...] = ()
+    against: tuple[Path, ...] = ()
+    formats: tuple[str, ...] = ()
+    bench: Path | None = None
+    diagnosis: Path | None = None
+    timing: bool = True
+    diagnose: bool = True
+    worst: int = 12
+    allow_leak: bool = False
 
 
 def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]:
@@ -48,80 +78,74 @@ def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]
         ConfigError: Something that was named is no evaluation, run or format, or is about another model.
         DataError: The data set is none, or has none of the parts.
         LeakError: Photos show photographs that the model was trained on.
-        MissingExtraError: PDF was asked for and cannot be made.
+        MissingExtraError: A form was asked for that cannot be made here.
         OutputError: It cannot be written.
     """
-    formats, lines = _formats(request)
+    formats, lines = _choose_formats(request)
     job = _Job(request, progress)
     document = compose(job.material(), date.today().isoformat())
     return [*lines, *_write(document, job.out, formats)]
 
 
-def _formats(request: ReportRequest) -> tuple[Sequence[str], list[str]]:
-    unknown = [name for name in request.formats if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"--format {unknown[0]}: choose from {', '.join(FORMATS)}")
-    if importlib.util.find_spec("reportlab"):
-        return request.formats or FORMATS, []
-    lacking = MissingExtraError("the report as PDF", "report")
-    if "pdf" in request.formats:
-        raise lacking
-    return request.formats or [name for name in FORMATS if name != "pdf"], [f"left out: {lacking}"]
+def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
+    """Return the formats to write, and a line for each that is left out as its extra is missing."""
+    chosen, lines = [], []
+    for name in request.formats or FORMATS:
+        if name not in FORMATS:
+            raise ConfigError(f"--format {name}: choose from {', '.join(FORMATS)}")
+        if not FORMATS[name] or importlib.util.find_spec(FORMATS[name]):
+            chosen.append(name)
+            continue
+        missing = MissingExtraError(f"the report as {name.upper()}", "report")
+        if request.formats:
+            raise missing
+        lines.append(f"left out: {missing}")
+    return chosen, lines
 
 
 class _Job:
     """Brings a report's material together, measuring what is missing."""
 
     def __init__(self, request: ReportRequest, progress: Progress) -> None:
-        self.request, self.progress = request, progress
-        subject = request.subject
-        self.bundle: Bundle | None = load_bundle(subject) if is_bundle(subject) else None
+        self.request, self.progress, subject = request, progress, request.subject
+        self.bundle = load_bundle(subject) if (subject / HEAD).is_file() else None
+        self.runs = [load_run(folder) for folder in request.runs]
+        data = request.data
         if self.bundle:
             self.bundle.check()
-        elif not (subject / CONFIG).is_file():
+            if request.out is None:
+                raise ConfigError(f"{subject}: a bundle is no place for a report; give --out DIR")
+        elif (subject / CONFIG).is_file():
+            self.runs.append(load_run(subject))
+            data = data or self.runs[-1].environment.get("data")
+        else:
             raise BundleError(
                 f"{subject}: neither a bundle ({HEAD} is missing) nor a run ({CONFIG} is missing)"
             )
-        runs = [load_run(folder) for folder in request.runs]
-        self.runs: list[RunRecord] = runs if self.bundle else [*runs, load_run(subject)]
-        self.out = self._out()
-        self.known = self._known()
-
-    def _out(self) -> Path:
-        if self.request.out is None and self.bundle:
-            raise ConfigError(f"{self.request.subject}: a bundle is no place for a report; give --out DIR")
-        return check_folder(self.request.out or self.request.subject / NAME)
-
-    def _known(self) -> Dataset | None:
-        if self.request.data is not None:
-            return datasets.load_dataset(self.request.data)
-        named = None if self.bundle else self.runs[-1].environment.get("data")
-        with suppress(DataError):  # the run's data set may be gone; evaluations may be given instead
-            return datasets.load_dataset(named) if named else None
-        return None
-
-    @property
-    def name(self) -> str:
-        """What evaluations call the subject."""
-        return (
-            f"{self.bundle.name} {self.bundle.version}" if self.bundle else f"run {self.request.subject.name}"
-        )
+        self.out = check_folder(request.out or subject / NAME)
+        try:
+            self.known = datasets.load_dataset(data) if data else None
+        except DataError:
+            if request.data:
+                raise
+            self.known = None  # the run's data set may be gone; evaluations may be given instead
 
     def material(self) -> ReportMaterial:
         """Bring everything together."""
-        evaluations = list(self._evaluations())
+        request = self.request
+        evaluations = [self._load(folder) for folder in request.evaluations or self._evaluate()]
         # the test part makes the headline, wherever it was named
         evaluations.sort(key=lambda one: one.split == "test")
         return ReportMaterial(
-            subject=self.request.subject,
+            subject=request.subject,
             bundle=self.bundle,
             runs=self.runs,
             evaluations=evaluations,
-            others=[load_evaluation(folder, self._source) for folder in self.request.against],
-            data=self._made(_DATA, None, self._describe if self.known else None),
-            footprint=self._made(_BENCH, self.request.bench, self._bench),
-            findings=self._made(_DIAGNOSIS, self.request.diagnosis, self._diagnose),
-            commands=list(commands(self.request, self.known, self.runs, evaluations, self.out)),
+            others=[load_evaluation(folder, self._source) for folder in request.against],
+            data=self._made(_DATA, None, lambda: describe_data(self.known) if self.known else None),
+            footprint=self._made(_BENCH, request.bench, self._bench),
+            findings=self._made(_DIAGNOSIS, request.diagnosis, self._diagnose),
+            commands=list(self._commands(evaluations)),
         )
 
     def _source(self, path: Path) -> str:
@@ -129,23 +153,20 @@ class _Job:
         whole, out = path.resolve(), self.out.resolve()
         return whole.relative_to(out).as_posix() if whole.is_relative_to(out) else "/".join(whole.parts[-3:])
 
-    def _evaluations(self) -> Iterator[EvaluationRecord]:
-        folders = self.request.evaluations or tuple(self._evaluate())
-        for folder in folders:
-            measured = load_evaluation(folder, self._source)
-            if measured.model != self.name:
-                raise ConfigError(f"{folder}: an evaluation of {measured.model}, not of {self.name}")
-            self._hold_thresholds(folder, measured)
-            yield measured
-
-    def _hold_thresholds(self, folder: Path, measured: EvaluationRecord) -> None:
+    def _load(self, folder: Path) -> EvaluationRecord:
+        """Read an evaluation, and make sure that it is about this model at its thresholds."""
+        bundle, measured = self.bundle, load_evaluation(folder, self._source)
+        name = f"{bundle.name} {bundle.version}" if bundle else f"run {self.request.subject.name}"
+        if measured.model != name:
+            raise ConfigError(f"{folder}: an evaluation of {measured.model}, not of {name}")
         for question in measured.data["questions"]:
-            settings = self.bundle.concepts.get(question["concept"]) if self.bundle else None
+            settings = bundle.concepts.get(question["concept"]) if bundle else None
             if settings and abs(settings.threshold - question["threshold"]) > 1e-6:
                 raise ConfigError(
                     f"{folder}: measured at a mask threshold of {question['threshold']:g} for "
                     f"'{question['concept']}', where the bundle has {settings.threshold:g}; evaluate again"
                 )
+        return measured
 
     def _evaluate(self) -> Iterator[Path]:
         """Measure the parts that were not measured yet, and yield their folders."""
@@ -155,49 +176,38 @@ class _Job:
                 f"{request.subject}: nothing to report on; give --data DIR, or --evaluation DIR that "
                 "`drywallqa evaluate --out DIR` wrote"
             )
-        there = {sample.split for sample in self.known}
-        splits = request.splits or tuple(split for split in SPLITS if split in there)
+        splits = request.splits or [split for split in SPLITS if len(self.known.part(split))]
         if not splits:
             raise DataError(
                 f"{self.known.folder}: no photo in {' or '.join(SPLITS)}; run: drywallqa data split"
             )
+        model = hashlib.sha256()  # changes with the model and its thresholds
+        for name in [HEAD] if self.bundle else [CONFIG, *weight_files(request.subject)]:
+            model.update((request.subject / name).read_bytes())
+        stamp = {
+            "model": model.hexdigest(), "data": self.known.digest(), "worst": request.worst,
+            "prompts": list(request.prompts),
+        }  # fmt: skip
         for split in splits:
             folder = self.out / "evaluation" / split
-            stamp = {
-                "model": self._model_hash(), "data": self.known.digest(), "worst": request.worst,
-                "prompts": list(request.prompts),
-            }  # fmt: skip
             if not _is_stamped(folder, stamp):
-                evaluate.run_evaluation(
-                    evaluate.EvaluationRequest(
-                        self.known.folder, request.subject, split, prompts=request.prompts, out=folder,
-                        worst=request.worst, allow_leak=request.allow_leak, overwrite=True,
-                    ),
-                    self.progress,
+                wanted = evaluate.EvaluationRequest(
+                    self.known.folder, request.subject, split, prompts=request.prompts, out=folder,
+                    worst=request.worst, allow_leak=request.allow_leak, overwrite=True,
                 )  # fmt: skip
+                evaluate.run_evaluation(wanted, self.progress)
                 write_whole(folder / _STAMP, json_bytes(stamp))
             yield folder
 
-    def _model_hash(self) -> str:
-        """A hash that changes with the model and its thresholds."""
-        whole = hashlib.sha256()
-        names = [HEAD] if self.bundle else [CONFIG, *file_sizes_of(self.request.subject)]
-        for name in names:
-            whole.update((self.request.subject / name).read_bytes())
-        return whole.hexdigest()
-
-    def _made(self, name: str, given: Path | None, make: Callable[[], Any] | None) -> SourcedFigures | None:
+    def _made(self, name: str, given: Path | None, make: Callable[[], Any]) -> SourcedFigures | None:
         """Read a file that was given, or make it in the report's folder."""
         if given is not None:
             return SourcedFigures(read_json(given), self._source(given))
-        made = make() if make else None
+        made = make()
         if made is None:
             return None
         write_whole(self.out / name, json_bytes(made))
         return SourcedFigures(made, name)
-
-    def _describe(self) -> dict[str, object] | None:
-        return describe_data(self.known) if self.known else None
 
     def _bench(self) -> Any:
         """Time the bundle alone and in batches, under one prompt and two."""
@@ -221,19 +231,37 @@ class _Job:
         self.progress("diagnosing", 0, 1)
         return run_diagnosis(self.request.subject, self.known.folder).to_json()
 
+    def _commands(self, evaluations: Sequence[EvaluationRecord]) -> Iterator[str]:
+        """Yield the commands that make everything again, in the order in which it was made."""
+        request, subject, data = self.request, _typed(self.request.subject), "DATA"
+        for run in self.runs:
+            data = _typed(Path(str(run.environment.get("data", "DATA"))))
+            yield f"drywallqa train --data {data} --config {_typed(run.folder / CONFIG)} --out {run.name}"
+        if self.runs and self.bundle:
+            yield f"drywallqa export {self.runs[-1].name} --data {data} --out {subject}"
+        data = _typed(self.known.folder) if self.known else "DATA"
+        for one in evaluations:
+            yield (
+                f"drywallqa evaluate --model {subject} --data {data} --split {shlex.quote(one.split)} "
+                f"--out {_typed(one.folder)}"
+            )
+        named = {"run": request.runs, "evaluation": request.evaluations, "against": request.against}
+        options = [f"--data {data}", f"--out {_typed(self.out)}"]
+        options += [f"--{name} {_typed(path)}" for name, paths in named.items() for path in paths]
+        options += [f"--prompt {shlex.quote(prompt)}" for prompt in request.prompts]
+        yield f"drywallqa report {subject} {' '.join(options)}"
 
-def file_sizes_of(run: Path) -> list[str]:
-    """Name the files of a run that hold weights."""
-    return sorted(file_sizes(ReportMaterial(run, None, (), ())))
+
+def _typed(path: Path) -> str:
+    """Write a path as it is typed; of an absolute one, which is another's elsewhere, only its last name."""
+    return shlex.quote(path.name if path.is_absolute() else path.as_posix())
 
 
 def _is_stamped(folder: Path, stamp: dict[str, Any]) -> bool:
     """Whether an evaluation of this very model on this very data lies there, whole."""
-    path = folder / _STAMP
-    if not path.is_file() or not (folder / evaluate.RESULT).is_file():
-        return False
-    with suppress(ConfigError):
-        return bool(read_json(path) == stamp)
+    if (folder / _STAMP).is_file() and (folder / evaluate.RESULT).is_file():
+        with suppress(ConfigError):
+            return bool(read_json(folder / _STAMP) == stamp)
     return False
 
 
@@ -243,7 +271,7 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
         write_whole(out / f"{NAME}.md", document_markdown.render_markdown(document))
         yield f"written: {out / NAME}.md"
     if "html" in formats:
-        write_whole(out / f"{NAME}.html", document_html.render_html(document))
+        write_whole(out / f"{NAME}.html", document_markdown.render_html(document))
         yield f"written: {out / NAME}.html"
     if "pdf" in formats:
         from drywallqa.reports import document_pdf  # an optional part
@@ -254,10 +282,10 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
 
 def _write_pictures(document: Document, folder: Path) -> None:
     """Write the pictures that the Markdown names, and remove those of an earlier report."""
-    wanted = {picture.name: picture.content for picture in document.pictures()}
+    wanted = {picture.name: picture.content for picture in document.pictures}
     for name, content in wanted.items():
         write_whole(folder / name, content)
-    for path in folder.glob("*") if folder.is_dir() else ():
+    for path in folder.glob("*"):
         if path.name not in wanted and path.suffix in (".png", ".jpg"):
             try:
                 path.unlink()
