@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from drywallqa import cli
-from drywallqa.curation.large_walls import _add
+from drywallqa.curation.rendered_sets import _add
+from drywallqa.datasets.dataset import Dataset
 from drywallqa.imaging import mask_files
 from drywallqa.metrics import Counts
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA, render_wall
@@ -30,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             wall = render_wall([77, number], size, kind)
             yield f"wall-{number}", wall.photo, wall.labels
 
-    _add(folder, "walls", "test", pictures(), 3, None)
+    _add(Dataset(folder, (), {"crack": ()}), "walls", "test", pictures(), 3)
     return folder
 
 

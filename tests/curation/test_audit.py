@@ -6,7 +6,7 @@ import pytest
 from drywallqa.curation.audit import audit_source
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import DataError
-from drywallqa.reports import audit_text
+from drywallqa.reports.findings_text import audit_lines
 from drywallqa.visualization import audit_sheet
 from tiny_exports import (
     photo,
@@ -67,7 +67,7 @@ def test_audited__an_imported_data_set_gives_the_same(tmp_path):
 def test_audited__a_clean_export_is_clean(tmp_path):
     with audit_source(roboflow_coco(tmp_path)) as report:
         assert not report.found_something
-        assert list(audit_text.audit_lines(report))[-1] == "found nothing: clean"
+        assert list(audit_lines(report))[-1] == "found nothing: clean"
 
 
 def test_audited__degenerate_box_like_and_frame_filling(tmp_path):
@@ -84,7 +84,7 @@ def test_audited__degenerate_box_like_and_frame_filling(tmp_path):
             ("box-like", "result.json, annotation id 5"),
             ("frame-filling", "result.json, annotation id 6"),
         ]
-        text = "\n".join(audit_text.audit_lines(report))
+        text = "\n".join(audit_lines(report))
         assert "without annotation: 1" in text
 
 
@@ -103,7 +103,7 @@ def test_audited__what_boxes_are_by_design_goes_by_class(tmp_path):
     write_coco(tmp_path / "result.json", ["a.jpg"], [ring, ring, ring, box, *seams], ("crack", "seam"))
     with audit_source(tmp_path) as report:
         assert [(remark.kind, remark.group) for remark in report.findings] == [("box-like", "crack")]
-        text = "\n".join(audit_text.audit_lines(report))
+        text = "\n".join(audit_lines(report))
         assert "box-like: 4 (no finding: most annotations of 'seam' are boxes)" in text
 
 
@@ -114,7 +114,7 @@ def test_audited__unreadable_photos_and_duplicate_names(tmp_path):
     write_text(root / "valid" / "labels" / "P2_jpg.rf.1.txt", "")
     with audit_source(root) as report:
         assert [problem.kind for problem in report.inventory.problems] == ["unreadable"]
-        assert report.duplicate_names == (("test/images/p2_jpg.rf.1.jpg", "valid/images/P2_jpg.rf.1.png"),)
+        assert report.duplicate_names == [("test/images/p2_jpg.rf.1.jpg", "valid/images/P2_jpg.rf.1.png")]
 
 
 def test_audited__an_empty_run_length_mask_is_reported(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drywallqa.checks.dataset_parts import PARTS
 from drywallqa.curation.split import (
-    PARTS,
     hold_out,
     natural_key,
     parse_ratios,
@@ -134,27 +134,27 @@ def _csv(tmp_path: Path, text: str) -> Path:
 
 def test_split_by_csv__by_stem_with_photo_and_setting(tmp_path):
     rows = "file,photo,setting,split\nd/IMG_0.rf.0.jpg,first,A,test\nIMG_1.rf.0.png,,,\ngone.jpg,,,train\n"
-    done = split_by_csv(dataset([1, 1, 1]), _csv(tmp_path, rows))
-    first, second, third = done.dataset.samples
+    done, unnamed, unmatched = split_by_csv(dataset([1, 1, 1]), _csv(tmp_path, rows))
+    first, second, third = done.samples
     assert (first.split, first.source_photo, first.setting) == ("test", "first", "A")
     assert (second.split, second.source_photo) == (None, "IMG_1")
     assert third.split is None
-    assert done.unnamed == (third.photo,)
-    assert done.unmatched == ("gone.jpg",)
+    assert unnamed == [third.photo]
+    assert unmatched == ["gone.jpg"]
 
 
 def test_split_by_csv__one_stem_in_two_sets_goes_by_the_path(tmp_path):
     both = Dataset(Path("none"), (sample("a", set_name="x"), sample("a", set_name="y")))
     rows = "file,split\nx.coco/train/a.rf.0.jpg,train\ny.yolov8/a.rf.0.jpg,test\n"
-    assert [item.split for item in split_by_csv(both, _csv(tmp_path, rows)).dataset] == ["train", "test"]
+    assert [item.split for item in split_by_csv(both, _csv(tmp_path, rows))[0]] == ["train", "test"]
 
 
 def test_split_by_csv__a_leak_is_refused_but_what_is_dropped_is_no_side(tmp_path):
     rows = "file,split\nIMG_0.rf.0.jpg,train\nIMG_0.rf.1.jpg,{}\n"
     with pytest.raises(DataError, match=r"'IMG_0' into test and train"):
         split_by_csv(dataset([2]), _csv(tmp_path, rows.format("test")))
-    done = split_by_csv(dataset([2]), _csv(tmp_path, rows.format("dropped")))
-    assert [item.split for item in done.dataset] == ["train", "dropped"]
+    done, *_ = split_by_csv(dataset([2]), _csv(tmp_path, rows.format("dropped")))
+    assert [item.split for item in done] == ["train", "dropped"]
 
 
 @pytest.mark.parametrize(

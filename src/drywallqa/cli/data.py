@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from drywallqa.cli import FAILED, FOUND, one_line
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from drywallqa.cli.progress import show_step
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +23,7 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
 Layout = Annotated[str, typer.Option("--format", help="auto, coco, yolo or masks.")]
+_SHOWN = 20  # problems of an import; the others are counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
 
@@ -54,27 +54,21 @@ def import_(
     """Turn an export of Roboflow, CVAT or Label Studio into the one data set."""
     from drywallqa.datasets.importing import ImportOptions, import_export
 
-    started = time.perf_counter()
     options = ImportOptions(concept or (), absent or (), set_name, phrasings, layout, strict, replace)
     result = import_export(export, out, options, _progress("importing"))
-    _report_import(result.added[0].set_name, result.problems)
+    for problem in result.problems[:_SHOWN]:
+        print(one_line(str(problem)), file=sys.stderr)
+    if (count := len(result.problems)) > _SHOWN:
+        place = f"problems/{result.added[0].set_name}.jsonl"
+        print(f"... and {count - _SHOWN} more; all are in {place}", file=sys.stderr)
+    if count:
+        kinds = _count(problem.kind for problem in result.problems)
+        print(f"{count} problem{'' if count == 1 else 's'} ({kinds})")
     splits = _count(sample.split or "no part" for sample in result.added)
-    seconds = time.perf_counter() - started
-    print(f"{len(result.added)} photos ({splits}) imported into {out} in {seconds:.0f} s")
+    print(f"{len(result.added)} photos ({splits}) imported into {out}")
     print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
     if result.failed_photos:
         raise typer.Exit(FAILED)
-
-
-def _report_import(name: str, found: tuple[object, ...], shown: int = 20) -> None:
-    if not found:
-        return
-    kinds = _count(getattr(problem, "kind", "") for problem in found)
-    for problem in found[:shown]:
-        print(one_line(str(problem)), file=sys.stderr)
-    if len(found) > shown:
-        print(f"... and {len(found) - shown} more; all are in problems/{name}.jsonl", file=sys.stderr)
-    print(f"{len(found)} problem{'' if len(found) == 1 else 's'} ({kinds})")
 
 
 @app.command()
@@ -102,14 +96,13 @@ def split(
 
     known = dataset.load_dataset(folder)
     if by_csv:
-        result = splitting.split_by_csv(known, by_csv)
-        for words, names in (
-            (f"photos that {by_csv} does not name; they get no split", result.unnamed),
-            (f"rows of {by_csv} whose photo is not here", result.unmatched),
+        done, unnamed, unmatched = splitting.split_by_csv(known, by_csv)
+        for text, names in (
+            (f"photos that {by_csv} does not name; they get no split", unnamed),
+            (f"rows of {by_csv} whose photo is not here", unmatched),
         ):
             if names:
-                print(f"{len(names)} {words}, such as {names[0]}", file=sys.stderr)
-        done = result.dataset
+                print(f"{len(names)} {text}, such as {names[0]}", file=sys.stderr)
     else:
         shares = splitting.parse_ratios(ratios)
         done = splitting.split_dataset(known, shares, seed=seed, blocks=blocks, grouping=group)
@@ -137,17 +130,19 @@ def audit(
 ) -> None:
     """Find leaks, near-duplicates and odd annotations. Exit code 1 where something was found."""
     from drywallqa.curation import audit as auditing
-    from drywallqa.reports import audit_text
-    from drywallqa.visualization import audit_sheet
+    from drywallqa.files import json_bytes, write_whole
+    from drywallqa.reports.findings_text import audit_lines
+    from drywallqa.visualization.audit_sheet import audit_sheet
+    from drywallqa.visualization.panels import png_bytes
 
     _check_outputs(json_file, sheet)
     with auditing.audit_source(source, layout=layout, by=by, progress=_progress("auditing")) as report:
         # The files first: whoever reads the text may stop listening (`| head`).
         if json_file:
-            _write_json(json_file, report.to_json())
+            write_whole(json_file, json_bytes(report.to_json()))
         if sheet:
-            _write_picture(sheet, audit_sheet.audit_sheet(report))
-        for line in audit_text.audit_lines(report):
+            write_whole(sheet, png_bytes(audit_sheet(report)))
+        for line in audit_lines(report):
             print(one_line(line))
     if report.found_something:
         raise typer.Exit(FOUND)
@@ -167,8 +162,7 @@ def render(
     ] = False,
 ) -> None:
     """Add rendered walls, and pictures that are no walls, as a set whose truth is known exactly."""
-    from drywallqa.curation.large_walls import add_phone_walls
-    from drywallqa.curation.rendered_sets import add_rendered
+    from drywallqa.curation.rendered_sets import add_phone_walls, add_rendered
 
     add = add_phone_walls if phone else add_rendered
     done = add(folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering"))
@@ -189,7 +183,7 @@ def mosaics(
     columns: Annotated[int, typer.Option(min=2, help="Photos in a row, and rows.")] = 3,
 ) -> None:
     """Lay labelled crack photos side by side: large pictures, to choose thresholds of closer views on."""
-    from drywallqa.curation.large_walls import add_mosaics
+    from drywallqa.curation.rendered_sets import add_mosaics
     from drywallqa.datasets import dataset
 
     done = add_mosaics(
@@ -211,15 +205,17 @@ def seam_lines(
     ] = "seam line",
 ) -> None:
     """Find the thin seam inside each taping box, and label it as a concept of its own."""
-    from drywallqa.curation import seam_lines as seams
-    from drywallqa.datasets import dataset
+    from drywallqa.curation.seam_lines import add_seam_lines, seam_sheet
+    from drywallqa.datasets.dataset import load_dataset
+    from drywallqa.files import write_whole
+    from drywallqa.visualization.panels import png_bytes
 
     _check_outputs(None, sheet)
-    done, found = seams.add_seam_lines(
-        dataset.load_dataset(folder), boxes=boxes, concept=concept, progress=_progress("searching")
+    found = add_seam_lines(
+        load_dataset(folder), boxes=boxes, concept=concept, progress=_progress("searching")
     )
     if sheet:
-        _write_picture(sheet, seams.seam_sheet(done, found))
+        write_whole(sheet, png_bytes(seam_sheet(found)))
     print(
         f"'{concept}': labelled in {found.labelled} photos, absent in {found.absent}; "
         f"{found.left} left unlabelled, in which not every seam was sure"
@@ -229,41 +225,25 @@ def seam_lines(
 @app.command()
 def stats(folder: Folder, json_file: JsonFile = None) -> None:
     """Count photos, photographs and parts, and measure the masks of each concept."""
-    from drywallqa.curation import stats as statistics
-    from drywallqa.datasets import dataset
+    from drywallqa.curation.stats import measure_dataset, stats_lines
+    from drywallqa.datasets.dataset import load_dataset
+    from drywallqa.files import json_bytes, write_whole
 
     _check_outputs(json_file)
-    figures = statistics.measure_dataset(dataset.load_dataset(folder), _progress("measuring"))
+    figures = measure_dataset(load_dataset(folder), _progress("measuring"))
     if json_file:
-        _write_json(json_file, figures.to_json())
-    for line in statistics.stats_lines(figures):
+        write_whole(json_file, json_bytes(figures.to_json()))
+    for line in stats_lines(figures):
         print(line)
 
 
-def _count(words: object) -> str:
-    from collections import Counter
-    from collections.abc import Iterable
-
-    counts = Counter(words) if isinstance(words, Iterable) else Counter()
-    return ", ".join(f"{word} {count}" for word, count in counts.most_common())
+def _count(words: Iterable[str]) -> str:
+    return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())
 
 
 def _progress(verb: str) -> Callable[[int, int], None] | None:
-    """Return what draws progress on a terminal, every half second; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-    last = time.perf_counter()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        if done == total:
-            print(f"\r{' ' * 40}\r", end="", file=sys.stderr, flush=True)
-        elif now - last > 0.5:
-            last = now
-            print(f"\r{verb}: {done} of {total} photos", end="", file=sys.stderr, flush=True)
-
-    return show
+    """Return a function that draws progress on a terminal; None elsewhere."""
+    return partial(show_step, verb) if sys.stderr.isatty() else None
 
 
 def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
@@ -271,26 +251,9 @@ def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
     from drywallqa.errors import OutputError
     from drywallqa.files import check_folder
 
-    for path in (json_file, sheet):
-        if path and path.is_dir():
+    for path in filter(None, (json_file, sheet)):
+        if path.is_dir():
             raise OutputError(f"{path}: is a folder; name a file")
-        if path:
-            check_folder(path.parent)
+        check_folder(path.parent)
     if sheet and sheet.suffix.lower() != ".png":
         raise OutputError(f"{sheet}: the sheet is a PNG; write FILE.png")
-
-
-def _write_json(path: Path, data: object) -> None:
-    from drywallqa.files import json_bytes, write_whole
-
-    write_whole(path, json_bytes(data))
-
-
-def _write_picture(path: Path, picture: Image) -> None:
-    from io import BytesIO
-
-    from drywallqa.files import write_whole
-
-    stream = BytesIO()
-    picture.save(stream, "PNG")
-    write_whole(path, stream.getvalue())

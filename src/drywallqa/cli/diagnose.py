@@ -26,7 +26,7 @@ def diagnose(
     """Name the likely cause of bad masks: evidence, cause, remedy. Exit code 1 where something was found."""
     from drywallqa.cli import FOUND, one_line
     from drywallqa.files import json_bytes, write_whole
-    from drywallqa.reports.diagnosis_text import diagnosis_lines
+    from drywallqa.reports.findings_text import diagnosis_lines
     from drywallqa.workflows.diagnose import run_diagnosis
 
     found = run_diagnosis(model, data, photos, family)

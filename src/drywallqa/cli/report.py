@@ -58,6 +58,7 @@ def report(
 ) -> None:
     """Write the training report: data, course, results with intervals, failures, runtime, next steps."""
     from drywallqa.cli import FOUND, one_line
+    from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
     from drywallqa.evaluation.threshold_choice import silent
     from drywallqa.workflows.report import ReportRequest, run_report
@@ -68,16 +69,9 @@ def report(
         worst, allow_leak,
     )  # fmt: skip
     try:
-        lines = run_report(request, silent if quiet or not sys.stderr.isatty() else _show)
+        lines = run_report(request, silent if quiet or not sys.stderr.isatty() else show_step)
     except LeakError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND) from error
     for line in lines:
         print(line)
-
-
-def _show(what: str, done: int, total: int) -> None:
-    """Keep one line on the terminal up to date."""
-    print(
-        f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
-    )

@@ -1,17 +1,19 @@
-"""The audit of an export or a data set: what makes figures lie, and what is wrong with annotations."""
+"""The audit of an export or a data set: leaks and copies that make figures lie, and faulty annotations."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from drywallqa.checks.dataset_parts import (
+    PARTS,
     check_boxes,
     check_copies,
     check_problems,
@@ -25,12 +27,9 @@ from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Rema
 from drywallqa.curation.near_duplicates import NearDuplicate, find_pairs
 from drywallqa.curation.twice_labelled import LabelAgreement, agreements
 from drywallqa.datasets import dataset, exports
-from drywallqa.datasets.problems import Problem
 from drywallqa.errors import DataError
 
 WAYS = ("both", "source", "hash")
-SIDES = ("train", "val", "test")
-"""The parts of a split that must not share a photograph."""
 
 
 @dataclass(frozen=True)
@@ -60,56 +59,69 @@ class AuditReport:
     """All that an audit found.
 
     Attributes:
-        inventory: What was looked at.
+        inventory: The photos and annotations.
         leaks: Parts that share photographs.
         near_duplicates: Photographs under several names.
-        duplicate_names: Photos whose masks would bear one name.
         agreements: How far labels of one picture under two names agree; of an imported data set only.
     """
 
     inventory: Inventory
-    leaks: tuple[Leak, ...]
-    near_duplicates: tuple[NearDuplicate, ...]
-    duplicate_names: tuple[tuple[str, ...], ...]
-    agreements: tuple[LabelAgreement, ...] = ()
+    leaks: Sequence[Leak]
+    near_duplicates: Sequence[NearDuplicate]
+    agreements: Sequence[LabelAgreement] = ()
 
-    def boxes_by_design(self, group: str) -> bool:
-        """Say whether most annotations of a class are boxes, so that a box of it is no surprise."""
-        return 2 * self.inventory.boxes[group] > self.inventory.annotations[group]
+    @property
+    def photographs(self) -> int:
+        """The number of photographs behind the photos."""
+        return len({photo.photograph for photo in self.inventory.photos})
+
+    @property
+    def across(self) -> list[NearDuplicate]:
+        """Near-duplicates on two sides of the split."""
+        return [pair for pair in self.near_duplicates if pair.across]
+
+    @property
+    def within(self) -> list[NearDuplicate]:
+        """Near-duplicates on one side of the split."""
+        return [pair for pair in self.near_duplicates if not pair.across]
+
+    @property
+    def duplicate_names(self) -> list[tuple[str, ...]]:
+        """Photos of one set that differ in folder or suffix only; their masks would bear one name."""
+        names: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for photo in self.inventory.photos:
+            names[photo.set_name, Path(photo.name).stem.lower()].append(photo.name)
+        return [tuple(sorted(found)) for found in names.values() if len(found) > 1]
 
     def is_finding(self, remark: Remark) -> bool:
-        """Say whether a remark needs a person's attention; a photo without annotations does not."""
-        if remark.kind == inventories.NO_ANNOTATION:
-            return False
-        return remark.kind != inventories.BOX_LIKE or not self.boxes_by_design(remark.group)
+        """Whether a remark needs a person's attention: no photo without annotations, nor a customary box."""
+        boxes, annotations = self.inventory.boxes, self.inventory.annotations
+        customary = 2 * boxes[remark.group] > annotations[remark.group]
+        return remark.kind == inventories.FRAME_FILLING or (
+            remark.kind == inventories.BOX_LIKE and not customary
+        )
 
     @property
     def findings(self) -> tuple[Remark, ...]:
-        """Return the annotations that look wrong."""
+        """The annotations that look wrong."""
         return tuple(remark for remark in self.inventory.remarks if self.is_finding(remark))
 
     @property
     def found_something(self) -> bool:
-        """Say whether anything needs a person's attention."""
-        problems: Sequence[Problem] = self.inventory.problems
-        seen = self.leaks or self.near_duplicates or self.duplicate_names or problems or self.findings
-        return bool(seen or self.likely_causes())
+        """Whether anything needs a person's attention."""
+        copies = self.leaks or self.near_duplicates or self.duplicate_names
+        return bool(copies or self.inventory.problems or self.findings or self.likely_causes)
 
-    def photographs(self) -> int:
-        """Count the photographs behind the photos."""
-        return len({photo.photograph for photo in self.inventory.photos})
-
+    @cached_property
     def likely_causes(self) -> list[FaultFinding]:
-        """Return the likely causes behind all that was found, the surest first."""
-        across = [pair for pair in self.near_duplicates if pair.across]
+        """The likely causes behind all that was found, the surest first."""
         sizes: dict[str, list[int]] = defaultdict(list)
         for photo in self.inventory.photos:
-            if photo.side:
-                sizes[photo.split or "none"].append(photo.side)
+            sizes[photo.split or "none"].append(photo.side)
         leaks = [(f"{leak.split} in {leak.other}", len(leak.photos), leak.of) for leak in self.leaks]
         found = [
-            *check_copies(leaks, [(pair.first.name, pair.second.name) for pair in across]),
-            *check_repeats(len(self.near_duplicates) - len(across), self.photographs()),
+            *check_copies(leaks, [(pair.first.name, pair.second.name) for pair in self.across]),
+            *check_repeats(len(self.within), self.photographs),
             *check_problems([(p.kind, str(p)) for p in self.inventory.problems], len(self.inventory.photos)),
             *check_mask_files(self.inventory.mask_files),
             *check_boxes(self.inventory.boxes, self.inventory.annotations),
@@ -122,15 +134,14 @@ class AuditReport:
 
     def to_json(self) -> dict[str, Any]:
         """Describe the report as plain data, complete."""
-        splits: Counter[str] = Counter(photo.split or "none" for photo in self.inventory.photos)
         remarks: dict[str, list[dict[str, str]]] = defaultdict(list)
         for remark in self.inventory.remarks:
             remarks[remark.kind].append({"photo": remark.name, "where": remark.where, "class": remark.group})
         return {
             "title": self.inventory.title,
             "photos": len(self.inventory.photos),
-            "photographs": self.photographs(),
-            "splits": dict(splits),
+            "photographs": self.photographs,
+            "splits": dict(Counter(photo.split or "none" for photo in self.inventory.photos)),
             "annotations": dict(self.inventory.annotations),
             "boxes": dict(self.inventory.boxes),
             "leaks": [leak.to_json() for leak in self.leaks],
@@ -139,7 +150,7 @@ class AuditReport:
             "labelled_twice": [each.to_json() for each in self.agreements],
             "problems": [problem.to_json() for problem in self.inventory.problems],
             "remarks": dict(remarks),
-            "findings": [each.to_json() for each in self.likely_causes()],
+            "findings": [each.to_json() for each in self.likely_causes],
             "found_something": self.found_something,
         }
 
@@ -167,56 +178,43 @@ def audit_source(
     path = Path(source)
     if (path / "dataset.json").is_file():
         known = dataset.load_dataset(path)
-        found = audit_report(inventories.of_dataset(known, progress), by)
-        yield replace(found, agreements=tuple(agreements(known, found.near_duplicates)))
+        inventory = inventories.of_dataset(known, progress)
+        leaks, pairs = _find_copies(inventory.photos, by)
+        yield AuditReport(inventory, leaks, pairs, agreements(known, pairs))
         return
     with exports.opened_export(path, layout) as export:
-        yield audit_report(inventories.of_export(path, export, progress), by)
+        inventory = inventories.of_export(path, export, progress)
+        yield AuditReport(inventory, *_find_copies(inventory.photos, by))
 
 
-def audit_report(inventory: Inventory, by: str = "both") -> AuditReport:
-    """Draw the conclusions from an inventory."""
-    leaks = find_split_leaks(inventory.photos) if by in {"both", "source"} else ()
-    pairs = find_near_duplicates(inventory.photos) if by in {"both", "hash"} else ()
-    return AuditReport(inventory, tuple(leaks), tuple(pairs), tuple(_duplicate_names(inventory.photos)))
+def _find_copies(photos: Sequence[AuditedPhoto], by: str) -> tuple[list[Leak], list[NearDuplicate]]:
+    leaks = [] if by == "hash" else _find_leaks(photos)
+    return leaks, [] if by == "source" or not photos else _find_near_duplicates(photos)
 
 
-def find_split_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
+def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
     """Find, for each two parts, the photos of the later part whose photograph is in the earlier one."""
     leaks = []
-    by_split: dict[str, list[AuditedPhoto]] = defaultdict(list)
-    for photo in photos:
-        by_split[photo.split or ""].append(photo)
-    for later, split in enumerate(SIDES):
-        for other in SIDES[:later]:
-            known = {photo.photograph for photo in by_split[other]}
-            shared = [photo for photo in by_split[split] if photo.photograph in known]
+    parts = {split: [photo for photo in photos if photo.split == split] for split in PARTS}
+    for later, split in enumerate(PARTS):
+        for other in PARTS[:later]:
+            known = {photo.photograph for photo in parts[other]}
+            shared = [photo for photo in parts[split] if photo.photograph in known]
             if shared:
                 names = tuple(photo.name for photo in shared)
                 photographs = tuple(sorted({photo.photograph for photo in shared}))
-                leaks.append(Leak(split, other, names, len(by_split[split]), photographs))
+                leaks.append(Leak(split, other, names, len(parts[split]), photographs))
     return leaks
 
 
-def find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
+def _find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
     """Find photographs of different names that show the same, those across parts first, then the surest."""
-    if not photos:
-        return []
     thumbnails = np.stack([photo.thumbnail for photo in photos])
     best: dict[tuple[str, ...], NearDuplicate] = {}
     for pair in find_pairs(thumbnails, [photo.photograph for photo in photos]):
         first, second = photos[pair.first], photos[pair.second]
-        across = first.split != second.split and first.split in SIDES and second.split in SIDES
+        across = first.split != second.split and first.split in PARTS and second.split in PARTS
         key = tuple(sorted((first.photograph, second.photograph)))
-        found = best.get(key)
-        if found is None or (across and not found.across):
+        if key not in best or (across and not best[key].across):
             best[key] = NearDuplicate(first, second, pair, across)
     return sorted(best.values(), key=lambda found: (not found.across, -found.pair.agreement))
-
-
-def _duplicate_names(photos: Sequence[AuditedPhoto]) -> list[tuple[str, ...]]:
-    """Find photos of one set that differ in folder or suffix only; their masks would bear one name."""
-    names: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for photo in photos:
-        names[photo.set_name, Path(photo.name).stem.lower()].append(photo.name)
-    return [tuple(sorted(found)) for found in names.values() if len(found) > 1]

@@ -1,4 +1,4 @@
-"""What an audit looks at: photos, read once, and what their annotations are like."""
+"""The inventory of an audit: photos, read once, and the look of their annotations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AuditedPhoto:
-    """One readable photo: its name in the export, where it lies, its copies' name, its longer side."""
+    """One readable photo: its name in the export, where it lies, its photograph's name, its longer side."""
 
     name: str
     path: Path
@@ -47,7 +47,7 @@ class AuditedPhoto:
     split: str | None
     photograph: str
     thumbnail: NDArray[np.float32]
-    side: int = 0
+    side: int
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,16 @@ class Remark:
 
 @dataclass
 class Inventory:
-    """All that an audit needs to know.
+    """Everything that an audit needs to know.
 
     Attributes:
         title: The export's or data set's name.
         photos: The readable photos.
-        problems: What is wrong, from the readers and from fitting annotations to photos.
+        problems: Problems, from the readers and from fitting annotations to photos.
         remarks: Box-like and frame-filling annotations, photos without any.
         boxes: How many annotations of each class or concept are boxes, or masks of exactly one box.
         annotations: How many annotations of each there are.
-        mask_files: What an imported data set's mask files are like.
+        mask_files: Facts on an imported data set's mask files.
     """
 
     title: str
@@ -93,43 +93,52 @@ class Inventory:
     annotations: Counter[str] = field(default_factory=Counter)
     mask_files: list[MaskFacts] = field(default_factory=list)
 
+    def add_photo(
+        self, path: Path, name: str, set_name: str, split: str | None, photograph: str
+    ) -> tuple[int, int] | None:
+        """Read a photo and note it; return its height and width, None where it cannot be read."""
+        try:
+            photo = photos.read_photo(path)
+        except (DrywallQAError, OSError, ValueError) as error:
+            text = str(error).replace(f"{path}: ", "")
+            self.problems.append(Problem(problems.UNREADABLE, name, "", text))
+            return None
+        height, width = photo.shape[:2]
+        thumbnail = perceptual_hash.thumbnail(photo)
+        side = max(height, width)
+        self.photos.append(AuditedPhoto(name, path, set_name, split, photograph, thumbnail, side))
+        return height, width
 
-def _read(path: Path, name: str, inventory: Inventory) -> NDArray[np.uint8] | None:
-    try:
-        return photos.read_photo(path)
-    except (DrywallQAError, OSError, ValueError) as error:
-        text = str(error).replace(f"{path}: ", "")
-        inventory.problems.append(Problem(problems.UNREADABLE, name, "", text))
-        return None
+    def add_annotation(self, remark: Remark, rectangle: bool, share: float) -> None:
+        """Note an annotation, with a remark where it is a rectangle or where it fills the frame."""
+        self.boxes[remark.group] += rectangle
+        if share >= FRAME_SHARE:
+            self.remarks.append(replace(remark, kind=FRAME_FILLING))
+        elif rectangle:
+            self.remarks.append(remark)
 
 
 def of_export(source: Path, export: Export, progress: Progress | None = None) -> Inventory:
-    """Look through an export as it was downloaded; its classes need no concepts.
+    """Take the inventory of an export as it was downloaded; its classes need no concepts.
 
     Args:
-        source: What the user named, for the title.
+        source: The export's path, for the title.
         export: The export as read.
         progress: Called with photos done and photos in all.
     """
     inventory = Inventory(source.name, problems=list(export.problems))
     for number, entry in enumerate(export.photos, 1):
         name = relative_name(entry.path, export.root)
-        photo = _read(entry.path, name, inventory)
-        if photo is not None:
-            copy_of = source_photo(entry.path.stem)
-            thumbnail = perceptual_hash.thumbnail(photo)
-            inventory.photos.append(
-                AuditedPhoto(
-                    name, entry.path, source.name, entry.split, copy_of, thumbnail, max(photo.shape[:2])
-                )
-            )
-            _look_at_shapes(inventory, entry, name, photo.shape[0], photo.shape[1])
+        photograph = source_photo(entry.path.stem)
+        size = inventory.add_photo(entry.path, name, source.name, entry.split, photograph)
+        if size:
+            _add_shapes(inventory, entry, name, *size)
         if progress:
             progress(number, len(export.photos))
     return inventory
 
 
-def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: int, width: int) -> None:
+def _add_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: int, width: int) -> None:
     scale = declared_scale(entry, height, width)
     if scale is None:
         text = f"annotated at another size than the photo's {width}×{height} px"
@@ -139,7 +148,6 @@ def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, heigh
         inventory.remarks.append(Remark(NO_ANNOTATION, "", name, entry.path, "", None))
     for shape in entry.shapes:
         inventory.annotations[shape.class_name] += 1
-        place = f"{shape.file}, {shape.where}"
         try:
             geometry, clipped = fit_geometry(shape.geometry, height, width, scale)
             if isinstance(geometry, Box | Outline):
@@ -157,25 +165,16 @@ def _look_at_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, heigh
         if clipped:
             text = clipped.removesuffix("; clipped")
             inventory.problems.append(shape.problem(problems.OUTSIDE, text))
+        place = f"{shape.file}, {shape.where}"
         remark = Remark(BOX_LIKE, shape.class_name, name, entry.path, place, frame)
-        _note(inventory, remark, rectangle, share)
-
-
-def _note(inventory: Inventory, remark: Remark, rectangle: bool, share: float) -> None:
-    """Keep a remark where the annotation is a rectangle, or (then as such) where it fills the frame."""
-    inventory.boxes[remark.group] += rectangle
-    if share >= FRAME_SHARE:
-        inventory.remarks.append(replace(remark, kind=FRAME_FILLING))
-    elif rectangle:
-        inventory.remarks.append(remark)
+        inventory.add_annotation(remark, rectangle, share)
 
 
 def _frame_of(geometry: Box | Outline) -> Frame:
     if isinstance(geometry, Box):
         return geometry.left, geometry.top, geometry.right, geometry.bottom
     points = np.concatenate(geometry.rings)
-    left, top = points.min(axis=0).tolist()
-    right, bottom = points.max(axis=0).tolist()
+    left, top, right, bottom = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
     return left, top, right, bottom
 
 
@@ -189,7 +188,7 @@ def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
 
 
 def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
-    """Look through an imported data set: its photos, its masks, and what its imports reported.
+    """Take the inventory of an imported data set: its photos, its masks, and the problems of its imports.
 
     Args:
         dataset: The data set.
@@ -197,35 +196,25 @@ def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
     """
     inventory = Inventory(dataset.folder.resolve().name)
     inventory.problems = [
-        Problem(problem.kind, f"{name}: {problem.file}", problem.where, problem.text)
-        for name, problem in read_problems(dataset.folder)
+        replace(problem, file=f"{name}: {problem.file}") for name, problem in read_problems(dataset.folder)
     ]
     for number, sample in enumerate(dataset, 1):
         path = dataset.photo_path(sample)
-        photo = _read(path, sample.photo, inventory)
-        if photo is not None:
-            key = sample.photograph
-            thumbnail = perceptual_hash.thumbnail(photo)
-            inventory.photos.append(
-                AuditedPhoto(
-                    sample.photo, path, sample.set_name, sample.split, key, thumbnail, max(photo.shape[:2])
-                )
-            )
-            _look_at_masks(inventory, dataset, sample, path)
+        if inventory.add_photo(path, sample.photo, sample.set_name, sample.split, sample.photograph):
+            _add_masks(inventory, dataset, sample, path)
         if progress:
             progress(number, len(dataset))
     return inventory
 
 
-def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Path) -> None:
+def _add_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Path) -> None:
     for concept, name in sample.labels.items():
         if name is None:
             continue
         inventory.annotations[concept] += 1
         try:
             mask = dataset.read_mask(sample, concept)
-            photograph = sample.photograph
-            inventory.mask_files.append(read_facts(dataset.folder / name, name, photograph))
+            inventory.mask_files.append(read_facts(dataset.folder / name, name, sample.photograph))
         except (DrywallQAError, OSError, ValueError) as error:
             inventory.problems.append(Problem(problems.UNREADABLE, name, "", str(error)))
             continue
@@ -233,6 +222,7 @@ def _look_at_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path:
             inventory.problems.append(Problem(problems.EMPTY, name, "", "marks not one pixel"))
             continue
         frame, rectangle, share = describe_mask(mask)
-        _note(inventory, Remark(BOX_LIKE, concept, sample.photo, path, name, frame), rectangle, share)
+        remark = Remark(BOX_LIKE, concept, sample.photo, path, name, frame)
+        inventory.add_annotation(remark, rectangle, share)
     if sample.labels and not any(sample.labels.values()) and not sample.notes:
         inventory.remarks.append(Remark(NO_ANNOTATION, "", sample.photo, path, "", None))

@@ -20,7 +20,7 @@ from drywallqa.curation.inventory import AuditedPhoto
 from drywallqa.imaging import perceptual_hash
 
 SAME_PHOTO_AGREEMENT = 0.62
-"""Mean correlation from which a pair within `hashing.SAME_PHOTO_BITS` counts as one photograph.
+"""Mean correlation from which a pair within `perceptual_hash.SAME_PHOTO_BITS` counts as one photograph.
 
 Chosen, like `SAME_PHOTO_CELLS`, by looking at the pairs of a set of cracks and a set of boards.
 """
@@ -47,7 +47,6 @@ class DuplicatePair:
         agreement: Mean correlation of detail and gradients, at most 1.
         turns: Quarter turns counter-clockwise that bring the second onto the first, before mirroring.
         flip: Whether it is then mirrored left to right.
-        cells: Median correlation of the cells.
     """
 
     first: int
@@ -56,7 +55,6 @@ class DuplicatePair:
     agreement: float
     turns: int
     flip: bool
-    cells: float
 
 
 @dataclass(frozen=True)
@@ -83,53 +81,38 @@ class NearDuplicate:
         }
 
 
-def find_pairs(
-    thumbnails: Thumbnails,
-    groups: Sequence[object] | None = None,
-    *,
-    most_bits: int = perceptual_hash.SAME_PHOTO_BITS,
-    least_agreement: float = SAME_PHOTO_AGREEMENT,
-    least_cells: float = SAME_PHOTO_CELLS,
-) -> list[DuplicatePair]:
+def find_pairs(thumbnails: Thumbnails, groups: Sequence[object]) -> list[DuplicatePair]:
     """Find the pairs of photos that show one photograph, best first.
 
     Args:
-        thumbnails: Grey thumbnails [N,32,32] as `hashing.thumbnail` makes them.
+        thumbnails: Grey thumbnails [N,32,32] as `perceptual_hash.thumbnail` makes them.
         groups: One key a photo; pairs within a group are known, and passed over.
-        most_bits: The sieve's limit.
-        least_agreement: The least mean correlation.
-        least_cells: The least median correlation of cells.
     """
-    hashes = [perceptual_hash.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
-    keys = _numbered(groups, len(hashes))
-    candidates = np.array(list(_sieve(hashes, keys, most_bits)), np.int64).reshape(-1, 3)
+    candidates = np.array(list(_sieve(thumbnails, groups)), np.int64).reshape(-1, 3)
     if not len(candidates):
         return []
     agreement, orientation = _verify(thumbnails, candidates)
     pairs = []
     for (first, second, bits), value, index in zip(candidates, agreement, orientation, strict=True):
         turns, flip = perceptual_hash.ORIENTATIONS[int(index)]
-        if value < least_agreement:
+        if value < SAME_PHOTO_AGREEMENT:
             continue
         cells = cell_agreement(thumbnails[first], perceptual_hash.orient(thumbnails[second], turns, flip))
-        if cells >= least_cells:
-            numbers = int(first), int(second), int(bits), round(float(value), 4)
-            pairs.append(DuplicatePair(*numbers, turns, flip, round(cells, 4)))
+        if cells >= SAME_PHOTO_CELLS:
+            agreed = round(float(value), 4)
+            pairs.append(DuplicatePair(int(first), int(second), int(bits), agreed, turns, flip))
     return sorted(pairs, key=lambda pair: (-pair.agreement, pair.first, pair.second))
 
 
-def _numbered(groups: Sequence[object] | None, count: int) -> NDArray[np.int64]:
-    if groups is None:
-        return np.arange(count)
+def _sieve(thumbnails: Thumbnails, groups: Sequence[object]) -> Iterator[tuple[int, int, int]]:
+    """Yield the pairs of different groups whose hashes are near: two indices, and the bits that differ."""
+    hashes = [perceptual_hash.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
     numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.int64)
-
-
-def _sieve(hashes: Sequence[int], keys: NDArray[np.int64], most_bits: int) -> Iterator[tuple[int, int, int]]:
+    keys = np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.int64)
     for start in range(0, len(hashes), _BLOCK):
         rows = hashes[start : start + _BLOCK]
         bits = perceptual_hash.closest_hash_distances(rows, hashes[start:])
-        near = bits <= most_bits
+        near = bits <= perceptual_hash.SAME_PHOTO_BITS
         near &= keys[start : start + len(rows), None] != keys[None, start:]
         for row, column in np.argwhere(np.triu(near, 1)).tolist():
             yield start + row, start + column, int(bits[row, column])
@@ -143,10 +126,10 @@ def _verify(
     orientation = np.zeros(len(candidates), np.int64)
     involved, places = np.unique(candidates[:, :2], return_inverse=True)
     places = places.reshape(-1, 2)
-    upright = thumbnail_features(thumbnails[involved])
+    upright = _features(thumbnails[involved])
     for index, (turns, flip) in enumerate(perceptual_hash.ORIENTATIONS):
         turned = np.rot90(thumbnails[involved], turns, (1, 2))
-        other = thumbnail_features(turned[:, :, ::-1] if flip else turned)
+        other = _features(turned[:, :, ::-1] if flip else turned)
         for start in range(0, len(candidates), _BLOCK):
             part = slice(start, start + _BLOCK)
             first, second = upright[places[part, 0]], other[places[part, 1]]
@@ -157,7 +140,7 @@ def _verify(
     return best, orientation
 
 
-def thumbnail_features(thumbnails: Thumbnails) -> NDArray[np.float32]:
+def _features(thumbnails: Thumbnails) -> NDArray[np.float32]:
     """Describe thumbnails [N,32,32] as vectors [N,D] whose dot product is the agreement of two."""
     detail = thumbnails - _local_mean(thumbnails)
     detail = detail[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)

@@ -1,35 +1,41 @@
-"""Rendered walls and pictures that are no walls, as a set of a data set: truth known, absence certain."""
+"""Sets of pictures made here, whose truth is known: rendered walls, walls of a phone's size, mosaics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import DataError
+from drywallqa.imaging.mask_files import write_mask_file
+from drywallqa.imaging.morphology import dilate
 from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.not_walls import render_other
-from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, render_wall
+from drywallqa.synthetic.phone_walls import render_phone_wall
+from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Kind, render_wall
 
-CONCEPTS = (CRACK, TAPING_AREA)
+CYCLE: tuple[Kind, ...] = ("neither", "crack", "seam", "neither", "both", "seam", "neither", "crack")
+"""Kinds of walls of a phone's size, one after the other: five of eight have no crack."""
+OUTLINE = 2.5
+"""How far an outline drawn by people reaches beyond a crack, in px of a photo whose longer side is 640."""
+_SIZE = (480, 480)  # px of a rendered picture
+_OTHERS = 0.35  # share of rendered pictures that show no wall
+
+Progress = Callable[[int, int], None]
+Mask = NDArray[np.bool_]
+LabelledPicture = tuple[str, NDArray[np.uint8], Mapping[str, Mask]]
 
 
 def add_rendered(
-    folder: Path,
-    count: int,
-    *,
-    set_name: str = "rendered",
-    size: int = 480,
-    others_share: float = 0.35,
-    seed: int = 0,
-    split: str = "train",
-    progress: Callable[[int, int], None] | None = None,
+    folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render `count` pictures into a data set, new or existing, as a set of their own.
+    """Render walls, and pictures that are no walls, into a data set, new or existing, as a set of their own.
 
     Lines of seams are labelled where the data set has that concept.
 
@@ -37,8 +43,6 @@ def add_rendered(
         folder: The data set's folder.
         count: Pictures to render.
         set_name: The new set's name.
-        size: Side of each picture in px.
-        others_share: Share of pictures that show no wall.
         seed: Decides every picture.
         split: The split they belong to.
         progress: Called with pictures done and in all.
@@ -46,50 +50,132 @@ def add_rendered(
     Raises:
         DataError: The set exists already.
     """
-    known = (
-        load_dataset(folder)
-        if (folder / "dataset.json").exists()
-        else Dataset(folder, (), dict.fromkeys(CONCEPTS, ()))
-    )
+    known = _open(folder, set_name, (CRACK, TAPING_AREA))
+    concepts = [CRACK, TAPING_AREA, *([SEAM_LINE] if SEAM_LINE in known.concepts else [])]
+
+    def pictures() -> Iterator[LabelledPicture]:
+        for number in range(count):
+            generator = np.random.default_rng([seed, number])
+            truths = dict.fromkeys(concepts, np.zeros(_SIZE, np.bool_))
+            if generator.random() < _OTHERS:
+                photo = render_other(generator, _SIZE)
+            else:
+                wall = render_wall(generator, _SIZE)
+                photo, found = wall.photo, {**wall.labels, SEAM_LINE: line_mask(wall.seam_lines, _SIZE)}
+                truths = {concept: found[concept] for concept in concepts}
+            yield f"rendered-{seed}-{number:05d}", photo, truths
+
+    return _add(known, set_name, split, pictures(), count, progress, 92, _write_png)
+
+
+def add_phone_walls(
+    folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
+) -> Dataset:
+    """Render walls of 8 to 16 megapixels into a data set, new or existing, as a set of their own.
+
+    Cracks are labelled as people label them, by outlines wider than the crack.
+
+    Args:
+        folder: The data set's folder.
+        count: Walls to render.
+        set_name: The new set's name.
+        seed: Decides every picture.
+        split: The split they belong to.
+        progress: Called with pictures done and in all.
+
+    Raises:
+        DataError: The set exists already.
+    """
+
+    def pictures() -> Iterator[LabelledPicture]:
+        for number in range(count):
+            wall = render_phone_wall([seed, number], kind=CYCLE[number % len(CYCLE)])
+            outline = dilate(wall.crack_mask, round(OUTLINE * max(wall.photo.shape) / 640))
+            yield f"phone-{seed}-{number:04d}", wall.photo, {CRACK: outline, TAPING_AREA: wall.taping_area}
+
+    return _add(_open(folder, set_name, (CRACK,)), set_name, split, pictures(), count, progress)
+
+
+def add_mosaics(
+    folder: Path,
+    source: Dataset,
+    *,
+    columns: int,
+    set_name: str,
+    split: str,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Lay crack photos of a data set side by side, each photograph once, as a set of another one.
+
+    Args:
+        folder: The data set's folder, new or existing.
+        source: The photos, of 640×640 px.
+        columns: Photos in a row and rows in a mosaic.
+        set_name: The new set's name.
+        split: The split they belong to.
+        progress: Called with mosaics done and in all.
+
+    Raises:
+        DataError: The set exists already, or there are too few photos for one mosaic.
+    """
+    fitting = source.with_samples(s for s in source if (s.height, s.width) == (SIDE, SIDE))
+    shown, size = one_a_photograph(fitting, CRACK), columns * columns
+    count = len(shown) // size
+    if not count:
+        raise DataError(
+            f"{source.folder}: {len(shown)} photographs of {SIDE}×{SIDE} px show a crack; "
+            f"a mosaic takes {size}"
+        )
+
+    def pictures() -> Iterator[LabelledPicture]:
+        for number in range(count):
+            photo, truth = mosaic(source, shown[number * size : (number + 1) * size], CRACK, columns)
+            yield f"mosaic-{split}-{number:04d}", photo, {CRACK: truth}
+
+    return _add(_open(folder, set_name, (CRACK,)), set_name, split, pictures(), count, progress)
+
+
+def _open(folder: Path, set_name: str, concepts: tuple[str, ...]) -> Dataset:
+    """Open a data set, or start one, that has no such set yet."""
+    exists = (folder / "dataset.json").exists()
+    known = load_dataset(folder) if exists else Dataset(folder, (), dict.fromkeys(concepts, ()))
     if any(sample.set_name == set_name for sample in known):
         raise DataError(f"{folder}: has a set '{set_name}' already; name another with --set")
+    return known
+
+
+def _add(
+    known: Dataset,
+    set_name: str,
+    split: str,
+    pictures: Iterator[LabelledPicture],
+    count: int,
+    progress: Progress | None = None,
+    quality: int = 95,
+    write_mask: Callable[[Path, Mask], None] = write_mask_file,
+) -> Dataset:
+    """Write pictures with their truths as a set; a concept without a truth is not labelled."""
+    folder = known.folder
     (folder / "photos" / set_name).mkdir(parents=True, exist_ok=True)
     samples = []
-    for number in range(count):
-        wanted = (*CONCEPTS, SEAM_LINE) if SEAM_LINE in known.concepts else CONCEPTS
-        samples.append(_render(folder, set_name, number, size, others_share, seed, split, wanted))
+    for done, (image_id, photo, truths) in enumerate(pictures, 1):
+        path = Path("photos") / set_name / f"{image_id}.jpg"
+        Image.fromarray(photo).save(folder / path, quality=quality)
+        labels: dict[str, str | None] = dict.fromkeys(truths)
+        for concept, mask in truths.items():
+            if mask.any():
+                place = Path("masks") / folder_name(concept) / set_name / f"{image_id}.png"
+                write_mask(folder / place, mask)
+                labels[concept] = place.as_posix()
+        height, width = photo.shape[:2]
+        samples.append(Sample(image_id, path.as_posix(), set_name, image_id, height, width, labels, split))
         if progress:
-            progress(number + 1, count)
+            progress(done, count)
     dataset = known.with_samples([*known.samples, *samples])
     save_dataset(dataset)
     return dataset
 
 
-def _render(
-    folder: Path,
-    set_name: str,
-    number: int,
-    size: int,
-    others_share: float,
-    seed: int,
-    split: str,
-    concepts: tuple[str, ...],
-) -> Sample:
-    generator = np.random.default_rng([seed, number])
-    image_id = f"rendered-{seed}-{number:05d}"
-    photo_path = Path("photos") / set_name / f"{image_id}.jpg"
-    labels: dict[str, str | None] = dict.fromkeys(concepts)
-    if generator.random() < others_share:
-        photo = render_other(generator, (size, size))
-    else:
-        wall = render_wall(generator, (size, size))
-        photo = wall.photo
-        truths = {**wall.labels, SEAM_LINE: line_mask(wall.seam_lines, (size, size))}
-        for concept, mask in truths.items():
-            if concept in concepts and mask.any():
-                path = Path("masks") / folder_name(concept) / set_name / f"{image_id}.png"
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(mask.astype(np.uint8) * 255).save(folder / path)
-                labels[concept] = path.as_posix()
-    Image.fromarray(photo).save(folder / photo_path, quality=92)
-    return Sample(image_id, photo_path.as_posix(), set_name, image_id, size, size, labels, split)
+def _write_png(path: Path, mask: Mask) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask.astype(np.uint8) * 255).save(path)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from drywallqa.datasets.concepts import folder_name
@@ -18,37 +16,54 @@ from drywallqa.imaging.contact_sheet import MARK, TILE, SheetCell, draw_contact_
 from drywallqa.imaging.morphology import BoundingBox, bounding_boxes
 from drywallqa.imaging.straight_lines import FoundSeam, find_seam
 from drywallqa.synthetic.joints import line_mask
-from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
 
 PHRASINGS = ("segment seam line",)
-_RECTANGLE = 0.97  # of its bounding box that a piece of a mask fills if it was drawn as a box
+_RECTANGLE = 0.97  # share of its bounding box that a connected component fills if it was drawn as a box
 
 
-@dataclass
+@dataclass(frozen=True)
+class SearchedBox:
+    """One box of a photo, and the seam in it; None where the component is no box or too small."""
+
+    sample: Sample
+    box: BoundingBox
+    seam: FoundSeam | None
+
+    @property
+    def sure(self) -> bool:
+        """Whether a seam was found that is sure."""
+        return self.seam is not None and self.seam.sure
+
+
+@dataclass(frozen=True)
 class SeamLabels:
-    """What was found.
+    """The result of a search.
 
     Attributes:
+        dataset: The data set with its new concept.
         labelled: Photos that have lines now.
         absent: Photos without a joint, and so without a line.
         left: Photos in which a line was not sure, or a box was none; they stay unlabelled.
-        seams: Sample and frame → what was found there, for a sheet; one copy a photograph.
+        searched: The boxes of one copy a photograph, for a sheet.
     """
 
-    labelled: int = 0
-    absent: int = 0
-    left: int = 0
-    seams: list[tuple[Sample, BoundingBox, FoundSeam | None]] = field(default_factory=list)
+    dataset: Dataset
+    labelled: int
+    absent: int
+    left: int
+    searched: list[SearchedBox]
 
 
 def add_seam_lines(
-    dataset: Dataset,
-    *,
-    boxes: str = TAPING_AREA,
-    concept: str = SEAM_LINE,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Dataset, SeamLabels]:
-    """Label the seams of every photo whose boxes all hold a sure one.
+    dataset: Dataset, *, boxes: str, concept: str, progress: Callable[[int, int], None] | None = None
+) -> SeamLabels:
+    """Label the seams of every photo whose boxes all hold a sure one, and save the data set.
+
+    Args:
+        dataset: The data set.
+        boxes: The concept whose boxes are searched.
+        concept: The new concept's name.
+        progress: Called with photos done and photos in all.
 
     Raises:
         DataError: The data set has no such boxes, or the concept is there already.
@@ -58,80 +73,74 @@ def add_seam_lines(
         raise DataError(f"{dataset.folder}: has no concept '{boxes}' (it has: {known})")
     if concept in dataset.concepts:
         raise DataError(f"{dataset.folder}: has a concept '{concept}' already; name another with --concept")
-    tally, samples, seen = SeamLabels(), [], set[tuple[str, str]]()
-    for number, sample in enumerate(dataset):
-        samples.append(_labelled(dataset, sample, boxes, concept, tally, seen))
+    samples: list[Sample] = []
+    searched: dict[str, list[SearchedBox]] = {}
+    labelled, absent, left = 0, 0, 0
+    for number, sample in enumerate(dataset, 1):
+        if boxes in sample.labels and sample.labels[boxes] is None:
+            absent += 1
+            sample = replace(sample, labels={**sample.labels, concept: None})
+        elif boxes in sample.labels:
+            found = _search(dataset, sample, boxes)
+            searched.setdefault(sample.photograph, found)
+            if found and all(each.sure for each in found):
+                labelled += 1
+                sample = _label(dataset, sample, concept, found)
+            else:
+                left += 1
+        samples.append(sample)
         if progress:
-            progress(number + 1, len(dataset))
-    named = {**dataset.concepts, concept: PHRASINGS}
-    done = replace(dataset, samples=tuple(samples), concepts=named)
+            progress(number, len(dataset))
+    done = replace(dataset, samples=tuple(samples), concepts={**dataset.concepts, concept: PHRASINGS})
     save_dataset(done)
-    return done, tally
+    return SeamLabels(done, labelled, absent, left, [box for found in searched.values() for box in found])
 
 
-def _labelled(
-    dataset: Dataset, sample: Sample, boxes: str, concept: str, tally: SeamLabels, seen: set[tuple[str, str]]
-) -> Sample:
-    if boxes not in sample.labels:
-        return sample
-    if sample.labels[boxes] is None:
-        tally.absent += 1
-        return replace(sample, labels={**sample.labels, concept: None})
-    mask = dataset.read_mask(sample, boxes)
-    photo = dataset.read_photo(sample)
-    found = [
-        (frame, find_seam(photo, frame) if _is_box(mask, frame) else None) for frame in bounding_boxes(mask)
-    ]
-    if (sample.set_name, sample.source_photo) not in seen:
-        seen.add((sample.set_name, sample.source_photo))
-        tally.seams += [(sample, frame, seam) for frame, seam in found]
-    lines = [seam.line for _, seam in found if seam is not None and seam.sure]
-    if not lines or len(lines) < len(found):
-        tally.left += 1
-        return sample
+def _search(dataset: Dataset, sample: Sample, boxes: str) -> list[SearchedBox]:
+    mask, photo, found = dataset.read_mask(sample, boxes), dataset.read_photo(sample), []
+    for box in bounding_boxes(mask):
+        left, top, right, bottom = box
+        filled = mask[top:bottom, left:right].mean() >= _RECTANGLE
+        found.append(SearchedBox(sample, box, find_seam(photo, box) if filled else None))
+    return found
+
+
+def _label(dataset: Dataset, sample: Sample, concept: str, found: list[SearchedBox]) -> Sample:
     name = Path("masks") / folder_name(concept) / sample.set_name / f"{sample.image_id}.png"
-    (dataset.folder / name).parent.mkdir(parents=True, exist_ok=True)
-    mask_files.write_mask_file(dataset.folder / name, line_mask(lines, mask.shape))
-    tally.labelled += 1
+    mask = line_mask([each.seam.line for each in found if each.seam], (sample.height, sample.width))
+    mask_files.write_mask_file(dataset.folder / name, mask)
     return replace(sample, labels={**sample.labels, concept: name.as_posix()})
 
 
-def _is_box(mask: NDArray[np.bool_], frame: BoundingBox) -> bool:
-    left, top, right, bottom = frame
-    return bool(mask[top:bottom, left:right].mean() >= _RECTANGLE)
-
-
-def seam_sheet(dataset: Dataset, labels: SeamLabels) -> Image.Image:
+def seam_sheet(labels: SeamLabels) -> Image.Image:
     """Draw every box that was searched beside itself with the line that was found, one copy a photograph."""
-    sure = [entry for entry in labels.seams if entry[2] is not None and entry[2].sure]
-    other = [entry for entry in labels.seams if entry[2] is None or not entry[2].sure]
-    kinds = (("Labelled", sure), ("Left alone", other))
-    return draw_contact_sheet(
-        [titled_section(name, entries, lambda entry: _cell(dataset, *entry)) for name, entries in kinds]
-    )
+    kinds = {"Labelled": True, "Left alone": False}
+    return draw_contact_sheet([
+        titled_section(
+            title, [each for each in labels.searched if each.sure == sure],
+            lambda each: _cell(labels.dataset, each),
+        )
+        for title, sure in kinds.items()
+    ])  # fmt: skip
 
 
-def _cell(dataset: Dataset, sample: Sample, frame: BoundingBox, found: FoundSeam | None) -> SheetCell:
-    told = f"{found.depth:.1f} darker, {found.share:.0%} of its length" if found else "no box, or too small"
+def _cell(dataset: Dataset, searched: SearchedBox) -> SheetCell:
+    seam, sample, (left, top, right, bottom) = searched.seam, searched.sample, searched.box
+    text = f"{seam.depth:.1f} darker, {seam.share:.0%} of its length" if seam else "no box, or too small"
 
     def tiles() -> list[Image.Image]:
         photo = Image.fromarray(dataset.read_photo(sample))
         lined = photo.copy()
         pen = ImageDraw.Draw(lined)
-        pen.rectangle(frame, outline=(0, 160, 0))
-        if found is not None:
-            pen.line([found.line.start, found.line.end], fill=MARK)
-        margin = max(photo.size) // 25
-        left, top, right, bottom = frame
+        pen.rectangle(searched.box, outline=(0, 160, 0))
+        if seam is not None:
+            pen.line([seam.line.start, seam.line.end], fill=MARK)
         width, height = photo.size
-        box = (
-            max(0, left - margin),
-            max(0, top - margin),
-            min(width, right + margin),
+        margin = max(photo.size) // 25
+        part = (
+            max(0, left - margin), max(0, top - margin), min(width, right + margin),
             min(height, bottom + margin),
-        )
-        return [
-            ImageOps.pad(picture.crop(box), (TILE - 4, TILE), color="white") for picture in (photo, lined)
-        ]
+        )  # fmt: skip
+        return [ImageOps.pad(each.crop(part), (TILE - 4, TILE), color="white") for each in (photo, lined)]
 
-    return SheetCell((told, f"{sample.split or '-'} {sample.image_id}"), tiles)
+    return SheetCell((text, f"{sample.split or '-'} {sample.image_id}"), tiles)

@@ -7,34 +7,22 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from drywallqa.checks.dataset_parts import PARTS
 from drywallqa.curation.near_duplicates import find_pairs
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.imaging import perceptual_hash
 from drywallqa.imaging.morphology import group_links
 
-PARTS = ("train", "val", "test")
-ASIDE = "unused"
-"""The split of photos that belong to no part."""
 GROUPINGS = ("source", "near-duplicates")
-DEFAULT_RATIOS = (70.0, 15.0, 15.0)
 
 Group = list[Sample]
-_Cut = Callable[[Sequence[Group], dict[str, float], random.Random], list[tuple[Group, str]]]
-
-
-@dataclass(frozen=True)
-class CsvSplit:
-    """A data set split by a CSV; the photos it does not name, and its rows that name no photo."""
-
-    dataset: Dataset
-    unnamed: tuple[str, ...]
-    unmatched: tuple[str, ...]
+Assigned = list[tuple[Group, str]]
 
 
 def parse_ratios(text: str) -> tuple[float, float, float]:
@@ -56,7 +44,7 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
 
 def split_dataset(
     dataset: Dataset,
-    ratios: tuple[float, float, float] = DEFAULT_RATIOS,
+    ratios: tuple[float, float, float] = (70.0, 15.0, 15.0),
     *,
     seed: int = 0,
     blocks: bool = False,
@@ -65,7 +53,7 @@ def split_dataset(
     """Split by photograph, within each set and setting, so that the shares hold over all of them.
 
     Args:
-        dataset: The data set; what it was split into before is forgotten.
+        dataset: The data set; an earlier split of it is forgotten.
         ratios: Shares of train, val and test.
         seed: Equal seeds give equal splits.
         blocks: Keep photographs that follow each other by name together, for series taken in one walk.
@@ -79,59 +67,38 @@ def split_dataset(
     if grouping not in GROUPINGS:
         raise ConfigError(f"--group {grouping} is not known; it is one of {', '.join(GROUPINGS)}")
     groups = _groups(dataset, near_duplicates=grouping == "near-duplicates")
-    wanted = sum(ratio > 0 for ratio in ratios)
-    if len(groups) < wanted:
-        raise DataError(f"{dataset.folder}: {len(groups)} photographs cannot be split into {wanted} parts")
+    shares = {part: ratio for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
+    if len(groups) < len(shares):
+        raise DataError(
+            f"{dataset.folder}: {len(groups)} photographs cannot be split into {len(shares)} parts"
+        )
     strata: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
         strata[group[0].set_name, group[0].setting or ""].append(group)
-    dealt = _dealt(strata, ratios, seed, _in_blocks if blocks else _scattered)
-    part_of = {(sample.set_name, sample.image_id): part for group, part in dealt for sample in group}
-    return dataset.with_samples(
-        replace(sample, split=part_of[sample.set_name, sample.image_id]) for sample in dataset
-    )
+    assigned = _assign(strata, shares, seed, _in_blocks if blocks else _scattered)
+    part_of = {sample.key: part for group, part in assigned for sample in group}
+    return dataset.with_samples(replace(sample, split=part_of[sample.key]) for sample in dataset)
 
 
 def split_notes(dataset: Dataset) -> list[str]:
-    """Say what a split leaves to be wished for: empty parts, and sets of which only one part tells."""
+    """Name the weak points of a split: empty parts, and sets of which all photos are in one part."""
     empty = [part for part in PARTS if not any(sample.split == part for sample in dataset)]
-    told = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
+    notes = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
     parts: dict[str, set[str]] = defaultdict(set)
     for sample in dataset:
         parts[sample.set_name].add(sample.split or "no part")
     alone = [name for name, found in parts.items() if len(found) == 1]
     if alone:
-        one = f"'{alone[0]}' in {parts[alone[0]].pop()}"
-        told.append(f"{len(alone)} of {len(parts)} sets are in one part only, such as {one}")
-    return told
-
-
-def _dealt(
-    strata: Mapping[tuple[str, str], list[Group]], ratios: Sequence[float], seed: int, cut: _Cut
-) -> list[tuple[Group, str]]:
-    """Deal each stratum out; what it leaves of the shares goes over to the next, so that they hold over all.
-
-    The strata come in an order of chance, as the first ones of a single group each go to train.
-    """
-    generator = random.Random(seed)
-    keys = sorted(strata)
-    random.Random(f"strata {seed}").shuffle(keys)
-    lacking = {part: 0.0 for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
-    dealt: list[tuple[Group, str]] = []
-    for key in keys:
-        total = sum(len(group) for group in strata[key])
-        for part, ratio in zip(PARTS, ratios, strict=True):
-            if ratio > 0:
-                lacking[part] += total * ratio / sum(ratios)
-        dealt += cut(strata[key], lacking, generator)
-    return _nobody_empty(dealt, list(lacking))
+        example = f"'{alone[0]}' in {parts[alone[0]].pop()}"
+        notes.append(f"{len(alone)} of {len(parts)} sets are in one part only, such as {example}")
+    return notes
 
 
 def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
     """Group samples that must stay together, in an order that does not depend on the manifest's."""
     samples = sorted(dataset, key=lambda sample: (sample.set_name, natural_key(sample.image_id)))
-    keys = [(sample.set_name, sample.source_photo) for sample in samples]
-    first: dict[tuple[str, str], int] = {}
+    keys = [sample.photograph for sample in samples]
+    first: dict[str, int] = {}
     links = [(first.setdefault(key, number), number) for number, key in enumerate(keys)]
     if near_duplicates and samples:
         thumbnails = np.stack([perceptual_hash.thumbnail(dataset.read_photo(sample)) for sample in samples])
@@ -144,63 +111,78 @@ def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
 
 def natural_key(name: str) -> tuple[tuple[int, str], ...]:
     """Order names as people do: IMG_9 before IMG_10."""
-    pieces = re.findall(r"\d+|\D+", name.lower())
-    return tuple((int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces)
+    runs = re.findall(r"\d+|\D+", name.lower())
+    return tuple((int(run), "") if run.isdecimal() else (-1, run) for run in runs)
 
 
-def _scattered(
-    groups: Sequence[Group], lacking: dict[str, float], generator: random.Random
-) -> list[tuple[Group, str]]:
-    """Deal groups out, the largest first, each to the part that lacks the most photos."""
+def _assign(
+    strata: Mapping[tuple[str, str], list[Group]],
+    shares: Mapping[str, float],
+    seed: int,
+    cut: Callable[[Sequence[Group], dict[str, float], random.Random], Assigned],
+) -> Assigned:
+    """Assign the groups of each stratum; photos that a part lacks carry over, so that shares hold over all.
+
+    The strata come in random order, as the first ones of a single group each go to train. A part without
+    any photo gets the smallest group of a part that has several, if there is one.
+    """
+    generator = random.Random(seed)
+    keys = sorted(strata)
+    random.Random(f"strata {seed}").shuffle(keys)
+    lacking = dict.fromkeys(shares, 0.0)
+    assigned: Assigned = []
+    for key in keys:
+        total = sum(len(group) for group in strata[key])
+        for part, share in shares.items():
+            lacking[part] += total * share / sum(shares.values())
+        assigned += cut(strata[key], lacking, generator)
+    for part in shares:
+        amounts = Counter(name for _, name in assigned)
+        spare = [number for number, (_, name) in enumerate(assigned) if amounts[name] > 1]
+        if not amounts[part] and spare:
+            number = min(spare, key=lambda index: len(assigned[index][0]))
+            assigned[number] = (assigned[number][0], part)
+    return assigned
+
+
+def _scattered(groups: Sequence[Group], lacking: dict[str, float], generator: random.Random) -> Assigned:
+    """Assign groups, the largest first, each to the part that lacks the most photos."""
     shuffled = list(groups)
     generator.shuffle(shuffled)
     shuffled.sort(key=len, reverse=True)
-    result = []
+    assigned = []
     for group in shuffled:
         part = max(lacking, key=lambda name: lacking[name])
         lacking[part] -= len(group)
-        result.append((group, part))
-    return result
+        assigned.append((group, part))
+    return assigned
 
 
-def _nobody_empty(dealt: list[tuple[Group, str]], parts: Sequence[str]) -> list[tuple[Group, str]]:
-    """Give a part that got nothing the smallest group of a part that has several, if there is one."""
-    for part in parts:
-        amounts = Counter(name for _, name in dealt)
-        if amounts[part]:
-            continue
-        spare = [number for number, (_, name) in enumerate(dealt) if amounts[name] > 1]
-        if spare:
-            number = min(spare, key=lambda index: len(dealt[index][0]))
-            dealt[number] = (dealt[number][0], part)
-    return dealt
-
-
-def _in_blocks(
-    groups: Sequence[Group], lacking: dict[str, float], generator: random.Random
-) -> list[tuple[Group, str]]:
+def _in_blocks(groups: Sequence[Group], lacking: dict[str, float], generator: random.Random) -> Assigned:
     """Cut the ring of groups, in the order of their names, into one block a part."""
     start = generator.randrange(len(groups))
-    ring = [*groups[start:], *groups[:start]]
     wanted = np.maximum(list(lacking.values()), 0)  # a part that has too many already gets none
     ends = np.cumsum(wanted) / wanted.sum() * sum(len(group) for group in groups)
-    result, done = [], 0
-    for group in ring:
+    assigned, done = [], 0
+    for group in [*groups[start:], *groups[:start]]:
         middle = done + len(group) / 2  # a group goes where its greater half lies
         part = list(lacking)[min(int(np.searchsorted(ends, middle)), len(lacking) - 1)]
         lacking[part] -= len(group)
-        result.append((group, part))
+        assigned.append((group, part))
         done += len(group)
-    return result
+    return assigned
 
 
-def split_by_csv(dataset: Dataset, path: Path) -> CsvSplit:
+def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list[str]]:
     """Split as a CSV says, whose rows are matched by the photo's stem.
 
     Args:
         dataset: The data set.
         path: A CSV with the columns "file" and "split", and perhaps "photo" (the photograph) and "setting".
             Photos that it does not name get no split.
+
+    Returns:
+        The data set, the photos that the CSV does not name, and its rows that name no photo.
 
     Raises:
         DataError: The CSV cannot be used, matches nothing, or puts copies of one photograph on two sides.
@@ -229,32 +211,11 @@ def split_by_csv(dataset: Dataset, path: Path) -> CsvSplit:
         )
     _refuse_leaks(samples, path)
     unmatched = [row["file"] for listed in rows.values() for row in listed if row["file"] not in matched]
-    return CsvSplit(dataset.with_samples(samples), tuple(unnamed), tuple(unmatched))
-
-
-def hold_out(dataset: Dataset, setting: str) -> Dataset:
-    """Keep one setting for the test alone: the strictest question, how a model does where it has never been.
-
-    Its photos become the test part; the test photos of other settings are set aside.
-
-    Raises:
-        ConfigError: The data set has no photo of that setting, or none of another to train on.
-    """
-    settings = sorted({sample.setting for sample in dataset if sample.setting})
-    if setting not in settings:
-        known = ", ".join(settings) or "none; split --by-csv with a column 'setting'"
-        raise ConfigError(f"{dataset.folder}: no photo is of the setting '{setting}' (known: {known})")
-    if not any(sample.split == "train" and sample.setting != setting for sample in dataset):
-        raise ConfigError(f"{dataset.folder}: without the setting '{setting}' nothing is left to train on")
-    return dataset.with_samples(
-        replace(sample, split="test")
-        if sample.setting == setting
-        else replace(sample, split=ASIDE if sample.split == "test" else sample.split)
-        for sample in dataset
-    )
+    return dataset.with_samples(samples), unnamed, unmatched
 
 
 def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
+    """Read a CSV's rows by the stem of their file."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -276,8 +237,8 @@ def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[st
     """Find the row about a sample; where several have its stem, the one whose path names its set."""
     found = rows.get(sample.image_id, [])
     if len(found) > 1:
-        names = sample.set_name
-        found = [row for row in found if any(p.startswith(names) for p in Path(row["file"]).parts)] or found
+        name = sample.set_name
+        found = [row for row in found if any(p.startswith(name) for p in Path(row["file"]).parts)] or found
     if len({row["split"] for row in found}) > 1:
         raise DataError(
             f"{found[0]['file']}: the CSV gives it to {' and '.join(row['split'] for row in found)}"
@@ -286,14 +247,36 @@ def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[st
 
 
 def _refuse_leaks(samples: Sequence[Sample], path: Path) -> None:
-    sides: dict[tuple[str, str], set[str]] = defaultdict(set)
+    sides: dict[str, set[str]] = defaultdict(set)
+    names = {sample.photograph: sample.source_photo for sample in samples}
     for sample in samples:
         if sample.split in PARTS:
-            sides[sample.set_name, sample.source_photo].add(sample.split)
-    leaks = [(name, found) for (_, name), found in sides.items() if len(found) > 1]
+            sides[sample.photograph].add(sample.split)
+    leaks = [(names[key], found) for key, found in sides.items() if len(found) > 1]
     if leaks:
         name, found = leaks[0]
         raise DataError(
             f"{path}: puts copies of the photograph '{name}' into {' and '.join(sorted(found))} "
             f"({len(leaks)} such photographs); give all copies of a photograph to one part"
         )
+
+
+def hold_out(dataset: Dataset, setting: str) -> Dataset:
+    """Keep one setting for the test alone, to measure a model where it has never been.
+
+    Its photos become the test part; the test photos of other settings get the split "unused".
+
+    Raises:
+        ConfigError: The data set has no photo of that setting, or none of another to train on.
+    """
+    settings = sorted({sample.setting for sample in dataset if sample.setting})
+    if setting not in settings:
+        known = ", ".join(settings) or "none; split --by-csv with a column 'setting'"
+        raise ConfigError(f"{dataset.folder}: no photo is of the setting '{setting}' (known: {known})")
+    if not any(sample.split == "train" and sample.setting != setting for sample in dataset):
+        raise ConfigError(f"{dataset.folder}: without the setting '{setting}' nothing is left to train on")
+    samples = []
+    for sample in dataset:
+        split = "unused" if sample.split == "test" else sample.split
+        samples.append(replace(sample, split="test" if sample.setting == setting else split))
+    return dataset.with_samples(samples)

@@ -1,8 +1,8 @@
-"""What is in a data set: photos, photographs, parts, and what the masks of each concept are like."""
+"""Statistics of a data set: photos, photographs, parts, and the sizes and widths of each concept's masks."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.curation.inventory import describe_mask
-from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.datasets.dataset import Dataset
 from drywallqa.imaging.morphology import bounding_boxes, mean_width
 
-REFERENCE_SIDE = 640
+SIDE = 640
 """Widths and boxes are given at this longer side of the photo, in px."""
 
-WIDTH_SAMPLE = 200
-"""Widths are taken from at most this many masks a concept, spread evenly; thinning is slow."""
-
-Progress = Callable[[int, int], None]
+_THINNED = 200  # masks of a concept, spread evenly, whose width is measured; thinning is slow
+_QUANTILES = {"minimum": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "maximum": 1.0}
 
 
 @dataclass
@@ -35,10 +33,24 @@ class ConceptStats:
     widths: list[float] = field(default_factory=list)
     boxes: list[tuple[float, float]] = field(default_factory=list)
 
+    def add_mask(self, mask: NDArray[np.bool_], *, with_width: bool) -> None:
+        """Measure one more mask [H,W]."""
+        self.shown += 1
+        self.shares.append(float(mask.mean()))
+        scale = SIDE / max(mask.shape)
+        self.boxes += [
+            (scale * (right - left), scale * (bottom - top))
+            for left, top, right, bottom in bounding_boxes(mask)
+        ]
+        if with_width and mask.any() and not describe_mask(mask)[1]:  # a rectangle has no width of a line
+            if scale != 1:
+                height, width = (max(1, round(side * scale)) for side in mask.shape)
+                image = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
+                mask = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > 127
+            self.widths.append(mean_width(mask))
+
     def to_json(self) -> dict[str, Any]:
         """Describe the concept as plain data; figures as minimum, quartiles and maximum."""
-        longer = [max(box) for box in self.boxes]
-        shorter = [min(box) for box in self.boxes]
         return {
             "shown": self.shown,
             "absent": self.absent,
@@ -46,8 +58,8 @@ class ConceptStats:
             "foreground_share": _summary(self.shares),
             "width_px": _summary(self.widths),
             "pieces": len(self.boxes),
-            "piece_longer_side_px": _summary(longer),
-            "piece_shorter_side_px": _summary(shorter),
+            "piece_longer_side_px": _summary([max(box) for box in self.boxes]),
+            "piece_shorter_side_px": _summary([min(box) for box in self.boxes]),
         }
 
 
@@ -72,20 +84,19 @@ class DatasetStats:
                 for (name, split), (photos, photographs) in self.parts.items()
             ],
             "concepts": {name: stats.to_json() for name, stats in self.concepts.items()},
-            "reference_side_px": REFERENCE_SIDE,
+            "reference_side_px": SIDE,
         }
 
 
 def _summary(values: Sequence[float]) -> dict[str, float] | None:
     if not values:
         return None
-    names = ("minimum", "quarter", "median", "three_quarters", "maximum")
-    quantiles = np.quantile(np.array(values, np.float64), [0, 0.25, 0.5, 0.75, 1])
-    summary = {name: round(float(value), 4) for name, value in zip(names, quantiles, strict=True)}
+    quantiles = np.quantile(np.array(values, np.float64), list(_QUANTILES.values()))
+    summary = {name: round(float(value), 4) for name, value in zip(_QUANTILES, quantiles, strict=True)}
     return summary | {"mean": round(float(np.mean(values)), 4)}
 
 
-def measure_dataset(dataset: Dataset, progress: Progress | None = None) -> DatasetStats:
+def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> DatasetStats:
     """Measure a data set.
 
     Args:
@@ -95,65 +106,28 @@ def measure_dataset(dataset: Dataset, progress: Progress | None = None) -> Datas
     Raises:
         DataError: A mask does not fit its photo.
     """
-    concepts: dict[str, ConceptStats] = {name: ConceptStats() for name in dataset.concepts}
-    thinned = {name: _thinned(dataset, name) for name in concepts}
-    for number, sample in enumerate(dataset, 1):
+    concepts = {name: ConceptStats() for name in dataset.concepts}
+    thinned: dict[str, set[int]] = {}
+    for name in concepts:
+        shown = [number for number, sample in enumerate(dataset) if sample.labels.get(name)]
+        places = np.linspace(0, len(shown) - 1, min(_THINNED, len(shown))).round().astype(int)
+        thinned[name] = {shown[place] for place in places}
+    for number, sample in enumerate(dataset):
         for name, stats in concepts.items():
             if name not in sample.labels:
                 stats.unlabelled += 1
             elif sample.labels[name] is None:
                 stats.absent += 1
             else:
-                _add_mask(stats, dataset.read_mask(sample, name), with_width=number - 1 in thinned[name])
+                stats.add_mask(dataset.read_mask(sample, name), with_width=number in thinned[name])
         if progress:
-            progress(number, len(dataset))
-    photographs = {(sample.set_name, sample.source_photo) for sample in dataset}
-    return DatasetStats(
-        dataset.folder.resolve().name, len(dataset), len(photographs), _parts(dataset), concepts
-    )
-
-
-def _thinned(dataset: Dataset, concept: str) -> set[int]:
-    """Choose the samples whose masks are thinned."""
-    shown = [number for number, sample in enumerate(dataset) if sample.labels.get(concept)]
-    if not shown:
-        return set()
-    places = np.linspace(0, len(shown) - 1, min(WIDTH_SAMPLE, len(shown))).round().astype(int)
-    return {shown[place] for place in places}
-
-
-def _add_mask(stats: ConceptStats, mask: NDArray[np.bool_], *, with_width: bool) -> None:
-    stats.shown += 1
-    stats.shares.append(float(mask.mean()))
-    scale = REFERENCE_SIDE / max(mask.shape)
-    stats.boxes += [
-        (scale * (right - left), scale * (bottom - top)) for left, top, right, bottom in bounding_boxes(mask)
-    ]
-    if with_width and mask.any() and not describe_mask(mask)[1]:  # a rectangle has no width of a line
-        stats.widths.append(mean_width(_at_reference(mask)))
-
-
-def _at_reference(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    if max(mask.shape) == REFERENCE_SIDE:
-        return mask
-    scale = REFERENCE_SIDE / max(mask.shape)
-    height, width = (max(1, round(side * scale)) for side in mask.shape)
-    image = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)) > 127
-
-
-def _parts(dataset: Dataset) -> dict[tuple[str, str], tuple[int, int]]:
-    photos: Counter[tuple[str, str]] = Counter()
-    sources: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for sample in dataset:
-        key = _part(sample)
-        photos[key] += 1
-        sources[key].add(sample.source_photo)
-    return {key: (photos[key], len(sources[key])) for key in sorted(photos)}
-
-
-def _part(sample: Sample) -> tuple[str, str]:
-    return sample.set_name, sample.split or "none"
+            progress(number + 1, len(dataset))
+    photos = Counter((sample.set_name, sample.split or "none") for sample in dataset)
+    copies = {(sample.set_name, sample.split or "none", sample.source_photo) for sample in dataset}
+    photographs = Counter((set_name, split) for set_name, split, _ in copies)
+    parts = {key: (photos[key], photographs[key]) for key in sorted(photos)}
+    total = len({sample.photograph for sample in dataset})
+    return DatasetStats(dataset.folder.resolve().name, len(dataset), total, parts, concepts)
 
 
 def stats_lines(stats: DatasetStats) -> Iterator[str]:
@@ -167,16 +141,13 @@ def stats_lines(stats: DatasetStats) -> Iterator[str]:
         for key, words, unit, factor in (
             ("foreground_share", "share of the photo", "%", 100.0),
             ("width_px", f"width (area / skeleton, {len(found.widths)} masks)", "px", 1.0),
-            ("piece_longer_side_px", f"longer side of its {len(found.boxes)} pieces", "px", 1.0),
-            ("piece_shorter_side_px", "shorter side of its pieces", "px", 1.0),
+            ("piece_longer_side_px", f"longer side of its {len(found.boxes)} components", "px", 1.0),
+            ("piece_shorter_side_px", "shorter side of its components", "px", 1.0),
         ):
-            if figures[key]:
-                yield f"  {words}: {_range(figures[key], factor)} {unit}"
-    yield f"widths and pieces at a longer side of {REFERENCE_SIDE} px"
-
-
-def _range(summary: dict[str, float], factor: float) -> str:
-    low, middle, high = (summary[name] * factor for name in ("quarter", "median", "three_quarters"))
-    return (
-        f"median {middle:.1f}, middle half {low:.1f} to {high:.1f}, at most {summary['maximum'] * factor:.1f}"
-    )
+            if summary := figures[key]:
+                low, middle, high, top = (factor * summary[name] for name in list(_QUANTILES)[1:])
+                yield (
+                    f"  {words}: median {middle:.1f}, middle half {low:.1f} to {high:.1f}, "
+                    f"at most {top:.1f} {unit}"
+                )
+    yield f"widths and components at a longer side of {SIDE} px"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,29 +46,26 @@ def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> 
             taken |= {s.photo: s for s in _spread(pool, count, random.Random(f"{seed} {concept} {part}"))}
     made = Dataset(out, tuple(taken.values()), dataset.concepts)
     for sample in made:
-        _copy(dataset.folder, out, [sample.photo, *filter(None, sample.labels.values())])
+        for name in (sample.photo, *filter(None, sample.labels.values())):
+            try:
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(dataset.folder / name, out / name)
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                source = dataset.folder / name
+                raise OutputError(f"{out / name}: cannot be copied from {source} ({reason})") from error
     save_dataset(made)
     return made
 
 
 def _spread(pool: Sequence[Sample], count: int, generator: random.Random) -> list[Sample]:
     """Draw samples over photographs, in rounds of one copy each."""
-    groups: dict[tuple[str, str], list[Sample]] = {}
+    groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in sorted(pool, key=lambda s: s.photo):
-        groups.setdefault((sample.set_name, sample.source_photo), []).append(sample)
+        groups[sample.set_name, sample.source_photo].append(sample)
     stacks = list(groups.values())
     for stack in stacks:
         generator.shuffle(stack)
     generator.shuffle(stacks)
-    rounds = max((len(stack) for stack in stacks), default=0)
+    rounds = max(map(len, stacks), default=0)
     return [stack[turn] for turn in range(rounds) for stack in stacks if turn < len(stack)][:count]
-
-
-def _copy(source: Path, out: Path, names: Sequence[str]) -> None:
-    for name in names:
-        try:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, out / name)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"{out / name}: cannot be copied from {source / name} ({reason})") from error

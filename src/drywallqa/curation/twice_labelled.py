@@ -1,7 +1,7 @@
 """Pictures that were labelled twice, under two names: how far two labels of one picture agree.
 
-That is what a second annotator would score on such a data set, and what a model's figures have to be read
-against: it cannot agree with labels much further than they agree with each other.
+A second annotator would score as much on such a data set. A model cannot agree with labels much further than
+they agree with each other, so its figures have to be read against this one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.curation.near_duplicates import NearDuplicate
-from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DrywallQAError
-from drywallqa.imaging import perceptual_hash
+from drywallqa.imaging import perceptual_hash, photos
 from drywallqa.imaging.morphology import group_links
 from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
@@ -26,9 +25,7 @@ from drywallqa.metrics import Counts
 SAME_PICTURE = 12.0
 """Mean difference in grey levels up to which two photos are one picture and not two shots."""
 SAME_AGREEMENT = 0.9
-"""The correlation, see `Pair.agreement`, from which they are."""
-
-Mask = NDArray[np.bool_]
+"""The correlation, see `DuplicatePair.agreement`, from which they are."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class LabelAgreement:
     """How far two labels of one picture agree.
 
     Attributes:
-        concept: What was labelled.
+        concept: The labelled concept.
         pairs: Pairs of labels.
         photographs: Photographs behind them; where one has more than two names, its pairs are averaged first.
         iou: Mean IoU over photographs.
@@ -60,7 +57,7 @@ class LabelAgreement:
         return (
             f"'{self.concept}' labelled twice: {self.pairs} pairs of labels of {self.photographs} "
             f"photographs agree with IoU {self.iou:.3f} (95 % interval {low:.3f}–{high:.3f}), Dice "
-            f"{self.dice:.3f}: what a second annotator would score here"
+            f"{self.dice:.3f}: as a second annotator would score here"
         )
 
 
@@ -77,24 +74,25 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[La
     for found in duplicates:
         first, second = samples[found.first.name], samples[found.second.name]
         shared = [c for c in first.labels if first.labels[c] and second.labels.get(c)]
-        if not shared or not _same_picture(dataset, first, second, found):
+        if not shared or not _same_picture(found):
             continue
         for concept in shared:
             try:
                 mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
             except (DrywallQAError, OSError, ValueError):
                 continue  # the audit's problems name the file
-            other = _brought(twin, found, mask.shape)
-            counts[concept].append((groups[found.first.photograph], Counts.of(mask, other)))
+            turned = perceptual_hash.orient(twin, found.pair.turns, found.pair.flip)
+            if turned.shape != mask.shape:
+                grey = Image.fromarray(turned.astype(np.uint8) * 255)
+                turned = np.asarray(grey.resize(mask.shape[::-1], Image.Resampling.BOX)) > 127
+            counts[concept].append((groups[found.first.photograph], Counts.of(mask, turned)))
     return [_agreement(concept, rows) for concept, rows in sorted(counts.items())]
 
 
 def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreement:
     names = [name for name, _ in rows]
-    iou, dice = (
-        mean_figure(values, names)
-        for values in ([count.iou for _, count in rows], [count.dice for _, count in rows])
-    )
+    iou = mean_figure([count.iou for _, count in rows], names)
+    dice = mean_figure([count.dice for _, count in rows], names)
     return LabelAgreement(concept, iou.pairs, iou.photographs, iou.value, (iou.low, iou.high), dice.value)
 
 
@@ -106,24 +104,15 @@ def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
     return {name: names[place] for name, place in zip(names, joined, strict=True)}
 
 
-def _same_picture(dataset: Dataset, first: Sample, second: Sample, found: NearDuplicate) -> bool:
+def _same_picture(found: NearDuplicate) -> bool:
     if found.pair.agreement < SAME_AGREEMENT:
         return False
-    one, two = dataset.read_photo(first), dataset.read_photo(second)
-    turned = perceptual_hash.orient(two, found.pair.turns, found.pair.flip)
+    one, two = (photos.read_photo(photo.path) for photo in (found.first, found.second))
+    turned = np.ascontiguousarray(perceptual_hash.orient(two, found.pair.turns, found.pair.flip))
     if abs(np.log(one.shape[0] / one.shape[1] * turned.shape[1] / turned.shape[0])) > 0.02:
         return False
     small = [
         np.asarray(Image.fromarray(picture).resize((320, 320), Image.Resampling.BOX), np.float32)
-        for picture in (one, np.ascontiguousarray(turned))
+        for picture in (one, turned)
     ]
     return float(np.abs(small[0] - small[1]).mean()) <= SAME_PICTURE
-
-
-def _brought(mask: Mask, found: NearDuplicate, shape: tuple[int, ...]) -> Mask:
-    """Turn a mask onto its twin [H,W], and bring it to that one's size."""
-    turned = perceptual_hash.orient(mask, found.pair.turns, found.pair.flip)
-    if turned.shape == shape:
-        return np.asarray(turned)
-    grey = Image.fromarray(turned.astype(np.uint8) * 255).resize((shape[1], shape[0]), Image.Resampling.BOX)
-    return np.asarray(grey) > 127

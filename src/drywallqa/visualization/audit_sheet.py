@@ -1,14 +1,14 @@
-"""An audit's findings as one picture, pair by pair and annotation by annotation, for the eye to judge."""
+"""The findings of an audit as one picture, pair by pair and annotation by annotation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from drywallqa.curation.audit import AuditReport, Leak
+from drywallqa.curation.audit import AuditReport
 from drywallqa.curation.inventory import AuditedPhoto, Frame, Remark
 from drywallqa.curation.near_duplicates import NearDuplicate
 from drywallqa.errors import DrywallQAError
@@ -32,38 +32,34 @@ def audit_sheet(report: AuditReport) -> Image.Image:
 
 
 def _sections(report: AuditReport) -> Iterator[SheetSection]:
-    across = [pair for pair in report.near_duplicates if pair.across]
-    within = [pair for pair in report.near_duplicates if not pair.across]
-    yield titled_section("Near-duplicates under other names, on two sides of the split", across, _pair_cell)
-    yield titled_section("Near-duplicates under other names, on one side", within, _pair_cell)
+    title = "Near-duplicates under other names, on"
+    yield titled_section(f"{title} two sides of the split", report.across, _pair_cell)
+    yield titled_section(f"{title} one side", report.within, _pair_cell)
     for leak in report.leaks:
         title = f"{leak.split} photos whose photograph is in {leak.other}"
-        yield titled_section(title, _shared(report, leak), _shared_cell, _FEW)
+        # one photo of each shared photograph in either part
+        first, second = (
+            {photo.photograph: photo for photo in report.inventory.photos if photo.split == split}
+            for split in (leak.split, leak.other)
+        )
+        pairs = [(first[name], second[name]) for name in leak.photographs]
+        yield titled_section(title, pairs, _shared_cell, _FEW)
     for kind in sorted({remark.kind for remark in report.findings}):
         chosen = [remark for remark in report.findings if remark.kind == kind]
         yield titled_section(f"{kind.capitalize()} annotations", chosen, _remark_cell, _FEW)
 
 
 def _pair_cell(found: NearDuplicate) -> SheetCell:
-    splits = f"{found.first.split or '-'} | {found.second.split or '-'}"
-    caption = f"{found.pair.agreement:.2f}, {found.pair.bits} bits, {splits}"
-    names = f"{_stem(found.first)} | {_stem(found.second)}"
-
-    def tiles() -> Sequence[Image.Image]:
-        return _tile(found.first.path), _tile(found.second.path, found.pair.turns, found.pair.flip)
-
-    return SheetCell((caption, names), tiles)
+    first, second, pair = found.first, found.second, found.pair
+    figures = f"{pair.agreement:.2f}, {pair.bits} bits, {first.split or '-'} | {second.split or '-'}"
+    return SheetCell(
+        (figures, f"{_stem(first)} | {_stem(second)}"),
+        lambda: (_tile(first.path), _tile(second.path, pair.turns, pair.flip)),
+    )
 
 
 def _stem(photo: AuditedPhoto) -> str:
     return photo.photograph.rsplit("/", 1)[-1][:30]
-
-
-def _shared(report: AuditReport, leak: Leak) -> list[tuple[AuditedPhoto, AuditedPhoto]]:
-    """Pair one photo of each shared photograph with one of the other part."""
-    here = {photo.photograph: photo for photo in report.inventory.photos if photo.split == leak.split}
-    there = {photo.photograph: photo for photo in report.inventory.photos if photo.split == leak.other}
-    return [(here[name], there[name]) for name in leak.photographs]
 
 
 def _shared_cell(pair: tuple[AuditedPhoto, AuditedPhoto]) -> SheetCell:

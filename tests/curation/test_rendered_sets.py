@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from drywallqa import cli
-from drywallqa.curation import large_walls
+from drywallqa.curation import rendered_sets
 from drywallqa.datasets import dataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError
@@ -17,7 +17,7 @@ from drywallqa.synthetic.phone_walls import render_phone_wall
 
 @pytest.fixture
 def small_walls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_walls, "render_phone_wall", partial(render_phone_wall, size=(330, 440)))
+    monkeypatch.setattr(rendered_sets, "render_phone_wall", partial(render_phone_wall, size=(330, 440)))
 
 
 def crack_photos(folder: Path, count: int) -> Dataset:
@@ -44,16 +44,16 @@ def test_render__phone_walls_are_labelled_as_people_would(tmp_path: Path) -> Non
     assert cli.main([*command, "rendered-phone"]) == 0
     made = dataset.load_dataset(tmp_path / "d")
     shown = [sample.labels["crack"] is not None for sample in made]
-    assert shown == [kind in ("crack", "both") for kind in large_walls.CYCLE]
+    assert shown == [kind in ("crack", "both") for kind in rendered_sets.CYCLE]
     assert all(sample.rendered and sample.split == "val" for sample in made)
     for number, sample in enumerate(made):
         if sample.labels["crack"]:
-            wall = large_walls.render_phone_wall([0, number], kind=large_walls.CYCLE[number])
+            wall = rendered_sets.render_phone_wall([0, number], kind=rendered_sets.CYCLE[number])
             outline = made.read_mask(sample, "crack")
             assert outline[wall.crack_mask].all()
             assert outline.sum() > wall.crack_mask.sum()
     with pytest.raises(DataError, match="has a set 'rendered-phone' already"):
-        large_walls.add_phone_walls(tmp_path / "d", 1, set_name="rendered-phone", seed=0, split="val")
+        rendered_sets.add_phone_walls(tmp_path / "d", 1, set_name="rendered-phone", seed=0, split="val")
 
 
 def test_mosaics__hold_each_photograph_once(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_mosaics__hold_each_photograph_once(tmp_path: Path) -> None:
 def test_mosaics__too_few_photographs(tmp_path: Path) -> None:
     few = crack_photos(tmp_path / "source", 3)
     with pytest.raises(DataError, match="3 photographs of 640×640 px show a crack; a mosaic takes 4"):
-        large_walls.add_mosaics(tmp_path / "d", few, columns=2, set_name="mosaics", split="val")
+        rendered_sets.add_mosaics(tmp_path / "d", few, columns=2, set_name="mosaics", split="val")

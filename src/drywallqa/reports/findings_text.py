@@ -1,0 +1,124 @@
+"""An audit and a diagnosis as text: figures first, then likely causes with their evidence and remedy."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from drywallqa.curation.audit import AuditReport
+from drywallqa.curation.inventory import Remark
+from drywallqa.curation.near_duplicates import NearDuplicate
+from drywallqa.datasets.problems import Problem
+
+if TYPE_CHECKING:
+    from drywallqa.diagnosis.verdict import Diagnosis
+
+MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"), (0.0, "below basic"))
+"""IoU from which a model is called so; the original report's own marks."""
+_SHOWN = 10  # of each kind; the others are counted
+
+
+def audit_lines(report: AuditReport) -> Iterator[str]:
+    """Write an audit line by line."""
+    found, names = report.inventory, report.duplicate_names
+    parts = Counter(photo.split or "no part" for photo in found.photos)
+    listed = ", ".join(f"{name} {count}" for name, count in parts.most_common())
+    photographs = _many(report.photographs, "photograph")
+    yield f"{found.title}: {_many(len(found.photos), 'photo')} of {photographs} ({listed})"
+    yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of them boxes"
+    for leak in report.leaks:
+        photographs = _many(len(leak.photographs), "photograph")
+        yield (
+            f"LEAK: {len(leak.photos)} of {leak.of} {leak.split} photos share their photograph "
+            f"with {leak.other} ({photographs}); split again with: drywallqa data split"
+        )
+    yield from _near_duplicates(report)
+    yield from map(str, report.agreements)
+    yield from (f"one name for several photos: {', '.join(each)}" for each in names[:_SHOWN])
+    if len(names) > _SHOWN:
+        yield f"... {len(names)} names in all"
+    problems: dict[str, list[Problem]] = defaultdict(list)
+    for problem in found.problems:
+        problems[problem.kind].append(problem)
+    for kind, own in sorted(problems.items()):
+        yield f"{kind}: {len(own)}"
+        yield from _first(list(map(str, own)))
+    yield from _remarks(report)
+    if report.likely_causes:
+        yield "likely causes, the surest first:"
+    for finding in report.likely_causes:
+        yield f"  {finding.name}: {finding.evidence}. {finding.fault.cause}"
+        yield f"    remedy: {finding.fault.remedy}"
+    yield "found something, see above" if report.found_something else "found nothing: clean"
+
+
+def _near_duplicates(report: AuditReport) -> Iterator[str]:
+    if report.near_duplicates:
+        amount = _many(len(report.near_duplicates), "pair")
+        yield (
+            f"near-duplicates under other names: {amount} of photographs, {len(report.across)} of them "
+            "across parts"
+        )
+        yield from (f"  {_pair(pair)}" for pair in [*report.across, *report.within[:_SHOWN]])
+        if len(report.within) > _SHOWN:
+            yield f"  ... and {len(report.within) - _SHOWN} within a part; --json lists them all"
+
+
+def _pair(found: NearDuplicate) -> str:
+    turned = [f"turned {90 * found.pair.turns}°"] if found.pair.turns else []
+    words = " and ".join([*turned, *(["mirrored"] if found.pair.flip else [])])
+    how = f", {words}" if words else ""
+    return f"{found.first.name} = {found.second.name} (agreement {found.pair.agreement:.2f}{how})"
+
+
+def _remarks(report: AuditReport) -> Iterator[str]:
+    kinds: dict[tuple[str, bool], list[Remark]] = defaultdict(list)
+    for remark in report.inventory.remarks:
+        kinds[remark.kind, report.is_finding(remark)].append(remark)
+    for (kind, serious), own in sorted(kinds.items()):
+        if serious:
+            yield f"{kind}: {_many(len(own), 'annotation')}"
+            yield from _first([remark.where for remark in own])
+        else:
+            named = ", ".join(sorted({f"'{remark.group}'" for remark in own if remark.group}))
+            why = f"most annotations of {named} are boxes" if named else "taken as showing nothing"
+            yield f"{kind}: {len(own)} (no finding: {why})"
+
+
+def _first(lines: Sequence[str]) -> Iterator[str]:
+    yield from (f"  {line}" for line in lines[:_SHOWN])
+    if len(lines) > _SHOWN:
+        yield f"  ... and {len(lines) - _SHOWN} more; --json lists them all"
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
+    """Write a diagnosis line by line."""
+    counts = ", ".join(f"{part} {count}" for part, count in found.photos.items())
+    yield f"{found.model} on {found.data}: {sum(found.photos.values())} photos looked at ({counts})"
+    for concept, figures in found.facts.items():
+        yield f"{concept}: {', '.join(f'{name} {_figure(value)}' for name, value in figures.items())}"
+        best = figures["best mean IoU at any threshold"]
+        yield f"{concept}: {next(word for mark, word in MARKS if best >= mark)} at its best threshold"
+        sweep = "  ".join(f"{level:.1f} {value:.3f}" for level, value in found.sweep[concept])
+        yield f"{concept}: IoU at thresholds  {sweep}"
+    yield from (f"note: {note}" for note in found.notes)
+    verdict = found.verdict()
+    yield f"verdict: {verdict[0].fault.cause if verdict else 'nothing wrong was found'}"
+    for place, finding in enumerate(verdict, 1):
+        yield f"{place}. {finding.name}"
+        yield f"   evidence: {finding.evidence}"
+        yield f"   cause:    {finding.fault.cause}"
+        yield f"   remedy:   {finding.fault.remedy}"
+        yield f"   command:  {finding.fault.command}"
+
+
+def _figure(value: float) -> str:
+    if not math.isfinite(value):
+        return "not finite"
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
