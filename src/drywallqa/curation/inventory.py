@@ -174,7 +174,7 @@ def _frame_of(geometry: Box | Outline) -> Frame:
     if isinstance(geometry, Box):
         return geometry.left, geometry.top, geometry.right, geometry.bottom
     points = np.concatenate(geometry.rings)
-    left, top, right, bottom = [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     return left, top, right, bottom
 
 

@@ -181,7 +181,8 @@ def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
     rows = []
     for split in ("val", "test"):
         for name, one in (metrics.get(split) or {}).items():
-            figures = [Figure(one[key], *one[f"{key}_interval"], 0, 0) for key in ("iou", "dice")]
+            ends = {key: one[f"{key}_interval"] for key in ("iou", "dice")}
+            figures = [Figure(one[key], low, high, 0, 0) for key, (low, high) in ends.items()]
             rows.append((
                 split_name(split), escape(name), *map(figure_text, figures), f"{one['precision']:.3f}",
                 f"{one['recall']:.3f}", f"{one['false_alarm_rate']:.1%}",

@@ -125,9 +125,9 @@ def _approach(material: ReportMaterial) -> Chapter:
     counts, source = material.parameters
     if counts:
         total = sum(counts.values())
-        rows = [(code(part), f"{count:,}", f"{count / total:.1%}") for part, count in counts.items()]
-        rows.append(("**all**", f"**{total:,}**", ""))
-        blocks.append(Table(("part", "parameters", "share"), rows, "Parameters", source))
+        parts = [(code(part), f"{count:,}", f"{count / total:.1%}") for part, count in counts.items()]
+        parts.append(("**all**", f"**{total:,}**", ""))
+        blocks.append(Table(("part", "parameters", "share"), parts, "Parameters", source))
     else:
         blocks.append(Paragraph("Parameters: not measured, as no readable weights lie with the model."))
     return Chapter("Approach and parameters", blocks)

@@ -213,9 +213,11 @@ def load_evaluation(folder: Path, source: Callable[[Path], str]) -> EvaluationRe
 
 
 def _read_slice(entry: Data) -> FigureSlice:
-    figures = {
-        str(name): Figure(**{key: math.nan if value is None else value for key, value in figure.items()})
-        for name, figure in entry["figures"].items()
-    }
-    names = (str(entry[key]) for key in ("kind", "concept", "name"))
-    return FigureSlice(*names, int(entry["pairs"]), int(entry["absent_pairs"]), figures)
+    figures = {}
+    for name, figure in entry["figures"].items():
+        value, low, high = (math.nan if figure[k] is None else figure[k] for k in ("value", "low", "high"))
+        figures[str(name)] = Figure(value, low, high, figure["photographs"], figure["pairs"])
+    return FigureSlice(
+        str(entry["kind"]), str(entry["concept"]), str(entry["name"]), int(entry["pairs"]),
+        int(entry["absent_pairs"]), figures,
+    )  # fmt: skip
