@@ -232,7 +232,7 @@ def stats(folder: Folder, json_file: JsonFile = None) -> None:
     _check_outputs(json_file)
     figures = measure_dataset(load_dataset(folder), _progress("measuring"))
     if json_file:
-        write_whole(json_file, json_bytes(figures.to_json()))
+        write_whole(json_file, json_bytes(figures))
     for line in stats_lines(figures):
         print(line)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ class AuditReport:
             "leaks": [leak.to_json() for leak in self.leaks],
             "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
             "duplicate_names": [list(names) for names in self.duplicate_names],
-            "labelled_twice": [each.to_json() for each in self.agreements],
+            "labelled_twice": [asdict(each) for each in self.agreements],
             "problems": [problem.to_json() for problem in self.inventory.problems],
             "remarks": dict(remarks),
             "findings": [each.to_json() for each in self.likely_causes],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,31 +63,6 @@ class ConceptStats:
         }
 
 
-@dataclass(frozen=True)
-class DatasetStats:
-    """The figures of a data set; `parts` counts photos and photographs by (set, split)."""
-
-    title: str
-    photos: int
-    photographs: int
-    parts: dict[tuple[str, str], tuple[int, int]]
-    concepts: dict[str, ConceptStats]
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the figures as plain data."""
-        return {
-            "title": self.title,
-            "photos": self.photos,
-            "photographs": self.photographs,
-            "parts": [
-                {"set": name, "split": split, "photos": photos, "photographs": photographs}
-                for (name, split), (photos, photographs) in self.parts.items()
-            ],
-            "concepts": {name: stats.to_json() for name, stats in self.concepts.items()},
-            "reference_side_px": SIDE,
-        }
-
-
 def _summary(values: Sequence[float]) -> dict[str, float] | None:
     if not values:
         return None
@@ -96,8 +71,8 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
     return summary | {"mean": round(float(np.mean(values)), 4)}
 
 
-def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> DatasetStats:
-    """Measure a data set.
+def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Measure a data set; the figures come as plain data.
 
     Args:
         dataset: The data set.
@@ -125,29 +100,39 @@ def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | Non
     photos = Counter((sample.set_name, sample.split or "none") for sample in dataset)
     copies = {(sample.set_name, sample.split or "none", sample.source_photo) for sample in dataset}
     photographs = Counter((set_name, split) for set_name, split, _ in copies)
-    parts = {key: (photos[key], photographs[key]) for key in sorted(photos)}
-    total = len({sample.photograph for sample in dataset})
-    return DatasetStats(dataset.folder.resolve().name, len(dataset), total, parts, concepts)
+    parts = [
+        {"set": key[0], "split": key[1], "photos": photos[key], "photographs": photographs[key]}
+        for key in sorted(photos)
+    ]
+    return {
+        "title": dataset.folder.resolve().name,
+        "photos": len(dataset),
+        "photographs": len({sample.photograph for sample in dataset}),
+        "parts": parts,
+        "concepts": {name: stats.to_json() for name, stats in concepts.items()},
+        "reference_side_px": SIDE,
+    }
 
 
-def stats_lines(stats: DatasetStats) -> Iterator[str]:
-    """Write the figures line by line."""
-    yield f"{stats.title}: {stats.photos} photos of {stats.photographs} photographs"
-    for (name, split), (photos, photographs) in stats.parts.items():
-        yield f"  {name}, {split}: {photos} photos of {photographs} photographs"
-    for concept, found in stats.concepts.items():
-        yield f"{concept}: shown {found.shown}, absent {found.absent}, not labelled {found.unlabelled}"
-        figures = found.to_json()
+def stats_lines(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Write the figures of a data set line by line."""
+    yield f"{figures['title']}: {figures['photos']} photos of {figures['photographs']} photographs"
+    for part in figures["parts"]:
+        counts = f"{part['photos']} photos of {part['photographs']} photographs"
+        yield f"  {part['set']}, {part['split']}: {counts}"
+    for concept, found in figures["concepts"].items():
+        counts = f"shown {found['shown']}, absent {found['absent']}, not labelled {found['unlabelled']}"
+        yield f"{concept}: {counts}"
         for key, words, unit, factor in (
             ("foreground_share", "share of the photo", "%", 100.0),
-            ("width_px", f"width (area / skeleton, {len(found.widths)} masks)", "px", 1.0),
-            ("piece_longer_side_px", f"longer side of its {len(found.boxes)} components", "px", 1.0),
+            ("width_px", f"width (area / skeleton, of at most {_THINNED} masks)", "px", 1.0),
+            ("piece_longer_side_px", f"longer side of its {found['pieces']} components", "px", 1.0),
             ("piece_shorter_side_px", "shorter side of its components", "px", 1.0),
         ):
-            if summary := figures[key]:
+            if summary := found[key]:
                 low, middle, high, top = (factor * summary[name] for name in list(_QUANTILES)[1:])
                 yield (
                     f"  {words}: median {middle:.1f}, middle half {low:.1f} to {high:.1f}, "
                     f"at most {top:.1f} {unit}"
                 )
-    yield f"widths and components at a longer side of {SIDE} px"
+    yield f"widths and components at a longer side of {figures['reference_side_px']} px"

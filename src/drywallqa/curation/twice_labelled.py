@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -47,10 +46,6 @@ class LabelAgreement:
     iou: float
     iou_interval: tuple[float, float]
     dice: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe as plain data."""
-        return asdict(self)
 
     def __str__(self) -> str:
         low, high = self.iou_interval

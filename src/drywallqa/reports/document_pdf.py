@@ -45,26 +45,23 @@ _BOX: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _style(name: str, size: float, **more: Any) -> ParagraphStyle:
-    return ParagraphStyle(name, fontSize=size, **{"fontName": "Vera", "leading": size * 1.42, **more})
-
-
+_BOLD = {"fontName": "Vera-Bold"}
 _STYLES = {
-    style.name: style
-    for style in (
-        _style("title", 20, fontName="Vera-Bold", spaceAfter=4),
-        _style("subtitle", 10, textColor=_SOFT, spaceAfter=8),
-        _style("chapter", 13.5, fontName="Vera-Bold", spaceBefore=16, spaceAfter=6, textColor=_ACCENT),
-        _style("heading", 10, fontName="Vera-Bold", spaceBefore=9, spaceAfter=4, keepWithNext=True),
-        _style("text", 8.8, spaceAfter=5),
-        _style("notice", 8.8, backColor=colors.HexColor("#fff6ea"), **_BOX),
-        _style("caption", 8, spaceBefore=3, spaceAfter=2),
-        _style("source", 6.6, textColor=_SOFT, spaceBefore=2, spaceAfter=8),
-        _style("cell", 7.4),
-        _style("figure", 7.4, alignment=2),
-        _style("code", 7.2, fontName="Courier", leading=10, backColor=_SHADE, **_BOX),
+    name: ParagraphStyle(name, **{"fontName": "Vera", "fontSize": size, "leading": size * 1.42, **more})
+    for name, size, more in (
+        ("title", 20, {**_BOLD, "spaceAfter": 4}),
+        ("subtitle", 10, {"textColor": _SOFT, "spaceAfter": 8}),
+        ("chapter", 13.5, {**_BOLD, "spaceBefore": 16, "spaceAfter": 6, "textColor": _ACCENT}),
+        ("heading", 10, {**_BOLD, "spaceBefore": 9, "spaceAfter": 4, "keepWithNext": True}),
+        ("text", 8.8, {"spaceAfter": 5}),
+        ("notice", 8.8, {**_BOX, "backColor": colors.HexColor("#fff6ea")}),
+        ("caption", 8, {"spaceBefore": 3, "spaceAfter": 2}),
+        ("source", 6.6, {"textColor": _SOFT, "spaceBefore": 2, "spaceAfter": 8}),
+        ("cell", 7.4, {}),
+        ("figure", 7.4, {"alignment": 2}),
+        ("code", 7.2, {**_BOX, "fontName": "Courier", "leading": 10, "backColor": _SHADE}),
     )
-}  # fmt: skip
+}
 
 
 def render_pdf(document: Document) -> bytes:
@@ -182,15 +179,13 @@ def _table(block: Table) -> Iterator[Any]:
 
 
 def _pictures(pictures: Sequence[Picture]) -> Iterator[Any]:
-    if len(pictures) == 1:
-        yield platypus.KeepTogether([*_picture(pictures[0], _WIDTH), platypus.Spacer(1, 3)])
-        return
-    width = (_WIDTH - _GAP) / 2
+    columns = min(2, len(pictures))
+    width = (_WIDTH - _GAP * (columns - 1)) / columns
     cells: list[Any] = [list(_picture(picture, width)) for picture in pictures]
     style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
-    for place in range(0, len(cells), 2):
-        row = [*cells[place : place + 2], ""][:2]
-        yield platypus.Table([row], [width + _GAP, width + _GAP], style=style)
+    for place in range(0, len(cells), columns):
+        row = [*cells[place : place + columns], ""][:columns]
+        yield platypus.Table([row], [width + _GAP] * columns, style=style, hAlign="LEFT")
 
 
 def _picture(picture: Picture, width: float) -> Iterator[Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from drywallqa._version import __version__
@@ -14,42 +14,39 @@ from drywallqa.evaluation import curves
 from drywallqa.evaluation.evaluation import Difference, Evaluation
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.evaluation.slices import MEANINGS, PairSlice
-from drywallqa.inference.queries import PromptQuery
 from drywallqa.intervals import Figure
+from drywallqa.reports.sweep_table import columns_text
 
 _SHOWN = ("IoU", "Dice", "precision", "recall", "false alarms")
-_TELLING = ("pixel accuracy", "pixel accuracy of all background", "clDice", "F1 within 3 px")
+_FURTHER = ("pixel accuracy", "pixel accuracy of all background", "clDice", "F1 within 3 px")
+_COLUMNS = (
+    "model", "split", "kind", "concept", "name", "figure", "value", "low", "high", "photographs", "pairs",
+    "notes",
+)  # fmt: skip
 
 
 def evaluation_table(evaluation: Evaluation) -> list[str]:
     """Describe an evaluation as lines of text: notes, then a row a slice, with 95 % intervals."""
-    part = evaluation.part
-    lines = [
-        f"{evaluation.model.name} on {part.dataset.folder}, split '{part.split}': "
-        f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
-        *(f"note: {note}" for note in evaluation.notes),
-        "",
-    ]
-    names = ["", *_SHOWN, "pairs (absent)"]
-    rows = [names]
+    part, rows, further = evaluation.part, [], []
     for each in evaluation.slices:
         figures = each.figures()
         cells = [_cell(figures.get(name)) for name in _SHOWN]
         rows.append([_title(each), *cells, f"{each.pairs} ({each.absent_pairs})"])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(names))]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    lines.append("")
-    for each in evaluation.slices:
         if each.kind == "concept":
-            figures = each.figures()
-            told = [f"{name} {_cell(figures[name])}" for name in _TELLING if name in figures]
-            lines.append(f"{each.concept}: {', '.join(told)}")
-    lines.append(
-        f"the original report's own IoU (batches of 2 averaged, two empty masks count 1; no headline): "
-        f"{evaluation.report_iou:.3f}"
-    )
-    lines.append("In brackets: 95 % interval, photographs resampled, near-duplicates together.")
-    return [line.rstrip() for line in lines]
+            texts = [f"{name} {_cell(figures[name])}" for name in _FURTHER if name in figures]
+            further.append(f"{each.concept}: {', '.join(texts)}")
+    return [
+        f"{evaluation.model.name} on {part.dataset.folder}, split '{part.split}': "
+        f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
+        *(f"note: {note}" for note in evaluation.notes),
+        "",
+        *columns_text(["", *_SHOWN, "pairs (absent)"], rows).split("\n"),
+        "",
+        *further,
+        "the original report's own IoU (batches of 2 averaged, two empty masks count 1; no headline): "
+        f"{evaluation.report_iou:.3f}",
+        "In brackets: 95 % interval, photographs resampled, near-duplicates together.",
+    ]
 
 
 def difference_lines(compared: Sequence[Difference], first: str, second: str) -> list[str]:
@@ -57,10 +54,9 @@ def difference_lines(compared: Sequence[Difference], first: str, second: str) ->
     lines = ["", f"{first} less {second}, on the same pairs:"]
     for each in compared:
         if each.slice.kind in ("overall", "concept"):
-            told = [
-                f"{name} {_cell(each.figures[name], sign=True)}" for name in _SHOWN if name in each.figures
-            ]
-            lines.append(f"  {_title(each.slice)}: {', '.join(told)}")
+            found = {name: each.figures[name] for name in _SHOWN if name in each.figures}
+            texts = [f"{name} {_cell(figure, '+.3f')}" for name, figure in found.items()]
+            lines.append(f"  {_title(each.slice)}: {', '.join(texts)}")
     return lines
 
 
@@ -68,10 +64,9 @@ def _title(each: PairSlice) -> str:
     return each.kind if each.kind == "overall" else f"{each.concept}, {each.kind}: {each.name}"
 
 
-def _cell(figure: Figure | None, *, sign: bool = False) -> str:
+def _cell(figure: Figure | None, form: str = ".3f") -> str:
     if figure is None or math.isnan(figure.value):
         return "–"
-    form = "+.3f" if sign else ".3f"
     interval = "" if math.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
     return f"{figure.value:{form}}{interval}"
 
@@ -80,17 +75,22 @@ def evaluation_json(
     evaluation: Evaluation, against: Evaluation | None = None, compared: Sequence[Difference] = ()
 ) -> dict[str, Any]:
     """Describe everything as plain data."""
-    data = _describe(evaluation)
+    data = {
+        **bundle_metrics(evaluation),
+        "seconds": round(evaluation.seconds, 2),
+        "regions": {truth: dict(row) for truth, row in evaluation.measurements.regions.items()},
+        "curves": {query.prompt: _curves(evaluation.pairs(query.prompt)) for query in evaluation.queries},
+        "skipped_photos": [{"photo": photo, "reason": why} for photo, why in evaluation.measurements.skipped],
+        "leaks": dict(evaluation.leaks),
+    }
     if against:
-        data["against"] = {
-            **_describe(against),
-            "differences": [{**_head(each.slice), "figures": _figures(each.figures)} for each in compared],
-        }
+        differences = [_slice_json(each.slice, each.figures) for each in compared]
+        data["against"] = {**evaluation_json(against), "differences": differences}
     return data
 
 
 def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """What a bundle keeps: notes, photos, and the figures by slice."""
+    """Describe what a bundle keeps: notes, photos, and the figures by slice."""
     part = evaluation.part
     return {
         "format_version": 1,
@@ -102,43 +102,39 @@ def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
         "skipped": len(evaluation.measurements.skipped),
         "leaking_photos": len(evaluation.leaks),
         "notes": list(evaluation.notes),
-        "questions": [_question(question) for question in evaluation.queries],
+        "questions": [
+            {
+                "prompt": query.prompt,
+                "concept": query.concept,
+                "threshold": query.threshold,
+                "presence_threshold": query.presence_threshold,
+                "scale": query.scale,
+                "refine": str(query.refinement),
+            }
+            for query in evaluation.queries
+        ],
         "meanings": MEANINGS,
-        "slices": [_slice(each) for each in evaluation.slices],
+        "slices": [
+            _slice_json(
+                each, each.figures(), pairs=each.pairs, absent_pairs=each.absent_pairs,
+                counts=asdict(each.counts),
+            )
+            for each in evaluation.slices
+        ],
         "report_iou": round(evaluation.report_iou, 6),
-    }
+    }  # fmt: skip
 
 
-def _question(question: PromptQuery) -> dict[str, Any]:
-    return {
-        "prompt": question.prompt,
-        "concept": question.concept,
-        "threshold": question.threshold,
-        "presence_threshold": question.presence_threshold,
-        "scale": question.scale,
-        "refine": str(question.refinement),
-    }
+def _slice_json(each: PairSlice, figures: dict[str, Figure], **more: Any) -> dict[str, Any]:
+    named = {name: figure.to_json() for name, figure in figures.items()}
+    return {"kind": each.kind, "concept": each.concept, "name": each.name, **more, "figures": named}
 
 
-def _describe(evaluation: Evaluation) -> dict[str, Any]:
-    regions = evaluation.measurements.regions
-    return {
-        **bundle_metrics(evaluation),
-        "seconds": round(evaluation.seconds, 2),
-        "regions": {truth: dict(row) for truth, row in regions.items()},
-        "curves": {question.prompt: _curves(evaluation, question.prompt) for question in evaluation.queries},
-        "skipped_photos": [{"photo": photo, "reason": why} for photo, why in evaluation.measurements.skipped],
-        "leaks": dict(evaluation.leaks),
-    }
-
-
-def _curves(evaluation: Evaluation, prompt: str) -> dict[str, Any]:
-    pairs = evaluation.pairs(prompt)
+def _curves(pairs: Sequence[PairMeasurement]) -> dict[str, Any]:
     if not pairs:
         return {}
-    recall = curves.precision_recall(pairs)
     return {
-        "average precision": round(recall.average_precision, 6),
+        "average precision": round(curves.precision_recall(pairs).average_precision, 6),
         "calibration": curves.calibration(pairs).to_json(),
         "thresholds": _rows(curves.threshold_sweep(pairs)),
         "percentiles": _rows(curves.percentile_sweep(pairs)),
@@ -147,90 +143,37 @@ def _curves(evaluation: Evaluation, prompt: str) -> dict[str, Any]:
 
 
 def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
-    return [
-        {k: None if math.isnan(v) else round(v, 6) for k, v in dataclasses.asdict(r).items()} for r in rows
-    ]
-
-
-def _head(each: PairSlice) -> dict[str, Any]:
-    return {"kind": each.kind, "concept": each.concept, "name": each.name}
-
-
-def _figures(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    return {name: figure.to_json() for name, figure in figures.items()}
-
-
-def _slice(each: PairSlice) -> dict[str, Any]:
-    return {
-        **_head(each),
-        "pairs": each.pairs,
-        "absent_pairs": each.absent_pairs,
-        "counts": dataclasses.asdict(each.counts),
-        "figures": _figures(each.figures()),
-    }
+    return [{k: None if math.isnan(v) else round(v, 6) for k, v in asdict(r).items()} for r in rows]
 
 
 def figures_csv(evaluation: Evaluation) -> str:
     """List every figure, a row each; the last column repeats the notes that a reader must know."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        [
-            "model",
-            "split",
-            "kind",
-            "concept",
-            "name",
-            "figure",
-            "value",
-            "low",
-            "high",
-            "photographs",
-            "pairs",
-            "notes",
-        ]
-    )
-    head, notes = [evaluation.model.name, evaluation.part.split], "; ".join(evaluation.notes)
+    writer.writerow(_COLUMNS)
+    notes = "; ".join(evaluation.notes)
     for each in evaluation.slices:
+        head = (evaluation.model.name, evaluation.part.split, each.kind, each.concept, each.name)
         for name, figure in each.figures().items():
-            numbers = ["" if math.isnan(v) else f"{v:.6f}" for v in (figure.value, figure.low, figure.high)]
-            row = [
-                each.kind,
-                each.concept,
-                each.name,
-                name,
-                *numbers,
-                figure.photographs,
-                figure.pairs,
-                notes,
-            ]
-            writer.writerow([*head, *row])
-        for name, count in dataclasses.asdict(each.counts).items():
-            writer.writerow([*head, each.kind, each.concept, each.name, name, count, "", "", "", "", notes])
+            numbers = [_number(value) for value in (figure.value, figure.low, figure.high)]
+            writer.writerow((*head, name, *numbers, figure.photographs, figure.pairs, notes))
+        for name, count in asdict(each.counts).items():
+            writer.writerow((*head, name, count, "", "", "", "", notes))
     return stream.getvalue()
 
 
 def pairs_csv(evaluation: Evaluation) -> str:
     """List every pair, a row each."""
+    rows = [_pair(pair, pair.sample.key in evaluation.leaks) for pair in evaluation.measurements.pairs]
     stream = io.StringIO()
-    columns = [*_pair(evaluation, evaluation.measurements.pairs[0])]
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
     writer.writeheader()
-    for pair in evaluation.measurements.pairs:
-        writer.writerow(_pair(evaluation, pair))
+    writer.writerows(rows)
     return stream.getvalue()
 
 
-def _pair(evaluation: Evaluation, pair: PairMeasurement) -> dict[str, Any]:
+def _pair(pair: PairMeasurement, leaking: bool) -> dict[str, Any]:
     sample, counts, thin = pair.sample, pair.counts, pair.thin
-    shares = {
-        "iou": math.nan if pair.absent else counts.iou,
-        "dice": math.nan if pair.absent else counts.dice,
-        "cldice": thin.cldice if thin else math.nan,
-        "f1_within_3_px": thin.tolerant_f1 if thin else math.nan,
-        "width_px_at_640": thin.width if thin else math.nan,
-        "presence": pair.presence,
-    }
     return {
         "photo": sample.photo,
         "set": sample.set_name,
@@ -239,8 +182,17 @@ def _pair(evaluation: Evaluation, pair: PairMeasurement) -> dict[str, Any]:
         "prompt": pair.query.prompt,
         "concept": pair.query.concept,
         "absent": int(pair.absent),
-        **{name: "" if math.isnan(value) else f"{value:.6f}" for name, value in shares.items()},
-        **dataclasses.asdict(counts),
+        "iou": "" if pair.absent else _number(counts.iou),
+        "dice": "" if pair.absent else _number(counts.dice),
+        "cldice": _number(thin.cldice) if thin else "",
+        "f1_within_3_px": _number(thin.tolerant_f1) if thin else "",
+        "width_px_at_640": _number(thin.width) if thin else "",
+        "presence": _number(pair.presence),
+        **asdict(counts),
         "false_alarm": int(counts.false_alarm) if pair.absent else "",
-        "trained_on": int(sample.key in evaluation.leaks),
+        "trained_on": int(leaking),
     }
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"

@@ -15,8 +15,7 @@ from drywallqa.datasets.problems import Problem
 if TYPE_CHECKING:
     from drywallqa.diagnosis.verdict import Diagnosis
 
-MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"), (0.0, "below basic"))
-"""IoU from which a model is called so; the original report's own marks."""
+_MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"))
 _SHOWN = 10  # of each kind; the others are counted
 
 
@@ -103,8 +102,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
     yield f"{found.model} on {found.data}: {sum(found.photos.values())} photos looked at ({counts})"
     for concept, figures in found.facts.items():
         yield f"{concept}: {', '.join(f'{name} {_figure(value)}' for name, value in figures.items())}"
-        best = figures["best mean IoU at any threshold"]
-        yield f"{concept}: {next(word for mark, word in MARKS if best >= mark)} at its best threshold"
+        yield f"{concept}: {grade(figures['best mean IoU at any threshold'])} at its best threshold"
         sweep = "  ".join(f"{level:.1f} {value:.3f}" for level, value in found.sweep[concept])
         yield f"{concept}: IoU at thresholds  {sweep}"
     yield from (f"note: {note}" for note in found.notes)
@@ -116,6 +114,13 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
         yield f"   cause:    {finding.fault.cause}"
         yield f"   remedy:   {finding.fault.remedy}"
         yield f"   command:  {finding.fault.command}"
+
+
+def grade(iou: float) -> str:
+    """Say in a word how good an IoU is, by the marks of the training report of November 2025."""
+    if math.isnan(iou):
+        return "–"
+    return next((word for mark, word in _MARKS if iou >= mark), "below basic")
 
 
 def _figure(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,12 +22,12 @@ from drywallqa.reports.document import (
     bold,
     escape,
 )
+from drywallqa.reports.findings_text import grade
 from drywallqa.reports.judgement import Statement, steps
 from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, split_name
 from drywallqa.reports.sources import EvaluationRecord, FigureSlice, figure_text
 from drywallqa.visualization.panel_folder import EXAMPLE, FAILURE, FOLDER, PROMPTS
 
-_MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"))
 _CURVES = {
     "precision-recall": "Precision and recall of pixels as the mask threshold moves",
     "thresholds": "Figures at each mask threshold",
@@ -71,13 +70,6 @@ def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapte
     if points:
         blocks.append(BulletList(points, measured.source))
     return Chapter("Summary", blocks)
-
-
-def grade(iou: float) -> str:
-    """Say in a word how good an IoU is, as the training report of November 2025 set it."""
-    if math.isnan(iou):
-        return "–"
-    return next((word for limit, word in _MARKS if iou > limit), "below basic")
 
 
 def results(material: ReportMaterial) -> Chapter:

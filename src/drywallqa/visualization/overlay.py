@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,6 @@ from PIL import Image
 from drywallqa.imaging.letterbox import resize_photo
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
-
-if TYPE_CHECKING:
-    from PIL import ImageFont
 
 FILL = (0, 114, 178)  # blue, a colour that walls seldom have and that nearly everybody can tell
 _FILL_SHARE = 0.35
@@ -37,23 +33,22 @@ def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
     inside = drawn[mask].astype(np.float32)
     drawn[mask] = (inside * (1 - _FILL_SHARE) + np.asarray(FILL, np.float32) * _FILL_SHARE).astype(np.uint8)
     line = max(1, round(max(mask.shape) / _LINES))
-    white = _grown(mask, line)
-    black = _grown(white, line)
+    white = _dilate_square(mask, line)
+    black = _dilate_square(white, line)
     drawn[black & ~white] = 0
     drawn[white & ~mask] = 255
     return drawn
 
 
-def _grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Widen a mask by so many pixels to all sides."""
+def _dilate_square(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """Dilate a mask by a square: faster than a disc, and as good for an outline."""
     for axis in (0, 1):
         source, mask = mask, mask.copy()
         for shift in range(1, min(pixels, source.shape[axis] - 1) + 1):
-            ahead = [slice(None), slice(None)]
-            behind = [slice(None), slice(None)]
-            ahead[axis], behind[axis] = slice(shift, None), slice(None, -shift)
-            mask[tuple(ahead)] |= source[tuple(behind)]
-            mask[tuple(behind)] |= source[tuple(ahead)]
+            later = np.s_[shift:] if axis == 0 else np.s_[:, shift:]
+            earlier = np.s_[:-shift] if axis == 0 else np.s_[:, :-shift]
+            mask[later] |= source[earlier]
+            mask[earlier] |= source[later]
     return mask
 
 
@@ -79,7 +74,10 @@ def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
     faded = tuple(round(255 * (1 - _FILL_SHARE) + value * _FILL_SHARE) for value in FILL)
     pen.rectangle((left, middle - box, left + 2 * box, middle + box), fill=faded, outline=(0, 0, 0))
     start = left + 2 * box + size // 2
-    text = _fitting(legend(prediction), font, width - start - left)
+    prompt, colon, rest = legend(prediction).rpartition(": ")
+    while prompt and font.getlength(prompt + colon + rest) > width - start - left:
+        prompt = prompt[:-2] + "…" if len(prompt) > 2 else ""
+    text = prompt + colon + rest if prompt else rest
     pen.text((start, middle), text, fill=(0, 0, 0), font=font, anchor="lm")
     return canvas
 
@@ -90,14 +88,6 @@ def legend(prediction: Prediction) -> str:
     prompt = " ".join(prediction.prompt.split())
     shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
     return f"{shown}: {found}, presence {prediction.presence:.2f}"
-
-
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    """Cut the front of a text (the prompt) until the whole fits."""
-    prompt, dash, rest = text.rpartition(": ")
-    while prompt and font.getlength(prompt + dash + rest) > width:
-        prompt = prompt[:-2] + "…" if len(prompt) > 2 else ""
-    return prompt + dash + rest if prompt else rest
 
 
 def encode_thumbnail(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:

@@ -37,22 +37,21 @@ def render_results_page(records: list[Record], title: str) -> str:
     photos: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if "mask" in record:
-            place = str(record["mask"]).rpartition("/")[0]
-            photos.setdefault((place, str(record["image_id"])), []).append(record)
-    failed = [record for record in records if "error" in record]
-    results = sum(map(len, photos.values()))
-    marked = sum(1 for each in photos.values() for record in each if record["area"] > 0)
-    template = Template(
-        resources.files("drywallqa.visualization").joinpath("templates", "results.html").read_text("utf-8")
-    )
-    return template.substitute(
+            folder = str(record["mask"]).rpartition("/")[0]
+            photos.setdefault((folder, str(record["image_id"])), []).append(record)
+    shown = [record for own in photos.values() for record in own]
+    marked = sum(record["area"] > 0 for record in shown)
+    noted = sum(any(record.get("quality") for record in own) for own in photos.values())
+    errors = [_shorten(str(record["error"]), 400) for record in records if "error" in record]
+    summary = f"{_count(len(photos), 'photo')}, {_count(len(shown), 'mask')}, {marked} with something marked"
+    failures = "".join(f"<li>{html.escape(error)}</li>" for error in errors)
+    head = f"<details open><summary>{_count(len(errors), 'failure')}</summary>"
+    template = resources.files("drywallqa.visualization").joinpath("templates", "results.html")
+    return Template(template.read_text("utf-8")).substitute(
         title=html.escape(title),
-        summary=html.escape(
-            f"{_count(len(photos), 'photo')}, {_count(results, 'mask')}, {marked} with something marked"
-            + _doubtful(photos.values())
-        ),
-        failures=_failures(failed),
-        cards="\n".join(_card(place, name, each) for (place, name), each in sorted(photos.items())),
+        summary=html.escape(summary + (f", {_count(noted, 'photo')} with a note" if noted else "")),
+        failures=f"{head}<ul>{failures}</ul></details>" if errors else "",
+        cards="\n".join(_card(folder, name, own) for (folder, name), own in sorted(photos.items())),
     )
 
 
@@ -60,37 +59,29 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _card(place: str, name: str, records: list[Record]) -> str:
+def _card(folder: str, name: str, records: list[Record]) -> str:
     found = any(record["area"] > 0 for record in records)
-    words = " ".join([place, name, *(str(record["prompt"]) for record in records)]).lower()
+    words = " ".join([folder, name, *(str(record["prompt"]) for record in records)]).lower()
     size = f"{records[0]['width']} × {records[0]['height']} px"
-    where = f'<span class="place">{html.escape(place)}/</span>' if place else ""
+    place = f'<span class="place">{html.escape(folder)}/</span>' if folder else ""
+    # what the photo could not have shown, so that an empty mask of it is not taken for an all-clear
+    notes = dict.fromkeys(str(note) for record in records for note in record.get("quality") or ())
+    doubts = "".join(f'<p class="doubt">{html.escape(note)}</p>' for note in notes)
     return (
         f'<article data-words="{html.escape(words)}" data-found="{int(found)}">'
-        f"<h2>{where}{html.escape(name)} <small>{size}</small></h2>{_doubts(records)}"
+        f"<h2>{place}{html.escape(name)} <small>{size}</small></h2>{doubts}"
         f'<div class="row">{"".join(map(_figure, records))}</div></article>'
     )
 
 
-def _doubtful(photos: Iterable[list[Record]]) -> str:
-    doubtful = sum(any(record.get("quality") for record in records) for records in photos)
-    return f", {_count(doubtful, 'photo')} with a note" if doubtful else ""
-
-
-def _doubts(records: list[Record]) -> str:
-    """Say what the photo could not have shown, so that an empty mask of it is not taken for an all-clear."""
-    notes = dict.fromkeys(str(note) for record in records for note in record.get("quality") or ())
-    return "".join(f'<p class="doubt">{html.escape(note)}</p>' for note in notes)
-
-
 def _figure(record: Record) -> str:
-    prompt = html.escape(_abridged(str(record["prompt"])))
-    concept = record["concept"]
+    prompt, concept = html.escape(_shorten(str(record["prompt"]))), record["concept"]
     meaning = f" <span class=concept>{html.escape(str(concept))}</span>" if concept else ""
-    presence = float(record["presence"])
-    marked = record["area"] > 0
-    found = f"{_percent(float(record['area']))} marked" if marked else "nothing marked"
-    found += "" if marked or not record.get("quality") else ", but mind the note above"
+    presence, area = float(record["presence"]), float(record["area"])
+    # a small share must not become zero
+    share = f"{area:.1%}" if area >= 0.01 else f"{area:.2%}" if area >= 0.0001 else "under 0.01%"
+    empty = "nothing marked" + (", but mind the note above" if record.get("quality") else "")
+    found = f"{share} marked" if area > 0 else empty
     links = [
         f'<a href="{_address(record[kind])}">{label}</a>'
         for kind, label in (("mask", "mask"), ("overlay", "overlay"), ("probability_map", "probability"))
@@ -104,26 +95,14 @@ def _figure(record: Record) -> str:
         )
     return (
         f"<figure>{picture}<figcaption><b>{prompt}</b>{meaning}"
-        f'<p class="{"marked" if marked else "nothing"}">{found}</p>'
+        f'<p class="{"marked" if area > 0 else "nothing"}">{found}</p>'
         f'<p><span class="presence"><span class="bar"><i style="width:{presence:.1%}"></i></span> '
         f"presence {presence:.2f}</span>"
         f'<span class="links">{" · ".join(links)}</span></p></figcaption></figure>'
     )
 
 
-def _percent(share: float) -> str:
-    """Write a share so that a small one does not become zero."""
-    return f"{share:.1%}" if share >= 0.01 else f"{share:.2%}" if share >= 0.0001 else "under 0.01%"
-
-
-def _failures(failed: list[Record]) -> str:
-    if not failed:
-        return ""
-    lines = "".join(f"<li>{html.escape(_abridged(str(record['error']), 400))}</li>" for record in failed)
-    return f"<details open><summary>{_count(len(failed), 'failure')}</summary><ul>{lines}</ul></details>"
-
-
-def _abridged(text: str, longest: int = 80) -> str:
+def _shorten(text: str, longest: int = 80) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
