@@ -62,6 +62,10 @@ class Canvas:
         y, x = self.generator.uniform(margin, 1 - margin, 2) * self.size
         return float(x), float(y)
 
+    def fill(self, colour: ArrayLike) -> None:
+        """Cover the whole canvas with one colour (red, green, blue)."""
+        self.colour[:] = np.asarray(colour, np.float32)[:, None, None]
+
     def blend(self, cover: Float, colour: ArrayLike) -> None:
         """Lay a colour over the canvas with an opacity [H,W] within 0–1."""
         rgb = np.asarray(colour, np.float32)[:, None]

@@ -245,8 +245,7 @@ def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
     # Black pixels outside are padding and no wall.
     outside = ((~outline) & (grey > 0.02)).astype(np.float32)
-    wall = np.maximum(_surroundings(grey, outside, side), 0.06)
-    deviation = grey / wall - 1.0
+    deviation = grey / np.maximum(_surroundings(grey, outside, side), 0.06) - 1.0
     dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
     # Spread that ignores the wall's other things; but never so much that a faint crack is lost.
     ring = np.abs(deviation[outside > 0])
@@ -265,8 +264,7 @@ def _feather(mask: Mask, side: int) -> Float:
     """1 inside the outline, falling softly to 0 at its edge, also where a crack was cut off."""
     radius = max(0.6, 3.0 * side / REFERENCE_SIDE)
     border = max(1, round(2 * radius))
-    padded = np.pad(mask.astype(np.float32), border)
-    soft = blurred(padded, radius)[border:-border, border:-border]
+    soft = blurred(np.pad(mask.astype(np.float32), border), radius)[border:-border, border:-border]
     return np.asarray(np.clip(soft * 2.0, 0, 1))
 
 

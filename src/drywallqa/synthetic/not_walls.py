@@ -38,7 +38,8 @@ def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | Non
     """
     generator = np.random.default_rng(seed)
     name = kind or OTHERS[generator.integers(len(OTHERS))]
-    canvas = _MAKERS[name](size, generator)
+    canvas = Canvas.plain(size, (0, 0, 0), generator)
+    _MAKERS[name](canvas, generator, canvas.scale)
     return photograph(canvas.colour, generator, canvas.scale)
 
 
@@ -49,19 +50,20 @@ def _colour(generator: Generator) -> NDArray[np.float64]:
     return values if vivid else values.mean() + 0.3 * (values - values.mean())
 
 
-def _gradient(size: Size, generator: Generator) -> Canvas:
+def _gradient(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Two colours that run into each other, as skies and studio backdrops do."""
-    canvas = Canvas.plain(size, _colour(generator), generator)
+    size = canvas.size
+    canvas.fill(_colour(generator))
     rows, columns = grid(size)
     angle = generator.uniform(0, 2 * np.pi)
     place = (columns / size[1] - 0.5) * np.cos(angle) + (rows / size[0] - 0.5) * np.sin(angle)
     canvas.blend(np.clip(place + 0.5, 0, 1).astype(np.float32), _colour(generator))
-    return canvas
 
 
-def _shapes(size: Size, generator: Generator) -> Canvas:
+def _shapes(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Discs, boxes and polygons of random colours over each other."""
-    canvas = _gradient(size, generator)
+    size = canvas.size
+    _gradient(canvas, generator, scale)
     with canvas.sheet() as pen:
         for _ in range(int(generator.integers(4, 26))):
             centre = generator.random(2) * (size[1], size[0])
@@ -76,69 +78,63 @@ def _shapes(size: Size, generator: Generator) -> Canvas:
             else:
                 corners = centre + generator.normal(0, radius, (int(generator.integers(3, 7)), 2))
                 pen.polygon([(float(x), float(y)) for x, y in corners], fill)
-    return canvas
 
 
-def _page(size: Size, generator: Generator) -> Canvas:
+def _page(canvas: Canvas, generator: Generator, scale: float) -> None:
     """A printed page or a screen full of text."""
     dark = generator.random() < 0.3
-    canvas = Canvas.plain(size, (0.1, 0.11, 0.13) if dark else (0.95, 0.95, 0.93), generator)
-    height = generator.uniform(9, 42) * canvas.scale
+    canvas.fill((0.1, 0.11, 0.13) if dark else (0.95, 0.95, 0.93))
+    height = generator.uniform(9, 42) * scale
     font = ImageFont.load_default(size=max(6.0, height))
     letters = list("abcdefghijklmnopqrstuvwxyz    ABCDEFG0123456789.,")
     ink = (225, 225, 220, 255) if dark else (25, 25, 30, 255)
     top = generator.uniform(0, 3) * height
     with canvas.sheet() as pen:
-        while top < size[0]:
-            count = int(generator.uniform(0.4, 1.0) * size[1] / (0.5 * height))
+        while top < canvas.size[0]:
+            count = int(generator.uniform(0.4, 1.0) * canvas.size[1] / (0.5 * height))
             if generator.random() < 0.85:
                 pen.text((height, top), "".join(generator.choice(letters, count)), font=font, fill=ink)
             top += height * 1.45
-    return canvas
 
 
-def _stripes(size: Size, generator: Generator) -> Canvas:
+def _stripes(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Stripes, straight or waved: shutters, fabric, ploughed fields."""
-    canvas = Canvas.plain(size, _colour(generator), generator)
+    size = canvas.size
+    canvas.fill(_colour(generator))
     angle = generator.uniform(0, np.pi)
     place = distance_along(size, (0, 0), (np.cos(angle), np.sin(angle)))
-    place = place + noise(size, 120 * canvas.scale, generator) * np.float32(generator.choice([0, 0, 6, 20]))
-    wave = np.sin(place * np.float32(2 * np.pi / (generator.uniform(5, 90) * canvas.scale)))
+    place = place + noise(size, 120 * scale, generator) * np.float32(generator.choice([0, 0, 6, 20]))
+    wave = np.sin(place * np.float32(2 * np.pi / (generator.uniform(5, 90) * scale)))
     canvas.blend(np.clip(wave * generator.uniform(0.6, 6) + 0.5, 0, 1).astype(np.float32), _colour(generator))
-    canvas.darken(noise(size, 60 * canvas.scale, generator) * np.float32(0.06))
-    return canvas
+    canvas.darken(noise(size, 60 * scale, generator) * np.float32(0.06))
 
 
-def _checks(size: Size, generator: Generator) -> Canvas:
+def _checks(canvas: Canvas, generator: Generator, scale: float) -> None:
     """A chessboard or plaid."""
-    canvas = Canvas.plain(size, _colour(generator), generator)
-    rows, columns = grid(size)
-    cell = generator.uniform(12, 110) * canvas.scale
+    canvas.fill(_colour(generator))
+    rows, columns = grid(canvas.size)
+    cell = generator.uniform(12, 110) * scale
     down, across = np.floor(rows / cell) % 2, np.floor(columns / cell) % 2
     pattern = (down + across) / 2 if generator.random() < 0.4 else np.abs(down - across)
     canvas.blend(pattern.astype(np.float32), _colour(generator))
-    return canvas
 
 
-def _clouds(size: Size, generator: Generator) -> Canvas:
+def _clouds(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Clouds, smoke, marble, water: soft noise in two colours."""
-    canvas = Canvas.plain(size, _colour(generator), generator)
-    scale = canvas.scale
+    canvas.fill(_colour(generator))
     cells = (200 * scale, 90 * scale, 40 * scale, 18 * scale, 8 * scale)
-    field = octaves(size, cells, (0.5, 0.25, 0.13, 0.06, 0.03), generator)
+    field = octaves(canvas.size, cells, (0.5, 0.25, 0.13, 0.06, 0.03), generator)
     canvas.blend(np.clip(field + 0.5, 0, 1), _colour(generator))
-    return canvas
 
 
-def _foliage(size: Size, generator: Generator) -> Canvas:
+def _foliage(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Leaves of many greens over each other, with branches between."""
-    canvas = Canvas.plain(size, (0.08, 0.13, 0.06), generator)
-    scale = canvas.scale
+    canvas.fill((0.08, 0.13, 0.06))
     leaf = generator.uniform(6, 34) * scale
     autumn = generator.random() < 0.25
     with canvas.sheet() as pen:
         for _ in range(int(generator.integers(250, 700))):
-            x, y = generator.random(2) * (size[1], size[0])
+            x, y = generator.random(2) * (canvas.size[1], canvas.size[0])
             turn, light = generator.uniform(0, np.pi), generator.uniform(0.3, 1.0)
             tip = leaf * generator.uniform(0.6, 1.4) * np.array([np.cos(turn), np.sin(turn)])
             side = 0.3 * np.array([-tip[1], tip[0]])
@@ -153,15 +149,15 @@ def _foliage(size: Size, generator: Generator) -> Canvas:
                 ],
                 fill,
             )
-    return canvas
 
 
-def _branches(size: Size, generator: Generator) -> Canvas:
+def _branches(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Bare branches before the sky: dark, forked and thin, but no crack."""
-    canvas = _clouds(size, generator) if generator.random() < 0.5 else _gradient(size, generator)
+    size = canvas.size
+    backdrop = _clouds if generator.random() < 0.5 else _gradient
+    backdrop(canvas, generator, scale)
     canvas.colour *= np.float32(0.5)
     canvas.colour += np.float32(0.5)
-    scale = canvas.scale
     strokes: list[Stroke] = []
 
     def grow(x: float, y: float, angle: float, length: float, width: float) -> None:
@@ -181,12 +177,13 @@ def _branches(size: Size, generator: Generator) -> Canvas:
             generator.uniform(8, 26) * scale,
         )
     canvas.blend(coverage(strokes, size, 2), (0.13, 0.10, 0.08))
-    return canvas
 
 
-def _portrait(size: Size, generator: Generator) -> Canvas:
+def _portrait(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Something like a person before a background: head, eyes, shoulders."""
-    canvas = _clouds(size, generator) if generator.random() < 0.5 else _gradient(size, generator)
+    size = canvas.size
+    backdrop = _clouds if generator.random() < 0.5 else _gradient
+    backdrop(canvas, generator, scale)
     x, y = generator.uniform(0.3, 0.7) * size[1], generator.uniform(0.3, 0.5) * size[0]
     head = generator.uniform(0.1, 0.24) * min(size)
     with canvas.sheet() as pen:
@@ -206,28 +203,27 @@ def _portrait(size: Size, generator: Generator) -> Canvas:
             (120, 50, 50, 255),
             max(1, round(head * 0.08)),
         )
-    canvas.darken(noise(size, 90 * canvas.scale, generator) * np.float32(0.08))
-    return canvas
+    canvas.darken(noise(size, 90 * scale, generator) * np.float32(0.08))
 
 
-def _coins(size: Size, generator: Generator) -> Canvas:
+def _coins(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Round things in rows: coins, cells, fruit, pebbles."""
-    canvas = Canvas.plain(size, _colour(generator), generator)
-    rows, columns = grid(size)
+    canvas.fill(_colour(generator))
+    rows, columns = grid(canvas.size)
     colour = np.asarray(_colour(generator))
     for _ in range(int(generator.integers(6, 22))):
-        y, x = generator.random(2) * size
-        radius = np.float32(generator.uniform(14, 70) * canvas.scale)
+        y, x = generator.random(2) * canvas.size
+        radius = np.float32(generator.uniform(14, 70) * scale)
         distance = np.hypot(rows - np.float32(y), columns - np.float32(x)) / radius
         shade = np.clip(colour * generator.uniform(0.6, 1.3), 0, 1)
         canvas.blend(np.clip((1 - distance) * radius, 0, 1), shade)
         canvas.blend(np.clip(0.5 - np.abs(distance - 0.85) * 6, 0, 0.5), shade * 0.6)
-    return canvas
 
 
-def _street(size: Size, generator: Generator) -> Canvas:
+def _street(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Blocks with rows of windows under a sky."""
-    canvas = _gradient(size, generator)
+    size = canvas.size
+    _gradient(canvas, generator, scale)
     left = -20.0
     with canvas.sheet() as pen:
         while left < size[1]:
@@ -241,22 +237,20 @@ def _street(size: Size, generator: Generator) -> Canvas:
                     glass = (*(int(value) for value in generator.integers(20, 250, 3)), 255)
                     pen.rectangle((float(x), float(y), float(x + pane), float(y + pane * 1.6)), glass)
             left += wide
-    return canvas
 
 
-def _grain(size: Size, generator: Generator) -> Canvas:
+def _grain(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Wood, grass, gravel, fabric: close-up textures."""
     if generator.random() < 0.4:
-        return surface("wood", size, generator)
-    canvas = Canvas.plain(size, _colour(generator), generator)
-    scale = canvas.scale
-    cells = tuple(float(cell) * scale for cell in generator.uniform(1.5, 22, 2))
-    canvas.darken(noise(size, (cells[0], cells[1]), generator) * np.float32(generator.uniform(0.1, 0.4)))
-    canvas.darken(noise(size, 2, generator) * np.float32(0.1))
-    return canvas
+        canvas.colour = surface("wood", canvas.size, generator).colour
+        return
+    canvas.fill(_colour(generator))
+    rows, columns = scale * generator.uniform(1.5, 22, 2)
+    canvas.darken(noise(canvas.size, (rows, columns), generator) * np.float32(generator.uniform(0.1, 0.4)))
+    canvas.darken(noise(canvas.size, 2, generator) * np.float32(0.1))
 
 
-_MAKERS: dict[str, Callable[[Size, Generator], Canvas]] = {
+_MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
     "gradient": _gradient,
     "shapes": _shapes,
     "page": _page,

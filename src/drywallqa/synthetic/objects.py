@@ -21,7 +21,7 @@ def add_object(canvas: Canvas, name: str) -> None:
         canvas: Where to draw.
         name: One of `OBJECTS`.
     """
-    _MAKERS[name](canvas)
+    _MAKERS[name](canvas, canvas.generator, canvas.scale)
 
 
 def _patch(side: float) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
@@ -35,18 +35,21 @@ def _grey(generator: Generator, low: int = 190, high: int = 245) -> tuple[int, i
     return level, level, max(0, level - int(generator.integers(0, 14))), 255
 
 
-def _plate(canvas: Canvas, inside: Callable[[ImageDraw.ImageDraw, int, Generator], None]) -> None:
+def _plate(
+    canvas: Canvas,
+    generator: Generator,
+    scale: float,
+    inside: Callable[[ImageDraw.ImageDraw, int, Generator], None],
+) -> None:
     """A square cover plate with something in it, and its shadow."""
-    generator = canvas.generator
-    side = generator.uniform(35, 110) * canvas.scale
-    image, pen, fine = _patch(side * 1.2)
+    image, pen, fine = _patch(generator.uniform(35, 110) * scale * 1.2)
     border = fine // 10
     pen.rounded_rectangle(
         (border, border, fine - border, fine - border), fine // 14, _grey(generator), (150, 150, 148, 255), 2
     )
     inside(pen, fine, generator)
     turned = image.rotate(generator.normal(0, 4), Image.Resampling.BILINEAR).reduce(_FINE)
-    canvas.stamp(turned, canvas.somewhere(), shadow=generator.uniform(1, 4) * canvas.scale)
+    canvas.stamp(turned, canvas.somewhere(), shadow=generator.uniform(1, 4) * scale)
 
 
 def _socket_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) -> None:
@@ -65,9 +68,8 @@ def _switch_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) ->
     pen.line((inset, fine / 2, fine - inset, fine / 2), (160, 160, 158, 255), max(1, fine // 60))
 
 
-def _cable(canvas: Canvas) -> None:
+def _cable(canvas: Canvas, generator: Generator, scale: float) -> None:
     """A cable hanging or lying in loose curves, with its shadow and its shine."""
-    generator, scale = canvas.generator, canvas.scale
     curve = np.array([canvas.somewhere(-0.1) for _ in range(int(generator.integers(3, 7)))])
     for _ in range(5):  # corner cutting (Chaikin, 1974) turns the polygon into a smooth curve
         begin, stop = curve[:-1], curve[1:]
@@ -84,9 +86,8 @@ def _cable(canvas: Canvas) -> None:
     canvas.blend(coverage([shine], canvas.size, 2) * np.float32(0.5), colour * 0.6 + 0.35)
 
 
-def _pencil(canvas: Canvas) -> None:
+def _pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Pencil marks: short straight strokes, a cross, now and then a long faint line."""
-    generator, scale = canvas.generator, canvas.scale
     strokes = []
     for _ in range(int(generator.integers(1, 5))):
         x, y = canvas.somewhere()
@@ -97,9 +98,8 @@ def _pencil(canvas: Canvas) -> None:
     canvas.blend(coverage(strokes, canvas.size) * np.float32(generator.uniform(0.2, 0.6)), (0.25, 0.25, 0.28))
 
 
-def _nails(canvas: Canvas) -> None:
+def _nails(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Nails, screws or their holes, scattered or in rows across the board."""
-    generator, scale = canvas.generator, canvas.scale
     radius = generator.uniform(0.9, 3.2) * scale
     if generator.random() < 0.5:
         for _ in range(int(generator.integers(2, 14))):
@@ -112,9 +112,8 @@ def _nails(canvas: Canvas) -> None:
             add_screw(canvas, (float(x + generator.normal(0, 3)), float(y + generator.normal(0, 3))), radius)
 
 
-def _stain(canvas: Canvas) -> None:
+def _stain(canvas: Canvas, generator: Generator, scale: float) -> None:
     """A damp stain with a darker rim, or dirt."""
-    generator, scale = canvas.generator, canvas.scale
     rows, columns = grid(canvas.size)
     x, y = canvas.somewhere(0.0)
     radius = generator.uniform(40, 190) * scale
@@ -124,13 +123,11 @@ def _stain(canvas: Canvas) -> None:
     field = distance / np.float32(radius) + 0.22 * noise(canvas.size, 40 * scale, generator)
     body = np.clip((1 - field) * 4, 0, 1) * np.float32(0.35)
     rim = np.clip(1 - np.abs(field - 1) * 9, 0, 1) * np.float32(0.5)
-    strength = np.float32(generator.uniform(0.2, 0.8))
-    canvas.blend(np.maximum(body, rim) * strength, (0.45, 0.35, 0.22))
+    canvas.blend(np.maximum(body, rim) * np.float32(generator.uniform(0.2, 0.8)), (0.45, 0.35, 0.22))
 
 
-def _mud(canvas: Canvas) -> None:
+def _mud(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Filler spread with a trowel: a smooth pale patch with ragged ends."""
-    generator, scale = canvas.generator, canvas.scale
     centre = canvas.somewhere(0.0)
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.1)
     along = distance_along(canvas.size, centre, (np.cos(angle), np.sin(angle)))
@@ -144,9 +141,8 @@ def _mud(canvas: Canvas) -> None:
     canvas.height += cover * np.float32(generator.uniform(0.3, 1.5))
 
 
-def _scuffs(canvas: Canvas) -> None:
+def _scuffs(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Scratches and scuff marks: short, pale or dark, in one direction."""
-    generator, scale = canvas.generator, canvas.scale
     x, y = canvas.somewhere()
     angle = generator.uniform(0, np.pi)
     strokes = []
@@ -160,9 +156,8 @@ def _scuffs(canvas: Canvas) -> None:
     canvas.blend(cover, (0.92, 0.92, 0.9) if generator.random() < 0.6 else (0.2, 0.2, 0.2))
 
 
-def _corner(canvas: Canvas) -> None:
+def _corner(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Where two walls or wall and ceiling meet: the light changes at a straight edge."""
-    generator, scale = canvas.generator, canvas.scale
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.06)
     distance = distance_along(canvas.size, canvas.somewhere(0.12), (np.cos(angle), np.sin(angle)))
     beyond = np.clip(distance / np.float32(1.5 * scale) + 0.5, 0, 1)
@@ -170,9 +165,8 @@ def _corner(canvas: Canvas) -> None:
     canvas.darken(np.float32(generator.uniform(0.1, 0.4)) * beyond * fade)
 
 
-def _frame(canvas: Canvas) -> None:
+def _frame(canvas: Canvas, generator: Generator, scale: float) -> None:
     """A door or window frame, or a skirting board, along one side of the photo."""
-    generator, scale = canvas.generator, canvas.scale
     height, width = canvas.size
     broad = int(generator.uniform(25, 130) * scale)
     inner = int(broad * generator.uniform(0.0, 0.7))
@@ -194,14 +188,13 @@ def _frame(canvas: Canvas) -> None:
     canvas.colour[:, box[0], box[1]] = np.clip(dark, 0.02, 1).astype(np.float32)[:, None, None]
 
 
-def _factory_print(canvas: Canvas) -> None:
-    centre, generator = canvas.somewhere(0.2), canvas.generator
+def _factory_print(canvas: Canvas, generator: Generator, scale: float) -> None:
+    centre = canvas.somewhere(0.2)
     add_print(canvas, centre, float(generator.choice([0, 90]) + generator.normal(0, 6)))
 
 
-def _tool(canvas: Canvas) -> None:
+def _tool(canvas: Canvas, generator: Generator, scale: float) -> None:
     """A clamp, level or trowel: a few bars and blocks of strong colour."""
-    generator, scale = canvas.generator, canvas.scale
     image, pen, fine = _patch(generator.uniform(60, 170) * scale)
     for _ in range(int(generator.integers(2, 5))):
         x, y = generator.uniform(0.1, 0.6, 2) * fine
@@ -212,7 +205,7 @@ def _tool(canvas: Canvas) -> None:
     canvas.stamp(turned, canvas.somewhere(0.0), shadow=4 * scale)
 
 
-_MAKERS: dict[str, Callable[[Canvas], None]] = {
+_MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
     "socket": partial(_plate, inside=_socket_inside),
     "switch": partial(_plate, inside=_switch_inside),
     "cable": _cable,

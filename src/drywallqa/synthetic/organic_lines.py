@@ -9,7 +9,6 @@ from drywallqa.synthetic.canvas import (
     Canvas,
     Generator,
     Path,
-    Size,
     Stroke,
     blurred,
     coverage,
@@ -19,12 +18,12 @@ from drywallqa.synthetic.canvas import (
 )
 
 
-def vessels(size: Size, generator: Generator) -> Canvas:
+def vessels(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Vessels in an eye's fundus, or veins of a leaf: smooth lines that fork and thin out."""
+    size = canvas.size
     flesh = np.array([0.75, 0.35, 0.2]) if generator.random() < 0.7 else generator.random(3)
     flesh = flesh * generator.uniform(0.5, 1.2)
-    canvas = Canvas.plain(size, flesh, generator)
-    scale = canvas.scale
+    canvas.fill(flesh)
     canvas.darken(octaves(size, (160 * scale, 60 * scale, 5 * scale), (0.08, 0.05, 0.02), generator))
     strokes: list[Stroke] = []
     root = generator.uniform(0.15, 0.85, 2) * (size[1], size[0])
@@ -40,7 +39,6 @@ def vessels(size: Size, generator: Generator) -> Canvas:
         radius = np.float32(generator.uniform(0.42, 0.6) * min(size))
         away = np.hypot(rows - np.float32(size[0] / 2), columns - np.float32(size[1] / 2))
         canvas.blend(np.clip(away - radius, 0, 1).astype(np.float32), (0.02, 0.02, 0.02))
-    return canvas
 
 
 def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, generator: Generator) -> None:
@@ -59,11 +57,11 @@ def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, genera
     strokes.append(Stroke(np.asarray(points), np.geomspace(width, max(thick, 0.7), len(points))))
 
 
-def fur(size: Size, generator: Generator) -> Canvas:
+def fur(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Fur, hair, grass, feathers: thousands of strokes that follow one flow, in a few shades."""
+    size = canvas.size
     base = generator.uniform(0.15, 0.8) * (1 + generator.normal(0, 0.12, 3))
-    canvas = Canvas.plain(size, base, generator)
-    scale = canvas.scale
+    canvas.fill(base)
     canvas.darken(octaves(size, (150 * scale, 50 * scale), (0.25, 0.12), generator))
     flow = noise(size, generator.uniform(100, 320) * scale, generator) * np.float32(
         generator.uniform(0.3, 1.2)
@@ -83,15 +81,14 @@ def fur(size: Size, generator: Generator) -> Canvas:
             strokes.append(Stroke(points, [width] * 4))
         shade = np.clip(base * np.exp(generator.normal(0, 0.6)), 0.02, 1)
         canvas.blend(coverage(strokes, size, 2) * np.float32(generator.uniform(0.4, 1.0)), shade)
-    return canvas
 
 
-def figure(size: Size, generator: Generator) -> Canvas:
+def figure(canvas: Canvas, generator: Generator, scale: float) -> None:
     """The outline or the silhouette of a body with limbs, as drawings, signs and masks show them."""
+    size = canvas.size
     dark = generator.random() < 0.5
     ground, ink = (0.97, 0.05) if generator.random() < 0.6 else (0.05, 0.95)
-    canvas = Canvas.plain(size, (ground, ground, ground), generator)
-    scale = canvas.scale
+    canvas.fill((ground, ground, ground))
     image = Image.new("L", (size[1] * 2, size[0] * 2))
     pen = ImageDraw.Draw(image)
     body = generator.uniform(0.35, 0.65, 2) * (size[1], size[0]) * 2
@@ -110,20 +107,18 @@ def figure(size: Size, generator: Generator) -> Canvas:
         soft = blurred(shape, generator.uniform(0.8, 2.5) * scale)
         shape = np.clip(4 * soft * (1 - soft), 0, 1) ** np.float32(2)
     canvas.blend(shape, (ink, ink, ink))
-    return canvas
 
 
-def ridge(size: Size, generator: Generator) -> Canvas:
+def ridge(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Hills, waves or roofs behind each other, each ending in one jagged or smooth line."""
-    sky = generator.uniform(0.4, 1.0) * np.array([0.8, 0.9, 1.0])
-    canvas = Canvas.plain(size, sky, generator)
+    size = canvas.size
+    canvas.fill(generator.uniform(0.4, 1.0) * np.array([0.8, 0.9, 1.0]))
     rows, _ = grid(size)
     for _ in range(int(generator.integers(1, 5))):
-        cells = generator.uniform(20, 300) * canvas.scale
+        cells = generator.uniform(20, 300) * scale
         line = noise((2, size[1]), (2.0, cells), generator)[:1] * np.float32(0.07 * size[0])
         line = line + noise((2, size[1]), (2.0, cells / 6), generator)[:1] * np.float32(0.01 * size[0])
         cover = np.clip(rows - np.float32(generator.uniform(0.25, 0.95) * size[0]) - line, 0, 1)
         tone = generator.uniform(0.05, 0.8) * (1 + generator.normal(0, 0.1, 3))
         canvas.blend(np.asarray(cover, np.float32), np.clip(tone, 0, 1))
-    canvas.darken(noise(size, 4 * canvas.scale, generator) * np.float32(generator.uniform(0, 0.08)))
-    return canvas
+    canvas.darken(noise(size, 4 * scale, generator) * np.float32(generator.uniform(0, 0.08)))

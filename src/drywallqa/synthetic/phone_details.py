@@ -8,22 +8,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-from drywallqa.synthetic.canvas import Canvas, Path, Stroke, blurred, boxed_coverage, noise, octaves
+from drywallqa.synthetic.canvas import (
+    Canvas,
+    Generator,
+    Path,
+    Stroke,
+    blurred,
+    boxed_coverage,
+    noise,
+    octaves,
+)
+from drywallqa.synthetic.surfaces import BOARDS
 
 _MARGIN = 0.04  # share of each side within which nothing starts
 
 
 def add_grain(canvas: Canvas, surface: str) -> None:
     """Give a surface the texture that it has at the photo's own px."""
-    if surface.endswith("board"):
-        _paper(canvas)
-    else:
-        _GRAINS.get(surface, _paint)(canvas)
+    _GRAINS[surface](canvas, canvas.generator)
 
 
-def _paper(canvas: Canvas) -> None:
+def _paper(canvas: Canvas, generator: Generator) -> None:
     """Paper of a board: fibres along both directions and small flecks."""
-    generator, size = canvas.generator, canvas.size
+    size = canvas.size
     coarse = generator.uniform(0.8, 2.0)
     fibres = octaves(
         size,
@@ -37,18 +44,18 @@ def _paper(canvas: Canvas) -> None:
     canvas.darken(np.clip(flecks, 0, 0.5) * np.float32(generator.uniform(0.1, 0.5)))
 
 
-def _paint(canvas: Canvas) -> None:
+def _paint(canvas: Canvas, generator: Generator) -> None:
     """Orange peel of a paint roller, and fine grain."""
-    generator, size = canvas.generator, canvas.size
+    size = canvas.size
     cell = generator.uniform(3.0, 9.0)
     peel = octaves(size, (1.5, cell, 2.2 * cell), (0.15, 0.6, 0.6), generator)
     canvas.height += peel * np.float32(generator.uniform(0.1, 0.7) * cell / 4)
     canvas.darken(noise(size, 1.4, generator) * np.float32(generator.uniform(0.002, 0.01)))
 
 
-def _plaster(canvas: Canvas) -> None:
+def _plaster(canvas: Canvas, generator: Generator) -> None:
     """Sand in plaster."""
-    generator, size = canvas.generator, canvas.size
+    size = canvas.size
     cell = generator.uniform(1.6, 4.0)
     sand = octaves(size, (cell, 2.5 * cell, 7 * cell), (0.5, 0.6, 0.7), generator)
     canvas.height += sand * np.float32(generator.uniform(0.2, 1.0) * cell / 2)
@@ -57,9 +64,9 @@ def _plaster(canvas: Canvas) -> None:
     canvas.darken(np.clip(pits, 0, 0.4) * np.float32(0.7))
 
 
-def _concrete(canvas: Canvas) -> None:
+def _concrete(canvas: Canvas, generator: Generator) -> None:
     """Sand and cement in two tones, and air holes of several sizes."""
-    generator, size = canvas.generator, canvas.size
+    size = canvas.size
     cell = generator.uniform(1.5, 3.5)
     sand = octaves(size, (cell, 3 * cell, 9 * cell), (0.6, 0.5, 0.6), generator)
     canvas.darken(sand * np.float32(generator.uniform(0.015, 0.04)))
@@ -72,7 +79,9 @@ def _concrete(canvas: Canvas) -> None:
         canvas.height -= depth * np.float32(0.3 * hole)
 
 
-_GRAINS: dict[str, Callable[[Canvas], None]] = {
+_GRAINS: dict[str, Callable[[Canvas, Generator], None]] = {
+    **dict.fromkeys(BOARDS, _paper),
+    "paint": _paint,
     "plaster": _plaster,
     "rough plaster": _plaster,
     "concrete": _concrete,
@@ -81,7 +90,7 @@ _GRAINS: dict[str, Callable[[Canvas], None]] = {
 
 def add_detail(canvas: Canvas, name: str) -> None:
     """Put one kind of small thing, a name of `DETAILS`, onto the wall at random places."""
-    _MAKERS[name](canvas)
+    _MAKERS[name](canvas, canvas.generator)
 
 
 def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity: float) -> None:
@@ -98,9 +107,8 @@ def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity:
         part += cover * broken.astype(np.float32) * np.float32(opacity) * (np.float32(colour) - part)
 
 
-def _fine_pencil(canvas: Canvas) -> None:
+def _fine_pencil(canvas: Canvas, generator: Generator) -> None:
     """Lines drawn along a ruler or by hand, 1 to 4 px wide."""
-    generator = canvas.generator
     for _ in range(int(generator.integers(1, 6))):
         start = np.array(canvas.somewhere(_MARGIN))
         angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.03)
@@ -112,9 +120,8 @@ def _fine_pencil(canvas: Canvas) -> None:
         _ink(canvas, start + along + sway, width, tone, generator.uniform(0.2, 0.65))
 
 
-def _scratches(canvas: Canvas) -> None:
+def _scratches(canvas: Canvas, generator: Generator) -> None:
     """Short scratches, dark or bright, 1 to 3 px wide."""
-    generator = canvas.generator
     for _ in range(int(generator.integers(3, 20))):
         length, angle = generator.uniform(30, 500), generator.uniform(0, 2 * np.pi)
         bend = np.cumsum(generator.normal(0, 0.04, 12)) + angle
@@ -125,9 +132,8 @@ def _scratches(canvas: Canvas) -> None:
         _ink(canvas, points, widths, tone, generator.uniform(0.1, 0.4))
 
 
-def _screws(canvas: Canvas) -> None:
+def _screws(canvas: Canvas, generator: Generator) -> None:
     """Rows of screw heads with a cross slot, a rim and a dimple."""
-    generator = canvas.generator
     radius = generator.uniform(7, 24)
     spacing = generator.uniform(250, 900)
     metal = generator.uniform(0.15, 0.6)
@@ -163,9 +169,8 @@ def _screw(canvas: Canvas, centre: np.ndarray, radius: float, metal: float) -> N
     canvas.height[box] -= blurred(head, 0.35 * radius) * np.float32(0.3 * radius)
 
 
-def _fibres(canvas: Canvas) -> None:
+def _fibres(canvas: Canvas, generator: Generator) -> None:
     """Hairs, threads and splashes of paint on the wall."""
-    generator = canvas.generator
     for _ in range(int(generator.integers(2, 14))):
         bend = np.cumsum(generator.normal(0, 0.25, 16)) + generator.uniform(0, 2 * np.pi)
         steps = np.stack([np.cos(bend), np.sin(bend)], 1) * generator.uniform(2, 14)
@@ -179,9 +184,8 @@ def _fibres(canvas: Canvas) -> None:
         _ink(canvas, np.array([(x, y), end]), size, generator.choice([0.95, 0.3]), 0.7)
 
 
-def _clamp(canvas: Canvas) -> None:
+def _clamp(canvas: Canvas, generator: Generator) -> None:
     """A bar clamp: a steel bar with shine, a handle, and two jaws with pads."""
-    generator = canvas.generator
     length = int(generator.uniform(0.12, 0.35) * max(canvas.size))
     wide = int(length * 0.3)
     image = Image.new("RGBA", (length, wide), (0, 0, 0, 0))
@@ -204,7 +208,7 @@ def _clamp(canvas: Canvas) -> None:
     canvas.stamp(turned, canvas.somewhere(_MARGIN), shadow=0.06 * wide)
 
 
-_MAKERS: dict[str, Callable[[Canvas], None]] = {
+_MAKERS: dict[str, Callable[[Canvas, Generator], None]] = {
     "fine pencil": _fine_pencil,
     "scratches": _scratches,
     "screws": _screws,

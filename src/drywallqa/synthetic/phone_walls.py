@@ -76,8 +76,7 @@ class PhoneWall:
     @property
     def taping_area(self) -> Mask:
         """A band along each joint, bool [H,W]."""
-        size = (self.photo.shape[0], self.photo.shape[1])
-        return line_mask(self.seam_lines, size, TAPING_HALF_WIDTH)
+        return line_mask(self.seam_lines, (self.photo.shape[0], self.photo.shape[1]), TAPING_HALF_WIDTH)
 
 
 @dataclass

@@ -13,12 +13,6 @@ BOARDS = ("grey board", "green board", "brown board", "pink board")
 WALLS = ("plaster", "paint", "rough plaster", "concrete")
 JOINTED = ("brick", "tiles", "wood")
 
-_BOARD_COLOURS: dict[str, tuple[float, float, float]] = {
-    "grey board": (0.68, 0.67, 0.66),
-    "green board": (0.38, 0.66, 0.57),
-    "brown board": (0.66, 0.59, 0.50),
-    "pink board": (0.80, 0.60, 0.63),
-}
 _PAINTS = (
     (0.88, 0.87, 0.84),
     (0.82, 0.76, 0.62),
@@ -33,75 +27,63 @@ _PAINTS = (
 
 def surface(name: str, size: Size, generator: Generator) -> Canvas:
     """Draw a surface by name (one of `BOARDS`, `WALLS`, `JOINTED`) on `size` (height, width) px."""
-    if name in _BOARD_COLOURS:
-        return _board(name, size, generator)
-    return _MAKERS[name](size, generator)
+    draw, colours, weights, spread = _SURFACES[name]
+    colour = colours[generator.choice(len(colours), p=weights)]
+    canvas = Canvas.plain(size, _shade(colour, generator, spread), generator)
+    draw(canvas, generator, canvas.scale)
+    return canvas
 
 
-def _shade(colour: ArrayLike, generator: Generator, spread: float = 0.05) -> NDArray[np.float64]:
+def _shade(colour: ArrayLike, generator: Generator, spread: float) -> NDArray[np.float64]:
     """Vary a colour: brighter or darker as a whole, and a little in hue."""
     values = np.asarray(colour) * (1 + generator.normal(0, spread)) + generator.normal(0, 0.012, 3)
     return np.clip(values, 0.05, 0.97)
 
 
-def _board(name: str, size: Size, generator: Generator) -> Canvas:
-    canvas = Canvas.plain(size, _shade(_BOARD_COLOURS[name], generator, 0.07), generator)
-    scale = canvas.scale
-    fibres = octaves(size, (1, 2.5 * scale), (0.010, 0.008), generator)
+def _board(canvas: Canvas, generator: Generator, scale: float) -> None:
+    fibres = octaves(canvas.size, (1, 2.5 * scale), (0.010, 0.008), generator)
     stretch = (180 * scale, 3 * scale) if generator.random() < 0.5 else (3 * scale, 180 * scale)
-    streaks = noise(size, stretch, generator) * np.float32(generator.uniform(0, 0.008))
-    mottle = noise(size, 90 * scale, generator) * np.float32(generator.uniform(0, 0.02))
+    streaks = noise(canvas.size, stretch, generator) * np.float32(generator.uniform(0, 0.008))
+    mottle = noise(canvas.size, 90 * scale, generator) * np.float32(generator.uniform(0, 0.02))
     canvas.darken(fibres + streaks + mottle)
     if generator.random() < 0.6:  # fibres in the paper, specks of paint, pores
         count, depth = int(generator.integers(10, 120)), generator.uniform(0.1, 0.35)
-        rows, columns = (generator.integers(0, side - 1, count) for side in size)
+        rows, columns = (generator.integers(0, side - 1, count) for side in canvas.size)
         factor = 1 - depth * generator.uniform(-0.5, 1, count).astype(np.float32)
         canvas.colour[:, rows, columns] *= factor
         canvas.colour[:, rows + 1, columns] *= (1 + factor) / 2
     canvas.height += fibres * np.float32(2)
-    return canvas
 
 
-def _paint(size: Size, generator: Generator) -> Canvas:
-    canvas = Canvas.plain(size, _shade(_PAINTS[generator.integers(len(_PAINTS))], generator), generator)
-    scale = canvas.scale
-    roller = octaves(size, (2 * scale, 5 * scale), (0.5, 0.6), generator)
+def _paint(canvas: Canvas, generator: Generator, scale: float) -> None:
+    roller = octaves(canvas.size, (2 * scale, 5 * scale), (0.5, 0.6), generator)
     canvas.height += roller * np.float32(generator.uniform(0.02, 0.5))
-    canvas.darken(noise(size, 120 * scale, generator) * np.float32(generator.uniform(0.005, 0.03)))
-    return canvas
+    canvas.darken(noise(canvas.size, 120 * scale, generator) * np.float32(generator.uniform(0.005, 0.03)))
 
 
-def _plaster(size: Size, generator: Generator) -> Canvas:
-    canvas = Canvas.plain(size, _shade(_PAINTS[generator.integers(len(_PAINTS))], generator), generator)
-    scale = canvas.scale
-    grain = octaves(size, (1.5 * scale, 4 * scale, 14 * scale), (0.4, 0.5, 0.5), generator)
-    trowel = noise(size, (25 * scale, 110 * scale), generator)
+def _plaster(canvas: Canvas, generator: Generator, scale: float) -> None:
+    grain = octaves(canvas.size, (1.5 * scale, 4 * scale, 14 * scale), (0.4, 0.5, 0.5), generator)
+    trowel = noise(canvas.size, (25 * scale, 110 * scale), generator)
     canvas.height += (grain + trowel) * np.float32(generator.uniform(0.1, 0.7))
-    canvas.darken(octaves(size, (20 * scale, 140 * scale), (0.012, 0.03), generator))
-    return canvas
+    canvas.darken(octaves(canvas.size, (20 * scale, 140 * scale), (0.012, 0.03), generator))
 
 
-def _rough_plaster(size: Size, generator: Generator) -> Canvas:
-    canvas = _plaster(size, generator)
-    scale = canvas.scale
-    lumps = octaves(size, (5 * scale, 10 * scale), (1.0, 1.2), generator)
+def _rough_plaster(canvas: Canvas, generator: Generator, scale: float) -> None:
+    _plaster(canvas, generator, scale)
+    lumps = octaves(canvas.size, (5 * scale, 10 * scale), (1.0, 1.2), generator)
     canvas.height += np.maximum(lumps, -0.3) * np.float32(generator.uniform(0.5, 1.3))
-    return canvas
 
 
-def _concrete(size: Size, generator: Generator) -> Canvas:
-    canvas = Canvas.plain(size, _shade((0.55, 0.54, 0.50), generator, 0.18), generator)
-    scale = canvas.scale
+def _concrete(canvas: Canvas, generator: Generator, scale: float) -> None:
     canvas.darken(
-        octaves(size, (1, 3 * scale, 22 * scale, 130 * scale), (0.035, 0.03, 0.04, 0.06), generator)
+        octaves(canvas.size, (1, 3 * scale, 22 * scale, 130 * scale), (0.035, 0.03, 0.04, 0.06), generator)
     )
-    canvas.height += octaves(size, (1.5 * scale, 6 * scale), (0.25, 0.3), generator)
-    pores = noise(size, 5 * scale, generator) - np.float32(generator.uniform(2.2, 3.4))
+    canvas.height += octaves(canvas.size, (1.5 * scale, 6 * scale), (0.25, 0.3), generator)
+    pores = noise(canvas.size, 5 * scale, generator) - np.float32(generator.uniform(2.2, 3.4))
     canvas.darken(np.clip(pores * 1.5, 0, 0.6))
     if generator.random() < 0.4:
-        stains = noise(size, 70 * scale, generator)
+        stains = noise(canvas.size, 70 * scale, generator)
         canvas.darken(np.clip(stains - 0.6, 0, 1) * np.float32(generator.uniform(0.1, 0.4)))
-    return canvas
 
 
 def _joints(size: Size, cell: tuple[float, float], joint: float, offset: bool) -> tuple[Float, Float]:
@@ -115,54 +97,53 @@ def _joints(size: Size, cell: tuple[float, float], joint: float, offset: bool) -
     return np.minimum(near_row, near_column) / joint, (course * 57 + across * 131).astype(np.float32)
 
 
-def _brick(size: Size, generator: Generator) -> Canvas:
-    stone = (0.55, 0.30, 0.22) if generator.random() < 0.6 else (0.62, 0.60, 0.56)
-    canvas = Canvas.plain(size, _shade(stone, generator, 0.12), generator)
-    scale = canvas.scale
+def _brick(canvas: Canvas, generator: Generator, scale: float) -> None:
     high = generator.uniform(35, 80) * scale
-    distance, number = _joints(size, (high, high * generator.uniform(1.8, 3.2)), 3.2 * scale, offset=True)
-    distance = distance + 0.25 * noise(size, 6 * scale, generator)
+    distance, number = _joints(
+        canvas.size, (high, high * generator.uniform(1.8, 3.2)), 3.2 * scale, offset=True
+    )
+    distance = distance + 0.25 * noise(canvas.size, 6 * scale, generator)
     mortar = np.clip(1.6 - distance, 0, 1).astype(np.float32)
     canvas.darken(np.sin(number * 12.9898) * np.float32(0.12))
-    canvas.darken(octaves(size, (1.5, 6 * scale, 40 * scale), (0.05, 0.05, 0.05), generator))
+    canvas.darken(octaves(canvas.size, (1.5, 6 * scale, 40 * scale), (0.05, 0.05, 0.05), generator))
     canvas.blend(mortar, _shade((0.62, 0.60, 0.56), generator, 0.12))
-    canvas.height += octaves(size, (2, 5 * scale), (0.3, 0.4), generator) - 2 * mortar
-    return canvas
+    canvas.height += octaves(canvas.size, (2, 5 * scale), (0.3, 0.4), generator) - 2 * mortar
 
 
-def _tiles(size: Size, generator: Generator) -> Canvas:
-    canvas = Canvas.plain(size, _shade((0.82, 0.83, 0.82), generator, 0.1), generator)
-    scale = canvas.scale
+def _tiles(canvas: Canvas, generator: Generator, scale: float) -> None:
     high = generator.uniform(60, 170) * scale
     wide = high * generator.choice([1.0, 1.0, 1.6])
-    distance, number = _joints(size, (high, wide), generator.uniform(1.2, 2.6) * scale, offset=False)
+    distance, number = _joints(canvas.size, (high, wide), generator.uniform(1.2, 2.6) * scale, offset=False)
     canvas.darken(np.sin(number * 12.9898) * np.float32(0.03))
-    canvas.darken(octaves(size, (2, 60 * scale), (0.004, 0.02), generator))
+    canvas.darken(octaves(canvas.size, (2, 60 * scale), (0.004, 0.02), generator))
     joint = np.clip(1.5 - distance, 0, 1).astype(np.float32)
     canvas.blend(joint, _shade((0.55, 0.54, 0.52), generator, 0.25))
     canvas.height -= 1.5 * joint
-    return canvas
 
 
-def _wood(size: Size, generator: Generator) -> Canvas:
-    canvas = Canvas.plain(size, _shade((0.60, 0.44, 0.28), generator, 0.15), generator)
-    scale = canvas.scale
-    rows, columns = grid(size)
-    bend = noise(size, (160 * scale, 30 * scale), generator)
+def _wood(canvas: Canvas, generator: Generator, scale: float) -> None:
+    rows, columns = grid(canvas.size)
+    bend = noise(canvas.size, (160 * scale, 30 * scale), generator)
     rings = np.sin((columns + 0 * rows) / (3.5 * scale) + 4 * bend)
-    canvas.darken((0.06 * rings + 0.04 * noise(size, (60 * scale, 1.5), generator)).astype(np.float32))
+    canvas.darken((0.06 * rings + 0.04 * noise(canvas.size, (60 * scale, 1.5), generator)).astype(np.float32))
     plank = generator.uniform(60, 160) * scale
     near = np.minimum(columns % plank, plank - columns % plank) / (1.2 * scale)
     canvas.darken(np.clip(1.3 - near, 0, 0.75) + np.zeros_like(rows))
-    return canvas
 
 
-_MAKERS: dict[str, Callable[[Size, Generator], Canvas]] = {
-    "paint": _paint,
-    "plaster": _plaster,
-    "rough plaster": _rough_plaster,
-    "concrete": _concrete,
-    "brick": _brick,
-    "tiles": _tiles,
-    "wood": _wood,
+_Colours = tuple[tuple[float, float, float], ...]
+_Draw = Callable[[Canvas, Generator, float], None]
+# how a surface is drawn, its colours, their shares (equal by default), and how much their brightness varies
+_SURFACES: dict[str, tuple[_Draw, _Colours, tuple[float, ...] | None, float]] = {
+    "grey board": (_board, ((0.68, 0.67, 0.66),), None, 0.07),
+    "green board": (_board, ((0.38, 0.66, 0.57),), None, 0.07),
+    "brown board": (_board, ((0.66, 0.59, 0.50),), None, 0.07),
+    "pink board": (_board, ((0.80, 0.60, 0.63),), None, 0.07),
+    "paint": (_paint, _PAINTS, None, 0.05),
+    "plaster": (_plaster, _PAINTS, None, 0.05),
+    "rough plaster": (_rough_plaster, _PAINTS, None, 0.05),
+    "concrete": (_concrete, ((0.55, 0.54, 0.50),), None, 0.18),
+    "brick": (_brick, ((0.55, 0.30, 0.22), (0.62, 0.60, 0.56)), (0.6, 0.4), 0.12),
+    "tiles": (_tiles, ((0.82, 0.83, 0.82),), None, 0.1),
+    "wood": (_wood, ((0.60, 0.44, 0.28),), None, 0.15),
 }
