@@ -273,7 +273,7 @@ ASKS_A_MODEL = {
     "inference.predictor": "the one path from a photo to a mask",
     "inference.tiling": "the same, of large photos",
     "models.contract": "the torch models themselves",
-    "models.swift": "the torch models themselves",
+    "models.lite_models": "the torch models themselves",
     "models.torch_backend": "a torch model, or a bundle's weights, as a backend",
     "diagnosis.probe": "a backend that remembers its answers, behind a segmenter",
     "evaluation.speed_parts": "a backend that times its calls, behind a segmenter",

@@ -13,7 +13,7 @@ from torch import nn
 
 from drywallqa.exporting.onnx_export import export_graphs
 from drywallqa.exporting.onnx_folding import fold_padding, fold_shifts
-from drywallqa.models.compact import CompactModel
+from drywallqa.models.lite_models import CompactModel
 
 FLOAT = onnx.TensorProto.FLOAT
 

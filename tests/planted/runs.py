@@ -95,7 +95,7 @@ def _edited(state: Mapping[str, Any], change: WeightEdit) -> dict[str, Any]:
 @contextlib.contextmanager
 def frozen(parts: Sequence[str]) -> Iterator[None]:
     """Freeze parts of the model by their names' starts, beside what is frozen anyway."""
-    from drywallqa.models.compact import CompactModel
+    from drywallqa.models.lite_models import CompactModel
 
     original = CompactModel.freeze
 
@@ -132,7 +132,7 @@ def made_in_forward() -> Iterator[None]:
     """Make the projections of the prompt anew in every call, as the report's model seems to have done."""
     from torch import nn
 
-    from drywallqa.models.compact import CompactDecoder
+    from drywallqa.models.lite_models import CompactDecoder
 
     start, forward = CompactDecoder.__init__, CompactDecoder.forward
 
@@ -158,7 +158,7 @@ def made_late() -> Iterator[None]:
     """Make the projections of the prompt in the first training step, after the optimizer."""
     from torch import nn
 
-    from drywallqa.models.compact import CompactDecoder
+    from drywallqa.models.lite_models import CompactDecoder
 
     start = CompactDecoder.__init__
 

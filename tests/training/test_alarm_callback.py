@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from drywallqa.datasets import dataset
-from drywallqa.models.compact import CompactModel
+from drywallqa.models.lite_models import CompactModel
 from drywallqa.sampling.pairs import TrainingPairs
 from drywallqa.training import fit, task
 from drywallqa.training.validation import ValidationPart

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite encoders, which start from freely licensed ImageNet weights, and the models over them.
+"""EfficientNet-Lite encoders, which start from freely licensed ImageNet weights.
 
 Architecture: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite (Apache-2.0),
 after Tan and Le, "EfficientNet" (ICML 2019), https://arxiv.org/abs/1905.11946. Lite variants have no
@@ -12,19 +12,13 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from drywallqa.errors import ModelError
-from drywallqa.models.contract import Features, PromptedModel, TrainedLayers, check_size
-
-MULTIPLE = 32
-"""Input sides are multiples of this many px."""
 
 # width multiplier, depth multiplier
 VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -190,97 +184,3 @@ class EfficientNetLite(nn.Module):
                 raise ModelError(f"{files[0].name}: {name} {tuple(tensor.shape)} does not fit {mine}")
             matched[mine] = tensor
         self.load_state_dict(matched)
-
-
-class Separable(nn.Module):
-    """Depthwise 3×3 then 1×1, batch norm, ReLU."""
-
-    def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(
-            channels_in, channels_in, kernel, padding=kernel // 2, groups=channels_in, bias=False
-        )
-        self.pointwise = nn.Conv2d(channels_in, channels_out, 1, bias=False)
-        self.norm = nn.BatchNorm2d(channels_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N,C,H,W] to [N,C',H,W]."""
-        return functional.relu(self.norm(self.pointwise(self.depthwise(x))))
-
-
-def upsampled(x: Tensor) -> Tensor:
-    """Map [N,C,H,W] to [N,C,2H,2W]."""
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-class Neck(nn.Module):
-    """The part of the decoder that does not depend on the prompt: a feature pyramid with global context."""
-
-    def __init__(self, channels: tuple[int, ...], width: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), nn.BatchNorm2d(width)) for c in channels[1:]
-        )
-        self.context = nn.Linear(channels[-1], width)
-        self.smooth = nn.ModuleList(Separable(width, width, 5) for _ in channels[1:])
-
-    def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Turn encoder maps (strides 2…32) into the features that prompts share, same strides."""
-        context = self.context(maps[-1].mean((2, 3)))[:, :, None, None]
-        top = self.smooth[-1](functional.relu(self.lateral[-1](maps[-1]) + context))
-        pyramid = [top]
-        for level in range(len(self.lateral) - 2, -1, -1):
-            top = self.smooth[level](functional.relu(self.lateral[level](maps[level + 1])) + upsampled(top))
-            pyramid.insert(0, top)
-        return (maps[0], *pyramid)
-
-
-class OverLite(PromptedModel):
-    """An EfficientNet-Lite encoder with a neck; the subclass adds its own decoder.
-
-    Args:
-        encoder: "lite0", "lite1" or "lite2".
-        width: Channels of the neck.
-        embedding_width: D of the prompt embeddings.
-    """
-
-    family: ClassVar[str]
-    decoder: nn.Module
-
-    def __init__(self, encoder: str, width: int, embedding_width: int) -> None:
-        super().__init__()
-        self.embedding_width = embedding_width
-        self.encoder = EfficientNetLite(encoder)
-        self.neck = Neck(self.encoder.channels, width)
-
-    def encode_image(self, images: Tensor) -> Features:
-        """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32.
-
-        Raises:
-            ModelError: A side is no multiple of 32.
-        """
-        check_size(self.family, images, MULTIPLE)
-        maps: Features = self.neck(self.encoder(images))
-        return maps
-
-    def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/stride,W/stride] and presence logits [B,P]."""
-        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
-        return out
-
-    def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the EfficientNet's parameters."""
-        yield from self.encoder.parameters()
-
-    def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze stem and first stages of the encoder, and all its batch statistics."""
-        self.encoder.freeze(trained.frozen_stages)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Always False: the neck, which makes the features, is trained in every run."""
-        return False
-
-    def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the encoder from its ImageNet package; the rest starts at random."""
-        self.encoder.load_imagenet()

@@ -38,7 +38,7 @@ class Family:
 
     Attributes:
         name: As typed.
-        module: Import path of the family's file.
+        module: The family's file in this folder.
         class_name: The model's class there.
         summary: What it is, in one line.
         code_licence: SPDX name.
@@ -103,7 +103,7 @@ FAMILIES = {
     for family in (
         Family(
             name="compact",
-            module="drywallqa.models.compact",
+            module="lite_models",
             class_name="CompactModel",
             summary="EfficientNet-Lite with a light decoder under FiLM; the bundled one, made for CPUs",
             code_licence="Apache-2.0",
@@ -119,7 +119,7 @@ FAMILIES = {
         ),
         Family(
             name="swift",
-            module="drywallqa.models.swift",
+            module="lite_models",
             class_name="SwiftModel",
             summary="EfficientNet-Lite with pixel embeddings times those of prompts: five cost as one",
             code_licence="Apache-2.0",
@@ -135,7 +135,7 @@ FAMILIES = {
         ),
         Family(
             name="clipseg",
-            module="drywallqa.models.clipseg",
+            module="clip_vision",
             class_name="ClipSegModel",
             summary="CLIPSeg (rd64-refined): CLIP's towers, frozen, and its own small transformer decoder",
             code_licence="Apache-2.0 (ours and transformers'; the authors' own repository is MIT)",
@@ -152,7 +152,7 @@ FAMILIES = {
         ),
         Family(
             name="clip-cnn",
-            module="drywallqa.models.clip_cnn",
+            module="clip_vision",
             class_name="ClipCnnModel",
             summary="The report's own: CLIP's towers, projections to 64, a product, a convolutional decoder",
             code_licence="Apache-2.0",
@@ -169,7 +169,7 @@ FAMILIES = {
         ),
         Family(
             name="clip-unet",
-            module="drywallqa.models.clip_unet",
+            module="clip_unet",
             class_name="ClipUnetModel",
             summary="CLIP's text embedding conditioning a U-Net with skip connections over EfficientNet-Lite",
             code_licence="Apache-2.0",
@@ -186,7 +186,7 @@ FAMILIES = {
         ),
         Family(
             name="sam-clip",
-            module="drywallqa.models.sam_clip",
+            module="sam",
             class_name="SamClipModel",
             summary="SAM's frozen image encoder; its mask decoder, prompted by CLIP's text embedding",
             code_licence="Apache-2.0",
@@ -202,7 +202,7 @@ FAMILIES = {
         ),
         Family(
             name="sam-clip-zero-shot",
-            module="drywallqa.models.sam_zero_shot",
+            module="sam",
             class_name="SamZeroShotModel",
             summary="SAM's masks at a grid of points, ranked by CLIP; nothing is trained",
             code_licence="Apache-2.0",
@@ -250,7 +250,7 @@ def create_model(name: str, **options: Any) -> Any:
         ModelError: The family, or an option, is not known.
     """
     family = find_family(name)
-    model_class = getattr(importlib.import_module(family.module), family.class_name)
+    model_class = getattr(importlib.import_module(f"drywallqa.models.{family.module}"), family.class_name)
     try:
         return model_class(**options)
     except TypeError as error:

@@ -20,8 +20,6 @@ from drywallqa.models.contract import (
     PromptedModel,
     TrainedLayers,
     check_prompts,
-    check_size,
-    is_tracing,
     load_strictly,
 )
 from drywallqa.models.published_weights import read_published
@@ -232,36 +230,6 @@ class ClipPrompted(PromptedModel):
                 parameter.requires_grad_(False)
 
 
-class ClipSighted(ClipPrompted):
-    """A family that encodes photos by CLIP's vision tower; input sides are multiples of 16."""
-
-    family: ClassVar[str]
-
-    def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return all layers of the vision tower, and the embeddings before them."""
-        tower = self.towers.vision_model
-        return list(tower.encoder.layers), [tower.embeddings, tower.pre_layrnorm]
-
-    def encode_layers(self, images: Tensor) -> Iterator[tuple[Tensor, torch.Size]]:
-        """Encode photos [B,3,H,W]: of each layer on the path to a mask, tokens [B,1+h·w,C] and (h, w).
-
-        Raises:
-            ModelError: A side is no multiple of 16.
-        """
-        check_size(self.family, images, PATCH)
-        tower = self.towers.vision_model
-        patches = tower.embeddings.patch_embedding(images)
-        rows, columns = grid = patches.shape[2:]
-        first = tower.embeddings.class_embedding.expand(images.shape[0], 1, -1)
-        tokens = torch.cat([first, patches.flatten(2).transpose(1, 2)], 1)
-        side = tower.embeddings.image_size // tower.embeddings.patch_size
-        weight = tower.embeddings.position_embedding.weight
-        tokens = tower.pre_layrnorm(tokens + _position_codes(weight, side, rows, columns))
-        for layer in self.vision_layers()[0]:
-            tokens = layer(tokens, None)
-            yield tokens, grid
-
-
 def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
     """Do what a text tower's own call does, [P,L] to [P,C], in steps that a traced graph keeps for any L."""
     places = torch.arange(ids.shape[1], device=ids.device)
@@ -281,13 +249,3 @@ def _thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) 
         layer.requires_grad_(index >= len(layers) - count)
     for part in before:
         part.requires_grad_(count > len(layers))
-
-
-def _position_codes(weight: Tensor, side: int, rows: Any, columns: Any) -> Tensor:
-    """Bring position embeddings [1+side²,C] to a grid of rows×columns, [1,1+rows·columns,C] (bicubic)."""
-    # a traced graph must take every size, so it always interpolates
-    if not is_tracing() and rows == side and columns == side:
-        return weight[None]
-    grid = weight[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    grid = nn.functional.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
-    return torch.cat([weight[None, :1], grid.flatten(2).transpose(1, 2)], dim=1)
