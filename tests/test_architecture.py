@@ -281,8 +281,7 @@ ASKS_A_MODEL = {
     "sampling.feature_cache": "training from kept features",
     "diagnosis.bundle_checks": "a check of graphs: do they compute what the weights do",
     "exporting.onnx_export": "a check of graphs: does ONNX agree with torch",
-    "exporting.runtime_formats": "a check of graphs: does a runtime agree with the first",
-    "exporting.quantise": "calibrates the graphs of another precision",
+    "exporting.runtime_formats": "a check of graphs: does another form agree with the first",
 }
 
 

@@ -54,24 +54,24 @@ def test_check_weights__layers_at_their_start_come_before_the_prompt_that_they_i
 
 def test_check_optimizer__what_was_left_out_and_what_never_moved() -> None:
     model = Small()
-    shapes = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
+    trainable = [name for name, _ in model.named_parameters()]
     optimizer = torch.optim.AdamW(model.parameters())
     loss = sum(o.sum() for o in model(torch.rand(2, 3, 32, 32), torch.rand(2, 2, 6)))
     loss.backward()
     optimizer.step()
-    assert weight_values.check_optimizer({"optimizer_states": [optimizer.state_dict()]}, shapes) == []
+    assert weight_values.check_optimizer({"optimizer_states": [optimizer.state_dict()]}, trainable) == []
     model.text.weight.grad.zero_()
     still = torch.optim.AdamW(model.parameters())
     still.step()
-    found = weight_values.check_optimizer({"optimizer_states": [still.state_dict()]}, shapes)
+    found = weight_values.check_optimizer({"optimizer_states": [still.state_dict()]}, trainable)
     assert names(found) == ["no-gradient"]
     assert "text.weight" in found[0].evidence
     part = torch.optim.AdamW(model.encoder.parameters())
     part.step()
-    assert names(weight_values.check_optimizer({"optimizer_states": [part.state_dict()]}, shapes)) == [
+    assert names(weight_values.check_optimizer({"optimizer_states": [part.state_dict()]}, trainable)) == [
         "outside-optimizer"
     ]
-    assert weight_values.check_optimizer({}, shapes) == []
+    assert weight_values.check_optimizer({}, trainable) == []
 
 
 def test_check_average__far_from_what_was_trained() -> None:

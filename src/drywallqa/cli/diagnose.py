@@ -34,5 +34,5 @@ def diagnose(
         write_whole(json_file, json_bytes(found.to_json()))
     for line in diagnosis_lines(found):
         print(one_line(line))
-    if found.verdict():
+    if found.findings:
         raise typer.Exit(FOUND)

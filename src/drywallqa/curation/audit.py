@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from drywallqa.checks.dataset_parts import (
+from drywallqa.bundle.bundle import load_bundle
+from drywallqa.checks.data_checks import (
     PARTS,
     check_boxes,
     check_copies,
     check_problems,
     check_repeats,
     check_sizes,
+    check_split,
 )
 from drywallqa.checks.findings import FaultFinding
 from drywallqa.checks.mask_values import check_mask_files
@@ -118,13 +120,15 @@ class AuditReport:
         sizes: dict[str, list[int]] = defaultdict(list)
         for photo in self.inventory.photos:
             sizes[photo.split or "none"].append(photo.side)
-        leaks = [(f"{leak.split} in {leak.other}", len(leak.photos), leak.of) for leak in self.leaks]
+        by_part = {part: [p.photograph for p in self.inventory.photos if p.split == part] for part in PARTS}
+        lines = [name for name, settings in load_bundle().concepts.items() if settings.native]
+        copies = check_copies([(pair.first.name, pair.second.name) for pair in self.across])
         found = [
-            *check_copies(leaks, [(pair.first.name, pair.second.name) for pair in self.across]),
+            *(check_split(by_part) if self.leaks else copies),
             *check_repeats(len(self.within), self.photographs),
             *check_problems([(p.kind, str(p)) for p in self.inventory.problems], len(self.inventory.photos)),
             *check_mask_files(self.inventory.mask_files),
-            *check_boxes(self.inventory.boxes, self.inventory.annotations),
+            *check_boxes(self.inventory.boxes, self.inventory.annotations, lines),
             *check_sizes(sizes),
         ]
         copied = {"photos-repeated", "split-leak"} & {each.name for each in found}

@@ -12,7 +12,6 @@ from drywallqa.checks.coarse_pairs import (
     CoarsePair,
     best_ious,
     best_logit_threshold,
-    by_concept,
     compare_pairs,
     mean_or_zero,
 )
@@ -55,17 +54,12 @@ def run_variants(probe: ModelProbe, photos: Sequence[ProbePhoto]) -> Variants:
         if size <= 1024:
             ways[f"at {size} px"] = "window-size", replace(window, size=size)
     found = {}
-    reached = _mean_best_iou(probe.predict(photos[::2]))
+    reached = mean_or_zero(best_ious(probe.predict(photos[::2])))
     for way, (fault, changed) in ways.items():
         reverse = fault == "channel-order"
-        if _mean_best_iou(probe.predict(photos[::2], changed, reverse_channels=reverse)) > reached:
+        if mean_or_zero(best_ious(probe.predict(photos[::2], changed, reverse_channels=reverse))) > reached:
             found[way] = fault, probe.predict(photos, changed, reverse_channels=reverse)
     return found
-
-
-def _mean_best_iou(pairs: Sequence[CoarsePair]) -> float:
-    """Mean over concepts of the IoU at their best threshold."""
-    return mean_or_zero(best_logit_threshold(members)[1] for members in by_concept(pairs).values())
 
 
 def run_other_text(probe: ModelProbe, photos: Sequence[ProbePhoto], text: TextSide) -> Variants:

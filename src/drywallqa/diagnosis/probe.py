@@ -6,7 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,21 +47,6 @@ class ProbePhoto:
     truths: Mapping[str, Mask]
 
 
-@dataclass
-class ProbeSample:
-    """A sample of a data set.
-
-    Attributes:
-        photos: The photos that could be read.
-        mask_files: Facts about their mask files.
-        broken: Kind and text of each problem with a photo that could not be used.
-    """
-
-    photos: list[ProbePhoto] = field(default_factory=list)
-    mask_files: list[MaskFacts] = field(default_factory=list)
-    broken: list[tuple[str, str]] = field(default_factory=list)
-
-
 def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
     """Choose at most `most` photos of each part, spread over sets, labels and photographs."""
     chosen: list[Sample] = []
@@ -89,24 +74,33 @@ def pick_photos(photos: Sequence[ProbePhoto], most: int) -> list[ProbePhoto]:
     return [shown[place] for place in _spread(len(shown), most)]
 
 
-def read_probe_photos(dataset: Dataset, most: int) -> ProbeSample:
-    """Read at most `most` photos of each part with their truths and the facts about their mask files."""
-    found = ProbeSample()
+def read_probe_photos(
+    dataset: Dataset, most: int
+) -> tuple[list[ProbePhoto], list[MaskFacts], list[tuple[str, str]]]:
+    """Read at most `most` photos of each part with their truths.
+
+    Returns:
+        The photos that could be read, facts about their mask files, and kind and text of each problem with
+        another photo.
+    """
+    photos: list[ProbePhoto] = []
+    mask_files: list[MaskFacts] = []
+    broken: list[tuple[str, str]] = []
     for sample in choose_samples(dataset, most):
         try:
             photo = dataset.read_photo(sample)
             truths = {concept: dataset.read_mask(sample, concept) for concept in sample.labels}
         except DrywallQAError as error:
-            found.broken.append(("unreadable", str(error)))
+            broken.append(("unreadable", str(error)))
             continue
         if photo.shape[:2] != (sample.height, sample.width):
             size = f"{photo.shape[1]}×{photo.shape[0]} px, its truth {sample.width}×{sample.height}"
-            found.broken.append(("wrong size", f"{sample.photo}: the photo is {size}"))
+            broken.append(("wrong size", f"{sample.photo}: the photo is {size}"))
             continue
-        found.photos.append(ProbePhoto(sample, photo, truths))
+        photos.append(ProbePhoto(sample, photo, truths))
         for name in filter(None, sample.labels.values()):
-            found.mask_files.append(read_facts(dataset.folder / name, name, sample.photograph))
-    return found
+            mask_files.append(read_facts(dataset.folder / name, name, sample.photograph))
+    return photos, mask_files, broken
 
 
 class CachingBackend:

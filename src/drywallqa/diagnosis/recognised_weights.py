@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,6 @@ _SIDE = 448
 """Window in px for weights that come without one: that of the bundled model."""
 _PREFIXES = ("average.module.", "module.", "model.", "_orig_mod.", "net.")
 _HOLDERS = ("state_dict", "model_state_dict", "model", "weights", "net", "ema", "model_state")
-_TOWERS = re.compile(r"(text|vision)_model\.")
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,8 @@ def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str
     """Yield families, with options, that a file may hold; those with text towers take seconds to make."""
     from drywallqa.models import registry
 
-    towers = any(_TOWERS.search(key) or "vision_encoder" in key for key in state)
+    parts = ("text_model", "vision_model", "vision_encoder")
+    towers = any(part in key for key in state for part in parts)
     sizes = {}
     for option, key, axis in (("width", "prompt.2", 0), ("embedding_width", "prompt.0", 1)):
         weight = state.get(f"decoder.{key}.weight")
@@ -164,7 +163,7 @@ def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str
             yield from ((name, options) for options in (compact if name == "compact" else [{}]))
 
 
-def check_family(family: RecognisedFamily, state: State) -> list[FaultFinding]:
+def check_family(family: RecognisedFamily) -> list[FaultFinding]:
     """Check that a file holds every tensor of its family in the right shape."""
     found = []
     if family.missing:
@@ -173,17 +172,6 @@ def check_family(family: RecognisedFamily, state: State) -> list[FaultFinding]:
     if family.reshaped:
         text = f"{family}: {len(family.reshaped)} tensors have another shape: {name_some(family.reshaped)}"
         found.append(finding_of("model-damaged", text, 0.9))
-    towers = [name for name in state if _TOWERS.search(name)]
-    decoder = [n for n, t in state.items() if t.dim() == 4 and n not in towers and "_encoder." not in n]
-    if towers and decoder:
-        entry = state[decoder[0]].shape[1]
-        others = (t for n, t in state.items() if t.dim() in (2, 4) and n not in {*towers, *decoder})
-        if entry not in (512, 768) and all(tensor.shape[0] != entry for tensor in others):
-            text = (
-                f"the decoder takes {entry} channels and CLIP's towers give 512 and 768, but the file holds "
-                "no projection between them: it was made in forward, or never registered"
-            )
-            found.append(finding_of("outside-saved-state", text, 0.96))
     return found
 
 

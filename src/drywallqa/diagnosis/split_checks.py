@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from drywallqa.checks.dataset_parts import check_copies, check_sizes
+from drywallqa.checks.data_checks import PARTS, check_sizes, check_split
 from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.diagnosis.probe import ProbePhoto
@@ -19,19 +19,14 @@ MOST_HASHED = 600
 
 def check_parts(dataset: Dataset) -> list[FaultFinding]:
     """Check that a part has photos, that they are of one size, and that no photograph's name is in two."""
-    parts = {name: list(dataset.part(name)) for name in ("train", "val", "test")}
+    parts = {name: list(dataset.part(name)) for name in PARTS}
     found = []
     if not any(parts.values()):
         text = f"none of {len(dataset)} photos is in train, val or test"
         found.append(finding_of("split-empty", text, 0.9))
-    shared = []
-    for later, other in (("val", "train"), ("test", "train"), ("test", "val")):
-        known = {sample.photograph for sample in parts[other]}
-        count = sum(sample.photograph in known for sample in parts[later])
-        if count:
-            shared.append((f"{later} in {other}", count, len(parts[later])))
+    photographs = {name: [sample.photograph for sample in members] for name, members in parts.items()}
     sizes = {name: [max(s.height, s.width) for s in members] for name, members in parts.items()}
-    return [*found, *check_copies(shared, ()), *check_sizes(sizes)]
+    return [*found, *check_split(photographs), *check_sizes(sizes)]
 
 
 def check_pictures(

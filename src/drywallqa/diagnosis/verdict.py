@@ -1,4 +1,4 @@
-"""The findings of a diagnosis, and its verdict."""
+"""The outcome of a diagnosis."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from drywallqa.checks.findings import FaultFinding, rank_findings
-
-FOUND = 0.5
-"""Weight from which a finding is part of the verdict."""
+from drywallqa.checks.findings import FaultFinding
 
 
 @dataclass
@@ -22,7 +19,7 @@ class Diagnosis:
         photos: Photos looked at, by part.
         facts: Figures by concept.
         sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
-        findings: Everything that was found, in no order.
+        findings: The verdict: the likely faults, the surest first, each once.
         notes: Remarks for the reader.
     """
 
@@ -33,10 +30,6 @@ class Diagnosis:
     sweep: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     findings: list[FaultFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-    def verdict(self) -> list[FaultFinding]:
-        """Return the likely faults, the surest first, each once."""
-        return [finding for finding in rank_findings(self.findings) if finding.weight >= FOUND]
 
     def to_json(self) -> dict[str, Any]:
         """Describe the diagnosis as plain data."""
@@ -49,6 +42,6 @@ class Diagnosis:
                 for concept, figures in self.facts.items()
             },
             "threshold_sweep": self.sweep,
-            "findings": [each.to_json() for each in self.verdict()],
+            "findings": [each.to_json() for each in self.findings],
             "notes": self.notes,
         }

@@ -106,7 +106,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
         sweep = "  ".join(f"{level:.1f} {value:.3f}" for level, value in found.sweep[concept])
         yield f"{concept}: IoU at thresholds  {sweep}"
     yield from (f"note: {note}" for note in found.notes)
-    verdict = found.verdict()
+    verdict = found.findings
     yield f"verdict: {verdict[0].fault.cause if verdict else 'nothing wrong was found'}"
     for place, finding in enumerate(verdict, 1):
         yield f"{place}. {finding.name}"

@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from drywallqa.checks.alarms import AlarmMonitor, step_figures
-from drywallqa.checks.findings import FaultFinding, finding_of
-from drywallqa.checks.first_step import Loss, ProbeBatch, check_model
-from drywallqa.checks.training_inputs import (
+from drywallqa.checks.data_checks import (
     check_embeddings,
     check_images,
     check_phrasings,
     check_split,
     check_truth,
 )
+from drywallqa.checks.findings import FaultFinding, finding_of
+from drywallqa.checks.first_step import Loss, ProbeBatch, check_model
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import AlarmError, DataError
 from drywallqa.imaging.photos import open_picture
@@ -74,10 +74,10 @@ def check_given(
 ) -> list[FaultFinding]:
     """Check the split, the text, and the first pictures as the model will see them."""
     concepts = list(phrases.embeddings)
-    parts = [[sample.photograph for sample in dataset.part(split)] for split in ("train", "val")]
+    parts = {part: [sample.photograph for sample in dataset.part(part)] for part in ("train", "val")}
     truth = np.stack([item["truth"].numpy() for item in items])
     known = np.stack([item["known"].numpy() for item in items])
-    findings = check_split(*parts)
+    findings = check_split(parts)
     findings += check_phrasings(phrases.phrasings, phrases.text.understand)
     if all(np.issubdtype(rows.dtype, np.floating) for rows in phrases.embeddings.values()):
         findings += check_embeddings(phrases.embeddings)

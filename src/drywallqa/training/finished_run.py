@@ -104,11 +104,11 @@ def _unoptimised(found: list[FaultFinding], run: Path) -> list[FaultFinding]:
     ]
 
 
-def _trainable(model: PromptedModel, settings: TrainConfig) -> list[tuple[str, tuple[int, ...]]]:
+def _trainable(model: PromptedModel, settings: TrainConfig) -> list[str]:
     """Name what is trained, in the optimizer's order."""
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = parameter_groups(model, 1.0, 1.0, settings.optimisation.weight_decay)
-    return [(named[id(p)], tuple(p.shape)) for group in groups for p in group["params"]]
+    return [named[id(p)] for group in groups for p in group["params"]]
 
 
 def _fitting(

@@ -11,8 +11,8 @@ from pathlib import Path
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
 from drywallqa.checks import model_outputs
 from drywallqa.checks.coarse_pairs import CoarsePair, by_concept, coarse_iou, mean_or_zero
-from drywallqa.checks.dataset_parts import check_problems
-from drywallqa.checks.findings import FaultFinding, finding_of
+from drywallqa.checks.data_checks import check_problems
+from drywallqa.checks.findings import FaultFinding, finding_of, rank_findings
 from drywallqa.checks.label_checks import check_labels
 from drywallqa.checks.mask_values import check_mask_files
 from drywallqa.datasets import dataset as datasets
@@ -73,26 +73,27 @@ def run_diagnosis(
     """
     dataset = datasets.load_dataset(data)
     opened = _open(model, family)
-    sample = read_probe_photos(dataset, photos)
-    if not sample.photos:
+    sample, mask_files, broken = read_probe_photos(dataset, photos)
+    if not sample:
         raise ConfigError(f"{dataset.folder}: no photo in train, val or test; run: drywallqa data split")
     found = Diagnosis(str(model or "the bundled model"), str(data), notes=[*opened.notes])
-    found.photos = dict(Counter(photo.sample.split or "none" for photo in sample.photos))
+    found.photos = dict(Counter(photo.sample.split or "none" for photo in sample))
     hashes = opened.subject.training_hashes if opened.subject else ()
     found.findings = [
         *opened.findings,
         *split_checks.check_parts(dataset),
-        *check_problems(sample.broken, len(sample.photos)),
-        *check_mask_files(sample.mask_files),
-        *split_checks.check_pictures(dataset, sample.photos, hashes),
+        *check_problems(broken, len(sample)),
+        *check_mask_files(mask_files),
+        *split_checks.check_pictures(dataset, sample, hashes),
     ]
-    for concept, pairs in by_concept(_judge(opened, dataset, sample.photos, found)).items():
+    for concept, pairs in by_concept(_judge(opened, dataset, sample, found)).items():
         shown = [pair for pair in pairs if pair.truth.any()]
         found.facts[concept] = model_outputs.output_facts(pairs)
         found.sweep[concept] = []
         for threshold in [round(0.1 * step, 1) for step in range(1, 10)]:
             iou = mean_or_zero(coarse_iou(pair.logits > logit(threshold), pair.truth) for pair in shown)
             found.sweep[concept].append((threshold, round(iou, 4)))
+    found.findings = rank_findings(found.findings)
     return found
 
 
@@ -122,7 +123,7 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
         notes.append(
             "its predictions were not judged: this program cannot run that family from weights alone"
         )
-    findings = [*recognised_weights.check_family(known, state), *check_weights(state)]
+    findings = [*recognised_weights.check_family(known), *check_weights(state)]
     return DiagnosedModel(subject, findings=findings, notes=notes)
 
 

@@ -1,4 +1,4 @@
-"""Checks of a model's inputs: truth, pixels, prompts, and the split. They need numpy alone.
+"""Checks of data without a model: the inputs of training, and a data set as a whole. They need numpy alone.
 
 Shapes: N photos, K concepts, D embedding width, h×w the truth's grid.
 """
@@ -22,6 +22,11 @@ ALIKE = 0.98
 """Cosine of two concepts' mean embeddings above which no decoder can be expected to tell them apart."""
 PIXELS = 12.0
 """Largest normalised pixel value that is plausible: ImageNet's own end near ±2.7."""
+BOXES = 0.25
+"""Share of a line's annotations that may be boxes: straight upright ones look like them."""
+APART = 1.5
+"""Ratio of the parts' usual sizes from which they differ in resolution."""
+PARTS = ("train", "val", "test")
 
 
 def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[FaultFinding]:
@@ -95,17 +100,86 @@ def check_embeddings(embeddings: Mapping[str, Floats]) -> list[FaultFinding]:
     return [finding_of("prompts-alike", text)] if alike else []
 
 
-def check_split(train: Iterable[str], validation: Sequence[str]) -> list[FaultFinding]:
-    """Check that no photograph lies on both sides.
+def check_split(parts: Mapping[str, Sequence[str]]) -> list[FaultFinding]:
+    """Check that no photograph lies in two parts of a split.
 
     Args:
-        train: Source photographs of the images trained on, one an image.
-        validation: The same of the images validated on.
+        parts: Part → the photograph of each of its photos; training's part first.
     """
-    trained = set(train)
-    shared = [photograph for photograph in validation if photograph in trained]
-    text = (
-        f"{len(shared)} of {len(validation)} validation images share their photograph with train "
-        f"({name_some(dict.fromkeys(shared), 3)})"
-    )
-    return [finding_of("split-leak", text)] if shared else []
+    texts = []
+    for earlier, later in combinations(parts, 2):
+        known = set(parts[earlier])
+        shared = [photograph for photograph in parts[later] if photograph in known]
+        if shared:
+            count = f"{len(shared)} of {len(parts[later])} photos of {later} share their photograph with"
+            texts.append(f"{count} {earlier} ({name_some(dict.fromkeys(shared), 3)})")
+    return [finding_of("split-leak", "; ".join(texts), 0.97)] if texts else []
+
+
+def check_copies(pairs: Sequence[tuple[str, str]]) -> list[FaultFinding]:
+    """Check that no two photos of different parts show the same under other names."""
+    few = name_some([f"{one} = {other}" for one, other in pairs], 2)
+    text = f"{len(pairs)} photographs look alike in two parts: {few}"
+    return [finding_of("split-leak", text, 0.96)] if pairs else []
+
+
+def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
+    """Check that few photos recur under other names within a part."""
+    if pairs < max(3, 0.08 * photographs):
+        return []
+    text = f"{pairs} pairs of {photographs} photographs show the same under other names within a part"
+    return [finding_of("photos-repeated", text, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
+
+
+def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[FaultFinding]:
+    """Check that all files can be used.
+
+    Args:
+        problems: Kind of each problem, and its text.
+        photos: Photos that can be read.
+    """
+    sizes = [text for kind, text in problems if kind == "wrong size" or "the mask is" in text]
+    kinds = ("unreadable", "missing photo", "missing labels")
+    unread = [text for kind, text in problems if kind in kinds and text not in sizes]
+    return [
+        finding_of(
+            fault,
+            f"{len(texts)} files, the first: {texts[0]}",
+            0.85 + 0.1 * min(1.0, len(texts) / max(1, photos + len(unread))),
+        )
+        for fault, texts in (("masks-size", sizes), ("photos-broken", unread))
+        if texts
+    ]
+
+
+def check_boxes(
+    boxes: Mapping[str, int], annotations: Mapping[str, int], lines: Iterable[str]
+) -> list[FaultFinding]:
+    """Check that lines were not marked by boxes: a box around a line is no outline of it.
+
+    Args:
+        boxes: Concept → annotations that are boxes.
+        annotations: Concept → annotations.
+        lines: The concepts that are lines.
+    """
+    found = []
+    for concept in lines:
+        count, of = boxes.get(concept, 0), annotations.get(concept, 0)
+        if count >= 3 and count > BOXES * of:
+            text = f"{count} of {of} masks of '{concept}' are exactly one box"
+            found.append(finding_of("labels-boxes", text, 0.7 + 0.2 * count / of))
+    return found
+
+
+def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[FaultFinding]:
+    """Check that photos of train, val and test are of about one size.
+
+    Args:
+        sizes: Part → longer side of each of its photos in px.
+    """
+    usual = {part: float(np.median(sizes[part])) for part in PARTS if len(sizes.get(part, ())) >= 3}
+    if len(usual) < 2 or max(usual.values()) < APART * min(usual.values()):
+        return []
+    listed = ", ".join(f"{part} {side:.0f} px" for part, side in usual.items())
+    weight = 0.75 + min(0.15, 0.03 * max(usual.values()) / min(usual.values()))
+    return [finding_of("parts-resolution", f"the usual longer side is {listed}", weight)]

@@ -15,8 +15,8 @@ from drywallqa.onnx_session import RuntimeOptions
 from drywallqa.synthetic.walls import CRACK, render_wall
 
 pytest.importorskip("onnx")
-from drywallqa.exporting import quantise
-from drywallqa.exporting.quantise import add_int8
+from drywallqa.exporting import runtime_formats
+from drywallqa.exporting.runtime_formats import add_int8
 
 pytestmark = pytest.mark.skipif(
     not (DEFAULT / HEAD).is_file(), reason="the package has no trained bundle yet"
@@ -50,7 +50,7 @@ def small(bundle: Bundle) -> Bundle:
 def test_add_int8__runs_and_is_listed(
     bundle: Bundle, walls: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "LARGEST_LOSS", 1.0)
+    monkeypatch.setattr(runtime_formats, "LARGEST_LOSS", 1.0)
     made = add_int8(small(bundle), walls)
     assert {"image_encoder.int8.onnx", "decoder.int8.onnx"} <= set(made.files)
     made.check()
@@ -79,7 +79,7 @@ def test_add_int8__runs_and_is_listed(
 def test_add_int8__not_kept_where_it_loses(
     bundle: Bundle, walls: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "LARGEST_LOSS", -2.0)
+    monkeypatch.setattr(runtime_formats, "LARGEST_LOSS", -2.0)
     before = sorted(path.name for path in bundle.folder.iterdir())
     with pytest.raises(ModelError, match="not kept"):
         add_int8(small(bundle), walls)
