@@ -105,7 +105,7 @@ def background_writer() -> Iterator[Later[Any]]:
 
 
 def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:
-    """Yield what work makes of each item, in order; one more than `threads` is taken from `items` ahead."""
+    """Yield the result of work on each item, in order; at most `threads` + 1 are taken in advance."""
     from concurrent.futures import ThreadPoolExecutor
 
     pending: deque[Future[R]] = deque()

@@ -39,7 +39,7 @@ def bands_of(
     level: Float = NO_LEVEL,
 ) -> list[tiling.RowBand]:
     closer = TiledView(backend, grid, photo, CRACK, before)
-    view = closer.look()
+    view = closer.decode()
     middle = view.logits.shape[1] // 2
     rows = [view.logits[:, :middle], view.logits[:, middle:]]
     return list(upsample(rows, view, (photo.shape[0], photo.shape[1]), level))

@@ -36,7 +36,7 @@ _FAST_SIDE = 5 / 7  # of the window's size: half its pixels
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """What decides about a concept's masks, as validation chose it, and what the concept was trained on.
+    """Settings that decide about a concept's masks, as validation chose them, and facts about its training.
 
     The defaults are for models without a validation.
 
@@ -67,7 +67,7 @@ class Bundle:
     """A bundle as its `bundle.json` describes it; graphs and texts are read when they are first needed.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         name: The model family's name.
         version: The model's version.
         window: The letterbox that brings photos to the model.
@@ -226,7 +226,7 @@ def with_smaller_window(bundle: Bundle) -> Bundle:
 
 
 def save_head(bundle: Bundle) -> Bundle:
-    """Write `bundle.json` for the files that lie in the folder, and return the bundle with their hashes."""
+    """Write `bundle.json` for the files in the folder, and return the bundle with their hashes."""
     names = sorted(p.name for p in bundle.folder.iterdir() if p.is_file() and p.name != HEAD)
     files = {name: file_digest(bundle.folder / name) for name in names}
     data = {

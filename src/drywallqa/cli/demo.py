@@ -23,7 +23,7 @@ def demo(
         typer.Option("--model", metavar="BUNDLE", help="A bundle's folder [default: the one built in]"),
     ] = None,
 ) -> None:
-    """Render eight example walls, segment cracks and taping areas on them, and say how well that went.
+    """Render eight example walls, segment cracks and taping areas on them, and compare with the truth.
 
     The walls are rendered, not photographed: their truth is known to the pixel. Photos go to DIR/photos,
     masks, overlays and index.html to DIR/results.

@@ -29,7 +29,12 @@ def segment(
     ],
     prompt: Annotated[
         list[str],
-        typer.Option("--prompt", "-p", metavar="TEXT", help="What to look for; may be given several times."),
+        typer.Option(
+            "--prompt",
+            "-p",
+            metavar="TEXT",
+            help="A prompt such as 'segment crack'; may be given several times.",
+        ),
     ],
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the masks; made if missing.")
@@ -48,7 +53,7 @@ def segment(
             "--scale",
             metavar="auto|fit|native|FACTOR",
             help="Show large photos scaled down (fit), or in tiles at their own pixels (native) or times a "
-            "factor; auto: as suits what is looked for.",
+            "factor; auto: as suits the concept.",
         ),
     ] = "auto",
     refine: Annotated[
@@ -56,8 +61,8 @@ def segment(
         typer.Option(
             "--refine",
             metavar="auto|none|STEPS",
-            help="What follows the model: guided, crf, morphology, join, or several joined by +; auto: what "
-            "the model's validation chose.",
+            help="Refinement after the model: guided, crf, morphology, join, or several joined by +; auto: "
+            "the one that validation chose.",
         ),
     ] = "auto",
     overlay: Annotated[
@@ -70,13 +75,13 @@ def segment(
         bool, typer.Option("--lines", help="Also write the straight middle lines of each mask as JSON.")
     ] = False,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Look into folders' folders; the results mirror them.")
+        bool, typer.Option("--recursive", "-r", help="Search subfolders, too; the results mirror them.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results of other content that lie there.")
+        bool, typer.Option("--overwrite", help="Replace existing results whose content differs.")
     ] = False,
     allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Ask prompts that mean nothing the model has learnt.")
+        bool, typer.Option("--allow-unknown", help="Accept prompts that mean nothing the model has learnt.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a mask on standard output.")
@@ -95,7 +100,7 @@ def segment(
         typer.Option(
             "--precision",
             metavar="fp32|bf16|fp16|int8",
-            help="What to compute in, where machine and model can; fp32, and int8 for the profile fast.",
+            help="Precision, where machine and model can; by default fp32, and int8 for the profile fast.",
         ),
     ] = None,
     profile: Annotated[
@@ -126,21 +131,21 @@ def segment(
         int | None,
         typer.Option("--workers", min=1, help="With --engine ray: processes (default: one a core)"),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say a line about every photo.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line about every photo.")] = False,
 ) -> None:
     """Segment photos under one or more prompts.
 
     Each photo and prompt becomes DIR/{photo}__{prompt}.png, 0 and 255, of the photo's size.
-    Its figures stand in DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
-    With --engine ray, figures, times and errors stand in DIR/results.parquet, too; in a store there alone.
+    Its figures are written to DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
+    With --engine ray, figures, times and errors are in DIR/results.parquet, too; in a store only there.
 
-    Photos of one name from several folders keep those folders below DIR. What is done already is skipped.
+    Photos of one name from several folders keep those folders below DIR. Photos that are done are skipped.
 
     Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
     """
     fleet = _fleet(engine, address, workers, device, threads)
-    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may stand in another folder
+    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may run in another folder
     runtime = RuntimeOptions(backend, device, fleet.threads if fleet else threads, precision, profile)
     opener = partial(_load, bundle, runtime)
     loading = None if fleet else _load_in_background(opener, bundle, runtime)

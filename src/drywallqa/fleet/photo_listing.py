@@ -59,7 +59,9 @@ def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *,
     if not places:
         return _on_disks(texts, out, recursive)
     if len(places) < len(texts) or any(one.filesystem != places[0].filesystem for one in places):
-        raise ConfigError("photos of one run lie all on disks or all in one store; make a run of each")
+        raise ConfigError(
+            "the photos of one run must be all on disks or all in one store; make a run of each"
+        )
     return _in_store(places, out, recursive)
 
 

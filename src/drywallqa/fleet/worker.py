@@ -1,4 +1,4 @@
-"""What runs on each worker: the model, loaded once, and photos that come in blocks."""
+"""The work of one worker: it loads the model once and segments photos that come in blocks."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # every further f
 
 
 def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
-    """Segment a plan's photos; meanwhile the next is read and the ones before are written.
+    """Segment a plan's photos; the next is read and those before are written at the same time.
 
     Raises:
         OutputError: Nothing more can be written at all (the disk is full or read-only).

@@ -1,4 +1,4 @@
-"""What a run over many photos is going to do: which photos, which prompts, into which folder."""
+"""The plan of a run over many photos: its photos, its prompts, its folder for the results."""
 
 from __future__ import annotations
 

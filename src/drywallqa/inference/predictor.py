@@ -163,7 +163,7 @@ class _PhotoQueries:
                 self.ready.image_id,
             )
             if number + 1 < len(self.plan.factors):
-                view = tiled.look()
+                view = tiled.decode()
             else:
                 yield from self._upsampled(tiled.rows(), tiled, keep)
             if number <= deciding:

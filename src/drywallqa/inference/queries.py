@@ -1,4 +1,4 @@
-"""Prompts made ready to be asked of any number of photos, and the options that decide about their masks."""
+"""Queries: prompts with their concepts, embeddings and thresholds, ready for any number of photos."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def make_queries(
     """Embed prompts whose concepts are known, and set what decides about their masks.
 
     Args:
-        bundle: The model, whose settings of each concept hold where the options say "auto".
+        bundle: The model; its settings of each concept hold where an option is "auto".
         backend: The running model.
         asked: Pairs of prompt and concept; None for a prompt that means no known concept.
         options: What decides about masks.

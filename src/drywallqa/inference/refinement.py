@@ -45,7 +45,7 @@ class Refinement:
         """Read "none", or names of steps joined by "+", such as "guided+join".
 
         Raises:
-            ConfigError: A name is unknown or stands twice.
+            ConfigError: A name is unknown or given twice.
         """
         names = [name.strip().lower() for name in text.split("+")]
         if names == [NONE]:

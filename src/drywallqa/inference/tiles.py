@@ -130,7 +130,7 @@ class Axis:
         return weights.astype(np.float32)
 
     def source(self, start: int) -> tuple[float, float, int]:
-        """Return the px of the photo between which a tile lies, and the px of the tile that they fill."""
+        """Return a tile's start and end in px of the photo, and the px of the tile that the photo fills."""
         shown = min(self.tile, self.scaled - start)
         ratio = self.length / self.scaled
         return start * ratio, min((start + shown) * ratio, float(self.length)), shown

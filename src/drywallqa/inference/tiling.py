@@ -107,7 +107,7 @@ class TiledView:
         self.presence: Float = np.full(len(embeddings), -np.inf, np.float32)
         self.stride = _stride(grid, before.stride) if before else 0
 
-    def look(self) -> PhotoLogits:
+    def decode(self) -> PhotoLogits:
         """Decode the whole photo."""
         rows = np.concatenate(list(self.rows()), axis=1)
         return PhotoLogits(rows, self.down, self.across, self.stride)
@@ -236,7 +236,7 @@ class RowBand(NamedTuple):
     Attributes:
         rows: The rows.
         parts: For each prompt, columns and their mask logits [rows,columns]; None where none can pass the
-            level that was asked for. Beside the columns none can either.
+            level of interest. Beside the columns none can either.
     """
 
     rows: slice

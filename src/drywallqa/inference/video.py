@@ -49,7 +49,7 @@ def segment_video(
     keep_probability: bool = False,
     **how: Any,
 ) -> Iterator[VideoFrame]:
-    """Segment a video file, or a stream of frames, frame by frame; the next is decoded meanwhile.
+    """Segment a video file, or a stream of frames, frame by frame; the next is decoded in the background.
 
     Args:
         ask: `Segmenter.ask`.
