@@ -3,10 +3,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from drywallqa.checks.dataset_parts import PARTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drywallqa.checks.data_checks import PARTS
 from drywallqa.curation.split import (
     hold_out,
     natural_key,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drywallqa.checks.dataset_parts import PARTS
+from drywallqa.checks.data_checks import PARTS
 from drywallqa.curation.near_duplicates import find_pairs
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import ConfigError, DataError
