@@ -225,9 +225,9 @@ def test_clipseg__equals_plain_transformers():
 @pytest.mark.parametrize(("name", "size", "fitted"), [("clipseg", 350, 352), ("sam-clip", 512, 1024)])
 def test_window__other_sizes_are_fitted_and_said(name, size, fitted):
     said = []
-    assert registry.find_family(name).window(size, said.append).size == fitted
+    assert registry.find_family(name).letterbox(size, said.append).size == fitted
     assert f"{fitted} px instead of {size} px" in said[0]
-    assert registry.find_family("clipseg").window(256, said.append).size == 256
+    assert registry.find_family("clipseg").letterbox(256, said.append).size == 256
     assert len(said) == 1
 
 

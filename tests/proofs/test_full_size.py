@@ -77,7 +77,7 @@ def test_train__starts_from_the_files_learns_and_is_saved(
     published_projection = published.read(weights / family.origins[-1])["text_projection.weight"]
     assert torch.equal(projection.weight, published_projection.float())
 
-    image, placement = family.window(family.side or 224).fit(photos.read_photo(photo))
+    image, placement = family.letterbox(family.side or 224).fit(photos.read_photo(photo))
     with torch.no_grad():
         embeddings = model.eval().encode_prompts(PROMPTS)
         features = model.encode_image(torch.from_numpy(image[None]))

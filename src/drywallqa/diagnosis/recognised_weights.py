@@ -188,7 +188,7 @@ def open_weights(path: Path, family: RecognisedFamily, state: State) -> Measured
         return None
     model = registry.create_model("compact", **family.options)
     load_strictly(model, {name: value.float() for name, value in state.items()}, str(path))
-    window = registry.find_family("compact").window(_SIDE)
+    window = registry.find_family("compact").letterbox(_SIDE)
     levels = dict.fromkeys(text.concepts, ConceptSettings())
     backend = TorchBackend(model.eval(), text.embed)
     return MeasuredModel(path.name, path, Segmenter(WrappedModel(path.name, window, levels, backend, text)))

@@ -71,7 +71,7 @@ class PublishedModel:
         model: PromptedModel = registry.create_model(name, **(options or {}))
         model.load_pretrained(folders)
         backend = TorchBackend(model.eval(), lambda asked: _embed(model, asked))
-        window = family.window(size or family.default_side)
+        window = family.letterbox(size or family.default_side)
         self.segmenter = Segmenter(WrappedModel(name, window, {}, backend, vocabulary="open"))
 
     def ask(self, files: Sequence[Path], asked: Sequence[str], out: Path) -> Iterator[PublishedAnswer]:

@@ -97,7 +97,7 @@ def export_run(
     if strangers:
         raise ConfigError(f'--caution: the run knows no "{strangers[0]}", but {", ".join(side.concepts)}')
     with new_bundle_folder(out, overwrite) as folder:
-        sizes = list(dict.fromkeys(family.window(size, print).size for size in windows))
+        sizes = list(dict.fromkeys(family.letterbox(size, print).size for size in windows))
         bundle = _write_model(run, settings, folder, side, version, checkpoint)
         bundle = _choose(bundle, dataset, sizes, caution)
         print("hashing the training photos")
@@ -206,7 +206,7 @@ def _write_model(
         folder=folder,
         name=family.name,
         version=version,
-        window=family.window(size),
+        window=family.letterbox(size),
         concepts={name: ConceptSettings((), 0.5, 0.5, size) for name in text.concepts},
         vocabulary="open" if family.open_vocabulary else "closed",
         architecture=options,

@@ -36,8 +36,7 @@ class Film(nn.Module):
     def forward(self, x: Tensor, prompts: Tensor) -> Tensor:
         """Map [N,C,h,w] under prompts [N,D] to the same shape."""
         scale, shift = self.film(prompts)[:, :, None, None].chunk(2, dim=1)
-        out: Tensor = x * (1 + scale) + shift
-        return out
+        return x * (1 + scale) + shift
 
 
 class CrossAttention(nn.Module):
@@ -55,8 +54,7 @@ class CrossAttention(nn.Module):
         keys, values = self.tokens(prompts).unflatten(1, (2, SLOTS, -1)).unbind(1)
         attention = torch.softmax(keys @ query / math.sqrt(keys.shape[2]), dim=1)
         found = (values.transpose(1, 2) @ attention).unflatten(2, x.shape[2:])
-        out: Tensor = x + self.out(found)
-        return out
+        return x + self.out(found)
 
 
 class Block(nn.Module):
@@ -134,8 +132,7 @@ class ClipUnetModel(ClipPrompted):
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] as five maps at strides 2…32."""
         check_size("clip-unet", images, MULTIPLE)
-        maps: Features = self.encoder(images)
-        return maps
+        return self.encoder(images)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""

@@ -165,8 +165,7 @@ class ConvolutionDecoder(nn.Module):
         for convolution in self.convolutions:
             x = functional.relu(convolution(x))
             x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        out: Tensor = self.mask(x)
-        return out.squeeze(1)
+        return self.mask(x).squeeze(1)
 
 
 class ClipCnnModel(ClipSighted):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from drywallqa.errors import ModelError
+from drywallqa.models.contract import load_strictly
 
 # width multiplier, depth multiplier
 VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -174,13 +175,8 @@ class EfficientNetLite(nn.Module):
         if not files:
             raise ModelError(f"{package} holds no weights; install it again")
         published = torch.load(files[0], map_location="cpu", weights_only=True)
-        source = [(k, v) for k, v in published.items() if not k.startswith(("_conv_head", "_bn1", "_fc"))]
-        target = self.state_dict()
-        if len(source) != len(target):
-            raise ModelError(f"{files[0].name}: {len(source)} tensors where the encoder has {len(target)}")
-        matched = {}
-        for (name, tensor), (mine, place) in zip(source, target.items(), strict=True):
-            if tensor.shape != place.shape:
-                raise ModelError(f"{files[0].name}: {name} {tuple(tensor.shape)} does not fit {mine}")
-            matched[mine] = tensor
-        self.load_state_dict(matched)
+        source = [v for name, v in published.items() if not name.startswith(("_conv_head", "_bn1", "_fc"))]
+        own = list(self.state_dict())
+        if len(source) != len(own):
+            raise ModelError(f"{files[0].name}: {len(source)} tensors where the encoder has {len(own)}")
+        load_strictly(self, dict(zip(own, source, strict=True)), files[0].name)

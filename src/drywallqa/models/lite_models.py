@@ -85,13 +85,11 @@ class OverLite(PromptedModel):
             ModelError: A side is no multiple of 32.
         """
         check_size(self.family, images, 32)
-        maps: Features = self.neck(self.encoder(images))
-        return maps
+        return self.neck(self.encoder(images))
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/stride,W/stride] and presence logits [B,P]."""
-        out: tuple[Tensor, Tensor] = self.decoder(features, embeddings)
-        return out
+        return self.decoder(features, embeddings)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the EfficientNet's parameters."""
@@ -130,8 +128,7 @@ class Conditioned(nn.Module):
         x = functional.relu(shared[:, None] * (1 + scale) + shift).flatten(0, 1)
         if above is not None:
             x = x + upsampled(above)
-        out: Tensor = self.refine(x)
-        return out
+        return self.refine(x)
 
 
 class CompactDecoder(nn.Module):

@@ -46,7 +46,7 @@ class Family:
         parameters: How many it has at its full size and by its default options.
         paper: Where it comes from.
         multiple: Input sides are multiples of this, in px.
-        square: Whether photos are fitted into a square.
+        square: Whether photos are letterboxed into a square.
         side: The one input size it takes, in px; None where it takes any multiple.
         default_side: The input size to start with, in px.
         tiny_side: The one input size of the "tiny" variant, where the family takes but one.
@@ -84,12 +84,12 @@ class Family:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
-    def window(self, size: int, report: Callable[[str], None] | None = None) -> Letterbox:
-        """Return the window of a size, or of the nearest that the family takes, and say so.
+    def letterbox(self, size: int, report: Callable[[str], None] | None = None) -> Letterbox:
+        """Return the letterbox of a size, or of the nearest size that the family takes.
 
         Args:
             size: Longer side in px.
-            report: Told in a sentence where another size is taken.
+            report: Called with a sentence where another size is taken.
         """
         fitted = self.side or max(1, round(size / self.multiple)) * self.multiple
         if fitted != size and report is not None:

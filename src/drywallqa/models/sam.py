@@ -235,8 +235,7 @@ class SamZeroShotModel(ClipPrompted):
         rgb = photo * _column(IMAGENET_STD).to(photo) + _column(IMAGENET_MEAN).to(photo)
         normal = (rgb - _column(CLIP_MEAN).to(photo)) / _column(CLIP_STD).to(photo)
         cuts = torch.stack([self._cut(normal, mask) for mask in masks])
-        embedded: Tensor = self.clip.visual_projection(self.clip.vision_model(cuts).pooler_output)
-        return embedded
+        return self.clip.visual_projection(self.clip.vision_model(cuts).pooler_output)
 
     def _cut(self, photo: Tensor, mask: Tensor) -> Tensor:
         """Cut a mask's box out of a photo, the rest greyed, scaled to CLIP's square [3,c,c]."""

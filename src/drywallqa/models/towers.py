@@ -134,8 +134,7 @@ class ClipPrompted(PromptedModel):
         check_prompts(prompts)
         longest = int(self.towers.text_model.config.max_position_embeddings)
         options = {"padding": True, "truncation": True, "max_length": longest, "return_tensors": "pt"}
-        ids: Tensor = self.tokenizer(list(prompts), **options)["input_ids"]
-        return ids
+        return self.tokenizer(list(prompts), **options)["input_ids"]
 
     def save_text(self, folder: Path) -> None:
         """Write the tokenizer."""
@@ -183,8 +182,7 @@ class ClipPrompted(PromptedModel):
         """Embed token ids [...,L] as [...,D]."""
         tower, projection = self.text_parts()
         pooled = tower(input_ids=ids.flatten(0, -2)).pooler_output
-        out: Tensor = projection(pooled).unflatten(0, ids.shape[:-1])
-        return out
+        return projection(pooled).unflatten(0, ids.shape[:-1])
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Embed prompts [P,D] through the text tower."""
@@ -239,8 +237,7 @@ def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
         states = layer(states, later)
     states = tower.final_layer_norm(states)
     ends = (ids == tower.config.eos_token_id).int().argmax(1)
-    out: Tensor = states[torch.arange(ids.shape[0], device=ids.device), ends]
-    return out
+    return states[torch.arange(ids.shape[0], device=ids.device), ends]
 
 
 def _thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) -> None:

@@ -90,19 +90,19 @@ def paste_crack(
     side = max(board.shape[:2])
     mask = np.zeros(board.shape[:2], np.bool_)
     as_relief = generator.random() < pasting.relief_share
-    crack = _move(crack_photo, crack_mask, board.shape[:2], generator, pasting)
-    if crack is None:
-        return board.copy(), mask
-    photo, outline, box = crack
+    result = board.copy()
+    moved = _move(crack_photo, crack_mask, board.shape[:2], generator, pasting)
+    if moved is None:
+        return result, mask
+    photo, outline, box = moved
     mask[box] = outline & _is_board(board)[box]
     if not mask.any():
-        return board.copy(), mask
+        return result, mask
     part = board[box].astype(np.float32)
     if as_relief:
         pasted = part * _relief(photo, outline, mask[box], side)[:, :, None]
     else:
         pasted = _soft_paste(part, photo, mask[box], side)
-    result = board.copy()
     result[box] = np.clip(pasted + 0.5, 0, 255).astype(np.uint8)
     return result, mask
 

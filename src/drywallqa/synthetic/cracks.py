@@ -171,6 +171,12 @@ def pixels_of(path: Path, size: Size) -> tuple[NDArray[np.intp], NDArray[np.intp
     return whole[:, 1], whole[:, 0]
 
 
+def inside(path: Path, size: Size, region: Mask | None) -> Mask:
+    """Which points [N,2] of x, y lie in the photo and, where one is given, in the region; bool [N]."""
+    in_photo = ((path >= 0) & (path <= (size[1] - 1, size[0] - 1))).all(axis=1)
+    return np.asarray(in_photo if region is None else in_photo & region[pixels_of(path, size)])
+
+
 def _profile(count: int, width: float, generator: Generator, opens: bool = False) -> NDArray[np.float64]:
     """Width of each piece: slow swelling, ragged edges, thinning towards the ends."""
     place = np.linspace(0, 1, count)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.synthetic.canvas import REFERENCE_SIDE, Canvas, Float, Mask, Point, Size, noise
-from drywallqa.synthetic.cracks import pixels_of
+from drywallqa.synthetic.cracks import inside
 
 _PRINTS = (
     "GYPSUM BOARD  12.5 mm  TYPE A",
@@ -42,17 +42,13 @@ def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HAL
 
 def clipped(line: StraightLine, quad: Mask | None, size: Size) -> StraightLine | None:
     """The part of a line that lies in the photo and on the board; None where that is too short."""
-    place = np.linspace(0, 1, max(2, int(line.length)))
-    x = line.start[0] + place * (line.end[0] - line.start[0])
-    y = line.start[1] + place * (line.end[1] - line.start[1])
-    inside = (x >= 0) & (y >= 0) & (x <= size[1] - 1) & (y <= size[0] - 1)
-    if quad is not None:
-        inside &= quad[pixels_of(np.stack([x, y], 1), size)]
-    kept = np.flatnonzero(inside)
-    if kept.size < 0.12 * max(size):
+    start, end = np.asarray(line.start), np.asarray(line.end)
+    path = start + np.linspace(0, 1, max(2, int(line.length)))[:, None] * (end - start)
+    kept = path[inside(path, size, quad)]
+    if len(kept) < 0.12 * max(size):
         return None
-    first, last = kept[0], kept[-1]
-    return StraightLine((float(x[first]), float(y[first])), (float(x[last]), float(y[last])))
+    (x0, y0), (x1, y1) = kept[0].tolist(), kept[-1].tolist()
+    return StraightLine((x0, y0), (x1, y1))
 
 
 def add_seam(canvas: Canvas, line: StraightLine) -> None:

@@ -150,8 +150,7 @@ def _scuffs(canvas: Canvas, generator: Generator, scale: float) -> None:
         begin = np.array([x, y]) + generator.normal(0, 25 * scale, 2)
         turn = angle + generator.normal(0, 0.15)
         step = generator.uniform(8, 60) * scale * np.array([np.cos(turn), np.sin(turn)])
-        points = [(float(px), float(py)) for px, py in (begin, begin + step)]
-        strokes.append(Stroke(points, [generator.uniform(0.5, 2.2) * scale]))
+        strokes.append(Stroke(np.array([begin, begin + step]), [generator.uniform(0.5, 2.2) * scale]))
     cover = coverage(strokes, canvas.size) * np.float32(generator.uniform(0.15, 0.5))
     canvas.blend(cover, (0.92, 0.92, 0.9) if generator.random() < 0.6 else (0.2, 0.2, 0.2))
 
@@ -180,8 +179,8 @@ def _frame(canvas: Canvas, generator: Generator, scale: float) -> None:
     outer_rows, outer_columns, opening = boxes[side]
     white = generator.uniform(0.6, 0.95)
     green, blue = np.sort(generator.uniform(0.8, 1, 2))[::-1] * white
-    tone = (white, green, blue)
-    canvas.colour[:, outer_rows, outer_columns] = np.asarray(tone, np.float32)[:, None, None]
+    tone = np.array([white, green, blue], np.float32)
+    canvas.colour[:, outer_rows, outer_columns] = tone[:, None, None]
     canvas.height[outer_rows, outer_columns] = np.float32(6)
     dark = generator.uniform(0.05, 0.5) + generator.normal(0, 0.03, 3)
     box = (outer_rows, opening) if side < 2 else (opening, outer_columns)

@@ -25,7 +25,7 @@ from drywallqa.synthetic.canvas import (
     noise,
     octaves,
 )
-from drywallqa.synthetic.cracks import branch_direction, midpoint_displacement, pixels_of
+from drywallqa.synthetic.cracks import branch_direction, inside, midpoint_displacement, pixels_of
 
 WIDTHS = (1, 2, 3, 5, 8, 12, 20, 30)
 """Width classes in px."""
@@ -90,7 +90,7 @@ def _apart(size: Size, width: int, others: Sequence[Path], generator: Generator,
     best, best_score = np.empty((0, 2)), -np.inf
     for _ in range(_ATTEMPTS):
         course = _course(*_ends(size, generator), width, generator)
-        score = float(_inside(course, size, region).mean())
+        score = float(inside(course, size, region).mean())
         for other in others:
             near = np.hypot(*(course[::8, None] - other[None, ::8]).transpose(2, 0, 1)).min(axis=1)
             score -= float((near < 0.06 * max(size)).mean())
@@ -121,12 +121,6 @@ def _course(start: Path, end: Path, width: int, generator: Generator) -> Path:
     return midpoint_displacement(start, end, steps, generator, limit=0.3)
 
 
-def _inside(path: Path, size: Size, region: Mask | None) -> Mask:
-    """Which points lie in the photo and in the region, bool [N]."""
-    inside = ((path >= 0) & (path <= (size[1] - 1, size[0] - 1))).all(axis=1)
-    return np.asarray(inside if region is None else inside & region[pixels_of(path, size)])
-
-
 def _add(canvas: Canvas, width: int, course: Path, region: Mask | None) -> PhoneCrack | None:
     """Draw one course; None where nothing of it lies in the photo."""
     size, margin = canvas.size, 4 * width + 8
@@ -135,7 +129,7 @@ def _add(canvas: Canvas, width: int, course: Path, region: Mask | None) -> Phone
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(course, axis=0).T))])
     every_px = np.arange(0, along[-1])
     line = np.stack([np.interp(every_px, along, course[:, axis]) for axis in range(2)], 1)
-    line = line[_inside(line, size, region)]
+    line = line[inside(line, size, region)]
     if (high - low < 8).any() or not len(line):
         return None
     box = (slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))

@@ -62,9 +62,10 @@ def _paint(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _plaster(canvas: Canvas, generator: Generator, scale: float) -> None:
-    grain = octaves(canvas.size, (1.5 * scale, 4 * scale, 14 * scale), (0.4, 0.5, 0.5), generator)
-    trowel = noise(canvas.size, (25 * scale, 110 * scale), generator)
-    canvas.height += (grain + trowel) * np.float32(generator.uniform(0.1, 0.7))
+    # grains of sand, and strokes of the trowel
+    cells = (1.5 * scale, 4 * scale, 14 * scale, (25 * scale, 110 * scale))
+    relief = octaves(canvas.size, cells, (0.4, 0.5, 0.5, 1.0), generator)
+    canvas.height += relief * np.float32(generator.uniform(0.1, 0.7))
     canvas.darken(octaves(canvas.size, (20 * scale, 140 * scale), (0.012, 0.03), generator))
 
 
@@ -82,8 +83,8 @@ def _concrete(canvas: Canvas, generator: Generator, scale: float) -> None:
     pores = noise(canvas.size, 5 * scale, generator) - np.float32(generator.uniform(2.2, 3.4))
     canvas.darken(np.clip(pores * 1.5, 0, 0.6))
     if generator.random() < 0.4:
-        stains = noise(canvas.size, 70 * scale, generator)
-        canvas.darken(np.clip(stains - 0.6, 0, 1) * np.float32(generator.uniform(0.1, 0.4)))
+        stains = np.clip(noise(canvas.size, 70 * scale, generator) - 0.6, 0, 1)
+        canvas.darken(stains * np.float32(generator.uniform(0.1, 0.4)))
 
 
 def _joints(size: Size, cell: tuple[float, float], joint: float, offset: bool) -> tuple[Float, Float]:

@@ -185,8 +185,8 @@ def prepare_training(
 def fitted(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
     """Bring both window sizes to what the family takes, and say so; return the window of training crops."""
     family = registry.family_with_options(config.model.name, config.model.options)
-    window = family.window(config.data.window, print)
-    judged = family.window(config.validation_window, print)
+    window = family.letterbox(config.data.window, print)
+    judged = family.letterbox(config.validation_window, print)
     data = config.data.model_copy(update={"window": window.size})
     return config.model_copy(update={"data": data, "validation_window": judged.size}), window
 

@@ -68,7 +68,7 @@ def run_model(model: PromptedModel, text: TextSide, settings: TrainConfig, run: 
     family = registry.family_with_options(settings.model.name, settings.model.options)
     model.load_text(run / TEXT)
     embed = _by_tower(model.eval()) if family.own_text else text.embed
-    return OpenedRun(TorchBackend(model, embed), family.window(settings.validation_window), text, settings)
+    return OpenedRun(TorchBackend(model, embed), family.letterbox(settings.validation_window), text, settings)
 
 
 def _by_tower(model: PromptedModel) -> Callable[[Sequence[str]], Float]:
