@@ -76,7 +76,7 @@ def check_bundle_head(bundle: Bundle) -> list[FaultFinding]:
         found.append(finding_of("presence-threshold", text, 0.61))
     if bundle.name not in registry.FAMILIES:
         return found
-    meant = registry.FAMILIES[bundle.name].window(window.size)
+    meant = registry.FAMILIES[bundle.name].letterbox(window.size)
     if not np.allclose([*meant.mean, *meant.std], [*window.mean, *window.std], atol=1e-6):
         probe = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
         apart = float(np.abs(meant.normalise(probe) - window.normalise(probe)).max())
