@@ -17,11 +17,11 @@ from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.imaging.straight_lines import StraightLine
 
 BINS = 256
+# A mask on an absent concept is a false alarm where it covers more than this share of the photo.
 FALSE_ALARM_SHARE = 0.001
-"""A mask on an absent concept is a false alarm where it covers more than this share of the photo."""
 
+# How far a thin mask may be off its ground truth, in px of a photo whose longer side is 640 px.
 TOLERANCE = 3.0
-"""How far a thin mask may be off its ground truth, in px of a photo whose longer side is 640 px."""
 
 Array = NDArray[np.float64]
 

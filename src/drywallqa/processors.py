@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
+# The usual mounts, for a container that does not show `proc`; see `_mounts`.
 _USUAL = (
     ((), "/", "/sys/fs/cgroup"),
     (("cpu",), "/", "/sys/fs/cgroup/cpu"),
     (("cpu", "cpuacct"), "/", "/sys/fs/cgroup/cpu,cpuacct"),
 )
-"""The usual mounts, for a container that does not show `proc`; see `_mounts`."""
 _PERIOD = 100_000.0  # µs, the default of the kernel
 
 

@@ -19,10 +19,12 @@ def test_arguments__threads_reach_the_runtime(
     monkeypatch.chdir(tmp_path)
     asked = []
     monkeypatch.setattr(
-        type(fake_bundle), "open_backend", lambda self, **how: asked.append(how) or self.backend
+        type(fake_bundle), "open_backend", lambda self, options: asked.append(options) or self.backend
     )
     cli.main(["segment", "no.jpg", "-p", "crack", "--out", "out", "--threads", "2", "--device", "gpu"])
-    assert asked == [{"name": "onnxruntime", "device": "gpu", "threads": 2}]
+    assert [(options.backend, options.device, options.threads) for options in asked] == [
+        ("onnxruntime", "gpu", 2)
+    ]
 
 
 def test_help__names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:

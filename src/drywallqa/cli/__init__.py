@@ -31,15 +31,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("drywallqa.cli.models:app", "List model families, describe one, bring its weights."),
     "train": ("drywallqa.cli.train:train", "Train a model on a data set, or fine-tune a bundle."),
     "sweep": ("drywallqa.cli.sweep:sweep", "Train runs over a range of settings, and compare them."),
-    "replay": ("drywallqa.cli.replay:replay", "Look closer at a batch whose loss was not finite."),
+    "replay": ("drywallqa.cli.replay:replay", "Repeat a batch whose loss was not finite, step by step."),
     "train-text": ("drywallqa.cli.train_text:train_text", "Train the text side of a bundle."),
     "check-text": ("drywallqa.cli.train_text:check_text", "Measure a text side on lists of phrasings."),
-    "ablate": ("drywallqa.cli.ablate:ablate", "Train one run a recipe, and table what each reaches."),
+    "ablate": ("drywallqa.cli.ablate:ablate", "Train one run per recipe, and compare the results."),
     "export": ("drywallqa.cli.export:export", "Turn a checkpoint into a bundle."),
     "evaluate": ("drywallqa.cli.evaluate:evaluate", "Measure a model, with intervals, curves, failures."),
-    "diagnose": ("drywallqa.cli.diagnose:diagnose", "Say what is wrong with a model or its data, and why."),
+    "diagnose": (
+        "drywallqa.cli.diagnose:diagnose",
+        "Find faults of a model or its data, and causes.",
+    ),
     "report": ("drywallqa.cli.report:report", "Write a training report: HTML, Markdown, PDF."),
-    "refine": ("drywallqa.cli.refine:refine", "Measure what refinements of masks gain and cost."),
+    "refine": ("drywallqa.cli.refine:refine", "Measure the gain and cost of refinements of masks."),
     "speed": ("drywallqa.cli.speed:speed", "Measure a bundle's speed here, beside plain CLIPSeg."),
 }
 # Verbs of earlier versions, which still work but are hidden: name → the verb and options that replace it.

@@ -20,8 +20,8 @@ from drywallqa.errors import (
 FOUND, USAGE, FAILED = 1, 2, 3
 UNFORESEEN, INTERRUPTED, CLOSED_PIPE = 70, 130, 141
 
+# An environment variable; if it is set, the traceback of an unforeseen error is printed.
 TRACEBACK = "DRYWALLQA_TRACEBACK"
-"""An environment variable; if it is set, the traceback of an unforeseen error is printed."""
 
 
 def escape_output() -> None:

@@ -1,4 +1,4 @@
-"""`drywallqa train-text` and `check-text`: make a text side, and measure one on lists of phrasings."""
+"""`drywallqa train-text` and `check-text`: train a text side, and measure one on lists of phrasings."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-Lists = Annotated[
-    Path,
-    typer.Argument(
-        metavar="LISTS", help="A folder of .txt files named by concept, or .tsv: meant, tab, phrasing."
-    ),
-]
 
 
 def train_text(
@@ -29,22 +22,22 @@ def train_text(
     seed: Annotated[int, typer.Option(help="Fixes the phrases and the weights.")] = 0,
 ) -> None:
     """Distil the text side from the sentence model and fit its understanding (half an hour on one core)."""
-    from drywallqa.errors import MissingExtraError
+    from drywallqa.text_training.distillation import TextConfig, distill_text_side
+    from drywallqa.text_training.text_space import TextSpace
 
-    try:
-        from drywallqa.text_training.distillation import TextConfig, distill_text_side
-        from drywallqa.text_training.text_space import TextSpace
-    except ImportError as error:
-        raise MissingExtraError("train-text", "train") from error
     config = TextConfig(phrases=phrases, epochs=epochs, seed=seed)
-    kept = None if space is None else TextSpace.load(space)
-    side = distill_text_side(out, config, space=kept, held_out=held_out, report=print)
+    side = distill_text_side(out, config, space=space and TextSpace.load(space), held_out=held_out)
     print(f"{out}: knows {', '.join(side.concepts)}; threshold {side.threshold:.2f}")
 
 
 def check_text(
     side: Annotated[Path, typer.Argument(metavar="SIDE", help="A text side's folder, or a bundle.")],
-    lists: Lists,
+    lists: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LISTS", help="A folder of .txt files named by concept, or .tsv: concept, tab, phrasing."
+        ),
+    ],
 ) -> None:
     """Print how many phrasings reach their concept, how many others are refused, and every miss."""
     from drywallqa.text.text_side import TextSide

@@ -9,8 +9,8 @@ from typing import TypeVar
 from PIL import Image, ImageDraw, ImageFont
 
 TILE = 180
+# The default number of cells in a section.
 MOST_CELLS = 240
-"""The default number of cells in a section."""
 MARK = (230, 60, 0)
 _CAPTION, _GAP, _TITLE = 34, 12, 40  # px
 _COLUMNS = 4

@@ -27,7 +27,7 @@ _REMEDY = "copy it again from the camera"
 
 @dataclass
 class _Markers:
-    """What the markers of a JPEG file say.
+    """The content of a JPEG file's markers.
 
     Attributes:
         frame: The marker of its frame.
@@ -145,7 +145,7 @@ def _first_grey_row(image: Image.Image) -> int | None:
 
 
 class _EndlessBytes(io.BytesIO):
-    """Bytes without an end: a decoder that asks for more raises an error where it is."""
+    """Bytes after which a decoder gets an error instead of an end, so that it stops at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if not (data := super().read(size)) and size:

@@ -17,16 +17,16 @@ from PIL import Image
 
 Value = TypeVar("Value", bound=np.generic)
 
+# Side in px of the thumbnail that is hashed.
 THUMBNAIL_SIDE = 32
-"""Side in px of the thumbnail that is hashed."""
 
+# Two hashes at most this many bits apart (of 63) may show the same photograph; verify where it matters.
 SAME_PHOTO_BITS = 11
-"""Two hashes at most this many bits apart (of 63) may show the same photograph; verify where it matters."""
 
+# Quarter turns counter-clockwise, then whether mirrored left to right. The first leaves a photo as it is.
 ORIENTATIONS: tuple[tuple[int, bool], ...] = tuple(
     (turns, flip) for turns in range(4) for flip in (False, True)
 )
-"""Quarter turns counter-clockwise, then whether mirrored left to right. The first leaves a photo as it is."""
 
 _SIDE = 8
 _POPULATION = np.array([bin(value).count("1") for value in range(256)], np.uint8)

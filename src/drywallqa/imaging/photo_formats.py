@@ -111,12 +111,18 @@ def page_of_photo(stream: IO[bytes], name: str) -> int:
         largest = areas.index(max(areas))
         if not is_raw and max(map(_area, inner), default=0) > areas[largest]:
             if not camera:
-                problem = "its first picture is a reduced copy, and the photo itself cannot be read"
-                raise PhotoError(name, problem, "save it as JPEG")
+                raise PhotoError(
+                    name,
+                    "its first picture is a reduced copy, and the photo itself cannot be read",
+                    "save it as JPEG",
+                )
             is_raw = True
     if is_raw:
-        problem = "this is a camera raw, of which only its small preview could be read"
-        raise PhotoError(name, problem, "develop it to JPEG or TIFF first")
+        raise PhotoError(
+            name,
+            "this is a camera raw, of which only its small preview could be read",
+            "develop it to JPEG or TIFF first",
+        )
     return largest
 
 
@@ -188,7 +194,7 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
         return Image.fromarray(grey), note
     if not deep or stream is None or np.asarray(image)[:, :, :3].max() >= _HIGH:
         return image, None
-    # Pillow keeps the high bytes, and yields the low ones when it is told the other byte order.
+    # Pillow keeps the high bytes; with the other byte order it keeps the low ones.
     declared, page = _declared_maximum(image, stream), image.tell()
     stream.seek(0)
     with Image.open(stream, formats=(image.format or "",)) as low:

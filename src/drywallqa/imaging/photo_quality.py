@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -65,34 +63,30 @@ def _exposure(shares: NDArray[np.float64]) -> str | None:
     return None
 
 
-class _Steps(NamedTuple):
-    """The steps of grey values along one direction: those over `_FAR` px, and those over 1 px as a share."""
-
-    steepest: int
-    common: int
-    sharpness: float
-    common_sharpness: float
-
-
 def _sharpness(grey: NDArray[np.uint8]) -> str | None:
     if min(grey.shape) < _LEAST_SIDE:
         return None
-    along = _steps(grey[::_EACH]), _steps(np.ascontiguousarray(grey[:, ::_EACH].T))
-    judged = [one for one in along if one.steepest >= _LEAST_STEEPEST and one.common >= _LEAST_COMMON]
-    if judged and max(one.sharpness for one in along) < _OUT_OF_FOCUS:
+    along = _measure_steps(grey[::_EACH]), _measure_steps(np.ascontiguousarray(grey[:, ::_EACH].T))
+    judged = [s for (steepest, common), s in along if steepest >= _LEAST_STEEPEST and common >= _LEAST_COMMON]
+    if judged and max(sharpness for _, (sharpness, _) in along) < _OUT_OF_FOCUS:
         return "may be out of focus: none of its edges is sharp; take it again with the wall in focus"
     # A straight line that leans a little changes slowly along itself. That is no movement, so all edges have
     # to be soft in this direction.
-    if any(max(one.sharpness, one.common_sharpness) < _MOVED for one in judged):
+    if any(max(sharpness) < _MOVED for sharpness in judged):
         return "may be blurred by movement: its edges are soft in one direction; take it again, held steady"
     return None
 
 
-def _steps(rows: NDArray[np.uint8]) -> _Steps:
+def _measure_steps(rows: NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Measure the steepest and the common steps along rows.
+
+    Returns:
+        Their sizes over `_FAR` px, and their sharpness: the sizes over one pixel as a share of those.
+    """
     values = rows.astype(np.int16)
     near = _reached(np.abs(values[:, 1:] - values[:, :-1]))
     far = _reached(np.abs(values[:, _FAR:] - values[:, :-_FAR]))
-    return _Steps(far[0], far[1], near[0] / max(far[0], _LEAST_STEEPEST), near[1] / max(far[1], 1))
+    return far, (near[0] / max(far[0], _LEAST_STEEPEST), near[1] / max(far[1], 1))
 
 
 def _reached(steps: NDArray[np.int16]) -> tuple[int, int]:

@@ -162,8 +162,9 @@ class _Search:
             self.folders.setdefault(absolute_path(folder))
 
     def _refuse_folder(self, error: OSError) -> None:
-        problem = f"the folder cannot be read ({reason_of(error)})"
-        self._refuse(error.filename, problem, "change its permissions")
+        self._refuse(
+            error.filename, f"the folder cannot be read ({reason_of(error)})", "change its permissions"
+        )
 
     def _refuse(self, path: str | Path, problem: str, remedy: str) -> None:
         self.problems.append(PhotoError(path, problem, remedy))

@@ -157,8 +157,11 @@ def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
 
 def _checked_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
-        problem = f"shape {array.shape} and type {array.dtype} are not a photo"
-        raise PhotoError("array", problem, "give RGB uint8 of shape [height, width, 3]")
+        raise PhotoError(
+            "array",
+            f"shape {array.shape} and type {array.dtype} are not a photo",
+            "give RGB uint8 of shape [height, width, 3]",
+        )
     _check_size("array", array.shape[1], array.shape[0])
     return array
 
@@ -167,8 +170,11 @@ def _check_size(name: str, width: int, height: int) -> None:
     if width < 1 or height < 1:
         raise PhotoError(name, f"its size is {width}×{height} px", "give a photo with at least one pixel")
     if width * height > MAX_PIXELS:
-        problem = f"{width}×{height} px are more than the {MAX_PIXELS / 1e6:.0f} million that are read"
-        raise PhotoError(name, problem, "scale it down or cut it into parts")
+        raise PhotoError(
+            name,
+            f"{width}×{height} px are more than the {MAX_PIXELS / 1e6:.0f} million that are read",
+            "scale it down or cut it into parts",
+        )
 
 
 def _read_stream(stream: IO[bytes], name: str) -> NotedPhoto:
@@ -176,8 +182,9 @@ def _read_stream(stream: IO[bytes], name: str) -> NotedPhoto:
         kind = format_of_head(stream.read(64))
         page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
         if kind is None:
-            problem = "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo"
-            raise PhotoError(name, problem, "convert it, or leave it out")
+            raise PhotoError(
+                name, "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo", "convert it, or leave it out"
+            )
         stream.seek(0)
         if kind == "HEIF":
             return _read_heif(stream, name)
@@ -200,8 +207,11 @@ def _errors_about(name: str) -> Iterator[None]:
 
 
 def _damaged(path: str | Path, error: Exception) -> PhotoError:
-    problem = f"the photo is damaged or cut short ({reason_of(error)})"
-    return PhotoError(path, problem, "copy it again from the camera, or leave it out")
+    return PhotoError(
+        path,
+        f"the photo is damaged or cut short ({reason_of(error)})",
+        "copy it again from the camera, or leave it out",
+    )
 
 
 def _read_heif(stream: IO[bytes], name: str) -> NotedPhoto:

@@ -116,8 +116,8 @@ class PromptReader:
         return self._classifier.decide(self._classify(texts)) if texts else []
 
 
+# The least share of the concepts' whole probability that the meant concept must have.
 CLEAR = 0.5
-"""The least share of the concepts' whole probability that the meant concept must have."""
 _PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # of the fit: L2 penalty, steps and initial learning rate
 
 

@@ -21,8 +21,8 @@ from drywallqa.errors import BundleError
 from drywallqa.onnx_session import open_session
 
 TOKENIZER = "tokenizer.json"
+# Tokens that the tower reads, start and end included.
 LONGEST = 77
-"""Tokens that the tower reads, start and end included."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 _WORD_END = "</w>"
 _WHOLE = (START, END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
@@ -154,5 +154,5 @@ def _byte_letters() -> list[str]:
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
 
 
+# Byte → letter.
 BYTE_LETTERS = _byte_letters()
-"""Byte → letter."""

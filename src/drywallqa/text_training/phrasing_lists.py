@@ -18,7 +18,7 @@ class PhrasingResult:
 
     Attributes:
         confusion: The count of each (true concept, concept read, reading); None is no concept, and a reading
-            without a concept is told by its kind.
+            without a concept has the name of its kind.
         misses: A line about each phrasing that was read wrongly.
     """
 
@@ -76,9 +76,7 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
             if path.suffix == ".tsv":
                 name, tab, phrasing = line.partition("\t")
                 if not tab:
-                    raise DataError(
-                        f'{path}: "{line}" has no tab; write what is meant, a tab, and the phrasing'
-                    )
+                    raise DataError(f'{path}: "{line}" has no tab; write a concept, a tab, and the phrasing')
             lists.setdefault(name if name in concepts else None, []).append(phrasing)
     return lists
 
