@@ -26,7 +26,8 @@ def train_text(
     from drywallqa.text_training.text_space import TextSpace
 
     config = TextConfig(phrases=phrases, epochs=epochs, seed=seed)
-    side = distill_text_side(out, config, space=space and TextSpace.load(space), held_out=held_out)
+    kept = TextSpace.load(space) if space else None
+    side = distill_text_side(out, config, space=kept, held_out=held_out)
     print(f"{out}: knows {', '.join(side.concepts)}; threshold {side.threshold:.2f}")
 
 
