@@ -148,11 +148,9 @@ def check_readable_file(path: Path) -> None:
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
     """Return the stem of a photo's file name, or `otherwise` for a photo without a file."""
-    if isinstance(photo, str | os.PathLike):
-        return Path(photo).stem or otherwise
     if isinstance(photo, Image.Image):
-        return Path(str(getattr(photo, "filename", "") or "")).stem or otherwise
-    return otherwise
+        photo = str(getattr(photo, "filename", "") or "")
+    return (Path(photo).stem if isinstance(photo, str | os.PathLike) else "") or otherwise
 
 
 def _checked_array(array: NDArray[Any]) -> NDArray[np.uint8]:
