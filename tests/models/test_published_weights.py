@@ -222,4 +222,4 @@ def test_models__pull_without_network(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     assert main(["models", "pull", "clipseg"]) == 2
-    assert "could not be brought: no route to host" in capsys.readouterr().err
+    assert "could not be downloaded: no route to host" in capsys.readouterr().err

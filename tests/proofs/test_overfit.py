@@ -157,7 +157,7 @@ def overfit(name: str, four: datasets.Dataset, start: int) -> tuple[float, float
     options, side, rate, steps = FAMILIES[name]
     torch.manual_seed(start)
     model = registry.create_model(name, **options)
-    window = registry.family_with_options(name, options).window(side)
+    window = registry.find_family(name, options).letterbox(side)
     dice, marked, taken = 0.0, 1.0, 0
     for step in learn(model, batch_of(four, model, window), rate, steps):
         taken = step

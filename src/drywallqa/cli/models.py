@@ -1,4 +1,4 @@
-"""`drywallqa models`: list and describe the model families, bring published weights, try them."""
+"""`drywallqa models`: list and describe the model families, download published weights, try them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, describe and bring model families.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="List, describe and download model families."
+)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A family's name, as 'models list' shows it.")]
 
 
@@ -72,13 +74,13 @@ def info(name: Name) -> None:
 
 @app.command("pull")
 def pull(name: Name) -> None:
-    """Bring a family's published weights (or one set: clipseg, clip, sam) into the hub's cache."""
+    """Download a family's published weights (or one set: clipseg, clip, sam) into the hub's cache."""
     from drywallqa.models.published_weights import ORIGINS, pull_weights
     from drywallqa.models.registry import FAMILIES, find_family
 
     names = (name,) if name in ORIGINS and name not in FAMILIES else find_family(name).origins
     if not names:
-        print(f"{name}: nothing to bring, it starts from weights that are installed as packages")
+        print(f"{name}: nothing to download, it starts from weights that are installed as packages")
     for origin in (ORIGINS[key] for key in names):
         print(f"{origin.hub_id}: {pull_weights(origin)}")
 

@@ -60,7 +60,7 @@ class PublishedModel:
         options: Mapping[str, Any] | None = None,
         size: int | None = None,
     ) -> None:
-        family = registry.family_with_options(name, options or {})
+        family = registry.find_family(name, options)
         if not family.open_vocabulary:
             able = [other.name for other in registry.FAMILIES.values() if other.open_vocabulary]
             raise ModelError(

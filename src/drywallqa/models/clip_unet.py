@@ -1,8 +1,8 @@
 """CLIP + U-Net: CLIP's text embedding conditions a U-Net with skip connections.
 
 U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, over an EfficientNet-Lite encoder.
-Fusion is chosen: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871), cross-attention scaled by
-√d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both. With `pyramid`, logits come from
+The fusion is an option: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871), cross-attention
+scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both. With `pyramid`, logits come from
 the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017, https://arxiv.org/abs/1612.03144).
 """
 
@@ -40,7 +40,7 @@ class Film(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Every place of the photo asks the prompt's tokens: softmax(QKᵀ/√d)V, added to what was there."""
+    """Each pixel attends to the prompt's tokens: softmax(QKᵀ/√d)V, added to the input."""
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()

@@ -102,7 +102,7 @@ class ClipSegModel(ClipSighted):
                     layer.reset_parameters()
         tower = "network.clip.vision_model"
         deepest, count = max(config.extract_layers) + 1, config.vision_config.num_hidden_layers
-        # layers deeper than the decoder looks, and what CLIP uses to compare photos with texts
+        # layers deeper than the decoder reads, and parts that only compare photos with texts
         self.stops = (
             *(f"{tower}.encoder.layers.{index}." for index in range(deepest, count)),
             f"{tower}.post_layernorm",

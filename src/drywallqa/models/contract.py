@@ -1,4 +1,4 @@
-"""What every model family offers, and what families share.
+"""The interface of every model family, and functions that the families share.
 
 Shapes: B photos, P prompts, D embedding width, input H×W, h×w the logits' own grid.
 """
@@ -168,7 +168,7 @@ def presence_of(logits: Tensor) -> Tensor:
     """Presence without parameters of its own: the mean of the mask's strongest logits.
 
     Published decoders have no presence output, and a head beside them would change what they are. Several
-    pixels are asked so that a stray one does not decide, wherever they lie: over a square of neighbours, a
+    pixels are averaged so that a stray one does not decide, wherever they lie: over a square of neighbours, a
     thin truth would be present only if its mask grew or its logits became extreme.
 
     Args:

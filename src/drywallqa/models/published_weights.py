@@ -1,4 +1,4 @@
-"""Published weights: where they come from, where they lie, and how they are read safely.
+"""Published weights: their origins, their folders, and how to read them safely.
 
 Nothing here needs torch until a file is read. An origin is pinned to one revision of its repository, so that
 a model made next year starts from the same numbers.
@@ -87,27 +87,27 @@ def locate_weights(origin: Origin, given: str | Path | None = None) -> Path:
         given: A local folder, or a folder that holds one named as the origin; by default the hub's cache.
 
     Raises:
-        ModelError: They are nowhere; the message says where they were looked for and what to do.
+        ModelError: They are missing; the message says which folders were searched and what to do.
     """
     if given is None:
         from huggingface_hub import constants
 
-        folder, looked = cached_folder(origin), str(constants.HF_HUB_CACHE)
+        folder, searched = cached_folder(origin), str(constants.HF_HUB_CACHE)
     else:
         places = [Path(given) / origin.name, Path(given)]
         folder = next((place for place in places if _weight_file(place)), None)
-        looked = " and ".join(str(place) for place in places)
+        searched = " and ".join(str(place) for place in places)
     if folder is None:
         raise ModelError(
-            f"the weights of {origin.hub_id} (revision {origin.revision[:8]}) are missing; looked in "
-            f"{looked} for {SAFE} or {PICKLED}; bring them with 'drywallqa models pull {origin.name}' where "
-            "there is network, or name a folder with --set model.weights=FOLDER"
+            f"the weights of {origin.hub_id} (revision {origin.revision[:8]}) are missing; searched "
+            f"{searched} for {SAFE} or {PICKLED}; download them with 'drywallqa models pull {origin.name}' "
+            "where there is network, or name a folder with --set model.weights=FOLDER"
         )
     return folder
 
 
 def pull_weights(origin: Origin) -> Path:
-    """Bring a revision into the hub's cache.
+    """Download a revision into the hub's cache.
 
     Raises:
         MissingExtraError: The hub's client is not installed.
@@ -122,7 +122,7 @@ def pull_weights(origin: Origin) -> Path:
         folder = Path(snapshot_download(origin.hub_id, revision=origin.revision, allow_patterns=patterns))
     except Exception as error:
         raise ModelError(
-            f"{origin.hub_id} (revision {origin.revision[:8]}) could not be brought: {_first_line(error)}; "
+            f"{origin.hub_id} (revision {origin.revision[:8]}) could not be downloaded: {_first_line(error)}; "
             "check the network, or copy its folder from another machine and name it with "
             "--set model.weights=FOLDER"
         ) from error

@@ -34,13 +34,13 @@ def _defaults(side: int, decoder_rate: float, batch_size: int = 8) -> dict[str, 
 
 @dataclass(frozen=True)
 class Family:
-    """What a user chooses between.
+    """A family of models, as a user chooses it.
 
     Attributes:
         name: As typed.
         module: The family's file in this folder.
         class_name: The model's class there.
-        summary: What it is, in one line.
+        summary: A description of one line.
         code_licence: SPDX name.
         weight_licence: Of the weights that training starts from, with their origin.
         parameters: How many it has at its full size and by its default options.
@@ -56,7 +56,7 @@ class Family:
         exports: Formats it can be exported to.
         origins: Names of the published weights it starts from, keys of `published_weights.ORIGINS`.
         takes: Names of the general model settings that its class takes.
-        training_defaults: Settings of a training run, under what a user sets.
+        training_defaults: Default settings of a training run; a user's settings override them.
         mean: Of the normalisation, for values 0–1.
         std: Of the normalisation.
     """
@@ -221,8 +221,8 @@ FAMILIES = {
 }
 
 
-def find_family(name: str) -> Family:
-    """Return a family by name.
+def find_family(name: str, options: Mapping[str, Any] | None = None) -> Family:
+    """Return a family by name, as it is under options: tiny variants of one input size have another one.
 
     Raises:
         ModelError: No family has this name; the nearest is suggested.
@@ -230,17 +230,8 @@ def find_family(name: str) -> Family:
     if name not in FAMILIES:
         near = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.0)
         raise ModelError(f"model '{name}' is not known; the nearest is '{near[0]}'")
-    return FAMILIES[name]
-
-
-def family_with_options(name: str, options: Mapping[str, Any]) -> Family:
-    """Return a family as it is under options: the tiny variant of a family of one size takes another one.
-
-    Raises:
-        ModelError: No family has this name.
-    """
-    family = find_family(name)
-    return replace(family, side=family.tiny_side) if options.get("size") == "tiny" else family
+    family = FAMILIES[name]
+    return replace(family, side=family.tiny_side) if options and options.get("size") == "tiny" else family
 
 
 def create_model(name: str, **options: Any) -> Any:

@@ -134,7 +134,7 @@ class SamClipModel(ClipPrompted):
         yield from self.sam.vision_encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the image encoder and the text tower but for the last layers asked for."""
+        """Freeze the image encoder and the text tower except for the last layers that are trained."""
         super().freeze(trained)
         layers, _ = self.vision_layers()
         self.sam.vision_encoder.pos_embed.requires_grad_(trained.vision_layers > len(layers))

@@ -99,7 +99,7 @@ def letter_tokenizer(vocabulary: int) -> Any:
 
 
 class ClipPrompted(PromptedModel):
-    """A family whose prompts go through CLIP's text tower, which is frozen unless asked otherwise."""
+    """A family whose prompts go through CLIP's text tower, which is frozen by default."""
 
     own_text: ClassVar[bool] = True
     tower_path: ClassVar[str] = "clip"
@@ -122,7 +122,7 @@ class ClipPrompted(PromptedModel):
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer: single letters until weights bring another, since the tower is random until then."""
+        """The tokenizer: single letters until weights are loaded, since the tower is random until then."""
         return letter_tokenizer(int(self.towers.text_model.config.vocab_size))
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
@@ -217,7 +217,7 @@ class ClipPrompted(PromptedModel):
         return not any(p.requires_grad for part in self.text_parts() for p in part.parameters())
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the towers but for the last layers asked for, and whatever no mask depends on."""
+        """Freeze the towers except for the last layers that are trained, and all parts that no mask depends on."""
         tower = self.towers.text_model
         _thaw(list(tower.encoder.layers), [tower.embeddings], trained.text_layers)
         for part in (tower.final_layer_norm, self.towers.text_projection):
@@ -229,7 +229,7 @@ class ClipPrompted(PromptedModel):
 
 
 def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
-    """Do what a text tower's own call does, [P,L] to [P,C], in steps that a traced graph keeps for any L."""
+    """Compute a text tower's own call, [P,L] to [P,C], in steps that a traced graph keeps for any L."""
     places = torch.arange(ids.shape[1], device=ids.device)
     later = torch.where(places[None] > places[:, None], float("-inf"), 0.0)[None, None]
     states = tower.embeddings(input_ids=ids)

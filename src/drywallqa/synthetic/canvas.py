@@ -35,11 +35,13 @@ class Canvas:
         colour: Reflectance, float32 [3,H,W] within 0–1; planes, because numpy is slow over short last axes.
         height: Relief in px towards the camera, float32 [H,W]; light shades it at the end.
         generator: Source of every random choice.
+        zoom: Size of things on the wall; below 1 they are smaller, as if photographed from further away.
     """
 
     colour: Float
     height: Float
     generator: Generator
+    zoom: float = 1.0
 
     @classmethod
     def plain(cls, size: Size, colour: ArrayLike, generator: Generator) -> Canvas:
@@ -54,8 +56,8 @@ class Canvas:
 
     @property
     def scale(self) -> float:
-        """Px of this canvas for one px of a photo of 640 px."""
-        return max(self.size) / REFERENCE_SIDE
+        """Px of this canvas for one px of a photo of 640 px, times the zoom."""
+        return self.zoom * max(self.size) / REFERENCE_SIDE
 
     def somewhere(self, margin: float = 0.1) -> Point:
         """Draw a random point at least `margin` (a share of each side) away from the borders."""

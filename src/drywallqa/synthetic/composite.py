@@ -19,7 +19,7 @@ from drywallqa.synthetic.canvas import REFERENCE_SIDE, Box, Float, Generator, Ma
 _COARSE = 4  # px; grid on which the wall's brightness is estimated
 _LEAST_RELIEF = 0.3  # a pasted crack is at least this much darker than its board at its core
 _DARKEST_WALL = 12.0  # grey levels; a board darker than this over an area is padding, not board
-_BLOCK = 8  # px; blocks in which padding is looked for
+_BLOCK = 8  # px; padding is found block by block
 _EVEN = 0.5  # squared grey levels; less variance than any camera's noise
 _WALL_AROUND = 0.06  # share of a crack photo's side that is kept around the crack, to know its wall
 
@@ -44,7 +44,7 @@ class Pasting:
 
 
 STILL = Pasting(scale=(1.0, 1.0), shift=0.0, relief_share=1.0)
-"""Keeps a crack's own scale and place: what a benchmark needs to compare with the photo it came from."""
+"""Keeps a crack's own scale and place, so that a benchmark can compare the composite with the crack's photo."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Composite:
         photo: uint8 [H,W,3].
         crack: The pasted crack's truth, bool [H,W].
         taping: The board's own truth, bool [H,W].
-        crack_index: Which of the crack samples was used.
-        board_index: Which of the board samples was used.
+        crack_index: Index of the crack sample.
+        board_index: Index of the board sample.
     """
 
     photo: Photo
@@ -247,11 +247,11 @@ def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
     outside = ((~outline) & (grey > 0.02)).astype(np.float32)
     deviation = grey / np.maximum(_surroundings(grey, outside, side), 0.06) - 1.0
     dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
-    # Spread that ignores the wall's other things; but never so much that a faint crack is lost.
+    # The percentile ignores other things on the wall; the limit keeps a faint crack.
     ring = np.abs(deviation[outside > 0])
     grain = float(np.percentile(ring[::7], 68)) if ring.size else 0.05
     grain = min(grain, 0.3 * float(np.percentile(dark[mask], 97)))
-    # Soft threshold at the wall's grain: what is no darker than grain is not crack.
+    # Soft threshold: pixels no darker than the wall's grain are not crack.
     dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
     bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
     core = float(np.percentile(dark[mask], 95))

@@ -1,7 +1,7 @@
 """Cracks drawn by ourselves: broken lines that branch, thin out and end, with chipped edges.
 
 The course of a crack comes from midpoint displacement (Fournier, Fussell and Carpenter, 1982): the middle of
-each piece is moved sideways by a random share of the piece's length, again and again.
+each segment is moved sideways by a random share of the segment's length, again and again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Crack:
     width: float
 
     def label(self, label_width: float, generator: Generator) -> Mask:
-        """Outline as a person draws it: `label_width` px wide around few points of each course."""
+        """Draw the outline as a person does: `label_width` px wide around few points of each course."""
         strokes = []
         for path in self.paths:
             step = max(1, len(path) // int(generator.integers(8, 20)))
@@ -77,7 +77,7 @@ def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = 
 
 
 def _courses(size: Size, width: float, generator: Generator, region: Mask | None) -> list[Stroke]:
-    """Main course and branches, with the width of each of their pieces in px."""
+    """Main course and branches, with a width in px for each segment."""
     start, end = _ends(size, generator, region)
     main = _course(start, end, generator, generator.uniform(0.04, 0.13))
     strokes = [Stroke(main, _profile(len(main), width, generator))]
@@ -101,13 +101,13 @@ def branch_direction(
     Args:
         parent: The course.
         index: The point of it where the branch begins.
-        near: How many points before and after that one tell the course's direction.
+        near: The course's direction is measured between this many points before and after that one.
         least_angle: Smallest angle between the two, in radians.
         generator: Source of the choice.
     """
-    ahead = parent[min(index + near, len(parent) - 1)] - parent[max(index - near, 0)]
+    heading = parent[min(index + near, len(parent) - 1)] - parent[max(index - near, 0)]
     turn = generator.choice([-1, 1]) * generator.uniform(least_angle, 1.2)
-    angle = np.arctan2(ahead[1], ahead[0]) + turn
+    angle = np.arctan2(heading[1], heading[0]) + turn
     return np.array([np.cos(angle), np.sin(angle)])
 
 
@@ -131,7 +131,7 @@ def _ends(size: Size, generator: Generator, region: Mask | None) -> tuple[Path, 
 
 
 def _course(start: ArrayLike, end: ArrayLike, generator: Generator, roughness: float) -> Path:
-    """Midpoint displacement down to pieces of about 3 px; straight from afar, jagged from near."""
+    """Midpoint displacement down to segments of about 3 px: straight from afar, jagged from near."""
     length = max(float(np.hypot(*np.subtract(end, start))), 8.0)
     levels = max(2, min(8, int(np.ceil(np.log2(length / 3.0)))))
     jagged = range(levels - 3, levels) if levels > 2 else ()
@@ -151,10 +151,10 @@ def midpoint_displacement(
     Args:
         start: First point.
         end: Last point.
-        roughness: Of each round that halves the pieces, the standard deviation of the sideways move, as a
-            share of a piece's length.
+        roughness: Standard deviation of the sideways move in each round, as a share of a segment's length.
+            A round halves all segments.
         generator: Source of the moves.
-        limit: Largest move, as a share of a piece's length.
+        limit: Largest move, as a share of a segment's length.
     """
     path = np.array([start, end], np.float64)
     for deviation in roughness:
@@ -178,7 +178,7 @@ def inside(path: Path, size: Size, region: Mask | None) -> Mask:
 
 
 def _profile(count: int, width: float, generator: Generator, opens: bool = False) -> NDArray[np.float64]:
-    """Width of each piece: slow swelling, ragged edges, thinning towards the ends."""
+    """Width of each segment: slow swelling, ragged edges, thinning towards the ends."""
     place = np.linspace(0, 1, count)
     swelling = np.interp(place, np.linspace(0, 1, 7), generator.uniform(0.45, 1.5, 7))
     ragged = generator.uniform(0.7, 1.35, count)

@@ -17,7 +17,7 @@ from drywallqa.synthetic.walls import Kind, Wall, WallOptions, render_wall
 
 @dataclass(frozen=True)
 class Example:
-    """One example wall: its name, what it shows, and the seed that draws it."""
+    """One example wall: its name, kind, seed and options."""
 
     name: str
     kind: Kind
@@ -97,7 +97,7 @@ def score_example(truths: Mapping[str, Mask], concept: str, found: Mapping[str, 
 
     Args:
         truths: Truth on each wall, bool [H,W], by the wall's name; at least one shows the concept.
-        concept: What the truth is of.
+        concept: The concept that the truth marks.
         found: The mask found on each wall, bool [H,W], by the wall's name.
     """
     shown = {name: truth for name, truth in truths.items() if truth.any()}

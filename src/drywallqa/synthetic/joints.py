@@ -78,7 +78,7 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
     if generator.random() < 0.65:
         _screws(canvas, line)
     if generator.random() < 0.4:
-        # What the factory printed on the board stands beside the line and along it.
+        # The factory's print stands beside the line and runs along it.
         away = generator.choice([-1, 1]) * generator.uniform(3, 28) * scale
         centre = _beside(line, generator.uniform(0.25, 0.75) * line.length, away)
         along_x, along_y = line.direction()

@@ -1,4 +1,4 @@
-"""Pictures that are no walls: what a model must find nothing in, whatever it is asked for."""
+"""Pictures that show no wall; a model must find nothing in them under any prompt."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _ends(size: Size, generator: Generator) -> tuple[Path, Path]:
 
 
 def _course(start: Path, end: Path, width: int, generator: Generator) -> Path:
-    """Midpoint displacement down to pieces of 4 px or the width."""
+    """Midpoint displacement down to segments of 4 px or of the width."""
     length = max(float(np.hypot(*(end - start))), 8.0)
     levels = max(2, int(np.ceil(np.log2(length / max(4.0, width)))))
     jagged, roughness = range(levels - 5, levels - 1), generator.uniform(0.04, 0.11)

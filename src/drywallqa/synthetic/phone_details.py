@@ -1,4 +1,4 @@
-"""What only a large photo shows: grain of the wall at single px, and small things a few px wide."""
+"""Details that only a large photo shows: the wall's grain at single px, and things a few px wide."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 from drywallqa.errors import ConfigError
 from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.synthetic.camera import Camera, develop_photo, light
-from drywallqa.synthetic.canvas import REFERENCE_SIDE, Canvas, Generator, Mask, Photo, Size
+from drywallqa.synthetic.canvas import Canvas, Generator, Mask, Photo, Size
 from drywallqa.synthetic.joints import line_mask
 from drywallqa.synthetic.objects import OBJECTS, add_object
 from drywallqa.synthetic.phone_cracks import WIDTHS, PhoneCrack, add_phone_cracks
@@ -50,8 +50,8 @@ class PhoneWall:
     Attributes:
         photo: uint8 [H,W,3].
         kind: "crack", "seam", "both" or "neither".
-        surface: What the wall is made of.
-        objects: Names of what else is there, of `objects.OBJECTS` and `phone_details.DETAILS`.
+        surface: Name of the wall's surface.
+        objects: Names of the other things, from `objects.OBJECTS` and `phone_details.DETAILS`.
         cracks: Each course of a crack, where it is not hidden.
         seam_lines: The joints' lines.
         camera: How the photo was taken.
@@ -79,17 +79,6 @@ class PhoneWall:
         return line_mask(self.seam_lines, (self.photo.shape[0], self.photo.shape[1]), TAPING_HALF_WIDTH)
 
 
-@dataclass
-class _Zoomed(Canvas):
-    """A canvas on which objects and joints are smaller, as if photographed from further away."""
-
-    zoom: float = 1.0
-
-    @property
-    def scale(self) -> float:
-        return self.zoom * max(self.size) / REFERENCE_SIDE
-
-
 def render_phone_wall(
     seed: int | Sequence[int] | Generator,
     size: Size | None = None,
@@ -102,7 +91,7 @@ def render_phone_wall(
     Args:
         seed: Seed or generator; the same seed gives the same wall.
         size: Height and width in px; by chance one of `SIZES`, lying or upright, if None.
-        kind: What the wall shows; by chance if None. Joints are drawn on boards only.
+        kind: One of `walls.KINDS`; by chance if None. Joints are drawn on boards only.
         widths: Width in px of each crack; one to four of `phone_cracks.WIDTHS` by chance. Branches are extra.
         surface_name: A name of `SURFACES`; by chance if None.
 
@@ -110,7 +99,7 @@ def render_phone_wall(
         The photo with its truth.
 
     Raises:
-        ConfigError: The kind or the surface is unknown, joints are asked for on a wall, or the size is too
+        ConfigError: The kind or the surface is unknown, joints are wanted on another surface than a board, or the size is too
             small.
     """
     generator = np.random.default_rng(seed)
@@ -129,10 +118,10 @@ def render_phone_wall(
         raise ConfigError(f"joints are drawn on boards only and not on '{name}'; choose {', '.join(BOARDS)}")
     if min(size) < 64:
         raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; 64 px is the least")
-    plain = surface(name, size, generator)
-    plain.height *= np.float32(plain.scale**_RELIEF)
-    add_grain(plain, name)
-    canvas: Canvas = _Zoomed(plain.colour, plain.height, generator, generator.uniform(0.3, 1.0))
+    canvas = surface(name, size, generator)
+    canvas.height *= np.float32(canvas.scale**_RELIEF)
+    add_grain(canvas, name)
+    canvas.zoom = generator.uniform(0.3, 1.0)
     board = board_shape(size, generator) if name in BOARDS and generator.random() < 0.25 else None
     objects = choose_objects(name, generator)
     objects += tuple(generator.choice(DETAILS, int(generator.integers(0, 4)), replace=False).tolist())
@@ -157,6 +146,6 @@ def _choose_surface(kind: Kind, widths: Sequence[int], generator: Generator) -> 
 
 
 def _draw(canvas: Canvas, names: Iterable[str]) -> Mask:
-    """Draw objects, then details; returns what they hide, bool [H,W]."""
+    """Draw objects, then details; returns the pixels that they hide, bool [H,W]."""
     hidden = draw_objects(canvas, [name for name in names if name in OBJECTS], add_object)
     return hidden | draw_objects(canvas, [name for name in names if name in DETAILS], add_detail)

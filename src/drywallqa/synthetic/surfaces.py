@@ -1,4 +1,4 @@
-"""What walls are made of: board paper, plaster, paint, concrete, and the jointed ones (brick, tiles)."""
+"""Surfaces of walls: board paper, plaster, paint, concrete, and those with joints (brick, tiles, wood)."""
 
 from __future__ import annotations
 

@@ -35,12 +35,12 @@ BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
 
 @dataclass(frozen=True)
 class Wall:
-    """A rendered photo and what is on it.
+    """A rendered photo and its truth.
 
     Attributes:
         photo: uint8 [H,W,3].
         kind: "crack", "seam", "both" or "neither".
-        surface: What the wall is made of.
+        surface: Name of the wall's surface.
         masks: Exact truth for "crack" (the crack's own pixels) and "taping area" (a band along the joint),
             bool [H,W] each; empty where absent.
         labels: The same as people label it: outlines several times as wide as the crack, and axis-aligned
@@ -58,7 +58,7 @@ class Wall:
 
 @dataclass(frozen=True)
 class WallOptions:
-    """What a rendered wall shall be like; None leaves it to chance.
+    """Wanted properties of a rendered wall; None leaves a property to chance.
 
     Attributes:
         surface: A name of `surfaces.BOARDS`, `WALLS` or `JOINTED`.
@@ -86,8 +86,8 @@ def render_wall(
     Args:
         seed: Seed or generator; the same seed gives the same wall.
         size: Height and width in px.
-        kind: What the wall shows; by chance if None.
-        options: What else is wanted of it.
+        kind: One of `KINDS`; by chance if None.
+        options: Other wanted properties.
 
     Returns:
         The photo with its truth.
@@ -134,7 +134,7 @@ def check_known(what: str, name: str, known: Sequence[str]) -> None:
 
 
 def draw_objects(canvas: Canvas, names: Iterable[str], add: Callable[[Canvas, str], None]) -> Mask:
-    """Draw objects one after the other; returns what they hide, bool [H,W]."""
+    """Draw objects one after the other; returns the pixels that they hide, bool [H,W]."""
     before = canvas.colour[1].copy()
     for name in names:
         add(canvas, name)

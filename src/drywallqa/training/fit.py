@@ -184,7 +184,7 @@ def prepare_training(
 
 def fitted(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
     """Bring both window sizes to what the family takes, and say so; return the window of training crops."""
-    family = registry.family_with_options(config.model.name, config.model.options)
+    family = registry.find_family(config.model.name, config.model.options)
     window = family.letterbox(config.data.window, print)
     judged = family.letterbox(config.validation_window, print)
     data = config.data.model_copy(update={"window": window.size})

@@ -55,7 +55,7 @@ def open_run(run: Path) -> OpenedRun:
     """
     settings = configuration.load_config(run / CONFIG)
     text = TextSide.load(run / TEXT)
-    family = registry.family_with_options(settings.model.name, settings.model.options)
+    family = registry.find_family(settings.model.name, settings.model.options)
     width = text.embed(["crack"]).shape[1]
     general = {"encoder": settings.model.encoder, "width": settings.model.width, "embedding_width": width}
     model: PromptedModel = registry.create_from_settings(family.name, general, settings.model.options)
@@ -65,7 +65,7 @@ def open_run(run: Path) -> OpenedRun:
 
 def run_model(model: PromptedModel, text: TextSide, settings: TrainConfig, run: Path) -> OpenedRun:
     """Have a run's model, its weights loaded, answer prompts."""
-    family = registry.family_with_options(settings.model.name, settings.model.options)
+    family = registry.find_family(settings.model.name, settings.model.options)
     model.load_text(run / TEXT)
     embed = _by_tower(model.eval()) if family.own_text else text.embed
     return OpenedRun(TorchBackend(model, embed), family.letterbox(settings.validation_window), text, settings)
