@@ -2,8 +2,9 @@
 
 U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, over an EfficientNet-Lite encoder.
 The fusion is an option: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871), cross-attention
-scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both. With `pyramid`, logits come from
-the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017, https://arxiv.org/abs/1612.03144).
+scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both.
+With `pyramid`, logits come from the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017,
+https://arxiv.org/abs/1612.03144).
 """
 
 from __future__ import annotations

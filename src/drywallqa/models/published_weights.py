@@ -122,9 +122,9 @@ def pull_weights(origin: Origin) -> Path:
         folder = Path(snapshot_download(origin.hub_id, revision=origin.revision, allow_patterns=patterns))
     except Exception as error:
         raise ModelError(
-            f"{origin.hub_id} (revision {origin.revision[:8]}) could not be downloaded: {_first_line(error)}; "
-            "check the network, or copy its folder from another machine and name it with "
-            "--set model.weights=FOLDER"
+            f"{origin.hub_id} (revision {origin.revision[:8]}) could not be downloaded: "
+            f"{_first_line(error)}; check the network, or copy its folder from another machine and name it "
+            "with --set model.weights=FOLDER"
         ) from error
     _check_sums(folder)
     return folder

@@ -217,7 +217,7 @@ class ClipPrompted(PromptedModel):
         return not any(p.requires_grad for part in self.text_parts() for p in part.parameters())
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the towers except for the last layers that are trained, and all parts that no mask depends on."""
+        """Freeze the towers except for the layers that are trained, and all parts that no mask depends on."""
         tower = self.towers.text_model
         _thaw(list(tower.encoder.layers), [tower.embeddings], trained.text_layers)
         for part in (tower.final_layer_norm, self.towers.text_projection):

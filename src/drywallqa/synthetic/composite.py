@@ -44,7 +44,7 @@ class Pasting:
 
 
 STILL = Pasting(scale=(1.0, 1.0), shift=0.0, relief_share=1.0)
-"""Keeps a crack's own scale and place, so that a benchmark can compare the composite with the crack's photo."""
+"""Keeps a crack's own scale and place, so that a benchmark can compare it with the crack's photo."""
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ def render_phone_wall(
         The photo with its truth.
 
     Raises:
-        ConfigError: The kind or the surface is unknown, joints are wanted on another surface than a board, or the size is too
-            small.
+        ConfigError: The kind or the surface is unknown, joints are wanted on another surface than a board,
+            or the size is too small.
     """
     generator = np.random.default_rng(seed)
     kind = kind or KINDS[generator.integers(len(KINDS))]
