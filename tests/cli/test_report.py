@@ -286,7 +286,7 @@ def test_report__of_a_run_tells_its_course(made, tmp_path) -> None:
     assert "20 steps, 90 s of training" in told or "20 steps, 2 minutes of training" in told
     assert "resumed once" in told
     assert "collapse-background" in told
-    assert "optimisation: epochs 2" in told
+    assert "epochs: 2" in told
     assert "seed 3" in told
     assert "<em>Source: first/log.jsonl</em>" in page
     names = {path.name for path in (run / "report" / "report-pictures").iterdir()}

@@ -67,7 +67,7 @@ def test_html__stands_alone_and_says_everything() -> None:
         assert f"<em>Source: run/{source}</em>" in page
     assert "<code>code</code>" in page
     assert "<strong>bold</strong>" in page
-    assert '<td style="text-align:right">0.512 (0.401–0.623)</td>' in page
+    assert '<td style="text-align:right">0.512 <small>(0.401–0.623)</small></td>' in page
     assert '<h2 id="chapter-1">1. First plain</h2>' in page
     assert 'alt="alt plain"' in page
 

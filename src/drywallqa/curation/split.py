@@ -247,12 +247,11 @@ def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[st
 
 
 def _refuse_leaks(samples: Sequence[Sample], path: Path) -> None:
-    sides: dict[str, set[str]] = defaultdict(set)
-    names = {sample.photograph: sample.source_photo for sample in samples}
+    sides: dict[tuple[str, str], set[str]] = defaultdict(set)
     for sample in samples:
         if sample.split in PARTS:
-            sides[sample.photograph].add(sample.split)
-    leaks = [(names[key], found) for key, found in sides.items() if len(found) > 1]
+            sides[sample.set_name, sample.source_photo].add(sample.split)
+    leaks = [(name, found) for (_, name), found in sides.items() if len(found) > 1]
     if leaks:
         name, found = leaks[0]
         raise DataError(

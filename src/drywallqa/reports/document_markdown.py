@@ -30,6 +30,7 @@ PICTURES = "report-pictures"
 _MARKUP = re.compile(r"(`[^`]+`|\*\*)|[\\`*_<>\[\]|#&~]|^[-+](?=[ -]|$)|^\d+[.)](?= )")
 
 
+_INTERVAL = re.compile(r"(\([^()<>]*\))</td>")
 _OPEN_BAR, _BAR = re.compile(r"(?<!\\)\|"), r"\\|"
 
 
@@ -68,6 +69,7 @@ def render_html(document: Document) -> bytes:
     for number, heading in enumerate(chapters, 1):
         heading.attrSet("id", f"chapter-{number}")
     first = tokens.index(chapters[0])
+    body = parser.renderer.render(tokens[first:], parser.options, {})
     template = resources.files("drywallqa.reports").joinpath("templates", "report.html").read_text("utf-8")
     page = Template(template).substitute(
         title=html.escape(document.title),
@@ -76,7 +78,7 @@ def render_html(document: Document) -> bytes:
             for number, chapter in enumerate(document.chapters, 1)
         ),
         head=parser.renderer.render(tokens[:first], parser.options, {}),
-        body=parser.renderer.render(tokens[first:], parser.options, {}),
+        body=_INTERVAL.sub(r"<small>\1</small></td>", body),
     )
     return page.encode("utf-8", "replace")
 

@@ -182,7 +182,8 @@ def _pictures(pictures: Sequence[Picture]) -> Iterator[Any]:
     columns = min(2, len(pictures))
     width = (_WIDTH - _GAP * (columns - 1)) / columns
     cells: list[Any] = [list(_picture(picture, width)) for picture in pictures]
-    style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
+    sides = (("VALIGN", "TOP"), ("LEFTPADDING", 0), ("RIGHTPADDING", 0))
+    style = [(name, (0, 0), (-1, -1), value) for name, value in sides]
     for place in range(0, len(cells), columns):
         row = [*cells[place : place + columns], ""][:columns]
         yield platypus.Table([row], [width + _GAP] * columns, style=style, hAlign="LEFT")

@@ -39,7 +39,7 @@ from drywallqa.visualization.training_charts import course_charts
 
 _REGISTRY = "the package's registry of models"
 _SHEET = "batch.png"
-_SETTINGS = ("model", "data", "loss", "optimisation")
+_SETTINGS = ("seed", "model", "data", "loss", "optimisation")
 
 
 def compose(material: ReportMaterial, today: str) -> Document:
@@ -260,21 +260,10 @@ def _duration(run: RunRecord) -> str:
 
 
 def _settings(run: RunRecord) -> str:
-    lines = [f"seed: {run.settings.get('seed')}"]
-    for part in _SETTINGS:
-        values = run.settings.get(part)
-        if isinstance(values, dict):
-            shown = [f"{name} {_value(value)}" for name, value in values.items() if value is not None]
-            lines.append(f"{part}: {', '.join(shown)}")
-    return "\n".join(lines)
+    import yaml  # only runs need it
 
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return "–".join(map(_value, value))
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_value(one)}" for name, one in value.items()) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    settings = {name: run.settings[name] for name in _SETTINGS if name in run.settings}
+    return str(yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=100)).strip()
 
 
 def _smaller(path: Path, width: int = 1000) -> bytes:

@@ -94,7 +94,7 @@ def load_run(folder: Path) -> RunRecord:
     path, environment, log = folder / CONFIG, folder / ENVIRONMENT, folder / LOG
     if not path.is_file():
         raise ConfigError(f"{folder}: not a run ({CONFIG} is missing); name a folder that `train` left")
-    import yaml  # an optional part, and only runs need it
+    import yaml  # only runs need it
 
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))

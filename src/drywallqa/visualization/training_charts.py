@@ -105,7 +105,9 @@ def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
         if len(points) > 1:
             losses += [Line("", points), Line(f"{name}, mean of {_SMOOTHED} entries", _smoothed(points))]
     keys = dict.fromkeys(key for event in validations for key in event if key.endswith("/iou"))
-    scores = [Line(_name(key), _points(validations, key), markers=True) for key in keys]
+    # `val/crack/iou` is a concept's figure, `val/iou` the mean of all
+    names = {key: " ".join(key.split("/")[1:-1]) or "mean" for key in keys}
+    scores = [Line(f"{names[key]} IoU", _points(validations, key), markers=True) for key in keys]
     rates = [Line("highest rate of a group", _points(steps, "rate"))]
     last = max((float(event.get("step", 0)) for event in events), default=0.0)
     charts = {}
@@ -126,14 +128,5 @@ def _points(events: Sequence[Mapping[str, Any]], key: str) -> list[Point]:
 
 
 def _smoothed(points: Sequence[Point]) -> list[Point]:
-    smooth = []
-    for place, (step, _) in enumerate(points):
-        last = [value for _, value in points[max(0, place - _SMOOTHED + 1) : place + 1]]
-        smooth.append((step, sum(last) / len(last)))
-    return smooth
-
-
-def _name(key: str) -> str:
-    """Name a validation's figure: `val/crack/iou` is a concept's, `val/iou` the mean of all."""
-    parts = key.split("/")
-    return f"{parts[1]} IoU" if len(parts) > 2 else "mean IoU"
+    lasts = (points[max(0, place - _SMOOTHED + 1) : place + 1] for place in range(len(points)))
+    return [(last[-1][0], sum(value for _, value in last) / len(last)) for last in lasts]
