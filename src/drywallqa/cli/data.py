@@ -35,14 +35,14 @@ def import_(
     ),
     concept: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS=CONCEPT", help="Which class is which concept; CLASS=ignore drops it."),
+        typer.Option(metavar="CLASS=CONCEPT", help="The concept of a class; CLASS=ignore drops the class."),
     ] = None,
     absent: Annotated[
         list[str] | None,
         typer.Option(metavar="CONCEPT", help="A concept that no photo of this export shows."),
     ] = None,
     set_name: Annotated[
-        str | None, typer.Option("--set", metavar="NAME", help="What to call the set.")
+        str | None, typer.Option("--set", metavar="NAME", help="The name of the set.")
     ] = None,
     phrasings: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Phrasings, one a line, below lines such as [crack].")
@@ -83,7 +83,8 @@ def split(
         str, typer.Option(help="source, or near-duplicates to keep look-alikes together.")
     ] = "source",
     by_csv: Annotated[
-        Path | None, typer.Option("--by-csv", metavar="FILE", help="Split as the columns file,split say.")
+        Path | None,
+        typer.Option("--by-csv", metavar="FILE", help="Split by a CSV with the columns file,split."),
     ] = None,
     setting: Annotated[
         str | None,
@@ -121,7 +122,7 @@ def audit(
     ],
     json_file: JsonFile = None,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw what was found, for the eye to judge.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings, to be judged by eye.")
     ] = None,
     by: Annotated[
         str, typer.Option(help="Look for copies by source (names), hash (pictures), or both.")
@@ -137,7 +138,7 @@ def audit(
 
     _check_outputs(json_file, sheet)
     with auditing.audit_source(source, layout=layout, by=by, progress=_progress("auditing")) as report:
-        # The files first: whoever reads the text may stop listening (`| head`).
+        # The files come first, as the reader of the text may close the pipe (`| head`).
         if json_file:
             write_whole(json_file, json_bytes(report.to_json()))
         if sheet:
@@ -152,9 +153,7 @@ def audit(
 def render(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
     count: Annotated[int, typer.Option(min=1, help="Pictures to render.")] = 1000,
-    set_name: Annotated[
-        str, typer.Option("--set", metavar="NAME", help="What to call the set.")
-    ] = "rendered",
+    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="The name of the set.")] = "rendered",
     part: Annotated[str, typer.Option("--split", help="The split they belong to.")] = "train",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 0,
     phone: Annotated[
@@ -179,7 +178,7 @@ def mosaics(
     part: Annotated[
         str, typer.Option("--split", help="The split that they come from and belong to.")
     ] = "val",
-    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="What to call the set.")] = "mosaics",
+    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="The name of the set.")] = "mosaics",
     columns: Annotated[int, typer.Option(min=2, help="Photos in a row, and rows.")] = 3,
 ) -> None:
     """Lay labelled crack photos side by side: large pictures, to choose thresholds of closer views on."""
@@ -197,11 +196,13 @@ def mosaics(
 def seam_lines(
     folder: Folder,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw what was found, for the eye to judge.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings, to be judged by eye.")
     ] = None,
-    boxes: Annotated[str, typer.Option(metavar="CONCEPT", help="Whose boxes to search.")] = "taping area",
+    boxes: Annotated[
+        str, typer.Option(metavar="CONCEPT", help="The concept whose boxes are searched.")
+    ] = "taping area",
     concept: Annotated[
-        str, typer.Option(metavar="CONCEPT", help="What to call what was found.")
+        str, typer.Option(metavar="CONCEPT", help="The name of the new concept.")
     ] = "seam line",
 ) -> None:
     """Find the thin seam inside each taping box, and label it as a concept of its own."""

@@ -10,7 +10,7 @@ import typer
 
 
 def report(
-    subject: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="What the report is about.")],
+    subject: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A training run or a bundle.")],
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A data set, imported and split; by default the run's own."),
@@ -27,7 +27,9 @@ def report(
     ] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="What to ask; by default each concept once; may be repeated."),
+        typer.Option(
+            metavar="TEXT", help="A prompt to measure; by default one of each concept; may be repeated."
+        ),
     ] = None,
     run: Annotated[
         list[Path] | None,

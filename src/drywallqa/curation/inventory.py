@@ -1,4 +1,4 @@
-"""The inventory of an audit: photos, read once, and the look of their annotations."""
+"""The inventory of an audit: photos, read once, and the shape of their annotations."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Remark:
         group: The annotation's class or concept; empty where the photo has none.
         name: The photo's name.
         path: Where the photo lies.
-        where: The file that the annotation stands in, and the line or id.
+        where: The file of the annotation, and the line or id in it.
         frame: The annotation's box in px.
     """
 

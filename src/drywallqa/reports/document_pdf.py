@@ -99,11 +99,11 @@ def _story(document: Document) -> Iterator[Any]:
     yield platypus.HRFlowable(width="100%", thickness=2, color=_ACCENT, spaceAfter=6)
     yield from _block(Table(("", ""), document.facts, words=2))
     for number, chapter in enumerate(document.chapters, 1):
-        yield platypus.CondPageBreak(45 * mm)
+        first = chapter.blocks[0] if chapter.blocks else None
+        rows = len(first.rows) if isinstance(first, Table) and not _is_long(first) else 2
+        yield platypus.CondPageBreak((45 + 14 * rows) * mm)  # room for the title and its first table
         title = _paragraph(f"{number}  {chapter.title}", "chapter")
         title.chapter = f"{number} {chapter.title}"
-        # what is kept together moves to a new page whole, and a long table would leave the old one empty
-        title.keepWithNext = not (chapter.blocks and _is_long(chapter.blocks[0]))
         yield title
         for block in chapter.blocks:
             yield from _block(block)
@@ -118,7 +118,8 @@ def _block(block: Block) -> Iterator[Any]:
         case Callout():
             yield _paragraph(block.text, "notice")
         case CodeBlock():
-            yield platypus.Preformatted(_drawable(block.text), _STYLES["code"], maxLineLength=110)
+            text = html.escape(_drawable(block.text), quote=False).replace("  ", "&nbsp;&nbsp;")
+            yield platypus.Paragraph(text.replace("\n", "<br/>"), _STYLES["code"])
         case Heading():
             yield platypus.CondPageBreak(50 * mm)
             yield _paragraph(block.text, "heading")
@@ -164,7 +165,7 @@ def _table(block: Table) -> Iterator[Any]:
     head = [f"**{cell}**" if cell else "" for cell in block.head]
     rows = [[_paragraph(*cell) for cell in zip(row, styles, strict=True)] for row in (head, *block.rows)]
     # each column gets room by its longest cell; long ones wrap
-    longest = [min(max(map(len, column)), 40) + 3 for column in zip(block.head, *block.rows, strict=True)]
+    longest = [min(max(map(len, column)), 24) + 3 for column in zip(block.head, *block.rows, strict=True)]
     yield platypus.Table(
         rows if any(block.head) else rows[1:],
         [_WIDTH * length / sum(longest) for length in longest],
@@ -172,7 +173,7 @@ def _table(block: Table) -> Iterator[Any]:
         style=[
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
             ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE),
-            ("LEFTPADDING", (0, 0), (-1, -1), 2), ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+            ("LEFTPADDING", (0, 0), (-1, -1), 2), ("RIGHTPADDING", (0, 0), (-1, -1), 2),
             ("TOPPADDING", (0, 0), (-1, -1), 2), ("BOTTOMPADDING", (0, 0), (-1, -1), 3),
         ],
     )  # fmt: skip

@@ -32,12 +32,12 @@ class SourcedFigures:
 
 @dataclass(frozen=True)
 class ReportMaterial:
-    """Everything that a report is made from; it tells nothing of what is None or empty.
+    """Everything that a report is made from; parts that are None or empty were not given.
 
     Attributes:
         subject: The run's or bundle's folder.
         bundle: The bundle, if the subject is one.
-        runs: Training runs behind it, in their order; a run that is the subject stands last.
+        runs: Training runs behind it, in their order; a run that is the subject comes last.
         evaluations: Its evaluations, the headline last.
         others: Evaluations of other models and earlier runs.
         data: The data set's parts, from `describe_data`.

@@ -263,7 +263,7 @@ def _settings(run: RunRecord) -> str:
     import yaml  # only runs need it
 
     settings = {name: run.settings[name] for name in _SETTINGS if name in run.settings}
-    return str(yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=100)).strip()
+    return str(yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=80)).strip()
 
 
 def _smaller(path: Path, width: int = 1000) -> bytes:

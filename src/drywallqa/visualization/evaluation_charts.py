@@ -32,23 +32,23 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
         MissingExtraError: Matplotlib is not installed.
     """
     split, notes = evaluation.part.split, evaluation.notes
-    for question in evaluation.queries:
-        pairs = evaluation.pairs(question.prompt)
+    for query in evaluation.queries:
+        pairs = evaluation.pairs(query.prompt)
         if all(pair.absent for pair in pairs):
             continue
         charts = {
-            "precision-recall": _precision_recall(pairs, question),
+            "precision-recall": _precision_recall(pairs, query),
             "calibration": _calibration(pairs),
-            "thresholds": _mask_curve("mask threshold", pairs, question, "in use"),
-            "presence": _presence_curve("presence threshold", pairs, question, "in use"),
+            "thresholds": _mask_curve("mask threshold", pairs, query, "in use"),
+            "presence": _presence_curve("presence threshold", pairs, query, "in use"),
             "percentiles": replace(
                 _sweep("percentile", curves.percentile_sweep(pairs, None, _PERCENTILES)),
                 title="each photo's own percentile as threshold", x_range=(70.0, 100.0),
             ),
         }  # fmt: skip
         for name, chart in charts.items():
-            titled = replace(chart, title=f'"{question.prompt}" on {split}: {chart.title}', notes=notes)
-            yield f"{name}__{mask_files.slug_of(question.prompt)}.png", chart_png(titled)
+            titled = replace(chart, title=f'"{query.prompt}" on {split}: {chart.title}', notes=notes)
+            yield f"{name}__{mask_files.slug_of(query.prompt)}.png", chart_png(titled)
     if regions := evaluation.measurements.regions:
         columns = list(next(iter(regions.values())))
         counts = np.array([[row[name] for name in columns] for row in regions.values()], np.float64)
@@ -64,20 +64,20 @@ def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
     Raises:
         MissingExtraError: Matplotlib is not installed.
     """
-    for asked, closer in product(chosen.queries, (False, True)):
-        pairs = [pair for pair in chosen.pairs if (pair.concept, pair.closer) == (asked.concept, closer)]
+    for query, closer in product(chosen.queries, (False, True)):
+        pairs = [pair for pair in chosen.pairs if (pair.concept, pair.closer) == (query.concept, closer)]
         if not pairs:
             continue
-        question = asked.for_closer_views() if closer else asked
-        slug = mask_files.slug_of(asked.prompt) + ("__large-photos" if closer else "")
-        about = f'"{asked.prompt}" on {CHOSEN_ON}' + (", large photos" if closer else "")
+        applied = query.for_closer_views() if closer else query
+        slug = mask_files.slug_of(query.prompt) + ("__large-photos" if closer else "")
+        about = f'"{query.prompt}" on {CHOSEN_ON}' + (", large photos" if closer else "")
         title = f"{about}: mask threshold by {chosen.rule}"
-        yield f"chosen-threshold__{slug}.png", chart_png(_mask_curve(title, pairs, question, "chosen"))
+        yield f"chosen-threshold__{slug}.png", chart_png(_mask_curve(title, pairs, applied, "chosen"))
         title = f"{about}: presence threshold by {chosen.presence_rule}"
-        yield f"chosen-presence__{slug}.png", chart_png(_presence_curve(title, pairs, question, "chosen"))
+        yield f"chosen-presence__{slug}.png", chart_png(_presence_curve(title, pairs, applied, "chosen"))
 
 
-def _precision_recall(pairs: Sequence[PairMeasurement], question: PromptQuery) -> Chart:
+def _precision_recall(pairs: Sequence[PairMeasurement], query: PromptQuery) -> Chart:
     present = curves.precision_recall([pair for pair in pairs if not pair.absent])
     parts = {"photos that show it": present, "all photos": curves.precision_recall(pairs)}
     lines = [
@@ -87,8 +87,8 @@ def _precision_recall(pairs: Sequence[PairMeasurement], question: PromptQuery) -
         )
         for name, curve in parts.items()
     ]
-    used = float(present.recall[min(BINS - 1, round(question.threshold * BINS))])
-    mark = (used, f"threshold {question.threshold:.2f}")
+    used = float(present.recall[min(BINS - 1, round(query.threshold * BINS))])
+    mark = (used, f"threshold {query.threshold:.2f}")
     return Chart("precision and recall of pixels", "recall", "precision", lines, mark)
 
 
@@ -100,15 +100,15 @@ def _calibration(pairs: Sequence[PairMeasurement]) -> Chart:
     return Chart("calibration", "predicted probability", "share foreground", lines)
 
 
-def _mask_curve(title: str, pairs: Sequence[PairMeasurement], question: PromptQuery, verb: str) -> Chart:
-    rows = curves.threshold_sweep(pairs, question.presence_threshold, sorted({*_FINE, *curves.SWEEP}))
-    mark = (question.threshold, f"{verb}: {question.threshold:.2f}")
+def _mask_curve(title: str, pairs: Sequence[PairMeasurement], query: PromptQuery, verb: str) -> Chart:
+    rows = curves.threshold_sweep(pairs, query.presence_threshold, sorted({*_FINE, *curves.SWEEP}))
+    mark = (query.threshold, f"{verb}: {query.threshold:.2f}")
     return replace(_sweep("mask threshold", rows), title=title, mark=mark)
 
 
-def _presence_curve(title: str, pairs: Sequence[PairMeasurement], question: PromptQuery, verb: str) -> Chart:
-    rows = curves.presence_sweep(pairs, question.threshold, _FINE)
-    mark = (question.presence_threshold, f"{verb}: {question.presence_threshold:.2f}")
+def _presence_curve(title: str, pairs: Sequence[PairMeasurement], query: PromptQuery, verb: str) -> Chart:
+    rows = curves.presence_sweep(pairs, query.threshold, _FINE)
+    mark = (query.presence_threshold, f"{verb}: {query.presence_threshold:.2f}")
     return replace(_sweep("presence threshold", rows), title=title, mark=mark)
 
 

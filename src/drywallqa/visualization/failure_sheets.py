@@ -28,8 +28,7 @@ def draw_failures(
     drawn = []
     for done, (failure, labelled) in enumerate(found, 1):
         panels.add_failure(failure, labelled)
-        question = failure.pair.query
-        truth, mask = labelled.truths[str(question.concept)], labelled.masks[question.prompt]
+        truth, mask = labelled.truths[failure.pair.concept], labelled.masks[failure.pair.prompt]
         text = f"{describe_failure(failure)}; {failure.cause.name}: {failure.cause.evidence}"
         row = panel_row(comparison_panels(labelled.photo, truth, mask), [text, labelled.sample.image_id])
         drawn.append((failure, row))

@@ -88,8 +88,8 @@ class PanelFiles:
 
     def finish(self, evaluation: Evaluation) -> None:
         """Write examples by rank, photos under every prompt, and the list."""
-        for question in evaluation.queries:
-            own = [p for p in evaluation.measurements.pairs if p.query == question and not p.absent]
+        for query in evaluation.queries:
+            own = [p for p in evaluation.measurements.pairs if p.query == query and not p.absent]
             own.sort(key=lambda pair: pair.counts.iou)
             places: dict[int, int] = {}
             for rank in RANKS if own else ():
@@ -117,7 +117,7 @@ class PanelFiles:
         measured = {pair.sample.key: pair.sample for pair in evaluation.measurements.pairs}
         shown = {key: sum(map(bool, sample.labels.values())) for key, sample in measured.items()}
         samples = [sample for key, sample in measured.items() if shown[key] == max(shown.values())]
-        prompts = [question.prompt for question in evaluation.queries]
+        prompts = [query.prompt for query in evaluation.queries]
         places = sorted({round(place) for place in np.linspace(0, len(samples) - 1, _PHOTOS)})
         for number, place in enumerate(places, 1):
             labelled = evaluation.evaluator.predict(samples[place])
