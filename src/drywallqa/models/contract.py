@@ -97,10 +97,6 @@ class PromptedModel(nn.Module, ABC):
             ModelError: It is missing or damaged.
         """
 
-    def frozen_names(self) -> list[str]:
-        """Name every parameter that is not trained."""
-        return [name for name, parameter in self.named_parameters() if not parameter.requires_grad]
-
     @property
     @abstractmethod
     def encoder_is_frozen(self) -> bool:

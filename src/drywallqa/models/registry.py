@@ -20,14 +20,14 @@ _CLIP = "MIT (CLIP's repository; the model hub declares none)"
 _SAM = "Apache-2.0 (SAM)"
 
 
-def _defaults(side: int, decoder_rate: float, batch_size: int = 8) -> dict[str, Any]:
-    """Towers at a tenth of the decoder's rate or less, crops of the family's own size."""
+def _defaults(side: int, batch_size: int = 8) -> dict[str, Any]:
+    """Train the towers at a tenth of the decoder's rate, on crops of the family's own size."""
     return {
         "data.window": side,
         "data.photo_scale": [side, 2 * side],
         "validation_window": side,
         "optimisation.encoder_rate": 1e-5,
-        "optimisation.decoder_rate": decoder_rate,
+        "optimisation.decoder_rate": 1e-4,
         "optimisation.batch_size": batch_size,
     }
 
@@ -147,7 +147,7 @@ FAMILIES = {
             default_side=352,
             open_vocabulary=True,
             exports=("onnx",),
-            training_defaults=_defaults(352, 1e-4),
+            training_defaults=_defaults(352),
             origins=("clipseg",),
         ),
         Family(
@@ -162,7 +162,7 @@ FAMILIES = {
             multiple=16,
             default_side=256,
             exports=("onnx",),
-            training_defaults=_defaults(256, 1e-4),
+            training_defaults=_defaults(256),
             origins=("clip",),
             mean=CLIP_MEAN,
             std=CLIP_STD,
@@ -197,7 +197,7 @@ FAMILIES = {
             side=1024,
             tiny_side=128,
             default_side=1024,
-            training_defaults=_defaults(1024, 1e-4, 2),
+            training_defaults=_defaults(1024, 2),
             origins=("sam", "clip"),
         ),
         Family(

@@ -30,11 +30,6 @@ def _patch(side: float) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
     return image, ImageDraw.Draw(image), fine
 
 
-def _grey(generator: Generator, low: int = 190, high: int = 245) -> tuple[int, int, int, int]:
-    level = int(generator.integers(low, high))
-    return level, level, max(0, level - int(generator.integers(0, 14))), 255
-
-
 def _plate(
     canvas: Canvas,
     generator: Generator,
@@ -44,9 +39,10 @@ def _plate(
     """A square cover plate with something in it, and its shadow."""
     image, pen, fine = _patch(generator.uniform(35, 110) * scale * 1.2)
     border = fine // 10
-    pen.rounded_rectangle(
-        (border, border, fine - border, fine - border), fine // 14, _grey(generator), (150, 150, 148, 255), 2
-    )
+    level = int(generator.integers(190, 245))
+    grey = (level, level, max(0, level - int(generator.integers(0, 14))), 255)
+    box = (border, border, fine - border, fine - border)
+    pen.rounded_rectangle(box, fine // 14, grey, (150, 150, 148, 255), 2)
     inside(pen, fine, generator)
     turned = image.rotate(generator.normal(0, 4), Image.Resampling.BILINEAR).reduce(_FINE)
     canvas.stamp(turned, canvas.somewhere(), shadow=generator.uniform(1, 4) * scale)
