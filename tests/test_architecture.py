@@ -279,7 +279,7 @@ ASKS_A_MODEL = {
     "evaluation.speed_parts": "a backend that times its calls, behind a segmenter",
     "training.task": "training",
     "sampling.feature_cache": "training from kept features",
-    "diagnosis.bundle_checks": "a check of graphs: do they compute what the weights do",
+    "diagnosis.file_checks": "a check of graphs: do they compute what the weights do",
     "exporting.onnx_export": "a check of graphs: does ONNX agree with torch",
     "exporting.runtime_formats": "a check of graphs: does another form agree with the first",
 }

@@ -39,5 +39,5 @@ def test_check_mask_files__names_what_is_wrong(case: str, change, spoiled: int) 
 
 
 def test_check_mask_files__sound_ones_raise_nothing() -> None:
-    assert check_mask_files(facts(lambda m: m)) == []
-    assert check_mask_files([]) == []
+    assert list(check_mask_files(facts(lambda m: m))) == []
+    assert list(check_mask_files([])) == []

@@ -15,7 +15,7 @@ def names(found: list) -> list[str]:
 
 def test_check_range__a_sound_model_raises_nothing() -> None:
     assert model_outputs.check_range(MANY) == []
-    assert model_outputs.check_thresholds(MANY) == []
+    assert list(model_outputs.check_thresholds(MANY)) == []
     assert model_outputs.check_exchange(MANY) == []
     assert model_outputs.check_sign(MANY) == []
 
@@ -68,7 +68,7 @@ def test_check_thresholds__presence_weighs_less_than_the_text_side_that_upsets_i
     lost = [replace(s, presence_threshold=0.99) for s in MANY]
     other = [replace(s, logits=-s.logits, presence=0.1) for s in MANY]
     (text,) = model_outputs.check_inputs(other, {"under the other text side": ("text-side", MANY)})
-    assert model_outputs.check_thresholds(lost)[0].weight < text.weight
+    assert next(model_outputs.check_thresholds(lost)).weight < text.weight
 
 
 def test_facts__are_what_the_first_look_asks_for() -> None:

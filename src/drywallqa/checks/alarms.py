@@ -58,13 +58,14 @@ def step_figures(loss: float, logits: Tensor, truth: Tensor, known: Tensor) -> S
         probability, target = torch.sigmoid(x[judged]), truth[judged]
         inside = (probability * target).sum() / target.sum().clamp(min=1e-9)
         outside = (probability * (1 - target)).sum() / (1 - target).sum().clamp(min=1e-9)
-        several = x.shape[1] > 1
         return StepFigures(
             loss,
             marked=float((probability > 0.5).float().mean()) if len(target) else 0.0,
             foreground=float((target > 0.5).float().mean()) if len(target) else 0.0,
             contrast=float(inside) - float(outside),
-            spread=float((x.amax(1) - x.amin(1)).mean() / x.std().clamp(min=1e-9)) if several else None,
+            spread=float((x.amax(1) - x.amin(1)).mean() / x.std().clamp(min=1e-9))
+            if x.shape[1] > 1
+            else None,
             bounded=bool(x.min() >= 0) and bool(x.max() <= 1),
         )
 

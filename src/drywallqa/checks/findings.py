@@ -1,9 +1,10 @@
-"""A fault that was found, with its evidence and its rank."""
+"""A fault that was found, with its evidence and its rank, and all that a diagnosis found."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from drywallqa.checks.data_faults import DATA_FAULTS
@@ -35,8 +36,10 @@ class FaultFinding:
     def sentence(self) -> str:
         """Tell evidence, cause, remedy and command in one line."""
         fault = self.fault
-        told = f"{fault.name}: {self.evidence}. Cause: {fault.cause}. Remedy: {fault.remedy}."
-        return f"{told} Try: {fault.command}"
+        return (
+            f"{fault.name}: {self.evidence}. Cause: {fault.cause}. Remedy: {fault.remedy}. "
+            f"Try: {fault.command}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Describe the finding as plain data."""
@@ -69,3 +72,41 @@ def name_some(names: Iterable[str], most: int = 4) -> str:
     known = list(names)
     rest = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + rest
+
+
+@dataclass
+class Diagnosis:
+    """All that was found.
+
+    Attributes:
+        model: The model in words.
+        data: The data set's folder.
+        photos: Photos looked at, by part.
+        facts: Figures by concept.
+        sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
+        findings: The verdict: the likely faults, the surest first, each once.
+        notes: Remarks for the reader.
+    """
+
+    model: str
+    data: str
+    photos: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, dict[str, float]] = field(default_factory=dict)
+    sweep: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    findings: list[FaultFinding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the diagnosis as plain data."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "photos": self.photos,
+            "facts": {
+                concept: {name: value if math.isfinite(value) else None for name, value in figures.items()}
+                for concept, figures in self.facts.items()
+            },
+            "threshold_sweep": self.sweep,
+            "findings": [each.to_json() for each in self.findings],
+            "notes": self.notes,
+        }

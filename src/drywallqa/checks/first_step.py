@@ -137,9 +137,8 @@ def _check_made(
     return [finding_of("made-late", f"made by the first call: {name_some(late)}")] if late else []
 
 
-def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall) -> list[FaultFinding]:
+def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall) -> Iterator[FaultFinding]:
     """Check that all that is trained is optimised and saved, and that the decoder is trained at all."""
-    findings = []
     given = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     hidden = {key: f"a tensor {tuple(leaf.shape)}" for key, leaf in call.leaves.items() if key not in named}
@@ -147,17 +146,16 @@ def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall
     names = named | hidden
     lost = [names[key] for key, leaf in call.leaves.items() if leaf.data_ptr() not in saved]
     if lost:
-        findings.append(finding_of("outside-saved-state", f"not in state_dict: {name_some(lost)}"))
+        yield finding_of("outside-saved-state", f"not in state_dict: {name_some(lost)}")
     trainable = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
     forgotten = [*(name for key, name in trainable.items() if key not in given), *hidden.values()]
     if forgotten and not lost:
         text = f"{len(forgotten)} of {len(trainable)} trainable tensors are in no group"
-        findings.append(finding_of("outside-optimizer", f"{text}: {name_some(forgotten)}"))
+        yield finding_of("outside-optimizer", f"{text}: {name_some(forgotten)}")
     decoder = named.keys() - {id(parameter) for parameter in model.encoder_parameters()}
     if decoder and not decoder & trainable.keys():
         text = f"none of the {len(decoder)} tensors outside the encoder requires a gradient"
-        findings.append(finding_of("decoder-frozen", text))
-    return findings
+        yield finding_of("decoder-frozen", text)
 
 
 def _check_gradients(model: nn.Module, loss: Tensor) -> list[FaultFinding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,33 +77,33 @@ def _count_stray(mask: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(mask & (around <= 1)) + np.count_nonzero(~mask & (around >= 7)))
 
 
-def check_mask_files(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
+def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
     """Check the mask files of a data set, or of a sample of it."""
-    count, findings = len(facts), []
+    count = len(facts)
     dim = [f for f in facts if 0 < f.high <= 127]
     grey = [f for f in facts if f.grey > 0.002]
     if dim:
         text = (
             f"hold values up to {max(f.high for f in dim)} where 255 means foreground, and so read as empty"
         )
-        findings.append(_finding("masks-range", dim, count, text, 0.85, 0.1))
+        yield _finding("masks-range", dim, count, text, 0.85, 0.1)
     elif len(grey) >= max(2, 0.05 * count):
-        findings.append(_finding("masks-range", grey, count, "hold values between 0 and 255", 0.6, 0.0))
+        yield _finding("masks-range", grey, count, "hold values between 0 and 255", 0.6, 0.0)
     blank = [f for f in facts if f.high == 0]
     if blank:
         fault = "masks-empty" if len(blank) == count else "labels-missing"
-        findings.append(_finding(fault, blank, count, "mark not one pixel", 0.6, 0.35))
+        yield _finding(fault, blank, count, "mark not one pixel", 0.6, 0.35)
     filled = [f for f in facts if f.share >= INVERTED and f.frame >= 0.7]
     whole = [f for f in filled if f.share > 0.98]
     if len(whole) >= max(2, 0.1 * count) and len(whole) > 0.5 * len(filled):
-        findings.append(_finding("masks-full", whole, count, "fill the photo", 0.7, 0.25))
+        yield _finding("masks-full", whole, count, "fill the photo", 0.7, 0.25)
     elif len(filled) >= max(2, 0.04 * count):
         text = "mark nearly the whole photo, its edge included, and leave out a part inside"
-        findings.append(_finding("labels-inverted", filled, count, text, 0.7, 0.25))
+        yield _finding("labels-inverted", filled, count, text, 0.7, 0.25)
     noisy = [f for f in facts if f.stray > NOISY]
     if len(noisy) >= max(2, 0.05 * count):
         text = f"are full of lone pixels and holes, {np.median([f.stray for f in noisy]):.0%} of the area"
-        findings.append(_finding("labels-noisy", noisy, count, text, 0.75, 0.2))
+        yield _finding("labels-noisy", noisy, count, text, 0.75, 0.2)
     same: dict[str, set[str]] = defaultdict(set)
     for each in facts:
         if each.digest and each.share < INVERTED:
@@ -111,8 +111,7 @@ def check_mask_files(facts: Sequence[MaskFacts]) -> list[FaultFinding]:
     repeated = [f for f in facts if len(same.get(f.digest, ())) > 1]
     if len(repeated) >= max(3, 0.05 * count):
         text = "equal that of another photograph"
-        findings.append(_finding("labels-repeated", repeated, count, text, 0.75, 0.2))
-    return findings
+        yield _finding("labels-repeated", repeated, count, text, 0.75, 0.2)
 
 
 def _finding(

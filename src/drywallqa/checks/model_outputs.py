@@ -6,7 +6,7 @@ another window). Where one raises the IoU clearly, the photos reach the model in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -93,21 +93,21 @@ def check_sign(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
     return [finding_of("output-inverted", f"{text} ({len(shown)} photos)", 0.9)]
 
 
-def check_thresholds(pairs: Sequence[CoarsePair], held_out: Sequence[CoarsePair] = ()) -> list[FaultFinding]:
+def check_thresholds(
+    pairs: Sequence[CoarsePair], held_out: Sequence[CoarsePair] = ()
+) -> Iterator[FaultFinding]:
     """Check the stored thresholds of each concept against the best ones on these photos.
 
     Args:
         pairs: Validation photos, on which thresholds are chosen.
         held_out: Test photos; thresholds that fit them better than validation were tuned on them.
     """
-    found = []
     for concept, members in by_concept(pairs).items():
         shown = [p for p in members if p.truth.any()]
         if len(shown) >= 3:
             away = [p for p in held_out if p.concept == concept and p.truth.any()]
-            found += _check_mask_threshold(concept, shown, away)
-            found += _check_presence_threshold(concept, shown, [p for p in members if not p.truth.any()])
-    return found
+            yield from _check_mask_threshold(concept, shown, away)
+            yield from _check_presence_threshold(concept, shown, [p for p in members if not p.truth.any()])
 
 
 def _check_mask_threshold(
@@ -119,8 +119,10 @@ def _check_mask_threshold(
     if reached < USABLE or gain.gain < max(0.05, 0.1 * reached) or gain.sure < 2.5:
         return []
     was, better = (1 / (1 + np.exp(-threshold)) for threshold in (stored, best))
-    text = f"{concept}: at the stored threshold {was:.3f} IoU is {gain.before:.2f}, at {better:.3f} it is "
-    text += f"{gain.after:.2f} ({gain.count} photos)"
+    text = (
+        f"{concept}: at the stored threshold {was:.3f} IoU is {gain.before:.2f}, at {better:.3f} it is "
+        f"{gain.after:.2f} ({gain.count} photos)"
+    )
     if len(held_out) >= 3:
         regret = best_logit_threshold(held_out)[1] - mean_or_zero(p.iou for p in held_out)
         if regret < 0.2 * gain.gain:

@@ -56,7 +56,7 @@ def export(
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets.dataset import load_dataset
     from drywallqa.evaluation.thresholds import parse_tie_breaks
-    from drywallqa.exporting import export_run, runtime_formats, text_export
+    from drywallqa.exporting import export_run, runtime_formats
 
     runtime_formats.check_form(form, precision)
     tie_breaks = parse_tie_breaks(caution or [])
@@ -68,10 +68,8 @@ def export(
     if (run / HEAD).is_file():
         if tie_breaks:
             raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
-        side = text_export.load_text_side(run, text, dataset) if text else None  # refused before it is copied
-        bundle = runtime_formats.copy_bundle(run, out, overwrite)
-        bundle = text_export.replace_text(bundle, side) if side else bundle
-        bundle = export_run.with_data_notes(bundle, remarks) if remarks else bundle
+        side = export_run.load_text_side(run, text, dataset) if text else None  # refused before it is copied
+        bundle = runtime_formats.copy_bundle(run, out, overwrite, side, remarks)
     else:
         bundle = export_run.export_run(
             run, dataset, out, windows=window or export_run.WINDOWS, version=version, checkpoint=checkpoint,

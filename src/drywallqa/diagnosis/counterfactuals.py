@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,30 +19,32 @@ from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.diagnosis.probe import ModelProbe, ProbePhoto
 from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.evaluation.thresholds import choose_thresholds
+from drywallqa.imaging.letterbox import IMAGENET_MEAN, IMAGENET_STD
 from drywallqa.inference.queries import PromptQueries
+from drywallqa.models.registry import CLIP_MEAN, CLIP_STD
 from drywallqa.text.text_side import TextSide
 
 MOST_CHOSEN_ON = 160
 """Photos of val and test up to which thresholds are chosen anew, as an export does."""
-Variants = dict[str, tuple[str, list[CoarsePair]]]
-"""A way to give photos, in words → the fault that it stands for, and the model's predictions."""
 
 _NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "normalised by ImageNet's mean and deviation": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "normalised by CLIP's mean and deviation": (
-        (0.48145466, 0.4578275, 0.40821073),
-        (0.26862954, 0.26130258, 0.27577711),
-    ),
+    "normalised by ImageNet's mean and deviation": (IMAGENET_MEAN, IMAGENET_STD),
+    "normalised by CLIP's mean and deviation": (CLIP_MEAN, CLIP_STD),
     "brought to −1 to 1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "brought to 0 to 1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "left at 0 to 255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 
 
-def run_variants(probe: ModelProbe, photos: Sequence[ProbePhoto]) -> Variants:
+def run_variants(
+    probe: ModelProbe, photos: Sequence[ProbePhoto]
+) -> Mapping[str, tuple[str, list[CoarsePair]]]:
     """Give photos in every other way: reversed channels, other normalisations, other windows.
 
     A way is given up if every second photo shows no better IoU: the others could not make its gain sure.
+
+    Returns:
+        The way in words → the fault that it stands for, and the model's predictions.
     """
     window = probe.subject.window
     ways = {"given with their colour channels reversed": ("channel-order", window)}
@@ -62,8 +64,14 @@ def run_variants(probe: ModelProbe, photos: Sequence[ProbePhoto]) -> Variants:
     return found
 
 
-def run_other_text(probe: ModelProbe, photos: Sequence[ProbePhoto], text: TextSide) -> Variants:
-    """Ask with another text side's embeddings, if they are of the same width and not the same."""
+def run_other_text(
+    probe: ModelProbe, photos: Sequence[ProbePhoto], text: TextSide
+) -> Mapping[str, tuple[str, list[CoarsePair]]]:
+    """Ask with another text side's embeddings, if they are of the same width and not the same.
+
+    Returns:
+        As `run_variants` does.
+    """
     own, other = probe.queries, text.embed(list(probe.concepts))
     if other.shape != own.embeddings.shape or np.allclose(other, own.embeddings, atol=1e-3):
         return {}
@@ -114,9 +122,8 @@ def check_average(
 
 def check_claims(
     bundle: Bundle, own: Sequence[CoarsePair], reference: Sequence[CoarsePair]
-) -> list[FaultFinding]:
+) -> Iterator[FaultFinding]:
     """Check a bundle's own figures where the bundled model does well on the same photos."""
-    found = []
     for concept, figures in dict(bundle.metrics.get("val", {})).items():
         claimed = float(figures.get("iou") or 0)
         reached, other = (
@@ -127,5 +134,4 @@ def check_claims(
                 f"{concept}: the bundle claims an IoU of {claimed:.2f} on validation, but reaches at best "
                 f"{reached:.2f} here, while the bundled model reaches {other:.2f}"
             )
-            found.append(finding_of("model-damaged", text, 0.6))
-    return found
+            yield finding_of("model-damaged", text, 0.6)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,8 +150,9 @@ class ModelProbe:
     ) -> None:
         self.subject, self.concepts = subject, concepts
         self.backend: CachingBackend = like.backend if like else CachingBackend(subject.backend)
-        known = subject.segmenter.bundle.concepts
-        self._model = WrappedModel(subject.name, subject.window, known, self.backend)
+        self._model = WrappedModel(
+            subject.name, subject.window, subject.segmenter.bundle.concepts, self.backend
+        )
         self.segmenter = Segmenter(self._model)
         self.queries = self.segmenter.ask_for((concept, concept) for concept in concepts)
 
@@ -202,19 +202,14 @@ class ModelProbe:
                     )  # fmt: skip
         return pairs
 
-    def measure(self, photos: Iterable[ProbePhoto]) -> list[PairMeasurement]:
-        """Measure photos at their own size, whatever presence says; leave out those without a prediction."""
+    def measure(self, photos: Iterable[ProbePhoto]) -> Iterator[PairMeasurement]:
+        """Measure photos at their own size, whatever presence says."""
         subject = replace(self.subject, segmenter=self.segmenter)
         names = {concept: concept for concept in self.concepts}
         evaluator = subject.evaluator(Dataset(Path(), ()), names, gated=False)
-        pairs: list[PairMeasurement] = []
         for photo in photos:
-            with suppress(BackendError):
-                answers = tuple(evaluator.segmenter.answer(photo.photo, evaluator.queries))
-                pairs += evaluator.measure(
-                    LabelledPrediction(photo.sample, photo.photo, photo.truths, answers)
-                )
-        return pairs
+            found = tuple(evaluator.segmenter.answer(photo.photo, evaluator.queries))
+            yield from evaluator.measure(LabelledPrediction(photo.sample, photo.photo, photo.truths, found))
 
 
 def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int]) -> NDArray[np.float32]:

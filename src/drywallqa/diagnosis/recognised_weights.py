@@ -150,8 +150,7 @@ def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str
     """Yield families, with options, that a file may hold; those with text towers take seconds to make."""
     from drywallqa.models import registry
 
-    parts = ("text_model", "vision_model", "vision_encoder")
-    towers = any(part in key for key in state for part in parts)
+    towers = any(part in key for key in state for part in ("text_model", "vision_model", "vision_encoder"))
     sizes = {}
     for option, key, axis in (("width", "prompt.2", 0), ("embedding_width", "prompt.0", 1)):
         weight = state.get(f"decoder.{key}.weight")
@@ -163,16 +162,14 @@ def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str
             yield from ((name, options) for options in (compact if name == "compact" else [{}]))
 
 
-def check_family(family: RecognisedFamily) -> list[FaultFinding]:
+def check_family(family: RecognisedFamily) -> Iterator[FaultFinding]:
     """Check that a file holds every tensor of its family in the right shape."""
-    found = []
     if family.missing:
         text = f"{family}: {len(family.missing)} tensors are missing: {name_some(family.missing)}"
-        found.append(finding_of("outside-saved-state", text, 0.97))
+        yield finding_of("outside-saved-state", text, 0.97)
     if family.reshaped:
         text = f"{family}: {len(family.reshaped)} tensors have another shape: {name_some(family.reshaped)}"
-        found.append(finding_of("model-damaged", text, 0.9))
-    return found
+        yield finding_of("model-damaged", text, 0.9)
 
 
 def open_weights(path: Path, family: RecognisedFamily, state: State) -> MeasuredModel | None:

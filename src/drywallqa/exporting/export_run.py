@@ -32,8 +32,7 @@ from drywallqa.evaluation.slices import summarise
 from drywallqa.evaluation.threshold_choice import choose_by_kind, validation_part
 from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE
 from drywallqa.exporting.card import render_card
-from drywallqa.exporting.onnx_export import export_graphs
-from drywallqa.exporting.text_export import export_prompts, load_text_side
+from drywallqa.exporting.onnx_export import export_graphs, export_prompts
 from drywallqa.files import write_whole
 from drywallqa.imaging import perceptual_hash
 from drywallqa.inference.segmenter import Segmenter
@@ -42,7 +41,7 @@ from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.published_weights import ORIGINS
 from drywallqa.models.towers import ClipPrompted
-from drywallqa.text.text_side import TextSide
+from drywallqa.text.text_side import SPACE, TextSide
 from drywallqa.training import config as configuration
 from drywallqa.training.checkpoints import read_weights
 from drywallqa.training.config import TrainConfig
@@ -91,7 +90,14 @@ def export_run(
         raise DataError(f"{dataset.folder}: no photo in split 'val', which decides the thresholds")
     settings = configuration.load_config(run / "config.yaml")
     family = registry.find_family(settings.model.name)
-    _check_family(family, windows)
+    if "onnx" not in family.exports:
+        able = [name for name, other in registry.FAMILIES.items() if "onnx" in other.exports]
+        raise ModelError(
+            f"{family.name} cannot be exported: there is no ONNX graph of SAM's two parts here; measure "
+            f"the run itself with 'drywallqa evaluate --model RUN', or train one of {', '.join(able)}"
+        )
+    if min(windows) < family.multiple:
+        raise ConfigError(f"--window {min(windows)}: {family.name} takes at least {family.multiple} px")
     side = load_text_side(run / TEXT, text, dataset)
     strangers = sorted(set(caution or ()) - set(side.concepts))
     if strangers:
@@ -127,23 +133,6 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         folder.replace(out)
 
 
-def _check_family(family: registry.Family, windows: Sequence[int]) -> None:
-    """Refuse a family without an export, and windows that are too small for it.
-
-    Raises:
-        ModelError: It has no export.
-        ConfigError: A size is smaller than the family's smallest.
-    """
-    if "onnx" not in family.exports:
-        able = [name for name, other in registry.FAMILIES.items() if "onnx" in other.exports]
-        raise ModelError(
-            f"{family.name} cannot be exported: there is no ONNX graph of SAM's two parts here; measure "
-            f"the run itself with 'drywallqa evaluate --model RUN', or train one of {', '.join(able)}"
-        )
-    if min(windows) < family.multiple:
-        raise ConfigError(f"--window {min(windows)}: {family.name} takes at least {family.multiple} px")
-
-
 def save_with_card(bundle: Bundle) -> Bundle:
     """Write a bundle's card and head anew, after its figures changed."""
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
@@ -153,6 +142,36 @@ def save_with_card(bundle: Bundle) -> Bundle:
 def with_data_notes(bundle: Bundle, notes: str) -> Bundle:
     """Put remarks on the training data into a bundle's card, where later measurements leave them."""
     return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
+
+
+def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
+    """Load the text side of a run or bundle, or another one in its place.
+
+    The other gets the concepts of the own, and learns their meaning from the shipped phrases and the data
+    set's. If the own one is also given as the other, it learns phrases that came later.
+
+    Args:
+        own: The folder of the own text side.
+        other: The folder of another, or None.
+        dataset: The data set, whose phrasings of the own text side's concepts count.
+
+    Raises:
+        ConfigError: The other was trained in another text space, which the decoder cannot read.
+        BundleError: One is missing or damaged.
+    """
+    text = TextSide.load(own)
+    if other is None:
+        return text
+    spaces = [
+        (folder / SPACE).read_bytes() if (folder / SPACE).is_file() else None for folder in (own, other)
+    ]
+    if spaces[0] != spaces[1]:
+        raise ConfigError(
+            f"--text {other}: trained in another text space than {own}, so that the decoder would misread "
+            f"every prompt; train it with 'drywallqa train-text --space {own / SPACE}'"
+        )
+    phrasings = {name: dataset.concepts.get(name, ()) for name in text.concepts}
+    return TextSide.load(other).with_concepts(phrasings)
 
 
 def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:

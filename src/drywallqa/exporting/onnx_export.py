@@ -1,10 +1,10 @@
-"""From a torch model of the contract to two ONNX graphs: photos to features, features to masks.
+"""From a torch model of the contract to ONNX graphs: one for photos, one for masks, one for prompts.
 
-The graphs are apart because an export of both in one froze the batch size without a word. They are compared
-with torch at two batch sizes before they are kept. Weights lie in one safetensors file, which both graphs
-refer to as external data and from which a model is fine-tuned. Large ones are stored in fp16 and cast to fp32
-when a runtime loads them, which halves the file and costs nothing at run time; their rounding has a tolerance
-of its own.
+Photos and masks have a graph each because an export of both in one froze the batch size without a word. They
+are compared with torch at two batch sizes before they are kept. Weights lie in one safetensors file, which
+the graphs refer to as external data and from which a model is fine-tuned. Large ones are stored in fp16 and
+cast to fp32 when a runtime loads them, which halves the file and costs nothing at run time; their rounding
+has a tolerance of its own.
 """
 
 from __future__ import annotations
@@ -22,19 +22,25 @@ from onnx import TensorProto, external_data_helper, helper
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from drywallqa.bundle.bundle import WEIGHTS
+from drywallqa.bundle.bundle import PROMPT_ENCODER, WEIGHTS
 from drywallqa.errors import ModelError
 from drywallqa.exporting.onnx_folding import OPSET, fold_padding, fold_shifts
 from drywallqa.files import safetensors_head
 from drywallqa.models.efficientnet_lite import EfficientNetLite
+from drywallqa.models.towers import ClipPrompted, pool_tokens
 from drywallqa.onnx_session import open_session
+from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
 TOLERANCE = 1e-4
 """Largest difference of the fp32 graphs from torch, relative to the outputs' range."""
 HALF_TOLERANCE = 2e-2
 """The same for graphs whose weights were rounded to fp16."""
 _TRIALS = ((1, 1, (64, 64)), (3, 5, (96, 160)))  # photos, prompts, input size
-Axes = dict[str, dict[int, str]]
+_PROMPT_TRIALS = (
+    ("crack",),
+    ("segment joint/tape", "a", "Where do the two boards meet, and is it taped? " * 9),
+)
+"""Prompts under which graph and torch are compared: two batch sizes, two lengths, one beyond the longest."""
 
 
 class ModelPart(nn.Module):
@@ -78,13 +84,14 @@ def export_graphs(model: Any, encoder_path: Path, decoder_path: Path, embedding_
     with torch.no_grad():
         features = tuple(feature.clone() for feature in model.encode_image(images))
     names = [f"features_{index}" for index in range(len(features))]
-    axes: Axes = {name: {0: "B", 2: f"h{i}", 3: f"w{i}"} for i, name in enumerate(names)}
+    axes: dict[str, dict[int, str]] = {name: {0: "B", 2: f"h{i}", 3: f"w{i}"} for i, name in enumerate(names)}
     axes |= {"images": {0: "B", 2: "H", 3: "W"}, "embeddings": {0: "B", 1: "P"}}
     axes |= {"logits": {0: "B", 1: "P", 2: "h", 3: "w"}, "presence": {0: "B", 1: "P"}}
     trace(ModelPart(model, model.encode_image), (images,), encoder_path, ["images"], names, axes)
     inputs = torch.randn(2, 3, embedding_width), *features
-    outputs = ["logits", "presence"]
-    trace(ModelPart(model, decode), inputs, decoder_path, ["embeddings", *names], outputs, axes)
+    trace(
+        ModelPart(model, decode), inputs, decoder_path, ["embeddings", *names], ["logits", "presence"], axes
+    )
     paths = encoder_path, decoder_path
     for path in paths:
         exported = onnx.load(str(path))
@@ -112,7 +119,7 @@ def trace(
     path: Path,
     names: Sequence[str],
     outputs: Sequence[str],
-    axes: Axes,
+    axes: dict[str, dict[int, str]],
 ) -> None:
     """Write a part's graph.
 
@@ -190,4 +197,44 @@ def _compare(model: Any, encoder: Path, decoder: Path, width: int, tolerance: fl
             worst = max(worst, relative_difference(mine, theirs.numpy()))
     if not worst <= tolerance:
         raise ModelError(f"{encoder.parent}: ONNX differs from torch by {worst:.2g}; the export is not kept")
+    return worst
+
+
+def export_prompts(model: ClipPrompted, folder: Path) -> float:
+    """Write tokenizer and text tower of a model into a bundle's folder, in which its weights lie already.
+
+    Returns:
+        The largest difference from torch relative to the embeddings' range, after the weights were rounded.
+
+    Raises:
+        ModelError: The graph, or the tokenizer, differs from torch's.
+    """
+
+    def embed(ids: Tensor) -> Tensor:
+        tower, projection = model.text_parts()
+        embeddings: Tensor = projection(pool_tokens(tower, ids))
+        return embeddings
+
+    model.save_text(folder)
+    path = folder / PROMPT_ENCODER
+    ids = (model.tokenize(["segment crack", "crack"]),)
+    axes = {"ids": {0: "P", 1: "L"}, "embeddings": {0: "P"}}
+    trace(ModelPart(model.eval(), embed), ids, path, ["ids"], ["embeddings"], axes)
+    _compare_prompts(model, folder, TOLERANCE)
+    refer_to_weights(path, folder / WEIGHTS)
+    return _compare_prompts(model, folder, HALF_TOLERANCE)
+
+
+def _compare_prompts(model: ClipPrompted, folder: Path, tolerance: float) -> float:
+    """Compare the bundle's embeddings of prompts, by its own tokenizer, with torch's."""
+    tower = PromptTower(folder / PROMPT_ENCODER, (folder / TOKENIZER).read_bytes())
+    with torch.no_grad():
+        worst = max(
+            relative_difference(tower.embed(prompts), model.encode_prompts(prompts).numpy())
+            for prompts in _PROMPT_TRIALS
+        )
+    if not worst <= tolerance:
+        raise ModelError(
+            f"{folder / PROMPT_ENCODER}: differs from torch by {worst:.2g}; the export is not kept"
+        )
     return worst

@@ -19,9 +19,10 @@ from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, MissingExtraError, ModelError
 from drywallqa.evaluation.speed_cases import mean_iou_of
-from drywallqa.exporting.export_run import new_bundle_folder
+from drywallqa.exporting.export_run import new_bundle_folder, with_data_notes
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, RuntimeOptions, graph_name
+from drywallqa.text.text_side import TextSide
 
 INT8 = "int8"
 FORMATS = ("onnx", "openvino")
@@ -49,20 +50,29 @@ def check_form(form: str, precision: str) -> None:
         raise ConfigError("ONNX graphs are written in fp32 or int8; fp16 is for --format openvino")
 
 
-def copy_bundle(source: Path, out: Path, overwrite: bool) -> Bundle:
-    """Copy a bundle, so that forms can be added to the copy.
+def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None, notes: str | None) -> Bundle:
+    """Copy a bundle, so that it can be changed.
+
+    Args:
+        source: The bundle.
+        out: The copy's folder, which may be the bundle's own.
+        overwrite: Replace a folder that is there.
+        text: Another text side for the copy, as `load_text_side` returns it.
+        notes: Remarks on the training data for the card, in Markdown.
 
     Raises:
         BundleError: The source is no bundle, or damaged.
         OutputError: `out` exists.
     """
-    bundle = load_bundle(source)
-    bundle.check()
-    if source.resolve() == out.resolve():
-        return bundle
-    with new_bundle_folder(out, overwrite) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-    return load_bundle(out)
+    load_bundle(source).check()
+    if source.resolve() != out.resolve():
+        with new_bundle_folder(out, overwrite) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True)
+    bundle = load_bundle(out)
+    if text:
+        text.save(out)
+        bundle = save_head(bundle)
+    return with_data_notes(bundle, notes) if notes else bundle
 
 
 def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bundle:
@@ -108,8 +118,9 @@ def _difference(core: Any, bundle: Bundle, dataset: Dataset, paths: list[Path]) 
     photos = dataset.part("val").samples[:_PHOTOS]
     if not photos:
         raise DataError(f"{dataset.folder}: no photo in split 'val', which an export is compared on")
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    encoder, decoder = (core.compile_model(str(path), "CPU", settings) for path in paths)
+    encoder, decoder = (
+        core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}) for path in paths
+    )
     backend = bundle.open_backend()
     embeddings = backend.encode_prompts(list(bundle.concepts))
     worst = 0.0

@@ -13,7 +13,7 @@ from drywallqa.curation.near_duplicates import NearDuplicate
 from drywallqa.datasets.problems import Problem
 
 if TYPE_CHECKING:
-    from drywallqa.diagnosis.verdict import Diagnosis
+    from drywallqa.checks.findings import Diagnosis
 
 _MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"))
 _SHOWN = 10  # of each kind; the others are counted

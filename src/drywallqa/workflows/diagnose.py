@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drywallqa.bundle.bundle import DECODER, DEFAULT, HEAD, IMAGE_ENCODER, Bundle, load_bundle
 from drywallqa.checks import model_outputs
 from drywallqa.checks.coarse_pairs import CoarsePair, by_concept, coarse_iou, mean_or_zero
 from drywallqa.checks.data_checks import check_problems
-from drywallqa.checks.findings import FaultFinding, finding_of, rank_findings
+from drywallqa.checks.findings import Diagnosis, FaultFinding, finding_of, rank_findings
 from drywallqa.checks.label_checks import check_labels
 from drywallqa.checks.mask_values import check_mask_files
 from drywallqa.datasets import dataset as datasets
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.diagnosis import bundle_checks, counterfactuals, split_checks
+from drywallqa.diagnosis import counterfactuals, file_checks
 from drywallqa.diagnosis.probe import ModelProbe, ProbePhoto, pick_photos, read_probe_photos
-from drywallqa.diagnosis.verdict import Diagnosis
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError
 from drywallqa.evaluation.measured_model import MeasuredModel, measured_bundle
 from drywallqa.imaging.letterbox import logit
 from drywallqa.text.text_side import UNDERSTANDING, TextSide
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PHOTOS = 40
 """Photos of each part that a model is asked about."""
 VARIED = 8
 """Photos that are also given to the model in other ways."""
+_GRAPHS = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
 PROVED = 0.96
 """Weight from which a cause is proved, so that photos are not given in other ways."""
 
@@ -41,6 +45,7 @@ class DiagnosedModel:
         subject: Ready to run; None where it cannot be.
         bundle: The bundle that it is; None for a run and a file of weights, whose thresholds nobody chose.
         trained: A run's weights without averaging.
+        weights: A bundle's weights; None where torch is not installed or it carries none.
         young: Whether it has hardly been trained, so that its predictions mean nothing.
         findings: What its files prove.
         notes: Remarks for the reader.
@@ -49,6 +54,7 @@ class DiagnosedModel:
     subject: MeasuredModel | None
     bundle: Bundle | None = None
     trained: MeasuredModel | None = None
+    weights: Mapping[str, Tensor] | None = None
     young: bool = False
     findings: Sequence[FaultFinding] = ()
     notes: Sequence[str] = ()
@@ -81,10 +87,10 @@ def run_diagnosis(
     hashes = opened.subject.training_hashes if opened.subject else ()
     found.findings = [
         *opened.findings,
-        *split_checks.check_parts(dataset),
+        *file_checks.check_parts(dataset),
         *check_problems(broken, len(sample)),
         *check_mask_files(mask_files),
-        *split_checks.check_pictures(dataset, sample, hashes),
+        *file_checks.check_pictures(dataset, sample, hashes),
     ]
     for concept, pairs in by_concept(_judge(opened, dataset, sample, found)).items():
         shown = [pair for pair in pairs if pair.truth.any()]
@@ -111,7 +117,7 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
         from drywallqa.training.finished_run import open_finished
 
         run = open_finished(model)
-        return DiagnosedModel(run.subject, None, run.trained, run.young, run.findings, run.notes)
+        return DiagnosedModel(run.subject, None, run.trained, None, run.young, run.findings, run.notes)
     from drywallqa.checks.weight_values import check_weights
     from drywallqa.diagnosis import recognised_weights
 
@@ -128,23 +134,24 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
 
 
 def _open_bundle(model: Path | None) -> DiagnosedModel:
-    bundle, damaged = bundle_checks.check_bundle_files(load_bundle(model))
-    findings = [*damaged, *bundle_checks.check_bundle_head(bundle)]
+    bundle, damaged = file_checks.check_bundle_files(load_bundle(model))
+    findings = [*damaged, *file_checks.check_bundle_head(bundle)]
     try:
-        weights = bundle_checks.read_bundle_weights(bundle)
+        weights = file_checks.read_bundle_weights(bundle)
         subject = measured_bundle(bundle)
     except Exception as error:  # a runtime may raise anything at a damaged graph
         findings.append(finding_of("bundle-damaged", f"it cannot be opened: {error}", 0.994))
         return DiagnosedModel(None, findings=findings)
     claimed = [float(figures.get("iou") or 0) for figures in dict(bundle.metrics.get("val", {})).values()]
     young = bool(claimed) and max(claimed) < model_outputs.USABLE
+    notes = []
     if weights is None:
-        notes = ["weights and graphs could not be compared: torch is not installed"]
-        return DiagnosedModel(subject, bundle, None, young, findings, notes)
-    from drywallqa.checks.weight_values import check_weights
+        notes.append("weights and graphs could not be compared: torch is not installed")
+    else:
+        from drywallqa.checks.weight_values import check_weights
 
-    findings += check_weights(weights, trained=not young)
-    return DiagnosedModel(subject, bundle, None, young, findings)
+        findings += check_weights(weights, trained=not young)
+    return DiagnosedModel(subject, bundle, None, weights, young, findings, notes)
 
 
 def _judge(
@@ -159,11 +166,12 @@ def _judge(
     labelled = list(dict.fromkeys(concept for photo in photos for concept in photo.truths))
     if model.bundle is not None:
         own = {concept: settings.phrasings for concept, settings in model.bundle.concepts.items()}
-        found.findings += bundle_checks.check_text_side(model.bundle, own, "the bundle's phrasings")
-    found.findings += bundle_checks.check_text_side(reference, dataset.concepts, "the data set's phrasings")
+        found.findings += file_checks.check_text_side(model.bundle, own, "the bundle's phrasings")
+    found.findings += file_checks.check_text_side(reference, dataset.concepts, "the data set's phrasings")
     other = _probe(measured_bundle(reference, "the bundled model"), labelled)
     second = other.predict(photos) if other else []
-    same = model.bundle is not None and _same_model(model.bundle, reference)
+    files = model.bundle.files if model.bundle and model.bundle.window == reference.window else {}
+    same = all(files.get(name, "missing") == reference.files.get(name) for name in _GRAPHS)
     probe = _probe(model.subject, labelled, other if same else None)
     pairs = probe.predict(photos) if probe else []
     wrong_labels = check_labels(second or pairs)
@@ -182,13 +190,6 @@ def _probe(
     """Make a model ready to be asked about the labelled concepts; None where it knows none of them."""
     shared = [concept for concept in labelled if subject is not None and concept in subject.thresholds]
     return ModelProbe(subject, shared, like) if subject is not None and shared else None
-
-
-def _same_model(one: Bundle, other: Bundle) -> bool:
-    """Say whether two bundles give the same logits, whatever their thresholds."""
-    files = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
-    same = all(file in one.files and one.files[file] == other.files.get(file) for file in files)
-    return same and one.window == other.window
 
 
 def _judge_model(
@@ -218,9 +219,9 @@ def _judge_model(
     found.findings += outputs if broken or not model.young else []
     if broken:
         return
-    weights = bundle_checks.read_bundle_weights(model.bundle) if model.bundle else None
-    if model.bundle and weights is not None:
-        found.findings += bundle_checks.check_graph(model.bundle, weights, photos[:3], probe.subject.backend)
+    if model.bundle and model.weights is not None:
+        running = probe.subject.backend
+        found.findings += file_checks.check_graph(model.bundle, model.weights, photos[:3], running)
     picked = pick_photos(photos, VARIED)
     if labels_hold and model.trained is not None:
         found.findings += counterfactuals.check_average(probe, model.trained, picked)

@@ -1,9 +1,9 @@
-"""Checks of a bundle's files: damage, a window that does not fit, graphs that differ from the weights."""
+"""Checks of files: those of a bundle, its graphs and weights among them, and the parts of a data set."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import WEIGHTS, Bundle
+from drywallqa.checks.data_checks import PARTS, check_sizes, check_split
 from drywallqa.checks.findings import FaultFinding, finding_of, name_some
+from drywallqa.datasets.dataset import Dataset
 from drywallqa.diagnosis.probe import ProbePhoto
-from drywallqa.errors import BundleError, DrywallQAError, ModelError
+from drywallqa.errors import DrywallQAError, ModelError
+from drywallqa.evaluation import leaks
 from drywallqa.evaluation.thresholds import PRESENCE_CHOICES
 from drywallqa.files import file_digest
+from drywallqa.imaging import perceptual_hash
 from drywallqa.text.phrase_bank import phrases_of, some_phrases
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ ROUNDING = 1e-6
 """How far a correlation may fall below 1 only because two runtimes round differently."""
 SHARES = (0.7, 0.5, 0.35, 0.25)
 """Shares of the prompts' distance that a decoder may be left with if it hardly uses them."""
+MOST_HASHED = 600
+"""Training photos up to which all of them are compared with the others; `data audit` has no such limit."""
 _ASKED = 12  # phrasings of a concept that are checked
 
 
@@ -54,15 +60,15 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
     return dataclasses.replace(bundle, files=actual), [finding]
 
 
-def check_bundle_head(bundle: Bundle) -> list[FaultFinding]:
+def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
     """Check that the window fits family and thresholds, and that presence thresholds were chosen."""
     from drywallqa.models import registry
 
-    found, window = [], bundle.window
+    window = bundle.window
     scales = [f"'{c}' at {s.scale} px" for c, s in bundle.concepts.items() if s.scale != window.size]
     if scales:
         text = f"the window is {window.size} px, but thresholds were chosen for {', '.join(scales)}"
-        found.append(finding_of("window-size", text, 0.93))
+        yield finding_of("window-size", text, 0.93)
     least, most = float(PRESENCE_CHOICES[0]), float(PRESENCE_CHOICES[-1])
     beyond = [
         f"'{concept}' {settings.presence_threshold:g}"
@@ -73,29 +79,23 @@ def check_bundle_head(bundle: Bundle) -> list[FaultFinding]:
         text = (
             f"presence thresholds are chosen among {least:g} to {most:g}, but stored are {name_some(beyond)}"
         )
-        found.append(finding_of("presence-threshold", text, 0.61))
+        yield finding_of("presence-threshold", text, 0.61)
     if bundle.name not in registry.FAMILIES:
-        return found
+        return
     meant = registry.FAMILIES[bundle.name].letterbox(window.size)
     if not np.allclose([*meant.mean, *meant.std], [*window.mean, *window.std], atol=1e-6):
         probe = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3).astype(np.uint8)
         apart = float(np.abs(meant.normalise(probe) - window.normalise(probe)).max())
         reverse = np.allclose([*meant.mean, *meant.std], [*window.mean[::-1], *window.std[::-1]])
         text = (
-            f"'{bundle.name}' is trained on pixels of mean {_short(meant.mean)} and deviation "
-            f"{_short(meant.std)}, the bundle runs with {_short(window.mean)} and {_short(window.std)}; "
-            f"pixels differ by up to {apart:.2f}"
+            f"'{bundle.name}' is trained on pixels of mean {meant.mean} and deviation {meant.std}; the "
+            f"bundle runs with {window.mean} and {window.std}; pixels differ by up to {apart:.2f}"
         )
-        found.append(finding_of("channel-order" if reverse else "normalisation", text, 0.97))
+        yield finding_of("channel-order" if reverse else "normalisation", text, 0.97)
     if meant.square != window.square:
         words = {True: "a square", False: "the photo's own shape"}
         text = f"the window is {words[window.square]}, training's {words[meant.square]}"
-        found.append(finding_of("window-size", text, 0.9))
-    return found
-
-
-def _short(values: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{value:.3g}" for value in values) + ")"
+        yield finding_of("window-size", text, 0.9)
 
 
 def check_text_side(bundle: Bundle, phrasings: Mapping[str, Sequence[str]], name: str) -> list[FaultFinding]:
@@ -125,18 +125,19 @@ def check_text_side(bundle: Bundle, phrasings: Mapping[str, Sequence[str]], name
 
 
 def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
-    """Read the bundle's weights; None where torch is not installed or it carries none."""
+    """Read the bundle's weights; None where torch is not installed or it carries none.
+
+    Raises:
+        BundleError: The file is missing or not the one that was exported.
+        SafetensorError: It is damaged.
+    """
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load
     except ModuleNotFoundError:
         return None
     if WEIGHTS not in bundle.files:
         return None
-    try:
-        return {name: value.float() for name, value in load(bundle.read(WEIGHTS)).items()}
-    except SafetensorError as error:
-        raise BundleError(f"{bundle.folder / WEIGHTS}: damaged ({error})") from error
+    return {name: value.float() for name, value in load(bundle.read(WEIGHTS)).items()}
 
 
 def check_graph(
@@ -227,3 +228,41 @@ def _flat(logits: Iterable[Floats]) -> NDArray[np.float64]:
 
 def _correlation(one: Iterable[Floats], other: Iterable[Floats]) -> float:
     return float(np.corrcoef(_flat(one), _flat(other))[0, 1])
+
+
+def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
+    """Check that a part has photos, that they are of one size, and that no photograph's name is in two."""
+    parts = {name: list(dataset.part(name)) for name in PARTS}
+    if not any(parts.values()):
+        text = f"none of {len(dataset)} photos is in train, val or test"
+        yield finding_of("split-empty", text, 0.9)
+    photographs = {name: [sample.photograph for sample in members] for name, members in parts.items()}
+    sizes = {name: [max(s.height, s.width) for s in members] for name, members in parts.items()}
+    yield from check_split(photographs)
+    yield from check_sizes(sizes)
+
+
+def check_pictures(
+    dataset: Dataset, photos: Sequence[ProbePhoto], training_hashes: Sequence[int]
+) -> Iterator[FaultFinding]:
+    """Check by their pixels that photos of val and test were not trained on and do not lie in train.
+
+    Args:
+        dataset: All photos.
+        photos: Those that were read.
+        training_hashes: Of the photos that the model was trained on.
+    """
+    held_out = [p for p in photos if p.sample.split in ("val", "test")]
+    thumbnails = {p.sample.photo: perceptual_hash.thumbnail(p.photo) for p in held_out}
+    train, hashes = dataset.part("train"), []
+    for sample in train if thumbnails and len(train) <= MOST_HASHED else ():
+        with suppress(DrywallQAError):  # broken photos are a finding of their own
+            hashes.append(perceptual_hash.perceptual_hash(dataset.read_photo(sample)))
+    for fault, weight, known, text in (
+        ("trained-on-test", 0.95, training_hashes, "show what the model was trained on"),
+        ("split-leak", 0.955, hashes, "look like photos of train"),
+    ):
+        same = sorted(leaks.find_training_leaks(thumbnails, known))
+        if same:
+            count = f"{len(same)} of {len(thumbnails)} val and test photos {text}"
+            yield finding_of(fault, f"{count} ({name_some(same, 3)})", weight)

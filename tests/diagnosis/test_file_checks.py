@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from drywallqa.diagnosis.bundle_checks import check_text_side, compare_logits
+from drywallqa.diagnosis.file_checks import check_text_side, compare_logits
 from drywallqa.imaging.letterbox import Letterbox
 
 
