@@ -267,6 +267,38 @@ def test_architecture_page__has_the_same_floors() -> None:
     assert named == {name: floor for name, floor in loose.items() if name != "_version.py"}
 
 
+def test_architecture_page__diagrams_name_what_exists_and_arrows_follow_imports() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing, loose = [], []
+    for diagram in re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL):
+        homes = {}
+        for node, name in re.findall(r'(\w+)\["([\w.]+)', diagram):
+            parts = f"{PACKAGE}.{name}".split(".")
+            home = ".".join(parts[: 3 if parts[1] in FLOOR_OF else 2])
+            homes[node] = home
+            defined = ast.parse((SOURCE / (home.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+            for part in parts[len(home.split(".")) :]:
+                found = [n for n in getattr(defined, "body", ()) if getattr(n, "name", "") == part]
+                defined = found[0] if found else ast.Module([], [])
+                missing += [] if found else [name]
+        for first, second in re.findall(r"^ *(\w+)(?:\[[^]]*\])? --> (\w+)", diagram, re.MULTILINE):
+            if homes[second] not in reached_from(homes[first]):
+                loose.append((homes[first], homes[second]))
+    assert not missing
+    assert not loose
+
+
+@cache
+def reached_from(module: str) -> frozenset[str]:
+    """A module, and all that it imports, directly or through others."""
+    reached, waiting = {module}, [module]
+    while waiting:
+        new = graph().get(waiting.pop(), frozenset()) - reached
+        reached |= new
+        waiting += new
+    return frozenset(reached)
+
+
 # Who may show pixels to a model. Everything else that needs a mask asks `Segmenter.answer`, so that what is
 # measured is what ships.
 ASKS_A_MODEL = {
