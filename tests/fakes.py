@@ -74,6 +74,7 @@ class FakeBundle:
     )
     text: FakeText = field(default_factory=FakeText)
     backend: FakeBackend = field(default_factory=FakeBackend)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def open_backend(self, options: RuntimeOptions | None = None) -> FakeBackend:
         return self.backend

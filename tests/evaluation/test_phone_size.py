@@ -12,7 +12,6 @@ from drywallqa.evaluation import phone_size
 from drywallqa.evaluation.phone_size import (
     SECTIONS,
     TITLES,
-    PhoneSizePlan,
     crack_mosaics,
     enlarged_boards,
     measure_phone_size,
@@ -251,30 +250,28 @@ def fake():
     return Segmenter(FakeBundle())
 
 
-def test_measure_phone_size__every_section_is_measured_told_and_plain_data(
-    fake, tiny, elsewhere, monkeypatch
-):
+def test_measure_phone_size__every_section_is_measured_and_described(fake, tiny, elsewhere, monkeypatch):
     boards = phone_size.enlarged_boards
     monkeypatch.setattr(phone_size, "enlarged_boards", lambda *given: boards(*given, (650,)))
     told = []
-    plan = PhoneSizePlan(walls=2, cracks=1, boards=1, mosaics=1, size=(160, 200))
-    measured = measure_phone_size(fake, tiny, "val", elsewhere=elsewhere, plan=plan, report=told.append)
-    assert tuple(measured.sections) == SECTIONS
+    measured = measure_phone_size(
+        fake, tiny, "val", count=2, elsewhere=elsewhere, size=(160, 200), report=told.append
+    )
+    assert tuple(measured) == SECTIONS
     assert any(line.startswith("walls without cracks: 2 of 2") for line in told)
+    assert any(line.startswith("enlarged boards: 2 of 2") for line in told)
     text = "\n".join(phone_size_lines(measured))
     assert all(title in text for title in TITLES.values())
-    data = json.loads(json.dumps(measured.to_json()))
-    assert data["bundle"] == "fake 1"
-    assert data["sections"]["mosaics"]["pixel recall"]["value"] > 0.5
+    assert measured["mosaics"]["pixel recall"].value > 0.5
 
 
 def test_measure_phone_size__unknown_splits_and_sections_and_missing_folders_are_refused(fake, tiny):
     with pytest.raises(ConfigError, match="'train' is no part"):
         measure_phone_size(fake, tiny, "train")
     with pytest.raises(ConfigError, match="'dogs' is no section"):
-        measure_phone_size(fake, tiny, "val", plan=PhoneSizePlan(sections=("dogs",)))
+        measure_phone_size(fake, tiny, "val", ["dogs"])
     with pytest.raises(ConfigError, match="needs the folder"):
-        measure_phone_size(fake, tiny, "val", plan=PhoneSizePlan(sections=("large-walls",)))
+        measure_phone_size(fake, tiny, "val", ["large-walls"])
 
 
 def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, monkeypatch, capsys):
@@ -307,8 +304,3 @@ def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, m
 def test_suites__foreign_options_are_refused(given, told, tiny, capsys):
     assert main(["evaluate", "--data", str(tiny.folder), *given]) == 2
     assert told in capsys.readouterr().err
-
-
-def test_suite_phone__count_bounds_every_section():
-    assert PhoneSizePlan.of(200) == PhoneSizePlan()
-    assert PhoneSizePlan.of(5) == PhoneSizePlan(walls=5, cracks=5, boards=5, mosaics=5)

@@ -72,8 +72,8 @@ def test_add_int8__runs_and_is_listed(
     (row,) = measure_cases(
         made, [SpeedCase("onnxruntime", "int8", 96, 1, 1, 1)], walls.read_photo(walls.samples[0]), seconds=0
     )
-    assert row.problem is None
-    assert row.quality == made.metrics["precisions"]["int8"]
+    assert row["problem"] is None
+    assert row["quality"] == made.metrics["precisions"]["int8"]
 
 
 def test_add_int8__not_kept_where_it_loses(

@@ -135,10 +135,10 @@ def evaluate(
     from drywallqa.cli import FAILED, FOUND, one_line
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
-    from drywallqa.evaluation.threshold_choice import silent
+    from drywallqa.evaluation.measured_model import silent
     from drywallqa.inference.queries import number_or_word
     from drywallqa.workflows.evaluate import EvaluationRequest, run_evaluation
-    from drywallqa.workflows.suites import SuiteRequest, run_suite
+    from drywallqa.workflows.suites import run_suite
 
     for given, old, new in (
         (composites, "--composites", "--count"),
@@ -150,12 +150,12 @@ def evaluate(
     suite = "phone" if phone_size else suite
     _refuse_foreign_options(context, suite)
     if suite:
-        steps = SuiteRequest(
-            suite, data, model, split, count or composites, robustness or steadiness, tuple(section or ()),
-            elsewhere, json_file, write,
+        lines = run_suite(
+            suite, data, model, split, count=count or composites, robustness=robustness or steadiness,
+            sections=tuple(section or ()), elsewhere=elsewhere, json_file=json_file, write=write,
+            report=(lambda text: None) if quiet else print,
         )  # fmt: skip
-        for line in run_suite(steps, (lambda text: None) if quiet else print):
-            print(line)
+        print("\n".join(lines))
         return
     request = EvaluationRequest(
         data, model, split, against, tuple(prompt or ()), tuple(set_name or ()),
@@ -167,8 +167,7 @@ def evaluate(
     except LeakError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(FOUND) from error
-    for line in lines:
-        print(line)
+    print("\n".join(lines))
     if skipped:
         raise typer.Exit(FAILED)
 

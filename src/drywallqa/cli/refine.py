@@ -35,11 +35,12 @@ def refine(
 ) -> None:
     """Measure refinements of masks on val: what each gains over none, with 95 % intervals, and its time."""
     from drywallqa.cli.progress import show_step
-    from drywallqa.evaluation.threshold_choice import silent
-    from drywallqa.workflows.refine import RefinementRequest, run_refinements
+    from drywallqa.evaluation.measured_model import silent
+    from drywallqa.workflows.refine import run_refinements
 
-    request = RefinementRequest(
-        data, model, tuple(candidate or ()), tuple(set_name or ()), out, write, overwrite
-    )
-    for line in run_refinements(request, silent if quiet or not sys.stderr.isatty() else show_step):
-        print(line)
+    progress = silent if quiet or not sys.stderr.isatty() else show_step
+    lines = run_refinements(
+        data, model, candidate or (), set_name or (), out=out, write=write, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
+    print("\n".join(lines))

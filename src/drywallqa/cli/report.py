@@ -62,7 +62,7 @@ def report(
     from drywallqa.cli import FOUND, one_line
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError
-    from drywallqa.evaluation.threshold_choice import silent
+    from drywallqa.evaluation.measured_model import silent
     from drywallqa.workflows.report import ReportRequest, run_report
 
     request = ReportRequest(

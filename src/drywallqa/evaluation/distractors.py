@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.dataset import Dataset, Sample
+from drywallqa.evaluation.measure import Mask
 from drywallqa.imaging import photos
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
@@ -17,7 +18,6 @@ from drywallqa.synthetic.composite import composites
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 Photo = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 # Pictures of scikit-image that are photographs or pages, neither drawn shapes nor walls.
 _NO_WALLS = (

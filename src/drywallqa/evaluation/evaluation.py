@@ -12,9 +12,15 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, DrywallQAError, LeakError, UnknownPromptError
 from drywallqa.evaluation import leaks
 from drywallqa.evaluation.measure import Evaluator, PairMeasurement, PartMeasurements, measure_part
-from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
+from drywallqa.evaluation.measured_model import (
+    CHOSEN_ON,
+    MeasuredModel,
+    Progress,
+    choose_prompts,
+    silent,
+    without_rendered,
+)
 from drywallqa.evaluation.slices import Clusters, PairSlice, report_iou, slice_pairs
-from drywallqa.evaluation.threshold_choice import CHOSEN_ON, Progress, silent, without_rendered
 from drywallqa.imaging import perceptual_hash
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.intervals import Figure
@@ -171,21 +177,12 @@ def evaluate_part(
     return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 
 
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """The figures of a slice under the first model less those under the second, on the same pairs.
-
-    Attributes:
-        slice: The first model's slice.
-        figures: First less second, with intervals.
-    """
-
-    slice: PairSlice
-    figures: dict[str, Figure]
+Difference = tuple[PairSlice, dict[str, Figure]]
+"""A slice of one model, and its figures less those of another model on the same pairs."""
 
 
 def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
-    """Compare two models on the pairs that both were measured on.
+    """Compare two models on the pairs that both were measured on: first less second, with intervals.
 
     Raises:
         UnknownPromptError: They understand a prompt differently.
@@ -201,4 +198,4 @@ def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
     )
     common = [key for key in own if key in others]
     cuts = [slice_pairs([pairs[key] for key in common], first.part.clusters) for pairs in (own, others)]
-    return [Difference(a, a.less(b)) for a, b in zip(*cuts, strict=True)]
+    return [(a, a.less(b)) for a, b in zip(*cuts, strict=True)]

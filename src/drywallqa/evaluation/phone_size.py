@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,6 +13,7 @@ from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import ConfigError
 from drywallqa.evaluation.distractors import MaskSource, Photo
+from drywallqa.evaluation.measured_model import without_rendered
 from drywallqa.evaluation.phone_wall_accuracy import (
     LARGE_WALLS,
     Figures,
@@ -28,7 +27,6 @@ from drywallqa.evaluation.phone_wall_accuracy import (
     cracked_walls,
     large_walls,
 )
-from drywallqa.evaluation.threshold_choice import without_rendered
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.intervals import Figure
 from drywallqa.metrics import Counts
@@ -45,6 +43,7 @@ TITLES = {
     MOSAICS: "crack photos side by side, 1920×1920 px",
     LARGE: "photographs of walls at the camera's own size; lines within 3 px at 640",
 }
+_WALLS, _MOST = 200, {BOARDS: 60, CRACKS: 60, MOSAICS: 30}
 _SEEDS = {"val": 7_000_000, "test": 8_000_000}
 _PARTS = {"val": "dev", "test": "final"}  # of photographs from elsewhere
 
@@ -54,73 +53,32 @@ CELLS = 3
 """Photos in a row and in a column of a mosaic."""
 
 
-@dataclass(frozen=True)
-class PhoneSizePlan:
-    """The sections that are measured, and the number of photos of each.
-
-    Attributes:
-        sections: Which of `SECTIONS`.
-        walls: Rendered walls without a crack.
-        cracks: Rendered cracks of each width.
-        boards: Photos of boards at most, each enlarged in three ways.
-        mosaics: Mosaics at most.
-        size: Height and width of rendered walls in px; a phone's by default.
-    """
-
-    sections: Sequence[str] = SECTIONS
-    walls: int = 200
-    cracks: int = 60
-    boards: int = 60
-    mosaics: int = 30
-    size: Size = None
-
-    @classmethod
-    def of(cls, count: int) -> PhoneSizePlan:
-        """So many walls, and of everything else at most as many."""
-        return cls(SECTIONS, count, min(count, cls.cracks), min(count, cls.boards), min(count, cls.mosaics))
-
-
-@dataclass(frozen=True)
-class PhoneSize:
-    """Figures of one bundle on photos of a phone's size.
-
-    Attributes:
-        bundle: Its name and version.
-        split: Which part was measured.
-        sections: Section → figure's name → figure.
-    """
-
-    bundle: str
-    split: str
-    sections: Mapping[str, Mapping[str, Figure]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe as plain data."""
-        sections = {
-            section: {name: figure.to_json() for name, figure in figures.items()}
-            for section, figures in self.sections.items()
-        }
-        return {"bundle": self.bundle, "split": self.split, "sections": sections}
-
-
 def measure_phone_size(
     segmenter: Segmenter,
     dataset: Dataset,
     split: str = "test",
+    sections: Sequence[str] = (),
     *,
+    count: int | None = None,
     elsewhere: Path | None = None,
-    plan: PhoneSizePlan = PhoneSizePlan(),
+    size: Size = None,
     report: Report = print,
-) -> PhoneSize:
+) -> dict[str, Figures]:
     """Measure a segmenter at its default settings; one large photo is held at a time.
 
     Args:
         segmenter: The segmenter; its bundle knows the concept "crack".
         dataset: Split, with photos of cracks and of boards.
         split: "val" or "test"; rendered walls have other seeds in either.
+        sections: Which of `SECTIONS`; by default all that can be measured.
+        count: Rendered walls without a crack (200), and at most so many boards (60), mosaics (30) and cracks
+            of each width (60).
         elsewhere: Folder of photographs from elsewhere, for the section "large-walls".
-        plan: What to measure, and how much of it.
+        size: Height and width of rendered walls in px; a phone's by default.
         report: Called with each step.
+
+    Returns:
+        Section → figure's name → figure.
 
     Raises:
         ConfigError: The split or a section is unknown, the model knows no cracks, or "large-walls" is wanted
@@ -128,21 +86,28 @@ def measure_phone_size(
         DataError: The list of photos from elsewhere or a mask is missing, or does not fit.
         PhotoError: A photo cannot be read.
     """
-    _check(segmenter, split, plan, elsewhere)
-    seed, part = _SEEDS[split], dataset.part(split)
-    part = without_rendered(part)
-    marks = MaskSource(segmenter, {c: f"segment {c}" for c in segmenter.bundle.concepts}).masks
+    bundle = segmenter.bundle
+    if split not in _SEEDS:
+        raise ConfigError(f"'{split}' is no part to measure phone size on; choose val or test")
+    if unknown := [name for name in sections if name not in SECTIONS]:
+        raise ConfigError(f"'{unknown[0]}' is no section; choose among {', '.join(SECTIONS)}")
+    if CRACK not in bundle.concepts:
+        raise ConfigError(f"the bundle {bundle.name} does not know cracks, which phone size is about")
+    if LARGE in sections and elsewhere is None:
+        raise ConfigError(f"the section '{LARGE}' needs the folder of photographs from elsewhere; name it")
+    wanted = sections or [name for name in SECTIONS if name != LARGE or elsewhere is not None]
+    seed, part = _SEEDS[split], without_rendered(dataset.part(split))
+    most = {name: min(count or usual, usual) for name, usual in _MOST.items()}
+    marks = MaskSource(segmenter, {c: f"segment {c}" for c in bundle.concepts}).masks
     crack = MaskSource(segmenter, {CRACK: f"segment {CRACK}"}).masks
     measures: dict[str, Callable[[], Figures]] = {
-        WALLS: lambda: clean_walls(marks, seed, plan.walls, report, plan.size),
-        BOARDS: lambda: enlarged_boards(crack, part, seed, plan.boards, report),
-        CRACKS: lambda: cracked_walls(crack, seed, plan.cracks, report, plan.size),
-        MOSAICS: lambda: crack_mosaics(crack, part, seed, plan.mosaics, report),
+        WALLS: lambda: clean_walls(marks, seed, count or _WALLS, report, size),
+        BOARDS: lambda: enlarged_boards(crack, part, seed, most[BOARDS], report),
+        CRACKS: lambda: cracked_walls(crack, seed, most[CRACKS], report, size),
+        MOSAICS: lambda: crack_mosaics(crack, part, seed, most[MOSAICS], report),
         LARGE: lambda: large_walls(crack, elsewhere or Path(), _PARTS[split], report),
     }
-    found = {name: measures[name]() for name in SECTIONS if name in plan.sections}
-    bundle = segmenter.bundle
-    return PhoneSize(f"{bundle.name} {bundle.version}", split, found)
+    return {name: measures[name]() for name in SECTIONS if name in wanted}
 
 
 def enlarged_boards(
@@ -220,24 +185,10 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
     return ratios.figures()
 
 
-def _check(segmenter: Segmenter, split: str, plan: PhoneSizePlan, elsewhere: Path | None) -> None:
-    if split not in _SEEDS:
-        raise ConfigError(f"'{split}' is no part to measure phone size on; choose val or test")
-    for name in plan.sections:
-        if name not in SECTIONS:
-            raise ConfigError(f"'{name}' is no section; choose among {', '.join(SECTIONS)}")
-    if CRACK not in segmenter.bundle.concepts:
-        raise ConfigError(
-            f"the bundle {segmenter.bundle.name} does not know cracks, which phone size is about"
-        )
-    if LARGE in plan.sections and elsewhere is None:
-        raise ConfigError(f"the section '{LARGE}' needs the folder of photographs from elsewhere; name it")
-
-
-def phone_size_lines(measured: PhoneSize) -> list[str]:
+def phone_size_lines(sections: Mapping[str, Figures]) -> list[str]:
     """Describe the figures as text, a line a figure."""
     lines = []
-    for section, figures in measured.sections.items():
+    for section, figures in sections.items():
         lines.append(f"{TITLES[section]}:")
         lines += [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
         if not figures:

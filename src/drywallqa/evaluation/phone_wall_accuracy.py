@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.errors import DataError
+from drywallqa.evaluation.distractors import Mask, Photo
 from drywallqa.imaging import mask_files, photos
 from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.intervals import Figure, Terms
@@ -19,8 +20,6 @@ from drywallqa.synthetic.phone_walls import PhoneWall, render_phone_wall
 from drywallqa.synthetic.surfaces import BOARDS
 from drywallqa.synthetic.walls import CRACK, Kind
 
-Photo = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Marks = Callable[[Photo], Mapping[str, Mask]]
 """Marks a photo [H,W,3]: concept → mask [H,W]."""
 Report = Callable[[str], None]

@@ -11,9 +11,8 @@ import numpy as np
 
 from drywallqa.evaluation.evaluation import MeasuredPart
 from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement, measure_pairs
-from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
+from drywallqa.evaluation.measured_model import MeasuredModel, Progress, choose_prompts, silent
 from drywallqa.evaluation.slices import PairSlice, concept_slice
-from drywallqa.evaluation.threshold_choice import Progress, silent
 from drywallqa.evaluation.thresholds import best_mask_threshold
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.refinement import NOTHING, Refinement, parse_refinements

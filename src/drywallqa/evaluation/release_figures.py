@@ -25,9 +25,9 @@ from drywallqa.evaluation.distractors import (
 )
 from drywallqa.evaluation.evaluation import take_part
 from drywallqa.evaluation.measure import Evaluator, measure_pairs
+from drywallqa.evaluation.measured_model import without_rendered
 from drywallqa.evaluation.robustness import CHANGES, Robustness, measure_robustness, robustness_lines
 from drywallqa.evaluation.slices import ConceptSummary, summarise
-from drywallqa.evaluation.threshold_choice import without_rendered
 from drywallqa.imaging import perceptual_hash
 from drywallqa.imaging.straight_lines import straight_lines
 from drywallqa.inference.segmenter import Segmenter
@@ -167,9 +167,13 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
     if shown:
         shares = np.stack([_grid_shares(train.read_mask(s, concept)) for s in shown])
         masks, mean = shares > 0.5, shares.mean(0)
+
+        def grid_iou(level: float) -> float:
+            both, either = (masks & (mean >= level)).sum((1, 2)), (masks | (mean >= level)).sum((1, 2))
+            return float(np.mean(both / np.maximum(either, 1)))
+
         # the level is searched with the grid masks themselves, which is exact enough for a baseline
-        levels = np.quantile(mean, np.linspace(0.0, 0.95, 20))
-        best = max(levels, key=lambda level: _grid_iou(mean >= level, masks))
+        best = max(np.quantile(mean, np.linspace(0.0, 0.95, 20)), key=grid_iou)
         found["mean mask"] = mean_iou(lambda s: _enlarged(mean >= best, s))
         thumbnails = np.stack([_unit_thumbnail(train.read_photo(s)) for s in shown])
         found["nearest copy"] = mean_iou(
@@ -193,11 +197,6 @@ def _unit_thumbnail(photo: Photo) -> NDArray[np.float32]:
     flat = np.asarray(perceptual_hash.thumbnail(photo), np.float32).ravel()
     flat = flat - flat.mean()
     return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-6), np.float32)
-
-
-def _grid_iou(guess: Mask, truths: Mask) -> float:
-    both, either = (truths & guess).sum((1, 2)), (truths | guess).sum((1, 2))
-    return float(np.mean(both / np.maximum(either, 1)))
 
 
 def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:

@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.distractors import MaskSource
+from drywallqa.evaluation.distractors import Mask, MaskSource, Photo
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
-
-Photo = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 
 CLEAN = "clean"
 ENOUGH = 0.85

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,14 +145,12 @@ def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clust
     Under several concepts, a photograph counts once for each: its crack and its seam are two questions.
     """
     members: dict[tuple[str, str], list[float]] = {}
-    numbers: dict[tuple[str, str], int] = {}
+    last: dict[tuple[str, str], PairMeasurement] = {}
     for pair, value in zip(pairs, values, strict=True):
-        group = (pair.concept, pair.photograph)
-        members.setdefault(group, []).append(value)
-        numbers[group] = clusters[pair.sample.key]
-    parts = [(float(np.mean(group)), 1.0) for group in members.values()]
-    photographs = len({photograph for _, photograph in members})
-    return _terms([*numbers.values()], parts, photographs, len(pairs), events=False)
+        members.setdefault((pair.concept, pair.photograph), []).append(value)
+        last[pair.concept, pair.photograph] = pair
+    means = [(float(np.mean(group)), 1.0) for group in members.values()]
+    return replace(_sum_terms(list(last.values()), means, clusters), pairs=len(pairs))
 
 
 def _sum_terms(
@@ -162,24 +160,12 @@ def _sum_terms(
     *,
     events: bool = False,
 ) -> Terms:
-    """A ratio of sums over all pairs."""
-    numbers = [clusters[p.sample.key] for p in pairs]
-    return _terms(numbers, parts, len({p.photograph for p in pairs}), len(pairs), events=events)
-
-
-def _terms(
-    numbers: Sequence[int],
-    parts: Sequence[tuple[float, float]],
-    photographs: int,
-    pairs: int,
-    *,
-    events: bool,
-) -> Terms:
-    """Sum parts and wholes by the numbers of their clusters."""
-    _, places = np.unique(np.asarray(numbers, np.int64), return_inverse=True)
-    part, whole = np.asarray(parts, np.float64).reshape(-1, 2).T
-    sums = [np.bincount(places, column).astype(np.float64) for column in (part, whole)]
-    return Terms(sums[0], sums[1], photographs, pairs, events)
+    """A ratio of sums over all pairs, by the numbers of their clusters."""
+    numbers = np.array([clusters[p.sample.key] for p in pairs], np.int64)
+    _, places = np.unique(numbers, return_inverse=True)
+    columns = np.asarray(parts, np.float64).reshape(-1, 2).T
+    part, whole = (np.bincount(places, column).astype(np.float64) for column in columns)
+    return Terms(part, whole, len({p.photograph for p in pairs}), len(pairs), events)
 
 
 def report_iou(pairs: Sequence[PairMeasurement]) -> float:

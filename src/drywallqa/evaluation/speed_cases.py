@@ -19,7 +19,7 @@ from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
 from drywallqa.evaluation.measure import Evaluator, measure_pairs
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.onnx_session import RuntimeOptions
+from drywallqa.onnx_session import FAST, RuntimeOptions
 from drywallqa.processors import available_threads
 
 Photo = NDArray[np.uint8]
@@ -35,6 +35,7 @@ PROMPTS = (
 
 NOT_MEASURED = "not measured"
 _QUALITY_PHOTOGRAPHS = 40  # of each concept
+_REPEATS = 500  # at most
 
 
 @dataclass(frozen=True)
@@ -60,46 +61,23 @@ class SpeedCase:
     bundle: str = ""
 
 
-@dataclass(frozen=True)
-class SpeedRow:
-    """The time of a case.
-
-    Attributes:
-        case: The case.
-        median_ms: Milliseconds a photo, median of the repeats.
-        p95_ms: The same, 95th percentile.
-        photos_per_second: From the median.
-        cpu_ms: Milliseconds of processor time a photo, all threads, median; steady on a busy machine, too.
-        repeats: How often it was measured.
-        quality: Concept → mean IoU over photographs under this backend, precision and window, where known.
-        problem: Why the case could not be run; its times are nan then.
-    """
-
-    case: SpeedCase
-    median_ms: float
-    p95_ms: float
-    photos_per_second: float
-    cpu_ms: float
-    repeats: int
-    quality: dict[str, Any]
-    problem: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Describe the row as plain data."""
-        return {**dataclasses.asdict(self.case), **{k: v for k, v in vars(self).items() if k != "case"}}
-
-
 def speed_cases(
     bundle: Bundle,
     backends: Sequence[str] = ("onnxruntime",),
-    precisions: Sequence[str] = ("fp32",),
+    precisions: Sequence[str] = (),
     windows: Sequence[int] = (),
     prompts: Sequence[int] = (1, 5),
     batches: Sequence[int] = (1, 4),
     threads: Sequence[int] = (),
 ) -> list[SpeedCase]:
-    """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one."""
+    """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one.
+
+    Without precisions it is fp32, and for the fast bundle also the precision in which it ships.
+    """
     every = threads[0] if len(threads) == 1 else available_threads()
+    if not precisions:
+        shipped = RuntimeOptions(backends[0], profile="fast").precision_for(FAST)
+        precisions = ("fp32", shipped) if bundle.folder == FAST else ("fp32",)
     found = [
         SpeedCase(backend, precision, size, count, 1, every, bundle.name)
         for backend in backends
@@ -134,7 +112,7 @@ def measure_cases(
     *,
     seconds: float = 2.0,
     validation: Dataset | None = None,
-) -> Iterator[SpeedRow]:
+) -> Iterator[dict[str, Any]]:
     """Measure cases one after the other.
 
     Args:
@@ -143,24 +121,37 @@ def measure_cases(
         photo: uint8 [H,W,3].
         seconds: How long each case is repeated.
         validation: Photos with truth, on which quality is measured; None takes the figures in the bundle.
+
+    Yields:
+        The case with `median_ms` and `p95_ms` of a photo over the repeats, `photos_per_second` of the median,
+        `cpu_ms` (processor time of all threads a photo, median; steady on a busy machine, too), `repeats`,
+        `quality` (concept → mean IoU over photographs under this backend, precision and window, where known)
+        and `problem` (why the case could not be run; its times are None then).
     """
     known: dict[tuple[str, str, int], dict[str, Any]] = {}
     for case in chosen:
+        row = dataclasses.asdict(case)
         try:
             segmenter = load_case(bundle, case)
             key = (case.backend, case.precision, case.window)
             if key not in known:
                 known[key] = _quality(bundle, segmenter, case, validation)
-            spent: list[float] = []
-            times = time_repeatedly(_work(segmenter, case, photo), seconds, spent=spent)
+            times = time_repeatedly(_work(segmenter, case, photo), seconds) / case.batch
         except (DrywallQAError, ValueError) as error:
-            nan = float("nan")
-            yield SpeedRow(case, nan, nan, nan, nan, 0, {}, str(error))
+            times_ms = dict.fromkeys(("median_ms", "p95_ms", "photos_per_second", "cpu_ms"))
+            yield {**row, **times_ms, "repeats": 0, "quality": {}, "problem": str(error)}
             continue
-        each = np.asarray(times) / case.batch
-        median = float(np.median(each))
-        late, cpu = float(np.percentile(each, 95)), float(np.median(spent)) / case.batch
-        yield SpeedRow(case, 1e3 * median, 1e3 * late, 1 / median, 1e3 * cpu, len(times), known[key])
+        median, cpu = (float(value) for value in np.median(times, axis=0))
+        yield {
+            **row,
+            "median_ms": 1e3 * median,
+            "p95_ms": 1e3 * float(np.percentile(times[:, 0], 95)),
+            "photos_per_second": 1 / median,
+            "cpu_ms": 1e3 * cpu,
+            "repeats": len(times),
+            "quality": known[key],
+            "problem": None,
+        }
 
 
 def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], object]:
@@ -170,46 +161,33 @@ def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], o
     return lambda: [*segmenter.segment_many(photos, prompts, batch_size=case.batch, keep_probability=False)]
 
 
-def time_repeatedly(
-    work: Callable[[], object],
-    seconds: float,
-    least: int = 5,
-    most: int = 500,
-    spent: list[float] | None = None,
-) -> list[float]:
+def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) -> NDArray[np.float64]:
     """Time some work again and again, after one run that is not counted.
 
     Args:
         work: The work.
-        seconds: For how long.
+        seconds: For how long, but 500 times at most.
         least: How often at least.
-        most: How often at most.
-        spent: Gets the processor time of each run, of all threads.
 
     Returns:
-        Seconds of each run.
+        Seconds of each run, and its processor time over all threads [N,2].
     """
     work()
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
     end = time.perf_counter() + seconds
-    while len(times) < least or (time.perf_counter() < end and len(times) < most):
+    while len(times) < least or (time.perf_counter() < end and len(times) < _REPEATS):
         start, before = time.perf_counter(), time.process_time()
         work()
-        times.append(time.perf_counter() - start)
-        if spent is not None:
-            spent.append(time.process_time() - before)
-    return times
+        times.append((time.perf_counter() - start, time.process_time() - before))
+    return np.array(times)
 
 
 def _quality(
     bundle: Bundle, segmenter: Segmenter, case: SpeedCase, validation: Dataset | None
 ) -> dict[str, Any]:
     if validation is not None:
-        return {
-            concept: mean_iou_of(segmenter, validation, concept, _QUALITY_PHOTOGRAPHS)
-            for concept in bundle.concepts
-            if any(sample.labels.get(concept) for sample in validation)
-        }
+        found = {c: mean_iou_of(segmenter, validation, c, _QUALITY_PHOTOGRAPHS) for c in bundle.concepts}
+        return {concept: iou for concept, iou in found.items() if not np.isnan(iou)}
     if case.window != bundle.window.size:
         return {}
     if case.precision != "fp32":

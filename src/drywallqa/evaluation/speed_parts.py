@@ -81,7 +81,7 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
     (prediction,) = watched.answer(photo, query, keep_probability=False)
 
     def median(work: Callable[[], object], share: float) -> float:
-        return 1e3 * float(np.median(time_repeatedly(work, seconds * share)))
+        return 1e3 * float(np.median(time_repeatedly(work, seconds * share)[:, 0]))
 
     read = median(lambda: photos.read_photo(Image.open(io.BytesIO(stream.getvalue()))), 1)
     whole = median(lambda: list(watched.answer(photo, query, keep_probability=False)), 3)
@@ -130,7 +130,7 @@ def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
     """
     source = np.ones(_COPIED, np.uint8)
     target = np.empty_like(source)
-    copied = float(np.median(time_repeatedly(lambda: np.copyto(target, source), seconds)))
+    copied = float(np.median(time_repeatedly(lambda: np.copyto(target, source), seconds)[:, 0]))
     return {"matrix_gflops": _product(threads, seconds), "copy_gb_s": _COPIED / copied / 1e9}
 
 
@@ -151,8 +151,8 @@ def _product(threads: int, seconds: float) -> float | None:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     values = np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
-    took = float(np.median(time_repeatedly(lambda: session.run(None, {"a": values, "b": values}), seconds)))
-    return 2 * _SIDE**3 / took / 1e9
+    times = time_repeatedly(lambda: session.run(None, {"a": values, "b": values}), seconds)
+    return 2 * _SIDE**3 / float(np.median(times[:, 0])) / 1e9
 
 
 def describe_machine() -> str:
@@ -204,11 +204,10 @@ def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[i
                 logits = logits.reshape(CLIPSEG_SIDE, CLIPSEG_SIDE).numpy()
                 np.greater(sigmoid(placement.restore(logits)), np.float32(0.5))
 
-    times: dict[int, float] = {}
-    processor: dict[int, float] = {}
-    for count in prompts:
-        spent: list[float] = []
-        took = time_repeatedly(partial(segment, count), seconds, least=3, spent=spent)
-        times[count], processor[count] = 1e3 * float(np.median(took)), 1e3 * float(np.median(spent))
-    parameters = sum(p.numel() for p in model.parameters())
-    return {"parameters": parameters, "median_ms": times, "cpu_ms": processor}
+    found: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
+    took = {
+        count: np.median(time_repeatedly(partial(segment, count), seconds, 3), axis=0) for count in prompts
+    }
+    for column, name in enumerate(("median_ms", "cpu_ms")):
+        found[name] = {count: 1e3 * float(times[column]) for count, times in took.items()}
+    return found

@@ -27,9 +27,8 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.datasets.thinness import wants_native
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
 from drywallqa.evaluation.measure import measure_pairs
-from drywallqa.evaluation.measured_model import MeasuredModel
+from drywallqa.evaluation.measured_model import MeasuredModel, choose_by_kind, validation_part
 from drywallqa.evaluation.slices import summarise
-from drywallqa.evaluation.threshold_choice import choose_by_kind, validation_part
 from drywallqa.evaluation.thresholds import FALSE_ALARM_PRICE
 from drywallqa.exporting.card import render_card
 from drywallqa.exporting.onnx_export import export_graphs, export_prompts

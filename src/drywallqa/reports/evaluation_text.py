@@ -52,11 +52,11 @@ def evaluation_table(evaluation: Evaluation) -> list[str]:
 def difference_lines(compared: Sequence[Difference], first: str, second: str) -> list[str]:
     """Describe a comparison as lines of text."""
     lines = ["", f"{first} less {second}, on the same pairs:"]
-    for each in compared:
-        if each.slice.kind in ("overall", "concept"):
-            found = {name: each.figures[name] for name in _SHOWN if name in each.figures}
+    for each, gains in compared:
+        if each.kind in ("overall", "concept"):
+            found = {name: gains[name] for name in _SHOWN if name in gains}
             texts = [f"{name} {_cell(figure, '+.3f')}" for name, figure in found.items()]
-            lines.append(f"  {_title(each.slice)}: {', '.join(texts)}")
+            lines.append(f"  {_title(each)}: {', '.join(texts)}")
     return lines
 
 
@@ -84,7 +84,7 @@ def evaluation_json(
         "leaks": dict(evaluation.leaks),
     }
     if against:
-        differences = [_slice_json(each.slice, each.figures) for each in compared]
+        differences = [_slice_json(each, gains) for each, gains in compared]
         data["against"] = {**evaluation_json(against), "differences": differences}
     return data
 

@@ -11,7 +11,7 @@ import numpy as np
 from drywallqa.evaluation import curves
 from drywallqa.evaluation.evaluation import Evaluation
 from drywallqa.evaluation.measure import PairMeasurement
-from drywallqa.evaluation.threshold_choice import CHOSEN_ON, ChosenThresholds
+from drywallqa.evaluation.measured_model import CHOSEN_ON, ChosenThresholds
 from drywallqa.imaging import mask_files
 from drywallqa.inference.queries import PromptQuery
 from drywallqa.metrics import BINS

@@ -15,12 +15,13 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import BundleError, ConfigError, MissingExtraError, OutputError
 from drywallqa.evaluation.evaluation import Evaluation, compare_models, evaluate_part, take_part
 from drywallqa.evaluation.failures import explain_failures, select_failures
-from drywallqa.evaluation.measured_model import MeasuredModel, measured_bundle
-from drywallqa.evaluation.threshold_choice import (
+from drywallqa.evaluation.measured_model import (
     CHOSEN_ON,
     ChosenThresholds,
+    MeasuredModel,
     Progress,
     choose_on_validation,
+    measured_bundle,
     silent,
 )
 from drywallqa.evaluation.thresholds import IOU, ThresholdRule, parse_tie_breaks
@@ -231,17 +232,7 @@ def store_thresholds(bundle: Bundle, chosen: ChosenThresholds) -> Bundle:
     """
     from drywallqa.exporting.card import render_card
 
-    settings = chosen.model.segmenter.bundle.concepts
-    concepts = {
-        name: dataclasses.replace(
-            concept,
-            threshold=settings[name].threshold,
-            presence_threshold=settings[name].presence_threshold,
-            refine=settings[name].refine,
-            closer=settings[name].closer,
-        )
-        for name, concept in bundle.concepts.items()
-    }
+    concepts = chosen.model.segmenter.bundle.concepts
     how = {**bundle.metrics.get("thresholds", {}), "split": CHOSEN_ON}
     rules = {"mask": str(chosen.rule), "presence": str(chosen.presence_rule)}
     for kind, choices in (("whole", chosen.choices), ("closer", chosen.closer)):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.bundle.bundle import CARD, Bundle, load_bundle, save_head
 from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import OutputError
 from drywallqa.evaluation.evaluation import take_part
-from drywallqa.evaluation.measured_model import measured_bundle
+from drywallqa.evaluation.measured_model import CHOSEN_ON, Progress, measured_bundle, silent
 from drywallqa.evaluation.refinements import (
     CANDIDATES,
     FIGURES,
@@ -21,16 +20,24 @@ from drywallqa.evaluation.refinements import (
     best_refinements,
     compare_refinements,
 )
-from drywallqa.evaluation.threshold_choice import CHOSEN_ON, Progress, silent
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.refinement import parse_refinements
 
 
-@dataclass(frozen=True)
-class RefinementRequest:
-    """The options of the verb; see its help.
+def run_refinements(
+    data: Path,
+    model: Path | None = None,
+    candidates: Sequence[str] = (),
+    sets: Sequence[str] = (),
+    *,
+    out: Path | None = None,
+    write: bool = False,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> list[str]:
+    """Measure refinements on validation, write what was asked for, and describe it in lines.
 
-    Attributes:
+    Args:
         data: The data set's folder.
         model: A bundle; None for the bundled model.
         candidates: Refinements to measure; by default `CANDIDATES`.
@@ -38,19 +45,7 @@ class RefinementRequest:
         out: A JSON file for the table.
         write: Store the best refinements in the bundle.
         overwrite: Replace the JSON file.
-    """
-
-    data: Path
-    model: Path | None = None
-    candidates: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
-    out: Path | None = None
-    write: bool = False
-    overwrite: bool = False
-
-
-def run_refinements(request: RefinementRequest, progress: Progress = silent) -> list[str]:
-    """Measure refinements on validation, write what was asked for, and describe it in lines.
+        progress: Told how far it is.
 
     Raises:
         ConfigError: A candidate is no refinement.
@@ -58,12 +53,12 @@ def run_refinements(request: RefinementRequest, progress: Progress = silent) -> 
         DataError: There is no validation part, or nothing in it can be measured.
         OutputError: The JSON file is there already.
     """
-    candidates = parse_refinements(request.candidates) if request.candidates else CANDIDATES
-    if request.out and request.out.exists() and not request.overwrite:
-        raise OutputError(f"{request.out}: exists already; give --overwrite to replace it")
-    bundle = load_bundle(request.model)
-    part = take_part(datasets.load_dataset(request.data), CHOSEN_ON, request.sets, progress)
-    rows = compare_refinements(measured_bundle(bundle), part, candidates, progress)
+    wanted = parse_refinements(candidates) if candidates else CANDIDATES
+    if out and out.exists() and not overwrite:
+        raise OutputError(f"{out}: exists already; give --overwrite to replace it")
+    bundle = load_bundle(model)
+    part = take_part(datasets.load_dataset(data), CHOSEN_ON, sets, progress)
+    rows = compare_refinements(measured_bundle(bundle), part, wanted, progress)
     best = best_refinements(rows)
     lines = [
         f"{bundle.name} {bundle.version} on {part.dataset.folder}, split '{CHOSEN_ON}': "
@@ -76,15 +71,15 @@ def run_refinements(request: RefinementRequest, progress: Progress = silent) -> 
             lines.append(f"{concept}: {row.refinement} gains {_gain(row, 'IoU')} IoU: worth having")
         else:
             lines.append(f"{concept}: none surely gains {LEAST_GAIN} IoU and harms nothing, so none is used")
-    if request.out:
-        data = {
+    if out:
+        table = {
             "model": f"{bundle.name} {bundle.version}",
             "split": CHOSEN_ON,
             "rows": [row.to_json() for row in rows],
             "worth having": {concept: str(row.refinement) for concept, row in best.items()},
         }
-        write_whole(request.out, json_bytes(data))
-    if request.write:
+        write_whole(out, json_bytes(table))
+    if write:
         _store(bundle, best)
         lines.append(f"{bundle.folder}: refinements and their thresholds written")
     return lines

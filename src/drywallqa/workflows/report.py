@@ -15,7 +15,7 @@ from typing import Any
 from drywallqa.bundle.bundle import HEAD, load_bundle
 from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import BundleError, ConfigError, DataError, MissingExtraError, OutputError
-from drywallqa.evaluation.threshold_choice import Progress, silent
+from drywallqa.evaluation.measured_model import Progress, silent
 from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.reports import document_markdown
 from drywallqa.reports.document import Document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from drywallqa._version import __version__
-from drywallqa.bundle.bundle import Bundle, load_bundle
+from drywallqa.bundle.bundle import load_bundle
 from drywallqa.datasets import dataset
 from drywallqa.errors import ConfigError, MissingExtraError
 from drywallqa.evaluation import speed_parts
 from drywallqa.evaluation.speed_cases import (
     NOT_MEASURED,
     Photo,
-    SpeedCase,
     load_case,
     measure_cases,
     speed_cases,
 )
 from drywallqa.files import json_bytes, write_whole
-from drywallqa.onnx_session import DEFAULT, FAST, RuntimeOptions
+from drywallqa.onnx_session import DEFAULT, FAST
 from drywallqa.processors import available_threads
 from drywallqa.synthetic.examples import EXAMPLES, render_example
 from drywallqa.visualization.charts import Chart, Line, chart_png
@@ -83,14 +81,15 @@ def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line
     bundle = bundles[0]
     photo = render_example(EXAMPLES[0], (request.side, request.side)).photo
     validation = dataset.load_dataset(request.data).part("val") if request.data else None
-    first = _cases(bundle, request, request.batches, request.threads)
+    ways = (request.backends, request.precisions, request.windows, request.prompts)
+    first = speed_cases(bundle, *ways, request.batches, request.threads)
     threads = first[0].threads
     rows = []
     for each in bundles:
-        chosen = first if each is bundle else _cases(each, request, (1,), (threads,))
+        chosen = first if each is bundle else speed_cases(each, *ways, (1,), (threads,))
         for row in measure_cases(each, chosen, photo, seconds=request.seconds, validation=validation):
-            rows.append(row.to_json())
-            report(speed_line(rows[-1]))
+            rows.append(row)
+            report(speed_line(row))
     report("stages, start and ceiling …")
     segmenter = load_case(bundle, first[0])
     return {
@@ -107,18 +106,6 @@ def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line
         "ceiling": speed_parts.machine_ceiling(threads, request.seconds / 2),
         "clipseg": _clipseg(request, threads, photo, report),
     }
-
-
-def _cases(
-    bundle: Bundle, request: SpeedRequest, batches: Sequence[int], threads: Sequence[int]
-) -> list[SpeedCase]:
-    own = "fp32"
-    if bundle.folder == FAST:
-        own = RuntimeOptions(request.backends[0], profile="fast").precision_for(FAST)
-    precisions = request.precisions or tuple(dict.fromkeys(("fp32", own)))
-    return speed_cases(
-        bundle, request.backends, precisions, request.windows, request.prompts, batches, threads
-    )
 
 
 def _clipseg(
@@ -221,21 +208,12 @@ def write_speed(report: Mapping[str, Any], out: Path) -> str:
     Raises:
         OutputError: They cannot be written.
     """
-    write_whole(out / JSON, json_bytes(_without_nan(report)))
+    write_whole(out / JSON, json_bytes(report))
     try:
         write_whole(out / PLOT, chart_png(speed_chart(report)))
     except MissingExtraError as error:
         return f"{out / JSON} written; no chart: {error}"
     return f"{out / JSON} and {out / PLOT} written"
-
-
-def _without_nan(value: Any) -> Any:
-    """Put None for numbers that JSON does not know."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(each) for key, each in value.items()}
-    return [_without_nan(each) for each in value] if isinstance(value, list) else value
 
 
 def speed_chart(report: Mapping[str, Any]) -> Chart:

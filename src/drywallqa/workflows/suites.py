@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from drywallqa.bundle.bundle import FAILURES, Bundle, load_bundle
 from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import ConfigError
-from drywallqa.evaluation.phone_size import (
-    LARGE,
-    SECTIONS,
-    TITLES,
-    PhoneSize,
-    PhoneSizePlan,
-    measure_phone_size,
-    phone_size_lines,
-    share_text,
-)
+from drywallqa.evaluation.phone_size import LARGE, TITLES, measure_phone_size, phone_size_lines, share_text
 from drywallqa.evaluation.release_figures import (
     ReleaseFigures,
     false_alarm_counts,
@@ -33,92 +24,80 @@ from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 SUITES = ("release", "phone")
 
 
-@dataclass(frozen=True)
-class SuiteRequest:
-    """What is measured by a suite; see the verb's help.
+def run_suite(
+    suite: str,
+    data: Path,
+    model: Path | None = None,
+    split: str = "test",
+    *,
+    count: int | None = None,
+    robustness: bool = False,
+    sections: Sequence[str] = (),
+    elsewhere: Path | None = None,
+    json_file: Path | None = None,
+    write: bool = False,
+    report: Callable[[str], None] = print,
+) -> list[str]:
+    """Measure a bundle by a suite, write what was asked for, and describe it in lines.
 
-    Attributes:
+    Args:
         suite: One of `SUITES`.
         data: The data set's folder.
         model: A bundle; None for the bundled model.
         split: The part to measure.
-        count: Composites of the suite "release" (200); rendered walls of the suite "phone" (200), and at most
-            so many photos of every other section.
+        count: Composites of the suite "release" (200); for the suite "phone" see `measure_phone_size`.
         robustness: Whether "release" changes photos and wording, too.
         sections: Sections of "phone"; by default all that can be measured.
-        elsewhere: Photographs from elsewhere, for the section "large-walls".
+        elsewhere: Photographs from elsewhere, for the section "large-walls" of "phone".
         json_file: A JSON file for the figures.
         write: Write the figures into the bundle and its card.
-    """
-
-    suite: str
-    data: Path
-    model: Path | None = None
-    split: str = "test"
-    count: int | None = None
-    robustness: bool = False
-    sections: Sequence[str] = ()
-    elsewhere: Path | None = None
-    json_file: Path | None = None
-    write: bool = False
-
-
-def run_suite(request: SuiteRequest, report: Callable[[str], None] = print) -> list[str]:
-    """Measure a bundle by a suite, write what was asked for, and describe it in lines.
+        report: Called with each step.
 
     Raises:
         ConfigError: The suite, the split or a section is unknown.
         DataError: The split is empty, or photographs from elsewhere are not as they should be.
     """
-    if request.suite not in SUITES:
-        raise ConfigError(f"'{request.suite}' is no suite; choose among {', '.join(SUITES)}")
-    bundle, dataset = load_bundle(request.model), datasets.load_dataset(request.data)
-    measured: ReleaseFigures | PhoneSize
-    if request.suite == "release":
+    if suite not in SUITES:
+        raise ConfigError(f"'{suite}' is no suite; choose among {', '.join(SUITES)}")
+    bundle, dataset = load_bundle(model), datasets.load_dataset(data)
+    figures: dict[str, Any]
+    if suite == "release":
         measured = measure_release(
-            bundle,
-            dataset,
-            request.split,
-            count=request.count or 200,
-            robustness=request.robustness,
-            report=report,
+            bundle, dataset, split, count=count or 200, robustness=robustness, report=report
         )
-        lines = list(release_lines(measured))
+        lines, plain = list(release_lines(measured)), measured.to_json()
+        summaries = {name: summary.to_json() for name, summary in measured.concepts.items()}
+        figures = {split: summaries, "benchmark": _card_table(measured)}
     else:
-        plan = PhoneSizePlan() if request.count is None else PhoneSizePlan.of(request.count)
-        possible = [name for name in SECTIONS if name != LARGE or request.elsewhere is not None]
-        plan = replace(plan, sections=request.sections or possible)
-        measured = measure_phone_size(
-            Segmenter(bundle), dataset, request.split, elsewhere=request.elsewhere, plan=plan, report=report
+        found = measure_phone_size(
+            Segmenter(bundle), dataset, split, sections, count=count, elsewhere=elsewhere, report=report
         )
-        lines = phone_size_lines(measured)
-        if LARGE not in plan.sections and not request.sections:
+        lines = phone_size_lines(found)
+        if LARGE not in found and not sections:
             lines.append(f"{LARGE}: not measured; --elsewhere names the folder of photographs from elsewhere")
-    if request.json_file:
-        write_whole(request.json_file, json_bytes(measured.to_json()))
-    if request.write:
-        _write(bundle, measured)
+        plain = {name: {what: f.to_json() for what, f in each.items()} for name, each in found.items()}
+        plain = {"bundle": f"{bundle.name} {bundle.version}", "split": split, "sections": plain}
+        card = {
+            TITLES[name]: {what: share_text(f) for what, f in each.items()} for name, each in found.items()
+        }
+        figures = {"phone size": {**bundle.metrics.get("phone size", {}), **card}} if write else {}
+    if json_file:
+        write_whole(json_file, json_bytes(plain))
+    if write:
+        _write(replace(bundle, metrics={**bundle.metrics, **figures}), suite)
         lines.append(f"{bundle.folder}: figures and card written")
     return lines
 
 
-def _write(bundle: Bundle, measured: ReleaseFigures | PhoneSize) -> None:
-    """Put figures into a bundle's metrics and card; those of a release bring a picture of failures."""
+def _write(bundle: Bundle, suite: str) -> None:
+    """Write a bundle's head and card; the suite "release" also draws its failures on rendered walls."""
     from drywallqa.exporting.export_run import save_with_card
     from drywallqa.visualization.failed_walls import failed_walls
 
-    if isinstance(measured, PhoneSize):
-        sections = {
-            TITLES[section]: {name: share_text(figure) for name, figure in figures.items()}
-            for section, figures in measured.sections.items()
-        }
-        figures: dict[str, Any] = {"phone size": {**bundle.metrics.get("phone size", {}), **sections}}
-    else:
+    if suite == "release":
         labelled = [concept for concept in (CRACK, TAPING_AREA) if concept in bundle.concepts]
         write_whole(bundle.folder / FAILURES, failed_walls(Segmenter(bundle), labelled))
-        summaries = {name: summary.to_json() for name, summary in measured.concepts.items()}
-        figures = {measured.split: summaries, "benchmark": _card_table(measured)}
-    save_with_card(replace(bundle, metrics={**bundle.metrics, **figures}))
+    save_with_card(bundle)
 
 
 def _card_table(measured: ReleaseFigures) -> dict[str, str]:

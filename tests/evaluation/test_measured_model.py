@@ -10,12 +10,12 @@ from drywallqa.bundle.bundle import load_bundle, save_head
 from drywallqa.datasets.dataset import Sample
 from drywallqa.errors import DataError
 from drywallqa.evaluation.measure import PairMeasurement
-from drywallqa.evaluation.measured_model import measured_bundle
-from drywallqa.evaluation.threshold_choice import (
+from drywallqa.evaluation.measured_model import (
     FEWEST,
     ChosenThresholds,
     choose_by_kind,
     choose_on_validation,
+    measured_bundle,
 )
 from drywallqa.exporting.card import render_card
 from drywallqa.imaging.letterbox import Letterbox
