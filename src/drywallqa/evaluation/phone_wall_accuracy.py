@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.errors import DataError
-from drywallqa.evaluation.distractors import Mask, Photo
+from drywallqa.evaluation.distractors import Photo
+from drywallqa.evaluation.measure import Mask
 from drywallqa.imaging import mask_files, photos
 from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.intervals import Figure, Terms

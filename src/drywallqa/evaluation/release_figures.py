@@ -16,7 +16,6 @@ from drywallqa.evaluation import seam_accuracy
 from drywallqa.evaluation.curves import calibration
 from drywallqa.evaluation.distractors import (
     CompositeRecall,
-    Mask,
     MaskSource,
     Photo,
     false_alarms,
@@ -24,7 +23,7 @@ from drywallqa.evaluation.distractors import (
     no_wall_photos,
 )
 from drywallqa.evaluation.evaluation import take_part
-from drywallqa.evaluation.measure import Evaluator, measure_pairs
+from drywallqa.evaluation.measure import Evaluator, Mask, measure_pairs
 from drywallqa.evaluation.measured_model import without_rendered
 from drywallqa.evaluation.robustness import CHANGES, Robustness, measure_robustness, robustness_lines
 from drywallqa.evaluation.slices import ConceptSummary, summarise

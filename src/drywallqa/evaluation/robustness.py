@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.distractors import Mask, MaskSource, Photo
+from drywallqa.evaluation.distractors import MaskSource, Photo
+from drywallqa.evaluation.measure import Mask
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 
