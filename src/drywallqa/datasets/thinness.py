@@ -13,10 +13,9 @@ from drywallqa.errors import DrywallQAError
 from drywallqa.imaging.morphology import skeletonise
 from drywallqa.imaging.straight_lines import straight_lines
 
+# Mean width over the photo's longer side below which a concept counts as thin: under 18 px of 448.
 THIN = 0.04
-"""Mean width over the photo's longer side below which a concept counts as thin: under 18 px of 448."""
-STRAIGHT = 0.95
-"""Share of a truth's skeleton on long straight lines from which a concept counts as straight."""
+STRAIGHT = 0.95  # share of a truth's skeleton on long straight lines from which a concept counts as straight
 
 _SIDE = 320  # px to which truths are thinned out before they are measured
 _PHOTOGRAPHS = 64  # that are measured at most

@@ -177,8 +177,8 @@ def evaluate_part(
     return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 
 
+# A slice of one model, and its figures less those of another model on the same pairs.
 Difference = tuple[PairSlice, dict[str, Figure]]
-"""A slice of one model, and its figures less those of another model on the same pairs."""
 
 
 def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:

@@ -33,11 +33,9 @@ CAUSES = {
 }
 """Cause → the measurement that speaks for it, most telling first."""
 
-AREA_TOLERANCE = 24.0
-"""How far, in px at 640, the edge of an area may lie off before it is another place."""
+AREA_TOLERANCE = 24.0  # how far, in px at 640, the edge of an area may lie off before it is another place
 
-THIN_PX = 12.0
-"""Truths narrower than this, at 640 px, count as thin."""
+THIN_PX = 12.0  # truths narrower than this, at 640 px, count as thin
 
 _DARK, _BRIGHT = 45.0, 225.0
 _FAINT = 0.25  # contrast below this share of the photo's own standard deviation is hardly seen
@@ -84,15 +82,13 @@ def select_failures(
             ("false alarm", alarms, lambda pair: -pair.counts.fp),
             ("confident mistake", wrong, lambda pair: -_confidence(pair)),
         ]
-        taken: set[int] = set()
+        taken: dict[int, tuple[PairMeasurement, str]] = {}
         for kind, candidates, rank in rankings:
-            first: dict[int, PairMeasurement] = {}
+            most = len(taken) + worst
             for pair in sorted(candidates, key=rank):
-                if clusters[pair.sample.key] not in taken:
-                    first.setdefault(clusters[pair.sample.key], pair)
-            kept = dict([*first.items()][:worst])
-            taken |= kept.keys()
-            chosen += [(pair, kind) for pair in kept.values()]
+                if len(taken) < most:
+                    taken.setdefault(clusters[pair.sample.key], (pair, kind))
+        chosen += taken.values()
     return chosen
 
 

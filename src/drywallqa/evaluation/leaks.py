@@ -23,8 +23,8 @@ Measured on training photos of two public sets, saved as JPEG 60 at 0.35 to 1.3 
 below it. From 130 on, plain boards before a dark backdrop would be taken for each other.
 """
 
+# A hash with fewer signs of either kind comes from a blank or evenly shaded photo, and is not compared.
 LEAST_SIGNS = 6
-"""A hash with fewer signs of either kind comes from a blank or evenly shaded photo, and is not compared."""
 
 Thumbnail = NDArray[np.float32]
 

@@ -25,17 +25,14 @@ from drywallqa.inference.tiles import Scale
 from drywallqa.inference.wrapped_model import with_concepts
 from drywallqa.onnx_session import RuntimeOptions
 
+# Called with what is being done, how much of it is done, and of how much.
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and of how much."""
 
-FEWEST = 5
-"""Photographs that show a concept below which no thresholds of closer views are chosen."""
+FEWEST = 5  # photographs that show a concept below which no thresholds of closer views are chosen
 
-CHOSEN_ON = "val"
-"""The part that thresholds are chosen on."""
+CHOSEN_ON = "val"  # the part that thresholds are chosen on
 
-Thresholds = Mapping[str, tuple[float, float]]
-"""Concept → (mask threshold, presence threshold)."""
+Thresholds = Mapping[str, tuple[float, float]]  # concept → (mask threshold, presence threshold)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ from drywallqa.synthetic.camera import Camera, develop_photo
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", LARGE_WALLS
-SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)
-"""The parts of the measurement, in their order."""
+SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)  # the parts of the measurement, in their order
 TITLES = {
     WALLS: "rendered walls of 8 to 16 megapixels without a crack",
     BOARDS: "photos of boards without a crack, enlarged and asked for cracks",
@@ -47,10 +46,8 @@ _WALLS, _MOST = 200, {BOARDS: 60, CRACKS: 60, MOSAICS: 30}
 _SEEDS = {"val": 7_000_000, "test": 8_000_000}
 _PARTS = {"val": "dev", "test": "final"}  # of photographs from elsewhere
 
-ENLARGED = (2000, 4032)
-"""Longer sides in px to which boards are enlarged."""
-CELLS = 3
-"""Photos in a row and in a column of a mosaic."""
+ENLARGED = (2000, 4032)  # longer sides in px to which boards are enlarged
+CELLS = 3  # photos in a row and in a column of a mosaic
 
 
 def measure_phone_size(

@@ -21,18 +21,15 @@ from drywallqa.synthetic.phone_walls import PhoneWall, render_phone_wall
 from drywallqa.synthetic.surfaces import BOARDS
 from drywallqa.synthetic.walls import CRACK, Kind
 
-Marks = Callable[[Photo], Mapping[str, Mask]]
-"""Marks a photo [H,W,3]: concept → mask [H,W]."""
+Marks = Callable[[Photo], Mapping[str, Mask]]  # marks a photo [H,W,3]: concept → mask [H,W]
 Report = Callable[[str], None]
 Figures = dict[str, Figure]
 Size = tuple[int, int] | None
 
-BROAD = 3
-"""Width in px from which cracks are also counted together."""
+BROAD = 3  # width in px from which cracks are also counted together
 _SHARE_OF_JOINTS = 0.3  # of the walls without cracks
 _A_WALL = 4  # cracks
-LARGE_WALLS = "large-walls"
-"""The set of photographs of walls at the camera's own size."""
+LARGE_WALLS = "large-walls"  # the set of photographs of walls at the camera's own size
 _LEAST_TOLERANCE = 1.5  # px
 _SHORTEST = 50  # px; a shorter piece is not counted
 

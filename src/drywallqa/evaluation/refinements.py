@@ -30,11 +30,9 @@ CANDIDATES = tuple(
 
 FIGURES = ("IoU", "Dice", "F1 within 3 px", "false alarms")
 
-LEAST_GAIN = 0.005
-"""Mean IoU that a refinement has to gain before it is worth its time."""
+LEAST_GAIN = 0.005  # mean IoU that a refinement has to gain before it is worth its time
 
-EQUAL_GAIN = 0.002
-"""Gains closer than this are equal, and the quicker one wins."""
+EQUAL_GAIN = 0.002  # gains closer than this are equal, and the quicker one wins
 
 Soft = tuple[str, ...]
 

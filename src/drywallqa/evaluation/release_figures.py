@@ -33,8 +33,8 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA
 
+# Concept → prompt; other concepts are asked for by their names.
 PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area"}
-"""Concept → prompt; other concepts are asked for by their names."""
 _GRID = 64  # cells a side, to which masks are brought for baselines
 
 

@@ -19,14 +19,10 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 
 CLEAN = "clean"
-ENOUGH = 0.85
-"""Share of the clean IoU that should remain under each change."""
-AGREEMENT = 0.95
-"""IoU that the masks of one photo under two phrasings should have."""
-BLUR = 1.5
-"""Standard deviation of the blur in px of a photo whose longer side is 640 px."""
-NOISE = 15.0
-"""Standard deviation of the noise in grey levels of 255."""
+ENOUGH = 0.85  # share of the clean IoU that should remain under each change
+AGREEMENT = 0.95  # IoU that the masks of one photo under two phrasings should have
+BLUR = 1.5  # standard deviation of the blur in px of a photo whose longer side is 640 px
+NOISE = 15.0  # standard deviation of the noise in grey levels of 255
 
 PHRASINGS = {
     "crack": (

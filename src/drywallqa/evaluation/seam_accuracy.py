@@ -13,10 +13,8 @@ from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 from drywallqa.metrics import share_near
 from drywallqa.synthetic.walls import SEAM_LINE, render_wall
 
-WITHIN = 5.0
-"""How far a line may lie beside its truth, in px of a photo whose longer side is 640 px."""
-ENOUGH = 0.9
-"""Share of a photo's true lines from which it counts as found."""
+WITHIN = 5.0  # how far a line may lie beside its truth, in px of a photo whose longer side is 640 px
+ENOUGH = 0.9  # share of a photo's true lines from which it counts as found
 RENDERED = 60
 _SEED = 9_000_000  # far from the seeds of rendered training pictures
 

@@ -12,8 +12,7 @@ from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.intervals import Figure, Terms, difference
 from drywallqa.metrics import Counts, ThinScore
 
-Clusters = Mapping[str, int]
-"""Photo (`Sample.key`) → number of its photograph, near-duplicates sharing one."""
+Clusters = Mapping[str, int]  # photo (`Sample.key`) → number of its photograph, near-duplicates sharing one
 
 WIDTH_CLASSES = ("narrow third", "middle third", "wide third")
 

@@ -16,8 +16,7 @@ from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_r
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Histogram, bin_of
 
-FALSE_ALARM_PRICE = 0.5
-"""How much mean IoU is given up to be rid of all false alarms."""
+FALSE_ALARM_PRICE = 0.5  # how much mean IoU is given up to be rid of all false alarms
 
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
