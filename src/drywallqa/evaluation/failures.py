@@ -71,7 +71,7 @@ def select_failures(
     pairs: Sequence[PairMeasurement], clusters: Clusters, worst: int
 ) -> list[tuple[PairMeasurement, str]]:
     """Pick up to `worst` pairs of each kind for each prompt, one copy of a photograph, no pair twice."""
-    chosen = []
+    chosen: list[tuple[PairMeasurement, str]] = []
     for prompt in dict.fromkeys(pair.prompt for pair in pairs):
         own = [pair for pair in pairs if pair.prompt == prompt]
         present = [pair for pair in own if not pair.absent]
