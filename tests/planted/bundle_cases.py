@@ -11,8 +11,9 @@ import numpy as np
 from drywallqa.bundle.bundle import CARD, DECODER, IMAGE_ENCODER, load_bundle
 from drywallqa.datasets.dataset import load_dataset
 from drywallqa.evaluation.measure import measure_pairs
+from drywallqa.evaluation.measured_model import measured_bundle
 from drywallqa.evaluation.slices import summarise
-from drywallqa.evaluation.thresholds import ThresholdChoice, choose_for_concept
+from drywallqa.evaluation.thresholds import choose_thresholds
 from drywallqa.imaging import perceptual_hash
 from planted.bundles import after_input, before_output, change_graph, change_head, copy_bundle, write
 from planted.case import Case, Severity, three
@@ -70,18 +71,16 @@ def _from_test(folder: Path, severity: Severity, names: Sequence[str]) -> list[s
     loaded = load_bundle(bundle)
     data = load_dataset(base(folder, severity))
     prompts = {concept: concept for concept in loaded.concepts}
-    scores = list(measure_pairs(loaded.open_backend(), loaded.window, data.part("test"), prompts))
-    chosen: dict[str, ThresholdChoice] = {
-        c: choose_for_concept([s for s in scores if s.concept == c]) for c in prompts
-    }
-    pairs = {c: (choice.threshold, choice.presence_threshold) for c, choice in chosen.items()}
+    subject, part = measured_bundle(loaded), data.part("test")
+    chosen = choose_thresholds(list(measure_pairs(subject.evaluator(part, prompts, gated=False))))
+    tuned = list(measure_pairs(subject.with_choices(chosen, {}).evaluator(part, prompts)))
 
     def change(head: dict[str, Any]) -> None:
         for concept in list(prompts)[: 1 if severity == "mild" else 2]:
             head["concepts"][concept].update({name: getattr(chosen[concept], name) for name in names})
         if severity == "gross":
             head["metrics"].pop("val", None)
-            figures = summarise(scores, pairs).items()
+            figures = summarise(tuned, list(prompts)).items()
             head["metrics"]["test"] = {concept: summary.to_json() for concept, summary in figures}
 
     change_head(bundle, change)

@@ -26,13 +26,13 @@ CLEARLY, ENOUGH = 0.2, 0.3
 
 @dataclass(frozen=True, eq=False)
 class CoarsePair:
-    """What a model returned for one concept of one photo, beside the truth.
+    """A model's logits for one concept of one photo, beside the truth.
 
     Attributes:
         photo: The photo's name.
         photograph: The photograph that copies share.
         part: "train", "val" or "test".
-        concept: The concept that was asked for.
+        concept: The concept of the prompt.
         truth: [h,w]; all False where the concept is labelled as absent.
         logits: [h,w].
         other: [h,w], the logits under another concept's prompt; None where there is no other concept.

@@ -11,9 +11,9 @@ _SPLIT = "drywallqa data split DIR --ratios 70/15/15 --seed 0"
 DATA_FAULTS = (
     Fault(
         "labels-shifted",
-        "masks lie beside what they mark",
+        "masks lie beside the objects that they mark",
         "truth masks are shifted against their photos",
-        "import the data set again; look for cropping, padding or a wrong offset on the way",
+        "import the data set again; check the steps before for cropping, padding or a wrong offset",
         _IMPORT,
     ),
     Fault(
@@ -26,14 +26,14 @@ DATA_FAULTS = (
     ),
     Fault(
         "labels-scaled",
-        "masks lie at another size than what they mark",
+        "masks have another size than the objects that they mark",
         "truth masks are scaled against their photos: annotated at another resolution",
         "import the data set again, with annotations in the photos' own pixels",
         _IMPORT,
     ),
     Fault(
         "labels-exchanged",
-        "asked for one concept, the model is scored on the other",
+        "under one concept's prompt the model is scored on the other",
         "labels are swapped: one concept's masks stand under another concept (or prompt)",
         "map the export's classes to concepts again and import it anew",
         _IMPORT,
@@ -110,14 +110,14 @@ DATA_FAULTS = (
     ),
     Fault(
         "masks-size",
-        "photos are skipped, or masks lie beside what they mark",
+        "photos are skipped, or masks lie beside the objects that they mark",
         "masks are of another size than their photos",
         "import the data set again, which brings annotations to the photos' own pixels",
         _IMPORT,
     ),
     Fault(
         "photos-repeated",
-        "the model learns a few photos by heart",
+        "the model memorises a few photos",
         "photos are repeated: duplicates under other names, which weigh more than others",
         "drop the duplicates, or name them after one photograph so that they count as its copies",
         _AUDIT,

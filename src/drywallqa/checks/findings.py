@@ -20,7 +20,7 @@ class FaultFinding:
 
     Attributes:
         fault: The fault.
-        evidence: Why it is believed, in words.
+        evidence: The evidence in words.
         weight: Its rank, from 0 (a hint) to 1 (proved and sufficient); causes rank above their consequences.
     """
 
@@ -81,7 +81,7 @@ class Diagnosis:
     Attributes:
         model: The model in words.
         data: The data set's folder.
-        photos: Photos looked at, by part.
+        photos: Number of photos, by part.
         facts: Figures by concept.
         sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
         findings: The verdict: the likely faults, the surest first, each once.

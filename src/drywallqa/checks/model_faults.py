@@ -11,28 +11,28 @@ _TRAIN = "drywallqa train --data DIR --out RUN --overwrite --fail-fast"
 MODEL_FAULTS = (
     Fault(
         "bundle-damaged",
-        "the bundle is refused, or answers otherwise than when it was exported",
+        "the bundle is refused, or its masks differ from those at its export",
         "files of the bundle are missing or are not the ones that were exported (their SHA-256 differs)",
         "get the bundle again, or export the run anew",
         _EXPORT,
     ),
     Fault(
         "weights-not-finite",
-        "every answer is nan, or nothing is ever marked",
+        "every logit is NaN, or no pixel is ever marked",
         "weights are NaN or infinite: a loss that was not finite reached them",
         "go back to an earlier checkpoint, lower the rate, and let the run stop at such a loss",
         _TRAIN,
     ),
     Fault(
         "weights-zero",
-        "the answer is the same wherever one looks",
+        "every photo gets the same mask",
         "layers are dead: their weights are zero or all the same number",
         "train them again, or take a checkpoint in which they are alive",
         _TRAIN,
     ),
     Fault(
         "weights-untrained",
-        "masks are poor although the loss fell; part of the model answers at random",
+        "masks are poor although the loss fell; part of the model computes random features",
         "layers still have their random start: they were never optimised (left out of the optimizer, "
         "made after it, made anew in forward, or cut off from the loss)",
         "make every layer in __init__, pass all of them to the optimizer, and train again",
@@ -40,10 +40,10 @@ MODEL_FAULTS = (
     ),
     Fault(
         "weights-unlike-graph",
-        "the bundle answers otherwise when it is fine-tuned or opened in torch",
+        "the bundle gives other masks when it is fine-tuned or opened in torch",
         "the graphs that run (ONNX) and the weights in model.safetensors are not the same model: one of "
         "them was changed or comes from another export",
-        "export the run anew, which writes both and holds them against each other",
+        "export the run anew, which writes both and compares them",
         _EXPORT,
     ),
     Fault(
@@ -85,7 +85,7 @@ MODEL_FAULTS = (
     ),
     Fault(
         "prompts-exchanged",
-        "asked for one concept, the model marks the other",
+        "under one concept's prompt the model marks the other",
         "prompts are swapped: the text side, the phrasings or the concepts of the model stand for each other",
         "give each concept its own phrasings, and export with the text side of training",
         _EXPORT,
@@ -99,7 +99,7 @@ MODEL_FAULTS = (
     ),
     Fault(
         "output-inverted",
-        "the model marks everything but what was asked for",
+        "the model marks everything but the concept of the prompt",
         "the output's sign is wrong: background is taken for foreground (inverted logits or masks)",
         "turn the sign of the output, or train with masks whose foreground is bright",
         _EXPORT,
@@ -128,7 +128,7 @@ MODEL_FAULTS = (
     ),
     Fault(
         "presence-threshold",
-        "masks are empty where the concept is, or false alarms come where it is not",
+        "masks are empty where the concept is present, or false alarms come where it is absent",
         "the presence threshold does not fit this model: what is there is held for absent, or the reverse",
         "choose the thresholds on validation again",
         _CHOOSE,
@@ -142,7 +142,7 @@ MODEL_FAULTS = (
     ),
     Fault(
         "text-side",
-        "masks are poor under every prompt although photos are answered alike",
+        "masks are poor under every prompt, and alike",
         "the text side is not the one that the decoder was trained with: its embeddings lie in another space",
         "export with the text side of the run, which lies in its folder",
         _EXPORT,

@@ -44,8 +44,8 @@ TRAINING_FAULTS = (
     Fault(
         "masks-empty",
         "the loss falls to nearly nothing and every prediction is background",
-        "the truth shows no foreground at all, so marking nothing is the right answer",
-        "look at the masks; map the export's classes to concepts again and import it anew",
+        "the truth shows no foreground at all, so marking nothing is right",
+        "check the masks; map the export's classes to concepts again and import it anew",
         "drywallqa data stats DIR",
     ),
     Fault(
@@ -64,7 +64,7 @@ TRAINING_FAULTS = (
     ),
     Fault(
         "prompt-unknown",
-        "a prompt that was trained on is refused, or answered with another concept's mask",
+        "a prompt that was trained on is refused, or gets another concept's mask",
         "the text side takes a training phrasing for something else than its concept",
         "take the phrasing out, or fit the text side to these concepts",
         "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
@@ -106,7 +106,7 @@ TRAINING_FAULTS = (
     ),
     Fault(
         "outside-saved-state",
-        "training looks well, and the model loaded from its checkpoint knows nothing",
+        "training looks good, but the model loaded from its checkpoint segments nothing",
         "weights that the loss depends on are missing from the model's state_dict",
         "hold layers as attributes, in nn.ModuleList or nn.ParameterList, and leave state_dict whole",
         _AGAIN,
@@ -136,7 +136,7 @@ TRAINING_FAULTS = (
         "loss-start",
         "the loss starts far too high",
         "the output's scale is wrong: the model is sure of itself before it has learnt anything",
-        "start the last layer small, and check what the model's input looks like",
+        "give the last layer small initial weights, and check the model's inputs",
         _SHEET,
     ),
     Fault(

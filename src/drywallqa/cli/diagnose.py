@@ -18,7 +18,7 @@ def diagnose(
         str | None,
         typer.Option(metavar="NAME", help="A file's family; by default found by keys and shapes."),
     ] = None,
-    photos: Annotated[int, typer.Option(min=1, help="Photos looked at in each part.")] = 40,
+    photos: Annotated[int, typer.Option(min=1, help="Photos of each part that the model is run on.")] = 40,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
     ] = None,

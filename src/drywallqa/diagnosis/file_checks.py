@@ -163,11 +163,11 @@ def check_graph(
     except ModelError as error:
         return [finding_of("outside-saved-state", str(error), 0.95)]
     backend = TorchBackend(model.eval(), bundle.text.embed)
-    asked, embeddings = (each.encode_prompts(list(bundle.concepts)) for each in (running, backend))
+    prompts, embeddings = (each.encode_prompts(list(bundle.concepts)) for each in (running, backend))
     middle = embeddings.mean(axis=0)
 
     def graph(image: Floats) -> Floats:
-        return np.asarray(running.decode(running.encode_image(image[None]), asked)[0][0])
+        return np.asarray(running.decode(running.encode_image(image[None]), prompts)[0][0])
 
     def expected(image: Floats, share: float) -> Floats:
         pulled = middle + np.float32(share) * (embeddings - middle)
@@ -180,7 +180,7 @@ def check_graph(
 def compare_logits(
     images: Sequence[Floats], graph: Callable[[Floats], Floats], expected: Callable[[Floats, float], Floats]
 ) -> list[FaultFinding]:
-    """Find in what way the logits of a graph differ from those of the weights.
+    """Find how the logits of a graph differ from those of the weights.
 
     Args:
         images: Photos [3,h,w], normalised.

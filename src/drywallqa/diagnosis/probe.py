@@ -115,7 +115,7 @@ class CachingBackend:
         self._size = 0
 
     def encode_image(self, images: Float) -> Features:
-        """Put off the work until it is known whether it was done before."""
+        """Return the pixels: they are encoded in `decode`, and only if the result is not known."""
         return (images,)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
@@ -137,7 +137,7 @@ class CachingBackend:
 
 
 class ModelProbe:
-    """Asks a model about photos, under the name of each concept.
+    """Runs a model on photos, under the name of each concept.
 
     Args:
         subject: The model.
@@ -164,7 +164,7 @@ class ModelProbe:
         reverse_channels: bool = False,
         queries: PromptQueries | None = None,
     ) -> list[CoarsePair]:
-        """Ask about every concept that a photo is labelled for.
+        """Predict every concept that a photo is labelled for.
 
         Args:
             photos: The photos.

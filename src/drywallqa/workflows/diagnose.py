@@ -1,4 +1,4 @@
-"""The work of `drywallqa diagnose`: open the model, ask it about photos, try every cause, rank what holds."""
+"""The work of `drywallqa diagnose`: open the model, run it on photos, try every cause, rank the findings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHOTOS = 40
-"""Photos of each part that a model is asked about."""
+"""Photos of each part that a model is run on."""
 VARIED = 8
 """Photos that are also given to the model in other ways."""
 _GRAPHS = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
@@ -68,7 +68,7 @@ def run_diagnosis(
     Args:
         model: The run's or bundle's folder, or a file of weights; the bundled model where None.
         data: The data set's folder.
-        photos: How many photos of each part the model is asked about.
+        photos: How many photos of each part the model is run on.
         family: The family of a file of weights; recognised by names and shapes where None.
 
     Raises:
@@ -157,7 +157,7 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
 def _judge(
     model: DiagnosedModel, dataset: Dataset, photos: Sequence[ProbePhoto], found: Diagnosis
 ) -> Sequence[CoarsePair]:
-    """Ask the model and the bundled one about the photos, and judge labels and model by both.
+    """Run the model and the bundled one on the photos, and judge labels and model by both.
 
     Returns:
         The model's predictions; the bundled model's where it has none.
@@ -187,7 +187,7 @@ def _judge(
 def _probe(
     subject: MeasuredModel | None, labelled: Sequence[str], like: ModelProbe | None = None
 ) -> ModelProbe | None:
-    """Make a model ready to be asked about the labelled concepts; None where it knows none of them."""
+    """Make a model ready to predict the labelled concepts; None where it knows none of them."""
     shared = [concept for concept in labelled if subject is not None and concept in subject.thresholds]
     return ModelProbe(subject, shared, like) if subject is not None and shared else None
 
@@ -206,7 +206,7 @@ def _judge_model(
 
     Args:
         model: The model.
-        probe: Asks it.
+        probe: Runs it.
         photos: The photos.
         pairs: Its predictions.
         second: The bundled model's predictions.
