@@ -22,8 +22,8 @@ from pyarrow import parquet
 
 import fakes
 from drywallqa import cli
-from drywallqa.fleet import Fleet, SegmentSummary, cluster, segment_fleet
-from drywallqa.inference.plan import PhotoOutcome
+from drywallqa.fleet import Fleet, cluster, segment_fleet
+from drywallqa.inference.plan import PhotoOutcome, SegmentSummary
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.synthetic.examples import write_examples
 
