@@ -42,7 +42,7 @@ def test_write_whole__interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_check_folder__a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
     for folder in (tmp_path / "out", tmp_path / "out" / "below"):
-        with pytest.raises(OutputError, match="no results can be written in this folder"):
+        with pytest.raises(OutputError, match="results cannot be written to this folder"):
             check_folder(folder)
 
 

@@ -1,6 +1,6 @@
-"""The numpy-typed protocol that every runnable model satisfies.
+"""The NumPy-typed protocol that every runnable model implements.
 
-Shapes: B photos, P prompts, D embedding width, H×W the window, h×w the logits' own grid.
+Shapes: B photos, P prompts, D embedding width, H×W the window, h×w the grid of the logits.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ Features = tuple[Float, ...]
 
 
 class Backend(Protocol):
-    """A model that runs: encode a photo once, decode it under as many prompts as wanted."""
+    """A runnable model: encode a photo once, then decode it with any number of prompts."""
 
     def encode_image(self, images: Float) -> Features:
-        """Encode normalised photos [B,3,H,W] once; the arrays returned all start with B."""
+        """Encode normalised photos [B,3,H,W]. The first axis of every returned array is B."""
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """Embed P prompts as [P,D]."""
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
-        """Decode features under prompts.
+        """Decode features with prompts.
 
         Args:
-            features: What `encode_image` returned for B photos.
-            embeddings: [P,D] (every photo under every prompt) or [B,P,D] (each photo under its own).
+            features: The result of `encode_image` for B photos.
+            embeddings: [P,D] (every photo with every prompt) or [B,P,D] (each photo with its own prompts).
 
         Returns:
-            Mask logits [B,P,h,w] and presence logits [B,P]. Never probabilities.
+            Mask logits [B,P,h,w] and presence logits [B,P], not probabilities.
         """

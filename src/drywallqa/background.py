@@ -1,6 +1,6 @@
-"""Work in the background: one call, one item ahead, or one after the other within bounds.
+"""Run work in background threads: a single call, prefetching of items, or a bounded queue of calls.
 
-`concurrent.futures` is imported where it is used: importing it takes longer than a single photo may wait.
+`concurrent.futures` is imported only where it is used, since the import would delay a single photo too much.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ R = TypeVar("R")
 Result = Callable[[], T]
 Later = Callable[[Callable[[], T]], Result[T]]
 
-PENDING = 4  # calls that wait or are being done; each holds a mask
+PENDING = 4  # maximum number of queued or running calls; each keeps a mask in memory
 
 
 class BackgroundCall(Generic[T]):
-    """Calls a function in a thread of its own; `result` waits for it.
+    """Calls a function in a separate thread; `result` waits for it.
 
-    A runtime builds its model outside Python, so the modules that a run needs can be imported meanwhile.
-    `concurrent.futures` would do, but importing it takes longer than it saves here. The thread is no daemon:
-    a process that ends while a runtime is half made would crash.
+    A runtime builds its model outside Python, so Python can import modules in the meantime. Importing
+    `concurrent.futures` would take longer than it saves here. The thread is not a daemon thread, since a
+    process that exits while a runtime is being built would crash.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -44,7 +44,7 @@ class BackgroundCall(Generic[T]):
             self._error = error
 
     def result(self) -> T:
-        """Wait for the work and return what it made, or raise its error."""
+        """Wait for the work and return its result, or raise its error."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -52,10 +52,10 @@ class BackgroundCall(Generic[T]):
 
 
 def prefetch(source: Iterable[T]) -> Iterator[T]:
-    """Yield the items of a source; the next one is made while the one before it is worked on.
+    """Yield the items of a source; produce the next item while the caller processes the current one.
 
-    At most one item waits. Errors are raised where the item was due. A consumer that stops early waits for
-    the item that is being made, and no further one is.
+    At most one item is prefetched. An error is raised when its item is requested. If the consumer stops
+    early, it waits for the item in progress, and no further items are produced.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -68,17 +68,18 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
 
 
 def run_now(work: Callable[[], T]) -> Result[T]:
-    """Do work now and return a function that gives its result; an error is raised now."""
+    """Run the work immediately and return a function that gives its result; errors are raised immediately."""
     result = work()
     return lambda: result
 
 
 @contextmanager
 def background_writer() -> Iterator[Later[Any]]:
-    """Give a function that does work in the background, one call after the other.
+    """Yield a function that runs calls in the background, one after the other.
 
-    It waits while too much is pending, and returns a function that waits for the work and gives its result or
-    raises its error. An error inside the `with` block cancels the work that has not begun.
+    The function blocks while too many calls are pending. It returns a function that waits for the call and
+    returns its result or raises its error. An error inside the `with` block cancels calls that have not
+    started.
 
     Example:
         >>> with background_writer() as later:
@@ -105,7 +106,7 @@ def background_writer() -> Iterator[Later[Any]]:
 
 
 def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:
-    """Yield the result of work on each item, in order; at most `threads` + 1 are taken in advance."""
+    """Yield the result of `work` for each item, in order, and take at most `threads` + 1 items in advance."""
     from concurrent.futures import ThreadPoolExecutor
 
     pending: deque[Future[R]] = deque()

@@ -1,4 +1,4 @@
-"""Every error that a user can meet. A message names the problem, the file, and the remedy."""
+"""All errors that a user can encounter. A message names the problem, the file and a remedy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 
 class DrywallQAError(Exception):
-    """Base of all errors of this package; its text is one sentence meant for the user."""
+    """Base class of all errors of this package. The message is one sentence for the user."""
 
 
 class PhotoError(DrywallQAError):
-    """A photo cannot be read. The message starts with the file that it is about."""
+    """A photo cannot be read. The message starts with the file name."""
 
     def __init__(self, source: str | Path, problem: str, remedy: str) -> None:
         super().__init__(str(source), problem, remedy)
@@ -25,19 +25,19 @@ class PromptError(DrywallQAError):
 
 
 class UnknownPromptError(PromptError):
-    """A prompt is about something that the model has not learnt, about two things at once, or negated."""
+    """A prompt names something that the model has not learnt, names two things, or is negated."""
 
 
 class DataError(DrywallQAError):
-    """A data set or one item of it is faulty."""
+    """A data set or one of its items is invalid."""
 
 
 class LeakError(DrywallQAError):
-    """Photos of an evaluation show photographs that the model was trained on."""
+    """An evaluation contains photographs that the model was trained on."""
 
 
 class BundleError(DrywallQAError):
-    """A bundle is missing, damaged, or of a version that this package cannot read."""
+    """A bundle is missing, damaged, or has a version that this package cannot read."""
 
 
 class BackendError(DrywallQAError):
@@ -51,7 +51,7 @@ class MissingExtraError(DrywallQAError):
         super().__init__(feature, extra)
 
     def __str__(self) -> str:
-        return "{0} needs the optional part '{1}': pip install 'drywallqa[{1}]'".format(*self.args)
+        return "{0} needs the optional extra '{1}': pip install 'drywallqa[{1}]'".format(*self.args)
 
 
 class OutputError(DrywallQAError):
@@ -59,19 +59,19 @@ class OutputError(DrywallQAError):
 
 
 class ConfigError(DrywallQAError):
-    """A setting has an unknown name or an impossible value."""
+    """A setting has an unknown name or an invalid value."""
 
 
 class ModelError(DrywallQAError):
-    """A model name, a checkpoint or weights do not fit."""
+    """A model name is unknown, or a checkpoint or weights do not fit the model."""
 
 
 class AlarmError(DrywallQAError):
-    """A check before training or an alarm during it stopped the run; the message names the cause."""
+    """A check before training or an alarm during training stopped the run. The message names the cause."""
 
 
 class StoppedError(DrywallQAError):
-    """A run was stopped from the keyboard, after it was saved."""
+    """A run was saved and then stopped from the keyboard."""
 
 
 def reason_of(error: Exception) -> str:

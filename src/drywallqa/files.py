@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and JSON lines files that several processes read and extend."""
+"""Atomic file writes, and JSON Lines files that several processes read and append to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drywallqa.errors import OutputError, reason_of
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file under another name and rename it, so that nobody ever sees half of it.
+    """Write a file atomically: write it under a temporary name, then rename it.
 
     Missing folders are created.
 
@@ -28,20 +28,20 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
             beside.write_bytes(content)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({reason_of(error)}); make room for it or choose another folder"
+            f"{path}: cannot be written ({reason_of(error)}); free disk space or choose another folder"
         ) from error
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[Path]:
-    """Yield a path to write a new file to; the file is renamed at the end, or removed after an error.
+    """Yield a temporary path for a new file. The file is renamed at the end, or removed after an error.
 
     Missing folders are created.
 
     Args:
         path: The final path of the file.
-        durable: Whether to wait until it is on the disk, so that a power cut leaves the old or the new file.
-            The wait takes milliseconds, which would slow down many small files.
+        durable: Whether to sync the file to disk, so that a power cut leaves either the old or the new file.
+            Syncing takes milliseconds per file, which slows down writing many small files.
 
     Raises:
         OSError: The file cannot be created, synced or renamed.
@@ -56,20 +56,20 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterat
             with beside.open("r+b") as stream:  # Windows cannot sync a file that is open for reading
                 os.fsync(stream.fileno())
         beside.replace(target)
-    except BaseException:  # an interruption must not leave half a file either
+    except BaseException:  # an interruption must not leave a partial file either
         with suppress(OSError):
             beside.unlink()
         raise
 
 
 def json_bytes(data: Any, indent: int | None = 1) -> bytes:
-    """Encode data as readable JSON; a file name that is no text is escaped, and can be read back."""
+    """Encode data as readable JSON. A file name that is not valid text is escaped and can be read back."""
     text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace")
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
-    """Create a folder for results, and make sure that files can be written in it.
+    """Create a folder for results, and check that files can be written to it.
 
     Raises:
         OutputError: The folder cannot be created or written to; the message names it.
@@ -83,15 +83,15 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         return path
     except (OSError, ValueError) as error:
         raise OutputError(
-            f"{path}: no results can be written in this folder ({reason_of(error)}); choose another"
+            f"{path}: results cannot be written to this folder ({reason_of(error)}); choose another"
         ) from error
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Yield the number and the object of each line; None for a line that is cut off or no JSON object.
+    """Yield the number and the object of each line; None for a line that is truncated or not a JSON object.
 
-    Only a line feed ends a line, as names and prompts may hold other line separators such as U+2028. Empty
-    lines are skipped.
+    Only a line feed ends a line, since names and prompts may contain other line separators such as U+2028.
+    Empty lines are skipped.
 
     Raises:
         OSError: The file cannot be read.
@@ -108,7 +108,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[st
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Append a line to a file; if the last line was cut off, the new one still starts on its own line.
+    """Append a line to a file. If the last line was truncated, the new line still starts on a new line.
 
     Raises:
         OSError: The file cannot be written.
@@ -122,9 +122,9 @@ def append_line(path: Path, line: bytes) -> None:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Lock a file against every other thread and process that asks for the same lock.
+    """Lock a file against all other threads and processes that use this lock.
 
-    The lock is an empty hidden file beside it, since the file itself may be replaced while it is locked.
+    The lock is an empty hidden file next to it, since the file itself may be replaced while it is locked.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -150,30 +150,30 @@ if sys.platform == "win32":
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
                 return True
-            except PermissionError:  # it is held; Windows itself would retry only once per second
+            except PermissionError:  # it is locked; Windows itself would retry only once per second
                 time.sleep(0.005)
 
     def _unlock(descriptor: int, path: Path) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # the file stays: an open one cannot be removed
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # the file stays, since an open file cannot be removed
 
 else:
     import fcntl
 
     def _lock(descriptor: int, path: Path) -> bool:
-        with suppress(OSError):  # a file system without locks; an appended line is whole there too
+        with suppress(OSError):  # file system without locks; appending a line is atomic there too
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:  # its last holder may have removed the file, and others lock a new one
+        try:  # the previous owner may have removed the file, and others may lock a new one
             return os.path.samestat(os.fstat(descriptor), path.stat())
         except FileNotFoundError:
             return False
 
     def _unlock(descriptor: int, path: Path) -> None:
-        path.unlink(missing_ok=True)  # closing it gives the lock back
+        path.unlink(missing_ok=True)  # closing it releases the lock
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hex digits."""
+    """Return the SHA-256 of a file's content as hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -181,7 +181,7 @@ def file_digest(path: Path) -> str:
 def safetensors_head(path: Path) -> dict[str, dict[str, Any]]:
     """Read dtype, shape and data_offsets (from the start of the file) of each tensor in a safetensors file.
 
-    Eight bytes of length, then JSON: https://github.com/huggingface/safetensors.
+    The header is an 8-byte length followed by JSON: https://github.com/huggingface/safetensors.
     """
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")

@@ -1,9 +1,10 @@
 """Ratios with 95 % bootstrap intervals by photograph; near-duplicates are resampled together.
 
-Every figure here is a ratio of two sums over photographs: a mean over photographs is the sum of their values
-by their number; a pooled precision is the sum of tp by the sum of tp + fp. So one method serves all: draw
-clusters of photographs with replacement, sum both, divide. It is the percentile method of Efron and
-Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+Every figure here is a ratio of two sums over photographs. A mean over photographs is the sum of their values
+divided by their number. A pooled precision is the sum of tp divided by the sum of tp + fp. One method
+therefore covers all figures: draw clusters of photographs with replacement, sum numerator and denominator,
+and divide. This is the percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993),
+chapter 13.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure.
+    """A measured value with its interval.
 
     Attributes:
-        value: The figure; nan without data.
+        value: The value; nan without data.
         low: Lower end of its 95 % interval; nan with fewer than two photographs.
-        high: Upper end.
+        high: Upper end of the interval.
         photographs: The number of photographs measured.
-        pairs: The number of pairs of photo and prompt measured.
+        pairs: The number of (photo, prompt) pairs measured.
     """
 
     value: float
@@ -41,7 +42,7 @@ class Figure:
     pairs: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figure as plain data; None stands for nan, which JSON lacks."""
+        """Return the figure as plain data; None replaces nan, which JSON does not support."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         shown = {name: None if np.isnan(value) else round(value, 6) for name, value in numbers.items()}
         return {**shown, "photographs": self.photographs, "pairs": self.pairs}
@@ -49,14 +50,14 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """A ratio's parts.
+    """Numerators and denominators of a ratio.
 
     Attributes:
         part: Numerator of each cluster [C].
         whole: Denominator of each cluster [C].
-        photographs: Photographs in all of them.
-        pairs: Pairs in all of them.
-        events: Whether the parts count events: none observed does not mean that none can occur.
+        photographs: Total number of photographs.
+        pairs: Total number of (photo, prompt) pairs.
+        events: Whether the numerators count events. If none was observed, events may still occur.
     """
 
     part: Array
@@ -72,7 +73,7 @@ class Terms:
         return float(self.part.sum()) / whole if whole else float("nan")
 
     def draws(self) -> Array:
-        """Return the ratio in each resample [DRAWS]; nan where the denominator is 0."""
+        """Return the ratio of each resample [DRAWS]; nan where the denominator is 0."""
         weights = _weights(len(self.part))
         whole = weights @ self.whole
         return np.asarray(
@@ -82,8 +83,9 @@ class Terms:
     def figure(self) -> Figure:
         """Return the ratio with its interval.
 
-        Resampling says nothing about events that never or always occurred. For them the interval is the exact
-        one of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), for the number of clusters.
+        Resampling gives no interval for events that never or always occurred. For such events, the exact
+        interval of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), is used with the number of
+        clusters.
         """
         low, high = _interval(self.draws())
         if self.events and len(self.part) and self.value in (0.0, 1.0):
@@ -93,10 +95,10 @@ class Terms:
 
 
 def mean_figure(values: Sequence[float], photographs: Sequence[str]) -> Figure:
-    """Return the mean over photographs with its interval; the copies of each photograph are averaged first.
+    """Return the mean over photographs with its interval. The copies of each photograph are averaged first.
 
     Args:
-        values: One value per pair of photo and prompt.
+        values: One value per (photo, prompt) pair.
         photographs: The photograph of each value.
     """
     means = np.array(list(group_means(values, photographs).values()), np.float64)
@@ -125,9 +127,9 @@ def _interval(draws: Array) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _weights(clusters: int) -> Array:
-    """Return how often each of C clusters is drawn in each resample [DRAWS,C]; the same for equal C.
+    """Return how often each of C clusters is drawn in each resample [DRAWS,C]; deterministic for a given C.
 
-    Fewer than two clusters give no interval, so that their weights are 0.
+    Fewer than two clusters give no interval, so their weights are 0.
     """
     if clusters < 2:
         return np.zeros((DRAWS, clusters))

@@ -1,8 +1,8 @@
-"""Every metric, defined once.
+"""Definitions of all metrics.
 
-Counts are pixels at the photo's own size. For one photo under one prompt, a `Histogram` holds the number of
+Counts are pixels at the photo's full size. For one photo and one prompt, a `Histogram` stores the number of
 pixels inside and outside the ground truth in each of 256 probability bins. Counts at any threshold k/256
-follow from it.
+follow from the histogram.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.imaging.straight_lines import StraightLine
 
 BINS = 256
-# A mask on an absent concept is a false alarm where it covers more than this share of the photo.
+# A mask of an absent concept is a false alarm if it covers more than this share of the photo.
 FALSE_ALARM_SHARE = 0.001
 
-# How far a thin mask may be off its ground truth, in px of a photo whose longer side is 640 px.
+# Allowed distance of a thin mask from its ground truth, in px of a photo whose longer side is 640 px.
 TOLERANCE = 3.0
 
 Array = NDArray[np.float64]
@@ -37,7 +37,7 @@ class Counts:
 
     @classmethod
     def of(cls, mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Counts:
-        """Count a mask [H,W] against the truth [H,W].
+        """Compare a mask [H,W] with the ground truth [H,W].
 
         Raises:
             ValueError: The shapes differ.
@@ -54,12 +54,12 @@ class Counts:
 
     @property
     def iou(self) -> float:
-        """Tp / (tp + fp + fn); nan where truth and mask are both empty."""
+        """Tp / (tp + fp + fn); nan if truth and mask are both empty."""
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def dice(self) -> float:
-        """2 tp / (2 tp + fp + fn); nan where truth and mask are both empty."""
+        """2 tp / (2 tp + fp + fn); nan if truth and mask are both empty."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
@@ -74,7 +74,7 @@ class Counts:
 
     @property
     def false_alarm(self) -> bool:
-        """Whether the mask covers more than 0.1 % of the photo; meaningful for an empty ground truth."""
+        """Whether the mask covers more than 0.1 % of the photo; only meaningful for an empty ground truth."""
         return self.tp + self.fp > FALSE_ALARM_SHARE * (self.tp + self.fp + self.fn + self.tn)
 
 
@@ -91,7 +91,7 @@ class Histogram:
 
     @classmethod
     def of(cls, probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> Histogram:
-        """Count a probability map [H,W] in [0,1] against the truth [H,W]."""
+        """Compare a probability map [H,W] in [0,1] with the ground truth [H,W]."""
         bins = np.minimum(probability * BINS, BINS - 1).astype(np.uint8)
         whole = np.bincount(bins.ravel(), minlength=BINS)
         inside = np.bincount(bins[truth], minlength=BINS)
@@ -99,12 +99,12 @@ class Histogram:
 
     @property
     def truth_area(self) -> int:
-        """Pixels of the truth."""
+        """Number of pixels in the ground truth."""
         return int(self.inside.sum())
 
     @property
     def size(self) -> int:
-        """Pixels of the photo."""
+        """Number of pixels in the photo."""
         return int(self.inside.sum() + self.outside.sum())
 
     def counts(self, threshold: float) -> Counts:
@@ -132,15 +132,16 @@ def bin_of(threshold: float) -> int:
 
 @dataclass(frozen=True)
 class ThinScore:
-    """How well a mask follows a thin truth that is not empty.
+    """How well a mask follows a thin, non-empty ground truth.
 
     Attributes:
-        tolerant_f1: Harmonic mean of precision and recall in which a pixel counts as right within the
-            tolerance; 0 for an empty mask.
+        tolerant_f1: Harmonic mean of precision and recall, where a pixel within the tolerance counts as
+            correct; 0 for an empty mask.
         cldice: clDice: harmonic mean of the share of the mask's skeleton inside the truth and the share of
             the truth's skeleton inside the mask; 0 for an empty mask. S. Shit et al., "clDice: a Novel
             Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021, equation 2.
-        width: The truth's mean width in px of a photo whose longer side is 640: area by skeleton length.
+        width: The truth's mean width (area divided by skeleton length), in px of a photo whose longer side is
+            640 px.
     """
 
     tolerant_f1: float
@@ -149,7 +150,7 @@ class ThinScore:
 
     @classmethod
     def of(cls, mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> ThinScore:
-        """Score a mask [H,W] against a truth [H,W] that is not empty."""
+        """Score a mask [H,W] against a non-empty ground truth [H,W]."""
         scale = max(truth.shape) / 640
         radius = max(1, round(TOLERANCE * scale))
         truth_line, mask_line = skeletonise(truth), skeletonise(mask)
@@ -169,9 +170,9 @@ def _harmonic(first: float, second: float) -> float:
 
 
 def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:
-    """Return the share of the length of lines within so many px of the others; nan without lines.
+    """Return the share of the total line length within `within` px of the others; nan without lines.
 
-    With the true lines first this is the recall, with the found lines first the precision.
+    With the true lines first, this is the recall. With the predicted lines first, it is the precision.
     """
     if not lines:
         return float("nan")
@@ -189,12 +190,12 @@ def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], wi
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:
-    """Return the mean over groups of each group's mean; nan without values."""
+    """Return the mean of the group means; nan without values."""
     return float(np.mean(list(group_means(values, groups).values()))) if len(values) else float("nan")
 
 
 def group_means(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
-    """Return the mean of the values of each group, in order of first appearance."""
+    """Return the mean value of each group, in order of first appearance."""
     collected: dict[str, list[float]] = {}
     for value, group in zip(values, groups, strict=True):
         collected.setdefault(group, []).append(value)

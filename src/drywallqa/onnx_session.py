@@ -1,7 +1,7 @@
-"""How a model is run, and its graphs in ONNX Runtime; imports nothing that would delay opening them.
+"""Runtime options, and ONNX Runtime sessions. This module avoids imports that would delay opening a graph.
 
-Preparing the image encoder takes longer than everything else before the first photo. `prefetch_session` lets
-the runtime begin with it while the modules that a run needs are still being imported.
+Preparing the image encoder takes longer than all other work before the first photo. `prefetch_session` starts
+it while the modules for a run are still being imported.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from drywallqa.background import BackgroundCall
 from drywallqa.errors import BackendError, ConfigError
 from drywallqa.processors import available_threads as available_threads
 
-DEFAULT = Path(__file__).parent / "bundles" / "compact"  # the bundle that comes with the package
-FAST = DEFAULT.parent / "swift"  # a smaller one that comes with it, for the profile "fast"
+DEFAULT = Path(__file__).parent / "bundles" / "compact"  # the default bundle of the package
+FAST = DEFAULT.parent / "swift"  # the smaller bundle of the package, for the profile "fast"
 IMAGE_ENCODER = "image_encoder.onnx"
 DECODER = "decoder.onnx"
 BACKENDS = ("onnxruntime", "openvino", "torch")
@@ -28,15 +28,16 @@ _prefetched: dict[tuple[str, str, int | None], BackgroundCall[Any]] = {}
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """How a model is run.
+    """Options for running a model.
 
     Attributes:
-        backend: The runtime: "onnxruntime", or "openvino" or "torch" where they are installed.
-        device: Where it runs, "cpu" or "cuda".
-        threads: Threads of one call; None takes as many as can run at a time.
-        precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8" where
-            the bundle holds such graphs. None leaves it to the profile.
-        profile: "full", or "fast": of the bundled models the smaller one, of another the window halved.
+        backend: The runtime: "onnxruntime", or "openvino" or "torch" if installed.
+        device: "cpu" or "cuda".
+        threads: Threads per call; None uses as many as can run at the same time.
+        precision: Compute precision: "fp32"; "bf16" or "fp16" if the runtime and the machine support it;
+            "int8" if the bundle contains int8 graphs. None leaves the choice to the profile.
+        profile: "full" or "fast". "fast" uses the smaller bundled model, or halves the window of another
+            model.
 
     Raises:
         ConfigError: The profile is unknown.
@@ -51,13 +52,11 @@ class RuntimeOptions:
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
-            raise ConfigError(f"the profile is '{self.profile}'; choose one of {', '.join(PROFILES)}")
+            raise ConfigError(f"unknown profile '{self.profile}'; choose one of {', '.join(PROFILES)}")
         if self.backend not in BACKENDS:
-            raise BackendError(f"backend '{self.backend}' is not known; it is one of {', '.join(BACKENDS)}")
+            raise BackendError(f"unknown backend '{self.backend}'; choose one of {', '.join(BACKENDS)}")
         if self.precision is not None and self.precision not in PRECISIONS:
-            raise BackendError(
-                f"precision '{self.precision}' is not known; it is one of {', '.join(PRECISIONS)}"
-            )
+            raise BackendError(f"unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}")
 
     def folder_of(self, model: str | os.PathLike[str] | None) -> Path:
         """Return the folder of a bundle; None means the bundled model for the profile."""
@@ -66,9 +65,10 @@ class RuntimeOptions:
         return FAST if self.profile == "fast" else DEFAULT
 
     def precision_for(self, folder: Path) -> str:
-        """Return the precision in which the bundle in a folder is run.
+        """Return the precision for running the bundle in a folder.
 
-        It is the one asked for, or int8 for the profile "fast" if the bundle holds such graphs, or fp32.
+        This is the requested precision, or int8 for the profile "fast" if the bundle contains int8 graphs, or
+        fp32.
         """
         if self.precision is None and self.profile == "fast" and self.backend != "torch":
             return "int8" if (folder / graph_name(IMAGE_ENCODER, "int8")).is_file() else "fp32"
@@ -76,16 +76,16 @@ class RuntimeOptions:
 
 
 def graph_name(graph: str, precision: str) -> str:
-    """Return the file name of a graph at a precision; int8 graphs have files of their own."""
+    """Return the file name of a graph at a precision; int8 graphs have separate files."""
     return graph.replace(".onnx", ".int8.onnx") if precision == "int8" else graph
 
 
 def prefetch_session(graph: Path, device: str = "cpu", threads: int | None = None) -> None:
-    """Begin to open a graph in the background; `open_session` with the same arguments returns it.
+    """Start opening a graph in the background; `open_session` with the same arguments returns it.
 
-    Errors are raised there, too.
+    `open_session` also raises any error.
     """
-    import onnxruntime  # noqa: F401  # here: a second thread would wait for the import all the same
+    import onnxruntime  # noqa: F401  # here, since the second thread would wait for the import anyway
 
     key = (str(graph), device, threads)
     if key not in _prefetched:
@@ -95,13 +95,13 @@ def prefetch_session(graph: Path, device: str = "cpu", threads: int | None = Non
 def open_session(
     graph: Path | bytes, device: str = "cpu", threads: int | None = None, *, small: bool = False
 ) -> Any:
-    """Open a graph as a session, which threads may share.
+    """Open a graph as a session that several threads may share.
 
     Args:
         graph: The graph's file, or its content.
         device: "cpu" or "cuda".
-        threads: Threads of one call; None takes as many as can run at a time.
-        small: Whether it computes so little that optimising it would take longer than it saves.
+        threads: Threads per call; None uses as many as can run at the same time.
+        small: Whether the graph is so small that optimising it would take longer than it saves.
 
     Raises:
         BackendError: The device is unknown, or this ONNX Runtime does not support it.
@@ -114,11 +114,11 @@ def _session(graph: Path | bytes, device: str, threads: int | None, small: bool 
     import onnxruntime
 
     if device not in _PROVIDERS:
-        raise BackendError(f"device '{device}' is not known; it is one of {', '.join(_PROVIDERS)}")
+        raise BackendError(f"unknown device '{device}'; choose one of {', '.join(_PROVIDERS)}")
     provider = _PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
         raise BackendError(
-            f"device '{device}': this ONNX Runtime offers only "
+            f"device '{device}': this ONNX Runtime supports only "
             f"{', '.join(onnxruntime.get_available_providers())}; install onnxruntime-gpu or use --device cpu"
         )
     options = onnxruntime.SessionOptions()
@@ -127,7 +127,7 @@ def _session(graph: Path | bytes, device: str, threads: int | None, small: bool 
     options.log_severity_level = 3
     if small:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # The threads of one graph would go on spinning while the next graph computes.
+    # Otherwise, the threads of one graph would keep spinning while the next graph computes.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(
         graph if isinstance(graph, bytes) else str(graph), options, providers=[provider]

@@ -1,8 +1,9 @@
-"""The number of useful threads: a container may use less of a machine than it sees.
+"""The number of useful threads: a container may be allowed fewer cores than it sees.
 
-Linux names the cores that a process may run on (its affinity) and, separately, the share of their time that
-its control groups may use: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
-Threads beyond the quota only wait for each other. https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu
+Linux reports the cores that a process may run on (its affinity). Separately, it reports the CPU time quota of
+the process's control groups: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
+Threads beyond the quota only wait for each other. See
+https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu
 """
 
 from __future__ import annotations
@@ -13,39 +14,39 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
-# The usual mounts, for a container that does not show `proc`; see `_mounts`.
+# The usual mounts, for a container without `proc`; see `_mounts`.
 _USUAL = (
     ((), "/", "/sys/fs/cgroup"),
     (("cpu",), "/", "/sys/fs/cgroup/cpu"),
     (("cpu", "cpuacct"), "/", "/sys/fs/cgroup/cpu,cpuacct"),
 )
-_PERIOD = 100_000.0  # µs, the default of the kernel
+_PERIOD = 100_000.0  # µs, the kernel's default
 
 
 def available_threads(root: Path = _ROOT) -> int:
-    """Count the threads that can run at the same time: the cores of this process within its quota.
+    """Count the threads that can run at the same time: the cores available to this process within its quota.
 
     Args:
-        root: The folder with `proc` and `sys`.
+        root: The folder that contains `proc` and `sys`.
 
     Returns:
-        At least 1; a quota of 1.5 cores counts as 2.
+        At least 1. A quota of 1.5 cores counts as 2.
     """
     return max(1, math.ceil(min(visible_cores(), _quota(root))))
 
 
 def visible_cores() -> int:
-    """Count the cores that this process may run on, whatever its quota."""
+    """Count the cores that this process may run on, ignoring its quota."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def limit_library_threads() -> None:
-    """Limit the threads of OpenMP, and so of torch and OpenBLAS, to the quota of this process.
+    """Limit the threads of OpenMP, and therefore of torch and OpenBLAS, to the quota of this process.
 
-    These libraries count the cores when they are loaded, so call this first. A number that the user has set
-    stays.
+    These libraries count the cores when they are loaded, so call this function first. A thread count that the
+    user has set is kept.
     """
     threads = available_threads()
     if threads < visible_cores():
@@ -53,12 +54,12 @@ def limit_library_threads() -> None:
 
 
 def _quota(root: Path) -> float:
-    """Return the smallest quota of this process's control groups and those around them, in cores."""
+    """Return the smallest quota, in cores, of this process's control groups and their parents."""
     return min((_quota_of(folder) for folder in _groups(root)), default=math.inf)
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Yield the folders of the control groups that limit this process, the innermost first."""
+    """Yield the folders of the control groups that limit this process, innermost first."""
     mounts = list(_mounts(root)) or _USUAL
     for line in _lines(root / "proc/self/cgroup") or ("0::/", "0:cpu:/"):
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
@@ -66,7 +67,7 @@ def _groups(root: Path) -> Iterator[Path]:
             continue
         group = PurePosixPath(path)
         for options, top, folder in mounts:
-            # Version 2 has one tree and names no controllers, version 1 has one tree for each set of them.
+            # Version 2 has one tree and lists no controllers. Version 1 has one tree per set of controllers.
             if ("cpu" in options) if controllers else (options == ()):
                 inside = group.is_relative_to(top) and ".." not in group.parts
                 below = group.relative_to(top) if inside else PurePosixPath()
@@ -90,9 +91,9 @@ def _quota_of(group: Path) -> float:
         period = "".join(_lines(group / "cpu.cfs_period_us"))
     try:
         quota = float(allowed) / (float(period) if period else _PERIOD)
-    except (ValueError, ZeroDivisionError):  # "max", or nothing
+    except (ValueError, ZeroDivisionError):  # "max" or empty
         return math.inf
-    return quota if quota > 0 else math.inf  # version 1 writes -1 for none
+    return quota if quota > 0 else math.inf  # version 1 writes -1 for no quota
 
 
 def _lines(path: Path) -> list[str]:

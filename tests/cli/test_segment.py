@@ -115,8 +115,8 @@ def test_segment__what_a_file_lost(site: Path, capsys: pytest.CaptureFixture[str
     Image.fromarray(wall(320, 400)[:, :, 1].astype(np.uint16) * 4).save("site/one.png")
     assert run("site", *CRACK, "--out", "out") == 0
     ten, lost = capsys.readouterr().err.splitlines()
-    assert "one.png: 10 bits in a deeper type" in ten
-    assert "two.jpg: damaged: its picture data ends too early" in lost
+    assert "one.png: 10-bit samples in a wider type" in ten
+    assert "two.jpg: damaged: its image data ends too early" in lost
     assert all("quality" in line for line in manifest(site / "out"))
 
 

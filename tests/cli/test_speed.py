@@ -43,7 +43,7 @@ def test_speed__report_plot_and_comparison(
     monkeypatch.setattr(speed_parts, "cold_start", lambda folder: start)
     assert speed("--out", tmp_path, "--backend", "onnxruntime", "--backend", "abacus", "--prompts", 2) == 0
     shown = capsys.readouterr().out
-    assert "'abacus' is not known" in shown
+    assert "unknown backend 'abacus'" in shown
     assert "not measured" in shown, "the quality of another window is not that of the bundle's own"
     report = json.loads((tmp_path / "bench.json").read_text("utf-8"))
     good = [row for row in report["rows"] if row["problem"] is None]

@@ -90,7 +90,7 @@ def test_fleet__a_photo_that_could_not_show_a_crack(
     assert run("site/one.png", "site/two.png", *BOTH[:2], "--out", "out", *RAY) == 0
     said = capsys.readouterr().err
     assert "one.png: nearly black" in said
-    assert "two.png: 12 bits in a deeper type" in said
+    assert "two.png: 12-bit samples in a wider type" in said
     assert all(len(row["quality"]) == 1 for row in rows())
 
 

@@ -60,7 +60,7 @@ def test_lost__where_the_grey_begins() -> None:
     content = whole[: int(len(whole) * 0.6)] + END
     noted = photos.read_photo_bytes(content, "wall.jpg")
     first = int(np.flatnonzero((noted.pixels != 128).any(axis=(1, 2)))[-1]) + 1
-    assert f"grey stands from row {first} of 240 on" in noted.notes[0]
+    assert f"the photo is grey from row {first} of 240 on" in noted.notes[0]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "progressive"])
@@ -87,7 +87,7 @@ def test_lost__a_block_of_zeros(kind: str, hole: int) -> None:
 def test_lost__passes_of_a_progressive_file(kept: int) -> None:
     passes = b"\xff\xda".join(encoded("progressive").split(b"\xff\xda")[: kept + 1])
     (note,) = notes(passes[: passes.rindex(b"\xff\xc4")] + END)  # the next pass begins with its tables
-    assert note.startswith("cut short: its finer passes are missing")
+    assert note.startswith("cut short: its later scans are missing")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -102,9 +102,9 @@ def test_cut_short__is_told_where_pillow_was_told_to_read_on(monkeypatch: pytest
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     whole = encoded("baseline")
     (note,) = notes(whole[: len(whole) // 2])
-    assert note == "cut short: the file ends before its picture does; copy it again from the camera"
+    assert note == "cut short: the file ends before its image data is complete; copy it again from the camera"
     assert notes(whole) == ()
-    assert notes(whole[: len(whole) // 2] + END)[0].startswith("damaged: its picture data ends too early")
+    assert notes(whole[: len(whole) // 2] + END)[0].startswith("damaged: its image data ends too early")
 
 
 def test_lost__a_grey_picture_is_whole(tmp_path: Path) -> None:

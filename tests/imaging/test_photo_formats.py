@@ -13,7 +13,7 @@ from PIL import Image
 from drywallqa.errors import PhotoError
 from drywallqa.imaging import photos
 
-DEVELOP = r"this is a camera raw.*; develop it to JPEG or TIFF first"
+DEVELOP = r"this is a camera raw file.*; develop it to JPEG or TIFF first"
 REDUCED, SENSOR, PLAIN = {254: (4, 1)}, {262: (3, 32803)}, {254: (4, 0)}
 MAKE, DNG = {271: (2, b"Phone\0")}, {50706: (1, b"\1\4\0\0")}
 
@@ -143,7 +143,7 @@ def test_tiff__the_page_of_an_opened_picture_is_the_callers(tmp_path: Path) -> N
 
 def test_tiff__whose_photo_lies_inside_a_reduced_copy(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(raw(REDUCED, PLAIN))
-    with pytest.raises(PhotoError, match=r"its first picture is a reduced copy.*; save it as JPEG"):
+    with pytest.raises(PhotoError, match=r"its first image is a reduced copy.*; save it as JPEG"):
         photos.read_photo(tmp_path / "a.tif")
 
 

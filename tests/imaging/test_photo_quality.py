@@ -82,7 +82,7 @@ def test_notes__black_in_large_part(rows: int) -> None:
     photo[-rows:] = 0
     (note,) = quality_notes(photo)
     assert note.startswith(f"black in large part: {rows / SIDE:.0%} of its pixels")
-    assert "nothing can be found there" in note
+    assert "nothing is visible there" in note
 
 
 @pytest.mark.parametrize("over", [90, 140])

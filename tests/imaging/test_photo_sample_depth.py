@@ -42,8 +42,10 @@ def check(noted: photos.NotedPhoto, truth: NDArray[np.uint8], bits: int) -> None
         assert noted.notes == ()
     else:
         (note,) = noted.notes
-        assert note.startswith(f"{bits} bits in a deeper type: its samples reach only {255 * TIMES[bits]}")
-        assert note.endswith("; if that is wrong, save it with 8 bits")
+        assert note.startswith(
+            f"{bits}-bit samples in a wider type: the largest sample is {255 * TIMES[bits]}"
+        )
+        assert note.endswith("; if this is wrong, save the photo with 8 bits")
 
 
 @pytest.mark.parametrize("bits", TIMES)

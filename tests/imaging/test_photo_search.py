@@ -69,7 +69,7 @@ def test_find__problems_do_not_stop_the_rest(site: Path) -> None:
     assert "no photo in this folder" in texts[0]
     assert "--recursive" in texts[0]
     assert "no such file" in texts[1]
-    assert "no photo fits this pattern" in texts[2]
+    assert "no photo matches this pattern" in texts[2]
 
 
 def test_find__common_folder_of_several(site: Path) -> None:

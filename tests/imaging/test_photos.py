@@ -191,7 +191,7 @@ def test_open_picture__too_large_or_none(tmp_path: Path) -> None:
 def test_read__pixel_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     colour().save(tmp_path / "a.png")
     monkeypatch.setattr(photos, "MAX_PIXELS", 500)
-    with pytest.raises(PhotoError, match="32×16 px are more than"):
+    with pytest.raises(PhotoError, match="32×16 px is more than"):
         photos.read_photo(tmp_path / "a.png")
     monkeypatch.setattr(photos, "MAX_PIXELS", 512)
     assert photos.read_photo(tmp_path / "a.png").shape == (16, 32, 3)
@@ -252,7 +252,7 @@ def test_noted__is_a_photo_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert photos.read_photo(noted) is noted.pixels
     assert photos.read_noted_photo(noted) == noted
     monkeypatch.setattr(photos, "MAX_PIXELS", 500)
-    with pytest.raises(PhotoError, match="32×16 px are more"):
+    with pytest.raises(PhotoError, match="32×16 px is more"):
         photos.read_noted_photo(noted)
 
 
@@ -263,7 +263,7 @@ def test_read__refusals_name_file_and_remedy(tmp_path: Path) -> None:
         "zero.jpg": "empty .zero bytes.; copy it again",
         "text.jpg": "not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo; convert it",
         "missing.jpg": "there is no such file; check the path",
-        "x" * 300 + ".jpg": "cannot be reached|no such file",
+        "x" * 300 + ".jpg": "cannot be accessed|no such file",
         "nul\0byte.jpg": "check the path",
     }
     for name, sentence in cases.items():
@@ -285,7 +285,7 @@ def test_read__device_is_refused() -> None:
 def test_read__unreadable_file(tmp_path: Path) -> None:
     colour().save(tmp_path / "a.png")
     (tmp_path / "a.png").chmod(0)
-    with pytest.raises(PhotoError, match="may not be read"):
+    with pytest.raises(PhotoError, match="permission to read it is denied"):
         photos.read_photo(tmp_path / "a.png")
 
 
@@ -296,7 +296,7 @@ def test_read__permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(PhotoError, match=r"a\.png: it may not be read; change its permissions"):
+    with pytest.raises(PhotoError, match=r"a\.png: permission to read it is denied; change its permissions"):
         photos.read_photo(tmp_path / "a.png")
 
 
@@ -325,7 +325,7 @@ def test_read__heic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert photo[:, -1].mean(axis=0) == pytest.approx([255, 0, 90], abs=12)
     with monkeypatch.context() as patch:
         patch.setattr(photos, "MAX_PIXELS", 3000)
-        with pytest.raises(PhotoError, match="64×48 px are more"):
+        with pytest.raises(PhotoError, match="64×48 px is more"):
             photos.read_photo(tmp_path / "phone.jpg")
     (tmp_path / "phone.jpg").write_bytes(HEIC[:-40])
     with pytest.raises(PhotoError, match="damaged or cut short"):

@@ -100,7 +100,7 @@ def test_quality__what_was_noted_when_the_photo_was_read(segmenter: Segmenter, t
     noted = photos.read_noted_photo(tmp_path / "deep.png")
     (of_noted,), (of_path,) = (segmenter.segment(one, "crack") for one in (noted, tmp_path / "deep.png"))
     assert of_noted.quality == of_path.quality == noted.notes
-    assert noted.notes[0].startswith("12 bits in a deeper type")
+    assert noted.notes[0].startswith("12-bit samples in a wider type")
     assert photos.read_photo(noted) is noted.pixels
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures with captions, under titles, for the eye to judge."""
+"""Contact sheets: captioned thumbnails, grouped under titles, for visual inspection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SheetCell:
-    """One cell of a sheet: a caption of two lines, and a function that draws its one or two tiles."""
+    """One cell of a sheet: a two-line caption, and a function that draws one or two tiles."""
 
     caption: tuple[str, str]
     draw: Callable[[], Sequence[Image.Image]]
@@ -40,14 +40,14 @@ class SheetSection:
 def titled_section(
     title: str, items: Sequence[T], cell: Callable[[T], SheetCell], most: int = MOST_CELLS
 ) -> SheetSection:
-    """Make a section of at most so many items, evenly spaced over all of them."""
+    """Make a section of at most `most` items, evenly spaced over all items."""
     amount = f"{most} of {len(items)}" if len(items) > most else str(len(items))
     step = max(1, len(items) // most)
     return SheetSection(f"{title} ({amount})", [cell(item) for item in items[::step][:most]])
 
 
 def draw_contact_sheet(sections: Sequence[SheetSection]) -> Image.Image:
-    """Draw a sheet."""
+    """Draw a sheet with these sections."""
     heights = [_TITLE + -(-len(section.cells) // _COLUMNS) * _ROW for section in sections]
     sheet = Image.new("RGB", (_COLUMNS * (2 * TILE + 2 * _GAP) + _GAP, sum(heights) + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)

@@ -1,4 +1,4 @@
-"""Find picture data that a JPEG file has lost, which the decoder fills with grey and does not report."""
+"""Detect missing image data in a JPEG file. The decoder fills the gap with grey and reports no error."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _SEGMENT = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])")
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 
-_ZEROS = bytes(128)  # a lost block of storage reads like this; no codes of a photo do
-_PADDING = b"\xff\x00" * 32  # stuffed 1-bits: the decoder reads ahead, and they hold no picture data
+_ZEROS = bytes(128)  # a lost storage block reads as zeros; the entropy-coded data of a photo never does
+_PADDING = b"\xff\x00" * 32  # stuffed 1-bits for the decoder to read ahead into; they encode no image data
 _FILL = 128  # the grey of a block without data
 _REMEDY = "copy it again from the camera"
 
 
 @dataclass
 class _Markers:
-    """The content of a JPEG file's markers.
+    """The information in a JPEG file's markers.
 
     Attributes:
-        frame: The marker of its frame.
+        frame: The frame marker (SOF).
         size: Width and height in px.
-        sampling: Each component's horizontal and vertical sampling factors, by its id.
-        interval: The number of blocks (MCUs) after which the codes restart; 0 for never.
-        first_code: The meaning of the shortest code in the AC table of luminance; 0 is "end of block".
-        depths: For each component, the lowest known bit of each of its 64 coefficients; 0 is the last.
-        scans: Components, start and stop of each pass over the picture.
-        ended: Whether the end marker is there.
+        sampling: The horizontal and vertical sampling factors of each component, by component id.
+        interval: The restart interval in blocks (MCUs); 0 for no restarts.
+        first_code: The symbol of the shortest code in the luminance AC table; 0 is "end of block".
+        depths: For each component, the lowest known bit of each of its 64 coefficients; 0 is the lowest bit.
+        scans: The number of components, the start and the stop of each scan.
+        ended: Whether the file has an end marker.
     """
 
     frame: int = 0
@@ -51,13 +51,13 @@ class _Markers:
 
 
 def lost_data(content: bytes, image: Image.Image) -> str | None:
-    """Tell whether a JPEG file that could be decoded has lost some of its picture.
+    """Check whether a JPEG file that could be decoded lacks some of its image data.
 
-    Of a progressive file, missing passes are found, but not a missing part of one.
+    In a progressive file, missing scans are detected, but not a missing part of a scan.
 
     Args:
         content: The whole file.
-        image: The picture that Pillow decoded, not turned.
+        image: The image that Pillow decoded, before its EXIF orientation is applied.
 
     Returns:
         A sentence with a remedy, or None if nothing is known to be missing.
@@ -66,19 +66,19 @@ def lost_data(content: bytes, image: Image.Image) -> str | None:
     if not markers.scans or not markers.size[0]:
         return None
     if not markers.ended:
-        return f"cut short: the file ends before its picture does; {_REMEDY}"
+        return f"cut short: the file ends before its image data is complete; {_REMEDY}"
     if share := _missing_restarts(content, markers):
         part = f"{share:.0%}" if share >= 0.01 else "under 1%"
-        return f"damaged: {part} of its picture data is missing, with grey in its place; {_REMEDY}"
+        return f"damaged: {part} of its image data is missing and shown as grey; {_REMEDY}"
     if markers.frame in _BASELINE and len(markers.scans) == 1:
         if markers.first_code and content.find(_ZEROS, *markers.scans[0][1:]) >= 0:
-            return f"damaged: a block of its picture data is all zeros, so a part of it is wrong; {_REMEDY}"
+            return f"damaged: a block of its image data is all zeros, so part of it is wrong; {_REMEDY}"
         row, height = _first_grey_row(image), image.height
         if row is not None and _runs_out(content, markers):
             where = f"from row {row} of {height} on" if row < height else "at its lower right corner"
-            return f"damaged: its picture data ends too early, and grey stands {where}; {_REMEDY}"
+            return f"damaged: its image data ends too early, so the photo is grey {where}; {_REMEDY}"
     if markers.frame == _PROGRESSIVE and any(any(depths) for depths in markers.depths.values()):
-        return f"cut short: its finer passes are missing, so it is coarser than it was taken; {_REMEDY}"
+        return f"cut short: its later scans are missing, so the photo lacks fine detail; {_REMEDY}"
     return None
 
 
@@ -117,7 +117,7 @@ def _read_markers(content: bytes) -> _Markers:
 
 
 def _missing_restarts(content: bytes, markers: _Markers) -> float:
-    """Return the share of restart markers that are missing, of scans with all components."""
+    """Return the share of missing restart markers, for scans that contain all components."""
     components, start, stop = markers.scans[0]
     if not markers.interval or components != len(markers.sampling):
         return 0.0
@@ -129,10 +129,10 @@ def _missing_restarts(content: bytes, markers: _Markers) -> float:
 
 
 def _first_grey_row(image: Image.Image) -> int | None:
-    """Return the first row of the grey end of a picture.
+    """Return the first row of the grey area at the end of an image.
 
     Returns:
-        The height if only the lower right corner is grey, None if not even that is.
+        The image height if only the lower right corner is grey; None if that corner is not grey.
     """
     if image.mode not in ("L", "RGB"):
         return None
@@ -145,7 +145,7 @@ def _first_grey_row(image: Image.Image) -> int | None:
 
 
 class _EndlessBytes(io.BytesIO):
-    """Bytes after which a decoder gets an error instead of an end, so that it stops at once."""
+    """A byte stream that raises EOFError at its end, so that a decoder stops at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if not (data := super().read(size)) and size:
@@ -154,11 +154,11 @@ class _EndlessBytes(io.BytesIO):
 
 
 def _runs_out(content: bytes, markers: _Markers) -> bool:
-    """Decode the picture without the end marker, and tell whether the codes end before the last row does."""
+    """Decode the image without its end marker, and check whether the codes end before the last row."""
     stream = _EndlessBytes(content[: markers.scans[0][2]] + _PADDING)
     with Image.open(stream, formats=("JPEG",)) as image:
         with suppress(EOFError):
             image.load()
-        image.tile = []  # stops a second decoding; missing rows are black
+        image.tile = []  # prevents a second decoding; missing rows are black
         last = np.asarray(image.crop((0, image.height - 1, *image.size)))
     return not (last[:, -4:] == _FILL).all()

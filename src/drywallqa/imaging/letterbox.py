@@ -1,8 +1,8 @@
-"""The letterbox: the one way from a photo to a model's input, and from its logits back to the photo's size.
+"""The letterbox: converts a photo to a model's input, and logits back to the photo's size.
 
-A photo of H×W pixels is scaled so that its longer side fills the window. It lies in the top left corner; the
-padding beside it is the mean of the normalisation (zeros after normalising). The input is float32 [3,h,w].
-Logits come back through `Placement.restore`, which crops the padding and scales to the photo's own size.
+A photo of H×W pixels is scaled so that its longer side fills the window. It is placed in the top left corner.
+The rest is padded with the mean of the normalisation, which becomes zero after normalising. The input is
+float32 [3,h,w]. `Placement.restore` crops the padding from logits and scales them to the size of the photo.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a photo of `height`×`width` px lies: in `scaled_*` px of a canvas of `window_*` px."""
+    """Placement of a photo of `height`×`width` px: scaled to `scaled_*` px on a canvas of `window_*` px."""
 
     height: int
     width: int
@@ -38,12 +38,12 @@ class Placement:
 
 
 def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
-    """Return the px of a side that chosen cells of a grid can affect when it is restored.
+    """Return the range of pixels along one side that the given grid cells can affect in a restored photo.
 
     Args:
-        cells: The rising numbers of the cells; at least one.
+        cells: The indices of the cells, in ascending order; at least one.
         step: Cells per px.
-        length: The side in px.
+        length: The length of the side in px.
     """
     margin = 1 + max(1.0, step)
     first, last = (cells[0] + 0.5 - margin) / step, (cells[-1] + 0.5 + margin) / step
@@ -52,7 +52,7 @@ def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A model's input: longer side in px, divisor of the sides, square or not, normalisation (0–1 scale)."""
+    """A model's input: longer side in px, divisor of the sides, whether square, normalisation (0–1 scale)."""
 
     size: int
     multiple: int = 32
@@ -66,12 +66,12 @@ class Letterbox:
 
     @property
     def padding(self) -> tuple[int, int, int]:
-        """The colour of the padding, 0–255: the mean, which normalises to about 0."""
+        """The colour of the padding, 0–255: the mean, which becomes about 0 after normalising."""
         red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
         return red, green, blue
 
     def place(self, height: int, width: int) -> Placement:
-        """Return where a photo of height×width px lies."""
+        """Return the placement of a photo of height×width px."""
         scale = self.size / max(height, width)
         scaled = [min(self.size, max(1, round(side * scale))) for side in (height, width)]
         window = [math.ceil(side / self.multiple) * self.multiple for side in scaled]
@@ -90,11 +90,11 @@ class Letterbox:
     def normalise(
         self, photo: NDArray[np.uint8], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], in `out` if it is given."""
+        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], written to `out` if it is given."""
         scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         pixels = np.empty((3, *photo.shape[:2]), np.float32) if out is None else out
-        for channel, plane in enumerate(pixels):  # in place, one after the other
+        for channel, plane in enumerate(pixels):  # in place, one channel after the other
             np.multiply(photo[:, :, channel], scale[channel], out=plane)
             plane -= shift[channel]
         return pixels
@@ -129,11 +129,11 @@ def logit(probability: float) -> float:
 def resample(
     grid: NDArray[np.float32], box: tuple[float, float, float, float], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Scale a part of a grid [h,w] to height×width (bilinear, antialiased where it becomes smaller).
+    """Scale a part of a grid [h,w] to height×width (bilinear, antialiased when it shrinks).
 
     Args:
-        grid: Values; those just outside the box are used too, so that parts join without a seam.
-        box: Left, top, right and bottom in the grid's own pixels, fractions included.
+        grid: The values. Values just outside the box also contribute, so that parts join without a seam.
+        box: Left, top, right and bottom in grid pixels; may be fractional.
         height: Rows of the result.
         width: Columns of the result.
     """
@@ -144,14 +144,14 @@ def resample(
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
 
 
-_REDUCING_GAP = 3  # as Pillow's `reducing_gap`: whole pixels are averaged down to this many times the target
-_STRIP = 4_000_000  # px of a photo that are copied at a time
+_REDUCING_GAP = 3  # like Pillow's `reducing_gap`: box-average first, to at least this many times the target
+_STRIP = 4_000_000  # px of a photo to copy at a time
 
 
 def resize_photo(photo: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Scale a photo [H,W,3] to height×width px, antialiased (bilinear with support).
 
-    Of a large photo only strips are copied, so that memory stays bounded.
+    A large photo is copied strip by strip to bound memory use.
     """
     if photo.shape[:2] == (height, width):
         return photo

@@ -1,6 +1,7 @@
 """Name, write and read mask files.
 
-A mask file is a PNG of one channel with 8 bits, {0, 255}, of the photo's size as a viewer shows it.
+A mask file is a PNG with one 8-bit channel and the values {0, 255}. It has the size of the photo as a viewer
+shows it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from drywallqa.imaging import photos
 LONGEST_NAME = 120  # bytes, suffix included
 
 _RUNS = zlib.Z_RLE
-_STRIP = 4_000_000  # px; a larger mask is encoded in strips of so many, since Pillow would copy it whole
+_STRIP = 4_000_000  # px; larger masks are encoded in strips of this size, since Pillow copies the whole mask
 _SUFFIX = ".png"
 _BETWEEN = "__"
-_SHORTEST_SLUG = 24  # of a prompt that has to make room for its photo's name
+_SHORTEST_SLUG = 24  # the least length of a prompt shortened to fit its photo's name
 _NOT_IN_WINDOWS = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _DEVICES = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(?:\.|$))")
 _LIKE_A_DIGEST = re.compile(r"-[0-9a-f]{8}$")
@@ -35,8 +36,8 @@ _LIKE_A_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 def base_name(image_id: str, prompt: str) -> str:
     """Name the results of one photo under one prompt, without suffix: `{image_id}__{prompt}`.
 
-    The name is valid on every system and has at most 116 bytes. No other pair has the same name, even where
-    case does not count, as long as the photos' own names differ that way.
+    The name is valid on every operating system and has at most 116 bytes. Names of different pairs also
+    differ on case-insensitive file systems, provided that the photos' names do.
 
     Example:
         >>> base_name("IMG_1", "segment crack")
@@ -58,23 +59,23 @@ def file_name(image_id: str, prompt: str) -> str:
 
 
 def slug_of(prompt: str) -> str:
-    """Turn a prompt into a part of a file name: `[A-Za-z0-9-]` stay, a run of anything else becomes `_`.
+    """Turn a prompt into a part of a file name: keep `[A-Za-z0-9-]`, and replace any other run with `_`.
 
-    If that loses more than single spaces, or the prompt has capitals, `-` and 8 hex digits of the prompt's
-    SHA-256 follow.
+    If this replaces more than single spaces, or the prompt has capitals, `-` and the first 8 hex digits of
+    the prompt's SHA-256 are appended.
 
     Example:
         >>> slug_of("segment crack"), slug_of("segment joint/tape")
         ('segment_crack', 'segment_joint_tape-5ce757b6')
     """
     slug = re.sub(r"[^A-Za-z0-9-]+", "_", prompt)
-    # A space at either end would add a `_` to the two between photo and prompt.
+    # A space at either end would add a `_` to the `__` between photo and prompt.
     lossless = slug.replace("_", " ") == prompt == prompt.lower().strip() != ""
     return slug if lossless and not _LIKE_A_DIGEST.search(slug) else f"{slug}-{_digest(prompt)}"
 
 
 def _shorten(text: str, limit: int, whole: str) -> str:
-    """Cut a text to `limit` bytes; a text that is cut ends with the digest of `whole`."""
+    """Cut a text to `limit` bytes. A text that was cut ends with the digest of `whole`."""
     if len(text.encode()) <= limit:
         return text
     head = text.encode()[: limit - 9].decode("utf-8", "ignore")
@@ -86,28 +87,28 @@ def _digest(text: str) -> str:
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:
-    """Encode a boolean mask [H,W] as a mask file; equal masks make equal bytes.
+    """Encode a boolean mask [H,W] as a mask file. Equal masks give equal bytes.
 
     Raises:
-        ValueError: The mask is not a boolean array of two axes with at least one pixel.
+        ValueError: The mask is not a boolean array with two axes and at least one pixel.
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"a mask is boolean [H,W], not {mask.dtype} {mask.shape}")
     if mask.size > _STRIP:
         return _encode_in_strips(mask)
-    # A mask consists of runs of equal pixels: looking for runs alone is quicker, and the file is smaller.
+    # A mask consists of runs of equal pixels, so run-length matching is faster and gives smaller files.
     return encode_grey(mask.view(np.uint8) * np.uint8(255), strategy=_RUNS)
 
 
 def _encode_in_strips(mask: NDArray[np.bool_]) -> bytes:
-    """Write the PNG itself (W3C, "Portable Network Graphics", 2003), with one strip in memory at a time."""
+    """Write the PNG directly (W3C, "Portable Network Graphics", 2003), with one strip in memory at a time."""
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, _RUNS)
     height, width = mask.shape
     step = max(1, _STRIP // width)
     body = []
     for top in range(0, height, step):
         rows = mask[top : top + step].view(np.uint8)
-        lines = np.zeros((len(rows), width + 1), np.uint8)  # each line begins with its filter: 0 for none
+        lines = np.zeros((len(rows), width + 1), np.uint8)  # each line begins with its filter type, 0: none
         np.multiply(rows, 255, out=lines[:, 1:])
         body.append(packer.compress(lines.data))
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8 bits, grey, not interlaced
@@ -119,14 +120,14 @@ def _encode_in_strips(mask: NDArray[np.bool_]) -> bytes:
 
 
 def encode_grey(values: NDArray[np.uint8], *, strategy: int = -1) -> bytes:
-    """Encode uint8 [H,W] as a grey PNG, with a strategy of zlib (-1: Pillow chooses)."""
+    """Encode uint8 [H,W] as a greyscale PNG with a zlib strategy (-1: Pillow chooses)."""
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, "PNG", compress_level=1, compress_type=strategy)
     return stream.getvalue()
 
 
 def write_mask_file(path: str | os.PathLike[str], mask: NDArray[np.bool_]) -> None:
-    """Write a boolean mask [H,W] as a mask file, whole or not at all.
+    """Write a boolean mask [H,W] as a mask file atomically.
 
     Raises:
         OutputError: The file cannot be written.
@@ -136,14 +137,14 @@ def write_mask_file(path: str | os.PathLike[str], mask: NDArray[np.bool_]) -> No
 
 
 def read_mask(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
-    """Read a mask file as boolean [H,W]: True where it is brighter than half.
+    """Read a mask file as boolean [H,W]: True where the value is above 127.
 
     Raises:
-        PhotoError: The file is missing, damaged or no picture.
+        PhotoError: The file is missing, damaged or not an image.
     """
     try:
         with photos.open_picture(path) as image:
             return np.asarray(np.asarray(image.convert("L")) > 127)
-    except Exception as error:  # decoders raise nearly any error on damaged bytes
+    except Exception as error:  # decoders raise nearly any exception on damaged bytes
         problem = f"the mask cannot be read ({reason_of(error)})"
-        raise PhotoError(os.fspath(path), problem, "make it again") from error
+        raise PhotoError(os.fspath(path), problem, "create it again") from error

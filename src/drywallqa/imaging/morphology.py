@@ -1,4 +1,4 @@
-"""Masks in NumPy alone, which costs no heavy import: dilation, closing, skeletons, connected components."""
+"""Mask operations in plain NumPy, without heavy imports: dilation, closing, skeletons, components."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 Mask = NDArray[np.bool_]
 
-# The neighbours of a pixel clockwise from above, P2 to P9 in the paper of Zhang and Suen.
+# The neighbours of a pixel, clockwise from the one above: P2 to P9 in the paper by Zhang and Suen.
 _NEIGHBOURS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
-    """Dilate a mask [H,W] by a disc of `radius` px."""
+    """Dilate a mask [H,W] with a disc of `radius` px."""
     height, width = mask.shape
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     result = np.zeros_like(mask)
@@ -35,7 +35,7 @@ def dilate(mask: Mask, radius: int) -> Mask:
 
 
 def close_mask(mask: Mask, radius: int) -> Mask:
-    """Close a mask [H,W] by a disc of `radius` px; its edge values continue beyond the photo."""
+    """Close a mask [H,W] with a disc of `radius` px; edge values are replicated beyond the border."""
     padded = np.pad(mask, radius, mode="edge")
     return ~dilate(~dilate(padded, radius), radius)[radius:-radius, radius:-radius]
 
@@ -43,9 +43,9 @@ def close_mask(mask: Mask, radius: int) -> Mask:
 def _tables() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return two tables over the 256 neighbourhoods of a pixel.
 
-    The first, [2,256], says whether either half-step of thinning removes the pixel. The second, [256], says
-    whether the pixel joins nothing: S. Yokoi's connectivity number for eight neighbours is 1 there. Line ends
-    stay.
+    The first table [2,256] tells for each half-step of thinning whether it removes the pixel. The second
+    table [256] tells whether the pixel can go without breaking a connection: S. Yokoi's connectivity number
+    for eight neighbours is 1. Line ends are kept.
     """
     removable, joins_nothing = np.zeros((2, 256), np.bool_), np.zeros(256, np.bool_)
     for code in range(256):
@@ -64,10 +64,11 @@ _REMOVABLE, _JOINS_NOTHING = _tables()
 
 
 def skeletonise(mask: Mask) -> Mask:
-    """Thin a mask [H,W] to its skeleton; lines stay connected, and line ends stay in place.
+    """Thin a mask [H,W] to its skeleton. Lines stay connected, and line ends stay in place.
 
-    T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns", CACM 27 (1984).
-    Then the corners of staircases go, as they would make a slanting line up to √2 too long.
+    The method is T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns", CACM
+    27 (1984). Staircase corners are removed afterwards, since they would make a diagonal line up to √2 too
+    long.
     """
     result = np.zeros_like(mask)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -78,14 +79,15 @@ def skeletonise(mask: Mask) -> Mask:
     flat = picture.reshape(-1)
     offsets = np.array([down * picture.shape[1] + right for down, right in _NEIGHBOURS])
     weights = 1 << np.arange(8)
-    # A half-step can only change its decision where a neighbour was removed since its last turn.
+    # The decision of a half-step can change only where a neighbour was removed since its last turn.
     before = changed = np.flatnonzero(flat)
     last_place = np.empty(len(flat), np.int64)
     step = 0
     while len(before) or len(changed):
         candidates = np.concatenate([before, changed])
         candidates = candidates[flat[candidates]]
-        # Repetitions go without sorting: of equal indices, only the last one written finds its own place.
+        # Remove duplicates without sorting: of equal indices, only the last one written reads back its
+        # position.
         places = np.arange(len(candidates))
         last_place[candidates] = places
         candidates = candidates[last_place[candidates] == places]
@@ -95,14 +97,14 @@ def skeletonise(mask: Mask) -> Mask:
         step = 1 - step
     corners = np.flatnonzero(flat)
     corners = corners[_JOINS_NOTHING[flat[corners[:, None] + offsets] @ weights]]
-    for index in corners.tolist():  # one after the other, since removing one changes its neighbours
+    for index in corners.tolist():  # one at a time, since removing a corner changes its neighbours
         flat[index] = not _JOINS_NOTHING[flat[index + offsets] @ weights]
     result[inside] = picture[1:-1, 1:-1]
     return result
 
 
 def mean_width(mask: Mask) -> float:
-    """Return a mask's mean width in px: its area by the length of its skeleton; 0 for an empty mask."""
+    """Return a mask's mean width in px: its area divided by its skeleton length; 0 for an empty mask."""
     length = int(skeletonise(mask).sum())
     return float(mask.sum()) / length if length else 0.0
 
@@ -112,7 +114,7 @@ BoundingBox = tuple[int, int, int, int]
 
 
 def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
-    """Number the connected components of a mask [H,W] from 1 on, in reading order; 0 is the background.
+    """Number the connected components of a mask [H,W] from 1, in reading order; 0 is the background.
 
     Args:
         mask: The mask.
@@ -121,7 +123,7 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
-    # Runs are in reading order, so both keys rise, and the runs above that touch one run form a range.
+    # Runs are in reading order, so both keys are sorted, and the runs above that touch a run form a range.
     stride, reach = mask.shape[1] + 2, 0 if corners else 1
     first = np.searchsorted(rows * stride + ends, (rows - 1) * stride + starts + reach)
     last = np.searchsorted(rows * stride + starts, (rows - 1) * stride + ends - reach, "right")
@@ -130,7 +132,7 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     above = np.arange(len(this)) + np.repeat(first - np.cumsum(counts) + counts, counts)
     roots = group_links(len(rows), np.stack([above, this], axis=1))
     numbers = np.unique(roots, return_inverse=True)[1] + 1
-    # Each run adds its number at its start and subtracts it at its end; sums along the rows fill it in.
+    # Each run adds its number at its start and subtracts it at its end; cumulative sums fill in the rows.
     steps = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
     np.add.at(steps, (rows, starts), numbers)
     np.subtract.at(steps, (rows, ends), numbers)
@@ -138,12 +140,12 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
 
 
 def group_links(count: int, links: ArrayLike) -> Integers:
-    """Return for each of `count` items the smallest index that links [N,2] lead to (union-find)."""
+    """Return for each of `count` items the smallest index connected to it by links [N,2] (union-find)."""
     root = np.arange(count)
     one, two = np.asarray(links, np.int64).reshape(-1, 2).T
     while len(one):
         low = np.minimum(root[one], root[two])
-        # The roots of both ends get the lower root; then each item follows its root until nothing changes.
+        # Both roots get the lower root. Then each item follows its root until nothing changes.
         np.minimum.at(root, root[one], low)
         np.minimum.at(root, root[two], low)
         while not np.array_equal(shorter := root[root], root):
@@ -162,7 +164,7 @@ def without_small(mask: Mask, least: float) -> Mask:
 
 
 def without_holes(mask: Mask, most: float) -> Mask:
-    """Fill the holes of a mask [H,W] with fewer than `most` px; background at the border is no hole."""
+    """Fill holes with fewer than `most` px in a mask [H,W]; background at the border is not a hole."""
     labels = label_components(~mask, corners=False)
     fill = np.bincount(labels.ravel()) < most
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
@@ -172,7 +174,7 @@ def without_holes(mask: Mask, most: float) -> Mask:
 
 
 def bounding_boxes(mask: Mask) -> list[BoundingBox]:
-    """Return the bounding box (left, top, right, bottom; right and bottom excluded) of each component.
+    """Return the bounding box (left, top, right, bottom; right and bottom exclusive) of each component.
 
     Pixels that touch at a corner are connected.
     """

@@ -1,9 +1,10 @@
-"""A perceptual hash of a photo that can be compared under all eight turns and reflections.
+"""A perceptual hash of a photo that can be compared under all eight rotations and reflections.
 
-The hash holds the signs of the 8×8 lowest frequencies (cosine transform, type II) of a 32×32 grey thumbnail,
-after Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), with zero in place
-of the median. Zero makes turning exact: mirroring a picture negates every odd frequency and transposing it
-transposes the frequencies, so the hashes of all orientations follow from one stored hash.
+The hash consists of the signs of the 8×8 lowest frequencies (DCT-II) of a 32×32 greyscale thumbnail. It
+follows Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), but compares with
+zero instead of the median. With zero, rotation is exact: mirroring an image negates every odd frequency, and
+transposing it transposes the frequencies. The hashes of all orientations therefore follow from one stored
+hash.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from PIL import Image
 
 Value = TypeVar("Value", bound=np.generic)
 
-# Side in px of the thumbnail that is hashed.
+# Side length of the hashed thumbnail in px.
 THUMBNAIL_SIDE = 32
 
-# Two hashes at most this many bits apart (of 63) may show the same photograph; verify where it matters.
+# Two hashes that differ in at most this many of 63 bits may show the same photograph; verify if it matters.
 SAME_PHOTO_BITS = 11
 
-# Quarter turns counter-clockwise, then whether mirrored left to right. The first leaves a photo as it is.
+# Counter-clockwise quarter turns, then whether to mirror left to right. The first is the identity.
 ORIENTATIONS: tuple[tuple[int, bool], ...] = tuple(
     (turns, flip) for turns in range(4) for flip in (False, True)
 )
@@ -38,37 +39,37 @@ _COSINES = np.cos(
 
 
 def thumbnail(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Average a photo [H,W,3] uint8 into a grey thumbnail [32,32] (0–255), whatever its aspect."""
+    """Average a photo [H,W,3] uint8 into a grey thumbnail [32,32] (0–255), ignoring its aspect ratio."""
     grey = Image.fromarray(photo).convert("L")
     small = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
     return np.asarray(small, np.float32)
 
 
 def perceptual_hash(photo: NDArray[np.uint8]) -> int:
-    """Hash a photo [H,W,3] uint8 to an integer below 2**64; similar photos have hashes few bits apart."""
+    """Hash a photo [H,W,3] uint8 to an integer below 2**64; hashes of similar photos differ in few bits."""
     return hash_thumbnail(thumbnail(photo))
 
 
 def frequencies(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the 8×8 lowest frequencies of a thumbnail, whose signs make its hash."""
+    """Return the 8×8 lowest frequencies of a thumbnail; their signs form its hash."""
     return np.asarray(_COSINES @ grey @ _COSINES.T, np.float32)
 
 
 def hash_signs(value: int) -> NDArray[np.bool_]:
-    """Return the signs [8,8] in a hash; the sign of the mean brightness is always False."""
+    """Return the signs [8,8] of a hash; the sign of the mean brightness is always False."""
     octets = np.frombuffer(value.to_bytes(8, "big"), np.uint8)
     return np.unpackbits(octets).reshape(_SIDE, _SIDE).astype(np.bool_)
 
 
 def hash_thumbnail(grey: NDArray[np.float32]) -> int:
-    """Hash a thumbnail of `thumbnail`."""
+    """Hash a thumbnail that `thumbnail` returned."""
     signs = frequencies(grey) > 0
     signs[0, 0] = False  # the mean brightness says nothing about the photo
     return _pack(signs)
 
 
 def orient(picture: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
-    """Turn a picture [H,W,...] by quarter turns counter-clockwise, then mirror it left to right if asked."""
+    """Rotate an image [H,W,...] by counter-clockwise quarter turns, then mirror it if `flip` is set."""
     turned = np.rot90(picture, turns)
     return turned[:, ::-1] if flip else turned
 
@@ -80,12 +81,12 @@ def orientations(value: int) -> tuple[int, ...]:
     hashes = []
     for _ in range(4):
         hashes += [_pack(signs), _pack(signs ^ odd)]  # mirroring negates the odd frequencies
-        signs = signs.T ^ odd[:, None]  # a quarter turn is a transposition, then upside down
+        signs = signs.T ^ odd[:, None]  # a quarter turn is a transposition followed by a vertical flip
     return tuple(hashes)
 
 
 def closest_hash_distances(hashes: Sequence[int], others: Sequence[int]) -> NDArray[np.uint8]:
-    """Count the bits in which N hashes differ from the closest orientation of M others: [N,M]."""
+    """Count the bits by which N hashes differ from the closest orientation of M others: [N,M]."""
     left = np.array(hashes, np.uint64)[:, None]
     turned = np.array([orientations(value) for value in others], np.uint64).reshape(
         len(others), len(ORIENTATIONS)

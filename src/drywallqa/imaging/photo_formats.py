@@ -1,6 +1,6 @@
-"""The format of a photo file, read from its content: which one, which page, how deep its samples are.
+"""Detect the format, the page and the bit depth of a photo file from its content.
 
-Most camera raws are TIFF files whose first picture is a thumbnail; they are refused.
+Most camera raw files are TIFF files whose first image is a thumbnail. Camera raw files are rejected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from drywallqa.errors import PhotoError
 
-# Imported one by one: left to itself, Pillow imports every plug-in that it has.
+# Imported one by one, since Pillow would otherwise import all its plug-ins.
 FORMATS = {
     "JPEG": "PIL.JpegImagePlugin",
     "PNG": "PIL.PngImagePlugin",
@@ -36,8 +36,8 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", 
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _COLOURS, _MAKE, _SUB_PICTURES = _TAGS = (254, 256, 257, 262, 271, 330)
 _DNG_VERSION, _CR2_SLICES = 50706, 50752
 _REDUCED = 1
-_SENSOR = frozenset((32803, 34892))  # a colour filter array, and its values in linear form
-_MOST_PICTURES = 100  # of one file
+_SENSOR = frozenset((32803, 34892))  # colour filter array, and linear raw
+_MOST_PICTURES = 100  # pages read per file
 
 _RAW_SUFFIXES = (
     ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos",
@@ -49,7 +49,7 @@ _warnings_lock = threading.Lock()
 
 
 def format_of_head(head: bytes) -> str | None:
-    """Return the format of a photo from its first bytes, since names may be wrong."""
+    """Return the format of a photo from its first bytes, since file names may be wrong."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
@@ -58,10 +58,10 @@ def format_of_head(head: bytes) -> str | None:
 
 
 def open_as(stream: IO[bytes], kind: str) -> Image.Image:
-    """Open a picture of a known format with Pillow's reader, without the warning about large pictures.
+    """Open an image of a known format with Pillow's reader, without the warning about large images.
 
     Raises:
-        UnidentifiedImageError: It is not of that format.
+        UnidentifiedImageError: The file does not have that format.
     """
     importlib.import_module(FORMATS[kind])
     factory, _ = Image.OPEN[kind]
@@ -72,29 +72,31 @@ def open_as(stream: IO[bytes], kind: str) -> Image.Image:
         IndexError,
         TypeError,
         struct.error,
-    ) as error:  # as `Image.open` expects
-        raise UnidentifiedImageError("its head is broken") from error
+    ) as error:  # the exceptions that `Image.open` expects
+        raise UnidentifiedImageError("its header is damaged") from error
 
 
 def load_large(image: Image.Image) -> None:
-    """Decode a picture without the warning about large pictures, which the TIFF reader gives only here."""
+    """Decode an image without the warning about large images, which the TIFF reader emits only here."""
     if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or float("inf")):
         image.load()
         return
-    with _warnings_lock, warnings.catch_warnings():  # threads share the filters of warnings
+    with _warnings_lock, warnings.catch_warnings():  # warning filters are shared by all threads
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image.load()
 
 
 def page_of_photo(stream: IO[bytes], name: str) -> int:
-    """Return which page of a TIFF file holds the photo: the first, unless that is a reduced copy of another.
+    """Return the page of a TIFF file that contains the photo.
+
+    This is the first page, unless the first page is a reduced copy of another page.
 
     Args:
-        stream: The file, of any format. Its position changes.
-        name: The file's name for errors; its suffix counts only if the file also names a camera.
+        stream: The file, in any format. Its position changes.
+        name: The file name for errors. Its suffix is considered only if the file also names a camera.
 
     Raises:
-        PhotoError: The file is a camera raw, or its photo cannot be read.
+        PhotoError: The file is a camera raw file, or its photo cannot be read.
     """
     stream.seek(0)
     head = stream.read(16)
@@ -113,14 +115,14 @@ def page_of_photo(stream: IO[bytes], name: str) -> int:
             if not camera:
                 raise PhotoError(
                     name,
-                    "its first picture is a reduced copy, and the photo itself cannot be read",
+                    "its first image is a reduced copy, and the full photo cannot be read",
                     "save it as JPEG",
                 )
             is_raw = True
     if is_raw:
         raise PhotoError(
             name,
-            "this is a camera raw, of which only its small preview could be read",
+            "this is a camera raw file, and only its small preview could be read",
             "develop it to JPEG or TIFF first",
         )
     return largest
@@ -131,7 +133,7 @@ def _area(tags: Any) -> int:
 
 
 def _read_directories(stream: IO[bytes], head: bytes) -> tuple[list[Any], list[Any]]:
-    """Return the tags of each page and of each picture inside a page, as far as a file can be read."""
+    """Return the tags of each page and of each sub-image, as far as the file can be read."""
     pages, inner = list[Any](), list[Any]()
     tags = _read_directory(stream, head, None)
     while tags is not None:
@@ -147,7 +149,7 @@ def _read_directories(stream: IO[bytes], head: bytes) -> tuple[list[Any], list[A
 
 
 def _read_directory(stream: IO[bytes], head: bytes, offset: int | None) -> Any | None:
-    """Read the tags at an offset; None stands for the first page."""
+    """Read the tags at an offset; None means the first page."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     try:
@@ -157,44 +159,44 @@ def _read_directory(stream: IO[bytes], head: bytes, offset: int | None) -> Any |
         directory.load(stream)
         for tag in _TAGS:  # values are decoded only now
             directory.get(tag)
-    except Exception:  # decoders raise nearly any error on damaged bytes; reading the picture will report it
+    except Exception:  # decoders raise nearly any exception on damaged bytes; decoding reports it later
         return None
     return directory
 
 
 _BITS_PER_SAMPLE, _MAX_SAMPLE = 258, 281  # TIFF tags
 _USUAL_BITS = (8, 10, 12, 14, 16)
-_HIGH = 2**14 >> 8  # the high byte from which on a sample needs all 16 bits
-_OTHER_BYTE = {"B": "L", "L": "B", "N": "B"}  # Pillow's names of byte orders; N is this machine's
+_HIGH = 2**14 >> 8  # the least high byte of a sample that needs more than 14 bits
+_OTHER_BYTE = {"B": "L", "L": "B", "N": "B"}  # Pillow's names for byte orders; N is the native order
 
 
 def deep_colour(image: Image.Image) -> bool:
-    """Tell whether a picture that is not decoded yet has 16 bits per colour, of which Pillow keeps 8."""
+    """Check whether an undecoded image has 16 bits per channel, of which Pillow keeps only 8."""
     tiles: Any = getattr(image, "tile", None) if image.mode in ("RGB", "RGBA") else None
     return bool(tiles) and _raw_mode(tiles[0][3]).endswith((";16B", ";16L", ";16N"))
 
 
 def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tuple[Image.Image, str | None]:
-    """Return a decoded picture with 8 bits per sample, scaled by the range that its samples use.
+    """Return a decoded image with 8 bits per sample, scaled by the range that its samples use.
 
     Args:
-        image: The picture.
-        deep: The result of `deep_colour` before it was decoded.
-        stream: Its file, which decoding may have closed. The position changes.
+        image: The decoded image.
+        deep: The result of `deep_colour` before decoding.
+        stream: The image file, which decoding may have closed. Its position changes.
 
     Returns:
-        The picture, unchanged if it has 8 bits, and a note if the range is not that of its type.
+        The image, unchanged if it has 8 bits, and a note if the range is not the full range of its type.
     """
     stream = None if stream is None or stream.closed else stream
     if image.mode.startswith(("I", "F")):
         samples = np.asarray(image)
-        if image.format == "PNG":  # has 16 unsigned bits at most; older Pillow makes wider ones of them
+        if image.format == "PNG":  # PNG has at most 16 unsigned bits; older Pillow versions widen them
             samples = samples.astype(np.uint16)
         grey, note = _scale(samples, _declared_maximum(image, stream))
         return Image.fromarray(grey), note
     if not deep or stream is None or np.asarray(image)[:, :, :3].max() >= _HIGH:
         return image, None
-    # Pillow keeps the high bytes; with the other byte order it keeps the low ones.
+    # Pillow keeps the high bytes. With the byte order swapped, it keeps the low bytes.
     declared, page = _declared_maximum(image, stream), image.tell()
     stream.seek(0)
     with Image.open(stream, formats=(image.format or "",)) as low:
@@ -215,25 +217,25 @@ def _other_byte_order(tile: Any) -> Any:
     raw = _raw_mode(arguments)
     other = raw[:-1] + _OTHER_BYTE[raw[-1]]
     whole = (other, *arguments[1:]) if isinstance(arguments, tuple) else other
-    # Pillow 11 turned the plain tuple into a named one.
+    # Pillow 11 replaced the plain tuple with a named tuple.
     return tile._replace(args=whole) if hasattr(tile, "_replace") else (*tile[:3], whole)
 
 
 def _declared_maximum(image: Image.Image, stream: IO[bytes] | None) -> float | None:
-    """Return the greatest sample that a file declares, or None."""
+    """Return the maximum sample value that a file declares, or None."""
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
         values = [tags.get(tag) for tag in (_BITS_PER_SAMPLE, _MAX_SAMPLE)]
         bits, most = (int(value[0] if isinstance(value, tuple) else value or 0) for value in values)
         full = 2 ** min(max(bits or 16, 1), 16) - 1
-        # 65535 is the default of the tag for the greatest sample, so it says nothing.
+        # 65535 is the default of the maximum sample tag, so it carries no information.
         return float(most) if most and most < full else float(full) if full < 65535 else None
     bits = _significant_bits(stream) if image.format == "PNG" and stream is not None else 0
     return float(2**bits - 1) if bits else None
 
 
 def _significant_bits(stream: IO[bytes]) -> int:
-    """Return the greatest number in a PNG file's sBIT chunk, or 0 without that chunk."""
+    """Return the largest number in a PNG file's sBIT chunk, or 0 if it has no such chunk."""
     stream.seek(8)
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -246,10 +248,10 @@ def _significant_bits(stream: IO[bytes]) -> int:
 
 
 def _scale(samples: NDArray[Any], declared: float | None) -> tuple[NDArray[np.uint8], str | None]:
-    """Scale deep samples to 0–255 by the declared range, or else by the smallest usual range that fits.
+    """Scale high bit depth samples to 0–255 by the declared range, or by the smallest usual range that fits.
 
     Returns:
-        The samples, and a note if the range is neither declared nor that of the type.
+        The samples, and a note if the range is neither declared nor the full range of the type.
     """
     values = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     kind = samples.dtype.kind
@@ -264,8 +266,8 @@ def _scale(samples: NDArray[Any], declared: float | None) -> tuple[NDArray[np.ui
     if high in ((65535.0, declared) if kind == "u" else (1.0, 255.0, 65535.0, declared)) or largest <= 0:
         return eight, None
     bits = int(high).bit_length()
-    found = f"{bits} bits in a deeper type" if high == 2**bits - 1 else "an unusual range"
+    found = f"{bits}-bit samples in a wider type" if high == 2**bits - 1 else "an unusual range"
     return eight, (
-        f"{found}: its samples reach only {largest:.6g}, so {high:.6g} was taken for white; if that is "
-        "wrong, save it with 8 bits"
+        f"{found}: the largest sample is {largest:.6g}, so {high:.6g} was taken as white; if this is "
+        "wrong, save the photo with 8 bits"
     )

@@ -1,4 +1,4 @@
-"""Find photos: files, folders and patterns become a list of photos, each once."""
+"""Find photos: expand files, folders and patterns into a list of distinct photos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FoundFiles:
     Attributes:
         photos: The photos' paths, each once, in the order of the search.
         base: The common folder of all photos; results mirror the folders below it.
-        problems: One error for each path that led to no photo.
+        problems: One error for each path without a photo.
     """
 
     photos: tuple[Path, ...]
@@ -31,7 +31,7 @@ class FoundFiles:
     problems: tuple[PhotoError, ...] = ()
 
     def folder_of(self, photo: Path) -> str:
-        """Return the photo's folder below `base` with forward slashes, "" where it lies in `base` itself."""
+        """Return the photo's folder relative to `base` with forward slashes; "" for `base` itself."""
         return folder_below(absolute_path(photo.parent), self.base)
 
 
@@ -42,18 +42,18 @@ def search_photos(
     leave_out: Iterable[str | os.PathLike[str]] = (),
     made_in: Callable[[Path], Iterable[Path]] = lambda folder: (),
 ) -> FoundFiles:
-    """Find the photos that paths, folders and glob patterns name.
+    """Find the photos that files, folders and glob patterns refer to.
 
-    In a folder, files with the suffix of a photo count, unless they are hidden. A file that is named itself
-    always counts. A file or folder that several links lead to is found once: by the given name if it is named
-    itself, else by its own name if that is among the names found.
+    In a folder, every file with a photo suffix counts unless it is hidden. A file given explicitly always
+    counts. If several links lead to the same file or folder, it is found once: under the given name if it was
+    given explicitly, otherwise under its real name if the search found it.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
-        recursive: Whether to search the folders inside folders too.
+        recursive: Whether to search subfolders.
         leave_out: Files and folders to skip when a folder or pattern includes them.
-        made_in: Returns the results of earlier runs in and below a folder; it is called for each folder
-            searched, so that a mask is never taken for a photo.
+        made_in: Returns the results of earlier runs in and below a folder. It is called for each folder
+            searched, so that a mask is never mistaken for a photo.
     """
     search = _Search(recursive, {absolute_path(path) for path in leave_out}, made_in)
     for path in paths:
@@ -63,12 +63,12 @@ def search_photos(
 
 
 def absolute_path(path: str | os.PathLike[str]) -> Path:
-    """Make a path absolute and free of `..`; links keep their own name."""
+    """Make a path absolute and remove `..`, without resolving links."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
-    """Return the innermost folder around absolute ones; with several drives, only the first drive counts."""
+    """Return the deepest common parent of absolute folders; of several drives, only the first counts."""
     base = folders[0]
     for folder in folders:
         if folder.drive.casefold() == base.drive.casefold():
@@ -78,9 +78,9 @@ def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
 
 
 def folder_below(folder: PurePath, base: PurePath) -> str:
-    """Return the path of a folder below another with forward slashes, "" for that folder itself.
+    """Return a folder relative to another, with forward slashes; "" for that folder itself.
 
-    For a folder elsewhere, such as on another drive, the result has its drive and its whole path.
+    For a folder elsewhere, such as on another drive, the result is its drive and full path.
     """
     if folder.is_relative_to(base):
         relative = folder.relative_to(base).as_posix()
@@ -101,14 +101,14 @@ class _Search:
     real_paths: set[str] = field(default_factory=set)
 
     def add_path(self, path: Path) -> None:
-        """Add the photos that one path names, or a problem."""
-        if os.path.isdir(path):  # noqa: PTH112  # False for any name, be it too long or with a zero byte
+        """Add the photos that one path refers to, or a problem."""
+        if os.path.isdir(path):  # noqa: PTH112  # returns False for invalid names (too long, zero byte)
             if not self._add_folder(path):
-                inside = "" if self.recursive else ", or add --recursive to look into its folders"
-                self._refuse(path, "there is no photo in this folder", f"name a folder with photos{inside}")
+                inside = "" if self.recursive else ", or add --recursive to search its subfolders"
+                self._refuse(path, "there is no photo in this folder", f"pass a folder with photos{inside}")
         elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
             if not self._add_pattern(path):
-                self._refuse(path, "no photo fits this pattern", "check the path")
+                self._refuse(path, "no photo matches this pattern", "check the path")
         else:
             try:
                 check_readable_file(path)
@@ -117,7 +117,7 @@ class _Search:
                 self.problems.append(problem)
 
     def _add_pattern(self, pattern: Path) -> bool:
-        """Add the photos that fit a pattern, those with links in their path last; tell whether any fit."""
+        """Add the photos that match a pattern, linked paths last, and return whether any match."""
         matches = set(_expand(pattern, self._refuse_folder))
         found = False
         for match in sorted(
@@ -134,7 +134,7 @@ class _Search:
         return found
 
     def _add_folder(self, folder: Path) -> bool:
-        """Add the photos of a folder, links last; tell whether a photo or a problem was found."""
+        """Add the photos of a folder, links last, and return whether a photo or a problem was found."""
         before = len(self.problems)
         found: list[Path] = []
         for place, inner, names in os.walk(folder, onerror=self._refuse_folder):
@@ -171,7 +171,7 @@ class _Search:
 
 
 def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield the paths that fit a pattern; `**` stands for each real folder once."""
+    """Yield the paths that match a pattern; `**` matches each real folder once."""
     if "**" not in pattern.parts:
         yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207
         return
@@ -186,14 +186,14 @@ def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path
 
 
 def _walk_real_folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield a folder and those below it, each real one once and links last; hidden ones are skipped.
+    """Yield a folder and its subfolders, each real folder once and links last; skip hidden folders.
 
-    Links to a folder around the top are not followed, since they only lead back.
+    Links to a parent of the top folder are not followed, since they would only lead back.
     """
     real_top = Path(os.path.realpath(top))
     seen: set[str] = set()
     starts = [top] if top.is_dir() else []
-    for start in starts:  # grows by the links that are found on the way
+    for start in starts:  # grows as links are found
         real = os.path.realpath(start)
         if start != top and (real in seen or real_top.is_relative_to(real)):
             continue

@@ -1,4 +1,4 @@
-"""Reading photos: any common format becomes RGB uint8 [H,W,3], turned as a viewer shows it."""
+"""Read photos of any common format as RGB uint8 [H,W,3], oriented as a viewer shows them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from drywallqa.imaging.photo_formats import (
 
 
 class NotedPhoto(NamedTuple):
-    """A photo that was read.
+    """A photo with notes about its file.
 
     Attributes:
         pixels: RGB uint8 [H,W,3].
-        notes: Sentences about data that the file lacks or how it was read; each names a remedy.
+        notes: Sentences about missing data or about how the file was read; each names a remedy.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,14 +40,14 @@ class NotedPhoto(NamedTuple):
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | NotedPhoto
 
-# Pillow itself refuses larger files; it warns from half of this size on.
+# Pillow rejects larger files, and warns above half of this size.
 MAX_PIXELS = 178_000_000
-_STRIP = 4_000_000  # px that are copied at a time
+_STRIP = 4_000_000  # px to copy at a time
 
 _SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
-_TURNS = {  # by the EXIF orientation
+_TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
@@ -57,23 +57,23 @@ _TURNS = {  # by the EXIF orientation
 def read_photo(source: Photo) -> NDArray[np.uint8]:
     """Read a photo as RGB uint8 [H,W,3], as a viewer shows it.
 
-    EXIF orientation is applied, transparency is laid over white, and deeper samples are scaled to 8 bits by
-    the range that they use. Of a file with several pictures the first is read, or the largest where the
-    first is marked as a reduced copy.
+    EXIF orientation is applied, transparent images are composited over white, and samples of higher bit depth
+    are scaled to 8 bits by the range that they use. From a file with several images, the first is read, or
+    the largest if the first is marked as a reduced copy.
 
     Args:
-        source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned as it is, never changed), or a
-            result of `read_noted_photo`.
+        source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned unchanged), or a result of
+            `read_noted_photo`.
 
     Raises:
-        PhotoError: The photo cannot be read; the message names the file and what to do.
-        MissingExtraError: The photo is a HEIC file and the optional part `heic` is not installed.
+        PhotoError: The photo cannot be read; the message names the file and a remedy.
+        MissingExtraError: The photo is a HEIC file and the optional extra `heic` is not installed.
     """
     return read_noted_photo(source).pixels
 
 
 def read_noted_photo(source: Photo) -> NotedPhoto:
-    """Read a photo as `read_photo` does, with notes about the file: lost data, unused bits."""
+    """Read a photo like `read_photo`, with notes about the file: missing data, unused bits."""
     if isinstance(source, NotedPhoto):
         return NotedPhoto(_checked_array(source.pixels), source.notes)
     if isinstance(source, np.ndarray):
@@ -82,7 +82,7 @@ def read_noted_photo(source: Photo) -> NotedPhoto:
         name, stream = str(getattr(source, "filename", "") or "PIL image"), getattr(source, "fp", None)
         with _errors_about(name):
             if source.format == "TIFF" and stream is not None and not stream.closed:
-                page_of_photo(stream, name)  # refuses a camera raw; the caller has chosen the page
+                page_of_photo(stream, name)  # rejects camera raw files; the caller has chosen the page
             return _decode(source, name, stream)
     path = Path(source)
     check_readable_file(path)
@@ -90,21 +90,21 @@ def read_noted_photo(source: Photo) -> NotedPhoto:
         with path.open("rb") as stream:
             return _read_stream(stream, str(path))
     except PermissionError as error:
-        raise PhotoError(path, "it may not be read", "change its permissions, or leave it out") from error
+        raise PhotoError(path, "permission to read it is denied", "change its permissions") from error
     except OSError as error:
         raise _damaged(path, error) from error
 
 
 def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
-    """Read a photo from a file's bytes, as `read_noted_photo` does.
+    """Read a photo from the bytes of a file, like `read_noted_photo`.
 
     Args:
         content: The whole file.
-        name: The file's name for errors.
+        name: The file name for errors.
 
     Raises:
         PhotoError: The photo cannot be read.
-        MissingExtraError: The photo is a HEIC file and the optional part `heic` is not installed.
+        MissingExtraError: The photo is a HEIC file and the optional extra `heic` is not installed.
     """
     if not content:
         raise PhotoError(name, "the file is empty (zero bytes)", "copy it again from the camera")
@@ -113,37 +113,37 @@ def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
 
 @contextmanager
 def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open a picture that is no photo, such as a mask file, as it is.
+    """Open an image that is not a photo, such as a mask file, without converting it.
 
     Raises:
-        OSError: It is missing, no picture, or too large.
+        OSError: The file is missing, not an image, or too large.
     """
     with Path(path).open("rb") as stream:
         kind = format_of_head(stream.read(64))
         stream.seek(0)
         with open_as(stream, kind) if kind in FORMATS else Image.open(stream) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise OSError(f"{image.width}×{image.height} px are more than are read")
+                raise OSError(f"{image.width}×{image.height} px is too large")
             yield image
 
 
 def check_readable_file(path: Path) -> None:
-    """Make sure that a path leads to a regular file that is not empty.
+    """Check that a path is a regular file that is not empty.
 
     Raises:
-        PhotoError: It does not; the message names the reason.
+        PhotoError: It is not; the message names the reason.
     """
     try:
         if path.is_dir():
-            raise PhotoError(path, "this is a folder, not a photo", "name a photo in it")
+            raise PhotoError(path, "this is a folder, not a photo", "pass a photo in it")
         if not path.exists():
             raise PhotoError(path, "there is no such file", "check the path")
         if not path.is_file():
-            raise PhotoError(path, "this is not a regular file", "name a photo")
+            raise PhotoError(path, "this is not a regular file", "pass a photo")
         if path.stat().st_size == 0:
             raise PhotoError(path, "the file is empty (zero bytes)", "copy it again from the camera")
-    except (OSError, ValueError) as error:  # a name too long or with a zero byte, or a locked folder
-        raise PhotoError(path, f"it cannot be reached ({reason_of(error)})", "check the path") from error
+    except (OSError, ValueError) as error:  # the name is too long or has a zero byte, or the folder is locked
+        raise PhotoError(path, f"it cannot be accessed ({reason_of(error)})", "check the path") from error
 
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
@@ -157,8 +157,8 @@ def _checked_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise PhotoError(
             "array",
-            f"shape {array.shape} and type {array.dtype} are not a photo",
-            "give RGB uint8 of shape [height, width, 3]",
+            f"an array of shape {array.shape} and type {array.dtype} is not a photo",
+            "pass RGB uint8 of shape [height, width, 3]",
         )
     _check_size("array", array.shape[1], array.shape[0])
     return array
@@ -166,11 +166,11 @@ def _checked_array(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _check_size(name: str, width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise PhotoError(name, f"its size is {width}×{height} px", "give a photo with at least one pixel")
+        raise PhotoError(name, f"its size is {width}×{height} px", "pass a photo with at least one pixel")
     if width * height > MAX_PIXELS:
         raise PhotoError(
             name,
-            f"{width}×{height} px are more than the {MAX_PIXELS / 1e6:.0f} million that are read",
+            f"{width}×{height} px is more than the limit of {MAX_PIXELS / 1e6:.0f} million px",
             "scale it down or cut it into parts",
         )
 
@@ -200,7 +200,7 @@ def _errors_about(name: str) -> Iterator[None]:
         yield
     except (DrywallQAError, PermissionError):
         raise
-    except Exception as error:  # decoders raise nearly any error on damaged bytes
+    except Exception as error:  # decoders raise nearly any exception on damaged bytes
         raise _damaged(name, error) from error
 
 
@@ -217,7 +217,7 @@ def _read_heif(stream: IO[bytes], name: str) -> NotedPhoto:
         import pi_heif
     except ImportError as error:
         raise MissingExtraError(f"{name}: reading a HEIC photo", "heic") from error
-    # Registering it with Pillow would change Pillow for the whole process.
+    # Registering the reader with Pillow would change Pillow for the whole process.
     opened = pi_heif.open_heif(stream)
     width, height = opened.size
     _check_size(name, width, height)
@@ -225,14 +225,14 @@ def _read_heif(stream: IO[bytes], name: str) -> NotedPhoto:
 
 
 def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPhoto:
-    """Turn an opened picture into pixels; `stream` is its file if there is one."""
+    """Decode an opened image into pixels; `stream` is its file, if any."""
     _check_size(name, *image.size)
     deep = deep_colour(image)
     load_large(image)
     picture, note = eight_bits(image, deep, stream)
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # unreadable EXIF data do not affect the pixels
+    except Exception:  # unreadable EXIF data does not affect the pixels
         turn = None
     if turn is not None:
         picture = picture.transpose(turn)
@@ -243,7 +243,7 @@ def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPho
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Copy a picture to an RGB array, in strips: Pillow's own way holds a large one three times over."""
+    """Copy an image to an RGB array in strips, since Pillow would keep three copies of a large image."""
     image = image if image.mode == "RGB" else image.convert("RGB")
     width, height = image.size
     step = max(1, _STRIP // width)

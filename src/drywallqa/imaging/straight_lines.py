@@ -1,4 +1,4 @@
-"""Straight line segments, and how to find them: in a mask, and as the seam inside a labelled box."""
+"""Straight line segments: find them in a mask, and find the seam inside a labelled box."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Point = tuple[float, float]
 _LONGER_SIDE = 1280  # px of the reduced mask
 _MOST_POINTS = 20_000
 _ANGLES = np.deg2rad(np.arange(0, 180, 0.5))
-_GAP = 0.06  # of the longer side; the longest gap in a line
+_GAP = 0.06  # longest gap in a line, as a share of the longer side
 _MOST = 32
 
 
@@ -30,7 +30,7 @@ class StraightLine:
 
     @classmethod
     def between(cls, start: Floats, end: Floats) -> StraightLine:
-        """Make a line of two points [2]."""
+        """Make a line from two points [2]."""
         return cls((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
 
     @property
@@ -44,7 +44,7 @@ class StraightLine:
         return (self.end[0] - self.start[0]) / length, (self.end[1] - self.start[1]) / length
 
     def place(self, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return each pixel's signed distance across and position along the line, float32 [H,W], px."""
+        """Return each pixel's signed distance from the line and its position along it, float32 [H,W], px."""
         rows = np.arange(size[0], dtype=np.float32)[:, None] - np.float32(self.start[1])
         columns = np.arange(size[1], dtype=np.float32)[None, :] - np.float32(self.start[0])
         along_x, along_y = (np.float32(value) for value in self.direction())
@@ -56,7 +56,7 @@ class StraightLine:
         return (np.abs(across) <= half_width) & (along >= 0) & (along <= self.length)
 
     def box(self, size: tuple[int, int], margin: float) -> Mask:
-        """Return an axis-aligned box around the line with a margin in px, as people label it; bool [H,W]."""
+        """Return an axis-aligned box around the line with a margin in px, like a human label; bool [H,W]."""
         mask = np.zeros(size, np.bool_)
         (x0, y0), (x1, y1) = self.start, self.end
         top, bottom = max(0, round(min(y0, y1) - margin)), round(max(y0, y1) + margin)
@@ -66,14 +66,14 @@ class StraightLine:
 
 
 def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
-    """Find the straight lines in a mask [H,W], those with the most pixels first.
+    """Find the straight lines in a mask [H,W], lines with the most pixels first.
 
     A Hough transform proposes a line, total least squares refines it, and its pixels are removed before the
-    next search. Gaps of up to 6 % of the longer side are bridged; a curve becomes several lines.
+    next search. Gaps of up to 6 % of the longer side are bridged. A curve becomes several lines.
 
     Args:
-        mask: The mask; a band becomes its middle line.
-        least: The least length of a line, as a share of the longer side.
+        mask: The mask; a band becomes its centre line.
+        least: The minimum length of a line, as a share of the longer side.
     """
     step = -(-max(mask.shape) // _LONGER_SIDE)
     height, width = mask.shape
@@ -99,7 +99,7 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
 
 
 def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None, Mask]:
-    """Return the ends [2,2] of the line with the most points [N,2] near it, and whether each is near [N]."""
+    """Return the ends [2,2] of the line with the most nearby points [N,2], and whether each is near [N]."""
     angle, offset = _peak(points, within)
     normal = np.array([np.cos(angle), np.sin(angle)])
     near = np.abs(points @ normal - offset) <= 1.5 * within
@@ -107,7 +107,7 @@ def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None
         if near.sum() < 2:
             return None, near
         middle = points[near].mean(0)
-        # The normal of a line is the direction in which its points spread least.
+        # The normal of a line is the direction in which its points vary least.
         normal = np.linalg.eigh(np.cov((points[near] - middle).T))[1][:, 0]
         near = np.abs((points - middle) @ normal) <= within
     along = np.array([normal[1], -normal[0]])
@@ -128,32 +128,33 @@ def _peak(points: Floats, within: float) -> tuple[float, float]:
         offsets = points @ np.array([np.cos(angle), np.sin(angle)]) / within
         low = offsets.min()
         counts = np.bincount((offsets - low).astype(np.intp))
-        pairs = counts + np.append(counts[1:], 0)  # a line may lie on the border of two bins
+        pairs = counts + np.append(counts[1:], 0)  # a line may lie on the border between two bins
         place = int(pairs.argmax())
         if pairs[place] > best:
             best, at = int(pairs[place]), (float(angle), float((low + place + 1) * within))
     return at
 
 
-# A line is sure from these on: on 18 boxes of the validation set all 15 above were right, 1 of 3 below.
+# A line is sure from these values on. Of 18 boxes of the validation set, all 15 above them were correct, and
+# 1 of the 3 below.
 LEAST_DEPTH, LEAST_SHARE = 5.0, 0.75
-_SIDES = (2.0, 3.5, 5.0)  # px at 640 from the line to where its sides are measured
-_DEEPEST = 12.0  # grey levels; one black screw shall not outweigh a faint line
+_SIDES = (2.0, 3.5, 5.0)  # px at 640 px: distances from the line at which its sides are measured
+_DEEPEST = 12.0  # grey levels; limits the effect of a single black screw
 _BORDER_POINTS = 170
-_LEAST_LENGTH = 0.85  # of the box's longer side
+_LEAST_LENGTH = 0.85  # share of the box's longer side
 _CANDIDATES = 6
-_COARSE, _FINE = 40, 96  # places measured along a line
-_BATCH = 4000  # lines that are measured at a time, to save memory
+_COARSE, _FINE = 40, 96  # positions measured along a line
+_BATCH = 4000  # lines to measure at a time, to save memory
 
 
 @dataclass(frozen=True)
 class FoundSeam:
-    """The likeliest seam of a box.
+    """The most likely seam in a box.
 
     Attributes:
         line: The seam, in px of the photo.
-        depth: Grey levels by which it is darker than both its sides, on average over its length; each place
-            counts up to 12.
+        depth: Mean number of grey levels by which the seam is darker than both its sides, clipped to ±12 at
+            each position.
         share: Share of its length that is darker than both sides.
     """
 
@@ -163,7 +164,7 @@ class FoundSeam:
 
     @property
     def sure(self) -> bool:
-        """Whether it may serve as a label."""
+        """Whether the seam is reliable enough to use as a label."""
         return self.depth >= LEAST_DEPTH and self.share >= LEAST_SHARE
 
 
@@ -172,10 +173,10 @@ def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:
 
     Args:
         photo: RGB [H,W,3].
-        box: Left, top, right, bottom in px; right and bottom are excluded.
+        box: Left, top, right, bottom in px; right and bottom are exclusive.
 
     Returns:
-        The likeliest line, or None if the box is too small to hold one.
+        The most likely seam, or None if the box is too small to contain one.
     """
     left, top, right, bottom = box
     width, height = right - left, bottom - top
@@ -201,7 +202,7 @@ def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:
 
 
 def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: float, places: int) -> Floats:
-    """Return the grey levels by which M lines are darker than both sides, at places along each [M,places]."""
+    """Return by how many grey levels M lines are darker than both sides, at points along each [M,places]."""
     across = ends - starts
     along = across / np.hypot(*across.T)[:, None]
     normal = np.stack([-along[:, 1], along[:, 0]], 1)[:, None]
@@ -221,7 +222,7 @@ def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: fl
 
 
 def _refine(values: NDArray[np.float32], start: Floats, end: Floats, step: float, scale: float) -> FoundSeam:
-    """Move both ends to the best of their neighbours, by half a step and then by a pixel."""
+    """Move both ends to their best neighbours, first by half a step and then by one pixel."""
     for by in (step / 2, 1.0):
         moves = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]) * by
         starts, ends = np.repeat(start + moves, 9, 0), np.tile(end + moves, (9, 1))
