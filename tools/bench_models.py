@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from drywallqa.models import registry
 from drywallqa.models.contract import TrainedLayers
-from drywallqa.sampling.feature_cache import CachedEncoder, FeatureCache, stack_features
+from drywallqa.sampling.feature_cache import CachedEncoder, FeatureCache
 
 PHOTOS, PAIRS, SIDE, BATCH, EPOCHS = 315, 805, 256, 2, 10
 PROMPTS = ["segment crack", "segment wall crack", "segment taping area", "segment joint/tape", "drywall seam"]
@@ -76,7 +76,8 @@ def cache(model, pairs: int) -> None:
             rows = [
                 encoder.encode(b"%d" % i, 0, SIDE, lambda i=i: images[i]) for i in range(index, index + BATCH)
             ]
-            learn(model.decode(stack_features(rows), texts[:BATCH, None])[0][:, 0])
+            features = tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
+            learn(model.decode(features, texts[:BATCH, None])[0][:, 0])
         cached = (time.perf_counter() - start) / pairs
     print(f"a pair: plain {plain:.3f} s, from the cache {cached:.3f} s; encoding a photo {encode:.3f} s")
     print("  K   first epoch   later epoch   times   ten epochs   times")

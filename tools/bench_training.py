@@ -25,14 +25,12 @@ HERE = Path(__file__).parent.parent
 def prepare(data: Path, config_path: Path, batches: int):
     """Load data, settings and phrasings; a handful of val photos, since validation is not measured."""
     from drywallqa.datasets import dataset as datasets
-    from drywallqa.training import config as configuration
+    from drywallqa.training.config import load_config
     from drywallqa.training.phrase_embeddings import embed_phrases
 
     known = datasets.load_dataset(data)
     samples = [*known.part("train"), *list(known.part("val"))[:2]]
-    config = configuration.load_config(
-        config_path, ["optimisation.epochs=1", "validate_every=1", "data.phrases=100"]
-    )
+    config = load_config(config_path, ["optimisation.epochs=1", "validate_every=1", "data.phrases=100"])
     pictures = (batches + WARM) * config.optimisation.batch_size
     config = config.model_copy(update={"data": config.data.model_copy(update={"photos_per_epoch": pictures})})
     return (
@@ -48,15 +46,14 @@ def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
     from torch.utils.data import DataLoader
 
     from drywallqa.sampling.pairs import TrainingPairs
-    from drywallqa.training import mask_losses
     from drywallqa.training.fit import build_model
-    from drywallqa.training.losses import presence_loss
+    from drywallqa.training.losses import make_mask_loss, presence_loss
 
     dataset, config, phrases = prepare(data, config_path, batches)
-    model = build_model(config, phrases.width).to(memory_format=torch.contiguous_format).train()
+    model = build_model(config, phrases.width).train()
     model.freeze(config.model.training)
     steps = config.optimisation
-    loss_of = mask_losses.make_mask_loss(config.loss, steps.dice_weight)
+    loss_of = make_mask_loss(config.loss, steps.dice_weight)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], steps.decoder_rate)
     pairs = TrainingPairs(
         dataset.part("train"), phrases.embeddings, config.data, config.seed, 0, model.stride
@@ -83,22 +80,29 @@ def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
 def ours(data: Path, config_path: Path, batches: int) -> dict[str, float]:
     """Train as `drywallqa train` does."""
     from drywallqa.training import fit as fitting
-    from drywallqa.training import throughput
+    from drywallqa.training.run_log import WAITING, WORKING, LoggingCallback
 
-    class Warm(throughput.ThroughputCallback):
+    class Warm(LoggingCallback):
         """Forgets the first batches."""
 
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
             super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
             if batch_idx + 1 == WARM:
-                self.photos, self.working, self.waiting.seconds = 0, 0.0, 0.0
-            measured.update(waiting=self.waiting.seconds, working=self.working, photos=float(self.photos))
+                self.photos = 0
+                self.profiler.recorded_durations.clear()
+
+        def on_train_end(self, trainer, module) -> None:
+            super().on_train_end(trainer, module)
+            measured.update(
+                waiting=self.seconds[WAITING], working=self.seconds[WORKING], photos=float(self.all_photos)
+            )
 
     measured: dict[str, float] = {}
-    fitting.Throughput = Warm
+    fitting.LoggingCallback = Warm
     dataset, config, phrases = prepare(data, config_path, batches)
     with tempfile.TemporaryDirectory() as folder:
-        fitting.fit(dataset, phrases, config, Path(folder) / "run", progress=False)
+        request = fitting.TrainingRequest(data, Path(folder) / "run", progress=False)
+        fitting.fit(request, dataset, phrases, config)
     return measured
 
 

@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("lightning", reason="the train extra is not installed")
 
 from drywallqa.cli import main
-from drywallqa.experiments.recipes import read_recipes, read_sizes, resolve
+from drywallqa.experiments.ablation_runs import read_recipes, read_sizes
 from drywallqa.experiments.run_measure import pair_loss
+from drywallqa.training.config import load_config
+from drywallqa.training.fit import TrainingRequest
 from measured_walls import make_dataset
 from tiny_runs import TINY, settings
 
@@ -90,13 +92,13 @@ def test_ablate__goes_on_where_it_was_stopped(
     row = json.loads(place.read_text())
     place.write_text(json.dumps({"settings": row["settings"], "done": False}))
     asked = []
-    train = ablation.train_job
+    train = ablation.run_training
 
-    def note(*arguments: object, **options: object) -> object:
-        asked.append((Path(str(arguments[1])).name, options["resume"]))
-        return train(*arguments, **options)
+    def note(request: TrainingRequest) -> object:
+        asked.append((request.run.name, request.resume))
+        return train(request)
 
-    monkeypatch.setattr(ablation, "train_job", note)
+    monkeypatch.setattr(ablation, "run_training", note)
     assert ablate(recipes, data, copy) == 0
     assert asked == [("2-focal", True)]
     assert json.loads(place.read_text())["measured"] == row["measured"]
@@ -141,7 +143,7 @@ def test_ablate__a_recipe_that_is_not_there_is_answered_with_those_that_are(reci
 
 def test_report_recipes__are_the_report_s_training(tmp_path: Path) -> None:
     known = {recipe.name: recipe for recipe in read_recipes(REPORT)}
-    recipe = resolve(known["1-recipe"].write(tmp_path), [])
+    recipe = load_config(known["1-recipe"].write(tmp_path))
     steps = recipe.optimisation
     assert (steps.epochs, steps.batch_size, steps.gradient_clip, steps.schedule, steps.patience) == (
         10, 2, 1.0, "plateau", 5,
@@ -152,9 +154,9 @@ def test_report_recipes__are_the_report_s_training(tmp_path: Path) -> None:
         "crack": {"train": 140, "val": 30, "test": 31},
         "taping area": {"train": 175, "val": 37, "test": 38},
     }
-    together = resolve(known["8-together"].write(tmp_path), [])
+    together = load_config(known["8-together"].write(tmp_path))
     for name in ("2-weighted", "5-rates", "6-augmented", "7-wrong-prompts"):
-        alone = resolve(known[name].write(tmp_path), [])
+        alone = load_config(known[name].write(tmp_path))
         changed = [
             (part, field)
             for part in ("loss", "data", "optimisation")

@@ -18,9 +18,10 @@ from PIL import Image
 from drywallqa.cli import main
 from drywallqa.errors import ConfigError
 from drywallqa.experiments import optuna_sweep as sweeps
-from drywallqa.experiments.sweep_fields import parse_field
+from drywallqa.experiments.optuna_sweep import parse_field
 from drywallqa.sampling.pairs import TrainingPairs
-from drywallqa.training.rate_finder import smooth_losses, steepest
+from drywallqa.training.fit import TrainingRequest
+from drywallqa.training.rate_finder import steepest
 from tiny_runs import render, settings
 
 FIELDS = ("--field", "optimisation.decoder_rate=1e-5..1e-2", "--field", "loss.name=bce_dice,focal")
@@ -75,12 +76,12 @@ def test_sweep__stopped_in_its_second_run_goes_on_and_ends_in_a_table(
 def test_sweep__another_sweep_in_the_folder_is_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def trained(data: Path, run: Path, *rest: Any, **more: Any) -> Path:
-        run.mkdir(parents=True)
-        return run
+    def trained(request: TrainingRequest) -> Path:
+        request.run.mkdir(parents=True)
+        return request.run
 
-    monkeypatch.setattr(sweeps, "train_job", trained)
-    monkeypatch.setattr(sweeps, "about", lambda path: {"val/iou": "0.5"})
+    monkeypatch.setattr(sweeps, "run_training", trained)
+    monkeypatch.setattr(sweeps, "weights_header", lambda path: {"val/iou": "0.5"})
     assert sweep(data, tmp_path / "s", "--trials", "3") == 0
     assert sweep(data, tmp_path / "s", "--trials", "3") == 0, "what is done is not done again"
     assert sweep(data, tmp_path / "s", "--trials", "3", "--seed", "7") == 2
@@ -92,12 +93,12 @@ def test_sweep__another_sweep_in_the_folder_is_refused(
 def test_sweep__proposes_no_settings_twice_after_an_interruption(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trained(data: Path, run: Path, *rest: Any, **more: Any) -> Path:
-        run.mkdir(parents=True)
-        return run
+    def trained(request: TrainingRequest) -> Path:
+        request.run.mkdir(parents=True)
+        return request.run
 
-    monkeypatch.setattr(sweeps, "train_job", trained)
-    monkeypatch.setattr(sweeps, "about", lambda path: {"val/iou": "0.5"})
+    monkeypatch.setattr(sweeps, "run_training", trained)
+    monkeypatch.setattr(sweeps, "weights_header", lambda path: {"val/iou": "0.5"})
     for trials in ("1", "2", "4"):
         assert sweep(data, tmp_path / "s", "--trials", trials) == 0
     tried = [row["optimisation.decoder_rate"] for row in rows(tmp_path / "s")]
@@ -122,7 +123,7 @@ def test_sweep__a_run_that_fails_is_a_line_of_the_table(data: Path, tmp_path: Pa
         ("optimisation.encoder_rat=1..2", r"nearest is 'optimisation\.encoder_rate'"),
         ("optimisation.encoder_rate", "name=low"),
         ("optimisation.encoder_rate=2..1", "lower end"),
-        ("optimisation.encoder_rate=a..b", "no number"),
+        ("optimisation.encoder_rate=a..b", "not a range of numbers"),
         ("data.mix=[1,2]", "numbers, words"),
     ],
 )
@@ -133,8 +134,9 @@ def test_field__mistakes_are_told(text: str, told: str) -> None:
 
 def test_field__ranges_and_lists() -> None:
     wide, narrow = parse_field("optimisation.encoder_rate=1e-5..1e-3"), parse_field("data.window=64..320")
-    assert (wide.log, wide.whole) == (True, False)
-    assert (narrow.log, narrow.whole) == (False, True)
+    assert (wide.log, type(wide.low)) == (True, float)
+    assert (narrow.log, type(narrow.low)) == (False, int)
+    assert str(narrow) == "data.window=64..320"
     assert parse_field("model.pretrained=true,false").values == (True, False)
     assert parse_field("loss.name=focal,bce_dice").values == ("focal", "bce_dice")
     assert parse_field("optimisation.weight_decay=0,1e-4").values == (0, 1e-4)
@@ -160,7 +162,3 @@ def test_steepest__is_found_before_the_burst() -> None:
     factors = [10.0**power for power in range(-3, 4)]
     assert steepest(factors, [1.0, 1.0, 0.9, 0.5, 0.4, 2.0, 9.0]) == factors[2]
     assert steepest(factors, [1.0, 1.1, 1.2, 1.3, 2.0, 3.0, 4.0]) == factors[0]
-
-
-def test_smooth__starts_at_the_first_loss() -> None:
-    assert smooth_losses([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])

@@ -20,6 +20,7 @@ SMALL = ("model.options.size=tiny", "optimisation.encoder_rate=1e-3", "optimisat
 
 @pytest.mark.prove
 def test_ablate__clipseg_is_trained_to_its_text_tower(tmp_path: Path) -> None:
+    from drywallqa.training.config import load_config
     from drywallqa.training.open_run import open_run
 
     make_dataset(tmp_path / "data")
@@ -37,7 +38,7 @@ def test_ablate__clipseg_is_trained_to_its_text_tower(tmp_path: Path) -> None:
     embedded = opened.backend.encode_prompts(["segment crack", "segment taping area"])
     assert embedded.shape == (2, opened.backend.model.embedding_width)
     model = opened.backend.model
-    model.freeze(opened.config.model.training)
+    model.freeze(load_config(out / "runs" / "1-recipe" / "config.yaml").model.training)
     # what is left out has no part in any mask
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert all(name.startswith(model.stops) for name in frozen)

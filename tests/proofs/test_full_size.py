@@ -18,8 +18,8 @@ from drywallqa.cli import main
 from drywallqa.imaging import mask_files, photos
 from drywallqa.models import registry
 from drywallqa.models.contract import load_strictly
-from drywallqa.training import config as configuration
 from drywallqa.training.checkpoints import write_weights
+from drywallqa.training.config import load_config
 from drywallqa.training.fit import build_model
 from drywallqa.training.losses import mask_loss, presence_loss
 from drywallqa.training.task import parameter_groups
@@ -71,7 +71,7 @@ def test_train__starts_from_the_files_learns_and_is_saved(
 ) -> None:
     family = registry.find_family(name)
     settings = [f"model.name={name}", f"model.weights={weights}"]
-    model = build_model(configuration.load_config(None, settings, family.training_defaults), 64)
+    model = build_model(load_config(None, settings), 64)
     assert sum(p.numel() for p in model.parameters()) == family.parameters
     _, projection = model.text_parts()  # type: ignore[operator]
     published_projection = published.read(weights / family.origins[-1])["text_projection.weight"]

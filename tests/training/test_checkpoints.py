@@ -102,7 +102,7 @@ def test_save__cut_off_between_its_steps_leaves_a_state_with_its_weights(
         if step == "before the state":
             patch.setattr(checkpoints, "write_tensors", power_cut)
         else:
-            patch.setattr(checkpoints, "_rename", power_cut)
+            patch.setattr(checkpoints, "_rename_weights", power_cut)
         with pytest.raises(RuntimeError, match="power cut"):
             io.save_checkpoint(checkpoint(2), path)
     expected = 1 if step == "before the state" else 2

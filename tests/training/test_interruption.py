@@ -19,8 +19,10 @@ from drywallqa.datasets import dataset
 from drywallqa.errors import OutputError, StoppedError
 from drywallqa.sampling.pairs import TrainingPairs
 from drywallqa.training import checkpoints
+from drywallqa.training.checkpoint_callback import CheckpointCallback
 from drywallqa.training.checkpoints import write_tensors
-from drywallqa.training.interruption import InterruptCallback, RemainingBatches
+from drywallqa.training.config import CheckpointConfig
+from drywallqa.training.data_module import RemainingBatches
 from drywallqa.training.run_log import RunLog
 from tiny_runs import assert_same_weights, events, render, train, weights
 
@@ -83,8 +85,8 @@ def test_ctrl_c__saves_in_the_middle_of_an_epoch_and_resumes_exactly(
 
 def test_ctrl_c__a_step_that_has_begun_is_finished_first(tmp_path: Path) -> None:
     """Gradients that are half added up are in no checkpoint."""
-    stopping, saved = InterruptCallback(tmp_path / "last.ckpt", RunLog(tmp_path), accumulate=2), []
-    stopping.asked = True
+    stopping, saved = CheckpointCallback(tmp_path, CheckpointConfig(), 2, RunLog(tmp_path)), []
+    stopping.interrupted = True
     trainer = SimpleNamespace(world_size=1, save_checkpoint=saved.append, global_step=1, current_epoch=0)
     stopping.on_train_batch_start(trainer, None, None, 3)
     assert not saved
@@ -181,7 +183,7 @@ def test_train__a_folder_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     assert train(data, tmp_path / "file" / "run") == 2
-    assert "choose another --out" in capsys.readouterr().err
+    assert "choose another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "plateau"])

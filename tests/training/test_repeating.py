@@ -15,9 +15,7 @@ import torch
 
 from drywallqa.cli import main
 from drywallqa.training import task
-from drywallqa.training.config import TrainConfig
-from drywallqa.training.progress_display import TrainingProgress
-from drywallqa.training.tensorboard import side_by_side
+from drywallqa.training.pictures import side_by_side
 from tiny_runs import assert_same_weights, events, render, settings, train
 
 LONGER = ("data.photos_per_epoch=6", "optimisation.epochs=2", "validate_every=1")
@@ -94,15 +92,6 @@ def test_side_by_side__shows_truth_and_mask() -> None:
     assert drawn[5, width + 5, 0] > 150
     assert drawn[height - 5, width + 5, 0] == 100
     assert drawn[height - 5, 2 * width + 5, 0] > 150
-
-
-def test_display__counts_batches_and_validations_that_are_left() -> None:
-    config = TrainConfig.model_validate({"validate_every": 2, "optimisation": {"epochs": 5, "batch_size": 8}})
-    display = TrainingProgress(config, 10, shown=False)
-    assert display.validations == [1, 3, 4]
-    display.batch_seconds, display.validation_seconds = 2.0, 100.0
-    # 3 batches of epoch 2 are done: 27 are left, and two validations
-    assert display.sentence(2, 3, 0.5) == ("epoch 3/5, batch 3/10: loss 0.5000, 4.0 photos/s, 0:04:14 left")
 
 
 def test_train__resumed_with_other_data_warns(

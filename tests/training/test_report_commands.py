@@ -11,8 +11,8 @@ pytest.importorskip("yaml")
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from drywallqa.experiments.recipes import BASE, read_yaml
-from drywallqa.training.config import load_config
+from drywallqa.experiments.ablation_runs import BASE
+from drywallqa.training.config import load_config, read_yaml
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Validation asks for a belief in presence only of runs that learn one."""
+"""Validation gates masks by presence only where a run trains it."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from drywallqa.datasets import dataset
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.training.phrase_embeddings import PhraseEmbeddings, embed_phrases
-from drywallqa.training.schedules import MONITORED
-from drywallqa.training.validation import PRESENCE, ValidationPart, presence_asked
+from drywallqa.training.task import MONITORED
+from drywallqa.training.validation import ValidationPart
 
 
 class Doubtful(nn.Module):
@@ -37,17 +37,13 @@ def phrases(data: dataset.Dataset) -> PhraseEmbeddings:
     return embed_phrases(data.concepts, most=4)
 
 
-@pytest.mark.parametrize(("weight", "seen"), [(0.0, True), (0.2, False)])
-def test_validation__gates_by_a_belief_that_is_learnt(
-    data: dataset.Dataset, phrases: PhraseEmbeddings, weight: float, seen: bool
+@pytest.mark.parametrize("gated", [False, True])
+def test_validation__gates_masks_by_presence_where_it_is_trained(
+    data: dataset.Dataset, phrases: PhraseEmbeddings, gated: bool
 ) -> None:
-    validation = ValidationPart(data.part("val"), phrases, Letterbox(64), presence_asked(weight))
+    validation = ValidationPart(data.part("val"), phrases, Letterbox(64), gated=gated)
     figures = validation(Doubtful())
     shown = [s for s in data.part("val") if s.labels.get("crack")]
     share = np.mean([data.read_mask(s, "crack").mean() for s in shown])
-    assert figures["val/crack/iou"] == pytest.approx(share if seen else 0.0, abs=1e-6)
-    assert (figures[MONITORED] > 0) == seen
-
-
-def test_presence_asked__is_half_where_it_is_learnt() -> None:
-    assert (presence_asked(0.2), presence_asked(0)) == (PRESENCE, 0.0)
+    assert figures["val/crack/iou"] == pytest.approx(0.0 if gated else share, abs=1e-6)
+    assert (figures[MONITORED] == 0) == gated

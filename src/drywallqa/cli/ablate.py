@@ -1,4 +1,4 @@
-"""`drywallqa ablate`: train one run a recipe, and table what each reaches."""
+"""`drywallqa ablate`: train one run for each recipe, and compare them in a table."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ def ablate(
         Path, typer.Argument(metavar="RECIPES", help="A folder of recipes, such as configs/report.")
     ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Runs and tables go there; goes on where it is.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Runs and tables; resumes what is there.")],
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The model family of all runs.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="a.b=VALUE", help="One setting of all runs; may be repeated."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="This recipe only; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this recipe; may be repeated.")
     ] = None,
     scale: Annotated[
-        float, typer.Option(min=0.0, help="Pictures an epoch, as a share of what the recipes say.")
+        float, typer.Option(min=0.0, help="Pictures of an epoch, as a share of each recipe's own number.")
     ] = 1.0,
     split: Annotated[str, typer.Option(help="The part to measure; thresholds come from val.")] = "test",
     seed: Annotated[int, typer.Option(help="Decides which photos are taken.")] = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Throw away another comparison in --out.")
+        bool, typer.Option("--overwrite", help="Remove an ablation under other conditions from --out.")
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
-    """Train one run a recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
-    from drywallqa.experiments.ablation_runs import AblationRequest, stopped_by_alarm
-    from drywallqa.experiments.ablation_runs import run_ablation as run
+    """Train one run for each recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
+    from drywallqa.experiments.ablation_runs import AblationRequest, run_ablation
     from drywallqa.experiments.ablation_table import ablation_lines
 
     chosen = (*(settings or ()), *((f"model.name={model}",) if model else ()))
     request = AblationRequest(
         data, recipes, out, chosen, tuple(only or ()), scale, split, seed, overwrite, progress=not quiet
     )
-    rows = run(request, lambda told: print(told, file=sys.stderr, flush=True))
+    rows = run_ablation(request, lambda text: print(text, file=sys.stderr, flush=True))
     for line in ablation_lines(rows):
         print(line)
-    if stopped_by_alarm(rows):
+    if any("stopped" in row for row in rows):
         raise typer.Exit(FOUND)

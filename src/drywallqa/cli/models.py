@@ -103,17 +103,20 @@ def try_model(
 ) -> None:
     """Segment photos with a published model, without any training: clipseg, or SAM's masks ranked by CLIP."""
     from drywallqa.cli import FAILED
-    from drywallqa.experiments.published_models import PublishedModel
+    from drywallqa.errors import PhotoError
+    from drywallqa.experiments.published_models import open_published, segment_published
     from drywallqa.models.contract import check_prompts
 
     check_prompts(prompt or ())
     failed = False
-    for answer in PublishedModel(name, weights, _options(options or ()), size).ask(photo, prompt or (), out):
-        if answer.error is not None:
-            print(f"error: {answer.error}", file=sys.stderr)
+    segmenter = open_published(name, weights, _options(options or ()), size)
+    for result in segment_published(segmenter, photo, prompt or (), out):
+        if isinstance(result, PhotoError):
+            print(f"error: {result}", file=sys.stderr)
             failed = True
         else:
-            print(f"{answer.file}: presence {answer.presence:.2f}, {answer.share:.1%} of the photo")
+            file, prediction = result
+            print(f"{file}: presence {prediction.presence:.2f}, {prediction.area:.1%} of the photo")
     if failed:
         raise typer.Exit(FAILED)
 

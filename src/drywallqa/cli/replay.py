@@ -1,4 +1,4 @@
-"""`drywallqa replay`: look closer at a batch whose loss was not finite."""
+"""`drywallqa replay`: examine a batch whose loss was not finite."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from drywallqa.cli import FOUND
 
 def replay(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run that a loss which is not finite stopped.")
+        Path, typer.Argument(metavar="RUN", help="A run that stopped because its loss was not finite.")
     ],
 ) -> None:
-    """Run the batch that broke a run once more, every layer watched; exit code 1 if it breaks again."""
-    from drywallqa.training.batch_replay import replay_batch as run_again
+    """Replay the batch whose loss was not finite and check every layer; exit code 1 if it breaks again."""
+    from drywallqa.training.batch_replay import replay_batch
 
-    seen = run_again(run)
-    for line in seen.sentences():
+    lines, broken = replay_batch(run)
+    for line in lines:
         print(line)
-    if seen.again:
+    if broken:
         raise typer.Exit(FOUND)

@@ -1,4 +1,4 @@
-"""The rows of a comparison as text, CSV and JSON."""
+"""The rows of an ablation as text, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_ablation_tables(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def ablation_lines(rows: Sequence[Row]) -> list[str]:
-    """Describe rows as text: a line a recipe and threshold rule, then what the figures are, then alarms."""
+    """Format rows as text: a line for each recipe and threshold rule, then a legend with the alarms."""
     concepts = list(dict.fromkeys(c for row in rows for m in row.get("measured", ()) for c in m["concepts"]))
     head = ["recipe", "threshold", *(f"IoU {c}" for c in concepts), *_MEANS.values(), "loss", "training loss"]
     table = [head]
@@ -46,13 +46,13 @@ def ablation_lines(rows: Sequence[Row]) -> list[str]:
                 _cell(row["loss"]), _cell(row["training_loss"]),
             ])  # fmt: skip
     widths = [max(len(line[column]) for line in table) for column in range(len(head))]
-    told = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in table]
-    return [*told, "", *_legend(rows)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in table]
+    return [*(line.rstrip() for line in lines), "", *_legend(rows)]
 
 
 def _legend(rows: Sequence[Row]) -> list[str]:
     splits = sorted({row["split"] for row in rows if "split" in row})
-    told = [
+    lines = [
         f"Measured on '{', '.join(splits)}'; columns after the concepts are means over concepts. Loss: BCE "
         "and Dice, alike for all; training loss: the recipe's own, in its last epoch.",
     ]
@@ -60,16 +60,16 @@ def _legend(rows: Sequence[Row]) -> list[str]:
         alarms = f"; alarms: {', '.join(row['alarms'])}" if row.get("alarms") else ""
         own = ", ".join(f"{_cell(m['report_iou'])} ({m['rule']})" for m in row.get("measured", ()))
         own = f"; the report's own IoU, batches of 2, two empty masks count 1: {own}" if own else ""
-        told.append(
+        lines.append(
             f"{row['name']}: {row['title']}; {row['steps']} steps, {row['epochs']} epochs{own}{alarms}"
         )
         if "stopped" in row:
-            told.append(f"{row['name']}: {row['stopped']}")
-    return told
+            lines.append(f"{row['name']}: {row['stopped']}")
+    return lines
 
 
 def ablation_csv(rows: Sequence[Row]) -> str:
-    """Describe rows as CSV: a line a recipe, threshold rule and concept."""
+    """Format rows as CSV: a line for each recipe, threshold rule and concept."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([

@@ -1,8 +1,8 @@
 """A sweep: runs that differ in a few settings, each judged by its best IoU on validation.
 
 Optuna proposes the settings (a tree-structured Parzen estimator: Bergstra et al., Algorithms for
-Hyper-Parameter Optimization, NeurIPS 2011) and keeps a journal, so that a sweep which was stopped goes on
-where it was, the run that was under way included.
+Hyper-Parameter Optimization, NeurIPS 2011) and keeps a journal, so that an interrupted sweep can be resumed,
+the interrupted run included.
 """
 
 from __future__ import annotations
@@ -15,14 +15,95 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from drywallqa.errors import AlarmError, ConfigError, ModelError, OutputError
-from drywallqa.experiments.sweep_fields import Field
 from drywallqa.files import check_folder, write_whole
 from drywallqa.training.checkpoints import BEST, LAST, weights_header
-from drywallqa.training.schedules import MONITORED
+from drywallqa.training.config import known_names, unknown_setting
+from drywallqa.training.fit import TrainingRequest
+from drywallqa.training.task import MONITORED
 from drywallqa.training.train_run import run_training
 
 ABOUT, JOURNAL, NOTE = "sweep.json", "journal.log", "trial.json"
+_DECADE = 10.0  # ratio of a range's ends from which values are drawn evenly over its logarithm
+
+
+@dataclass(frozen=True)
+class Field:
+    """One setting that a sweep varies.
+
+    Attributes:
+        name: Dotted, as in `--set`.
+        low: The range's lower end; None for a list of values.
+        high: Its upper end.
+        values: The list of values.
+    """
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    values: tuple[Any, ...] = ()
+
+    @property
+    def log(self) -> bool:
+        """Whether values are drawn evenly over the logarithm."""
+        return bool(self.low and self.high and self.low > 0 and self.high / self.low >= _DECADE)
+
+    def distribution(self) -> Any:
+        """Return the field as Optuna takes it; a range between whole numbers holds whole numbers only."""
+        from optuna import distributions
+
+        if self.low is None or self.high is None:
+            return distributions.CategoricalDistribution(self.values)
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return distributions.IntDistribution(self.low, self.high, log=self.log)
+        return distributions.FloatDistribution(self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        values = f"{self.low}..{self.high}" if self.low is not None else ",".join(map(str, self.values))
+        return f"{self.name}={values}"
+
+
+def parse_field(text: str) -> Field:
+    """Read a field as the command line has it: `name=low..high` or `name=a,b,c`.
+
+    Raises:
+        ConfigError: The setting is unknown, or the values cannot be read.
+    """
+    name, _, values = text.partition("=")
+    name = name.strip()
+    if not values.strip():
+        raise ConfigError(f"--field {text}: write it as name=low..high or name=a,b,c")
+    if name not in known_names():
+        raise ConfigError(f"--field {text}: {unknown_setting(name)}")
+    if ".." in values:
+        try:
+            low, high = (_number(end) for end in values.split("..", 1))
+        except ValueError as error:
+            raise ConfigError(f"--field {text}: '{values}' is not a range of numbers") from error
+        if not low < high:
+            raise ConfigError(f"--field {text}: the lower end comes first")
+        return Field(name, low, high)
+    try:
+        return Field(name, values=tuple(_value(value) for value in values.split(",")))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--field {text}: values are numbers, words, true or false") from error
+
+
+def _number(text: str) -> float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _value(text: str) -> Any:
+    """Read a value as YAML does, but 1e-4 as a number."""
+    try:
+        return _number(text)
+    except ValueError:
+        return yaml.safe_load(text)
 
 
 @dataclass(frozen=True)
@@ -31,10 +112,10 @@ class SweepTrial:
 
     Attributes:
         number: From 0.
-        settings: What it was run with: name → value.
+        settings: Its settings: name → value.
         iou: Its best IoU on validation; None where it has none.
-        seconds: It took, without what came before an interruption.
-        problem: Why it failed, "" if it did not.
+        seconds: Its duration, without the time before an interruption.
+        problem: The reason of its failure, or "".
     """
 
     number: int
@@ -44,21 +125,20 @@ class SweepTrial:
     problem: str = ""
 
 
-Report = Callable[[list[SweepTrial]], None]
-
-
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep is made of.
+    """The options of a sweep.
 
     Attributes:
         data: The data set.
-        out: The sweep's folder; a run's folder for each trial lies in it.
-        fields: What is varied.
+        out: The sweep's folder; it holds a run's folder for each trial.
+        fields: The settings that are varied.
         config: Settings of all its runs, as YAML.
-        settings: The same, as `a.b=value`.
+        settings: Further settings of all its runs, each as `a.b=value`.
         start: A bundle that every run starts from.
-        seed: Of what is proposed.
+        seed: The seed of the proposals.
+        overwrite: Whether to replace a sweep in the folder.
+        progress: Whether each run shows progress.
     """
 
     data: Path
@@ -68,12 +148,14 @@ class Sweep:
     settings: tuple[str, ...] = ()
     start: Path | None = None
     seed: int = 0
+    overwrite: bool = False
+    progress: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """Describe what must not change while a sweep goes on."""
+        """Describe the conditions that must not change when a sweep is resumed."""
         return {
             "data": str(self.data.resolve()),
-            "fields": [field.text() for field in self.fields],
+            "fields": [str(field) for field in self.fields],
             "config": self.config.read_text(encoding="utf-8") if self.config else "",
             "settings": list(self.settings),
             "start": str(self.start or ""),
@@ -81,47 +163,50 @@ class Sweep:
         }
 
 
-def run_sweep(
-    sweep: Sweep,
-    trials: int,
-    *,
-    overwrite: bool = False,
-    progress: bool = True,
-    report: Report = lambda trials: None,
-) -> list[SweepTrial]:
-    """Run a sweep until it has so many trials; what is done already is not done again.
+def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], None]) -> list[SweepTrial]:
+    """Run a sweep until it has the given number of trials; finished trials are not repeated.
 
     Args:
-        sweep: What is varied over what.
-        trials: How many runs.
-        overwrite: Whether to replace another sweep in the folder.
-        progress: Whether each run shows how far it is.
-        report: Called after each trial with all of them.
+        sweep: The options.
+        trials: The number of runs.
+        report: Called with all finished trials after each run.
 
     Raises:
         ConfigError: Nothing is varied.
         OutputError: Another sweep lies in the folder, or it cannot be written.
         StoppedError: Ctrl-C; the same command goes on.
     """
+    import optuna
+
     if not sweep.fields or trials < 1:
         raise ConfigError("a sweep needs at least one --field and one trial")
-    _claim(sweep, overwrite)
-    study = _study(sweep)
-    for waiting in [t for t in study.trials if t.state.name == "RUNNING"]:
-        _run(sweep, study, waiting.number, waiting.params, progress)
-        report(_trials(sweep, study))
-    while sum(t.state.is_finished() for t in study.trials) < trials:
-        study.sampler = _sampler(sweep.seed + len(study.trials))
-        asked = study.ask({field.name: field.distribution() for field in sweep.fields})
-        _run(sweep, study, asked.number, asked.params, progress)
-        report(_trials(sweep, study))
-    return _trials(sweep, study)
+    _claim_folder(sweep)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    backend = optuna.storages.journal.JournalFileBackend(str(sweep.out / JOURNAL))
+    storage = optuna.storages.JournalStorage(backend)
+    study = optuna.create_study(
+        study_name="sweep", storage=storage, direction="maximize", load_if_exists=True
+    )
+    interrupted = [trial for trial in study.trials if trial.state.name == "RUNNING"]
+    while interrupted or sum(trial.state.is_finished() for trial in study.trials) < trials:
+        # the seed counts the trials, so that a resumed sweep does not repeat its proposals
+        study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + len(study.trials))
+        trial = interrupted.pop(0) if interrupted else None
+        if trial is None:
+            trial = study.ask({field.name: field.distribution() for field in sweep.fields})
+        _run_trial(sweep, study, trial.number, trial.params)
+        report(_read_trials(sweep, study))
+    return _read_trials(sweep, study)
 
 
-def _claim(sweep: Sweep, overwrite: bool) -> None:
-    """Make the folder this sweep's own."""
+def _claim_folder(sweep: Sweep) -> None:
+    """Write the conditions into the folder.
+
+    Raises:
+        OutputError: Another sweep lies there.
+    """
     path = sweep.out / ABOUT
-    if path.is_file() and not overwrite:
+    if path.is_file() and not sweep.overwrite:
         if json.loads(path.read_text(encoding="utf-8")) == sweep.to_json():
             return
         raise OutputError(
@@ -129,58 +214,40 @@ def _claim(sweep: Sweep, overwrite: bool) -> None:
             "replace it with --overwrite, or choose another --out"
         )
     check_folder(sweep.out)
-    if overwrite:
+    if sweep.overwrite:
         (sweep.out / JOURNAL).unlink(missing_ok=True)
         for old in sweep.out.glob("trial-*"):
             shutil.rmtree(old)
     write_whole(path, (json.dumps(sweep.to_json(), indent=1) + "\n").encode())
 
 
-def _study(sweep: Sweep) -> Any:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = optuna.storages.journal.JournalFileBackend(str(sweep.out / JOURNAL))
-    storage = optuna.storages.JournalStorage(backend)
-    return optuna.create_study(study_name="sweep", storage=storage, direction="maximize", load_if_exists=True)
-
-
-def _sampler(seed: int) -> Any:
-    """Propose by a seed that counts the trials, so that a sweep which goes on does not repeat itself."""
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=seed)
-
-
-def _run(sweep: Sweep, study: Any, number: int, values: Mapping[str, Any], progress: bool) -> None:
+def _run_trial(sweep: Sweep, study: Any, number: int, values: Mapping[str, Any]) -> None:
     from optuna.trial import TrialState
 
     run, began = sweep.out / f"trial-{number:03d}", time.monotonic()
-    settings = [*sweep.settings, *(f"{name}={json.dumps(value)}" for name, value in values.items())]
+    settings = (*sweep.settings, *(f"{name}={json.dumps(value)}" for name, value in values.items()))
+    request = TrainingRequest(
+        sweep.data, run, sweep.config, settings, sweep.start, resume=(run / LAST).is_file(),
+        progress=sweep.progress,
+    )  # fmt: skip
+    iou, problem = None, ""
     try:
-        run_training(
-            sweep.data, run, sweep.config, settings, start=sweep.start, resume=(run / LAST).is_file(),
-            progress=progress,
-        )  # fmt: skip
-        iou, problem = float(weights_header(run / BEST)[MONITORED]), ""
+        run_training(request)
+        iou = float(weights_header(run / BEST)[MONITORED])
     except (AlarmError, ConfigError, ModelError) as error:
         # settings that do not work are a result; a full disk or a broken data set is none
-        iou, problem = None, str(error)
-    seconds = round(time.monotonic() - began, 1)
-    note = {"seconds": seconds, "problem": problem}
+        problem = str(error)
+    note = {"seconds": round(time.monotonic() - began, 1), "problem": problem}
     write_whole(run / NOTE, (json.dumps(note, indent=1) + "\n").encode())
-    if iou is None:
-        study.tell(number, state=TrialState.FAIL)
-    else:
-        study.tell(number, iou)
+    study.tell(number, iou, TrialState.FAIL if iou is None else TrialState.COMPLETE)
 
 
-def _trials(sweep: Sweep, study: Any) -> list[SweepTrial]:
+def _read_trials(sweep: Sweep, study: Any) -> list[SweepTrial]:
     found = []
     for trial in study.trials:
         if trial.state.is_finished():
-            told = json.loads((sweep.out / f"trial-{trial.number:03d}" / NOTE).read_text(encoding="utf-8"))
+            note = json.loads((sweep.out / f"trial-{trial.number:03d}" / NOTE).read_text(encoding="utf-8"))
             found.append(
-                SweepTrial(trial.number, trial.params, trial.value, told["seconds"], told["problem"])
+                SweepTrial(trial.number, trial.params, trial.value, note["seconds"], note["problem"])
             )
     return found

@@ -1,4 +1,4 @@
-"""What a run reaches: at the threshold of 0.5 that nobody chose, and at the one chosen on validation."""
+"""Measures a run at the fixed threshold of 0.5, and at the thresholds chosen on validation."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from drywallqa.evaluation.measured_model import MeasuredModel, Thresholds
 from drywallqa.evaluation.slices import report_iou, summarise
 from drywallqa.evaluation.thresholds import choose_for_concept
 from drywallqa.inference.queries import PromptQueries
+from drywallqa.training.config import load_config
 from drywallqa.training.open_run import open_run
+from drywallqa.training.run_folder import CONFIG
 from drywallqa.training.run_log import finite_figures
 
 FIXED = 0.5
-_SMALLEST = 1e-7
-"""Probabilities are kept this far from 0 and 1 where their logarithm is taken."""
+_SMALLEST = 1e-7  # least distance of a probability from 0 and 1 where its logarithm is taken
 
 
 def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
-    """Measure a run's best weights on a part, thresholds from the val part.
+    """Measure a run's best weights on a part, with thresholds from the val part.
 
-    A run that learnt no belief in presence is measured by its mask alone, as the original report did.
+    The masks of a run that does not train presence are not gated by it, as in the original report.
 
     Args:
         run: The run's folder.
@@ -35,72 +36,68 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
         split: The part to measure.
 
     Returns:
-        "measured": a row of figures a threshold rule, as plain data.
+        Plain data: "split", "loss", and "measured", the figures under each threshold rule.
 
     Raises:
         DataError: No val photo shows a concept.
     """
-    opened = open_run(run)
-    subject = MeasuredModel(f"run {run.name}", run, opened.segmenter)
-    gated = opened.config.optimisation.presence_weight > 0
-    prompts = {_prompt(dataset, concept): concept for concept in opened.text.concepts}
-    fixed = dict.fromkeys(prompts.values(), (FIXED, FIXED if gated else 0.0))
-    chosen = {}
-    validated = list(measure_pairs(subject.evaluator(dataset.part("val"), prompts, gated=False)))
+    model = open_run(run)
+    gated = load_config(run / CONFIG).optimisation.presence_weight > 0
+    prompts = {
+        next(iter(dataset.concepts.get(concept, ())), f"segment {concept}"): concept
+        for concept in model.thresholds
+    }
+    validated = list(measure_pairs(model.evaluator(dataset.part("val"), prompts, gated=False)))
+    fixed, chosen = {}, {}
     for concept in prompts.values():
         choice = choose_for_concept([pair for pair in validated if pair.concept == concept])
+        fixed[concept] = (FIXED, FIXED if gated else 0.0)
         chosen[concept] = (choice.threshold, choice.presence_threshold if gated else 0.0)
     rules = {f"{FIXED}": fixed, "chosen on val": chosen}
-    pairs, loss = look_at(subject, dataset.part(split), prompts, list(rules.values()))
+    pairs, loss = _measure_part(model, dataset.part(split), prompts, list(rules.values()))
     measured = [_figures(own, name, at) for (name, at), own in zip(rules.items(), pairs, strict=True)]
     return {"split": split, "loss": loss, "measured": measured}
 
 
-def _prompt(dataset: Dataset, concept: str) -> str:
-    return next(iter(dataset.concepts.get(concept, ())), f"segment {concept}")
-
-
-def look_at(
-    subject: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
+def _measure_part(
+    model: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
 ) -> tuple[list[list[PairMeasurement]], float | None]:
-    """Measure every labelled pair under each rule, and average the loss over those that show their concept.
+    """Measure every labelled pair under each rule, and average the loss over pairs that show their concept.
 
     Args:
-        subject: The model.
+        model: The model; each photo is encoded once.
         dataset: The photos.
         prompts: Prompt → concept.
-        rules: Thresholds; each photo is shown once.
+        rules: The thresholds of each rule.
     """
-    evaluator = subject.evaluator(dataset, prompts)
-    asked = evaluator.queries
+    evaluator = model.evaluator(dataset, prompts)
+    queries = evaluator.queries
     each = [
-        replace(question, threshold=at[0], presence_threshold=at[1])
+        replace(query, threshold=threshold, presence_threshold=presence)
         for rule in rules
-        for question in asked.each
-        for at in [rule[str(question.concept)]]
+        for query in queries.each
+        for threshold, presence in [rule[str(query.concept)]]
     ]
-    evaluator.queries = PromptQueries(tuple(each), asked.embeddings)
+    evaluator.queries = PromptQueries(tuple(each), queries.embeddings)
     pairs: list[list[PairMeasurement]] = [[] for _ in rules]
     losses: list[float] = []
     for sample in dataset:
         look = evaluator.predict(sample)
         measured = list(evaluator.measure(look))
+        share = len(measured) // len(rules)
         for place, own in enumerate(pairs):
-            share = len(measured) // len(rules)
             own += measured[place * share : (place + 1) * share]
         probabilities = look.probabilities
-        losses += [
-            pair_loss(probabilities[prompt], look.truths[concept])
-            for prompt, concept in prompts.items()
-            if concept in look.truths and look.truths[concept].any()
-        ]
+        for prompt, concept in prompts.items():
+            if concept in look.truths and look.truths[concept].any():
+                losses.append(pair_loss(probabilities[prompt], look.truths[concept]))
     return pairs, float(np.mean(losses)) if losses else None
 
 
 def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """BCE + Dice of a photo [H,W] at its own size: one formula for every recipe, whatever it trained by.
+    """Return BCE + Dice of a photo [H,W] at its own size; recipes with other losses are compared by it.
 
-    See `losses.mask_loss` for both. Unlike there, probabilities are cut off at 1e-7.
+    The formulas are those of `losses.mask_loss`, but probabilities are clipped to [1e-7, 1 - 1e-7].
     """
     p = np.clip(probability.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     cross = -(np.log(p[truth]).sum() + np.log1p(-p[~truth]).sum()) / truth.size
@@ -109,7 +106,7 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
 
 
 def _figures(pairs: Sequence[PairMeasurement], rule: str, levels: Thresholds) -> dict[str, Any]:
-    """Figures of each concept and their means under one rule."""
+    """Return the figures of each concept, and their means, under one rule."""
     concepts = {
         concept: finite_figures(
             {**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]}

@@ -41,9 +41,8 @@ from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.published_weights import ORIGINS
 from drywallqa.models.towers import ClipPrompted
 from drywallqa.text.text_side import SPACE, TextSide
-from drywallqa.training import config as configuration
 from drywallqa.training.checkpoints import read_weights
-from drywallqa.training.config import TrainConfig
+from drywallqa.training.config import TrainConfig, load_config
 from drywallqa.training.run_folder import ENVIRONMENT, TEXT
 from drywallqa.training.run_log import read_events
 
@@ -87,7 +86,7 @@ def export_run(
     """
     if not len(dataset.part("val")):
         raise DataError(f"{dataset.folder}: no photo in split 'val', which decides the thresholds")
-    settings = configuration.load_config(run / "config.yaml")
+    settings = load_config(run / "config.yaml")
     family = registry.find_family(settings.model.name)
     if "onnx" not in family.exports:
         able = [name for name, other in registry.FAMILIES.items() if "onnx" in other.exports]

@@ -26,12 +26,15 @@ class TorchBackend:
 
     Args:
         model: Has `encode_image` and `decode`; put into evaluation mode for each call.
-        embed: Prompts to embeddings [P,D]; the family's text side.
+        embed: Prompts to embeddings [P,D], by a text side; None where the model's own text tower embeds them.
         autocast: Half precision for products on the CPU; none by default.
     """
 
     def __init__(
-        self, model: Any, embed: Callable[[Sequence[str]], Float], autocast: torch.dtype | None = None
+        self,
+        model: Any,
+        embed: Callable[[Sequence[str]], Float] | None = None,
+        autocast: torch.dtype | None = None,
     ) -> None:
         self.model, self.embed, self.autocast = model, embed, autocast
 
@@ -43,7 +46,10 @@ class TorchBackend:
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """See `backend.Backend`."""
-        return self.embed(prompts)
+        if self.embed is not None:
+            return self.embed(prompts)
+        with torch.inference_mode():
+            return np.asarray(self.model.encode_prompts(list(prompts)).cpu().numpy())
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
         """See `backend.Backend`."""

@@ -13,8 +13,7 @@ from drywallqa.files import json_bytes, write_whole
 from drywallqa.visualization.training_charts import trials_png
 
 if TYPE_CHECKING:
-    from drywallqa.experiments.optuna_sweep import SweepTrial
-    from drywallqa.experiments.sweep_fields import Field
+    from drywallqa.experiments.optuna_sweep import Field, SweepTrial
 
 NAME = "trials"
 

@@ -1,11 +1,12 @@
-"""Changes to photos that a camera on a site would make, geometric ones applied to the masks alike.
+"""Augmentation as a camera on a site would cause it; geometric changes are applied to the masks as well.
 
-Cracks are thin, so photos are warped once, from their native pixels, and never blurred beyond recognition.
+Cracks are thin, so a photo is warped once, from its native pixels, and never blurred beyond recognition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from drywallqa.imaging.letterbox import resize_photo
 
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+Truth = dict[str, NDArray[np.float32]]
+"""Concept → its share of foreground in [0,1], float32 [window,window]."""
 Generator = np.random.Generator
 Colour = tuple[int, int, int]
 
@@ -26,7 +29,7 @@ def warp_photo(
     scale: tuple[float, float],
     generator: Generator,
     padding: Colour = (0, 0, 0),
-) -> tuple[Photo, dict[str, NDArray[np.float32]]]:
+) -> tuple[Photo, Truth]:
     """Flip, turn, scale, shear a little and crop to window×window px, in one resampling.
 
     Args:
@@ -34,56 +37,52 @@ def warp_photo(
         masks: Concept → bool [H,W].
         window: Side of the result in px.
         scale: Range of the photo's longer side in px before cropping.
-        generator: Source of chance.
-        padding: Colour beside the photo, as `Window.padding` gives it.
+        generator: Source of random numbers.
+        padding: Colour beside the photo, as `Letterbox.padding` gives it.
 
     Returns:
-        The crop and, for each concept, its share of foreground in [0,1], float32 [window,window].
+        The crop and its truth.
     """
-    matrix, factor = _affine(photo.shape[0], photo.shape[1], window, scale, generator)
+    matrix, factor = _random_affine(photo.shape[0], photo.shape[1], window, scale, generator)
     if factor < 0.75:
-        # cv2's warp does not antialias, so shrink by area first
+        # cv2's warp does not antialias, so the photo is shrunk by area first
         photo = np.asarray(cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
         matrix = matrix @ np.diag([1 / factor, 1 / factor, 1.0])
-    size = (window, window)
     border = cv2.BORDER_REFLECT_101 if generator.random() < 0.7 else cv2.BORDER_CONSTANT
-    picture = np.asarray(
-        cv2.warpAffine(
-            photo, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border, borderValue=padding
+
+    def warp(image: NDArray[Any], fill: Colour = (0, 0, 0)) -> NDArray[Any]:
+        return cv2.warpAffine(
+            image, matrix[:2], (window, window), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
         )
-    )
-    warped: dict[str, NDArray[np.float32]] = {}
+
+    truth: Truth = {}
     for concept, mask in masks.items():
-        source: NDArray[np.float32] = mask.astype(np.float32)
+        share: NDArray[Any] = mask.astype(np.float32)
         if photo.shape[:2] != mask.shape:
-            source = np.asarray(
-                cv2.resize(source, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_AREA), np.float32
-            )
-        warped[concept] = np.asarray(
-            cv2.warpAffine(source, matrix[:2], size, flags=cv2.INTER_LINEAR, borderMode=border), np.float32
-        )
-    return picture.astype(np.uint8), warped
+            share = cv2.resize(share, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_AREA)
+        truth[concept] = warp(share)
+    return warp(photo, padding), truth
 
 
 def whole_photo(
     photo: Photo, masks: Mapping[str, Mask], window: int, padding: Colour = (0, 0, 0)
-) -> tuple[Photo, dict[str, NDArray[np.float32]]]:
+) -> tuple[Photo, Truth]:
     """Scale the whole photo into the top left corner of window×window px, and change nothing else.
 
     Args:
         photo: uint8 [H,W,3].
         masks: Concept → bool [H,W].
         window: Side of the result in px.
-        padding: Colour beside the photo, as `Window.padding` gives it.
+        padding: Colour beside the photo, as `Letterbox.padding` gives it.
 
     Returns:
-        The picture, and what `warp` returns of the masks.
+        The picture and its truth.
     """
     factor = window / max(photo.shape[:2])
     rows, columns = (max(1, round(length * factor)) for length in photo.shape[:2])
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     picture = np.full((window, window, 3), padding, np.uint8)
-    picture[:rows, :columns] = resize_photo(photo, rows, columns)  # as a photo comes to the model later
+    picture[:rows, :columns] = resize_photo(photo, rows, columns)  # as for inference
     truth = {concept: np.zeros((window, window), np.float32) for concept in masks}
     for concept, mask in masks.items():
         shares = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=method)
@@ -91,7 +90,7 @@ def whole_photo(
     return picture, truth
 
 
-def _affine(
+def _random_affine(
     height: int, width: int, window: int, scale: tuple[float, float], generator: Generator
 ) -> tuple[NDArray[np.float64], float]:
     factor = float(np.exp(generator.uniform(*np.log(scale)))) / max(height, width)
@@ -112,7 +111,7 @@ def _affine(
 
 
 def vary_light(photo: Photo, generator: Generator) -> Photo:
-    """Change light, colour, sharpness, noise and compression of a photo [H,W,3]."""
+    """Vary light, colour, sharpness, noise and compression of a photo [H,W,3]."""
     picture = photo.astype(np.float32)
     if generator.random() < 0.8:
         gain = np.exp(generator.normal(0.0, 0.22)) * np.exp(generator.normal(0.0, 0.05, 3))
@@ -137,7 +136,7 @@ def vary_light(photo: Photo, generator: Generator) -> Photo:
 
 
 def _shade(height: int, width: int, generator: Generator) -> NDArray[np.float32]:
-    """A soft or hard shadow edge across the picture, factors [H,W,1] around 0.5–1."""
+    """Return a soft or hard shadow edge across the picture: factors [H,W,1] of 0.45 to 1."""
     angle = generator.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     along = (columns / width - 0.5) * np.cos(angle) + (rows / height - 0.5) * np.sin(angle)

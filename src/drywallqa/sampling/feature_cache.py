@@ -1,7 +1,7 @@
-"""Features of frozen towers, kept on disk so that a photo is encoded once instead of once a pair and epoch.
+"""Features of frozen encoders, kept on disk so that a photo is encoded once instead of in every epoch.
 
 A file's name is a hash of everything its content depends on: the model's weights, the input's size, the view
-and the photo's bytes. So nothing is ever stale; what is no longer asked for is the first to be dropped.
+and the photo's bytes. So no file is ever stale. Above the limit the least recently used files are removed.
 Files are written whole, so that several processes may share a cache.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,9 +36,9 @@ def default_folder() -> Path:
 
 
 def model_revision(model: nn.Module) -> str:
-    """Return a hash of all that a frozen encoder computes with: its class and the weights it holds.
+    """Return a hash of a frozen encoder: its class and its frozen weights.
 
-    A decoder's weights change with training and are left out: features do not depend on what is trained.
+    Weights that are trained, such as the decoder's, are left out, since features do not depend on them.
     """
     digest = hashlib.sha256(type(model).__name__.encode())
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -53,11 +53,11 @@ class FeatureCache:
     """A bounded folder of features.
 
     Args:
-        folder: Where files lie.
-        limit: Most bytes kept; the least recently used go first.
+        folder: The folder of the files.
+        limit: Most bytes kept; the least recently used files are removed first.
 
     Raises:
-        ConfigError: The limit is no positive number.
+        ConfigError: The limit is not a positive number.
     """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
@@ -68,47 +68,30 @@ class FeatureCache:
 
     @staticmethod
     def key(revision: str, side: int, view: int | str, content: bytes) -> str:
-        """Name what features depend on: model revision, input side in px, view, the photo's file content."""
+        """Hash what features depend on: model revision, input side in px, view, the photo's file content."""
         digest = hashlib.sha256(FORMAT)
         for part in (revision.encode(), str(side).encode(), str(view).encode(), content):
             digest.update(hashlib.sha256(part).digest())
         return digest.hexdigest()
 
-    def get(self, key: str) -> tuple[NDArray[np.float16], ...] | None:
-        """Read features, or None where there are none; a damaged file is removed, so made again."""
-        path = self._path(key)
-        try:
-            with np.load(io.BytesIO(path.read_bytes())) as stored:
-                features = tuple(stored[name] for name in sorted(stored.files))
-        except FileNotFoundError:
-            return None
-        except Exception:
-            with suppress(OSError):
-                path.unlink()
-            return None
-        with suppress(OSError):
-            os.utime(path)
-        return features
-
-    def put(self, key: str, features: Sequence[NDArray[np.generic]]) -> None:
-        """Keep features as float16, and drop the least recently used above the limit."""
-        stream = io.BytesIO()
-        arrays = {f"{index:02d}": np.asarray(part, np.float16) for index, part in enumerate(features)}
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-        write_whole(self._path(key), stream.getvalue())
-        self._size += stream.tell()
-        if self._size > self.limit:
-            self._shrink()
-
     def get_or_make(
         self, key: str, make: Callable[[], Sequence[NDArray[np.generic]]]
     ) -> tuple[NDArray[np.float16], ...]:
-        """Read features, or make and keep them; both ways give what a file would hold."""
-        found = self.get(key)
-        if found is not None:
-            return found
+        """Read features, or make and keep them as float16; above the limit, remove the oldest files."""
+        path = self.folder / key[:2] / f"{key}{SUFFIX}"
+        with suppress(Exception):  # a missing or damaged file is written anew
+            with np.load(io.BytesIO(path.read_bytes())) as stored:
+                features = tuple(stored[name] for name in sorted(stored.files))
+            with suppress(OSError):  # the folder may be read-only
+                os.utime(path)
+            return features
         made = tuple(np.asarray(part, np.float16) for part in make())
-        self.put(key, made)
+        stream = io.BytesIO()
+        np.savez(stream, **{f"{index:02d}": part for index, part in enumerate(made)})  # type: ignore[arg-type]
+        write_whole(path, stream.getvalue())
+        self._size += stream.tell()
+        if self._size > self.limit:
+            self._shrink()
         return made
 
     def files(self) -> list[Path]:
@@ -117,10 +100,10 @@ class FeatureCache:
 
     def size(self) -> int:
         """Count the bytes kept."""
-        return sum(_size_of(path) for path in self.files())
+        return sum(size for _, size, _ in self._ages())
 
     def clear(self) -> int:
-        """Remove everything kept, and say how many files that were. Other files are left alone."""
+        """Remove all features and return the number of files. Other files stay."""
         removed = 0
         for path in self.files():
             with suppress(FileNotFoundError):
@@ -130,35 +113,32 @@ class FeatureCache:
         return removed
 
     def _shrink(self) -> None:
-        # to nine tenths, so that not every further file makes the whole folder be looked through
-        files = sorted((self._age_and_size(path), path) for path in self.files())
-        total = sum(size for (_, size), _ in files)
-        for (_, size), path in files:
-            if total <= 0.9 * self.limit:
+        """Remove the oldest files down to nine tenths of the limit, so that not every new file needs this."""
+        ages = sorted(self._ages())
+        self._size = sum(size for _, size, _ in ages)
+        for _, size, path in ages:
+            if self._size <= 0.9 * self.limit:
                 break
             with suppress(OSError):
                 path.unlink()
-            total -= size
-        self._size = total
+            self._size -= size
 
-    @staticmethod
-    def _age_and_size(path: Path) -> tuple[float, int]:
-        try:
-            status = path.stat()
-        except OSError:  # another process dropped it
-            return 0.0, 0
-        return status.st_mtime, status.st_size
-
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}{SUFFIX}"
+    def _ages(self) -> list[tuple[float, int, Path]]:
+        """Return time of last use, size and path of each file."""
+        found = []
+        for path in self.files():
+            with suppress(OSError):  # another process removed it
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
+        return found
 
 
 class CachedEncoder:
-    """Encodes views of photos through a frozen encoder, each once.
+    """Encodes each view of a photo once, by a frozen encoder.
 
     Args:
         model: Its encoder must be frozen.
-        cache: Where features are kept.
+        cache: The place of the features.
 
     Raises:
         ConfigError: The model's encoder is trained, so its features change.
@@ -167,7 +147,7 @@ class CachedEncoder:
     def __init__(self, model: PromptedModel, cache: FeatureCache) -> None:
         if not model.encoder_is_frozen:
             raise ConfigError(
-                "features are kept only of a frozen encoder; set model.vision_layers to 0, "
+                "features can only be kept of a frozen encoder; set model.vision_layers to 0, "
                 "or data.cached_views to 0"
             )
         self.model, self.cache, self.revision = model, cache, model_revision(model)
@@ -177,9 +157,9 @@ class CachedEncoder:
 
         Args:
             content: The photo's file content.
-            view: Which of the fixed augmented views.
+            view: The number or name of the view.
             side: Input side in px.
-            image: Makes the normalised view [3,S,S]; called only where features are not kept.
+            image: Makes the normalised view [3,S,S]; called only where the cache does not hold its features.
         """
 
         def make() -> list[NDArray[np.generic]]:
@@ -192,14 +172,3 @@ class CachedEncoder:
 
         stored = self.cache.get_or_make(self.cache.key(self.revision, side, view, content), make)
         return tuple(torch.from_numpy(part).float() for part in stored)
-
-
-def stack_features(rows: Iterable[Features]) -> Features:
-    """Join features of single photos [1,…] to those of a batch [B,…]."""
-    return tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
-
-
-def _size_of(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0

@@ -1,16 +1,16 @@
-"""What a training step sees: pictures, each under a prompt of every concept.
+"""The pictures of a training step, each under a prompt of every concept.
 
 A picture is drawn by its set first, then by photograph, then by copy, so that a photograph with 27 copies
-does not weigh 27 times. Every concept is asked of every picture: where it is absent the truth is empty,
-which makes wrong-prompt pairs a fixed half of training. Item i of epoch e under seed s depends on (s, e, i)
-alone, so a resumed run sees the very same pictures. `data.negative_share` asks of fewer pictures for what is
-absent in them; such a pair counts as not labelled.
+does not weigh 27 times. Every picture is paired with every concept: where the concept is absent the truth is
+empty, so half of all training pairs have a prompt that does not fit. Item i of epoch e under seed s depends
+on (s, e, i) alone, so a resumed run gets the very same pictures. `data.negative_share` lowers the share of
+pictures that are paired with absent concepts; a pair that is left out counts as not labelled.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import cv2
@@ -23,13 +23,14 @@ from torch.utils.data import Dataset as TorchDataset
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DataError
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.sampling.augment import vary_light, warp_photo, whole_photo
+from drywallqa.models.contract import Features
+from drywallqa.sampling.augment import Generator, Mask, Photo, Truth, vary_light, warp_photo, whole_photo
+from drywallqa.sampling.feature_cache import CachedEncoder
 from drywallqa.sampling.settings import DataConfig
 from drywallqa.synthetic.composite import paste_crack
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
-CRACK, BOARD = "crack", "taping area"
-_JITTER_WIDTH = 64
-"""Embedding width that the jitter's figure is meant for."""
+_JITTER_WIDTH = 64  # embedding width that `data.phrase_jitter` is meant for
 
 
 class TrainingPicture(TypedDict):
@@ -41,24 +42,19 @@ class TrainingPicture(TypedDict):
     known: Tensor
 
 
-@dataclass(frozen=True)
 class PhotoPool:
-    """The photos of one set, grouped by photograph."""
+    """Photos grouped by photograph."""
 
-    groups: tuple[tuple[Sample, ...], ...]
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        groups: dict[str, list[Sample]] = {}
+        for sample in samples:
+            groups.setdefault(sample.photograph, []).append(sample)
+        self.groups = list(groups.values())
 
-    def draw(self, generator: np.random.Generator) -> Sample:
+    def draw(self, generator: Generator) -> Sample:
         """Draw a photograph, then one of its copies."""
         group = self.groups[generator.integers(len(self.groups))]
         return group[generator.integers(len(group))]
-
-
-def pool_photos(samples: Sequence[Sample]) -> PhotoPool:
-    """Group samples by photograph."""
-    groups: dict[str, list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(sample.photograph, []).append(sample)
-    return PhotoPool(tuple(tuple(group) for group in groups.values()))
 
 
 class TrainingPairs(TorchDataset[TrainingPicture]):
@@ -67,11 +63,13 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     Args:
         dataset: The data set's train part.
         phrases: Concept → embeddings of its training phrasings [N,D].
-        config: How to draw and change photos.
+        config: How to draw and augment photos.
         seed: The run's seed.
         epoch: The epoch whose pictures these are.
-        stride: Of the model's logits, at which truth is given.
-        window: The model's, for its normalisation; ImageNet's where None.
+        stride: Pixels of the picture per pixel of the model's logits; truth has the logits' size.
+        letterbox: The model's normalisation; ImageNet's where None.
+        encoder: Where given, items hold `features` of this frozen encoder instead of an image. Each photo has
+            `data.cached_views` views, fixed by the seed; an epoch draws one of them.
 
     Raises:
         DataError: There are no photos.
@@ -85,20 +83,21 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         seed: int,
         epoch: int,
         stride: int = 2,
-        window: Letterbox | None = None,
+        letterbox: Letterbox | None = None,
+        encoder: CachedEncoder | None = None,
     ) -> None:
         if not len(dataset):
             raise DataError(f"{dataset.folder}: no photo in split 'train'; run: drywallqa data split")
         self.dataset, self.phrases, self.config = dataset, dict(phrases), config
         self.seed, self.epoch, self.stride = seed, epoch, stride
         names = sorted({sample.set_name for sample in dataset})
-        self.pools = [pool_photos([s for s in dataset if s.set_name == name]) for name in names]
+        self.pools = [PhotoPool([s for s in dataset if s.set_name == name]) for name in names]
         weights = np.array([config.mix.get(name, 1.0) for name in names])
         self.weights = weights / weights.sum()
-        cracked = [s for s in dataset if s.labels.get(CRACK) and s.labels.get(BOARD, "") is None]
-        boards = [s for s in dataset if s.labels.get(BOARD) and s.labels.get(CRACK, "") is None]
-        self.composite = (pool_photos(cracked), pool_photos(boards)) if cracked and boards else None
-        self.window = window or Letterbox(config.window)
+        cracked = [s for s in dataset if s.labels.get(CRACK) and s.labels.get(TAPING_AREA, "") is None]
+        boards = [s for s in dataset if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None]
+        self.composite = (PhotoPool(cracked), PhotoPool(boards)) if cracked and boards else None
+        self.letterbox, self.encoder = letterbox or Letterbox(config.window), encoder
 
     def __len__(self) -> int:
         return self.config.photos_per_epoch
@@ -106,62 +105,87 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     def __getitem__(self, index: int) -> TrainingPicture:
         """Return item `index` of this epoch."""
         generator = np.random.default_rng([self.seed, self.epoch, index])
-        photo, masks = self._picture(generator)
-        if self.config.augment:
-            picture, truth = warp_photo(
-                photo, masks, self.config.window, self.config.photo_scale, generator, self.window.padding
-            )
-            picture = vary_light(picture, generator)
+        item: Any = {}
+        if self.encoder is None:
+            photo, masks = self._draw_photo(generator)
+            picture, truth = self._warp(photo, masks, generator)
+            item["image"] = torch.from_numpy(self._normalise(picture, generator))
         else:
-            picture, truth = whole_photo(photo, masks, self.config.window, self.window.padding)
-        image = self.window.normalise(picture)
+            item["features"], truth = self._draw_features(self.encoder, generator)
+        item["embeddings"] = torch.from_numpy(self._draw_prompts(generator))
         side = self.config.window // self.stride
-        empty = np.zeros((side, side), np.float32)
-        truths = [
-            np.asarray(cv2.resize(truth[c], (side, side), interpolation=cv2.INTER_AREA))
-            if c in truth
-            else empty
-            for c in self.phrases
-        ]
-        return TrainingPicture(
-            image=torch.from_numpy(image),
-            embeddings=torch.from_numpy(self._prompts(generator)),
-            truth=torch.from_numpy(np.stack(truths)),
-            known=torch.tensor([float(c in truth) for c in self.phrases]),
-        )
+        truths = np.zeros((len(self.phrases), side, side), np.float32)
+        for row, concept in enumerate(self.phrases):
+            if concept in truth:
+                truths[row] = cv2.resize(truth[concept], (side, side), interpolation=cv2.INTER_AREA)
+        item["truth"] = torch.from_numpy(truths)
+        item["known"] = torch.tensor([float(concept in truth) for concept in self.phrases])
+        picked: TrainingPicture = item
+        return picked
 
-    def _picture(
-        self, generator: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.bool_]]]:
+    def _draw_photo(self, generator: Generator) -> tuple[Photo, dict[str, Mask]]:
+        """Draw a photo, or a crack pasted onto a photo of a board."""
         if self.composite and generator.random() < self.config.composite_share:
-            crack, board = self.composite[0].draw(generator), self.composite[1].draw(generator)
+            crack, board = (pool.draw(generator) for pool in self.composite)
             photo, mask = paste_crack(
                 self.dataset.read_photo(board),
                 self.dataset.read_photo(crack),
                 self.dataset.read_mask(crack, CRACK),
                 generator,
             )
-            return photo, {**self._labels(board), CRACK: mask}
-        sample = self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
-        return self.dataset.read_photo(sample), self._truth(sample, generator)
+            return photo, {**self._masks(board), CRACK: mask}
+        sample = self._draw_sample(generator)
+        return self.dataset.read_photo(sample), self._paired_masks(sample, generator)
 
-    def _truth(self, sample: Sample, generator: np.random.Generator) -> dict[str, NDArray[np.bool_]]:
-        """Read the truth of every concept that a photo is asked for; for absent ones a share of photos is."""
-        share = self.config.negative_share
-        # no chance is drawn where none is needed, so that this setting left alone changes no run
-        negatives = share > 0 if share in (0, 1) else generator.random() < share
-        masks = self._labels(sample)
-        return masks if negatives else {c: mask for c, mask in masks.items() if sample.labels[c] is not None}
+    def _draw_features(self, encoder: CachedEncoder, generator: Generator) -> tuple[Features, Truth]:
+        """Draw one of the fixed views of a photo; a composite would be a new photo to encode."""
+        sample = self._draw_sample(generator)
+        view = int(generator.integers(self.config.cached_views))
+        content = self.dataset.photo_path(sample).read_bytes()
+        digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
+        fixed = np.random.default_rng([self.seed, digest, view])
+        masks = self._paired_masks(sample, generator)
+        picture, truth = self._warp(self.dataset.read_photo(sample), masks, fixed)
+        box = self.letterbox
+        features = encoder.encode(
+            content,
+            # everything that decides what a view shows
+            f"{view if self.config.augment else 'whole'} seed {self.seed} scale {self.config.photo_scale} "
+            f"mean {box.mean} std {box.std} padding {box.padding}",
+            self.config.window,
+            lambda: torch.from_numpy(self._normalise(picture, fixed)),
+        )
+        return tuple(part[0] for part in features), truth
 
-    def _labels(self, sample: Sample) -> dict[str, NDArray[np.bool_]]:
+    def _draw_sample(self, generator: Generator) -> Sample:
+        return self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
+
+    def _masks(self, sample: Sample) -> dict[str, Mask]:
         return {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
 
-    def _prompts(self, generator: np.random.Generator) -> NDArray[Any]:
+    def _paired_masks(self, sample: Sample, generator: Generator) -> dict[str, Mask]:
+        """Read the masks of the concepts that a photo is paired with."""
+        share = self.config.negative_share
+        # no random number is drawn where none is needed, so that the default leaves earlier runs as they were
+        negatives = share > 0 if share in (0, 1) else generator.random() < share
+        masks = self._masks(sample)
+        return masks if negatives else {c: mask for c, mask in masks.items() if sample.labels[c] is not None}
+
+    def _warp(self, photo: Photo, masks: Mapping[str, Mask], generator: Generator) -> tuple[Photo, Truth]:
+        side, padding = self.config.window, self.letterbox.padding
+        if self.config.augment:
+            return warp_photo(photo, masks, side, self.config.photo_scale, generator, padding)
+        return whole_photo(photo, masks, side, padding)
+
+    def _normalise(self, picture: Photo, generator: Generator) -> NDArray[np.float32]:
+        return self.letterbox.normalise(vary_light(picture, generator) if self.config.augment else picture)
+
+    def _draw_prompts(self, generator: Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
         if np.issubdtype(rows.dtype, np.integer):
             return rows  # token ids, which the model embeds itself
         length = np.linalg.norm(rows, axis=1, keepdims=True)
-        # the same angle of noise whatever the embeddings' width and length
+        # the same angle of noise for embeddings of any width and length
         jitter = self.config.phrase_jitter * length * np.sqrt(_JITTER_WIDTH / rows.shape[1])
         noisy = rows + generator.standard_normal(rows.shape) * jitter
         kept: NDArray[np.float32] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True) * length

@@ -1,4 +1,4 @@
-"""The settings of what a training step sees."""
+"""The settings of sampling: how the pictures of a training step are drawn and augmented."""
 
 from __future__ import annotations
 
@@ -11,31 +11,37 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class StrictModel(BaseModel):
-    """Settings that cannot be changed and that take no unknown names."""
+    """Settings that cannot be changed; unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataConfig(StrictModel):
-    """How photos are drawn and changed."""
+    """How photos are drawn and augmented.
+
+    Attributes:
+        window: Side of a training crop in px. Where the model does not take it, the nearest is used and
+            printed.
+        photo_scale: The photo's longer side is drawn from this range, in px (log-uniform), before cropping.
+        mix: Set name → weight of its photos; sets not named weigh 1.
+        augment: Whether photos are turned, scaled, cropped and re-lit; otherwise each is shown whole and
+            unchanged.
+        negative_share: Share of pictures that are also paired with concepts that they do not show.
+        composite_share: Share of pictures in which a crack of one photo is pasted onto a board of another.
+        phrases: Most phrasings embedded for each concept.
+        cached_views: Fixed views of each photo whose features are kept on disk; needs a frozen encoder. 0
+            keeps none.
+        phrase_jitter: Standard deviation of noise added to each component of a prompt's embedding.
+    """
 
     window: Annotated[int, Field(ge=64)] = 320
-    """Side of a training crop in px; the nearest that the model takes, and then that is said."""
     photo_scale: tuple[Positive, Positive] = (256.0, 560.0)
-    """The photo's longer side is drawn from this range, in px (log-uniform), before cropping."""
     mix: dict[str, Positive] = Field(default_factory=dict)
-    """Set name → weight of its photos; sets not named weigh 1."""
     augment: bool = True
-    """Whether photos are turned, scaled, cropped and re-lit; else each is shown whole, as it is."""
     negative_share: Share = 1.0
-    """Share of pictures of which concepts that they do not show are asked, too."""
     composite_share: Share = 0.15
-    """Share of pictures in which a crack of one photo is pasted on a board of another."""
     photos_per_epoch: Annotated[int, Field(ge=1)] = 1600
     workers: Annotated[int, Field(ge=0)] = 1
     phrases: Annotated[int, Field(ge=1)] = 4000
-    """Most phrasings embedded of each concept."""
     cached_views: Annotated[int, Field(ge=0)] = 0
-    """Fixed views of each photo whose features are kept on disk; needs a frozen encoder; 0 keeps none."""
     phrase_jitter: Annotated[float, Field(ge=0)] = 0.03
-    """Standard deviation of noise added to each component of a prompt's embedding."""

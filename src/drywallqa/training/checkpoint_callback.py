@@ -1,105 +1,136 @@
-"""Which checkpoints a run keeps: the last, the best on validation, and each epoch's within a budget.
+"""Saves a run: the last state, the best weights on validation, each epoch's weights within a budget.
 
-A whole state is saved between optimiser steps alone, before a batch begins or when the run has ended: there
-weights, average, optimiser, schedule and position belong together, and no gradient is half added up.
+A state is only saved between optimiser steps, before a batch begins or when the run has ended. There weights,
+average, optimiser, schedule and position belong together, and no gradient is partly summed. Ctrl-C may come
+in the middle of a step, so its handler only sets a flag, which is read before the next batch.
 """
 
 from __future__ import annotations
 
 import math
+import signal
+import sys
+import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning
-from torch import Tensor
 
-from drywallqa.training.checkpoints import BEST, LAST, weights_path, write_weights
+from drywallqa.errors import StoppedError
+from drywallqa.training.checkpoints import BEST, EPOCHS, LAST, weights_path, write_weights
 from drywallqa.training.config import CheckpointConfig
 from drywallqa.training.distributed import agree
 from drywallqa.training.run_log import RunLog
-from drywallqa.training.schedules import MONITORED
+from drywallqa.training.task import MONITORED
 
-EPOCHS = "epochs"
-"""The run's folder of each epoch's weights."""
 _GB = 1e9
 
 
-def remove_checkpoints(run: Path) -> None:
-    """Remove the checkpoints of a run that is replaced, so that none of them is taken for the new run's."""
-    for path in (
-        run / LAST,
-        weights_path(run / LAST),
-        run / BEST,
-        *run.glob(f"{EPOCHS}/epoch-*.safetensors"),
-    ):
-        path.unlink(missing_ok=True)
-
-
 class CheckpointCallback(lightning.Callback):
-    """Saves a run.
+    """Saves a run on schedule and on Ctrl-C; a second Ctrl-C stops it at once.
 
     Args:
         run: Its folder.
-        config: When, and within which budget.
+        config: When to save, and the budget.
         accumulate: Batches an optimiser step.
-        log: Told about the best, and where the budget does not suffice.
+        log: Gets the best figures, stops, and a warning where the budget is too small.
 
     Attributes:
         best: The best IoU on validation so far.
+        interrupted: Whether Ctrl-C was pressed.
     """
 
     def __init__(self, run: Path, config: CheckpointConfig, accumulate: int, log: RunLog) -> None:
-        self.run, self.config, self.accumulate, self.record = run, config, accumulate, log
+        self.run, self.config, self.accumulate, self.run_log = run, config, accumulate, log
         self.best = -math.inf
         self.saved_at, self.saved_step = 0.0, 0
-        self.warned = self.between = False
+        self.warned = self.between_epochs = self.interrupted = False
+        self._old_handler: Any = None
+
+    @property
+    def state_key(self) -> str:
+        """The name of this callback's state in checkpoints, as all versions write it."""
+        return "Keeping"
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep the best figure with the run."""
+        """Save the best figure with the run."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore the best figure."""
         self.best = float(state_dict["best"])
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Count from here."""
+        """Start counting, and handle Ctrl-C where signals can be handled.
+
+        Not in `setup`: Lightning records all handlers after that, and would restore this one at its end.
+        """
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def teardown(self, trainer: Any, module: Any, stage: str) -> None:
+        """Restore the handler of Ctrl-C."""
+        if self._old_handler is not None:
+            signal.signal(signal.SIGINT, self._old_handler)
+            self._old_handler = None
+
+    def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
+        """Restore the handler of Ctrl-C after an error as well."""
+        self.teardown(trainer, module, "fit")
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        print("stopping after this step; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Save what the epoch before came to, before anything of the new one is loaded."""
+        """Save the state after the previous epoch, before the new epoch loads anything."""
         if trainer.global_step > self.saved_step:
-            self.between = True
+            self.between_epochs = True
             self._save(trainer)
-            self.between = False
+            self.between_epochs = False
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        """Save within an epoch where that is due."""
+        """Save within an epoch when a save is due, or save and stop after Ctrl-C.
+
+        Raises:
+            StoppedError: Ctrl-C was pressed; the run is saved.
+        """
         if batch_idx % self.accumulate:
             return
-        steps = trainer.global_step - self.saved_step
-        due = steps > 0 and (
-            0 < self.config.steps <= steps or 0 < self.config.minutes * 60 <= time.monotonic() - self.saved_at
+        stop = agree(trainer, self.interrupted)
+        step = trainer.global_step
+        minutes = (time.monotonic() - self.saved_at) / 60
+        due = step > self.saved_step and (
+            0 < self.config.steps <= step - self.saved_step or 0 < self.config.minutes <= minutes
         )
-        if agree(trainer, due):
+        if stop or agree(trainer, due):
             self._save(trainer)
+        if stop:
+            self.run_log.write("stop", f"Ctrl-C in epoch {trainer.current_epoch} after step {step}; saved")
+            raise StoppedError(
+                f"stopped by Ctrl-C after step {step}; saved to {self.run / LAST}: go on with --resume"
+            )
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Save the end."""
+        """Save the final state."""
         self._save(trainer)
 
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
-        """Say in the state which batch comes next.
+        """Correct the number of the next batch in the saved state.
 
-        Lightning notes that a batch is its epoch's last before that batch begins, and forgets how many
-        batches an epoch had only when the next one's first begins. A state saved in between would be taken
-        for that of a finished epoch, and the next epoch would be left out.
+        Lightning marks a batch as the last of its epoch before that batch begins, and resets the count of an
+        epoch's batches only when the first batch of the next epoch begins. A state saved in between would
+        count as that of a finished epoch, and a resumed run would omit the next epoch.
         """
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        if self.between:
+        if self.between_epochs:
             progress["current"] = dict.fromkeys(progress["current"], 0)
-        if self.between or progress["current"]["completed"] < progress["current"]["ready"]:
+        if self.between_epochs or progress["current"]["completed"] < progress["current"]["ready"]:
             progress["is_last_batch"] = False
 
     def _save(self, trainer: Any) -> None:
@@ -107,40 +138,37 @@ class CheckpointCallback(lightning.Callback):
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Keep the weights that are best so far; of equal ones the later, which have been trained longer."""
+        """Keep the best weights; of equally good ones the later, which were trained longer."""
         score = float(trainer.callback_metrics.get(MONITORED, math.nan))
         if not score >= self.best:
             return
         self.best = score
         if trainer.is_global_zero:
-            self._write(module, self.run / BEST, trainer, {MONITORED: repr(score)})
-            self.record.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, kept in {BEST}")
+            self._write_average(module, self.run / BEST, trainer, {MONITORED: repr(score)})
+            self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, kept in {BEST}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Keep the epoch's weights, if that is wanted."""
-        if not self.config.every_epoch or not trainer.is_global_zero:
-            return
-        name = f"epoch-{trainer.current_epoch:04d}.safetensors"
-        self._write(module, self.run / EPOCHS / name, trainer, {})
-        self._trim()
+        """Keep the epoch's weights where the settings say so, and remove the oldest above the budget."""
+        if self.config.every_epoch and trainer.is_global_zero:
+            name = f"epoch-{trainer.current_epoch:04d}.safetensors"
+            self._write_average(module, self.run / EPOCHS / name, trainer, {})
+            self._trim()
 
-    def _write(self, module: Any, path: Path, trainer: Any, more: dict[str, str]) -> None:
-        weights: dict[str, Tensor] = module.average.module.state_dict()
-        about = {"epoch": str(trainer.current_epoch), "global_step": str(trainer.global_step), **more}
-        write_weights(weights, path, about)
+    def _write_average(self, module: Any, path: Path, trainer: Any, more: dict[str, str]) -> None:
+        metadata = {"epoch": str(trainer.current_epoch), "global_step": str(trainer.global_step), **more}
+        write_weights(module.average.module.state_dict(), path, metadata)
 
     def _trim(self) -> None:
-        """Remove the oldest epochs' weights until all checkpoints fit the budget."""
         epochs = sorted((self.run / EPOCHS).glob("epoch-*.safetensors"))
-        fixed = [p for p in (self.run / LAST, weights_path(self.run / LAST), self.run / BEST) if p.is_file()]
-        needed = sum(path.stat().st_size for path in fixed)
+        fixed = (self.run / LAST, weights_path(self.run / LAST), self.run / BEST)
+        needed = sum(path.stat().st_size for path in fixed if path.is_file())
         budget = self.config.budget_gb * _GB
         while epochs and needed + sum(path.stat().st_size for path in epochs) > budget:
             epochs.pop(0).unlink()
         if not epochs and not self.warned:
             self.warned = True
-            told = (
+            self.run_log.write(
+                "alarm",
                 f"checkpoints.budget_gb={self.config.budget_gb:g} leaves no room for an epoch's weights "
-                f"beside the last and the best ({needed / _GB:.3g} GB)"
+                f"beside the last and the best ({needed / _GB:.3g} GB)",
             )
-            self.record.write("alarm", told)

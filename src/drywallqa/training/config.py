@@ -1,9 +1,9 @@
-"""The settings of a training run: strict, with sentences for mistakes."""
+"""The settings of a training run; mistakes in them are refused with a sentence."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from drywallqa.errors import ConfigError
+from drywallqa.models import registry
 from drywallqa.sampling.settings import DataConfig, Positive, Share, StrictModel
 
 if TYPE_CHECKING:
@@ -18,78 +19,106 @@ if TYPE_CHECKING:
 
 
 class ModelConfig(StrictModel):
-    """Which model, and what of it is trained."""
+    """The model, and which of its parts are trained.
+
+    Attributes:
+        frozen_stages: How many of the encoder's first stages, the stem included, keep their ImageNet weights.
+        vision_layers: How many last layers of a transformer vision tower are trained; a larger number trains
+            all of it.
+        text_layers: How many last layers of a text tower are trained.
+        weights: Folder of the published weights to start from; by default the model hub's cache.
+        options: The family's own options, e.g. fusion or size.
+        batch_norm: Batch statistics of the trained parts: of each process, never updated, or of all processes
+            together. The last needs GPUs.
+    """
 
     name: str = "compact"
     encoder: str = "lite0"
     width: Annotated[int, Field(ge=8)] = 64
     pretrained: bool = True
     frozen_stages: Annotated[int, Field(ge=0, le=8)] = 3
-    """Stem and first stages that keep their ImageNet weights; 0 trains everything."""
     vision_layers: Annotated[int, Field(ge=0)] = 0
-    """Last layers of a transformer vision tower that are trained; more than it has train its start too."""
     text_layers: Annotated[int, Field(ge=0)] = 0
-    """The same for a text tower."""
     weights: str | None = None
-    """Folder of the published weights to start from; the model hub's cache where none is named."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """The family's own options, e.g. fusion or size."""
     batch_norm: Literal["trained", "frozen", "synchronised"] = "trained"
-    """Batch statistics of the trained parts: each process's own, kept as they are, or those of all processes
-    together, which only accelerators can."""
 
     @property
     def training(self) -> TrainedLayers:
-        """What of the model is trained."""
+        """The parts of the model that are trained."""
         from drywallqa.models.contract import TrainedLayers
 
         return TrainedLayers(self.frozen_stages, self.vision_layers, self.text_layers)
 
 
 class LossConfig(StrictModel):
-    """The mask loss; formulas and sources stand in `loss_choice`."""
+    """The mask loss; `losses` gives formulas and sources.
+
+    Attributes:
+        pos_weight: Multiplies the weight that weighted_bce_dice takes from the training set's foreground
+            share.
+        tversky_alpha: Price of a false positive.
+        tversky_beta: Price of a false negative.
+        region_weight: Factor of the clDice or boundary part.
+        skeleton_steps: Erosions of clDice's soft skeleton. Lines may be twice as wide, in px of the logits.
+    """
 
     name: Literal[
         "bce_dice", "weighted_bce_dice", "focal", "bce_tversky", "bce_dice_cldice", "bce_dice_boundary"
     ] = "bce_dice"
     pos_weight: Positive = 1.0
-    """Multiplies the weight that weighted_bce_dice takes from the training set's foreground share."""
     focal_gamma: Annotated[float, Field(ge=0)] = 2.0
     focal_alpha: Share = 0.25
     tversky_alpha: Positive = 0.3
-    """Price of what is marked falsely."""
     tversky_beta: Positive = 0.7
-    """Price of what is missed."""
     region_weight: Annotated[float, Field(ge=0)] = 0.5
-    """Factor of the clDice or boundary part."""
     skeleton_steps: Annotated[int, Field(ge=1, le=50)] = 8
-    """Erosions of clDice's soft skeleton; twice that is the widest line, in px of the logits' grid."""
 
 
 class WatchConfig(StrictModel):
-    """When alarms judge a run; see `diagnosis.watch`."""
+    """When alarms judge a run; see `checks.alarms`.
+
+    Attributes:
+        grace: Steps in which only a loss that is not finite raises an alarm.
+        window: Steps over which a symptom must last.
+    """
 
     grace: Annotated[int, Field(ge=1)] = 300
-    """Steps before anything but a loss that is not finite is judged."""
     window: Annotated[int, Field(ge=1)] = 100
-    """Steps over which a symptom has to hold."""
 
 
 class CheckpointConfig(StrictModel):
-    """When a run is saved, and how much of the disk it may take."""
+    """When a run is saved, and how much of the disk it may use.
+
+    Attributes:
+        minutes: Minutes between two saves within an epoch; 0 saves only between epochs.
+        steps: Optimiser steps between two saves within an epoch; 0 counts only minutes.
+        every_epoch: Whether the weights of each epoch are kept as well.
+        budget_gb: Most GB (10⁹ bytes) of a run's checkpoints. The oldest epochs go first, last and best
+            never.
+    """
 
     minutes: Annotated[float, Field(ge=0)] = 10.0
-    """Minutes from one save within an epoch to the next; 0 saves between epochs alone."""
     steps: Annotated[int, Field(ge=0)] = 0
-    """Optimiser steps from one save within an epoch to the next; 0 leaves it to the minutes."""
     every_epoch: bool = False
-    """Whether the weights of each epoch are kept too."""
     budget_gb: Positive = 5.0
-    """Most GB (10⁹ bytes) of a run's checkpoints; the oldest epochs go first, last and best never."""
 
 
 class OptimisationConfig(StrictModel):
-    """Rates, schedule, averaging, and the weights of the losses' parts."""
+    """Learning rates, schedule, averaging, and the weights of the loss parts.
+
+    Attributes:
+        epsilon: Added to AdamW's divisor: a gradient below it moves its weight by less than the rate. At the
+            default even a rounding error makes a whole step, so runs that sum in another order drift apart.
+        accumulate: Batches whose gradients are summed before a step.
+        schedule: One cycle up and down; down along a cosine; or down when validation IoU no longer rises.
+        plateau_patience: Validations without a better IoU before the rates are multiplied by the factor.
+        patience: Validations without a better IoU before the run stops; 0 never stops it. The default is 5
+            under plateau and 0 under the other schedules, which are best at their fixed end.
+        average_decay: Decay of the exponential moving average of weights; the average is validated and
+            exported.
+        precision: Of the forward pass; weights, losses and optimiser stay in float32.
+    """
 
     epochs: Annotated[int, Field(ge=1)] = 12
     batch_size: Annotated[int, Field(ge=1)] = 16
@@ -97,35 +126,33 @@ class OptimisationConfig(StrictModel):
     decoder_rate: Positive = 1.5e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     epsilon: Positive = 1e-8
-    """Added to AdamW's divisor: a gradient below it moves its weight less than the rate. At the default even
-    one that is nothing but rounding makes a whole step, so that runs which add up in another order drift
-    apart."""
     gradient_clip: Positive = 1.0
     accumulate: Annotated[int, Field(ge=1)] = 1
-    """Batches whose gradients are added up before a step."""
     schedule: Literal["one_cycle", "cosine", "plateau"] = "one_cycle"
-    """One cycle up and down; down along a cosine; or down where validation IoU no longer rises."""
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     plateau_patience: Annotated[int, Field(ge=0)] = 2
-    """Validations without a better IoU before the rates are multiplied by the factor."""
     patience: Annotated[int, Field(ge=0)] | None = None
-    """Validations without a better IoU before the run stops; 0 never stops it. Where it is not given, 5 under
-    plateau, and 0 under the schedules that have a fixed end and are best there."""
     warmup_share: Share = 0.08
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    """Decay of the exponential moving average of weights that is validated and shipped."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the forward pass; weights, losses and optimiser stay in float32."""
     dice_weight: Annotated[float, Field(ge=0)] = 1.0
     presence_weight: Annotated[float, Field(ge=0)] = 0.2
 
+    @property
+    def early_stopping(self) -> int:
+        """Validations without a better IoU before the run stops, the default filled in; 0 never stops it."""
+        return (5 if self.schedule == "plateau" else 0) if self.patience is None else self.patience
+
 
 class TrainConfig(StrictModel):
-    """Everything that decides a run, besides the data set."""
+    """All settings of a run, except the data set.
+
+    Attributes:
+        threads: CPU threads; 0 takes all that the process may use.
+    """
 
     seed: int = 0
     threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads; 0 takes those the process may use."""
     validation_window: Annotated[int, Field(ge=64)] = 384
     validate_every: Annotated[int, Field(ge=1)] = 2
     model: ModelConfig = ModelConfig()
@@ -135,52 +162,78 @@ class TrainConfig(StrictModel):
     watch: WatchConfig = WatchConfig()
     checkpoints: CheckpointConfig = CheckpointConfig()
 
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch.
 
-def load_config(
-    path: Path | None = None, settings: Sequence[str] = (), defaults: Mapping[str, Any] | None = None
-) -> TrainConfig:
-    """Read a YAML file, lay `a.b=value` settings over it, and a family's defaults under both.
+        Raises:
+            ConfigError: There is none.
+        """
+        batches = self.data.photos_per_epoch // self.optimisation.batch_size
+        if not batches:
+            raise ConfigError("data.photos_per_epoch is smaller than optimisation.batch_size; raise it")
+        return batches
+
+
+def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
+    """Read a YAML file and apply `a.b=value` settings; the family's defaults fill in settings not given.
 
     Raises:
-        ConfigError: A name is unknown (the nearest known one is named) or a value impossible.
+        ConfigError: A name is unknown (the nearest known name is suggested) or a value is impossible.
+        ModelError: The model family is unknown.
     """
-    data: dict[str, Any] = {}
-    if path is not None:
-        try:
-            read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
-        if not isinstance(read, dict):
-            raise ConfigError(f"{path}: must hold names and values, not {type(read).__name__}")
-        data = read
+    data = read_yaml(path) if path else {}
     for setting in settings:
-        _lay(data, setting)
-    for name, value in (defaults or {}).items():
+        _apply(data, setting)
+    family = registry.find_family(_validate(data, path).model.name)
+    for name, value in family.training_defaults.items():
         part, _, last = name.rpartition(".")
-        inner = data.setdefault(part, {}) if part else data
-        if isinstance(inner, dict):
-            inner.setdefault(last, value)
+        (data.setdefault(part, {}) if part else data).setdefault(last, value)
+    return _validate(data, path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read names and values from a YAML file.
+
+    Raises:
+        ConfigError: The file is missing or damaged, or does not hold names and values.
+    """
     try:
-        return TrainConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(_sentence(error, path)) from error
+        read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+    if not isinstance(read, dict):
+        raise ConfigError(f"{path}: must hold names and values, not {type(read).__name__}")
+    return read
 
 
-def _lay(data: dict[str, Any], setting: str) -> None:
+def _apply(data: dict[str, Any], setting: str) -> None:
     name, equals, value = setting.partition("=")
     if not equals:
         raise ConfigError(f"--set {setting}: write it as name=value, e.g. optimisation.epochs=5")
     *parents, last = name.strip().split(".")
     for parent in parents:
-        inner = data.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {setting}: '{parent}' holds a value, not further names")
-        data = inner
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {setting}: '{parent}' has a value and no settings of its own")
     data[last] = yaml.safe_load(value)
 
 
+def _validate(data: dict[str, Any], path: Path | None) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, where = ".".join(str(part) for part in first["loc"]), f"{path}: " if path else ""
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(where + unknown_setting(name)) from error
+        raise ConfigError(
+            f"{where}setting '{name}': {first['msg']} (the value is {first['input']!r})"
+        ) from error
+
+
 def known_names(model: type[BaseModel] = TrainConfig, prefix: str = "") -> list[str]:
-    """Return every setting's dotted name."""
+    """Return the dotted names of all settings."""
     names = []
     for name, field in model.model_fields.items():
         inner = field.annotation
@@ -191,11 +244,7 @@ def known_names(model: type[BaseModel] = TrainConfig, prefix: str = "") -> list[
     return names
 
 
-def _sentence(error: ValidationError, path: Path | None) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    where = f"{path}: " if path else ""
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, known_names(), n=1, cutoff=0.0)
-        return f"{where}setting '{name}' is not known; the nearest is '{near[0]}'"
-    return f"{where}setting '{name}': {first['msg']} (it is {first['input']!r})"
+def unknown_setting(name: str) -> str:
+    """Say that a setting is unknown, and suggest the nearest known name."""
+    near = difflib.get_close_matches(name, known_names(), n=1, cutoff=0.0)
+    return f"setting '{name}' is not known; the nearest is '{near[0]}'"

@@ -1,35 +1,58 @@
-"""Each epoch's batches, in an order that a resumed run can enter anywhere."""
+"""The batches of each epoch, in an order that a resumed run can continue anywhere."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import lightning
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.imaging.letterbox import Letterbox
-from drywallqa.sampling.cached_pairs import CachedPairs
 from drywallqa.sampling.feature_cache import CachedEncoder
 from drywallqa.sampling.pairs import TrainingPairs, TrainingPicture
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.distributed import rank, world
-from drywallqa.training.interruption import RemainingBatches, batches_done, ignore_interrupts
 from drywallqa.training.phrase_embeddings import PhraseEmbeddings
-from drywallqa.training.validation import ValidationPart
+
+
+class RemainingBatches(Sampler[list[int]]):
+    """The batches of an epoch in order, starting at the first that a resumed run has not done.
+
+    Args:
+        batches: The number in the whole epoch; also the length, so that the epoch ends where it would have.
+        size: Photos a batch, of all processes together.
+        first: The first batch to return.
+        rank: The number of this process.
+        world: The number of processes; each gets its part of every batch.
+    """
+
+    def __init__(self, batches: int, size: int, first: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.batches, self.size, self.first = batches, size, first
+        self.share, self.rank = size // world, rank
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self.first, self.batches):
+            start = batch * self.size + self.rank * self.share
+            yield list(range(start, start + self.share))
 
 
 class PhotoDataModule(lightning.LightningDataModule):
-    """Hands out each epoch's own pictures.
+    """Loads the pictures of each epoch.
 
     Args:
-        dataset: With splits.
+        dataset: The data set's train part.
         phrases: The embeddings of each concept's phrasings.
         config: The settings.
-        stride: Of the model's logits.
-        window: The model's, for its normalisation.
-        validation: What is done with the val part, for those who show it.
+        stride: Pixels of the picture per pixel of the model's logits.
+        letterbox: The model's normalisation.
+        encoder: Where given, items hold its cached features of fixed views instead of pictures.
     """
 
     def __init__(
@@ -38,58 +61,46 @@ class PhotoDataModule(lightning.LightningDataModule):
         phrases: PhraseEmbeddings,
         config: TrainConfig,
         stride: int,
-        window: Letterbox,
-        validation: ValidationPart,
+        letterbox: Letterbox,
+        encoder: CachedEncoder | None = None,
     ) -> None:
         super().__init__()
-        self.dataset, self.phrases, self.config = dataset.part("train"), phrases, config
-        self.stride, self.window, self.validation = stride, window, validation
-        self.encoder: CachedEncoder | None = None
-        """Where set, training reads features of fixed views from the cache instead of pictures."""
+        self.dataset, self.phrases, self.config = dataset, phrases, config
+        self.stride, self.letterbox, self.encoder = stride, letterbox, encoder
 
-    def pairs(self, epoch: int = 0) -> TrainingPairs:
-        """Make an epoch's pictures."""
-        config = self.config
+    def pairs(self, epoch: int = 0, encoder: CachedEncoder | None = None) -> TrainingPairs:
+        """Return the pictures of an epoch, or with an encoder their features."""
+        config, embeddings = self.config, self.phrases.embeddings
         return TrainingPairs(
-            self.dataset, self.phrases.embeddings, config.data, config.seed, epoch, self.stride, self.window
+            self.dataset, embeddings, config.data, config.seed, epoch, self.stride, self.letterbox, encoder
         )
 
     def train_dataloader(self) -> DataLoader[TrainingPicture]:
-        """Load the current epoch, from where a resumed run left it."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return self.loader(epoch, batches_done(self.trainer, self.batches))
-
-    @property
-    def batches(self) -> int:
-        """Count an epoch's batches."""
-        return self.config.data.photos_per_epoch // self.config.optimisation.batch_size
+        """Load the current epoch; a resumed run goes on with the next batch of it."""
+        assert self.trainer is not None, "Lightning calls this with a trainer"
+        loop = self.trainer.fit_loop
+        done = int(loop.epoch_loop.batch_progress.current.completed) if loop.restarting else 0
+        return self.loader(self.trainer.current_epoch, done % self.config.batches)
 
     def loader(self, epoch: int, first: int = 0) -> DataLoader[TrainingPicture]:
-        """Load this process's part of an epoch's batches from the first that is wanted."""
+        """Load this process's part of an epoch's batches, from the batch `first` on."""
         size, workers = self.config.optimisation.batch_size, self.config.data.workers
-        pairs = self.pairs(epoch)
         if self.encoder is not None:
-            # the encoder stays in this process
-            pairs, workers = CachedPairs.of(pairs, self.encoder), 0
+            workers = 0  # the encoder stays in this process
         return DataLoader(
-            pairs,
-            batch_sampler=RemainingBatches(self.batches, size, first, rank(), world()),
+            self.pairs(epoch, self.encoder),
+            batch_sampler=RemainingBatches(self.config.batches, size, first, rank(), world()),
             num_workers=workers,
             worker_init_fn=_prepare_worker,
             prefetch_factor=4 if workers else None,
-            generator=_dice(),
+            generator=torch.Generator().manual_seed(0),  # loading draws nothing from the model's generator
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Load nothing: photos of any size are validated through the product's own path."""
-        return DataLoader(TensorDataset(torch.zeros(1)), generator=_dice())
-
-
-def _dice() -> torch.Generator:
-    """Chance of a loader's own, so that making one does not change the model's."""
-    return torch.Generator().manual_seed(0)
+        """Return one empty batch: `SegmentationTask` validates photos of any size itself."""
+        return DataLoader(TensorDataset(torch.zeros(1)), generator=torch.Generator().manual_seed(0))
 
 
 def _prepare_worker(_: int) -> None:
-    torch.set_num_threads(1)  # cv2's threads are off already: see `surroundings.one_thread_for_pictures`
-    ignore_interrupts()
+    torch.set_num_threads(1)  # cv2's threads are off already: see `trainer.prepare_process`
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process

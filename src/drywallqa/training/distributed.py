@@ -1,6 +1,6 @@
-"""Several processes that train one model: who writes, what all agree on, what is counted over all of them.
+"""Several processes that train one model: the first writes files; counts and lists are shared by all.
 
-Everything here does nothing, at no cost, where there is a single process.
+With a single process all functions here do nothing and cost nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from drywallqa.errors import ConfigError
 
 @dataclass(frozen=True)
 class Devices:
-    """Where a run is trained.
+    """The processes that share a run.
 
     Attributes:
-        devices: Processes on each machine, one an accelerator, or on the CPU.
+        devices: Processes on each machine, one per accelerator, or on the CPU.
         nodes: Machines.
         ray: Whether Ray Train started the processes.
     """
@@ -31,61 +31,61 @@ class Devices:
 
     @property
     def world(self) -> int:
-        """Count all processes."""
+        """The number of all processes."""
         return self.devices * self.nodes
+
+    def check(self, batch_size: int) -> None:
+        """Refuse a batch that cannot be divided evenly among the processes.
+
+        Raises:
+            ConfigError: The batch size is not a multiple of the number of processes.
+        """
+        if batch_size % self.world:
+            raise ConfigError(
+                f"optimisation.batch_size={batch_size} is the batch of all {self.world} processes together "
+                f"and cannot be divided evenly among them; make it a multiple of {self.world}"
+            )
+
+    def threads(self, available: int) -> int:
+        """Divide CPU threads among the processes of a machine; with accelerators each process gets all."""
+        return available if torch.cuda.is_available() else max(1, available // self.devices)
 
 
 ALONE = Devices()
 """One process on one machine."""
 
 
-def share_of_batch(size: int, devices: Devices) -> int:
-    """Return each process's photos of a batch of `size`.
-
-    Raises:
-        ConfigError: They cannot be dealt out evenly.
-    """
-    if devices.devices < 1 or devices.nodes < 1:
-        raise ConfigError("--devices and --nodes are counts from 1")
-    if size % devices.world:
-        raise ConfigError(
-            f"optimisation.batch_size={size} is the batch of all {devices.world} processes together and "
-            f"cannot be dealt out evenly; make it a multiple of {devices.world}"
-        )
-    return size // devices.world
-
-
 def world() -> int:
-    """Count the processes that have met; 1 before that."""
-    return distributed.get_world_size() if _met() else 1
+    """Return the number of connected processes; 1 before they are connected."""
+    return distributed.get_world_size() if _connected() else 1
 
 
 def rank() -> int:
-    """Return this process's number among those that have met."""
-    return distributed.get_rank() if _met() else 0
+    """Return this process's number among the connected processes."""
+    return distributed.get_rank() if _connected() else 0
 
 
-def _met() -> bool:
+def _connected() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files; also right before the processes have met."""
-    if _met():
+    """Whether this process is the one that writes files; also known before the processes are connected."""
+    if _connected():
         return distributed.get_rank() == 0
     numbers = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") == "0" for name in numbers)
 
 
 def agree(trainer: Any, flag: bool) -> bool:
-    """Whether any process says so; all have to ask at the same point."""
+    """Whether the flag is set in any process; all processes must call this at the same point."""
     if trainer.world_size == 1:
         return flag
     return bool(trainer.strategy.reduce_boolean_decision(flag, all=False))
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Turn a count over this process's part of a batch into what sums of it are divided by, at least 1.
+    """Turn a count over this process's part of a batch into the divisor for sums over it, at least 1.
 
     Processes average their gradients. For the average to be the gradient of the mean over the whole batch,
     each divides by the whole batch's count over the number of processes, not by its own count.
@@ -98,16 +98,9 @@ def shared_count(count: Tensor) -> Tensor:
 
 
 def gather_lists(parts: list[Any]) -> list[Any]:
-    """Bring the lists of all processes together, in the order in which `[rank::world]` dealt them out."""
+    """Merge the lists of all processes, in the order in which `[rank::world]` divided them."""
     if world() == 1:
         return parts
     lists: list[list[Any]] = [[] for _ in range(world())]
     distributed.all_gather_object(lists, parts)
     return [lists[i % len(lists)][i // len(lists)] for i in range(sum(map(len, lists)))]
-
-
-def threads_each(threads: int, devices: Devices) -> int:
-    """Share CPU threads among the processes of a machine; accelerators leave them alone."""
-    if torch.cuda.is_available():
-        return threads
-    return max(1, threads // devices.devices)

@@ -1,80 +1,216 @@
-"""A run that was not exported, opened in torch as something that answers prompts."""
+"""Opens a run that is not exported: to answer prompts in torch, or to be diagnosed with all its files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+from torch import Tensor
 
-from drywallqa.backend import Float
 from drywallqa.bundle.bundle import ConceptSettings
-from drywallqa.imaging.letterbox import Letterbox
+from drywallqa.checks.findings import FAULTS, FaultFinding, finding_of
+from drywallqa.checks.weight_values import check_optimizer, check_weight_average, check_weights
+from drywallqa.errors import ModelError
+from drywallqa.evaluation.measured_model import MeasuredModel
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.text.text_side import TextSide
-from drywallqa.training import config as configuration
-from drywallqa.training.checkpoints import read_weights
-from drywallqa.training.config import TrainConfig
+from drywallqa.training.checkpoints import (
+    AVERAGED,
+    LAST,
+    UNREADABLE,
+    WholeCheckpoints,
+    read_weights,
+    without_prefix,
+)
+from drywallqa.training.config import TrainConfig, load_config
+from drywallqa.training.fit import build_model
 from drywallqa.training.run_folder import CONFIG, TEXT
+from drywallqa.training.run_log import LINES, read_events
+from drywallqa.training.task import parameter_groups
+
+_STRUCTURE = (
+    "made-in-forward", "made-late", "outside-optimizer", "outside-saved-state", "decoder-frozen",
+    "no-gradient",
+)  # fmt: skip
+YOUNG = 300
+"""Optimiser steps below which a run is under-trained; its masks are not judged."""
 
 
-@dataclass(frozen=True, eq=False)
-class OpenedRun:
-    """A run's model, running.
-
-    Attributes:
-        backend: The model with the run's best weights.
-        window: The one it was validated with, its family's normalisation included.
-        text: The text side it was trained with.
-        config: Its settings.
-    """
-
-    backend: TorchBackend
-    window: Letterbox
-    text: TextSide
-    config: TrainConfig
-
-    @property
-    def segmenter(self) -> Segmenter:
-        """The model behind the product's own path from a photo to a mask, at thresholds of 0.5."""
-        concepts = dict.fromkeys(self.text.concepts, ConceptSettings())
-        return Segmenter(WrappedModel(self.config.model.name, self.window, concepts, self.backend, self.text))
-
-
-def open_run(run: Path) -> OpenedRun:
-    """Open a run; a family with a text tower embeds prompts by that, any other by the run's text side.
+def open_run(run: Path) -> MeasuredModel:
+    """Open a run with its best weights; masks are made at thresholds of 0.5.
 
     Raises:
         ModelError: There is no checkpoint, or it does not fit.
         ConfigError: The run's settings cannot be read.
     """
-    settings = configuration.load_config(run / CONFIG)
-    text = TextSide.load(run / TEXT)
-    family = registry.find_family(settings.model.name, settings.model.options)
-    width = text.embed(["crack"]).shape[1]
-    general = {"encoder": settings.model.encoder, "width": settings.model.width, "embedding_width": width}
-    model: PromptedModel = registry.create_from_settings(family.name, general, settings.model.options)
+    config, text, model = untrained_model(run)
     load_strictly(model, read_weights(run)[1], str(run))
-    return run_model(model, text, settings, run)
+    return _measured_model(f"run {run.name}", run, config, text, model)
 
 
-def run_model(model: PromptedModel, text: TextSide, settings: TrainConfig, run: Path) -> OpenedRun:
-    """Have a run's model, its weights loaded, answer prompts."""
-    family = registry.find_family(settings.model.name, settings.model.options)
+def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
+    """Read a run's settings and text side, and make its model without the trained weights.
+
+    Raises:
+        ConfigError: The settings are damaged.
+        BundleError: The text side is missing or damaged.
+    """
+    config, text = load_config(run / CONFIG), TextSide.load(run / TEXT)
+    bare = config.model.model_copy(update={"pretrained": False, "weights": None})
+    model = build_model(config.model_copy(update={"model": bare}), text.embed(()).shape[1])
+    return config, text, model
+
+
+def _measured_model(
+    name: str, run: Path, config: TrainConfig, text: TextSide, model: PromptedModel
+) -> MeasuredModel:
+    """Wrap a model; one with a text tower embeds prompts by it, any other by the run's text side."""
+    family = registry.find_family(config.model.name, config.model.options)
     model.load_text(run / TEXT)
-    embed = _by_tower(model.eval()) if family.own_text else text.embed
-    return OpenedRun(TorchBackend(model, embed), family.letterbox(settings.validation_window), text, settings)
+    backend = TorchBackend(model.eval(), None if family.own_text else text.embed)
+    letterbox, levels = (
+        family.letterbox(config.validation_window),
+        dict.fromkeys(text.concepts, ConceptSettings()),
+    )
+    return MeasuredModel(name, run, Segmenter(WrappedModel(family.name, letterbox, levels, backend, text)))
 
 
-def _by_tower(model: PromptedModel) -> Callable[[Sequence[str]], Float]:
-    def embed(prompts: Sequence[str]) -> Float:
-        with torch.inference_mode():
-            embedded: Float = model.encode_prompts(list(prompts)).numpy()
-        return embedded
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A run's folder, checked.
 
-    return embed
+    Attributes:
+        averaged: The model with its averaged weights; None where they do not fit.
+        trained: The model with its weights as trained; None where they do not fit.
+        findings: The findings of its settings, log, optimiser and weights.
+        notes: Further sentences for the reader.
+        young: Whether it was trained for too few steps.
+    """
+
+    averaged: MeasuredModel | None
+    trained: MeasuredModel | None
+    findings: Sequence[FaultFinding]
+    notes: Sequence[str]
+    young: bool
+
+
+def open_finished(run: Path) -> FinishedRun:
+    """Open the folder of a finished or interrupted run, and check its files.
+
+    Raises:
+        ModelError: There is no checkpoint, or it is damaged.
+        ConfigError: Its settings are damaged.
+    """
+    config = load_config(run / CONFIG)
+    try:
+        checkpoint: dict[str, Any] = WholeCheckpoints().load_checkpoint(run / LAST, weights_only=True)
+        state: Mapping[str, Tensor] = checkpoint["state_dict"]
+    except (*UNREADABLE, ModelError) as error:
+        findings = [*_check_settings(config), *_check_log(run)]
+        if not findings:
+            raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
+        note = f"the run left no readable checkpoint ({error})"
+        return FinishedRun(None, None, findings, [note], young=True)
+    steps = int(checkpoint.get("global_step", 0))
+    trained, average = (without_prefix(state, prefix) for prefix in ("model.", AVERAGED))
+    config, text, model = untrained_model(run)
+    findings = [*check_weights(average or trained, trained=steps >= YOUNG), *_check_settings(config)]
+    findings += [*_check_log(run), *_check_optimizer(checkpoint, model, config, run)]
+    findings += check_weight_average(trained, average, steps)
+    opened: list[MeasuredModel | None] = [None, None]
+    try:
+        for place, weights in enumerate((average or trained, trained)):
+            own, name = deepcopy(model), f"run {run.name}" if place == 0 else "as trained"
+            load_strictly(own, weights, str(run / LAST))
+            opened[place] = _measured_model(name, run, config, text, own)
+    except ModelError as error:
+        findings.append(finding_of("outside-saved-state", str(error), 0.96))
+    notes = [f"the run took {steps} optimizer steps"]
+    if steps < YOUNG:
+        notes.append(
+            f"it is under-trained: fewer than {YOUNG} steps say nothing about a model; train longer "
+            "before its masks are judged"
+        )
+    return FinishedRun(opened[0], opened[1], findings, notes, young=steps < YOUNG)
+
+
+def _check_optimizer(
+    checkpoint: dict[str, Any], model: PromptedModel, config: TrainConfig, run: Path
+) -> list[FaultFinding]:
+    """Check that all trainable parameters are optimised.
+
+    Where the run's own first check found nothing outside the optimiser, those parts are frozen on purpose.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, 1.0, 1.0, config.optimisation.weight_decay)
+    trainable = [names[id(p)] for group in groups for p in group["params"]]
+    found = check_optimizer(checkpoint, trainable)
+    log = run / LINES
+    if not log.is_file() or "outside-optimizer" in log.read_text(encoding="utf-8"):
+        return found
+    return [
+        finding_of("parts-frozen", each.evidence, each.weight) if each.name == "outside-optimizer" else each
+        for each in found
+    ]
+
+
+def _check_settings(config: TrainConfig) -> list[FaultFinding]:
+    """Find settings that are hardly intended."""
+    (low, high), size, rates = config.data.photo_scale, config.validation_window, config.optimisation
+    top = max(rates.decoder_rate, rates.encoder_rate)
+    jitter, pos_weight = config.data.phrase_jitter, config.loss.pos_weight
+    checks = (
+        (
+            not low / 2.5 <= size <= high * 1.5, "scale-mismatch", 0.85,
+            f"validation_window is {size} px, photos are trained at {low:g} to {high:g} px",
+        ),
+        (
+            top >= 0.02, "rate-too-high", 1.0 if top >= 0.1 else 0.97,
+            f"optimisation's rates are {rates.encoder_rate:g} and {rates.decoder_rate:g}",
+        ),
+        (
+            rates.decoder_rate < 2e-6, "rate-too-low", 0.8,
+            f"optimisation.decoder_rate is {rates.decoder_rate:g}",
+        ),
+        (
+            jitter > 0.2, "phrase-noise", 0.85,
+            f"data.phrase_jitter is {jitter:g}, of embeddings of length 1",
+        ),
+        (pos_weight > 8, "collapse-foreground", 0.85, f"loss.pos_weight is {pos_weight:g}"),
+    )  # fmt: skip
+    return [finding_of(name, evidence, weight) for wrong, name, weight, evidence in checks if wrong]
+
+
+def _check_log(run: Path) -> list[FaultFinding]:
+    """Take the findings of the run's own checks and alarms, and check how its loss developed."""
+    events = read_events(run)
+    alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in FAULTS]
+    found = [
+        finding_of(
+            str(event["finding"]),
+            f"the run's own alarm: {event.get('evidence', '')}",
+            (0.98 if event["finding"] in _STRUCTURE else 0.88) - 0.001 * place,
+        )
+        for place, event in enumerate(alarms)
+    ]
+    losses = [event.get("loss") for event in events if event.get("event") == "step" and "loss" in event]
+    known = [float(loss) for loss in losses if loss is not None]
+    if len(known) < len(losses):
+        found.append(finding_of("loss-not-finite", "the log holds a loss that is not finite", 0.95))
+    if len(known) >= 4:
+        quarter = len(known) // 4
+        start, end = sum(known[:quarter]) / quarter, sum(known[-quarter:]) / quarter
+        if min(known) < -1:
+            evidence = f"the loss fell to {min(known):.3g}, below zero"
+            found.append(finding_of("masks-range", evidence, 0.9))
+        elif end > 1.5 * start:
+            evidence = f"the loss rose from {start:.3g} to {end:.3g}"
+            found.append(finding_of("rate-too-high", evidence, 0.8))
+    return found

@@ -1,36 +1,38 @@
-"""The text of a training run: which concepts, under which phrasings, in which text side."""
+"""The text of a training run: concepts, their phrasings, and the embeddings of these."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from drywallqa.bundle.bundle import DEFAULT
 from drywallqa.errors import DataError
+from drywallqa.models.contract import PromptedModel
 from drywallqa.text import phrase_bank
 from drywallqa.text.text_side import TextSide
+
+_TOWER_TEXTS = 200  # phrasings of each concept that a model's own text tower embeds, since it is slow
 
 
 @dataclass(frozen=True)
 class PhraseEmbeddings:
-    """What is trained on as text.
+    """The phrasings that a run is trained on.
 
     Attributes:
-        embeddings: Concept → embeddings of its phrasings [N,D].
-        text: The text side that made them.
-        phrasings: Concept → the data set's own phrasings.
+        embeddings: Concept → embeddings of its phrasings [N,D], or token ids [N,L].
+        text: The run's text side.
         texts: Concept → every phrasing that was embedded.
     """
 
     embeddings: Mapping[str, NDArray[np.float32]]
     text: TextSide
-    phrasings: Mapping[str, tuple[str, ...]]
-    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts: Mapping[str, tuple[str, ...]]
 
     @property
     def width(self) -> int:
@@ -38,28 +40,47 @@ class PhraseEmbeddings:
         return int(next(iter(self.embeddings.values())).shape[1])
 
     def centre(self, concept: str) -> NDArray[np.float32]:
-        """The mean direction of a concept's phrasings [D]."""
+        """Return the mean direction of a concept's phrasings [D]."""
         rows = self.embeddings[concept]
         mean = rows.mean(0)
-        # a tower's embeddings have lengths of their own, which its decoder counts on
+        # a tower's embeddings are not of length 1, and its decoder relies on their lengths
         length = np.linalg.norm(rows, axis=1).mean()
         return np.asarray(mean / np.linalg.norm(mean) * length, np.float32)
 
-    def through(self, embed: Callable[[Sequence[str]], NDArray[Any]], most: int) -> PhraseEmbeddings:
-        """Embed the same phrasings by a model's own text tower, `most` of each concept."""
-        return replace(self, embeddings={name: embed(texts[:most]) for name, texts in self.texts.items()})
+    def embedded_by(self, model: PromptedModel) -> PhraseEmbeddings:
+        """Embed the phrasings by the model's own text tower, where it has one.
+
+        A frozen tower embeds them once. For a tower that is trained they become token ids, padded to one
+        length.
+        """
+        if not model.own_text:
+            return self
+        texts = {concept: each[:_TOWER_TEXTS] for concept, each in self.texts.items()}
+        made: dict[str, Any] = {}
+        if getattr(model, "text_is_frozen", True):
+            for concept, each in texts.items():
+                with torch.no_grad():
+                    parts = [model.encode_prompts(each[i : i + 32]) for i in range(0, len(each), 32)]
+                made[concept] = torch.cat(parts).numpy()
+        else:
+            ids = {concept: model.tokenize(each) for concept, each in texts.items()}  # type: ignore[operator]
+            longest = max(each.shape[1] for each in ids.values())
+            for concept, each in ids.items():
+                padding = each[:, -1:].expand(-1, longest - each.shape[1])
+                made[concept] = torch.cat([each, padding], dim=1).numpy()
+        return replace(self, embeddings=made)
 
 
 def embed_phrases(
     concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0, most: int = 4000
 ) -> PhraseEmbeddings:
-    """Embed the phrasings of a data set's concepts, the shipped banks' and all templates included.
+    """Embed the phrasings of a data set's concepts, with those of the shipped banks and all templates.
 
     Args:
         concepts: Concept → phrasings, as the data set holds them.
-        side: Folder of a text side or bundle; the bundled one where None.
-        seed: Pairs phrases with templates.
-        most: Phrasings embedded of each concept.
+        side: Folder of a text side or bundle; the default bundle where None.
+        seed: Decides which phrase goes with which template.
+        most: Phrasings embedded for each concept.
 
     Raises:
         DataError: The data set has no concept.
@@ -72,10 +93,10 @@ def embed_phrases(
         text = text.with_concepts(concepts)
     (banks, _), templates = phrase_bank.banks_for(concepts), phrase_bank.bank_lines("templates")
     generator = np.random.default_rng(seed)
-    embeddings, texts = {}, {}
+    texts = {}
     for name, given in concepts.items():
         bare = phrase_bank.phrases_of([name, *given, *banks.get(name, ())])
-        asked = [templates[generator.integers(len(templates))].replace("{}", phrase) for phrase in bare]
-        texts[name] = tuple([*bare, *asked][:most])
-        embeddings[name] = text.embed(texts[name])
-    return PhraseEmbeddings(embeddings, text, {name: tuple(given) for name, given in concepts.items()}, texts)
+        filled = [templates[generator.integers(len(templates))].replace("{}", phrase) for phrase in bare]
+        texts[name] = tuple([*bare, *filled][:most])
+    embeddings = {name: text.embed(each) for name, each in texts.items()}
+    return PhraseEmbeddings(embeddings, text, texts)

@@ -1,54 +1,56 @@
 """The learning-rate finder: a short training whose rates rise from far too low to far too high.
 
 L. N. Smith, Cyclical Learning Rates for Training Neural Networks (WACV 2017), https://arxiv.org/abs/1506.01186.
-The rates of encoder and decoder keep their proportion; the suggestion is where the loss falls fastest.
+The ratio of the encoder's and the decoder's rate is kept, which Lightning's finder cannot do. The suggested
+rates are those at which the loss falls fastest.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 
 from drywallqa.errors import AlarmError
 from drywallqa.files import write_whole
 from drywallqa.training.data_module import PhotoDataModule
-from drywallqa.training.task import SegmentationTask, parameter_groups, seed_torch
+from drywallqa.training.task import SegmentationTask, make_optimizer, seed_torch
 
-CURVE = "rates.csv"
 STEPS, LOWEST, HIGHEST = 100, 1e-3, 1e2
-"""Steps, and the range of the factor on the rates that are set."""
-_SMOOTHING, _BURST = 0.9, 4.0
-_LEAST = 10
+"""Steps, and the range of the factor on the configured rates."""
+_SMOOTHING = 0.9  # decay of the smoothed loss
+_DIVERGED = 4.0  # rise of the loss over its minimum that ends the search
+_LEAST = 10  # fewest steps
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """What the finder measured.
+    """The loss over the rates.
 
     Attributes:
-        factors: On the rates that are set, rising.
-        losses: At each, smoothed.
-        encoder_rate: As set.
-        decoder_rate: As set.
+        factors: Factors on the configured rates, rising.
+        losses: The smoothed loss at each factor.
+        encoder_rate: As configured.
+        decoder_rate: As configured.
         best: The factor at which the loss falls fastest.
     """
 
-    factors: tuple[float, ...]
-    losses: tuple[float, ...]
+    factors: Sequence[float]
+    losses: Sequence[float]
     encoder_rate: float
     decoder_rate: float
     best: float
 
     def settings(self) -> list[str]:
-        """Say the suggestion as settings of a run."""
+        """Return the suggested rates as settings of a run."""
         rates = {"encoder_rate": self.encoder_rate, "decoder_rate": self.decoder_rate}
         return [f"optimisation.{name}={self.best * rate:.2g}" for name, rate in rates.items()]
 
@@ -56,91 +58,61 @@ class RateCurve:
 def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> RateCurve:
     """Train a few steps at rising rates, and write the curve to the run's folder.
 
-    The model is spoilt by it.
+    The model is of no use afterwards.
 
     Raises:
-        AlarmError: The loss broke before there was anything to see.
+        AlarmError: The loss diverged within the first steps.
         OutputError: The curve cannot be written.
     """
     settings = task.config.optimisation
-    groups = parameter_groups(task.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
-    optimizer = torch.optim.AdamW(groups, eps=settings.epsilon)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    factors, losses = [], []
-    task.settle()
-    for step, batch in enumerate(_batches(photos, STEPS)):
-        factor = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-        loss = _step(task, optimizer, batch, step)
-        if not math.isfinite(loss):
+    optimizer = make_optimizer(task.model, settings)
+    schedule = LambdaLR(optimizer, _factor)
+    factors, losses, smoothed, mean = [], [], [], 0.0
+    task.freeze_model()
+    batches = itertools.chain.from_iterable(photos.loader(epoch) for epoch in itertools.count())
+    for step, batch in enumerate(itertools.islice(batches, STEPS)):
+        seed_torch([task.config.seed, 0, step, 0])
+        loss = task.loss_of(*task.predict(batch), batch["truth"], batch["known"])
+        value = float(loss.detach())
+        if not math.isfinite(value):
             break
-        factors.append(factor)
-        losses.append(loss)
-        if len(losses) > _LEAST and smooth_losses(losses)[-1] > _BURST * min(smooth_losses(losses)):
+        factors.append(_factor(step))
+        losses.append(value)
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
+        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))  # corrected for the start at 0
+        if len(losses) > _LEAST and smoothed[-1] > _DIVERGED * min(smoothed):
             break
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(task.model.parameters(), settings.gradient_clip)
+        optimizer.step()
+        schedule.step()
     if len(losses) < _LEAST:
         raise AlarmError(
-            f"the loss broke after {len(losses)} steps at a thousandth of the rates that are set; "
+            f"the loss diverged after {len(losses)} steps at a thousandth of the configured rates; "
             "look at the data: drywallqa train --data DIR --out RUN --show-batch batch.png"
         )
-    curve = RateCurve(
-        tuple(factors),
-        tuple(smooth_losses(losses)),
-        settings.encoder_rate,
-        settings.decoder_rate,
-        steepest(factors, smooth_losses(losses)),
-    )
-    _write(curve, losses, run / CURVE)
-    return curve
+    rates = settings.encoder_rate, settings.decoder_rate
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["factor", "encoder_rate", "decoder_rate", "loss", "smoothed"])
+    for factor, plain, smooth in zip(factors, losses, smoothed, strict=True):
+        rows.writerow([factor, *(factor * rate for rate in rates), plain, smooth])
+    write_whole(run / "rates.csv", text.getvalue().encode())
+    return RateCurve(factors, smoothed, *rates, steepest(factors, smoothed))
 
 
-def _batches(photos: PhotoDataModule, steps: int) -> Iterator[Any]:
-    """Hand out so many batches, over as many epochs as that takes."""
-    done = 0
-    for epoch in range(-(-steps // photos.batches)):
-        for batch in photos.loader(epoch):
-            if done == steps:
-                return
-            done += 1
-            yield batch
-
-
-def _step(task: SegmentationTask, optimizer: torch.optim.Optimizer, batch: Any, step: int) -> float:
-    seed_torch([task.config.seed, 0, step, 0])
-    loss = task.loss_of(*task.predict(batch), batch["truth"], batch["known"])
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(task.model.parameters(), task.config.optimisation.gradient_clip)
-    optimizer.step()
-    return float(loss.detach())
-
-
-def smooth_losses(losses: Sequence[float]) -> list[float]:
-    """Average exponentially, corrected for the start."""
-    kept, mean = [], 0.0
-    for step, loss in enumerate(losses, 1):
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
-        kept.append(mean / (1 - _SMOOTHING**step))
-    return kept
+def _factor(step: int) -> float:
+    return float(LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1)))
 
 
 def steepest(factors: Sequence[float], losses: Sequence[float]) -> float:
-    """Return the factor at which the loss falls fastest over the logarithm of the factor.
+    """Return the factor at which the loss falls fastest over the factor's logarithm.
 
-    Looked for before the lowest loss; what comes after it is the burst.
+    Only factors up to the lowest loss count; after it the loss diverges.
     """
     lowest = int(np.argmin(losses))
     if lowest < 2:
         return factors[0]
     slopes = np.gradient(np.asarray(losses), np.log(np.asarray(factors)))
     return factors[int(np.argmin(slopes[: lowest + 1]))]
-
-
-def _write(curve: RateCurve, losses: Sequence[float], path: Path) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["factor", "encoder_rate", "decoder_rate", "loss", "smoothed"])
-    for factor, loss, smoothed in zip(curve.factors, losses, curve.losses, strict=True):
-        rows.writerow([factor, factor * curve.encoder_rate, factor * curve.decoder_rate, loss, smoothed])
-    write_whole(path, text.getvalue().encode())

@@ -1,10 +1,11 @@
-"""A run's folder: made ready, refused where another run lies in it, and told what the run is made of."""
+"""A run's folder: prepared for a new or resumed run, refused where another run exists, and described."""
 
 from __future__ import annotations
 
 import json
 import platform
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -16,26 +17,29 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import OutputError
 from drywallqa.files import check_folder, write_whole
 from drywallqa.processors import available_threads
-from drywallqa.training.checkpoint_callback import remove_checkpoints
-from drywallqa.training.checkpoints import LAST
+from drywallqa.training.checkpoints import BEST, EPOCHS, LAST, weights_path
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.distributed import Devices, is_first
-from drywallqa.training.foreground import NAME as FOREGROUND
+from drywallqa.training.losses import foreground_weight
 from drywallqa.training.run_log import RunLog
 
 CONFIG, ENVIRONMENT, TEXT, SHEET = "config.yaml", "environment.json", "text", "batch.png"
-"""Resolved settings; machine, versions and data; the text side; what the model sees first."""
+"""Resolved settings; machine, versions and data; the text side; the first training pictures."""
+FOREGROUND = "foreground.json"
+"""The foreground share of each concept in the training set."""
+EXTREME_WEIGHT = 50.0
+"""Weight of foreground above which the log warns: most of the model's mask will be false."""
 _VERSIONS = ("torch", "lightning", "numpy", "opencv-python-headless", "safetensors", "transformers")
 
 
 def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | None:
-    """Make a run's folder ready.
+    """Prepare a run's folder.
 
     Returns:
-        The checkpoint to go on from, if any.
+        The checkpoint to resume from, if any.
 
     Raises:
-        OutputError: There is nothing to resume, a run is in the way, or the folder cannot be written.
+        OutputError: There is nothing to resume, another run exists, or the folder cannot be written.
     """
     last = run / LAST
     if resume:
@@ -43,34 +47,36 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
             raise OutputError(f"{run}: holds no {LAST} to resume from; start without --resume")
         return last
     if not is_first():
-        return None  # the first process has looked, or is looking
+        return None  # the first process checks the folder
     if last.exists() and not overwrite:
         raise OutputError(f"{run}: holds a run already; go on with --resume or replace it with --overwrite")
-    try:
-        check_folder(run)
-    except OutputError as error:
-        raise OutputError(f"{error}: choose another --out") from error
+    check_folder(run)
     if overwrite:
-        remove_checkpoints(run)
-        (run / FOREGROUND).unlink(missing_ok=True)
+        old = (last, weights_path(last), run / BEST, run / FOREGROUND)
+        for path in (*old, *run.glob(f"{EPOCHS}/epoch-*.safetensors")):
+            path.unlink(missing_ok=True)
     return None
 
 
 def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: RunLog) -> None:
-    """Write what the run is made of, and warn where a resumed run has other data than it began with."""
-    whole = dataset.digest()
+    """Write settings and environment, and warn where a resumed run has other data than at its start."""
+    digest = dataset.digest()
     before = run / ENVIRONMENT
     if before.is_file() and (run / LAST).is_file():
-        known = json.loads(before.read_text(encoding="utf-8")).get("data fingerprint", whole)
-        if known != whole:
-            told = f"{dataset.folder} has changed since this run began; it goes on with the data as it is now"
-            log.write("alarm", told, before=known, now=whole)
-            print(f"warning: {told}", file=sys.stderr, flush=True)
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    write_whole(run / CONFIG, text.encode())
+        known = json.loads(before.read_text(encoding="utf-8")).get("data fingerprint", digest)
+        if known != digest:
+            text = f"{dataset.folder} has changed since this run began; it goes on with the data as it is now"
+            log.write("alarm", text, before=known, now=digest)
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+    settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    write_whole(run / CONFIG, settings.encode())
+    versions = {}
+    for name in _VERSIONS:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
     environment = {
         "drywallqa": __version__,
-        "versions": {name: version for name in _VERSIONS if (version := _version(name))},
+        "versions": versions,
         "python": platform.python_version(),
         "system": platform.platform(),
         "machine": platform.machine(),
@@ -81,14 +87,47 @@ def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devi
         "nodes": devices.nodes,
         "seed": config.seed,
         "data": str(dataset.folder),
-        "data fingerprint": whole,
+        "data fingerprint": digest,
         "photos": {split: len(dataset.part(split)) for split in ("train", "val", "test")},
     }
     write_whole(before, (json.dumps(environment, indent=1) + "\n").encode())
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def foreground_weights(
+    dataset: Dataset, concepts: list[str], config: TrainConfig, run: Path, log: RunLog
+) -> list[float]:
+    """Return each concept's weight of foreground, for the loss that needs it; other losses get none.
+
+    The mean share of foreground over the photos that show a concept is measured once, kept in the run's
+    folder, and logged with its weight.
+    """
+    if config.loss.name != "weighted_bce_dice":
+        return []
+    path = run / FOREGROUND
+    shares = read_foreground(run)
+    if not shares:
+        for concept in concepts:
+            shown = [float(dataset.read_mask(s, concept).mean()) for s in dataset if s.labels.get(concept)]
+            shares[concept] = sum(shown) / len(shown) if shown else 0.0
+        write_whole(path, (json.dumps(shares, indent=1) + "\n").encode())
+    weights = []
+    for concept in concepts:
+        share, weight = shares[concept], foreground_weight(shares[concept], config.loss.pos_weight)
+        text = f"'{concept}' is {share:.2%} of the photos that show it; its pixels weigh {weight:.1f}"
+        log.write("check", text, concept=concept, share=share, weight=weight)
+        if weight > EXTREME_WEIGHT:
+            text = (
+                f"a weight of {weight:.0f} for '{concept}' trains a model that marks far too much; "
+                f"loss.pos_weight={config.loss.pos_weight:g} multiplies the foreground weight, leave it at 1"
+            )
+            log.write("alarm", text, concept=concept, weight=weight)
+            print(f"warning: {text}", flush=True)
+        weights.append(weight)
+    return weights
+
+
+def read_foreground(run: Path) -> dict[str, float]:
+    """Read the foreground share of each concept; nothing where the run has not measured it."""
+    path = run / FOREGROUND
+    shares: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return shares

@@ -1,24 +1,40 @@
-"""A run's log: `log.jsonl` for machines, `log.txt` for people. A resumed run goes on in the same files."""
+"""A run's log, `log.jsonl` for programs and `log.txt` for people, and its progress on a terminal.
+
+A resumed run appends to the same files.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.profilers import SimpleProfiler
 
 from drywallqa.checks.findings import FaultFinding
 from drywallqa.errors import OutputError
 from drywallqa.files import append_line, json_bytes, read_json_lines
 
 LINES, TEXT = "log.jsonl", "log.txt"
+EVERY = 10
+"""Batches between two lines of the log."""
+PRINTED = 30.0
+"""Seconds between two lines where stderr is not a terminal."""
+WAITING, WORKING = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batch"
+"""Lightning's names of the two parts of a training step: the wait for the batch, and the work on it."""
+MUCH_WAITING = 0.1
+"""Share of waiting above which the log suggests more workers."""
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:
-    """Read a run's log without lines that were cut off; nothing where it has none, as earlier versions."""
+    """Read a run's log without lines that are incomplete; a run of an early version has none."""
     try:
         return [event for _, event in read_json_lines(run / LINES) if event is not None]
     except OSError:
@@ -30,7 +46,7 @@ class RunLog:
 
     Args:
         run: The run's folder, which exists.
-        writes: Whether this process is the one of several that writes.
+        writes: Whether this process is the one that writes files.
     """
 
     def __init__(self, run: Path, writes: bool = True) -> None:
@@ -40,19 +56,19 @@ class RunLog:
         """Log one event.
 
         Args:
-            event: Its kind: "start", "check", "step", "validation", "best", "alarm", "stop" or "end".
-            text: What people read.
-            figures: What machines read besides.
+            event: "start", "check", "step", "validation", "best", "alarm", "stop", "speed" or "end".
+            text: The sentence for people.
+            figures: Further values for programs.
 
         Raises:
-            OutputError: The disk is full, or the folder went away.
+            OutputError: The disk is full, or the folder was removed.
         """
         if not self.writes:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json_bytes({"time": stamp, "event": event, "text": text, **finite_figures(figures)}, None)
-        told = f"{stamp} {event}: {text}\n".encode("utf-8", "backslashreplace")
-        for name, content in ((LINES, line), (TEXT, told)):
+        sentence = f"{stamp} {event}: {text}\n".encode("utf-8", "backslashreplace")
+        for name, content in ((LINES, line), (TEXT, sentence)):
             path = self.run / name
             try:
                 append_line(path, content)
@@ -63,7 +79,7 @@ class RunLog:
                 ) from error
 
     def finding(self, event: str, finding: FaultFinding) -> None:
-        """Log what a check or an alarm found."""
+        """Log a finding of a check or an alarm."""
         fault = finding.fault
         self.write(
             event, finding.sentence(), finding=fault.name, symptom=fault.symptom, evidence=finding.evidence,
@@ -72,7 +88,7 @@ class RunLog:
 
 
 def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Make figures valid JSON: what is not finite becomes null."""
+    """Make figures valid JSON: NaN and infinity become null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in figures.items()
@@ -80,45 +96,106 @@ def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class LoggingCallback(lightning.Callback):
-    """Logs losses, rates and speed every few steps, and each validation."""
+    """Logs losses, rates and speed every few batches, each validation, and the whole run's speed at its end.
 
-    def __init__(self, log: RunLog, every: int = 10) -> None:
-        self.record, self.every = log, every
-        self.since, self.photos = 0.0, 0
+    Args:
+        log: The run's log.
+        shown: Whether to print validations to stderr as well, and where it is no terminal, some steps.
+    """
+
+    def __init__(self, log: RunLog, *, shown: bool) -> None:
+        self.run_log, self.shown = log, shown
+        self.steps_shown = shown and not sys.stderr.isatty()
+        self.profiler, self.seconds = SimpleProfiler(), Counter[str]()
+        self.photos = self.all_photos = 0
+        self.since = self.printed_at = 0.0
+
+    def setup(self, trainer: Any, module: Any, stage: str) -> None:
+        """Measure by Lightning's profiler; hooks would count checkpoints and validations as waiting."""
+        trainer.profiler = self.profiler
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Log where the run starts."""
-        self.since, self.photos = time.perf_counter(), 0
+        """Log the step at which the run starts."""
+        self.since = self.printed_at = time.perf_counter()
         step, epoch = trainer.global_step, trainer.current_epoch
-        self.record.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
+        self.run_log.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log every few batches."""
-        self.photos += len(batch["known"])
-        if (batch_idx + 1) % self.every and batch_idx + 1 < trainer.num_training_batches:
+        """Log every few batches, and the last batch of an epoch."""
+        self.photos += len(batch["known"]) * trainer.world_size
+        if (batch_idx + 1) % EVERY and batch_idx + 1 < trainer.num_training_batches:
             return
         now = time.perf_counter()
-        speed = self.photos * trainer.world_size / max(now - self.since, 1e-9)
-        self.since, self.photos = now, 0
+        speed = self.photos / max(now - self.since, 1e-9)
+        self.since, self.all_photos, self.photos = now, self.all_photos + self.photos, 0
+        durations = self.profiler.recorded_durations
+        self.seconds.update({name: sum(durations[name]) for name in (WAITING, WORKING)})
+        durations.clear()  # the lists would grow with the run
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         losses = {name: float(value) for name, value in module.figures.items()}
-        told = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        listed = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
         step, epoch = trainer.global_step, trainer.current_epoch
-        self.record.write(
-            "step",
-            f"epoch {epoch}, step {step}: {told}, rate {rate:.3g}, {speed:.1f} photos/s",
-            step=step, epoch=epoch, rate=rate, photos_per_second=round(speed, 2), **losses,
-        )  # fmt: skip
+        text = f"epoch {epoch}, step {step}: {listed}, rate {rate:.3g}, {speed:.1f} photos/s"
+        figures = {"step": step, "epoch": epoch, "rate": rate, "photos_per_second": round(speed, 2)}
+        self.run_log.write("step", text, **figures, **losses)
+        if self.steps_shown and now - self.printed_at >= PRINTED:
+            self.printed_at = now
+            print(text, file=sys.stderr, flush=True)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Log a validation's figures."""
         figures = {
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
         }
-        told = ", ".join(f"{name[4:]} {value:.4f}" for name, value in figures.items())
+        listed = ", ".join(f"{name[4:]} {value:.4f}" for name, value in figures.items())
         step, epoch = trainer.global_step, trainer.current_epoch
-        self.record.write("validation", f"epoch {epoch}: {told}", step=step, epoch=epoch, **figures)
+        text = f"epoch {epoch}: {listed}"
+        self.run_log.write("validation", text, step=step, epoch=epoch, **figures)
+        if self.shown:
+            print(f"validation: {text}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Log that the run came to its end."""
-        self.record.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")
+        """Log the end, and the speed of the training steps; a resumed run counts from there."""
+        self.run_log.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")
+        if not self.all_photos:
+            return
+        waiting = self.seconds[WAITING]
+        seconds = max(waiting + self.seconds[WORKING], 1e-9)
+        text = (
+            f"{self.all_photos} pictures, {self.all_photos / seconds:.2f} a second, "
+            f"{waiting / seconds:.1%} of the time spent waiting for data"
+        )
+        if waiting / seconds > MUCH_WAITING:
+            text = f"{text}; raise data.workers"
+        self.run_log.write(
+            "speed", text, photos=self.all_photos, photos_per_second=round(self.all_photos / seconds, 3),
+            waiting_seconds=round(waiting, 3), waiting_share=round(waiting / seconds, 4),
+        )  # fmt: skip
+        if self.run_log.writes:
+            print(f"speed: {text}", flush=True)
+
+
+class TrainingProgress(RichProgressBar):
+    """Lightning's progress bar on stderr, with the time left for the whole run, validations included."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=4, console_kwargs={"stderr": True})
+        self.started_at, self.first = 0.0, 0
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock."""
+        super().on_train_start(trainer, pl_module)
+        self.started_at, self.first = time.monotonic(), _batches_done(trainer)
+
+    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
+        """Return the figures beside the bar."""
+        done = _batches_done(trainer)
+        each = (time.monotonic() - self.started_at) / max(1, done - self.first)
+        left = trainer.max_epochs * trainer.num_training_batches - done
+        loss = float(pl_module.figures["loss"])
+        return {"loss": loss, "left": str(timedelta(seconds=round(left * each)))}
+
+
+def _batches_done(trainer: Any) -> int:
+    current = trainer.fit_loop.epoch_loop.batch_progress.current
+    return int(trainer.current_epoch * trainer.num_training_batches + current.ready)

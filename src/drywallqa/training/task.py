@@ -1,4 +1,4 @@
-"""The Lightning task: one training step, the optimiser, the averaged weights."""
+"""The Lightning task: a training step, the optimiser and its schedule, the averaged weights."""
 
 from __future__ import annotations
 
@@ -9,30 +9,35 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from drywallqa.models.contract import PromptedModel
 from drywallqa.sampling.pairs import TrainingPicture
-from drywallqa.training import mask_losses
-from drywallqa.training.config import TrainConfig
+from drywallqa.training.config import OptimisationConfig, TrainConfig
 from drywallqa.training.distributed import rank
-from drywallqa.training.losses import presence_loss
-from drywallqa.training.schedules import MONITORED, schedule, step_plateaus
+from drywallqa.training.losses import make_mask_loss, presence_loss
+
+MONITORED = "val/iou"
+"""Mean over concepts of the IoU on validation."""
+_NEVER = 10**9  # epochs between Lightning's own steps of a plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
-    """Trains any model of the contract on pairs, and keeps an average of its weights.
+    """Trains a model of any family on pairs, and averages its weights.
 
     Args:
         model: The model, frozen parts included.
         config: The run's settings.
         steps: Optimiser steps of the whole run, for the schedule.
         validate: Called with the averaged model after a validation epoch; returns figures to log.
-        foreground_weights: Each concept's weight of foreground, where the loss takes one.
+        foreground_weights: Each concept's weight of foreground, for a loss that needs it.
 
     Attributes:
+        batch: The last step's batch.
+        position: Its position in the run: seed, epoch, batch, process.
         figures: The last step's losses.
-        seen: The last step's logits, truth and known, for those who watch.
+        outputs: The last step's logits, truth and known.
     """
 
     def __init__(
@@ -50,34 +55,34 @@ class SegmentationTask(lightning.LightningModule):
             multi_avg_fn=get_ema_multi_avg_fn(config.optimisation.average_decay),
             use_buffers=True,
         )
-        self.average.requires_grad_(False)  # never trained itself, and no process waits for its gradients
+        self.average.requires_grad_(False)  # it is not trained, so processes need not wait for its gradients
         self.config, self.steps, self.validate = config, steps, validate
-        self.mask_loss = mask_losses.make_mask_loss(
-            config.loss, config.optimisation.dice_weight, foreground_weights
-        )
+        self.mask_loss = make_mask_loss(config.loss, config.optimisation.dice_weight, foreground_weights)
+        self.batch: Any = {}
+        self.position: list[int] = []
         self.figures: dict[str, Tensor] = {}
-        self.seen: tuple[Tensor, Tensor, Tensor] = (torch.empty(0), torch.empty(0), torch.empty(0))
+        self.outputs: tuple[Tensor, Tensor, Tensor] = (torch.empty(0), torch.empty(0), torch.empty(0))
         self.averaged = -1
 
     def training_step(self, batch: TrainingPicture, index: int) -> Tensor:
-        """Loss of one batch."""
+        """Return the loss of one batch."""
         logits, presence = self.predict(batch)
         loss = self.loss_of(logits, presence, batch["truth"], batch["known"])
-        self.seen = (logits.detach(), batch["truth"], batch["known"])
+        self.outputs = (logits.detach(), batch["truth"], batch["known"])
         self.log_dict({"loss/total" if name == "loss" else name: v for name, v in self.figures.items()})
         return loss
 
     def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-        """Loss of mask and presence; leaves its parts in `figures`."""
+        """Return the loss of mask and presence; its parts are kept in `figures`."""
         mask = self.mask_loss(logits, truth, known)
-        belief = presence_loss(presence, truth, known)
-        loss = mask + self.config.optimisation.presence_weight * belief
-        figures = {"loss/mask": mask, "loss/presence": belief, "loss": loss}
+        image_score = presence_loss(presence, truth, known)
+        loss = mask + self.config.optimisation.presence_weight * image_score
+        figures = {"loss/mask": mask, "loss/presence": image_score, "loss": loss}
         self.figures = {name: value.detach() for name, value in figures.items()}
         return loss
 
     def predict(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Mask logits [B,K,h,w] and presence logits [B,K] of a batch of pictures, or of their features."""
+        """Return mask logits [B,K,h,w] and presence logits [B,K] of pictures or cached features."""
         prompts = batch["embeddings"]
         if "features" in batch:
             if not prompts.is_floating_point():
@@ -88,71 +93,76 @@ class SegmentationTask(lightning.LightningModule):
         return out
 
     def on_train_start(self) -> None:
-        """Begin, or go on from a checkpoint, between two optimiser steps."""
+        """Start between two optimiser steps, also when a run is resumed."""
         self.averaged = self.global_step
-        self.settle()
+        self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Keep the frozen parts' batch statistics as they are."""
-        self.settle()
+        """Freeze the model's frozen parts; validate after the last epoch whatever the interval is."""
+        self.freeze_model()
+        if self.current_epoch == self.config.optimisation.epochs - 1:
+            self.trainer.check_val_every_n_epoch = 1
 
-    def settle(self) -> None:
-        """Freeze what is not trained, and batch statistics where they are to stay."""
+    def freeze_model(self) -> None:
+        """Freeze the parts that are not trained, and batch statistics where the settings say so."""
         self.model.freeze(self.config.model.training)
         if self.config.model.batch_norm == "frozen":
             for part in self.model.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
                     part.eval()
 
-    def place(self, batch_idx: int) -> list[int]:
-        """Number a batch within all of a run: seed, epoch, batch, process."""
-        return [self.config.seed, self.current_epoch, batch_idx, rank()]
-
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed chance within the model by the batch alone, so that a resumed run throws the same dice."""
-        seed_torch(self.place(batch_idx))
+        """Seed torch by the batch's position, so that a resumed run draws the same random numbers."""
+        self.batch, self.position = batch, [self.config.seed, self.current_epoch, batch_idx, rank()]
+        seed_torch(self.position)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Average the weights after each optimiser step; the average starts where the rate has warmed up."""
+        """Average the weights after each optimiser step; averaging starts when the warm-up ends."""
         if self.global_step == self.averaged:
-            return  # gradients are still being added up
+            return  # gradients are still being summed
         self.averaged = self.global_step
-        settings = self.config.optimisation
-        if self.global_step <= settings.warmup_share * self.steps:
+        if self.global_step <= self.config.optimisation.warmup_share * self.steps:
             self.average.module.load_state_dict(self.model.state_dict())
         else:
             self.average.update_parameters(self.model)
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Nothing a batch: photos of any size are validated through the product's own path."""
+        """Do nothing: `on_validation_epoch_end` validates photos of any size."""
 
     def on_validation_epoch_end(self) -> None:
         """Validate the averaged weights."""
         if self.validate is not None:
             figures = self.validate(self.average.module)
             self.log_dict(figures, sync_dist=True)
-            step_plateaus(self.trainer.lr_scheduler_configs, figures[MONITORED])
+            for config in self.trainer.lr_scheduler_configs:
+                if isinstance(config.scheduler, lr_scheduler.ReduceLROnPlateau):
+                    config.scheduler.step(figures[MONITORED])
 
     def configure_optimizers(self) -> Any:
-        """AdamW, encoder and decoder at their own rates, no decay on norms and biases; a schedule."""
+        """Return AdamW with separate rates of encoder and decoder, and its schedule."""
         settings = self.config.optimisation
-        groups = parameter_groups(
-            self.model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay
-        )
-        # Lightning clips no gradients of a fused optimizer under autocast
-        optimizer = torch.optim.AdamW(groups, eps=settings.epsilon, fused=settings.precision == "float32")
-        return {"optimizer": optimizer, "lr_scheduler": schedule(optimizer, settings, self.steps)}
+        # Lightning does not clip gradients of a fused optimiser under autocast
+        optimizer = make_optimizer(self.model, settings, fused=settings.precision == "float32")
+        return {"optimizer": optimizer, "lr_scheduler": make_schedule(optimizer, settings, self.steps)}
 
 
-def seed_torch(place: Sequence[int]) -> None:
-    """Seed torch by a place in a run; see `SegmentationTask.place`."""
-    torch.manual_seed(int(np.random.SeedSequence(list(place)).generate_state(1)[0]))
+def seed_torch(position: Sequence[int]) -> None:
+    """Seed torch by a position in a run; see `SegmentationTask`."""
+    torch.manual_seed(int(np.random.SeedSequence(list(position)).generate_state(1)[0]))
+
+
+def make_optimizer(
+    model: PromptedModel, settings: OptimisationConfig, *, fused: bool = False
+) -> torch.optim.AdamW:
+    """Make AdamW over the trainable parameters; norms and biases have no weight decay."""
+    groups = parameter_groups(model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
+    return torch.optim.AdamW(groups, eps=settings.epsilon, fused=fused)
 
 
 def parameter_groups(
     model: PromptedModel, encoder_rate: float, decoder_rate: float, decay: float
 ) -> list[dict[str, Any]]:
-    """Split trainable parameters by rate and by whether they decay (matrices do, vectors do not)."""
+    """Group trainable parameters by rate and by weight decay (matrices decay, vectors do not)."""
     encoder = {id(p) for p in model.encoder_parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = []
@@ -162,3 +172,35 @@ def parameter_groups(
             if chosen:
                 groups.append({"params": chosen, "lr": rate, "weight_decay": weight_decay})
     return groups
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, settings: OptimisationConfig, steps: int
+) -> dict[str, Any]:
+    """Make a schedule of the learning rates as Lightning takes it.
+
+    The task's validation steps the plateau schedule, since Lightning omits its step in the epoch in which a
+    run is resumed.
+
+    Args:
+        optimizer: Its groups hold the highest rates.
+        settings: The schedule's kind and numbers.
+        steps: Optimiser steps of the whole run.
+    """
+    if settings.schedule == "plateau":
+        plateau = lr_scheduler.ReduceLROnPlateau(
+            optimizer, mode="max", factor=settings.plateau_factor, patience=settings.plateau_patience
+        )
+        never = {"interval": "epoch", "frequency": _NEVER, "monitor": MONITORED, "strict": False}
+        return {"scheduler": plateau, **never}
+    if settings.schedule == "one_cycle":
+        cycle = lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=steps + 1,
+            pct_start=max(settings.warmup_share, 2 / (steps + 1)),
+            cycle_momentum=False,
+        )
+        return {"scheduler": cycle, "interval": "step"}
+    cosine = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, steps))
+    return {"scheduler": cosine, "interval": "step"}

@@ -1,96 +1,80 @@
-"""What `drywallqa train` does: settings, text, weights to start from, and the fit."""
+"""The workflow of `drywallqa train`: settings, text, weights to start from, the training, also under Ray."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from drywallqa.bundle.bundle import DEFAULT, WEIGHTS, Bundle, load_bundle
-from drywallqa.datasets import dataset as datasets
-from drywallqa.datasets.dataset import Dataset
-from drywallqa.errors import ModelError
+from drywallqa.datasets.dataset import Dataset, load_dataset
+from drywallqa.errors import AlarmError, BackendError, DrywallQAError, MissingExtraError, ModelError
 from drywallqa.files import check_folder
 from drywallqa.models import registry
+from drywallqa.processors import available_threads
 from drywallqa.sampling.pairs import TrainingPairs
-from drywallqa.training import config as configuration
-from drywallqa.training.config import TrainConfig
-from drywallqa.training.distributed import ALONE, Devices
-from drywallqa.training.fit import check_dataset, fit, fitted, prepare_process, prepare_training
+from drywallqa.training.checkpoints import LAST
+from drywallqa.training.config import TrainConfig, load_config
+from drywallqa.training.distributed import Devices
+from drywallqa.training.fit import TrainingRequest, check_dataset, fit, fit_sizes, prepare_training
 from drywallqa.training.phrase_embeddings import PhraseEmbeddings, embed_phrases
+from drywallqa.training.pictures import write_sample_sheet
 from drywallqa.training.rate_finder import RateCurve, find_rates
 from drywallqa.training.run_folder import CONFIG, TEXT
-from drywallqa.training.sample_sheet import write_sample_sheet
+from drywallqa.training.trainer import prepare_process
+
+Inputs = tuple[Dataset, PhraseEmbeddings, TrainConfig, Mapping[str, Tensor] | None]
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    dataset: Dataset
-    phrases: PhraseEmbeddings
-    config: TrainConfig
-    start: Mapping[str, Tensor] | None
+def run_training(request: TrainingRequest) -> Path:
+    """Train on a data set's folder.
 
-
-def run_training(
-    data: Path,
-    run: Path,
-    config: Path | None = None,
-    settings: Sequence[str] = (),
-    *,
-    start: Path | None = None,
-    text: Path | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    fail_fast: bool = False,
-    devices: Devices = ALONE,
-) -> Path:
-    """Train on a data set folder; see the verb's help for the arguments.
-
-    A resumed run takes its settings and text from its own folder. A fine-tuned one takes its architecture
-    and text side from the bundle.
+    A resumed run takes its settings and text from its own folder. A fine-tuned run takes its architecture and
+    text side from the bundle.
 
     Returns:
         The last checkpoint.
+
+    Raises:
+        DrywallQAError: As `fit` raises; under Ray, from the first worker that failed.
+        MissingExtraError: Ray was asked for and is not installed.
+        BackendError: Ray cannot be started or reached.
     """
-    if resume and (run / CONFIG).is_file():
-        config, settings, text = run / CONFIG, (), run / TEXT
-    given = _read(data, config, settings, start, text)
-    return fit(
-        given.dataset, given.phrases, given.config, run, resume=resume, overwrite=overwrite,
-        start=given.start, progress=progress, fail_fast=fail_fast, devices=devices,
-    )  # fmt: skip
+    if request.ray_workers:
+        return _train_with_ray(request)
+    config = request.run / CONFIG
+    if request.resume and config.is_file():
+        request = replace(request, config=config, settings=(), text=request.run / TEXT)
+    return fit(request, *_read_inputs(request))
 
 
-def _read(
-    data: Path, config: Path | None, settings: Sequence[str], start: Path | None, text: Path | None
-) -> _Inputs:
-    known = datasets.load_dataset(data)
-    weights = None
-    if start is not None:
-        bundle = load_bundle(DEFAULT if str(start) == "default" else start)
+def _read_inputs(request: TrainingRequest) -> Inputs:
+    """Read data set, phrases, settings, and the weights to start from."""
+    dataset, weights = load_dataset(request.data), None
+    settings, text = request.settings, request.text
+    if request.start is not None:
+        bundle = load_bundle(DEFAULT if str(request.start) == "default" else request.start)
         weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}
-        text = text or bundle.folder
-        settings = [*_as_settings(bundle), *settings]
-    loaded = configuration.load_config(config, settings)
-    if start is not None and loaded.model.name != bundle.name:
+        settings, text = (*_settings_of(bundle), *settings), text or bundle.folder
+    config = load_config(request.config, settings)
+    if request.start is not None and config.model.name != bundle.name:
         raise ModelError(
-            f"{bundle.folder}: holds a model of the family '{bundle.name}', not '{loaded.model.name}'; "
+            f"{bundle.folder}: holds a model of the family '{bundle.name}', not '{config.model.name}'; "
             f"start from another bundle, or train '{bundle.name}'"
         )
-    loaded = configuration.load_config(
-        config, settings, registry.find_family(loaded.model.name).training_defaults
-    )
-    phrases = embed_phrases(known.concepts, text, loaded.seed, loaded.data.phrases)
-    return _Inputs(known, phrases, loaded, weights)
+    return dataset, embed_phrases(dataset.concepts, text, config.seed, config.data.phrases), config, weights
 
 
-def _as_settings(bundle: Bundle) -> list[str]:
-    """Name the settings that make a bundle's model again; its tokenizer, if it has one, lies beside it."""
+def _settings_of(bundle: Bundle) -> list[str]:
+    """Return the settings that make a bundle's model again; its tokenizer, if it has one, lies beside it."""
     shared = registry.find_family(bundle.name).takes
     return [
         f"model.name={bundle.name}",
@@ -99,46 +83,92 @@ def _as_settings(bundle: Bundle) -> list[str]:
         *(
             f"model.{name if name in shared else f'options.{name}'}={json.dumps(value)}"
             for name, value in bundle.architecture.items()
-            if name != "embedding_width"  # the text side's, which the model is made for anyway
+            if name != "embedding_width"  # the text side decides it
         ),
     ]
 
 
-def run_rate_finder(
-    data: Path,
-    run: Path,
-    config: Path | None = None,
-    settings: Sequence[str] = (),
-    *,
-    start: Path | None = None,
-    text: Path | None = None,
-) -> RateCurve:
-    """Measure at which rates the loss falls fastest; leaves no run.
+def run_rate_finder(request: TrainingRequest) -> RateCurve:
+    """Measure at which rates the loss falls fastest; no run is kept.
 
     Raises:
         OutputError: The run's folder cannot be written.
     """
-    given = _read(data, config, settings, start, text)
-    check_dataset(given.dataset)
-    check_folder(run)
-    prepare_process(given.config)
-    task, photos, _ = prepare_training(given.dataset, given.phrases, given.config, run, given.start)
-    return find_rates(task, photos, run)
+    dataset, phrases, config, start = _read_inputs(request)
+    check_dataset(dataset)
+    check_folder(request.run)
+    prepare_process(config, request.devices)
+    task, photos, _ = prepare_training(dataset, phrases, config, request.run, start)
+    return find_rates(task, photos, request.run)
 
 
-def show_batch(
-    data: Path, file: Path, config: Path | None = None, settings: Sequence[str] = (), text: Path | None = None
-) -> None:
-    """Draw what the model would see of a data set first, after every change, and train nothing.
+def show_batch(request: TrainingRequest, file: Path) -> None:
+    """Draw the first training pictures as the model would receive them, and train nothing.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    known = datasets.load_dataset(data)
-    loaded = configuration.load_config(config, settings)
-    defaults = registry.find_family(loaded.model.name).training_defaults
-    loaded, window = fitted(configuration.load_config(config, settings, defaults))
-    check_dataset(known)
-    phrases = embed_phrases(known.concepts, text, loaded.seed, min(loaded.data.phrases, 50))
-    pairs = TrainingPairs(known.part("train"), phrases.embeddings, loaded.data, loaded.seed, 0, window=window)
+    dataset = load_dataset(request.data)
+    config, letterbox = fit_sizes(load_config(request.config, request.settings))
+    check_dataset(dataset)
+    most = min(config.data.phrases, 50)
+    phrases = embed_phrases(dataset.concepts, request.text, config.seed, most)
+    train = dataset.part("train")
+    pairs = TrainingPairs(train, phrases.embeddings, config.data, config.seed, 0, letterbox=letterbox)
     write_sample_sheet(pairs, file)
+
+
+def _train_with_ray(request: TrainingRequest) -> Path:
+    """Train on the workers of a cluster that `RAY_ADDRESS` names, or else on workers of this machine.
+
+    Every worker must reach the data set and the run under the same paths.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+    try:
+        import ray
+        from ray.train import RunConfig, ScalingConfig, TrainingFailedError
+        from ray.train.torch import TorchTrainer
+    except ImportError as error:
+        raise MissingExtraError("training under Ray", "fleet") from error
+    workers = request.ray_workers
+    if not ray.is_initialized():
+        cpus = None if os.environ.get("RAY_ADDRESS") else max(workers + 1, available_threads())
+        try:
+            ray.init(num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING)
+        except Exception as error:  # Ray raises nothing more specific
+            raise BackendError(f"Ray could not be started: {error}") from error
+    paths = {
+        name: path if str(path) == "default" else path.resolve()  # workers have another current folder
+        for name in ("data", "run", "config", "start", "text")
+        if (path := getattr(request, name)) is not None
+    }
+    trainer = TorchTrainer(
+        lambda settings: run_training(settings["request"]),
+        train_loop_config={
+            "request": replace(request, ray_workers=0, devices=Devices(workers, 1, ray=True), **paths)
+        },
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=torch.cuda.is_available()),
+        run_config=RunConfig(name="ray", storage_path=str(request.run.resolve())),
+    )
+    try:
+        trainer.fit()
+    except (ray.exceptions.RayError, TrainingFailedError) as error:
+        raise _own_error(error) from error
+    return request.run / LAST
+
+
+def _own_error(error: BaseException) -> BaseException:
+    """Find our own error among those that Ray has wrapped around it, or quote the last line of Ray's."""
+    waiting: list[Any] = [error]
+    seen: set[int] = set()
+    while waiting:
+        found = waiting.pop()
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, DrywallQAError):
+            return found
+        wrapped = ("__cause__", "cause", "_base_exc", "controller_failure")
+        waiting += [getattr(found, name, None) for name in wrapped]
+        waiting += getattr(found, "worker_failures", {}).values()
+    return AlarmError(f"a worker of Ray failed: {str(error).strip().splitlines()[-1]}")

@@ -1,60 +1,97 @@
-"""Lightning's loop, as every run of ours has it: what it logs, where, and on how many devices."""
+"""Lightning's trainer with the settings of our runs, and the preparation of its process."""
 
 from __future__ import annotations
 
+import ctypes
+import itertools
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from drywallqa.errors import ConfigError
+from drywallqa.processors import available_threads
 from drywallqa.training.checkpoints import WholeCheckpoints
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.distributed import Devices
-from drywallqa.training.schedules import early_end
+from drywallqa.training.run_log import TrainingProgress
+from drywallqa.training.task import MONITORED
 
-BOARD = "tensorboard"
-"""The run's folder of TensorBoard events."""
+_INTENDED = (  # Lightning warns about these, but they are intended
+    ".*in eval mode at the start.*",
+    ".*number of training batches.*",
+    ".*exists and is not empty.*",
+    ".*LeafSpec.*",
+    ".*dataloader is not resumable.*",  # ours is, by its sampler
+    ".*does not have many workers.*",
+    ".*GPU available but not used.*",
+)
 
 
-class WholeValidation(lightning.Callback):
-    """Validates after the last epoch too, whatever the interval is, so that the end can be the best."""
+def prepare_process(config: TrainConfig, devices: Devices) -> None:
+    """Prepare this process for training: memory, threads, seeds, and Lightning's warnings."""
+    _keep_memory()
+    # workers take one core each; one forked after cv2 made its thread pool hangs when it resizes that
+    cv2.setNumThreads(0)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for pattern in _INTENDED:
+        warnings.filterwarnings("ignore", pattern)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    torch.set_num_threads(devices.threads(config.threads or available_threads()))
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
 
-    def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Look whether a resumed run begins within its last epoch."""
-        self.on_train_epoch_start(trainer, module)
+def _keep_memory() -> None:
+    """Ask glibc to keep freed memory instead of returning it to the system.
 
-    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Let the last epoch be validated."""
-        if trainer.current_epoch == self.epochs - 1:
-            trainer.check_val_every_n_epoch = 1
+    A training step frees and allocates the same large blocks again. Without this, half of a step on a CPU is
+    spent in the kernel, which clears pages. Does nothing where there is no glibc.
+    """
+    try:
+        tune = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+    tune(mmap_max, 0)
+    tune(trim_threshold, 2**31 - 1)
 
 
 def make_trainer(
-    run: Path, config: TrainConfig, devices: Devices, watchers: Sequence[lightning.Callback]
+    run: Path,
+    config: TrainConfig,
+    devices: Devices,
+    callbacks: Sequence[lightning.Callback],
+    *,
+    progress_bar: bool,
 ) -> lightning.Trainer:
-    """Make the loop that leaves its logs and checkpoints in the run's folder.
+    """Make the trainer of a run; logs and checkpoints go to the run's folder.
 
     Raises:
-        ConfigError: Statistics are to be synchronised where no accelerator is.
+        ConfigError: Batch statistics are to be synchronised, but there is no GPU.
     """
     settings = config.optimisation
     if config.model.batch_norm == "synchronised" and not torch.cuda.is_available():
         raise ConfigError("model.batch_norm=synchronised needs GPUs; on the CPU take 'frozen' or 'trained'")
-    plugins, spread = _spread(devices)
+    plugins, processes = _processes(devices)
+    csv = next(name for n in itertools.count() if not (run / (name := f"csv-{n}")).exists())
+    extra: list[lightning.Callback] = [LearningRateMonitor("step")]
+    if settings.early_stopping:
+        patience = settings.early_stopping
+        extra.append(EarlyStopping(MONITORED, mode="max", patience=patience, check_on_train_epoch_end=False))
+    if progress_bar:
+        extra.append(TrainingProgress())
     trainer = lightning.Trainer(
         accelerator="auto",
-        **spread,
+        **processes,
         precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         sync_batchnorm=config.model.batch_norm == "synchronised",
-        use_distributed_sampler=False,  # ours deals out the batches itself
+        use_distributed_sampler=False,  # our sampler divides the batches
         max_epochs=settings.epochs,
         gradient_clip_val=settings.gradient_clip,
         accumulate_grad_batches=settings.accumulate,
@@ -62,45 +99,26 @@ def make_trainer(
         check_val_every_n_epoch=min(config.validate_every, settings.epochs),
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=min(10, config.data.photos_per_epoch // settings.batch_size),
-        enable_progress_bar=False,  # ours knows the whole run
+        log_every_n_steps=min(10, config.batches),
+        enable_progress_bar=progress_bar,
         enable_model_summary=False,
-        enable_checkpointing=False,  # `keeping` does that
+        enable_checkpointing=False,  # `CheckpointCallback` saves
         default_root_dir=run,
-        logger=[
-            TensorBoardLogger(run, name="", version=BOARD),
-            CSVLogger(run, name="", version=_free_name(run, "csv")),
-        ],
-        callbacks=[
-            LearningRateMonitor("step"),
-            WholeValidation(settings.epochs),
-            *early_end(settings),
-            *watchers,
-        ],
+        logger=[TensorBoardLogger(run, name="", version="tensorboard"), CSVLogger(run, name="", version=csv)],
+        callbacks=[*extra, *callbacks],
     )
-    return _under_ray(trainer) if devices.ray else trainer
+    if devices.ray:
+        from ray.train.lightning import prepare_trainer
+
+        return prepare_trainer(trainer)  # type: ignore[no-any-return]
+    return trainer
 
 
-def _spread(devices: Devices) -> tuple[list[Any], dict[str, Any]]:
-    """Say in Lightning's words over which processes a run is spread: plug-ins and settings."""
+def _processes(devices: Devices) -> tuple[list[Any], dict[str, Any]]:
+    """Return Lightning's plugins and settings for the processes of a run."""
     if devices.ray:
         from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
 
         return [RayLightningEnvironment()], {"devices": "auto", "strategy": RayDDPStrategy()}
     strategy = "ddp" if devices.world > 1 else "auto"
     return [], {"devices": devices.devices, "num_nodes": devices.nodes, "strategy": strategy}
-
-
-def _under_ray(trainer: lightning.Trainer) -> lightning.Trainer:
-    from ray.train.lightning import prepare_trainer
-
-    checked: lightning.Trainer = prepare_trainer(trainer)
-    return checked
-
-
-def _free_name(folder: Path, name: str) -> str:
-    """Number a log's folder, so that a resumed run keeps what was logged before."""
-    number = 0
-    while (folder / f"{name}-{number}").exists():
-        number += 1
-    return f"{name}-{number}"

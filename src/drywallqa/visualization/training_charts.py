@@ -10,8 +10,7 @@ from drywallqa.files import write_whole
 from drywallqa.visualization.charts import Chart, Line, Point, chart_png
 
 if TYPE_CHECKING:
-    from drywallqa.experiments.optuna_sweep import SweepTrial
-    from drywallqa.experiments.sweep_fields import Field
+    from drywallqa.experiments.optuna_sweep import Field, SweepTrial
     from drywallqa.training.rate_finder import RateCurve
 
 _SMOOTHED = 10  # logged steps

@@ -114,10 +114,10 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
     if find_spec("lightning") is None:
         raise MissingExtraError(f"diagnosing a {'run' if is_run else 'file of weights'}", "train")
     if is_run:
-        from drywallqa.training.finished_run import open_finished
+        from drywallqa.training.open_run import open_finished
 
         run = open_finished(model)
-        return DiagnosedModel(run.subject, None, run.trained, None, run.young, run.findings, run.notes)
+        return DiagnosedModel(run.averaged, None, run.trained, None, run.young, run.findings, run.notes)
     from drywallqa.checks.weight_values import check_weights
     from drywallqa.diagnosis import recognised_weights
 

@@ -173,9 +173,9 @@ def _open_run(run: Path, known: Dataset) -> MeasuredModel:
         from drywallqa.training.open_run import open_run
     except ModuleNotFoundError as error:
         raise MissingExtraError("evaluating a run that is not exported", "train") from error
-    opened, train = open_run(run), known.part("train")
+    train = known.part("train")
     hashes = tuple(perceptual_hash.perceptual_hash(train.read_photo(sample)) for sample in train)
-    return MeasuredModel(f"run {run.name}", run, opened.segmenter, hashes)
+    return dataclasses.replace(open_run(run), training_hashes=hashes)
 
 
 def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> Iterator[str]:

@@ -1,17 +1,15 @@
-from types import SimpleNamespace
-
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from drywallqa.training.config import OptimisationConfig  # noqa: E402
-from drywallqa.training.schedules import patience_of, schedule, step_plateaus  # noqa: E402
+from drywallqa.training.task import make_schedule  # noqa: E402
 
 
 def rates(kind: str, steps: int = 20) -> list[float]:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
-    driven = schedule(optimizer, OptimisationConfig(schedule=kind), steps)["scheduler"]
+    driven = make_schedule(optimizer, OptimisationConfig(schedule=kind), steps)["scheduler"]
     seen = []
     for _ in range(steps):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -37,9 +35,9 @@ def test_cosine__only_goes_down() -> None:
 
 def test_plateau__falls_where_iou_does_not_rise() -> None:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
-    made = schedule(optimizer, OptimisationConfig(schedule="plateau", plateau_patience=1), 20)
+    made = make_schedule(optimizer, OptimisationConfig(schedule="plateau", plateau_patience=1), 20)
     for iou in (0.1, 0.2, 0.2, 0.2):
-        step_plateaus([SimpleNamespace(scheduler=made["scheduler"])], iou)
+        made["scheduler"].step(iou)
     assert optimizer.param_groups[0]["lr"] == 0.005
 
 
@@ -53,4 +51,4 @@ def test_plateau__falls_where_iou_does_not_rise() -> None:
     ],
 )
 def test_patience__fits_the_schedule(settings: dict, expected: int) -> None:
-    assert patience_of(OptimisationConfig(**settings)) == expected
+    assert OptimisationConfig(**settings).early_stopping == expected
