@@ -82,15 +82,15 @@ def _measure_part(
     pairs: list[list[PairMeasurement]] = [[] for _ in rules]
     losses: list[float] = []
     for sample in dataset:
-        look = evaluator.predict(sample)
-        measured = list(evaluator.measure(look))
+        shown = evaluator.predict(sample)
+        measured = list(evaluator.measure(shown))
         share = len(measured) // len(rules)
         for place, own in enumerate(pairs):
             own += measured[place * share : (place + 1) * share]
-        probabilities = look.probabilities
+        probabilities = shown.probabilities
         for prompt, concept in prompts.items():
-            if concept in look.truths and look.truths[concept].any():
-                losses.append(pair_loss(probabilities[prompt], look.truths[concept]))
+            if concept in shown.truths and shown.truths[concept].any():
+                losses.append(pair_loss(probabilities[prompt], shown.truths[concept]))
     return pairs, float(np.mean(losses)) if losses else None
 
 

@@ -88,8 +88,8 @@ class TensorBoardPictures(lightning.Callback):
         for concept in self.validation.concepts:
             evaluator = self.validation.evaluator(module.average.module, dataset, [concept])
             for sample in [sample for sample in dataset if sample.labels.get(concept)][:SHOWN]:
-                look = evaluator.predict(sample)
-                picture = side_by_side(look.photo, look.truths[concept], look.predictions[0].mask)
+                shown = evaluator.predict(sample)
+                picture = side_by_side(shown.photo, shown.truths[concept], shown.predictions[0].mask)
                 writer.add_image(f"val {concept}/{sample.image_id}", picture, epoch, dataformats="HWC")
         writer.flush()
 
