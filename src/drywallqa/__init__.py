@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prediction", "SegmentOptions", "Segmenter", "__version__", "load"]
 
-# The package's own import stays light: numpy and the rest come with the first of these that is asked for.
+# Importing the package stays light: numpy and the rest are imported on first access to one of these names.
 _LAZY = {
     "Prediction": "drywallqa.inference.prediction",
     "SegmentOptions": "drywallqa.inference.queries",

@@ -74,7 +74,7 @@ def test_main__unforeseen_error_is_one_line_and_its_traceback_kept(
 ) -> None:
     assert failing(monkeypatch, ValueError("two\nlines")) == cli.UNFORESEEN
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: unforeseen ValueError: two lines; this is a fault of drywallqa")
+    assert line.startswith("error: unexpected ValueError: two lines; this is a bug in drywallqa")
     kept = Path(line.partition("the traceback in ")[2].partition(" (set DRYWALLQA_TRACEBACK=1")[0])
     assert "in fail" in kept.read_text("utf-8")
 
@@ -86,7 +86,7 @@ def test_main__unforeseen_error_shows_its_traceback_where_asked(
     assert failing(monkeypatch, ValueError("odd")) == cli.UNFORESEEN
     shown = capsys.readouterr().err
     assert "Traceback" in shown
-    assert shown.splitlines()[-1].startswith("error: unforeseen ValueError: odd")
+    assert shown.splitlines()[-1].startswith("error: unexpected ValueError: odd")
 
 
 def test_module__unforeseen_error() -> None:
@@ -126,7 +126,7 @@ def test_module__output_that_cannot_be_written() -> None:
         how = os.environ | {"PYTHONUNBUFFERED": ""}
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=how)
     assert ended.returncode == 2
-    assert ended.stderr.startswith(b"error: standard output: cannot be written (no space left")
+    assert ended.stderr.startswith(b"error: cannot write standard output (no space left")
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

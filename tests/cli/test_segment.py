@@ -230,7 +230,7 @@ def test_rerun__skips_what_is_done(
     assert fake_bundle.backend.encoded == 2
     assert {path: (site / "out" / path).stat().st_mtime_ns for path in files(site / "out")} == times
     assert (site / "out" / "manifest.jsonl").read_bytes() == before
-    assert "0 photos segmented, 2 done already" in capsys.readouterr().out
+    assert "0 photos segmented, 2 already done" in capsys.readouterr().out
 
 
 def test_rerun__does_only_what_is_new(site: Path, fake_bundle: FakeBundle) -> None:

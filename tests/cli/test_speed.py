@@ -84,7 +84,7 @@ def test_speed__unusable_comparison(
     if content is not None:
         (tmp_path / "old.json").write_text(content)
     assert speed("--against", tmp_path / "old.json") == 2
-    assert "cannot be compared with" in capsys.readouterr().err
+    assert "cannot compare with this file" in capsys.readouterr().err
 
 
 def test_speed__impossible_numbers(capsys: pytest.CaptureFixture[str]) -> None:

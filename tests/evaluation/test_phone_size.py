@@ -295,7 +295,7 @@ def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, m
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["--suite", "dogs"], "'dogs' is no suite; choose among release, phone"),
+        (["--suite", "dogs"], "unknown suite 'dogs'; choose from release, phone"),
         (["--suite", "phone", "--worst", "3"], "--worst does not go with --suite phone"),
         (["--suite", "release", "--section", "walls"], "--section does not go with --suite release"),
         (["--robustness"], "--robustness needs a suite"),

@@ -57,7 +57,7 @@ def test_sweep__stopped_in_its_second_run_goes_on_and_ends_in_a_table(
     with monkeypatch.context() as patch:
         patch.setattr(TrainingPairs, "__getitem__", pressed)
         assert sweep(data, tmp_path / "s", "--trials", "2") == 130
-    assert "goes on with the sweep" in capsys.readouterr().err
+    assert "resume the sweep" in capsys.readouterr().err
     assert [row["trial"] for row in rows(tmp_path / "s")] == ["0"]
     first = (tmp_path / "s/trial-000/last.safetensors").read_bytes()
     assert sweep(data, tmp_path / "s", "--trials", "2") == 0

@@ -473,8 +473,8 @@ def test_refused__an_s3_path_without_credentials(
     ("arguments", "sentence"),
     [
         (("--engine", "spark"), "choose local or ray"),
-        (("--workers", "2"), "go with --engine ray"),
-        (("--address", "auto"), "go with --engine ray"),
+        (("--workers", "2"), "need --engine ray"),
+        (("--address", "auto"), "need --engine ray"),
         ((*RAY, "--workers", "99"), "room for 2"),
     ],
 )

@@ -213,7 +213,7 @@ def test_segment__refine_is_an_option_and_a_rerun_knows_it(
     command = ["segment", str(tmp_path / "wall.png"), "--prompt", "crack", "--out", str(tmp_path / "out")]
     assert main([*command, "--refine", "morphology"]) == 0
     assert main([*command, "--refine", "morphology"]) == 0
-    assert "1 done already" in capsys.readouterr().out
+    assert "1 already done" in capsys.readouterr().out
     assert "morphology" in (tmp_path / "out" / "manifest.jsonl").read_text()
     assert main(command) == 3
     assert "other settings" in capsys.readouterr().err

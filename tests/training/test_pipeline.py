@@ -222,7 +222,7 @@ def test_export__another_text_side_takes_the_place_of_the_own(
         assert main([*verb, "--out", str(tmp_path / "d"), "--caution", wrong]) == 2
         assert "crack=0.75" in capsys.readouterr().err
     assert main([*verb[:-1], str(tmp_path / "none.md"), "--out", str(tmp_path / "d")]) == 2
-    assert "none.md: cannot be read" in capsys.readouterr().err
+    assert "cannot read --notes" in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
 
 

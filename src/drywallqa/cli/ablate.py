@@ -1,4 +1,4 @@
-"""`drywallqa ablate`: train one run for each recipe, and compare them in a table."""
+"""`drywallqa ablate`: train one run for each recipe, and print a table of the results."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ def ablate(
         Path, typer.Argument(metavar="RECIPES", help="A folder of recipes, such as configs/report.")
     ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Runs and tables; resumes what is there.")],
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model family of all runs.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for runs and tables; resumes existing runs.")
+    ],
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model family of all runs.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="a.b=VALUE", help="One setting of all runs; may be repeated."),
+        typer.Option("--set", metavar="a.b=VALUE", help="A setting for all runs; repeatable."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this recipe; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this recipe; repeatable.")
     ] = None,
     scale: Annotated[
-        float, typer.Option(min=0.0, help="Pictures of an epoch, as a share of each recipe's own number.")
+        float, typer.Option(min=0.0, help="Factor for each recipe's number of pictures per epoch.")
     ] = 1.0,
-    split: Annotated[str, typer.Option(help="The part to measure; thresholds come from val.")] = "test",
-    seed: Annotated[int, typer.Option(help="Decides which photos are taken.")] = 0,
+    split: Annotated[str, typer.Option(help="Split to measure; thresholds come from val.")] = "test",
+    seed: Annotated[int, typer.Option(help="Seed for the choice of photos.")] = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remove an ablation under other conditions from --out.")
+        bool, typer.Option("--overwrite", help="Replace an ablation with other settings in --out.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Train one run for each recipe, and table IoU, Dice, accuracy, loss and threshold of each."""
+    """Train one run for each recipe and print IoU, Dice, accuracy, loss and threshold of each."""
     from drywallqa.experiments.ablation_runs import AblationRequest, run_ablation
     from drywallqa.experiments.ablation_table import ablation_lines
 

@@ -23,35 +23,34 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
 Layout = Annotated[str, typer.Option("--format", help="auto, coco, yolo or masks.")]
-_SHOWN = 20  # problems of an import; the others are counted
+_SHOWN = 20  # import problems to print; the rest are only counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
 
 @app.command("import")
 def import_(
     export: Annotated[Path, typer.Argument(metavar="EXPORT", help="An export: a folder or a zip.")],
-    out: Annotated[Path, typer.Option(help="The data set's folder; an import adds a set to it.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of the data set to add the import to.")] = Path(
         "data/processed"
     ),
     concept: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS=CONCEPT", help="The concept of a class; CLASS=ignore drops the class."),
+        typer.Option(metavar="CLASS=CONCEPT", help="Concept of a class; CLASS=ignore drops it. Repeatable."),
     ] = None,
     absent: Annotated[
         list[str] | None,
-        typer.Option(metavar="CONCEPT", help="A concept that no photo of this export shows."),
+        typer.Option(metavar="CONCEPT", help="A concept that no photo of the export shows; repeatable."),
     ] = None,
-    set_name: Annotated[
-        str | None, typer.Option("--set", metavar="NAME", help="The name of the set.")
-    ] = None,
+    set_name: Annotated[str | None, typer.Option("--set", metavar="NAME", help="Name of the set.")] = None,
     phrasings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Phrasings, one a line, below lines such as [crack].")
+        Path | None,
+        typer.Option(metavar="FILE", help="Phrasings, one per line, under headers such as [crack]."),
     ] = None,
     layout: Layout = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse an export with any problem.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Reject an export with any problem.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the set of the same name.")] = False,
 ) -> None:
-    """Turn an export of Roboflow, CVAT or Label Studio into the one data set."""
+    """Import an export of Roboflow, CVAT or Label Studio into the data set."""
     from drywallqa.datasets.importing import ImportOptions, import_export
 
     options = ImportOptions(concept or (), absent or (), set_name, phrasings, layout, strict, replace)
@@ -77,10 +76,10 @@ def split(
     ratios: Annotated[str, typer.Option(help="Shares of train/val/test.")] = "70/15/15",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal splits.")] = 0,
     blocks: Annotated[
-        bool, typer.Option("--blocks", help="Keep photographs of neighbouring names together.")
+        bool, typer.Option("--blocks", help="Keep photographs with consecutive names in one split.")
     ] = False,
     group: Annotated[
-        str, typer.Option(help="source, or near-duplicates to keep look-alikes together.")
+        str, typer.Option(help="What stays in one split: source or near-duplicates.")
     ] = "source",
     by_csv: Annotated[
         Path | None,
@@ -88,10 +87,10 @@ def split(
     ] = None,
     setting: Annotated[
         str | None,
-        typer.Option("--hold-out", metavar="SETTING", help="Then keep this setting for the test alone."),
+        typer.Option("--hold-out", metavar="SETTING", help="Use this setting only for the test split."),
     ] = None,
 ) -> None:
-    """Split by photograph: copies of one photograph never end up on two sides."""
+    """Split by photograph: all copies of one photograph go into the same split."""
     from drywallqa.curation import split as splitting
     from drywallqa.datasets import dataset
 
@@ -99,8 +98,8 @@ def split(
     if by_csv:
         done, unnamed, unmatched = splitting.split_by_csv(known, by_csv)
         for text, names in (
-            (f"photos that {by_csv} does not name; they get no split", unnamed),
-            (f"rows of {by_csv} whose photo is not here", unmatched),
+            (f"photos are not listed in {by_csv} and get no split", unnamed),
+            (f"rows of {by_csv} name a photo that is not in the data set", unmatched),
         ):
             if names:
                 print(f"{len(names)} {text}, such as {names[0]}", file=sys.stderr)
@@ -122,14 +121,14 @@ def audit(
     ],
     json_file: JsonFile = None,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings, to be judged by eye.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings for visual inspection.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="Look for copies by source (names), hash (pictures), or both.")
+        str, typer.Option(help="Find copies by source (file names), hash (pictures) or both.")
     ] = "both",
     layout: Layout = "auto",
 ) -> None:
-    """Find leaks, near-duplicates and odd annotations. Exit code 1 where something was found."""
+    """Find leaks, near-duplicates and odd annotations. The exit code is 1 if any are found."""
     from drywallqa.curation import audit as auditing
     from drywallqa.files import json_bytes, write_whole
     from drywallqa.reports.findings_text import audit_lines
@@ -138,7 +137,7 @@ def audit(
 
     _check_outputs(json_file, sheet)
     with auditing.audit_source(source, layout=layout, by=by, progress=_progress("auditing")) as report:
-        # The files come first, as the reader of the text may close the pipe (`| head`).
+        # Write the files first, because the reader of the text may close the pipe (`| head`).
         if json_file:
             write_whole(json_file, json_bytes(report.to_json()))
         if sheet:
@@ -152,15 +151,15 @@ def audit(
 @app.command()
 def render(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
-    count: Annotated[int, typer.Option(min=1, help="Pictures to render.")] = 1000,
-    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="The name of the set.")] = "rendered",
-    part: Annotated[str, typer.Option("--split", help="The split they belong to.")] = "train",
+    count: Annotated[int, typer.Option(min=1, help="Number of pictures to render.")] = 1000,
+    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name of the set.")] = "rendered",
+    part: Annotated[str, typer.Option("--split", help="Split of the new pictures.")] = "train",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 0,
     phone: Annotated[
-        bool, typer.Option("--phone", help="Walls of 8 to 16 megapixels, as a phone photographs them.")
+        bool, typer.Option("--phone", help="Render phone photos of walls, 8 to 16 megapixels.")
     ] = False,
 ) -> None:
-    """Add rendered walls, and pictures that are no walls, as a set whose truth is known exactly."""
+    """Add a set of rendered walls and of pictures that do not show a wall, with exact ground truth."""
     from drywallqa.curation.rendered_sets import add_phone_walls, add_rendered
 
     add = add_phone_walls if phone else add_rendered
@@ -173,15 +172,15 @@ def mosaics(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
     source: Annotated[
         Path,
-        typer.Option("--of", metavar="DIR", help="The data set whose crack photos are laid side by side."),
+        typer.Option("--of", metavar="DIR", help="Data set with the crack photos to tile."),
     ],
     part: Annotated[
-        str, typer.Option("--split", help="The split that they come from and belong to.")
+        str, typer.Option("--split", help="Split of the source photos and of the mosaics.")
     ] = "val",
-    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="The name of the set.")] = "mosaics",
-    columns: Annotated[int, typer.Option(min=2, help="Photos in a row, and rows.")] = 3,
+    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name of the set.")] = "mosaics",
+    columns: Annotated[int, typer.Option(min=2, help="Number of photos per row, and of rows.")] = 3,
 ) -> None:
-    """Lay labelled crack photos side by side: large pictures, to choose thresholds of closer views on."""
+    """Tile labelled crack photos into large mosaics, used to choose the thresholds of tiled inference."""
     from drywallqa.curation.rendered_sets import add_mosaics
     from drywallqa.datasets import dataset
 
@@ -196,16 +195,14 @@ def mosaics(
 def seam_lines(
     folder: Folder,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings, to be judged by eye.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings for visual inspection.")
     ] = None,
     boxes: Annotated[
-        str, typer.Option(metavar="CONCEPT", help="The concept whose boxes are searched.")
+        str, typer.Option(metavar="CONCEPT", help="Concept whose boxes are searched.")
     ] = "taping area",
-    concept: Annotated[
-        str, typer.Option(metavar="CONCEPT", help="The name of the new concept.")
-    ] = "seam line",
+    concept: Annotated[str, typer.Option(metavar="CONCEPT", help="Name of the new concept.")] = "seam line",
 ) -> None:
-    """Find the thin seam inside each taping box, and label it as a concept of its own."""
+    """Find the thin seam inside each taping box and label it as a separate concept."""
     from drywallqa.curation.seam_lines import add_seam_lines, seam_sheet
     from drywallqa.datasets.dataset import load_dataset
     from drywallqa.files import write_whole
@@ -219,13 +216,13 @@ def seam_lines(
         write_whole(sheet, png_bytes(seam_sheet(found)))
     print(
         f"'{concept}': labelled in {found.labelled} photos, absent in {found.absent}; "
-        f"{found.left} left unlabelled, in which not every seam was sure"
+        f"{found.left} left unlabelled because a seam was uncertain"
     )
 
 
 @app.command()
 def stats(folder: Folder, json_file: JsonFile = None) -> None:
-    """Count photos, photographs and parts, and measure the masks of each concept."""
+    """Count photos, photographs and splits, and measure the masks of each concept."""
     from drywallqa.curation.stats import measure_dataset, stats_lines
     from drywallqa.datasets.dataset import load_dataset
     from drywallqa.files import json_bytes, write_whole
@@ -243,18 +240,18 @@ def _count(words: Iterable[str]) -> str:
 
 
 def _progress(verb: str) -> Callable[[int, int], None] | None:
-    """Return a function that draws progress on a terminal; None elsewhere."""
+    """Return a function that draws progress, or None if stderr is not a terminal."""
     return partial(show_step, verb) if sys.stderr.isatty() else None
 
 
 def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
-    """Refuse an output before the work rather than after it."""
+    """Check the output paths before the work starts."""
     from drywallqa.errors import OutputError
     from drywallqa.files import check_folder
 
     for path in filter(None, (json_file, sheet)):
         if path.is_dir():
-            raise OutputError(f"{path}: is a folder; name a file")
+            raise OutputError(f"{path} is a folder; pass a file")
         check_folder(path.parent)
     if sheet and sheet.suffix.lower() != ".png":
-        raise OutputError(f"{sheet}: the sheet is a PNG; write FILE.png")
+        raise OutputError(f"{sheet}: the sheet must be a PNG file; pass FILE.png")

@@ -1,4 +1,4 @@
-"""`drywallqa demo`: the main job on example walls that the package renders itself."""
+"""`drywallqa demo`: segment example walls that the package renders."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def demo(
     ] = Path("demo-output"),
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="BUNDLE", help="A bundle's folder [default: the one built in]"),
+        typer.Option("--model", metavar="BUNDLE", help="A bundle's folder [default: the built-in bundle]"),
     ] = None,
 ) -> None:
-    """Render eight example walls, segment cracks and taping areas on them, and compare with the truth.
+    """Render eight example walls, segment cracks and taping areas, and compare with the ground truth.
 
-    The walls are rendered, not photographed: their truth is known to the pixel. Photos go to DIR/photos,
-    masks, overlays and index.html to DIR/results.
+    The walls are rendered, so the ground truth is exact for every pixel. Photos are written to DIR/photos.
+    Masks, overlays and index.html are written to DIR/results.
     """
     from drywallqa.cli.progress import OutcomeDisplay
     from drywallqa.inference.segmenter import load

@@ -1,4 +1,4 @@
-"""`drywallqa diagnose`: say what is wrong with a run, a bundle or a file of weights, and what to do."""
+"""`drywallqa diagnose`: find faults of a run, a bundle or a weights file, and suggest remedies."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ def diagnose(
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="RUN|BUNDLE|STATE_DICT", help="By default the bundled model."),
+        typer.Argument(
+            metavar="RUN|BUNDLE|STATE_DICT", help="Model to diagnose; by default the bundled one."
+        ),
     ] = None,
     family: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A file's family; by default found by keys and shapes."),
+        typer.Option(metavar="NAME", help="Family of a state dict; by default inferred from its keys."),
     ] = None,
-    photos: Annotated[int, typer.Option(min=1, help="Photos of each part that the model is run on.")] = 40,
+    photos: Annotated[int, typer.Option(min=1, help="Photos of each split to run the model on.")] = 40,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
     ] = None,
 ) -> None:
-    """Name the likely cause of bad masks: evidence, cause, remedy. Exit code 1 where something was found."""
+    """Find the likely causes of bad masks, with evidence and remedies. Exit code 1 if any are found."""
     from drywallqa.cli import FOUND, one_line
     from drywallqa.files import json_bytes, write_whole
     from drywallqa.reports.findings_text import diagnosis_lines

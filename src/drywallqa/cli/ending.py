@@ -1,4 +1,4 @@
-"""How a run of the command line ends: its exit code and its message."""
+"""Exit codes and error messages of the command line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from drywallqa.errors import (
     StoppedError,
 )
 
-# Exit codes beside 0. The last three are those of sysexits.h and of shells: 128 and the signal's number.
+# Exit codes other than 0. The last three follow sysexits.h (70) and shells (128 + the signal number).
 FOUND, USAGE, FAILED = 1, 2, 3
 UNFORESEEN, INTERRUPTED, CLOSED_PIPE = 70, 130, 141
 
-# An environment variable; if it is set, the traceback of an unforeseen error is printed.
+# Environment variable; if it is set, the traceback of an unexpected error is printed.
 TRACEBACK = "DRYWALLQA_TRACEBACK"
 
 
@@ -32,10 +32,10 @@ def escape_output() -> None:
 
 
 def flush_output() -> None:
-    """Flush the output streams, so that a failure is met here and not when Python exits.
+    """Flush the output streams, so that a failure is raised here and not when Python exits.
 
     Raises:
-        BrokenPipeError: Nobody reads the stream any more.
+        BrokenPipeError: The reader of the stream closed the pipe.
         OutputError: The stream cannot be written.
     """
     for stream in _streams():
@@ -46,8 +46,8 @@ def flush_output() -> None:
         except OSError as error:
             _discard(stream)
             raise OutputError(
-                f"standard output: cannot be written ({(error.strerror or str(error)).lower()}); "
-                "make room for it, or send it elsewhere"
+                f"cannot write standard output ({(error.strerror or str(error)).lower()}); "
+                "free some disk space or redirect it elsewhere"
             ) from error
 
 
@@ -55,7 +55,7 @@ def code_of_exit(end: SystemExit) -> int:
     """Return the exit code of a command that ended with `SystemExit`.
 
     Raises:
-        BrokenPipeError: The cause was a pipe that nobody reads.
+        BrokenPipeError: The cause was a closed pipe.
     """
     import typer
 
@@ -67,7 +67,7 @@ def code_of_exit(end: SystemExit) -> int:
         if place and str(place.tb_frame.f_globals.get("__name__", "")).startswith("rich."):
             return CLOSED_PIPE  # rich has discarded its output already
         raise cause
-    if type(cause).__name__ == "Abort":  # the end of the input, or Ctrl-C with an older Typer
+    if type(cause).__name__ == "Abort":  # end of input, or Ctrl-C with an older Typer
         return INTERRUPTED
     if end.code is None or isinstance(cause, typer.Exit):
         return int(end.code or 0)
@@ -79,7 +79,7 @@ def code_of_exit(end: SystemExit) -> int:
 
 
 def code_of(error: BaseException) -> int:
-    """Print the error that ended a run, and return its exit code; Python itself would return 1."""
+    """Print the error that ended a run and return its exit code. Without this, Python returns 1."""
     if isinstance(error, BrokenPipeError):
         closed = [stream for stream in _streams() if _is_closed(stream)]
         for stream in closed:
@@ -88,7 +88,7 @@ def code_of(error: BaseException) -> int:
             return CLOSED_PIPE
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    if isinstance(error, ModuleNotFoundError):  # verbs import optional parts where they need them
+    if isinstance(error, ModuleNotFoundError):  # verbs import optional packages lazily
         name = (error.name or "drywallqa").split(".")[0]
         if name != "drywallqa":
             error = MissingExtraError(f"this (it lacks {name})", "dev" if name == "skimage" else "train")
@@ -109,13 +109,13 @@ def one_line(text: str) -> str:
 
 
 def _describe_unforeseen(error: BaseException) -> str:
-    """Describe an unforeseen error on one line, and save its traceback in a file."""
+    """Describe an unexpected error on one line and save its traceback in a file."""
     import tempfile
     import traceback  # slow to import and rarely needed
 
     whole = "".join(traceback.format_exception(error))
     words = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
-    fault = f"error: unforeseen {words}; this is a fault of drywallqa: please report it"
+    fault = f"error: unexpected {words}; this is a bug in drywallqa: please report it"
     if os.environ.get(TRACEBACK):
         return whole + fault
     saved = "its traceback"
@@ -124,7 +124,7 @@ def _describe_unforeseen(error: BaseException) -> str:
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(whole)
         saved = f"the traceback in {path}"
-    return f"{fault} with {saved} (set {TRACEBACK}=1 to see it at once)"
+    return f"{fault} with {saved} (set {TRACEBACK}=1 to print it)"
 
 
 def _print_error(text: str) -> None:
@@ -133,27 +133,27 @@ def _print_error(text: str) -> None:
 
 
 def _streams() -> list[Any]:
-    """Return the output streams; a windowed Python has none, and Typer wraps them after a closed pipe."""
+    """Return the output streams. A windowed Python has none, and Typer wraps them after a closed pipe."""
     found: list[Any] = [sys.stdout, sys.stderr]
     return [getattr(stream, "wrapped", stream) for stream in found if stream is not None]
 
 
 def _is_closed(stream: Any) -> bool:
-    """Tell whether nobody reads a stream; a system that cannot tell counts as closed."""
+    """Return whether the reader of a stream closed it; True if the system has no `poll`."""
     import select
 
     if not hasattr(select, "poll"):
         return True
     try:
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # a closed end is reported without being asked for
+        poll.register(stream.fileno(), 0)  # a closed pipe is always reported
         return bool(poll.poll(0))
-    except (OSError, ValueError):  # no file behind it, as under a test's capture
+    except (OSError, ValueError):  # the stream has no file, as with captured output in tests
         return False
 
 
 def _discard(stream: Any) -> None:
-    """Redirect the rest of a stream to nowhere, so that Python does not fail to write it at exit."""
+    """Redirect a stream to the null device, so that Python does not fail to flush it at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

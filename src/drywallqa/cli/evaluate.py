@@ -1,4 +1,4 @@
-"""`drywallqa evaluate`: measure a model on a part of a data set, with intervals, curves and failures."""
+"""`drywallqa evaluate`: measure a model on a split of a data set, with intervals, curves and failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from drywallqa.cli.verbs import note_renamed
 
-# The options of the suites. Every other option but --data, --model, --split, --write and -q is of no suite.
+# Options of each suite. A suite rejects all other options except those in _OF_ALL.
 _OF_SUITE = {
     "release": {"count", "composites", "robustness", "steadiness", "json_file"},
     "phone": {"count", "section", "elsewhere", "json_file", "phone_size"},
@@ -22,33 +22,35 @@ def evaluate(
     context: typer.Context,
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE|RUN", help="By default the bundled model.")
+        Path | None, typer.Option(metavar="BUNDLE|RUN", help="Model to measure; by default the bundled one.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The part to measure.")] = "test",
+    split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
     suite: Annotated[
         str | None,
         typer.Option(
             metavar="release|phone",
-            help="Measure a bundle by a fixed suite instead. release: all that a card states, with "
-            "baselines, composites and pictures that are no walls. phone: photos of 2 to 16 "
-            "megapixels (hours).",
+            help="Run a fixed suite on a bundle instead. release: all figures of the model card, including "
+            "baselines, composites and pictures that do not show a wall. phone: photos of 2 to 16 "
+            "megapixels (takes hours).",
         ),
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE|RUN", help="Compare with this model on the same pairs.")
+        Path | None,
+        typer.Option(metavar="BUNDLE|RUN", help="Compare with this model on the same photos and prompts."),
     ] = None,
     prompt: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="What to ask; by default each concept once.")
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Prompt to measure; repeatable. Default: one per concept."),
     ] = None,
     set_name: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME", help="Measure this set only; may be repeated."),
+        typer.Option("--set", metavar="NAME", help="Measure only this set; repeatable."),
     ] = None,
     choose: Annotated[
         str | None,
         typer.Option(
             metavar="RULE",
-            help="Choose the mask thresholds on val first: iou, recall=0.9, precision=0.8, sweep (the best "
+            help="First choose the mask thresholds on val: iou, recall=0.9, precision=0.8, sweep (the best "
             "of 0.1 … 0.9) or percentile=95.",
         ),
     ] = None,
@@ -56,43 +58,41 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="Choose the presence thresholds on val first: iou, recall=0.95 or precision=0.9 of photos.",
+            help="First choose the presence thresholds on val: iou, recall=0.95 or precision=0.9 of photos.",
         ),
     ] = None,
     caution: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Where several presence thresholds are equally good on val, choose one between the lowest "
-            "(0) and the highest (1); by default the one nearest to 0.5. May be repeated.",
+            help="If several presence thresholds are equally good on val, choose one between the lowest "
+            "(0) and the highest (1). By default the one nearest to 0.5. Repeatable.",
         ),
     ] = None,
     refine: Annotated[
         str,
         typer.Option(
             metavar="auto|none|STEPS",
-            help="What follows the model: guided, crf, morphology, join, or several joined by +; auto: what "
-            "the bundle says.",
+            help="Refinement steps: guided, crf, morphology, join, or several joined by +. auto uses the "
+            "bundle's setting.",
         ),
     ] = "auto",
     scale: Annotated[
         str,
-        typer.Option(
-            metavar="auto|fit|native|FACTOR", help="How large photos are shown to the model, as in segment."
-        ),
+        typer.Option(metavar="auto|fit|native|FACTOR", help="Scale of large photos, as in `segment`."),
     ] = "auto",
     backend: Annotated[
-        str, typer.Option(metavar="NAME", help="The runtime: onnxruntime, openvino or torch, if installed.")
+        str, typer.Option(metavar="NAME", help="Runtime: onnxruntime, openvino or torch, if installed.")
     ] = "onnxruntime",
     precision: Annotated[
-        str, typer.Option(metavar="fp32|bf16|fp16|int8", help="What the model computes in.")
+        str, typer.Option(metavar="fp32|bf16|fp16|int8", help="Precision of the model.")
     ] = "fp32",
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write table, JSON, CSV, pictures and failures here.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for table, JSON, CSV, pictures and failures.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=0, help="Failures of each kind and prompt to show.")] = 12,
+    worst: Annotated[int, typer.Option(min=0, help="Failures to show per kind and prompt.")] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Measure on training photos, too, and say so everywhere.")
+        bool, typer.Option("--allow-leak", help="Allow training photos; every output then says so.")
     ] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Write metrics (and chosen thresholds) into the bundle.")
@@ -102,34 +102,33 @@ def evaluate(
         int | None,
         typer.Option(
             min=1,
-            help="Suite release: composites to build (200). Suite phone: rendered walls without a crack "
-            "(200), and at most so many boards (60), mosaics (30) and cracks of each width (60).",
+            help="Suite release: number of composites (200). Suite phone: number of rendered walls without "
+            "a crack (200), and limit for boards (60), mosaics (30) and cracks of each width (60).",
         ),
     ] = None,
     robustness: Annotated[
         bool,
-        typer.Option("--robustness", help="Suite release: change light, sharpness, turn, scale and wording."),
+        typer.Option("--robustness", help="Suite release: vary light, sharpness, rotation, scale, wording."),
     ] = False,
     section: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Suite phone: only this: walls, boards, cracks, mosaics or large-walls. May be repeated.",
+            help="Suite phone: run only this section (walls, boards, cracks, mosaics, large-walls). "
+            "Repeatable.",
         ),
     ] = None,
     elsewhere: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Suite phone: photographs from elsewhere, for the section large-walls."
-        ),
+        typer.Option(metavar="DIR", help="Suite phone: folder of other photographs for section large-walls."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Of a suite: write everything as JSON.")
+        Path | None, typer.Option("--json", metavar="FILE", help="With --suite: write everything as JSON.")
     ] = None,
     composites: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     steadiness: Annotated[bool, typer.Option("--steadiness", hidden=True)] = False,
     phone_size: Annotated[bool, typer.Option("--phone-size", hidden=True)] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Measure a model: IoU, Dice and more by prompt, concept, set and width, with 95 % intervals."""
     from drywallqa.cli import FAILED, FOUND, one_line
@@ -173,7 +172,7 @@ def evaluate(
 
 
 def _refuse_foreign_options(context: typer.Context, suite: str | None) -> None:
-    """Refuse options that the suite, or an evaluation without a suite, would ignore."""
+    """Reject options that the suite, or an evaluation without a suite, would ignore."""
     from drywallqa.errors import ConfigError
 
     of_suites = set.union(*_OF_SUITE.values())
@@ -184,4 +183,4 @@ def _refuse_foreign_options(context: typer.Context, suite: str | None) -> None:
         if suite is None and parameter.name in of_suites:
             raise ConfigError(f"{parameter.opts[0]} needs a suite: --suite {' or '.join(_OF_SUITE)}")
         if suite is not None and parameter.name not in _OF_SUITE.get(suite, of_suites):
-            raise ConfigError(f"{parameter.opts[0]} does not go with --suite {suite}")
+            raise ConfigError(f"{parameter.opts[0]} cannot be used with --suite {suite}")

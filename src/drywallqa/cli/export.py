@@ -1,4 +1,4 @@
-"""`drywallqa export`: turn a run into a bundle."""
+"""`drywallqa export`: export a run as a bundle."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from drywallqa.errors import ConfigError
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run that `train` left, or a bundle.")],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Its data set; val decides the thresholds.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `train`, or a bundle.")],
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="Data set of the run; val decides the thresholds.")
+    ],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle's folder.")],
     window: Annotated[
-        list[int] | None, typer.Option(metavar="PX", help="Window sizes to choose from on val.")
+        list[int] | None, typer.Option(metavar="PX", help="Candidate window size, chosen on val; repeatable.")
     ] = None,
-    version: Annotated[str, typer.Option(help="The model's version.")] = "1",
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     checkpoint: Annotated[
         str | None,
-        typer.Option(
-            metavar="last|best|FILE", help="By default the best on val, or the last if there is none."
-        ),
+        typer.Option(metavar="last|best|FILE", help="Checkpoint; by default the best on val, else the last."),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", metavar="onnx|openvino", help="Add OpenVINO's files to the bundle.")
+        str,
+        typer.Option("--format", metavar="onnx|openvino", help="openvino adds OpenVINO files to the bundle."),
     ] = "onnx",
     precision: Annotated[
         str, typer.Option(metavar="fp32|fp16|int8", help="Add graphs in this precision to the bundle.")
@@ -38,20 +39,20 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Where several presence thresholds are equally good on val, choose one between the lowest "
-            "(0) and the highest (1); by default the one nearest to 0.5. May be repeated.",
+            help="If several presence thresholds are equally good on val, choose one between the lowest "
+            "(0) and the highest (1). By default the one nearest to 0.5. Repeatable.",
         ),
     ] = None,
     notes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Remarks on the training data for the model card, in Markdown."),
+        typer.Option(metavar="FILE", help="Markdown notes on the training data for the model card."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
 ) -> None:
-    """Turn a run into a bundle: ONNX graphs, text side, weights, thresholds chosen on val, card.
+    """Export a run as a bundle: ONNX graphs, text side, weights, thresholds chosen on val, model card.
 
-    A bundle instead of a run is copied. Graphs of another format or precision are compared with their source
-    on photos of val before they are kept.
+    If the argument is a bundle, it is copied. Graphs of another format or precision are compared with the
+    original graphs on photos of val before they are kept.
     """
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets.dataset import load_dataset
@@ -63,12 +64,12 @@ def export(
     try:
         remarks = notes.read_text(encoding="utf-8") if notes else None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--notes {notes}: cannot be read ({error}); give a UTF-8 text file") from error
+        raise ConfigError(f"cannot read --notes {notes} ({error}); pass a UTF-8 text file") from error
     dataset = load_dataset(data)
     if (run / HEAD).is_file():
         if tie_breaks:
-            raise ConfigError("--caution: a bundle's thresholds are chosen already; export its run")
-        side = export_run.load_text_side(run, text, dataset) if text else None  # refused before it is copied
+            raise ConfigError("--caution: the thresholds of a bundle are already chosen; export its run")
+        side = export_run.load_text_side(run, text, dataset) if text else None  # checked before the copy
         bundle = runtime_formats.copy_bundle(run, out, overwrite, side, remarks)
     else:
         bundle = export_run.export_run(

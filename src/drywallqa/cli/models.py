@@ -12,12 +12,12 @@ import typer
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="List, describe and download model families."
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A family's name, as 'models list' shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a family, as shown by `models list`.")]
 
 
 @app.command("list")
 def list_models() -> None:
-    """List the families: parameters, input, vocabulary, whether their weights are at hand."""
+    """List the families: parameters, input size, vocabulary, and whether their weights are available."""
     from drywallqa.bundle.bundle import load_bundle
     from drywallqa.models.published_weights import ORIGINS, cached_folder
     from drywallqa.models.registry import FAMILIES
@@ -74,13 +74,13 @@ def info(name: Name) -> None:
 
 @app.command("pull")
 def pull(name: Name) -> None:
-    """Download a family's published weights (or one set: clipseg, clip, sam) into the hub's cache."""
+    """Download the published weights of a family (or one set: clipseg, clip, sam) into the hub's cache."""
     from drywallqa.models.published_weights import ORIGINS, pull_weights
     from drywallqa.models.registry import FAMILIES, find_family
 
     names = (name,) if name in ORIGINS and name not in FAMILIES else find_family(name).origins
     if not names:
-        print(f"{name}: nothing to download, it starts from weights that are installed as packages")
+        print(f"{name}: nothing to download; its initial weights are installed as packages")
     for origin in (ORIGINS[key] for key in names):
         print(f"{origin.hub_id}: {pull_weights(origin)}")
 
@@ -89,19 +89,21 @@ def pull(name: Name) -> None:
 def try_model(
     name: Name,
     photo: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="The photos.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the masks.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks.")],
     prompt: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A prompt; repeatable.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Published weights; by default the hub's cache.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Published weights; by default from the hub's cache."),
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the family.")
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Option of the family; repeatable."),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(metavar="PX", help="Input side; the family's by default.")
+        int | None, typer.Option(metavar="PX", help="Input side; by default that of the family.")
     ] = None,
 ) -> None:
-    """Segment photos with a published model, without any training: clipseg, or SAM's masks ranked by CLIP."""
+    """Segment photos with a published model, without training: clipseg, or SAM's masks ranked by CLIP."""
     from drywallqa.cli import FAILED
     from drywallqa.errors import PhotoError
     from drywallqa.experiments.published_models import open_published, segment_published
@@ -137,7 +139,7 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
 
 @app.command("clear-cache")
 def clear_cache() -> None:
-    """Remove the features that training with data.cached_views has kept on disk."""
+    """Delete the cached features that training with data.cached_views wrote."""
     from drywallqa.sampling.feature_cache import FeatureCache
 
     cache = FeatureCache()

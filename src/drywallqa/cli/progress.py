@@ -1,4 +1,4 @@
-"""The output of a run over photos: a bar on a terminal, plain lines elsewhere, JSON lines on stdout."""
+"""Output of a run over photos: a progress bar on a terminal, else plain lines; JSON lines on stdout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
-    """Shows outcomes as they come; everything but JSON goes to stderr."""
+    """Shows outcomes as they arrive. Everything except JSON goes to stderr."""
 
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
@@ -79,12 +79,12 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
             about = {"source": outcome.source} if outcome.source else outcome.records[0]
             lines.append({**about, "status": "failed", "error": outcome.error})
         for line in lines:
-            # Escaped throughout, so that any terminal, pipe or code page can carry it.
+            # Non-ASCII characters are escaped, so that any terminal, pipe or code page can show the line.
             print(json.dumps(line), flush=True)
 
 
 def show_step(what: str, done: int, total: int) -> None:
-    """Keep one line on the terminal up to date."""
+    """Update the progress line on the terminal."""
     print(
         f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
     )

@@ -1,4 +1,4 @@
-"""`drywallqa refine`: what refinements of masks gain and cost on validation."""
+"""`drywallqa refine`: measure gain and cost of mask refinements on the validation split."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import typer
 def refine(
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="By default the bundled model.")
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle to measure; by default the bundled model.")
     ] = None,
     candidate: Annotated[
         list[str] | None,
         typer.Option(
             metavar="STEPS",
-            help="A refinement to measure, such as guided or crf+join; may be repeated. By default every "
-            "step and the sensible combinations.",
+            help="Refinement to measure, such as guided or crf+join; repeatable. By default every step and "
+            "the useful combinations.",
         ),
     ] = None,
     set_name: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME", help="Measure this set only; may be repeated."),
+        typer.Option("--set", metavar="NAME", help="Measure only this set; repeatable."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as JSON, too.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as JSON.")] = None,
     write: Annotated[
-        bool, typer.Option("--write", help="Store in the bundle what is worth having; segment then does it.")
+        bool, typer.Option("--write", help="Store the helpful refinement in the bundle for `segment`.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --out.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Measure refinements of masks on val: what each gains over none, with 95 % intervals, and its time."""
+    """Measure mask refinements on val: the gain over no refinement, with 95 % intervals, and the time."""
     from drywallqa.cli.progress import show_step
     from drywallqa.evaluation.measured_model import silent
     from drywallqa.workflows.refine import run_refinements

@@ -1,4 +1,4 @@
-"""`drywallqa report`: write the training report of a run or a bundle, as HTML, Markdown and PDF."""
+"""`drywallqa report`: write the training report of a run or a bundle as HTML, Markdown and PDF."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ def report(
     subject: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A training run or a bundle.")],
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A data set, imported and split; by default the run's own."),
+        typer.Option(metavar="DIR", help="A data set, imported and split; by default that of the run."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The report's folder; by default RUN/report.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the report; by default RUN/report.")
     ] = None,
     evaluation: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="An evaluation that is there already; may be repeated."),
+        typer.Option(metavar="DIR", help="An existing evaluation to reuse; repeatable."),
     ] = None,
     split: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Parts to measure; by default val and test.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Split to measure; repeatable. Default: val, test."),
     ] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="TEXT", help="A prompt to measure; by default one of each concept; may be repeated."
-        ),
+        typer.Option(metavar="TEXT", help="Prompt to measure; repeatable. Default: one per concept."),
     ] = None,
     run: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="A training run behind a bundle; may be repeated."),
+        typer.Option(metavar="RUN", help="A training run of the bundle; repeatable."),
     ] = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="An evaluation of another model or earlier run; may be repeated."),
+        typer.Option(metavar="DIR", help="An evaluation of another model or earlier run; repeatable."),
     ] = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", metavar="NAME", help="html, md or pdf; by default all.")
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="html, md or pdf; repeatable. Default: all."),
     ] = None,
     bench: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A bench.json that is there already.")
+        Path | None, typer.Option(metavar="FILE", help="An existing bench.json to reuse.")
     ] = None,
     diagnosis: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A diagnosis, as JSON, that is there already.")
+        Path | None, typer.Option(metavar="FILE", help="An existing diagnosis (JSON) to reuse.")
     ] = None,
     timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Measure times and memory.")] = True,
     diagnose: Annotated[
         bool, typer.Option("--diagnose/--no-diagnose", help="Diagnose the model on the data set.")
     ] = True,
-    worst: Annotated[int, typer.Option(min=0, help="Failures of each kind and prompt to look for.")] = 12,
+    worst: Annotated[int, typer.Option(min=0, help="Failures to show per kind and prompt.")] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Measure on training photos, too, and say so everywhere.")
+        bool, typer.Option("--allow-leak", help="Allow training photos; every output then says so.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Write the training report: data, course, results with intervals, failures, runtime, next steps."""
+    """Write the training report: data, training curves, results, failures, runtime, next steps."""
     from drywallqa.cli import FOUND, one_line
     from drywallqa.cli.progress import show_step
     from drywallqa.errors import LeakError

@@ -1,4 +1,4 @@
-"""`drywallqa segment`: photos and prompts in, masks out."""
+"""`drywallqa segment`: segment photos by text prompts."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ def segment(
             "--prompt",
             "-p",
             metavar="TEXT",
-            help="A prompt such as 'segment crack'; may be given several times.",
+            help="A prompt such as 'segment crack'; repeatable.",
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the masks; made if missing.")
+        str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the masks; created if missing.")
     ],
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="BUNDLE", help="A bundle's folder (default: the one built in)"),
+        typer.Option("--model", metavar="BUNDLE", help="A bundle's folder (default: the built-in bundle)"),
     ] = None,
     threshold: Annotated[
         str,
-        typer.Option("--threshold", metavar="auto|0..1", help="Probability above which a pixel is marked."),
+        typer.Option("--threshold", metavar="auto|0..1", help="Pixels above this probability are marked."),
     ] = "auto",
     scale: Annotated[
         str,
         typer.Option(
             "--scale",
             metavar="auto|fit|native|FACTOR",
-            help="Show large photos scaled down (fit), or in tiles at their own pixels (native) or times a "
-            "factor; auto: as suits the concept.",
+            help="Scale of large photos: scaled down (fit), or tiled at full resolution (native) or at "
+            "FACTOR times that. auto chooses by concept.",
         ),
     ] = "auto",
     refine: Annotated[
@@ -61,38 +61,39 @@ def segment(
         typer.Option(
             "--refine",
             metavar="auto|none|STEPS",
-            help="Refinement after the model: guided, crf, morphology, join, or several joined by +; auto: "
-            "the one that validation chose.",
+            help="Refinement steps: guided, crf, morphology, join, or several joined by +. auto uses the "
+            "steps chosen on the validation split.",
         ),
     ] = "auto",
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also write each photo with its mask laid over it.")
+        bool, typer.Option("--overlay", help="Also write each photo with its mask drawn on it.")
     ] = False,
     probability: Annotated[
-        bool, typer.Option("--probability", help="Also write the probabilities, 0–255 for 0–1.")
+        bool, typer.Option("--probability", help="Also write the probabilities as PNG (0–255 for 0–1).")
     ] = False,
     lines: Annotated[
-        bool, typer.Option("--lines", help="Also write the straight middle lines of each mask as JSON.")
+        bool, typer.Option("--lines", help="Also write straight centre lines of each mask as JSON.")
     ] = False,
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Search subfolders, too; the results mirror them.")
+        bool,
+        typer.Option("--recursive", "-r", help="Also search subfolders; results keep the folder structure."),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing results whose content differs.")
+        bool, typer.Option("--overwrite", help="Replace existing results that differ.")
     ] = False,
     allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Accept prompts that mean nothing the model has learnt.")
+        bool, typer.Option("--allow-unknown", help="Accept prompts outside the model's concepts.")
     ] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a mask on standard output.")
+        bool, typer.Option("--json", help="Print one JSON object per mask on standard output.")
     ] = False,
     index: Annotated[
-        bool, typer.Option("--index/--no-index", help="Write index.html, which shows the results.")
+        bool, typer.Option("--index/--no-index", help="Write index.html to show the results.")
     ] = True,
     backend: Annotated[
         str,
         typer.Option(
-            "--backend", metavar="NAME", help="The runtime: onnxruntime, openvino or torch, if installed."
+            "--backend", metavar="NAME", help="Runtime: onnxruntime, openvino or torch, if installed."
         ),
     ] = "onnxruntime",
     precision: Annotated[
@@ -100,49 +101,50 @@ def segment(
         typer.Option(
             "--precision",
             metavar="fp32|bf16|fp16|int8",
-            help="Precision, where machine and model can; by default fp32, and int8 for the profile fast.",
+            help="Precision, if machine and model support it; by default fp32, or int8 for --profile fast.",
         ),
     ] = None,
     profile: Annotated[
         str,
-        typer.Option("--profile", metavar="full|fast", help="fast: a smaller model, several times as fast."),
+        typer.Option("--profile", metavar="full|fast", help="fast: a smaller model, several times faster."),
     ] = "full",
-    device: Annotated[str, typer.Option("--device", help="Where the model runs.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="Device of the model.")] = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Threads a photo may use (default: the runtime chooses)"),
+        typer.Option("--threads", min=1, help="Threads per photo (default: the runtime chooses)"),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
             "--engine",
             metavar="local|ray",
-            help="ray: on many workers, also of other machines; PATH and DIR may then be s3:// or gs://, and "
-            "the figures come as DIR/results.parquet, too.",
+            help="ray: run on many workers, on one or several machines. PATH and DIR may be s3:// or gs://, "
+            "and the figures are also written to DIR/results.parquet.",
         ),
     ] = "local",
     address: Annotated[
         str | None,
         typer.Option(
-            "--address", metavar="HOST:PORT", help="With --engine ray: a cluster that runs already."
+            "--address", metavar="HOST:PORT", help="With --engine ray: address of a running cluster."
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="With --engine ray: processes (default: one a core)"),
+        typer.Option("--workers", min=1, help="With --engine ray: processes (default: one per core)"),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print a line about every photo.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print one line per photo.")] = False,
 ) -> None:
-    """Segment photos under one or more prompts.
+    """Segment photos by one or more prompts.
 
-    Each photo and prompt becomes DIR/{photo}__{prompt}.png, 0 and 255, of the photo's size.
+    Each mask is written to DIR/{photo}__{prompt}.png, with values 0 and 255 and the size of the photo.
     Its figures are written to DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
-    With --engine ray, figures, times and errors are in DIR/results.parquet, too; in a store only there.
+    With --engine ray, DIR/results.parquet has figures, times and errors; on s3:// and gs:// only this file
+    has them.
 
-    Photos of one name from several folders keep those folders below DIR. Photos that are done are skipped.
+    Photos with equal names from different folders keep their folders below DIR. Finished photos are skipped.
 
-    Exit codes: 0 done, 2 wrong usage, 3 some inputs failed.
+    Exit codes: 0 success, 2 wrong usage, 3 some inputs failed.
     """
     fleet = _fleet(engine, address, workers, device, threads)
     bundle = str(Path(model).absolute()) if fleet and model else model  # workers may run in another folder
@@ -188,8 +190,8 @@ def _load(model: str | None, runtime: RuntimeOptions) -> Segmenter:
 def _load_in_background(
     opener: Callable[[], Segmenter], model: str | None, runtime: RuntimeOptions
 ) -> BackgroundCall[Segmenter]:
-    """Load the model while other things are prepared, its largest graph before everything else."""
-    # NumPy's threads for multiplying matrices, which is not done here, would spin at first.
+    """Load the model in the background, its largest graph first."""
+    # Nothing here multiplies matrices with NumPy, and its idle threads would use CPU time at the start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if runtime.backend == "onnxruntime":
         folder = runtime.folder_of(model)
@@ -203,12 +205,12 @@ def _load_in_background(
 def _fleet(
     engine: str, address: str | None, workers: int | None, device: str, threads: int | None
 ) -> Fleet | None:
-    """Return the workers of `--engine ray`; None where this process does the work itself."""
+    """Return the workers of `--engine ray`, or None for the local engine."""
     if engine not in ("local", "ray"):
-        raise ConfigError(f"the engine is '{engine}'; choose local or ray")
+        raise ConfigError(f"unknown engine '{engine}'; choose local or ray")
     if engine == "local":
         if address is not None or workers is not None:
-            raise ConfigError("--address and --workers go with --engine ray")
+            raise ConfigError("--address and --workers need --engine ray")
         return None
     from drywallqa.fleet.cluster import Fleet
 
@@ -218,7 +220,7 @@ def _fleet(
 def _sentence(summary: SegmentSummary) -> str:
     parts = [f"{summary.done} {'photo' if summary.done == 1 else 'photos'} segmented"]
     if summary.skipped:
-        parts.append(f"{summary.skipped} done already")
+        parts.append(f"{summary.skipped} already done")
     if summary.failed:
         parts.append(f"{summary.failed} failed")
     where = f"{summary.masks} masks in {summary.out}" if summary.masks else "no masks"

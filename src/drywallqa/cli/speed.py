@@ -1,4 +1,4 @@
-"""`drywallqa speed`: how fast a bundle is here, and how well it does at that speed."""
+"""`drywallqa speed`: measure speed and quality of a bundle on this machine."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ import typer
 
 def speed(
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="The bundle; by default the bundled ones.")
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle to measure; by default the bundled ones.")
     ] = None,
     backend: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="onnxruntime, openvino, torch; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="onnxruntime, openvino or torch; repeatable.")
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="fp32, bf16, fp16, int8; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="fp32, bf16, fp16 or int8; repeatable.")
     ] = None,
     window: Annotated[
         list[int] | None,
-        typer.Option(metavar="PX", min=32, help="Windows; by default each bundle's own."),
+        typer.Option(metavar="PX", min=32, help="Window size; repeatable. Default: that of each bundle."),
     ] = None,
     prompts: Annotated[
-        list[int] | None, typer.Option(metavar="1..5", help="Numbers of prompts; by default 1 and 5.")
+        list[int] | None,
+        typer.Option(metavar="1..5", help="Number of prompts; repeatable. Default: 1 and 5."),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Photos encoded together; by default 1 and 4.")
+        list[int] | None, typer.Option(min=1, help="Photos per batch; repeatable. Default: 1 and 4.")
     ] = None,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Threads; by default 1 to all cores.")
+        list[int] | None, typer.Option(min=1, help="Number of threads; repeatable. Default: 1 to all cores.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Measure each row's quality on its val part.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Also measure quality on the val split of this data set."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.0, help="How long each case is repeated.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time to repeat each case.")] = 2.0,
     side: Annotated[int, typer.Option(min=32, help="Side of the photo in px.")] = 640,
     clipseg: Annotated[
-        bool, typer.Option("--clipseg/--no-clipseg", help="Measure plain CLIPSeg beside it.")
+        bool, typer.Option("--clipseg/--no-clipseg", help="Also measure plain CLIPSeg.")
     ] = True,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write bench.json and bench.png here.")
@@ -47,7 +49,7 @@ def speed(
         Path | None, typer.Option(metavar="FILE", help="Compare with an earlier bench.json.")
     ] = None,
 ) -> None:
-    """Measure latency, throughput, stages, start and memory of a bundle, beside plain CLIPSeg."""
+    """Measure latency, throughput, stages, start-up time and memory of a bundle and of plain CLIPSeg."""
     from drywallqa.workflows import speed
 
     earlier = speed.read_speed(against) if against else None

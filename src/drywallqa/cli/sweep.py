@@ -1,4 +1,4 @@
-"""`drywallqa sweep`: train many runs that differ in a few settings, and see which are best."""
+"""`drywallqa sweep`: train runs over a range of settings and rank them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ if TYPE_CHECKING:
 
 def sweep(
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
-    out: Annotated[Path, typer.Option(metavar="SWEEP", help="The sweep's folder.")],
+    out: Annotated[Path, typer.Option(metavar="SWEEP", help="Folder for the runs and the table.")],
     field: Annotated[
         list[str],
-        typer.Option(metavar="a.b=LOW..HIGH|A,B,C", help="A setting and its values; may be repeated."),
+        typer.Option(metavar="a.b=LOW..HIGH|A,B,C", help="A setting and its values; repeatable."),
     ],
-    trials: Annotated[int, typer.Option(metavar="N", min=1, help="Runs, finished ones included.")] = 20,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of all runs as YAML.")] = None,
+    trials: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Total number of runs, including finished ones.")
+    ] = 20,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of all runs (YAML).")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="One setting of all runs.")
+        list[str] | None,
+        typer.Option("--set", metavar="a.b=VALUE", help="A setting for all runs; repeatable."),
     ] = None,
     start: Annotated[
-        Path | None, typer.Option("--from", metavar="BUNDLE", help="Every run fine-tunes this bundle.")
+        Path | None, typer.Option("--from", metavar="BUNDLE", help="Fine-tune this bundle in every run.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the proposals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep in --out.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Train runs over a range of settings, judged by IoU on val; the same command goes on after a stop."""
+    """Train runs over a range of settings, ranked by IoU on val. Repeat the command to resume a sweep."""
     from drywallqa.errors import StoppedError
     from drywallqa.experiments.optuna_sweep import Sweep, parse_field, run_sweep
     from drywallqa.reports.sweep_table import write_sweep_table
@@ -51,7 +54,7 @@ def sweep(
     try:
         done = run_sweep(request, trials, show)
     except StoppedError as error:
-        print(f"error: {one_line(str(error))}; the same command goes on with the sweep", file=sys.stderr)
+        print(f"error: {one_line(str(error))}; repeat the command to resume the sweep", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from error
     print(write_sweep_table(done, fields, out))
     print(f"table and picture: {out}/trials.txt, .csv, .json, .png")

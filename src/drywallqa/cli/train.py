@@ -13,18 +13,18 @@ from drywallqa.cli import FOUND, INTERRUPTED, one_line
 
 def train(
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="The run's folder.")],
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model family.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings as YAML.")] = None,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Model family.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings (YAML).")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="One setting; may be repeated.")
+        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="A setting; repeatable.")
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", metavar="BUNDLE", help="Fine-tune this bundle; 'default' is the bundled one."),
+        typer.Option("--from", metavar="BUNDLE", help="Bundle to fine-tune; 'default' is the bundled one."),
     ] = None,
     text: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A text side; by default that of the bundle.")
+        Path | None, typer.Option(metavar="DIR", help="Text side; by default that of the bundle.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
@@ -33,10 +33,10 @@ def train(
     ] = False,
     sheet: Annotated[
         Path | None,
-        typer.Option("--show-batch", metavar="FILE", help="Draw the first training pictures; train nothing."),
+        typer.Option("--show-batch", metavar="FILE", help="Draw the first training pictures; do not train."),
     ] = None,
     find_rate: Annotated[
-        bool, typer.Option("--find-rate", help="Suggest learning rates; train nothing else.")
+        bool, typer.Option("--find-rate", help="Suggest learning rates; do not train.")
     ] = False,
     devices: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes on this machine that share each batch.")
@@ -45,9 +45,9 @@ def train(
     ray_workers: Annotated[
         int, typer.Option(metavar="N", min=0, help="Share each batch among N workers of Ray Train.")
     ] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Train a model on a data set, or fine-tune a bundle, also to new concepts."""
+    """Train a model on a data set, or fine-tune a bundle, for known or new concepts."""
     from drywallqa.errors import AlarmError, StoppedError
     from drywallqa.training.distributed import Devices, is_first
     from drywallqa.training.fit import TrainingRequest
@@ -75,4 +75,4 @@ def train(
         raise typer.Exit(FOUND if isinstance(error, AlarmError) else INTERRUPTED) from error
     if is_first():
         print(f"trained: {last}")
-        print(f"make a bundle of it: drywallqa export {out} --data {data} --out BUNDLE")
+        print(f"export it as a bundle: drywallqa export {out} --data {data} --out BUNDLE")

@@ -1,4 +1,4 @@
-"""`drywallqa train-text` and `check-text`: train a text side, and measure one on lists of phrasings."""
+"""`drywallqa train-text` and `check-text`: train a text side, and measure it on lists of phrasings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import typer
 
 
 def train_text(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that gets the text side.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the text side.")],
     space: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="text_space.npz to stay in, so that trained decoders stay valid."),
+        typer.Option(metavar="FILE", help="text_space.npz to reuse, so that trained decoders stay valid."),
     ] = None,
     phrases: Annotated[int, typer.Option(min=1000, help="Phrases to distil on.")] = 120_000,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the phrases.")] = 6,
     held_out: Annotated[
-        bool, typer.Option("--held-out", help="Keep 15 % of the lines out and choose the threshold on them.")
+        bool, typer.Option("--held-out", help="Hold out 15 % of the lines to choose the threshold.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Fixes the phrases and the weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the phrases and the weights.")] = 0,
 ) -> None:
-    """Distil the text side from the sentence model and fit its understanding (half an hour on one core)."""
+    """Distil the text side from the sentence model and fit its concepts (half an hour on one core)."""
     from drywallqa.text_training.distillation import TextConfig, distill_text_side
     from drywallqa.text_training.text_space import TextSpace
 
@@ -32,15 +32,16 @@ def train_text(
 
 
 def check_text(
-    side: Annotated[Path, typer.Argument(metavar="SIDE", help="A text side's folder, or a bundle.")],
+    side: Annotated[Path, typer.Argument(metavar="SIDE", help="Folder of a text side, or a bundle.")],
     lists: Annotated[
         Path,
         typer.Argument(
-            metavar="LISTS", help="A folder of .txt files named by concept, or .tsv: concept, tab, phrasing."
+            metavar="LISTS",
+            help="Folder of .txt files named by concept, or of .tsv files (concept, phrasing).",
         ),
     ],
 ) -> None:
-    """Print how many phrasings reach their concept, how many others are refused, and every miss."""
+    """Print how many phrasings match their concept, how many others are rejected, and every error."""
     from drywallqa.text.text_side import TextSide
     from drywallqa.text_training.phrasing_lists import measure_phrasings, read_lists
 

@@ -1,8 +1,8 @@
-"""The root command, which knows its verbs by name and imports one when it runs.
+"""The root command. It imports a verb only to run it.
 
-From 0.27 on, Typer hands every argument to pydantic, whose import takes half of the time that a run may take
-to start. Text needs no conversion, and neither does an option that was not given, so these skip pydantic.
-With an older Typer nothing is changed.
+Since version 0.27, Typer passes every argument to pydantic, and importing pydantic takes half of the time
+allowed for start-up. Text arguments and missing options need no conversion, so they skip pydantic.
+With an older Typer nothing changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from drywallqa.errors import MissingExtraError
 
 
 class _TextConversion:
-    """Stands in for Typer's conversion of one argument."""
+    """Replaces Typer's conversion of one argument."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if value is None:
@@ -30,12 +30,12 @@ class _TextConversion:
             return value
         if annotation == list[str] and not isinstance(value, str) and all(isinstance(v, str) for v in value):
             return list(value)
-        param._runtime_param = None  # not text: Typer makes its own conversion
+        param._runtime_param = None  # not text: Typer converts it
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
 
 
 def lighten(parameters: list[Any]) -> list[Any]:
-    """Let the text arguments of a command skip the conversion, and return the same list."""
+    """Let the text arguments of a command skip the conversion. Returns the same list."""
     for parameter in parameters:
         if getattr(parameter, "_runtime_param", ...) is None and hasattr(parameter, "type_descriptor"):
             parameter._runtime_param = _TextConversion()
@@ -46,12 +46,12 @@ class LightCommand(TyperCommand):
     """A command whose text arguments skip the conversion."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, the one that shows help included."""
+        """Return the parameters, including `--help`."""
         return lighten(super().get_params(ctx))
 
 
 class LazyVerbs(TyperGroup):
-    """A group whose verbs show one line of help, and are imported only to run."""
+    """A group that shows one line of help per verb and imports a verb only to run it."""
 
     verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     renamed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -62,11 +62,11 @@ class LazyVerbs(TyperGroup):
             self.commands[name] = TyperCommand(name, help=help_text)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, the one that shows help included."""
+        """Return the parameters, including `--help`."""
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb at the start of the arguments, under an earlier name too, and import it."""
+        """Find the verb at the start of the arguments, also under its earlier name, and import it."""
         if args[0] in self.renamed:
             now = self.renamed[args[0]]
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")
@@ -78,7 +78,7 @@ class LazyVerbs(TyperGroup):
 
 
 def load_verb(name: str, target: str, help_text: str) -> Any:
-    """Import a verb's module from `module:object` and make its command."""
+    """Import a verb from `module:object` and create its command."""
     module_name, _, attribute = target.partition(":")
     try:
         verb = getattr(importlib.import_module(module_name), attribute)
@@ -95,15 +95,15 @@ def load_verb(name: str, target: str, help_text: str) -> Any:
 
 
 def note_renamed(old: str, new: str) -> None:
-    """Say on standard error that a verb or an option has a new name."""
+    """Print a note on standard error that a verb or an option has a new name."""
     print(f"note: '{old}' is now '{new}'", file=sys.stderr)
 
 
 def command(verbs: Mapping[str, tuple[str, str]], renamed: Mapping[str, tuple[str, ...]]) -> Any:
-    """Make the root command.
+    """Create the root command.
 
     Args:
-        verbs: Name → (module:object, help in one line).
+        verbs: Name → (module:object, one-line help).
         renamed: Earlier name → the verb and options that replace it.
     """
     group = type("Verbs", (LazyVerbs,), {"verbs": verbs, "renamed": renamed})
@@ -120,7 +120,7 @@ def _show_version(wanted: bool) -> None:
 
 def _root(
     version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
-    """Find cracks and taping areas in photos of drywall, by prompt: a photo and a text in, a mask out."""
+    """Segment cracks and taping areas in photos of drywall by text prompts."""

@@ -1,4 +1,4 @@
-"""The demonstration: the main job on rendered example walls, compared with their ground truth."""
+"""The demonstration: segment rendered example walls and compare the masks with the ground truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DemoResult:
     Attributes:
         photos: The folder with the rendered photos.
         summary: The results of the run over them.
-        agreements: How well its masks fit the ground truth, one entry a concept; empty where photos failed.
+        agreements: Agreement of the masks with the truth, one entry per concept. Empty if a photo failed.
     """
 
     photos: Path
@@ -43,9 +43,9 @@ def run_demo(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
-    """Render the example walls into OUT/photos, segment them into OUT/results, compare with the ground truth.
+    """Render the example walls into OUT/photos, segment them into OUT/results and compare with the truth.
 
-    Results of an earlier demonstration in the same folder are replaced where they differ.
+    If results of an earlier demonstration in the same folder differ, they are replaced.
 
     Args:
         segmenter: The model.

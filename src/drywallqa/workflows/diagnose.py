@@ -1,4 +1,4 @@
-"""The work of `drywallqa diagnose`: open the model, run it on photos, try every cause, rank the findings."""
+"""Diagnose a model: open it, run it on photos, check for every known cause and rank the findings."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHOTOS = 40
-"""Photos of each part that a model is run on."""
+"""Number of photos of each split that a model is run on."""
 VARIED = 8
-"""Photos that are also given to the model in other ways."""
+"""Number of photos that the model is also run on with varied inputs."""
 _GRAPHS = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
 PROVED = 0.96
-"""Weight from which a cause is proved, so that photos are not given in other ways."""
+"""A finding of at least this weight proves its cause. Varied inputs are then skipped."""
 
 
 @dataclass(frozen=True, eq=False)
 class DiagnosedModel:
-    """A model that is diagnosed, as far as it could be opened.
+    """The model to diagnose, with everything that could be opened.
 
     Attributes:
-        subject: Ready to run; None where it cannot be.
-        bundle: The bundle that it is; None for a run and a file of weights, whose thresholds nobody chose.
-        trained: A run's weights without averaging.
-        weights: A bundle's weights; None where torch is not installed or it carries none.
-        young: Whether it has hardly been trained, so that its predictions mean nothing.
-        findings: What its files prove.
+        subject: The runnable model, or None if it cannot be opened.
+        bundle: The bundle. None for a run or a weights file, which have no chosen thresholds.
+        trained: A run's model with the weights before averaging.
+        weights: A bundle's weights. None if torch is not installed or the bundle has no weights.
+        young: Whether the model has hardly been trained, so that its predictions mean nothing.
+        findings: Faults found in its files.
         notes: Remarks for the reader.
     """
 
@@ -63,19 +63,19 @@ class DiagnosedModel:
 def run_diagnosis(
     model: Path | None, data: Path, photos: int = PHOTOS, family: str | None = None
 ) -> Diagnosis:
-    """Diagnose a run, a bundle or a file of weights on a data set.
+    """Diagnose a run, a bundle or a weights file on a data set.
 
     Args:
-        model: The run's or bundle's folder, or a file of weights; the bundled model where None.
+        model: The folder of a run or bundle, or a weights file. None: the bundled model.
         data: The data set's folder.
-        photos: How many photos of each part the model is run on.
-        family: The family of a file of weights; recognised by names and shapes where None.
+        photos: Number of photos of each split to run the model on.
+        family: The family of a weights file. None: inferred from the names and shapes of the weights.
 
     Raises:
-        DataError: The data set is none.
-        ConfigError: No photo can be read in train, val and test.
-        BundleError: The model is neither, or cannot be opened at all.
-        ModelError: A checkpoint or file of weights cannot be read.
+        DataError: The folder is not a data set.
+        ConfigError: No photo in train, val and test can be read.
+        BundleError: The model is neither a run, a bundle nor a file, or cannot be opened.
+        ModelError: A checkpoint or weights file cannot be read.
     """
     dataset = datasets.load_dataset(data)
     opened = _open(model, family)
@@ -126,9 +126,7 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
     subject = recognised_weights.open_weights(model, known, state)
     notes = [known.sentence(state)]
     if subject is None:
-        notes.append(
-            "its predictions were not judged: this program cannot run that family from weights alone"
-        )
+        notes.append("its predictions were not checked: drywallqa cannot run this family from a weights file")
     findings = [*recognised_weights.check_family(known), *check_weights(state)]
     return DiagnosedModel(subject, findings=findings, notes=notes)
 
@@ -139,7 +137,7 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
     try:
         weights = file_checks.read_bundle_weights(bundle)
         subject = measured_bundle(bundle)
-    except Exception as error:  # a runtime may raise anything at a damaged graph
+    except Exception as error:  # a runtime may raise any error for a damaged graph
         findings.append(finding_of("bundle-damaged", f"it cannot be opened: {error}", 0.994))
         return DiagnosedModel(None, findings=findings)
     claimed = [float(figures.get("iou") or 0) for figures in dict(bundle.metrics.get("val", {})).values()]
@@ -157,10 +155,10 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
 def _judge(
     model: DiagnosedModel, dataset: Dataset, photos: Sequence[ProbePhoto], found: Diagnosis
 ) -> Sequence[CoarsePair]:
-    """Run the model and the bundled one on the photos, and judge labels and model by both.
+    """Run the model and the bundled model on the photos, and check the labels and the model with both.
 
     Returns:
-        The model's predictions; the bundled model's where it has none.
+        The model's predictions, or those of the bundled model if the model has none.
     """
     reference = load_bundle(DEFAULT)
     labelled = list(dict.fromkeys(concept for photo in photos for concept in photo.truths))
@@ -180,14 +178,16 @@ def _judge(
         text = None if same else reference.text
         _judge_model(model, probe, photos, pairs, second, found, not wrong_labels, text)
     elif model.subject is not None:
-        found.notes.append("the model knows none of the data set's concepts, so it was not judged")
+        found.notes.append(
+            "the model knows none of the data set's concepts, so its predictions were not checked"
+        )
     return pairs or second
 
 
 def _probe(
     subject: MeasuredModel | None, labelled: Sequence[str], like: ModelProbe | None = None
 ) -> ModelProbe | None:
-    """Make a model ready to predict the labelled concepts; None where it knows none of them."""
+    """Prepare a model to predict the labelled concepts. Returns None if it knows none of them."""
     shared = [concept for concept in labelled if subject is not None and concept in subject.thresholds]
     return ModelProbe(subject, shared, like) if subject is not None and shared else None
 
@@ -202,17 +202,17 @@ def _judge_model(
     labels_hold: bool,
     other_text: TextSide | None,
 ) -> None:
-    """Judge the model's predictions, against the truth only where the labels hold.
+    """Check the model's predictions. They are compared with the labels only if the labels are correct.
 
     Args:
         model: The model.
-        probe: Runs it.
+        probe: Runs the model.
         photos: The photos.
-        pairs: Its predictions.
+        pairs: The model's predictions.
         second: The bundled model's predictions.
-        found: Gets the findings.
-        labels_hold: Whether the labels are sound.
-        other_text: The bundled text side; None where it is the model's own.
+        found: The diagnosis; findings are appended to it.
+        labels_hold: Whether the labels are correct.
+        other_text: The text side of the bundled model. None if the model has the same one.
     """
     outputs = model_outputs.check_range(pairs)
     broken = any(finding.name == "weights-not-finite" for finding in outputs)
@@ -232,7 +232,8 @@ def _judge_model(
         variants = counterfactuals.run_variants(probe, picked)
         found.findings += model_outputs.check_inputs(probe.predict(picked), variants)
         if other_text is not None:
-            # Embeddings that mean nothing lead to whatever stands out, often rightly: that takes more photos.
+            # With meaningless embeddings, the model marks any salient object, which is often correct.
+            # More photos are needed to see the difference.
             more = pick_photos(photos, 3 * VARIED)
             variants = counterfactuals.run_other_text(probe, more, other_text)
             found.findings += model_outputs.check_inputs(probe.predict(more), variants)

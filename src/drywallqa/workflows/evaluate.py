@@ -1,4 +1,4 @@
-"""Measure a model on a part of a data set, write the figures and pictures, and describe them in lines."""
+"""Measure a model on a split of a data set, write figures and pictures, and describe them as text."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ class EvaluationRequest:
     Attributes:
         data: The data set's folder.
         model: A bundle or a run; None for the bundled model.
-        split: The part to measure.
+        split: The split to measure.
         against: A second bundle or run.
-        prompts: The prompts; by default each concept once.
-        sets: Measure these sets only.
-        choose: Choose the mask thresholds on validation by this rule first.
-        choose_presence: Choose the presence thresholds on validation by this rule first.
+        prompts: The prompts; by default one per concept.
+        sets: Measure only these sets.
+        choose: First choose the mask thresholds on validation by this rule.
+        choose_presence: First choose the presence thresholds on validation by this rule.
         out: Folder for files.
-        worst: Failures shown of each kind and prompt.
-        allow_leak: Measure on training photos, too.
-        write: Write metrics, and thresholds that were chosen, into the bundle.
-        overwrite: Replace an evaluation that lies in `out`.
+        worst: Number of failures to show per kind and prompt.
+        allow_leak: Also measure on training photos.
+        write: Write metrics and chosen thresholds into the bundle.
+        overwrite: Replace an existing evaluation in `out`.
         refine: Refinement of the masks; "auto" for that of the bundle.
-        scale: How large photos are shown to the model, as `Segmenter.segment` takes it.
+        scale: Scale of large photos, as in `Segmenter.segment`.
         backend: The runtime of a bundle.
         precision: Precision of the runtime.
-        caution: "crack=0.75" and the like: which of equally good presence thresholds is taken, from the
-            lowest (0) to the highest (1).
+        caution: Settings such as "crack=0.75". They select one of several equally good presence
+            thresholds, from the lowest (0) to the highest (1).
     """
 
     data: Path
@@ -87,23 +87,23 @@ class EvaluationRequest:
 
 
 def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> tuple[list[str], int]:
-    """Measure a model, write what was asked for, and describe it.
+    """Measure a model, write the requested files and describe the result.
 
     Returns:
-        The description, line by line, and the number of photos that could not be measured.
+        The lines of the description, and the number of photos that could not be measured.
 
     Raises:
         LeakError: Photos show photographs that the model was trained on.
-        BundleError: The model is no bundle or run, or a file of it is damaged.
-        OutputError: Results cannot be written, or lie there already.
+        BundleError: The model is not a bundle or run, or one of its files is damaged.
+        OutputError: Results cannot be written, or already exist.
     """
     if request.out:
         check_folder(request.out)
         if (request.out / RESULT).exists() and not request.overwrite:
-            raise OutputError(f"{request.out / RESULT}: exists already; give --overwrite to replace it")
+            raise OutputError(f"{request.out / RESULT}: already exists; pass --overwrite to replace it")
     known = datasets.load_dataset(request.data)
     if request.write and _is_run(request.model or DEFAULT):
-        raise ConfigError(f"{request.model}: a run has no place for metrics; export it, then --write")
+        raise ConfigError(f"{request.model}: metrics cannot be written into a run; export it and use --write")
     opener = _Opener(request, known, progress)
     part = take_part(known, request.split, request.sets, progress)
     model, chosen = opener.open(request.model)
@@ -134,7 +134,7 @@ def _is_run(model: Path) -> bool:
 
 
 class _Opener:
-    """Opens the models of one request, each under the thresholds and refinements that it asks for."""
+    """Opens the models of one request with the requested thresholds and refinements."""
 
     def __init__(self, request: EvaluationRequest, known: Dataset, progress: Progress) -> None:
         self.request, self.known, self.progress = request, known, progress
@@ -145,7 +145,7 @@ class _Opener:
         self.scale = SegmentOptions(scale=request.scale).scale
 
     def open(self, folder: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:
-        """Open a bundle or a run; choose thresholds where that was asked for, and always those of a run."""
+        """Open a bundle or a run. Thresholds are chosen if requested, and always for a run."""
         request, run = self.request, folder is not None and _is_run(folder)
         if folder is not None and run:
             model = _open_run(folder, self.known)
@@ -168,7 +168,7 @@ class _Opener:
 
 
 def _open_run(run: Path, known: Dataset) -> MeasuredModel:
-    """Open a run's checkpoint in torch; its training photos are the train part of the data set."""
+    """Open a run's checkpoint in torch. Its training photos are the train split of the data set."""
     try:
         from drywallqa.training.open_run import open_run
     except ModuleNotFoundError as error:
@@ -204,7 +204,7 @@ def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> I
 
 
 def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Write charts; where they cannot be drawn, say so in one line, as all else is there."""
+    """Write charts. If they cannot be drawn, return a line that says so instead of failing."""
     try:
         for name, content in charts:
             write_whole(out / "pictures" / name, content)
@@ -214,21 +214,21 @@ def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
 
 
 def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: ChosenThresholds | None) -> str:
-    """Put the metrics, and thresholds that were chosen, into the bundle, its card and its head."""
+    """Write the metrics and chosen thresholds into the bundle, its card and its head file."""
     if chosen:
         bundle = store_thresholds(bundle, chosen)
-        if measured.part.split == CHOSEN_ON:  # figures on the very photos that decided are not kept
+        if measured.part.split == CHOSEN_ON:  # figures on the photos that chose the thresholds are not kept
             save_head(bundle)
             return f"{bundle.folder}: thresholds written"
     write_whole(bundle.folder / METRICS, json_bytes(evaluation_text.bundle_metrics(measured)))
     save_head(bundle)
-    return f"{bundle.folder / METRICS}: written" + ("; thresholds, too" if chosen else "")
+    return f"{bundle.folder / METRICS}: written" + ("; thresholds written" if chosen else "")
 
 
 def store_thresholds(bundle: Bundle, chosen: ChosenThresholds) -> Bundle:
-    """Return a bundle with thresholds, refinements and how they were chosen; its card is written anew.
+    """Return a bundle with thresholds, refinements and a record of how they were chosen.
 
-    The head is not: `save_head` is the caller's.
+    The model card is rewritten. The caller must call `save_head`.
     """
     from drywallqa.exporting.card import render_card
 

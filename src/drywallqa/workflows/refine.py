@@ -1,4 +1,4 @@
-"""Measure refinements on validation, describe them, and store in a bundle those that are worth having."""
+"""Measure refinements on validation, describe them, and store the helpful ones in a bundle."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def run_refinements(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> list[str]:
-    """Measure refinements on validation, write what was asked for, and describe it in lines.
+    """Measure refinements on validation, write the requested files and describe the result as text.
 
     Args:
         data: The data set's folder.
         model: A bundle; None for the bundled model.
         candidates: Refinements to measure; by default `CANDIDATES`.
-        sets: Measure these sets only.
+        sets: Measure only these sets.
         out: A JSON file for the table.
         write: Store the best refinements in the bundle.
         overwrite: Replace the JSON file.
-        progress: Told how far it is.
+        progress: Called with the progress.
 
     Raises:
-        ConfigError: A candidate is no refinement.
-        BundleError: The model is no bundle, or a file of it is damaged.
-        DataError: There is no validation part, or nothing in it can be measured.
-        OutputError: The JSON file is there already.
+        ConfigError: A candidate is not a refinement.
+        BundleError: The model is not a bundle, or one of its files is damaged.
+        DataError: There is no validation split, or nothing in it can be measured.
+        OutputError: The JSON file already exists.
     """
     wanted = parse_refinements(candidates) if candidates else CANDIDATES
     if out and out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; give --overwrite to replace it")
+        raise OutputError(f"{out}: already exists; pass --overwrite to replace it")
     bundle = load_bundle(model)
     part = take_part(datasets.load_dataset(data), CHOSEN_ON, sets, progress)
     rows = compare_refinements(measured_bundle(bundle), part, wanted, progress)
@@ -68,9 +68,11 @@ def run_refinements(
     ]
     for concept, row in best.items():
         if row.refinement:
-            lines.append(f"{concept}: {row.refinement} gains {_gain(row, 'IoU')} IoU: worth having")
+            lines.append(f"{concept}: {row.refinement} gains {_gain(row, 'IoU')} IoU and will be used")
         else:
-            lines.append(f"{concept}: none surely gains {LEAST_GAIN} IoU and harms nothing, so none is used")
+            lines.append(
+                f"{concept}: no refinement reliably gains {LEAST_GAIN} IoU without harm, so none is used"
+            )
     if out:
         table = {
             "model": f"{bundle.name} {bundle.version}",
@@ -86,7 +88,7 @@ def run_refinements(
 
 
 def _table(rows: Sequence[RefinementRow]) -> list[str]:
-    """Describe rows as lines of text: figures, and gains over no refinement with 95 % intervals."""
+    """Describe rows as lines of text: figures and gains over no refinement, with 95 % intervals."""
     gained = ["IoU gained [95 %]", "F1 gained [95 %]"]
     cells = [["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]]
     for row in rows:
@@ -109,12 +111,12 @@ def _gain(row: RefinementRow, name: str) -> str:
 
 
 def _store(bundle: Bundle, best: Mapping[str, RefinementRow]) -> None:
-    """Store each concept's refinement, with its mask threshold, in a bundle, its card and its head."""
+    """Store the refinement and mask threshold of each concept in a bundle, its card and its head file."""
     from drywallqa.exporting.card import render_card
 
     concepts = dict(bundle.concepts)
     for concept, row in best.items():
-        # without a refinement the threshold that was chosen together with presence stays
+        # without a refinement, keep the threshold that was chosen together with presence
         threshold = row.threshold if row.refinement else concepts[concept].threshold
         refined = dataclasses.replace(concepts[concept], refine=str(row.refinement), threshold=threshold)
         concepts[concept] = refined

@@ -1,4 +1,4 @@
-"""The verb `report`: measure what is missing, put the report together, write it in every form."""
+"""The verb `report`: run missing measurements, assemble the report and write it in every format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drywallqa.reports.sources import CONFIG, EvaluationRecord, load_evaluation,
 from drywallqa.workflows import evaluate
 
 FORMATS = {"html": "markdown_it", "md": "", "pdf": "reportlab"}
-"""Format → the module that it needs; "" for none."""
+"""Format → the module that it requires; "" for none."""
 SPLITS = ("val", "test")
 NAME = "report"
 _DATA, _BENCH, _DIAGNOSIS, _STAMP = "data.json", "bench.json", "diagnosis.json", "measured.json"
@@ -37,20 +37,20 @@ class ReportRequest:
 
     Attributes:
         subject: The run or bundle.
-        data: The data set's folder; None takes the one that the run names.
-        out: The report's folder; None takes RUN/report.
-        evaluations: Folders of evaluations that are there already.
-        splits: Parts to measure where none were given; () takes those of `SPLITS` that the data set has.
-        prompts: The prompts of evaluations that are made; () takes one phrasing of each concept.
-        runs: Training runs behind a bundle.
+        data: The data set's folder. None: the one recorded in the run.
+        out: The report's folder. None: RUN/report.
+        evaluations: Folders of existing evaluations.
+        splits: Splits to measure if no evaluations are given. (): those of `SPLITS` that the data set has.
+        prompts: Prompts of new evaluations. (): one phrasing per concept.
+        runs: Training runs of a bundle.
         against: Evaluations of other models and earlier runs.
-        formats: Some of `FORMATS`; () takes all that can be made here.
-        bench: A `bench.json` that is there already.
-        diagnosis: A diagnosis, as JSON, that is there already.
-        timing: Measure times and memory where none were given.
-        diagnose: Diagnose where no diagnosis was given.
-        worst: Failures of each kind and prompt that an evaluation looks for.
-        allow_leak: Measure on training photos, too.
+        formats: A selection of `FORMATS`. (): all whose dependencies are installed.
+        bench: An existing `bench.json`.
+        diagnosis: An existing diagnosis as JSON.
+        timing: Measure times and memory if `bench` is None.
+        diagnose: Run a diagnosis if `diagnosis` is None.
+        worst: Number of failures per kind and prompt in new evaluations.
+        allow_leak: Also measure on training photos.
     """
 
     subject: Path
@@ -71,15 +71,15 @@ class ReportRequest:
 
 
 def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]:
-    """Write a report and say in lines what was written.
+    """Write a report and return a line for each file.
 
     Raises:
-        BundleError: The subject is neither run nor bundle, or damaged.
-        ConfigError: Something that was named is no evaluation, run or format, or is about another model.
-        DataError: The data set is none, or has none of the parts.
+        BundleError: The subject is not a run or bundle, or is damaged.
+        ConfigError: An evaluation, run or format is invalid, or belongs to another model.
+        DataError: The folder is not a data set, or has none of the splits.
         LeakError: Photos show photographs that the model was trained on.
-        MissingExtraError: A form was asked for that cannot be made here.
-        OutputError: It cannot be written.
+        MissingExtraError: The dependency of a requested format is not installed.
+        OutputError: The report cannot be written.
     """
     formats, lines = _choose_formats(request)
     job = _Job(request, progress)
@@ -88,7 +88,7 @@ def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]
 
 
 def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
-    """Return the formats to write, and a line for each that is left out as its extra is missing."""
+    """Return the formats to write, and a line for each format that is skipped for lack of its extra."""
     chosen, lines = [], []
     for name in request.formats or FORMATS:
         if name not in FORMATS:
@@ -99,12 +99,12 @@ def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
         missing = MissingExtraError(f"the report as {name.upper()}", "report")
         if request.formats:
             raise missing
-        lines.append(f"left out: {missing}")
+        lines.append(f"skipped: {missing}")
     return chosen, lines
 
 
 class _Job:
-    """Brings a report's material together, measuring what is missing."""
+    """Collects the material of a report and measures missing figures."""
 
     def __init__(self, request: ReportRequest, progress: Progress) -> None:
         self.request, self.progress, subject = request, progress, request.subject
@@ -114,7 +114,7 @@ class _Job:
         if self.bundle:
             self.bundle.check()
             if request.out is None:
-                raise ConfigError(f"{subject}: a bundle is no place for a report; give --out DIR")
+                raise ConfigError(f"{subject}: cannot write a report into a bundle; pass --out DIR")
         elif (subject / CONFIG).is_file():
             self.runs.append(load_run(subject))
             data = data or self.runs[-1].environment.get("data")
@@ -128,13 +128,13 @@ class _Job:
         except DataError:
             if request.data:
                 raise
-            self.known = None  # the run's data set may be gone; evaluations may be given instead
+            self.known = None  # the run's data set may be gone; evaluations can be passed instead
 
     def material(self) -> ReportMaterial:
-        """Bring everything together."""
+        """Collect the material."""
         request = self.request
         evaluations = [self._load(folder) for folder in request.evaluations or self._evaluate()]
-        # the test part makes the headline, wherever it was named
+        # the test split comes last, because the headline shows it
         evaluations.sort(key=lambda one: one.split == "test")
         return ReportMaterial(
             subject=request.subject,
@@ -149,39 +149,39 @@ class _Job:
         )
 
     def _source(self, path: Path) -> str:
-        """Name a file without the way to the report, or with two folders where it lies elsewhere."""
+        """Return a file's path relative to the report, or its last three parts if it is elsewhere."""
         whole, out = path.resolve(), self.out.resolve()
         return whole.relative_to(out).as_posix() if whole.is_relative_to(out) else "/".join(whole.parts[-3:])
 
     def _load(self, folder: Path) -> EvaluationRecord:
-        """Read an evaluation, and make sure that it is about this model at its thresholds."""
+        """Read an evaluation and check that it belongs to this model and its thresholds."""
         bundle, measured = self.bundle, load_evaluation(folder, self._source)
         name = f"{bundle.name} {bundle.version}" if bundle else f"run {self.request.subject.name}"
         if measured.model != name:
-            raise ConfigError(f"{folder}: an evaluation of {measured.model}, not of {name}")
+            raise ConfigError(f"{folder} is an evaluation of {measured.model}, not of {name}")
         for question in measured.data["questions"]:
             settings = bundle.concepts.get(question["concept"]) if bundle else None
             if settings and abs(settings.threshold - question["threshold"]) > 1e-6:
                 raise ConfigError(
                     f"{folder}: measured at a mask threshold of {question['threshold']:g} for "
-                    f"'{question['concept']}', where the bundle has {settings.threshold:g}; evaluate again"
+                    f"'{question['concept']}', but the bundle has {settings.threshold:g}; evaluate again"
                 )
         return measured
 
     def _evaluate(self) -> Iterator[Path]:
-        """Measure the parts that were not measured yet, and yield their folders."""
+        """Measure the splits that have no current evaluation, and yield all folders."""
         request = self.request
         if self.known is None:
             raise ConfigError(
-                f"{request.subject}: nothing to report on; give --data DIR, or --evaluation DIR that "
-                "`drywallqa evaluate --out DIR` wrote"
+                f"{request.subject}: nothing to report; pass --data DIR, or --evaluation DIR with a folder "
+                "written by `drywallqa evaluate --out DIR`"
             )
         splits = request.splits or [split for split in SPLITS if len(self.known.part(split))]
         if not splits:
             raise DataError(
                 f"{self.known.folder}: no photo in {' or '.join(SPLITS)}; run: drywallqa data split"
             )
-        model = hashlib.sha256()  # changes with the model and its thresholds
+        model = hashlib.sha256()  # depends on the model and its thresholds
         for name in [HEAD] if self.bundle else [CONFIG, *weight_files(request.subject)]:
             model.update((request.subject / name).read_bytes())
         stamp = {
@@ -200,7 +200,7 @@ class _Job:
             yield folder
 
     def _made(self, name: str, given: Path | None, make: Callable[[], Any]) -> SourcedFigures | None:
-        """Read a file that was given, or make it in the report's folder."""
+        """Read a given file, or compute the figures and write them to the report's folder."""
         if given is not None:
             return SourcedFigures(read_json(given), self._source(given))
         made = make()
@@ -210,7 +210,7 @@ class _Job:
         return SourcedFigures(made, name)
 
     def _bench(self) -> Any:
-        """Time the bundle alone and in batches, under one prompt and two."""
+        """Time the bundle on single photos and batches, with one and two prompts."""
         if not self.bundle or not self.request.timing:
             return None
         from drywallqa.processors import available_threads
@@ -232,7 +232,7 @@ class _Job:
         return run_diagnosis(self.request.subject, self.known.folder).to_json()
 
     def _commands(self, evaluations: Sequence[EvaluationRecord]) -> Iterator[str]:
-        """Yield the commands that make everything again, in the order in which it was made."""
+        """Yield the commands that reproduce the report, in order."""
         request, subject, data = self.request, _typed(self.request.subject), "DATA"
         for run in self.runs:
             data = _typed(Path(str(run.environment.get("data", "DATA"))))
@@ -253,12 +253,12 @@ class _Job:
 
 
 def _typed(path: Path) -> str:
-    """Write a path as it is typed; of an absolute one, which is another's elsewhere, only its last name."""
+    """Quote a path for the shell. Only the name of an absolute path is kept, as others have other folders."""
     return shlex.quote(path.name if path.is_absolute() else path.as_posix())
 
 
 def _is_stamped(folder: Path, stamp: dict[str, Any]) -> bool:
-    """Whether an evaluation of this very model on this very data lies there, whole."""
+    """Return whether the folder has a complete evaluation of exactly this model and data."""
     if (folder / _STAMP).is_file() and (folder / evaluate.RESULT).is_file():
         with suppress(ConfigError):
             return bool(read_json(folder / _STAMP) == stamp)
@@ -274,14 +274,14 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
         write_whole(out / f"{NAME}.html", document_markdown.render_html(document))
         yield f"written: {out / NAME}.html"
     if "pdf" in formats:
-        from drywallqa.reports import document_pdf  # an optional part
+        from drywallqa.reports import document_pdf  # an optional dependency
 
         write_whole(out / f"{NAME}.pdf", document_pdf.render_pdf(document))
         yield f"written: {out / NAME}.pdf"
 
 
 def _write_pictures(document: Document, folder: Path) -> None:
-    """Write the pictures that the Markdown names, and remove those of an earlier report."""
+    """Write the pictures that the Markdown refers to, and remove those of an earlier report."""
     wanted = {picture.name: picture.content for picture in document.pictures}
     for name, content in wanted.items():
         write_whole(folder / name, content)
@@ -290,4 +290,6 @@ def _write_pictures(document: Document, folder: Path) -> None:
             try:
                 path.unlink()
             except OSError as error:
-                raise OutputError(f"{path}: of an earlier report, cannot be removed ({error})") from error
+                raise OutputError(
+                    f"{path}: cannot remove this file of an earlier report ({error})"
+                ) from error

@@ -1,4 +1,4 @@
-"""The main job: photos and prompts in, a folder of masks, pictures, a manifest and a page out."""
+"""Segment photos by prompts into a folder of masks, pictures, a manifest and an HTML page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def segment_into(
         paths: Photos, folders and patterns.
         prompts: The prompts.
         out: The folder for the results.
-        options: How photos are segmented into it.
+        options: Options of the run.
         on_start: Called once with the number of photos.
         on_outcome: Called after each photo, and for each path and prompt that failed.
 
@@ -45,7 +45,7 @@ def segment_into(
     counts = count_outcomes(segment_plan(segmenter, plan), on_outcome)
     page = None
     if options.index and any(plan.manifest):
-        # Its templates and escapes are not on the way to the first mask.
+        # Imported late, so that it does not delay the first mask.
         from drywallqa.visualization.results_page import write_results_page
 
         page = write_results_page(plan.out, plan.manifest)

@@ -1,4 +1,4 @@
-"""Measure the speed of a bundle; print it, draw it, keep it as JSON and compare it with an earlier report."""
+"""Measure the speed of a bundle; print, plot, save and compare the results."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _KEYS = ("bundle", "backend", "precision", "window", "prompts", "batch", "thread
 
 @dataclass(frozen=True)
 class SpeedRequest:
-    """The ways of running that are measured.
+    """The configurations to measure.
 
     Attributes:
-        model: The bundle's folder; None takes those that come with the package, full and fast.
+        model: The bundle's folder. None: the two bundles of the package, full and fast.
         backends: Runtimes.
-        precisions: Precisions; none takes fp32, and of the fast bundle int8 beside it.
-        windows: Windows in px; none takes each bundle's own.
+        precisions: Precisions. Empty: fp32, and also int8 for the fast bundle.
+        windows: Window sizes in px. Empty: that of each bundle.
         prompts: Numbers of prompts, up to 5.
-        batches: Photos that are encoded together.
-        threads: Threads; none takes 1 to all cores.
-        seconds: How long each case is repeated.
-        data: A data set on whose val part each row's quality is measured.
-        with_clipseg: Whether plain CLIPSeg is measured, too.
-        side: Sides of the square photo in px.
+        batches: Numbers of photos that are encoded together.
+        threads: Numbers of threads. Empty: 1 to all cores.
+        seconds: Time for repeating each case.
+        data: A data set. Quality of each row is measured on its val split.
+        with_clipseg: Whether to measure plain CLIPSeg as well.
+        side: Side of the square photo in px.
     """
 
     model: Path | None = None
@@ -63,20 +63,20 @@ class SpeedRequest:
 
 
 def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Measure the speed of a bundle, or of those that come with the package.
+    """Measure the speed of one bundle, or of the bundles in the package.
 
     Args:
-        request: The ways of running.
-        report: Called with each row as it is measured.
+        request: The configurations to measure.
+        report: Called with each row once it is measured.
 
     Returns:
-        All figures as plain data, as `bench.json` holds them.
+        All figures as plain data, in the format of `bench.json`.
 
     Raises:
-        ConfigError: Nothing can be measured that way.
+        ConfigError: A configuration cannot be measured.
     """
     if not all(1 <= count <= 5 for count in request.prompts):
-        raise ConfigError(f"prompts are {list(request.prompts)}; give numbers from 1 to 5")
+        raise ConfigError(f"prompts are {list(request.prompts)}; pass numbers from 1 to 5")
     bundles = [load_bundle(folder) for folder in ([request.model] if request.model else [DEFAULT, FAST])]
     bundle = bundles[0]
     photo = render_example(EXAMPLES[0], (request.side, request.side)).photo
@@ -90,7 +90,7 @@ def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line
         for row in measure_cases(each, chosen, photo, seconds=request.seconds, validation=validation):
             rows.append(row)
             report(speed_line(row))
-    report("stages, start and ceiling …")
+    report("stages, cold start and hardware limits …")
     segmenter = load_case(bundle, first[0])
     return {
         "package": __version__,
@@ -112,7 +112,7 @@ def _clipseg(
     request: SpeedRequest, threads: int, photo: Photo, report: Callable[[str], None]
 ) -> dict[str, Any]:
     if not request.with_clipseg:
-        return {"problem": "not asked for"}
+        return {"problem": "not requested"}
     report("plain CLIPSeg …")
     try:
         return speed_parts.time_clipseg(photo, threads, request.seconds, request.prompts)
@@ -131,7 +131,7 @@ def speed_line(row: Mapping[str, Any]) -> str:
     quality = ", ".join(f"{name} {value:.3f}" for name, value in row["quality"].items()) or NOT_MEASURED
     return (
         f"{how}  {row['median_ms']:7.1f} ms (p95 {row['p95_ms']:.1f})  {row['photos_per_second']:5.1f}/s  "
-        f"{row['cpu_ms']:.1f} ms of processor  IoU: {quality}"
+        f"{row['cpu_ms']:.1f} ms CPU time  IoU: {quality}"
     )
 
 
@@ -150,8 +150,8 @@ def speed_table(report: Mapping[str, Any]) -> list[str]:
         "stages: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report["stages_ms"].items()),
         f"cold start: model loaded after {start['loaded_s']:.2f} s, first mask after "
         f"{start['first_mask_s']:.2f} s; peak memory {start['peak_mb']:.0f} MB",
-        f"ceiling: matrix product {f'{product:.0f} GFLOP/s' if product else NOT_MEASURED}, "
-        f"copy of memory {ceiling['copy_gb_s']:.1f} GB/s",
+        f"hardware limits: matrix product {f'{product:.0f} GFLOP/s' if product else NOT_MEASURED}, "
+        f"memory copy {ceiling['copy_gb_s']:.1f} GB/s",
         *_against_clipseg(report),
     ]
 
@@ -165,20 +165,20 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
         processor = other["cpu_ms"][count]
         lines.append(
             f"plain CLIPSeg ({other['parameters']:,} parameters, random, {speed_parts.CLIPSEG_SIDE} px), "
-            f"{count} prompts: {took:.0f} ms, {processor:.0f} ms of processor"
+            f"{count} prompts: {took:.0f} ms, {processor:.0f} ms CPU time"
         )
         for row in report["rows"]:
             same = row["prompts"] == int(count) and row["threads"] == report["threads"]
             if same and row["batch"] == 1 and not row["problem"]:
                 times, by_processor = took / row["median_ms"], processor / row["cpu_ms"]
-                lines.append(f"  {_way(row)}: {times:.1f} × as fast, by processor time {by_processor:.1f} ×")
+                lines.append(f"  {_way(row)}: {times:.1f} × as fast ({by_processor:.1f} × by CPU time)")
     return lines
 
 
 def compare_speed(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
-    """Compare the rows that two reports share: how long each takes now, as a share of what it took."""
+    """Compare the rows that two reports share. The result is the new time as a fraction of the old time."""
     before = {tuple(row.get(key) for key in _KEYS): row for row in earlier["rows"]}
-    lines = [f"against drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
+    lines = [f"compared with drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
     for row in report["rows"]:
         old = before.get(tuple(row[key] for key in _KEYS))
         if old and old["median_ms"] and row["median_ms"]:
@@ -188,25 +188,25 @@ def compare_speed(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list
 
 
 def read_speed(path: Path) -> dict[str, Any]:
-    """Read a report that an earlier run wrote.
+    """Read the report of an earlier run.
 
     Raises:
-        ConfigError: It is missing, or no such report.
+        ConfigError: The file is missing or is not a speed report.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not {"rows", "package", "date", "machine"} <= set(found):
-            raise ValueError("it is no report of speed")
+            raise ValueError("it is not a speed report")
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: cannot be compared with ({error}); name a {JSON}") from error
+        raise ConfigError(f"{path}: cannot compare with this file ({error}); pass a {JSON}") from error
     return dict(found)
 
 
 def write_speed(report: Mapping[str, Any], out: Path) -> str:
-    """Write `bench.json`, and `bench.png` where charts can be drawn; say in a line what was written.
+    """Write `bench.json`, and `bench.png` if charts can be drawn. Returns a line that names the files.
 
     Raises:
-        OutputError: They cannot be written.
+        OutputError: A file cannot be written.
     """
     write_whole(out / JSON, json_bytes(report))
     try:
@@ -217,7 +217,7 @@ def write_speed(report: Mapping[str, Any], out: Path) -> str:
 
 
 def speed_chart(report: Mapping[str, Any]) -> Chart:
-    """Draw photos a second by number of prompts, one line for each way of running."""
+    """Plot photos per second by number of prompts, with one line per configuration."""
     groups: dict[str, list[tuple[float, float]]] = {}
     for row in report["rows"]:
         if row["batch"] == 1 and row["threads"] == report["threads"] and not row["problem"]:
@@ -228,9 +228,9 @@ def speed_chart(report: Mapping[str, Any]) -> Chart:
         groups["plain CLIPSeg"] = [(float(count), 1e3 / took) for count, took in other.items()]
     highest = max((y for points in groups.values() for _, y in points), default=1.0)
     return Chart(
-        title="Photos a second",
+        title="Photos per second",
         x_title="prompts",
-        y_title="photos a second",
+        y_title="photos per second",
         lines=[Line(name, sorted(points), markers=True) for name, points in groups.items()],
         x_range=(0.0, 5.0),
         y_range=(0.0, 1.1 * highest),

@@ -1,4 +1,4 @@
-"""The fixed suites of `drywallqa evaluate --suite`: what a release claims, and photos of a phone's size."""
+"""The fixed suites of `drywallqa evaluate --suite`: the figures of a release, and phone-sized photos."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ def run_suite(
     write: bool = False,
     report: Callable[[str], None] = print,
 ) -> list[str]:
-    """Measure a bundle by a suite, write what was asked for, and describe it in lines.
+    """Measure a bundle with a suite, write the requested files and describe the result as text.
 
     Args:
         suite: One of `SUITES`.
         data: The data set's folder.
         model: A bundle; None for the bundled model.
-        split: The part to measure.
-        count: Composites of the suite "release" (200); for the suite "phone" see `measure_phone_size`.
-        robustness: Whether "release" changes photos and wording, too.
+        split: The split to measure.
+        count: Number of composites of the suite "release" (200). For "phone" see `measure_phone_size`.
+        robustness: Whether "release" also varies photos and wording.
         sections: Sections of "phone"; by default all that can be measured.
-        elsewhere: Photographs from elsewhere, for the section "large-walls" of "phone".
+        elsewhere: Folder of other photographs, for the section "large-walls" of "phone".
         json_file: A JSON file for the figures.
         write: Write the figures into the bundle and its card.
         report: Called with each step.
 
     Raises:
         ConfigError: The suite, the split or a section is unknown.
-        DataError: The split is empty, or photographs from elsewhere are not as they should be.
+        DataError: The split is empty, or the folder of other photographs is invalid.
     """
     if suite not in SUITES:
-        raise ConfigError(f"'{suite}' is no suite; choose among {', '.join(SUITES)}")
+        raise ConfigError(f"unknown suite '{suite}'; choose from {', '.join(SUITES)}")
     bundle, dataset = load_bundle(model), datasets.load_dataset(data)
     figures: dict[str, Any]
     if suite == "release":
@@ -74,7 +74,7 @@ def run_suite(
         )
         lines = phone_size_lines(found)
         if LARGE not in found and not sections:
-            lines.append(f"{LARGE}: not measured; --elsewhere names the folder of photographs from elsewhere")
+            lines.append(f"{LARGE}: not measured; pass a folder of other photographs as --elsewhere")
         plain = {name: {what: f.to_json() for what, f in each.items()} for name, each in found.items()}
         plain = {"bundle": f"{bundle.name} {bundle.version}", "split": split, "sections": plain}
         card = {
@@ -90,7 +90,7 @@ def run_suite(
 
 
 def _write(bundle: Bundle, suite: str) -> None:
-    """Write a bundle's head and card; the suite "release" also draws its failures on rendered walls."""
+    """Write a bundle's head file and card. For the suite "release", also draw failures on rendered walls."""
     from drywallqa.exporting.export_run import save_with_card
     from drywallqa.visualization.failed_walls import failed_walls
 
@@ -101,7 +101,7 @@ def _write(bundle: Bundle, suite: str) -> None:
 
 
 def _card_table(measured: ReleaseFigures) -> dict[str, str]:
-    """The figures of a release in the words of a card."""
+    """Return the figures of a release as rows of the model card."""
     table = {
         name: f"{alarms} of {pairs} ({alarms / max(pairs, 1):.1%})"
         for name, (alarms, pairs) in false_alarm_counts(measured).items()
