@@ -129,7 +129,7 @@ MODEL_FAULTS = (
     Fault(
         "presence-threshold",
         "masks are empty where the concept is present, or false alarms come where it is absent",
-        "the presence threshold does not fit this model: what is there is held for absent, or the reverse",
+        "the presence threshold does not fit this model: present concepts count as absent, or the reverse",
         "choose the thresholds on validation again",
         _CHOOSE,
     ),
