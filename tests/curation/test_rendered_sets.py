@@ -52,7 +52,7 @@ def test_render__phone_walls_are_labelled_as_people_would(tmp_path: Path) -> Non
             outline = made.read_mask(sample, "crack")
             assert outline[wall.crack_mask].all()
             assert outline.sum() > wall.crack_mask.sum()
-    with pytest.raises(DataError, match="has a set 'rendered-phone' already"):
+    with pytest.raises(DataError, match="already has a set 'rendered-phone'"):
         rendered_sets.add_phone_walls(tmp_path / "d", 1, set_name="rendered-phone", seed=0, split="val")
 
 
@@ -70,5 +70,5 @@ def test_mosaics__hold_each_photograph_once(tmp_path: Path) -> None:
 
 def test_mosaics__too_few_photographs(tmp_path: Path) -> None:
     few = crack_photos(tmp_path / "source", 3)
-    with pytest.raises(DataError, match="3 photographs of 640×640 px show a crack; a mosaic takes 4"):
+    with pytest.raises(DataError, match="3 photographs of 640×640 px show a crack; a mosaic needs 4"):
         rendered_sets.add_mosaics(tmp_path / "d", few, columns=2, set_name="mosaics", split="val")

@@ -88,7 +88,7 @@ def test_seam_lines__refuses_what_it_cannot_do(boards: Path, capsys: pytest.Capt
     assert "has no concept 'doors'" in capsys.readouterr().err
     assert main(["data", "seam-lines", str(boards)]) == 0
     assert main(["data", "seam-lines", str(boards)]) == 3
-    assert "has a concept 'seam line' already" in capsys.readouterr().err
+    assert "already has a concept 'seam line'" in capsys.readouterr().err
 
 
 def test_seam_lines__stay_in_the_data_set_whatever_they_are_called(boards: Path) -> None:

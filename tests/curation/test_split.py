@@ -80,7 +80,7 @@ def test_hold_out__a_setting_is_for_the_test_alone():
     known = hold_out(split_dataset(Dataset(Path(), tuple(samples), {"crack": ()})), "B")
     assert {s.split for s in known if s.setting == "B"} == {"test"}
     assert {s.split for s in known if s.setting == "A"} == {"train", "val", "unused"}
-    with pytest.raises(ConfigError, match="no photo is of the setting 'C'"):
+    with pytest.raises(ConfigError, match="no photo has the setting 'C'"):
         hold_out(known, "C")
     with pytest.raises(ConfigError, match="nothing is left to train on"):
         hold_out(known.with_samples(s for s in known if s.setting == "B"), "B")
@@ -151,7 +151,7 @@ def test_split_by_csv__one_stem_in_two_sets_goes_by_the_path(tmp_path):
 
 def test_split_by_csv__a_leak_is_refused_but_what_is_dropped_is_no_side(tmp_path):
     rows = "file,split\nIMG_0.rf.0.jpg,train\nIMG_0.rf.1.jpg,{}\n"
-    with pytest.raises(DataError, match=r"'IMG_0' into test and train"):
+    with pytest.raises(DataError, match=r"'IMG_0' in test and train"):
         split_by_csv(dataset([2]), _csv(tmp_path, rows.format("test")))
     done, *_ = split_by_csv(dataset([2]), _csv(tmp_path, rows.format("dropped")))
     assert [item.split for item in done] == ["train", "dropped"]
@@ -162,7 +162,7 @@ def test_split_by_csv__a_leak_is_refused_but_what_is_dropped_is_no_side(tmp_path
     [
         ("name,split\na,train\n", "file,split"),
         ("", "file,split"),
-        ("file,split\nother.jpg,train\n", "names no photo"),
+        ("file,split\nother.jpg,train\n", "matches no photo"),
         ("file,split\nIMG_0.rf.0.jpg,train\nIMG_0.rf.0.jpg,test\n", "train and test"),
     ],
 )

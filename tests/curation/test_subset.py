@@ -44,7 +44,7 @@ def test_take__equal_seeds_take_equal_photos(tmp_path: Path) -> None:
 
 def test_take__too_few_photos_are_told(tmp_path: Path) -> None:
     known = make_dataset(tmp_path / "data")
-    with pytest.raises(DataError, match="9 photos that show 'crack' are wanted in 'val', there are 4"):
+    with pytest.raises(DataError, match="9 photos that show 'crack' are needed in 'val', but there are only"):
         take_subset(known, {"crack": {"val": 9}}, tmp_path / "small")
     assert not (tmp_path / "small" / "dataset.json").exists()
 
@@ -52,5 +52,5 @@ def test_take__too_few_photos_are_told(tmp_path: Path) -> None:
 def test_take__rendered_pictures_are_passed_over(tmp_path: Path) -> None:
     known = make_dataset(tmp_path / "data", ("train",))
     drawn = known.with_samples(replace(s, set_name="rendered") for s in known)
-    with pytest.raises(DataError, match="there are 0"):
+    with pytest.raises(DataError, match="there are only 0"):
         take_subset(drawn, {"crack": {"train": 1}}, tmp_path / "small")

@@ -1,7 +1,7 @@
-"""Alarms during training, from a few figures of each step; each alarm is raised once.
+"""Alarms during training, based on a few figures of each step; each alarm is raised once.
 
-A new model marks nothing, so nothing is judged before `grace` steps. After them an alarm needs a symptom that
-held in each of the last `window` steps.
+A new model marks nothing, so the first `grace` steps are checked only for a loss that is not finite. Later,
+an alarm needs a symptom over the last `window` steps.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NOTHING = 1e-4
 NEARLY_ALL = 0.97
 """Share of pixels above which a prediction counts as full."""
 CONTRAST = 0.1
-"""Probability inside the truth minus outside it from which a model is learning, whatever its threshold."""
+"""Mean probability inside the truth minus outside it above which a model is learning, at any threshold."""
 SAME = 0.01
-"""Spread of logits over prompts, relative to that over the photo, below which prompts do nothing."""
+"""Spread of logits over prompts, relative to that over the photo, below which prompts have no effect."""
 RISEN = 1.5
-"""Ratio of the recent loss to that of the first steps which no sound run shows after its grace."""
+"""Ratio of the recent loss to the first steps' loss that no healthy run exceeds after its grace steps."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class StepFigures:
     Attributes:
         loss: The loss.
         marked: Share of pixels predicted as foreground.
-        foreground: Share of pixels that are foreground, over pairs that show any; 0 where none does.
-        contrast: Mean probability inside the truth minus outside it; it means nothing without foreground.
+        foreground: Share of foreground pixels, over pairs with foreground; 0 if no pair has any.
+        contrast: Mean probability inside the truth minus outside it; meaningless without foreground.
         spread: Spread of logits over prompts, relative to that over the photo; None for a single prompt.
-        bounded: Whether all logits lie in 0–1, as probabilities do.
+        bounded: Whether all logits lie in 0–1, like probabilities.
     """
 
     loss: float
@@ -74,7 +74,7 @@ class AlarmMonitor:
     """Collects the figures of steps and raises alarms.
 
     Args:
-        grace: Steps in which only a loss that is not finite is judged.
+        grace: Number of first steps in which only a loss that is not finite raises an alarm.
         window: Steps over which a symptom has to hold.
 
     Example:
@@ -92,7 +92,7 @@ class AlarmMonitor:
         self.raised: set[str] = set()
 
     def step(self, figures: StepFigures) -> list[FaultFinding]:
-        """Take one step's figures; return alarms that were not raised before."""
+        """Add one step's figures; return alarms that were not raised before."""
         self.steps += 1
         found = None
         if not math.isfinite(figures.loss):
@@ -113,7 +113,7 @@ class AlarmMonitor:
         steps, period = list(self.recent), f"in the last {len(self.recent)} steps"
         loss, start = float(np.median([s.loss for s in steps])), float(np.median(self.first_losses))
         if loss < -1:
-            return "masks-range", f"the loss is {loss:.3g} {period}, which truth in 0–1 cannot give"
+            return "masks-range", f"the loss is {loss:.3g} {period}, which is impossible for truth in 0–1"
         if all(s.bounded for s in steps):
             return "sigmoid-twice", f"every output lay within 0–1 {period}"
         if loss > RISEN * start:

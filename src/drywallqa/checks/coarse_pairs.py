@@ -1,6 +1,6 @@
-"""One photo under one concept, with its truth and a model's logits, on a common coarse grid.
+"""A photo and a concept, with the truth and a model's logits, on a common coarse grid.
 
-Shapes: h×w the grid, `GRID` on its longer side.
+Shapes: h×w is the grid size; the longer side is `GRID`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Floats = NDArray[np.float32]
 GRID = 224
 """Longer side of the grid: fine enough for a shift of 2 %, coarse enough for hundreds of trials."""
 CLEARLY, ENOUGH = 0.2, 0.3
-"""A photo is lifted clearly where its IoU rises by the first to at least the second."""
+"""A change clearly improves a photo if its IoU rises by at least the first value to at least the second."""
 
 
 @dataclass(frozen=True, eq=False)
 class CoarsePair:
-    """A model's logits for one concept of one photo, beside the truth.
+    """A model's logits and the truth for one concept of one photo.
 
     Attributes:
         photo: The photo's name.
-        photograph: The photograph that copies share.
+        photograph: The original photograph; copies share it.
         part: "train", "val" or "test".
         concept: The concept of the prompt.
-        truth: [h,w]; all False where the concept is labelled as absent.
+        truth: [h,w]; all False if the concept is labelled as absent.
         logits: [h,w].
-        other: [h,w], the logits under another concept's prompt; None where there is no other concept.
+        other: [h,w], the logits for another concept's prompt; None if there is no other concept.
         presence: Probability that the photo shows the concept.
         threshold: The model's mask threshold as a logit.
         presence_threshold: The model's presence threshold.
@@ -54,7 +54,7 @@ class CoarsePair:
 
     @property
     def mask(self) -> Mask:
-        """Where the logits lie above the threshold, whatever presence says."""
+        """The pixels with logits above the threshold, without gating by presence."""
         return np.asarray(self.logits > self.threshold)
 
     @property
@@ -69,13 +69,13 @@ class CoarsePair:
 
 
 def coarse_iou(mask: Mask, truth: Mask) -> float:
-    """Return the IoU of two masks [h,w]; 0 where both are empty."""
+    """Return the IoU of two masks [h,w]; 0 if both are empty."""
     iou = Counts.of(mask, truth).iou
     return 0.0 if math.isnan(iou) else iou
 
 
 def mean_or_zero(values: Iterable[float]) -> float:
-    """Return the mean; 0 without values."""
+    """Return the mean, or 0 if there are no values."""
     listed = list(values)
     return float(np.mean(listed)) if listed else 0.0
 
@@ -95,9 +95,9 @@ class Gain:
     Attributes:
         before: Mean without the change.
         after: Mean with the change.
-        sure: Mean gain over its standard error (Student's t).
-        explained: Share of photos that the change lifts clearly.
-        count: Photos.
+        sure: Mean gain divided by its standard error (Student's t).
+        explained: Share of photos that the change clearly improves.
+        count: Number of photos.
     """
 
     before: float
@@ -113,7 +113,7 @@ class Gain:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the mean gain is more than chance."""
+        """Whether the mean gain is significant."""
         return self.count >= 5 and self.gain >= 0.03 and self.sure >= 3.5
 
 
@@ -125,7 +125,7 @@ def compare_pairs(
     Args:
         before: IoU of each photo.
         after: The same after the change.
-        groups: The photograph of each; copies of one are averaged first, so that they count once.
+        groups: The photograph of each photo; copies of a photograph are averaged first and count once.
     """
     if groups is not None:
         before, after = (list(group_means(values, groups).values()) for values in (before, after))
@@ -140,10 +140,10 @@ def compare_pairs(
 
 
 def best_logit_threshold(pairs: Iterable[CoarsePair]) -> tuple[float, float]:
-    """Find the logit threshold of best mean IoU over the photos that show the concept.
+    """Find the logit threshold with the best mean IoU over the photos that show the concept.
 
     Returns:
-        The threshold as a logit, and the mean IoU there; (0, 0) where no photo shows the concept.
+        The threshold as a logit, and the mean IoU at it; (0, 0) if no photo shows the concept.
     """
     thresholds = [logit(p) for p in np.linspace(0.02, 0.98, 49)]
     curves = [[coarse_iou(p.logits > t, p.truth) for t in thresholds] for p in pairs if p.truth.any()]

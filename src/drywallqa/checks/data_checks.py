@@ -1,6 +1,6 @@
-"""Checks of data without a model: the inputs of training, and a data set as a whole. They need numpy alone.
+"""Checks of data without a model: training inputs and whole data sets. They need only numpy.
 
-Shapes: N photos, K concepts, D embedding width, h×w the truth's grid.
+Shapes: N photos, K concepts, D embedding width, h×w grid of the truth.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ Floats = NDArray[np.float32]
 FULL = 0.98
 """Share of foreground above which the truth may be inverted or frame the photo."""
 ALIKE = 0.98
-"""Cosine of two concepts' mean embeddings above which no decoder can be expected to tell them apart."""
+"""Cosine of two concepts' mean embeddings above which a decoder cannot be expected to distinguish them."""
 PIXELS = 12.0
-"""Largest normalised pixel value that is plausible: ImageNet's own end near ±2.7."""
+"""Largest plausible normalised pixel value; ImageNet's normalised values reach about ±2.7."""
 BOXES = 0.25
-"""Share of a line's annotations that may be boxes: straight upright ones look like them."""
+"""Share of a line concept's annotations that may be boxes; straight upright lines look like boxes."""
 APART = 1.5
-"""Ratio of the parts' usual sizes from which they differ in resolution."""
+"""Ratio of the splits' median sizes above which their resolutions count as different."""
 PARTS = ("train", "val", "test")
 
 
 def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[FaultFinding]:
-    """Check the truth as the loss gets it: its range and its share of foreground.
+    """Check the range and the foreground share of the truth that the loss receives.
 
     Args:
         truth: Shares of foreground [N,K,h,w].
-        known: [N,K], above 0 where the concept was labelled.
+        known: [N,K], above 0 if the concept was labelled.
         concepts: The K concepts' names.
     """
     labelled = truth[np.asarray(known) > 0]
     if not labelled.size:
-        text = "no pair of a photo and a concept in the first batches was labelled"
+        text = "the first batches contain no labelled pair of a photo and a concept"
         return [finding_of("masks-empty", text)]
     low, high = float(labelled.min()), float(labelled.max())  # NaN if any value is
     if not (low >= -1e-4 and high <= 1 + 1e-4):
@@ -63,14 +63,14 @@ def check_images(images: Floats) -> list[FaultFinding]:
 def check_phrasings(
     phrasings: Mapping[str, Iterable[str]], understand: Callable[[str], str | None]
 ) -> list[FaultFinding]:
-    """Check that the text side takes each of a concept's own phrasings for that concept.
+    """Check that the text side maps each phrasing of a concept to that concept.
 
     Args:
         phrasings: Concept → the data set's phrasings.
-        understand: The text side: from a prompt to its concept, or None where it refuses the prompt.
+        understand: The text side; maps a prompt to its concept, or to None for an unknown prompt.
     """
     missed = [
-        f"'{phrase}' of '{concept}' is taken for {understood or 'nothing it knows'}"
+        f"'{phrase}' of '{concept}' is understood as {understood or 'no known concept'}"
         for concept, phrases in phrasings.items()
         for phrase in phrases_of(phrases)
         if (understood := understand(phrase)) != concept
@@ -79,7 +79,7 @@ def check_phrasings(
 
 
 def check_embeddings(embeddings: Mapping[str, Floats]) -> list[FaultFinding]:
-    """Check that concepts, as embeddings [N,D] of their phrasings, can be told apart."""
+    """Check that the concepts' phrasings have distinct embeddings [N,D]."""
     means = {}
     for concept, rows in embeddings.items():
         if not len(rows) or not np.isfinite(rows).all() or not rows.any():
@@ -91,15 +91,15 @@ def check_embeddings(embeddings: Mapping[str, Floats]) -> list[FaultFinding]:
         for one, other in combinations(means, 2)
         if (cosine := float(means[one] @ means[other])) > ALIKE
     ]
-    text = f"embeddings that cannot be told apart: {name_some(alike)}"
+    text = f"indistinguishable embeddings: {name_some(alike)}"
     return [finding_of("prompts-alike", text)] if alike else []
 
 
 def check_split(parts: Mapping[str, Sequence[str]]) -> list[FaultFinding]:
-    """Check that no photograph lies in two parts of a split.
+    """Check that no photograph is in two parts of a split.
 
     Args:
-        parts: Part → the photograph of each of its photos; training's part first.
+        parts: Part → the photograph of each photo in it; the training part first.
     """
     texts = []
     for earlier, later in combinations(parts, 2):
@@ -112,7 +112,7 @@ def check_split(parts: Mapping[str, Sequence[str]]) -> list[FaultFinding]:
 
 
 def check_copies(pairs: Sequence[tuple[str, str]]) -> list[FaultFinding]:
-    """Check that no two photos of different parts show the same under other names."""
+    """Check that photos in different parts are not duplicates under different names."""
     if not pairs:
         return []
     few = name_some([f"{one} = {other}" for one, other in pairs], 2)
@@ -120,19 +120,19 @@ def check_copies(pairs: Sequence[tuple[str, str]]) -> list[FaultFinding]:
 
 
 def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
-    """Check that few photos recur under other names within a part."""
+    """Check that a part has few duplicate photos under different names."""
     if pairs < max(3, 0.08 * photographs):
         return []
-    text = f"{pairs} pairs of {photographs} photographs show the same under other names within a part"
+    text = f"{pairs} pairs among {photographs} photographs are duplicates under different names within a part"
     return [finding_of("photos-repeated", text, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
 
 
 def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[FaultFinding]:
-    """Check that all files can be used.
+    """Check that all files are usable.
 
     Args:
-        problems: Kind of each problem, and its text.
-        photos: Photos that can be read.
+        problems: Kind and text of each problem.
+        photos: Number of readable photos.
     """
     sizes = [text for kind, text in problems if kind == "wrong size" or "the mask is" in text]
     unread = [
@@ -154,29 +154,29 @@ def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[Fau
 def check_boxes(
     boxes: Mapping[str, int], annotations: Mapping[str, int], lines: Iterable[str]
 ) -> Iterator[FaultFinding]:
-    """Check that lines were not marked by boxes: a box around a line is no outline of it.
+    """Check that line concepts were not annotated with boxes, because a box does not outline a line.
 
     Args:
-        boxes: Concept → annotations that are boxes.
-        annotations: Concept → annotations.
-        lines: The concepts that are lines.
+        boxes: Concept → number of annotations that are boxes.
+        annotations: Concept → number of annotations.
+        lines: The line concepts.
     """
     for concept in lines:
         count, of = boxes.get(concept, 0), annotations.get(concept, 0)
         if count >= 3 and count > BOXES * of:
-            text = f"{count} of {of} masks of '{concept}' are exactly one box"
+            text = f"{count} of {of} masks of '{concept}' are exactly a box"
             yield finding_of("labels-boxes", text, 0.7 + 0.2 * count / of)
 
 
 def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[FaultFinding]:
-    """Check that photos of train, val and test are of about one size.
+    """Check that photos of train, val and test have similar sizes.
 
     Args:
-        sizes: Part → longer side of each of its photos in px.
+        sizes: Part → longer side in px of each photo in it.
     """
     usual = {part: float(np.median(sizes[part])) for part in PARTS if len(sizes.get(part, ())) >= 3}
     if len(usual) < 2 or max(usual.values()) < APART * min(usual.values()):
         return []
     listed = ", ".join(f"{part} {side:.0f} px" for part, side in usual.items())
     weight = 0.75 + min(0.15, 0.03 * max(usual.values()) / min(usual.values()))
-    return [finding_of("parts-resolution", f"the usual longer side is {listed}", weight)]
+    return [finding_of("parts-resolution", f"the median longer side is {listed}", weight)]

@@ -1,4 +1,4 @@
-"""A fault that was found, with its evidence and its rank, and all that a diagnosis found."""
+"""Findings (a fault, its evidence and its rank) and the result of a diagnosis."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class FaultFinding:
 
     Attributes:
         fault: The fault.
-        evidence: The evidence in words.
-        weight: Its rank, from 0 (a hint) to 1 (proved and sufficient); causes rank above their consequences.
+        evidence: A description of the evidence.
+        weight: Rank from 0 (a hint) to 1 (proven and sufficient); causes rank above their consequences.
     """
 
     fault: Fault
@@ -34,7 +34,7 @@ class FaultFinding:
         return self.fault.name
 
     def sentence(self) -> str:
-        """Tell evidence, cause, remedy and command in one line."""
+        """Return evidence, cause, remedy and command in one line."""
         fault = self.fault
         return (
             f"{fault.name}: {self.evidence}. Cause: {fault.cause}. Remedy: {fault.remedy}. "
@@ -42,7 +42,7 @@ class FaultFinding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the finding as plain data."""
+        """Return the finding as JSON data."""
         return {
             "name": self.name,
             "symptom": self.fault.symptom,
@@ -55,12 +55,12 @@ class FaultFinding:
 
 
 def finding_of(name: str, evidence: str, weight: float = 1.0) -> FaultFinding:
-    """Make a finding of a known fault; its weight is kept within 0 and 1."""
+    """Create a finding of a known fault; its weight is clipped to 0–1."""
     return FaultFinding(FAULTS[name], evidence, min(max(weight, 0.0), 1.0))
 
 
 def rank_findings(findings: Iterable[FaultFinding]) -> list[FaultFinding]:
-    """Sort findings, the surest first; of each fault only its surest finding is kept."""
+    """Sort findings by descending weight, and keep only the strongest finding of each fault."""
     best: dict[str, FaultFinding] = {}
     for finding in sorted(findings, key=lambda each: -each.weight):
         best.setdefault(finding.name, finding)
@@ -68,7 +68,7 @@ def rank_findings(findings: Iterable[FaultFinding]) -> list[FaultFinding]:
 
 
 def name_some(names: Iterable[str], most: int = 4) -> str:
-    """Name the first few and count the rest: "a, b and 3 more"."""
+    """List the first few names and count the rest: "a, b and 3 more"."""
     known = list(names)
     rest = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + rest
@@ -76,15 +76,15 @@ def name_some(names: Iterable[str], most: int = 4) -> str:
 
 @dataclass
 class Diagnosis:
-    """All that was found.
+    """The result of a diagnosis.
 
     Attributes:
-        model: The model in words.
+        model: A description of the model.
         data: The data set's folder.
-        photos: Number of photos, by part.
-        facts: Figures by concept.
+        photos: Number of photos in each split.
+        facts: Figures of each concept.
         sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
-        findings: The verdict: the likely faults, the surest first, each once.
+        findings: The verdict: the likely faults, each once, the most likely first.
         notes: Remarks for the reader.
     """
 
@@ -97,7 +97,7 @@ class Diagnosis:
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the diagnosis as plain data."""
+        """Return the diagnosis as JSON data."""
         return {
             "model": self.model,
             "data": self.data,

@@ -1,9 +1,9 @@
-"""Checks of a model before its first step: its parameters, and its outputs for one small batch.
+"""Checks of a model before its first step: its parameters and its outputs for one small batch.
 
-The model is probed in evaluation mode and left as it was: the probe changes no statistics and no gradients,
-and takes no random numbers from the run. A layer that is made in the first call stays, and is a finding.
+The model is probed in evaluation mode and then restored. The probe changes no statistics and no gradients,
+and does not advance the run's random numbers. A layer created in the first call stays and is reported.
 
-Shapes: B photos, K prompts, D embedding width, h×w the logits' grid.
+Shapes: B photos, K prompts, D embedding width, h×w grid of the logits.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from torch.nn.parameter import is_lazy
 from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""From mask logits, presence logits, truth and known to the loss that is trained on."""
+"""Maps mask logits, presence logits, truth and known to the training loss."""
 
 SURE = 3 * math.log(2)
-"""BCE above which a start is suspicious: three times that of a probability of one half everywhere."""
+"""Initial BCE above which a start is suspicious: three times the BCE of probability 0.5 everywhere."""
 LARGE_STEP = 0.3
-"""Rate over a weight's usual size; a step of Adam changes a weight by about the rate."""
+"""Largest ratio of rate to median weight size; an Adam step changes a weight by about the rate."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class ProbeBatch:
 
     Attributes:
         images: [B,3,H,W], normalised.
-        embeddings: [B,K,D], or token ids [B,K,L] where the text tower is trained.
+        embeddings: [B,K,D], or token ids [B,K,L] if the text tower is trained.
         truth: [B,K,h,w].
-        known: [B,K], 1 where labelled.
+        known: [B,K], 1 if labelled.
     """
 
     images: Tensor
@@ -51,7 +51,7 @@ class ProbeBatch:
 
 @dataclass(frozen=True)
 class ForwardCall:
-    """The outputs of one forward call, the parameters that it made, and the tensors that gradients reach."""
+    """The outputs of one forward call, the parameters that it created, and the leaf tensors of its graph."""
 
     logits: Tensor
     presence: Tensor
@@ -62,13 +62,13 @@ class ForwardCall:
 def check_model(
     model: nn.Module, probe: ProbeBatch, loss: Loss, optimizer: torch.optim.Optimizer
 ) -> list[FaultFinding]:
-    """Probe a model that is about to be trained with this optimizer; causes before their consequences."""
+    """Probe a model before training with this optimizer; causes come before their consequences."""
     lazy = [name for name, parameter in model.named_parameters() if is_lazy(parameter)]
     with _evaluation_mode(model):
         first, second = _call(model, probe), _call(model, probe)
         findings = _check_made(model, first, second, lazy)
         if findings:
-            return findings  # outputs of a model that changes from call to call mean nothing
+            return findings  # the outputs of a model that changes between calls are meaningless
         findings += _check_reach(model, optimizer, second)
         findings += _check_gradients(model, loss(second.logits, second.presence, probe.truth, probe.known))
         with torch.no_grad():
@@ -79,7 +79,7 @@ def check_model(
 
 @contextmanager
 def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode and back into its own; random numbers come from elsewhere."""
+    """Put every module into evaluation mode and restore its mode and the random state afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -91,7 +91,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _call(model: nn.Module, probe: ProbeBatch) -> ForwardCall:
-    """Run the model once; note which parameters are made on the way, and walk the autograd graph back."""
+    """Run the model once, record the parameters that it creates, and walk back through the autograd graph."""
     made: dict[str, nn.Parameter] = {}
 
     def note(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -120,7 +120,7 @@ def _call(model: nn.Module, probe: ProbeBatch) -> ForwardCall:
 def _check_made(
     model: nn.Module, first: ForwardCall, second: ForwardCall, lazy: list[str]
 ) -> list[FaultFinding]:
-    """Check that no parameter is made in a call, neither in each nor in the first."""
+    """Check that no forward call creates a parameter, neither every call nor the first."""
     own = {id(parameter) for parameter in model.parameters()}
     fleeting = [
         f"a tensor {tuple(leaf.shape)}"
@@ -128,17 +128,17 @@ def _check_made(
         if key not in own and key not in first.leaves
     ]
     if second.made or fleeting:
-        return [finding_of("made-in-forward", f"a second call made {name_some(second.made or fleeting)}")]
+        return [finding_of("made-in-forward", f"a second call created {name_some(second.made or fleeting)}")]
     change = float((first.logits - second.logits).detach().abs().max())
     if not change <= 1e-3 * max(1.0, float(first.logits.detach().abs().max())):
-        text = f"the same photos give logits that differ by {change:.3g} from one call to the next"
+        text = f"the logits of the same photos differ by {change:.3g} between two calls"
         return [finding_of("made-in-forward", text)]
     late = [*first.made, *lazy]
-    return [finding_of("made-late", f"made by the first call: {name_some(late)}")] if late else []
+    return [finding_of("made-late", f"created by the first call: {name_some(late)}")] if late else []
 
 
 def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall) -> Iterator[FaultFinding]:
-    """Check that all that is trained is optimised and saved, and that the decoder is trained at all."""
+    """Check that all trained tensors are optimised and saved, and that the decoder is trained."""
     given = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     hidden = {key: f"a tensor {tuple(leaf.shape)}" for key, leaf in call.leaves.items() if key not in named}
@@ -150,7 +150,7 @@ def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall
     trainable = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
     forgotten = [*(name for key, name in trainable.items() if key not in given), *hidden.values()]
     if forgotten and not lost:
-        text = f"{len(forgotten)} of {len(trainable)} trainable tensors are in no group"
+        text = f"{len(forgotten)} of {len(trainable)} trainable tensors are in no parameter group"
         yield finding_of("outside-optimizer", f"{text}: {name_some(forgotten)}")
     decoder = named.keys() - {id(parameter) for parameter in model.encoder_parameters()}
     if decoder and not decoder & trainable.keys():
@@ -172,39 +172,39 @@ def _check_gradients(model: nn.Module, loss: Tensor) -> list[FaultFinding]:
 
 
 def _check_sigmoid(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that outputs can leave 0–1, for photos as they are and twenty times as strong."""
+    """Check that outputs can leave 0–1, for the photos and for their pixel values times 20."""
     strong = model(probe.images * 20, probe.embeddings)[0]
     ranges = [(float(output.min()), float(output.max())) for output in (logits, strong)]
     if not all(low >= 0 and high <= 1 for low, high in ranges):
         return []
     listed = " and ".join(f"{low:.3f}–{high:.3f}" for low, high in ranges)
-    text = f"the model's output stays within 0–1 ({listed}), even for photos twenty times as strong"
+    text = f"the model's output stays within 0–1 ({listed}), even for pixel values times 20"
     return [finding_of("sigmoid-twice", text)]
 
 
 def _check_start(logits: Tensor, probe: ProbeBatch) -> list[FaultFinding]:
-    """Compare the first BCE with that of a guess that knows nothing of the photo.
+    """Compare the first BCE with the BCE of a constant guess that ignores the photo.
 
-    Guessing the mean probability p everywhere at a foreground share s costs -(s log p + (1-s) log(1-p)).
+    For a foreground share s, guessing the mean probability p everywhere costs -(s log p + (1-s) log(1-p)).
     """
     labelled = probe.known > 0
     x, t = logits.double()[labelled], probe.truth.double()[labelled]
     if not x.numel() or float(t.min()) < 0 or float(t.max()) > 1:
-        return []  # the truth itself is wrong, for which there is a check of its own
+        return []  # `check_truth` reports a wrong truth
     start = float(functional.binary_cross_entropy_with_logits(x, t))
     share, guess = float(t.mean()), min(max(float(torch.sigmoid(x).mean()), 1e-6), 1 - 1e-6)
     expected = -(share * math.log(guess) + (1 - share) * math.log(1 - guess))
     if start <= max(SURE, 2 * expected):
         return []
-    text = f"BCE starts at {start:.3g}, where {expected:.3g} is expected of a model that knows nothing"
+    text = f"BCE starts at {start:.3g}; {expected:.3g} is expected of a model that ignores the photo"
     return [finding_of("loss-start", text)]
 
 
 def _check_prompt(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that another embedding gives other logits, now or after a small change of the weights.
+    """Check that another embedding changes the logits, now or after a small change of the weights.
 
-    A decoder whose conditioning starts at zero is sound, hence the second trial, on a copy. Other embeddings
-    have the same length and another direction; of token ids, the first word is another.
+    A decoder may start with zero conditioning, so the second trial perturbs a copy of the model. The other
+    embeddings have the same length and a random direction. For token ids, the first word is replaced.
     """
     generator = torch.Generator().manual_seed(0)
     if probe.embeddings.is_floating_point():
@@ -221,7 +221,7 @@ def _check_prompt(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[F
     one, two = (changed(probe.images, embeddings)[0] for embeddings in (probe.embeddings, other))
     if _differ(one, two):
         return []
-    return [finding_of("prompt-ignored", "another prompt's embedding leaves every logit exactly as it was")]
+    return [finding_of("prompt-ignored", "another prompt's embedding does not change any logit")]
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:
@@ -230,10 +230,10 @@ def _differ(one: Tensor, other: Tensor) -> bool:
 
 
 def _check_rates(optimizer: torch.optim.Optimizer) -> list[FaultFinding]:
-    """Compare an Adam's rates with the size of the weights that they change.
+    """Compare Adam's learning rates with the size of the weights.
 
-    A step of Adam changes each weight by about the rate, so a rate near the weights' own size leaves nothing
-    of them. Schedules that warm up are judged by their highest rate.
+    An Adam step changes each weight by about the rate, so a rate near the weights' size destroys them.
+    Warm-up schedules are judged by their highest rate.
     """
     adam = isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW)
     for group in optimizer.param_groups if adam else ():
@@ -242,6 +242,6 @@ def _check_rates(optimizer: torch.optim.Optimizer) -> list[FaultFinding]:
         rate = float(group.get("max_lr", group["lr"]))
         if sizes and rate > LARGE_STEP * sizes[len(sizes) // 2]:
             usual = sizes[len(sizes) // 2]
-            text = f"a step of {rate:g} is {rate / usual:.0%} of a usual weight, {usual:.2g}"
+            text = f"a step of {rate:g} is {rate / usual:.0%} of the median weight size, {usual:.2g}"
             return [finding_of("rate-too-high", text)]
     return []

@@ -1,8 +1,9 @@
-"""Checks of labels against a model's predictions: which change of the truth would make both agree?
+"""Checks of labels against a model's predictions: which change of the truth improves the agreement?
 
-A model that masters a concept agrees with sound labels. Where it agrees far better with labels that are moved
-back, turned back or exchanged, the labels are shifted, turned or exchanged. Each change is a counterfactual,
-and the one that explains most wins. A poor model agrees with no change, so it leads to no finding.
+A model that segments a concept well agrees with correct labels. If its predictions agree far better with
+labels that are moved, turned or exchanged, the labels are probably shifted, turned or exchanged. Each change
+is a counterfactual, and the change with the largest gain wins. A poor model agrees with no change, so it
+leads to no finding.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ REACH = 32
 RADII = (1, 2, 3, 4, 6, 9, 13, 18)
 SCALES = (0.5, 0.7, 0.85, 1.18, 1.43, 2.0)
 LEAST_COUNT, LEAST_SHARE = 3, 0.15
-"""A change that lifts single photos counts from this many photos, and this share of them."""
+"""A change that improves only some photos counts if it improves this number and this share of them."""
 GOOD = 0.2
-"""Mean IoU that a change must reach: less is no agreement, however much less it was before."""
+"""Mean IoU that a change must reach; a lower IoU is not agreement, even after a large gain."""
 LEAST_GAIN = 0.03
-"""Mean gain, beyond what free choice brings by itself, from which a change explains anything."""
+"""Smallest mean gain, minus the cost of free choice, from which a change explains the labels."""
 _WIDTHS = ("labels-wide", "labels-narrow")
 _FLIPS: Mapping[str, Callable[[Mask], Mask]] = {
     "mirrored left to right": np.fliplr,
@@ -46,10 +47,10 @@ class LabelExplanation:
     """A change of the truth and its gain.
 
     Attributes:
-        fault: The fault that it stands for.
-        change: The change in words.
-        gain: Its gain, over photographs.
-        cost: Gain that choosing freely among so many changes brings by itself.
+        fault: The fault that the change indicates.
+        change: A description of the change.
+        gain: The gain of the change, over photographs.
+        cost: Gain expected only from choosing the best of several variants.
     """
 
     fault: str
@@ -59,17 +60,17 @@ class LabelExplanation:
 
     @property
     def worth(self) -> float:
-        """Mean gain beyond what free choice brings."""
+        """Mean gain minus the cost of free choice."""
         return self.gain.gain - self.cost
 
     @property
     def holds(self) -> bool:
-        """Whether it is more than chance."""
+        """Whether the explanation is significant."""
         gain = self.gain
         if gain.after < GOOD or self.worth < LEAST_GAIN:
             return False
         if self.fault in _WIDTHS:
-            # Models, too, draw wider or narrower than people: this needs many photographs and a large gain.
+            # Models may also draw wider or narrower than people: require many photographs and a large gain.
             return gain.is_sure and gain.count >= 8 and gain.gain >= max(0.06, 0.2 * gain.before)
         lifts = gain.explained >= LEAST_SHARE and gain.explained * gain.count >= LEAST_COUNT - 0.5
         return gain.is_sure or lifts
@@ -77,13 +78,13 @@ class LabelExplanation:
 
 @dataclass(frozen=True, eq=False)
 class LabelTrial:
-    """One photo's IoU after every change of its truth.
+    """One photo's IoU after each change of its truth.
 
     Attributes:
         pair: The photo.
-        changed: (fault, change in words) → IoU.
-        shifted: IoU at every shift; see `shift_ious`.
-        elsewhere: Best IoU with the truth of any other photograph of the concept.
+        changed: (fault, description of the change) → IoU.
+        shifted: IoU at each shift; see `shift_ious`.
+        elsewhere: Best IoU with the concept's truth in any other photograph.
     """
 
     pair: CoarsePair
@@ -93,7 +94,7 @@ class LabelTrial:
 
 
 def shift_ious(mask: Mask, truth: Mask) -> NDArray[np.float64]:
-    """IoU of a mask with the truth moved by (row, column) = (i, j) - REACH px: [2·REACH+1, 2·REACH+1]."""
+    """Return the IoU [2·REACH+1, 2·REACH+1] of a mask with the truth moved by (row, column) - REACH px."""
     side = 2 ** int(np.ceil(np.log2(max(mask.shape) + REACH)))
     spectra = [np.fft.rfft2(each.astype(np.float32), (side, side)) for each in (mask, truth)]
     common = np.fft.irfft2(spectra[0] * np.conj(spectra[1]), (side, side))
@@ -104,7 +105,7 @@ def shift_ious(mask: Mask, truth: Mask) -> NDArray[np.float64]:
 
 
 def scale_mask(truth: Mask, factor: float, corner: bool) -> Mask:
-    """Scale a truth [h,w] about its centre, or about the top left corner."""
+    """Scale a truth mask [h,w] about its centre or its top left corner."""
     height, width = truth.shape
     rows, columns = (
         np.round((np.arange(n) - (0 if corner else n / 2)) / factor + (0 if corner else n / 2)).astype(int)
@@ -116,7 +117,7 @@ def scale_mask(truth: Mask, factor: float, corner: bool) -> Mask:
 
 
 def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
-    """Try every change on one photo whose truth and mask are not empty; `pool` holds all photos."""
+    """Try every change on one photo whose truth and mask are not empty; `pool` contains all photos."""
     mask, truth = pair.mask, pair.truth
     changed = {("labels-inverted", "inverted"): coarse_iou(mask, ~truth)}
     turns = {**_FLIPS, **(_SQUARE_TURNS if truth.shape[0] == truth.shape[1] else {})}
@@ -126,7 +127,7 @@ def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
         for corner in (False, True):
             about = f"scaled by {factor:g} about the {'top left corner' if corner else 'centre'}"
             changed["labels-scaled", about] = coarse_iou(mask, scale_mask(truth, factor, corner))
-    # Widths differ by much or not at all, so every second pixel is enough.
+    # Wrong widths differ by many pixels, so every second pixel is enough.
     half, label = mask[::2, ::2], truth[::2, ::2]
     offset = coarse_iou(mask, truth) - coarse_iou(half, label)
     for radius in RADII:
@@ -145,11 +146,11 @@ def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
 
 
 def _changes(trials: Sequence[LabelTrial]) -> Iterator[tuple[str, str, list[float], float]]:
-    """Yield every change over a group of photos: fault, change in words, each photo's IoU, cost."""
+    """Yield each change of a group of photos: fault, description, each photo's IoU, cost."""
     before = [t.pair.iou for t in trials]
     for fault, change in trials[0].changed:
         if not all((fault, change) in t.changed for t in trials):
-            continue  # photos that are no squares cannot be turned by 90°
+            continue  # only square photos can be turned by 90°
         after = [t.changed[fault, change] for t in trials]
         yield fault, change, after, 0.0
         if fault not in _WIDTHS:
@@ -169,13 +170,13 @@ def _changes(trials: Sequence[LabelTrial]) -> Iterator[tuple[str, str, list[floa
 
 
 def explain_labels(members: Sequence[CoarsePair], trials: Sequence[LabelTrial]) -> LabelExplanation | None:
-    """Weigh every change over the photos of a group; return the best that holds.
+    """Compare all changes over the photos of a group; return the best significant one.
 
     Args:
         members: The photos of the group.
-        trials: The trials of those whose truth and mask are not empty.
+        trials: The trials of the photos whose truth and mask are not empty.
     """
-    # Exchanged labels also show on photos where the model marks nothing of the concept itself.
+    # Exchanged labels also show on photos in which the model does not mark the concept itself.
     masks = [(p, np.asarray(p.other > p.threshold)) for p in members if p.other is not None and p.truth.any()]
     masks = [(p, other) for p, other in masks if p.mask.any() or other.any()]
     exchanged = [max(p.iou, coarse_iou(other, p.truth)) for p, other in masks]
@@ -189,10 +190,10 @@ def explain_labels(members: Sequence[CoarsePair], trials: Sequence[LabelTrial]) 
 
 
 def check_labels(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check the labels of all parts against a model's predictions; return each fault's strongest finding.
+    """Check the labels of all splits against a model's predictions; return each fault's strongest finding.
 
     Args:
-        pairs: Photos under each concept that they are labelled for.
+        pairs: A pair for each labelled concept of each photo.
     """
     groups: dict[str, list[CoarsePair]] = {}
     for one in pairs:
@@ -213,12 +214,12 @@ def check_labels(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
     if not found:
         return rank_findings(f for name, members in groups.items() for f in _check_chance(name, members))
     ranked = rank_findings(found)
-    # Exchanged or moved labels leave empty ones behind, which are no second fault.
+    # Exchanged or moved labels leave empty masks behind, which are not a second fault.
     return [f for f in ranked if f.name != "labels-missing"] or ranked
 
 
 def _check_missing(group: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Find photos that are labelled as empty although the model is sure to see something."""
+    """Find photos that are labelled as empty although the model confidently detects the concept."""
     empty = [p for p in members if not p.truth.any()]
     shown = [p for p in members if p.truth.any()]
     certain = [p for p in empty if p.detected and p.presence >= max(0.9, p.presence_threshold)]
@@ -229,14 +230,14 @@ def _check_missing(group: str, members: Sequence[CoarsePair]) -> list[FaultFindi
     if few or mastered < 0.4 * len(shown):
         return []
     evidence = (
-        f"{group}: in {len(certain)} of {len(empty)} photos that are labelled as empty the model is sure to "
-        f"see something ({', '.join(p.photo for p in certain[:3])}, …)"
+        f"{group}: in {len(certain)} of {len(empty)} photos that are labelled as empty the model confidently "
+        f"detects the concept ({', '.join(p.photo for p in certain[:3])}, …)"
     )
     return [finding_of("labels-missing", evidence, 0.55 + 0.3 * share)]
 
 
 def _check_chance(group: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Find labels that a model which tells presence well meets only by chance."""
+    """Find labels that do not overlap the masks of a model that detects presence well."""
     shown = [p for p in members if p.truth.any()]
     empty = [p for p in members if not p.truth.any()]
     detected = [p for p in shown if p.detected]
@@ -244,9 +245,9 @@ def _check_chance(group: str, members: Sequence[CoarsePair]) -> list[FaultFindin
     if len(detected) < max(5, 0.6 * len(shown)) or len(missed) < max(3, 0.3 * len(detected)):
         return []
     if len(empty) < LEAST_COUNT or sum(p.detected for p in empty) > 0.2 * len(empty):
-        return []  # nothing shows that the model's presence is worth more than the label
+        return []  # the model's presence is not reliable enough to doubt the labels
     evidence = (
-        f"{group}: in {len(missed)} of {len(detected)} photos the model rightly sees the concept, and the "
-        f"label lies elsewhere ({', '.join(p.photo for p in missed[:3])}, …)"
+        f"{group}: in {len(missed)} of {len(detected)} photos the model rightly detects the concept, but its "
+        f"mask does not overlap the label ({', '.join(p.photo for p in missed[:3])}, …)"
     )
     return [finding_of("labels-of-other-photos", evidence, 0.5 + 0.3 * len(missed) / len(detected))]

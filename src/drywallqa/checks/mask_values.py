@@ -1,4 +1,4 @@
-"""Checks of mask files as they lie on disk, before they are read as truth. They need numpy alone."""
+"""Checks of mask files on disk, before they are read as truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.imaging.photos import open_picture
 
 NOISY = 0.03
-"""Stray pixels and holes, relative to the mask's area, from which a mask is noise; drawn ones have none."""
+"""Stray pixels and holes, relative to the mask's area, above which a mask is noisy; drawn masks have none."""
 INVERTED = 0.7
 """Share of the photo above which a mask may be inverted."""
 
@@ -25,14 +25,14 @@ class MaskFacts:
     """Facts about one mask file.
 
     Attributes:
-        name: The file.
+        name: The file's name.
         photograph: The photograph that it belongs to.
-        high: Largest value.
+        high: Largest pixel value.
         grey: Share of pixels that are neither 0 nor 255.
         share: Share of pixels above 127, which count as foreground.
-        stray: Lone foreground pixels and one-pixel holes, over the foreground.
+        stray: Number of lone foreground pixels and one-pixel holes, relative to the foreground area.
         frame: Share of the photo's outermost pixels that are foreground.
-        digest: Of its pixels; empty for an empty mask and for one rectangle, which may recur by chance.
+        digest: Digest of the pixels; "" for an empty mask or a rectangle, which may recur by chance.
     """
 
     name: str
@@ -46,7 +46,7 @@ class MaskFacts:
 
 
 def describe_mask_file(name: str, photograph: str, values: NDArray[np.uint8]) -> MaskFacts:
-    """Describe a mask file's values [H,W]."""
+    """Compute the facts of a mask file from its values [H,W]."""
     mask = values > 127
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     area = int(mask.sum())
@@ -64,13 +64,13 @@ def describe_mask_file(name: str, photograph: str, values: NDArray[np.uint8]) ->
 
 
 def read_facts(path: Path, name: str, photograph: str) -> MaskFacts:
-    """Describe a mask file that can be read."""
+    """Read a mask file and compute its facts."""
     with open_picture(path) as image:
         return describe_mask_file(name, photograph, np.asarray(image.convert("L")))
 
 
 def _count_stray(mask: NDArray[np.bool_]) -> int:
-    """Count foreground pixels with at most one neighbour, and background ones with at least seven."""
+    """Count foreground pixels with at most one marked neighbour and background pixels with at least seven."""
     padded = np.pad(mask.astype(np.int8), 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - mask
@@ -83,16 +83,14 @@ def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
     dim = [f for f in facts if 0 < f.high <= 127]
     grey = [f for f in facts if f.grey > 0.002]
     if dim:
-        text = (
-            f"hold values up to {max(f.high for f in dim)} where 255 means foreground, and so read as empty"
-        )
+        text = f"have values up to {max(f.high for f in dim)} instead of 255, so they read as empty"
         yield _finding("masks-range", dim, count, text, 0.85, 0.1)
     elif len(grey) >= max(2, 0.05 * count):
-        yield _finding("masks-range", grey, count, "hold values between 0 and 255", 0.6, 0.0)
+        yield _finding("masks-range", grey, count, "have values between 0 and 255", 0.6, 0.0)
     blank = [f for f in facts if f.high == 0]
     if blank:
         fault = "masks-empty" if len(blank) == count else "labels-missing"
-        yield _finding(fault, blank, count, "mark not one pixel", 0.6, 0.35)
+        yield _finding(fault, blank, count, "mark no pixel", 0.6, 0.35)
     filled = [f for f in facts if f.share >= INVERTED and f.frame >= 0.7]
     whole = [f for f in filled if f.share > 0.98]
     if len(whole) >= max(2, 0.1 * count) and len(whole) > 0.5 * len(filled):
@@ -117,6 +115,6 @@ def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
 def _finding(
     fault: str, some: Sequence[MaskFacts], count: int, text: str, least: float, more: float
 ) -> FaultFinding:
-    """Make a finding about some of so many files: it weighs `least`, and `more` in addition if it is all."""
+    """Create a finding about some of `count` files, with weight `least` plus `more` times their share."""
     evidence = f"{len(some)} of {count} mask files {text} ({name_some([f.name for f in some], 2)})"
     return finding_of(fault, evidence, least + more * len(some) / count)

@@ -1,7 +1,7 @@
-"""Checks of a model's predictions: their range, their dependence on photo and prompt, their thresholds.
+"""Checks of a model's predictions: range, dependence on photo and prompt, and thresholds.
 
-A counterfactual is the same photo given in another way (colour channels reversed, another normalisation,
-another window). Where one raises the IoU clearly, the photos reach the model in the wrong way.
+A counterfactual is the same photo with a changed input (colour channels reversed, another normalisation,
+another window). If a counterfactual clearly raises the IoU, the model's input is prepared wrongly.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.imaging.letterbox import logit
 
 USABLE = 0.15
-"""Mean IoU from which a model separates well enough for its threshold to be judged."""
-_ROUNDING = 1e-4  # of logits that were computed from probabilities
+"""Mean IoU above which a model separates well enough to judge its threshold."""
+_ROUNDING = 1e-4  # rounding error of logits that were computed from probabilities
 
 
 def check_range(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
@@ -35,27 +35,27 @@ def check_range(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
         return []
     broken = sum(not np.isfinite(values).all() for values in logits)
     if broken:
-        text = f"{broken} of {len(logits)} predictions hold NaN or infinite logits"
+        text = f"{broken} of {len(logits)} predictions contain NaN or infinite logits"
         return [finding_of("weights-not-finite", text, 0.99)]
     low, high = min(float(v.min()) for v in logits), max(float(v.max()) for v in logits)
     spread = mean_or_zero(float(v.std()) for v in logits)
-    text = f"over {len(logits)} predictions logits range from {low:.3g} to {high:.3g}"
+    text = f"the logits of {len(logits)} predictions range from {low:.3g} to {high:.3g}"
     if spread < 1e-4 * max(1.0, abs(low), abs(high)):
         return [finding_of("output-constant", f"{text}; within a photo they vary by {spread:.2g}", 0.95)]
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
-        return [finding_of("sigmoid-twice", f"{text}, as probabilities do", 0.96)]
+        return [finding_of("sigmoid-twice", f"{text}, like probabilities", 0.96)]
     found: list[FaultFinding] = []
     for members in by_concept(pairs).values():
         alike = [p.logits for p in members if p.logits.shape == members[0].logits.shape]
         change = float(np.std(np.stack(alike), axis=0).mean())
         if len(alike) >= 4 and change < 0.01 * spread and not found:
-            constant = f"{text}; from photo to photo they change by {change:.2g} only"
+            constant = f"{text}; between photos they change by only {change:.2g}"
             found.append(finding_of("output-constant", constant, 0.94))
     return [*found, *_check_prompts(pairs)]
 
 
 def _check_prompts(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that another prompt changes the prediction; faulty weights, which may explain it, weigh more."""
+    """Check that another prompt changes the prediction; faulty weights, a possible cause, rank higher."""
     both = [(p, p.other) for p in pairs if p.other is not None]
     if not both:
         return []
@@ -67,12 +67,12 @@ def _check_prompts(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
     same = [coarse_iou(p.mask, np.asarray(other > p.threshold)) for p, other in both if p.mask.any()]
     if len(same) < 5 or mean_or_zero(same) <= 0.8:
         return []
-    text = f"masks under two prompts overlap at a mean IoU of {mean_or_zero(same):.2f}"
+    text = f"masks for two prompts overlap with a mean IoU of {mean_or_zero(same):.2f}"
     return [finding_of("prompt-ignored", f"{text} ({len(same)} predictions)", 0.85)]
 
 
 def check_exchange(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that predictions do not fit better under the other concept's prompt."""
+    """Check that the other concept's prompt does not give better predictions."""
     both = [(p, p.other) for p in pairs if p.truth.any() and p.other is not None]
     after = [coarse_iou(np.asarray(other > p.threshold), p.truth) for p, other in both]
     gain = compare_pairs([p.iou for p, _ in both], after)
@@ -83,13 +83,13 @@ def check_exchange(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
 
 
 def check_sign(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that the model does not mark the background and leave the foreground out."""
+    """Check that the model does not mark the background instead of the foreground."""
     shown = [p for p in pairs if p.truth.any()]
     as_is = best_logit_threshold(shown)[1]
     turned = best_logit_threshold([replace(p, logits=-p.logits) for p in shown])[1]
     if len(shown) < 3 or turned < max(USABLE, as_is + 0.15):
         return []
-    text = f"at the best threshold the model reaches an IoU of {as_is:.2f}, with its sign turned {turned:.2f}"
+    text = f"at the best threshold the model reaches an IoU of {as_is:.2f}, with inverted sign {turned:.2f}"
     return [finding_of("output-inverted", f"{text} ({len(shown)} photos)", 0.9)]
 
 
@@ -100,7 +100,7 @@ def check_thresholds(
 
     Args:
         pairs: Validation photos, on which thresholds are chosen.
-        held_out: Test photos; thresholds that fit them better than validation were tuned on them.
+        held_out: Test photos; thresholds that fit the test photos better were tuned on them.
     """
     for concept, members in by_concept(pairs).items():
         shown = [p for p in members if p.truth.any()]
@@ -126,7 +126,7 @@ def _check_mask_threshold(
     if len(held_out) >= 3:
         regret = best_logit_threshold(held_out)[1] - mean_or_zero(p.iou for p in held_out)
         if regret < 0.2 * gain.gain:
-            text += f"; on test photos the stored one is the best to {regret:.3f}"
+            text += f"; on test photos the stored one is within {regret:.3f} of the best"
             return [finding_of("threshold-from-test", text, 0.62)]
     relative = gain.gain / reached
     if abs(best) > logit(0.97) and abs(stored) < logit(0.9):
@@ -152,20 +152,20 @@ def _check_presence_threshold(
     if gain < 0.1 or not (lost >= max(3, 0.25 * len(shown)) or false >= max(3, 0.3 * len(empty))):
         return []
     text = (
-        f"{concept}: at the stored presence threshold {stored:.2f} {lost} of {len(shown)} photos that show "
-        f"it lose a good mask and {false} of {len(empty)} others get a false one; {best:.2f} fits better"
+        f"{concept}: at the stored presence threshold {stored:.2f}, {lost} of {len(shown)} photos that show "
+        f"it lose a good mask and {false} of {len(empty)} others get a false mask; {best:.2f} fits better"
     )
-    return [finding_of("presence-threshold", text, 0.62 + min(0.25, gain))]  # below what may explain it
+    return [finding_of("presence-threshold", text, 0.62 + min(0.25, gain))]  # ranks below its possible causes
 
 
 def check_inputs(
     as_is: Sequence[CoarsePair], variants: Mapping[str, tuple[str, Sequence[CoarsePair]]]
 ) -> list[FaultFinding]:
-    """Check that no other way of giving photos to the model works better.
+    """Check that no other preparation of the photos works better.
 
     Args:
-        as_is: Photos as the model gets them.
-        variants: The way in words → the fault it stands for, and the same photos in that way.
+        as_is: Predictions for photos prepared as the model specifies.
+        variants: A description of the change → the fault it indicates, and the predictions after the change.
     """
     before = best_ious(as_is)
     tried = [
@@ -175,13 +175,13 @@ def check_inputs(
     if not sure:
         return []
     gain, fault, way = max(sure, key=lambda t: t[0].gain)
-    text = f"{way}, photos reach an IoU of {gain.after:.2f}, as they are given now {gain.before:.2f}"
+    text = f"{way}, photos reach an IoU of {gain.after:.2f}; with the current input {gain.before:.2f}"
     weight = 0.65 + min(0.24, gain.gain) if fault != "text-side" else 0.9
     return [finding_of(fault, f"{text} ({gain.count} photos)", weight)]
 
 
 def output_facts(pairs: Sequence[CoarsePair]) -> dict[str, float]:
-    """Return the figures that everybody asks for first: range, share above threshold, truth, IoU."""
+    """Return basic figures: logit range, share above the threshold, share of foreground, IoU."""
     shown = [p for p in pairs if p.truth.any()]
     logits = np.concatenate([p.logits.ravel() for p in pairs])
     return {

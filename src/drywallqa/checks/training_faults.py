@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that can be wrong.
+    """A possible fault.
 
     Attributes:
         name: Short, for logs and tests.
-        symptom: How it shows.
-        cause: Why it shows.
+        symptom: The observable effect.
+        cause: The cause of the symptom.
         remedy: What to change.
-        command: The command to type next; words in capitals stand for the user's own paths.
+        command: The command to run next; words in capitals are placeholders for the user's paths.
     """
 
     name: str
@@ -35,8 +35,8 @@ _AGAIN = "drywallqa train --data DIR --out RUN --overwrite --fail-fast"
 TRAINING_FAULTS = (
     Fault(
         "masks-range",
-        "the loss is negative or in the hundreds, and falls without an end",
-        "truth masks hold 0–255, or other values outside 0–1, where shares of foreground from 0 to 1 "
+        "the loss is negative or in the hundreds, and falls without limit",
+        "truth masks contain 0–255, or other values outside 0–1, but shares of foreground from 0 to 1 "
         "are expected",
         "divide the masks by 255, or read them as booleans with drywallqa.imaging.mask_files.read_mask",
         _SHEET,
@@ -45,7 +45,7 @@ TRAINING_FAULTS = (
         "masks-empty",
         "the loss falls to nearly nothing and every prediction is background",
         "the truth shows no foreground at all, so marking nothing is right",
-        "check the masks; map the export's classes to concepts again and import it anew",
+        "check the masks; map the export's classes to concepts again and repeat the import",
         "drywallqa data stats DIR",
     ),
     Fault(
@@ -65,35 +65,35 @@ TRAINING_FAULTS = (
     Fault(
         "prompt-unknown",
         "a prompt that was trained on is refused, or gets another concept's mask",
-        "the text side takes a training phrasing for something else than its concept",
-        "take the phrasing out, or fit the text side to these concepts",
+        "the text side does not map a training phrasing to its concept",
+        "remove the phrasing, or fit the text side to these concepts",
         "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
     ),
     Fault(
         "prompts-alike",
         "masks are the same under every prompt",
         "the text side gives two concepts the same embedding, so no decoder can tell them apart",
-        "give the concepts phrasings that differ, or another text side",
+        "use distinct phrasings for the concepts, or another text side",
         "drywallqa train --data DIR --out RUN --overwrite --text TEXTSIDE",
     ),
     Fault(
         "split-leak",
         "validation looks far better than new photos do",
-        "copies of one photograph lie in both the train and the val part",
+        "copies of one photograph are in both the train and the val part",
         "split by photograph",
         "drywallqa data split DIR --ratios 70/15/15 --seed 0",
     ),
     Fault(
         "made-in-forward",
-        "the loss wanders and the same photo gives another mask each time",
-        "layers with weights are made anew in every forward call, so they are random and never trained",
+        "the loss wanders and the same photo gives a different mask each time",
+        "layers with weights are created again in every forward call, so they are random and never trained",
         "make every layer in __init__",
         _AGAIN,
     ),
     Fault(
         "made-late",
         "the loss falls slowly and part of the model keeps its random start",
-        "layers are made in the first forward call, after the optimizer was given its parameters",
+        "layers are created in the first forward call, after the optimizer was given its parameters",
         "make every layer in __init__, before the optimizer",
         _AGAIN,
     ),
@@ -108,14 +108,14 @@ TRAINING_FAULTS = (
         "outside-saved-state",
         "training looks good, but the model loaded from its checkpoint segments nothing",
         "weights that the loss depends on are missing from the model's state_dict",
-        "hold layers as attributes, in nn.ModuleList or nn.ParameterList, and leave state_dict whole",
+        "store layers as attributes, in nn.ModuleList or nn.ParameterList, and do not filter state_dict",
         _AGAIN,
     ),
     Fault(
         "decoder-frozen",
         "the loss does not fall",
-        "nothing outside the encoder is trained, so the output cannot change its meaning",
-        "leave requires_grad on in the decoder; frozen_stages is meant for the encoder alone",
+        "nothing outside the encoder is trained, so the decoder cannot learn",
+        "leave requires_grad on in the decoder; frozen_stages is meant only for the encoder",
         _AGAIN,
     ),
     Fault(
@@ -129,13 +129,13 @@ TRAINING_FAULTS = (
         "sigmoid-twice",
         "the loss stays near 0.69 and probabilities between 0.5 and 0.73",
         "the model ends in a sigmoid and the loss applies another",
-        "return logits from the model; the one sigmoid lives in drywallqa.imaging.letterbox.sigmoid",
+        "return logits from the model; the only sigmoid is in drywallqa.imaging.letterbox.sigmoid",
         _AGAIN,
     ),
     Fault(
         "loss-start",
         "the loss starts far too high",
-        "the output's scale is wrong: the model is sure of itself before it has learnt anything",
+        "the output's scale is wrong: the model is confident before it has learnt anything",
         "give the last layer small initial weights, and check the model's inputs",
         _SHEET,
     ),
@@ -150,14 +150,14 @@ TRAINING_FAULTS = (
         "prompt-ignored",
         "masks are the same under every prompt",
         "the decoder does not use the prompt's embedding",
-        "condition the decoder on the embedding, and train with prompts of absent things",
+        "condition the decoder on the embedding, and train with prompts for absent concepts",
         _AGAIN,
     ),
     Fault(
         "collapse-background",
         "IoU and Dice stay at zero while pixel accuracy looks high",
         "the model has settled on background: foreground is rare, and the loss or rate lets it give up",
-        "weigh foreground higher or take a loss made for imbalance, and lower the rate",
+        "weight foreground higher or use a loss made for class imbalance, and lower the rate",
         "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
     ),
     Fault(
@@ -170,15 +170,15 @@ TRAINING_FAULTS = (
     Fault(
         "validation-empty",
         "IoU and Dice on validation are exactly zero while the loss falls",
-        "no mask meets its truth at a threshold of one half: the model has settled on background, its "
-        "presence output still says no, or photos are validated at another scale than training's",
-        "train longer, weigh foreground higher, or bring validation_window near the scale of training",
+        "no mask overlaps its truth at a threshold of 0.5: the model has settled on background, its "
+        "presence output is still negative, or photos are validated at another scale than training's",
+        "train longer, weight foreground higher, or bring validation_window near the scale of training",
         "drywallqa train --data DIR --out RUN --overwrite --set loss.name=weighted_bce_dice",
     ),
     Fault(
         "loss-not-finite",
         "the loss is NaN or infinite",
-        "a value in the batch, in the weights or in the loss left the range of numbers",
+        "a value in the batch, in the weights or in the loss became NaN or infinite",
         "replay the saved batch; lower the rate if the weights are the ones that are not finite",
         "python -c \"import torch; print(torch.load('RUN/not-finite.pt', weights_only=True).keys())\"",
     ),

@@ -1,4 +1,4 @@
-"""Checks of weights as they lie in a file: finite, alive, and no longer at their random start."""
+"""Checks of weights in a file: finite, not dead, and no longer at their random start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 
 LEAST = 1000
-"""Weights that a tensor must have for its distribution to say something."""
+"""Smallest number of weights for which a tensor's distribution is meaningful."""
 ROUNDING = 1.5e-3
 """Relative slack for weights that were stored in 16 bits."""
 
@@ -22,7 +22,7 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
 
     Args:
         state: Name → tensor.
-        trained: Whether the model claims to have been trained, so that layers at their start are a fault.
+        trained: Whether the model was trained, so that layers with random start values are a fault.
     """
     floats = {name: tensor for name, tensor in state.items() if tensor.is_floating_point() and tensor.numel()}
     broken = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
@@ -35,18 +35,18 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
     large = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= LEAST}
     start = [name for name, tensor in large.items() if is_at_start(tensor)]
     if start:
-        text = f"{len(start)} of {len(large)} larger weight tensors are distributed as at their random start"
+        text = f"{len(start)} of {len(large)} larger weight tensors still have their start distribution"
         weight = 0.93 if len(start) < len(large) else 0.8
         found.append(finding_of("weights-untrained", f"{text}: {name_some(start)}", weight))
     return found
 
 
 def _check_dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
-    """Find matrices that are one number, or zero in more than a fifth of their rows."""
+    """Find matrices that are constant, or zero in more than a fifth of their rows."""
     weights = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= 16}
     dead = [name for name, tensor in weights.items() if float(tensor.max()) == float(tensor.min())]
     if dead:
-        text = f"{len(dead)} of {len(weights)} weight matrices are one and the same number: {name_some(dead)}"
+        text = f"{len(dead)} of {len(weights)} weight matrices are constant: {name_some(dead)}"
         return [finding_of("weights-zero", text, 0.98)]
     zeros = {name: tensor.flatten(1).abs().amax(1) == 0 for name, tensor in weights.items()}
     shares = {name: float(rows.float().mean()) for name, rows in zeros.items() if len(rows) >= 4}
@@ -55,10 +55,10 @@ def _check_dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
 
 
 def is_at_start(tensor: Tensor) -> bool:
-    """Say whether a large matrix or kernel still has the distribution that torch's layers start from.
+    """Check whether a large matrix or kernel still has the initial distribution of torch's layers.
 
     Linear and convolution layers start uniform in ±1/√fan_in (He et al., ICCV 2015, with a = √5). Training
-    widens that: some weights leave the range at once, and the spread changes.
+    widens the distribution: some weights soon leave the range, and the spread changes.
     """
     bound = 1 / math.sqrt(tensor[0].numel())
     values = tensor.detach().double()
@@ -69,10 +69,10 @@ def is_at_start(tensor: Tensor) -> bool:
 
 
 def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list[FaultFinding]:
-    """Check that a checkpoint's optimizer knew every trainable tensor, and that gradients reached each.
+    """Check that a checkpoint's optimizer had every trainable tensor and that each received gradients.
 
     Args:
-        checkpoint: As Lightning writes it.
+        checkpoint: A Lightning checkpoint.
         names: The trainable tensors, in the optimizer's order.
     """
     optimizers = checkpoint.get("optimizer_states") or []
@@ -92,7 +92,7 @@ def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list
 
 
 def _moved(state: Mapping[str, Any] | None) -> bool:
-    """Say whether a tensor's state in the optimizer shows that a gradient reached it."""
+    """Check whether a tensor's optimizer state shows that it received a gradient."""
     if state is None or "exp_avg_sq" not in state:
         return state is not None
     return bool(torch.as_tensor(state["exp_avg_sq"]).any())
@@ -106,7 +106,7 @@ def check_weight_average(
     Args:
         trained: The weights that were trained.
         average: Their average, which is validated and shipped.
-        steps: Optimizer steps of the run.
+        steps: Number of optimizer steps of the run.
     """
     distances = [
         float((tensor.double() - average[name].double()).norm())

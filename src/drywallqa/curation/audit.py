@@ -1,4 +1,4 @@
-"""The audit of an export or a data set: leaks and copies that make figures lie, and faulty annotations."""
+"""The audit of an export or a data set: leaks, copies that distort the figures, and faulty annotations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WAYS = ("both", "source", "hash")
 
 @dataclass(frozen=True)
 class Leak:
-    """Photos of one part whose photograph is in another part too."""
+    """Photos of one part whose photograph is also in another part."""
 
     split: str
     other: str
@@ -45,7 +45,7 @@ class Leak:
     photographs: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the leak as plain data."""
+        """Return the leak as JSON data."""
         return {
             "split": self.split,
             "other": self.other,
@@ -58,13 +58,13 @@ class Leak:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All that an audit found.
+    """The result of an audit.
 
     Attributes:
         inventory: The photos and annotations.
         leaks: Parts that share photographs.
-        near_duplicates: Photographs under several names.
-        agreements: How far labels of one picture under two names agree; of an imported data set only.
+        near_duplicates: Photographs that occur under several names.
+        agreements: Agreement between labels of one picture under two names; only for an imported data set.
     """
 
     inventory: Inventory
@@ -74,7 +74,7 @@ class AuditReport:
 
     @property
     def photographs(self) -> int:
-        """The number of photographs behind the photos."""
+        """The number of different photographs."""
         return len({photo.photograph for photo in self.inventory.photos})
 
     @property
@@ -89,14 +89,14 @@ class AuditReport:
 
     @property
     def duplicate_names(self) -> list[tuple[str, ...]]:
-        """Photos of one set that differ in folder or suffix only; their masks would bear one name."""
+        """Photos of one set that differ only in folder or suffix; their masks would have the same name."""
         names: dict[tuple[str, str], list[str]] = defaultdict(list)
         for photo in self.inventory.photos:
             names[photo.set_name, Path(photo.name).stem.lower()].append(photo.name)
         return [tuple(sorted(found)) for found in names.values() if len(found) > 1]
 
     def is_finding(self, remark: Remark) -> bool:
-        """Whether a remark needs a person's attention: no photo without annotations, nor a customary box."""
+        """Whether a remark needs attention: a full-frame annotation, or a box in a class with few boxes."""
         boxes, annotations = self.inventory.boxes, self.inventory.annotations
         customary = 2 * boxes[remark.group] > annotations[remark.group]
         return remark.kind == inventories.FRAME_FILLING or (
@@ -110,13 +110,13 @@ class AuditReport:
 
     @property
     def found_something(self) -> bool:
-        """Whether anything needs a person's attention."""
+        """Whether the audit found anything that needs attention."""
         copies = self.leaks or self.near_duplicates or self.duplicate_names
         return bool(copies or self.inventory.problems or self.findings or self.likely_causes)
 
     @cached_property
     def likely_causes(self) -> list[FaultFinding]:
-        """The likely causes behind all that was found, the surest first."""
+        """The likely causes of the findings, the most likely first."""
         sizes: dict[str, list[int]] = defaultdict(list)
         for photo in self.inventory.photos:
             sizes[photo.split or "none"].append(photo.side)
@@ -132,12 +132,12 @@ class AuditReport:
             *check_sizes(sizes),
         ]
         copied = {"photos-repeated", "split-leak"} & {each.name for each in found}
-        # copies of a photo bring its masks along
+        # copies of a photo repeat its masks
         kept = [each for each in found if not (copied and each.name == "labels-repeated")]
         return sorted(kept, key=lambda each: -each.weight)
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the report as plain data, complete."""
+        """Return the complete report as JSON data."""
         remarks: dict[str, list[dict[str, str]]] = defaultdict(list)
         for remark in self.inventory.remarks:
             remarks[remark.kind].append({"photo": remark.name, "where": remark.where, "class": remark.group})
@@ -163,22 +163,22 @@ class AuditReport:
 def audit_source(
     source: str | Path, *, layout: str = "auto", by: str = "both", progress: Progress | None = None
 ) -> Iterator[AuditReport]:
-    """Audit a data set folder or an export; the photos stay readable as long as the context.
+    """Audit a data set folder or an export; the photos stay readable inside the context.
 
     Args:
-        source: A folder that an import wrote, or an export (folder or zip).
-        layout: The export's layout, see `exports.LAYOUTS`.
-        by: Look for copies by their "source" names, by "hash", or "both".
-        progress: Called with photos done and photos in all.
+        source: An imported data set's folder, or an export (folder or zip).
+        layout: The export's layout; see `exports.LAYOUTS`.
+        by: How to find copies: by "source" name, by perceptual "hash", or by "both".
+        progress: Called with the number of finished photos and the total.
 
     Yields:
         The report.
 
     Raises:
-        DataError: The source is neither, or damaged.
+        DataError: The source is neither a data set nor an export, or is damaged, or `by` is unknown.
     """
     if by not in WAYS:
-        raise DataError(f"--by {by} is not known; it is one of {', '.join(WAYS)}")
+        raise DataError(f"--by {by} is unknown; use one of {', '.join(WAYS)}")
     path = Path(source)
     if (path / "dataset.json").is_file():
         known = dataset.load_dataset(path)
@@ -197,7 +197,7 @@ def _find_copies(photos: Sequence[AuditedPhoto], by: str) -> tuple[list[Leak], l
 
 
 def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
-    """Find, for each two parts, the photos of the later part whose photograph is in the earlier one."""
+    """Find, for each pair of parts, the later part's photos whose photograph is in the earlier part."""
     leaks = []
     parts = {split: [photo for photo in photos if photo.split == split] for split in PARTS}
     for later, split in enumerate(PARTS):
@@ -212,7 +212,7 @@ def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
 
 
 def _find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
-    """Find photographs of different names that show the same, those across parts first, then the surest."""
+    """Find duplicate photographs under different names, sorted by across parts first, then by agreement."""
     thumbnails = np.stack([photo.thumbnail for photo in photos])
     best: dict[tuple[str, ...], NearDuplicate] = {}
     for pair in find_pairs(thumbnails, [photo.photograph for photo in photos]):

@@ -1,4 +1,4 @@
-"""The inventory of an audit: photos, read once, and the shape of their annotations."""
+"""The inventory of an audit: its photos, each read once, and the shapes of their annotations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AuditedPhoto:
-    """One readable photo: its name in the export, where it lies, its photograph's name, its longer side."""
+    """One readable photo: its name in the export, path, set, split, photograph, thumbnail and longer side."""
 
     name: str
     path: Path
@@ -52,14 +52,14 @@ class AuditedPhoto:
 
 @dataclass(frozen=True)
 class Remark:
-    """Something about one annotation that is no error but looks like one.
+    """A suspicious property of an annotation that is not necessarily an error.
 
     Attributes:
         kind: `BOX_LIKE`, `FRAME_FILLING` or `NO_ANNOTATION`.
-        group: The annotation's class or concept; empty where the photo has none.
+        group: The annotation's class or concept; empty if the photo has no annotation.
         name: The photo's name.
-        path: Where the photo lies.
-        where: The file of the annotation, and the line or id in it.
+        path: The photo's path.
+        where: The annotation's file, and its line or id in the file.
         frame: The annotation's box in px.
     """
 
@@ -73,16 +73,16 @@ class Remark:
 
 @dataclass
 class Inventory:
-    """Everything that an audit needs to know.
+    """The data that an audit works on.
 
     Attributes:
         title: The export's or data set's name.
         photos: The readable photos.
-        problems: Problems, from the readers and from fitting annotations to photos.
-        remarks: Box-like and frame-filling annotations, photos without any.
-        boxes: How many annotations of each class or concept are boxes, or masks of exactly one box.
-        annotations: How many annotations of each there are.
-        mask_files: Facts on an imported data set's mask files.
+        problems: Problems from reading files and from fitting annotations to photos.
+        remarks: Box-like and frame-filling annotations, and photos without annotations.
+        boxes: Number of boxes, or masks that are exactly a box, for each class or concept.
+        annotations: Number of annotations for each class or concept.
+        mask_files: Facts about an imported data set's mask files.
     """
 
     title: str
@@ -96,7 +96,7 @@ class Inventory:
     def add_photo(
         self, path: Path, name: str, set_name: str, split: str | None, photograph: str
     ) -> tuple[int, int] | None:
-        """Read a photo and note it; return its height and width, None where it cannot be read."""
+        """Read a photo and add it; return its height and width, or None if it cannot be read."""
         try:
             photo = photos.read_photo(path)
         except (DrywallQAError, OSError, ValueError) as error:
@@ -110,7 +110,7 @@ class Inventory:
         return height, width
 
     def add_annotation(self, remark: Remark, rectangle: bool, share: float) -> None:
-        """Note an annotation, with a remark where it is a rectangle or where it fills the frame."""
+        """Count an annotation, and add a remark if it is a rectangle or fills the frame."""
         self.boxes[remark.group] += rectangle
         if share >= FRAME_SHARE:
             self.remarks.append(replace(remark, kind=FRAME_FILLING))
@@ -119,12 +119,12 @@ class Inventory:
 
 
 def of_export(source: Path, export: Export, progress: Progress | None = None) -> Inventory:
-    """Take the inventory of an export as it was downloaded; its classes need no concepts.
+    """Take the inventory of a downloaded export; its classes need not be mapped to concepts.
 
     Args:
-        source: The export's path, for the title.
-        export: The export as read.
-        progress: Called with photos done and photos in all.
+        source: The export's path, used for the title.
+        export: The parsed export.
+        progress: Called with the number of finished photos and the total.
     """
     inventory = Inventory(source.name, problems=list(export.problems))
     for number, entry in enumerate(export.photos, 1):
@@ -141,7 +141,7 @@ def of_export(source: Path, export: Export, progress: Progress | None = None) ->
 def _add_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: int, width: int) -> None:
     scale = declared_scale(entry, height, width)
     if scale is None:
-        text = f"annotated at another size than the photo's {width}×{height} px"
+        text = f"the annotated size differs from the photo's {width}×{height} px"
         inventory.problems.append(Problem(problems.SIZE, name, "", text))
         return
     if entry.labelled and not entry.shapes and not entry.dropped:
@@ -157,7 +157,7 @@ def _add_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: i
             else:
                 mask = rasterise(geometry, height, width)
                 if not mask.any():
-                    raise GeometryError(problems.EMPTY, "marks not one pixel")
+                    raise GeometryError(problems.EMPTY, "marks no pixel")
                 frame, rectangle, share = describe_mask(mask)
         except GeometryError as error:
             inventory.problems.append(shape.problem(error.kind, str(error).removesuffix("; dropped")))
@@ -179,7 +179,7 @@ def _frame_of(geometry: Box | Outline) -> Frame:
 
 
 def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
-    """Return a mask's bounding box, whether the mask fills it, and its share of the photo; never empty."""
+    """Return a non-empty mask's bounding box, whether the mask fills it, and its share of the photo."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     area = int(mask.sum())
@@ -188,11 +188,11 @@ def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
 
 
 def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
-    """Take the inventory of an imported data set: its photos, its masks, and the problems of its imports.
+    """Take the inventory of an imported data set: photos, masks and import problems.
 
     Args:
         dataset: The data set.
-        progress: Called with photos done and photos in all.
+        progress: Called with the number of finished photos and the total.
     """
     inventory = Inventory(dataset.folder.resolve().name)
     inventory.problems = [
@@ -219,7 +219,7 @@ def _add_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Pat
             inventory.problems.append(Problem(problems.UNREADABLE, name, "", str(error)))
             continue
         if not mask.any():
-            inventory.problems.append(Problem(problems.EMPTY, name, "", "marks not one pixel"))
+            inventory.problems.append(Problem(problems.EMPTY, name, "", "marks no pixel"))
             continue
         frame, rectangle, share = describe_mask(mask)
         remark = Remark(BOX_LIKE, concept, sample.photo, path, name, frame)

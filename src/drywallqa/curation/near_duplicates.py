@@ -1,10 +1,10 @@
-"""Finding photos that show the same photograph: re-encoded, resized, turned, mirrored, mildly changed.
+"""Finding photos of the same photograph: re-encoded, resized, turned, mirrored or slightly changed.
 
-The perceptual hash is a coarse sieve over all pairs and orientations. What passes is verified on the 32×32
-thumbnails: by the correlation of fine detail (thumbnail minus its local mean) and that of coarse gradients,
-both with a square root that keeps one strong line from deciding alone; shading, which walls share, counts in
-neither. Last, the median correlation over 7×7 small cells: boards before one backdrop agree in their outline,
-but only copies of one photograph agree in most places.
+The perceptual hash is a coarse filter over all pairs and orientations. The remaining pairs are verified on
+the 32×32 thumbnails by two correlations: of fine detail (thumbnail minus its local mean) and of coarse
+gradients. Both take a square root, so that a single strong line does not dominate. Both ignore shading, which
+many walls share. The last test is the median correlation over 7×7 small cells: different boards in front of
+the same backdrop agree in their outline, but only copies of one photograph agree in most cells.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from drywallqa.curation.inventory import AuditedPhoto
 from drywallqa.imaging import perceptual_hash
 
 SAME_PHOTO_AGREEMENT = 0.62
-"""Mean correlation from which a pair within `perceptual_hash.SAME_PHOTO_BITS` counts as one photograph.
+"""Mean correlation above which a pair within `perceptual_hash.SAME_PHOTO_BITS` counts as one photograph.
 
-Chosen, like `SAME_PHOTO_CELLS`, by looking at the pairs of a set of cracks and a set of boards.
+This value and `SAME_PHOTO_CELLS` were chosen by looking at pairs from a crack data set and a board data set.
 """
 
 SAME_PHOTO_CELLS = 0.42
-"""Median correlation of the cells from which such a pair counts as one photograph."""
+"""Median correlation of the cells above which such a pair counts as one photograph."""
 
 _BLOCK = 512
 _RADIUS = 2
@@ -38,15 +38,15 @@ Thumbnails = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two photos that show one photograph.
+    """Two photos of the same photograph.
 
     Attributes:
         first: Index of a photo.
         second: Index of a later photo.
-        bits: Bits in which the hashes differ.
+        bits: Number of bits in which the hashes differ.
         agreement: Mean correlation of detail and gradients, at most 1.
-        turns: Quarter turns counter-clockwise that bring the second onto the first, before mirroring.
-        flip: Whether it is then mirrored left to right.
+        turns: Counter-clockwise quarter turns that map the second photo to the first, before mirroring.
+        flip: Whether the turned photo is then mirrored left to right.
     """
 
     first: int
@@ -59,7 +59,7 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two photographs of different names that show the same; the pair of photos that shows it best."""
+    """Two duplicate photographs under different names, with their best matching pair of photos."""
 
     first: AuditedPhoto
     second: AuditedPhoto
@@ -67,7 +67,7 @@ class NearDuplicate:
     across: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the pair as plain data."""
+        """Return the pair as JSON data."""
         return {
             "first": self.first.name,
             "second": self.second.name,
@@ -82,11 +82,11 @@ class NearDuplicate:
 
 
 def find_pairs(thumbnails: Thumbnails, groups: Sequence[object]) -> list[DuplicatePair]:
-    """Find the pairs of photos that show one photograph, best first.
+    """Find pairs of photos of the same photograph, best first.
 
     Args:
-        thumbnails: Grey thumbnails [N,32,32] as `perceptual_hash.thumbnail` makes them.
-        groups: One key a photo; pairs within a group are known, and passed over.
+        thumbnails: Grey thumbnails [N,32,32] from `perceptual_hash.thumbnail`.
+        groups: One key per photo; pairs within a group are already known and skipped.
     """
     candidates = np.array(list(_sieve(thumbnails, groups)), np.int64).reshape(-1, 3)
     if not len(candidates):
@@ -105,7 +105,7 @@ def find_pairs(thumbnails: Thumbnails, groups: Sequence[object]) -> list[Duplica
 
 
 def _sieve(thumbnails: Thumbnails, groups: Sequence[object]) -> Iterator[tuple[int, int, int]]:
-    """Yield the pairs of different groups whose hashes are near: two indices, and the bits that differ."""
+    """Yield pairs from different groups with similar hashes: two indices and the number of differing bits."""
     hashes = [perceptual_hash.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
     numbers: dict[object, int] = {}
     keys = np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.int64)
@@ -121,7 +121,7 @@ def _sieve(thumbnails: Thumbnails, groups: Sequence[object]) -> Iterator[tuple[i
 def _verify(
     thumbnails: Thumbnails, candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return each candidate's best agreement over the orientations, and that orientation's index."""
+    """Return each candidate's best agreement over all orientations, and the index of that orientation."""
     best = np.full(len(candidates), -1, np.float32)
     orientation = np.zeros(len(candidates), np.int64)
     involved, places = np.unique(candidates[:, :2], return_inverse=True)
@@ -141,7 +141,7 @@ def _verify(
 
 
 def _features(thumbnails: Thumbnails) -> NDArray[np.float32]:
-    """Describe thumbnails [N,32,32] as vectors [N,D] whose dot product is the agreement of two."""
+    """Compute vectors [N,D] of thumbnails [N,32,32]; the dot product of two vectors is their agreement."""
     detail = thumbnails - _local_mean(thumbnails)
     detail = detail[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)
     side = thumbnails.shape[1] // 2
@@ -173,7 +173,7 @@ def _unit(values: NDArray[np.float32], *, centred: bool) -> NDArray[np.float32]:
 
 
 def _local_mean(pictures: Thumbnails) -> NDArray[np.float32]:
-    """Average each pixel's 5×5 neighbourhood, edges repeated."""
+    """Average each pixel's 5×5 neighbourhood, with repeated edges."""
     side = 2 * _RADIUS + 1
     padded = np.pad(pictures, ((0, 0), (_RADIUS, _RADIUS), (_RADIUS, _RADIUS)), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))

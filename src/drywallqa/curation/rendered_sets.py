@@ -1,4 +1,4 @@
-"""Sets of pictures made here, whose truth is known: rendered walls, walls of a phone's size, mosaics."""
+"""Synthetic sets with known truth: rendered walls, walls at phone resolution, and mosaics."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from drywallqa.synthetic.phone_walls import render_phone_wall
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Kind, render_wall
 
 CYCLE: tuple[Kind, ...] = ("neither", "crack", "seam", "neither", "both", "seam", "neither", "crack")
-"""Kinds of walls of a phone's size, one after the other: five of eight have no crack."""
+"""The order of wall kinds in a set at phone resolution; five of eight walls have no crack."""
 OUTLINE = 2.5
-"""How far an outline drawn by people reaches beyond a crack, in px of a photo whose longer side is 640."""
-_SIZE = (480, 480)  # px of a rendered picture
-_OTHERS = 0.35  # share of rendered pictures that show no wall
+"""Distance in px by which human outlines exceed a crack, in a photo whose longer side is 640 px."""
+_SIZE = (480, 480)  # size of a rendered picture in px
+_OTHERS = 0.35  # share of rendered pictures that do not show a wall
 
 Progress = Callable[[int, int], None]
 Mask = NDArray[np.bool_]
@@ -35,17 +35,17 @@ LabelledPicture = tuple[str, NDArray[np.uint8], Mapping[str, Mask]]
 def add_rendered(
     folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render walls, and pictures that are no walls, into a data set, new or existing, as a set of their own.
+    """Render walls and other pictures as a separate set of a new or existing data set.
 
-    Lines of seams are labelled where the data set has that concept.
+    Seam lines are labelled if the data set has that concept.
 
     Args:
         folder: The data set's folder.
-        count: Pictures to render.
+        count: Number of pictures to render.
         set_name: The new set's name.
         seed: Decides every picture.
-        split: The split they belong to.
-        progress: Called with pictures done and in all.
+        split: The split that the pictures belong to.
+        progress: Called with the number of finished pictures and the total.
 
     Raises:
         DataError: The set exists already.
@@ -71,17 +71,17 @@ def add_rendered(
 def add_phone_walls(
     folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render walls of 8 to 16 megapixels into a data set, new or existing, as a set of their own.
+    """Render walls of 8 to 16 megapixels as a separate set of a new or existing data set.
 
-    Cracks are labelled as people label them, by outlines wider than the crack.
+    Cracks are labelled like human labels, with outlines wider than the crack.
 
     Args:
         folder: The data set's folder.
-        count: Walls to render.
+        count: Number of walls to render.
         set_name: The new set's name.
         seed: Decides every picture.
-        split: The split they belong to.
-        progress: Called with pictures done and in all.
+        split: The split that the pictures belong to.
+        progress: Called with the number of finished pictures and the total.
 
     Raises:
         DataError: The set exists already.
@@ -105,15 +105,15 @@ def add_mosaics(
     split: str,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Lay crack photos of a data set side by side, each photograph once, as a set of another one.
+    """Add mosaics of a data set's crack photos as a set of another data set; each photograph is used once.
 
     Args:
         folder: The data set's folder, new or existing.
-        source: The photos, of 640×640 px.
-        columns: Photos in a row and rows in a mosaic.
+        source: The data set with the crack photos; only photos of 640×640 px are used.
+        columns: Number of photos per row, and of rows per mosaic.
         set_name: The new set's name.
-        split: The split they belong to.
-        progress: Called with mosaics done and in all.
+        split: The split that the mosaics belong to.
+        progress: Called with the number of finished mosaics and the total.
 
     Raises:
         DataError: The set exists already, or there are too few photos for one mosaic.
@@ -124,7 +124,7 @@ def add_mosaics(
     if not count:
         raise DataError(
             f"{source.folder}: {len(shown)} photographs of {SIDE}×{SIDE} px show a crack; "
-            f"a mosaic takes {size}"
+            f"a mosaic needs {size}"
         )
 
     def pictures() -> Iterator[LabelledPicture]:
@@ -136,11 +136,11 @@ def add_mosaics(
 
 
 def _open(folder: Path, set_name: str, concepts: tuple[str, ...]) -> Dataset:
-    """Open a data set, or start one, that has no such set yet."""
+    """Open or create a data set, and check that it does not have the set yet."""
     exists = (folder / "dataset.json").exists()
     known = load_dataset(folder) if exists else Dataset(folder, (), dict.fromkeys(concepts, ()))
     if any(sample.set_name == set_name for sample in known):
-        raise DataError(f"{folder}: has a set '{set_name}' already; name another with --set")
+        raise DataError(f"{folder}: already has a set '{set_name}'; pass another --set")
     return known
 
 
@@ -154,7 +154,7 @@ def _add(
     quality: int = 95,
     write_mask: Callable[[Path, Mask], None] = write_mask_file,
 ) -> Dataset:
-    """Write pictures with their truths as a set; a concept without a truth is not labelled."""
+    """Write pictures and truth masks as a set; a concept missing from a picture's truths stays unlabelled."""
     folder = known.folder
     (folder / "photos" / set_name).mkdir(parents=True, exist_ok=True)
     samples = []

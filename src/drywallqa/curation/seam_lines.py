@@ -1,4 +1,4 @@
-"""Seams as a concept of their own: weak labels, found inside the boxes of another concept."""
+"""Seam lines as a separate concept: weak labels, found inside the boxes of another concept."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from drywallqa.imaging.straight_lines import FoundSeam, find_seam
 from drywallqa.synthetic.joints import line_mask
 
 PHRASINGS = ("segment seam line",)
-_RECTANGLE = 0.97  # share of its bounding box that a connected component fills if it was drawn as a box
+_RECTANGLE = 0.97  # share of its bounding box above which a component is a box
 
 
 @dataclass(frozen=True)
 class SearchedBox:
-    """One box of a photo, and the seam in it; None where the component is no box or too small."""
+    """One box of a photo and the seam in it; the seam is None if the component is too small or not a box."""
 
     sample: Sample
     box: BoundingBox
@@ -31,7 +31,7 @@ class SearchedBox:
 
     @property
     def sure(self) -> bool:
-        """Whether a seam was found that is sure."""
+        """Whether a seam was found with high confidence."""
         return self.seam is not None and self.seam.sure
 
 
@@ -41,10 +41,10 @@ class SeamLabels:
 
     Attributes:
         dataset: The data set with its new concept.
-        labelled: Photos that have lines now.
-        absent: Photos without a joint, and so without a line.
-        left: Photos in which a line was not sure, or a box was none; they stay unlabelled.
-        searched: The boxes of one copy a photograph, for a sheet.
+        labelled: Number of photos that now have seam lines.
+        absent: Number of photos without a box, which therefore have no seam line.
+        left: Number of photos that stay unlabelled, because a line was uncertain or a component not a box.
+        searched: The boxes of one copy of each photograph, for the contact sheet.
     """
 
     dataset: Dataset
@@ -57,22 +57,22 @@ class SeamLabels:
 def add_seam_lines(
     dataset: Dataset, *, boxes: str, concept: str, progress: Callable[[int, int], None] | None = None
 ) -> SeamLabels:
-    """Label the seams of every photo whose boxes all hold a sure one, and save the data set.
+    """Label the seams of every photo with a confident seam in each of its boxes, and save the data set.
 
     Args:
         dataset: The data set.
         boxes: The concept whose boxes are searched.
         concept: The new concept's name.
-        progress: Called with photos done and photos in all.
+        progress: Called with the number of finished photos and the total.
 
     Raises:
-        DataError: The data set has no such boxes, or the concept is there already.
+        DataError: The data set does not have the concept of the boxes, or already has the new concept.
     """
     if boxes not in dataset.concepts:
         known = ", ".join(sorted(dataset.concepts)) or "none"
         raise DataError(f"{dataset.folder}: has no concept '{boxes}' (it has: {known})")
     if concept in dataset.concepts:
-        raise DataError(f"{dataset.folder}: has a concept '{concept}' already; name another with --concept")
+        raise DataError(f"{dataset.folder}: already has a concept '{concept}'; pass another --concept")
     samples: list[Sample] = []
     searched: dict[str, list[SearchedBox]] = {}
     labelled, absent, left = 0, 0, 0
@@ -113,8 +113,8 @@ def _label(dataset: Dataset, sample: Sample, concept: str, found: list[SearchedB
 
 
 def seam_sheet(labels: SeamLabels) -> Image.Image:
-    """Draw every box that was searched beside itself with the line that was found, one copy a photograph."""
-    kinds = {"Labelled": True, "Left alone": False}
+    """Draw every searched box with and without the found line, for one copy of each photograph."""
+    kinds = {"Labelled": True, "Not labelled": False}
     return draw_contact_sheet([
         titled_section(
             title, [each for each in labels.searched if each.sure == sure],
@@ -126,7 +126,7 @@ def seam_sheet(labels: SeamLabels) -> Image.Image:
 
 def _cell(dataset: Dataset, searched: SearchedBox) -> SheetCell:
     seam, sample, (left, top, right, bottom) = searched.seam, searched.sample, searched.box
-    text = f"{seam.depth:.1f} darker, {seam.share:.0%} of its length" if seam else "no box, or too small"
+    text = f"{seam.depth:.1f} darker, {seam.share:.0%} of its length" if seam else "not a box, or too small"
 
     def tiles() -> list[Image.Image]:
         photo = Image.fromarray(dataset.read_photo(sample))

@@ -1,4 +1,4 @@
-"""Splitting a data set into train, val and test, never with two copies of one photograph on two sides."""
+"""Splitting a data set into train, val and test, with all copies of a photograph in the same part."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
     """Read "70/15/15": the shares of train, val and test, in any unit.
 
     Raises:
-        ConfigError: There are not three numbers, one is negative, or train gets nothing.
+        ConfigError: The text is not three numbers, a number is negative, or the share of train is zero.
     """
     try:
         train, val, test = (float(part) for part in text.split("/"))
     except ValueError as error:
         raise ConfigError(
-            f"--ratios '{text}' is not understood; write train/val/test such as 70/15/15"
+            f"--ratios '{text}' cannot be parsed; write train/val/test, such as 70/15/15"
         ) from error
     if not all(np.isfinite([train, val, test])) or min(train, val, test) < 0 or train <= 0:
-        raise ConfigError(f"--ratios '{text}': no share may be negative, and train needs one")
+        raise ConfigError(f"--ratios '{text}': no share may be negative, and train needs a positive share")
     return train, val, test
 
 
@@ -50,22 +50,22 @@ def split_dataset(
     blocks: bool = False,
     grouping: str = "source",
 ) -> Dataset:
-    """Split by photograph, within each set and setting, so that the shares hold over all of them.
+    """Split by photograph within each set and setting; the shares apply to the whole data set.
 
     Args:
-        dataset: The data set; an earlier split of it is forgotten.
+        dataset: The data set; an earlier split is discarded.
         ratios: Shares of train, val and test.
         seed: Equal seeds give equal splits.
-        blocks: Keep photographs that follow each other by name together, for series taken in one walk.
-        grouping: "source" keeps copies of one photograph together, "near-duplicates" also photographs that
-            show the same under other names.
+        blocks: Keep photographs with consecutive names together, for series taken in one walk.
+        grouping: "source" keeps copies of one photograph together; "near-duplicates" also keeps duplicates
+            under different names together.
 
     Raises:
         ConfigError: The grouping is unknown.
         DataError: There are fewer photographs than parts.
     """
     if grouping not in GROUPINGS:
-        raise ConfigError(f"--group {grouping} is not known; it is one of {', '.join(GROUPINGS)}")
+        raise ConfigError(f"--group {grouping} is unknown; use one of {', '.join(GROUPINGS)}")
     groups = _groups(dataset, near_duplicates=grouping == "near-duplicates")
     shares = {part: ratio for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
     if len(groups) < len(shares):
@@ -81,7 +81,7 @@ def split_dataset(
 
 
 def split_notes(dataset: Dataset) -> list[str]:
-    """Name the weak points of a split: empty parts, and sets of which all photos are in one part."""
+    """List weak points of a split: empty parts, and sets whose photos are all in one part."""
     empty = [part for part in PARTS if not any(sample.split == part for sample in dataset)]
     notes = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
     parts: dict[str, set[str]] = defaultdict(set)
@@ -95,7 +95,7 @@ def split_notes(dataset: Dataset) -> list[str]:
 
 
 def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
-    """Group samples that must stay together, in an order that does not depend on the manifest's."""
+    """Group samples that must stay together, in an order independent of the manifest's."""
     samples = sorted(dataset, key=lambda sample: (sample.set_name, natural_key(sample.image_id)))
     keys = [sample.photograph for sample in samples]
     first: dict[str, int] = {}
@@ -110,7 +110,7 @@ def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
 
 
 def natural_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Order names as people do: IMG_9 before IMG_10."""
+    """Return a key for natural sorting: IMG_9 before IMG_10."""
     runs = re.findall(r"\d+|\D+", name.lower())
     return tuple((int(run), "") if run.isdecimal() else (-1, run) for run in runs)
 
@@ -121,10 +121,10 @@ def _assign(
     seed: int,
     cut: Callable[[Sequence[Group], dict[str, float], random.Random], Assigned],
 ) -> Assigned:
-    """Assign the groups of each stratum; photos that a part lacks carry over, so that shares hold over all.
+    """Assign the groups of each stratum to parts; a part's deficit carries over to the next stratum.
 
-    The strata come in random order, as the first ones of a single group each go to train. A part without
-    any photo gets the smallest group of a part that has several, if there is one.
+    The strata come in random order, because the first single-group strata go to train. A part without photos
+    gets the smallest group of a part that has several groups, if one exists.
     """
     generator = random.Random(seed)
     keys = sorted(strata)
@@ -159,13 +159,13 @@ def _scattered(groups: Sequence[Group], lacking: dict[str, float], generator: ra
 
 
 def _in_blocks(groups: Sequence[Group], lacking: dict[str, float], generator: random.Random) -> Assigned:
-    """Cut the ring of groups, in the order of their names, into one block a part."""
+    """Cut the ring of groups, ordered by name, into one block per part."""
     start = generator.randrange(len(groups))
-    wanted = np.maximum(list(lacking.values()), 0)  # a part that has too many already gets none
+    wanted = np.maximum(list(lacking.values()), 0)  # a part that already has too many photos gets none
     ends = np.cumsum(wanted) / wanted.sum() * sum(len(group) for group in groups)
     assigned, done = [], 0
     for group in [*groups[start:], *groups[:start]]:
-        middle = done + len(group) / 2  # a group goes where its greater half lies
+        middle = done + len(group) / 2  # a group goes to the part that contains its middle
         part = list(lacking)[min(int(np.searchsorted(ends, middle)), len(lacking) - 1)]
         lacking[part] -= len(group)
         assigned.append((group, part))
@@ -174,18 +174,18 @@ def _in_blocks(groups: Sequence[Group], lacking: dict[str, float], generator: ra
 
 
 def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list[str]]:
-    """Split as a CSV says, whose rows are matched by the photo's stem.
+    """Split according to a CSV file; its rows are matched by the photo's stem.
 
     Args:
         dataset: The data set.
-        path: A CSV with the columns "file" and "split", and perhaps "photo" (the photograph) and "setting".
-            Photos that it does not name get no split.
+        path: A CSV with the columns "file" and "split", and optionally "photo" (the photograph) and
+            "setting". Photos that are not in the CSV get no split.
 
     Returns:
-        The data set, the photos that the CSV does not name, and its rows that name no photo.
+        The data set, the photos that are not in the CSV, and the CSV's files that match no photo.
 
     Raises:
-        DataError: The CSV cannot be used, matches nothing, or puts copies of one photograph on two sides.
+        DataError: The CSV is invalid, matches no photo, or puts copies of one photograph in different parts.
     """
     rows = _read_rows(path)
     samples, unnamed = [], []
@@ -207,7 +207,7 @@ def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list
         )
     if not matched:
         raise DataError(
-            f"{path}: names no photo of {dataset.folder}; its column 'file' must hold their names"
+            f"{path}: matches no photo of {dataset.folder}; its column 'file' must contain their names"
         )
     _refuse_leaks(samples, path)
     unmatched = [row["file"] for listed in rows.values() for row in listed if row["file"] not in matched]
@@ -215,7 +215,7 @@ def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list
 
 
 def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
-    """Read a CSV's rows by the stem of their file."""
+    """Read a CSV's rows, grouped by the stem of their file."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -234,14 +234,14 @@ def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[str, str] | None:
-    """Find the row about a sample; where several have its stem, the one whose path names its set."""
+    """Find a sample's row; if several rows have its stem, prefer a row whose path contains its set."""
     found = rows.get(sample.image_id, [])
     if len(found) > 1:
         name = sample.set_name
         found = [row for row in found if any(p.startswith(name) for p in Path(row["file"]).parts)] or found
     if len({row["split"] for row in found}) > 1:
         raise DataError(
-            f"{found[0]['file']}: the CSV gives it to {' and '.join(row['split'] for row in found)}"
+            f"{found[0]['file']}: the CSV assigns it to {' and '.join(row['split'] for row in found)}"
         )
     return found[0] if found else None
 
@@ -255,23 +255,23 @@ def _refuse_leaks(samples: Sequence[Sample], path: Path) -> None:
     if leaks:
         name, found = leaks[0]
         raise DataError(
-            f"{path}: puts copies of the photograph '{name}' into {' and '.join(sorted(found))} "
-            f"({len(leaks)} such photographs); give all copies of a photograph to one part"
+            f"{path}: puts copies of the photograph '{name}' in {' and '.join(sorted(found))} "
+            f"({len(leaks)} such photographs); put all copies of a photograph in one part"
         )
 
 
 def hold_out(dataset: Dataset, setting: str) -> Dataset:
-    """Keep one setting for the test alone, to measure a model where it has never been.
+    """Use one setting only for the test split, to measure a model in a new setting.
 
     Its photos become the test part; the test photos of other settings get the split "unused".
 
     Raises:
-        ConfigError: The data set has no photo of that setting, or none of another to train on.
+        ConfigError: No photo has that setting, or no training photo has another setting.
     """
     settings = sorted({sample.setting for sample in dataset if sample.setting})
     if setting not in settings:
         known = ", ".join(settings) or "none; split --by-csv with a column 'setting'"
-        raise ConfigError(f"{dataset.folder}: no photo is of the setting '{setting}' (known: {known})")
+        raise ConfigError(f"{dataset.folder}: no photo has the setting '{setting}' (known: {known})")
     if not any(sample.split == "train" and sample.setting != setting for sample in dataset):
         raise ConfigError(f"{dataset.folder}: without the setting '{setting}' nothing is left to train on")
     samples = []

@@ -1,4 +1,4 @@
-"""Statistics of a data set: photos, photographs, parts, and the sizes and widths of each concept's masks."""
+"""Statistics of a data set: photos, photographs, parts, and the mask sizes and widths of each concept."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.imaging.morphology import bounding_boxes, mean_width
 
 SIDE = 640
-"""Widths and boxes are given at this longer side of the photo, in px."""
+"""Longer side of the photo in px to which widths and boxes are scaled."""
 
-_THINNED = 200  # masks of a concept, spread evenly, whose width is measured; thinning is slow
+_THINNED = 200  # largest number of masks per concept whose width is measured, because thinning is slow
 _QUANTILES = {"minimum": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "maximum": 1.0}
 
 
 @dataclass
 class ConceptStats:
-    """One concept: how many photos show it, lack it, or are not labelled for it, and its masks' figures."""
+    """Counts of photos that show, lack or do not label a concept, and the sizes of its masks."""
 
     shown: int = 0
     absent: int = 0
@@ -34,7 +34,7 @@ class ConceptStats:
     boxes: list[tuple[float, float]] = field(default_factory=list)
 
     def add_mask(self, mask: NDArray[np.bool_], *, with_width: bool) -> None:
-        """Measure one more mask [H,W]."""
+        """Add the measurements of a mask [H,W]."""
         self.shown += 1
         self.shares.append(float(mask.mean()))
         scale = SIDE / max(mask.shape)
@@ -42,7 +42,7 @@ class ConceptStats:
             (scale * (right - left), scale * (bottom - top))
             for left, top, right, bottom in bounding_boxes(mask)
         ]
-        if with_width and mask.any() and not describe_mask(mask)[1]:  # a rectangle has no width of a line
+        if with_width and mask.any() and not describe_mask(mask)[1]:  # a rectangle has no line width
             if scale != 1:
                 height, width = (max(1, round(side * scale)) for side in mask.shape)
                 image = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
@@ -50,7 +50,7 @@ class ConceptStats:
             self.widths.append(mean_width(mask))
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the concept as plain data; figures as minimum, quartiles and maximum."""
+        """Return the concept as JSON data, with minimum, quartiles and maximum of each figure."""
         return {
             "shown": self.shown,
             "absent": self.absent,
@@ -72,11 +72,11 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Measure a data set; the figures come as plain data.
+    """Measure a data set; return the figures as JSON data.
 
     Args:
         dataset: The data set.
-        progress: Called with photos done and photos in all.
+        progress: Called with the number of finished photos and the total.
 
     Raises:
         DataError: A mask does not fit its photo.
@@ -115,7 +115,7 @@ def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | Non
 
 
 def stats_lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Write the figures of a data set line by line."""
+    """Yield the lines of a text report of a data set's figures."""
     yield f"{figures['title']}: {figures['photos']} photos of {figures['photographs']} photographs"
     for part in figures["parts"]:
         counts = f"{part['photos']} photos of {part['photographs']} photographs"

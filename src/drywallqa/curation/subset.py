@@ -1,4 +1,4 @@
-"""A smaller data set out of a large one: so many photos of each concept in each part."""
+"""Extracting a smaller data set with a given number of photos of each concept in each part."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError, OutputError
 
 Sizes = Mapping[str, Mapping[str, int]]
-"""Concept → part → photos."""
+"""Concept → part → number of photos."""
 
 
 def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset:
-    """Copy some photos with their masks into a data set of its own.
+    """Copy some photos with their masks into a new data set.
 
-    Photos come from as many photographs as there are: one copy of each before a second of any. A photo that
-    shows two concepts counts for the first that takes it. Rendered pictures are passed over.
+    Photos come from as many different photographs as possible. One copy of each photograph is taken before a
+    second copy of any. A photo that shows two concepts counts only for the first concept that takes it.
+    Rendered pictures are skipped.
 
     Args:
-        dataset: Split.
-        sizes: How many photos that show a concept each part gets.
+        dataset: A data set with a split.
+        sizes: The number of photos of each concept in each part.
         out: The new data set's folder.
         seed: Equal seeds take equal photos.
 
     Raises:
-        DataError: There are fewer photos than are wanted.
+        DataError: There are not enough photos.
         OutputError: A file cannot be copied.
     """
     taken: dict[str, Sample] = {}
@@ -40,8 +41,8 @@ def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> 
             ]  # fmt: skip
             if len(pool) < count:
                 raise DataError(
-                    f"{dataset.folder}: {count} photos that show '{concept}' are wanted in '{part}', there "
-                    f"are {len(pool)}; ask for fewer, or import more"
+                    f"{dataset.folder}: {count} photos that show '{concept}' are needed in '{part}', but "
+                    f"there are only {len(pool)}; request fewer, or import more"
                 )
             taken |= {s.photo: s for s in _spread(pool, count, random.Random(f"{seed} {concept} {part}"))}
     made = Dataset(out, tuple(taken.values()), dataset.concepts)
@@ -59,7 +60,7 @@ def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> 
 
 
 def _spread(pool: Sequence[Sample], count: int, generator: random.Random) -> list[Sample]:
-    """Draw samples over photographs, in rounds of one copy each."""
+    """Draw samples in rounds, one copy of each photograph per round."""
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in sorted(pool, key=lambda s: s.photo):
         groups[sample.set_name, sample.source_photo].append(sample)

@@ -1,7 +1,7 @@
-"""Pictures that were labelled twice, under two names: how far two labels of one picture agree.
+"""Agreement between two labels of the same picture, for pictures labelled twice under two names.
 
-A second annotator would score as much on such a data set. A model cannot agree with labels much further than
-they agree with each other, so its figures have to be read against this one.
+A second annotator would score about this agreement on the data set. A model cannot agree with the labels much
+better than the labels agree with each other, so compare its figures with this agreement.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 
 SAME_PICTURE = 12.0
-"""Mean difference in grey levels up to which two photos are one picture and not two shots."""
+"""Largest mean difference in grey levels of two photos that are the same picture and not two shots."""
 SAME_AGREEMENT = 0.9
-"""The correlation, see `DuplicatePair.agreement`, from which they are."""
+"""Smallest `DuplicatePair.agreement` of two photos that are the same picture."""
 
 
 @dataclass(frozen=True)
 class LabelAgreement:
-    """How far two labels of one picture agree.
+    """Agreement between two labels of one picture.
 
     Attributes:
         concept: The labelled concept.
-        pairs: Pairs of labels.
-        photographs: Photographs behind them; where one has more than two names, its pairs are averaged first.
+        pairs: Number of pairs of labels.
+        photographs: Number of photographs; the pairs of a photograph with more than two names are averaged.
         iou: Mean IoU over photographs.
-        iou_interval: Its 95 % interval, by photograph.
+        iou_interval: 95 % interval of the mean IoU, by photograph.
         dice: Mean Dice over photographs.
     """
 
@@ -52,16 +52,16 @@ class LabelAgreement:
         return (
             f"'{self.concept}' labelled twice: {self.pairs} pairs of labels of {self.photographs} "
             f"photographs agree with IoU {self.iou:.3f} (95 % interval {low:.3f}–{high:.3f}), Dice "
-            f"{self.dice:.3f}: as a second annotator would score here"
+            f"{self.dice:.3f}; a second annotator would score about as much"
         )
 
 
 def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelAgreement]:
-    """Compare the labels of pictures that a data set holds under two names, concept by concept.
+    """Compare the labels of pictures that a data set contains under two names, for each concept.
 
     Args:
-        dataset: Where the labels lie.
-        duplicates: Its near-duplicates, as an audit found them.
+        dataset: The data set with the labels.
+        duplicates: The data set's near-duplicates, from an audit.
     """
     samples = {sample.photo: sample for sample in dataset}
     groups = _groups(duplicates)
@@ -75,7 +75,7 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[La
             try:
                 mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
             except (DrywallQAError, OSError, ValueError):
-                continue  # the audit's problems name the file
+                continue  # the audit reports the file as a problem
             turned = perceptual_hash.orient(twin, found.pair.turns, found.pair.flip)
             if turned.shape != mask.shape:
                 grey = Image.fromarray(turned.astype(np.uint8) * 255)
@@ -92,7 +92,7 @@ def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreeme
 
 
 def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
-    """Photograph → one name for all that show the same, near-duplicates of near-duplicates included."""
+    """Map each photograph to one name for all its duplicates, including duplicates of duplicates."""
     links = [(found.first.photograph, found.second.photograph) for found in duplicates]
     names = list(dict.fromkeys(name for link in links for name in link))
     joined = group_links(len(names), [(names.index(one), names.index(two)) for one, two in links]).tolist()

@@ -1,4 +1,4 @@
-"""Trials of a model: photos given in other ways, thresholds chosen anew, and its claims put to the test."""
+"""Counterfactual trials of a model: other inputs, thresholds chosen again, and a check of its own figures."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from drywallqa.models.registry import CLIP_MEAN, CLIP_STD
 from drywallqa.text.text_side import TextSide
 
 MOST_CHOSEN_ON = 160
-"""Photos of val and test up to which thresholds are chosen anew, as an export does."""
+"""Largest number of val and test photos for which thresholds are chosen again, as in an export."""
 
 _NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "normalised by ImageNet's mean and deviation": (IMAGENET_MEAN, IMAGENET_STD),
     "normalised by CLIP's mean and deviation": (CLIP_MEAN, CLIP_STD),
-    "brought to −1 to 1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "brought to 0 to 1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "scaled to −1 to 1": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "scaled to 0 to 1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "left at 0 to 255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 
@@ -39,12 +39,13 @@ _NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, flo
 def run_variants(
     probe: ModelProbe, photos: Sequence[ProbePhoto]
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
-    """Give photos in every other way: reversed channels, other normalisations, other windows.
+    """Run the model on changed inputs: reversed channels, other normalisations, other windows.
 
-    A way is given up if every second photo shows no better IoU: the others could not make its gain sure.
+    A change is dropped if it does not improve the IoU on every second photo, because the remaining photos
+    could not make its gain significant.
 
     Returns:
-        The way in words → the fault that it stands for, and the model's predictions.
+        A description of the change → the fault that it indicates, and the model's predictions.
     """
     window = probe.subject.window
     ways = {"given with their colour channels reversed": ("channel-order", window)}
@@ -67,10 +68,10 @@ def run_variants(
 def run_other_text(
     probe: ModelProbe, photos: Sequence[ProbePhoto], text: TextSide
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
-    """Ask with another text side's embeddings, if they are of the same width and not the same.
+    """Predict with another text side's embeddings, if they have the same width and differ from the model's.
 
     Returns:
-        As `run_variants` does.
+        The same mapping as from `run_variants`.
     """
     own, other = probe.queries, text.embed(list(probe.concepts))
     if other.shape != own.embeddings.shape or np.allclose(other, own.embeddings, atol=1e-3):
@@ -80,7 +81,7 @@ def run_other_text(
 
 
 def check_tuned(bundle: Bundle, probe: ModelProbe, photos: Sequence[ProbePhoto]) -> list[FaultFinding]:
-    """Check that stored thresholds are not exactly those that the test part alone would choose."""
+    """Check that the stored thresholds are not exactly the thresholds chosen on the test split."""
     parts = [[p for p in photos if p.sample.split == part] for part in ("val", "test")]
     if not all(parts) or sum(map(len, parts)) > MOST_CHOSEN_ON:
         return []
@@ -102,28 +103,28 @@ def check_tuned(bundle: Bundle, probe: ModelProbe, photos: Sequence[ProbePhoto])
             elif abs(stored - val) < 1e-6 and name == "threshold":
                 return []
     if "threshold" not in dict(tuned):
-        return []  # there are few presence thresholds, so that one may agree by chance
+        return []  # presence thresholds have few candidate values, so one may agree by chance
     listed = "; ".join(text for _, text in tuned)
-    text = f"the stored thresholds are exactly those that the test part chooses: {listed}"
+    text = f"the stored thresholds are exactly those chosen on the test part: {listed}"
     return [finding_of("threshold-from-test", text, 0.94 if len(tuned) > 1 else 0.9)]
 
 
 def check_average(
     probe: ModelProbe, trained: MeasuredModel, photos: Sequence[ProbePhoto]
 ) -> list[FaultFinding]:
-    """Check that a run's averaged weights, which `probe` asks, are no worse than the trained ones."""
+    """Check that a run's averaged weights (those of `probe`) are not worse than the trained ones."""
     other = ModelProbe(trained, probe.concepts)
     gain = compare_pairs(best_ious(probe.predict(photos)), best_ious(other.predict(photos)))
     if not gain.is_sure or gain.gain < 0.1:
         return []
-    text = f"as trained the model reaches an IoU of {gain.after:.2f}, averaged {gain.before:.2f}"
+    text = f"the trained weights reach an IoU of {gain.after:.2f}, the averaged weights {gain.before:.2f}"
     return [finding_of("average-stale", f"{text} ({gain.count} photos)", 0.9)]
 
 
 def check_claims(
     bundle: Bundle, own: Sequence[CoarsePair], reference: Sequence[CoarsePair]
 ) -> Iterator[FaultFinding]:
-    """Check a bundle's own figures where the bundled model does well on the same photos."""
+    """Check a bundle's own figures for concepts that the bundled model segments well on the same photos."""
     for concept, figures in dict(bundle.metrics.get("val", {})).items():
         claimed = float(figures.get("iou") or 0)
         reached, other = (
@@ -131,7 +132,7 @@ def check_claims(
         )
         if claimed >= 0.25 and reached < 0.6 * claimed and other >= max(0.25, 1.4 * reached):
             text = (
-                f"{concept}: the bundle claims an IoU of {claimed:.2f} on validation, but reaches at best "
-                f"{reached:.2f} here, while the bundled model reaches {other:.2f}"
+                f"{concept}: the bundle claims an IoU of {claimed:.2f} on validation, but reaches only "
+                f"{reached:.2f} here at its best threshold; the bundled model reaches {other:.2f}"
             )
             yield finding_of("model-damaged", text, 0.6)

@@ -1,4 +1,4 @@
-"""Checks of files: those of a bundle, its graphs and weights among them, and the parts of a data set."""
+"""Checks of a bundle's files, including its graphs and weights, and of the splits of a data set."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 SAME = 0.995
-"""Correlation of logits from which graph and weights are one model, up to scale and offset."""
+"""Logit correlation above which graph and weights count as the same model, up to scale and offset."""
 ROUNDING = 1e-6
-"""How far a correlation may fall below 1 only because two runtimes round differently."""
+"""Largest drop of a correlation below 1 that rounding differences between two runtimes can explain."""
 SHARES = (0.7, 0.5, 0.35, 0.25)
-"""Shares of the prompts' distance that a decoder may be left with if it hardly uses them."""
+"""Shares of the distance between prompts that are tried for a decoder that hardly uses its prompts."""
 MOST_HASHED = 600
-"""Training photos up to which all of them are compared with the others; `data audit` has no such limit."""
+"""Largest number of training photos that are compared with val and test; `data audit` has no limit."""
 _ASKED = 12  # phrasings of a concept that are checked
 
 
@@ -42,7 +42,7 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
     """Compare every file with its SHA-256.
 
     Returns:
-        The bundle with the hashes of its files as they are, so that it can be opened, and the findings.
+        The bundle with the actual hashes of its files, so that it can be opened, and the findings.
     """
     actual = {}
     for name in bundle.files:
@@ -61,7 +61,7 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
 
 
 def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
-    """Check that the window fits family and thresholds, and that presence thresholds were chosen."""
+    """Check that the window fits the family and thresholds, and that presence thresholds are plausible."""
     from drywallqa.models import registry
 
     window = bundle.window
@@ -75,10 +75,8 @@ def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
         for concept, settings in bundle.concepts.items()
         if settings.presence_threshold > most
     ]
-    if beyond:  # a model with high presence may show no harm of it
-        text = (
-            f"presence thresholds are chosen among {least:g} to {most:g}, but stored are {name_some(beyond)}"
-        )
+    if beyond:  # photos may not reveal this fault if the model's presence is high
+        text = f"presence thresholds range from {least:g} to {most:g}, but the bundle has {name_some(beyond)}"
         yield finding_of("presence-threshold", text, 0.61)
     if bundle.name not in registry.FAMILIES:
         return
@@ -89,7 +87,7 @@ def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
         reverse = np.allclose([*meant.mean, *meant.std], [*window.mean[::-1], *window.std[::-1]])
         text = (
             f"'{bundle.name}' is trained on pixels of mean {meant.mean} and deviation {meant.std}; the "
-            f"bundle runs with {window.mean} and {window.std}; pixels differ by up to {apart:.2f}"
+            f"bundle uses {window.mean} and {window.std}; pixels differ by up to {apart:.2f}"
         )
         yield finding_of("channel-order" if reverse else "normalisation", text, 0.97)
     if meant.square != window.square:
@@ -99,12 +97,12 @@ def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
 
 
 def check_text_side(bundle: Bundle, phrasings: Mapping[str, Sequence[str]], name: str) -> list[FaultFinding]:
-    """Check that a bundle takes phrasings of its concepts for these concepts.
+    """Check that a bundle maps each phrasing of a concept to that concept.
 
     Args:
         bundle: The bundle.
         phrasings: Concept → phrasings.
-        name: Where the phrasings stand, in words.
+        name: Where the phrasings come from, for the message.
     """
     others, refused = [], []
     for concept in [concept for concept in phrasings if concept in bundle.concepts]:
@@ -116,20 +114,20 @@ def check_text_side(bundle: Bundle, phrasings: Mapping[str, Sequence[str]], name
             if meant is None:
                 refused.append(f"'{phrase}' of '{concept}'")
             elif meant != concept:
-                others.append(f"'{phrase}' of '{concept}' is taken for '{meant}'")
+                others.append(f"'{phrase}' of '{concept}' is understood as '{meant}'")
     if others:
         return [finding_of("prompts-exchanged", f"{name}: {name_some(others)}", 0.92)]
     if refused:
-        return [finding_of("prompt-unknown", f"{name}: refused are {name_some(refused)}", 0.75)]
+        return [finding_of("prompt-unknown", f"{name}: unknown prompts: {name_some(refused)}", 0.75)]
     return []
 
 
 def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
-    """Read the bundle's weights; None where torch is not installed or it carries none.
+    """Read the bundle's weights; return None if torch is not installed or the bundle has no weights.
 
     Raises:
-        BundleError: The file is missing or not the one that was exported.
-        SafetensorError: It is damaged.
+        BundleError: The file is missing or differs from the exported one.
+        SafetensorError: The file is damaged.
     """
     try:
         from safetensors.torch import load
@@ -143,13 +141,13 @@ def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
 def check_graph(
     bundle: Bundle, weights: Mapping[str, Tensor], photos: Sequence[ProbePhoto], running: Backend
 ) -> list[FaultFinding]:
-    """Compare the running graphs with the weights that they claim to be made of, on a few photos.
+    """Compare the running graphs with the weights that they were exported from, on a few photos.
 
     Args:
-        bundle: For its family, architecture and text side.
-        weights: Its weights.
+        bundle: The bundle; its family, architecture and text side are used.
+        weights: The bundle's weights.
         photos: The photos.
-        running: The model as it runs.
+        running: The bundle's model in its runtime.
     """
     from drywallqa.models import registry
     from drywallqa.models.contract import load_strictly
@@ -184,36 +182,36 @@ def compare_logits(
 
     Args:
         images: Photos [3,h,w], normalised.
-        graph: From a photo to logits [P,h',w'] by the graph.
-        expected: The same by the weights, with prompts that keep this share of their distance.
+        graph: Maps a photo to the graph's logits [P,h',w'].
+        expected: Maps a photo to the weights' logits, with the distance between prompts scaled by a share.
     """
     ran, wanted = [graph(image) for image in images], [expected(image, 1.0) for image in images]
     got, meant = _flat(ran), _flat(wanted)
     if got.shape != meant.shape or not np.isfinite(got).all() or got.std() < 1e-9:
-        return []  # `check_range` says more
+        return []  # `check_range` reports this
     fit = _correlation(ran, wanted)
     slope, offset = np.polyfit(meant, got, 1)
     text = f"the graphs' logits agree with those of the weights at a correlation of {fit:.5g}"
     if 1 - fit > ROUNDING:
-        # A graph made for BGR reverses after normalising; on grey walls it hardly differs.
+        # A graph made for BGR reverses channels after normalising; on grey walls its logits hardly differ.
         turned = _correlation([graph(image[::-1].copy()) for image in images], wanted)
         if turned >= SAME and 1 - turned < 0.1 * (1 - fit):
-            reverse = f"{text}; of photos whose channels are reversed (BGR) at {turned:.5g}"
+            reverse = f"{text}; for photos with reversed channels (BGR) it is {turned:.5g}"
             return [finding_of("channel-order", reverse, 0.97)]
     if abs(fit) >= SAME:
         if slope < 0:
-            return [finding_of("output-inverted", f"{text}: their sign is turned", 0.97)]
-        scale = f"{text}, but are {slope:.3g} times as large and moved by {offset:+.3g}"
+            return [finding_of("output-inverted", f"{text}: their sign is inverted", 0.97)]
+        scale = f"{text}, but are {slope:.3g} times as large and shifted by {offset:+.3g}"
         scaled = abs(slope - 1) > 0.05 or abs(offset) > 0.15
         return [finding_of("output-scale", scale, 0.96)] if scaled else []
     swapped = _correlation(ran, [np.roll(each, 1, axis=0) for each in wanted])
     if swapped >= SAME or swapped > max(0.8, fit + 0.2):
-        exchanged = f"{text}; with the concepts exchanged at {swapped:.3f}"
+        exchanged = f"{text}; with the concepts exchanged it is {swapped:.3f}"
         return [finding_of("prompts-exchanged", exchanged, 0.96)]
     for share in SHARES:
         alike = _correlation(ran, [expected(image, share) for image in images])
         if alike >= SAME:
-            pulled = f"{text}; with prompts pulled together to {share:.0%} of their distance at {alike:.5g}"
+            pulled = f"{text}; with prompts at {share:.0%} of their distance it is {alike:.5g}"
             return [finding_of("prompt-ignored", pulled, 0.92)]
     change, usual = (np.mean([np.ptp(each, axis=0).mean() for each in logits]) for logits in (ran, wanted))
     if change < 0.5 * usual:
@@ -231,7 +229,7 @@ def _correlation(one: Iterable[Floats], other: Iterable[Floats]) -> float:
 
 
 def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
-    """Check that a part has photos, that they are of one size, and that no photograph's name is in two."""
+    """Check that the splits have photos of a similar size and that no photograph is in two of them."""
     parts = {name: list(dataset.part(name)) for name in PARTS}
     if not any(parts.values()):
         text = f"none of {len(dataset)} photos is in train, val or test"
@@ -245,21 +243,21 @@ def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
 def check_pictures(
     dataset: Dataset, photos: Sequence[ProbePhoto], training_hashes: Sequence[int]
 ) -> Iterator[FaultFinding]:
-    """Check by their pixels that photos of val and test were not trained on and do not lie in train.
+    """Check by their pixels that photos of val and test were not trained on and are not in train.
 
     Args:
         dataset: All photos.
-        photos: Those that were read.
-        training_hashes: Of the photos that the model was trained on.
+        photos: The photos that were read.
+        training_hashes: Perceptual hashes of the photos that the model was trained on.
     """
     held_out = [p for p in photos if p.sample.split in ("val", "test")]
     thumbnails = {p.sample.photo: perceptual_hash.thumbnail(p.photo) for p in held_out}
     train, hashes = dataset.part("train"), []
     for sample in train if thumbnails and len(train) <= MOST_HASHED else ():
-        with suppress(DrywallQAError):  # broken photos are a finding of their own
+        with suppress(DrywallQAError):  # broken photos are reported separately
             hashes.append(perceptual_hash.perceptual_hash(dataset.read_photo(sample)))
     for fault, weight, known, text in (
-        ("trained-on-test", 0.95, training_hashes, "show what the model was trained on"),
+        ("trained-on-test", 0.95, training_hashes, "look like photos that the model was trained on"),
         ("split-leak", 0.955, hashes, "look like photos of train"),
     ):
         same = sorted(leaks.find_training_leaks(thumbnails, known))

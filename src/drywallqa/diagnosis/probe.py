@@ -1,4 +1,4 @@
-"""A model's predictions on a sample of photos, beside the truth, on a coarse grid."""
+"""A model's predictions on a sample of photos, paired with the truth, on a coarse grid."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 
 PARTS = ("val", "test", "train")
-"""The parts that photos are taken from, the most telling first."""
+"""The splits that photos are taken from, the most informative first."""
 
-_CACHE_BYTES = 2**29  # of logits that are kept
-_SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1 where they are turned into logits
+_CACHE_BYTES = 2**29  # size limit of the cached logits
+_SMALLEST = 1e-7  # probabilities are clipped this far from 0 and 1 before they become logits
 
 
 @dataclass(frozen=True, eq=False)
 class ProbePhoto:
-    """One photo with its truths, read once.
+    """One photo and its truth masks, read once.
 
     Attributes:
-        sample: Its entry.
+        sample: The photo's entry in the data set.
         photo: RGB uint8 [H,W,3].
-        truths: Concept → truth [H,W]; only labelled concepts.
+        truths: Concept → truth mask [H,W]; only labelled concepts.
     """
 
     sample: Sample
@@ -47,7 +47,7 @@ class ProbePhoto:
 
 
 def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
-    """Choose at most `most` photos of each part, spread over sets, labels and photographs."""
+    """Choose at most `most` photos of each split, spread over sets, labels and photographs."""
     chosen: list[Sample] = []
     for part in PARTS:
         groups: dict[tuple[object, ...], list[Sample]] = {}
@@ -63,7 +63,7 @@ def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
 
 
 def _spread(count: int, wanted: int) -> list[int]:
-    """Choose places in a list of so many, the first and the last among them."""
+    """Choose evenly spaced indices into a list of `count`, including the first and the last."""
     return [int(place) for place in np.linspace(0, count - 1, min(wanted, count)).round()]
 
 
@@ -76,11 +76,11 @@ def pick_photos(photos: Sequence[ProbePhoto], most: int) -> list[ProbePhoto]:
 def read_probe_photos(
     dataset: Dataset, most: int
 ) -> tuple[list[ProbePhoto], list[MaskFacts], list[tuple[str, str]]]:
-    """Read at most `most` photos of each part with their truths.
+    """Read at most `most` photos of each split with their truth masks.
 
     Returns:
-        The photos that could be read, facts about their mask files, and kind and text of each problem with
-        another photo.
+        The photos that could be read, facts about their mask files, and the kind and text of each problem
+        with the other photos.
     """
     photos: list[ProbePhoto] = []
     mask_files: list[MaskFacts] = []
@@ -103,7 +103,7 @@ def read_probe_photos(
 
 
 class CachingBackend:
-    """A backend that runs a model once for the same pixels and prompts, and remembers the result.
+    """A backend that caches the model's result for the same pixels and prompts.
 
     Args:
         backend: The model.
@@ -115,15 +115,15 @@ class CachingBackend:
         self._size = 0
 
     def encode_image(self, images: Float) -> Features:
-        """Return the pixels: they are encoded in `decode`, and only if the result is not known."""
+        """Return the pixels unchanged; `decode` encodes them if the result is not cached."""
         return (images,)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
-        """Embed prompts as the model does."""
+        """Embed prompts with the model."""
         return self.backend.encode_prompts(prompts)
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
-        """Encode and decode, unless the result is known."""
+        """Encode and decode, unless the result is cached."""
         shapes = repr((features[0].shape, embeddings.shape)).encode()
         key = hashlib.sha256(shapes + features[0].tobytes() + embeddings.tobytes()).digest()
         if key not in self._known:
@@ -137,12 +137,12 @@ class CachingBackend:
 
 
 class ModelProbe:
-    """Runs a model on photos, under the name of each concept.
+    """Runs a model on photos, with the name of each concept as the prompt.
 
     Args:
         subject: The model.
         concepts: The concepts.
-        like: A probe of the same model, whose predictions need not be computed again.
+        like: A probe of the same model whose cached predictions are reused.
     """
 
     def __init__(
@@ -164,13 +164,13 @@ class ModelProbe:
         reverse_channels: bool = False,
         queries: PromptQueries | None = None,
     ) -> list[CoarsePair]:
-        """Predict every concept that a photo is labelled for.
+        """Predict every labelled concept of each photo.
 
         Args:
             photos: The photos.
-            window: Another window than the model's own.
-            reverse_channels: Whether photos are given as BGR.
-            queries: Other embeddings of the concepts than the model's own.
+            window: Window to use instead of the model's own.
+            reverse_channels: Whether the model gets photos as BGR.
+            queries: Concept embeddings to use instead of the model's own.
         """
         segmenter = self.segmenter
         if window is not None:
@@ -203,7 +203,7 @@ class ModelProbe:
         return pairs
 
     def measure(self, photos: Iterable[ProbePhoto]) -> Iterator[PairMeasurement]:
-        """Measure photos at their own size, whatever presence says."""
+        """Measure photos at their original size, without gating by presence."""
         subject = replace(self.subject, segmenter=self.segmenter)
         names = {concept: concept for concept in self.concepts}
         evaluator = subject.evaluator(Dataset(Path(), ()), names, gated=False)
@@ -213,7 +213,7 @@ class ModelProbe:
 
 
 def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Bring a probability [H,W] to the grid (width, height) as logits."""
+    """Resize a probability map [H,W] to the grid (width, height) and convert it to logits."""
     image = Image.fromarray(np.asarray(probability))
     small = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float64)
     inside = np.clip(small, _SMALLEST, 1 - _SMALLEST)
@@ -221,7 +221,7 @@ def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int
 
 
 def _coarse_truth(mask: Mask, size: tuple[int, int]) -> Mask:
-    """Bring a truth [H,W] to the grid (width, height); lines thinner than a cell stay visible."""
+    """Resize a truth mask [H,W] to the grid (width, height); lines thinner than a cell stay visible."""
     image = Image.fromarray(mask.astype(np.uint8) * 255)
     share = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
     return np.asarray(share >= 0.4)

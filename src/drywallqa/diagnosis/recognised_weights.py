@@ -1,4 +1,4 @@
-"""A file of weights from elsewhere: read without running its code, and its family by names and shapes."""
+"""Reading a third-party weights file without running its code, and recognising its model family."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     State = Mapping[str, Tensor]
 
 _SIDE = 448
-"""Window in px for weights that come without one: that of the bundled model."""
+"""Window in px for weights that come without one; the bundled model uses the same."""
 _PREFIXES = ("average.module.", "module.", "model.", "_orig_mod.", "net.")
 _HOLDERS = ("state_dict", "model_state_dict", "model", "weights", "net", "ema", "model_state")
 
 
 @dataclass(frozen=True)
 class RecognisedFamily:
-    """The family whose tensors a file holds.
+    """The family that a file's tensors belong to.
 
     Attributes:
-        name: In the registry; None where no family fits.
-        options: Options with which the family's model is made.
+        name: Name in the registry; None if no family fits.
+        options: Options for building the family's model.
         missing: Tensors that the family has and the file lacks.
         unexpected: Tensors that the file has and the family lacks.
-        reshaped: Tensors of another shape.
+        reshaped: Tensors whose shape differs from the family's.
     """
 
     name: str | None = None
@@ -46,7 +46,7 @@ class RecognisedFamily:
 
     def __str__(self) -> str:
         if self.name is None:
-            return "a family that is not known here"
+            return "an unknown family"
         options = ", ".join(f"{key} {value}" for key, value in self.options.items())
         return f"the project's family '{self.name}'" + (f" ({options})" if options else "")
 
@@ -64,10 +64,10 @@ class RecognisedFamily:
 
 
 def read_foreign_weights(path: Path) -> dict[str, Tensor]:
-    """Read a file of weights, whatever they are wrapped in.
+    """Read a weights file and unwrap its table of tensors.
 
     Raises:
-        ModelError: The file is missing or damaged, holds no tensors, or would run code.
+        ModelError: The file is missing or damaged, contains no tensors, or could run code.
     """
     import pickle
 
@@ -80,22 +80,22 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
         found = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path}: this pickle holds more than tensors and could run code, so it is not read; "
-            "save the model's state_dict() alone, or as safetensors"
+            f"{path}: this pickle contains more than tensors and could run code, so it is not read; "
+            "save only the model's state_dict(), or use safetensors"
         ) from error
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise ModelError(f"{path}: missing, truncated or damaged ({reason}); get it again") from error
+        raise ModelError(f"{path}: missing, truncated or damaged ({reason}); fetch it again") from error
     state = _unwrap(found)
     if not state:
-        raise ModelError(f"{path}: holds no table of tensors; save the model's state_dict()")
+        raise ModelError(f"{path}: contains no table of tensors; save the model's state_dict()")
     return state
 
 
 def _unwrap(found: Any) -> dict[str, Tensor]:
-    """Find the table of tensors in what training programs save, and strip prefixes from the names.
+    """Find the table of tensors in a training checkpoint and strip prefixes from the names.
 
-    Of a run's checkpoint the averaged weights are taken.
+    The averaged weights are taken from a checkpoint of this project.
     """
     import torch
 
@@ -113,7 +113,7 @@ def _unwrap(found: Any) -> dict[str, Tensor]:
 
 
 def recognise_family(state: State, named: str | None = None) -> RecognisedFamily:
-    """Recognise which of the project's families a file's tensors belong to; no weights are made.
+    """Recognise which of the project's families a file's tensors belong to, without allocating weights.
 
     Args:
         state: The tensors.
@@ -134,7 +134,7 @@ def recognise_family(state: State, named: str | None = None) -> RecognisedFamily
             with torch.device("meta"):
                 model = registry.create_model(name, **options)
         except (RuntimeError, NotImplementedError, ImportError):
-            continue  # a family that cannot be made without weights
+            continue  # this family cannot be built on the meta device
         shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
         common = [key for key in shapes if key in state]
         reshaped = tuple(key for key in common if tuple(state[key].shape) != shapes[key])
@@ -147,7 +147,7 @@ def recognise_family(state: State, named: str | None = None) -> RecognisedFamily
 
 
 def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield families, with options, that a file may hold; those with text towers take seconds to make."""
+    """Yield candidate families with options; families with text towers take seconds to build."""
     from drywallqa.models import registry
 
     towers = any(part in key for key in state for part in ("text_model", "vision_model", "vision_encoder"))
@@ -163,7 +163,7 @@ def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str
 
 
 def check_family(family: RecognisedFamily) -> Iterator[FaultFinding]:
-    """Check that a file holds every tensor of its family in the right shape."""
+    """Check that a file contains every tensor of its family in the right shape."""
     if family.missing:
         text = f"{family}: {len(family.missing)} tensors are missing: {name_some(family.missing)}"
         yield finding_of("outside-saved-state", text, 0.97)
@@ -173,7 +173,10 @@ def check_family(family: RecognisedFamily) -> Iterator[FaultFinding]:
 
 
 def open_weights(path: Path, family: RecognisedFamily, state: State) -> MeasuredModel | None:
-    """Make a whole file of the bundled model's family ready to run, with the bundled text side."""
+    """Open a complete weights file of the bundled model's family, with the bundled text side.
+
+    Returns None if the family or its embedding width does not fit.
+    """
     if family.name != "compact" or family.missing or family.unexpected or family.reshaped:
         return None
     from drywallqa.models import registry
