@@ -95,7 +95,7 @@ def test_composites__same_seed_same_pictures_and_samples_used_evenly():
 
 def test_composites__no_crack_fits__says_so_instead_of_looping():
     crack, mask = make_crack()
-    with pytest.raises(ValueError, match="none of the cracks"):
+    with pytest.raises(ValueError, match="no crack lies on a board"):
         list(composites([(crack, np.zeros_like(mask))], [make_board()], count=1))
 
 

@@ -1,9 +1,9 @@
-"""Light on a wall and the cameras that photograph it: from a canvas to a photo.
+"""Lighting and camera models: turn a canvas into a photo.
 
-`photograph` is a plain camera whose photos look alike at every size. `develop_photo` is a phone's camera: it
-works at the photo's own px and in the order of a usual image signal processor. It reduces noise by coring:
-differences to a blurred copy shrink where they are small against the noise. Flat parts become smooth with
-soft grain, fine texture is smeared a little, edges stay.
+`photograph` models a plain camera whose photos look alike at every size. `develop_photo` models a phone
+camera at full resolution, with the stages in the order of a usual image signal processor. It reduces noise
+by coring: it shrinks differences from a blurred copy that are small compared with the noise. Flat areas
+become smooth with soft grain, fine texture is slightly smeared, and edges stay sharp.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ ISOS = (50, 100, 200, 400, 800, 1600)
 _FULL_WELL = 4500.0  # electrons of a phone's pixel of about 1 µm at ISO 50
 _READ_NOISE = 2.5  # electrons
 _GAMMA = 2.2
-_STEEPEST = 8.0  # slope of the display's curve near black
-_STRIP = 512  # rows; noise of whole photos would need hundreds of MB more
+_STEEPEST = 8.0  # limit of the display curve's slope near black
+_STRIP = 512  # rows; noise for the whole photo at once would need hundreds of MB more
 
 
 def light(canvas: Canvas, raking: float | None = None) -> Float:
-    """Light a canvas; its heights become light and shade.
+    """Light a canvas and shade its relief.
 
     Args:
         canvas: The canvas.
-        raking: How strongly heights show, from 0 (frontal light) to 1 (grazing); random by default.
+        raking: How strongly the relief is shaded, from 0 (frontal light) to 1 (grazing light); random by
+            default.
 
     Returns:
         Brightness, float32 [3,H,W], about 0–1.
@@ -50,7 +51,7 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
     tint *= np.float32(np.exp(generator.normal(0.15, 0.2)))
     lit = np.asarray(canvas.colour * shade)
     if generator.random() < 0.9:
-        # A camera measures the light: the brightest spots mostly end just below white.
+        # Auto-exposure: the brightest spots usually end up just below white.
         brightest = float(np.percentile(lit[:, ::9, ::9], 96)) * float(tint.max())
         tint *= np.float32(np.clip(generator.uniform(0.7, 1.0) / max(brightest, 0.05), 0.4, 1.7))
     lit *= tint[:, None, None]
@@ -58,7 +59,7 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
 
 
 def _falloff(size: Size, generator: Generator, strength: float) -> Float:
-    """Light that falls off across the photo, vignetting, and a lamp's spot now and then."""
+    """Compute light falloff across the photo, vignetting, and sometimes a lamp's bright spot."""
     rows, columns = grid(size)
     y, x = rows / size[0] - 0.5, columns / size[1] - 0.5
     angle = generator.uniform(0, 2 * np.pi)
@@ -73,7 +74,7 @@ def _falloff(size: Size, generator: Generator, strength: float) -> Float:
 
 
 def _cast_shadow(canvas: Canvas) -> Float:
-    """Shadow of something outside the photo: a straight soft edge, sometimes of a bar."""
+    """Compute the shadow of an object outside the photo: a straight soft edge or a bar."""
     generator, scale, (height, width) = canvas.generator, canvas.scale, canvas.size
     angle = generator.uniform(0, 2 * np.pi)
     middle = generator.uniform(-0.35, 0.35) * max(canvas.size)
@@ -87,7 +88,7 @@ def _cast_shadow(canvas: Canvas) -> Float:
 
 
 def photograph(lit: Float, generator: Generator, scale: float) -> Photo:
-    """Take the photo: blur, clipping, sensor noise and, mostly, JPEG; uint8 [H,W,3]."""
+    """Take the photo with blur, clipping, sensor noise and usually JPEG compression; uint8 [H,W,3]."""
     values = lit * np.float32(255)
     strength = generator.gamma(1.5, 1.6)
     if strength > 0.4:
@@ -104,7 +105,7 @@ def photograph(lit: Float, generator: Generator, scale: float) -> Photo:
 
 
 def _jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """Compress a picture as JPEG, colours in half the resolution (4:2:0), and read it again."""
+    """Compress a picture as JPEG with 4:2:0 chroma subsampling, and decode it."""
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality, subsampling=2)
     return Image.open(stream).convert("RGB")
@@ -112,16 +113,16 @@ def _jpeg(image: Image.Image, quality: int) -> Image.Image:
 
 @dataclass(frozen=True)
 class Camera:
-    """How a phone takes a photo.
+    """Settings of a phone camera.
 
     Attributes:
-        iso: Amplification; shot noise grows with it.
+        iso: Sensor gain; shot noise grows with it.
         blur: Standard deviation of the lens blur in px.
-        denoise: How strongly noise is reduced, 0–1.
-        sharpen: How much of the difference to a blurred copy is added.
+        denoise: Strength of noise reduction, 0–1.
+        sharpen: How much of the difference from a blurred copy is added.
         radius: Standard deviation of that blur in px.
         contrast: Strength of the S-shaped tone curve, 0–1.
-        quality: Of the JPEG, whose colours have half the resolution (4:2:0).
+        quality: JPEG quality; chroma is subsampled (4:2:0).
     """
 
     iso: int = 100
@@ -134,7 +135,7 @@ class Camera:
 
     @classmethod
     def draw(cls, generator: Generator) -> Camera:
-        """Draw a usual camera and its settings."""
+        """Draw typical camera settings at random."""
         return cls(
             iso=int(generator.choice(ISOS, p=[0.2, 0.25, 0.2, 0.15, 0.12, 0.08])),
             blur=float(generator.uniform(0.45, 1.1)),
@@ -147,12 +148,12 @@ class Camera:
 
 
 def develop_photo(lit: Float, camera: Camera, generator: Generator) -> Photo:
-    """Take the photo of a lit wall as a phone does.
+    """Photograph a lit wall with a phone camera.
 
     Args:
-        lit: Brightness as displayed, float32 [3,H,W], about 0–1; used up.
-        camera: The camera.
-        generator: Source of the noise.
+        lit: Brightness as displayed, float32 [3,H,W], about 0–1; modified in place.
+        camera: Settings of the camera.
+        generator: Random generator for the noise.
 
     Returns:
         The photo, uint8 [H,W,3].
@@ -168,7 +169,7 @@ def develop_photo(lit: Float, camera: Camera, generator: Generator) -> Photo:
     processed -= luma
     lit += processed
     for plane in (lit[0], lit[2]):
-        # A phone's chroma denoising leaves weak blotches of several px.
+        # Chroma denoising in a phone leaves weak blotches several px wide.
         blotches = noise((luma.shape[0], luma.shape[1]), generator.uniform(3, 9), generator)
         plane += blotches * np.float32(0.35 * (level * (1.2 - camera.denoise)))
     np.clip(lit, 0, 1, out=lit)
@@ -180,7 +181,7 @@ def develop_photo(lit: Float, camera: Camera, generator: Generator) -> Photo:
 
 
 def smooth_noise(plane: Float, deviation: float) -> Float:
-    """Blur a plane [H,W] in place by about a Gaussian of that standard deviation in px; edges repeat."""
+    """Blur a plane [H,W] in place with an approximate Gaussian (deviation in px); edges are replicated."""
     passes = max(1, int(np.ceil(deviation**2 / 0.5)))
     share = np.float32(deviation**2 / passes / 2)
     for _ in range(passes):
@@ -192,7 +193,7 @@ def smooth_noise(plane: Float, deviation: float) -> Float:
 
 
 def _noisy(luma: Float, iso: int, generator: Generator) -> tuple[Float, float]:
-    """Add shot and read noise; returns the noisy plane and the noise's deviation at a middle grey."""
+    """Add shot and read noise; return the noisy plane and the noise's standard deviation at middle grey."""
     gain = iso / 50 / _FULL_WELL
     read = (_READ_NOISE / _FULL_WELL) ** 2 * (iso / 50)
     noisy = luma.copy()
@@ -200,14 +201,14 @@ def _noisy(luma: Float, iso: int, generator: Generator) -> tuple[Float, float]:
         part = noisy[top : top + _STRIP]
         linear = part**_GAMMA
         deviation = np.sqrt(linear * np.float32(gain) + np.float32(read))
-        deviation *= np.minimum(part / (linear * np.float32(_GAMMA)), _STEEPEST)  # slope of the curve
+        deviation *= np.minimum(part / (linear * np.float32(_GAMMA)), _STEEPEST)  # slope of the display curve
         part += deviation * generator.standard_normal(part.shape, dtype=np.float32)
     middle = 0.6**_GAMMA
     return noisy, float(np.sqrt(middle * gain + read) * 0.6 / (middle * _GAMMA))
 
 
 def _denoise(noisy: Float, level: float, strength: float) -> None:
-    """Shrink differences to the surroundings that are small against the noise."""
+    """Shrink differences from the surroundings that are small compared with the noise."""
     base = smooth_noise(noisy.copy(), 1.2)
     bound = np.float32((2.5 * strength * level) ** 2 + 1e-9)
     noisy -= base

@@ -1,7 +1,7 @@
-"""The canvas on which a wall is drawn: colours, heights, and the few operations that change them.
+"""The canvas on which a wall is drawn: its colours, its relief, and the operations on them.
 
-Lengths are given in px of a photo whose longer side is 640 px and scaled by `Canvas.scale`, so that a wall
-looks alike at every size. Colours are linear-ish reflectances within 0–1.
+Lengths are given in px of a photo whose longer side is 640 px. `Canvas.scale` scales them, so that a wall
+looks alike at every size. Colours are roughly linear reflectances in 0–1.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ Box = tuple[slice, slice]  # rows, columns
 Generator = np.random.Generator
 
 REFERENCE_SIDE = 640
-_INVISIBLE = 0.004  # less opacity than one grey level
+_INVISIBLE = 0.004  # opacity below one grey level
 
 
 @dataclass
 class Canvas:
-    """A wall that is being drawn.
+    """A wall being drawn.
 
     Attributes:
-        colour: Reflectance, float32 [3,H,W] within 0–1; planes, because numpy is slow over short last axes.
-        height: Relief in px towards the camera, float32 [H,W]; light shades it at the end.
-        generator: Source of every random choice.
-        zoom: Size of things on the wall; below 1 they are smaller, as if photographed from further away.
+        colour: Reflectance, float32 [3,H,W] in 0–1. Channels come first because numpy is slow over short
+            last axes.
+        height: Relief in px towards the camera, float32 [H,W]; lighting shades it at the end.
+        generator: Random generator for all choices.
+        zoom: Scale of objects on the wall; below 1 they are smaller, as if photographed from further away.
     """
 
     colour: Float
@@ -45,7 +46,7 @@ class Canvas:
 
     @classmethod
     def plain(cls, size: Size, colour: ArrayLike, generator: Generator) -> Canvas:
-        """Start with one even colour (red, green, blue) on `size` (height, width) px."""
+        """Create a canvas of `size` (height, width) px in one uniform colour (red, green, blue)."""
         surface = np.full((3, *size), np.asarray(colour, np.float32)[:, None, None])
         return cls(surface, np.zeros(size, np.float32), generator)
 
@@ -56,11 +57,11 @@ class Canvas:
 
     @property
     def scale(self) -> float:
-        """Px of this canvas for one px of a photo of 640 px, times the zoom."""
+        """Px of this canvas per px of a 640 px photo, times the zoom."""
         return self.zoom * max(self.size) / REFERENCE_SIDE
 
     def somewhere(self, margin: float = 0.1) -> Point:
-        """Draw a random point at least `margin` (a share of each side) away from the borders."""
+        """Choose a random point at least `margin` (a share of each side) away from the borders."""
         y, x = self.generator.uniform(margin, 1 - margin, 2) * self.size
         return float(x), float(y)
 
@@ -69,7 +70,7 @@ class Canvas:
         self.colour[:] = np.asarray(colour, np.float32)[:, None, None]
 
     def blend(self, cover: Float, colour: ArrayLike) -> None:
-        """Lay a colour over the canvas with an opacity [H,W] within 0–1."""
+        """Blend a colour over the canvas with an opacity [H,W] in 0–1."""
         rgb = np.asarray(colour, np.float32)[:, None]
         index = np.flatnonzero(cover > _INVISIBLE)
         flat = self.colour.reshape(3, -1)
@@ -77,12 +78,12 @@ class Canvas:
         flat[:, index] = part + cover.reshape(-1)[index] * (rgb - part)
 
     def darken(self, cover: Float, box: Box | None = None) -> None:
-        """Multiply the canvas, or a box of it, by 1 − cover [h,w]; negative values brighten."""
+        """Multiply the canvas, or one box of it, by 1 − cover [h,w]; negative values brighten."""
         part = self.colour[:, box[0], box[1]] if box else self.colour
         part *= 1 - cover
 
     def stamp(self, patch: Image.Image, centre: Point, shadow: float = 0.0) -> None:
-        """Put an RGBA picture onto the canvas, with a soft shadow of that depth (px) below it."""
+        """Paste an RGBA picture onto the canvas, with a soft shadow offset by `shadow` px."""
         planes = np.asarray(patch, np.float32).transpose(2, 0, 1) / np.float32(255)
         top, left = round(centre[1] - patch.height / 2), round(centre[0] - patch.width / 2)
         if shadow > 0:
@@ -94,7 +95,7 @@ class Canvas:
         self.height[box] *= 1 - cover  # an object hides the wall's relief
 
     def _overlap(self, top: int, left: int, patch: Image.Image) -> tuple[Box, Box]:
-        """The part of the canvas that a patch covers, and the part of the patch that lies on the canvas."""
+        """Return the box of the canvas that a patch covers, and the box of the patch inside the canvas."""
         first, start = max(0, top), max(0, left)
         last = max(first, min(self.size[0], top + patch.height))
         stop = max(start, min(self.size[1], left + patch.width))
@@ -103,7 +104,7 @@ class Canvas:
 
     @contextmanager
     def sheet(self) -> Iterator[ImageDraw.ImageDraw]:
-        """Draw with Pillow on an empty RGBA sheet, which is laid over the whole canvas at the end."""
+        """Draw with Pillow on an empty RGBA sheet; on exit, paste the sheet over the whole canvas."""
         image = Image.new("RGBA", self.size[::-1])
         yield ImageDraw.Draw(image)
         self.stamp(image, (self.size[1] / 2, self.size[0] / 2))
@@ -111,14 +112,14 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line through `points` (x, y in px), each segment with its own width in px and round joints."""
+    """A line through `points` (x, y in px); each segment has its own width in px, and joints are round."""
 
     points: Sequence[Point] | Path
     widths: Sequence[float] | NDArray[np.float64]
 
 
 def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Float:
-    """Draw strokes as the share of each pixel that they cover, float32 [H,W] within 0–1."""
+    """Draw strokes as the covered share of each pixel, float32 [H,W] in 0–1."""
     image = Image.new("L", (size[1] * oversampling, size[0] * oversampling))
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -133,10 +134,10 @@ def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Fl
 
 
 def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 3) -> tuple[Float, Box]:
-    """Draw a stroke as `coverage` does, but only the box that it needs with a margin in px.
+    """Draw a stroke like `coverage`, but only within its bounding box plus a margin in px.
 
     Returns:
-        The coverage [h,w], empty where the stroke lies outside `size`, and the box's rows and columns.
+        The coverage [h,w], empty if the stroke lies outside `size`, and the box's rows and columns.
     """
     points = np.asarray(stroke.points)
     left, top = np.maximum(np.floor(points.min(0)).astype(int) - margin, 0).tolist()
@@ -149,11 +150,11 @@ def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 
 
 
 def noise(size: Size, cell: float | tuple[float, float], generator: Generator) -> Float:
-    """Smooth noise [H,W] of mean 0 and deviation about 1 whose lumps measure `cell` (or rows, columns) px."""
+    """Create smooth noise [H,W], mean 0 and deviation about 1; lumps measure `cell` (or rows, columns) px."""
     rows, columns = cell if isinstance(cell, tuple) else (cell, cell)
     knots = (max(2, round(size[0] / rows) + 1), max(2, round(size[1] / columns) + 1))
     if knots[0] >= size[0] and knots[1] >= size[1]:
-        # Evenly distributed instead of normal: it looks the same and takes a third of the time.
+        # Uniform instead of normal noise: it looks the same and takes a third of the time.
         return (generator.random(size, dtype=np.float32) - np.float32(0.5)) * np.float32(3.46)
     coarse = Image.fromarray(generator.standard_normal(knots, dtype=np.float32))
     image = coarse.resize(size[::-1], Image.Resampling.BICUBIC)
@@ -166,7 +167,7 @@ def octaves(
     weights: Sequence[float],
     generator: Generator,
 ) -> Float:
-    """Noise of several sizes (see `noise`) added up, float32 [H,W]."""
+    """Sum noise of several sizes (see `noise`), float32 [H,W]."""
     total = np.zeros(size, np.float32)
     for cell, weight in zip(cells, weights, strict=True):
         total += np.float32(weight) * noise(size, cell, generator)
@@ -174,18 +175,18 @@ def octaves(
 
 
 def blurred(values: Float, radius: float) -> Float:
-    """Blur values [H,W] within 0–1 by about a Gaussian; PIL does it in 8 bits, quick and exact enough."""
+    """Blur values [H,W] in 0–1 with an approximate Gaussian; 8 bits in PIL are fast and precise enough."""
     image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
 
 
 def grid(size: Size) -> tuple[Float, Float]:
-    """Row and column numbers, shaped [H,1] and [1,W] so that they broadcast."""
+    """Return row and column numbers, shaped [H,1] and [1,W] for broadcasting."""
     return np.arange(size[0], dtype=np.float32)[:, None], np.arange(size[1], dtype=np.float32)[None, :]
 
 
 def distance_along(size: Size, start: ArrayLike, direction: ArrayLike) -> Float:
-    """How far each pixel lies from a point (x, y) in a direction (a unit vector), float32 [H,W], px."""
+    """Compute each pixel's distance from a point (x, y) along a unit vector, float32 [H,W] in px."""
     rows, columns = grid(size)
     (x, y), (dx, dy) = np.asarray(start, np.float32), np.asarray(direction, np.float32)
     return np.asarray((columns - x) * dx + (rows - y) * dy)

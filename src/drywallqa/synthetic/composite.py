@@ -1,9 +1,9 @@
-"""Cracks of real photos put onto photos of boards, so that one photo shows a crack and a seam.
+"""Paste cracks from real photos onto photos of boards, so that one photo shows both a crack and a seam.
 
-A crack is taken off its photo as *relief*: how much darker (or, at chipped edges, brighter) each pixel is
-than the wall around it, with the wall's own grain removed. The board multiplied by that relief keeps its
-colour, its light and its seam. A share of the cracks is pasted plainly instead, with a soft edge, so that
-a model cannot learn the one way of pasting by heart.
+A crack is extracted from its photo as *relief*: how much darker (or, at chipped edges, brighter) each pixel
+is than the wall around it, with the wall's grain removed. Multiplying the board by that relief keeps the
+board's colour, light and seam. Some cracks are pasted directly instead, with a soft edge, so that a model
+cannot learn to recognise a single way of pasting.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from PIL import Image
 
 from drywallqa.synthetic.canvas import REFERENCE_SIDE, Box, Float, Generator, Mask, Photo, Size, blurred
 
-_COARSE = 4  # px; grid on which the wall's brightness is estimated
-_LEAST_RELIEF = 0.3  # a pasted crack is at least this much darker than its board at its core
-_DARKEST_WALL = 12.0  # grey levels; a board darker than this over an area is padding, not board
-_BLOCK = 8  # px; padding is found block by block
-_EVEN = 0.5  # squared grey levels; less variance than any camera's noise
-_WALL_AROUND = 0.06  # share of a crack photo's side that is kept around the crack, to know its wall
+_COARSE = 4  # px; spacing of the grid on which the wall's brightness is estimated
+_LEAST_RELIEF = 0.3  # the core of a pasted crack is at least this much darker than the board
+_DARKEST_WALL = 12.0  # grey levels; areas darker than this are padding, not board
+_BLOCK = 8  # px; padding is detected in blocks of this size
+_EVEN = 0.5  # squared grey levels; a variance below any camera's noise
+_WALL_AROUND = 0.06  # margin of wall kept around the crack, as a share of its photo's side
 
 
 @dataclass(frozen=True)
 class Pasting:
-    """How a crack may be moved and blended before it lies on a board.
+    """How a crack may be moved and blended when it is pasted onto a board.
 
     Attributes:
-        scale: Smallest and largest factor of size, relative to filling the board.
+        scale: Smallest and largest scale factor, relative to filling the board.
         shift: Largest move in either direction, as a share of the board's side.
         flip: Whether the crack may be mirrored.
-        turn: Whether the crack may be turned by quarter turns.
-        relief_share: Share of cracks put on as relief; the others are pasted with a soft edge.
+        turn: Whether the crack may be rotated by quarter turns.
+        relief_share: Share of cracks applied as relief; the others are pasted with a soft edge.
     """
 
     scale: tuple[float, float] = (0.7, 1.4)
@@ -44,7 +44,7 @@ class Pasting:
 
 
 STILL = Pasting(scale=(1.0, 1.0), shift=0.0, relief_share=1.0)
-"""Keeps a crack's own scale and place, so that a benchmark can compare it with the crack's photo."""
+"""Keeps a crack's scale and position, so that a benchmark can compare composite and original photo."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Composite:
 
     Attributes:
         photo: uint8 [H,W,3].
-        crack: The pasted crack's truth, bool [H,W].
-        taping: The board's own truth, bool [H,W].
+        crack: True mask of the pasted crack, bool [H,W].
+        taping: True taping-area mask of the board, bool [H,W].
         crack_index: Index of the crack sample.
         board_index: Index of the board sample.
     """
@@ -73,18 +73,18 @@ def paste_crack(
     generator: Generator,
     pasting: Pasting | None = None,
 ) -> tuple[Photo, Mask]:
-    """Put the crack of one photo onto a board whose seam stays visible.
+    """Paste the crack of one photo onto a board and keep the board's seam visible.
 
     Args:
         board: uint8 [H,W,3].
         crack_photo: uint8 [h,w,3], of any size.
-        crack_mask: bool [h,w], the outline drawn around the crack, as wide as it was labelled.
-        generator: Source of every random choice.
-        pasting: Freedom of movement and blending; by default that of training.
+        crack_mask: bool [h,w], the labelled outline around the crack.
+        generator: Random generator for all choices.
+        pasting: Limits for moving and blending; the limits used in training by default.
 
     Returns:
-        The composite, uint8 [H,W,3], and the crack's mask on it, bool [H,W]. Where nothing of the crack
-        comes to lie on the board, the board itself and an empty mask.
+        The composite, uint8 [H,W,3], and the crack's mask on it, bool [H,W]. If no part of the crack lies
+        on the board, returns the unchanged board and an empty mask.
     """
     pasting = pasting or Pasting()
     side = max(board.shape[:2])
@@ -114,20 +114,20 @@ def composites(
     seed: int = 0,
     pasting: Pasting = STILL,
 ) -> Iterator[Composite]:
-    """Build the same composites on every call with the same samples and seed.
+    """Build composites; the same samples and seed always give the same composites.
 
     Args:
-        cracks: (photo, crack mask) samples; may load them when indexed.
-        boards: (photo, taping mask) samples; may load them when indexed.
-        count: How many composites to build. Samples are used evenly before any is used again.
-        seed: Fixes pairs and every random choice.
-        pasting: Freedom of movement and blending; by default the crack keeps its scale and place.
+        cracks: (photo, crack mask) samples, which may be loaded on indexing.
+        boards: (photo, taping mask) samples, which may be loaded on indexing.
+        count: Number of composites. Every sample is used once before any is reused.
+        seed: Seed for the pairing and all other random choices.
+        pasting: Limits for moving and blending; by default the crack keeps its scale and position.
 
     Yields:
-        `count` composites whose crack is not empty.
+        `count` composites with a non-empty crack mask.
 
     Raises:
-        ValueError: If there are no samples, or no crack can be put on any board.
+        ValueError: If there are no samples, or no crack can be pasted onto any board.
     """
     if not len(cracks) or not len(boards):
         raise ValueError("composites need at least one crack and one board")
@@ -141,7 +141,7 @@ def composites(
         if not crack.any():
             misses += 1
             if misses > 10 * count + 100:
-                raise ValueError("none of the cracks comes to lie on any of the boards")
+                raise ValueError("no crack lies on a board after pasting")
             continue
         made += 1
         yield Composite(photo, crack, taping.copy(), crack_index, board_index)
@@ -155,11 +155,11 @@ def _cycle(length: int, generator: Generator) -> Iterator[int]:
 def _move(
     photo: Photo, mask: Mask, size: Size, generator: Generator, pasting: Pasting
 ) -> tuple[Photo, Mask, Box] | None:
-    """Turn, mirror, scale and shift a crack.
+    """Rotate, mirror, scale and shift a crack.
 
     Returns:
-        The crack with some wall around it, its outline, and where on a board of `size` (height, width) they
-        come to lie; None where the crack has left the board.
+        The crack with some wall around it, its outline, and their box on a board of `size` (height, width).
+        None if the crack lies outside the board.
     """
     turns = int(generator.integers(4)) if pasting.turn else 0
     mirror = pasting.flip and generator.random() < 0.5
@@ -171,7 +171,7 @@ def _move(
     frame = Image.fromarray(mask.astype(np.uint8)).getbbox()
     if frame is None:
         return None
-    # One factor for both directions, so that a crack keeps its shape on a board of another aspect.
+    # One factor for both directions, so that a crack keeps its shape on a board of another aspect ratio.
     factor *= max(size[0] / mask.shape[0], size[1] / mask.shape[1])
     margin = round(_WALL_AROUND * max(mask.shape))
     start = np.maximum(np.array(frame[1::-1]) - margin, 0)
@@ -199,9 +199,9 @@ def _resize(values: Photo, rows: int, columns: int, method: Image.Resampling) ->
 
 
 def _is_board(board: Photo) -> Mask:
-    """Where there is board rather than padding of an augmented copy; thin dark seams count as board.
+    """Mark the board, as opposed to the padding of an augmented copy; thin dark seams count as board.
 
-    Padding is black, or an even grey (black that was brightened) much darker than the board.
+    Padding is black, or a uniform grey (brightened black) that is much darker than the board.
     """
     height, width = board.shape[:2]
     grey = np.asarray(Image.fromarray(board).convert("L"), np.float32)
@@ -217,11 +217,11 @@ def _is_board(board: Photo) -> Mask:
 
 
 def _surroundings(grey: Float, outside: Float, side: int) -> Float:
-    """The wall's brightness [h,w] where the crack runs, carried in from outside its outline.
+    """Estimate the wall's brightness [h,w] under the crack from the wall outside the outline.
 
-    Normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight), from a wide
-    radius where the outline is wide to a narrow one where the wall is near. Brightness of a wall changes
-    slowly, so a coarse grid suffices.
+    Uses normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight). The radius
+    is wide far from visible wall and narrow close to it. A wall's brightness changes slowly, so a coarse
+    grid suffices.
     """
     rows, columns = grey.shape
     size = (max(1, columns // _COARSE), max(1, rows // _COARSE))
@@ -238,20 +238,20 @@ def _surroundings(grey: Float, outside: Float, side: int) -> Float:
 
 
 def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
-    """Factor [h,w] by which a crack darkens or brightens the wall; 1 away from it.
+    """Compute the factor [h,w] by which a crack darkens or brightens the wall; 1 away from the crack.
 
-    `outline` is the whole crack's, `mask` the part of it that lies on board.
+    `outline` covers the whole crack, `mask` the part of it on the board.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
-    # Black pixels outside are padding and no wall.
+    # Black pixels outside the outline are padding, not wall.
     outside = ((~outline) & (grey > 0.02)).astype(np.float32)
     deviation = grey / np.maximum(_surroundings(grey, outside, side), 0.06) - 1.0
     dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
-    # The percentile ignores other things on the wall; the limit keeps a faint crack.
+    # The percentile ignores other objects on the wall; the limit preserves faint cracks.
     ring = np.abs(deviation[outside > 0])
     grain = float(np.percentile(ring[::7], 68)) if ring.size else 0.05
     grain = min(grain, 0.3 * float(np.percentile(dark[mask], 97)))
-    # Soft threshold: pixels no darker than the wall's grain are not crack.
+    # Soft threshold: pixels within the wall's grain are not part of the crack.
     dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
     bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
     core = float(np.percentile(dark[mask], 95))
@@ -261,7 +261,7 @@ def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
 
 
 def _feather(mask: Mask, side: int) -> Float:
-    """1 inside the outline, falling softly to 0 at its edge, also where a crack was cut off."""
+    """Compute weights: 1 inside the outline, falling smoothly to 0 at its edge and at cut-off ends."""
     radius = max(0.6, 3.0 * side / REFERENCE_SIDE)
     border = max(1, round(2 * radius))
     soft = blurred(np.pad(mask.astype(np.float32), border), radius)[border:-border, border:-border]
@@ -269,7 +269,7 @@ def _feather(mask: Mask, side: int) -> Float:
 
 
 def _soft_paste(board: Float, photo: Photo, mask: Mask, side: int) -> Float:
-    """The crack's own pixels over the board, its colours moved to the board's, under a soft outline."""
+    """Blend the crack's pixels onto the board with a soft outline, shifting their colours to the board's."""
     pixels = photo.astype(np.float32)
     bright = np.percentile(pixels[mask], 75, axis=0)
     target = (board * mask[:, :, None]).sum((0, 1)) / mask.sum()

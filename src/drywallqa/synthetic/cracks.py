@@ -1,7 +1,7 @@
-"""Cracks drawn by ourselves: broken lines that branch, thin out and end, with chipped edges.
+"""Synthetic cracks: jagged lines with chipped edges that branch and thin out towards their ends.
 
-The course of a crack comes from midpoint displacement (Fournier, Fussell and Carpenter, 1982): the middle of
-each segment is moved sideways by a random share of the segment's length, again and again.
+The path of a crack comes from midpoint displacement (Fournier, Fussell and Carpenter, 1982). Each round
+moves the middle of every segment sideways by a random share of the segment's length.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Crack:
     """A drawn crack.
 
     Attributes:
-        core: Pixels that the crack itself covers by a quarter or more, bool [H,W].
-        paths: Courses of the crack and of its branches, each [N,2] of x, y in px.
-        width: Typical width of the widest course in px.
+        core: Pixels of which the crack covers at least a quarter, bool [H,W].
+        paths: Paths of the crack and its branches, each [N,2] of x, y in px.
+        width: Typical width of the widest path in px.
     """
 
     core: Mask
@@ -43,7 +43,7 @@ class Crack:
     width: float
 
     def label(self, label_width: float, generator: Generator) -> Mask:
-        """Draw the outline as a person does: `label_width` px wide around few points of each course."""
+        """Imitate a hand-drawn label: an outline `label_width` px wide around a few points of each path."""
         strokes = []
         for path in self.paths:
             step = max(1, len(path) // int(generator.integers(8, 20)))
@@ -57,12 +57,12 @@ def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = 
     """Draw one crack with its branches.
 
     Args:
-        canvas: Where to draw.
-        width: Typical width in px of a 640 px photo; by default mostly thin, seldom wide.
+        canvas: The canvas to draw on.
+        width: Typical width in px of a 640 px photo; by default usually thin, rarely wide.
         region: Where the crack may run, bool [H,W]; anywhere by default.
 
     Returns:
-        The crack; its core may be empty where the region leaves nothing of it.
+        The crack. Its core may be empty if the crack lies outside the region.
     """
     if width is None:
         width = float(np.exp(canvas.generator.uniform(np.log(0.5), np.log(6.0))))
@@ -77,7 +77,7 @@ def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = 
 
 
 def _courses(size: Size, width: float, generator: Generator, region: Mask | None) -> list[Stroke]:
-    """Main course and branches, with a width in px for each segment."""
+    """Create the main path and its branches, with a width in px for each segment."""
     start, end = _ends(size, generator, region)
     main = _course(start, end, generator, generator.uniform(0.04, 0.13))
     strokes = [Stroke(main, _profile(len(main), width, generator))]
@@ -96,14 +96,14 @@ def _courses(size: Size, width: float, generator: Generator, region: Mask | None
 def branch_direction(
     parent: Path, index: int, near: int, least_angle: float, generator: Generator
 ) -> NDArray[np.float64]:
-    """Unit vector [2] along which a branch leaves a course, `least_angle` to 1.2 radians off its direction.
+    """Choose a branch's direction, a unit vector [2] at `least_angle` to 1.2 radians to its parent path.
 
     Args:
-        parent: The course.
-        index: The point of it where the branch begins.
-        near: The course's direction is measured between this many points before and after that one.
-        least_angle: Smallest angle between the two, in radians.
-        generator: Source of the choice.
+        parent: The parent path.
+        index: Index of the path's point where the branch begins.
+        near: Number of points before and after that point between which the path's direction is measured.
+        least_angle: Smallest angle between branch and parent path, in radians.
+        generator: Random generator for the choice.
     """
     heading = parent[min(index + near, len(parent) - 1)] - parent[max(index - near, 0)]
     turn = generator.choice([-1, 1]) * generator.uniform(least_angle, 1.2)
@@ -112,7 +112,7 @@ def branch_direction(
 
 
 def _ends(size: Size, generator: Generator, region: Mask | None) -> tuple[Path, Path]:
-    """Two points for a crack to run between: across the photo, from a border inwards, or inside."""
+    """Choose a crack's end points: across the photo, from a border inwards, or both inside."""
     low, high = np.array([0, 0]), np.array([size[1] - 1, size[0] - 1])
     if region is not None and region.any():
         rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
@@ -131,7 +131,7 @@ def _ends(size: Size, generator: Generator, region: Mask | None) -> tuple[Path, 
 
 
 def _course(start: ArrayLike, end: ArrayLike, generator: Generator, roughness: float) -> Path:
-    """Midpoint displacement down to segments of about 3 px: straight from afar, jagged from near."""
+    """Refine a line by midpoint displacement to segments of 3 px: straight overall, jagged in detail."""
     length = max(float(np.hypot(*np.subtract(end, start))), 8.0)
     levels = max(2, min(8, int(np.ceil(np.log2(length / 3.0)))))
     jagged = range(levels - 3, levels) if levels > 2 else ()
@@ -146,14 +146,14 @@ def midpoint_displacement(
     generator: Generator,
     limit: float = np.inf,
 ) -> Path:
-    """Refine a straight line into a broken one, points [N,2] of x, y in px.
+    """Refine a straight line into a jagged one, points [N,2] of x, y in px.
 
     Args:
         start: First point.
         end: Last point.
         roughness: Standard deviation of the sideways move in each round, as a share of a segment's length.
-            A round halves all segments.
-        generator: Source of the moves.
+            Each round halves all segments.
+        generator: Random generator for the moves.
         limit: Largest move, as a share of a segment's length.
     """
     path = np.array([start, end], np.float64)
@@ -166,19 +166,19 @@ def midpoint_displacement(
 
 
 def pixels_of(path: Path, size: Size) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of the pixel of each point [N,2] of x, y; points outside count for the border."""
+    """Return pixel row and column of each point [N,2] of x, y; points outside are clipped to the border."""
     whole = np.clip(path.round(), 0, (size[1] - 1, size[0] - 1)).astype(np.intp)
     return whole[:, 1], whole[:, 0]
 
 
 def inside(path: Path, size: Size, region: Mask | None) -> Mask:
-    """Which points [N,2] of x, y lie in the photo and, where one is given, in the region; bool [N]."""
+    """Tell which points [N,2] of x, y lie in the photo and in the region, if one is given; bool [N]."""
     in_photo = ((path >= 0) & (path <= (size[1] - 1, size[0] - 1))).all(axis=1)
     return np.asarray(in_photo if region is None else in_photo & region[pixels_of(path, size)])
 
 
 def _profile(count: int, width: float, generator: Generator, opens: bool = False) -> NDArray[np.float64]:
-    """Width of each segment: slow swelling, ragged edges, thinning towards the ends."""
+    """Compute each segment's width: slow variation, ragged edges, and thinning towards the ends."""
     place = np.linspace(0, 1, count)
     swelling = np.interp(place, np.linspace(0, 1, 7), generator.uniform(0.45, 1.5, 7))
     ragged = generator.uniform(0.7, 1.35, count)
@@ -192,7 +192,7 @@ def _lay(canvas: Canvas, cover: Float, width: float) -> None:
     generator, scale = canvas.generator, canvas.scale
     depth = generator.uniform(0.5, 0.95)
     if generator.random() < 0.4:
-        # Hairlines fade in places, and dust lies in wider cracks.
+        # Hairline cracks fade in places, and wider cracks contain dust.
         patchy = np.clip(0.8 + 0.5 * noise(canvas.size, 25 * scale, generator), 0.15, 1)
         cover = cover * patchy.astype(np.float32)
     halo = blurred(cover, max(1.0, 0.8 * width) * scale)

@@ -1,4 +1,4 @@
-"""The example walls of the demonstration: eight rendered photos with their truth beside them."""
+"""The example walls of the demonstration: eight rendered photos with their true masks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EXAMPLES: tuple[Example, ...] = (
 
 
 def render_example(example: Example, size: Size = (640, 640)) -> Wall:
-    """Render one example on `size` (height, width) px; always the same picture."""
+    """Render one example at `size` (height, width) px; the result is deterministic."""
     return render_wall(example.seed, size, example.kind, example.options)
 
 
@@ -49,11 +49,11 @@ def write_examples(folder: str | Path, size: Size = (640, 640)) -> dict[str, Wal
     """Render the example walls into `folder` as NAME.png.
 
     Args:
-        folder: Where to write; made if it is missing.
+        folder: Output folder; created if missing.
         size: Height and width of each photo in px.
 
     Returns:
-        The walls by name, with their truth.
+        The walls by name, with their true masks.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -69,12 +69,12 @@ def write_examples(folder: str | Path, size: Size = (640, 640)) -> dict[str, Wal
 
 @dataclass(frozen=True)
 class ExampleScore:
-    """How well found masks of one concept fit the known truth of the example walls.
+    """How well predicted masks of one concept match the known truth of the example walls.
 
     Attributes:
         concept: "crack" or "taping area".
-        overlaps: By wall that shows the concept, IoU of the found mask with the label.
-        false_areas: By wall that does not show it, share of the photo that was marked all the same.
+        overlaps: IoU of the predicted mask with the label, for each wall that shows the concept.
+        false_areas: Falsely marked share of the photo, for each wall without the concept.
     """
 
     concept: str
@@ -88,17 +88,17 @@ class ExampleScore:
 
     @property
     def false_alarms(self) -> int:
-        """How many walls without the concept have more than a trace of it marked."""
+        """Number of walls without the concept where more than `FALSE_ALARM_SHARE` is marked."""
         return sum(area > FALSE_ALARM_SHARE for area in self.false_areas.values())
 
 
 def score_example(truths: Mapping[str, Mask], concept: str, found: Mapping[str, Mask]) -> ExampleScore:
-    """Compare found masks with the truth of rendered walls, as people would have labelled it.
+    """Compare predicted masks with the labels of rendered walls.
 
     Args:
-        truths: Truth on each wall, bool [H,W], by the wall's name; at least one shows the concept.
-        concept: The concept that the truth marks.
-        found: The mask found on each wall, bool [H,W], by the wall's name.
+        truths: True mask of each wall, bool [H,W], by wall name; at least one shows the concept.
+        concept: The concept that the masks mark.
+        found: Predicted mask of each wall, bool [H,W], by wall name.
     """
     shown = {name: truth for name, truth in truths.items() if truth.any()}
     return ExampleScore(

@@ -1,4 +1,4 @@
-"""Bare joints between boards: a thin straight line, tapered edges, a step, screws, print and torn paper."""
+"""Untaped joints between boards: a straight line, tapered edges, a step, screws, print and torn paper."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _PRINTS = (
     "MOISTURE RESISTANT  EN 520",
 )
 HALF_WIDTH = 2.5
-"""Of a line's mask, in px of a photo whose longer side is 640 px."""
-_REACH = 34.0  # px at 640; how far from its line a joint changes the boards
+"""Half width of a line's mask, in px of a photo whose longer side is 640 px."""
+_REACH = 34.0  # px in a 640 px photo; distance from its line within which a joint changes the boards
 
 
 def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HALF_WIDTH) -> Mask:
@@ -32,7 +32,7 @@ def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HAL
     Args:
         lines: The lines.
         size: Height and width in px.
-        half_width: Of each line, in px of a photo whose longer side is 640 px.
+        half_width: Half width of each line, in px of a photo whose longer side is 640 px.
     """
     mask = np.zeros(size, np.bool_)
     for line in lines:
@@ -41,7 +41,7 @@ def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HAL
 
 
 def clipped(line: StraightLine, quad: Mask | None, size: Size) -> StraightLine | None:
-    """The part of a line that lies in the photo and on the board; None where that is too short."""
+    """Clip a line to the photo and the board; None if the rest is too short."""
     start, end = np.asarray(line.start), np.asarray(line.end)
     path = start + np.linspace(0, 1, max(2, int(line.length)))[:, None] * (end - start)
     kept = path[inside(path, size, quad)]
@@ -67,7 +67,7 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
     if generator.random() < 0.6:
         _taper(distance, canvas, shade, lift)
     if generator.random() < 0.4:
-        # One board stands a little proud of the other.
+        # One board is slightly higher than the other.
         rise = np.float32(generator.uniform(0.4, 1.8) * generator.choice([-1, 1]))
         step = rise * np.clip(distance / (1.5 * scale) + 0.5, 0, 1)
         lift += step * np.clip(2 - np.abs(distance) * 2 / reach, 0, 1)
@@ -78,7 +78,7 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
     if generator.random() < 0.65:
         _screws(canvas, line)
     if generator.random() < 0.4:
-        # The factory's print stands beside the line and runs along it.
+        # The factory print lies beside the line and parallel to it.
         away = generator.choice([-1, 1]) * generator.uniform(3, 28) * scale
         centre = _beside(line, generator.uniform(0.25, 0.75) * line.length, away)
         along_x, along_y = line.direction()
@@ -86,26 +86,26 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
 
 
 def _beside(line: StraightLine, along: float, away: float) -> Point:
-    """The point (x, y) `along` px down a line and `away` px to its left."""
+    """Return the point (x, y) `along` px along a line and `away` px to its left."""
     dx, dy = line.direction()
     return line.start[0] + along * dx - away * dy, line.start[1] + along * dy + away * dx
 
 
 def _change(position: Float, line: StraightLine, canvas: Canvas, strength: float) -> Float:
-    """Slow random change along the line: one value a pixel, about ±strength."""
+    """Compute slow random variation along the line: one value per pixel, about ±strength."""
     knots = max(4, int(line.length / (40 * canvas.scale)))
     values = canvas.generator.normal(0, strength, knots)
-    steps = max(256, round(line.length / 4))  # long lines would show stairs
+    steps = max(256, round(line.length / 4))  # otherwise long lines would show steps
     fine = np.interp(np.linspace(0, knots - 1, steps), np.arange(knots), values).astype(np.float32)
     place = position / max(line.length, 1) * (steps - 1)
     return np.asarray(fine[np.clip(place, 0, steps - 1).astype(np.intp)])
 
 
 def _gap(distance: Float, position: Float, line: StraightLine, canvas: Canvas) -> Float:
-    """Shade of the line itself: hardly visible to an open gap; bright where a paper edge catches light."""
+    """Compute the line's shade, from a barely visible line to an open gap; paper edges can be bright."""
     generator, scale = canvas.generator, canvas.scale
     half = np.float32(scale * np.exp(generator.uniform(np.log(0.5), np.log(2.6))))
-    # Thinner than a pixel, a line must be darker to be seen at all.
+    # A line thinner than a pixel must be darker to be visible.
     depth = np.float32(generator.uniform(min(0.9, 0.2 / min(1.0, 1.5 * float(half))), 0.92))
     width = half * np.exp(_change(position, line, canvas, 0.3))
     strength = np.clip(1 + _change(position, line, canvas, 0.25), 0.2, 1.15)
@@ -118,7 +118,7 @@ def _gap(distance: Float, position: Float, line: StraightLine, canvas: Canvas) -
 
 
 def _taper(distance: Float, canvas: Canvas, shade: Float, lift: Float) -> None:
-    """Tapered board edges: a shallow valley, and the fold of the face paper beside the line."""
+    """Draw tapered board edges: a shallow valley, and the fold of the face paper beside the line."""
     generator, scale = canvas.generator, canvas.scale
     breadth = np.float32(generator.uniform(8, 30) * scale)
     lift -= np.float32(generator.uniform(0.3, 3.0)) * np.clip(1 - np.abs(distance) / breadth, 0, 1)
@@ -130,7 +130,7 @@ def _taper(distance: Float, canvas: Canvas, shade: Float, lift: Float) -> None:
 
 
 def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
-    """Patches beside the line where the face paper came off and brown liner or white core shows."""
+    """Draw patches beside the line where torn face paper exposes brown liner or white core."""
     generator, scale = canvas.generator, canvas.scale
     lumps = noise(canvas.size, 14 * scale, generator) - np.abs(across) / np.float32(9 * scale)
     patch = np.clip((lumps - np.float32(generator.uniform(0.7, 1.8))) * 4, 0, 0.85).astype(np.float32) * near
@@ -140,7 +140,7 @@ def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
 
 
 def _screws(canvas: Canvas, line: StraightLine) -> None:
-    """Rows of screw heads or dimples on both sides of the line, some missing."""
+    """Draw rows of screw heads or dimples on both sides of the line; some are missing."""
     generator, scale = canvas.generator, canvas.scale
     spacing = generator.uniform(45, 130) * scale
     inset = generator.uniform(6, 15) * scale
@@ -155,7 +155,7 @@ def _screws(canvas: Canvas, line: StraightLine) -> None:
 
 
 def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
-    """A screw head or dimple of `radius` px: a dark disc with a soft rim."""
+    """Draw a screw head or dimple of `radius` px: a dark disc with a soft rim."""
     reach = int(np.ceil(radius * 2 + 2))
     top, left = int(centre[1]) - reach, int(centre[0]) - reach
     box = (slice(top, top + 2 * reach + 1), slice(left, left + 2 * reach + 1))
@@ -169,7 +169,7 @@ def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
 
 
 def add_print(canvas: Canvas, centre: Point, angle: float) -> None:
-    """Faint factory print around `centre`, turned by `angle` degrees (clockwise)."""
+    """Draw faint factory print around `centre`, rotated clockwise by `angle` degrees."""
     generator, scale = canvas.generator, canvas.scale
     text = "   ".join(generator.choice(_PRINTS, int(generator.integers(1, 4)), replace=False))
     font = ImageFont.load_default(size=max(6.0, generator.uniform(5, 17) * scale * 2))

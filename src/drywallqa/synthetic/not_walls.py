@@ -1,4 +1,4 @@
-"""Pictures that show no wall; a model must find nothing in them under any prompt."""
+"""Pictures without walls; a model must find nothing in them for any prompt."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from drywallqa.synthetic.surfaces import surface
 
 
 def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | None = None) -> Photo:
-    """Render a picture that shows no wall.
+    """Render a picture without a wall.
 
     Args:
         seed: Seed or generator; the same seed gives the same picture.
         size: Height and width in px.
-        kind: One of `OTHERS`; by chance if None.
+        kind: One of `OTHERS`; random if None.
 
     Returns:
         uint8 [H,W,3].
@@ -44,14 +44,14 @@ def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | Non
 
 
 def _colour(generator: Generator) -> NDArray[np.float64]:
-    """Any colour; mostly muted, as most things are."""
+    """Choose a random colour; most are muted."""
     vivid = generator.random() < 0.25
     values = generator.random(3)
     return values if vivid else values.mean() + 0.3 * (values - values.mean())
 
 
 def _gradient(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Two colours that run into each other, as skies and studio backdrops do."""
+    """Draw a gradient between two colours, like a sky or a studio backdrop."""
     size = canvas.size
     canvas.fill(_colour(generator))
     rows, columns = grid(size)
@@ -61,7 +61,7 @@ def _gradient(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _shapes(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Discs, boxes and polygons of random colours over each other."""
+    """Draw overlapping discs, boxes and polygons in random colours."""
     size = canvas.size
     _gradient(canvas, generator, scale)
     with canvas.sheet() as pen:
@@ -81,7 +81,7 @@ def _shapes(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _page(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """A printed page or a screen full of text."""
+    """Draw a printed page or a screen full of text."""
     dark = generator.random() < 0.3
     canvas.fill((0.1, 0.11, 0.13) if dark else (0.95, 0.95, 0.93))
     height = generator.uniform(9, 42) * scale
@@ -98,7 +98,7 @@ def _page(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _stripes(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Stripes, straight or waved: shutters, fabric, ploughed fields."""
+    """Draw straight or wavy stripes, like shutters, fabric or ploughed fields."""
     size = canvas.size
     canvas.fill(_colour(generator))
     angle = generator.uniform(0, np.pi)
@@ -110,7 +110,7 @@ def _stripes(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _checks(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """A chessboard or plaid."""
+    """Draw a chessboard or plaid."""
     canvas.fill(_colour(generator))
     rows, columns = grid(canvas.size)
     cell = generator.uniform(12, 110) * scale
@@ -120,7 +120,7 @@ def _checks(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _clouds(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Clouds, smoke, marble, water: soft noise in two colours."""
+    """Draw soft noise in two colours, like clouds, smoke, marble or water."""
     canvas.fill(_colour(generator))
     cells = (200 * scale, 90 * scale, 40 * scale, 18 * scale, 8 * scale)
     field = octaves(canvas.size, cells, (0.5, 0.25, 0.13, 0.06, 0.03), generator)
@@ -128,7 +128,7 @@ def _clouds(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _foliage(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Leaves of many greens over each other, with branches between."""
+    """Draw overlapping leaves in many greens, with branches between them."""
     canvas.fill((0.08, 0.13, 0.06))
     leaf = generator.uniform(6, 34) * scale
     autumn = generator.random() < 0.25
@@ -152,7 +152,7 @@ def _foliage(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _branches(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Bare branches before the sky: dark, forked and thin, but no crack."""
+    """Draw bare branches against the sky: dark, forked and thin like cracks."""
     size = canvas.size
     backdrop = _clouds if generator.random() < 0.5 else _gradient
     backdrop(canvas, generator, scale)
@@ -180,7 +180,7 @@ def _branches(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _portrait(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Something like a person before a background: head, eyes, shoulders."""
+    """Draw a rough portrait in front of a background: head, eyes and shoulders."""
     size = canvas.size
     backdrop = _clouds if generator.random() < 0.5 else _gradient
     backdrop(canvas, generator, scale)
@@ -207,7 +207,7 @@ def _portrait(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _coins(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Round things in rows: coins, cells, fruit, pebbles."""
+    """Draw rows of round objects, like coins, cells, fruit or pebbles."""
     canvas.fill(_colour(generator))
     rows, columns = grid(canvas.size)
     colour = np.asarray(_colour(generator))
@@ -221,7 +221,7 @@ def _coins(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _street(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Blocks with rows of windows under a sky."""
+    """Draw buildings with rows of windows under a sky."""
     size = canvas.size
     _gradient(canvas, generator, scale)
     left = -20.0
@@ -240,7 +240,7 @@ def _street(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _grain(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Wood, grass, gravel, fabric: close-up textures."""
+    """Draw a close-up texture, like wood, grass, gravel or fabric."""
     if generator.random() < 0.4:
         canvas.colour = surface("wood", canvas.size, generator).colour
         return
@@ -269,4 +269,4 @@ _MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
     "ridge": ridge,
 }
 OTHERS = tuple(_MAKERS)
-"""Names of everything that `render_other` can draw."""
+"""Names of all kinds that `render_other` can draw."""

@@ -1,4 +1,4 @@
-"""Things on walls that are neither crack nor seam: what an inspector's photo shows besides."""
+"""Objects on walls other than cracks and seams, as an inspector's photo may show them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PIL import Image, ImageDraw
 from drywallqa.synthetic.canvas import Canvas, Generator, Stroke, coverage, distance_along, grid, noise
 from drywallqa.synthetic.joints import add_print, add_screw
 
-_FINE = 3  # pictures of objects are drawn this much larger, then reduced
+_FINE = 3  # objects are drawn this many times larger, then reduced
 
 
 def add_object(canvas: Canvas, name: str) -> None:
-    """Put one object on the wall at a random place.
+    """Draw one object at a random position on the wall.
 
     Args:
-        canvas: Where to draw.
+        canvas: The canvas to draw on.
         name: One of `OBJECTS`.
     """
     _MAKERS[name](canvas, canvas.generator, canvas.scale)
@@ -36,7 +36,7 @@ def _plate(
     scale: float,
     inside: Callable[[ImageDraw.ImageDraw, int, Generator], None],
 ) -> None:
-    """A square cover plate with something in it, and its shadow."""
+    """Draw a square cover plate, its contents and its shadow."""
     image, pen, fine = _patch(generator.uniform(35, 110) * scale * 1.2)
     border = fine // 10
     level = int(generator.integers(190, 245))
@@ -65,9 +65,9 @@ def _switch_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) ->
 
 
 def _cable(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """A cable hanging or lying in loose curves, with its shadow and its shine."""
+    """Draw a cable in loose curves, with shadow and highlight."""
     curve = np.array([canvas.somewhere(-0.1) for _ in range(int(generator.integers(3, 7)))])
-    for _ in range(5):  # corner cutting (Chaikin, 1974) turns the polygon into a smooth curve
+    for _ in range(5):  # corner cutting (Chaikin, 1974) smooths the polygon
         begin, stop = curve[:-1], curve[1:]
         cut = np.stack([0.75 * begin + 0.25 * stop, 0.25 * begin + 0.75 * stop], 1).reshape(-1, 2)
         curve = np.concatenate([curve[:1], cut, curve[-1:]])
@@ -83,7 +83,7 @@ def _cable(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Pencil marks: short straight strokes, a cross, now and then a long faint line."""
+    """Draw pencil marks: short straight strokes, a cross, and sometimes a long faint line."""
     strokes = []
     for _ in range(int(generator.integers(1, 5))):
         x, y = canvas.somewhere()
@@ -95,7 +95,7 @@ def _pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _nails(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Nails, screws or their holes, scattered or in rows across the board."""
+    """Draw nails, screws or their holes, scattered or in rows across the board."""
     radius = generator.uniform(0.9, 3.2) * scale
     if generator.random() < 0.5:
         for _ in range(int(generator.integers(2, 14))):
@@ -109,7 +109,7 @@ def _nails(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _stain(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """A damp stain with a darker rim, or dirt."""
+    """Draw a damp stain with a darker rim, or dirt."""
     rows, columns = grid(canvas.size)
     x, y = canvas.somewhere(0.0)
     radius = generator.uniform(40, 190) * scale
@@ -123,7 +123,7 @@ def _stain(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _mud(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Filler spread with a trowel: a smooth pale patch with ragged ends."""
+    """Draw filler spread with a trowel: a smooth pale patch with ragged ends."""
     centre = canvas.somewhere(0.0)
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.1)
     along = distance_along(canvas.size, centre, (np.cos(angle), np.sin(angle)))
@@ -138,7 +138,7 @@ def _mud(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _scuffs(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Scratches and scuff marks: short, pale or dark, in one direction."""
+    """Draw scratches and scuff marks: short, pale or dark, all in one direction."""
     x, y = canvas.somewhere()
     angle = generator.uniform(0, np.pi)
     strokes = []
@@ -152,7 +152,7 @@ def _scuffs(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _corner(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Where two walls or wall and ceiling meet: the light changes at a straight edge."""
+    """Draw a corner between two walls, or wall and ceiling: the light changes at a straight edge."""
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.06)
     distance = distance_along(canvas.size, canvas.somewhere(0.12), (np.cos(angle), np.sin(angle)))
     beyond = np.clip(distance / np.float32(1.5 * scale) + 0.5, 0, 1)
@@ -161,7 +161,7 @@ def _corner(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _frame(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """A door or window frame, or a skirting board, along one side of the photo."""
+    """Draw a door frame, a window frame or a skirting board along one side of the photo."""
     height, width = canvas.size
     broad = int(generator.uniform(25, 130) * scale)
     inner = int(broad * generator.uniform(0.0, 0.7))
@@ -189,7 +189,7 @@ def _factory_print(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _tool(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """A clamp, level or trowel: a few bars and blocks of strong colour."""
+    """Draw a clamp, level or trowel: a few bars and blocks of strong colour."""
     image, pen, fine = _patch(generator.uniform(60, 170) * scale)
     for _ in range(int(generator.integers(2, 5))):
         x, y = generator.uniform(0.1, 0.6, 2) * fine
@@ -215,4 +215,4 @@ _MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
     "tool": _tool,
 }
 OBJECTS = tuple(_MAKERS)
-"""Names of everything that `add_object` can draw."""
+"""Names of all objects that `add_object` can draw."""

@@ -1,4 +1,4 @@
-"""Lines that grew: vessels, fur, figures, ridges. They are dark and thin as cracks are, on no wall."""
+"""Organic lines: vessels, fur, figures and ridges. They are dark and thin like cracks, but not on a wall."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drywallqa.synthetic.canvas import (
 
 
 def vessels(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Vessels in an eye's fundus, or veins of a leaf: smooth lines that fork and thin out."""
+    """Draw vessels of an eye's fundus or veins of a leaf: smooth lines that fork and thin out."""
     size = canvas.size
     flesh = np.array([0.75, 0.35, 0.2]) if generator.random() < 0.7 else generator.random(3)
     flesh = flesh * generator.uniform(0.5, 1.2)
@@ -42,7 +42,7 @@ def vessels(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, generator: Generator) -> None:
-    """Let one vessel wander from a point; its branches leave on either side, thinner."""
+    """Grow one winding vessel from a point; thinner branches leave it on either side."""
     bend, at, points = generator.normal(0, 0.05), start, [start]
     thick = width
     while thick > 0.7 and len(points) < 90:
@@ -58,7 +58,7 @@ def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, genera
 
 
 def fur(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Fur, hair, grass, feathers: thousands of strokes that follow one flow, in a few shades."""
+    """Draw fur, hair, grass or feathers: thousands of strokes in a few shades that follow one flow."""
     size = canvas.size
     base = generator.uniform(0.15, 0.8) * (1 + generator.normal(0, 0.12, 3))
     canvas.fill(base)
@@ -84,7 +84,7 @@ def fur(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def figure(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """The outline or the silhouette of a body with limbs, as drawings, signs and masks show them."""
+    """Draw the outline or silhouette of a body with limbs, as in drawings, signs and masks."""
     size = canvas.size
     dark = generator.random() < 0.5
     ground, ink = (0.97, 0.05) if generator.random() < 0.6 else (0.05, 0.95)
@@ -110,7 +110,7 @@ def figure(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def ridge(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Hills, waves or roofs behind each other, each ending in one jagged or smooth line."""
+    """Draw hills, waves or roofs behind each other, each with a jagged or smooth upper edge."""
     size = canvas.size
     canvas.fill(generator.uniform(0.4, 1.0) * np.array([0.8, 0.9, 1.0]))
     rows, _ = grid(size)

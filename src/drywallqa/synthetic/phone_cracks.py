@@ -1,7 +1,6 @@
-"""Cracks of a stated width in the photo's own px, with their exact course and mask.
+"""Cracks of a given width in px of the actual photo, with their exact path and mask.
 
-Lengths in `cracks.py` grow with the photo; here they are px of the photo itself: a crack of 2 px is 2 px wide
-however large the photo is.
+Lengths in `cracks.py` scale with the photo. Here they do not: a 2 px crack is 2 px wide at every photo size.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ from drywallqa.synthetic.cracks import branch_direction, inside, midpoint_displa
 
 WIDTHS = (1, 2, 3, 5, 8, 12, 20, 30)
 """Width classes in px."""
-_PIECES = 48  # of a course that are drawn together; keeps the finely drawn boxes small
+_PIECES = 48  # segments of a path drawn together; keeps the oversampled boxes small
 _FINE = 4
 _ATTEMPTS = 30
-_BROAD = 5  # px; from here on a crack shows edges and a bottom
+_BROAD = 5  # px; cracks of at least this width show edges and a bottom
 
 
 @dataclass(frozen=True, eq=False)
 class PhoneCrack:
-    """One course of a crack; a branch is a course of its own.
+    """One path of a crack; each branch is a separate path.
 
     Attributes:
         width: Nominal width in px.
-        centreline: Points [N,2] of x, y in px, about one a px of length, where the crack is not hidden.
-        box: Rows and columns of the photo that it lies in.
-        mask: Pixels of the box that it covers by half or more, where it is not hidden; bool.
+        centreline: Visible points [N,2] of x, y in px, about one per px of length.
+        box: Rows and columns of the photo that contain the crack.
+        mask: Visible pixels of the box of which the crack covers at least half, bool.
     """
 
     width: int
@@ -52,21 +51,21 @@ class PhoneCrack:
     mask: Mask
 
     def without(self, hidden: Mask) -> PhoneCrack:
-        """The crack less what things in front of it hide, bool [H,W]."""
+        """Return the crack without its hidden parts; `hidden` is bool [H,W]."""
         visible = ~hidden[pixels_of(self.centreline, (hidden.shape[0], hidden.shape[1]))]
         return replace(self, centreline=self.centreline[visible], mask=self.mask & ~hidden[self.box])
 
 
 def add_phone_cracks(canvas: Canvas, widths: Sequence[int], region: Mask | None = None) -> list[PhoneCrack]:
-    """Draw cracks, apart from one another where there is room, with branches now and then.
+    """Draw cracks, some with branches, and keep them apart if there is room.
 
     Args:
-        canvas: Where to draw.
-        widths: Nominal width of each in px.
+        canvas: The canvas to draw on.
+        widths: Nominal width of each crack in px.
         region: Where cracks may run, bool [H,W]; anywhere by default.
 
     Returns:
-        The cracks in the order of their widths, then the branches.
+        The cracks in the order of `widths`, then the branches.
     """
     generator, size = canvas.generator, canvas.size
     courses: list[tuple[int, Path]] = []
@@ -86,7 +85,7 @@ def add_phone_cracks(canvas: Canvas, widths: Sequence[int], region: Mask | None 
 
 
 def _apart(size: Size, width: int, others: Sequence[Path], generator: Generator, region: Mask | None) -> Path:
-    """A course that stays away from the others over most of its length, and inside the region."""
+    """Create a path inside the region that stays away from the others over most of its length."""
     best, best_score = np.empty((0, 2)), -np.inf
     for _ in range(_ATTEMPTS):
         course = _course(*_ends(size, generator), width, generator)
@@ -102,7 +101,7 @@ def _apart(size: Size, width: int, others: Sequence[Path], generator: Generator,
 
 
 def _ends(size: Size, generator: Generator) -> tuple[Path, Path]:
-    """Two points: from a border inwards or inside, 0.2 to 0.9 of the longer side apart."""
+    """Choose end points from a border inwards or both inside, 0.2 to 0.9 of the longer side apart."""
     start = generator.uniform(0.05, 0.95, 2) * size[::-1]
     if generator.random() < 0.5:
         axis = int(generator.integers(2))
@@ -113,7 +112,7 @@ def _ends(size: Size, generator: Generator) -> tuple[Path, Path]:
 
 
 def _course(start: Path, end: Path, width: int, generator: Generator) -> Path:
-    """Midpoint displacement down to segments of 4 px or of the width."""
+    """Refine a line by midpoint displacement to segments of 4 px or of the crack's width."""
     length = max(float(np.hypot(*(end - start))), 8.0)
     levels = max(2, int(np.ceil(np.log2(length / max(4.0, width)))))
     jagged, roughness = range(levels - 5, levels - 1), generator.uniform(0.04, 0.11)
@@ -122,7 +121,7 @@ def _course(start: Path, end: Path, width: int, generator: Generator) -> Path:
 
 
 def _add(canvas: Canvas, width: int, course: Path, region: Mask | None) -> PhoneCrack | None:
-    """Draw one course; None where nothing of it lies in the photo."""
+    """Draw one path; return None if it lies outside the photo."""
     size, margin = canvas.size, 4 * width + 8
     low = np.maximum(np.floor(course.min(0)) - margin, 0).astype(int)
     high = np.minimum(np.ceil(course.max(0)) + margin + 1, size[::-1]).astype(int)
@@ -141,7 +140,7 @@ def _add(canvas: Canvas, width: int, course: Path, region: Mask | None) -> Phone
 
 
 def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
-    """Share of each pixel of the box that the crack covers: slowly swelling, ragged, chipped where wide."""
+    """Compute the covered share of each pixel in the box; widths vary slowly, edges are ragged or chipped."""
     count = len(course)
     swelling = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, 9), generator.uniform(0.75, 1.25, 9))
     ragged = generator.uniform(0.85, 1.15, count)
@@ -154,7 +153,7 @@ def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
         np.maximum(cover[box], drawn, out=cover[box])  # overlapping pieces do not add up
     if width < _BROAD:
         return cover
-    # The edges of a broad crack break: the outline moves where noise is added to its blurred copy.
+    # Edges of a broad crack are chipped: noise added to its blurred copy shifts the outline.
     radius = 0.2 * width
     soft = blurred(cover, radius)
     lumps = octaves(size, (0.6 * width, max(1.5, radius)), (0.16, 0.09), generator)
@@ -163,10 +162,10 @@ def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
 
 
 def _lay(canvas: Canvas, cover: Float, width: int, box: Box) -> None:
-    """Darken the crack, more in its middle where it is wide; brighten a lip; lower the relief."""
+    """Darken the crack (more in the middle of wide ones), brighten a lip, and lower the relief."""
     generator, part = canvas.generator, canvas.colour[:, box[0], box[1]]
     depth = generator.uniform(0.55 if width < _BROAD else 0.8, 0.97)
-    least = 0.35 if width < _BROAD else 0.75  # hairlines fade in places; dust lies in broad cracks
+    least = 0.35 if width < _BROAD else 0.75  # hairlines fade in places; broad cracks contain dust
     patchy = 0.85 + 0.3 * noise(cover.shape, max(6.0, 1.5 * width), generator)
     opacity = cover * np.clip(patchy, least, 1).astype(np.float32) * np.float32(depth)
     shadow = part.mean((1, 2)) * np.float32(generator.uniform(0.08, 0.3)) + np.float32(0.01)

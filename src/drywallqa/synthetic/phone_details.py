@@ -1,4 +1,4 @@
-"""Details that only a large photo shows: the wall's grain at single px, and things a few px wide."""
+"""Details that only a large photo shows: pixel-level grain of the wall, and objects a few px wide."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from drywallqa.synthetic.canvas import (
 )
 from drywallqa.synthetic.surfaces import BOARDS
 
-_MARGIN = 0.04  # share of each side within which nothing starts
+_MARGIN = 0.04  # margin, as a share of each side, in which no detail starts
 
 
 def add_grain(canvas: Canvas, surface: str) -> None:
-    """Give a surface the texture that it has at the photo's own px."""
+    """Add a surface's texture at full photo resolution."""
     _GRAINS[surface](canvas, canvas.generator)
 
 
 def _paper(canvas: Canvas, generator: Generator) -> None:
-    """Paper of a board: fibres along both directions and small flecks."""
+    """Add board paper: fibres in both directions and small flecks."""
     size = canvas.size
     coarse = generator.uniform(0.8, 2.0)
     fibres = octaves(
@@ -45,7 +45,7 @@ def _paper(canvas: Canvas, generator: Generator) -> None:
 
 
 def _paint(canvas: Canvas, generator: Generator) -> None:
-    """Orange peel of a paint roller, and fine grain."""
+    """Add the orange-peel texture of a paint roller, and fine grain."""
     size = canvas.size
     cell = generator.uniform(3.0, 9.0)
     peel = octaves(size, (1.5, cell, 2.2 * cell), (0.15, 0.6, 0.6), generator)
@@ -54,7 +54,7 @@ def _paint(canvas: Canvas, generator: Generator) -> None:
 
 
 def _plaster(canvas: Canvas, generator: Generator) -> None:
-    """Sand in plaster."""
+    """Add sand in plaster."""
     size = canvas.size
     cell = generator.uniform(1.6, 4.0)
     sand = octaves(size, (cell, 2.5 * cell, 7 * cell), (0.5, 0.6, 0.7), generator)
@@ -65,7 +65,7 @@ def _plaster(canvas: Canvas, generator: Generator) -> None:
 
 
 def _concrete(canvas: Canvas, generator: Generator) -> None:
-    """Sand and cement in two tones, and air holes of several sizes."""
+    """Add sand and cement in two tones, and air holes of several sizes."""
     size = canvas.size
     cell = generator.uniform(1.5, 3.5)
     sand = octaves(size, (cell, 3 * cell, 9 * cell), (0.6, 0.5, 0.6), generator)
@@ -89,12 +89,12 @@ _GRAINS: dict[str, Callable[[Canvas, Generator], None]] = {
 
 
 def add_detail(canvas: Canvas, name: str) -> None:
-    """Put one kind of small thing, a name of `DETAILS`, onto the wall at random places."""
+    """Draw one kind of small object (a name from `DETAILS`) at random positions on the wall."""
     _MAKERS[name](canvas, canvas.generator)
 
 
 def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity: float) -> None:
-    """Draw a thin line that the wall's grain breaks up, piece by piece; one width in px, or one a point."""
+    """Draw a thin line in pieces, broken up by the wall's grain; `width` in px: one value or one per point."""
     widths = np.broadcast_to(width, len(points))
     for first in range(0, len(points) - 1, 12):
         piece = slice(first, first + 13)
@@ -108,7 +108,7 @@ def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity:
 
 
 def _fine_pencil(canvas: Canvas, generator: Generator) -> None:
-    """Lines drawn along a ruler or by hand, 1 to 4 px wide."""
+    """Draw pencil lines, ruled or freehand, 1 to 4 px wide."""
     for _ in range(int(generator.integers(1, 6))):
         start = np.array(canvas.somewhere(_MARGIN))
         angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.03)
@@ -121,7 +121,7 @@ def _fine_pencil(canvas: Canvas, generator: Generator) -> None:
 
 
 def _scratches(canvas: Canvas, generator: Generator) -> None:
-    """Short scratches, dark or bright, 1 to 3 px wide."""
+    """Draw short scratches, dark or bright, 1 to 3 px wide."""
     for _ in range(int(generator.integers(3, 20))):
         length, angle = generator.uniform(30, 500), generator.uniform(0, 2 * np.pi)
         bend = np.cumsum(generator.normal(0, 0.04, 12)) + angle
@@ -133,7 +133,7 @@ def _scratches(canvas: Canvas, generator: Generator) -> None:
 
 
 def _screws(canvas: Canvas, generator: Generator) -> None:
-    """Rows of screw heads with a cross slot, a rim and a dimple."""
+    """Draw rows of screw heads with a cross slot, a rim and a dimple."""
     radius = generator.uniform(7, 24)
     spacing = generator.uniform(250, 900)
     metal = generator.uniform(0.15, 0.6)
@@ -170,7 +170,7 @@ def _screw(canvas: Canvas, centre: np.ndarray, radius: float, metal: float) -> N
 
 
 def _fibres(canvas: Canvas, generator: Generator) -> None:
-    """Hairs, threads and splashes of paint on the wall."""
+    """Draw hairs, threads and splashes of paint."""
     for _ in range(int(generator.integers(2, 14))):
         bend = np.cumsum(generator.normal(0, 0.25, 16)) + generator.uniform(0, 2 * np.pi)
         steps = np.stack([np.cos(bend), np.sin(bend)], 1) * generator.uniform(2, 14)
@@ -185,7 +185,7 @@ def _fibres(canvas: Canvas, generator: Generator) -> None:
 
 
 def _clamp(canvas: Canvas, generator: Generator) -> None:
-    """A bar clamp: a steel bar with shine, a handle, and two jaws with pads."""
+    """Draw a bar clamp: a shiny steel bar, a handle, and two jaws with pads."""
     length = int(generator.uniform(0.12, 0.35) * max(canvas.size))
     wide = int(length * 0.3)
     image = Image.new("RGBA", (length, wide), (0, 0, 0, 0))
@@ -216,4 +216,4 @@ _MAKERS: dict[str, Callable[[Canvas, Generator], None]] = {
     "clamp": _clamp,
 }
 DETAILS = tuple(_MAKERS)
-"""Names of everything that `add_detail` can draw."""
+"""Names of all details that `add_detail` can draw."""

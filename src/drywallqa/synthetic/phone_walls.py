@@ -1,8 +1,8 @@
-"""Walls as a phone photographs them: 8 to 16 megapixels, drawn sharp at their own size, with exact truth.
+"""Synthetic phone photos of walls: 8 to 16 megapixels, sharp at full resolution, with exact truth.
 
-`walls.render_wall` draws a wall alike at every size and therefore lacks the details that only large photos
-show: grain of single px, thin marks, noise and sharpening of the camera. Here layout and objects come from
-there, and all details are drawn in px of the photo.
+`walls.render_wall` draws a wall alike at every size. It therefore lacks details that only large photos show:
+pixel-level grain, thin marks, camera noise and sharpening. This module takes layout and objects from
+`walls` and adds all details in px of the actual photo.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from drywallqa.synthetic.walls import (
 )
 
 SIZES = ((2448, 3264), (3000, 4000), (3024, 4032), (3456, 4608))
-"""Height and width in px of usual phone photos, 8 to 16 megapixels; turned for upright ones."""
+"""Height and width in px of common phone photos, 8 to 16 megapixels; swapped for portrait photos."""
 SURFACES = BOARDS + WALLS
 _COARSE = ("rough plaster", "concrete")  # a hairline would be lost in their grain
 _HAIRLINE = 2  # px
 _BELOW = (*BELOW, "fine pencil", "scratches", "screws", "fibres")
-_RELIEF = 0.8  # heights grow by scale ** this: shading stays visible, and less so from far away
+_RELIEF = 0.8  # relief grows by scale ** _RELIEF: shading stays visible, but weaker from far away
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +51,10 @@ class PhoneWall:
         photo: uint8 [H,W,3].
         kind: "crack", "seam", "both" or "neither".
         surface: Name of the wall's surface.
-        objects: Names of the other things, from `objects.OBJECTS` and `phone_details.DETAILS`.
-        cracks: Each course of a crack, where it is not hidden.
-        seam_lines: The joints' lines.
-        camera: How the photo was taken.
+        objects: Names of the other objects, from `objects.OBJECTS` and `phone_details.DETAILS`.
+        cracks: Visible part of each crack path.
+        seam_lines: Lines of the joints.
+        camera: Camera settings of the photo.
     """
 
     photo: Photo
@@ -75,7 +75,7 @@ class PhoneWall:
 
     @property
     def taping_area(self) -> Mask:
-        """A band along each joint, bool [H,W]."""
+        """Pixels of a band along each joint, bool [H,W]."""
         return line_mask(self.seam_lines, (self.photo.shape[0], self.photo.shape[1]), TAPING_HALF_WIDTH)
 
 
@@ -86,21 +86,22 @@ def render_phone_wall(
     widths: Sequence[int] | None = None,
     surface_name: str | None = None,
 ) -> PhoneWall:
-    """Render one photo of a wall as a phone takes it.
+    """Render one phone photo of a wall.
 
     Args:
         seed: Seed or generator; the same seed gives the same wall.
-        size: Height and width in px; by chance one of `SIZES`, lying or upright, if None.
-        kind: One of `walls.KINDS`; by chance if None. Joints are drawn on boards only.
-        widths: Width in px of each crack; one to four of `phone_cracks.WIDTHS` by chance. Branches are extra.
-        surface_name: A name of `SURFACES`; by chance if None.
+        size: Height and width in px; if None, one of `SIZES` at random, landscape or portrait.
+        kind: One of `walls.KINDS`; random if None. Joints are drawn only on boards.
+        widths: Width in px of each crack, not counting branches; by default one to four random values from
+            `phone_cracks.WIDTHS`.
+        surface_name: A name from `SURFACES`; random if None.
 
     Returns:
         The photo with its truth.
 
     Raises:
-        ConfigError: The kind or the surface is unknown, joints are wanted on another surface than a board,
-            or the size is too small.
+        ConfigError: The kind or the surface is unknown, joints are requested on a surface other than a
+            board, or the size is too small.
     """
     generator = np.random.default_rng(seed)
     kind = kind or KINDS[generator.integers(len(KINDS))]
@@ -115,9 +116,9 @@ def render_phone_wall(
     check_known("kind of wall", kind, KINDS)
     check_known("surface of a phone photo", name, SURFACES)
     if kind in ("seam", "both") and name not in BOARDS:
-        raise ConfigError(f"joints are drawn on boards only and not on '{name}'; choose {', '.join(BOARDS)}")
+        raise ConfigError(f"joints need a board, not '{name}'; choose one of {', '.join(BOARDS)}")
     if min(size) < 64:
-        raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; 64 px is the least")
+        raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; the minimum is 64 px")
     canvas = surface(name, size, generator)
     canvas.height *= np.float32(canvas.scale**_RELIEF)
     add_grain(canvas, name)
@@ -146,6 +147,6 @@ def _choose_surface(kind: Kind, widths: Sequence[int], generator: Generator) -> 
 
 
 def _draw(canvas: Canvas, names: Iterable[str]) -> Mask:
-    """Draw objects, then details; returns the pixels that they hide, bool [H,W]."""
+    """Draw objects, then details; return the pixels that they hide, bool [H,W]."""
     hidden = draw_objects(canvas, [name for name in names if name in OBJECTS], add_object)
     return hidden | draw_objects(canvas, [name for name in names if name in DETAILS], add_detail)

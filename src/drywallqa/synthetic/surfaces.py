@@ -26,7 +26,7 @@ _PAINTS = (
 
 
 def surface(name: str, size: Size, generator: Generator) -> Canvas:
-    """Draw a surface by name (one of `BOARDS`, `WALLS`, `JOINTED`) on `size` (height, width) px."""
+    """Draw a surface of `size` (height, width) px; `name` is in `BOARDS`, `WALLS` or `JOINTED`."""
     draw, colours, weights, spread = _SURFACES[name]
     colour = colours[generator.choice(len(colours), p=weights)]
     canvas = Canvas.plain(size, _shade(colour, generator, spread), generator)
@@ -35,7 +35,7 @@ def surface(name: str, size: Size, generator: Generator) -> Canvas:
 
 
 def _shade(colour: ArrayLike, generator: Generator, spread: float) -> NDArray[np.float64]:
-    """Vary a colour: brighter or darker as a whole, and a little in hue."""
+    """Vary a colour in brightness and slightly in hue."""
     values = np.asarray(colour) * (1 + generator.normal(0, spread)) + generator.normal(0, 0.012, 3)
     return np.clip(values, 0.05, 0.97)
 
@@ -62,7 +62,7 @@ def _paint(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _plaster(canvas: Canvas, generator: Generator, scale: float) -> None:
-    # grains of sand, and strokes of the trowel
+    # grains of sand, and trowel strokes
     cells = (1.5 * scale, 4 * scale, 14 * scale, (25 * scale, 110 * scale))
     relief = octaves(canvas.size, cells, (0.4, 0.5, 0.5, 1.0), generator)
     canvas.height += relief * np.float32(generator.uniform(0.1, 0.7))
@@ -88,7 +88,7 @@ def _concrete(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _joints(size: Size, cell: tuple[float, float], joint: float, offset: bool) -> tuple[Float, Float]:
-    """Distance to the nearest joint of a running bond in units of its width, and a number a stone."""
+    """Compute distances to the nearest joint of a running bond, in joint widths, and a number per stone."""
     rows, columns = grid(size)
     course = np.floor(rows / cell[0])
     moved = columns + (course % 2) * (cell[1] / 2) if offset else columns + 0 * rows
@@ -134,7 +134,7 @@ def _wood(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 _Colours = tuple[tuple[float, float, float], ...]
 _Draw = Callable[[Canvas, Generator, float], None]
-# how a surface is drawn, its colours, their shares (equal by default), and how much their brightness varies
+# drawing function of a surface, its colours, their shares (equal by default), and brightness variation
 _SURFACES: dict[str, tuple[_Draw, _Colours, tuple[float, ...] | None, float]] = {
     "grey board": (_board, ((0.68, 0.67, 0.66),), None, 0.07),
     "green board": (_board, ((0.38, 0.66, 0.57),), None, 0.07),

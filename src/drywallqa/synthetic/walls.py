@@ -1,4 +1,4 @@
-"""Whole photos of walls, drawn by ourselves, with exactly known truth."""
+"""Synthetic photos of walls with exactly known truth."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Kind = Literal["crack", "seam", "both", "neither"]
 KINDS: tuple[Kind, ...] = ("crack", "seam", "both", "neither")
 CRACK, TAPING_AREA, SEAM_LINE = "crack", "taping area", "seam line"
 TAPING_HALF_WIDTH = 5.0
-"""Of the exact truth along a joint, in px of a photo whose longer side is 640 px."""
+"""Half width of the exact taping area along a joint, in px of a photo whose longer side is 640 px."""
 
 _SURFACES = BOARDS + WALLS + JOINTED
 _COARSE = ("rough plaster", "concrete", "brick")  # a hairline would be lost in their grain
-_ATTEMPTS = 20  # draws of a crack that may fall beside its board
-_LEAST_SIDE = 32  # px; nothing can be drawn on less
+_ATTEMPTS = 20  # attempts to place a crack, which may miss the board
+_LEAST_SIDE = 32  # px; smaller photos cannot be drawn
 _ON_BOARDS = ("mud", "print", "nails")
 BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
-"""Objects that belong to the wall itself and lie below cracks and joints; the others stand before them."""
+"""Objects that are part of the wall and lie below cracks and joints; other objects are in front of them."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Wall:
         photo: uint8 [H,W,3].
         kind: "crack", "seam", "both" or "neither".
         surface: Name of the wall's surface.
-        masks: Exact truth for "crack" (the crack's own pixels) and "taping area" (a band along the joint),
+        masks: Exact truth for "crack" (pixels of the crack) and "taping area" (a band along the joint),
             bool [H,W] each; empty where absent.
-        labels: The same as people label it: outlines several times as wide as the crack, and axis-aligned
-            boxes around joints.
-        seam_lines: The joints' lines.
+        labels: The same masks as people label them: outlines several times as wide as the crack, and
+            axis-aligned boxes around joints.
+        seam_lines: Lines of the joints.
     """
 
     photo: Photo
@@ -58,14 +58,14 @@ class Wall:
 
 @dataclass(frozen=True)
 class WallOptions:
-    """Wanted properties of a rendered wall; None leaves a property to chance.
+    """Requested properties of a rendered wall; None makes a property random.
 
     Attributes:
-        surface: A name of `surfaces.BOARDS`, `WALLS` or `JOINTED`.
-        objects: Names of `objects.OBJECTS`.
-        raking: Strength of grazing light within 0–1.
+        surface: A name from `surfaces.BOARDS`, `WALLS` or `JOINTED`.
+        objects: Names from `objects.OBJECTS`.
+        raking: Strength of grazing light in 0–1.
         crack_width: Width of cracks in px of a 640 px photo.
-        scene: Whether the board stands in front of something else.
+        scene: Whether the board stands in front of a background.
     """
 
     surface: str | None = None
@@ -86,8 +86,8 @@ def render_wall(
     Args:
         seed: Seed or generator; the same seed gives the same wall.
         size: Height and width in px.
-        kind: One of `KINDS`; by chance if None.
-        options: Other wanted properties.
+        kind: One of `KINDS`; random if None.
+        options: Other requested properties.
 
     Returns:
         The photo with its truth.
@@ -104,7 +104,7 @@ def render_wall(
     for item in options.objects or ():
         check_known("object", item, OBJECTS)
     if min(size) < _LEAST_SIDE:
-        raise ConfigError(f"a wall of {size[1]}×{size[0]} px is too small; {_LEAST_SIDE} px is the least")
+        raise ConfigError(f"a wall of {size[1]}×{size[0]} px is too small; the minimum is {_LEAST_SIDE} px")
     canvas = surface(name, size, generator)
     scene = name in BOARDS and generator.random() < 0.3 if options.scene is None else options.scene
     board = board_shape(size, generator) if scene else None
@@ -117,24 +117,24 @@ def render_wall(
     hidden = draw_objects(canvas, [item for item in objects if item not in BELOW], add_object)
     covered = sum(int((crack.core & hidden).sum()) for crack in cracks)
     if covered > sum(int(crack.core.sum()) for crack in cracks) / 2:
-        return render_wall(generator, size, kind, options)  # less than half of the cracks can be seen
+        return render_wall(generator, size, kind, options)  # objects hide more than half of the cracks
     photo = photograph(light(canvas, options.raking), generator, canvas.scale)
     masks, labels = _truth(canvas, lines, cracks, hidden)
     return Wall(photo, kind, name, masks, labels, lines)
 
 
 def check_known(what: str, name: str, known: Sequence[str]) -> None:
-    """Refuse an unknown name.
+    """Reject an unknown name.
 
     Raises:
-        ConfigError: It is not among the known ones, which the message lists.
+        ConfigError: The name is unknown; the message lists the known names.
     """
     if name not in known:
         raise ConfigError(f"'{name}' is not a known {what}; choose from {', '.join(known)}")
 
 
 def draw_objects(canvas: Canvas, names: Iterable[str], add: Callable[[Canvas, str], None]) -> Mask:
-    """Draw objects one after the other; returns the pixels that they hide, bool [H,W]."""
+    """Draw objects one after the other; return the pixels that they hide, bool [H,W]."""
     before = canvas.colour[1].copy()
     for name in names:
         add(canvas, name)
@@ -150,14 +150,14 @@ def _choose_surface(kind: Kind, generator: Generator) -> str:
 
 
 def choose_objects(name: str, generator: Generator) -> tuple[str, ...]:
-    """Draw the names of up to four objects that can stand on a surface."""
+    """Choose up to four random objects that suit a surface."""
     count = int(generator.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.12, 0.08]))
     names = OBJECTS if name in BOARDS else tuple(item for item in OBJECTS if item not in _ON_BOARDS)
     return tuple(generator.choice(names, count, replace=False).tolist())
 
 
 def board_shape(size: Size, generator: Generator) -> Float:
-    """Where a board stands in the photo: a slightly crooked four-cornered shape, 0–1 [H,W]."""
+    """Create a board's coverage of the photo: a slightly irregular quadrilateral, 0–1 [H,W]."""
     low, high = generator.uniform(0.02, 0.28, 4), generator.uniform(0.72, 0.98, 4)
     corners = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
     corners = (corners + generator.normal(0, 0.03, (4, 2))) * size[::-1]
@@ -168,7 +168,7 @@ def board_shape(size: Size, generator: Generator) -> Float:
 
 
 def before_background(canvas: Canvas, board: Float) -> Canvas:
-    """Stand a board in front of another wall and a floor."""
+    """Place a board in front of another wall and a floor."""
     generator, size = canvas.generator, canvas.size
     names = ("paint", "concrete", "wood", "plaster", "grey board")
     behind = surface(str(generator.choice(names)), size, generator)
@@ -184,13 +184,13 @@ def before_background(canvas: Canvas, board: Float) -> Canvas:
 
 
 def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
-    """One to three joints: through the whole photo, parallel ones, or one that ends at another."""
+    """Draw one to three joints: across the whole photo, parallel, or one ending at another."""
     generator, (height, width) = canvas.generator, canvas.size
     inside, spread = (None, 0.35) if board is None else (board > 0.5, 0.15)
     lines: list[StraightLine] = []
     if generator.random() < 0.25:
         first_angle = generator.uniform(0, np.pi)
-    else:  # near upright or level
+    else:  # nearly vertical or horizontal
         first_angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.09)
     for number in range(int(generator.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))):
         turn = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.01) if number else 0.0
@@ -236,7 +236,7 @@ def _add_cracks(canvas: Canvas, name: str, options: WallOptions, board: Float | 
 def _truth(
     canvas: Canvas, lines: tuple[StraightLine, ...], cracks: tuple[Crack, ...], hidden: Mask
 ) -> tuple[dict[str, Mask], dict[str, Mask]]:
-    """Exact masks by concept, and labels as people draw them."""
+    """Create exact masks by concept, and labels as people draw them."""
     size, scale, generator = canvas.size, canvas.scale, canvas.generator
     masks = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: line_mask(lines, size, TAPING_HALF_WIDTH)}
     labels = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: np.zeros(size, np.bool_)}
@@ -246,7 +246,7 @@ def _truth(
         labels[CRACK] |= crack.label(width * scale, generator)
     for line in lines:
         labels[TAPING_AREA] |= line.box(size, generator.uniform(6, 26) * scale)
-    # People draw across a cable, but not over a door frame.
+    # People label across a cable, but not over a door frame.
     blocks = Image.fromarray(hidden.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(8 * scale))
     solid = np.asarray(blocks) > 230
     for concept in (CRACK, TAPING_AREA):
