@@ -79,7 +79,7 @@ def test_render__an_empty_mask_of_a_doubtful_photo_is_no_all_clear() -> None:
     page = results_page.render_results_page(records, "t")
     assert page.count('<p class="doubt">') == 1
     assert '<p class="doubt">nearly black: &lt;97%&gt; of its pixels' in page
-    assert page.count("nothing marked, but mind the note above") == 2  # below the picture, and in its place
+    assert page.count("nothing marked, but see the note above") == 2  # below the picture, and in its place
     assert "1 photo with a note" in page
     assert "with a note" not in results_page.render_results_page([record()], "t")
 

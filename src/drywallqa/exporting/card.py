@@ -1,4 +1,4 @@
-"""The model card, written from the bundle's own head."""
+"""The model card, generated from the bundle's head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMITS = """\
 
 
 def render_card(bundle: Bundle) -> str:
-    """Write a bundle's card as Markdown."""
+    """Render a bundle's model card as Markdown."""
     metrics = bundle.metrics
     phone = [(on, *row) for on, figures in metrics.get("phone size", {}).items() for row in figures.items()]
     quality = metrics.get("benchmark", {}).items()
@@ -43,13 +43,13 @@ def render_card(bundle: Bundle) -> str:
 
 
 def _table(intro: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table under a sentence; nothing without rows."""
+    """Render a table below an introductory sentence; returns an empty text if there are no rows."""
     head, *lines = (f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows))
     return "\n".join([intro, "", head, "|" + "---|" * len(columns), *lines]) if lines else ""
 
 
 def _thresholds(bundle: Bundle) -> str:
-    """Write the table of thresholds; large photos have a row of their own where theirs differ."""
+    """Render the table of thresholds; large photos get a separate row if their thresholds differ."""
     rows = []
     for name, settings in bundle.concepts.items():
         chosen = f"{settings.threshold:.3f}", f"{settings.presence_threshold:.2f}"

@@ -1,4 +1,4 @@
-"""From a run to a bundle: graphs, text side, weights, thresholds from validation, hashes, card."""
+"""Export a run as a bundle: graphs, text side, weights, thresholds from validation, hashes, card."""
 
 from __future__ import annotations
 
@@ -62,27 +62,27 @@ def export_run(
     notes: str | None = None,
     overwrite: bool = False,
 ) -> Bundle:
-    """Turn a run into a bundle, whole or not at all; each step is printed.
+    """Export a run as a bundle, atomically; each step is printed.
 
     Args:
         run: The run's folder.
-        dataset: The data set it was trained on; its val part decides window and thresholds.
+        dataset: The data set of the run; its val part decides window and thresholds.
         out: The bundle's folder.
         windows: Window sizes in px to choose from on val.
         version: The model's version.
         checkpoint: "best", "last" or a file; see `checkpoints.read_weights`.
-        text: A text side to take instead of the run's own.
-        caution: Concept → which of several equally good presence thresholds to take, from the lowest (0) to
-            the highest (1).
+        text: A text side to use instead of the run's.
+        caution: Concept → choice among equally good presence thresholds, from the lowest (0) to the
+            highest (1).
         notes: Remarks on the training data for the card, in Markdown.
-        overwrite: Replace a folder that is there.
+        overwrite: Whether to replace an existing folder.
 
     Raises:
         OutputError: `out` exists.
         DataError: The val part is empty.
         ModelError: The family cannot be exported, a checkpoint does not fit, or a graph differs from torch.
-        ConfigError: A window is too small for the model, the text side is of another text space, or caution
-            names a concept that the run does not know.
+        ConfigError: A window is too small for the model, the text side belongs to another text space, or
+            `caution` names a concept that the run does not know.
     """
     if not len(dataset.part("val")):
         raise DataError(f"{dataset.folder}: no photo in split 'val', which decides the thresholds")
@@ -91,7 +91,7 @@ def export_run(
     if "onnx" not in family.exports:
         able = [name for name, other in registry.FAMILIES.items() if "onnx" in other.exports]
         raise ModelError(
-            f"{family.name} cannot be exported: there is no ONNX graph of SAM's two parts here; measure "
+            f"{family.name} cannot be exported: ONNX export of SAM's two parts is not supported; evaluate "
             f"the run itself with 'drywallqa evaluate --model RUN', or train one of {', '.join(able)}"
         )
     if min(windows) < family.multiple:
@@ -114,13 +114,13 @@ def export_run(
 
 @contextmanager
 def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """Give an empty folder to write a bundle to; it takes its place if all went well, and is gone otherwise.
+    """Yield a temporary folder for a bundle; move it to `out` on success and delete it on failure.
 
     Raises:
-        OutputError: `out` exists and is not to be replaced.
+        OutputError: `out` exists and `overwrite` is false.
     """
     if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; give --overwrite to replace it")
+        raise OutputError(f"{out}: exists already; pass --overwrite to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as place:
         folder = Path(place) / "bundle"
@@ -132,30 +132,30 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def save_with_card(bundle: Bundle) -> Bundle:
-    """Write a bundle's card and head anew, after its figures changed."""
+    """Rewrite a bundle's card and head after its figures changed."""
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return save_head(bundle)
 
 
 def with_data_notes(bundle: Bundle, notes: str) -> Bundle:
-    """Put remarks on the training data into a bundle's card, where later measurements leave them."""
+    """Add remarks on the training data to a bundle's card; later measurements keep them."""
     return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
 
 
 def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
-    """Load the text side of a run or bundle, or another one in its place.
+    """Load the text side of a run or bundle, or a replacement.
 
-    The other gets the concepts of the own, and learns their meaning from the shipped phrases and the data
-    set's. If the own one is also given as the other, it learns phrases that came later.
+    The replacement gets the concepts of the original. It learns their meaning from the shipped phrases and
+    the phrases of the data set. Passing the original as its own replacement makes it learn newer phrases.
 
     Args:
-        own: The folder of the own text side.
-        other: The folder of another, or None.
-        dataset: The data set, whose phrasings of the own text side's concepts count.
+        own: The folder of the original text side.
+        other: The folder of the replacement, or None.
+        dataset: The data set with phrases for the original's concepts.
 
     Raises:
-        ConfigError: The other was trained in another text space, which the decoder cannot read.
-        BundleError: One is missing or damaged.
+        ConfigError: The replacement was trained in another text space, which the decoder cannot read.
+        BundleError: A text side is missing or damaged.
     """
     text = TextSide.load(own)
     if other is None:
@@ -165,7 +165,7 @@ def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
     ]
     if spaces[0] != spaces[1]:
         raise ConfigError(
-            f"--text {other}: trained in another text space than {own}, so that the decoder would misread "
+            f"--text {other}: trained in another text space than {own}, so the decoder would misread "
             f"every prompt; train it with 'drywallqa train-text --space {own / SPACE}'"
         )
     phrasings = {name: dataset.concepts.get(name, ()) for name in text.concepts}
@@ -173,14 +173,14 @@ def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
 
 
 def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
-    """Read what a run took: `pictures`, `seconds`, and the machine's `processors` and `accelerators`.
+    """Read a run's cost: `pictures`, `seconds`, and the machine's `processors` and `accelerators`.
 
-    Seconds run from the log's first entry to its last, with checks, validation and pauses. Figures that the
-    run does not hold are left out.
+    `seconds` is the time from the first to the last log entry, including checks, validation and pauses.
+    Figures that the run did not record are omitted.
 
     Args:
         run: The run's folder.
-        pictures_a_step: Pictures of one step of the optimiser.
+        pictures_a_step: Number of pictures per optimiser step.
     """
     cost: dict[str, Any] = {}
     events = read_events(run)
@@ -197,7 +197,7 @@ def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
 def _write_model(
     run: Path, settings: TrainConfig, folder: Path, text: TextSide, version: str, checkpoint: str | None
 ) -> Bundle:
-    """Write text side, graphs and weights, and a head with thresholds of one half."""
+    """Write text side, graphs, weights, and a head with all thresholds set to 0.5."""
     text.save(folder)
     chosen = settings.model
     family = registry.find_family(chosen.name)
@@ -240,7 +240,7 @@ def _write_model(
 def _choose(
     bundle: Bundle, dataset: Dataset, windows: Sequence[int], caution: Mapping[str, float] | None
 ) -> Bundle:
-    """Choose the window and each concept's thresholds on the val part."""
+    """Choose the window and each concept's thresholds on the val split."""
     validation, segmenter = validation_part(dataset), Segmenter(bundle)
     prompts = {concept: concept for concept in bundle.concepts}
     native = {concept: wants_native(validation, concept) for concept in prompts}

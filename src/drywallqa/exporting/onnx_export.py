@@ -1,10 +1,10 @@
-"""From a torch model of the contract to ONNX graphs: one for photos, one for masks, one for prompts.
+"""Export a torch model to ONNX graphs: one encodes photos, one decodes masks, one embeds prompts.
 
-Photos and masks have a graph each because an export of both in one froze the batch size without a word. They
-are compared with torch at two batch sizes before they are kept. Weights lie in one safetensors file, which
-the graphs refer to as external data and from which a model is fine-tuned. Large ones are stored in fp16 and
-cast to fp32 when a runtime loads them, which halves the file and costs nothing at run time; their rounding
-has a tolerance of its own.
+Encoder and decoder are separate graphs because a joint export silently froze the batch size. Both are
+compared with torch at two batch sizes before the export is kept. The weights are in one safetensors file,
+which the graphs reference as external data and fine-tuning reads. Matrices and kernels are stored in fp16,
+and the runtime casts them to fp32 on loading. This halves the file at no cost at run time. The rounding has
+a separate tolerance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from drywallqa.onnx_session import open_session
 from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
 TOLERANCE = 1e-4
-"""Largest difference of the fp32 graphs from torch, relative to the outputs' range."""
+"""Largest allowed difference between fp32 graphs and torch, relative to the outputs' range."""
 HALF_TOLERANCE = 2e-2
 """The same for graphs whose weights were rounded to fp16."""
 _TRIALS = ((1, 1, (64, 64)), (3, 5, (96, 160)))  # photos, prompts, input size
@@ -40,15 +40,15 @@ _PROMPT_TRIALS = (
     ("crack",),
     ("segment joint/tape", "a", "Where do the two boards meet, and is it taped? " * 9),
 )
-"""Prompts under which graph and torch are compared: two batch sizes, two lengths, one beyond the longest."""
+"""Prompts for comparing graph and torch: two batch sizes and different lengths, one above the maximum."""
 
 
 class ModelPart(nn.Module):
-    """One step of a model as a module that can be traced.
+    """One step of a model as a traceable module.
 
     Args:
-        model: The model, for its weights' names.
-        step: The step.
+        model: The model, which provides the weights' names.
+        step: The function to trace.
     """
 
     def __init__(self, model: nn.Module, step: Callable[..., Any]) -> None:
@@ -61,16 +61,16 @@ class ModelPart(nn.Module):
 
 
 def export_graphs(model: Any, encoder_path: Path, decoder_path: Path, embedding_width: int) -> float:
-    """Write both graphs of a model, and beside them the weights that they refer to.
+    """Write encoder and decoder graphs of a model, and their weights in the same folder.
 
-    The model stays the same function; its encoder's norms are absorbed into the convolutions.
+    The encoder's norms are absorbed into its convolutions, which does not change the model's function.
 
     Returns:
-        The largest difference between ONNX Runtime and torch relative to the outputs' range, over two batch
-        sizes, after the weights were rounded.
+        The largest difference between ONNX Runtime and torch over two batch sizes, relative to the outputs'
+        range and with rounded weights.
 
     Raises:
-        ModelError: A graph differs from torch by more than `TOLERANCE`, or `HALF_TOLERANCE` once rounded.
+        ModelError: A graph differs from torch by more than `TOLERANCE`, or `HALF_TOLERANCE` after rounding.
     """
     for part in model.modules():
         if isinstance(part, EfficientNetLite):
@@ -125,14 +125,14 @@ def trace(
 
     Args:
         part: The part.
-        inputs: Examples of its inputs.
+        inputs: Example inputs.
         path: The graph's file.
         names: Names of the inputs.
         outputs: Names of the outputs.
-        axes: Input or output → its free dimensions.
+        axes: Input or output → its dynamic dimensions.
     """
     with warnings.catch_warnings():
-        # of the tracer itself: that it will go one day, and that it leaves some folding to the runtime
+        # ignore the tracer's warnings about its deprecation and about skipped constant folding
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="Constant folding")
         torch.onnx.export(
@@ -144,16 +144,16 @@ def trace(
             dynamic_axes={name: axes[name] for name in (*names, *outputs)},
             opset_version=OPSET,
             dynamo=False,
-            # keeps batch norms and the parameters' names, which tie initializers to the weights' file
+            # keeps batch norms and parameter names, which link initializers to the weights' file
             training=torch.onnx.TrainingMode.PRESERVE,
             do_constant_folding=False,
         )
 
 
 def refer_to_weights(path: Path, weights: Path) -> None:
-    """Make a graph take its initializers from a safetensors file in the same folder, by their names.
+    """Let a graph load its initializers by name from a safetensors file in the same folder.
 
-    Those that are no part of the model's state stay in the graph.
+    Initializers that are not part of the model's state stay in the graph.
     """
     head = safetensors_head(weights)
     model = onnx.load(str(path))
@@ -179,7 +179,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
 
 
 def relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the largest difference relative to the expected values' range, which counts as 1 or more."""
+    """Return the largest difference relative to the largest expected magnitude, or to 1 if that is larger."""
     return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
 
 
@@ -201,13 +201,13 @@ def _compare(model: Any, encoder: Path, decoder: Path, width: int, tolerance: fl
 
 
 def export_prompts(model: ClipPrompted, folder: Path) -> float:
-    """Write tokenizer and text tower of a model into a bundle's folder, in which its weights lie already.
+    """Write a model's tokenizer and text tower into a bundle's folder that already contains the weights.
 
     Returns:
-        The largest difference from torch relative to the embeddings' range, after the weights were rounded.
+        The largest difference from torch relative to the embeddings' range, with rounded weights.
 
     Raises:
-        ModelError: The graph, or the tokenizer, differs from torch's.
+        ModelError: The exported graph or tokenizer gives results that differ from torch.
     """
 
     def embed(ids: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
 
 
 def _compare_prompts(model: ClipPrompted, folder: Path, tolerance: float) -> float:
-    """Compare the bundle's embeddings of prompts, by its own tokenizer, with torch's."""
+    """Compare prompt embeddings of the bundle, which uses its own tokenizer, with torch's."""
     tower = PromptTower(folder / PROMPT_ENCODER, (folder / TOKENIZER).read_bytes())
     with torch.no_grad():
         worst = max(

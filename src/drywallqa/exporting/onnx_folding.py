@@ -1,8 +1,8 @@
-"""Foldings of an exported graph that save time at each start and for each photo.
+"""Graph foldings that save time at each start and for each photo.
 
-Norms whose statistics are fixed become the convolutions' biases; others stay, and runtimes fold them in when
-they load. Padding goes into the convolutions as well: a separate pad makes ONNX Runtime leave its blocked
-layout of channels, which costs more than the convolution behind it.
+Norms that only add a constant become biases of the convolutions before them. Other norms stay, and runtimes
+fold them on loading. Padding is merged into the convolutions as well: a separate Pad node makes ONNX Runtime
+leave its blocked channel layout, which costs more than the following convolution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPSET = 18
 
 
 def fold_padding(graph: onnx.GraphProto) -> None:
-    """Give zero padding of height and width to the convolution that follows it."""
+    """Merge zero padding of height and width into the convolution after it."""
     users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
     folded = []
@@ -43,7 +43,7 @@ def fold_shifts(graph: onnx.GraphProto) -> None:
     users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
     values = {i.name: i for i in graph.initializer}
-    # Equal vectors are exported once, and named again.
+    # Equal vectors are exported once and shared through aliases.
     again = [n for n in graph.node if n.op_type == "Identity" and n.input[0] in values]
     values |= {n.output[0]: values[n.input[0]] for n in again}
     folded = []
@@ -68,7 +68,7 @@ def _users(graph: onnx.GraphProto) -> Counter[str]:
 
 
 def _zero_pads(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
-    """Compute a node's padding of [N,C,H,W] as top, left, bottom, right; None for any other padding."""
+    """Return a node's zero padding of [N,C,H,W] as top, left, bottom, right; None for any other padding."""
     mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
     value = pad.input[2] if len(pad.input) > 2 else ""
     if mode != b"constant" or (value and np.any(_constant(graph, value))):
@@ -80,7 +80,7 @@ def _zero_pads(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
 
 
 def _constant(graph: onnx.GraphProto, name: str) -> Any:
-    """Compute a value that depends on no input of the graph."""
+    """Compute a value that does not depend on the graph's inputs."""
     for initializer in graph.initializer:
         if initializer.name == name:
             return numpy_helper.to_array(initializer)
@@ -91,7 +91,7 @@ def _constant(graph: onnx.GraphProto, name: str) -> Any:
 
 
 def _remove(graph: onnx.GraphProto, folded: Iterable[onnx.NodeProto]) -> None:
-    """Remove folded nodes, and nodes and initializers that nothing reads, from the end to the start."""
+    """Remove folded nodes, then unused nodes and initializers, from the end of the graph to its start."""
     for node in folded:
         graph.node.remove(node)
     wanted = {output.name for output in graph.output}

@@ -1,6 +1,6 @@
-"""Further forms of a bundle's graphs: 8-bit integers for ONNX Runtime, and OpenVINO's files.
+"""Additional formats of a bundle's graphs: int8 for ONNX Runtime, and OpenVINO.
 
-Each form is compared with its source on validation photos, and kept only if it does as well.
+Each format is compared with its source on validation photos and kept only if the loss is small enough.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ INT8 = "int8"
 FORMATS = ("onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", INT8)
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
-"""Largest mean difference of logits from the source's, relative to their range."""
+"""Largest allowed mean difference of logits from the source's, relative to their range."""
 
 LARGEST_LOSS = 0.02
-"""Mean IoU on validation that any concept may lose in int8."""
-_PHOTOS = 8  # on which OpenVINO's graphs are compared with their source
-_CALIBRATED = 48  # photos that ranges of activations are taken from
-_JUDGED = 60  # photographs of each concept that judge int8
+"""Largest allowed loss of mean validation IoU in int8, for each concept."""
+_PHOTOS = 8  # photos on which OpenVINO's graphs are compared with their source
+_CALIBRATED = 48  # photos from which activation ranges are measured
+_JUDGED = 60  # photographs per concept for judging int8
 
 
 def check_form(form: str, precision: str) -> None:
-    """Make sure that a form can be written.
+    """Check that a format and precision are supported.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The combination is not supported.
     """
     for name, value, known in (("format", form, FORMATS), ("precision", precision, PRECISIONS)):
         if value not in known:
@@ -51,17 +51,17 @@ def check_form(form: str, precision: str) -> None:
 
 
 def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None, notes: str | None) -> Bundle:
-    """Copy a bundle, so that it can be changed.
+    """Copy a bundle so that the copy can be changed.
 
     Args:
         source: The bundle.
-        out: The copy's folder, which may be the bundle's own.
-        overwrite: Replace a folder that is there.
-        text: Another text side for the copy, as `load_text_side` returns it.
+        out: The copy's folder, which may be the bundle's folder.
+        overwrite: Whether to replace an existing folder.
+        text: Another text side for the copy, as returned by `load_text_side`.
         notes: Remarks on the training data for the card, in Markdown.
 
     Raises:
-        BundleError: The source is no bundle, or damaged.
+        BundleError: The source is not a bundle, or is damaged.
         OutputError: `out` exists.
     """
     load_bundle(source).check()
@@ -76,7 +76,7 @@ def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None,
 
 
 def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bundle:
-    """Add a form to a bundle; it is compared with its source on validation photos before it is kept.
+    """Add a format to a bundle after comparing it with its source on validation photos.
 
     Args:
         bundle: The bundle.
@@ -86,7 +86,7 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
 
     Raises:
         DataError: The val part is empty.
-        ModelError: It differs too much from its source.
+        ModelError: The new graphs differ too much from their source.
         MissingExtraError: OpenVINO is not installed.
     """
     if precision == INT8 and graph_name(IMAGE_ENCODER, precision) not in bundle.files:
@@ -114,10 +114,10 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
 
 
 def _difference(core: Any, bundle: Bundle, dataset: Dataset, paths: list[Path]) -> float:
-    """Mean difference of logits from the source's in fp32, relative to their range; the worst photo's."""
+    """Return the worst photo's mean difference of logits from the fp32 source, relative to their range."""
     photos = dataset.part("val").samples[:_PHOTOS]
     if not photos:
-        raise DataError(f"{dataset.folder}: no photo in split 'val', which an export is compared on")
+        raise DataError(f"{dataset.folder}: no photo in split 'val', which is needed to check the export")
     encoder, decoder = (
         core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}) for path in paths
     )
@@ -134,25 +134,25 @@ def _difference(core: Any, bundle: Bundle, dataset: Dataset, paths: list[Path]) 
 
 
 def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
-    """Put int8 graphs into a bundle's folder, beside those of fp32; each step is printed.
+    """Add int8 graphs to a bundle's folder, next to the fp32 graphs; each step is printed.
 
-    Weights are quantised for each channel, activations for each tensor by their range on validation photos
+    Weights are quantised per channel, and activations per tensor by their range on validation photos
     (static quantisation; B. Jacob et al., CVPR 2018, https://arxiv.org/abs/1712.05877).
 
     Args:
         bundle: The bundle.
-        dataset: Its data set; photos of the val part calibrate and judge.
+        dataset: Its data set; photos of the val part are used for calibration and evaluation.
 
     Returns:
         The bundle with its new files and figures.
 
     Raises:
         DataError: The val part is empty.
-        ModelError: The int8 graphs lose too much; nothing is kept.
+        ModelError: The int8 graphs lose too much IoU; they are not kept.
     """
     validation = dataset.part("val")
     if not len(validation):
-        raise DataError(f"{dataset.folder}: no photo in split 'val', which calibrates int8")
+        raise DataError(f"{dataset.folder}: no photo in split 'val', which is needed to calibrate int8")
     with tempfile.TemporaryDirectory(dir=bundle.folder.parent, prefix=".int8-") as place:
         trial = Path(place) / "bundle"
         shutil.copytree(bundle.folder, trial)
@@ -188,21 +188,21 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands inputs to the calibration one by one."""
+        """Passes inputs to the calibration one by one."""
 
         def get_next(self) -> Mapping[str, Float] | None:
             """Return the next inputs; None at the end."""
             return next(inputs, None)
 
-    # Folds batch norms into convolutions and casts of weights away, so that what is quantised is what runs.
+    # Fold batch norms into convolutions and remove casts of weights: quantise the graph that runs.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.intra_op_num_threads = 1  # nothing is computed
+    options.intra_op_num_threads = 1  # the session only optimises the graph
     folded = folder / f"{graph}.folded"
     options.optimized_model_filepath = str(folded)
     onnxruntime.InferenceSession(str(folder / graph), options, providers=["CPUExecutionProvider"])
     model = onnx.load(str(folded))
-    add_pre_process_metadata(model)  # else a warning asks for the folding that was done
+    add_pre_process_metadata(model)  # otherwise a warning asks for this preprocessing
     quantize_static(
         model,
         str(folder / graph_name(graph, INT8)),
@@ -217,7 +217,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
 
 
 def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, dict[str, Any]]:
-    """Measure both precisions on every concept; refuse an int8 that loses too much."""
+    """Measure both precisions on every concept; reject int8 if it loses too much IoU."""
     exact, rounded = Segmenter(bundle), Segmenter(quantised, RuntimeOptions(precision=INT8))
     figures: dict[str, dict[str, Any]] = {"fp32": {}, INT8: {}}
     for concept in bundle.concepts:
@@ -228,7 +228,7 @@ def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, 
         figures["fp32"][concept], figures[INT8][concept] = before, after
         if not before - after <= LARGEST_LOSS:
             raise ModelError(
-                f"{bundle.folder}: int8 costs {before - after:.3f} IoU on '{concept}', more than "
+                f"{bundle.folder}: int8 loses {before - after:.3f} IoU on '{concept}', more than "
                 f"{LARGEST_LOSS:.3f}; its graphs are not kept"
             )
     return figures

@@ -23,19 +23,19 @@ from drywallqa.models.towers import ClipPrompted, check_choice, text_settings
 
 FUSIONS = ("film", "cross-attention", "both")
 SLOTS = 8
-"""Tokens that a prompt's one embedding unfolds into; attention over a single one would choose nothing."""
+"""Number of tokens made from a prompt's embedding; attention needs several to choose from."""
 MULTIPLE = 32
 
 
 class Film(nn.Module):
-    """Scale and shift channels by the prompt."""
+    """Scale and shift channels depending on the prompt."""
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()
         self.film = nn.Linear(embedding, 2 * channels)
 
     def forward(self, x: Tensor, prompts: Tensor) -> Tensor:
-        """Map [N,C,h,w] under prompts [N,D] to the same shape."""
+        """Map [N,C,h,w] to the same shape, conditioned on prompts [N,D]."""
         scale, shift = self.film(prompts)[:, :, None, None].chunk(2, dim=1)
         return x * (1 + scale) + shift
 
@@ -50,7 +50,7 @@ class CrossAttention(nn.Module):
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor, prompts: Tensor) -> Tensor:
-        """Map [N,C,h,w] under prompts [N,D] to the same shape."""
+        """Map [N,C,h,w] to the same shape, conditioned on prompts [N,D]."""
         query = self.query(x).flatten(2)
         keys, values = self.tokens(prompts).unflatten(1, (2, SLOTS, -1)).unbind(1)
         attention = torch.softmax(keys @ query / math.sqrt(keys.shape[2]), dim=1)
@@ -59,7 +59,7 @@ class CrossAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """One scale of the U-Net: join the skip, convolve twice, fuse the prompt."""
+    """One scale of the U-Net: concatenate the skip connection, convolve twice, fuse the prompt."""
 
     def __init__(self, above: int, skip: int, channels: int, embedding: int, fusion: str) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Block(nn.Module):
         self.attend = CrossAttention(channels, embedding) if fusion != "film" else None
 
     def forward(self, above: Tensor, skip: Tensor, prompts: Tensor) -> Tensor:
-        """Map above [N,C,h,w] and the photo's skip [B,S,2h,2w] under prompts [N,D] to [N,C',2h,2w]."""
+        """Map `above` [N,C,h,w], the photo's skip [B,S,2h,2w] and prompts [N,D] to [N,C',2h,2w]."""
         above = functional.interpolate(above, scale_factor=2.0, mode="bilinear", align_corners=False)
         each = skip[:, None].expand(-1, above.shape[0] // skip.shape[0], -1, -1, -1).flatten(0, 1)
         x = self.refine(self.join(torch.cat([above, each], dim=1)))
@@ -81,14 +81,14 @@ class Block(nn.Module):
 
 
 class ClipUnetModel(ClipPrompted):
-    """CLIP's text embedding conditioning a U-Net; input sides are multiples of 32.
+    """U-Net conditioned on CLIP's text embedding; input sides are multiples of 32.
 
     Args:
-        size: Of the text tower: "base" or "tiny".
+        size: Size of the text tower: "base" or "tiny".
         encoder: "lite0", "lite1" or "lite2".
         fusion: "film", "cross-attention" or "both".
-        pyramid: Whether logits come from all decoder scales instead of the last.
-        width: Channels of the decoder's finest scale; coarser ones have up to four times as many.
+        pyramid: Whether logits come from all decoder scales instead of only the last.
+        width: Channels of the decoder's finest scale; coarser scales have up to four times as many.
 
     Example:
         >>> model = ClipUnetModel("tiny", width=8).eval()
@@ -131,15 +131,15 @@ class ClipUnetModel(ClipPrompted):
         nn.init.constant_(self.mask.bias, -2.0)  # type: ignore[arg-type]
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,H,W] as five maps at strides 2…32."""
+        """Encode [B,3,H,W] into five feature maps at strides 2…32."""
         check_size("clip-unet", images, MULTIPLE)
         return self.encoder(images)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
+        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
         photos = features[0].shape[0]
         embeddings = per_photo(embeddings, photos)
-        # CLIP's embeddings have lengths around ten; the fusions start from unit ones, scaled to their width
+        # CLIP's embeddings have norms around ten; the fusions expect unit norm scaled by the width
         prompts = functional.normalize(embeddings.flatten(0, 1), dim=1) * math.sqrt(self.embedding_width) / 4
         x = features[-1][:, None].expand(-1, embeddings.shape[1], -1, -1, -1).flatten(0, 1)
         scales = []
@@ -154,15 +154,15 @@ class ClipUnetModel(ClipPrompted):
         return with_presence(logits.squeeze(1), photos)
 
     def photo_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the convolutional encoder's parameters."""
+        """Yield the parameters of the convolutional encoder."""
         yield from self.encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the text tower, and stem and first stages of the encoder with all its batch statistics."""
+        """Freeze the text tower, the encoder's stem and first stages, and all its batch statistics."""
         super().freeze(trained)
         self.encoder.freeze(trained.frozen_stages)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the text tower from CLIP's weights and the encoder from its ImageNet package."""
+        """Load the text tower from CLIP's weights and the encoder from its ImageNet package."""
         self.load_clip_text(folders["clip"])
         self.encoder.load_imagenet()

@@ -1,4 +1,4 @@
-"""The families that encode photos by CLIP's vision tower: CLIPSeg and the report's own."""
+"""Model families that encode photos with CLIP's vision tower: CLIPSeg and the report's model."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from drywallqa.models.contract import Features, check_size, is_tracing, per_phot
 from drywallqa.models.towers import PATCH, ClipPrompted, clip_settings
 
 WIDTH = 64
-"""Channels of the report's own decoder."""
+"""Channels of the decoder in the report's model."""
 
 
 class ClipSighted(ClipPrompted):
-    """A family that encodes photos by CLIP's vision tower; input sides are multiples of 16."""
+    """Base of families that encode photos with CLIP's vision tower; input sides are multiples of 16."""
 
     family: ClassVar[str]
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return all layers of the vision tower, and the embeddings before them."""
+        """Return all layers of the vision tower and the embeddings before them."""
         tower = self.towers.vision_model
         return list(tower.encoder.layers), [tower.embeddings, tower.pre_layrnorm]
 
     def encode_layers(self, images: Tensor) -> Iterator[tuple[Tensor, torch.Size]]:
-        """Encode photos [B,3,H,W]: of each layer on the path to a mask, tokens [B,1+h·w,C] and (h, w).
+        """Encode photos [B,3,H,W]; yield tokens [B,1+h·w,C] and (h, w) of each layer that a mask depends on.
 
         Raises:
-            ModelError: A side is no multiple of 16.
+            ModelError: A side is not a multiple of 16.
         """
         check_size(self.family, images, PATCH)
         tower = self.towers.vision_model
@@ -48,8 +48,8 @@ class ClipSighted(ClipPrompted):
 
 
 def _position_codes(weight: Tensor, side: int, rows: Any, columns: Any) -> Tensor:
-    """Bring position embeddings [1+side²,C] to a grid of rows×columns, [1,1+rows·columns,C] (bicubic)."""
-    # a traced graph must take every size, so it always interpolates
+    """Resize position embeddings [1+side²,C] to a rows×columns grid, [1,1+rows·columns,C] (bicubic)."""
+    # a traced graph must accept every size, so it always interpolates
     if not is_tracing() and rows == side and columns == side:
         return weight[None]
     grid = weight[1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
@@ -61,9 +61,9 @@ class ClipSegModel(ClipSighted):
     """CLIPSeg (`CIDAS/clipseg-rd64-refined`): CLIP's towers with a small transformer decoder.
 
     Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (CVPR 2022),
-    https://arxiv.org/abs/2112.10003, with the published parameter names; the model that the report chose.
-    transformers' own call encodes the photo again for every prompt; here a photo is encoded once, only as
-    deep as the decoder reads. Input sides are multiples of 16.
+    https://arxiv.org/abs/2112.10003, with the published parameter names. This is the model that the report
+    chose. The implementation in transformers encodes the photo again for every prompt. This one encodes a
+    photo once, and only up to the last layer that the decoder reads. Input sides are multiples of 16.
 
     Args:
         size: "base" (150,747,746 parameters) or "tiny".
@@ -95,7 +95,7 @@ class ClipSegModel(ClipSighted):
         self.network = CLIPSegForImageSegmentation(config)
         self.embedding_width = int(config.projection_dim)
         decoder = self.network.decoder
-        # transformers draws these from N(0, 1), from which nothing trains; torch's own start does
+        # transformers initialises these from N(0, 1), which does not train; torch's default does
         for part in (decoder.film_mul, decoder.film_add, decoder.reduces, decoder.transposed_convolution):
             for layer in part.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -111,12 +111,12 @@ class ClipSegModel(ClipSighted):
         )
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the layers that the decoder reads, or that lie before those, and the embeddings."""
+        """Return all layers up to the last one that the decoder reads, and the embeddings."""
         layers, before = super().vision_layers()
         return layers[: max(self.network.extract_layers) + 1], before
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,H,W]: of each layer the decoder reads, a map [B,C,h,w] and a class token [B,C,1,1]."""
+        """Encode [B,3,H,W]: a map [B,C,h,w] and a class token [B,C,1,1] per layer that the decoder reads."""
         kept: list[Tensor] = []
         for index, (tokens, grid) in enumerate(self.encode_layers(images)):
             if index in self.network.extract_layers:
@@ -124,7 +124,7 @@ class ClipSegModel(ClipSighted):
         return tuple(kept)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H,W] and presence [B,P]."""
+        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H,W] and presence [B,P]."""
         decoder = self.network.decoder
         photos, _, rows, columns = features[0].shape
         embeddings = per_photo(embeddings, photos)
@@ -133,7 +133,7 @@ class ClipSegModel(ClipSighted):
         for index, (spatial, token) in enumerate(pairs):
             tokens = torch.cat([token.flatten(2), spatial.flatten(2)], dim=2).transpose(1, 2)
             reduced = decoder.reduces[index](tokens)[:, None]
-            # until the prompt comes in, all prompts of a photo share the computation
+            # all prompts of a photo share the computation before the conditional layer
             output = reduced if output is None else reduced + output.unflatten(0, (photos, -1))
             if index == decoder.conditional_layer:
                 scale, shift = decoder.film_mul(embeddings), decoder.film_add(embeddings)
@@ -145,12 +145,12 @@ class ClipSegModel(ClipSighted):
         return with_presence(logits, photos)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the model from a folder of CLIPSeg weights, every name and shape checked."""
+        """Load a folder of CLIPSeg weights and check every name and shape."""
         self.load_whole(self.network, folders["clipseg"], "clipseg")
 
 
 class ConvolutionDecoder(nn.Module):
-    """64→256→128→64→1 with doubling after each 3×3 convolution: a grid of 16 px becomes one of 2 px."""
+    """64→256→128→64→1 channels, upsampled ×2 after each 3×3 convolution: from stride 16 to stride 2."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,11 +169,11 @@ class ConvolutionDecoder(nn.Module):
 
 
 class ClipCnnModel(ClipSighted):
-    """The report's own model: CLIP's towers, two projections, a product, a convolutional decoder.
+    """The report's model: CLIP's towers, two projections, a product, a convolutional decoder.
 
     CLIP ViT-B/16 (149,620,737 parameters), projections 768→64 and 512→64 (82,048), and convolutions
-    64→256→128→64→1 (516,609). The report's count lacks the projections; here they are registered when the
-    model is made, so that they are trained and saved. Input sides are multiples of 16.
+    64→256→128→64→1 (516,609). The report's parameter count omits the projections. Here the constructor
+    registers them, so that they are trained and saved. Input sides are multiples of 16.
 
     Args:
         size: "base" (150,219,394 parameters) or "tiny".
@@ -200,16 +200,16 @@ class ClipCnnModel(ClipSighted):
         self.photo_projection = nn.Linear(config.vision_config.hidden_size, WIDTH)
         self.prompt_projection = nn.Linear(self.embedding_width, WIDTH)
         self.decoder = ConvolutionDecoder()
-        # a mask starts out rare: sigmoid(-2) is near the share of foreground in labelled photos
+        # start with few foreground pixels: sigmoid(-2) is near the foreground share of labelled photos
         nn.init.constant_(self.decoder.mask.bias, -2.0)  # type: ignore[arg-type]
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,H,W] as the last layer's patches [B,C,H/16,W/16]."""
+        """Encode [B,3,H,W] into the last layer's patches [B,C,H/16,W/16]."""
         *_, (tokens, grid) = self.encode_layers(images)
         return (tokens[:, 1:].transpose(1, 2).unflatten(2, grid),)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
+        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
         photos = features[0].shape[0]
         codes = self.prompt_projection(per_photo(embeddings, photos))
         shared = self.photo_projection(features[0].movedim(1, 3)).movedim(3, 1)
@@ -217,5 +217,5 @@ class ClipCnnModel(ClipSighted):
         return with_presence(self.decoder(product.flatten(0, 1)), photos)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the CLIP part from a folder of CLIP weights; projections and decoder start at random."""
+        """Load the CLIP part from a folder of CLIP weights; projections and decoder stay random."""
         self.load_whole(self.clip, folders["clip"], "clip")

@@ -1,6 +1,6 @@
-"""The interface of every model family, and functions that the families share.
+"""The interface of all model families, and functions that they share.
 
-Shapes: B photos, P prompts, D embedding width, input H×W, h×w the logits' own grid.
+Shapes: B photos, P prompts, D embedding width, input size H×W, logits' grid h×w.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drywallqa.errors import ModelError, PromptError
 
 Features = tuple[Tensor, ...]
 PRESENCE_PIXELS = 16
-"""How many of a mask's strongest logits make presence where a model has no parameters for it."""
+"""Number of a mask's strongest logits averaged into presence, for models without presence parameters."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class TrainedLayers:
     """Which parts of a model are trained.
 
     Attributes:
-        frozen_stages: Convolutional encoders: stem and first stages that keep their weights.
-        vision_layers: Transformer encoders: last layers of the vision tower that are trained; 0 freezes the
-            tower, more than it has trains its embeddings too.
+        frozen_stages: Number of frozen first stages, counting the stem; for convolutional encoders.
+        vision_layers: Number of last layers of the vision tower to train; for transformer encoders. 0 freezes
+            the tower; more than it has also trains its embeddings.
         text_layers: The same for the text tower.
     """
 
@@ -38,12 +38,12 @@ class TrainedLayers:
 
 
 class PromptedModel(nn.Module, ABC):
-    """Base of every family: encode a photo once, decode it under as many prompts as wanted.
+    """Base of all families: encode a photo once, then decode it for any number of prompts.
 
     Attributes:
         stride: Pixels of the input per pixel of the logits.
         embedding_width: D.
-        own_text: Whether `encode_prompts` works; else the bundle's text side makes the embeddings.
+        own_text: Whether `encode_prompts` works; otherwise the bundle's text side embeds the prompts.
     """
 
     stride: int = 2
@@ -52,59 +52,59 @@ class PromptedModel(nn.Module, ABC):
 
     @abstractmethod
     def encode_image(self, images: Tensor) -> Features:
-        """Encode normalised photos [B,3,H,W] once; every tensor returned starts with B."""
+        """Encode normalised photos [B,3,H,W]; the first dimension of every returned tensor is B."""
 
     @abstractmethod
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: mask logits [B,P,h,w] and presence logits [B,P]."""
+        """Decode for prompts [P,D] or [B,P,D]: mask logits [B,P,h,w] and presence logits [B,P]."""
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Embed prompts as [P,D].
 
         Raises:
             PromptError: There is no prompt.
-            ModelError: The family has no text tower of its own.
+            ModelError: The family has no text tower.
         """
         raise ModelError(
             f"{type(self).__name__} has no text tower; the bundle's text side embeds its prompts"
         )
 
     def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode in one go, as a training step does."""
+        """Encode and decode in one call, as in a training step."""
         return self.decode(self.encode_image(images), embeddings)
 
     @abstractmethod
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the parameters that are trained at the encoder's (lower) rate."""
+        """Yield the parameters trained at the encoder's (lower) learning rate."""
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze all other parameters and their batch statistics; called again before each epoch."""
+        """Freeze all parameters outside `trained`, and their batch statistics; called before each epoch."""
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the model with published weights from these folders, by the name of their origin.
+        """Load published weights from folders given by the name of their origin.
 
         Raises:
             ModelError: Weights are missing, damaged, or do not fit.
         """
 
     def save_text(self, folder: Path) -> None:
-        """Write the tokenizer into a folder where the model has a text tower."""
+        """Write the tokenizer into a folder if the model has a text tower."""
 
     def load_text(self, folder: Path) -> None:
-        """Read what `save_text` wrote.
+        """Read the files written by `save_text`.
 
         Raises:
-            ModelError: It is missing or damaged.
+            ModelError: A file is missing or damaged.
         """
 
     @property
     @abstractmethod
     def encoder_is_frozen(self) -> bool:
-        """Whether features of a photo never change during training, so that they can be kept."""
+        """Whether a photo's features stay constant during training, so that they can be cached."""
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Refuse an empty list before any work is done.
+    """Reject an empty list of prompts.
 
     Raises:
         PromptError: There is no prompt.
@@ -114,13 +114,13 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 
 def check_size(family: str, images: Tensor, multiple: int, side: int | None = None) -> None:
-    """Refuse photos [B,3,H,W] that do not fall on the encoder's grid, except in a traced graph.
+    """Reject photos [B,3,H,W] whose size does not fit the encoder's grid, except in a traced graph.
 
     Args:
-        family: Its name, for the message.
+        family: Name of the family, for the message.
         images: The photos.
-        multiple: Height and width must be positive multiples of this many px.
-        side: The one square side in px that the model takes, where it takes but one.
+        multiple: Height and width must be positive multiples of this number of px.
+        side: The only input side in px, if the model accepts only one square size.
 
     Raises:
         ModelError: Height or width does not fit.
@@ -139,16 +139,16 @@ def check_size(family: str, images: Tensor, multiple: int, side: int | None = No
 
 
 def is_tracing() -> bool:
-    """Whether a graph is being exported, in which sizes are symbols that cannot be compared."""
+    """Whether a graph is being exported; its sizes are symbolic and cannot be compared."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def per_photo(embeddings: Tensor, photos: int) -> Tensor:
-    """Give every photo its own prompts: [P,D] or [B,P,D] to [B,P,D].
+    """Expand prompts [P,D] or [B,P,D] to one set per photo, [B,P,D].
 
     Raises:
         PromptError: There is no prompt.
-        ModelError: The prompts are for another number of photos.
+        ModelError: The prompts are for a different number of photos.
     """
     if embeddings.dim() == 2:
         embeddings = embeddings[None].expand(photos, -1, -1)
@@ -161,11 +161,12 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
 
 
 def presence_of(logits: Tensor) -> Tensor:
-    """Presence without parameters of its own: the mean of the mask's strongest logits.
+    """Compute presence without extra parameters: the mean of the mask's strongest logits.
 
-    Published decoders have no presence output, and a head beside them would change what they are. Several
-    pixels are averaged so that a stray one does not decide, wherever they lie: over a square of neighbours, a
-    thin truth would be present only if its mask grew or its logits became extreme.
+    Published decoders have no presence output, and an added head would change the published model. Averaging
+    several pixels keeps a single stray pixel from deciding. The pixels may lie anywhere in the mask. With a
+    square neighbourhood, a thin object would count as present only if its mask grew or its logits became
+    extreme.
 
     Args:
         logits: [N,h,w].
@@ -177,15 +178,15 @@ def presence_of(logits: Tensor) -> Tensor:
 
 
 def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
-    """Return masks' logits [B·P,h,w] as [B,P,h,w], and the presence [B,P] that they mean."""
+    """Reshape mask logits [B·P,h,w] to [B,P,h,w], and compute their presence [B,P]."""
     return logits.unflatten(0, (photos, -1)), presence_of(logits).unflatten(0, (photos, -1))
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
-    """Load weights whose names and shapes must be the module's own.
+    """Load weights whose names and shapes must match the module exactly.
 
     Raises:
-        ModelError: Names are missing or unexpected, or a shape differs; they are named.
+        ModelError: Names are missing or unexpected, or a shape differs; the message lists the names.
     """
     own: dict[str, Any] = module.state_dict()
     found = {

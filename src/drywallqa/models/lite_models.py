@@ -1,4 +1,4 @@
-"""The families over EfficientNet-Lite: compact and swift, and the neck that they share.
+"""The model families based on EfficientNet-Lite (compact and swift), and the neck that they share.
 
 Shapes: B photos, P prompts, D embedding width, C channels, input H×W (multiples of 32).
 """
@@ -18,7 +18,7 @@ from drywallqa.models.efficientnet_lite import EfficientNetLite
 
 
 class Separable(nn.Module):
-    """Depthwise 3×3 then 1×1, batch norm, ReLU."""
+    """Depthwise 3×3 convolution, 1×1 convolution, batch norm, ReLU."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 3) -> None:
         super().__init__()
@@ -34,12 +34,12 @@ class Separable(nn.Module):
 
 
 def upsampled(x: Tensor) -> Tensor:
-    """Map [N,C,H,W] to [N,C,2H,2W]."""
+    """Upsample [N,C,H,W] to [N,C,2H,2W]."""
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Neck(nn.Module):
-    """The part of the decoder that does not depend on the prompt: a feature pyramid with global context."""
+    """Prompt-independent part of the decoder: a feature pyramid with global context."""
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Neck(nn.Module):
         self.smooth = nn.ModuleList(Separable(width, width, 5) for _ in channels[1:])
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Turn encoder maps (strides 2…32) into the features that prompts share, same strides."""
+        """Turn encoder maps (strides 2…32) into features shared by all prompts, at the same strides."""
         context = self.context(maps[-1].mean((2, 3)))[:, :, None, None]
         top = self.smooth[-1](functional.relu(self.lateral[-1](maps[-1]) + context))
         pyramid = [top]
@@ -61,7 +61,7 @@ class Neck(nn.Module):
 
 
 class OverLite(PromptedModel):
-    """An EfficientNet-Lite encoder with a neck; the subclass adds its own decoder.
+    """An EfficientNet-Lite encoder with a neck; subclasses add the decoder.
 
     Args:
         encoder: "lite0", "lite1" or "lite2".
@@ -79,43 +79,43 @@ class OverLite(PromptedModel):
         self.neck = Neck(self.encoder.channels, width)
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode normalised photos [B,3,H,W] once: five maps at strides 2…32.
+        """Encode normalised photos [B,3,H,W] into five maps at strides 2…32.
 
         Raises:
-            ModelError: A side is no multiple of 32.
+            ModelError: A side is not a multiple of 32.
         """
         check_size(self.family, images, 32)
         return self.neck(self.encoder(images))
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,H/stride,W/stride] and presence logits [B,P]."""
+        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/stride,W/stride] and presence logits [B,P]."""
         return self.decoder(features, embeddings)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the EfficientNet's parameters."""
+        """Yield the parameters of the EfficientNet encoder."""
         yield from self.encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze stem and first stages of the encoder, and all its batch statistics."""
+        """Freeze the encoder's stem and first stages, and all its batch statistics."""
         self.encoder.freeze(trained.frozen_stages)
 
     @property
     def encoder_is_frozen(self) -> bool:
-        """Always False: the neck, which makes the features, is trained in every run."""
+        """Always False: the neck computes the features and is trained in every run."""
         return False
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill the encoder from its ImageNet package; the rest starts at random."""
+        """Load the encoder from its ImageNet package; the rest stays random."""
         self.encoder.load_imagenet()
 
 
 def _split(x: Tensor, photos: int) -> Tensor:
-    """Turn [B·P,…] into [B,P,…]."""
+    """Reshape [B·P,…] to [B,P,…]."""
     return x.reshape(photos, -1, *x.shape[1:])
 
 
 class Conditioned(nn.Module):
-    """One scale of the decoder: shared features scaled and shifted by the prompt, joined from above."""
+    """One decoder scale: scale and shift shared features by the prompt, and add the coarser scale."""
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Conditioned(nn.Module):
         self.refine = Separable(width, width)
 
     def forward(self, shared: Tensor, code: Tensor, above: Tensor | None) -> Tensor:
-        """Map shared [B,C,h,w] and prompt codes [B,P,E] (and the coarser scale) to [B·P,C,h,w]."""
+        """Map shared [B,C,h,w], prompt codes [B,P,E] and the coarser scale, if any, to [B·P,C,h,w]."""
         scale, shift = self.film(code)[:, :, :, None, None].chunk(2, dim=2)
         x = functional.relu(shared[:, None] * (1 + scale) + shift).flatten(0, 1)
         if above is not None:
@@ -132,7 +132,7 @@ class Conditioned(nn.Module):
 
 
 class CompactDecoder(nn.Module):
-    """The prompt-dependent part: features and embeddings to mask logits and presence."""
+    """Prompt-dependent part of the decoder: maps features and embeddings to mask logits and presence."""
 
     def __init__(self, stem_channels: int, width: int, embedding_width: int) -> None:
         super().__init__()
@@ -161,10 +161,10 @@ class CompactDecoder(nn.Module):
 
 
 class CompactModel(OverLite):
-    """EfficientNet-Lite with a light decoder, the model that ships with the package.
+    """EfficientNet-Lite with a light decoder; the model that ships with the package.
 
-    The decoder is conditioned on the prompt's embedding at four scales by FiLM (Perez et al., AAAI 2018,
-    https://arxiv.org/abs/1709.07871). It refines top-down to half of the input's resolution and predicts
+    The decoder is conditioned on the prompt's embedding at four scales with FiLM (Perez et al., AAAI 2018,
+    https://arxiv.org/abs/1709.07871). It refines masks top-down to half the input resolution and predicts
     presence from its coarser scales.
 
     Args:
@@ -186,17 +186,17 @@ class CompactModel(OverLite):
     def __init__(self, encoder: str = "lite0", width: int = 64, embedding_width: int = 64) -> None:
         super().__init__(encoder, width, embedding_width)
         self.decoder = decoder = CompactDecoder(self.encoder.channels[0], width, embedding_width)
-        # a mask starts out rare: sigmoid(-2) is near the share of foreground in labelled photos
+        # start with few foreground pixels: sigmoid(-2) is near the foreground share of labelled photos
         nn.init.constant_(decoder.mask.bias, -2.0)  # type: ignore[arg-type]
 
 
 class SwiftDecoder(nn.Module):
-    """The prompt-dependent part: products with a prompt's embedding, and presence from what they show."""
+    """Prompt-dependent part of the decoder: products with a prompt's embedding, and presence from them."""
 
     def __init__(self, width: int, embedding_width: int) -> None:
         super().__init__()
         last = nn.Linear(2 * width, width + 1)
-        nn.init.constant_(last.bias[-1:], -2.0)  # a mask starts out rare; see `CompactModel`
+        nn.init.constant_(last.bias[-1:], -2.0)  # start with few foreground pixels; see `CompactModel`
         self.prompt = nn.Sequential(nn.Linear(embedding_width, 2 * width), nn.ReLU(), last)
         self.presence = nn.Sequential(nn.Linear(2 * width + 2, width), nn.ReLU(), nn.Linear(width, 1))
 
@@ -213,14 +213,14 @@ class SwiftDecoder(nn.Module):
 
 
 class SwiftModel(OverLite):
-    """EfficientNet-Lite with pixel embeddings: five prompts take little longer than one.
+    """EfficientNet-Lite with pixel embeddings; five prompts take little longer than one.
 
     All prompts share one map of pixel embeddings. A mask is the product of pixel and prompt embeddings, as in
-    Li et al., "LSeg" (ICLR 2022), https://arxiv.org/abs/2201.03546, with presence beside it.
+    Li et al., "LSeg" (ICLR 2022), https://arxiv.org/abs/2201.03546. The model also predicts presence.
 
     Args:
         encoder: "lite0", "lite1" or "lite2".
-        width: Channels of neck and pixel embeddings.
+        width: Channels of the neck and the pixel embeddings.
         embedding_width: D of the prompt embeddings.
 
     Example:
@@ -241,6 +241,6 @@ class SwiftModel(OverLite):
         self.decoder = SwiftDecoder(width, embedding_width)
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode normalised photos [B,3,H,W] once: pixel embeddings [B,C,H/4,W/4], the photo's [B,C,1,1]."""
+        """Encode photos [B,3,H,W]: pixel embeddings [B,C,H/4,W/4] and a photo embedding [B,C,1,1]."""
         _, fine, *_, coarse = super().encode_image(images)
         return self.pixels(self.refine(fine)), coarse.mean((2, 3), keepdim=True)

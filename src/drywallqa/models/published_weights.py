@@ -1,7 +1,7 @@
-"""Published weights: their origins, their folders, and how to read them safely.
+"""Published weights: their origins, their folders, and safe reading.
 
-Nothing here needs torch until a file is read. An origin is pinned to one revision of its repository, so that
-a model made next year starts from the same numbers.
+This module imports torch only when it reads a file. Each origin is pinned to one revision of its repository,
+so that future models start from the same weights.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Origin:
     Attributes:
         name: Short name, the key of `load_pretrained`.
         hub_id: Repository on the model hub.
-        revision: Its commit.
-        licence: Of the weights.
+        revision: Commit of the repository.
+        licence: Licence of the weights.
     """
 
     name: str
@@ -64,14 +64,14 @@ ORIGINS = {
     )
 }
 PINS = "as public projects pin them; never downloaded where this was written, so not verified here"
-"""Where the revisions come from."""
+"""Source of the pinned revisions."""
 
 
 def cached_folder(origin: Origin) -> Path | None:
-    """Return the folder of this revision's weights in the hub's cache; None where they are not there."""
+    """Return the folder of this revision's weights in the hub's cache, or None if they are not cached."""
     try:
         from huggingface_hub import try_to_load_from_cache
-    except ImportError:  # the base install has no hub client, and so no cache of it
+    except ImportError:  # the base install has no hub client, hence no cache
         return None
     files = (
         try_to_load_from_cache(origin.hub_id, name, revision=origin.revision) for name in (SAFE, PICKLED)
@@ -80,14 +80,15 @@ def cached_folder(origin: Origin) -> Path | None:
 
 
 def locate_weights(origin: Origin, given: str | Path | None = None) -> Path:
-    """Find the folder of an origin's weights, without network.
+    """Find the folder of an origin's weights without network access.
 
     Args:
         origin: The weights.
-        given: A local folder, or a folder that holds one named as the origin; by default the hub's cache.
+        given: The folder of the weights, or its parent if the folder is named after the origin; by default
+            the hub's cache.
 
     Raises:
-        ModelError: They are missing; the message says which folders were searched and what to do.
+        ModelError: The weights are missing; the message lists the searched folders and the remedy.
     """
     if given is None:
         from huggingface_hub import constants
@@ -101,7 +102,7 @@ def locate_weights(origin: Origin, given: str | Path | None = None) -> Path:
         raise ModelError(
             f"the weights of {origin.hub_id} (revision {origin.revision[:8]}) are missing; searched "
             f"{searched} for {SAFE} or {PICKLED}; download them with 'drywallqa models pull {origin.name}' "
-            "where there is network, or name a folder with --set model.weights=FOLDER"
+            "on a machine with network access, or pass a folder with --set model.weights=FOLDER"
         )
     return folder
 
@@ -110,7 +111,7 @@ def pull_weights(origin: Origin) -> Path:
     """Download a revision into the hub's cache.
 
     Raises:
-        MissingExtraError: The hub's client is not installed.
+        MissingExtraError: The hub client is not installed.
         ModelError: The hub cannot be reached, or does not have the revision.
     """
     try:
@@ -123,7 +124,7 @@ def pull_weights(origin: Origin) -> Path:
     except Exception as error:
         raise ModelError(
             f"{origin.hub_id} (revision {origin.revision[:8]}) could not be downloaded: "
-            f"{_first_line(error)}; check the network, or copy its folder from another machine and name it "
+            f"{_first_line(error)}; check the network, or copy the folder from another machine and pass it "
             "with --set model.weights=FOLDER"
         ) from error
     _check_sums(folder)
@@ -131,18 +132,18 @@ def pull_weights(origin: Origin) -> Path:
 
 
 def read_published(folder: Path, model_type: str) -> dict[str, Tensor]:
-    """Read all tensors of a folder of published weights, without ever running code from it.
+    """Read all tensors from a folder of published weights without running code from it.
 
     Args:
-        folder: Holds `config.json` and the weights as safetensors or as a pickle of tensors.
-        model_type: The type that `config.json` must state.
+        folder: Contains `config.json` and the weights as safetensors or as a pickle of tensors.
+        model_type: Required model type in `config.json`.
 
     Returns:
-        The tensors by name, without the counters of positions that old files carry.
+        The tensors by name, without the position counters of old files.
 
     Raises:
-        ModelError: A file is missing, truncated, tampered with, or a pickle that holds more than tensors, or
-            the folder holds another model.
+        ModelError: A file is missing, truncated or altered, a pickle contains more than tensors, or the
+            folder contains another model.
     """
     description = folder / "config.json"
     try:
@@ -150,10 +151,10 @@ def read_published(folder: Path, model_type: str) -> dict[str, Tensor]:
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{description}: the model's description is missing or damaged ({error})") from error
     if found != model_type:
-        raise ModelError(f"{folder}: holds a model of type '{found}' where '{model_type}' is needed")
+        raise ModelError(f"{folder}: contains a model of type '{found}', but '{model_type}' is needed")
     path = _weight_file(folder)
     if path is None:
-        raise ModelError(f"{folder}: holds neither {SAFE} nor {PICKLED}")
+        raise ModelError(f"{folder}: contains neither {SAFE} nor {PICKLED}")
     _check_sums(folder)
     return {name: value for name, value in _read(path).items() if not name.endswith(".position_ids")}
 
@@ -173,16 +174,16 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"get the weights as {SAFE}"
         ) from error
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{path}: truncated or damaged ({_first_line(error)}); get it again") from error
+        raise ModelError(f"{path}: truncated or damaged ({_first_line(error)}); download it again") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{path}: holds something else than a table of tensors; get the weights as {SAFE}")
+        raise ModelError(f"{path}: is not a table of tensors; get the weights as {SAFE}")
     return state
 
 
 def _check_sums(folder: Path) -> None:
-    """Compare weight files with their SHA-256 where it is known.
+    """Compare weight files with their SHA-256 if it is known.
 
-    The hub's cache names a large file's content by its SHA-256; other folders may hold `SHA256SUMS`.
+    The hub's cache names large files by their SHA-256; other folders may contain `SHA256SUMS`.
 
     Raises:
         ModelError: A file differs.
@@ -198,10 +199,10 @@ def _check_sums(folder: Path) -> None:
             expected[name.strip().lstrip("*")] = digest
     for path, digest in ((folder / name, digest) for name, digest in expected.items()):
         if not path.is_file():
-            raise ModelError(f"{path}: named in {SUMS} but missing; get it again")
+            raise ModelError(f"{path}: listed in {SUMS} but missing; download it again")
         if file_digest(path) != digest:
             raise ModelError(
-                f"{path}: differs from its SHA-256, so it was truncated or changed; get it again"
+                f"{path}: differs from its SHA-256, so it was truncated or changed; download it again"
             )
 
 

@@ -1,4 +1,4 @@
-"""Every model family, registered once, as data; modules load when a model is made."""
+"""The registry of model families; a family's module is imported only when a model is created."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAM = "Apache-2.0 (SAM)"
 
 
 def _defaults(side: int, batch_size: int = 8) -> dict[str, Any]:
-    """Train the towers at a tenth of the decoder's rate, on crops of the family's own size."""
+    """Return default training settings: towers at a tenth of the decoder's rate, crops of `side` px."""
     return {
         "data.window": side,
         "data.photo_scale": [side, 2 * side],
@@ -34,31 +34,31 @@ def _defaults(side: int, batch_size: int = 8) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Family:
-    """A family of models, as a user chooses it.
+    """A model family that a user can choose.
 
     Attributes:
-        name: As typed.
-        module: The family's file in this folder.
-        class_name: The model's class there.
-        summary: A description of one line.
+        name: Name on the command line.
+        module: The family's module in this package.
+        class_name: The model's class in that module.
+        summary: One-line description.
         code_licence: SPDX name.
-        weight_licence: Of the weights that training starts from, with their origin.
-        parameters: How many it has at its full size and by its default options.
-        paper: Where it comes from.
+        weight_licence: Licence and origin of the weights that training starts from.
+        parameters: Number of parameters at full size with default options.
+        paper: Source of the architecture.
         multiple: Input sides are multiples of this, in px.
         square: Whether photos are letterboxed into a square.
-        side: The one input size it takes, in px; None where it takes any multiple.
-        default_side: The input size to start with, in px.
-        tiny_side: The one input size of the "tiny" variant, where the family takes but one.
-        open_vocabulary: Whether prompts beyond the trained concepts mean something to it.
-        own_text: Whether it embeds prompts itself; else a text side does.
-        trainable: Whether there is anything to train.
-        exports: Formats it can be exported to.
+        side: The only supported input size in px; None if any multiple is supported.
+        default_side: Default input size in px.
+        tiny_side: The only input size of the "tiny" variant, if the family supports only one.
+        open_vocabulary: Whether the model understands prompts beyond the trained concepts.
+        own_text: Whether the model embeds prompts; otherwise a text side does.
+        trainable: Whether the model has trainable parts.
+        exports: Supported export formats.
         origins: Names of the published weights it starts from, keys of `published_weights.ORIGINS`.
-        takes: Names of the general model settings that its class takes.
+        takes: Names of the general model settings that its class accepts.
         training_defaults: Default settings of a training run; a user's settings override them.
-        mean: Of the normalisation, for values 0–1.
-        std: Of the normalisation.
+        mean: Mean for the normalisation of values in 0–1.
+        std: Standard deviation for the normalisation.
     """
 
     name: str
@@ -85,11 +85,11 @@ class Family:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def letterbox(self, size: int, report: Callable[[str], None] | None = None) -> Letterbox:
-        """Return the letterbox of a size, or of the nearest size that the family takes.
+        """Return the letterbox for a size, or for the nearest size that the family supports.
 
         Args:
             size: Longer side in px.
-            report: Called with a sentence where another size is taken.
+            report: Called with a message if another size is used.
         """
         fitted = self.side or max(1, round(size / self.multiple)) * self.multiple
         if fitted != size and report is not None:
@@ -105,7 +105,7 @@ FAMILIES = {
             name="compact",
             module="lite_models",
             class_name="CompactModel",
-            summary="EfficientNet-Lite with a light decoder under FiLM; the bundled one, made for CPUs",
+            summary="EfficientNet-Lite with a light FiLM decoder; the bundled model, designed for CPUs",
             code_licence="Apache-2.0",
             weight_licence=_LITE,
             parameters=3_122_130,
@@ -121,7 +121,7 @@ FAMILIES = {
             name="swift",
             module="lite_models",
             class_name="SwiftModel",
-            summary="EfficientNet-Lite with pixel embeddings times those of prompts: five cost as one",
+            summary="EfficientNet-Lite, pixel × prompt embeddings; five prompts cost little more than one",
             code_licence="Apache-2.0",
             weight_licence=_LITE,
             parameters=3_073_858,
@@ -137,7 +137,7 @@ FAMILIES = {
             name="clipseg",
             module="clip_vision",
             class_name="ClipSegModel",
-            summary="CLIPSeg (rd64-refined): CLIP's towers, frozen, and its own small transformer decoder",
+            summary="CLIPSeg (rd64-refined): CLIP's frozen towers and a small transformer decoder",
             code_licence="Apache-2.0 (ours and transformers'; the authors' own repository is MIT)",
             weight_licence="the authors' repository excludes its weights from its MIT licence; "
             "the model hub's card says Apache-2.0",
@@ -154,7 +154,7 @@ FAMILIES = {
             name="clip-cnn",
             module="clip_vision",
             class_name="ClipCnnModel",
-            summary="The report's own: CLIP's towers, projections to 64, a product, a convolutional decoder",
+            summary="The report's model: CLIP's towers, projections to 64, product, convolutional decoder",
             code_licence="Apache-2.0",
             weight_licence=_CLIP,
             parameters=150_219_394,
@@ -171,7 +171,7 @@ FAMILIES = {
             name="clip-unet",
             module="clip_unet",
             class_name="ClipUnetModel",
-            summary="CLIP's text embedding conditioning a U-Net with skip connections over EfficientNet-Lite",
+            summary="U-Net over EfficientNet-Lite, conditioned on CLIP's text embedding",
             code_licence="Apache-2.0",
             weight_licence=f"{_LITE}; {_CLIP}",
             parameters=70_858_977,
@@ -222,10 +222,10 @@ FAMILIES = {
 
 
 def find_family(name: str, options: Mapping[str, Any] | None = None) -> Family:
-    """Return a family by name, as it is under options: tiny variants of one input size have another one.
+    """Return a family by name, adapted to options: a tiny variant may have another input size.
 
     Raises:
-        ModelError: No family has this name; the nearest is suggested.
+        ModelError: No family has this name; the message suggests the nearest name.
     """
     if name not in FAMILIES:
         near = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.0)
@@ -235,10 +235,10 @@ def find_family(name: str, options: Mapping[str, Any] | None = None) -> Family:
 
 
 def create_model(name: str, **options: Any) -> Any:
-    """Make an untrained model of a family; options go to its class.
+    """Create an untrained model of a family; options are passed to its class.
 
     Raises:
-        ModelError: The family, or an option, is not known.
+        ModelError: The family or an option is unknown.
     """
     family = find_family(name)
     model_class = getattr(importlib.import_module(f"drywallqa.models.{family.module}"), family.class_name)
@@ -249,16 +249,16 @@ def create_model(name: str, **options: Any) -> Any:
 
 
 def create_from_settings(name: str, general: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-    """Make an untrained model of a family from settings that all families share and its own options."""
+    """Create an untrained model of a family from general settings and the family's options."""
     family = find_family(name)
     shared = {key: value for key, value in general.items() if key in family.takes}
     return create_model(name, **(shared | dict(options)))
 
 
 def find_weights(name: str, given: str | Path | None = None) -> dict[str, Path]:
-    """Find the folders of the published weights that a family starts from, without network.
+    """Find the folders of the published weights that a family starts from, without network access.
 
     Raises:
-        ModelError: One is missing; see `published_weights.locate_weights`.
+        ModelError: Weights are missing; see `published_weights.locate_weights`.
     """
     return {origin: locate_weights(ORIGINS[origin], given) for origin in find_family(name).origins}

@@ -1,4 +1,4 @@
-"""The families over SAM: its mask decoder prompted by CLIP's text embedding, and its masks ranked by CLIP.
+"""Model families based on SAM: mask decoder prompted by CLIP's text embedding, or masks ranked by CLIP.
 
 Kirillov et al., "Segment Anything" (ICCV 2023), https://arxiv.org/abs/2304.02643.
 """
@@ -20,7 +20,7 @@ from drywallqa.models.registry import CLIP_MEAN, CLIP_STD
 from drywallqa.models.towers import PATCH, ClipPrompted, clip_settings, text_settings
 
 NEUTRAL = "a photo"
-"""The prompt against which the zero-shot family ranks masks."""
+"""The neutral prompt against which the zero-shot family ranks masks."""
 _TWINS = (
     "shared_image_embedding.positional_embedding",
     "prompt_encoder.shared_embedding.positional_embedding",
@@ -28,7 +28,7 @@ _TWINS = (
 
 
 def make_sam(size: str) -> Any:
-    """Make SAM with random weights: "base" as published (1024 px), or "tiny" (128 px)."""
+    """Create SAM with random weights: "base" as published (1024 px), or "tiny" (128 px)."""
     from transformers import SamConfig, SamModel
 
     if size == "base":
@@ -49,13 +49,13 @@ def make_sam(size: str) -> Any:
 
 
 def load_sam(sam: nn.Module, folder: Path) -> None:
-    """Fill SAM from a folder of published weights, every name and shape checked.
+    """Load published SAM weights from a folder and check every name and shape.
 
     Raises:
-        ModelError: The folder holds another model, or names or shapes do not fit.
+        ModelError: The folder contains another model, or names or shapes do not fit.
     """
     state = read_published(folder, "sam")
-    # the two are one tensor, which safetensors keeps once
+    # both names share one tensor, which safetensors stores once
     for here, there in (_TWINS, _TWINS[::-1]):
         if here in state:
             state.setdefault(there, state[here])
@@ -65,8 +65,8 @@ def load_sam(sam: nn.Module, folder: Path) -> None:
 class SamClipModel(ClipPrompted):
     """SAM's frozen image encoder, and its mask decoder prompted by CLIP's text embedding.
 
-    The text embedding is projected into SAM's prompt space and stands where a point or a box would: one
-    sparse prompt token. It takes one square input size.
+    The text embedding is projected into SAM's prompt space. It replaces a point or a box as one sparse
+    prompt token. The model accepts one square input size.
 
     Args:
         size: "base" (1024 px) or "tiny" (128 px).
@@ -81,7 +81,7 @@ class SamClipModel(ClipPrompted):
 
     stride = 4
     tower_path = "text"
-    # the prompt encoder's points and boxes, and the masks SAM offers beside its first
+    # the prompt encoder's points and boxes, and SAM's additional masks
     stops = (
         "sam.prompt_encoder", "sam.shared_image_embedding", "sam.mask_decoder.output_hypernetworks_mlps.1.",
         "sam.mask_decoder.output_hypernetworks_mlps.2.", "sam.mask_decoder.output_hypernetworks_mlps.3.",
@@ -102,19 +102,19 @@ class SamClipModel(ClipPrompted):
         )
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return SAM's image encoder's layers, its neck last, and what comes before them."""
+        """Return the layers of SAM's image encoder (its neck is last) and the parts before them."""
         encoder = self.sam.vision_encoder
         return [*encoder.layers, encoder.neck], [encoder.patch_embed]
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,S,S] as SAM's embedding [B,C,S/16,S/16]."""
+        """Encode [B,3,S,S] into SAM's embedding [B,C,S/16,S/16]."""
         check_size("sam-clip", images, PATCH, self.side)
         return (self.sam.vision_encoder(images).last_hidden_state,)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode under prompts [P,D] or [B,P,D]: logits [B,P,S/4,S/4] and presence [B,P].
+        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,S/4,S/4] and presence [B,P].
 
-        Presence is SAM's own estimate of its mask's quality, which fine-tuning turns into presence.
+        Presence starts as SAM's estimate of its mask's quality; fine-tuning turns it into presence.
         """
         photos = features[0].shape[0]
         token = self.prompt_projection(per_photo(embeddings, photos))[:, :, None]
@@ -134,13 +134,13 @@ class SamClipModel(ClipPrompted):
         yield from self.sam.vision_encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the image encoder and the text tower except for the last layers that are trained."""
+        """Freeze the image encoder and the text tower, except their last layers given by `trained`."""
         super().freeze(trained)
         layers, _ = self.vision_layers()
         self.sam.vision_encoder.pos_embed.requires_grad_(trained.vision_layers > len(layers))
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill SAM and CLIP's text tower; the projection between them starts at random."""
+        """Load SAM and CLIP's text tower; the projection between them stays random."""
         load_sam(self.sam, folders["sam"])
         self.load_clip_text(folders["clip"])
 
@@ -152,13 +152,13 @@ def _column(values: tuple[float, float, float]) -> Tensor:
 class SamZeroShotModel(ClipPrompted):
     """SAM proposes masks at a grid of points, CLIP ranks them by the prompt; nothing is trained.
 
-    A mask counts for a prompt as far as CLIP finds its cut-out closer to the prompt than to a neutral one. No
-    number here was chosen on walls. It takes one square input size.
+    A mask's score is how much closer CLIP finds its crop to the prompt than to a neutral prompt. No parameter
+    was tuned on photos of walls. The model accepts one square input size.
 
     Args:
         size: "base" (1024 px) or "tiny" (128 px).
-        points: Points along each side at which SAM proposes masks.
-        kept: Masks of the best quality that CLIP ranks.
+        points: Number of points along each side of the grid at which SAM proposes masks.
+        kept: Number of best-quality masks that CLIP ranks.
 
     Example:
         >>> model = SamZeroShotModel("tiny", points=2, kept=3).eval()
@@ -188,7 +188,7 @@ class SamZeroShotModel(ClipPrompted):
 
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,S,S]: K masks' logits [B,K,S/4,S/4], their embeddings [B,K,D], the neutral [B,1,D]."""
+        """Encode [B,3,S,S]: mask logits [B,K,S/4,S/4], their embeddings [B,K,D], the neutral one [B,1,D]."""
         check_size("sam-clip-zero-shot", images, PATCH, self.side)
         masks, quality = self._propose(images)
         best = quality.topk(self.kept, dim=1).indices
@@ -201,10 +201,10 @@ class SamZeroShotModel(ClipPrompted):
 
     @torch.no_grad()
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Rank masks under prompts [P,D] or [B,P,D]: logits [B,P,S/4,S/4] and presence [B,P].
+        """Rank masks for prompts [P,D] or [B,P,D]: logits [B,P,S/4,S/4] and presence [B,P].
 
-        A pixel is as likely as the best mask that holds it: the largest, over masks, of the smaller of the
-        mask's logit and its score.
+        A pixel takes its value from the best mask that contains it: the maximum over masks of
+        min(mask logit, mask score).
         """
         masks, cuts, neutral = features
         prompts = functional.normalize(per_photo(embeddings, masks.shape[0]), dim=2)
@@ -215,7 +215,7 @@ class SamZeroShotModel(ClipPrompted):
         return logits, scores.amax(2)
 
     def _propose(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Have SAM propose masks at a grid of points: logits [B,M,h,w] and quality [B,M], M three a point."""
+        """Let SAM propose three masks per grid point (M in total): logits [B,M,h,w] and quality [B,M]."""
         steps = (torch.arange(self.points, device=images.device) + 0.5) * self.side / self.points
         grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).reshape(1, -1, 1, 2)
         masks, quality = [], []
@@ -231,14 +231,14 @@ class SamZeroShotModel(ClipPrompted):
         return torch.stack(masks), torch.stack(quality)
 
     def _embed_cuts(self, photo: Tensor, masks: Tensor) -> Tensor:
-        """Embed each mask's cut-out of a photo [3,S,S] through CLIP: [K,D]."""
+        """Embed each mask's crop of a photo [3,S,S] with CLIP: [K,D]."""
         rgb = photo * _column(IMAGENET_STD).to(photo) + _column(IMAGENET_MEAN).to(photo)
         normal = (rgb - _column(CLIP_MEAN).to(photo)) / _column(CLIP_STD).to(photo)
         cuts = torch.stack([self._cut(normal, mask) for mask in masks])
         return self.clip.visual_projection(self.clip.vision_model(cuts).pooler_output)
 
     def _cut(self, photo: Tensor, mask: Tensor) -> Tensor:
-        """Cut a mask's box out of a photo, the rest greyed, scaled to CLIP's square [3,c,c]."""
+        """Crop a mask's box from a photo, grey out its background, and scale it to CLIP's input [3,c,c]."""
         size = (photo.shape[1], photo.shape[2])
         inside = (
             functional.interpolate(mask[None, None], size=size, mode="bilinear", align_corners=False)[0] > 0
@@ -253,6 +253,6 @@ class SamZeroShotModel(ClipPrompted):
         )[0]
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Fill SAM and all of CLIP."""
+        """Load SAM and all of CLIP."""
         load_sam(self.sam, folders["sam"])
         self.load_whole(self.clip, folders["clip"], "clip")

@@ -1,4 +1,4 @@
-"""A torch model behind the numpy-typed backend protocol, and a bundle's own weights in it."""
+"""Run a torch model behind the numpy-typed backend protocol, and load a bundle's weights into it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class TorchBackend:
     """Runs a model of any family that follows the contract.
 
     Args:
-        model: Has `encode_image` and `decode`; put into evaluation mode for each call.
-        embed: Prompts to embeddings [P,D], by a text side; None where the model's own text tower embeds them.
-        autocast: Half precision for products on the CPU; none by default.
+        model: Model with `encode_image` and `decode`; set to evaluation mode for each call.
+        embed: Function of a text side that embeds prompts as [P,D]; None if the model embeds them.
+        autocast: Half-precision type for matrix products on the CPU; none by default.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class TorchBackend:
             yield
 
     def _to_device(self, values: Float) -> torch.Tensor:
-        """Move values to the model's device, which may be an accelerator while it is trained."""
+        """Move values to the model's device, which may be an accelerator during training."""
         weights = next(iter(self.model.parameters()), None)
         given = torch.from_numpy(values)
         return given if weights is None else given.to(weights.device)
@@ -77,24 +77,24 @@ def _to_numpy(values: torch.Tensor) -> Float:
 
 
 def open_torch(bundle: Any, options: RuntimeOptions) -> Backend:
-    """Make a bundle's model again and fill it with the bundle's own weights (which are kept in fp16).
+    """Rebuild a bundle's model and load the bundle's weights (stored in fp16) into it.
 
     Args:
         bundle: The bundle.
-        options: How it is run; threads are those of torch in this process.
+        options: Runtime options; torch's thread settings of this process apply.
 
     Raises:
         BackendError: The bundle has no weights, or the device or precision is not supported.
         BundleError: The weights are damaged.
-        ModelError: They do not fit.
+        ModelError: The weights do not fit the model.
     """
     precision = options.precision or "fp32"
     if not isinstance(bundle, Bundle) or WEIGHTS not in bundle.files:
         raise BackendError(f"{bundle.name}: the bundle has no torch weights; use --backend onnxruntime")
     if options.device != "cpu":
-        raise BackendError(f"device '{options.device}': torch is used on the CPU here; use --device cpu")
+        raise BackendError(f"device '{options.device}': the torch backend runs on the CPU; use --device cpu")
     if precision not in _PRECISIONS:
-        raise BackendError(f"precision '{precision}': torch computes in fp32, bf16 or fp16 here")
+        raise BackendError(f"precision '{precision}': the torch backend supports fp32, bf16 or fp16")
     torch.set_num_threads(options.threads or min(torch.get_num_threads(), available_threads()))
     model = registry.create_model(bundle.name, **bundle.architecture)
     weights = {name: value.float() for name, value in load_tensors(bundle.read(WEIGHTS)).items()}

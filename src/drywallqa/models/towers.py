@@ -1,4 +1,4 @@
-"""CLIP's two towers, as several families share them: sizes, tokens, text embeddings, thawing by depth.
+"""CLIP's two towers for all families that use them: sizes, tokens, text embeddings, unfreezing by depth.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML 2021),
 https://arxiv.org/abs/2103.00020. The towers' code is transformers' (Apache-2.0).
@@ -27,7 +27,7 @@ from drywallqa.text.prompt_tower import BYTE_LETTERS, TOKENIZER
 
 PATCH = 16
 """Side of the vision tower's patches in px, as in the report and in CLIPSeg."""
-# the letters' 256 bytes, the same at a word's end, start and end of text
+# 256 byte tokens, the same 256 at a word's end, start of text and end of text
 _LETTERS = 514
 _TEXT_TOWERS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -57,30 +57,30 @@ _VISION_TOWERS: dict[str, dict[str, Any]] = {
 
 
 def check_choice(what: str, given: str, known: Sequence[str]) -> None:
-    """Refuse an option's value that is not known.
+    """Reject an unknown value of an option.
 
     Raises:
-        ModelError: It is not among `known`.
+        ModelError: The value is not among `known`.
     """
     if given not in known:
         raise ModelError(f"{what} '{given}' is not known; it is one of {', '.join(known)}")
 
 
 def text_settings(size: str) -> dict[str, Any]:
-    """Return the text tower's settings: "base" as published, "tiny" for trials on letters alone.
+    """Return the text tower's settings: "base" as published, "tiny" for trials with single letters.
 
     Raises:
-        ModelError: The size is not known.
+        ModelError: The size is unknown.
     """
     check_choice("size", size, tuple(_TEXT_TOWERS))
     return _TEXT_TOWERS[size]
 
 
 def clip_settings(size: str) -> dict[str, Any]:
-    """Return the settings of CLIP with both its towers.
+    """Return the settings of CLIP with both towers.
 
     Raises:
-        ModelError: The size is not known.
+        ModelError: The size is unknown.
     """
     text, vision = text_settings(size), {"patch_size": PATCH, **_VISION_TOWERS[size]}
     joint = {} if size == "base" else {"projection_dim": text["projection_dim"]}
@@ -88,7 +88,7 @@ def clip_settings(size: str) -> dict[str, Any]:
 
 
 def letter_tokenizer(vocabulary: int) -> Any:
-    """Make CLIP's tokenizer with single letters only, for towers of random weights."""
+    """Create CLIP's tokenizer with only single letters, for towers with random weights."""
     from transformers import CLIPTokenizer
 
     letters = sorted(BYTE_LETTERS)
@@ -99,17 +99,17 @@ def letter_tokenizer(vocabulary: int) -> Any:
 
 
 class ClipPrompted(PromptedModel):
-    """A family whose prompts go through CLIP's text tower, which is frozen by default."""
+    """Base of families that embed prompts with CLIP's text tower, which is frozen by default."""
 
     own_text: ClassVar[bool] = True
     tower_path: ClassVar[str] = "clip"
-    """Name of the submodule that holds CLIP's text tower, and its vision tower where the family uses it."""
+    """Name of the submodule with CLIP's text tower and, if the family uses it, its vision tower."""
     stops: tuple[str, ...] = ()
-    """Starts of the names of parameters that lie on no path to a mask, and so are never trained."""
+    """Name prefixes of parameters that no mask depends on, and that are therefore never trained."""
 
     @property
     def towers(self) -> Any:
-        """The module that holds CLIP's towers and projections, as transformers names them."""
+        """The module with CLIP's towers and projections, under the names used in transformers."""
         return self.get_submodule(self.tower_path)
 
     def text_parts(self) -> tuple[nn.Module, nn.Module]:
@@ -117,16 +117,16 @@ class ClipPrompted(PromptedModel):
         return self.towers.text_model, self.towers.text_projection
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the vision tower's layers on the path to a mask, and the parts before them."""
+        """Return the vision tower's layers that a mask depends on, and the parts before them."""
         return [], []
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer: single letters until weights are loaded, since the tower is random until then."""
+        """The tokenizer; it has only single letters until weights are loaded into the random tower."""
         return letter_tokenizer(int(self.towers.text_model.config.vocab_size))
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
-        """Turn prompts into token ids [P,L]; long ones are cut at the tower's 77 tokens.
+        """Turn prompts into token ids [P,L]; long prompts are truncated to the tower's 77 tokens.
 
         Raises:
             PromptError: There is no prompt.
@@ -141,7 +141,7 @@ class ClipPrompted(PromptedModel):
         write_whole(folder / TOKENIZER, self.tokenizer.backend_tokenizer.to_str().encode())
 
     def load_text(self, folder: Path) -> None:
-        """Read the tokenizer that lies beside a tower's weights.
+        """Read the tokenizer from the folder of a tower's weights.
 
         Raises:
             ModelError: Its files are missing or damaged.
@@ -150,7 +150,7 @@ class ClipPrompted(PromptedModel):
 
         if not (folder / TOKENIZER).is_file() and not (folder / "vocab.json").is_file():
             raise ModelError(
-                f"{folder}: the tokenizer is missing; {TOKENIZER}, or vocab.json with merges.txt"
+                f"{folder}: the tokenizer is missing; add {TOKENIZER}, or vocab.json with merges.txt"
             )
         try:
             self.tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -158,10 +158,10 @@ class ClipPrompted(PromptedModel):
             raise ModelError(f"{folder}: the tokenizer cannot be read ({error})") from error
 
     def load_clip_text(self, folder: Path) -> None:
-        """Fill the text tower and its projection from published CLIP weights, and read the tokenizer.
+        """Load the text tower and its projection from published CLIP weights, and read the tokenizer.
 
         Raises:
-            ModelError: The folder holds another model, or names or shapes do not fit.
+            ModelError: The folder contains another model, or names or shapes do not fit.
         """
         state = read_published(folder, "clip")
         for part, prefix in zip(self.text_parts(), ("text_model.", "text_projection."), strict=True):
@@ -170,10 +170,10 @@ class ClipPrompted(PromptedModel):
         self.load_text(folder)
 
     def load_whole(self, part: nn.Module, folder: Path, model_type: str) -> None:
-        """Fill a part that is a published model as a whole, and read the tokenizer.
+        """Load a complete published model into a part, and read the tokenizer.
 
         Raises:
-            ModelError: The folder holds another model, or names or shapes do not fit.
+            ModelError: The folder contains another model, or names or shapes do not fit.
         """
         load_strictly(part, read_published(folder, model_type), str(folder))
         self.load_text(folder)
@@ -185,23 +185,23 @@ class ClipPrompted(PromptedModel):
         return projection(pooled).unflatten(0, ids.shape[:-1])
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Embed prompts [P,D] through the text tower."""
+        """Embed prompts as [P,D] with the text tower."""
         return self.embed_ids(self.tokenize(prompts).to(next(self.parameters()).device))
 
     def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode; whole numbers [P,L] or [B,P,L] are token ids, embedded here and so trained."""
+        """Encode and decode; integer inputs [P,L] or [B,P,L] are token ids, embedded here for training."""
         if not embeddings.is_floating_point():
             embeddings = self.embed_ids(embeddings)
         return super().forward(images, embeddings)
 
     def photo_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the image encoder's parameters that lie on the path to a mask."""
+        """Yield the image encoder's parameters that a mask depends on."""
         layers, before = self.vision_layers()
         for module in (*before, *layers):
             yield from module.parameters()
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the image encoder's and the text tower's parameters that lie on the path to a mask."""
+        """Yield the parameters of image encoder and text tower that a mask depends on."""
         yield from self.photo_parameters()
         for module in self.text_parts():
             yield from module.parameters()
@@ -217,7 +217,7 @@ class ClipPrompted(PromptedModel):
         return not any(p.requires_grad for part in self.text_parts() for p in part.parameters())
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the towers except for the layers that are trained, and all parts that no mask depends on."""
+        """Freeze all parts that no mask depends on, and the towers except the layers given by `trained`."""
         tower = self.towers.text_model
         _thaw(list(tower.encoder.layers), [tower.embeddings], trained.text_layers)
         for part in (tower.final_layer_norm, self.towers.text_projection):
@@ -229,7 +229,7 @@ class ClipPrompted(PromptedModel):
 
 
 def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
-    """Compute a text tower's own call, [P,L] to [P,C], in steps that a traced graph keeps for any L."""
+    """Run a text tower, [P,L] to [P,C], with operations whose traced graph works for any L."""
     places = torch.arange(ids.shape[1], device=ids.device)
     later = torch.where(places[None] > places[:, None], float("-inf"), 0.0)[None, None]
     states = tower.embeddings(input_ids=ids)
@@ -241,7 +241,7 @@ def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
 
 
 def _thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) -> None:
-    """Train the last `count` layers; more than there are trains the parts before them too."""
+    """Unfreeze the last `count` layers; a larger count than layers also unfreezes the parts before them."""
     for index, layer in enumerate(layers):
         layer.requires_grad_(index >= len(layers) - count)
     for part in before:

@@ -94,7 +94,7 @@ def add_detail(canvas: Canvas, name: str) -> None:
 
 
 def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity: float) -> None:
-    """Draw a thin line in pieces, broken up by the wall's grain; `width` in px: one value or one per point."""
+    """Draw a thin line piecewise, broken by the wall's grain; `width` in px: one value, or one per point."""
     widths = np.broadcast_to(width, len(points))
     for first in range(0, len(points) - 1, 12):
         piece = slice(first, first + 13)

@@ -1,4 +1,4 @@
-"""The findings of an audit as one picture, pair by pair and annotation by annotation."""
+"""Draw the findings of an audit as one picture, with a cell per pair of photos or per annotation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FEW = 16
 
 
 def audit_sheet(report: AuditReport) -> Image.Image:
-    """Draw the sheet: near-duplicates side by side (turned to match), shared photographs, odd annotations."""
+    """Draw near-duplicates side by side (rotated to match), shared photographs and suspicious annotations."""
     sections = [section for section in _sections(report) if section.cells]
     return draw_contact_sheet(sections or [SheetSection(f"{report.inventory.title}: nothing found", ())])
 
@@ -73,7 +73,7 @@ def _remark_cell(remark: Remark) -> SheetCell:
 
 
 def _tile(path: Path, turns: int = 0, flip: bool = False, frame: Frame | None = None) -> Image.Image:
-    """Shrink a photo to a tile; grey where it cannot be read."""
+    """Shrink a photo to a tile; return a grey tile if the photo cannot be read."""
     try:
         photo = photos.read_photo(path)
     except (DrywallQAError, OSError, ValueError):

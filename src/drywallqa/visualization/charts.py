@@ -1,7 +1,7 @@
 """Line charts and tables of shares, drawn with Matplotlib.
 
-Lines differ in colour, dash and marker, so that a chart can be read in grey and by the colour-blind. The
-colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008).
+Lines differ in colour, dash and marker, so that charts are readable in greyscale and by colour-blind people.
+The colours are from M. Okabe and K. Ito, "Color Universal Design" (2008).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 _SIZE = (5.4, 4.0)  # inches
-_DENSITY = 150  # px an inch
+_DENSITY = 150  # px per inch
 _INK, _GREY = "#1e1e1e", "#969696"
 _CYCLE = {
     "color": ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#5a5a5a"),
@@ -47,10 +47,10 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: In the legend; "" for a helper line, which is drawn thin and grey.
+        name: Name in the legend; "" for a helper line, which is drawn thin and grey.
         points: (x, y) in the chart's units; nan leaves a gap.
         markers: Whether each point gets a marker.
-        joined: Whether a line joins the points.
+        joined: Whether a line connects the points.
     """
 
     name: str
@@ -64,16 +64,16 @@ class Chart:
     """A chart; both axes run from 0 to 1 by default.
 
     Attributes:
-        title: Above it.
-        x_title: Beneath the x axis.
-        y_title: Beside the y axis.
-        lines: In the order of the legend.
-        mark: A vertical line, such as the threshold in use: its place and its name in the legend.
-        x_range: Ends of the x axis.
-        y_range: Ends of the y axis.
-        notes: Sentences beneath the chart.
+        title: Title above the chart.
+        x_title: Title of the x axis.
+        y_title: Title of the y axis.
+        lines: The lines in the order of the legend.
+        mark: A vertical line, such as the current threshold: its x value and its name in the legend.
+        x_range: Limits of the x axis.
+        y_range: Limits of the y axis.
+        notes: Sentences below the chart.
         log: Whether the x axis is logarithmic.
-        x_names: Names of the places 0, 1, … on the x axis, instead of numbers.
+        x_names: Labels for the x values 0, 1, …, instead of numbers.
     """
 
     title: str
@@ -89,7 +89,7 @@ class Chart:
 
 
 def chart_png(*charts: Chart) -> bytes:
-    """Draw charts, one above the other, as PNG.
+    """Draw charts below each other as PNG.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -109,7 +109,7 @@ def shares_png(
     shares: Sequence[Sequence[float]],
     notes: Sequence[str],
 ) -> bytes:
-    """Draw a table of shares in 0–1 as PNG; the larger a share, the darker its cell.
+    """Draw a table of shares in 0–1 as PNG; larger shares have darker cells.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -118,7 +118,7 @@ def shares_png(
     with _figure(1.4 + 1.1 * len(columns), 1.3 + 0.5 * len(rows)) as figure:
         _write(figure, title, notes)
         axes = figure.subplots()
-        # the square root tells small shares apart
+        # the square root makes small shares distinguishable
         axes.imshow(np.sqrt(values), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axes.set_xlabel("marked as", labelpad=8)
         axes.set_ylabel("ground truth")
@@ -136,7 +136,7 @@ def shares_png(
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
-    """Make a figure in inches, with settings of our own and without the state of pyplot."""
+    """Create a figure of a size in inches, with fixed settings and without pyplot's global state."""
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -150,7 +150,7 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 
 
 def _write(part: Figure | SubFigure, title: str, notes: Sequence[str]) -> None:
-    """Write a title above a part of a figure and notes beneath it."""
+    """Write a title above a part of a figure and notes below it."""
     letters = round(part.bbox.width / _DENSITY * 12)
     part.suptitle(textwrap.fill(title, letters), x=0.02, ha="left")
     lines = [textwrap.fill(note, round(1.5 * letters)) for note in notes]
@@ -179,7 +179,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
 def _encode(figure: Figure) -> bytes:
     drawn, encoded = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
-    # A chart has few colours: a palette holds them all in a third of the size.
+    # A chart has few colours, so a palette image takes a third of the size.
     with Image.open(drawn) as picture:
         picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(encoded, "PNG", optimize=True)
     return encoded.getvalue()

@@ -26,7 +26,7 @@ _SWEPT = {
 
 
 def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
-    """Draw every chart of an evaluation; yields (file name, PNG).
+    """Draw every chart of an evaluation; yield (file name, PNG).
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -54,12 +54,12 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
         counts = np.array([[row[name] for name in columns] for row in regions.values()], np.float64)
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
-        title = f"What the pixels of each truth were marked as, on {split}"
+        title = f"Predictions for the true pixels of each concept, on {split}"
         yield "confusion.png", shares_png(title, list(regions), columns, shares.tolist(), notes)
 
 
 def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
-    """Draw the curves that thresholds were chosen from; yields (file name, PNG).
+    """Draw the curves from which thresholds were chosen; yield (file name, PNG).
 
     Raises:
         MissingExtraError: Matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""The rendered walls on which a bundle is worst, as a picture for its card."""
+"""Draw the rendered walls with a bundle's worst masks, for its model card."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from drywallqa.synthetic.walls import render_wall
 from drywallqa.visualization.panels import comparison_panels, panel_row, panel_sheet
 
 WALLS = 200
-_SEED = 70_000  # of the first wall; training renders from generators of its own
-_SHOWN = 3  # of each concept and kind
+_SEED = 70_000  # seed of the first wall; training uses other generators
+_SHOWN = 3  # walls shown per concept and kind
 
 
 def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WALLS) -> bytes:
-    """Segment rendered walls and draw the worst masks, as JPEG.
+    """Segment rendered walls and draw the worst masks as JPEG.
 
     Args:
-        segmenter: The bundle's.
+        segmenter: The bundle's segmenter.
         concepts: The concepts of rendered walls that the bundle knows.
-        count: Walls to render.
+        count: Number of walls to render.
     """
     source = MaskSource(segmenter, {concept: concept for concept in concepts})
     missed: dict[str, list[tuple[float, int]]] = {concept: [] for concept in concepts}
@@ -51,7 +51,7 @@ def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WAL
 
 
 def _cell(source: MaskSource, concept: str, score: float, seed: int) -> Image.Image:
-    """Render a wall once more and draw it; only its score was kept."""
+    """Render a wall again and draw it, since only its score was kept."""
     wall = render_wall(seed)
     text = f"IoU {score:.2f}" if wall.labels[concept].any() else f"{-score:.1%} marked, nothing there"
     tiles = comparison_panels(wall.photo, wall.labels[concept], source.masks(wall.photo)[concept])

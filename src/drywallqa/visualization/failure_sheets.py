@@ -1,4 +1,4 @@
-"""Contact sheets of failures, and the list of them that goes back to labelling."""
+"""Contact sheets of failures, and the list of failures for relabelling."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ORDER = list(CAUSES)
 def draw_failures(
     found: Iterable[tuple[Failure, LabelledPrediction]], panels: PanelFiles, progress: Callable[[int], None]
 ) -> list[tuple[Failure, Image.Image]]:
-    """Draw each failure's row as it comes, and write its panel, so that no photo needs to be kept."""
+    """Draw each failure's row and write its panel immediately, so that no photo stays in memory."""
     drawn = []
     for done, (failure, labelled) in enumerate(found, 1):
         panels.add_failure(failure, labelled)
@@ -39,7 +39,7 @@ def draw_failures(
 def failure_sheet(
     prompt: str, drawn: Sequence[tuple[Failure, Image.Image]], notes: Sequence[str]
 ) -> Image.Image:
-    """Lay the failures of one prompt out by kind and, within it, by likely cause."""
+    """Arrange the failures of one prompt by kind, then by likely cause."""
     sections = []
     for kind, meaning in KINDS.items():
         own = [each for each in drawn if each[0].kind == kind]
@@ -51,7 +51,7 @@ def failure_sheet(
 
 
 def failures_csv(failures: Sequence[Failure]) -> str:
-    """List the failures for labelling: place, likely cause, what to do, and room for a verdict."""
+    """List the failures for relabelling: photo, likely cause, suggested action, and an empty verdict."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(

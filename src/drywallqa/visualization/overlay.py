@@ -1,4 +1,4 @@
-"""A photo with its mask laid over it, readable in grey and without telling red from green."""
+"""Draw a mask over its photo, readable in greyscale and by colour-blind people."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from drywallqa.imaging.letterbox import resize_photo
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
 
-FILL = (0, 114, 178)  # blue, a colour that walls seldom have and that nearly everybody can tell
+FILL = (0, 114, 178)  # blue: rare on walls, and nearly everybody can distinguish it
 _FILL_SHARE = 0.35
-_JPEG_LIMIT = 65_000  # px a side
-_LINES = 320  # px a side for each px of the lines' width: two at 640 px
-_NARROWEST = 360  # px, so that the legend can be read beneath the smallest photo
+_JPEG_LIMIT = 65_000  # px per side
+_LINES = 320  # px per side for each px of the lines' width: two at 640 px
+_NARROWEST = 360  # px; keeps the legend readable below the smallest photo
 THUMBNAIL_SIZE = 480  # px, the longer side
 THUMBNAIL_FOLDER = "index_files"
 
 
 def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Lay a mask [H,W] over a photo [H,W,3]: translucent inside, a white and a black line around it.
+    """Draw a mask [H,W] over a photo [H,W,3]: translucent inside, with a white and a black outline.
 
-    The lines lie outside the mask, so that they never hide a thin crack, and one of the two stands out
-    from any wall, in grey as well.
+    The outlines are outside the mask, so that they never hide a thin crack. One of them contrasts with any
+    wall, also in greyscale.
     """
     drawn = photo.copy()
     if not mask.any():
@@ -41,7 +41,7 @@ def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def _dilate_square(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Dilate a mask by a square: faster than a disc, and as good for an outline."""
+    """Dilate a mask with a square: faster than with a disc, and sufficient for an outline."""
     for axis in (0, 1):
         source, mask = mask, mask.copy()
         for shift in range(1, min(pixels, source.shape[axis] - 1) + 1):
@@ -53,14 +53,14 @@ def _dilate_square(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
 
 
 def encode_overlay(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    """Make an overlay with a legend beneath it, as JPEG of the photo's size."""
+    """Encode an overlay at the photo's size, with a legend below it, as JPEG."""
     picture = Image.fromarray(draw_mask(photo, prediction.mask))
     picture.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT - 200), Image.Resampling.BILINEAR)
     return _jpeg(_with_legend(picture, prediction), quality=90)
 
 
 def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
-    from PIL import ImageDraw, ImageFont  # not on the way to the first mask
+    from PIL import ImageDraw, ImageFont  # imported late: the first mask does not need it
 
     width = max(picture.width, _NARROWEST)
     size = int(np.clip(round(min(width, 2 * picture.height) / 36), 15, 72))
@@ -83,7 +83,7 @@ def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
 
 
 def legend(prediction: Prediction) -> str:
-    """Say in one line what an overlay shows."""
+    """Describe an overlay in one line."""
     found = f"{prediction.area:.1%} marked" if prediction.mask.any() else "nothing marked"
     prompt = " ".join(prediction.prompt.split())
     shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
@@ -91,14 +91,14 @@ def legend(prediction: Prediction) -> str:
 
 
 def encode_thumbnail(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    """Make a small overlay for the page of results, as JPEG."""
+    """Encode a small overlay for the results page as JPEG."""
     height, width = photo.shape[:2]
     scale = min(1.0, THUMBNAIL_SIZE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = resize_photo(photo, size[1], size[0])
     covered = Image.fromarray(prediction.mask.view(np.uint8) * np.uint8(255))
     share = np.asarray(covered.resize(size, Image.Resampling.BOX))
-    # A quarter of a small pixel is enough: a thin crack must not vanish from the page.
+    # Mark a small pixel if a quarter of it is covered, so that thin cracks stay visible.
     return _jpeg(Image.fromarray(draw_mask(small, share >= 64)), quality=85)
 
 

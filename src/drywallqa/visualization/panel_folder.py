@@ -1,4 +1,4 @@
-"""An evaluation's pictures one by one, with no text but their heads, for reports that caption them."""
+"""An evaluation's single pictures for reports; their only text is the heads, as reports add captions."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ FOLDER, LIST = "panels", "panels.json"
 EXAMPLE, FAILURE, PROMPTS = "example", "failure", "prompts"
 EXAMPLE_HEADS = ("photo", "truth", "prediction", "overlay")
 RANKS = (90, 50, 10)
-"""Examples are better than so many percent of the photos: not the best ones, and not chosen by eye."""
+"""Ranks of the examples: each is better than this percentage of the photos. No example is hand-picked."""
 
 _SIDE, _GAP, _HEAD, _LETTERS = 240, 6, 22, 15  # px
 _SHOWN = 2  # failures of each kind and prompt
-_PHOTOS = 2  # under several prompts
+_PHOTOS = 2  # photos shown under several prompts
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Panel:
     """One written picture.
 
     Attributes:
-        file: Its name in the folder.
+        file: File name in the folder.
         kind: `EXAMPLE`, `FAILURE` or `PROMPTS`.
-        heads: What its tiles show, from the left.
+        heads: Descriptions of the tiles, from left to right.
         image_id: The photo.
-        prompt: The prompt; "" where there are several.
-        words: The rest of its caption.
+        prompt: The prompt; "" if there are several.
+        words: The rest of the caption.
     """
 
     file: str
@@ -62,7 +62,7 @@ class Panel:
 
 
 class PanelFiles:
-    """Writes panels into a folder, and the list of them at the end.
+    """Writes panels into a folder, and finally a list of them.
 
     Args:
         folder: The evaluation's folder.
@@ -74,7 +74,7 @@ class PanelFiles:
         self._failures: Counter[tuple[str, str]] = Counter()
 
     def add_failure(self, failure: Failure, labelled: LabelledPrediction) -> None:
-        """Write a failure's panel, if it is among the first of its kind under its prompt."""
+        """Write a failure's panel if it is among the first of its kind for its prompt."""
         prompt, kind = failure.pair.prompt, failure.kind
         self._failures[prompt, kind] += 1
         number = self._failures[prompt, kind]
@@ -87,7 +87,7 @@ class PanelFiles:
             self._write(Panel(f"{slug}.jpg", FAILURE, HEADS, labelled.sample.image_id, prompt, words), tiles)
 
     def finish(self, evaluation: Evaluation) -> None:
-        """Write examples by rank, photos under every prompt, and the list."""
+        """Write examples by rank, photos with the masks of every prompt, and the list."""
         for query in evaluation.queries:
             own = [p for p in evaluation.measurements.pairs if p.query == query and not p.absent]
             own.sort(key=lambda pair: pair.counts.iou)
@@ -113,7 +113,7 @@ class PanelFiles:
         self._write(panel, [photo, *drawn, draw_mask(photo, masks[1])])
 
     def _add_under_prompts(self, evaluation: Evaluation) -> None:
-        """Write photos that show as many concepts as any, with their masks under every prompt."""
+        """Write the photos that show the most concepts, with their masks for every prompt."""
         measured = {pair.sample.key: pair.sample for pair in evaluation.measurements.pairs}
         shown = {key: sum(map(bool, sample.labels.values())) for key, sample in measured.items()}
         samples = [sample for key, sample in measured.items() if shown[key] == max(shown.values())]
@@ -131,7 +131,7 @@ class PanelFiles:
             self._write(panel, [photo, *(draw_mask(photo, mask) for mask in masks)])
 
     def _write(self, panel: Panel, tiles: Sequence[Photo]) -> None:
-        """Put tiles of one size side by side under their heads, each with an edge, as some are white."""
+        """Place tiles of equal size side by side below their heads, with borders because some are white."""
         height, width = tiles[0].shape[:2]
         strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height + _HEAD), PAPER)
         pen = ImageDraw.Draw(strip)
@@ -148,7 +148,7 @@ class PanelFiles:
 
 
 def load_panels(folder: Path) -> Iterator[Panel]:
-    """Read the list of an evaluation's panels; none where it has no list.
+    """Read the list of an evaluation's panels; yield nothing if there is no list.
 
     Raises:
         ValueError: The list is damaged.
@@ -160,7 +160,7 @@ def load_panels(folder: Path) -> Iterator[Panel]:
 
 
 def describe_failure(failure: Failure) -> str:
-    """Say in figures how bad a failure is."""
+    """Describe how bad a failure is, in figures."""
     pair = failure.pair
     false = f"{pair.counts.fp / pair.histogram.size:.1%} of the photo marked though it is absent"
     return f"{false if pair.absent else f'IoU {pair.counts.iou:.2f}'}, presence {pair.presence:.2f}"

@@ -1,4 +1,4 @@
-"""Photo, truth, prediction and error map side by side, readable in grey and by the colour-blind."""
+"""Photo, truth, prediction and error map side by side, readable in greyscale and by colour-blind people."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GAP = 10
 HEADS = ("photo", "truth", "prediction", "errors")
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
-# In grey, hits stay light, false alarms are middling and misses are dark.
+# In greyscale, hits are light, false alarms medium and misses dark.
 MISS, FALSE, RIGHT = (0, 62, 134), (230, 142, 0), (196, 228, 220)
-_LIGHT = 0.35  # share of the photo that shines through the error map
+_LIGHT = 0.35  # opacity of the photo below the error map
 
 Mask = NDArray[np.bool_]
 Photo = NDArray[np.uint8]
@@ -28,12 +28,12 @@ Photo = NDArray[np.uint8]
 
 @lru_cache(maxsize=64)
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font at a size in px."""
+    """Return Pillow's default font at a size in px."""
     return ImageFont.load_default(size)
 
 
 def fit_text(text: str, size: float, width: float) -> str:
-    """Cut the end of a text until it fits into `width` px in letters of `size` px."""
+    """Truncate a text until it fits into `width` px at font size `size` px."""
     if font(size).getlength(text) <= width:
         return text
     while text and font(size).getlength(text + "…") > width:
@@ -49,7 +49,7 @@ def png_bytes(image: Image.Image) -> bytes:
 
 
 def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
-    """Draw misses dark blue, false alarms orange, hits pale, over a whitened grey photo."""
+    """Draw misses in dark blue, false alarms in orange and hits in a pale colour over a faded grey photo."""
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     drawn = np.repeat((255 - (255 - grey) * _LIGHT)[:, :, None], 3, axis=2).astype(np.uint8)
     for part, colour in ((mask & truth, RIGHT), (mask & ~truth, FALSE), (truth & ~mask, MISS)):
@@ -58,7 +58,7 @@ def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
 
 
 def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo, list[Mask]]:
-    """Scale a photo and masks so that the longer side is `side` px; thin parts of a mask do not vanish."""
+    """Scale a photo and masks to `side` px on the longer side; thin parts of a mask do not vanish."""
     height, width = photo.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -71,13 +71,13 @@ def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple
 
 
 def comparison_panels(photo: Photo, truth: Mask, mask: Mask, side: int = TILE) -> list[Photo]:
-    """Draw a photo, its truth, a mask and where they differ, the photo's longer side `side` px."""
+    """Draw a photo, its truth, a mask and the errors as tiles with a longer side of `side` px."""
     photo, (truth, mask) = shrink_photo(photo, [truth, mask], side)
     return [photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth)]
 
 
 def panel_row(tiles: Sequence[Photo], lines: Sequence[str]) -> Image.Image:
-    """Put tiles of at most `TILE` px side by side beneath lines of text."""
+    """Place tiles of up to `TILE` px side by side below lines of text."""
     head = 18 * len(lines) + 4
     picture = Image.new("RGB", (len(tiles) * (TILE + GAP), TILE + head + GAP), PAPER)
     pen = ImageDraw.Draw(picture)
@@ -91,7 +91,7 @@ def panel_row(tiles: Sequence[Photo], lines: Sequence[str]) -> Image.Image:
 def panel_sheet(
     title: str, sections: Sequence[tuple[str, Sequence[Image.Image]]], columns: int, notes: Sequence[str]
 ) -> Image.Image:
-    """Lay rows of panels of equal size out under their sections' titles, and write notes beneath."""
+    """Arrange rows of equally sized panels below section titles, and write notes at the bottom."""
     cells = [cell for _, members in sections for cell in members]
     width = max((cell.width for cell in cells), default=4 * (TILE + GAP)) + GAP
     height = max((cell.height for cell in cells), default=0)

@@ -1,4 +1,4 @@
-"""`index.html`: one page that shows a folder of results, straight from the disk."""
+"""`index.html`: one page that shows a folder of results without a server."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Record = dict[str, Any]
 
 
 def write_results_page(folder: Path, records: Iterable[Record]) -> Path:
-    """Write the page of a folder from its manifest's lines.
+    """Write the results page of a folder from its manifest's lines.
 
     Args:
-        folder: The results' folder; pictures are linked relative to it, so it can be moved or sent.
+        folder: The results' folder; links to pictures are relative, so the folder can be moved or sent.
         records: The manifest's lines.
 
     Raises:
@@ -33,7 +33,7 @@ def write_results_page(folder: Path, records: Iterable[Record]) -> Path:
 
 
 def render_results_page(records: list[Record], title: str) -> str:
-    """Make the page's HTML."""
+    """Render the page's HTML."""
     photos: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if "mask" in record:
@@ -64,7 +64,7 @@ def _card(folder: str, name: str, records: list[Record]) -> str:
     words = " ".join([folder, name, *(str(record["prompt"]) for record in records)]).lower()
     size = f"{records[0]['width']} × {records[0]['height']} px"
     place = f'<span class="place">{html.escape(folder)}/</span>' if folder else ""
-    # what the photo could not have shown, so that an empty mask of it is not taken for an all-clear
+    # notes on photo quality, so that nobody takes an empty mask for an all-clear
     notes = dict.fromkeys(str(note) for record in records for note in record.get("quality") or ())
     doubts = "".join(f'<p class="doubt">{html.escape(note)}</p>' for note in notes)
     return (
@@ -78,9 +78,9 @@ def _figure(record: Record) -> str:
     prompt, concept = html.escape(_shorten(str(record["prompt"]))), record["concept"]
     meaning = f" <span class=concept>{html.escape(str(concept))}</span>" if concept else ""
     presence, area = float(record["presence"]), float(record["area"])
-    # a small share must not become zero
+    # a small share must not be rounded to zero
     share = f"{area:.1%}" if area >= 0.01 else f"{area:.2%}" if area >= 0.0001 else "under 0.01%"
-    empty = "nothing marked" + (", but mind the note above" if record.get("quality") else "")
+    empty = "nothing marked" + (", but see the note above" if record.get("quality") else "")
     found = f"{share} marked" if area > 0 else empty
     links = [
         f'<a href="{_address(record[kind])}">{label}</a>'

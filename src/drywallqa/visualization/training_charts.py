@@ -1,4 +1,4 @@
-"""Charts of training: the course of a run, the search for a rate, the trials of a sweep."""
+"""Training charts: the progress of a run, a learning-rate search, the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from drywallqa.experiments.optuna_sweep import Field, SweepTrial
     from drywallqa.training.rate_finder import RateCurve
 
-_SMOOTHED = 10  # logged steps
+_SMOOTHED = 10  # logged steps per average
 _LOSSES = {"loss/mask": "mask loss", "loss/presence": "presence loss"}
 
 
 def write_rate_curve(curve: RateCurve, run: Path) -> Path:
-    """Draw the loss over the decoder's rate into the run's folder.
+    """Draw the loss over the decoder's learning rate and save the chart in the run's folder.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -29,11 +29,11 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
     margin = 0.15 * max(high - low, 1e-6)
     best = curve.best * curve.decoder_rate
     chart = Chart(
-        title="Loss while the rates rise",
-        x_title="rate of the decoder",
+        title="Loss while the learning rates rise",
+        x_title="learning rate of the decoder",
         y_title="loss, smoothed",
         lines=[Line("loss", list(zip(rates, curve.losses, strict=True)))],
-        mark=(best, f"falls fastest: {best:.2g}"),
+        mark=(best, f"steepest decrease: {best:.2g}"),
         x_range=(rates[0], rates[-1]),
         y_range=(low - margin, high + margin),
         notes=[
@@ -48,7 +48,7 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
 
 
 def trials_png(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> bytes:
-    """Draw the IoU of a sweep's trials in their order, and over each varied setting, as PNG.
+    """Draw the IoU of a sweep's trials in order, and over each varied setting, as PNG.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -63,7 +63,7 @@ def trials_png(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> bytes:
         before = best[-1][1] if best else iou
         best += [(float(trial.number), before), (float(trial.number), max(before, iou))]
     charts = [Chart(
-        "Trials in their order", "trial", "val IoU",
+        "Trials in order", "trial", "val IoU",
         [Line("best so far", best), _dots([(float(trial.number), iou) for trial, iou in done])],
         x_range=(0.0, max([1.0, *(float(trial.number) for trial in ordered)])), y_range=y_range,
     )]  # fmt: skip
@@ -91,10 +91,10 @@ def _dots(points: Sequence[Point]) -> Line:
 
 
 def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
-    """Chart losses, validations and rates of a run over its steps, by name; those that its log holds.
+    """Chart a run's logged losses, validation scores and learning rates over its steps, by name.
 
     Args:
-        events: The run's log, an entry an event.
+        events: The run's log, one entry per event.
     """
     steps = [event for event in events if event.get("event") == "step"]
     validations = [event for event in events if event.get("event") == "validation"]
@@ -107,7 +107,7 @@ def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
     # `val/crack/iou` is a concept's figure, `val/iou` the mean of all
     names = {key: " ".join(key.split("/")[1:-1]) or "mean" for key in keys}
     scores = [Line(f"{names[key]} IoU", _points(validations, key), markers=True) for key in keys]
-    rates = [Line("highest rate of a group", _points(steps, "rate"))]
+    rates = [Line("highest learning rate of any group", _points(steps, "rate"))]
     last = max((float(event.get("step", 0)) for event in events), default=0.0)
     charts = {}
     for name, title, unit, lines in (
