@@ -21,7 +21,7 @@ class PhotoError(DrywallQAError):
 
 
 class PromptError(DrywallQAError):
-    """A prompt cannot be used (empty, too long, control characters only)."""
+    """A prompt cannot be used (empty, too long, or only control characters)."""
 
 
 class UnknownPromptError(PromptError):

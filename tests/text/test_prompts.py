@@ -27,7 +27,7 @@ def test_clean__one_form(given: str, expected: str) -> None:
     [
         ("", "empty"),
         (" \n\t", "empty"),
-        ("\x00\x07\u200b", "control characters only"),
+        ("\x00\x07\u200b", "only control characters"),
         ("a" * 10_001, "10,001 characters"),
     ],
 )

@@ -59,7 +59,7 @@ def test_understand__any_phrasing(side: TextSide, prompt: str, concept: str) -> 
     [
         (
             "segment dog",
-            '"segment dog" means nothing that the model has learnt; it knows "crack" and "taping area"',
+            '"segment dog" does not match anything the model has learnt; it knows "crack" and "taping area"',
         ),
         ("mortar joint", "learnt"),
         ("tape measure", "learnt"),
@@ -70,9 +70,9 @@ def test_understand__any_phrasing(side: TextSide, prompt: str, concept: str) -> 
         ("no cracks", "absence"),
         ("wall without cracks", "absence"),
         ("crack-free wall", "absence"),
-        ("crack and taping area", "at once"),
-        ("cracks/seams", "at once"),
-        ("crack and dog", 'ask for "crack" alone'),
+        ("crack and taping area", "in one prompt"),
+        ("cracks/seams", "in one prompt"),
+        ("crack and dog", 'ask only for "crack"'),
     ],
 )
 def test_resolve__refused_in_a_sentence(side: TextSide, prompt: str, said: str) -> None:

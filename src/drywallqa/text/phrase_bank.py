@@ -1,4 +1,4 @@
-"""The phrases that come with the package, and how people vary them: requests, typing errors, marks."""
+"""The shipped phrase banks, and the ways in which people vary phrases: requests, typos, punctuation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
 def expand(line: str) -> list[str]:
-    """Return every alternative of one line: `[fine|thin] crack` gives `fine crack` and `thin crack`."""
+    """Expand the alternatives in one line: `[fine|thin] crack` gives `fine crack` and `thin crack`."""
     parts = _CHOICE.split(line)
     options = [part.split("|") if place % 2 else [part] for place, part in enumerate(parts)]
     return [" ".join("".join(chosen).split()) for chosen in itertools.product(*options)]
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a bank, without comments and blank lines.
+    """Read the lines of a phrase bank, without comments and blank lines.
 
     Raises:
         DataError: The file cannot be read.
@@ -33,7 +33,7 @@ def read_lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: the phrases cannot be read; give a UTF-8 text file, one phrase a line"
+            f"{path}: the phrases cannot be read; pass a UTF-8 text file with one phrase per line"
         ) from error
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
@@ -46,12 +46,12 @@ def bank_lines(name: str) -> tuple[str, ...]:
 
 
 def phrases_of(lines: Iterable[str]) -> list[str]:
-    """Return every alternative of every line, each once, in order."""
+    """Return all alternatives of all lines, in order and without duplicates."""
     return list(dict.fromkeys(phrase for line in lines for phrase in expand(line)))
 
 
 def some_phrases(phrases: Sequence[str], most: int) -> tuple[str, ...]:
-    """Return at most `most` phrases, evenly spaced from the first one on."""
+    """Return at most `most` phrases, evenly spaced and starting with the first."""
     return tuple(phrases[:: max(1, -(-len(phrases) // most))])
 
 
@@ -63,7 +63,7 @@ def concept_lines() -> dict[str, tuple[str, ...]]:
 
 
 def other_lines() -> list[str]:
-    """Return the lines that mean no concept: near misses, everyday things, other languages."""
+    """Return the lines that name none of the concepts: near misses, everyday things, other languages."""
     stems = sorted(path.stem for path in FOLDER.glob("other_*.txt"))
     return [line for stem in stems for line in bank_lines(stem)]
 
@@ -71,14 +71,14 @@ def other_lines() -> list[str]:
 def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Assign the shipped phrases to the concepts that a model knows.
 
-    A phrase in two banks belongs to the bank with fewer phrases. So "joint line" means the seam line in a
-    model that knows this concept, and the taping area in one that does not.
+    A phrase in two banks belongs to the bank with fewer phrases. For example, "joint line" means the seam
+    line in a model that knows this concept, and the taping area in a model that does not.
 
     Args:
         names: The known concepts.
 
     Returns:
-        The phrases of each known concept with a bank, and the phrases that mean unknown concepts only.
+        The phrases of each known concept that has a bank, and the phrases that only mean unknown concepts.
     """
     banks = {name: phrases_of(lines) for name, lines in concept_lines().items()}
     wanted = set(names)
@@ -92,11 +92,12 @@ def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def shipped_meaning(text: str, concepts: tuple[str, ...]) -> str | None:
-    """Look a cleaned prompt up in the shipped phrases.
+    """Look up a cleaned prompt in the shipped phrases.
 
     Returns:
-        One of these concepts; "" if the phrase means something else; None if the phrase is not listed. With
-        a concept that is not shipped, the phrases that mean no shipped concept count as not listed.
+        One of these concepts; "" if the phrase means something else; None if the phrase is not listed. If one
+        of
+            the concepts has no shipped bank, phrases that mean no shipped concept count as not listed.
     """
     meanings = _meanings(concepts)
     return meanings.get(text, meanings.get(text.removeprefix("the ")))
@@ -123,7 +124,7 @@ _BOTH = ("{} and {}", "{} and the {}", "{}, {}", "both {} and {}", "{} or {}", "
 
 
 def mistype(phrase: str, rng: random.Random) -> str:
-    """Make one slip in a word of four letters or more: swap, drop, double, or hit a neighbouring key."""
+    """Make one typo in a word of four or more letters: swap, drop or double a letter, or hit a nearby key."""
     words = phrase.split()
     places = [place for place, word in enumerate(words) if len(word) >= 4 and word.isalpha()]
     if not places:
@@ -152,12 +153,12 @@ def _neighbour(letter: str, rng: random.Random) -> str:
 
 
 def decorate(phrase: str, rng: random.Random) -> str:
-    """Add a mark that people add without a meaning, such as an exclamation mark or a pictogram."""
+    """Add a symbol that does not change the meaning, such as an exclamation mark or an emoji."""
     return rng.choice(_DECORATED).replace("{}", phrase)
 
 
 def phrase_request(phrase: str, rng: random.Random) -> str:
-    """Put a phrase into a shipped template; the first and commonest templates come up more often."""
+    """Insert a phrase into a shipped template. The first, most common templates are chosen more often."""
     templates = bank_lines("templates")
     place = min(rng.randrange(len(templates)), rng.randrange(len(templates)))
     return templates[place].replace("{}", phrase)
@@ -166,15 +167,16 @@ def phrase_request(phrase: str, rng: random.Random) -> str:
 def labelled_phrases(
     concepts: Mapping[str, Sequence[str]], others: Sequence[str], seed: int = 0, scale: int = 6
 ) -> list[tuple[str, str]]:
-    """Make labelled examples: (phrase, concept), with "other" for phrases that mean none of them.
+    """Generate labelled examples (phrase, concept); "other" labels phrases that mean none of the concepts.
 
-    Every concept gets about the same number of examples, so that a concept with only ten phrases counts too.
+    Every concept gets about the same number of examples, so that a concept with only ten phrases is learnt
+    too.
 
     Args:
-        concepts: The lines of each concept, as `phrase_bank` reads them.
+        concepts: The lines of each concept, in the format of the phrase banks.
         others: Lines that mean none of the concepts.
-        seed: Fixes the choice.
-        scale: Examples made of each other phrase.
+        seed: Seed of the random choices.
+        scale: Number of examples per phrase in `others`.
     """
     rng = random.Random(seed)
     other_phrases = phrases_of(others)
@@ -204,7 +206,7 @@ def _vary(phrases: Sequence[str], count: int, rng: random.Random) -> list[str]:
 def _change_meaning(
     phrases: Sequence[str], others: Sequence[str], count: int, rng: random.Random
 ) -> list[str]:
-    """Make phrases that ask for the absence of a concept, or for another thing beside it."""
+    """Make phrases that ask for the absence of a concept, or for a concept together with another thing."""
     short = [phrase for phrase in phrases if len(phrase.split()) <= 2]
     things = [phrase for phrase in others if len(phrase.split()) <= 2]
     made = []

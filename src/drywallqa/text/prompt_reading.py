@@ -1,4 +1,4 @@
-"""Find out what a whole prompt means: one concept, none, several at once, or the absence of one."""
+"""Interpret a complete prompt: it means one concept, none, several, or the absence of one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from drywallqa.text import phrase_bank, prompts
 from drywallqa.text.text_encoder import CACHED, OnnxTextEncoder
 
-SHORT = 14  # words; in longer prompts one sentence vector no longer holds the meaning
+SHORT = 14  # words; a single sentence vector does not capture the meaning of a longer prompt
 WINDOW = 10  # words
-SURE = 0.9  # probability; a window must reach it, and below it the lists of phrases decide
+SURE = 0.9  # probability; the least for a window, and below it the phrase lists decide
 DOMINANCE = 2.0
 
 Float = NDArray[np.float32]
@@ -27,7 +27,8 @@ class PromptReading:
 
     Attributes:
         kind: `known`, `unknown`, `several` or `negated`.
-        concepts: The concepts concerned: one if known, one of several if the rest is unknown.
+        concepts: The concepts in the prompt: exactly one if `known`. For `several`, it may be only one, if
+            the prompt also names an unknown thing.
         essence: The part of the prompt that carries the meaning.
     """
 
@@ -37,7 +38,7 @@ class PromptReading:
 
 
 class PromptReader:
-    """Reads cleaned prompts: it classifies the whole text, its parts and what it negates."""
+    """Interprets cleaned prompts by classifying the whole text, its parts and its negated words."""
 
     def __init__(self, encoder: OnnxTextEncoder, classifier: ConceptClassifier) -> None:
         self._encoder, self._classifier = encoder, classifier
@@ -47,7 +48,7 @@ class PromptReader:
         return type(self), (self._encoder, self._classifier)
 
     def _read(self, text: str) -> PromptReading:
-        """Read one cleaned prompt. The shipped lists of phrases decide where the classifier is not sure."""
+        """Read one cleaned prompt. The shipped phrase lists decide if the classifier is not sure."""
         concepts = self._classifier.concepts
         if not concepts:
             return PromptReading("unknown", (), text)
@@ -75,12 +76,12 @@ class PromptReader:
         return reading
 
     def _read_short(self, text: str) -> PromptReading:
-        """Read the whole text, its parts, and what it negates."""
+        """Classify the whole text, its parts, and its negated words."""
         negations, parts = prompts.negations(text), prompts.prompt_parts(text)
         texts = [text, *parts, *(n.scope for n in negations), *(n.rest or "-" for n in negations)]
         whole, *meanings = self._meanings(texts)
         named, negated = meanings[: len(parts)], meanings[len(parts) :]
-        # A single part with a meaning may speak for the whole: "find the crack and mark it".
+        # A single meaningful part may decide for the whole prompt: "find the crack and mark it".
         whole = whole or (named[0] if len(parts) == 1 else None)
         scopes, rests = negated[: len(negations)], negated[len(negations) :]
         for negation, scope, rest in zip(negations, scopes, rests, strict=True):
@@ -95,7 +96,7 @@ class PromptReader:
         return PromptReading("known", (whole,), text) if whole else PromptReading("unknown", (), text)
 
     def _read_long(self, text: str) -> PromptReading:
-        """Read window by window, and return the concept with the most probability over all windows."""
+        """Read window by window and return the concept with the highest summed probability over windows."""
         concepts, windows = self._classifier.concepts, prompts.word_windows(text, WINDOW)
         scores = self._classify(windows)[:, :-1].copy()
         for place, window in enumerate(windows):
@@ -116,20 +117,20 @@ class PromptReader:
         return self._classifier.decide(self._classify(texts)) if texts else []
 
 
-# The least share of the concepts' whole probability that the meant concept must have.
+# The minimum share of the concepts' total probability for the most likely concept.
 CLEAR = 0.5
-_PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # of the fit: L2 penalty, steps and initial learning rate
+_PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # for fitting: L2 penalty, steps and initial learning rate
 
 
 @dataclass(frozen=True)
 class ConceptClassifier:
-    """A linear classifier over the concepts and "other", which comes last.
+    """A linear classifier over the concepts and the last class, "other".
 
     Attributes:
         concepts: The K concepts.
         weights: [F,K+1].
         bias: [K+1].
-        threshold: The least probability at which a concept counts as meant.
+        threshold: The minimum total probability of the concepts for a prompt to mean a concept.
     """
 
     concepts: tuple[str, ...]
@@ -138,14 +139,14 @@ class ConceptClassifier:
     threshold: float
 
     def probabilities(self, features: Float) -> Float:
-        """Turn features [P,F] into probabilities [P,K+1]."""
+        """Compute probabilities [P,K+1] from features [P,F]."""
         return _softmax(features @ self.weights + self.bias)
 
     def decide(self, probabilities: Float) -> list[str | None]:
         """Return the concept that each row of probabilities [P,K+1] means, or None.
 
-        A row means its likeliest concept if all concepts together reach the threshold and that one has at
-        least the share `CLEAR` of their probability.
+        A row means its most likely concept if two conditions are met: the total probability of all concepts
+        reaches the threshold, and this concept has at least the share `CLEAR` of the total.
         """
         best = probabilities[:, :-1].argmax(axis=1)
         known = 1 - probabilities[:, -1]
@@ -160,10 +161,10 @@ def fit_classifier(
     concepts: Sequence[str],
     threshold: float,
 ) -> ConceptClassifier:
-    """Fit a classifier on features [N,F] and labels 0..K, where K means "other"; each class weighs the same.
+    """Fit a classifier on features [N,F] and labels 0..K, where K means "other"; classes have equal weight.
 
-    Full-batch Adam minimises the cross-entropy with an L2 penalty. It works on standardised features; the
-    returned weights apply to plain ones.
+    Full-batch Adam minimises the cross-entropy with an L2 penalty on standardised features. The returned
+    weights apply to the original features.
     """
     classes = len(concepts) + 1
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
@@ -188,7 +189,7 @@ def fit_classifier(
 def choose_refusal_threshold(model: ConceptClassifier, features: Float, labels: NDArray[np.intp]) -> float:
     """Return the threshold with the lowest error rate on held-out phrases.
 
-    The error rate is the share of known phrases that are misread plus the share of others that are accepted.
+    The error rate is the share of misread known phrases plus the share of other phrases that are accepted.
     """
     probabilities = model.probabilities(features)
     truth = np.array([*model.concepts, None], object)[labels]

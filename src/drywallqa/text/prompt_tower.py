@@ -1,8 +1,9 @@
-"""A model's own CLIP text tower in ONNX Runtime: prompts to tokens, and tokens to embeddings.
+"""A model's CLIP text tower in ONNX Runtime: converts prompts to tokens, and tokens to embeddings.
 
-The tokens are CLIP's (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020): byte-level byte-pair
-encoding (Sennrich et al., ACL 2016, https://arxiv.org/abs/1508.07909), read from the `tokenizer.json` of
-published weights. The base install has no tokenizer library, and prompts need no more than this.
+The tokens are those of CLIP (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020): byte-level
+byte-pair encoding (Sennrich et al., ACL 2016, https://arxiv.org/abs/1508.07909), loaded from the
+`tokenizer.json` of published weights. The base install has no tokenizer library, so this module implements
+the tokenizer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from drywallqa.errors import BundleError
 from drywallqa.onnx_session import open_session
 
 TOKENIZER = "tokenizer.json"
-# Tokens that the tower reads, start and end included.
+# Maximum number of tokens that the tower reads, including start and end.
 LONGEST = 77
 START, END = "<|startoftext|>", "<|endoftext|>"
 _WORD_END = "</w>"
@@ -31,11 +32,11 @@ Float = NDArray[np.float32]
 
 
 class PromptTower:
-    """Embeds prompts. It is safe to share between threads and can be pickled.
+    """Embeds prompts. Instances are thread-safe and can be pickled.
 
     Args:
-        graph: The ONNX file: token ids [P,L] to embeddings [P,D].
-        tokenizer: Content of the `tokenizer.json` that the tower was trained with.
+        graph: The ONNX file. It maps token ids [P,L] to embeddings [P,D].
+        tokenizer: Content of the `tokenizer.json` that was used to train the tower.
 
     Raises:
         BundleError: The tokenizer is damaged.
@@ -50,30 +51,30 @@ class PromptTower:
         return type(self), (self._graph, self._tokenizer)
 
     def embed(self, prompts: Sequence[str]) -> Float:
-        """Embed P prompts as float32 [P,D]; long ones are cut at the tower's 77 tokens.
+        """Embed P prompts as float32 [P,D]. Prompts are truncated to the tower's 77 tokens.
 
         Raises:
             BundleError: The graph is damaged.
         """
         rows = [self._tokens.encode(prompt) for prompt in prompts]
-        # The tower only looks backwards, so tokens after the end of a text change nothing.
+        # The tower's attention is causal, so tokens after the end of a text have no effect.
         ids = np.full((len(rows), max(map(len, rows), default=1)), self._tokens.end, np.int64)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
         if self._session is None:
             try:
                 self._session = open_session(self._graph)
-            except Exception as error:  # the runtime's own classes differ between its versions
+            except Exception as error:  # the runtime's exception classes differ between versions
                 raise BundleError(f"{self._graph}: damaged ({error}); get the bundle again") from error
         return np.asarray(self._session.run(["embeddings"], {"ids": ids})[0], np.float32)
 
 
 class ClipTokens:
-    """Turns texts into token ids.
+    """Converts texts to token ids.
 
     Args:
         vocabulary: Piece → id.
-        merges: Pairs of pieces that are joined, the most frequent first.
+        merges: Pairs of pieces to merge, most frequent first.
 
     Raises:
         BundleError: The vocabulary lacks the start or the end token.
@@ -91,13 +92,13 @@ class ClipTokens:
         """Read the content of a `tokenizer.json`.
 
         Raises:
-            BundleError: It is damaged, or belongs to another kind of tokenizer.
+            BundleError: The content is damaged, or describes another kind of tokenizer.
         """
         try:
             model = json.loads(content)["model"]
             if model["type"] != "BPE":
-                raise ValueError("it is no byte-pair encoding")
-            # Older files write a pair as one text, newer ones as a list.
+                raise ValueError("it is not a byte-pair encoding")
+            # Older files store a pair as one string, newer files as a list.
             halves = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
             pairs = [(str(first), str(second)) for first, second in halves]
             vocabulary = {str(piece): int(number) for piece, number in model["vocab"].items()}
@@ -106,7 +107,7 @@ class ClipTokens:
         return cls(vocabulary, pairs)
 
     def encode(self, text: str, longest: int = LONGEST) -> list[int]:
-        """Return a text's ids between start and end, at most `longest` in all; a longer text is cut."""
+        """Return the token ids of a text with start and end, truncated to a total of `longest` ids."""
         ids: list[int] = []
         for word in clip_words(text):
             ids += [self._ids[word]] if word in (START, END) else self._encode_word(word)
@@ -127,7 +128,7 @@ class ClipTokens:
 
 
 def clip_words(text: str) -> Iterator[str]:
-    """Split a text, in lower case, into runs of letters, single digits, and runs of other characters."""
+    """Split a lower-cased text into runs of letters, single digits, and runs of other characters."""
     text = "".join(letter.lower() for letter in unicodedata.normalize("NFC", text))
     place = 0
     while place < len(text):
@@ -148,7 +149,7 @@ def _kind(letter: str) -> str:
 
 
 def _byte_letters() -> list[str]:
-    """Return the printable letters that stand for the 256 bytes in byte-level tokenizers."""
+    """Return the printable letters that represent the 256 bytes in byte-level tokenizers."""
     printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]

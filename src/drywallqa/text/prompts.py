@@ -1,6 +1,6 @@
-"""Split prompts: clean a text, and find its parts, its windows of words and what it negates.
+"""Clean and split prompts: find the parts, the word windows and the negated words of a text.
 
-This module knows no concept. The text side decides whether a part means one.
+This module does not depend on concepts. The text side decides whether a part means a concept.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ _BETWEEN_THINGS = re.compile(
 _PURPOSE = re.compile(
     r"\b(?:so that|so|because|in order to|since|before|after|while|as soon as|when|for me to)\b"
 )
-# These say where a thing is. "in", "on" and "of" are left out, as they say what it is: "crack in the mirror".
+# These words say where a thing is. "in", "on" and "of" are left out, since they can say what the thing is:
+# "crack in the mirror".
 _PLACE = re.compile(
     r"\b(?:above|behind|below|beneath|beside|by|close to|from|near|next to|over|under|underneath|"
     r"(?:left|right) of) (?:a|an|the|that|this|my|our)\b[^,;:.!?]*"
 )
-# A part that has only these words names no thing: "find the crack *and mark it*".
+# A part with only these words does not name a thing: "find the crack *and mark it*".
 _EMPTY = (
     "a all an and any are at be can check colour color could detect do draw each every find for get "
     "give have he hello help here hey hi highlight i identify in is it its just label let like "
@@ -40,7 +41,7 @@ _EMPTY = (
     "upper very wide "
 )
 _EMPTY_WORDS = frozenset(_EMPTY.split())
-# These look like negations, but they ask for the thing.
+# These phrases look like negations but ask for the thing.
 _NO_NEGATION = re.compile(
     r"\b(?:(?:do not|don'?t|never|without|not) (?:miss|missing|forget|forgetting|skip|skipping|overlook|"
     r"overlooking|leave out|leaving out|leave any)|nothing but|not only|no matter|if not|or not|no doubt|"
@@ -55,7 +56,7 @@ _NEGATION = re.compile(
     r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
     r"skipping|skip|forget(?: about)?|nothing about|no need (?:for|of)|without|w/o|neither|nor|no)\b\s*"
 )
-# "the area, not just the line": such a clause refuses nothing when it follows another one.
+# "the area, not just the line": such a clause excludes nothing if it follows another clause.
 _NOT_ONLY = re.compile(r"^(?:and )?not (?:just|merely|simply)\b")
 _CLAUSE_END = re.compile(
     r"\s*(?:[,;:.!?](?=\s|$)|\bbut\b|\band(?= (?:find|give|hand|just|mark|only|segment|show)\b))\s*"
@@ -70,11 +71,11 @@ _UN_PREFIX = re.compile(r"\bun(?P<thing>[^\W\d_]{4,})\b")
 
 @dataclass(frozen=True)
 class Negation:
-    """A part of a prompt that the prompt negates.
+    """A negated part of a prompt.
 
     Attributes:
         scope: The negated words, for example `cracks`.
-        rest: The prompt without them and without the negating word, for example `wall`.
+        rest: The prompt without the negated words and the negating word, for example `wall`.
         doubtful: Whether the word may still name the thing itself, as in "untaped joint".
     """
 
@@ -87,39 +88,40 @@ def clean_prompt(prompt: str) -> str:
     """Check a prompt and normalise it: NFKC, lower case, single spaces, no control characters.
 
     Args:
-        prompt: The text that the user typed.
+        prompt: The text that the user entered.
 
     Raises:
-        PromptError: The prompt is no text, is empty, has only control characters or over 10,000 characters.
+        PromptError: The prompt is not a string, is empty, has only control characters, or is longer than
+            10,000 characters.
     """
     if not isinstance(prompt, str):
-        raise PromptError(f"a prompt is a text, not {type(prompt).__name__}; give it as a string")
+        raise PromptError(f"a prompt must be a string, not {type(prompt).__name__}; pass a string")
     if len(prompt) > LONGEST:
         raise PromptError(
-            f"the prompt has {len(prompt):,} characters, {LONGEST:,} are the most; say it in a few words"
+            f"the prompt has {len(prompt):,} characters, the limit is {LONGEST:,}; use a few words"
         )
     visible = "".join(_REPLACEMENTS.get(unicodedata.category(letter), letter) for letter in prompt)
     text = " ".join(unicodedata.normalize("NFKC", visible).lower().replace("’", "'").split())
     if not text:
-        problem = "has control characters only" if prompt.strip() else "is empty"
+        problem = "has only control characters" if prompt.strip() else "is empty"
         raise PromptError(f'the prompt {problem}; name what to segment, for example "crack"')
     return text
 
 
 def prompt_parts(text: str) -> list[str]:
-    """Split a cleaned prompt at commas, slashes, "and", "or" and the like."""
+    """Split a cleaned prompt at commas, slashes, "and", "or" and similar words."""
     parts = [part.strip(" .!?-\"'") for part in _BETWEEN_THINGS.split(text)]
     return [part for part in parts if part and not set(part.split()) <= _EMPTY_WORDS] or [text]
 
 
 def main_clause(text: str) -> str:
-    """Return the text before the first "so that", "because", "before" and the like, or the whole text."""
+    """Return the text before the first "so that", "because", "before" or similar words, or the whole text."""
     found = _PURPOSE.search(text)
     return _tidy(text[: found.start()]) if found and found.start() else text
 
 
 def without_place(text: str) -> str:
-    """Remove the words that say where the thing is ("above the door"), which would hide its meaning."""
+    """Remove phrases that say where the thing is ("above the door"), since they would obscure the meaning."""
     return _tidy(_PLACE.sub(" ", text)) or text
 
 
@@ -128,7 +130,7 @@ def word_windows(text: str, longest: int) -> list[str]:
 
     Args:
         text: A cleaned prompt.
-        longest: The most words in a window; windows overlap by half.
+        longest: The maximum number of words in a window. Windows overlap by half.
     """
     windows = []
     step = max(longest // 2, 1)
@@ -140,14 +142,14 @@ def word_windows(text: str, longest: int) -> list[str]:
 
 
 def without_idioms(text: str) -> str:
-    """Remove phrases that look like a negation but are none ("do not miss", "not only")."""
+    """Remove phrases that look like a negation but are not ("do not miss", "not only")."""
     return _tidy(_NO_NEGATION.sub(" ", text)) or text
 
 
 def negations(text: str) -> list[Negation]:
-    """Find what a cleaned prompt negates: "no X", "without X", "X-free", "not X-ed".
+    """Find the negations in a cleaned prompt: "no X", "without X", "X-free", "not X-ed".
 
-    "not taped joints" negates "taped" alone; "no joints" negates the rest of its clause.
+    "not taped joints" negates only "taped". "no joints" negates the rest of its clause.
     """
     text = without_idioms(text)
     found = []
@@ -166,16 +168,16 @@ def negations(text: str) -> list[Negation]:
 
 
 def negated_scopes(text: str) -> list[str]:
-    """Return the words that a cleaned prompt negates without doubt."""
+    """Return the words that a cleaned prompt negates unambiguously."""
     return [negation.scope for negation in negations(text) if not negation.doubtful]
 
 
 def contrast(text: str) -> tuple[str, list[str]]:
-    """Separate what a cleaned prompt asks for from what it refuses: "the line, *not the area around it*".
+    """Separate the requested from the excluded words of a prompt: "the line, *not the area around it*".
 
     Returns:
-        The clauses that ask, joined, and the words that the others negate. ("", []) where no clause negates
-        anything, or every clause does.
+        The requesting clauses, joined, and the words that the other clauses negate. ("", []) if no clause
+            negates anything, or if every clause does.
     """
     clauses = [clause for clause in _CLAUSE_END.split(text) if clause.strip(" -")]
     asking, refused = [], list[str]()

@@ -15,7 +15,7 @@ from drywallqa.onnx_session import open_session
 
 ENCODER, VOCABULARY = "text_encoder.onnx", "vocabulary.txt"
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
-LONGEST = 48  # tokens that the encoder reads
+LONGEST = 48  # maximum number of tokens that the encoder reads
 LONGEST_WORD = 100  # characters
 CACHED = 4096  # texts
 BATCH = 256
@@ -24,7 +24,7 @@ Float = NDArray[np.float32]
 
 
 class WordPiece:
-    """Turns text into token ids by greedy longest match (Devlin et al., BERT, 2018).
+    """Converts text to token ids by greedy longest match (Devlin et al., BERT, 2018).
 
     Args:
         pieces: The vocabulary; the id of a piece is its index.
@@ -53,7 +53,7 @@ class WordPiece:
             raise BundleError(f"{path}: the vocabulary cannot be read; get the bundle again") from error
 
     def encode(self, text: str, limit: int) -> list[int]:
-        """Return the token ids of a text, at most `limit` of them."""
+        """Return the first `limit` token ids of a text."""
         ids: list[int] = []
         for word in basic_words(text):
             ids += self._encode_word(word)
@@ -62,7 +62,7 @@ class WordPiece:
         return ids[:limit]
 
     def _encode_word(self, word: str) -> list[int]:
-        """Split one word; a word with a part outside the vocabulary is unknown as a whole."""
+        """Split one word into pieces. If any part is not in the vocabulary, the whole word is unknown."""
         ids, start = list[int](), 0
         if len(word) > LONGEST_WORD:
             return [self.unknown]
@@ -78,7 +78,7 @@ class WordPiece:
 
 
 def basic_words(text: str) -> list[str]:
-    """Split a text into lower-case words without accents; each punctuation mark is a word of its own."""
+    """Split a text into lower-case words without accents. Each punctuation mark is a separate word."""
     spaced = ""
     for letter in unicodedata.normalize("NFD", text.lower()):
         category = unicodedata.category(letter)
@@ -92,10 +92,10 @@ def basic_words(text: str) -> list[str]:
 
 
 class OnnxTextEncoder:
-    """Encodes cleaned texts. It is safe to share between threads and can be pickled.
+    """Encodes cleaned texts. Instances are thread-safe and can be pickled.
 
     Args:
-        graph: Content of the ONNX file: tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
+        graph: Content of the ONNX file. It maps tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
         vocabulary: The vocabulary of the graph.
 
     Raises:
@@ -107,7 +107,7 @@ class OnnxTextEncoder:
         self._cache: dict[str, tuple[Float, Float]] = {}
         try:
             self._session = open_session(graph, threads=1, small=True)
-        except Exception as error:  # the runtime's own classes differ between its versions
+        except Exception as error:  # the runtime's exception classes differ between versions
             raise BundleError(f"{ENCODER} is damaged ({error}); get the bundle again") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -115,7 +115,7 @@ class OnnxTextEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> OnnxTextEncoder:
-        """Read graph and vocabulary from the folder of a bundle.
+        """Read the graph and the vocabulary from a bundle folder.
 
         Raises:
             BundleError: A file is missing or damaged.
@@ -127,23 +127,23 @@ class OnnxTextEncoder:
             raise BundleError(f"{path}: the text encoder cannot be read; get the bundle again") from error
 
     def files(self) -> dict[str, bytes]:
-        """Return the name and content of each file in a bundle's folder."""
+        """Return the names and contents of the encoder's files in a bundle."""
         return {ENCODER: self._graph, VOCABULARY: ("\n".join(self._vocabulary.pieces) + "\n").encode()}
 
     def is_long(self, text: str) -> bool:
-        """Tell whether a text has more tokens than the encoder reads."""
+        """Check whether a text has more tokens than the encoder reads."""
         return len(self._vocabulary.encode(text, LONGEST + 1)) > LONGEST
 
     def encode(self, texts: Sequence[str]) -> tuple[Float, Float]:
-        """Return embeddings [P,D] and features [P,F] of P texts; known texts come from the cache."""
-        cache = self._cache  # is replaced and never changed, so that threads need no lock
+        """Return embeddings [P,D] and features [P,F] of P texts. Repeated texts come from the cache."""
+        cache = self._cache  # the dict is replaced, never modified, so that threads need no lock
         if missing := [text for text in dict.fromkeys(texts) if text not in cache]:
             cache = {**cache, **dict(zip(missing, zip(*self.run(missing), strict=True), strict=True))}
             self._cache = cache if len(cache) <= CACHED else {}
         return np.stack([cache[text][0] for text in texts]), np.stack([cache[text][1] for text in texts])
 
     def run(self, texts: Sequence[str]) -> tuple[Float, Float]:
-        """Encode many texts without the cache; texts of similar length share a batch."""
+        """Encode many texts without the cache. Texts of similar length share a batch."""
         encoded = [self._vocabulary.encode(text, LONGEST) or [self._vocabulary.unknown] for text in texts]
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         rows: list[tuple[Float, Float]] = []

@@ -1,4 +1,4 @@
-"""The text side of a bundle: prompts to embeddings, and prompts to the concepts they mean. No torch."""
+"""The text side of a bundle: maps prompts to embeddings and to concepts, without torch."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from drywallqa.text.text_encoder import OnnxTextEncoder
 UNDERSTANDING, SPACE = "understanding.json", "text_space.npz"
 THRESHOLD = 0.8
 FORMAT = 1
-_SAME = 0.9  # cosine similarity from which on two phrases mean the same
+_SAME = 0.9  # two phrases above this cosine similarity have the same meaning
 
 Float = NDArray[np.float32]
 Lines = tuple[Mapping[str, Sequence[str]], Sequence[str]]
 
 
 class TextSide:
-    """Embeds prompts and understands them. It is safe to share between threads and can be pickled.
+    """Embeds and interprets prompts. Instances are thread-safe and can be pickled.
 
-    `TextSide.load` is the usual way to get one.
+    Use `TextSide.load` to create an instance.
 
     Args:
-        encoder: Turns texts into embeddings and features.
+        encoder: Encodes texts as embeddings and features.
         classifier: The classifier on the features.
         prototypes: The mean embedding [D] of each concept's phrasings.
-        space: Content of the text space's file, so that a decoder can be trained in the same space again.
+        space: Content of the text space file. It allows training another decoder in the same space.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class TextSide:
 
     @classmethod
     def load(cls, folder: Path | str) -> TextSide:
-        """Read a text side from the folder of a bundle.
+        """Read a text side from a bundle folder.
 
         Raises:
             BundleError: A file is missing or damaged.
@@ -85,7 +85,7 @@ class TextSide:
 
     @classmethod
     def untrained(cls, folder: Path | str) -> TextSide:
-        """Read the encoder only; the text side knows no concept until `with_concepts`.
+        """Read only the encoder. The text side knows no concepts until `with_concepts` adds them.
 
         Raises:
             BundleError: A file is missing or damaged.
@@ -96,7 +96,7 @@ class TextSide:
         return cls(OnnxTextEncoder.load(Path(folder)), classifier, {}, content)
 
     def save(self, folder: Path | str) -> None:
-        """Write the files of the text side into a folder, each whole or not at all."""
+        """Write the files of the text side to a folder, each atomically."""
         classifier = self._classifier
         stored = {
             "format_version": FORMAT,
@@ -114,7 +114,7 @@ class TextSide:
             write_whole(Path(folder) / name, content)
 
     def through(self, tower: Callable[[Sequence[str]], Float]) -> TextSide:
-        """Return a text side that embeds prompts with a model's own text tower and reads them as before."""
+        """Return a text side that embeds prompts with a model's text tower and interprets them as before."""
         made = copy(self)
         made._tower = tower
         return made
@@ -126,13 +126,14 @@ class TextSide:
 
     @property
     def threshold(self) -> float:
-        """The least probability at which a prompt counts as meaning a concept."""
+        """The minimum probability at which a prompt is taken to mean a concept."""
         return self._classifier.threshold
 
     def embed(self, prompts: Sequence[str]) -> Float:
-        """Embed P prompts as float32 [P,D], L2-normalised; of a long prompt, the part with its meaning.
+        """Embed P prompts as float32 [P,D], L2-normalised.
 
-        A model's own tower embeds whole prompts, and the embeddings have the length that its decoder expects.
+        For a long prompt, only its meaningful part is embedded. A model's text tower embeds complete prompts
+        instead, and its embeddings have the norm that the decoder expects.
 
         Raises:
             PromptError: A prompt cannot be used.
@@ -147,7 +148,7 @@ class TextSide:
         )[0]
 
     def read(self, prompt: str) -> PromptReading:
-        """Read a prompt: one concept, none, several at once, or the absence of one.
+        """Interpret a prompt: it means one concept, none, several, or the absence of one.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -155,7 +156,7 @@ class TextSide:
         return self._reader.read(clean_prompt(prompt))
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept that a prompt means, or None for no concept, several, or the absence of one.
+        """Return the concept that a prompt means; None for no concept, several, or the absence of one.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -167,7 +168,7 @@ class TextSide:
         """Return the concept that a prompt means.
 
         Raises:
-            UnknownPromptError: The prompt means no concept, several at once, or the absence of one.
+            UnknownPromptError: The prompt means no concept, several concepts, or the absence of one.
             PromptError: The prompt cannot be used.
         """
         reading = self.read(prompt)
@@ -176,14 +177,14 @@ class TextSide:
         named = " and ".join(f'"{concept}"' for concept in reading.concepts)
         known = " and ".join(f'"{concept}"' for concept in self.concepts)
         if reading.kind == "negated":
-            problem = f"asks for the absence of {named}; only what is there can be marked: ask for {named}"
+            problem = f"asks for the absence of {named}, which cannot be marked; ask for {named}"
         elif reading.kind == "unknown":
-            offer = f"it knows {known}" if known else "it knows no concept yet"
-            problem = f"means nothing that the model has learnt; {offer}"
+            offer = f"it knows {known}" if known else "it does not know any concept yet"
+            problem = f"does not match anything the model has learnt; {offer}"
         elif len(reading.concepts) == 1:
-            problem = f"asks for more than one thing; ask for {named} alone"
+            problem = f"asks for more than one thing; ask only for {named}"
         else:
-            problem = f"asks for {named} at once; give each a prompt of its own"
+            problem = f"asks for {named} in one prompt; use a separate prompt for each"
         text = " ".join(prompt.split())
         raise UnknownPromptError(f'"{text if len(text) <= 60 else text[:59] + "…"}" {problem}')
 
@@ -194,13 +195,13 @@ class TextSide:
         others: Sequence[str] | None = None,
         held_out: Lines | None = None,
     ) -> TextSide:
-        """Make a text side that knows exactly these concepts; this needs NumPy only and takes some seconds.
+        """Make a text side that knows exactly these concepts. This needs only NumPy and takes a few seconds.
 
         Args:
-            concepts: Each concept's phrasings. The name itself is always one of them. A concept with a
+            concepts: The phrasings of each concept. The concept's name is always included. A concept with a
                 shipped bank ("crack") also gets the phrases of the bank.
             others: Lines that mean none of the concepts; by default the shipped bank.
-            held_out: Phrases to choose the threshold on; without them the threshold stays as it is.
+            held_out: Phrases for choosing the threshold. Without them, the threshold does not change.
         """
         banks, strangers = phrase_bank.banks_for(concepts)
         lines = {name: [name, *given] for name, given in concepts.items()}
@@ -225,7 +226,7 @@ class TextSide:
         return self._run([text for text, _ in made])[1], np.array([numbers[label] for _, label in made])
 
     def _without_meaning(self, lines: Mapping[str, Sequence[str]], others: Sequence[str]) -> list[str]:
-        """Return the other phrases without those that name a new concept or are embedded close to it."""
+        """Return the other phrases, except those that name a new concept or are embedded close to one."""
         banks = phrase_bank.concept_lines()
         given = [line for name, lines_ in lines.items() if name not in banks for line in lines_]
         new = [clean_prompt(phrase) for phrase in phrase_bank.phrases_of(given)]
@@ -245,5 +246,5 @@ class TextSide:
 
 
 def _short(values: Float) -> list[float]:
-    """Round to six digits, the precision of fp32 features."""
+    """Round to six significant digits, the precision of fp32 features."""
     return [float(f"{value:.6g}") for value in values]

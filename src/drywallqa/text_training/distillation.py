@@ -1,4 +1,4 @@
-"""Distil the text side from the sentence model, fit its classifier, and write both."""
+"""Distil the text encoder from the sentence model, fit the classifier, and write both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drywallqa.text_training.text_student import TextStudent, export_student, st
 
 HELD_OUT = 0.15
 LEARNING_RATE = 2e-3  # the peak of the one-cycle schedule
-LABEL_WEIGHT = 0.3  # of the labelled phrases' cross-entropy
+LABEL_WEIGHT = 0.3  # weight of the cross-entropy of labelled phrases
 
 _PAIRS = (
     "{} and {}", "{} in the {}", "{} on a {}", "{} with {}", "{} of the {}", "{} next to the {}", "{} {}",
@@ -33,10 +33,10 @@ class TextConfig:
     """The settings of text training.
 
     Attributes:
-        phrases: Size of the corpus to distil on.
-        epochs: Passes over it.
-        batch: Phrases per step; half as many labelled ones join them.
-        seed: Fixes the phrases and the weights.
+        phrases: Number of phrases in the distillation corpus.
+        epochs: Passes over the corpus.
+        batch: Phrases per step. Each step also uses half as many labelled phrases.
+        seed: Seed of the phrases and the weights.
     """
 
     phrases: int = 120_000
@@ -56,22 +56,22 @@ def distill_text_side(
     """Train a text side and write it to `folder`.
 
     Args:
-        folder: Gets `text_encoder.onnx`, `vocabulary.txt`, `understanding.json` and `text_space.npz`.
+        folder: Folder for `text_encoder.onnx`, `vocabulary.txt`, `understanding.json` and `text_space.npz`.
         config: The settings.
-        space: The text space to train in; a decoder can read only the space that it was trained in.
+        space: The text space to train in. A decoder works only with the space that it was trained in.
         held_out: Whether to hold out 15 % of the lines and choose the threshold on them.
-        report: Takes each line of progress.
+        report: Called with each line of progress.
     """
     teacher = SentenceTeacher()
     space = space or compute_space(teacher)
     kept, held = _split_banks(config.seed, HELD_OUT if held_out else 0.0)
     texts = build_corpus(teacher.tokens.pieces, *kept, config.phrases)
-    report(f"{len(texts)} phrases to distil on; asking the teacher")
+    report(f"{len(texts)} phrases for distillation; computing the teacher's embeddings")
     sentences = teacher.embed(texts)
     run = Distillation(teacher, space, config)
     student = run.run(texts, sentences, phrase_bank.labelled_phrases(*kept, seed=config.seed), report)
     folder.mkdir(parents=True, exist_ok=True)
-    report(f"export differs from torch by {export_student(student, folder / ENCODER):.4f} at most")
+    report(f"the export differs from torch by at most {export_student(student, folder / ENCODER):.4f}")
     (folder / VOCABULARY).write_text("\n".join(run.tokens.pieces) + "\n", encoding="utf-8")
     space.save(folder / SPACE)
     concepts, others = kept
@@ -93,7 +93,7 @@ def _split_banks(seed: int, share: float) -> tuple[Lines, Lines]:
 
 
 def split_lines(lines: Sequence[str], seed: int, share: float) -> tuple[list[str], list[str]]:
-    """Split a bank by line into training lines and a held-out share."""
+    """Split the lines of a bank into training lines and a held-out share."""
     rng = random.Random(seed)
     held = {line for line in lines if rng.random() < share}
     return [line for line in lines if line not in held], [line for line in lines if line in held]
@@ -102,13 +102,13 @@ def split_lines(lines: Sequence[str], seed: int, share: float) -> tuple[list[str
 def build_corpus(
     pieces: Sequence[str], concepts: Mapping[str, Sequence[str]], others: Sequence[str], size: int
 ) -> list[str]:
-    """Make about `size` different phrases, half of them from the banks, the rest about anything.
+    """Make about `size` distinct phrases: half from the banks, half about arbitrary things.
 
     Args:
         pieces: The teacher's vocabulary.
         concepts: Lines of each concept.
-        others: Lines of everything else.
-        size: The number of phrases.
+        others: Lines about everything else.
+        size: The approximate number of phrases.
     """
     rng = random.Random(7)
     words = [piece for piece in pieces if piece.isascii() and piece.isalpha() and len(piece) > 2]
@@ -142,7 +142,8 @@ def _random_phrase(
 class Distillation:
     """One training run of a student.
 
-    The vocabulary of the student is the part of the teacher's that English prompts need: ASCII alone.
+    The student's vocabulary contains only the ASCII pieces of the teacher's vocabulary, which are enough for
+    English prompts.
     """
 
     def __init__(self, teacher: SentenceTeacher, space: TextSpace, config: TextConfig) -> None:
@@ -165,7 +166,7 @@ class Distillation:
         labelled: Sequence[tuple[str, str]],
         report: Callable[[str], None],
     ) -> TextStudent:
-        """Train the student on texts, the teacher's embeddings [N,S] of them, and labelled phrases."""
+        """Train the student on texts, the teacher's embeddings [N,S] of the texts, and labelled phrases."""
         phrases, labels = zip(*labelled, strict=True)
         names = sorted(set(labels))
         truth = torch.tensor([names.index(label) for label in labels])
@@ -197,7 +198,7 @@ class Distillation:
         return self.student.eval()
 
     def _batches(self, texts: Sequence[str], size: int) -> Iterator[list[int]]:
-        """Yield batches of indices without end; texts of similar length share a batch to save padding."""
+        """Yield batches of indices endlessly. Texts of similar length share a batch to reduce padding."""
         size = min(size, len(texts))
         while True:
             order = self.rng.sample(range(len(texts)), len(texts))
@@ -209,9 +210,9 @@ class Distillation:
             yield from batches
 
     def _distillation_losses(self, texts: Sequence[str], targets: torch.Tensor) -> list[torch.Tensor]:
-        """Return the distances to the teacher's embeddings [B,S] and to their places in the text space.
+        """Return the distances to the teacher's embeddings [B,S] and to their projections in the text space.
 
-        Some of the texts get a typing error or a mark that the teacher did not read.
+        Some texts get a typo or a symbol that was not in the teacher's input.
         """
         disturbed = []
         for text in texts:

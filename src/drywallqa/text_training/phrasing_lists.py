@@ -1,4 +1,4 @@
-"""Measure a text side on lists of phrasings: how many reach their concept, how many others are refused."""
+"""Evaluate a text side on lists of phrasings: how many are understood, and how many others are refused."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class PhrasingResult:
     """The readings of all phrasings.
 
     Attributes:
-        confusion: The count of each (true concept, concept read, reading); None is no concept, and a reading
-            without a concept has the name of its kind.
-        misses: A line about each phrasing that was read wrongly.
+        confusion: The count of each (true concept, predicted concept, reading). None means no concept. The
+            reading is the concept, or the kind of the reading if there is no concept.
+        misses: A line about each phrasing that was misread.
     """
 
     confusion: Counter[tuple[str | None, str | None, str]] = field(default_factory=Counter)
     misses: list[str] = field(default_factory=list)
 
     def count(self, *, known: bool) -> tuple[int, int]:
-        """Return how many phrasings of concepts (known) or of none were read rightly, of how many."""
+        """Count the correctly read phrasings, and all phrasings, of concepts (`known`) or of no concept."""
         chosen = [(key, n) for key, n in self.confusion.items() if (key[0] is not None) == known]
         return sum(n for (truth, concept, _), n in chosen if concept == truth), sum(n for _, n in chosen)
 
     @property
     def right_rate(self) -> float:
-        """Share of the concepts' phrasings that reached the right concept."""
+        """Share of the concepts' phrasings that were read as the right concept."""
         right, total = self.count(known=True)
         return right / max(total, 1)
 
@@ -43,7 +43,7 @@ class PhrasingResult:
         return refused / max(total, 1)
 
     def describe(self) -> str:
-        """Return the two rates, the confusion and the misses as text."""
+        """Describe the two rates, the confusion counts and the misses as text."""
         (right, concepts), (refused, others) = self.count(known=True), self.count(known=False)
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
         lines = [
@@ -56,10 +56,11 @@ class PhrasingResult:
 
 
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
-    """Read a folder of lists.
+    """Read a folder of phrasing lists.
 
-    `taping_area.txt` holds phrasings of "taping area", one per line. Each line of a `.tsv` holds a concept, a
-    tab, and a phrasing. A name that is no known concept ("unrelated", "near miss") stands for None.
+    `taping_area.txt` contains phrasings of "taping area", one per line. Each line of a `.tsv` file contains a
+    concept, a tab, and a phrasing. A name that is not a known concept ("unrelated", "near miss") becomes
+    None.
 
     Raises:
         DataError: The folder has no list, or a line of a `.tsv` has no tab.
@@ -67,7 +68,7 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
     paths = sorted([*folder.glob("*.txt"), *folder.glob("*.tsv")])
     if not paths:
         raise DataError(
-            f"{folder}: no list of phrasings; give a folder of .txt files named by concept, or .tsv"
+            f"{folder}: no phrasing lists; pass a folder with .txt files named after concepts, or .tsv files"
         )
     lists: dict[str | None, list[str]] = {}
     for path in paths:
@@ -82,7 +83,7 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
 
 
 def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
-    """Read every phrasing of every list; the key None holds those that mean no concept."""
+    """Read every phrasing of every list. Phrasings under the key None mean no concept."""
     result = PhrasingResult()
     for truth, phrasings in lists.items():
         for phrasing in phrasings:

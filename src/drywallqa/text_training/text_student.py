@@ -1,4 +1,4 @@
-"""The small text encoder: a token table, two transformer layers, a sentence vector. Its export to ONNX."""
+"""The small text encoder (token table, two transformer layers, sentence vector) and its ONNX export."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TOLERANCE = 0.01
 
 
 class TextStudent(nn.Module):
-    """Token ids [P,T] (0 pads) to an embedding [P,D] and features [P,256].
+    """Maps token ids [P,T] (padded with 0) to an embedding [P,D] and features [P,256].
 
     Args:
         pieces: Size of the vocabulary.
-        mean: [S], of the text space; S is the width of the teacher's sentence embeddings.
-        components: [D,S], of the text space.
+        mean: The mean [S] of the text space; S is the width of the teacher's sentence embeddings.
+        components: The components [D,S] of the text space.
     """
 
     mean: torch.Tensor
@@ -43,7 +43,7 @@ class TextStudent(nn.Module):
         self.register_buffer("components", components)
 
     def features(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Turn ids [P,T] into features [P,256]: the mean and the maximum over the tokens, normalised."""
+        """Compute features [P,256] from ids [P,T]: the mean and the maximum over the tokens, normalised."""
         kept = (pieces != 0)[..., None].to(self.positions.dtype)
         state = self.table(pieces) + self.positions[: pieces.shape[1]]
         bias = (1.0 - kept.transpose(1, 2)[:, None]) * -1e4
@@ -58,7 +58,7 @@ class TextStudent(nn.Module):
         return functional.normalize((sentence - self.mean) @ self.components.T, dim=-1)
 
     def forward(self, pieces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn ids [P,T] into the embedding [P,D] and the features [P,256]."""
+        """Compute the embedding [P,D] and the features [P,256] from ids [P,T]."""
         features = self.features(pieces)
         return self.project(functional.normalize(self.to_sentence(features), dim=-1)), features
 
@@ -77,7 +77,7 @@ class TextLayer(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, state: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """Transform states [P,T,128] under an additive mask [P,1,1,T]."""
+        """Transform states [P,T,128] with an additive attention mask [P,1,1,T]."""
         shape = (state.shape[0], state.shape[1], 3, HEADS, WIDTH // HEADS)
         query, key, value = (
             self.query_key_value(self.before_attention(state)).reshape(shape).permute(2, 0, 3, 1, 4)
@@ -90,7 +90,7 @@ class TextLayer(nn.Module):
 
 
 def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> None:
-    """Initialise the token table with the 128 principal components of the teacher's own [V,384]."""
+    """Initialise the token table with the first 128 principal components of the teacher's table [V,384]."""
     centred = teacher_table - teacher_table.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     reduced = centred @ vectors[:, ::-1][:, :WIDTH]
@@ -101,13 +101,13 @@ def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> Non
 
 
 def export_student(student: TextStudent, path: Path) -> float:
-    """Write the encoder as ONNX (token table int8, the rest fp16) and compare it with torch.
+    """Export the encoder to ONNX (token table int8, the rest fp16) and compare it with torch.
 
     Returns:
-        The largest difference of an embedding entry over two batch sizes and lengths.
+        The largest absolute difference of an embedding value, for two batch sizes and lengths.
 
     Raises:
-        ModelError: The two differ by more than rounding explains.
+        ModelError: The difference is larger than rounding errors explain.
     """
     from torch.export import Dim
 
@@ -164,7 +164,7 @@ def _compress(path: Path) -> None:
         graph.node.insert(0, node)
     del graph.value_info[:]
     for node in graph.node:
-        node.ClearField("metadata_props")  # torch stores paths of source files there
+        node.ClearField("metadata_props")  # torch stores source file paths there
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
