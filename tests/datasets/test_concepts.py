@@ -47,9 +47,9 @@ def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():
         (["A=crack", "nothing=crack"], [], "no class 'nothing'"),
         (["A=crack", "A=seam"], [], "two concepts"),
         (["A=crack"], ["crack"], "both mapped and --absent"),
-        (["A=  "], [], "no name of a concept"),
-        (["A=!!"], [], "no name of a concept"),
-        (["A=butt joint"], ["butt/joint"], "share a folder"),
+        (["A=  "], [], "not a valid concept name"),
+        (["A=!!"], [], "not a valid concept name"),
+        (["A=butt joint"], ["butt/joint"], "the same folder name"),
     ],
 )
 def test_parse__bad_options_are_refused(options, absent, words):

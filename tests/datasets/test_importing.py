@@ -120,7 +120,7 @@ def test_import_export__unreadable_photos_cost_a_line_each(tmp_path):
 def test_import_export__not_one_photo_is_an_error(tmp_path):
     export = _coco(tmp_path / "x", [])
     (export / "a.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="not one photo"):
+    with pytest.raises(DataError, match="no photo could be imported"):
         import_export(export, tmp_path / "out", CRACK)
     assert not (tmp_path / "out" / "dataset.json").exists()
 

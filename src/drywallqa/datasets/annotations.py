@@ -1,4 +1,4 @@
-"""What every reader turns an export into: photos with shapes."""
+"""The common data model of all export readers: photos with annotation shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drywallqa.datasets.problems import Problem
 from drywallqa.imaging.photos import SUFFIXES
 
 UNKNOWN_CLASS = ""
-"""Stands for the class of an annotation whose class could not be told."""
+"""Placeholder for the class of an annotation whose class is unknown."""
 
 _SPLITS = {
     "train": "train",
@@ -27,7 +27,7 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One annotation: the class that the export calls it, its geometry, and where it stands."""
+    """One annotation: its class name in the export, its geometry, and its position in the annotation file."""
 
     class_name: str
     geometry: Geometry
@@ -35,7 +35,7 @@ class Shape:
     where: str
 
     def problem(self, kind: str, text: str) -> Problem:
-        """Report something about this annotation."""
+        """Create a problem report about this annotation."""
         return Problem(kind, self.file, self.where, text)
 
 
@@ -44,12 +44,12 @@ class LabelledPhoto:
     """One photo of an export.
 
     Attributes:
-        path: Where the photo lies.
-        split: "train", "val", "test", another word, or None where the export has no parts.
-        shapes: Its annotations; none means that none of the export's classes is in the photo.
-        declared_size: Height and width that the annotations are about, where the export says so.
-        labelled: False where nothing is known about the photo (its label file is missing).
-        dropped: Classes of annotations that could not even be read; their truth is unknown.
+        path: Path of the photo.
+        split: "train", "val", "test", another word, or None if the export has no splits.
+        shapes: Its annotations. If empty, the photo shows none of the export's classes.
+        declared_size: Height and width that the annotations refer to, if the export declares them.
+        labelled: False if nothing is known about the photo because its label file is missing.
+        dropped: Classes of annotations that could not be read. Their ground truth is unknown.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class LabelledPhoto:
 
 @dataclass(frozen=True)
 class Export:
-    """An export as read: its root, layout ("coco", "yolo", "masks"), photos and problems."""
+    """A parsed export: its root, layout ("coco", "yolo", "masks"), photos and problems."""
 
     root: Path
     layout: str
@@ -71,25 +71,25 @@ class Export:
     declared_classes: tuple[str, ...] = ()
 
     def used_classes(self) -> tuple[str, ...]:
-        """Return the classes that at least one annotation has, sorted."""
+        """Return the classes with at least one annotation, sorted."""
         names = {shape.class_name for photo in self.photos for shape in photo.shapes}
         return tuple(sorted(names.union(*(photo.dropped for photo in self.photos)) - {UNKNOWN_CLASS}))
 
 
 def split_word(name: str) -> str | None:
-    """Turn a folder or file name such as "valid", "instances_train2017" into a split's name, or None."""
+    """Convert a folder or file name such as "valid" or "instances_train2017" to a split name, or None."""
     bare = re.sub(r"^(instances|obj|person_keypoints)_|\d+$|_data$", "", name.lower())
     return _SPLITS.get(re.sub(r"\d+$", "", bare))
 
 
 def split_of(path: Path, root: Path) -> str | None:
-    """Find the split in the folders between an export's root and a file; the outermost counts."""
+    """Find the split in the folder names between an export's root and a file; the outermost match counts."""
     words = (split_word(part) for part in path.relative_to(root).parts[:-1])
     return next((word for word in words if word), None)
 
 
 def source_photo(stem: str) -> str:
-    """Return the photograph behind an image's stem: the text before ".rf.", else the whole stem."""
+    """Return the source photograph of an image stem: the text before ".rf.", or the whole stem."""
     return stem.split(".rf.", 1)[0]
 
 
@@ -99,7 +99,7 @@ def relative_name(path: Path, root: Path) -> str:
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """List the photos under a folder, sorted; hidden files and what zips of macOS leave are passed over."""
+    """List the photos under a folder, sorted; skip hidden files and the `__MACOSX` folders of macOS zips."""
     return sorted(
         path
         for path in folder.rglob("*")

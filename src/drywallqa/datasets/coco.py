@@ -1,4 +1,4 @@
-"""Reading COCO exports: Roboflow, CVAT and Label Studio; boxes, polygons and both kinds of run lengths."""
+"""Read COCO exports from Roboflow, CVAT and Label Studio: boxes, polygons and both kinds of RLE."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_coco(root: Path) -> Export:
         root: The export's folder.
 
     Raises:
-        DataError: A file is no COCO at all.
+        DataError: A file is not a COCO file.
     """
     files = find_coco_files(root)
     finder = _PhotoFinder(root)
@@ -64,7 +64,7 @@ def read_coco(root: Path) -> Export:
 
 
 class _PhotoFinder:
-    """Finds the photo that a COCO file means, wherever the exporting tool has put it."""
+    """Finds the photos of a COCO file in the folder layouts of different export tools."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -111,7 +111,7 @@ class _File:
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{self.path}: not readable as JSON ({error}); {remedy}") from error
         if not isinstance(data, dict):
-            raise DataError(f"{self.path}: not a COCO file, it holds no object; {remedy}")
+            raise DataError(f"{self.path}: not a COCO file, it is not a JSON object; {remedy}")
         for key in ("images", "annotations", "categories"):
             if not isinstance(data.get(key), list):
                 raise DataError(f"{self.path}: not a COCO file, the list '{key}' is missing; {remedy}")
@@ -122,17 +122,17 @@ class _File:
         for position, entry in enumerate(self.data["categories"], 1):
             if not _has(entry, "name"):
                 where = f"category no. {position}"
-                self._report(problems.MALFORMED, where, "has no id or no name; passed over")
+                self._report(problems.MALFORMED, where, "has no id or no name; skipped")
             elif classes.setdefault(entry["id"], entry["name"]) is not entry["name"]:
                 where = f"category id {entry['id']}"
-                self._report(problems.DUPLICATE, where, "named twice; the first counts")
+                self._report(problems.DUPLICATE, where, "has two names; the first is used")
         return classes
 
     def _report(self, kind: str, where: str, text: str) -> None:
         self.problems.append(Problem(kind, self.name, where, text))
 
     def photos(self) -> list[LabelledPhoto]:
-        """Pair the file's images with their annotations; report what does not fit."""
+        """Match the file's images with their annotations, and report mismatches."""
         entries = self._images()
         shapes, dropped = self._shapes(entries)
         split = split_of(self.path, self.root) or split_word(self.path.stem)
@@ -140,7 +140,7 @@ class _File:
         for image_id, entry in entries.items():
             path = self.finder.find(entry["file_name"], self.path)
             if path is None:
-                text = f"{entry['file_name']} is not in the export; passed over"
+                text = f"{entry['file_name']} is not in the export; skipped"
                 self._report(problems.MISSING_PHOTO, f"image id {image_id}", text)
                 continue
             result.append(
@@ -159,11 +159,11 @@ class _File:
         for position, entry in enumerate(self.data["images"], 1):
             if not _has(entry, "file_name"):
                 where = f"image no. {position}"
-                self._report(problems.MALFORMED, where, "has no id or file_name; passed over")
+                self._report(problems.MALFORMED, where, "has no id or file_name; skipped")
             elif (first := entries.setdefault(entry["id"], entry)) is not entry:
                 names = f"{first['file_name']} and {entry['file_name']}"
                 where = f"image id {entry['id']}"
-                self._report(problems.DUPLICATE, where, f"used by {names}; the first counts")
+                self._report(problems.DUPLICATE, where, f"used by {names}; the first is used")
         return entries
 
     def _shapes(
@@ -173,18 +173,16 @@ class _File:
         dropped: dict[int, set[str]] = defaultdict(set)
         for position, entry in enumerate(self.data["annotations"], 1):
             if not isinstance(entry, dict):
-                self._report(problems.MALFORMED, f"annotation no. {position}", "is no object; dropped")
+                self._report(problems.MALFORMED, f"annotation no. {position}", "is not an object; dropped")
                 continue
             has_id = entry.get("id") is not None
             where = f"annotation id {entry['id']}" if has_id else f"annotation no. {position}"
             image_id, class_id = entry.get("image_id"), entry.get("category_id")
             if not _is_id(image_id) or image_id not in entries:
-                self._report(
-                    problems.WRONG_ID, where, f"image_id {image_id} is no image of this file; dropped"
-                )
+                self._report(problems.WRONG_ID, where, f"image_id {image_id} is not in this file; dropped")
             elif not _is_id(class_id) or class_id not in self.classes:
                 dropped[image_id].add(UNKNOWN_CLASS)
-                self._report(problems.WRONG_ID, where, f"category_id {class_id} is no category; dropped")
+                self._report(problems.WRONG_ID, where, f"category_id {class_id} is not a category; dropped")
             else:
                 name = self.classes[class_id]
                 try:
@@ -205,7 +203,7 @@ def _declared_size(entry: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _has(entry: object, key: str) -> bool:
-    """Say whether an entry is an object with an id and a text under a key."""
+    """Check whether an entry is an object with an id and a string under a key."""
     return isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get(key), str)
 
 
@@ -214,7 +212,7 @@ def _is_id(value: object) -> bool:
 
 
 def _geometry(entry: dict[str, Any], image: dict[str, Any]) -> Geometry:
-    """Read one annotation; an empty segmentation means its box."""
+    """Read one annotation. If its segmentation is empty, use its box."""
     segmentation = entry.get("segmentation")
     if isinstance(segmentation, dict):
         return _runs(segmentation)
@@ -234,7 +232,7 @@ def _ring(values: object) -> np.ndarray[Any, np.dtype[np.float64]]:
     numbers = _numbers(values)
     if len(numbers) % 2:
         raise GeometryError(
-            problems.MALFORMED, f"an outline of {len(numbers)} numbers, which is odd; dropped"
+            problems.MALFORMED, f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
         )
     if len(numbers) < 6:
         text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"

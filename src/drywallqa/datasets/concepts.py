@@ -1,4 +1,4 @@
-"""Which class of an export is which concept, and how people may ask for a concept."""
+"""Map the classes of an export to concepts, and read the phrasings of concepts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from drywallqa.datasets.annotations import UNKNOWN_CLASS, Export
 from drywallqa.errors import ConfigError, DataError
 
 IGNORE = "ignore"
-"""What a class is mapped to that is to be dropped."""
+"""The target that marks a class to be dropped."""
 
 
 @dataclass(frozen=True)
 class ConceptMap:
-    """Classes mapped to concepts (None: dropped), and the concepts that no photo shows."""
+    """A mapping of classes to concepts (None: dropped), and the concepts that no photo shows."""
 
     by_class: Mapping[str, str | None]
     absent: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class ConceptMap:
         """Read "CLASS=CONCEPT" options and check them against an export's classes.
 
         Raises:
-            ConfigError: An option is not understood, names no class, or a class in use has no concept.
+            ConfigError: An option is invalid or names an unknown class, or a used class has no concept.
         """
         used = export.used_classes()
         known = tuple(dict.fromkeys([*used, *export.declared_classes]))
@@ -34,7 +34,7 @@ class ConceptMap:
         for option in options:
             name, concept = _parse(option, known)
             if by_class.get(name, concept) != concept:
-                raise ConfigError(f"the class '{name}' is given two concepts; keep one --concept for it")
+                raise ConfigError(f"the class '{name}' has two concepts; keep one --concept for it")
             by_class[name] = concept
         missing = [name for name in used if name not in by_class]
         if missing:
@@ -49,7 +49,7 @@ class ConceptMap:
         folders = [folder_name(concept) for concept in result.concepts()]
         if len(set(folders)) != len(folders):
             raise ConfigError(
-                f"two concepts would share a folder's name: {', '.join(result.concepts())}; rename one"
+                f"two concepts would have the same folder name: {', '.join(result.concepts())}; rename one"
             )
         return result
 
@@ -62,7 +62,7 @@ class ConceptMap:
         return (*self.mapped(), *self.absent)
 
     def of_classes(self, names: Iterable[str]) -> set[str]:
-        """Return the concepts of several classes; of the unknown class, all of them."""
+        """Return the concepts of several classes; the unknown class stands for all concepts."""
         found: set[str] = set()
         for name in names:
             found |= set(self.mapped()) if name == UNKNOWN_CLASS else {self.by_class.get(name) or ""}
@@ -70,27 +70,27 @@ class ConceptMap:
 
 
 def normal_concept(concept: str) -> str:
-    """Write a concept the one way it is stored: lower case, single spaces.
+    """Normalise a concept's name: lower case, single spaces.
 
     Raises:
-        ConfigError: Nothing is left.
+        ConfigError: The normalised name is empty.
     """
     words = " ".join(concept.lower().split())
     if not words or not folder_name(words).strip("_"):
-        raise ConfigError(f"'{concept}' is no name of a concept; write words such as 'crack'")
+        raise ConfigError(f"'{concept}' is not a valid concept name; use words such as 'crack'")
     return words
 
 
 def folder_name(concept: str) -> str:
-    """Name the folder of a concept's masks."""
+    """Return the folder name for a concept's masks."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", concept)
 
 
 def _parse(option: str, known: Sequence[str]) -> tuple[str, str | None]:
-    # A class's name may hold "=", a concept's name does not.
+    # A class name may contain "=", a concept name may not.
     name, equals, concept = option.rpartition("=")
     if not equals or not name.strip():
-        raise ConfigError(f"--concept '{option}' is not understood; write CLASS=CONCEPT or CLASS={IGNORE}")
+        raise ConfigError(f"--concept '{option}' is invalid; write CLASS=CONCEPT or CLASS={IGNORE}")
     exact = [other for other in known if other == name]
     loose = [other for other in known if other.strip().lower() == name.strip().lower()]
     found = exact or loose
@@ -113,7 +113,7 @@ def _advice(missing: Sequence[str], used: Sequence[str]) -> str:
 
 
 def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
-    """Read phrasings, one a line, below lines that name their concept in brackets.
+    """Read phrasings, one per line, below lines with the concept in brackets.
 
     Example::
 
@@ -123,8 +123,8 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
         joint between two boards
         [seam|joint] between boards
 
-    A line may be a template, whose brackets hold alternatives. Lines that
-    start with "#" are passed over, and those above the first heading stand under None.
+    A line may be a template with alternatives in brackets. Lines that start with "#" are skipped. Lines above
+    the first heading are returned under None.
 
     Raises:
         DataError: The file cannot be read.
@@ -132,7 +132,7 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the phrasings cannot be read ({error}); give a UTF-8 text file") from error
+        raise DataError(f"{path}: the phrasings cannot be read ({error}); pass a UTF-8 text file") from error
     found: dict[str | None, list[str]] = {}
     concept: str | None = None
     for line in lines:

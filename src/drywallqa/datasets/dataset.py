@@ -1,9 +1,9 @@
-"""The one data set that every import becomes: photos, one PNG mask a concept, a manifest.
+"""The common data set format: photos, one PNG mask per concept, and a manifest.
 
 Layout of a data set folder::
 
     dataset.json      {"format_version": 1, "concepts": {"crack": ["segment crack", ...], ...}}
-    manifest.jsonl    one line a photo, see `Sample`
+    manifest.jsonl    one line per photo, see `Sample`
     photos/SET/NAME   the photos, byte for byte as imported
     masks/CONCEPT/SET/NAME.png   {0, 255}, the photo's size as a viewer shows it
 """
@@ -31,20 +31,20 @@ MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo and what is known about it.
+    """One photo with its metadata and labels.
 
     Attributes:
         image_id: The whole stem of the photo's file, unique within its set.
         photo: Path of the photo, relative to the data set's folder.
         set_name: The export that the photo came from.
-        source_photo: The photograph that this image is a copy of; copies share it.
+        source_photo: The photograph that this image is a copy of. All copies have the same value.
         split: "train", "val", "test", any other word (never trained on), or None before splitting.
-        setting: Where the photo was taken, if that is known.
+        setting: Where the photo was taken, if known.
         height: Photo height in px, as a viewer shows it.
         width: Photo width in px.
-        labels: Concept → mask path relative to the folder, or None where the concept is known to be
-            absent. A concept without an entry was not labelled: its truth is unknown.
-        notes: What the import dropped or mended, in words.
+        labels: Concept → mask path relative to the folder, or None if the concept is known to be absent. A
+            concept without an entry was not labelled: its ground truth is unknown.
+        notes: Descriptions of what the import dropped or repaired.
     """
 
     image_id: str
@@ -70,11 +70,11 @@ class Sample:
 
     @property
     def rendered(self) -> bool:
-        """Whether the picture was drawn and not taken, as the name of its set says."""
+        """Whether the image was rendered rather than photographed, according to the name of its set."""
         return self.set_name.startswith("rendered")
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the sample as one manifest line."""
+        """Convert the sample to the data of a manifest line."""
         return {
             "image_id": self.image_id,
             "photo": self.photo,
@@ -90,7 +90,7 @@ class Sample:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sample:
-        """Read one manifest line."""
+        """Create a sample from the data of a manifest line."""
         return cls(
             image_id=str(data["image_id"]),
             photo=str(data["photo"]),
@@ -107,13 +107,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos with masks under one folder, and the phrasings of each concept.
+    """A folder of photos with masks, and the phrasings of each concept.
 
     Attributes:
-        folder: Where it lies.
+        folder: Folder of the data set.
         samples: The photos.
-        concepts: Concept → its phrasings. Templates such as `[thin|exact] line of the seam` are written out
-            here, once for all who ask or check them.
+        concepts: Concept → its phrasings. Templates such as `[thin|exact] line of the seam` are expanded on
+            construction.
     """
 
     folder: Path
@@ -131,9 +131,10 @@ class Dataset:
         return iter(self.samples)
 
     def digest(self) -> str:
-        """Return a SHA-256 over what a data set says of its photos, and the size of each file.
+        """Return a SHA-256 of the data set's metadata and the size of each file.
 
-        Pixels are not read, which would take minutes: a file replaced by one of the same length goes unseen.
+        Pixels are not read, since this would take minutes. A file replaced by one of equal size is not
+        detected.
         """
         digest = hashlib.sha256(json.dumps({c: list(p) for c, p in self.concepts.items()}).encode())
         for sample in sorted(self, key=lambda sample: sample.photo):
@@ -145,7 +146,7 @@ class Dataset:
         return digest.hexdigest()
 
     def part(self, *splits: str) -> Dataset:
-        """Keep the samples of these splits."""
+        """Return the data set with only the samples of these splits."""
         return replace(self, samples=tuple(s for s in self.samples if s.split in splits))
 
     def with_samples(self, samples: Iterable[Sample]) -> Dataset:
@@ -153,7 +154,7 @@ class Dataset:
         return replace(self, samples=tuple(samples))
 
     def photo_path(self, sample: Sample) -> Path:
-        """Return where the sample's photo lies."""
+        """Return the path of the sample's photo."""
         return self.folder / sample.photo
 
     def read_photo(self, sample: Sample) -> NDArray[np.uint8]:
@@ -161,10 +162,10 @@ class Dataset:
         return photos.read_photo(self.photo_path(sample))
 
     def read_mask(self, sample: Sample, concept: str) -> NDArray[np.bool_]:
-        """Read the truth of a concept as boolean [H,W]; all False where it is known to be absent.
+        """Read the ground truth of a concept as boolean [H,W]; all False if it is known to be absent.
 
         Raises:
-            DataError: The concept was not labelled in this photo, or the mask has another size.
+            DataError: The concept was not labelled in this photo, or the mask has a different size.
         """
         if concept not in sample.labels:
             raise DataError(f"{sample.photo}: '{concept}' was not labelled in this photo")
@@ -184,7 +185,7 @@ def load_dataset(folder: str | Path) -> Dataset:
     """Open a data set folder that `drywallqa data import` wrote.
 
     Raises:
-        DataError: The folder is no data set, or its manifest is damaged.
+        DataError: The folder is not a data set, or its manifest is damaged.
     """
     root = Path(folder)
     try:
@@ -192,7 +193,7 @@ def load_dataset(folder: str | Path) -> Dataset:
         lines = list(read_json_lines(root / MANIFEST))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{root}: not a data set ({error}); make one with: drywallqa data import EXPORT --out {root}"
+            f"{root}: not a data set ({error}); create one with: drywallqa data import EXPORT --out {root}"
         ) from error
     if head.get("format_version") != FORMAT_VERSION:
         raise DataError(
@@ -212,7 +213,7 @@ def load_dataset(folder: str | Path) -> Dataset:
 
 
 def save_dataset(dataset: Dataset) -> None:
-    """Write the head and the manifest of a data set, whole or not at all (photos and masks lie there)."""
+    """Write `dataset.json` and the manifest, each atomically. Photos and masks must already exist."""
     head = {
         "format_version": FORMAT_VERSION,
         "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},

@@ -1,4 +1,4 @@
-"""Opening an export as people download it: a folder or a zip, in any of the layouts known."""
+"""Open a downloaded export: a folder or a zip, in any supported layout."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ _SMALL = 16 << 20
 
 @contextmanager
 def opened_export(source: str | Path, layout: str = "auto") -> Iterator[Export]:
-    """Open and read an export; what a zip holds lives only as long as the context.
+    """Open and read an export. The unpacked files of a zip exist only within the context.
 
     Args:
         source: A folder or a zip file.
         layout: One of `LAYOUTS`.
 
     Yields:
-        What the export holds.
+        The parsed export.
 
     Raises:
-        DataError: It is no export that this package reads, or the zip is unsafe.
+        DataError: The source is not a supported export, or the zip is unsafe.
     """
     path = Path(source)
     if layout not in LAYOUTS:
-        raise DataError(f"the layout '{layout}' is not known; it is one of {', '.join(LAYOUTS)}")
+        raise DataError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}")
     if path.is_dir():
         yield read_export(path, layout)
         return
     if not path.is_file():
         raise DataError(f"{path}: no such folder or zip file; check the path of the export")
     if not zipfile.is_zipfile(path):
-        raise DataError(f"{path}: not a zip file; give the export's folder, or the zip as it was downloaded")
+        raise DataError(f"{path}: not a zip file; pass the export's folder, or the original zip")
     with tempfile.TemporaryDirectory(prefix="drywallqa-") as folder:
         extract_zip(path, Path(folder))
         try:
             export = read_export(Path(folder), layout)
-        except DataError as error:  # the user knows the zip, not where it was unpacked
+        except DataError as error:  # the user knows the zip, not the temporary folder
             raise DataError(str(error).replace(folder, str(path))) from error
         yield export
 
 
 def read_export(root: Path, layout: str = "auto") -> Export:
-    """Read an export's folder, finding out its layout where that is "auto".
+    """Read an export's folder, and detect its layout if `layout` is "auto".
 
     Raises:
         DataError: No layout fits, or the export is damaged.
@@ -81,13 +81,13 @@ def _detect(root: Path) -> str:
     if yolo.has_yolo_labels(root):
         return "yolo"
     raise DataError(
-        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt of labels for "
-        "each photo, data.yaml), nor mask files (images/ and masks/); name the layout with --format"
+        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt label file for "
+        "each photo, data.yaml), nor mask files (images/ and masks/); choose the layout with --format"
     )
 
 
 def extract_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip below a folder; refuses whatever would land elsewhere, links, and bombs.
+    """Unpack a zip into a folder; reject paths outside the folder, links, and zip bombs.
 
     Raises:
         DataError: The zip is damaged or unsafe.
@@ -108,7 +108,7 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
     total = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
         raise DataError(
-            f"{archive}: holds {len(members)} files of {total >> 20} MiB; unpack it yourself and import that"
+            f"{archive}: has {len(members)} files, {total >> 20} MiB; unpack it and import the folder"
         )
     packed = max(1, sum(member.compress_size for member in members))
     if total > _SMALL and total > LARGEST_RATIO * packed:
@@ -135,5 +135,5 @@ def _extract_member(
         while block := source.read(1 << 20):
             remaining -= len(block)
             if remaining < 0:
-                raise DataError(f"{archive}: the entry '{member.filename}' is larger than it says; refused")
+                raise DataError(f"{archive}: the entry '{member.filename}' is larger than declared; refused")
             sink.write(block)

@@ -1,4 +1,4 @@
-"""The four ways in which exports draw an annotation, their check against the photo, and their masks."""
+"""The four kinds of annotation geometry: validate them against the photo, and convert them to masks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from drywallqa.datasets import problems
 from drywallqa.imaging.photos import open_picture
 
 SMALLEST_BOX = 4.0
-"""A box under this many px in a side is a slip of the hand, not an annotation."""
+"""A box with a side shorter than this many px is an accidental click, not an annotation."""
 
 OUTSIDE_PX = 2.0
 OUTSIDE_SHARE = 0.01
-"""Coordinates outside the photo by at most 2 px or 1 % of the side are rounding, and clipped silently."""
+"""Coordinates outside the photo by at most 2 px or 1 % of the side are rounding errors, clipped silently."""
 
 RECTANGLE_FILL = 0.985
 FRAME_SHARE = 0.95
@@ -28,7 +28,7 @@ Points = NDArray[np.float64]
 
 
 class GeometryError(ValueError):
-    """An annotation that cannot be used; `kind` names the sort of problem."""
+    """An annotation cannot be used; `kind` is the kind of problem."""
 
     def __init__(self, kind: str, text: str) -> None:
         self.kind = kind
@@ -37,7 +37,7 @@ class GeometryError(ValueError):
 
 @dataclass(frozen=True)
 class Box:
-    """A box from its left top to its right bottom corner, in px, or in shares of the photo's sides."""
+    """A box given by its edges, in px or (relative) as shares of the photo's sides."""
 
     left: float
     top: float
@@ -48,7 +48,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Outline:
-    """One or more rings of points [N,2] (x, y) whose areas are united; px, or shares of the sides."""
+    """The union of one or more rings of points [N,2] (x, y), in px or (relative) as shares of the sides."""
 
     rings: tuple[Points, ...]
     relative: bool = False
@@ -65,7 +65,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Layer:
-    """The pixels of a mask file that have a value: an index, a colour, or (None) anything but zero."""
+    """The pixels of a mask file with a given value: an index, a colour, or (None) any foreground value."""
 
     path: Path
     value: int | tuple[int, int, int] | None
@@ -77,19 +77,19 @@ Geometry = Box | Outline | Runs | Layer
 def fit_geometry(
     geometry: Geometry, height: int, width: int, scale: tuple[float, float]
 ) -> tuple[Geometry, str]:
-    """Bring an annotation to a photo's pixels and clip it.
+    """Scale an annotation to a photo's pixels and clip it.
 
     Args:
-        geometry: As the reader found it.
+        geometry: The annotation as read from the export.
         height: The photo's height in px.
-        width: Its width.
-        scale: Photo height / declared height, and the same of the widths.
+        width: The photo's width in px.
+        scale: Photo height / declared height, and photo width / declared width.
 
     Returns:
-        The annotation in px within the photo, and what was clipped ("" where nothing worth a word).
+        The annotation in px within the photo, and a description of what was clipped ("" if nothing notable).
 
     Raises:
-        GeometryError: Nothing usable is left.
+        GeometryError: No usable part is left.
     """
     if not isinstance(geometry, Box | Outline):
         return geometry, ""
@@ -100,13 +100,13 @@ def fit_geometry(
 
 
 def _clip(points: Points, height: int, width: int) -> tuple[Points, str]:
-    """Clip points [N,2]; say by how much the farthest lay outside, if by more than rounding."""
+    """Clip points [N,2], and describe the largest excess if it is more than a rounding error."""
     if not np.isfinite(points).all():
         raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a finite number; dropped")
     limits = np.array([width, height], np.float64)
     excess = np.maximum(np.maximum(-points, points - limits), 0).max(axis=0)
     if (points < 0).all(axis=0).any() or (points > limits).all(axis=0).any():
-        raise GeometryError(problems.OUTSIDE, f"lies wholly outside the {width}×{height} px photo; dropped")
+        raise GeometryError(problems.OUTSIDE, f"lies outside the {width}×{height} px photo; dropped")
     beyond = excess > np.maximum(OUTSIDE_PX, OUTSIDE_SHARE * limits)
     words = (
         f"reaches {excess.max():.0f} px beyond the {width}×{height} px photo; clipped" if beyond.any() else ""
@@ -123,7 +123,7 @@ def _fit_box(box: Box, height: int, width: int, factors: Points) -> tuple[Box, s
     if min(right - left, bottom - top) < SMALLEST_BOX:
         size = f"{right - left:.1f}×{bottom - top:.1f} px"
         raise GeometryError(
-            problems.DEGENERATE, f"the box is {size}, under {SMALLEST_BOX:.0f} px in a side; dropped"
+            problems.DEGENERATE, f"the box is {size}, with a side under {SMALLEST_BOX:.0f} px; dropped"
         )
     return Box(left, top, right, bottom), words
 
@@ -152,10 +152,10 @@ def _fit_outline(outline: Outline, height: int, width: int, factors: Points) -> 
 
 
 def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
-    """Draw an annotation that `fit` returned as a mask [height,width].
+    """Rasterise an annotation that `fit_geometry` returned, as a mask [height,width].
 
     Raises:
-        GeometryError: A mask file or runs that cannot be read or have another size.
+        GeometryError: A mask file or run lengths cannot be read, or have a different size.
     """
     if isinstance(geometry, Box):
         mask = np.zeros((height, width), np.bool_)
@@ -181,10 +181,10 @@ def _check_mask_size(size: tuple[int, ...], height: int, width: int) -> None:
 
 
 def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_]:
-    """Mark the pixels that the rings cover by half; of hairlines, all that they touch.
+    """Mark the pixels that the rings cover by at least half; for hairlines, all pixels that they touch.
 
-    Pillow draws between whole pixels and includes the border, which is a pixel too wide; drawn four times as
-    large and shrunk, an eighth of a pixel is left of that.
+    Pillow draws between whole pixels and includes the border, so its polygons are one pixel too wide. Drawing
+    at four times the size and downscaling reduces this error to an eighth of a pixel.
     """
     mask = np.zeros((height, width), np.bool_)
     for ring in outline.rings:
@@ -194,10 +194,10 @@ def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_
         points = [(x, y) for x, y in np.rint((ring - (left, top)) * _FINER - 0.5).astype(int).tolist()]
         pen = ImageDraw.Draw(canvas)
         pen.polygon(points, fill=255)
-        # under 1.5 px wide on average: twice its area over its length
+        # mean width under 1.5 px: twice its area divided by its perimeter
         length = float(np.linalg.norm(ring - np.roll(ring, -1, axis=0), axis=1).sum())
         hairline = 2 * _area(ring) < 1.5 * length
-        if hairline:  # Pillow leaves gaps where a polygon is thinner than its pixels
+        if hairline:  # Pillow leaves gaps where a polygon is thinner than a pixel
             pen.line([*points, points[0]], fill=255)
         drawn = np.asarray(canvas.reduce(_FINER)) > (0 if hairline else 127)
         target = mask[top : top + rows, left : left + columns]
@@ -222,7 +222,7 @@ def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
         return np.asarray((pixels == np.array(layer.value)).all(axis=-1))
     if layer.value is not None:
         return np.asarray(pixels == layer.value)
-    # Masks saved with interpolation or as JPEG have grey fringes: half of the brightest value decides.
+    # Masks saved with interpolation or as JPEG have grey fringes, so the threshold is 127 of 255.
     return np.asarray(pixels > (127 if pixels.max(initial=0) > 1 else 0))
 
 
@@ -237,7 +237,7 @@ def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
 
 
 def is_box_like(geometry: Geometry) -> bool:
-    """Say whether an outline is really an upright rectangle."""
+    """Check whether an outline is in fact an upright rectangle."""
     if not isinstance(geometry, Outline) or len(geometry.rings) != 1:
         return False
     ring = geometry.rings[0]
@@ -245,39 +245,40 @@ def is_box_like(geometry: Geometry) -> bool:
 
 
 def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
-    """Decode run lengths as COCO writes them to a mask [height,width]: columns first, zeros and ones in turn.
+    """Decode COCO run lengths to a mask [height,width]: column-major, alternating zeros and ones.
 
     Args:
-        counts: A list of run lengths, or COCO's compressed string of them.
+        counts: A list of run lengths, or COCO's compressed string.
         height: Height in px.
         width: Width in px.
 
     Raises:
-        ValueError: The runs are damaged or do not fill the mask exactly.
+        ValueError: The run lengths are damaged or do not fill the mask exactly.
     """
     runs = decompress(counts) if isinstance(counts, str) else list(counts)
     if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
-        raise ValueError("a run is negative or no whole number")
+        raise ValueError("a run length is negative or not an integer")
     if sum(runs) != height * width:
-        raise ValueError(f"the runs cover {sum(runs)} px, the photo has {height * width}")
+        raise ValueError(f"the run lengths cover {sum(runs)} px, the photo has {height * width}")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
 
 def decompress(text: str) -> list[int]:
-    """Read COCO's compressed runs: five bits a character, the sixth says that more follow.
+    """Decode COCO's compressed run lengths: five bits per character; the sixth bit marks a continuation.
 
-    From the third run on, a number is the difference to the run two before (pycocotools, `rleFrString`).
+    From the fourth run length on, each number is the difference to the run length two before it (pycocotools,
+    `rleFrString`).
 
     Raises:
-        ValueError: The string has other characters or stops within a number.
+        ValueError: The string has invalid characters or is truncated within a number.
     """
     runs: list[int] = []
     value = shift = 0
     for character in text:
         code = ord(character) - 48
         if not 0 <= code < 64:
-            raise ValueError(f"the character {character!r} is no part of compressed runs")
+            raise ValueError(f"the character {character!r} is not valid in compressed run lengths")
         value |= (code & 31) << shift
         shift += 5
         if code & 32:
@@ -287,5 +288,5 @@ def decompress(text: str) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("the compressed runs stop within a number")
+        raise ValueError("the compressed run lengths (RLE) are truncated within a number")
     return runs

@@ -1,4 +1,4 @@
-"""From an export to the one data set: classes become concepts, annotations become masks."""
+"""Import an export into a data set: map classes to concepts, and convert annotations to masks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROBLEMS_FOLDER = "problems"
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did: the data set with all its sets, the samples added, the problems met."""
+    """The result of an import: the data set with all its sets, the added samples, and the problems."""
 
     dataset: Dataset
     added: tuple[Sample, ...]
@@ -40,22 +40,22 @@ class ImportResult:
 
     @property
     def failed_photos(self) -> int:
-        """Count the photos that could not be taken over."""
+        """The number of photos that could not be imported."""
         return sum(problem.kind in {problems.MISSING_PHOTO, problems.UNREADABLE} for problem in self.problems)
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import.
+    """Options of an import.
 
     Attributes:
-        concepts: "CLASS=CONCEPT" or "CLASS=ignore", one a class.
+        concepts: "CLASS=CONCEPT" or "CLASS=ignore", one per class.
         absent: Concepts that no photo of this export shows.
-        set_name: What to call the set; the export's own name where None.
+        set_name: Name of the set; None uses the name of the export.
         phrasings: A text file of phrasings, see `concepts.read_phrasings`.
         layout: One of `exports.LAYOUTS`.
-        strict: Raise at the first problem.
-        replace_set: Put the import in place of the set of the same name.
+        strict: Whether to raise an error at the first problem.
+        replace_set: Whether to replace an existing set of the same name.
     """
 
     concepts: Sequence[str]
@@ -70,13 +70,13 @@ class ImportOptions:
 def import_export(
     source: str | Path, out: str | Path, options: ImportOptions, progress: Progress | None = None
 ) -> ImportResult:
-    """Import an export into a data set folder, beside the sets that are there.
+    """Import an export into a data set folder, next to the existing sets.
 
     Args:
         source: The export: a folder or a zip.
         out: The data set's folder, new or existing.
-        options: Which class is which concept, and so on.
-        progress: Called with photos done and photos in all.
+        options: The mapping of classes to concepts, and other options.
+        progress: Called with the number of finished photos and the total.
 
     Raises:
         ConfigError: A class has no concept, or the set exists.
@@ -86,17 +86,17 @@ def import_export(
     known = load_dataset(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)
     if any(sample.set_name == name for sample in known) and not options.replace_set:
-        raise ConfigError(f"{folder}: has a set '{name}' already; name another with --set, or give --replace")
+        raise ConfigError(f"{folder}: has a set '{name}' already; pass another --set, or --replace")
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
     with exports.opened_export(source, options.layout) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
-        united = _phrasings(known, concepts, phrasings)  # refused before an old set makes room
+        united = _phrasings(known, concepts, phrasings)  # checked before an old set is removed
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as stage:
             work = _Import(export, concepts, name, Path(stage), options.strict)
             samples = work.run(progress)
             if not samples:
-                raise DataError(f"{source}: not one photo could be imported; first problem: {work.found[0]}")
+                raise DataError(f"{source}: no photo could be imported; first problem: {work.found[0]}")
             _put_in_place(Path(stage), folder, name)
     kept = [sample for sample in known if sample.set_name != name]
     dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
@@ -105,14 +105,14 @@ def import_export(
 
 
 def set_folder_name(name: str) -> str:
-    """Turn a set's name into one that is safe as a folder's."""
+    """Convert a set name to a safe folder name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".") or "set"
 
 
 def _phrasings(
     known: Dataset, concepts: ConceptMap, given: Mapping[str | None, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """Unite the phrasings known and given; a concept without any is asked for by its name."""
+    """Merge known and given phrasings; a concept without phrasings gets "segment" and its name."""
     result = dict(known.concepts)
     targets = concepts.concepts()
     strangers = [name for name in given if name is not None and name not in {*targets, *result}]
@@ -130,7 +130,7 @@ def _phrasings(
 
 
 def _put_in_place(stage: Path, folder: Path, name: str) -> None:
-    """Move the finished set from the stage to its place; the manifest is written after this."""
+    """Move the finished set from the staging folder to the data set; the manifest is written afterwards."""
     for old in [folder / "photos" / name, *(folder / "masks").glob(f"*/{name}")]:
         shutil.rmtree(old, ignore_errors=True)
     for path in [stage / "photos" / name, *sorted((stage / "masks").glob(f"*/{name}"))]:
@@ -143,7 +143,7 @@ def _put_in_place(stage: Path, folder: Path, name: str) -> None:
 
 
 class _Import:
-    """One import's way through the photos."""
+    """Imports the photos of one export."""
 
     def __init__(self, export: Export, concepts: ConceptMap, name: str, stage: Path, strict: bool) -> None:
         self.export = export
@@ -174,13 +174,13 @@ class _Import:
             raise DataError(f"{self.found[0]} (--strict: nothing was imported)")
 
     def _take(self, photo: LabelledPhoto) -> Sample | None:
-        """Copy one photo, write its masks, and describe it; None where it cannot be used."""
+        """Copy one photo, write its masks, and return its sample; None if the photo cannot be used."""
         file = relative_name(photo.path, self.export.root)
         try:
             height, width = photos.read_photo(photo.path).shape[:2]
         except (DrywallQAError, OSError, ValueError) as error:
             text = str(error).replace(f"{photo.path}: ", "")
-            self.found.append(Problem(problems.UNREADABLE, file, "", f"{text}; the photo is passed over"))
+            self.found.append(Problem(problems.UNREADABLE, file, "", f"{text}; the photo is skipped"))
             return None
         before = len(self.found)
         scale = declared_scale(photo, height, width)
@@ -211,7 +211,7 @@ class _Import:
     def _masks(
         self, photo: LabelledPhoto, height: int, width: int, scale: tuple[float, float] | None
     ) -> tuple[dict[str, Mask], set[str]]:
-        """Unite the masks of each concept; also return the concepts of which something was dropped."""
+        """Merge the masks of each concept; also return the concepts with dropped annotations."""
         united: dict[str, Mask] = {}
         uncertain = self.concepts.of_classes(photo.dropped)
         for shape in photo.shapes if scale else ():
@@ -222,7 +222,7 @@ class _Import:
                 geometry, clipped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
                 mask = rasterise(geometry, height, width)
                 if not mask.any():
-                    raise GeometryError(problems.EMPTY, "marks not one pixel; dropped")
+                    raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
             except GeometryError as error:
                 self.found.append(shape.problem(error.kind, str(error)))
                 uncertain.add(concept)
@@ -235,7 +235,7 @@ class _Import:
     def _labels(
         self, masks: Mapping[str, Mask], uncertain: Iterable[str], stem: str, *, labelled: bool
     ) -> dict[str, str | None]:
-        """Write the masks; what is not marked is absent, unless something was dropped or nothing is known."""
+        """Write the masks. Other concepts are absent, unless the photo is unlabelled or shapes dropped."""
         labels: dict[str, str | None] = {}
         for concept in self.concepts.mapped():
             if concept in masks:
@@ -247,7 +247,7 @@ class _Import:
         return labels | dict.fromkeys(self.concepts.absent)
 
     def _unique(self, stem: str) -> str:
-        """Return the stem, or one with a number where the set has it already (without regard to case)."""
+        """Return the stem, with a number if the set already contains it (case-insensitive)."""
         candidate, number = stem, 1
         while self._stems[candidate.lower()]:
             number += 1
@@ -257,7 +257,7 @@ class _Import:
 
 
 def declared_scale(photo: LabelledPhoto, height: int, width: int) -> tuple[float, float] | None:
-    """Return photo size / annotated size, vertically and horizontally; None where the shapes differ."""
+    """Return photo size / annotated size (vertical, horizontal); None if the aspect ratios differ."""
     if photo.declared_size is None:
         return (1.0, 1.0)
     vertical, horizontal = height / photo.declared_size[0], width / photo.declared_size[1]
@@ -265,13 +265,13 @@ def declared_scale(photo: LabelledPhoto, height: int, width: int) -> tuple[float
 
 
 def write_mask(path: Path, mask: Mask) -> None:
-    """Write a mask [H,W] as PNG of {0, 255}."""
+    """Write a mask [H,W] as a PNG with the values {0, 255}."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(path, compress_level=4)
 
 
 def read_problems(folder: Path) -> list[tuple[str, Problem]]:
-    """Read what the imports of a data set reported: set name and problem."""
+    """Read the problems reported by all imports of a data set, as (set name, problem)."""
     found = []
     for path in sorted((folder / PROBLEMS_FOLDER).glob("*.jsonl")):
         for number, line in read_json_lines(path):

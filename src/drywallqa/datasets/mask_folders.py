@@ -1,4 +1,4 @@
-"""Reading mask files: Roboflow's semantic masks, CVAT's segmentation mask 1.1, plain images/ and masks/."""
+"""Read mask files: Roboflow semantic masks, CVAT segmentation mask 1.1, and plain images/ and masks/."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drywallqa.datasets.problems import Problem
 from drywallqa.errors import DataError
 
 ONLY_CLASS = "mask"
-"""The class of plain masks that lie in no folder of a class's name."""
+"""The class of plain masks that are not in a folder named after a class."""
 
 _ROBOFLOW, _CVAT = "_classes.csv", "labelmap.txt"
 _BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"})
@@ -34,7 +34,7 @@ Values = Mapping[str, int | tuple[int, int, int]]
 
 
 def has_mask_folders(root: Path) -> bool:
-    """Say whether a folder holds mask files in one of the three layouts."""
+    """Check whether a folder contains mask files in one of the three layouts."""
     return bool(_plain_folders(root) or any(list(root.rglob(name)) for name in (_ROBOFLOW, _CVAT)))
 
 
@@ -69,13 +69,13 @@ def read_mask_folders(root: Path) -> Export:
 def _shapes(
     mask: Path, values: Values, root: Path, found: list[Problem]
 ) -> tuple[tuple[Shape, ...], set[str]]:
-    """Return a shape for each class in a mask file, and which classes could not be told."""
+    """Return a shape for each class in a mask file, and the classes that could not be determined."""
     name = relative_name(mask, root)
     coloured = any(isinstance(value, tuple) for value in values.values())
     try:
         pixels = read_pixels(mask, colours=coloured)
     except (OSError, ValueError, SyntaxError) as error:
-        text = f"the mask file cannot be read ({error}); what the photo shows is taken as unknown"
+        text = f"the mask file cannot be read ({error}); the photo counts as unlabelled"
         found.append(Problem(problems.UNREADABLE, name, "", text))
         return (), {UNKNOWN_CLASS}
     flat = pixels.reshape(-1, 3) @ np.array([65536, 256, 1]) if coloured else pixels.reshape(-1)
@@ -84,7 +84,7 @@ def _shapes(
     unknown = present - set(keys.values()) - {0}
     if unknown:
         listed = ", ".join(_name_value(value, coloured) for value in sorted(unknown)[:5])
-        text = f"the values {listed} belong to no class; those pixels are passed over"
+        text = f"the values {listed} do not belong to a class; these pixels are ignored"
         found.append(Problem(problems.WRONG_ID, name, f"value {_name_value(min(unknown), coloured)}", text))
     shapes = tuple(
         Shape(key, Layer(mask, values[key]), name, f"class {key}")
@@ -108,7 +108,7 @@ def _roboflow_classes(table: Path) -> dict[str, int]:
         return {row[1].strip(): int(row[0]) for row in rows[1:] if row}
     except (OSError, ValueError, IndexError) as error:
         raise DataError(
-            f"{table}: no table of 'Pixel Value, Class' ({error}); export the data set again"
+            f"{table}: not a table of 'Pixel Value, Class' ({error}); export the data set again"
         ) from error
 
 
@@ -120,7 +120,7 @@ def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem
 
 
 def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
-    remedy = "a line reads name:red,green,blue:parts:actions"
+    remedy = "a line must have the form name:red,green,blue:parts:actions"
     try:
         lines = table.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -133,7 +133,7 @@ def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
             name, colour = line.split(":")[:2]
             red, green, blue = (int(part) for part in colour.split(","))
         except ValueError as error:
-            raise DataError(f"{table}, line {number}: not understood; {remedy}") from error
+            raise DataError(f"{table}, line {number}: invalid; {remedy}") from error
         colours[name] = (red, green, blue)
     return colours
 
@@ -153,7 +153,7 @@ def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) 
 
 
 def _stem(path: Path, folder: Path) -> str:
-    """Name a file by its place under a folder, without the suffix; CVAT keeps subfolders in both trees."""
+    """Return a file's path below a folder, without suffix; CVAT keeps the same subfolders in both trees."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
@@ -181,18 +181,18 @@ def _pair(
 
 
 def _unlabelled(photo: Path, root: Path, found: list[Problem]) -> LabelledPhoto:
-    text = "no mask file; what the photo shows is taken as unknown"
+    text = "no mask file; the photo counts as unlabelled"
     found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
     return LabelledPhoto(photo, split_of(photo, root), (), labelled=False)
 
 
 def _without_photo(mask: Path, root: Path) -> Problem:
-    text = "a mask without a photo; passed over"
+    text = "a mask without a photo; skipped"
     return Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text)
 
 
 def _plain_folders(root: Path) -> list[Path]:
-    """List the folders that hold both images/ and masks/."""
+    """List the folders that contain both images/ and masks/."""
     return sorted(
         path.parent for path in root.rglob("masks") if path.is_dir() and (path.parent / "images").is_dir()
     )
@@ -221,15 +221,15 @@ def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[Labelled
 
 
 def _is_blank(geometry: Geometry) -> bool:
-    """Say whether a mask file is readable and empty: that means that the class is not in the photo."""
+    """Check whether a mask file is readable and empty, which means that the class is not in the photo."""
     try:
         return isinstance(geometry, Layer) and not read_pixels(geometry.path, colours=False).any()
     except (OSError, ValueError, SyntaxError):
-        return False  # reported when the mask is needed
+        return False  # reported later, when the mask is used
 
 
 def _place(relative: Path) -> tuple[str, str]:
-    """Tell a mask's class and its photo from its place: masks/[SPLIT/][CLASS/]NAME or the reverse."""
+    """Infer a mask's class and photo from its path: masks/[SPLIT/][CLASS/]NAME or the reverse."""
     folders = list(relative.parts[:-1])
     splits = [part for part in folders if split_word(part)]
     classes = [part for part in folders if not split_word(part)]

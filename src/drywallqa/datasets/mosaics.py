@@ -1,4 +1,4 @@
-"""Photos laid side by side: large pictures whose truth people have drawn."""
+"""Mosaics: large images with human-drawn ground truth, made of photos placed side by side."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from drywallqa.datasets.dataset import Dataset, Sample
 
 SIDE = 640
-"""Of each photo in px."""
+"""Side length of each photo in px."""
 
 
 def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) -> list[Sample]:
-    """Choose the first copy of each photograph that shows a concept, at most so many."""
+    """Choose the first copy of each photograph that shows a concept, at most `most` in total."""
     found: dict[tuple[str, str], Sample] = {}
     for sample in dataset:
         if sample.labels.get(concept):
@@ -25,16 +25,16 @@ def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) ->
 def mosaic(
     dataset: Dataset, samples: Sequence[Sample], concept: str, columns: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Lay photos of 640×640 px side by side, row by row.
+    """Place photos of 640×640 px side by side, row by row.
 
     Args:
-        dataset: Where they lie.
-        samples: As many as fill whole rows.
-        concept: Whose truth is wanted.
-        columns: Photos in a row.
+        dataset: The data set of the photos.
+        samples: The photos; their number is a multiple of `columns`.
+        concept: The concept of the ground truth.
+        columns: Photos per row.
 
     Returns:
-        The photo [H,W,3] and the concept's truth [H,W].
+        The mosaic [H,W,3] and the concept's ground truth [H,W].
     """
     rows = len(samples) // columns
     photo = np.zeros((rows * SIDE, columns * SIDE, 3), np.uint8)

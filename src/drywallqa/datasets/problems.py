@@ -1,4 +1,4 @@
-"""What can be wrong with an export, and how it is said."""
+"""Kinds of problems in an export, and their reports."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ EMPTY = "empty"
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with an export.
+    """One problem in an export.
 
     Attributes:
         kind: One of the constants of this module.
-        file: The file it stands in, relative to the export's root.
-        where: The line or id within the file; empty where the whole file is meant.
-        text: What is wrong and what became of it.
+        file: The affected file, relative to the export's root.
+        where: The line or id within the file; empty for the whole file.
+        text: A description of the problem and its consequence.
     """
 
     kind: str
@@ -39,5 +39,5 @@ class Problem:
         return f"{place}: {self.kind}: {self.text}"
 
     def to_json(self) -> dict[str, str]:
-        """Describe the problem as plain data."""
+        """Return the problem as plain data."""
         return {"kind": self.kind, "file": self.file, "where": self.where, "text": self.text}

@@ -1,4 +1,4 @@
-"""Tell from the masks of a data set whether a concept is thin, and whether it runs straight."""
+"""Determine from the masks of a data set whether a concept is thin, and whether it is straight."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from drywallqa.errors import DrywallQAError
 from drywallqa.imaging.morphology import skeletonise
 from drywallqa.imaging.straight_lines import straight_lines
 
-# Mean width over the photo's longer side below which a concept counts as thin: under 18 px of 448.
+# A concept is thin if its mean width divided by the photo's longer side is below this: under 18 px of 448.
 THIN = 0.04
-STRAIGHT = 0.95  # share of a truth's skeleton on long straight lines from which a concept counts as straight
+STRAIGHT = 0.95  # least share of the skeleton on long straight lines for a straight concept
 
-_SIDE = 320  # px to which truths are thinned out before they are measured
-_PHOTOGRAPHS = 64  # that are measured at most
-_LONG = 0.25  # of the longer side
-_NEAR = 1.5  # px from a line, of the thinned out truth
+_SIDE = 320  # px to which masks are subsampled before measuring
+_PHOTOGRAPHS = 64  # maximum number to measure
+_LONG = 0.25  # share of the longer side
+_NEAR = 1.5  # px from a line, in the subsampled mask
 
 Mask = NDArray[np.bool_]
 
 
 def wants_native(dataset: Dataset, concept: str) -> bool:
-    """Tell whether a concept has to be looked for in a large photo's own pixels.
+    """Check whether a concept must be searched for at the full resolution of a large photo.
 
-    A thin object is lost where the photo is scaled down. Straight lines are not: they are seen by running
-    through the photo, which no tile shows.
+    A thin object disappears when the photo is scaled down. Straight lines do not: they are recognised because
+    they run through the photo, which a single tile does not show.
 
     Args:
         dataset: Photos with truth.
@@ -39,9 +39,9 @@ def wants_native(dataset: Dataset, concept: str) -> bool:
 
 
 def is_thin(dataset: Dataset, concept: str) -> bool:
-    """Tell whether a concept is thin in most photographs; False where none shows it.
+    """Check whether a concept is thin in most photographs; False if no photograph shows it.
 
-    The width of a truth is its area over its skeleton's length.
+    The width of a mask is its area divided by its skeleton length.
 
     Args:
         dataset: Photos with truth.
@@ -51,7 +51,7 @@ def is_thin(dataset: Dataset, concept: str) -> bool:
 
 
 def is_straight(dataset: Dataset, concept: str) -> bool:
-    """Tell whether a concept consists of long straight lines in most photographs; False where none shows it.
+    """Check whether a concept consists of long straight lines in most photographs; False if none shows it.
 
     Args:
         dataset: Photos with truth.
@@ -61,13 +61,13 @@ def is_straight(dataset: Dataset, concept: str) -> bool:
 
 
 def _median(dataset: Dataset, concept: str, measure: Callable[[Mask, Mask], float]) -> float:
-    """Measure truths with their skeletons, one a photograph, and return the median; nan without any."""
+    """Measure one mask and its skeleton per photograph, and return the median; nan without masks."""
     found: dict[str, float] = {}
     for sample in dataset:
         if not sample.labels.get(concept) or sample.photograph in found or len(found) == _PHOTOGRAPHS:
             continue
         step = max(1, max(sample.height, sample.width) // _SIDE)
-        with suppress(DrywallQAError):  # whoever measures the photo meets the error again, and reports it
+        with suppress(DrywallQAError):  # the error is reported when the photo is evaluated
             truth = dataset.read_mask(sample, concept)[::step, ::step]
             skeleton = skeletonise(truth)
             if skeleton.any():

@@ -1,4 +1,4 @@
-"""Reading YOLO exports: Roboflow, CVAT and Label Studio; a line is a box or a polygon."""
+"""Read YOLO exports from Roboflow, CVAT and Label Studio; each line is a box or a polygon."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def read_yolo(root: Path) -> Export:
     label_files = {path: _label_file(path, root) for path in list_photos(root)}
     photos = [_read_photo(path, labels, names, root, found) for path, labels in label_files.items()]
     for labels in sorted(_all_label_files(root) - set(label_files.values())):
-        text = "labels without a photo; passed over"
+        text = "labels without a photo; skipped"
         found.append(Problem(problems.MISSING_PHOTO, relative_name(labels, root), "", text))
     return Export(root, "yolo", tuple(photos), tuple(found), tuple(names[key] for key in sorted(names)))
 
 
 def has_yolo_labels(root: Path) -> bool:
-    """Say whether a folder holds a YOLO export: some photo has a label file."""
+    """Check whether a folder contains a YOLO export, that is, a photo with a label file."""
     return any(_label_file(path, root).is_file() for path in list_photos(root)[:50])
 
 
 def _label_file(photo: Path, root: Path) -> Path:
-    """Return where a photo's labels should lie: "images" in its path becomes "labels", else beside it."""
+    """Return the path of a photo's label file: "images" becomes "labels", or the photo's own folder."""
     parts = list(photo.relative_to(root).parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position].lower() == "images":
@@ -59,7 +59,7 @@ def _label_file(photo: Path, root: Path) -> Path:
 
 
 def _all_label_files(root: Path) -> set[Path]:
-    """Find the label files: those below a folder "labels" or "obj_…_data", and others beside them."""
+    """Find the label files: those below a folder "labels" or "obj_…_data", and others in the same folders."""
     folders = {
         path.parent
         for path in root.rglob("*.txt")
@@ -70,7 +70,7 @@ def _all_label_files(root: Path) -> set[Path]:
 
 
 def read_class_names(root: Path) -> dict[int, str]:
-    """Read the names of an export's classes by number, from data.yaml, obj.names or classes.txt.
+    """Read an export's class names by number from data.yaml, obj.names or classes.txt.
 
     Raises:
         DataError: No file with names was found, or it cannot be read.
@@ -95,15 +95,15 @@ def read_class_names(root: Path) -> dict[int, str]:
 
 
 def _names_of_yaml(text: str) -> dict[int, str] | list[str]:
-    """Read `names`, a list or a mapping by number; every scalar is text, also a name such as "no".
+    """Read `names`, a list or a mapping by number. Every scalar is a string, even a name such as "no".
 
     Raises:
-        ValueError: The text is no YAML, or a class's number is no whole number.
+        ValueError: The text is not valid YAML, or a class number is not an integer.
     """
     import yaml
 
     try:
-        data = yaml.load(text, Loader=yaml.BaseLoader)  # makes lists, mappings and texts alone
+        data = yaml.load(text, Loader=yaml.BaseLoader)  # creates only lists, mappings and strings
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
     names = data.get("names") if isinstance(data, dict) else None
@@ -119,11 +119,11 @@ def _read_photo(
     try:
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
-        text = f"{name} is not in the export; what the photo shows is taken as unknown"
+        text = f"{name} is not in the export; the photo counts as unlabelled"
         found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
         return LabelledPhoto(photo, split, (), labelled=False)
     except (OSError, ValueError) as error:
-        text = f"the label file cannot be read ({error}); what the photo shows is taken as unknown"
+        text = f"the label file cannot be read ({error}); the photo counts as unlabelled"
         found.append(Problem(problems.UNREADABLE, name, "", text))
         return LabelledPhoto(photo, split, (), labelled=False)
     shapes: list[Shape] = []
@@ -160,7 +160,7 @@ def _geometry(fields: list[str]) -> Geometry:
         x, y, width, height = numbers
         return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2, relative=True)
     if len(numbers) % 2:
-        raise GeometryError(problems.MALFORMED, f"{len(numbers)} coordinates, which is odd; dropped")
+        raise GeometryError(problems.MALFORMED, f"the number of coordinates is odd ({len(numbers)}); dropped")
     if len(numbers) < 6:
         text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
         raise GeometryError(problems.FEW_POINTS, text)
