@@ -111,7 +111,7 @@ def test_ablate__another_comparison_is_refused(recipes: Path, data: Path, out: P
     before = (out / "table.json").read_bytes()
     assert ablate(recipes, data, out, "--scale", "0.5") == 2
     error = capsys.readouterr().err
-    assert "under another scale" in error
+    assert "a different value of scale" in error
     assert "--overwrite" in error
     assert (out / "table.json").read_bytes() == before
 
@@ -119,9 +119,9 @@ def test_ablate__another_comparison_is_refused(recipes: Path, data: Path, out: P
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("sizes", "crack: 3\n", "must be as"),
+        ("sizes", "crack: 3\n", "must look like"),
         ("1-a", "loss: {nmae: focal}\n", "the nearest is 'loss.name'"),
-        ("1-a", "- a\n", "must hold names and values"),
+        ("1-a", "- a\n", "must contain names and values"),
         ("1-a", "a: [\n", "cannot be read as YAML"),
     ],
 )
@@ -136,7 +136,7 @@ def test_ablate__a_bad_recipe_is_named(
 
 def test_ablate__a_recipe_that_is_not_there_is_answered_with_those_that_are(recipes, data, tmp_path, capsys):
     assert ablate(recipes, data, tmp_path / "out", "--only", "3-nothing") == 2
-    assert "there are 1-as-it-was, 2-focal" in capsys.readouterr().err
+    assert "available recipes: 1-as-it-was, 2-focal" in capsys.readouterr().err
     assert ablate(tmp_path, data, tmp_path / "out") == 2
     assert "no recipe" in capsys.readouterr().err
 

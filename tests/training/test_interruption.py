@@ -118,7 +118,7 @@ def test_write_tensors__a_full_disk_leaves_the_good_one(
         raise trouble or RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(OutputError, match=r"last\.ckpt.*last good one is intact.*--resume"):
+    with pytest.raises(OutputError, match=r"last\.ckpt.*last good checkpoint is intact.*--resume"):
         write_tensors({"new": torch.zeros(2)}, path)
     monkeypatch.undo()
     assert torch.load(path, weights_only=True)["good"].sum() == 2

@@ -134,7 +134,7 @@ def test_replay__names_where_a_loss_breaks(
         assert main(["replay", str(tmp_path / "r")]) == 1
         told = capsys.readouterr().out
         assert "batch after step 1" in told
-        assert "begins in loss/presence" in told
+        assert "starts in loss/presence" in told
     assert main(["replay", str(tmp_path / "r")]) == 0
     assert "finite this time" in capsys.readouterr().out
     kept = torch.load(tmp_path / "r" / "not-finite.pt", weights_only=True)
@@ -143,7 +143,7 @@ def test_replay__names_where_a_loss_breaks(
     torch.save(kept, tmp_path / "r" / "not-finite.pt")
     assert main(["replay", str(tmp_path / "r")]) == 1
     told = capsys.readouterr().out
-    assert f"not finite before the batch: {name}" in told
+    assert f"weights that were not finite before the batch: {name}" in told
     assert "first layer whose output is not finite" in told
 
 

@@ -84,7 +84,7 @@ def test_speed__much_waiting_comes_with_advice(tmp_path: Path, waiting: float, a
     speed = read_events(tmp_path)[-1]
     assert speed["photos_per_second"] == pytest.approx(5.0)
     assert speed["waiting_share"] == pytest.approx(waiting / 20)
-    assert ("raise data.workers" in speed["text"]) is advice
+    assert ("increase data.workers" in speed["text"]) is advice
 
 
 def test_speed__of_no_training_is_not_logged(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""An ablation: one training run for each recipe, and one table of their figures; it can be resumed.
+"""Ablation: one training run per recipe, and one table of results; an ablation can be resumed.
 
-Recipes are training settings in a folder of YAML files; each file holds its changes to a common base.
+A folder contains one YAML file of training settings per recipe. Each file lists the changes to a common base.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from drywallqa.training.run_log import read_events
 from drywallqa.training.train_run import run_training
 
 HEAD = "ablation.json"
-"""The common conditions of all rows; rows under other conditions could not be compared."""
+"""File of the conditions that all rows share; rows under different conditions are not comparable."""
 BASE, SIZES = "base.yaml", "sizes.yaml"
-"""Files of the folder that are no recipes: the common base, and the number of photos to train on."""
+"""Files of the folder that are not recipes: the common base, and the number of photos to train on."""
 
 Row = dict[str, Any]
 Report = Callable[[str], None]
@@ -38,12 +38,12 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of one training.
+    """The settings of one training run.
 
     Attributes:
         name: The file's stem.
-        title: Its first line, a comment.
-        settings: The base's settings with the recipe's own changes.
+        title: The file's first line, a comment.
+        settings: The base settings with the recipe's changes.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Recipe:
     settings: Mapping[str, Any]
 
     def write(self, folder: Path) -> Path:
-        """Write all settings to a file that `drywallqa train --config` takes."""
+        """Write all settings to a file for `drywallqa train --config`."""
         path = folder / f"{self.name}.yaml"
         text = yaml.safe_dump(dict(self.settings), sort_keys=False, allow_unicode=True)
         write_whole(path, f"# {self.title}\n{text}".encode())
@@ -63,15 +63,15 @@ class AblationRequest:
     """The options of an ablation.
 
     Attributes:
-        data: A data set, split.
+        data: A data set with splits.
         recipes: A folder of recipes; see `read_recipes`.
-        out: The folder of everything written: photos, resolved recipes, runs, rows, tables.
-        settings: `a.b=value`, applied to every recipe.
-        only: Names of the recipes to run now; all where it is empty.
-        scale: Pictures of an epoch, as a share of each recipe's own number.
-        split: The part that rows are measured on; thresholds are chosen on val.
-        seed: Decides which photos are taken.
-        overwrite: Whether to remove an ablation under other conditions from `out`.
+        out: Output folder for photos, resolved recipes, runs, rows and tables.
+        settings: Settings such as `a.b=value` that apply to every recipe.
+        only: Names of the recipes to run now; all recipes if empty.
+        scale: Pictures per epoch, as a share of each recipe's number.
+        split: The split on which rows are measured; thresholds are chosen on val.
+        seed: Seed for the choice of photos.
+        overwrite: Whether to remove an ablation under different conditions from `out`.
         progress: Whether runs show progress.
     """
 
@@ -88,7 +88,7 @@ class AblationRequest:
 
 
 def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
-    """Train and measure every recipe that has no row yet, and write the tables after each.
+    """Train and measure every recipe that has no row yet, and write the tables after each recipe.
 
     Args:
         request: The options.
@@ -98,10 +98,10 @@ def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
         All rows, sorted by the recipes' names.
 
     Raises:
-        ConfigError: A recipe, or a setting applied to it, is not valid.
-        DataError: The data set holds fewer photos than the recipes ask for.
-        OutputError: Another ablation lies in the folder.
-        StoppedError: Ctrl-C; the same command goes on.
+        ConfigError: A recipe or a setting applied to it is invalid.
+        DataError: The data set has fewer photos than the recipes require.
+        OutputError: The folder contains another ablation.
+        StoppedError: The user pressed Ctrl-C; the same command resumes the ablation.
     """
     recipes, sizes = read_recipes(request.recipes, request.only), read_sizes(request.recipes)
     data = load_dataset(request.data)
@@ -109,7 +109,7 @@ def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
     if sizes:
         folder = request.out / "data"
         if not (folder / "dataset.json").is_file():
-            report(f"taking the photos of {request.recipes} into {folder}")
+            report(f"copying the photos for {request.recipes} to {folder}")
             take_subset(data, sizes, folder, seed=request.seed)
         data = load_dataset(folder)
     rows: list[Row] = []
@@ -127,7 +127,7 @@ def _claim_folder(request: AblationRequest, data: Dataset, sizes: dict[str, dict
     """Write the conditions into the folder.
 
     Raises:
-        OutputError: An ablation under other conditions lies there.
+        OutputError: The folder contains an ablation under different conditions.
     """
     digest = hashlib.sha256()
     for name in ("manifest.jsonl", "dataset.json"):
@@ -142,7 +142,7 @@ def _claim_folder(request: AblationRequest, data: Dataset, sizes: dict[str, dict
         differing = ", ".join(name for name in conditions if known.get(name) != conditions[name])
         if differing and not request.overwrite:
             raise OutputError(
-                f"{request.out}: holds a comparison under another {differing}; "
+                f"{request.out}: contains an ablation with a different value of {differing}; "
                 "choose another --out, or replace it with --overwrite"
             )
         for name in ("data", "runs", "rows", "recipes") if differing else ():
@@ -152,7 +152,7 @@ def _claim_folder(request: AblationRequest, data: Dataset, sizes: dict[str, dict
 
 
 def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: Report) -> Row:
-    """Return a recipe's row: the one measured before, or a new one after training."""
+    """Return a recipe's row: the existing row, or a new row after training."""
     path = recipe.write(request.out / "recipes")
     config = load_config(path, request.settings)
     pictures = max(config.optimisation.batch_size, round(config.data.photos_per_epoch * request.scale))
@@ -162,7 +162,7 @@ def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: R
     before: Row = json.loads(row_path.read_text(encoding="utf-8")) if row_path.is_file() else {}
     same = before.get("settings") == resolved
     if same and before.get("done"):
-        report("done before")
+        report("already done")
         return before
     row: Row = {"name": recipe.name, "title": recipe.title, "settings": resolved, "done": False}
     write_whole(row_path, json_bytes(row))
@@ -182,7 +182,7 @@ def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: R
 
 
 def _training_figures(run: Path) -> Row:
-    """Read from a run's log: steps, epochs, the mean loss of the last epoch, alarms."""
+    """Read the steps, epochs, mean loss of the last epoch and alarms from a run's log."""
     events = read_events(run)
     steps = [event for event in events if event["event"] == "step"]
     last = [e["loss"] for e in steps if e["epoch"] == steps[-1]["epoch"] and e.get("loss") is not None]
@@ -199,18 +199,18 @@ def read_recipes(folder: Path, only: Sequence[str] = ()) -> list[Recipe]:
     """Read a folder of recipes, sorted by name.
 
     Args:
-        folder: Holds `base.yaml` and a file for each recipe.
-        only: Names of the recipes to read; all where it is empty.
+        folder: Folder with one file per recipe and an optional `base.yaml`.
+        only: Names of the recipes to read; all recipes if empty.
 
     Raises:
-        ConfigError: There is no recipe, a named recipe is missing, or a file is not valid.
+        ConfigError: There is no recipe, a named recipe is missing, or a file is invalid.
     """
     files = {path.stem: path for path in sorted(folder.glob("*.yaml")) if path.name not in (BASE, SIZES)}
     if not files:
-        raise ConfigError(f"{folder}: no recipe; it is a folder of YAML files, such as configs/report")
+        raise ConfigError(f"{folder}: no recipe found; pass a folder of YAML files such as configs/report")
     for name in only:
         if name not in files:
-            raise ConfigError(f"{folder}: no recipe '{name}'; there are {', '.join(files)}")
+            raise ConfigError(f"{folder}: no recipe '{name}'; available recipes: {', '.join(files)}")
     base = read_yaml(folder / BASE) if (folder / BASE).is_file() else {}
     recipes = []
     for name in [name for name in files if name in only or not only]:
@@ -222,17 +222,17 @@ def read_recipes(folder: Path, only: Sequence[str] = ()) -> list[Recipe]:
 
 
 def read_sizes(folder: Path) -> dict[str, dict[str, int]]:
-    """Read how many photos of each concept every part gets; empty where the folder does not say.
+    """Read the number of photos per concept and split; empty if the folder has no such file.
 
     Raises:
-        ConfigError: The file is not valid.
+        ConfigError: The file is invalid.
     """
     path = folder / SIZES
     sizes = read_yaml(path) if path.is_file() else {}
     for concept, parts in sizes.items():
         valid = isinstance(parts, dict) and all(isinstance(n, int) and n > 0 for n in parts.values())
         if not valid or set(parts) - {"train", "val", "test"}:
-            raise ConfigError(f"{path}: '{concept}' must be as {{train: 140, val: 30, test: 31}}")
+            raise ConfigError(f"{path}: '{concept}' must look like {{train: 140, val: 30, test: 31}}")
     return sizes
 
 

@@ -1,4 +1,4 @@
-"""The rows of an ablation as text, CSV and JSON."""
+"""Tables of ablation results as text, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OF_CONCEPT = (
 
 
 def write_ablation_tables(folder: Path, rows: Sequence[Row]) -> None:
-    """Write `table.txt`, `table.csv` and `table.json`, each whole."""
+    """Write `table.txt`, `table.csv` and `table.json`, each atomically."""
     write_whole(folder / "table.txt", ("\n".join(ablation_lines(rows)) + "\n").encode())
     write_whole(folder / "table.csv", ablation_csv(rows).encode())
     write_whole(folder / "table.json", json_bytes(list(rows)))
 
 
 def ablation_lines(rows: Sequence[Row]) -> list[str]:
-    """Format rows as text: a line for each recipe and threshold rule, then a legend with the alarms."""
+    """Format rows as text: one line per recipe and threshold rule, then a legend with the alarms."""
     concepts = list(dict.fromkeys(c for row in rows for m in row.get("measured", ()) for c in m["concepts"]))
     head = ["recipe", "threshold", *(f"IoU {c}" for c in concepts), *_MEANS.values(), "loss", "training loss"]
     table = [head]
@@ -53,13 +53,13 @@ def ablation_lines(rows: Sequence[Row]) -> list[str]:
 def _legend(rows: Sequence[Row]) -> list[str]:
     splits = sorted({row["split"] for row in rows if "split" in row})
     lines = [
-        f"Measured on '{', '.join(splits)}'; columns after the concepts are means over concepts. Loss: BCE "
-        "and Dice, alike for all; training loss: the recipe's own, in its last epoch.",
+        f"Measured on '{', '.join(splits)}'. Columns after the concepts are means over concepts. Loss: BCE + "
+        "Dice for every recipe. Training loss: the loss of the recipe itself in its last epoch.",
     ]
     for row in rows:
         alarms = f"; alarms: {', '.join(row['alarms'])}" if row.get("alarms") else ""
         own = ", ".join(f"{_cell(m['report_iou'])} ({m['rule']})" for m in row.get("measured", ()))
-        own = f"; the report's own IoU, batches of 2, two empty masks count 1: {own}" if own else ""
+        own = f"; IoU as in the report (batches of 2, two empty masks count as 1): {own}" if own else ""
         lines.append(
             f"{row['name']}: {row['title']}; {row['steps']} steps, {row['epochs']} epochs{own}{alarms}"
         )
@@ -69,7 +69,7 @@ def _legend(rows: Sequence[Row]) -> list[str]:
 
 
 def ablation_csv(rows: Sequence[Row]) -> str:
-    """Format rows as CSV: a line for each recipe, threshold rule and concept."""
+    """Format rows as CSV: one line per recipe, threshold rule and concept."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([

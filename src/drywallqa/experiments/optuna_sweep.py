@@ -1,8 +1,8 @@
-"""A sweep: runs that differ in a few settings, each judged by its best IoU on validation.
+"""Hyper-parameter sweep: runs that differ in a few settings and are compared by their best validation IoU.
 
-Optuna proposes the settings (a tree-structured Parzen estimator: Bergstra et al., Algorithms for
-Hyper-Parameter Optimization, NeurIPS 2011) and keeps a journal, so that an interrupted sweep can be resumed,
-the interrupted run included.
+Optuna proposes the settings with a tree-structured Parzen estimator (Bergstra et al., Algorithms for
+Hyper-Parameter Optimization, NeurIPS 2011). Optuna also keeps a journal, so that an interrupted sweep can be
+resumed, including the interrupted run.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from drywallqa.training.task import MONITORED
 from drywallqa.training.train_run import run_training
 
 ABOUT, JOURNAL, NOTE = "sweep.json", "journal.log", "trial.json"
-_DECADE = 10.0  # ratio of a range's ends from which values are drawn evenly over its logarithm
+_DECADE = 10.0  # ranges whose ends have at least this ratio are sampled log-uniformly
 
 
 @dataclass(frozen=True)
 class Field:
-    """One setting that a sweep varies.
+    """A setting that a sweep varies.
 
     Attributes:
-        name: Dotted, as in `--set`.
-        low: The range's lower end; None for a list of values.
-        high: Its upper end.
+        name: Dotted name, as in `--set`.
+        low: Lower end of the range; None for a list of values.
+        high: Upper end of the range.
         values: The list of values.
     """
 
@@ -47,11 +47,11 @@ class Field:
 
     @property
     def log(self) -> bool:
-        """Whether values are drawn evenly over the logarithm."""
+        """Whether values are sampled log-uniformly."""
         return bool(self.low and self.high and self.low > 0 and self.high / self.low >= _DECADE)
 
     def distribution(self) -> Any:
-        """Return the field as Optuna takes it; a range between whole numbers holds whole numbers only."""
+        """Return the field as an Optuna distribution; a range with integer ends contains only integers."""
         from optuna import distributions
 
         if self.low is None or self.high is None:
@@ -66,10 +66,10 @@ class Field:
 
 
 def parse_field(text: str) -> Field:
-    """Read a field as the command line has it: `name=low..high` or `name=a,b,c`.
+    """Parse a field from the command line: `name=low..high` or `name=a,b,c`.
 
     Raises:
-        ConfigError: The setting is unknown, or the values cannot be read.
+        ConfigError: The setting is unknown, or the values cannot be parsed.
     """
     name, _, values = text.partition("=")
     name = name.strip()
@@ -83,12 +83,12 @@ def parse_field(text: str) -> Field:
         except ValueError as error:
             raise ConfigError(f"--field {text}: '{values}' is not a range of numbers") from error
         if not low < high:
-            raise ConfigError(f"--field {text}: the lower end comes first")
+            raise ConfigError(f"--field {text}: the lower end must come first")
         return Field(name, low, high)
     try:
         return Field(name, values=tuple(_value(value) for value in values.split(",")))
     except yaml.YAMLError as error:
-        raise ConfigError(f"--field {text}: values are numbers, words, true or false") from error
+        raise ConfigError(f"--field {text}: values must be numbers, words, true or false") from error
 
 
 def _number(text: str) -> float:
@@ -99,7 +99,7 @@ def _number(text: str) -> float:
 
 
 def _value(text: str) -> Any:
-    """Read a value as YAML does, but 1e-4 as a number."""
+    """Parse a value as YAML, but read 1e-4 as a number."""
     try:
         return _number(text)
     except ValueError:
@@ -111,11 +111,11 @@ class SweepTrial:
     """One run of a sweep.
 
     Attributes:
-        number: From 0.
-        settings: Its settings: name → value.
-        iou: Its best IoU on validation; None where it has none.
-        seconds: Its duration, without the time before an interruption.
-        problem: The reason of its failure, or "".
+        number: Number of the trial, from 0.
+        settings: Setting name → value.
+        iou: Best validation IoU; None if the run has none.
+        seconds: Duration of the run, without the time before an interruption.
+        problem: Reason for a failure, or "".
     """
 
     number: int
@@ -131,13 +131,13 @@ class Sweep:
 
     Attributes:
         data: The data set.
-        out: The sweep's folder; it holds a run's folder for each trial.
-        fields: The settings that are varied.
-        config: Settings of all its runs, as YAML.
-        settings: Further settings of all its runs, each as `a.b=value`.
-        start: A bundle that every run starts from.
-        seed: The seed of the proposals.
-        overwrite: Whether to replace a sweep in the folder.
+        out: The sweep's folder, which contains a run folder for each trial.
+        fields: The settings to vary.
+        config: YAML file of settings for all runs.
+        settings: Further settings for all runs, each as `a.b=value`.
+        start: A bundle from which every run starts.
+        seed: Seed for the proposals.
+        overwrite: Whether to replace an existing sweep in the folder.
         progress: Whether each run shows progress.
     """
 
@@ -152,7 +152,7 @@ class Sweep:
     progress: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the conditions that must not change when a sweep is resumed."""
+        """Return the conditions that must stay the same when a sweep is resumed."""
         return {
             "data": str(self.data.resolve()),
             "fields": [str(field) for field in self.fields],
@@ -172,9 +172,9 @@ def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], No
         report: Called with all finished trials after each run.
 
     Raises:
-        ConfigError: Nothing is varied.
-        OutputError: Another sweep lies in the folder, or it cannot be written.
-        StoppedError: Ctrl-C; the same command goes on.
+        ConfigError: There is no field to vary, or no trial.
+        OutputError: The folder contains another sweep or cannot be written.
+        StoppedError: The user pressed Ctrl-C; the same command resumes the sweep.
     """
     import optuna
 
@@ -189,7 +189,7 @@ def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], No
     )
     interrupted = [trial for trial in study.trials if trial.state.name == "RUNNING"]
     while interrupted or sum(trial.state.is_finished() for trial in study.trials) < trials:
-        # the seed counts the trials, so that a resumed sweep does not repeat its proposals
+        # the seed depends on the number of trials, so a resumed sweep does not repeat its proposals
         study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + len(study.trials))
         trial = interrupted.pop(0) if interrupted else None
         if trial is None:
@@ -203,15 +203,15 @@ def _claim_folder(sweep: Sweep) -> None:
     """Write the conditions into the folder.
 
     Raises:
-        OutputError: Another sweep lies there.
+        OutputError: The folder contains another sweep.
     """
     path = sweep.out / ABOUT
     if path.is_file() and not sweep.overwrite:
         if json.loads(path.read_text(encoding="utf-8")) == sweep.to_json():
             return
         raise OutputError(
-            f"{sweep.out}: holds a sweep over other fields or settings; go on with the same command, "
-            "replace it with --overwrite, or choose another --out"
+            f"{sweep.out}: contains a sweep over other fields or settings; use the same command to "
+            "resume, replace the sweep with --overwrite, or choose another --out"
         )
     check_folder(sweep.out)
     if sweep.overwrite:
@@ -235,7 +235,7 @@ def _run_trial(sweep: Sweep, study: Any, number: int, values: Mapping[str, Any])
         run_training(request)
         iou = float(weights_header(run / BEST)[MONITORED])
     except (AlarmError, ConfigError, ModelError) as error:
-        # settings that do not work are a result; a full disk or a broken data set is none
+        # a failure due to the settings is a result; a full disk or a broken data set is not
         problem = str(error)
     note = {"seconds": round(time.monotonic() - began, 1), "problem": problem}
     write_whole(run / NOTE, (json.dumps(note, indent=1) + "\n").encode())

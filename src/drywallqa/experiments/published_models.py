@@ -1,4 +1,4 @@
-"""Masks of a published model as it is: nothing is trained, and all thresholds are 0.5."""
+"""Masks from a published model without training; all thresholds are 0.5."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def open_published(
 
     Args:
         name: A family that needs no training.
-        weights: Folder of its weights; the model hub's cache where None.
-        options: The family's own options.
-        size: Input side in px; the family's own where None.
+        weights: Folder of the weights; the model hub cache if None.
+        options: Options of the family.
+        size: Input side in px; the default of the family if None.
 
     Raises:
-        ModelError: The family is unknown or needs training, or weights are missing or do not fit.
+        ModelError: The family is unknown or needs training, or weights are missing or do not fit the model.
     """
     family = registry.find_family(name, options)
     if not family.open_vocabulary:
         able = [other.name for other in registry.FAMILIES.values() if other.open_vocabulary]
         raise ModelError(
-            f"{name} has to be trained before it is used: drywallqa train --model {name}; "
-            f"without training there are {' and '.join(able)}"
+            f"{name} must be trained before use: drywallqa train --model {name}; "
+            f"families that need no training: {' and '.join(able)}"
         )
     folders = registry.find_weights(name, weights)
     model: PromptedModel = registry.create_model(name, **(options or {}))
@@ -47,13 +47,13 @@ def open_published(
 def segment_published(
     segmenter: Segmenter, photos: Sequence[Path], prompts: Sequence[str], out: Path
 ) -> Iterator[tuple[Path, Prediction] | PhotoError]:
-    """Write a mask of every photo under every prompt.
+    """Write a mask for every photo and every prompt.
 
     Yields:
-        A mask's file and prediction, or the error of a photo that cannot be read.
+        The path and prediction of a mask, or the error of a photo that cannot be read.
 
     Raises:
-        PromptError: There is no prompt, or one cannot be used.
+        PromptError: There is no prompt, or a prompt cannot be used.
         OutputError: A mask cannot be written.
     """
     check_prompts(prompts)

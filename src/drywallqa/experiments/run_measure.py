@@ -1,4 +1,4 @@
-"""Measures a run at the fixed threshold of 0.5, and at the thresholds chosen on validation."""
+"""Measures a run at the fixed threshold 0.5 and at thresholds chosen on the val split."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from drywallqa.training.run_folder import CONFIG
 from drywallqa.training.run_log import finite_figures
 
 FIXED = 0.5
-_SMALLEST = 1e-7  # least distance of a probability from 0 and 1 where its logarithm is taken
+_SMALLEST = 1e-7  # probabilities keep this distance from 0 and 1 in logarithms
 
 
 def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
-    """Measure a run's best weights on a part, with thresholds from the val part.
+    """Measure a run's best weights on a split, with thresholds from the val split.
 
-    The masks of a run that does not train presence are not gated by it, as in the original report.
+    If a run does not train presence, presence does not gate its masks, as in the original report.
 
     Args:
         run: The run's folder.
-        dataset: With a val part.
-        split: The part to measure.
+        dataset: A data set with a val split.
+        split: The split to measure.
 
     Returns:
-        Plain data: "split", "loss", and "measured", the figures under each threshold rule.
+        JSON data: "split", "loss", and "measured", the figures under each threshold rule.
 
     Raises:
-        DataError: No val photo shows a concept.
+        DataError: A concept is not shown in any val photo.
     """
     model = open_run(run)
     gated = load_config(run / CONFIG).optimisation.presence_weight > 0
@@ -62,7 +62,7 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
 def _measure_part(
     model: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
 ) -> tuple[list[list[PairMeasurement]], float | None]:
-    """Measure every labelled pair under each rule, and average the loss over pairs that show their concept.
+    """Measure every labelled pair under each rule, and average the loss over pairs that show the concept.
 
     Args:
         model: The model; each photo is encoded once.
@@ -95,9 +95,9 @@ def _measure_part(
 
 
 def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """Return BCE + Dice of a photo [H,W] at its own size; recipes with other losses are compared by it.
+    """Return BCE + Dice of a photo [H,W] at its original size, to compare recipes with different losses.
 
-    The formulas are those of `losses.mask_loss`, but probabilities are clipped to [1e-7, 1 - 1e-7].
+    The formulas are the same as in `losses.mask_loss`, but probabilities are clipped to [1e-7, 1 - 1e-7].
     """
     p = np.clip(probability.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     cross = -(np.log(p[truth]).sum() + np.log1p(-p[~truth]).sum()) / truth.size
@@ -106,7 +106,7 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
 
 
 def _figures(pairs: Sequence[PairMeasurement], rule: str, levels: Thresholds) -> dict[str, Any]:
-    """Return the figures of each concept, and their means, under one rule."""
+    """Return the figures of each concept and their means under one threshold rule."""
     concepts = {
         concept: finite_figures(
             {**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]}

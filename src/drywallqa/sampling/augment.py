@@ -1,6 +1,6 @@
-"""Augmentation as a camera on a site would cause it; geometric changes are applied to the masks as well.
+"""Photo augmentation that imitates site photos; geometric changes also apply to the masks.
 
-Cracks are thin, so a photo is warped once, from its native pixels, and never blurred beyond recognition.
+Cracks are thin. A photo is therefore resampled only once, from its original pixels, and blur stays mild.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drywallqa.imaging.letterbox import resize_photo
 Photo = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Truth = dict[str, NDArray[np.float32]]
-"""Concept → its share of foreground in [0,1], float32 [window,window]."""
+"""Concept → foreground share of each pixel in [0,1], float32 [window,window]."""
 Generator = np.random.Generator
 Colour = tuple[int, int, int]
 
@@ -30,7 +30,7 @@ def warp_photo(
     generator: Generator,
     padding: Colour = (0, 0, 0),
 ) -> tuple[Photo, Truth]:
-    """Flip, turn, scale, shear a little and crop to window×window px, in one resampling.
+    """Flip, rotate, scale, slightly shear and crop a photo to window×window px, in one resampling step.
 
     Args:
         photo: uint8 [H,W,3].
@@ -38,14 +38,14 @@ def warp_photo(
         window: Side of the result in px.
         scale: Range of the photo's longer side in px before cropping.
         generator: Source of random numbers.
-        padding: Colour beside the photo, as `Letterbox.padding` gives it.
+        padding: Colour of the area outside the photo, as in `Letterbox.padding`.
 
     Returns:
         The crop and its truth.
     """
     matrix, factor = _random_affine(photo.shape[0], photo.shape[1], window, scale, generator)
     if factor < 0.75:
-        # cv2's warp does not antialias, so the photo is shrunk by area first
+        # cv2.warpAffine does not antialias, so area averaging shrinks the photo first
         photo = np.asarray(cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
         matrix = matrix @ np.diag([1 / factor, 1 / factor, 1.0])
     border = cv2.BORDER_REFLECT_101 if generator.random() < 0.7 else cv2.BORDER_CONSTANT
@@ -67,13 +67,13 @@ def warp_photo(
 def whole_photo(
     photo: Photo, masks: Mapping[str, Mask], window: int, padding: Colour = (0, 0, 0)
 ) -> tuple[Photo, Truth]:
-    """Scale the whole photo into the top left corner of window×window px, and change nothing else.
+    """Scale the whole photo to fit the top left corner of window×window px, without augmentation.
 
     Args:
         photo: uint8 [H,W,3].
         masks: Concept → bool [H,W].
         window: Side of the result in px.
-        padding: Colour beside the photo, as `Letterbox.padding` gives it.
+        padding: Colour of the area outside the photo, as in `Letterbox.padding`.
 
     Returns:
         The picture and its truth.
@@ -82,7 +82,7 @@ def whole_photo(
     rows, columns = (max(1, round(length * factor)) for length in photo.shape[:2])
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     picture = np.full((window, window, 3), padding, np.uint8)
-    picture[:rows, :columns] = resize_photo(photo, rows, columns)  # as for inference
+    picture[:rows, :columns] = resize_photo(photo, rows, columns)  # same resizing as in inference
     truth = {concept: np.zeros((window, window), np.float32) for concept in masks}
     for concept, mask in masks.items():
         shares = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=method)
@@ -101,7 +101,7 @@ def _random_affine(
     linear = rotation @ np.array([[stretch, shear], [0.0, 1 / stretch]]) * factor
     if generator.random() < 0.5:
         linear = linear @ np.diag([-1.0, 1.0])
-    # the crop lies anywhere that keeps it inside the photo, or the photo inside it
+    # random position: the crop stays inside the photo, or the photo stays inside the crop
     free = np.abs(linear) @ np.array([width, height]) - window
     centre = window / 2 + generator.uniform(-0.5, 0.5, 2) * free
     matrix = np.eye(3)
@@ -111,7 +111,7 @@ def _random_affine(
 
 
 def vary_light(photo: Photo, generator: Generator) -> Photo:
-    """Vary light, colour, sharpness, noise and compression of a photo [H,W,3]."""
+    """Randomly vary the light, colour, sharpness, noise and JPEG compression of a photo [H,W,3]."""
     picture = photo.astype(np.float32)
     if generator.random() < 0.8:
         gain = np.exp(generator.normal(0.0, 0.22)) * np.exp(generator.normal(0.0, 0.05, 3))
@@ -136,7 +136,7 @@ def vary_light(photo: Photo, generator: Generator) -> Photo:
 
 
 def _shade(height: int, width: int, generator: Generator) -> NDArray[np.float32]:
-    """Return a soft or hard shadow edge across the picture: factors [H,W,1] of 0.45 to 1."""
+    """Return brightness factors [H,W,1] from 0.45 to 1 for a soft or hard shadow edge in the picture."""
     angle = generator.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     along = (columns / width - 0.5) * np.cos(angle) + (rows / height - 0.5) * np.sin(angle)

@@ -1,8 +1,8 @@
-"""Features of frozen encoders, kept on disk so that a photo is encoded once instead of in every epoch.
+"""Disk cache for the features of frozen encoders, so that a photo is not encoded again in every epoch.
 
-A file's name is a hash of everything its content depends on: the model's weights, the input's size, the view
-and the photo's bytes. So no file is ever stale. Above the limit the least recently used files are removed.
-Files are written whole, so that several processes may share a cache.
+A file's name is a hash of everything that its content depends on: the model's weights, the input size, the
+view and the photo's bytes. A cached file is therefore never stale. If the cache exceeds its limit, the least
+recently used files are removed. Files are written atomically, so several processes can share a cache.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ DEFAULT_LIMIT = 20 * 1024**3
 
 
 def default_folder() -> Path:
-    """Return the folder of the cache: DRYWALLQA_CACHE, or one in the user's cache folder."""
+    """Return the cache folder: `features` in DRYWALLQA_CACHE or in the user's cache folder."""
     given = os.environ.get("DRYWALLQA_CACHE")
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "drywallqa"
     return base.expanduser() / "features"
 
 
 def model_revision(model: nn.Module) -> str:
-    """Return a hash of a frozen encoder: its class and its frozen weights.
+    """Return a hash of a model's class and its frozen weights.
 
-    Weights that are trained, such as the decoder's, are left out, since features do not depend on them.
+    The hash excludes trained weights, such as those of the decoder, because features do not depend on them.
     """
     digest = hashlib.sha256(type(model).__name__.encode())
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -50,11 +50,11 @@ def model_revision(model: nn.Module) -> str:
 
 
 class FeatureCache:
-    """A bounded folder of features.
+    """A folder of cached features with a size limit.
 
     Args:
-        folder: The folder of the files.
-        limit: Most bytes kept; the least recently used files are removed first.
+        folder: Folder of the cached files; `default_folder()` if None.
+        limit: Maximum size in bytes. The least recently used files are removed first.
 
     Raises:
         ConfigError: The limit is not a positive number.
@@ -62,13 +62,13 @@ class FeatureCache:
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
         if limit <= 0:
-            raise ConfigError(f"the feature cache's limit is {limit} bytes; it must be above 0")
+            raise ConfigError(f"the size limit of the feature cache is {limit} bytes; it must be above 0")
         self.folder, self.limit = folder or default_folder(), limit
         self._size = self.size()
 
     @staticmethod
     def key(revision: str, side: int, view: int | str, content: bytes) -> str:
-        """Hash what features depend on: model revision, input side in px, view, the photo's file content."""
+        """Return the key of a view: a hash of model revision, input side in px, view and file content."""
         digest = hashlib.sha256(FORMAT)
         for part in (revision.encode(), str(side).encode(), str(view).encode(), content):
             digest.update(hashlib.sha256(part).digest())
@@ -77,9 +77,9 @@ class FeatureCache:
     def get_or_make(
         self, key: str, make: Callable[[], Sequence[NDArray[np.generic]]]
     ) -> tuple[NDArray[np.float16], ...]:
-        """Read features, or make and keep them as float16; above the limit, remove the oldest files."""
+        """Return cached features, or compute and cache them as float16; remove old files above the limit."""
         path = self.folder / key[:2] / f"{key}{SUFFIX}"
-        with suppress(Exception):  # a missing or damaged file is written anew
+        with suppress(Exception):  # a missing or damaged file is recomputed
             with np.load(io.BytesIO(path.read_bytes())) as stored:
                 features = tuple(stored[name] for name in sorted(stored.files))
             with suppress(OSError):  # the folder may be read-only
@@ -99,11 +99,11 @@ class FeatureCache:
         return [path for path in self.folder.glob(f"*/*{SUFFIX}") if path.is_file()]
 
     def size(self) -> int:
-        """Count the bytes kept."""
+        """Return the total size of the cached files in bytes."""
         return sum(size for _, size, _ in self._ages())
 
     def clear(self) -> int:
-        """Remove all features and return the number of files. Other files stay."""
+        """Remove all cached features and return the number of removed files; other files stay."""
         removed = 0
         for path in self.files():
             with suppress(FileNotFoundError):
@@ -113,7 +113,7 @@ class FeatureCache:
         return removed
 
     def _shrink(self) -> None:
-        """Remove the oldest files down to nine tenths of the limit, so that not every new file needs this."""
+        """Remove the oldest files until the cache is at 90 % of its limit, so that this happens rarely."""
         ages = sorted(self._ages())
         self._size = sum(size for _, size, _ in ages)
         for _, size, path in ages:
@@ -124,7 +124,7 @@ class FeatureCache:
             self._size -= size
 
     def _ages(self) -> list[tuple[float, int, Path]]:
-        """Return time of last use, size and path of each file."""
+        """Return the time of last use, the size and the path of each file."""
         found = []
         for path in self.files():
             with suppress(OSError):  # another process removed it
@@ -134,11 +134,11 @@ class FeatureCache:
 
 
 class CachedEncoder:
-    """Encodes each view of a photo once, by a frozen encoder.
+    """Encodes each view of a photo once with a frozen encoder.
 
     Args:
-        model: Its encoder must be frozen.
-        cache: The place of the features.
+        model: A model whose encoder is frozen.
+        cache: The cache that stores the features.
 
     Raises:
         ConfigError: The model's encoder is trained, so its features change.
@@ -147,7 +147,7 @@ class CachedEncoder:
     def __init__(self, model: PromptedModel, cache: FeatureCache) -> None:
         if not model.encoder_is_frozen:
             raise ConfigError(
-                "features can only be kept of a frozen encoder; set model.vision_layers to 0, "
+                "only features of a frozen encoder can be cached; set model.vision_layers to 0, "
                 "or data.cached_views to 0"
             )
         self.model, self.cache, self.revision = model, cache, model_revision(model)
@@ -159,7 +159,7 @@ class CachedEncoder:
             content: The photo's file content.
             view: The number or name of the view.
             side: Input side in px.
-            image: Makes the normalised view [3,S,S]; called only where the cache does not hold its features.
+            image: Returns the normalised view [3,S,S]; called only if its features are not in the cache.
         """
 
         def make() -> list[NDArray[np.generic]]:

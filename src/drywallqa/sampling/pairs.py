@@ -1,10 +1,11 @@
-"""The pictures of a training step, each under a prompt of every concept.
+"""Training pictures, each paired with a prompt of every concept.
 
-A picture is drawn by its set first, then by photograph, then by copy, so that a photograph with 27 copies
-does not weigh 27 times. Every picture is paired with every concept: where the concept is absent the truth is
-empty, so half of all training pairs have a prompt that does not fit. Item i of epoch e under seed s depends
-on (s, e, i) alone, so a resumed run gets the very same pictures. `data.negative_share` lowers the share of
-pictures that are paired with absent concepts; a pair that is left out counts as not labelled.
+A picture is drawn in three steps: a set, a photograph of that set, and a copy of that photograph. A
+photograph with 27 copies therefore does not count 27 times. Every picture is paired with every concept. If a
+picture does not show a concept, the truth is empty. Half of all training pairs therefore have a prompt that
+does not match. Item i of epoch e with seed s depends only on (s, e, i), so a resumed run gets the same
+pictures. `data.negative_share` lowers the share of pictures that are paired with absent concepts. A pair that
+is left out counts as not labelled.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from drywallqa.sampling.settings import DataConfig
 from drywallqa.synthetic.composite import paste_crack
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
-_JITTER_WIDTH = 64  # embedding width that `data.phrase_jitter` is meant for
+_JITTER_WIDTH = 64  # embedding width to which `data.phrase_jitter` refers
 
 
 class TrainingPicture(TypedDict):
-    """One picture: image [3,S,S], embeddings [K,D], truth [K,S/2,S/2], known [K] (1 where labelled)."""
+    """One picture: image [3,S,S], embeddings [K,D], truth [K,S/2,S/2], known [K] (1 if labelled)."""
 
     image: Tensor
     embeddings: Tensor
@@ -43,7 +44,7 @@ class TrainingPicture(TypedDict):
 
 
 class PhotoPool:
-    """Photos grouped by photograph."""
+    """Photos grouped by original photograph."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         groups: dict[str, list[Sample]] = {}
@@ -61,15 +62,15 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     """Training pictures of one epoch.
 
     Args:
-        dataset: The data set's train part.
+        dataset: The train split of the data set.
         phrases: Concept → embeddings of its training phrasings [N,D].
-        config: How to draw and augment photos.
+        config: Settings for drawing and augmenting photos.
         seed: The run's seed.
-        epoch: The epoch whose pictures these are.
-        stride: Pixels of the picture per pixel of the model's logits; truth has the logits' size.
-        letterbox: The model's normalisation; ImageNet's where None.
-        encoder: Where given, items hold `features` of this frozen encoder instead of an image. Each photo has
-            `data.cached_views` views, fixed by the seed; an epoch draws one of them.
+        epoch: Number of the epoch.
+        stride: Picture pixels per pixel of the logits; the truth has the size of the logits.
+        letterbox: The model's normalisation; ImageNet normalisation if None.
+        encoder: If given, items contain `features` of this frozen encoder instead of an image. Each photo has
+            `data.cached_views` views, which the seed fixes. An epoch draws one of them.
 
     Raises:
         DataError: There are no photos.
@@ -124,7 +125,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return picked
 
     def _draw_photo(self, generator: Generator) -> tuple[Photo, dict[str, Mask]]:
-        """Draw a photo, or a crack pasted onto a photo of a board."""
+        """Draw a photo, or paste a crack from one photo onto a photo of a board."""
         if self.composite and generator.random() < self.config.composite_share:
             crack, board = (pool.draw(generator) for pool in self.composite)
             photo, mask = paste_crack(
@@ -138,7 +139,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return self.dataset.read_photo(sample), self._paired_masks(sample, generator)
 
     def _draw_features(self, encoder: CachedEncoder, generator: Generator) -> tuple[Features, Truth]:
-        """Draw one of the fixed views of a photo; a composite would be a new photo to encode."""
+        """Draw a fixed view of a photo; no composites, because each would be a new photo to encode."""
         sample = self._draw_sample(generator)
         view = int(generator.integers(self.config.cached_views))
         content = self.dataset.photo_path(sample).read_bytes()
@@ -149,7 +150,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         box = self.letterbox
         features = encoder.encode(
             content,
-            # everything that decides what a view shows
+            # everything that determines the content of a view
             f"{view if self.config.augment else 'whole'} seed {self.seed} scale {self.config.photo_scale} "
             f"mean {box.mean} std {box.std} padding {box.padding}",
             self.config.window,
@@ -164,9 +165,9 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
 
     def _paired_masks(self, sample: Sample, generator: Generator) -> dict[str, Mask]:
-        """Read the masks of the concepts that a photo is paired with."""
+        """Read the masks of the concepts that are paired with a photo."""
         share = self.config.negative_share
-        # no random number is drawn where none is needed, so that the default leaves earlier runs as they were
+        # a share of 0 or 1 draws no random number, so the default reproduces earlier runs
         negatives = share > 0 if share in (0, 1) else generator.random() < share
         masks = self._masks(sample)
         return masks if negatives else {c: mask for c, mask in masks.items() if sample.labels[c] is not None}
@@ -183,9 +184,9 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     def _draw_prompts(self, generator: Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
         if np.issubdtype(rows.dtype, np.integer):
-            return rows  # token ids, which the model embeds itself
+            return rows  # token ids; the model embeds them
         length = np.linalg.norm(rows, axis=1, keepdims=True)
-        # the same angle of noise for embeddings of any width and length
+        # the noise has the same angle for embeddings of any width and length
         jitter = self.config.phrase_jitter * length * np.sqrt(_JITTER_WIDTH / rows.shape[1])
         noisy = rows + generator.standard_normal(rows.shape) * jitter
         kept: NDArray[np.float32] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True) * length

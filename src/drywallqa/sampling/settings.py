@@ -1,4 +1,4 @@
-"""The settings of sampling: how the pictures of a training step are drawn and augmented."""
+"""Sampling settings: how training pictures are drawn and augmented."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class StrictModel(BaseModel):
-    """Settings that cannot be changed; unknown names are refused."""
+    """Immutable settings that reject unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,18 +20,18 @@ class DataConfig(StrictModel):
     """How photos are drawn and augmented.
 
     Attributes:
-        window: Side of a training crop in px. Where the model does not take it, the nearest is used and
-            printed.
-        photo_scale: The photo's longer side is drawn from this range, in px (log-uniform), before cropping.
-        mix: Set name → weight of its photos; sets not named weigh 1.
-        augment: Whether photos are turned, scaled, cropped and re-lit; otherwise each is shown whole and
-            unchanged.
+        window: Side of a training crop in px. If the model does not support this size, the nearest supported
+            size is used and printed.
+        photo_scale: Range of the photo's longer side in px before cropping (sampled log-uniformly).
+        mix: Set name → weight of its photos; sets that are not named have weight 1.
+        augment: Whether photos are rotated, scaled, cropped and re-lit. Otherwise the model sees the whole
+            photo without changes.
         negative_share: Share of pictures that are also paired with concepts that they do not show.
-        composite_share: Share of pictures in which a crack of one photo is pasted onto a board of another.
-        phrases: Most phrasings embedded for each concept.
-        cached_views: Fixed views of each photo whose features are kept on disk; needs a frozen encoder. 0
-            keeps none.
-        phrase_jitter: Standard deviation of noise added to each component of a prompt's embedding.
+        composite_share: Share of pictures in which a crack from one photo is pasted onto a board in another.
+        phrases: Maximum number of phrasings to embed per concept.
+        cached_views: Number of fixed views of each photo whose features are cached on disk. It needs a frozen
+            encoder. 0 turns the cache off.
+        phrase_jitter: Standard deviation of the noise added to each component of a prompt embedding.
     """
 
     window: Annotated[int, Field(ge=64)] = 320

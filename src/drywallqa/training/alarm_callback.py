@@ -1,4 +1,4 @@
-"""Checks a run before its first step, raises alarms during training, and keeps the batch of a broken loss."""
+"""Checks a run before its first step, raises alarms in training, and saves batches with a non-finite loss."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from drywallqa.training.run_log import RunLog
 
 NOT_FINITE = "not-finite.pt"
 CHECKED, AT_MOST, PROBED = 12, 96, 2
-"""Pictures checked, pictures checked where the first show no foreground, pictures given to the model."""
+"""Pictures to check; their maximum if the first ones show no foreground; pictures given to the model."""
 
 
 class AlarmCallback(lightning.Callback):
-    """Checks a run before its first step, and judges each step and validation.
+    """Checks a run before its first step, and checks each step and validation for alarms.
 
     Args:
-        dataset: With its splits.
+        dataset: The data set with its splits.
         photos: The run's pictures, phrasings and settings.
-        log: Gets every finding.
+        log: The log for all findings.
         fail_fast: Whether a finding stops the run.
     """
 
@@ -52,10 +52,10 @@ class AlarmCallback(lightning.Callback):
         self.found_empty = False
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Check data, text and model.
+        """Check the data, the text and the model.
 
         Raises:
-            AlarmError: There was a finding, and findings stop the run.
+            AlarmError: There was a finding and `fail_fast` is set.
         """
         pairs = self.photos.pairs()
         items: list[TrainingPicture] = []
@@ -67,12 +67,12 @@ class AlarmCallback(lightning.Callback):
         filled = sorted(items, key=lambda item: -float(item["truth"].sum()))[:PROBED]
         batch = {name: value.to(module.device) for name, value in default_collate(filled).items()}
         if not any(finding.name == "masks-range" for finding in findings):
-            shares = batch["truth"].clamp(0, 1)  # a mean of ones may be slightly above one
+            shares = batch["truth"].clamp(0, 1)  # rounding can put a mean of ones slightly above 1
             probe = ProbeBatch(batch["image"], batch["embeddings"], shares, batch["known"])
             findings += check_model(module.model, probe, module.loss_of, trainer.optimizers[0])
         share = float(np.mean([float(item["truth"].mean()) for item in items]))
         result = f"{len(findings)} findings" if findings else "nothing found"
-        text = f"{len(items)} pictures checked, {share:.2%} of their truth is foreground; {result}"
+        text = f"{len(items)} pictures checked, {share:.2%} of their area is foreground; {result}"
         self.run_log.write("check", text)
         self._report(trainer, findings)
 
@@ -91,7 +91,7 @@ class AlarmCallback(lightning.Callback):
         return findings + check_images(images)
 
     def on_before_backward(self, trainer: Any, module: Any, loss: Tensor) -> None:
-        """Keep the batch of a loss that is not finite, and stop before it changes the weights.
+        """Save the batch of a non-finite loss, and stop before the loss changes the weights.
 
         Raises:
             AlarmError: The loss is NaN or infinite.
@@ -100,7 +100,7 @@ class AlarmCallback(lightning.Callback):
         if not agree(trainer, broken):
             return
         if not broken:
-            raise AlarmError("stopped: the loss of another process is not finite; see its message")
+            raise AlarmError("stopped: the loss is not finite in another process; see that process's message")
         path = self.run_log.run / NOT_FINITE
         if rank():
             path = path.with_stem(f"{path.stem}-{rank()}")
@@ -111,24 +111,24 @@ class AlarmCallback(lightning.Callback):
         (finding,) = self.monitor.step(step_figures(loss.item(), *module.outputs))
         self.run_log.finding("alarm", finding)
         raise AlarmError(
-            f"{finding.sentence()} (the batch and the weights are kept in {path}; "
-            f"look closer: drywallqa replay {self.run_log.run})"
+            f"{finding.sentence()} (the batch and the weights are saved in {path}; "
+            f"to find the cause: drywallqa replay {self.run_log.run})"
         )
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Judge the step.
+        """Check the step for alarms.
 
         Raises:
-            AlarmError: There was an alarm, and alarms stop the run.
+            AlarmError: There was an alarm and `fail_fast` is set.
         """
         loss = float(module.figures["loss"])
         self._report(trainer, self.monitor.step(step_figures(loss, *module.outputs)))
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Raise an alarm, once and after the grace, if the IoU is zero for every concept.
+        """Raise one alarm if the IoU of every concept is zero after the grace period.
 
         Raises:
-            AlarmError: There was an alarm, and alarms stop the run.
+            AlarmError: There was an alarm and `fail_fast` is set.
         """
         ious = [
             float(value)
@@ -138,7 +138,7 @@ class AlarmCallback(lightning.Callback):
         if trainer.global_step < self.monitor.grace or not ious or any(ious) or self.found_empty:
             return
         self.found_empty = True
-        evidence = f"after {trainer.global_step} steps the IoU on validation is zero for every concept"
+        evidence = f"after {trainer.global_step} steps the validation IoU is zero for every concept"
         self._report(trainer, [finding_of("validation-empty", evidence)])
 
     def _report(self, trainer: Any, findings: list[FaultFinding]) -> None:
@@ -147,7 +147,7 @@ class AlarmCallback(lightning.Callback):
             print(f"alarm: {finding.sentence()}", file=sys.stderr, flush=True)
         if self.fail_fast and agree(trainer, bool(findings)):
             if not findings:
-                raise AlarmError("stopped by an alarm of another process; see its message")
+                raise AlarmError("stopped by an alarm in another process; see that process's message")
             more = f" ({len(findings) - 1} more in the log)" if len(findings) > 1 else ""
             raise AlarmError(f"stopped by an alarm{more}: {findings[0].sentence()}")
 

@@ -1,4 +1,4 @@
-"""Replays a batch whose loss was not finite, and finds the layer or part of the loss that broke."""
+"""Replays a batch with a non-finite loss, and finds the layer or loss part that caused it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from drywallqa.training.task import SegmentationTask, seed_torch
 
 
 def replay_batch(run: Path) -> tuple[list[str], bool]:
-    """Replay the batch that a run kept, and check every layer.
+    """Replay the saved batch of a run, and check every layer.
 
     Returns:
-        The report, line by line, and whether the loss is again not finite.
+        The lines of the report, and whether the loss is not finite again.
 
     Raises:
-        ModelError: The run kept no batch, or its weights do not fit.
+        ModelError: The run has no saved batch, or the weights do not fit.
     """
     path = run / NOT_FINITE
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError) as error:
         raise ModelError(
-            f"{path}: no batch to replay ({error}); a run keeps one where its loss breaks"
+            f"{path}: no batch to replay ({error}); a run saves one only if its loss is not finite"
         ) from error
     config, _, model = untrained_model(run)
     load_strictly(model, kept["model"], str(path))
@@ -64,18 +64,18 @@ def _report(
     lines += [f"  {name}: {float(value):.6g}" for name, value in figures.items()]
     broken_weights = [name for name, value in kept["model"].items() if not _finite(value)]
     if broken_weights:
-        lines.append(f"not finite before the batch: {', '.join(broken_weights[:8])}")
+        lines.append(f"weights that were not finite before the batch: {', '.join(broken_weights[:8])}")
     if broken_layers:
         lines.append(f"first layer whose output is not finite: {broken_layers[0]}")
     broken_parts = [name for name, value in figures.items() if not _finite(value)]
     if not broken_parts:
-        return [*lines, "the loss is finite this time: neither the batch nor the weights broke it"], False
+        return [*lines, "the loss is finite this time: neither batch nor weights are the cause"], False
     if broken_weights:
-        verdict = "the weights were broken already: an earlier step was too large; lower the rates"
+        verdict = "the weights were already not finite: an earlier step was too large; lower the rates"
     elif not all(_finite(value) for value in kept["batch"].values()):
-        verdict = "the batch itself holds NaN or infinity: look at its photos and masks"
+        verdict = "the batch contains NaN or infinity: check its photos and masks"
     else:
-        verdict = f"the loss is not finite again, and it begins in {(broken_layers or broken_parts)[0]}"
+        verdict = f"the loss is not finite again; the fault starts in {(broken_layers or broken_parts)[0]}"
     return [*lines, verdict], True
 
 

@@ -1,8 +1,8 @@
-"""Saves a run: the last state, the best weights on validation, each epoch's weights within a budget.
+"""Saves a run: the last state, the weights with the best validation, and weights per epoch within a budget.
 
-A state is only saved between optimiser steps, before a batch begins or when the run has ended. There weights,
-average, optimiser, schedule and position belong together, and no gradient is partly summed. Ctrl-C may come
-in the middle of a step, so its handler only sets a flag, which is read before the next batch.
+A state is saved only between optimiser steps: before a batch begins or after the run has ended. At these
+points weights, average, optimiser, schedule and position match, and no gradient is partly accumulated. Ctrl-C
+may come in the middle of a step. Its handler therefore only sets a flag, which is read before the next batch.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _GB = 1e9
 
 
 class CheckpointCallback(lightning.Callback):
-    """Saves a run on schedule and on Ctrl-C; a second Ctrl-C stops it at once.
+    """Saves a run on schedule and on Ctrl-C. A second Ctrl-C stops the run at once.
 
     Args:
-        run: Its folder.
-        config: When to save, and the budget.
-        accumulate: Batches an optimiser step.
-        log: Gets the best figures, stops, and a warning where the budget is too small.
+        run: The run's folder.
+        config: When to save, and the disk budget.
+        accumulate: Batches per optimiser step.
+        log: The log for the best figures, stops, and a warning if the budget is too small.
 
     Attributes:
-        best: The best IoU on validation so far.
+        best: The best validation IoU so far.
         interrupted: Whether Ctrl-C was pressed.
     """
 
@@ -51,11 +51,11 @@ class CheckpointCallback(lightning.Callback):
 
     @property
     def state_key(self) -> str:
-        """The name of this callback's state in checkpoints, as all versions write it."""
+        """The name of this callback's state in checkpoints; all versions use the same name."""
         return "Keeping"
 
     def state_dict(self) -> dict[str, Any]:
-        """Save the best figure with the run."""
+        """Return the best figure, to be saved with the run."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -63,22 +63,22 @@ class CheckpointCallback(lightning.Callback):
         self.best = float(state_dict["best"])
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Start counting, and handle Ctrl-C where signals can be handled.
+        """Start the timer, and install the Ctrl-C handler in the main thread.
 
-        Not in `setup`: Lightning records all handlers after that, and would restore this one at its end.
+        `setup` would be too early: Lightning records all handlers after it, and restores them at the end.
         """
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         if threading.current_thread() is threading.main_thread():
             self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
 
     def teardown(self, trainer: Any, module: Any, stage: str) -> None:
-        """Restore the handler of Ctrl-C."""
+        """Restore the previous Ctrl-C handler."""
         if self._old_handler is not None:
             signal.signal(signal.SIGINT, self._old_handler)
             self._old_handler = None
 
     def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
-        """Restore the handler of Ctrl-C after an error as well."""
+        """Restore the previous Ctrl-C handler after an error."""
         self.teardown(trainer, module, "fit")
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -88,7 +88,7 @@ class CheckpointCallback(lightning.Callback):
         print("stopping after this step; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Save the state after the previous epoch, before the new epoch loads anything."""
+        """Save the state after the previous epoch, before the new epoch loads data."""
         if trainer.global_step > self.saved_step:
             self.between_epochs = True
             self._save(trainer)
@@ -98,7 +98,7 @@ class CheckpointCallback(lightning.Callback):
         """Save within an epoch when a save is due, or save and stop after Ctrl-C.
 
         Raises:
-            StoppedError: Ctrl-C was pressed; the run is saved.
+            StoppedError: The user pressed Ctrl-C; the run is saved.
         """
         if batch_idx % self.accumulate:
             return
@@ -113,7 +113,7 @@ class CheckpointCallback(lightning.Callback):
         if stop:
             self.run_log.write("stop", f"Ctrl-C in epoch {trainer.current_epoch} after step {step}; saved")
             raise StoppedError(
-                f"stopped by Ctrl-C after step {step}; saved to {self.run / LAST}: go on with --resume"
+                f"stopped by Ctrl-C after step {step}; saved to {self.run / LAST}; continue with --resume"
             )
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
@@ -123,9 +123,9 @@ class CheckpointCallback(lightning.Callback):
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
         """Correct the number of the next batch in the saved state.
 
-        Lightning marks a batch as the last of its epoch before that batch begins, and resets the count of an
-        epoch's batches only when the first batch of the next epoch begins. A state saved in between would
-        count as that of a finished epoch, and a resumed run would omit the next epoch.
+        Lightning marks a batch as the last of its epoch before that batch begins. It resets the batch count
+        only when the first batch of the next epoch begins. Without this correction, a state saved in between
+        would look like a finished epoch, and a resumed run would skip the next epoch.
         """
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         if self.between_epochs:
@@ -138,17 +138,17 @@ class CheckpointCallback(lightning.Callback):
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Keep the best weights; of equally good ones the later, which were trained longer."""
+        """Save the best weights; on a tie, save the later weights, which were trained longer."""
         score = float(trainer.callback_metrics.get(MONITORED, math.nan))
         if not score >= self.best:
             return
         self.best = score
         if trainer.is_global_zero:
             self._write_average(module, self.run / BEST, trainer, {MONITORED: repr(score)})
-            self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, kept in {BEST}")
+            self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, saved in {BEST}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Keep the epoch's weights where the settings say so, and remove the oldest above the budget."""
+        """Save the epoch's weights if the settings say so, and remove the oldest weights above the budget."""
         if self.config.every_epoch and trainer.is_global_zero:
             name = f"epoch-{trainer.current_epoch:04d}.safetensors"
             self._write_average(module, self.run / EPOCHS / name, trainer, {})
@@ -169,6 +169,6 @@ class CheckpointCallback(lightning.Callback):
             self.warned = True
             self.run_log.write(
                 "alarm",
-                f"checkpoints.budget_gb={self.config.budget_gb:g} leaves no room for an epoch's weights "
-                f"beside the last and the best ({needed / _GB:.3g} GB)",
+                f"checkpoints.budget_gb={self.config.budget_gb:g} leaves no room for the weights of an "
+                f"epoch: the last and best checkpoints need {needed / _GB:.3g} GB",
             )

@@ -1,9 +1,9 @@
-"""Checkpoints that are either complete or absent, even if writing is interrupted.
+"""Atomic checkpoints: a checkpoint is either complete or absent, even if writing is interrupted.
 
-A run's `last.ckpt` holds what a resumed run needs besides weights (optimiser, schedule, loops, callbacks),
-and `last.safetensors` holds the weights, trained and averaged. A token marks the two as a pair. They are
-written in three steps: the new weights under another name, the new state over the old one, then the weights
-are renamed. After each step there is a state whose weights exist under one of the two names.
+A resumed run needs two files. `last.ckpt` contains the optimiser, schedule, loops and callbacks.
+`last.safetensors` contains the trained and the averaged weights. A token marks the two files as a pair. They
+are written in three steps: write the new weights under another name, replace the old state, then rename the
+weights. After each step there is a state whose weights exist under one of the two names.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from drywallqa.files import whole_file
 LAST, BEST, EPOCHS = "last.ckpt", "best.safetensors", "epochs"
 """The run's last state, its best weights, and the folder of each epoch's weights."""
 AVERAGED = "average.module."
-"""Prefix of the averaged weights in a run's state; these weights are exported."""
+"""Prefix of the averaged weights in a run's state; the averaged weights are exported."""
 UNREADABLE = (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, SafetensorError)
-"""Errors of reading a damaged or missing checkpoint."""
+"""Errors that a damaged or missing checkpoint raises."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes weights and state to new files and renames them; a full disk costs no good checkpoint."""
+    """Writes weights and state to new files and renames them, so a full disk destroys no good checkpoint."""
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         """Write one checkpoint.
 
         Raises:
-            OutputError: It cannot be written; the one before it is intact.
+            OutputError: The checkpoint cannot be written; the previous checkpoint is intact.
         """
         target, token = Path(path), uuid.uuid4().hex
         _finish_save(target)
@@ -50,7 +50,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         _rename_weights(target)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read one checkpoint and its weights; a single file, as Lightning writes it, is read as well."""
+        """Read a checkpoint and its weights; also reads single-file checkpoints from Lightning."""
         state = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only)
         if "state_dict" not in state:
             state["state_dict"] = load_file(_weights_of(Path(path), str(state.pop("weights", ""))))
@@ -67,7 +67,7 @@ def _new_weights(state: Path) -> Path:
 
 
 def _finish_save(state: Path) -> None:
-    """Do the last step of a save that was interrupted before it."""
+    """Finish a save that was interrupted before its last step."""
     if not _new_weights(state).is_file() or not state.is_file():
         return
     with suppress(OSError, RuntimeError, ModelError):
@@ -81,7 +81,7 @@ def _rename_weights(state: Path) -> None:
 
 
 def weights_header(path: Path) -> dict[str, str]:
-    """Read the metadata of a weights file: epoch, global_step, and for the best weights their IoU.
+    """Read the metadata of a weights file: epoch, global_step and, for the best weights, the IoU.
 
     Raises:
         ModelError: The file is missing or damaged.
@@ -97,37 +97,37 @@ def _weights_of(state: Path, token: str) -> Path:
     """Find the weights that belong to a state.
 
     Raises:
-        ModelError: They are missing.
+        ModelError: The weights are missing.
     """
-    # another process may just be renaming them, so the first path is tried twice
+    # another process may be renaming the weights, so the first path is tried twice
     for path in (weights_path(state), _new_weights(state), weights_path(state)):
         with suppress(ModelError):
             if weights_header(path).get("token") == token:
                 return path
-    raise ModelError(f"{weights_path(state)}: not the weights that {state.name} belongs to; train anew")
+    raise ModelError(f"{weights_path(state)}: not the weights that belong to {state.name}; train again")
 
 
 def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, Tensor]]:
-    """Read the weights of a run that are exported: averaged, under the model's own names.
+    """Read the exported weights of a run: averaged, with the model's parameter names.
 
     Args:
         run: The run's folder.
-        which: "best" by IoU on validation, "last", or a file. By default the best, or the last where there
-            was no validation.
+        which: "best" by validation IoU, "last", or a file. By default the best weights, or the last if
+            there was no validation.
 
     Returns:
         The file, and the weights.
 
     Raises:
-        ModelError: There is no such checkpoint, or it is damaged.
+        ModelError: The checkpoint does not exist or is damaged.
     """
     best, last = (run / BEST, run / "best.ckpt"), (run / LAST,)
     paths = {None: (*best, *last), "best": best, "last": last}.get(which, (Path(str(which)),))
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         kept = sorted(p.name for p in run.glob("*.safetensors")) if run.is_dir() else []
-        advice = f"the run holds {', '.join(kept)}" if kept else "train first: drywallqa train"
-        raise ModelError(f"{paths[0]}: there is no such checkpoint; {advice}")
+        advice = f"the run contains {', '.join(kept)}" if kept else "train first: drywallqa train"
+        raise ModelError(f"{paths[0]}: checkpoint not found; {advice}")
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
@@ -156,7 +156,7 @@ def write_weights(weights: Mapping[str, Tensor], target: Path, metadata: Mapping
     addresses: set[int] = set()
     for name, value in weights.items():
         tensor = value.detach().cpu().contiguous()
-        # the format does not allow two names of one memory
+        # safetensors does not allow two names for the same memory
         tensors[name] = tensor.clone() if tensor.data_ptr() in addresses else tensor
         addresses.add(tensors[name].data_ptr())
     _write(target, lambda beside: save_file(tensors, beside, dict(metadata)))
@@ -185,17 +185,17 @@ def _write(target: Path, save: Callable[[Path], None]) -> None:
         if reason is None:
             raise
         raise OutputError(
-            f"{target}: the checkpoint could not be written ({reason}); the last good one is intact: "
-            "make room and go on with --resume"
+            f"{target}: the checkpoint cannot be written ({reason}); the last good checkpoint is intact; "
+            "free disk space and continue with --resume"
         ) from error
 
 
 def _disk_problem(error: BaseException) -> str | None:
-    """Say what is wrong with the disk, or None for another error; torch wraps such errors once or twice."""
+    """Return the disk problem behind an error, or None; PyTorch wraps disk errors once or twice."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError):
             return (cause.strerror or str(cause)).lower()
         cause = cause.__cause__ or cause.__context__
     signs = ("PytorchStreamWriter", "unexpected pos", "I/O error", "os error")
-    return "no room or no permission" if any(sign in str(error) for sign in signs) else None
+    return "disk full or no permission" if any(sign in str(error) for sign in signs) else None

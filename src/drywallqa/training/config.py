@@ -1,4 +1,4 @@
-"""The settings of a training run; mistakes in them are refused with a sentence."""
+"""Training settings; an invalid setting raises an error with an explanation."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class ModelConfig(StrictModel):
-    """The model, and which of its parts are trained.
+    """The model and its trained parts.
 
     Attributes:
-        frozen_stages: How many of the encoder's first stages, the stem included, keep their ImageNet weights.
-        vision_layers: How many last layers of a transformer vision tower are trained; a larger number trains
-            all of it.
-        text_layers: How many last layers of a text tower are trained.
-        weights: Folder of the published weights to start from; by default the model hub's cache.
-        options: The family's own options, e.g. fusion or size.
-        batch_norm: Batch statistics of the trained parts: of each process, never updated, or of all processes
-            together. The last needs GPUs.
+        frozen_stages: Number of first encoder stages, including the stem, that keep their ImageNet weights.
+        vision_layers: Number of last layers of a transformer vision tower to train. A number above the layer
+            count trains the whole tower.
+        text_layers: Number of last layers of a text tower to train.
+        weights: Folder of the published weights to start from; the model hub cache by default.
+        options: Options of the family, e.g. fusion or size.
+        batch_norm: Batch statistics of the trained parts: computed in each process (trained), never updated
+            (frozen), or computed over all processes (synchronised). Synchronised statistics need GPUs.
     """
 
     name: str = "compact"
@@ -52,15 +52,16 @@ class ModelConfig(StrictModel):
 
 
 class LossConfig(StrictModel):
-    """The mask loss; `losses` gives formulas and sources.
+    """The mask loss; see `losses` for formulas and sources.
 
     Attributes:
-        pos_weight: Multiplies the weight that weighted_bce_dice takes from the training set's foreground
-            share.
-        tversky_alpha: Price of a false positive.
-        tversky_beta: Price of a false negative.
+        pos_weight: Factor on the foreground weight of weighted_bce_dice, which depends on the training set's
+            foreground share.
+        tversky_alpha: Weight of false positives.
+        tversky_beta: Weight of false negatives.
         region_weight: Factor of the clDice or boundary part.
-        skeleton_steps: Erosions of clDice's soft skeleton. Lines may be twice as wide, in px of the logits.
+        skeleton_steps: Number of erosions for the soft skeleton of clDice. Lines may be up to twice as many
+            logit pixels wide.
     """
 
     name: Literal[
@@ -76,11 +77,11 @@ class LossConfig(StrictModel):
 
 
 class WatchConfig(StrictModel):
-    """When alarms judge a run; see `checks.alarms`.
+    """Settings of the training alarms; see `checks.alarms`.
 
     Attributes:
-        grace: Steps in which only a loss that is not finite raises an alarm.
-        window: Steps over which a symptom must last.
+        grace: Number of first steps in which only a non-finite loss raises an alarm.
+        window: Number of steps for which a symptom must last.
     """
 
     grace: Annotated[int, Field(ge=1)] = 300
@@ -88,14 +89,14 @@ class WatchConfig(StrictModel):
 
 
 class CheckpointConfig(StrictModel):
-    """When a run is saved, and how much of the disk it may use.
+    """When to save a run, and its disk budget.
 
     Attributes:
         minutes: Minutes between two saves within an epoch; 0 saves only between epochs.
         steps: Optimiser steps between two saves within an epoch; 0 counts only minutes.
-        every_epoch: Whether the weights of each epoch are kept as well.
-        budget_gb: Most GB (10⁹ bytes) of a run's checkpoints. The oldest epochs go first, last and best
-            never.
+        every_epoch: Whether to keep the weights of each epoch as well.
+        budget_gb: Maximum size of a run's checkpoints in GB (10⁹ bytes). The weights of the oldest epochs are
+            removed first. The last and the best checkpoint are never removed.
     """
 
     minutes: Annotated[float, Field(ge=0)] = 10.0
@@ -105,19 +106,21 @@ class CheckpointConfig(StrictModel):
 
 
 class OptimisationConfig(StrictModel):
-    """Learning rates, schedule, averaging, and the weights of the loss parts.
+    """Learning rates, schedule, weight averaging, and the weights of the loss parts.
 
     Attributes:
-        epsilon: Added to AdamW's divisor: a gradient below it moves its weight by less than the rate. At the
-            default even a rounding error makes a whole step, so runs that sum in another order drift apart.
-        accumulate: Batches whose gradients are summed before a step.
-        schedule: One cycle up and down; down along a cosine; or down when validation IoU no longer rises.
-        plateau_patience: Validations without a better IoU before the rates are multiplied by the factor.
-        patience: Validations without a better IoU before the run stops; 0 never stops it. The default is 5
-            under plateau and 0 under the other schedules, which are best at their fixed end.
-        average_decay: Decay of the exponential moving average of weights; the average is validated and
-            exported.
-        precision: Of the forward pass; weights, losses and optimiser stay in float32.
+        epsilon: Added to the divisor of AdamW. A gradient below epsilon moves its weight by less than the
+            rate. With the default even a rounding error causes a full step, so runs that sum in a different
+            order drift apart.
+        accumulate: Number of batches whose gradients are summed before a step.
+        schedule: Learning rates that rise and fall in one cycle, fall along a cosine, or fall on a plateau of
+            the validation IoU.
+        plateau_patience: Validations without a better IoU before plateau_factor lowers the rates.
+        patience: Validations without a better IoU before the run stops; 0 never stops the run. The default is
+            5 for plateau and 0 for the other schedules, which give the best results at their fixed end.
+        average_decay: Decay of the exponential moving average of weights. The averaged weights are validated
+            and exported.
+        precision: Precision of the forward pass; weights, losses and optimiser stay in float32.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 12
@@ -140,7 +143,7 @@ class OptimisationConfig(StrictModel):
 
     @property
     def early_stopping(self) -> int:
-        """Validations without a better IoU before the run stops, the default filled in; 0 never stops it."""
+        """Resolved value of `patience`: validations without a better IoU before the run stops, or 0."""
         return (5 if self.schedule == "plateau" else 0) if self.patience is None else self.patience
 
 
@@ -148,7 +151,7 @@ class TrainConfig(StrictModel):
     """All settings of a run, except the data set.
 
     Attributes:
-        threads: CPU threads; 0 takes all that the process may use.
+        threads: Number of CPU threads; 0 uses all threads that are available to the process.
     """
 
     seed: int = 0
@@ -164,10 +167,10 @@ class TrainConfig(StrictModel):
 
     @property
     def batches(self) -> int:
-        """Batches of an epoch.
+        """Number of batches per epoch.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: An epoch has no batch.
         """
         batches = self.data.photos_per_epoch // self.optimisation.batch_size
         if not batches:
@@ -176,10 +179,10 @@ class TrainConfig(StrictModel):
 
 
 def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
-    """Read a YAML file and apply `a.b=value` settings; the family's defaults fill in settings not given.
+    """Read a YAML file and apply `a.b=value` settings; the family's defaults fill in missing settings.
 
     Raises:
-        ConfigError: A name is unknown (the nearest known name is suggested) or a value is impossible.
+        ConfigError: A name is unknown (the error suggests the nearest known name) or a value is invalid.
         ModelError: The model family is unknown.
     """
     data = read_yaml(path) if path else {}
@@ -196,14 +199,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read names and values from a YAML file.
 
     Raises:
-        ConfigError: The file is missing or damaged, or does not hold names and values.
+        ConfigError: The file is missing or damaged, or does not contain names and values.
     """
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
     if not isinstance(read, dict):
-        raise ConfigError(f"{path}: must hold names and values, not {type(read).__name__}")
+        raise ConfigError(f"{path}: must contain names and values, not {type(read).__name__}")
     return read
 
 
@@ -215,7 +218,7 @@ def _apply(data: dict[str, Any], setting: str) -> None:
     for parent in parents:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {setting}: '{parent}' has a value and no settings of its own")
+            raise ConfigError(f"--set {setting}: '{parent}' is a single value, not a group of settings")
     data[last] = yaml.safe_load(value)
 
 
@@ -245,6 +248,6 @@ def known_names(model: type[BaseModel] = TrainConfig, prefix: str = "") -> list[
 
 
 def unknown_setting(name: str) -> str:
-    """Say that a setting is unknown, and suggest the nearest known name."""
+    """Return the error message for an unknown setting, with the nearest known name."""
     near = difflib.get_close_matches(name, known_names(), n=1, cutoff=0.0)
     return f"setting '{name}' is not known; the nearest is '{near[0]}'"

@@ -1,4 +1,4 @@
-"""The batches of each epoch, in an order that a resumed run can continue anywhere."""
+"""The batches of each epoch, in an order that a resumed run can continue from any batch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from drywallqa.training.phrase_embeddings import PhraseEmbeddings
 
 
 class RemainingBatches(Sampler[list[int]]):
-    """The batches of an epoch in order, starting at the first that a resumed run has not done.
+    """The batches of an epoch in order, starting at the first batch that a resumed run has not processed.
 
     Args:
-        batches: The number in the whole epoch; also the length, so that the epoch ends where it would have.
-        size: Photos a batch, of all processes together.
+        batches: Number of batches in the whole epoch. It is also the length, so that a resumed epoch ends at
+            the same batch.
+        size: Photos per batch, summed over all processes.
         first: The first batch to return.
-        rank: The number of this process.
-        world: The number of processes; each gets its part of every batch.
+        rank: The rank of this process.
+        world: The number of processes; each process gets its share of every batch.
     """
 
     def __init__(self, batches: int, size: int, first: int = 0, rank: int = 0, world: int = 1) -> None:
@@ -47,12 +48,12 @@ class PhotoDataModule(lightning.LightningDataModule):
     """Loads the pictures of each epoch.
 
     Args:
-        dataset: The data set's train part.
+        dataset: The train split of the data set.
         phrases: The embeddings of each concept's phrasings.
         config: The settings.
-        stride: Pixels of the picture per pixel of the model's logits.
+        stride: Picture pixels per pixel of the logits.
         letterbox: The model's normalisation.
-        encoder: Where given, items hold its cached features of fixed views instead of pictures.
+        encoder: If given, items contain its cached features of fixed views instead of pictures.
     """
 
     def __init__(
@@ -69,31 +70,31 @@ class PhotoDataModule(lightning.LightningDataModule):
         self.stride, self.letterbox, self.encoder = stride, letterbox, encoder
 
     def pairs(self, epoch: int = 0, encoder: CachedEncoder | None = None) -> TrainingPairs:
-        """Return the pictures of an epoch, or with an encoder their features."""
+        """Return the pictures of an epoch, or their features if an encoder is given."""
         config, embeddings = self.config, self.phrases.embeddings
         return TrainingPairs(
             self.dataset, embeddings, config.data, config.seed, epoch, self.stride, self.letterbox, encoder
         )
 
     def train_dataloader(self) -> DataLoader[TrainingPicture]:
-        """Load the current epoch; a resumed run goes on with the next batch of it."""
+        """Load the current epoch; a resumed run continues with the next batch."""
         assert self.trainer is not None, "Lightning calls this with a trainer"
         loop = self.trainer.fit_loop
         done = int(loop.epoch_loop.batch_progress.current.completed) if loop.restarting else 0
         return self.loader(self.trainer.current_epoch, done % self.config.batches)
 
     def loader(self, epoch: int, first: int = 0) -> DataLoader[TrainingPicture]:
-        """Load this process's part of an epoch's batches, from the batch `first` on."""
+        """Load this process's share of an epoch's batches, starting at batch `first`."""
         size, workers = self.config.optimisation.batch_size, self.config.data.workers
         if self.encoder is not None:
-            workers = 0  # the encoder stays in this process
+            workers = 0  # only this process runs the encoder
         return DataLoader(
             self.pairs(epoch, self.encoder),
             batch_sampler=RemainingBatches(self.config.batches, size, first, rank(), world()),
             num_workers=workers,
             worker_init_fn=_prepare_worker,
             prefetch_factor=4 if workers else None,
-            generator=torch.Generator().manual_seed(0),  # loading draws nothing from the model's generator
+            generator=torch.Generator().manual_seed(0),  # loading must not use the model's generator
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -102,5 +103,5 @@ class PhotoDataModule(lightning.LightningDataModule):
 
 
 def _prepare_worker(_: int) -> None:
-    torch.set_num_threads(1)  # cv2's threads are off already: see `trainer.prepare_process`
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+    torch.set_num_threads(1)  # cv2 threads are already off; see `trainer.prepare_process`
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the main process handles Ctrl-C

@@ -1,6 +1,6 @@
-"""Several processes that train one model: the first writes files; counts and lists are shared by all.
+"""Distributed training: which rank writes files, how ranks agree, and how counts are summed over ranks.
 
-With a single process all functions here do nothing and cost nothing.
+With a single process these functions do nothing and take no time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Devices:
     """The processes that share a run.
 
     Attributes:
-        devices: Processes on each machine, one per accelerator, or on the CPU.
-        nodes: Machines.
+        devices: Number of processes per machine: one per accelerator, or CPU processes.
+        nodes: Number of machines.
         ray: Whether Ray Train started the processes.
     """
 
@@ -31,23 +31,23 @@ class Devices:
 
     @property
     def world(self) -> int:
-        """The number of all processes."""
+        """The total number of processes."""
         return self.devices * self.nodes
 
     def check(self, batch_size: int) -> None:
-        """Refuse a batch that cannot be divided evenly among the processes.
+        """Reject a batch size that cannot be divided evenly among the processes.
 
         Raises:
             ConfigError: The batch size is not a multiple of the number of processes.
         """
         if batch_size % self.world:
             raise ConfigError(
-                f"optimisation.batch_size={batch_size} is the batch of all {self.world} processes together "
-                f"and cannot be divided evenly among them; make it a multiple of {self.world}"
+                f"optimisation.batch_size={batch_size} cannot be divided evenly among "
+                f"{self.world} processes; use a multiple of {self.world}"
             )
 
     def threads(self, available: int) -> int:
-        """Divide CPU threads among the processes of a machine; with accelerators each process gets all."""
+        """Divide CPU threads among a machine's processes; with accelerators each process gets all threads."""
         return available if torch.cuda.is_available() else max(1, available // self.devices)
 
 
@@ -56,12 +56,12 @@ ALONE = Devices()
 
 
 def world() -> int:
-    """Return the number of connected processes; 1 before they are connected."""
+    """Return the number of connected processes; 1 before the processes connect."""
     return distributed.get_world_size() if _connected() else 1
 
 
 def rank() -> int:
-    """Return this process's number among the connected processes."""
+    """Return the rank of this process; 0 before the processes connect."""
     return distributed.get_rank() if _connected() else 0
 
 
@@ -70,7 +70,7 @@ def _connected() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes files; also known before the processes are connected."""
+    """Whether this process writes the files; also works before the processes connect."""
     if _connected():
         return distributed.get_rank() == 0
     numbers = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -78,17 +78,17 @@ def is_first() -> bool:
 
 
 def agree(trainer: Any, flag: bool) -> bool:
-    """Whether the flag is set in any process; all processes must call this at the same point."""
+    """Whether the flag is set in any process; all processes must call this function at the same point."""
     if trainer.world_size == 1:
         return flag
     return bool(trainer.strategy.reduce_boolean_decision(flag, all=False))
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Turn a count over this process's part of a batch into the divisor for sums over it, at least 1.
+    """Convert a count over this process's share of a batch into the divisor for its sums; 0 counts as 1.
 
-    Processes average their gradients. For the average to be the gradient of the mean over the whole batch,
-    each divides by the whole batch's count over the number of processes, not by its own count.
+    Processes average their gradients. To get the gradient of the mean over the whole batch, each process
+    divides by the count of the whole batch divided by the number of processes, not by its own count.
     """
     if world() == 1:
         return count.clamp(min=1)
@@ -98,7 +98,7 @@ def shared_count(count: Tensor) -> Tensor:
 
 
 def gather_lists(parts: list[Any]) -> list[Any]:
-    """Merge the lists of all processes, in the order in which `[rank::world]` divided them."""
+    """Merge the lists of all processes into the original order before the split by `[rank::world]`."""
     if world() == 1:
         return parts
     lists: list[list[Any]] = [[] for _ in range(world())]

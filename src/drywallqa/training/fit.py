@@ -1,4 +1,4 @@
-"""Training from a data set to a run's folder with checkpoints; a run can be resumed."""
+"""Trains a model on a data set and writes a run folder with checkpoints; a run can be resumed."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class TrainingRequest:
     Attributes:
         data: The data set, imported and split.
         run: The run's folder.
-        config: Settings as YAML.
+        config: YAML file of settings.
         settings: Further settings, each as `a.b=value`.
-        start: A bundle to fine-tune; "default" is the bundled one.
-        text: A text side; by default that of the bundle.
-        resume: Whether to go on from the last checkpoint.
-        overwrite: Whether to replace a run that exists.
+        start: A bundle to fine-tune; "default" is the built-in bundle.
+        text: A text side; the text side of the bundle by default.
+        resume: Whether to resume from the last checkpoint.
+        overwrite: Whether to replace an existing run.
         progress: Whether to show progress.
         fail_fast: Whether a finding of a check or an alarm stops the run.
         devices: The processes that share the run.
-        ray_workers: Workers of Ray Train that share the run instead; 0 does not use Ray.
+        ray_workers: Number of Ray Train workers to use instead of `devices`; 0 does not use Ray.
     """
 
     data: Path
@@ -71,7 +71,7 @@ class TrainingRequest:
 
 
 def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
-    """Make the model that a run trains: published weights loaded, frozen parts frozen.
+    """Build the model to train, with its published weights loaded and its frozen parts frozen.
 
     Raises:
         ModelError: The family cannot be trained, or its weights are missing or do not fit.
@@ -80,7 +80,7 @@ def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
     family = registry.find_family(settings.name)
     if not family.trainable:
         raise ModelError(f"{family.name} has nothing to train; choose another family: drywallqa models list")
-    # before the model is made, which takes seconds at full size
+    # find the weights first, because building a full-size model takes seconds
     folders = registry.find_weights(family.name, settings.weights) if settings.pretrained else {}
     general = {"encoder": settings.encoder, "width": settings.width, "embedding_width": embedding_width}
     model: PromptedModel = registry.create_from_settings(family.name, general, settings.options)
@@ -103,20 +103,20 @@ def fit(
 
     Args:
         request: The options of the run.
-        dataset: With splits; "train" is trained on, "val" validated on.
-        phrases: The text side's embeddings of each concept's phrasings.
+        dataset: Data set with splits: "train" for training, "val" for validation.
+        phrases: Embeddings of each concept's phrasings.
         config: The settings.
-        start: Weights to start from instead of ImageNet's.
+        start: Weights to start from instead of the published weights.
 
     Returns:
         The last checkpoint.
 
     Raises:
-        OutputError: A run exists and neither resume nor overwrite was given.
+        OutputError: A run exists and neither resume nor overwrite is set.
         DataError: The split "train" or "val" is empty.
         ModelError: `start` does not fit the model.
-        AlarmError: A loss is not finite, or `fail_fast` is set and there was a finding.
-        StoppedError: Ctrl-C; the run is saved.
+        AlarmError: A loss is not finite, or `fail_fast` is set and there is a finding.
+        StoppedError: The user pressed Ctrl-C; the run is saved.
     """
     run, devices = request.run, request.devices
     devices.check(config.optimisation.batch_size)
@@ -149,7 +149,7 @@ def prepare_training(
     run: Path,
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[SegmentationTask, PhotoDataModule, ValidationPart]:
-    """Make the task, its photos and its validation; the photos hold the settings with the fitted sizes."""
+    """Build the task, its data module and its validation; the data module has the adjusted settings."""
     model = build_model(config, phrases.width)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
@@ -170,7 +170,7 @@ def prepare_training(
 
 
 def fit_sizes(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
-    """Change both window sizes to those the family takes, and print it; return the letterbox of crops too."""
+    """Adjust both window sizes to the family, print changes, and return the settings and crop letterbox."""
     family = registry.find_family(config.model.name, config.model.options)
     letterbox = family.letterbox(config.data.window, print)
     validation = family.letterbox(config.validation_window, print)
@@ -179,10 +179,10 @@ def fit_sizes(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """Refuse a data set that cannot be trained on. Reads the sizes of masks, but no pixels.
+    """Reject a data set that cannot be used for training. Reads mask sizes but no pixels.
 
     Raises:
-        DataError: A split is empty, a file is missing, or a mask has another size than its photo.
+        DataError: A split is empty, a file is missing, or a mask and its photo differ in size.
     """
     for part in ("train", "val"):
         if not len(dataset.part(part)):
@@ -199,6 +199,6 @@ def check_dataset(dataset: Dataset) -> None:
                 raise DataError(f"{path}: the mask cannot be read; import the data set again") from error
             if (width, height) != (sample.width, sample.height):
                 raise DataError(
-                    f"{path}: the mask is {width}×{height} px but its photo {sample.width}×{sample.height}; "
-                    "import the data set again"
+                    f"{path}: the mask is {width}×{height} px but its photo is "
+                    f"{sample.width}×{sample.height} px; import the data set again"
                 )

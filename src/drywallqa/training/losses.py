@@ -1,8 +1,8 @@
-"""Losses on logits, computed in float32 and stable for any finite logit; `loss.name` chooses the mask loss.
+"""Losses on logits, computed in float32 and stable for any finite logit; `loss.name` selects the mask loss.
 
-Every mask loss has a part per pixel, which also teaches pairs whose truth is empty; most add a part per
-region. σ is the sigmoid, x a logit, t the share of foreground, p = σ(x). Shapes: B photos, K prompts, h×w the
-logits' grid.
+Every mask loss has a part per pixel, which also trains pairs with an empty truth. Most losses add a part per
+region. Symbols: σ is the sigmoid, x is a logit, t is the foreground share, and p = σ(x). Shapes: B photos,
+K prompts, h×w logits.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from drywallqa.training.config import LossConfig
 from drywallqa.training.distributed import shared_count
 
 MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From logits [B,K,h,w], truth [B,K,h,w] and known [B,K] to a scalar."""
+"""Function of logits [B,K,h,w], truth [B,K,h,w] and known [B,K] that returns a scalar."""
 
 
 def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[float] = ()) -> MaskLoss:
-    """Make the mask loss of a run.
+    """Build the mask loss of a run.
 
     Args:
-        config: Its name and numbers.
-        dice_weight: Factor of the Dice or Tversky part, where there is one.
-        weights: Each concept's weight of foreground, for the weighted loss; see `foreground_weight`.
+        config: Name and parameters of the loss.
+        dice_weight: Factor of the Dice or Tversky part, if the loss has one.
+        weights: Foreground weight of each concept, for the weighted loss; see `foreground_weight`.
     """
     name = config.name
 
@@ -37,7 +37,7 @@ def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[flo
         if name == "focal":
             return mean_known(focal(logits, truth, config.focal_gamma, config.focal_alpha), known)
         factor = dice_weight
-        # gradients are summed in the reverse order of these calls, which decides their last digits
+        # gradients are summed in the reverse order of these calls, so the order affects the last digits
         if name == "weighted_bce_dice":
             weight = torch.tensor(weights, device=logits.device)
             pixels = mean_known(cross_entropy(logits, truth, weight), known)
@@ -62,13 +62,13 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
     """Binary cross-entropy plus soft Dice, averaged over labelled pairs.
 
     Dice loss = 1 - (2Σσt + 1)/(Σσ + Σt + 1) (Milletari et al., V-Net, 3DV 2016,
-    https://arxiv.org/abs/1606.04797), on pairs whose truth is not empty: on an empty truth it would reward
-    only the last pixel.
+    https://arxiv.org/abs/1606.04797), computed for pairs with a non-empty truth. With an empty truth, Dice
+    improves only when the last false pixel disappears.
 
     Args:
         logits: [B,K,h,w].
         truth: Share of foreground in [0,1], [B,K,h,w].
-        known: [B,K], 1 where the concept was labelled.
+        known: [B,K], 1 if the concept is labelled.
         dice_weight: Factor of the Dice part.
     """
     logits = logits.float()  # once, so that gradients are summed in float32
@@ -82,8 +82,8 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
 def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy of presence logits [B,K].
 
-    A concept counts as present above 0.3 % of the picture and as absent where its truth is empty. A smaller
-    area at the border of a crop counts as neither and is left out.
+    A concept is present if it covers more than 0.3 % of the picture, and absent if its truth is empty. Pairs
+    with a smaller area, such as at the border of a crop, are ignored.
     """
     share = truth.mean((2, 3))
     present = (share > 0.003).float()
@@ -94,12 +94,12 @@ def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 
 def mean_known(values: Tensor, known: Tensor) -> Tensor:
-    """Average [B,K] over labelled pairs."""
+    """Average values [B,K] over labelled pairs."""
     return (values * known).sum() / shared_count(known.sum())
 
 
 def mean_filled(values: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Average [B,K] over labelled pairs whose truth is not empty; an empty truth has no region."""
+    """Average values [B,K] over labelled pairs with a non-empty truth; an empty truth has no region."""
     return mean_known(values, known * (truth.sum((2, 3)) > 1).float())
 
 
@@ -111,7 +111,7 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
     Args:
         logits: [B,K,h,w].
         truth: [B,K,h,w].
-        weight: w of each concept [K]; 1 where None.
+        weight: Foreground weight w of each concept [K]; 1 if None.
     """
     factor = None if weight is None else weight.float()[:, None, None]
     return functional.binary_cross_entropy_with_logits(
@@ -120,9 +120,9 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
 
 
 def foreground_weight(share: float, pos_weight: float) -> float:
-    """Weigh foreground by its rarity: `pos_weight`·(1-s)/s at a foreground share s.
+    """Return a weight that is larger for rarer foreground: `pos_weight`·(1-s)/s at foreground share s.
 
-    At s = 5 %, as in photos of cracks, that is 19, and 190 with a `pos_weight` of 10.
+    At s = 5 %, as in crack photos, the weight is 19. With a `pos_weight` of 10 it is 190.
     """
     return pos_weight * (1 - share) / share if 0 < share < 1 else pos_weight
 
@@ -131,7 +131,7 @@ def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
     """FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
 
     Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), https://arxiv.org/abs/1708.02002, eq. 5.
-    The factors are computed as exp(γ log σ(∓x)), so that no rounded 0 is raised to a power.
+    The factors are computed as exp(γ log σ(∓x)), which avoids powers of values that were rounded to 0.
     """
     x, t = logits.float(), truth.float()
     log_p, log_q = functional.logsigmoid(x), functional.logsigmoid(-x)
@@ -141,7 +141,7 @@ def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
 
 
 def tversky(logits: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
-    """1 - (Σpt + ½)/(Σpt + α Σp(1-t) + β Σ(1-p)t + ½): [B,K]; at α = β = ½ it is the Dice loss.
+    """1 - (Σpt + ½)/(Σpt + α Σp(1-t) + β Σ(1-p)t + ½): [B,K]; equal to the Dice loss at α = β = ½.
 
     Salehi et al., Tversky loss function for image segmentation (MLMI 2017), https://arxiv.org/abs/1706.05721.
     With β above α, a false negative costs more than a false positive.
@@ -166,7 +166,7 @@ def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
 
 
 def soft_skeleton(share: Tensor, steps: int) -> Tensor:
-    """Thin [B,K,h,w] by `steps` soft erosions; widths up to twice that become lines."""
+    """Thin masks [B,K,h,w] by `steps` soft erosions; shapes up to 2·`steps` px wide become lines."""
 
     def erode(x: Tensor) -> Tensor:
         rows = -functional.max_pool2d(-x, (3, 1), 1, (1, 0))
@@ -184,7 +184,7 @@ def soft_skeleton(share: Tensor, steps: int) -> Tensor:
 
 
 def boundary(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of p·φ, φ the distance to the truth's outline, negative inside it: [B,K].
+    """Mean over pixels of p·φ, where φ is the distance to the truth's outline (negative inside): [B,K].
 
     Distances are in units of the grid's longer side. Kervadec et al., Boundary loss for highly unbalanced
     segmentation (MIDL 2019), https://arxiv.org/abs/1812.07032, eq. 5.

@@ -1,4 +1,4 @@
-"""Opens a run that is not exported: to answer prompts in torch, or to be diagnosed with all its files."""
+"""Opens a run before export, to segment photos with PyTorch or to diagnose the run and its files."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _STRUCTURE = (
     "no-gradient",
 )  # fmt: skip
 YOUNG = 300
-"""Optimiser steps below which a run is under-trained; its masks are not judged."""
+"""Runs with fewer optimiser steps are under-trained, and their masks are not judged."""
 
 
 def open_run(run: Path) -> MeasuredModel:
-    """Open a run with its best weights; masks are made at thresholds of 0.5.
+    """Open a run with its best weights; all mask thresholds are 0.5.
 
     Raises:
         ModelError: There is no checkpoint, or it does not fit.
@@ -56,7 +56,7 @@ def open_run(run: Path) -> MeasuredModel:
 
 
 def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
-    """Read a run's settings and text side, and make its model without the trained weights.
+    """Read a run's settings and text side, and build its model without the trained weights.
 
     Raises:
         ConfigError: The settings are damaged.
@@ -71,7 +71,7 @@ def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
 def _measured_model(
     name: str, run: Path, config: TrainConfig, text: TextSide, model: PromptedModel
 ) -> MeasuredModel:
-    """Wrap a model; one with a text tower embeds prompts by it, any other by the run's text side."""
+    """Wrap a model; its own text tower embeds prompts, or the run's text side if it has no tower."""
     family = registry.find_family(config.model.name, config.model.options)
     model.load_text(run / TEXT)
     backend = TorchBackend(model.eval(), None if family.own_text else text.embed)
@@ -84,14 +84,14 @@ def _measured_model(
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """A run's folder, checked.
+    """A run folder after its checks.
 
     Attributes:
-        averaged: The model with its averaged weights; None where they do not fit.
-        trained: The model with its weights as trained; None where they do not fit.
-        findings: The findings of its settings, log, optimiser and weights.
+        averaged: The model with its averaged weights; None if they do not fit.
+        trained: The model with its trained, not averaged weights; None if they do not fit.
+        findings: Findings in the settings, log, optimiser and weights.
         notes: Further sentences for the reader.
-        young: Whether it was trained for too few steps.
+        young: Whether the run was trained for too few steps.
     """
 
     averaged: MeasuredModel | None
@@ -135,8 +135,8 @@ def open_finished(run: Path) -> FinishedRun:
     notes = [f"the run took {steps} optimizer steps"]
     if steps < YOUNG:
         notes.append(
-            f"it is under-trained: fewer than {YOUNG} steps say nothing about a model; train longer "
-            "before its masks are judged"
+            f"the run is under-trained: its masks cannot be judged after fewer than {YOUNG} steps; "
+            "train longer"
         )
     return FinishedRun(opened[0], opened[1], findings, notes, young=steps < YOUNG)
 
@@ -146,7 +146,7 @@ def _check_optimizer(
 ) -> list[FaultFinding]:
     """Check that all trainable parameters are optimised.
 
-    Where the run's own first check found nothing outside the optimiser, those parts are frozen on purpose.
+    If the run's first check found no part outside the optimiser, such parts are frozen on purpose.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = parameter_groups(model, 1.0, 1.0, config.optimisation.weight_decay)
@@ -162,18 +162,18 @@ def _check_optimizer(
 
 
 def _check_settings(config: TrainConfig) -> list[FaultFinding]:
-    """Find settings that are hardly intended."""
+    """Find settings that are probably mistakes."""
     (low, high), size, rates = config.data.photo_scale, config.validation_window, config.optimisation
     top = max(rates.decoder_rate, rates.encoder_rate)
     jitter, pos_weight = config.data.phrase_jitter, config.loss.pos_weight
     checks = (
         (
             not low / 2.5 <= size <= high * 1.5, "scale-mismatch", 0.85,
-            f"validation_window is {size} px, photos are trained at {low:g} to {high:g} px",
+            f"validation_window is {size} px, but training photos have {low:g} to {high:g} px",
         ),
         (
             top >= 0.02, "rate-too-high", 1.0 if top >= 0.1 else 0.97,
-            f"optimisation's rates are {rates.encoder_rate:g} and {rates.decoder_rate:g}",
+            f"the encoder rate is {rates.encoder_rate:g}, the decoder rate is {rates.decoder_rate:g}",
         ),
         (
             rates.decoder_rate < 2e-6, "rate-too-low", 0.8,
@@ -181,7 +181,7 @@ def _check_settings(config: TrainConfig) -> list[FaultFinding]:
         ),
         (
             jitter > 0.2, "phrase-noise", 0.85,
-            f"data.phrase_jitter is {jitter:g}, of embeddings of length 1",
+            f"data.phrase_jitter is {jitter:g} for embeddings of length 1",
         ),
         (pos_weight > 8, "collapse-foreground", 0.85, f"loss.pos_weight is {pos_weight:g}"),
     )  # fmt: skip
@@ -189,7 +189,7 @@ def _check_settings(config: TrainConfig) -> list[FaultFinding]:
 
 
 def _check_log(run: Path) -> list[FaultFinding]:
-    """Take the findings of the run's own checks and alarms, and check how its loss developed."""
+    """Collect the findings of the run's checks and alarms, and check the course of the loss."""
     events = read_events(run)
     alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in FAULTS]
     found = [
@@ -203,7 +203,7 @@ def _check_log(run: Path) -> list[FaultFinding]:
     losses = [event.get("loss") for event in events if event.get("event") == "step" and "loss" in event]
     known = [float(loss) for loss in losses if loss is not None]
     if len(known) < len(losses):
-        found.append(finding_of("loss-not-finite", "the log holds a loss that is not finite", 0.95))
+        found.append(finding_of("loss-not-finite", "the log contains a loss that is not finite", 0.95))
     if len(known) >= 4:
         quarter = len(known) // 4
         start, end = sum(known[:quarter]) / quarter, sum(known[-quarter:]) / quarter

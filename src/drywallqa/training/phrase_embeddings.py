@@ -1,4 +1,4 @@
-"""The text of a training run: concepts, their phrasings, and the embeddings of these."""
+"""The text of a training run: concepts, their phrasings, and the embeddings of the phrasings."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from drywallqa.models.contract import PromptedModel
 from drywallqa.text import phrase_bank
 from drywallqa.text.text_side import TextSide
 
-_TOWER_TEXTS = 200  # phrasings of each concept that a model's own text tower embeds, since it is slow
+_TOWER_TEXTS = 200  # phrasings per concept for a model's own text tower, which is slow
 
 
 @dataclass(frozen=True)
 class PhraseEmbeddings:
-    """The phrasings that a run is trained on.
+    """The phrasings for the training of a run.
 
     Attributes:
         embeddings: Concept → embeddings of its phrasings [N,D], or token ids [N,L].
         text: The run's text side.
-        texts: Concept → every phrasing that was embedded.
+        texts: Concept → all embedded phrasings.
     """
 
     embeddings: Mapping[str, NDArray[np.float32]]
@@ -36,21 +36,21 @@ class PhraseEmbeddings:
 
     @property
     def width(self) -> int:
-        """D, the embeddings' width."""
+        """Width D of the embeddings."""
         return int(next(iter(self.embeddings.values())).shape[1])
 
     def centre(self, concept: str) -> NDArray[np.float32]:
         """Return the mean direction of a concept's phrasings [D]."""
         rows = self.embeddings[concept]
         mean = rows.mean(0)
-        # a tower's embeddings are not of length 1, and its decoder relies on their lengths
+        # embeddings of a text tower do not have length 1, and its decoder uses their lengths
         length = np.linalg.norm(rows, axis=1).mean()
         return np.asarray(mean / np.linalg.norm(mean) * length, np.float32)
 
     def embedded_by(self, model: PromptedModel) -> PhraseEmbeddings:
-        """Embed the phrasings by the model's own text tower, where it has one.
+        """Embed the phrasings with the model's own text tower, if it has one.
 
-        A frozen tower embeds them once. For a tower that is trained they become token ids, padded to one
+        A frozen tower embeds the phrasings once. For a trained tower, the phrasings become token ids of equal
         length.
         """
         if not model.own_text:
@@ -74,13 +74,13 @@ class PhraseEmbeddings:
 def embed_phrases(
     concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0, most: int = 4000
 ) -> PhraseEmbeddings:
-    """Embed the phrasings of a data set's concepts, with those of the shipped banks and all templates.
+    """Embed the phrasings of a data set's concepts, with those of the built-in phrase banks and templates.
 
     Args:
-        concepts: Concept → phrasings, as the data set holds them.
-        side: Folder of a text side or bundle; the default bundle where None.
-        seed: Decides which phrase goes with which template.
-        most: Phrasings embedded for each concept.
+        concepts: Concept → phrasings from the data set.
+        side: Folder of a text side or bundle; the default bundle if None.
+        seed: Seed for the choice of a template for each phrase.
+        most: Maximum number of phrasings per concept.
 
     Raises:
         DataError: The data set has no concept.

@@ -1,4 +1,4 @@
-"""Pictures of a run: the first training pictures with their truth, and validation photos for TensorBoard."""
+"""Pictures of a run: first training pictures with their truth, and validation photos for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from drywallqa.sampling.pairs import TrainingPairs, TrainingPicture
 from drywallqa.training.validation import ValidationPart
 
 INKS = ((255, 106, 0), (0, 130, 255), (200, 0, 200), (0, 170, 90))
-"""The colours of the concepts, in the data set's order; they differ for colour-blind people as well."""
+"""Colours of the concepts, in data set order; colour-blind people can tell them apart."""
 SHOWN = 3
-"""Validation photos shown of each concept."""
+"""Number of validation photos per concept."""
 SIDE = 256
 """Longer side of a validation photo, in px."""
 _GAP, _CAPTION, _COLUMNS = 8, 18, 4
@@ -29,7 +29,7 @@ _OPACITY = 0.55
 def write_sample_sheet(pairs: TrainingPairs, path: Path, count: int = 12) -> None:
     """Draw the first training pictures of an epoch in a grid, as the model receives them.
 
-    A line below each picture gives the foreground's share of each concept.
+    Below each picture, a line per concept gives the foreground share.
 
     Raises:
         OutputError: The file cannot be written.
@@ -75,10 +75,10 @@ class TensorBoardPictures(lightning.Callback):
         self.validation = validation
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Draw a validation."""
+        """Add the curves and photos of the last validation."""
         if not trainer.is_global_zero:
             return
-        # the trainer's first logger is TensorBoard's
+        # the trainer's first logger is the TensorBoard logger
         writer, epoch, dataset = trainer.logger.experiment, trainer.current_epoch, self.validation.dataset
         for concept, rows in self.validation.curves.items():
             for row in rows:
@@ -97,7 +97,7 @@ class TensorBoardPictures(lightning.Callback):
 def side_by_side(
     photo: NDArray[np.uint8], truth: NDArray[np.bool_], mask: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Draw a photo [H,W,3], the photo with its truth, and the photo with a mask: RGB [h,3w,3]."""
+    """Draw a photo [H,W,3], the photo with its truth and the photo with a mask in a row: RGB [h,3w,3]."""
     height, width = photo.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -105,7 +105,7 @@ def side_by_side(
     tiles = [small]
     for marked in (truth, mask):
         shape = Image.fromarray(marked.astype(np.uint8) * np.uint8(255)).resize(size, Image.Resampling.BOX)
-        # a thin line is drawn where it covers a fair part of a pixel
+        # a partly covered pixel is drawn stronger, so that thin lines stay visible
         share = np.minimum(1, np.asarray(shape, np.float32)[:, :, None] / 100) * _OPACITY
         tiles.append(np.asarray(small * (1 - share) + np.array(INKS[0], np.float32) * share, np.float32))
     return np.concatenate(tiles, axis=1).round().astype(np.uint8)

@@ -1,8 +1,8 @@
-"""The learning-rate finder: a short training whose rates rise from far too low to far too high.
+"""Learning-rate finder: a short training run in which the rates rise from far too low to far too high.
 
 L. N. Smith, Cyclical Learning Rates for Training Neural Networks (WACV 2017), https://arxiv.org/abs/1506.01186.
-The ratio of the encoder's and the decoder's rate is kept, which Lightning's finder cannot do. The suggested
-rates are those at which the loss falls fastest.
+The ratio of the encoder rate to the decoder rate stays fixed, which Lightning's finder does not support. The
+finder suggests the rates at which the loss falls fastest.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from drywallqa.training.data_module import PhotoDataModule
 from drywallqa.training.task import SegmentationTask, make_optimizer, seed_torch
 
 STEPS, LOWEST, HIGHEST = 100, 1e-3, 1e2
-"""Steps, and the range of the factor on the configured rates."""
+"""Number of steps, and the range of the factor on the configured rates."""
 _SMOOTHING = 0.9  # decay of the smoothed loss
-_DIVERGED = 4.0  # rise of the loss over its minimum that ends the search
-_LEAST = 10  # fewest steps
+_DIVERGED = 4.0  # ratio of the loss to its minimum that ends the search
+_LEAST = 10  # minimum number of steps
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """The loss over the rates.
+    """The loss as a function of the learning rates.
 
     Attributes:
-        factors: Factors on the configured rates, rising.
+        factors: Factors on the configured rates, in rising order.
         losses: The smoothed loss at each factor.
-        encoder_rate: As configured.
-        decoder_rate: As configured.
+        encoder_rate: The configured encoder rate.
+        decoder_rate: The configured decoder rate.
         best: The factor at which the loss falls fastest.
     """
 
@@ -56,9 +56,9 @@ class RateCurve:
 
 
 def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> RateCurve:
-    """Train a few steps at rising rates, and write the curve to the run's folder.
+    """Train for a few steps at rising rates, and write the curve to the run's folder.
 
-    The model is of no use afterwards.
+    The model cannot be used afterwards.
 
     Raises:
         AlarmError: The loss diverged within the first steps.
@@ -79,7 +79,7 @@ def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> Ra
         factors.append(_factor(step))
         losses.append(value)
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
-        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))  # corrected for the start at 0
+        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))  # bias correction for the start at 0
         if len(losses) > _LEAST and smoothed[-1] > _DIVERGED * min(smoothed):
             break
         optimizer.zero_grad()
@@ -90,7 +90,7 @@ def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> Ra
     if len(losses) < _LEAST:
         raise AlarmError(
             f"the loss diverged after {len(losses)} steps at a thousandth of the configured rates; "
-            "look at the data: drywallqa train --data DIR --out RUN --show-batch batch.png"
+            "check the data: drywallqa train --data DIR --out RUN --show-batch batch.png"
         )
     rates = settings.encoder_rate, settings.decoder_rate
     text = io.StringIO()
@@ -109,7 +109,7 @@ def _factor(step: int) -> float:
 def steepest(factors: Sequence[float], losses: Sequence[float]) -> float:
     """Return the factor at which the loss falls fastest over the factor's logarithm.
 
-    Only factors up to the lowest loss count; after it the loss diverges.
+    Factors above the one with the lowest loss are ignored, because the loss diverges there.
     """
     lowest = int(np.argmin(losses))
     if lowest < 2:

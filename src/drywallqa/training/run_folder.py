@@ -1,4 +1,4 @@
-"""A run's folder: prepared for a new or resumed run, refused where another run exists, and described."""
+"""Prepares a run's folder for a new or resumed run, protects existing runs, and describes the run."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from drywallqa.training.losses import foreground_weight
 from drywallqa.training.run_log import RunLog
 
 CONFIG, ENVIRONMENT, TEXT, SHEET = "config.yaml", "environment.json", "text", "batch.png"
-"""Resolved settings; machine, versions and data; the text side; the first training pictures."""
+"""Files for the resolved settings; machine, versions and data; text side; first training pictures."""
 FOREGROUND = "foreground.json"
-"""The foreground share of each concept in the training set."""
+"""File of the foreground share of each concept in the training set."""
 EXTREME_WEIGHT = 50.0
-"""Weight of foreground above which the log warns: most of the model's mask will be false."""
+"""Foreground weight above which the log warns, because most of the model's mask will be false."""
 _VERSIONS = ("torch", "lightning", "numpy", "opencv-python-headless", "safetensors", "transformers")
 
 
@@ -36,7 +36,7 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
     """Prepare a run's folder.
 
     Returns:
-        The checkpoint to resume from, if any.
+        The checkpoint to resume from, or None.
 
     Raises:
         OutputError: There is nothing to resume, another run exists, or the folder cannot be written.
@@ -44,12 +44,12 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
     last = run / LAST
     if resume:
         if not last.is_file():
-            raise OutputError(f"{run}: holds no {LAST} to resume from; start without --resume")
+            raise OutputError(f"{run}: contains no {LAST} to resume from; start without --resume")
         return last
     if not is_first():
         return None  # the first process checks the folder
     if last.exists() and not overwrite:
-        raise OutputError(f"{run}: holds a run already; go on with --resume or replace it with --overwrite")
+        raise OutputError(f"{run}: contains a run; continue with --resume or replace it with --overwrite")
     check_folder(run)
     if overwrite:
         old = (last, weights_path(last), run / BEST, run / FOREGROUND)
@@ -59,13 +59,13 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
 
 
 def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: RunLog) -> None:
-    """Write settings and environment, and warn where a resumed run has other data than at its start."""
+    """Write the settings and environment, and warn if the data of a resumed run has changed."""
     digest = dataset.digest()
     before = run / ENVIRONMENT
     if before.is_file() and (run / LAST).is_file():
         known = json.loads(before.read_text(encoding="utf-8")).get("data fingerprint", digest)
         if known != digest:
-            text = f"{dataset.folder} has changed since this run began; it goes on with the data as it is now"
+            text = f"{dataset.folder} has changed since this run began; training uses the changed data"
             log.write("alarm", text, before=known, now=digest)
             print(f"warning: {text}", file=sys.stderr, flush=True)
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -96,10 +96,10 @@ def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devi
 def foreground_weights(
     dataset: Dataset, concepts: list[str], config: TrainConfig, run: Path, log: RunLog
 ) -> list[float]:
-    """Return each concept's weight of foreground, for the loss that needs it; other losses get none.
+    """Return the foreground weight of each concept for the weighted loss; empty for other losses.
 
-    The mean share of foreground over the photos that show a concept is measured once, kept in the run's
-    folder, and logged with its weight.
+    The mean foreground share over the photos that show a concept is measured once, saved in the run's
+    folder, and logged with the weight.
     """
     if config.loss.name != "weighted_bce_dice":
         return []
@@ -113,12 +113,12 @@ def foreground_weights(
     weights = []
     for concept in concepts:
         share, weight = shares[concept], foreground_weight(shares[concept], config.loss.pos_weight)
-        text = f"'{concept}' is {share:.2%} of the photos that show it; its pixels weigh {weight:.1f}"
+        text = f"'{concept}' covers {share:.2%} of the photos that show it; its weight is {weight:.1f}"
         log.write("check", text, concept=concept, share=share, weight=weight)
         if weight > EXTREME_WEIGHT:
             text = (
-                f"a weight of {weight:.0f} for '{concept}' trains a model that marks far too much; "
-                f"loss.pos_weight={config.loss.pos_weight:g} multiplies the foreground weight, leave it at 1"
+                f"with a weight of {weight:.0f} for '{concept}' the model will mark far too much; "
+                f"loss.pos_weight={config.loss.pos_weight:g} multiplies the foreground weight, set it to 1"
             )
             log.write("alarm", text, concept=concept, weight=weight)
             print(f"warning: {text}", flush=True)
@@ -127,7 +127,7 @@ def foreground_weights(
 
 
 def read_foreground(run: Path) -> dict[str, float]:
-    """Read the foreground share of each concept; nothing where the run has not measured it."""
+    """Read the foreground share of each concept; empty if the run has not measured it."""
     path = run / FOREGROUND
     shares: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return shares

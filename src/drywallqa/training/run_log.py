@@ -1,4 +1,4 @@
-"""A run's log, `log.jsonl` for programs and `log.txt` for people, and its progress on a terminal.
+"""A run's log (`log.jsonl` for programs, `log.txt` for people) and its progress on a terminal.
 
 A resumed run appends to the same files.
 """
@@ -24,17 +24,17 @@ from drywallqa.files import append_line, json_bytes, read_json_lines
 
 LINES, TEXT = "log.jsonl", "log.txt"
 EVERY = 10
-"""Batches between two lines of the log."""
+"""Number of batches between log lines."""
 PRINTED = 30.0
-"""Seconds between two lines where stderr is not a terminal."""
+"""Seconds between printed lines if stderr is not a terminal."""
 WAITING, WORKING = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batch"
-"""Lightning's names of the two parts of a training step: the wait for the batch, and the work on it."""
+"""Lightning's names for the two parts of a training step: waiting for the batch and processing it."""
 MUCH_WAITING = 0.1
-"""Share of waiting above which the log suggests more workers."""
+"""Share of waiting time above which the log suggests more workers."""
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:
-    """Read a run's log without lines that are incomplete; a run of an early version has none."""
+    """Read a run's log without incomplete lines; empty for runs of early versions, which have no log."""
     try:
         return [event for _, event in read_json_lines(run / LINES) if event is not None]
     except OSError:
@@ -42,11 +42,11 @@ def read_events(run: Path) -> list[dict[str, Any]]:
 
 
 class RunLog:
-    """Appends to both files.
+    """Appends events to both log files.
 
     Args:
-        run: The run's folder, which exists.
-        writes: Whether this process is the one that writes files.
+        run: The run's folder, which must exist.
+        writes: Whether this process writes the files.
     """
 
     def __init__(self, run: Path, writes: bool = True) -> None:
@@ -57,7 +57,7 @@ class RunLog:
 
         Args:
             event: "start", "check", "step", "validation", "best", "alarm", "stop", "speed" or "end".
-            text: The sentence for people.
+            text: A sentence for people.
             figures: Further values for programs.
 
         Raises:
@@ -75,7 +75,7 @@ class RunLog:
             except OSError as error:
                 raise OutputError(
                     f"{path}: cannot be written ({(error.strerror or str(error)).lower()}); the last good "
-                    "checkpoint is intact: make room and go on with --resume"
+                    "checkpoint is intact; free disk space and continue with --resume"
                 ) from error
 
     def finding(self, event: str, finding: FaultFinding) -> None:
@@ -96,11 +96,11 @@ def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class LoggingCallback(lightning.Callback):
-    """Logs losses, rates and speed every few batches, each validation, and the whole run's speed at its end.
+    """Logs losses, rates and speed every few batches, each validation, and the overall speed at the end.
 
     Args:
         log: The run's log.
-        shown: Whether to print validations to stderr as well, and where it is no terminal, some steps.
+        shown: Whether to print validations to stderr as well, and some steps if stderr is not a terminal.
     """
 
     def __init__(self, log: RunLog, *, shown: bool) -> None:
@@ -111,11 +111,11 @@ class LoggingCallback(lightning.Callback):
         self.since = self.printed_at = 0.0
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        """Measure by Lightning's profiler; hooks would count checkpoints and validations as waiting."""
+        """Use Lightning's profiler; hooks would count checkpoints and validations as waiting time."""
         trainer.profiler = self.profiler
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Log the step at which the run starts."""
+        """Log the epoch and step at which the run starts."""
         self.since = self.printed_at = time.perf_counter()
         step, epoch = trainer.global_step, trainer.current_epoch
         self.run_log.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
@@ -130,7 +130,7 @@ class LoggingCallback(lightning.Callback):
         self.since, self.all_photos, self.photos = now, self.all_photos + self.photos, 0
         durations = self.profiler.recorded_durations
         self.seconds.update({name: sum(durations[name]) for name in (WAITING, WORKING)})
-        durations.clear()  # the lists would grow with the run
+        durations.clear()  # otherwise the lists grow during the run
         rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         losses = {name: float(value) for name, value in module.figures.items()}
         listed = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
@@ -155,18 +155,18 @@ class LoggingCallback(lightning.Callback):
             print(f"validation: {text}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Log the end, and the speed of the training steps; a resumed run counts from there."""
+        """Log the end, and the speed of the training steps since the run was started or resumed."""
         self.run_log.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")
         if not self.all_photos:
             return
         waiting = self.seconds[WAITING]
         seconds = max(waiting + self.seconds[WORKING], 1e-9)
         text = (
-            f"{self.all_photos} pictures, {self.all_photos / seconds:.2f} a second, "
+            f"{self.all_photos} pictures, {self.all_photos / seconds:.2f} per second, "
             f"{waiting / seconds:.1%} of the time spent waiting for data"
         )
         if waiting / seconds > MUCH_WAITING:
-            text = f"{text}; raise data.workers"
+            text = f"{text}; increase data.workers"
         self.run_log.write(
             "speed", text, photos=self.all_photos, photos_per_second=round(self.all_photos / seconds, 3),
             waiting_seconds=round(waiting, 3), waiting_share=round(waiting / seconds, 4),
@@ -176,7 +176,7 @@ class LoggingCallback(lightning.Callback):
 
 
 class TrainingProgress(RichProgressBar):
-    """Lightning's progress bar on stderr, with the time left for the whole run, validations included."""
+    """Lightning's progress bar on stderr, with the remaining time of the whole run, including validations."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4, console_kwargs={"stderr": True})
@@ -188,7 +188,7 @@ class TrainingProgress(RichProgressBar):
         self.started_at, self.first = time.monotonic(), _batches_done(trainer)
 
     def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
-        """Return the figures beside the bar."""
+        """Return the figures to show beside the bar."""
         done = _batches_done(trainer)
         each = (time.monotonic() - self.started_at) / max(1, done - self.first)
         left = trainer.max_epochs * trainer.num_training_batches - done

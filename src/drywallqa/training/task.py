@@ -1,4 +1,4 @@
-"""The Lightning task: a training step, the optimiser and its schedule, the averaged weights."""
+"""The Lightning task: training step, optimiser, learning-rate schedule and averaged weights."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from drywallqa.training.distributed import rank
 from drywallqa.training.losses import make_mask_loss, presence_loss
 
 MONITORED = "val/iou"
-"""Mean over concepts of the IoU on validation."""
-_NEVER = 10**9  # epochs between Lightning's own steps of a plateau schedule
+"""Validation IoU, averaged over concepts."""
+_NEVER = 10**9  # interval in epochs that keeps Lightning from stepping the plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
     """Trains a model of any family on pairs, and averages its weights.
 
     Args:
-        model: The model, frozen parts included.
+        model: The model, including its frozen parts.
         config: The run's settings.
         steps: Optimiser steps of the whole run, for the schedule.
         validate: Called with the averaged model after a validation epoch; returns figures to log.
-        foreground_weights: Each concept's weight of foreground, for a loss that needs it.
+        foreground_weights: Foreground weight of each concept, if the loss uses one.
 
     Attributes:
-        batch: The last step's batch.
-        position: Its position in the run: seed, epoch, batch, process.
-        figures: The last step's losses.
-        outputs: The last step's logits, truth and known.
+        batch: The batch of the last step.
+        position: The position of the batch in the run: seed, epoch, batch, rank.
+        figures: The losses of the last step.
+        outputs: The logits, truth and known of the last step.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SegmentationTask(lightning.LightningModule):
             multi_avg_fn=get_ema_multi_avg_fn(config.optimisation.average_decay),
             use_buffers=True,
         )
-        self.average.requires_grad_(False)  # it is not trained, so processes need not wait for its gradients
+        self.average.requires_grad_(False)  # without gradients, ranks do not synchronise the average
         self.config, self.steps, self.validate = config, steps, validate
         self.mask_loss = make_mask_loss(config.loss, config.optimisation.dice_weight, foreground_weights)
         self.batch: Any = {}
@@ -73,7 +73,7 @@ class SegmentationTask(lightning.LightningModule):
         return loss
 
     def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-        """Return the loss of mask and presence; its parts are kept in `figures`."""
+        """Return the sum of mask and presence loss, and store its parts in `figures`."""
         mask = self.mask_loss(logits, truth, known)
         image_score = presence_loss(presence, truth, known)
         loss = mask + self.config.optimisation.presence_weight * image_score
@@ -82,7 +82,7 @@ class SegmentationTask(lightning.LightningModule):
         return loss
 
     def predict(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Return mask logits [B,K,h,w] and presence logits [B,K] of pictures or cached features."""
+        """Return mask logits [B,K,h,w] and presence logits [B,K] for pictures or cached features."""
         prompts = batch["embeddings"]
         if "features" in batch:
             if not prompts.is_floating_point():
@@ -93,18 +93,18 @@ class SegmentationTask(lightning.LightningModule):
         return out
 
     def on_train_start(self) -> None:
-        """Start between two optimiser steps, also when a run is resumed."""
+        """Count optimiser steps from the current one, also when a run is resumed."""
         self.averaged = self.global_step
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze the model's frozen parts; validate after the last epoch whatever the interval is."""
+        """Freeze the model's frozen parts, and always validate after the last epoch."""
         self.freeze_model()
         if self.current_epoch == self.config.optimisation.epochs - 1:
             self.trainer.check_val_every_n_epoch = 1
 
     def freeze_model(self) -> None:
-        """Freeze the parts that are not trained, and batch statistics where the settings say so."""
+        """Freeze the untrained parts, and the batch statistics if the settings say so."""
         self.model.freeze(self.config.model.training)
         if self.config.model.batch_norm == "frozen":
             for part in self.model.modules():
@@ -112,14 +112,14 @@ class SegmentationTask(lightning.LightningModule):
                     part.eval()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed torch by the batch's position, so that a resumed run draws the same random numbers."""
+        """Seed torch with the batch's position, so that a resumed run draws the same random numbers."""
         self.batch, self.position = batch, [self.config.seed, self.current_epoch, batch_idx, rank()]
         seed_torch(self.position)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Average the weights after each optimiser step; averaging starts when the warm-up ends."""
+        """Average the weights after each optimiser step, starting when the warm-up ends."""
         if self.global_step == self.averaged:
-            return  # gradients are still being summed
+            return  # gradients are still being accumulated
         self.averaged = self.global_step
         if self.global_step <= self.config.optimisation.warmup_share * self.steps:
             self.average.module.load_state_dict(self.model.state_dict())
@@ -139,7 +139,7 @@ class SegmentationTask(lightning.LightningModule):
                     config.scheduler.step(figures[MONITORED])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with separate rates of encoder and decoder, and its schedule."""
+        """Return AdamW with separate encoder and decoder rates, and its schedule."""
         settings = self.config.optimisation
         # Lightning does not clip gradients of a fused optimiser under autocast
         optimizer = make_optimizer(self.model, settings, fused=settings.precision == "float32")
@@ -147,14 +147,14 @@ class SegmentationTask(lightning.LightningModule):
 
 
 def seed_torch(position: Sequence[int]) -> None:
-    """Seed torch by a position in a run; see `SegmentationTask`."""
+    """Seed torch with a position in a run; see `SegmentationTask`."""
     torch.manual_seed(int(np.random.SeedSequence(list(position)).generate_state(1)[0]))
 
 
 def make_optimizer(
     model: PromptedModel, settings: OptimisationConfig, *, fused: bool = False
 ) -> torch.optim.AdamW:
-    """Make AdamW over the trainable parameters; norms and biases have no weight decay."""
+    """Build AdamW for the trainable parameters; norms and biases have no weight decay."""
     groups = parameter_groups(model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
     return torch.optim.AdamW(groups, eps=settings.epsilon, fused=fused)
 
@@ -177,14 +177,14 @@ def parameter_groups(
 def make_schedule(
     optimizer: torch.optim.Optimizer, settings: OptimisationConfig, steps: int
 ) -> dict[str, Any]:
-    """Make a schedule of the learning rates as Lightning takes it.
+    """Return a learning-rate schedule in Lightning's format.
 
-    The task's validation steps the plateau schedule, since Lightning omits its step in the epoch in which a
-    run is resumed.
+    The task's validation steps the plateau schedule, because Lightning skips that step in the epoch in which
+    a run is resumed.
 
     Args:
-        optimizer: Its groups hold the highest rates.
-        settings: The schedule's kind and numbers.
+        optimizer: The optimiser; its groups have the highest rates of the schedule.
+        settings: Kind and parameters of the schedule.
         steps: Optimiser steps of the whole run.
     """
     if settings.schedule == "plateau":

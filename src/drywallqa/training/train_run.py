@@ -1,4 +1,4 @@
-"""The workflow of `drywallqa train`: settings, text, weights to start from, the training, also under Ray."""
+"""Workflow of `drywallqa train`: reads settings, text and start weights, and trains, optionally with Ray."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ Inputs = tuple[Dataset, PhraseEmbeddings, TrainConfig, Mapping[str, Tensor] | No
 
 
 def run_training(request: TrainingRequest) -> Path:
-    """Train on a data set's folder.
+    """Train on a data set.
 
-    A resumed run takes its settings and text from its own folder. A fine-tuned run takes its architecture and
-    text side from the bundle.
+    A resumed run uses the settings and text in its folder. A fine-tuned run uses the architecture and text
+    side of the bundle.
 
     Returns:
         The last checkpoint.
 
     Raises:
-        DrywallQAError: As `fit` raises; under Ray, from the first worker that failed.
-        MissingExtraError: Ray was asked for and is not installed.
+        DrywallQAError: Any error of `fit`; under Ray, the error of a failed worker.
+        MissingExtraError: Ray is requested but not installed.
         BackendError: Ray cannot be started or reached.
     """
     if request.ray_workers:
@@ -57,7 +57,7 @@ def run_training(request: TrainingRequest) -> Path:
 
 
 def _read_inputs(request: TrainingRequest) -> Inputs:
-    """Read data set, phrases, settings, and the weights to start from."""
+    """Read the data set, phrases, settings and start weights."""
     dataset, weights = load_dataset(request.data), None
     settings, text = request.settings, request.text
     if request.start is not None:
@@ -67,14 +67,14 @@ def _read_inputs(request: TrainingRequest) -> Inputs:
     config = load_config(request.config, settings)
     if request.start is not None and config.model.name != bundle.name:
         raise ModelError(
-            f"{bundle.folder}: holds a model of the family '{bundle.name}', not '{config.model.name}'; "
+            f"{bundle.folder}: contains a model of the family '{bundle.name}', not '{config.model.name}'; "
             f"start from another bundle, or train '{bundle.name}'"
         )
     return dataset, embed_phrases(dataset.concepts, text, config.seed, config.data.phrases), config, weights
 
 
 def _settings_of(bundle: Bundle) -> list[str]:
-    """Return the settings that make a bundle's model again; its tokenizer, if it has one, lies beside it."""
+    """Return the settings that rebuild a bundle's model; its tokenizer, if any, is in the bundle folder."""
     shared = registry.find_family(bundle.name).takes
     return [
         f"model.name={bundle.name}",
@@ -83,13 +83,13 @@ def _settings_of(bundle: Bundle) -> list[str]:
         *(
             f"model.{name if name in shared else f'options.{name}'}={json.dumps(value)}"
             for name, value in bundle.architecture.items()
-            if name != "embedding_width"  # the text side decides it
+            if name != "embedding_width"  # the text side determines this width
         ),
     ]
 
 
 def run_rate_finder(request: TrainingRequest) -> RateCurve:
-    """Measure at which rates the loss falls fastest; no run is kept.
+    """Find the rates at which the loss falls fastest; no run is saved.
 
     Raises:
         OutputError: The run's folder cannot be written.
@@ -103,7 +103,7 @@ def run_rate_finder(request: TrainingRequest) -> RateCurve:
 
 
 def show_batch(request: TrainingRequest, file: Path) -> None:
-    """Draw the first training pictures as the model would receive them, and train nothing.
+    """Draw the first training pictures as the model would receive them, without training.
 
     Raises:
         OutputError: The file cannot be written.
@@ -119,11 +119,11 @@ def show_batch(request: TrainingRequest, file: Path) -> None:
 
 
 def _train_with_ray(request: TrainingRequest) -> Path:
-    """Train on the workers of a cluster that `RAY_ADDRESS` names, or else on workers of this machine.
+    """Train on the cluster in `RAY_ADDRESS`, or on workers on this machine if the variable is not set.
 
-    Every worker must reach the data set and the run under the same paths.
+    Every worker must see the data set and the run under the same paths.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics
     try:
         import ray
         from ray.train import RunConfig, ScalingConfig, TrainingFailedError
@@ -138,7 +138,7 @@ def _train_with_ray(request: TrainingRequest) -> Path:
         except Exception as error:  # Ray raises nothing more specific
             raise BackendError(f"Ray could not be started: {error}") from error
     paths = {
-        name: path if str(path) == "default" else path.resolve()  # workers have another current folder
+        name: path if str(path) == "default" else path.resolve()  # workers have a different working directory
         for name in ("data", "run", "config", "start", "text")
         if (path := getattr(request, name)) is not None
     }
@@ -158,7 +158,7 @@ def _train_with_ray(request: TrainingRequest) -> Path:
 
 
 def _own_error(error: BaseException) -> BaseException:
-    """Find our own error among those that Ray has wrapped around it, or quote the last line of Ray's."""
+    """Return the DrywallQAError inside a Ray error, or an AlarmError with the last line of Ray's message."""
     waiting: list[Any] = [error]
     seen: set[int] = set()
     while waiting:
@@ -171,4 +171,4 @@ def _own_error(error: BaseException) -> BaseException:
         wrapped = ("__cause__", "cause", "_base_exc", "controller_failure")
         waiting += [getattr(found, name, None) for name in wrapped]
         waiting += getattr(found, "worker_failures", {}).values()
-    return AlarmError(f"a worker of Ray failed: {str(error).strip().splitlines()[-1]}")
+    return AlarmError(f"a Ray worker failed: {str(error).strip().splitlines()[-1]}")

@@ -1,4 +1,4 @@
-"""Lightning's trainer with the settings of our runs, and the preparation of its process."""
+"""Builds the Lightning trainer of a run, and prepares its process."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from drywallqa.training.distributed import Devices
 from drywallqa.training.run_log import TrainingProgress
 from drywallqa.training.task import MONITORED
 
-_INTENDED = (  # Lightning warns about these, but they are intended
+_INTENDED = (  # Lightning warnings about intended behaviour
     ".*in eval mode at the start.*",
     ".*number of training batches.*",
     ".*exists and is not empty.*",
     ".*LeafSpec.*",
-    ".*dataloader is not resumable.*",  # ours is, by its sampler
+    ".*dataloader is not resumable.*",  # our sampler makes it resumable
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
 )
@@ -38,7 +38,7 @@ _INTENDED = (  # Lightning warns about these, but they are intended
 def prepare_process(config: TrainConfig, devices: Devices) -> None:
     """Prepare this process for training: memory, threads, seeds, and Lightning's warnings."""
     _keep_memory()
-    # workers take one core each; one forked after cv2 made its thread pool hangs when it resizes that
+    # a worker uses one core; after a fork it hangs if it resizes an existing cv2 thread pool
     cv2.setNumThreads(0)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for pattern in _INTENDED:
@@ -48,10 +48,10 @@ def prepare_process(config: TrainConfig, devices: Devices) -> None:
 
 
 def _keep_memory() -> None:
-    """Ask glibc to keep freed memory instead of returning it to the system.
+    """Make glibc keep freed memory instead of returning it to the system.
 
-    A training step frees and allocates the same large blocks again. Without this, half of a step on a CPU is
-    spent in the kernel, which clears pages. Does nothing where there is no glibc.
+    Each training step frees and allocates the same large blocks. Without this setting, the kernel spends half
+    of a CPU step on clearing pages. On systems without glibc this function does nothing.
     """
     try:
         tune = ctypes.CDLL("libc.so.6").mallopt
@@ -70,14 +70,14 @@ def make_trainer(
     *,
     progress_bar: bool,
 ) -> lightning.Trainer:
-    """Make the trainer of a run; logs and checkpoints go to the run's folder.
+    """Build the trainer of a run; logs and checkpoints go to the run's folder.
 
     Raises:
-        ConfigError: Batch statistics are to be synchronised, but there is no GPU.
+        ConfigError: Synchronised batch statistics are requested, but there is no GPU.
     """
     settings = config.optimisation
     if config.model.batch_norm == "synchronised" and not torch.cuda.is_available():
-        raise ConfigError("model.batch_norm=synchronised needs GPUs; on the CPU take 'frozen' or 'trained'")
+        raise ConfigError("model.batch_norm=synchronised needs GPUs; on the CPU use 'frozen' or 'trained'")
     plugins, processes = _processes(devices)
     csv = next(name for n in itertools.count() if not (run / (name := f"csv-{n}")).exists())
     extra: list[lightning.Callback] = [LearningRateMonitor("step")]
@@ -115,7 +115,7 @@ def make_trainer(
 
 
 def _processes(devices: Devices) -> tuple[list[Any], dict[str, Any]]:
-    """Return Lightning's plugins and settings for the processes of a run."""
+    """Return the Lightning plugins and settings for the processes of a run."""
     if devices.ray:
         from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
 

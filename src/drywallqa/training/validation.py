@@ -1,4 +1,4 @@
-"""Validation during training: photos are segmented as `drywallqa segment` does it."""
+"""Validation during training, with the same segmentation as `drywallqa segment`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from drywallqa.training.task import MONITORED
 
 
 class ValidationPart:
-    """Measures the averaged model on the val part; several processes share the photos.
+    """Measures the averaged model on the val split; several processes share the photos.
 
     Args:
-        dataset: The val part.
+        dataset: The val split.
         phrases: The embeddings of each concept's phrasings.
         letterbox: The letterbox of validation.
-        gated: Whether masks need a presence of 0.5; not in a run that does not train presence.
+        gated: Whether masks need a presence of 0.5; False for a run that does not train presence.
 
     Attributes:
-        concepts: The concepts that are measured.
-        curves: Concept → its figures at each mask threshold in the last validation.
+        concepts: The concepts to measure.
+        curves: Concept → figures at each mask threshold in the last validation.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ValidationPart:
         self.curves: dict[str, list[SweepRow]] = {}
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return each concept's figures at thresholds of 0.5, and the mean IoU that schedules monitor."""
+        """Return each concept's figures at thresholds of 0.5, and the mean IoU for the schedules."""
         pairs = self._measure(model)
         figures: dict[str, float] = {}
         for concept, summary in summarise(pairs, self.concepts).items():
@@ -68,12 +68,12 @@ class ValidationPart:
     def evaluator(
         self, model: nn.Module, dataset: Dataset, concepts: Sequence[str] | None = None
     ) -> Evaluator:
-        """Return an evaluator of a model.
+        """Return an evaluator for a model.
 
         Args:
             model: The model.
             dataset: The photos.
-            concepts: The concepts to segment; by default all.
+            concepts: The concepts to segment; all concepts by default.
         """
         named = {prompts.clean_prompt(concept): concept for concept in self.concepts}
         backend = TorchBackend(model, lambda texts: np.stack([self._embed(model, named[t]) for t in texts]))
@@ -90,7 +90,7 @@ class ValidationPart:
         return [pair for group in gather_lists(list(groups.values())) for pair in group]
 
     def _embed(self, model: Any, concept: str) -> Any:
-        """Return the mean embedding of a concept; a trained text tower computes it anew."""
+        """Return the mean embedding of a concept; a trained text tower recomputes it."""
         if not np.issubdtype(self.phrases.embeddings[concept].dtype, np.integer):
             return self.phrases.centre(concept)
         with torch.inference_mode():
