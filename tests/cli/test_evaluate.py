@@ -282,7 +282,7 @@ def test_evaluate__wrong_options_are_one_sentence(data, use, capsys, options, co
 def test_evaluate__nothing_to_choose_on_is_refused(use, tmp_path, capsys) -> None:
     make_dataset(tmp_path / "data", splits=("train", "test"))
     assert run(tmp_path / "data", use(), "--choose", "iou") == 3
-    assert "no photo in split 'val', which decides the thresholds" in capsys.readouterr().err
+    assert "no photo in split 'val', on which thresholds are chosen" in capsys.readouterr().err
 
 
 def test_evaluate__no_data_set_and_a_torn_manifest_are_refused(data, use, tmp_path, capsys) -> None:

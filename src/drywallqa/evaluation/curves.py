@@ -1,4 +1,4 @@
-"""Curves over thresholds, and calibration, from the histograms that were kept; no photo is read again."""
+"""Threshold curves and calibration, computed from stored histograms without reading photos again."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SweepRow:
-    """Figures at one setting of a threshold.
+    """Figures at one value of a threshold.
 
     Attributes:
         level: The threshold, or the percentile.
         iou: Mean IoU over photographs that show the concept.
-        dice: Mean Dice over them.
-        precision: Of all their pixels.
-        recall: Of all their pixels.
-        false_alarms: Share of photos without the concept of which more than 0.1 % is marked.
+        dice: Mean Dice over the same photographs.
+        precision: Pixel precision, pooled over photos that show the concept.
+        recall: Pixel recall, pooled over photos that show the concept.
+        false_alarms: Share of photos without the concept in which more than 0.1 % of the area is marked.
     """
 
     level: float
@@ -43,12 +43,12 @@ class SweepRow:
 
 @dataclass(frozen=True, eq=False)
 class PrecisionRecall:
-    """Precision and recall of all pixels at the thresholds k/256 [256], the presence threshold applied.
+    """Pixel precision and recall at the thresholds k/256 [256], with the presence threshold applied.
 
     Attributes:
-        precision: nan where nothing is marked.
-        recall: Falls as the threshold rises.
-        average_precision: Area beneath the curve, as the sum of precision times step in recall.
+        precision: Precision at each threshold; nan if nothing is marked.
+        recall: Recall at each threshold; it falls as the threshold rises.
+        average_precision: Area under the curve, as the sum of precision times step in recall.
     """
 
     precision: Array
@@ -58,13 +58,13 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How often pixels of each predicted probability are foreground.
+    """Predicted probability against the observed share of foreground pixels.
 
     Attributes:
-        predicted: Mean probability of each bin [CALIBRATION_BINS]; nan where it is empty.
-        observed: Share of its pixels that are foreground.
-        pixels: Pixels in each bin.
-        error: Expected calibration error: mean distance of the two, weighted by pixels.
+        predicted: Mean probability of each bin [CALIBRATION_BINS]; nan for an empty bin.
+        observed: Share of foreground pixels in each bin.
+        pixels: Number of pixels in each bin.
+        error: Expected calibration error: mean of |predicted - observed|, weighted by pixels.
     """
 
     predicted: Array
@@ -73,7 +73,7 @@ class Calibration:
     error: float
 
     def to_json(self) -> dict[str, Any]:
-        """Describe as plain data; None where a bin is empty."""
+        """Return the calibration as JSON data, with None for empty bins."""
         columns = {"predicted": self.predicted, "observed": self.observed}
         bins = {
             name: [None if np.isnan(v) else round(float(v), 5) for v in column]
@@ -85,9 +85,9 @@ class Calibration:
 def precision_recall(
     scores: Sequence[PairMeasurement], presence_threshold: float | None = None
 ) -> PrecisionRecall:
-    """Pool pixels over pairs; those below the presence threshold mark nothing at any threshold above 0.
+    """Pool pixels over pairs; pairs below the presence threshold count as empty masks.
 
-    A threshold that is not given is that of each pair's mask, here and below.
+    Here and in the functions below, a threshold of None means the threshold of each pair's mask.
     """
     inside, outside, hidden = np.zeros(BINS), np.zeros(BINS), 0
     for score in scores:
@@ -106,7 +106,7 @@ def precision_recall(
 
 
 def calibration(scores: Sequence[PairMeasurement]) -> Calibration:
-    """Compare predicted probability with observed share over all pixels of all pairs."""
+    """Compare predicted probability with the observed foreground share over all pixels of all pairs."""
     inside = sum((s.histogram.inside for s in scores), np.zeros(BINS, np.int64))
     whole = inside + sum((s.histogram.outside for s in scores), np.zeros(BINS, np.int64))
     shape = (CALIBRATION_BINS, -1)
@@ -127,7 +127,7 @@ def threshold_sweep(
     presence_threshold: float | None = None,
     levels: Sequence[float] = SWEEP,
 ) -> list[SweepRow]:
-    """Measure the masks at each threshold, the presence threshold applied."""
+    """Measure the masks at each mask threshold, with the presence threshold applied."""
     return [_row(level, scores, [s.counts_at(level, presence_threshold) for s in scores]) for level in levels]
 
 
@@ -136,7 +136,7 @@ def presence_sweep(
     threshold: float | None = None,
     levels: Sequence[float] = PRESENCE_LEVELS,
 ) -> list[SweepRow]:
-    """Measure the masks at each presence threshold, the mask threshold applied."""
+    """Measure the masks at each presence threshold, with the mask threshold applied."""
     return [_row(level, scores, [s.counts_at(threshold, level) for s in scores]) for level in levels]
 
 
@@ -145,9 +145,9 @@ def percentile_sweep(
     presence_threshold: float | None = None,
     levels: Sequence[float] = PERCENTILES,
 ) -> list[SweepRow]:
-    """Measure the original report's adaptive rule: each photo's threshold is a percentile of its own pixels.
+    """Measure the original report's adaptive rule: each photo's threshold is a percentile of its pixels.
 
-    It marks a fixed share of any photo, so of photos without the concept as well.
+    The rule marks a fixed share of every photo, including photos without the concept.
     """
 
     def counts(score: PairMeasurement, percentile: float) -> Counts:
@@ -157,7 +157,7 @@ def percentile_sweep(
 
 
 def percentile_threshold(histogram: Histogram, percentile: float) -> float:
-    """Return the lowest threshold k/256 above which at most 100 − `percentile` percent of the pixels lie."""
+    """Return the lowest threshold k/256 with at most 100 − `percentile` percent of the pixels above it."""
     whole = histogram.inside + histogram.outside
     above = np.append(np.cumsum(whole[::-1])[::-1], 0)
     return int(np.argmax(above <= (1 - percentile / 100) * whole.sum() + 1e-9)) / BINS

@@ -1,4 +1,4 @@
-"""Distractor tests: composites of both concepts, and pictures that are no walls."""
+"""Distractor tests: composites of both concepts, and pictures that do not show a wall."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 Photo = NDArray[np.uint8]
 
-# Pictures of scikit-image that are photographs or pages, neither drawn shapes nor walls.
+# Photographs and pages in scikit-image; drawn shapes and walls are left out.
 _NO_WALLS = (
     "astronaut.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "color.png",
     "grass.png", "horse.png", "hubble_deep_field.jpg", "ihc.png", "microaneurysms.png", "moon.png",
@@ -29,7 +29,7 @@ _NO_WALLS = (
 
 
 class MaskSource:
-    """Gives the masks of a segmenter by concept; each prompt is taken for its concept.
+    """Runs a segmenter with one prompt per concept and returns the masks by concept.
 
     Args:
         segmenter: The segmenter.
@@ -48,15 +48,16 @@ class MaskSource:
 
 @dataclass(frozen=True)
 class CompositeRecall:
-    """How well a concept is found on composites.
+    """Accuracy for a concept on composites.
 
     Attributes:
-        alone: Mean IoU on the photos that the composites were made of.
+        alone: Mean IoU on the photos from which the composites were made.
         composite: Mean IoU on the composites.
-        kept: Mean IoU on composites over that alone.
-        other_marked: Share of the other concept's truth (own truth left out) that is marked, pooled.
-        other_before: Share of the same pixels that is marked on the photo as it was before the other concept
-            was pasted there; None where the photo was not kept as it was, as that of a crack.
+        kept: The ratio `composite / alone`.
+        other_marked: Share of the other concept's truth (without this concept's truth) that is marked,
+            pooled over composites.
+        other_before: Share of the same pixels that is marked on the original photo, before the other concept
+            was pasted; None for cracks, because the composite does not contain their original photo.
     """
 
     alone: float
@@ -67,7 +68,7 @@ class CompositeRecall:
 
 
 class _Loaded(Sequence[tuple[Photo, Mask]]):
-    """Photos and masks of samples that are read when they are indexed."""
+    """Photos and masks of samples, read when indexed."""
 
     def __init__(self, dataset: Dataset, samples: Sequence[Sample], concept: str) -> None:
         self.dataset, self.samples, self.concept = dataset, samples, concept
@@ -81,12 +82,12 @@ class _Loaded(Sequence[tuple[Photo, Mask]]):
 
 
 def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -> dict[str, CompositeRecall]:
-    """Paste cracks of the data set's photos on its boards and ask for both concepts.
+    """Paste cracks of the data set's photos on its boards and segment both concepts.
 
     Args:
         source: The model.
-        dataset: Usually a test part, with crack photos and taping photos.
-        count: Composites to build.
+        dataset: Usually a test split, with crack photos and taping photos.
+        count: Number of composites to build.
     """
     boards = [s for s in dataset if s.labels.get(TAPING_AREA) and dataset.read_mask(s, TAPING_AREA).any()]
     loaded = {
@@ -94,9 +95,9 @@ def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -
         TAPING_AREA: _Loaded(dataset, boards, TAPING_AREA),
     }
     alone: dict[tuple[str, int], float] = {}
-    bare: dict[int, Mask] = {}  # of the boards, before anything was pasted there
+    bare: dict[int, Mask] = {}  # masks on the boards before pasting
     ious: dict[str, list[tuple[float, float]]] = {CRACK: [], TAPING_AREA: []}
-    pixels = {concept: np.zeros(3, np.int64) for concept in ious}  # of the other: all, marked, marked before
+    pixels = {concept: np.zeros(3, np.int64) for concept in ious}  # all, marked, marked before
     for composite in composites(loaded[CRACK], loaded[TAPING_AREA], count):
         masks = source.masks(composite.photo)
         truths = {CRACK: composite.crack, TAPING_AREA: composite.taping}
@@ -126,17 +127,17 @@ def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -
 
 
 def false_alarms(source: MaskSource, pictures: Iterable[Photo]) -> tuple[int, int]:
-    """Count masks that cover more than 0.1 % of a picture that shows no concept.
+    """Count masks that cover more than 0.1 % of a picture without the concept.
 
     Returns:
-        False alarms, and pairs of picture and prompt.
+        The number of false alarms, and the number of pairs of picture and prompt.
     """
     alarms = [mask.mean() > FALSE_ALARM_SHARE for each in pictures for mask in source.masks(each).values()]
     return sum(map(int, alarms)), len(alarms)
 
 
 def no_wall_photos() -> Iterator[Photo]:
-    """The pictures that scikit-image ships, but for brick.png, which is a wall."""
+    """Yield pictures shipped with scikit-image, without brick.png, which shows a wall."""
     import skimage.data
 
     folder = Path(str(skimage.data.__file__)).parent

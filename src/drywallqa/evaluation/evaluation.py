@@ -1,4 +1,4 @@
-"""Measure a model on a part of a data set; whatever flatters its figures is refused or noted."""
+"""Measure a model on a split of a data set, and refuse or report anything that inflates its figures."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class MeasuredPart:
 
     Attributes:
         dataset: Only these photos.
-        split: Which part of the whole they are.
-        thumbnails: Photo → grey thumbnail [32,32]; photos that cannot be read have none.
-        clusters: Photo → number of its photograph, near-duplicates sharing one.
-        notes: Photos that were left out.
+        split: The name of their split.
+        thumbnails: Photo → grey thumbnail [32,32]; unreadable photos have none.
+        clusters: Photo → number of its photograph; near-duplicates share a number.
+        notes: Notes on photos that were left out.
     """
 
     dataset: Dataset
@@ -47,16 +47,16 @@ class MeasuredPart:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One model, measured.
+    """The measurements of one model.
 
     Attributes:
         model: The model.
         part: The photos.
-        evaluator: Predicts single photos again.
-        measurements: Every pair.
-        leaks: Photos that show photographs the model was trained on → bits apart.
-        notes: Cautions for every reader.
-        seconds: How long measuring the photos took.
+        evaluator: Used to predict single photos again.
+        measurements: The measurements of every pair.
+        leaks: Photo of a photograph that the model was trained on → number of differing hash bits.
+        notes: Cautions for the reader.
+        seconds: Duration of the measurement.
     """
 
     model: MeasuredModel
@@ -69,7 +69,7 @@ class Evaluation:
 
     @property
     def queries(self) -> tuple[PromptQuery, ...]:
-        """The prompts that were asked."""
+        """The prompts that were used."""
         return self.evaluator.queries.each
 
     @cached_property
@@ -90,12 +90,13 @@ class Evaluation:
 def take_part(
     dataset: Dataset, split: str, sets: Sequence[str] = (), progress: Progress = silent
 ) -> MeasuredPart:
-    """Take the photos of a split, and find out which show one photograph.
+    """Take the photos of a split, and group the photos of the same photograph.
 
-    Rendered pictures are left out unless they are named or are all there is: they never make a headline.
+    Rendered pictures are left out unless their set is named or the split has no others, so that they never
+    affect headline figures.
 
     Raises:
-        DataError: There are none.
+        DataError: The split has no photos, or a named set is not in it.
     """
     part = dataset.part(split)
     if not len(part):
@@ -119,7 +120,7 @@ def take_part(
         part = real
     thumbnails: dict[str, leaks.Thumbnail] = {}
     for done, sample in enumerate(part, 1):
-        with suppress(DrywallQAError):  # measuring the photo meets the error again, and counts it
+        with suppress(DrywallQAError):  # the measurement hits the same error and counts it
             thumbnails[sample.key] = perceptual_hash.thumbnail(part.read_photo(sample))
         progress("reading", done, len(part))
     photographs = {s.key: s.photograph for s in part}
@@ -142,12 +143,12 @@ def evaluate_part(
         model: The model.
         part: From `take_part`.
         prompts: The prompts; by default one phrasing of each concept.
-        allow_leak: Measure although photos show photographs that the model was trained on, and say so.
-        progress: Called with what is done, how much of it and of how much.
+        allow_leak: Measure even if photos show photographs that the model was trained on, and add a note.
+        progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
-        LeakError: Such photos are there, and `allow_leak` was not given.
-        UnknownPromptError: A prompt means no concept of the model.
+        LeakError: There are such photos, and `allow_leak` is False.
+        UnknownPromptError: A prompt does not mean a concept of the model.
         DataError: Model and data share no concept, or no photo could be measured.
     """
     found = leaks.find_training_leaks(part.thumbnails, model.training_hashes)
@@ -156,7 +157,7 @@ def evaluate_part(
         few = ", ".join(sorted(found, key=lambda photo: found[photo])[:3])
         raise LeakError(
             f"{shown} {model.name} was trained on ({few}{', …' if len(found) > 3 else ''}); "
-            "measure on other photos, or give --allow-leak, which every output then says"
+            "measure on other photos, or pass --allow-leak, which adds a note to every output"
         )
     asked, notes_on_asking = choose_prompts(model, part.dataset, prompts)
     evaluator = model.evaluator(part.dataset, asked)
@@ -165,7 +166,7 @@ def evaluate_part(
     seconds = time.perf_counter() - start
     notes = [f"LEAK: {shown} the model was trained on; these figures flatter it"] if found else []
     if not model.training_hashes:
-        notes.append("the model carries no hashes of its training photos, so leaks could not be looked for")
+        notes.append("the model has no hashes of its training photos, so leaks could not be checked")
     if part.split == CHOSEN_ON:
         notes.append(
             f"thresholds are chosen on '{CHOSEN_ON}', which was measured here: these figures flatter a little"
@@ -177,15 +178,18 @@ def evaluate_part(
     return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 
 
-# A slice of one model, and its figures less those of another model on the same pairs.
+# A slice of one model, and the difference of its figures to another model's on the same pairs.
 Difference = tuple[PairSlice, dict[str, Figure]]
 
 
 def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
-    """Compare two models on the pairs that both were measured on: first less second, with intervals.
+    """Compare two models on the pairs that both were measured on.
+
+    Returns:
+        The differences first minus second, with intervals.
 
     Raises:
-        UnknownPromptError: They understand a prompt differently.
+        UnknownPromptError: The models understand a prompt differently.
     """
     for mine, theirs in zip(first.queries, second.queries, strict=True):
         if mine.concept != theirs.concept:

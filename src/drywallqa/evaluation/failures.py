@@ -31,22 +31,22 @@ CAUSES = {
     "false edge": "most of the mask lies away from the object",
     "wrong extent": "the right place, too much or too little of it",
 }
-"""Cause → the measurement that speaks for it, most telling first."""
+"""Cause → the evidence for it, the most specific cause first."""
 
-AREA_TOLERANCE = 24.0  # how far, in px at 640, the edge of an area may lie off before it is another place
+AREA_TOLERANCE = 24.0  # largest distance in px at 640 between an area's edge and its truth
 
 THIN_PX = 12.0  # truths narrower than this, at 640 px, count as thin
 
 _DARK, _BRIGHT = 45.0, 225.0
-_FAINT = 0.25  # contrast below this share of the photo's own standard deviation is hardly seen
-_SPECK = 0.0005  # share of the photo
-_RECTANGLE = 0.97  # share of its bounding box that a plain rectangle fills
+_FAINT = 0.25  # contrast below this share of the photo's standard deviation is hardly visible
+_SPECK = 0.0005  # share of the photo below which a label is a speck
+_RECTANGLE = 0.97  # share of its bounding box above which a label is a plain rectangle
 _GRID = 96
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A cause, and the measurement that speaks for it."""
+    """A likely cause and the evidence for it."""
 
     name: str
     evidence: str
@@ -59,7 +59,7 @@ class Failure:
     Attributes:
         pair: The pair.
         kind: One of `KINDS`.
-        cause: Its likely cause.
+        cause: The likely cause.
     """
 
     pair: PairMeasurement
@@ -70,7 +70,7 @@ class Failure:
 def select_failures(
     pairs: Sequence[PairMeasurement], clusters: Clusters, worst: int
 ) -> list[tuple[PairMeasurement, str]]:
-    """Pick up to `worst` pairs of each kind for each prompt, one copy of a photograph, no pair twice."""
+    """Pick up to `worst` pairs of each kind for each prompt, with each photograph at most once."""
     chosen: list[tuple[PairMeasurement, str]] = []
     for prompt in dict.fromkeys(pair.prompt for pair in pairs):
         own = [pair for pair in pairs if pair.prompt == prompt]
@@ -93,7 +93,7 @@ def select_failures(
 
 
 def _confidence(pair: PairMeasurement) -> float:
-    """How sure the model was of a wrong mask, in [0,1]."""
+    """Return the model's confidence in a wrong mask, in [0,1]."""
     if pair.absent:
         return pair.presence if pair.counts.false_alarm else 0.0
     return max(pair.presence, 1 - pair.presence) * (1 - pair.counts.iou)
@@ -102,9 +102,9 @@ def _confidence(pair: PairMeasurement) -> float:
 def explain_failures(
     evaluator: Evaluator, chosen: Sequence[tuple[PairMeasurement, str]]
 ) -> Iterator[tuple[Failure, LabelledPrediction]]:
-    """Predict the chosen pairs again, and name each one's likely cause.
+    """Predict the chosen pairs again, and name the likely cause of each failure.
 
-    The arrays come one photo at a time, so that nobody needs to hold them all.
+    Predictions are yielded one photo at a time to limit memory.
     """
     for pair, kind in chosen:
         labelled = evaluator.predict(pair.sample)
@@ -144,10 +144,10 @@ def _confused(
 
 
 def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause | None:
-    """Suspect the light where the photo is dark or bright, or where a thin object hardly stands out.
+    """Suspect the lighting if the photo is dark or bright, or if a thin object hardly stands out.
 
-    Crack outlines are drawn wide around the crack, so the contrast is that of the darkest part of the middle,
-    in the photo's standard deviations. Areas have no such contrast.
+    Labels outline cracks generously, so the contrast uses the darkest part of the label's middle line. It is
+    measured in standard deviations of the photo. Areas have no comparable contrast.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     mean = float(grey.mean())
@@ -168,7 +168,7 @@ def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: M
 
 
 def _label_or_form(pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause:
-    """Suspect the label, then the form of the mask."""
+    """Suspect the label first, then the shape of the mask."""
     if not truth.any():
         return Cause("false edge", "nothing of the kind is in the photo")
     counts, share = pair.counts, float(truth.mean())
@@ -204,7 +204,7 @@ def _radius(truth: Mask, pixels: float) -> int:
 
 
 def count_components(mask: Mask) -> int:
-    """Count a mask's connected components on a grid of at most 96 cells a side; gaps within a cell close."""
+    """Count a mask's connected components on a grid of at most 96×96 cells, ignoring gaps within a cell."""
     step = max(1, -(-max(mask.shape) // _GRID))
     height, width = (-(-side // step) * step for side in mask.shape)
     padded = np.zeros((height, width), np.bool_)

@@ -1,9 +1,9 @@
-"""Find photos that a model was trained on among those that it is measured on, however they were saved.
+"""Find measured photos that a model was trained on, even if they were saved again.
 
-A bundle holds 63 signs of each training photo's lowest frequencies. Plain boards before a dark backdrop share
-most of them, so that the number of differing bits alone would find leaks where there are none. But saving a
-photo anew turns only the signs of frequencies that are nearly absent. A photo therefore counts as the same
-only where every sign that differs is of a weak frequency.
+A bundle stores 63 signs of each training photo's lowest frequencies. Plain boards in front of a dark
+backdrop share most signs, so counting differing bits would report false leaks. Saving a photo again flips
+only the signs of very weak frequencies. Two photos therefore count as the same only if every differing sign
+belongs to a weak frequency.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from drywallqa.imaging import perceptual_hash
 from drywallqa.imaging.morphology import group_links
 
 WEAK = 75.0
-"""Frequencies up to this (cosine sums of grey levels 0–255) may change sign in a photo saved anew.
+"""Largest frequency (a cosine sum of grey levels 0–255) whose sign may change when a photo is saved again.
 
-Measured on training photos of two public sets, saved as JPEG 60 at 0.35 to 1.3 times their size: all stay
-below it. From 130 on, plain boards before a dark backdrop would be taken for each other.
+Measured on training photos of two public sets, saved as JPEG 60 at 0.35 to 1.3 times their size: all changed
+frequencies stay below this value. From 130 on, different plain boards on a dark backdrop would match.
 """
 
-# A hash with fewer signs of either kind comes from a blank or evenly shaded photo, and is not compared.
+# A hash with fewer positive or negative signs comes from a blank or evenly shaded photo and is not compared.
 LEAST_SIGNS = 6
 
 Thumbnail = NDArray[np.float32]
 
 
 def find_training_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequence[int]) -> dict[str, int]:
-    """Find the photos that show a training photo: re-encoded, resized, turned or mirrored.
+    """Find photos that are re-encoded, resized, turned or mirrored copies of training photos.
 
     Args:
-        photos: Photo → grey thumbnail [32,32] as `perceptual_hash.thumbnail` makes it.
-        training_hashes: Of the training photos.
+        photos: Photo → grey thumbnail [32,32] from `perceptual_hash.thumbnail`.
+        training_hashes: Perceptual hashes of the training photos.
 
     Returns:
-        Photo → bits between it and the nearest training photo.
+        Photo → number of hash bits that differ from the nearest training photo.
     """
     found: dict[str, int] = {}
     for name, _, bits in _matches(photos, training_hashes):
@@ -46,7 +46,7 @@ def find_training_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequen
 
 
 def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tuple[str, int, int]]:
-    """Return (photo, index of a hash, bits apart) for all that show the same."""
+    """Return (photo, index of a hash, number of differing bits) for all matches."""
     if not photos or not hashes:
         return []
     names = list(photos)
@@ -63,7 +63,7 @@ def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tup
 
 
 def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.int64]:
-    """Bits between a photo and each hash in the best orientation; 64 where the photographs differ."""
+    """Return the bits between a photo and each hash in the best orientation; 64 for different photographs."""
     others = np.array([perceptual_hash.hash_signs(value) for value in hashes]).reshape(len(hashes), -1)
     best = np.full(len(hashes), 64, np.int64)
     for turns, flip in perceptual_hash.ORIENTATIONS:
@@ -79,11 +79,11 @@ def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.
 
 
 def photograph_clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
-    """Number the groups of photos that show one photograph, by its name or by its looks.
+    """Number the groups of photos of the same photograph, matched by name or by perceptual hash.
 
     Args:
-        photos: Photo → grey thumbnail [32,32]; photos that cannot be read have none.
-        photographs: Photo → photograph, as the file's name says.
+        photos: Photo → grey thumbnail [32,32]; unreadable photos have none.
+        photographs: Photo → photograph, according to the file name.
     """
     order = {name: number for number, name in enumerate(photographs)}
     first: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Show labelled photos to a model as a user would, and keep what every figure follows from."""
+"""Run a model on labelled photos with its user settings, and store the counts for all figures."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class PairMeasurement:
-    """One photo under one prompt, measured.
+    """The measurement of one photo and one prompt.
 
     Attributes:
         sample: The photo.
         query: The prompt, its concept and its thresholds.
         presence: Probability that the concept is in the photo.
-        histogram: Pixels by probability, inside and outside the truth; curves follow from it.
-        counts: Confusion counts of the mask that `Segmenter.answer` gave; figures follow from them.
-        thin: How well the mask follows a thin truth; None where the truth is empty or not thin.
-        closer: Whether the photo was also shown in closer views, which have their own thresholds.
+        histogram: Pixel counts by probability, inside and outside the truth, for threshold curves.
+        counts: Confusion counts of the mask from `Segmenter.answer`, for the figures.
+        thin: Score of the mask against a thin truth; None if the truth is empty or not thin.
+        closer: Whether the model also saw the photo in closer views, which have separate thresholds.
     """
 
     sample: Sample
@@ -54,7 +54,7 @@ class PairMeasurement:
 
     @property
     def photograph(self) -> str:
-        """The photograph that copies share, unique over sets."""
+        """The original photograph, unique over sets; copies share it."""
         return self.sample.photograph
 
     @property
@@ -64,16 +64,16 @@ class PairMeasurement:
 
     @property
     def thresholds(self) -> tuple[float, float]:
-        """Mask threshold and presence threshold of its mask."""
+        """Mask threshold and presence threshold that were used for the mask."""
         query = self.query.for_closer_views() if self.closer else self.query
         return query.threshold, query.presence_threshold
 
     def is_present(self, presence_threshold: float | None = None) -> bool:
-        """Whether presence reaches a threshold; by default the one of its mask."""
+        """Whether presence reaches a threshold, by default the threshold used for the mask."""
         return self.presence >= (self.thresholds[1] if presence_threshold is None else presence_threshold)
 
     def counts_at(self, threshold: float | None = None, presence_threshold: float | None = None) -> Counts:
-        """Counts of the mask at these thresholds, by default its own; of an empty mask below presence."""
+        """Return the mask's counts at these thresholds (default: its own), empty if presence is too low."""
         if not self.is_present(presence_threshold):
             return self.histogram.empty_mask()
         return self.histogram.counts(self.thresholds[0] if threshold is None else threshold)
@@ -81,14 +81,14 @@ class PairMeasurement:
 
 @dataclass(frozen=True, eq=False)
 class LabelledPrediction:
-    """One photo with its truths and the model's predictions.
+    """One photo with its truth masks and the model's predictions.
 
     Attributes:
         sample: The photo's entry.
         photo: RGB uint8 [H,W,3].
-        truths: Concept → truth [H,W], of concepts that are queried and labelled.
-        predictions: The prediction of each query, in their order, with its probability.
-        seconds: Processor time of this thread that each prediction took; encoding is part of the first.
+        truths: Concept → truth mask [H,W], for concepts that are queried and labelled.
+        predictions: The prediction of each query, in query order, with its probability.
+        seconds: Thread CPU time in s of each prediction; the first includes encoding.
     """
 
     sample: Sample
@@ -114,27 +114,27 @@ class LabelledPrediction:
 
 
 class Evaluator:
-    """Shows labelled photos to a segmenter; everything is measured through it.
+    """Runs a segmenter on labelled photos; all measurements use this class.
 
     Args:
-        segmenter: The model, asked as a user asks it.
-        dataset: The photos and truths.
-        queries: The prompts of each photo.
+        segmenter: The model with its user settings.
+        dataset: The photos and truth masks.
+        queries: The prompts for each photo.
     """
 
     def __init__(self, segmenter: Segmenter, dataset: Dataset, queries: PromptQueries) -> None:
         self.segmenter, self.dataset, self.queries = segmenter, dataset, queries
 
     def thin_concepts(self) -> set[str]:
-        """Return the queried concepts that are thin, as the model says or the masks of the data set show."""
+        """Return the queried concepts that are thin according to the model or the data set's masks."""
         native = {str(query.concept): query.native for query in self.queries.each}
         return {concept for concept in native if native[concept] or is_thin(self.dataset, concept)}
 
     def predict(self, sample: Sample) -> LabelledPrediction:
-        """Read a photo and its truths, and predict a mask for every query.
+        """Read a photo and its truth masks, and predict a mask for every query.
 
         Raises:
-            PhotoError: Photo or mask cannot be read.
+            PhotoError: The photo or a mask cannot be read.
             DataError: Photo, manifest and masks disagree on the size.
             BackendError: The model returned NaN or infinite logits.
         """
@@ -153,10 +153,10 @@ class Evaluator:
         return LabelledPrediction(sample, photo, truths, tuple(predictions), tuple(np.diff(times).tolist()))
 
     def measure(self, labelled: LabelledPrediction, thin: Collection[str] = ()) -> Iterator[PairMeasurement]:
-        """Measure every query of a photo whose concept is labelled.
+        """Measure a photo for every query with a labelled concept.
 
         Args:
-            labelled: The photo.
+            labelled: The photo with its predictions.
             thin: Concepts whose masks are also scored as lines.
         """
         height, width = labelled.photo.shape[:2]
@@ -173,7 +173,7 @@ class Evaluator:
 def measure_pairs(
     evaluator: Evaluator, progress: Callable[[int], None] = lambda done: None
 ) -> Iterator[PairMeasurement]:
-    """Yield every labelled pair of the evaluator's data set, measured; a photo that fails ends it.
+    """Yield the measurement of every labelled pair of the evaluator's data set; stop at the first error.
 
     Args:
         evaluator: The model, the photos and the queries.
@@ -191,12 +191,12 @@ def measure_pairs(
 
 @dataclass
 class PartMeasurements:
-    """Everything measured of one model on one part.
+    """All measurements of one model on one part.
 
     Attributes:
-        pairs: Measured pairs in the data set's order.
-        regions: Truth ("crack", …, "background") → how it was marked → pixels.
-        skipped: Photos that could not be measured, each with the reason.
+        pairs: Measured pairs, in the data set's order.
+        regions: Truth ("crack", …, "background") → predicted concept → number of pixels.
+        skipped: Photos that could not be measured, with the reason.
     """
 
     pairs: list[PairMeasurement] = field(default_factory=list)
@@ -212,7 +212,7 @@ def measure_part(evaluator: Evaluator, progress: Callable[[int], None]) -> PartM
         progress: Called with the number of photos done.
 
     Raises:
-        DataError: Not one photo could be measured; the message gives the first reason.
+        DataError: No photo could be measured; the message gives the first reason.
     """
     result, thin = PartMeasurements(), evaluator.thin_concepts()
     for done, sample in enumerate(evaluator.dataset, 1):
@@ -233,10 +233,10 @@ def measure_part(evaluator: Evaluator, progress: Callable[[int], None]) -> PartM
 def _count_regions(
     regions: dict[str, dict[str, int]], labelled: LabelledPrediction, queries: PromptQueries
 ) -> None:
-    """Count for the pixels of each truth, and of the background, which concepts they were marked as.
+    """Count the predicted concepts for the pixels of each truth and of the background.
 
-    Each concept is asked for by its first prompt. A photo in which a concept is not labelled has no known
-    background, and is not counted.
+    The first prompt of each concept is used. A photo with an unlabelled concept has no known background and
+    is not counted.
     """
     prompts: dict[str, str] = {}
     for query in queries.each:
@@ -244,7 +244,7 @@ def _count_regions(
     if set(prompts) - set(labelled.truths):
         return
     masks = [labelled.masks[prompt] for prompt in prompts.values()]
-    # 0 nothing, 1… one concept alone, len + 1 several
+    # 0: nothing, 1…len: exactly one concept, len + 1: several
     marked = np.zeros(masks[0].shape, np.uint8)
     for number, mask in enumerate(masks, 1):
         marked = np.where(mask, np.where(marked > 0, len(masks) + 1, number), marked).astype(np.uint8)

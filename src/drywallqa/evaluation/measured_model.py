@@ -1,4 +1,4 @@
-"""A model that is measured: its prompts, and its thresholds, which are chosen on validation photos."""
+"""A model under measurement, its prompts, and the choice of its thresholds on validation photos."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from drywallqa.inference.tiles import Scale
 from drywallqa.inference.wrapped_model import with_concepts
 from drywallqa.onnx_session import RuntimeOptions
 
-# Called with what is being done, how much of it is done, and of how much.
+# Called with the name of the step, the number of finished photos and the total.
 Progress = Callable[[str, int, int], None]
 
-FEWEST = 5  # photographs that show a concept below which no thresholds of closer views are chosen
+FEWEST = 5  # smallest number of photographs with a concept for choosing thresholds of closer views
 
-CHOSEN_ON = "val"  # the part that thresholds are chosen on
+CHOSEN_ON = "val"  # the split on which thresholds are chosen
 
 Thresholds = Mapping[str, tuple[float, float]]  # concept → (mask threshold, presence threshold)
 
 
 @dataclass(frozen=True)
 class MeasuredModel:
-    """A model to be measured, as its users run it.
+    """A model under measurement, with its user settings.
 
     Attributes:
-        name: How outputs call it.
-        folder: Where it lies.
-        segmenter: The model, running; its bundle holds thresholds and refinements.
-        training_hashes: Perceptual hashes of the photos that it was trained on.
-        scale: How large photos are shown to it.
+        name: The model's name in outputs.
+        folder: The model's folder.
+        segmenter: The running model; its bundle has the thresholds and refinements.
+        training_hashes: Perceptual hashes of the model's training photos.
+        scale: The scale at which the model sees photos.
     """
 
     name: str
@@ -60,7 +60,7 @@ class MeasuredModel:
 
     @property
     def window(self) -> Letterbox:
-        """The letterbox that brings photos to it."""
+        """The letterbox that prepares photos for the model."""
         return self.segmenter.bundle.window
 
     @property
@@ -71,18 +71,18 @@ class MeasuredModel:
 
     @property
     def closer(self) -> dict[str, tuple[float, float]]:
-        """The same for photos that are also shown in closer views, of concepts for which they differ."""
+        """The same for photos with closer views, only for concepts with separate thresholds."""
         concepts = self.segmenter.bundle.concepts
         return {name: each.closer for name, each in concepts.items() if each.closer is not None}
 
     def with_choices(
         self, choices: Mapping[str, ThresholdChoice], closer: Mapping[str, ThresholdChoice]
     ) -> MeasuredModel:
-        """Return the same model under chosen thresholds.
+        """Return the same model with the chosen thresholds.
 
         Args:
-            choices: Concept → thresholds of photos that are shown whole.
-            closer: Concept → thresholds of photos that are also shown in closer views.
+            choices: Concept → thresholds for photos that the model sees only as a whole.
+            closer: Concept → thresholds for photos that the model also sees in closer views.
         """
         changes: dict[str, dict[str, object]] = {
             name: {"threshold": one.threshold, "presence_threshold": one.presence_threshold}
@@ -93,18 +93,18 @@ class MeasuredModel:
         return self.with_settings(changes)
 
     def with_settings(self, changes: Mapping[str, Mapping[str, object]]) -> MeasuredModel:
-        """Return the same model under other settings: concept → name of a setting → its value."""
+        """Return the same model with changed settings: concept → name of a setting → its value."""
         bundle = with_concepts(self.segmenter.bundle, changes)
         return replace(self, segmenter=self.segmenter.sharing(bundle))
 
     def evaluator(self, dataset: Dataset, prompts: Mapping[str, str], *, gated: bool = True) -> Evaluator:
-        """Make the model ready to be shown photos.
+        """Create an evaluator of the model.
 
         Args:
             dataset: The photos.
-            prompts: Prompt → the concept that it is taken for.
-            gated: Whether masks are empty where presence is too low; not where thresholds are to be chosen,
-                so that none follows from another.
+            prompts: Prompt → its concept.
+            gated: Whether masks are empty if presence is too low. Use False to choose thresholds
+                independently of each other.
         """
         ungated: dict[str, dict[str, object]] = {
             name: {"presence_threshold": 0.0} for name in self.thresholds
@@ -119,7 +119,7 @@ class MeasuredModel:
 def measured_bundle(
     bundle: Bundle, name: str | None = None, *, backend: str = "onnxruntime", precision: str = "fp32"
 ) -> MeasuredModel:
-    """Make a bundle ready to be measured, in the runtime that it ships with or another.
+    """Open a bundle for measurement in the given runtime.
 
     Raises:
         BundleError: A file is missing or differs from its SHA-256.
@@ -140,13 +140,13 @@ def choose_prompts(
     Args:
         model: The model.
         part: The photos; concepts that are labelled in none of them cannot be measured.
-        prompts: Prompts; by default the first phrasing of each concept that model and data share.
+        prompts: Prompts; by default the first phrasing of each concept shared by model and data.
 
     Returns:
-        Prompt → concept, and notes on concepts that cannot be measured.
+        The mapping prompt → concept, and notes on concepts that cannot be measured.
 
     Raises:
-        UnknownPromptError: A prompt means no concept of the model.
+        UnknownPromptError: A prompt does not mean a concept of the model.
         DataError: Model and data share no concept, or a prompt's concept is labelled in no photo.
     """
     labelled = list(dict.fromkeys(concept for sample in part for concept in sample.labels))
@@ -183,15 +183,15 @@ def silent(_: str, __: int, ___: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ChosenThresholds:
-    """Thresholds that were chosen on validation, with the pairs that decided.
+    """Thresholds chosen on validation, with the pairs that they are based on.
 
     Attributes:
-        model: The model under them.
-        rule: How the mask thresholds were chosen.
-        presence_rule: How the presence thresholds were chosen.
-        queries: The prompts, with the thresholds chosen.
-        choices: Concept → choice for photos that are shown whole.
-        closer: Concept → choice for photos that are also shown in closer views.
+        model: The model with these thresholds.
+        rule: The rule for the mask thresholds.
+        presence_rule: The rule for the presence thresholds.
+        queries: The prompts, with the chosen thresholds.
+        choices: Concept → choice for photos that the model sees only as a whole.
+        closer: Concept → choice for photos that the model also sees in closer views.
         pairs: Every validation pair.
     """
 
@@ -213,23 +213,23 @@ def choose_on_validation(
     prompts: Sequence[str] = (),
     caution: Mapping[str, float] | None = None,
 ) -> ChosenThresholds:
-    """Choose the thresholds of every concept that the validation part labels, each by its rule.
+    """Choose the thresholds of every concept that is labelled in the validation split.
 
-    Photos that are shown whole and those that are also shown in closer views decide about their own kind.
-    Rendered pictures decide where they are large, since few photographs are, or where there is nothing else.
+    Thresholds for photos seen only as a whole and for photos with closer views are chosen separately.
+    Rendered pictures are used if they are large, because few photographs are, or if there are no photographs.
 
     Args:
         model: The model.
-        dataset: With a validation part.
-        rule: For the mask thresholds.
-        presence: For the presence thresholds.
-        progress: Told how far it is.
+        dataset: A data set with a validation split.
+        rule: The rule for the mask thresholds.
+        presence: The rule for the presence thresholds.
+        progress: Called with the name of the step, the number of finished photos and the total.
         prompts: Prompts; by default one phrasing of each concept.
         caution: Concept → caution; see `thresholds.choose_for_concept`.
 
     Raises:
-        DataError: There is no such part, or no threshold reaches what is wanted.
-        ConfigError: The rule is none for presence.
+        DataError: There is no validation split, or no threshold reaches the required value.
+        ConfigError: The rule is not applicable to presence.
     """
     real = {sample.photo for sample in validation_part(dataset)}
     part, large = dataset.part(CHOSEN_ON), 2 * model.window.size
@@ -249,10 +249,10 @@ def choose_by_kind(
     presence: ThresholdRule = IOU,
     caution: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, ThresholdChoice], dict[str, ThresholdChoice]]:
-    """Choose thresholds of photos that are shown whole, and of those also shown in closer views.
+    """Choose thresholds for photos seen only as a whole, and for photos also seen in closer views.
 
-    Where too few photographs of a kind show a concept, nothing is chosen for it. Rendered pictures decide
-    about closer views alone, unless there is nothing else.
+    If too few photographs of a kind show a concept, nothing is chosen for it. Rendered pictures are used only
+    for closer views, unless there are no photographs.
 
     Raises:
         DataError: No photo of either kind shows a concept.
@@ -269,22 +269,22 @@ def choose_by_kind(
         chosen.append(choose_thresholds(known, rule, presence, caution))
     for concept in dict.fromkeys(pair.concept for pair in pairs):
         if not any(concept in each for each in chosen):
-            # No kind of photo can choose for this concept: the error says what is missing.
+            # Neither kind has enough photos of this concept; this call raises an error with the reason.
             choose_for_concept([pair for pair in pairs if pair.concept == concept], rule, presence)
     return chosen[0], chosen[1]
 
 
 def validation_part(dataset: Dataset) -> Dataset:
-    """The photos that decide about thresholds.
+    """Return the photos on which thresholds are chosen.
 
-    Rendered pictures are left out unless they are all there is, as when a part is measured.
+    As in a measurement, rendered pictures are left out unless there are no others.
 
     Raises:
-        DataError: There are none.
+        DataError: The validation split is empty.
     """
     part = dataset.part(CHOSEN_ON)
     if not len(part):
-        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', which decides the thresholds")
+        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', on which thresholds are chosen")
     real = without_rendered(part)
     return real if len(real) else part
 

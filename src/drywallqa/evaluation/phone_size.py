@@ -1,4 +1,4 @@
-"""Figures of a bundle on photos of a phone's size: false alarms and found cracks at 2 to 16 megapixels."""
+"""Figures of a bundle at phone resolution: false alarms and found cracks at 2 to 16 megapixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from drywallqa.synthetic.camera import Camera, develop_photo
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", LARGE_WALLS
-SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)  # the parts of the measurement, in their order
+SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)  # the parts of the measurement, in order
 TITLES = {
     WALLS: "rendered walls of 8 to 16 megapixels without a crack",
     BOARDS: "photos of boards without a crack, enlarged and asked for cracks",
@@ -44,7 +44,7 @@ TITLES = {
 }
 _WALLS, _MOST = 200, {BOARDS: 60, CRACKS: 60, MOSAICS: 30}
 _SEEDS = {"val": 7_000_000, "test": 8_000_000}
-_PARTS = {"val": "dev", "test": "final"}  # of photographs from elsewhere
+_PARTS = {"val": "dev", "test": "final"}  # split names of external photographs
 
 ENLARGED = (2000, 4032)  # longer sides in px to which boards are enlarged
 CELLS = 3  # photos in a row and in a column of a mosaic
@@ -61,17 +61,17 @@ def measure_phone_size(
     size: Size = None,
     report: Report = print,
 ) -> dict[str, Figures]:
-    """Measure a segmenter at its default settings; one large photo is held at a time.
+    """Measure a segmenter with default settings; only one large photo is in memory at a time.
 
     Args:
         segmenter: The segmenter; its bundle knows the concept "crack".
-        dataset: Split, with photos of cracks and of boards.
-        split: "val" or "test"; rendered walls have other seeds in either.
-        sections: Which of `SECTIONS`; by default all that can be measured.
-        count: Rendered walls without a crack (200), and at most so many boards (60), mosaics (30) and cracks
-            of each width (60).
-        elsewhere: Folder of photographs from elsewhere, for the section "large-walls".
-        size: Height and width of rendered walls in px; a phone's by default.
+        dataset: A data set with a split and photos of cracks and boards.
+        split: "val" or "test"; the two use different seeds for rendered walls.
+        sections: Some of `SECTIONS`; by default all that can be measured.
+        count: Number of rendered walls without a crack (default 200); it also limits boards (at most 60),
+            mosaics (at most 30) and cracks of each width (at most 60).
+        elsewhere: Folder of external photographs, for the section "large-walls".
+        size: Height and width of rendered walls in px; by default a phone's.
         report: Called with each step.
 
     Returns:
@@ -80,7 +80,7 @@ def measure_phone_size(
     Raises:
         ConfigError: The split or a section is unknown, the model knows no cracks, or "large-walls" is wanted
             without a folder.
-        DataError: The list of photos from elsewhere or a mask is missing, or does not fit.
+        DataError: The list of external photos or a mask is missing or invalid.
         PhotoError: A photo cannot be read.
     """
     bundle = segmenter.bundle
@@ -112,15 +112,15 @@ def enlarged_boards(
 ) -> Figures:
     """Enlarge photos of boards without a crack and count those on which cracks are marked.
 
-    Three ways: to each side by bicubic interpolation, and to the last by Lanczos' with a phone's camera after
-    it. Copies of one photograph are resampled together.
+    Photos are enlarged to each side by bicubic interpolation, and to the last side also by Lanczos
+    interpolation followed by a simulated phone camera. Copies of one photograph are resampled together.
 
     Args:
         marks: The model.
-        part: The photos; those that show a joint and are known to show no crack are taken.
+        part: The photos; only those with a joint that are labelled as without a crack are used.
         seed: First part of every camera's seed.
-        most: Photos at most, one of every photograph before the second of any.
-        report: Told how far it is.
+        most: Largest number of photos; one copy of each photograph is taken before a second copy of any.
+        report: Called with each step.
         sides: Longer sides in px.
     """
     boards = _in_turn(s for s in part if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None)
@@ -135,7 +135,7 @@ def enlarged_boards(
 
 
 def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
-    """The first copy of every photograph, then the second of those that have one, and so on."""
+    """Return the first copy of every photograph, then all second copies, and so on."""
     copies: Counter[str] = Counter()
     turns: list[tuple[int, Sample]] = []
     for sample in samples:
@@ -161,14 +161,14 @@ def _enlargements(
 
 
 def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Report) -> Figures:
-    """Lay nine crack photos side by side, each photograph once; recall and precision of their pixels.
+    """Measure pixel recall and precision on mosaics of nine crack photos; each photograph is used once.
 
     Args:
         marks: The model.
-        part: The photos; those of 640×640 px that show a crack are taken.
-        seed: Decides which photos lie together.
-        most: Mosaics at most.
-        report: Told how far it is.
+        part: The photos; only those of 640×640 px with a crack are used.
+        seed: Decides which photos are combined.
+        most: Largest number of mosaics.
+        report: Called with each step.
     """
     cracks = [s for s in one_a_photograph(part, CRACK) if (s.height, s.width) == (SIDE, SIDE)]
     order = np.random.default_rng([seed, 4]).permutation(len(cracks))
@@ -183,7 +183,7 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
 
 
 def phone_size_lines(sections: Mapping[str, Figures]) -> list[str]:
-    """Describe the figures as text, a line a figure."""
+    """Format the figures as text, one per line."""
     lines = []
     for section, figures in sections.items():
         lines.append(f"{TITLES[section]}:")
@@ -194,6 +194,6 @@ def phone_size_lines(sections: Mapping[str, Figures]) -> list[str]:
 
 
 def share_text(figure: Figure) -> str:
-    """Write a share with its interval, and what is behind it."""
+    """Format a share with its interval and counts."""
     interval = f"95 % interval {figure.low:.1%}–{figure.high:.1%}"
     return f"{figure.value:.1%} ({interval}; {figure.pairs} in {figure.photographs} photographs)"

@@ -1,4 +1,4 @@
-"""Walls at a phone's size: how many without cracks are marked, and how much of each crack is found."""
+"""Accuracy on walls at phone resolution: false alarms without cracks, and the found length of cracks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SHORTEST = 50  # px; a shorter piece is not counted
 
 
 class Ratios:
-    """Sums of parts and wholes by name and cluster; only sums are held, however many photos are added.
+    """Sums of parts and wholes by name and cluster; only sums are stored.
 
     Args:
         names: Names that come first, in that order; others follow as they are added.
@@ -68,7 +68,7 @@ class Ratios:
             self._events.add(name)
 
     def figures(self) -> Figures:
-        """Each ratio with its 95 % interval, without those that nothing was added to."""
+        """Return each non-empty ratio with its 95 % interval."""
         found = {}
         for name, clusters in self._sums.items():
             if clusters:
@@ -109,7 +109,7 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
-    """Count a mask that should be empty: whether over 0.1 % of the photo is marked, and whether any px is."""
+    """Count false alarms of a mask that should be empty: over 0.1 % of the photo marked, any px marked."""
     ratios.add(f"{name}: over 0.1 % marked", cluster, bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
 
@@ -129,7 +129,7 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
     Args:
         marks: The model.
         seed: First part of every wall's seed.
-        least: Cracks of each width; fewer where twice the usual number of walls does not hold them.
+        least: Number of cracks of each width; fewer if twice the usual number of walls has fewer.
         report: Told how far it is.
         size: Height and width in px; a phone's by default.
     """
@@ -155,7 +155,7 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
 
 
 def found_lengths(wall: PhoneWall, mask: Mask) -> list[tuple[PhoneCrack, int, int]]:
-    """Return the cracks that can be counted, each with the px of its centreline found, and those in all."""
+    """Return the countable cracks, each with the found and the total number of px of its centreline."""
     found = []
     for crack in wall.cracks:
         reach = crack.width / 2 + _tolerance(mask)
@@ -175,7 +175,7 @@ def _tolerance(mask: Mask) -> float:
 
 
 def _alone(crack: PhoneCrack, others: Sequence[PhoneCrack], reach: float) -> NDArray[np.float64]:
-    """Points of a crack's centreline that no other crack's mask comes as near to as `reach` px."""
+    """Return the points of a crack's centreline that are more than `reach` px from all other cracks."""
     line = crack.centreline
     for other in others:
         if len(line):

@@ -1,4 +1,4 @@
-"""Measure on validation what each refinement of masks gains and costs, and choose the best."""
+"""Measure the gain and cost of each mask refinement on validation, and choose the best."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ CANDIDATES = tuple(
         )
     )
 )  # fmt: skip
-"""Every step alone, and the combinations in which one step may correct what another leaves."""
+"""Each single step, and combinations in which one step may correct another."""
 
 FIGURES = ("IoU", "Dice", "F1 within 3 px", "false alarms")
 
-LEAST_GAIN = 0.005  # mean IoU that a refinement has to gain before it is worth its time
+LEAST_GAIN = 0.005  # smallest gain in mean IoU that justifies a refinement's cost
 
-EQUAL_GAIN = 0.002  # gains closer than this are equal, and the quicker one wins
+EQUAL_GAIN = 0.002  # gains closer than this are equal, and the faster refinement wins
 
 Soft = tuple[str, ...]
 
@@ -44,10 +44,10 @@ class RefinementRow:
     Attributes:
         concept: The concept.
         refinement: The steps that followed the model.
-        threshold: The mask threshold of best IoU after its soft steps.
+        threshold: The mask threshold with the best IoU after the soft steps.
         figures: Figure → its value with interval; see `FIGURES`.
-        gains: Figure → what it gains over no refinement, on the same photographs.
-        milliseconds: Mean processor time, on one core, for a photo in which the concept was found.
+        gains: Figure → gain over no refinement, on the same photographs.
+        milliseconds: Mean CPU time in ms on one core, for photos in which the concept was found.
     """
 
     concept: str
@@ -84,17 +84,17 @@ def compare_refinements(
     candidates: Sequence[Refinement] = CANDIDATES,
     progress: Progress = silent,
 ) -> list[RefinementRow]:
-    """Measure refinements on the photos of a part; each concept's rows follow each other, none first.
+    """Measure refinements on the photos of a part; rows are grouped by concept and start with "none".
 
-    A soft step makes a model mark more or less at the same threshold, which would be taken for a gain. So the
-    mask threshold is chosen anew after the soft steps, for no refinement as well, on the very same photos.
+    A soft step changes how much a model marks at a fixed threshold, which could look like a gain. Therefore
+    the mask threshold is chosen again after the soft steps, and also for no refinement, on the same photos.
     The presence threshold stays.
 
     Args:
         model: The model; its own refinements are left out.
         part: Usually the validation part.
         candidates: The refinements to measure; "none" always is.
-        progress: Told how far it is.
+        progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
         PhotoError: A photo or mask cannot be read.
@@ -112,7 +112,7 @@ def compare_refinements(
         threshold = thresholds.get((query.concept, each.soft), query.threshold)
         trials.append(_Trial(replace(query.at(threshold), refinement=each)))
     asked = tuple(trial.query for trial in trials)
-    # The first query is asked twice: its first prediction pays for encoding and decoding.
+    # The first query runs twice, because its first prediction includes encoding and decoding.
     evaluator.queries = PromptQueries((asked[0], *asked), evaluator.queries.embeddings)
     thin = evaluator.thin_concepts()
     for done, sample in enumerate(part.dataset, 1):
@@ -177,10 +177,10 @@ def _rows(trials: Sequence[_Trial], part: MeasuredPart) -> Iterator[RefinementRo
 
 
 def best_refinements(rows: Sequence[RefinementRow]) -> dict[str, RefinementRow]:
-    """Choose the refinement of each concept that is worth having, and "none" where none is.
+    """Choose the best useful refinement of each concept, or "none".
 
-    It has to gain at least `LEAST_GAIN` mean IoU, with an interval above 0, and no other figure may be worse
-    beyond doubt. Of gains that are equal within `EQUAL_GAIN` the quickest wins.
+    A useful refinement gains at least `LEAST_GAIN` mean IoU with an interval above 0, and makes no other
+    figure significantly worse. Among gains equal within `EQUAL_GAIN`, the fastest refinement wins.
     """
     best = {row.concept: row for row in rows if not row.refinement}
     for concept in best:

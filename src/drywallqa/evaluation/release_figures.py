@@ -48,7 +48,7 @@ class ReleaseFigures:
         baselines: Concept → baseline → mean IoU.
         composites: Concept → figures on composites.
         wrong_prompt: False alarms and pairs under the wrong prompt.
-        no_walls: The same on pictures that are no walls.
+        no_walls: The same on pictures that do not show a wall.
         cables: The same for cracks on the photos of setting C.
         seams: Photos → how exactly lines of seams are found there.
         calibration: Concept → expected calibration error of its pixels' probabilities.
@@ -82,14 +82,14 @@ def measure_release(
     robustness: bool = False,
     report: Callable[[str], None] = print,
 ) -> ReleaseFigures:
-    """Measure a bundle from photos, as it ships.
+    """Measure a bundle on photos with its shipped settings.
 
     Args:
         bundle: The bundle.
         dataset: Split; baselines come from its train part.
         split: The part to measure.
-        count: Composites to build, and at most so many rendered walls.
-        robustness: Whether to measure changed photos and other phrasings, too.
+        count: Number of composites, and largest number of rendered walls.
+        robustness: Whether to also measure changed photos and other phrasings.
         report: Called with each step.
     """
     taken = take_part(dataset, split)
@@ -129,7 +129,7 @@ def measure_release(
 
 
 def _measure_seams(source: MaskSource, part: Dataset, count: int) -> dict[str, seam_accuracy.SeamScore]:
-    """Score lines of seams: of their own concept where the model knows it, else of the area around them."""
+    """Score seam lines: from the seam line concept if the model has it, otherwise from the taping area."""
     concept = SEAM_LINE if SEAM_LINE in source.concepts else TAPING_AREA
     if concept not in source.concepts:
         return {}
@@ -148,7 +148,7 @@ def _measure_seams(source: MaskSource, part: Dataset, count: int) -> dict[str, s
 
 
 def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
-    """Mean IoU over photographs of three baselines without a model on the photos that show a concept.
+    """Return the mean IoU of three baselines without a model on the photos that show a concept.
 
     "all foreground" marks everything; "mean mask" marks where the mean train mask exceeds the level that is
     best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best. The last

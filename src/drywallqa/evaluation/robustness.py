@@ -1,4 +1,4 @@
-"""Robustness: the same photo under another light, turned, blurred, or asked for in other words."""
+"""Robustness to changes of the photo (light, rotation, blur, noise, scale) and to other phrasings."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Perturbation:
     """A change of a photo.
 
     Attributes:
-        name: How tables call it.
-        photo: Changes a photo [H,W,3]; the generator is the only source of chance.
-        truth: Moves a truth [H,W] along.
+        name: The change's name in tables.
+        photo: Changes a photo [H,W,3]; the generator is the only source of randomness.
+        truth: Applies the same geometric change to a truth mask [H,W].
     """
 
     name: str
@@ -119,11 +119,11 @@ CHANGES = (
 
 @dataclass(frozen=True)
 class PhrasingAgreement:
-    """How far the masks of one photo agree under several phrasings of one concept.
+    """Agreement of the masks of one photo for several phrasings of one concept.
 
     Attributes:
         phrasings: The phrasings that were compared.
-        refused: Phrasings that the model did not take for the concept, and that were left out.
+        refused: Phrasings that the model did not map to the concept; they were left out.
         iou: Mean IoU over photos and pairs of phrasings; two empty masks agree.
         worst_pair: Mean IoU of the two phrasings that agree least.
         steady_photos: Share of photos whose masks all agree with an IoU of at least 0.95.
@@ -166,11 +166,11 @@ def measure_robustness(
     """Measure IoU under each change, and the agreement of phrasings.
 
     Args:
-        segmenter: The model, asked as a user asks it.
+        segmenter: The model with its user settings.
         dataset: Usually a val or test part; photos that show no concept are left out.
         prompts: Concept → prompt.
         phrasings: Concept → phrasings.
-        seed: Of the noise.
+        seed: Seed of the noise.
     """
     shown = dataset.with_samples(s for s in dataset if any(s.labels.get(c) for c in prompts))
     ious = _measure_changes(segmenter, shown, prompts, seed)

@@ -1,4 +1,4 @@
-"""Measure how exactly seams are found as lines, on walls whose seams are known."""
+"""Measure the accuracy of seam lines on walls with known seams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 from drywallqa.metrics import share_near
 from drywallqa.synthetic.walls import SEAM_LINE, render_wall
 
-WITHIN = 5.0  # how far a line may lie beside its truth, in px of a photo whose longer side is 640 px
+WITHIN = 5.0  # largest distance of a line from its truth, in px at a longer side of 640 px
 ENOUGH = 0.9  # share of a photo's true lines from which it counts as found
 RENDERED = 60
 _SEED = 9_000_000  # far from the seeds of rendered training pictures
@@ -71,7 +71,7 @@ def score_seams(
 
 
 def rendered_walls(count: int) -> Iterator[tuple[Photo, Lines]]:
-    """Render walls with seams, which no training has seen."""
+    """Render walls with seams that were never used for training."""
     for number in range(count):
         wall = render_wall(np.random.default_rng([_SEED, number]), kind=("seam", "both")[number % 2])
         if wall.seam_lines:

@@ -1,4 +1,4 @@
-"""From measured pairs to figures with intervals: by prompt, concept, set, setting, width, and overall."""
+"""Compute figures with intervals from measured pairs, by prompt, concept, set, setting, width and overall."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class PairSlice:
         return {name: terms.figure() for name, terms in self.terms.items()}
 
     def less(self, other: PairSlice) -> dict[str, Figure]:
-        """This slice's figures less another model's on the same pairs."""
+        """Return this slice's figures minus another model's figures on the same pairs."""
         return {name: difference(terms, other.terms[name]) for name, terms in self.terms.items()}
 
 
 def slice_pairs(pairs: Sequence[PairMeasurement], clusters: Clusters) -> list[PairSlice]:
-    """Cut the pairs of one model into slices and measure each."""
+    """Group the pairs of one model into slices and compute the figures of each."""
     slices = [_slice("overall", "all concepts", "all prompts", pairs, clusters)]
     for concept in dict.fromkeys(p.concept for p in pairs):
         own = [p for p in pairs if p.concept == concept]
@@ -141,7 +141,7 @@ def _slice(
 def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clusters: Clusters) -> Terms:
     """A mean over photographs, the copies of each averaged first.
 
-    Under several concepts, a photograph counts once for each: its crack and its seam are two questions.
+    A photograph counts once for each of its concepts.
     """
     members: dict[tuple[str, str], list[float]] = {}
     last: dict[tuple[str, str], PairMeasurement] = {}
@@ -168,9 +168,9 @@ def _sum_terms(
 
 
 def report_iou(pairs: Sequence[PairMeasurement]) -> float:
-    """The original report's figure, for comparison with it alone: IoU of two pairs at a time, averaged.
+    """Return the original report's figure, only for comparison: the mean IoU of batches of two pairs.
 
-    The pixels of both are pooled, in the order in which they were measured; two empty masks count 1.
+    Pairs are taken in measured order, and the pixels of both are pooled; two empty masks count as 1.
     """
     ious = []
     for start in range(0, len(pairs), 2):

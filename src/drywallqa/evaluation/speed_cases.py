@@ -92,10 +92,10 @@ def speed_cases(
 
 
 def load_case(bundle: Bundle, case: SpeedCase) -> Segmenter:
-    """Load a bundle as a case wants it.
+    """Load a bundle with the settings of a case.
 
     Raises:
-        BackendError: The runtime cannot do it.
+        BackendError: The runtime does not support the settings.
         MissingExtraError: The runtime is not installed.
     """
     resized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=case.window))
@@ -162,12 +162,12 @@ def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], o
 
 
 def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) -> NDArray[np.float64]:
-    """Time some work again and again, after one run that is not counted.
+    """Time a function repeatedly, after an uncounted warm-up run.
 
     Args:
-        work: The work.
-        seconds: For how long, but 500 times at most.
-        least: How often at least.
+        work: The function.
+        seconds: Total duration; the limit is 500 runs.
+        least: Smallest number of runs.
 
     Returns:
         Seconds of each run, and its processor time over all threads [N,2].

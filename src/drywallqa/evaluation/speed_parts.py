@@ -1,4 +1,4 @@
-"""Time the stages of a prediction, the start and the machine itself, and plain CLIPSeg for comparison."""
+"""Time the stages of a prediction, the cold start, the machine's limits, and plain CLIPSeg for comparison."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
 
 
 def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
-    """Time the fastest that the machine can do: a matrix product in ONNX Runtime, and a copy of memory.
+    """Measure the machine's limits with a matrix product in ONNX Runtime and a memory copy.
 
     Args:
         threads: Threads of the product.
@@ -168,7 +168,7 @@ def describe_machine() -> str:
 def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[int]) -> dict[str, Any]:
     """Time transformers' CLIPSeg, of the right size with random weights, from an RGB array to masks.
 
-    It encodes the photo anew for each prompt.
+    CLIPSeg encodes the photo again for each prompt.
 
     Args:
         photo: uint8 [H,W,3].

@@ -16,7 +16,7 @@ from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_r
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Histogram, bin_of
 
-FALSE_ALARM_PRICE = 0.5  # how much mean IoU is given up to be rid of all false alarms
+FALSE_ALARM_PRICE = 0.5  # mean IoU that may be lost to remove all false alarms
 
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
@@ -116,8 +116,8 @@ def choose_for_concept(
 ) -> ThresholdChoice:
     """Choose both thresholds of one concept.
 
-    First the presence threshold. By "iou" it maximises mean IoU less `FALSE_ALARM_PRICE` times the
-    false-alarm rate, under the mask threshold of best IoU. For a wanted recall it is the highest at which
+    The presence threshold is chosen first. By "iou" it maximises mean IoU minus `FALSE_ALARM_PRICE` times the
+    false-alarm rate, with the mask threshold of best IoU. For a wanted recall it is the highest at which
     that share of the photographs that show the concept is kept; for a wanted precision the lowest at which
     that share of the photos that are kept shows it.
 
@@ -152,7 +152,7 @@ def choose_for_concept(
 
 
 def best_mask_threshold(scores: Sequence[PairMeasurement]) -> float:
-    """The mask threshold of best mean IoU over the photographs that show the concept, presence aside.
+    """Return the mask threshold of best mean IoU over photographs with the concept, ignoring presence.
 
     Raises:
         DataError: No photograph shows it.
@@ -183,8 +183,8 @@ class _Candidates:
         self.absent_presence = np.array([score.presence for score in self.absent])
 
     def best_bin(self) -> int:
-        """The bin of best mean IoU."""
-        # a plain average over three neighbouring bins keeps one lucky bin from deciding
+        """Return the bin of best mean IoU."""
+        # averaging three neighbouring bins reduces the effect of a single lucky bin
         smooth = np.convolve(self.deciding @ self.curves, np.ones(3) / 3, mode="same")
         return int(smooth[2 : BINS - 2].argmax()) + 2
 
@@ -225,11 +225,11 @@ class _Candidates:
             nothing = np.zeros(BINS, np.int64)
             inside = sum((histogram.inside for histogram in seen), nothing)
             outside = sum((histogram.outside for histogram in seen), nothing)
-            # where more pixels than wanted have the highest probability, these are marked, and not none
+            # if too many pixels have the highest probability, these pixels are marked instead of none
             return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
         curve = precision_recall(self.labelled, gate)
         values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
-        # neither of the ends is a threshold: 0 marks everything
+        # 0 is not a threshold, because it marks everything
         return (self._first_or_last(values[1:], rule, "mask") + 1) / BINS
 
     def _first_or_last(self, values: Array, rule: ThresholdRule, what: str) -> int:
