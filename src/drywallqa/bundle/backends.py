@@ -1,4 +1,4 @@
-"""The runtimes that a bundle's graphs are opened in."""
+"""Runtimes for the graphs of a bundle."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from drywallqa.onnx_session import RuntimeOptions, open_session
 from drywallqa.processors import available_threads
 from drywallqa.text.text_side import TextSide
 
-# Left to itself, OpenVINO computes in bf16 where the machine can, whatever the model was exported in.
+# By default, OpenVINO computes in bf16 if the machine supports it, regardless of the exported precision.
 _OPENVINO_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
 Graph = Callable[[Mapping[str, Float]], Sequence[Float]]
 
 
 class GraphBackend:
-    """A bundle's image encoder and decoder, opened in a runtime; satisfies `backend.Backend`.
+    """The image encoder and decoder of a bundle, opened in a runtime. Implements `backend.Backend`.
 
-    Threads may share it.
+    Threads can share one instance.
 
     Args:
         text: The text side.
@@ -56,11 +56,11 @@ class GraphBackend:
 
 
 def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
-    """Open a graph in the runtime that the options name.
+    """Open a graph in the runtime given by the options.
 
     Raises:
-        BackendError: The runtime cannot do what is asked.
-        MissingExtraError: It is not installed.
+        BackendError: The runtime does not support the options.
+        MissingExtraError: The runtime is not installed.
     """
     if options.backend == "openvino":
         return _OpenVinoGraph(path, options, precision)
@@ -70,12 +70,12 @@ def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
 
 
 class _OpenVinoGraph:
-    """A graph in OpenVINO; a request serves one call at a time, so each thread that calls gets one."""
+    """A graph in OpenVINO. A request handles one call at a time, so each thread has its own request."""
 
     def __init__(self, path: Path, options: RuntimeOptions, precision: str) -> None:
         if options.device != "cpu":
             raise BackendError(
-                f"device '{options.device}': OpenVINO is used on the CPU here; use --device cpu"
+                f"device '{options.device}': OpenVINO runs only on the CPU here; use --device cpu"
             )
         try:
             import openvino
@@ -84,7 +84,7 @@ class _OpenVinoGraph:
         core = openvino.Core()
         able = {str(name).lower() for name in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")}
         if precision in ("bf16", "fp16") and precision not in able:
-            raise BackendError(f"precision '{precision}': this machine does not compute in it; use fp32")
+            raise BackendError(f"precision '{precision}': this machine does not support it; use fp32")
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _OPENVINO_HINTS[precision],
             "INFERENCE_NUM_THREADS": options.threads or available_threads(),

@@ -1,4 +1,4 @@
-"""A trained model on disk: everything that running, judging and fine-tuning it needs, in one folder."""
+"""A trained model on disk: one folder with everything needed to run, evaluate and fine-tune it."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ _FAST_SIDE = 5 / 7  # of the window's size: half its pixels
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """Settings that decide about a concept's masks, as validation chose them, and facts about its training.
+    """Settings of a concept's masks, chosen on validation, and facts about its training.
 
-    The defaults are for models without a validation.
+    The defaults are for models without validation.
 
     Attributes:
-        phrasings: Examples of prompts that mean it.
+        phrasings: Examples of prompts for the concept.
         threshold: Probability above which a pixel is marked.
         presence_threshold: Presence below which nothing is marked.
-        scale: Longer side in px of a photo at which the concept was trained and its thresholds chosen; 0
-            where that is not known.
-        native: Whether it is too thin to be found on a large photo scaled down, so that such photos are
-            searched at their own pixels.
-        refine: The refinement that follows the model unless another is asked for; see `Refinement.parse`.
-        closer: Mask threshold and presence threshold of photos that are also shown in closer views, chosen on
-            pictures of that size; None takes those of photos shown whole.
+        scale: Longer side in px of the photos used for training and for choosing the thresholds. 0 if
+            unknown.
+        native: Whether the concept is too thin to be found on a large photo scaled down. Large photos are
+            then also searched at full resolution.
+        refine: The default refinement; see `Refinement.parse`.
+        closer: Mask threshold and presence threshold for photos that are also searched in tiles, chosen on
+            pictures of that size. None: the thresholds for whole photos.
     """
 
     phrasings: tuple[str, ...] = ()
@@ -64,17 +64,17 @@ class ConceptSettings:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as its `bundle.json` describes it; graphs and texts are read when they are first needed.
+    """A bundle as described by its `bundle.json`. Graphs and texts are read on first use.
 
     Attributes:
-        folder: Its folder.
+        folder: The bundle's folder.
         name: The model family's name.
         version: The model's version.
-        window: The letterbox that brings photos to the model.
-        concepts: Concept → its settings.
+        window: The letterbox that fits photos to the model's input.
+        concepts: Concept → settings.
         vocabulary: "closed" or "open".
-        architecture: Options from which the family's model is built.
-        training_hashes: Perceptual hashes of the photos it was trained on.
+        architecture: Options for building the family's model.
+        training_hashes: Perceptual hashes of the training photos.
         metrics: Figures measured with this bundle.
         licences: Licences of code, weights and data.
         files: File name → SHA-256.
@@ -94,7 +94,7 @@ class Bundle:
 
     @cached_property
     def text(self) -> TextSide:
-        """The text side; prompts go through the model's own text tower where it has one."""
+        """The text side. If the model has its own text tower, it encodes the prompts."""
         text = TextSide.load(self.folder)
         if PROMPT_ENCODER not in self.files:
             return text
@@ -103,26 +103,26 @@ class Bundle:
         return text.through(PromptTower(self.checked(PROMPT_ENCODER), self.read(TOKENIZER)).embed)
 
     def open_backend(self, options: RuntimeOptions | None = None) -> Backend:
-        """Open the graphs in a runtime; a precision of None means fp32.
+        """Open the graphs in a runtime. A precision of None means fp32.
 
         Raises:
-            BackendError: The runtime is unknown, not installed, or cannot do what is asked.
-            BundleError: A model file is missing or is not the one that was exported.
+            BackendError: The runtime is unknown, not installed, or does not support the options.
+            BundleError: A model file is missing or differs from the exported one.
         """
         options = options or RuntimeOptions()
         precision = options.precision or "fp32"
         if options.backend == "torch":
             raise BackendError(
-                "the backend 'torch' is for drywallqa.load and `segment` alone; use another one"
+                "the backend 'torch' works only with drywallqa.load and `segment`; use another one"
             )
         encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
         if encoder not in self.files and precision == "int8":
             raise BackendError(
-                "this bundle has no int8 graphs; make some with: "
+                "this bundle has no int8 graphs; create them with: "
                 "drywallqa export BUNDLE --precision int8 --data DIR --out NEW"
             )
-        # The encoder is by far the largest graph: the runtime prepares it while the rest is read and checked.
-        # Nothing is computed with a file that differs from its SHA-256.
+        # The encoder is by far the largest graph, so the runtime opens it while the rest is read and checked.
+        # No file is used for inference before its SHA-256 is verified.
         opening = BackgroundCall(lambda: open_graph(self.folder / encoder, options, precision))
         for graph in (encoder, decoder):
             self.checked(graph)
@@ -130,7 +130,7 @@ class Bundle:
         return GraphBackend(text, opening.result(), opened)
 
     def read(self, name: str) -> bytes:
-        """Read a file of the bundle once it was held against its SHA-256.
+        """Verify the SHA-256 of a file of the bundle and read the file.
 
         Raises:
             BundleError: The file is missing or differs.
@@ -139,7 +139,7 @@ class Bundle:
         return (self.folder / name).read_bytes()
 
     def checked(self, name: str) -> Path:
-        """Hold a graph, and the weights that it refers to, against their SHA-256; return the graph's path.
+        """Verify the SHA-256 of a graph and of the weights that it refers to, and return the graph's path.
 
         Raises:
             BundleError: A file is missing or differs.
@@ -150,12 +150,12 @@ class Bundle:
 
     @cached_property
     def _weights_verified(self) -> None:
-        """Hold the weights, if there are any, against their SHA-256: once, not for every graph anew."""
+        """Verify the SHA-256 of the weights, if there are any. Cached, so that this runs only once."""
         if WEIGHTS in self.files:
             self._verify(WEIGHTS)
 
     def check(self) -> None:
-        """Hold every file against its SHA-256.
+        """Verify the SHA-256 of every file.
 
         Raises:
             BundleError: A file is missing or differs.
@@ -176,15 +176,17 @@ class Bundle:
 
 
 def load_bundle(path: str | Path | None = None) -> Bundle:
-    """Open a bundle; None takes the one that comes with the package.
+    """Open a bundle; None opens the bundle of the package.
 
     Raises:
-        BundleError: There is no bundle, it is damaged, or of another format.
+        BundleError: The bundle is missing, damaged or in another format.
     """
     folder = DEFAULT if path is None else Path(path)
     head = folder / HEAD
     if not head.is_file():
-        raise BundleError(f"{folder}: not a bundle ({HEAD} is missing); make one with: drywallqa export RUN")
+        raise BundleError(
+            f"{folder}: not a bundle ({HEAD} is missing); create one with: drywallqa export RUN"
+        )
     try:
         data = json.loads(head.read_text(encoding="utf-8"))
         if data["format_version"] != FORMAT_VERSION:
@@ -213,13 +215,13 @@ def with_smaller_window(bundle: Bundle) -> Bundle:
     """Give a bundle a window with half the pixels, for the profile "fast".
 
     Raises:
-        BackendError: The model takes no window but its own.
+        BackendError: The model's window size is fixed.
     """
     window = bundle.window
     if window.square:
-        raise BackendError(f"{bundle.name}: its window is fixed, so that it has no fast profile")
+        raise BackendError(f"{bundle.name}: its window is fixed, so it has no fast profile")
     size = max(1, round(window.size * _FAST_SIDE / window.multiple)) * window.multiple
-    # The version names the profile, so that results of the two are never taken for each other.
+    # The version names the profile, so that results of the two profiles are never confused.
     return dataclasses.replace(
         bundle, window=dataclasses.replace(window, size=size), version=f"{bundle.version} fast"
     )
@@ -252,7 +254,7 @@ def save_head(bundle: Bundle) -> Bundle:
 
 
 def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
-    """Choose the phrasings that a bundle shows as examples; templates are written out."""
+    """Choose the phrasings that a bundle shows as examples. Templates are expanded."""
     return some_phrases(phrases_of(phrasings), _EXAMPLES)
 
 

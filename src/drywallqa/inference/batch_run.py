@@ -1,4 +1,4 @@
-"""Segmenting many photos into a folder of results: skip what is done, write the rest, report what failed."""
+"""Segment many photos into a folder: skip finished results, write missing ones, and report failures."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ from drywallqa.inference.queries import PromptQueries, PromptQuery, SegmentOptio
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import available_threads
 
-MANY = 16  # photos from which opening the model once more, on fewer threads, is worth its time
-MOST = 4  # photos at a time, whatever the cores: each holds its pixels and its masks
-_LARGE = 16_000_000  # px of a mask that is written at once; a third of the photo that is segmented alone
-_FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # every further file will meet these as well
+MANY = 16  # with this many photos or more, reopening the model with fewer threads saves time
+MOST = 4  # largest number of photos at a time, since each needs memory for pixels and masks
+_LARGE = (
+    16_000_000  # mask values; larger masks are written immediately, and their photos are segmented one by one
+)
+_FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # these affect every further file
 
 
 def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
-    """Segment a plan's photos; the next is read and those before are written at the same time.
+    """Segment the photos of a plan. Reading, segmenting and writing run in parallel.
 
     Raises:
-        OutputError: Nothing more can be written at all (the disk is full or read-only).
+        OutputError: Nothing more can be written (the disk is full or read-only).
     """
     plan.manifest.take_back(plan.paths, plan.prompts)
     for outcome in plan.refused:
@@ -75,12 +77,12 @@ class _PhotoJob:
     """A photo of the run.
 
     Attributes:
-        item: The photo's place.
-        about: What is recorded of its file.
-        done: The records of masks that are done already.
-        todo: The prompts that are left to do.
-        photo: Its pixels, if anything is left to do.
-        writing: Gives the record of each prediction once it is written.
+        item: The photo's path and output folder.
+        about: The record of its file.
+        done: The records of finished masks.
+        todo: The remaining prompts.
+        photo: The pixels, if there are remaining prompts.
+        writing: Pending writes; each returns the record of a written prediction.
         error: The first error.
     """
 
@@ -103,7 +105,7 @@ class _Run:
         if len(self.plan.items) == 1:
             yield self._finish(self._segment(self._read(self.plan.items[0]), run_now))
             return
-        # While the model works on some photos, the next one is read and those before them are written.
+        # While the model segments some photos, the next one is read and the previous ones are written.
         self.segmenter, size = share_threads(self.segmenter, len(self.plan.items))
         jobs = prefetch(map(self._read, self.plan.items))
         with (
@@ -124,10 +126,10 @@ class _Run:
             return _PhotoJob(item, error=error)
 
     def _done(self, item: PlannedPhoto, prompt: str, about: Record) -> Record | None:
-        """Return the record of a result that is there, whole, and would come out the same again.
+        """Return the record of a complete, up-to-date result, or None.
 
         Raises:
-            OutputError: It was made from something else, and may not be replaced.
+            OutputError: The result has another origin and must not be replaced.
         """
         base, out = mask_files.base_name(item.image_id, prompt), self.plan.out
         mask = out / MASK.path(item.folder, base)
@@ -140,10 +142,10 @@ class _Run:
             outputs = self.plan.options.all_outputs
             paths = [(output.kind, out / output.path(item.folder, base)) for output in outputs]
             return record if all(record.get(kind) and path.is_file() for kind, path in paths) else None
-        if self.plan.options.overwrite or same:  # changed by hand: writing compares, and refuses
+        if self.plan.options.overwrite or same:  # changed by hand: writing detects and rejects this
             return None
         changed = "other settings, another model or another runtime" if same_photo else "another photo"
-        raise OutputError(f"{mask} is there already, made from {changed}; {ADVICE}")
+        raise OutputError(f"{mask} already exists, made from {changed}; {ADVICE}")
 
     def _segment(self, job: _PhotoJob, later: Later[Record]) -> _PhotoJob:
         if job.error is not None or job.photo is None:
@@ -155,7 +157,7 @@ class _Run:
                     job.photo, self.queries.only(job.todo), image_id=job.item.image_id, keep_probability=keep
                 ):
                     write = partial(self._write, job, job.photo.pixels, prediction)
-                    # Of a very large photo no more than one prediction at a time is held.
+                    # For a very large photo, only one prediction is kept in memory.
                     job.writing.append((run_now if prediction.mask.size > _LARGE else later)(write))
         except DrywallQAError as error:
             job.error = error
@@ -190,23 +192,23 @@ class _Run:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Tell whether every further file would meet this error, too."""
+    """Return whether this error affects every further file."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL
 
 
 def queries_for(
     segmenter: Segmenter, prompts: Sequence[str], options: SegmentOptions
 ) -> tuple[PromptQueries, Mapping[str, str]]:
-    """Make a run's prompts ready.
+    """Prepare the prompts of a run.
 
     Returns:
-        The queries; and for each prompt a text that names all that decides about its results beside the
-        photo, so that a rerun knows what is done.
+        The queries, and for each prompt a text with everything except the photo that its results depend on.
+        A rerun compares this text to find finished results.
     """
     queries, marks = segmenter.ask(prompts, options=options), {}
     bundle, runtime = segmenter.bundle, segmenter.options
     fingerprint = hashlib.sha256(repr(sorted(bundle.files.items())).encode()).hexdigest()
-    device = runtime.device.partition(":")[0]  # which one of several alike decides nothing
+    device = runtime.device.partition(":")[0]  # the index of the device does not affect results
     model = [
         f"drywallqa {__version__}",
         f"{bundle.name} {bundle.version} {fingerprint[:12]}",
@@ -231,11 +233,11 @@ def _record_of_file(path: Path) -> Record:
         }
     except OSError as error:
         raise PhotoError(
-            path, f"it may not be read ({reason_of(error)})", "change its permissions, or leave it out"
+            path, f"no permission to read it ({reason_of(error)})", "change its permissions, or leave it out"
         ) from error
 
 
 def error_about(source: str, error: DrywallQAError) -> str:
-    """Return an error's text, with the photo that it is about."""
+    """Return an error's text, including the path of the photo."""
     text = str(error)
     return text if source in text else f"{source}: {text}"

@@ -1,4 +1,4 @@
-"""Joining the components of a broken line where the model finds it fairly likely that it goes on."""
+"""Join the components of a broken line if the model gives the gap enough probability."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from drywallqa.imaging.morphology import dilate, label_components, skeletonise
 from drywallqa.inference.soft_refinement import resize_map
 
 _GAP_PX = 48.0  # the longest gap that is joined, in px at 640
-_LEAST_PROBABILITY = 0.2  # mean probability along the path below which the line is taken to end
-_TURN = 0.5  # least cosine between the direction of a line's end and the direction to the other end
-_DETOUR = 1.4  # how much longer than straight a path may be
+_LEAST_PROBABILITY = 0.2  # gaps with a lower mean probability along the path are not joined
+_TURN = 0.5  # minimum cosine between the direction of a line's end and the direction to the other end
+_DETOUR = 1.4  # maximum length of a path, relative to the straight line
 
-_BACK_PX = 10.0  # of the skeleton behind an end, which give its direction
-_FLOOR = 0.02  # probability that costs most
+_BACK_PX = 10.0  # length of skeleton that determines the direction of an end
+_FLOOR = 0.02  # lower probabilities are raised to this
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 
 Mask = NDArray[np.bool_]
@@ -29,7 +29,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class _End:
-    """An end of a component's skeleton: the component's label, the place (row, column), the direction."""
+    """An end of a component's skeleton: the component's label, the pixel (row, column) and the direction."""
 
     label: int
     place: Place
@@ -37,9 +37,9 @@ class _End:
 
 
 def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
-    """Join components of a mask [H,W] whose ends face each other, along the path of most probability [H,W].
+    """Join components of a mask [H,W] whose ends face each other, along the most probable path [H,W].
 
-    All is found at 640 px, however large the photo; a bridge is as wide as the components that it joins.
+    Large photos are reduced to 640 px for this. A bridge is as wide as the narrower of its two components.
     """
     shrink = 1 / unit if unit > 1.25 else 1.0
     size = tuple(max(1, round(side * shrink)) for side in mask.shape)
@@ -48,10 +48,10 @@ def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
     lengths = np.bincount(labels[line], minlength=labels.max() + 1)
     widths = np.bincount(labels.ravel()) / np.maximum(lengths, 1)
     added = np.zeros_like(coarse)
-    group = np.arange(labels.max() + 1)  # of each component; joined ones share it
+    group = np.arange(labels.max() + 1)  # group of each component; joined components share one
     for first, second in _facing(list(_ends(labels, line, px)), px):
         if group[first.label] == group[second.label]:
-            continue  # joined already, by a shorter bridge
+            continue  # already joined by a shorter bridge
         path = _likeliest_path(likelihood, first.place, second.place)
         rows, columns = path.T
         gap = ~coarse[rows, columns]
@@ -67,7 +67,7 @@ def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
 
 
 def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
-    """Find the ends of a skeleton [h,w]: its pixels with one neighbour, or none."""
+    """Find the ends of a skeleton [h,w]: pixels with at most one neighbour."""
     padded = np.pad(line, 1)
     height, width = line.shape
     neighbours = sum(
@@ -84,7 +84,7 @@ def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
 
 
 def _facing(ends: list[_End], unit: float) -> list[tuple[_End, _End]]:
-    """Pair the ends of different components that lie near and point at each other, nearest first."""
+    """Pair the ends of different components that are close and point at each other, nearest first."""
     pairs = []
     for first, second in combinations(ends, 2):
         distance = math.dist(first.place, second.place)
@@ -98,13 +98,13 @@ def _facing(ends: list[_End], unit: float) -> list[tuple[_End, _End]]:
 
 
 def _cosine(first: tuple[float, float], second: tuple[float, float]) -> float:
-    """Cosine of the angle between two vectors; 1 where one of them has no length, and so no direction."""
+    """Return the cosine of the angle between two vectors; 1 if one of them has zero length."""
     lengths = math.hypot(*first) * math.hypot(*second)
     return (first[0] * second[0] + first[1] * second[1]) / lengths if lengths else 1.0
 
 
 def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
-    """The path of most probability between two places [n,2], within their frame and half the gap around."""
+    """Return the most probable path [n,2] between two pixels, within their box plus half the gap around."""
     margin = max(2, round(math.dist(start, end) / 2))
     top, left = (max(0, min(a, b) - margin) for a, b in zip(start, end, strict=True))
     bottom, right = (max(a, b) + margin + 1 for a, b in zip(start, end, strict=True))
@@ -116,11 +116,11 @@ def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.
 
 
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
-    """The cheapest path over a picture of costs above 0 [h,w] between two of its pixels [n,2].
+    """Return the cheapest path [n,2] between two pixels of a picture of positive costs [h,w].
 
     A step to one of the eight neighbours costs its length times the mean cost of both pixels. All pixels are
-    relaxed at once until nothing changes (R. Bellman, "On a routing problem", 1958), which in NumPy is
-    quicker than a queue on pictures as small as a gap in a crack.
+    relaxed at once until nothing changes (R. Bellman, "On a routing problem", 1958). For pictures as small as
+    a gap in a crack, this is faster in NumPy than a priority queue.
     """
     height, width = cost.shape
     ring = np.pad(np.asarray(cost, np.float64), 1, constant_values=np.inf)

@@ -1,11 +1,11 @@
 """`manifest.jsonl`: the masks in a folder of results, and the photos and prompts that failed.
 
-Each line is a JSON object. A line with a `mask` is about one photo under one prompt; a line with an `error`
-is about a photo (by its `source`) or a prompt that failed. Of several lines about one mask, photo or prompt
-the last counts; one without an error takes back the errors of its photo and its prompt.
+Each line is a JSON object. A line with a `mask` describes the result of one photo and one prompt. A line with
+an `error` describes a photo (by its `source`) or a prompt that failed. If several lines describe one mask,
+photo or prompt, the last one counts. A line without an error clears the errors of its photo and prompt.
 
-Lines are only added while runs go on, so a run that is cut off loses nothing, and several runs may add to one
-file. The end of a run drops the lines that no longer count.
+A run only appends lines, so an interrupted run loses nothing, and several runs can append to one file. At the
+end of a run, outdated lines are removed.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ FIELDS: dict[str, type] = {
     "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
     "mask_sha256": str, "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
 }  # fmt: skip
-"""The fields of a record. Beside them stands the path of each file that was asked for, under its kind. The
-size of the photo is in bytes, its time of change in ns since 1970; Ray runs add milliseconds and worker."""
+"""The fields of a record. It also has the path of each written file, with the kind of file as the key.
+`source_size` is in bytes and `source_modified` in ns since 1970. Only Ray runs write the `*_ms` fields and
+`worker`."""
 
 Record = dict[str, Any]
 T = TypeVar("T")
 
 
 class LatestRecords(Generic[T]):
-    """The records that count among many: the last about each mask, and each error that was not taken back.
+    """The current records: the last one of each mask, and each error that was not cleared.
 
     Attributes:
-        masks: By the mask's path below the results.
-        errors: By the photo or the prompt that they are about.
+        masks: Records by the mask's path below the results.
+        errors: Errors by photo or prompt.
     """
 
     def __init__(self) -> None:
@@ -47,7 +48,7 @@ class LatestRecords(Generic[T]):
         self.errors: dict[tuple[str, str], T] = {}
 
     def take(self, record: Record, kept: T) -> None:
-        """Take in a record that is later than all before it; `kept` is what is held of it."""
+        """Add a record that is newer than all others; `kept` is stored for it."""
         if record.get("error") is not None:
             self.errors |= dict.fromkeys(self._subjects(record)[:1], kept)
             return
@@ -58,13 +59,13 @@ class LatestRecords(Generic[T]):
             self.masks[str(record["mask"])] = kept
 
     def taken_back(self, sources: Iterable[str], prompts: Iterable[str]) -> list[Record]:
-        """Return the records that take back the errors about photos, paths and prompts."""
+        """Return the records that clear the errors of these photos, paths and prompts."""
         named = [*({"source": source} for source in sources), *({"prompt": prompt} for prompt in prompts)]
         return [{**about, "error": None} for about in named if self._subjects(about)[0] in self.errors]
 
     @staticmethod
     def _subjects(record: Record) -> list[tuple[str, str]]:
-        """Name a record's photo, by its absolute path, and its prompt."""
+        """Return the keys of a record's photo (by absolute path) and prompt."""
         source, prompt = record.get("source"), record.get("prompt")
         photo = [] if source is None else [("photo", os.path.abspath(str(source)))]  # noqa: PTH100
         return photo if prompt is None else [*photo, ("prompt", str(prompt))]
@@ -77,7 +78,7 @@ class Manifest(LatestRecords[Record]):
     """The manifest of one folder of results."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the lines of earlier runs; lines that cannot be read are skipped.
+        """Read the lines of earlier runs. Unreadable lines are skipped.
 
         Raises:
             OutputError: The file cannot be read.
@@ -86,7 +87,7 @@ class Manifest(LatestRecords[Record]):
         self._read()
 
     def _read(self) -> None:
-        super().__init__()  # forgets what was read before
+        super().__init__()  # clears the earlier records
         try:
             for _, record in read_json_lines(self.path):
                 if record is not None:
@@ -95,16 +96,16 @@ class Manifest(LatestRecords[Record]):
             pass
         except OSError as error:
             raise OutputError(
-                f"{self.path}: cannot be read ({error.strerror}); choose another folder"
+                f"{self.path}: cannot read the manifest ({error.strerror}); choose another folder"
             ) from error
 
     def add(self, record: Record) -> None:
-        """Add one line, at once; see `append_record`."""
+        """Append one line immediately; see `append_record`."""
         self.take(record, record)
         append_record(self.path, record)
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """Take back the errors of earlier runs about photos, paths and prompts that are well now.
+        """Clear the errors of earlier runs for photos, paths and prompts that now succeed.
 
         Raises:
             OutputError: The file cannot be written.
@@ -113,13 +114,13 @@ class Manifest(LatestRecords[Record]):
             self.add(record)
 
     def compact(self) -> None:
-        """See `compact_manifest`; the manifest then holds the lines of other runs, too."""
+        """See `compact_manifest`. Afterwards, the manifest also has the lines of other runs."""
         compact_manifest(self.path)
         self._read()
 
 
 def append_record(path: Path, record: Record) -> None:
-    """Add a record to a manifest, as one line, at once.
+    """Append a record to a manifest immediately, as one line.
 
     Raises:
         OutputError: The file cannot be written.
@@ -128,14 +129,13 @@ def append_record(path: Path, record: Record) -> None:
         with file_lock(path):
             append_line(path, json_bytes(record, None))
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); make room for it") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); free some disk space") from error
 
 
 def compact_manifest(path: Path) -> None:
-    """Leave out the lines of a manifest that no longer count; no line of another run is lost.
+    """Remove the outdated lines of a manifest without losing lines of another run.
 
-    Where it cannot be done (a full disk, or another process reads the file on Windows), the file stays as it
-    is.
+    If this fails (the disk is full, or another process reads the file on Windows), the file is unchanged.
     """
     if not path.is_file():
         return
@@ -151,14 +151,14 @@ def compact_manifest(path: Path) -> None:
 
 
 def files_of_record(record: Record) -> dict[str, str]:
-    """Return the files that a record names: kind → path below the results."""
+    """Return the files of a record: kind → path below the results."""
     return {name: value for name, value in record.items() if name not in FIELDS and isinstance(value, str)}
 
 
 def made_in(folder: Path) -> list[Path]:
-    """Return the files that earlier runs wrote in and below a folder, if it holds their manifest."""
+    """Return the files that earlier runs wrote in and below a folder, if it has their manifest."""
     try:
         masks = Manifest(folder).masks.values() if (folder / NAME).is_file() else ()
-    except OutputError:  # unreadable: then nothing is known of its files
+    except OutputError:  # unreadable, so the files are unknown
         return []
     return [folder / path for record in masks for path in files_of_record(record).values()]

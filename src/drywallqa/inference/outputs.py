@@ -1,4 +1,4 @@
-"""The files that a prediction becomes, and what is recorded of it."""
+"""Write the files of a prediction and create its manifest record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADVICE = "choose another --out, or add --overwrite to replace it"
 
 Photo = NDArray[np.uint8]
 WriteFile = Callable[[str, bytes, bool], None]
-"""Writes a file by its path below the results; the flag says whether to replace other content."""
+"""Writes a file, given its path below the results. The flag says whether to replace different content."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Output:
 
     Attributes:
         kind: Its name in the manifest.
-        suffix: What follows `{image_id}__{prompt}` in its file's name.
-        encode: Makes the file's bytes from the photo [H,W,3] and the prediction; equal input, equal bytes.
-        folder: A folder below the results, for files that do not lie beside the masks.
-        replaceable: Whether a newer file may replace it unasked, as it is only for looking at.
+        suffix: The part of the file name after `{image_id}__{prompt}`.
+        encode: Encodes the photo [H,W,3] and the prediction as the file's bytes. It is deterministic.
+        folder: A folder below the results for files that are not stored beside the masks.
+        replaceable: Whether the file may be replaced without `overwrite`, because it is only for viewing.
     """
 
     kind: str
@@ -52,7 +52,7 @@ def _encode_mask(photo: Photo, prediction: Prediction) -> bytes:
 
 def _encode_probability(photo: Photo, prediction: Prediction) -> bytes:
     if prediction.probability is None:
-        raise ConfigError("the probabilities were not kept; ask for them with keep_probability=True")
+        raise ConfigError("the probabilities were not kept; pass keep_probability=True")
     values = (prediction.probability * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     return mask_files.encode_grey(values)
 
@@ -84,7 +84,7 @@ def write_prediction(
     write: WriteFile,
     overwrite: bool,
 ) -> Record:
-    """Write the files of a prediction, and return what is recorded of it; see `manifest.FIELDS`.
+    """Write the files of a prediction and return its record; see `manifest.FIELDS`.
 
     Args:
         photo: RGB uint8 [H,W,3].
@@ -92,7 +92,7 @@ def write_prediction(
         outputs: The kinds of files.
         folder: The photo's folder below the results, "" for none.
         write: Writes a file.
-        overwrite: Whether files of other content may be replaced.
+        overwrite: Whether to replace files with different content.
 
     Raises:
         OutputError: A file cannot be written.
@@ -121,10 +121,10 @@ def write_prediction(
 
 
 def write_output(path: Path, content: bytes, overwrite: bool) -> None:
-    """Write an output unless a file of other content is there already.
+    """Write an output file, unless a file with different content exists.
 
     Raises:
-        OutputError: It cannot be written, or would replace other content without `overwrite`.
+        OutputError: The file cannot be written, or would replace different content without `overwrite`.
     """
     if not overwrite:
         try:
@@ -136,5 +136,5 @@ def write_output(path: Path, content: bytes, overwrite: bool) -> None:
         if present == content:
             return
         if present is not None:
-            raise OutputError(f"{path}: is there already with other content; {ADVICE}")
+            raise OutputError(f"{path} already exists with different content; {ADVICE}")
     write_whole(path, content)

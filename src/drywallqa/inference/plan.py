@@ -1,4 +1,4 @@
-"""The plan of a run over many photos: its photos, its prompts, its folder for the results."""
+"""The plan of a run over many photos: the photos, the prompts and the folder for the results."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class PhotoOutcome:
     """The outcome of one photo, or of a path or prompt that failed.
 
     Attributes:
-        status: "done", "skipped" (the results were there already) or "failed".
-        source: The photo's path as it was given; None where a prompt failed.
-        records: The manifest's lines about it, also of a photo that was skipped.
+        status: "done", "skipped" (the results already existed) or "failed".
+        source: The photo's path as given; None if a prompt failed.
+        records: The manifest records of the photo, also if it was skipped.
         error: The error as a sentence.
     """
 
@@ -65,7 +65,7 @@ class PhotoOutcome:
     error: str | None = None
 
     def failure(self) -> Record:
-        """Return what is recorded of a photo, path or prompt that failed."""
+        """Return the record of a photo, path or prompt that failed."""
         if self.source is None:
             return {"prompt": self.records[0]["prompt"][:LONGEST], "error": self.error}
         return {"source": self.source, "image_id": image_id_of(Path(self.source)), "error": self.error}
@@ -77,14 +77,14 @@ class SegmentSummary:
 
     Attributes:
         done: Photos segmented.
-        skipped: Photos whose results were there already.
+        skipped: Photos whose results already existed.
         failed: Photos, paths and prompts that failed.
-        masks: Masks that are now there for this run's photos and prompts.
-        seconds: How long the run took.
-        prompts: The prompts that could be asked.
-        out: The place of the results.
-        index: The page that shows them, if one was written.
-        table: The table of the results of a run on Ray, if there was anything to do.
+        masks: Existing masks of this run's photos and prompts.
+        seconds: Duration of the run.
+        prompts: The valid prompts.
+        out: The folder or address of the results.
+        index: The HTML page of the results, if it was written.
+        table: The table of the results of a run on Ray, if there was work.
     """
 
     done: int
@@ -101,7 +101,7 @@ class SegmentSummary:
 def count_outcomes(
     outcomes: Iterable[PhotoOutcome], on_outcome: Callable[[PhotoOutcome], None]
 ) -> dict[str, Any]:
-    """Go through outcomes, and return the counts of a `SegmentSummary`; `on_outcome` is called after each."""
+    """Count outcomes for a `SegmentSummary`, and call `on_outcome` after each."""
     counts = dict.fromkeys(("done", "skipped", "failed", "masks"), 0)
     for outcome in outcomes:
         counts[outcome.status] += 1
@@ -121,14 +121,14 @@ class PlannedPhoto:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Photos, prompts and a folder for the results, checked.
+    """Checked photos, prompts and folder for the results.
 
     Attributes:
         out: The folder for the results.
-        options: How photos are segmented into it.
+        options: Options of the run.
         manifest: The records of earlier runs in the folder.
-        prompts: The prompts that can be asked, each once.
-        paths: The paths in which photos were searched.
+        prompts: The valid prompts, without duplicates.
+        paths: The paths that were searched for photos.
         items: The photos.
         refused: Outcomes of the paths and prompts that failed before any photo was read.
     """
@@ -149,17 +149,17 @@ def make_plan(
     out: str | os.PathLike[str],
     options: RunOptions | None = None,
 ) -> RunPlan:
-    """Find the photos and check the prompts, so that all that can fail early does.
+    """Find the photos and check the prompts, so that errors appear before the run starts.
 
     Args:
-        bundle: The model, whose text side understands the prompts.
+        bundle: The model, whose text side interprets the prompts.
         paths: Photos, folders and patterns.
         prompts: The prompts.
-        out: The folder for the results; made where it is missing.
-        options: How photos are segmented into it.
+        out: The folder for the results; created if missing.
+        options: Options of the run.
 
     Raises:
-        OutputError: The folder cannot be made or written to.
+        OutputError: The folder cannot be created or written to.
     """
     options, folder = options or RunOptions(), check_folder(out)
     manifest = Manifest(folder)
@@ -174,7 +174,7 @@ def make_plan(
 def split_refused(
     bundle: RunnableBundle, prompts: Sequence[str], allow_unknown: bool
 ) -> tuple[tuple[str, ...], tuple[PhotoOutcome, ...]]:
-    """Part prompts into those that can be asked, each once, and outcomes of those that cannot."""
+    """Split prompts into valid ones, without duplicates, and outcomes of the rejected ones."""
     askable: list[str] = []
     refused: list[PhotoOutcome] = []
     for prompt in dict.fromkeys(prompts):
@@ -189,10 +189,10 @@ def split_refused(
 def place_photos(
     found: FoundFiles, recursive: bool
 ) -> tuple[tuple[PlannedPhoto, ...], tuple[PhotoOutcome, ...]]:
-    """Give each photo its place below the results; outcomes of photos that get none follow.
+    """Assign each photo a folder and name below the results. Also returns outcomes of rejected photos.
 
-    A photo has its own folder in a recursive run, or where photos of one name come from several folders.
-    Photos whose masks would bear the same names (on a system that takes `A` and `a` for one) get no place.
+    Photos keep their folders in a recursive run, or if photos from different folders have the same name.
+    Photos whose masks would have equal names (also on a case-insensitive file system) are rejected.
     """
     items = [PlannedPhoto(path, found.folder_of(path), image_id_of(path)) for path in found.photos]
     folders: dict[str, set[str]] = {}
@@ -207,12 +207,12 @@ def place_photos(
     problems = [*found.problems]
     for first, *others in (group for group in named.values() if len(group) > 1):
         paths = " and ".join(str(item.path) for item in others)
-        problem = f"its masks would bear the same names as those of {paths}"
+        problem = f"its masks would have the same names as those of {paths}"
         problems.append(PhotoError(first.path, problem, "rename one of them"))
     kept = tuple(group[0] for group in named.values() if len(group) == 1)
     return kept, tuple(PhotoOutcome("failed", error.source, (), str(error)) for error in problems)
 
 
 def _folded(name: str) -> str:
-    """Bring names that some system takes for one to one form."""
+    """Normalise a name, so that names that some file system treats as equal become equal."""
     return unicodedata.normalize("NFC", name).casefold()

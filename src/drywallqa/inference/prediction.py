@@ -1,4 +1,4 @@
-"""The mask of one photo under one prompt, and how it came about."""
+"""The prediction for one photo and one prompt."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The prediction for one photo of H×W pixels under one prompt.
+    """The prediction for one photo of H×W pixels and one prompt.
 
     Attributes:
-        mask: Boolean [H,W]: probability above `threshold`; empty where presence is below the concept's
+        mask: Boolean [H,W]: probability above `threshold`. Empty if presence is below the concept's
             presence threshold.
-        probability: float32 [H,W] in 0–1; None where it was not kept.
-        presence: The model's belief, 0–1, that the concept is in the photo at all.
-        concept: The concept that the prompt means, None where it means no known one and was accepted.
+        probability: float32 [H,W] in 0–1; None if it was not kept.
+        presence: Predicted probability, 0–1, that the photo shows the concept.
+        concept: The concept of the prompt. None for an accepted prompt without a known concept.
         threshold: The probability above which a pixel is marked.
-        prompt: The prompt exactly as it was given.
-        image_id: The whole stem of the photo's file, or the name that the caller gave.
-        quality: Sentences on what the photo could not show, such as "nearly black"; () for a good photo.
+        prompt: The prompt exactly as given.
+        image_id: The full stem of the photo's file name, or the name passed by the caller.
+        quality: Remarks on defects of the photo, such as "nearly black"; () for a good photo.
         presence_threshold: The presence below which nothing is marked.
     """
 
@@ -56,7 +56,7 @@ class Prediction:
         return float(np.count_nonzero(self.mask)) / self.mask.size
 
     def lines(self) -> list[StraightLine]:
-        """Find the straight middle lines of the mask, in px of the photo, the strongest first."""
+        """Find the straight centre lines of the mask in px of the photo, strongest first."""
         return straight_lines(self.mask)
 
     def __repr__(self) -> str:
