@@ -69,7 +69,7 @@ def test_split__by_ratios_and_by_csv(tmp_path, capsys):
     assert main(["data", "split", str(tmp_path / "out"), "--by-csv", str(rows)]) == 0
     assert [sample.split for sample in load_dataset(tmp_path / "out")] == ["train", None, None]
     printed = capsys.readouterr().err
-    assert "2 photos that" in printed
+    assert "2 photos are not listed in" in printed
     assert "1 rows of" in printed
 
 

@@ -89,7 +89,7 @@ def test_refine__where_nothing_gains_none_stays(data, use, capsys) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (["--candidate", "sharpen"], 2, "'sharpen' is no refinement"),
+        (["--candidate", "sharpen"], 2, "unknown refinement 'sharpen'"),
         (["--set", "nowhere"], 3, "no set ['nowhere'] in 'val'"),
     ],
 )

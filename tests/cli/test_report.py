@@ -386,6 +386,6 @@ def test_report__without_the_optional_part_there_is_no_pdf(
     assert quick(bundle, data, out, *measured, "--format", "pdf") == 2
     assert "drywallqa[report]" in capsys.readouterr().err
     assert quick(bundle, data, out, *measured) == 0
-    assert "left out" in capsys.readouterr().out
+    assert "skipped: the report as PDF" in capsys.readouterr().out
     assert (out / "report.html").is_file()
     assert not (out / "report.pdf").exists()

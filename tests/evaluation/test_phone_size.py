@@ -296,8 +296,8 @@ def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, m
     ("given", "told"),
     [
         (["--suite", "dogs"], "unknown suite 'dogs'; choose from release, phone"),
-        (["--suite", "phone", "--worst", "3"], "--worst does not go with --suite phone"),
-        (["--suite", "release", "--section", "walls"], "--section does not go with --suite release"),
+        (["--suite", "phone", "--worst", "3"], "--worst cannot be used with --suite phone"),
+        (["--suite", "release", "--section", "walls"], "--section cannot be used with --suite release"),
         (["--robustness"], "--robustness needs a suite"),
     ],
 )

@@ -127,7 +127,7 @@ def test_refused__at_once(segmenter: Segmenter, tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match="the file is empty"):
         segmenter.segment_video(tmp_path / "empty.mp4", "segment crack")
     (tmp_path / "text.mp4").write_text("no video " * 50)
-    with pytest.raises(PhotoError, match="this is no video that can be read"):
+    with pytest.raises(PhotoError, match="this is not a readable video"):
         segmenter.segment_video(tmp_path / "text.mp4", "segment crack")
 
 

@@ -51,17 +51,17 @@ def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
 
 
 def share_threads(segmenter: Segmenter, photos: int) -> tuple[Segmenter, int]:
-    """Decide how many photos are segmented at a time.
+    """Decide how many photos to segment at a time.
 
-    Several photos, each on few threads, are quicker than one by one on all; but the model has to be opened
-    once more for that.
+    Several photos in parallel, each with few threads, are faster than single photos with all threads.
+    However, the model must be reopened for this.
 
     Args:
-        segmenter: The model as it was loaded.
-        photos: How many photos there are.
+        segmenter: The loaded model.
+        photos: Number of photos.
 
     Returns:
-        The segmenter to use, whose threads are shared out, and how many photos to segment at a time.
+        The segmenter to use, with its number of threads per photo, and the number of photos at a time.
     """
     options = segmenter.options
     threads = options.threads or available_threads()

@@ -28,12 +28,12 @@ class RunOptions:
     """How many photos are segmented into a folder.
 
     Attributes:
-        segment: What decides about the masks.
-        overwrite: Whether to replace results of other content.
-        recursive: Whether to search the folders' folders too; results then mirror them. (They do so in any
-            run in which different folders hold photos of the same name.)
-        outputs: The kinds of files to write beside the masks.
-        index: Whether to write a page that shows the folder; runs on Ray write none.
+        segment: Options of the masks.
+        overwrite: Whether to replace results with different content.
+        recursive: Whether to search subfolders as well. The results then have the same folder structure.
+            (They always have it if photos in different folders have the same name.)
+        outputs: The kinds of files to write in addition to the masks.
+        index: Whether to write an HTML page of the folder. Runs on Ray do not write it.
     """
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)

@@ -1,4 +1,4 @@
-"""From a photo to its predictions: shown whole, then in closer views where that helps."""
+"""Predict the masks of a photo: first from the whole photo, then from tiles if that helps."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.tiles import TileGrid, ViewPlan
 from drywallqa.inference.tiling import PhotoLogits, RowBand, TiledView, checked_decode, upsample
 
-_ROUNDING = 1e-3  # logits by which a value between two others may pass both
-# How much the first closer view counts beside the whole photo when it is decided whether a concept is there.
-# On 64 rendered walls of 8 to 16 megapixels and 27 more with cracks of 1 to 30 px, the two views told cracks
-# from none best together at this share: a closer view shows hairlines that the whole photo hides, and the
-# whole photo shows that a dark line runs straight through it.
+_ROUNDING = 1e-3  # rounding error of interpolated logits
+# Weight of the first tiled view in the decision about presence; the whole photo has the remaining weight.
+# It separated walls with and without cracks best on 64 rendered walls of 8 to 16 megapixels and 27 more
+# with cracks of 1 to 30 px. Tiles show hairlines that vanish in the whole photo, and the whole photo shows
+# whether a dark line runs straight through it.
 _CLOSER = np.float32(2 / 3)
 
 
@@ -32,12 +32,12 @@ class PreparedPhoto(NamedTuple):
 
     Attributes:
         image_id: The photo's name in predictions.
-        window: The letterbox that brings photos to the model.
-        views: The views in which it is shown, for each query.
-        size: Its height and width in px.
-        pixels: uint8 [H,W,3]; kept only where tiles or refinements need them.
-        whole: The model's input [3,h,w] and the photo's place on it; None where no view shows all of it.
-        quality: Sentences on what the photo could not show.
+        window: The letterbox that fits photos to the model's input.
+        views: The plan of views for each query.
+        size: Height and width in px.
+        pixels: uint8 [H,W,3]; kept only if tiles or refinements need them.
+        whole: The model's input [3,h,w] and the photo's placement on it; None if all views are tiled.
+        quality: Remarks on defects of the photo.
     """
 
     image_id: str
@@ -52,7 +52,7 @@ class PreparedPhoto(NamedTuple):
 def prepare_photo(
     photo: NotedPhoto, image_id: str, queries: PromptQueries, window: Letterbox
 ) -> PreparedPhoto:
-    """Plan how a photo is shown, letterbox it where it is shown whole, and note its faults."""
+    """Plan the views of a photo, letterbox it if a view shows the whole photo, and note its defects."""
     pixels, notes = photo
     height, width = pixels.shape[:2]
     views = [query.views(height, width, window) for query in queries.each]
@@ -63,7 +63,7 @@ def prepare_photo(
 
 
 def encode_photos(backend: Backend, ready: Sequence[PreparedPhoto]) -> list[Features]:
-    """Encode photos that are shown whole, those of one shape together, and give each its features [1,…]."""
+    """Encode whole photos, in batches of equal shape, and return the features [1,…] of each photo."""
     canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
     encoded: dict[int, Features] = {}
     for shape in dict.fromkeys(canvas.shape for canvas in canvases.values()):
@@ -77,14 +77,14 @@ def encode_photos(backend: Backend, ready: Sequence[PreparedPhoto]) -> list[Feat
 def predict(
     backend: Backend, ready: PreparedPhoto, features: Features, queries: PromptQueries, keep: bool
 ) -> Iterator[Prediction]:
-    """Predict the mask of each query, one after the other, so that one prediction at a time is held.
+    """Predict the mask of each query lazily, so that only one prediction is in memory at a time.
 
     Args:
         backend: The running model.
         ready: The photo.
-        features: Of the whole photo [1,…].
+        features: Features of the whole photo [1,…].
         queries: The queries for which the photo was prepared.
-        keep: Whether the predictions hold their probabilities.
+        keep: Whether the predictions keep their probabilities.
 
     Raises:
         BackendError: The model returned NaN or infinite logits.
@@ -104,13 +104,13 @@ def predict(
 
 
 class _PhotoQueries:
-    """One photo under P prompts, shown in one plan of views."""
+    """One photo with P prompts that share a plan of views."""
 
     def __init__(
         self, backend: Backend, ready: PreparedPhoto, plan: ViewPlan, queries: PromptQueries
     ) -> None:
         self.backend, self.ready, self.plan, self.queries = backend, ready, plan, queries
-        # Of queries that share a row of embeddings, the lowest thresholds count.
+        # If queries share a row of embeddings, their lowest thresholds are used.
         self.gates = np.full(len(queries.embeddings), np.inf)
         self.levels = np.full(len(queries.embeddings), np.inf, np.float32)
         for query in queries.each:
@@ -122,7 +122,7 @@ class _PhotoQueries:
         if not self.plan.factors:
             yield from self._predict_whole(self._whole(features), keep)
             return
-        # Tiles are decoded once for all queries: until they are asked for, masks are held as bits.
+        # Tiles are decoded once for all queries. Until a mask is requested, it is stored as bits.
         masks = [_MaskBits(query, self.ready, keep) for query in self.queries.each]
         for rows, parts in prefetch(self._bands(features, keep)):
             for mask in masks:
@@ -133,7 +133,7 @@ class _PhotoQueries:
             yield mask.finish(float(presence[mask.query.row]))
 
     def _predict_whole(self, view: PhotoLogits, keep: bool) -> Iterator[Prediction]:
-        """Predict from the view of the whole photo alone, so that one prediction at a time is held."""
+        """Predict from the whole photo only, with one prediction in memory at a time."""
         presence = sigmoid(self.presence)
         for query in self.queries.each:
             mask, row = _MaskBits(query, self.ready, keep), slice(query.row, query.row + 1)
@@ -144,9 +144,9 @@ class _PhotoQueries:
             yield mask.finish(float(presence[query.row]))
 
     def _bands(self, features: Features, keep: bool) -> Iterator[RowBand]:
-        """Show the model ever closer views as far as it takes, and yield the photo's rows from the top."""
+        """Run increasingly detailed views as far as needed, and yield the photo's rows from the top."""
         view = self._whole(features) if self.plan.whole else None
-        deciding = 0 if self.plan.whole else 1  # the last view in tiles that decides about presence
+        deciding = 0 if self.plan.whole else 1  # index of the last tiled view that affects presence
         assert self.ready.pixels is not None, "the plan of the photo's views has tiles"
         for number, factor in enumerate(self.plan.factors):
             if number > deciding and not self._present.any():
@@ -185,28 +185,28 @@ class _PhotoQueries:
 
     @property
     def _present(self) -> NDArray[np.bool_]:
-        """The prompts [P] whose concept is in the photo, by all views so far."""
+        """Mask [P] of the prompts whose concept is present, according to all views so far."""
         return np.asarray(sigmoid(self.presence).astype(np.float64) >= self.gates)
 
     def _upsampled(
         self, rows: Iterable[Float], grid: PhotoLogits | TiledView, keep: bool
     ) -> Iterator[RowBand]:
-        """Bring rows of a grid to the photo's size; for masks alone, only logits near their thresholds."""
+        """Upsample rows of a grid to the photo's size. Without probabilities, low logits are skipped."""
         levels = self.levels
         if keep:
             levels = np.full_like(self.levels, -np.inf)
-        elif not isinstance(grid, TiledView) or grid.wanted is not None:  # else presence is not known yet
+        elif not isinstance(grid, TiledView) or grid.wanted is not None:  # else presence is unknown
             levels = np.where(self._present, self.levels, np.inf).astype(np.float32)
         return upsample(rows, grid, self.ready.size, levels)
 
 
 def _least_logit(query: PromptQuery) -> float:
-    """Return a logit that no pixel above the query's threshold falls short of."""
+    """Return a lower bound for the logits of pixels above the query's threshold."""
     return (-np.inf if query.threshold < 1e-6 else logit(query.threshold)) - _ROUNDING
 
 
 class _MaskBits:
-    """The mask of one query while the photo's rows come in, held as bits."""
+    """The mask of one query, collected row by row and stored as bits."""
 
     def __init__(self, query: PromptQuery, ready: PreparedPhoto, keep: bool) -> None:
         self.query, self.ready = query, ready
@@ -215,7 +215,7 @@ class _MaskBits:
         self.probability = np.empty(ready.size, np.float32) if keep else None
 
     def add(self, rows: slice, part: tuple[slice, Float] | None) -> None:
-        """Take rows of the photo: columns and their mask logits."""
+        """Add rows of the photo: columns and their mask logits."""
         if part is None:
             return
         columns, values = part[0], sigmoid(part[1])
@@ -226,7 +226,7 @@ class _MaskBits:
             self.probability[rows, columns] = values
 
     def finish(self, presence: float) -> Prediction:
-        """Make the prediction: its mask is empty where presence is too low."""
+        """Create the prediction. Its mask is empty if presence is too low."""
         query = self.query
         mask: NDArray[np.bool_] = np.unpackbits(self.bits, axis=1, count=self.width).view(np.bool_)
         if presence < query.presence_threshold:
@@ -240,12 +240,12 @@ class _MaskBits:
 def _refine(
     prediction: Prediction, query: PromptQuery, ready: PreparedPhoto, plan: ViewPlan, keep: bool
 ) -> Prediction:
-    """Let the query's refinement follow the model, and drop the probability unless it is kept."""
+    """Apply the query's refinement, and drop the probability unless it is kept."""
     refinement, probability, mask = query.refinement, prediction.probability, prediction.mask
     if probability is None or (keep and not refinement):
         return prediction
     if refinement and ready.pixels is not None and prediction.presence >= query.presence_threshold:
-        # A window is what the model sees at once; as many px of the photo as fill it make 640.
+        # Refinements measure distances in px at 640, where the model's window is 640 px wide.
         unit = ready.window.size / plan.factors[-1] / 640 if plan.factors else max(mask.shape) / 640
         if refinement.soft:
             probability = refinement.soften(ready.pixels, probability, unit)

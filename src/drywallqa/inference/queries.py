@@ -1,4 +1,4 @@
-"""Queries: prompts with their concepts, embeddings and thresholds, ready for any number of photos."""
+"""Queries: prompts with their concepts, embeddings and thresholds, reusable for many photos."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class SegmentOptions:
     """Options of a segmentation.
 
     Attributes:
-        threshold: Probability above which a pixel is marked; "auto" takes what validation chose for the
-            concept.
-        allow_unknown: Whether prompts that mean no known concept are accepted.
-        scale: How large photos are shown to the model: "fit" scaled down whole, "native" in tiles at their
-            own pixels, a number in tiles of the photo scaled by it; "auto" as suits the concept.
-        refine: The refinement that follows the model: "none", "guided", "crf", "morphology", "join", or
-            several joined by "+"; "auto" takes what validation chose for the concept.
+        threshold: Probability above which a pixel is marked; "auto" uses the concept's threshold, chosen on
+            validation.
+        allow_unknown: Whether to accept prompts without a known concept.
+        scale: Scale of large photos. "fit": the whole photo, scaled down. "native": tiles at full
+            resolution. A number: tiles of the photo scaled by this factor. "auto": depends on the concept.
+        refine: The refinement of the mask: "none", "guided", "crf", "morphology", "join", or several joined
+            by "+". "auto" uses the concept's refinement, chosen on validation.
 
     Raises:
-        ConfigError: The threshold, the scale or the refinement is impossible.
+        ConfigError: The threshold, the scale or the refinement is invalid.
     """
 
     threshold: Threshold = "auto"
@@ -43,13 +43,13 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         threshold, scale = self.threshold, self.scale
-        # Both comparisons are false for nan as well.
+        # Both comparisons are also false for nan.
         if threshold != "auto" and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
-            raise ConfigError(f"the threshold is {threshold!r}; give auto or a number from 0 to 1")
+            raise ConfigError(f"the threshold is {threshold!r}; pass auto or a number from 0 to 1")
         named = isinstance(scale, str) and scale in ("auto", "fit", "native")
         if not named and not (isinstance(scale, int | float) and 0 < scale <= LARGEST_FACTOR):
             raise ConfigError(
-                f"the scale is {scale!r}; give auto, fit, native or a factor above 0, "
+                f"the scale is {scale!r}; pass auto, fit, native or a factor above 0, "
                 f"at most {LARGEST_FACTOR:g}"
             )
         if self.refine != AUTO:
@@ -57,7 +57,7 @@ class SegmentOptions:
 
 
 def number_or_word(text: str) -> Any:
-    """Read an option that is a number or a word such as "auto"; `SegmentOptions` says which it accepts."""
+    """Parse an option that is a number or a word such as "auto"; `SegmentOptions` checks it."""
     try:
         return float(text)
     except ValueError:
@@ -66,18 +66,18 @@ def number_or_word(text: str) -> Any:
 
 @dataclass(frozen=True)
 class PromptQuery:
-    """One prompt: what it means, and when a pixel counts as marked.
+    """One prompt with its concept and thresholds.
 
     Attributes:
-        prompt: The prompt exactly as it was given.
-        concept: The concept that it means, or None.
+        prompt: The prompt exactly as given.
+        concept: The concept of the prompt, or None.
         threshold: Probability above which a pixel is marked.
         presence_threshold: Presence below which nothing is marked.
-        row: The row of the embeddings that it uses; equal prompts share one.
-        scale: The scale at which photos are searched.
+        row: The prompt's row in the embeddings; equal prompts share one.
+        scale: The scale of large photos; see `SegmentOptions`.
         native: Whether the concept is too thin to be found on a large photo scaled down.
-        refinement: The refinement that follows the model.
-        closer: Both thresholds of photos that are also shown in closer views; None takes the others.
+        refinement: The refinement of the mask.
+        closer: Mask and presence threshold for photos with tiled views. None: the same as for whole photos.
     """
 
     prompt: str
@@ -91,16 +91,16 @@ class PromptQuery:
     closer: tuple[float, float] | None = None
 
     def at(self, threshold: float) -> PromptQuery:
-        """Return the query with another mask threshold, for every way of showing a photo."""
+        """Return the query with another mask threshold, for whole photos and tiled views."""
         closer = self.closer and (threshold, self.closer[1])
         return replace(self, threshold=threshold, closer=closer)
 
     def views(self, height: int, width: int, window: Letterbox) -> ViewPlan:
-        """Plan how a photo of height×width px is shown for this query."""
+        """Plan the views of a photo of height×width px for this query."""
         return plan_views(self.scale, self.native, height, width, window)
 
     def for_closer_views(self) -> PromptQuery:
-        """Return the query with the thresholds of photos that are also shown in closer views."""
+        """Return the query with the thresholds for photos with tiled views."""
         if self.closer is None:
             return self
         return replace(self, threshold=self.closer[0], presence_threshold=self.closer[1])
@@ -114,11 +114,11 @@ class PromptQueries:
     embeddings: Float
 
     def only(self, prompts: Container[str]) -> PromptQueries:
-        """Keep the queries whose prompt is among these."""
+        """Keep only the queries with these prompts."""
         return self.keep([query for query in self.each if query.prompt in prompts])
 
     def keep(self, kept: Sequence[PromptQuery]) -> PromptQueries:
-        """Keep these queries, and the rows of the embeddings that they use."""
+        """Keep only these queries and their rows of the embeddings."""
         rows = sorted({query.row for query in kept})
         each = tuple(replace(query, row=rows.index(query.row)) for query in kept)
         return PromptQueries(each, self.embeddings[rows])
@@ -130,18 +130,20 @@ def make_queries(
     asked: Iterable[tuple[str, str | None]],
     options: SegmentOptions,
 ) -> PromptQueries:
-    """Embed prompts whose concepts are known, and set what decides about their masks.
+    """Embed prompts with given concepts, and set the options of their masks.
 
     Args:
-        bundle: The model; its settings of each concept hold where an option is "auto".
+        bundle: The model. Its settings of each concept replace options that are "auto".
         backend: The running model.
-        asked: Pairs of prompt and concept; None for a prompt that means no known concept.
-        options: What decides about masks.
+        asked: Pairs of prompt and concept; None for a prompt without a known concept.
+        options: Options of the masks.
 
     Raises:
         PromptError: A prompt cannot be used.
     """
-    from drywallqa.bundle.bundle import ConceptSettings  # not while the model is still being opened
+    from drywallqa.bundle.bundle import (
+        ConceptSettings,
+    )  # delayed, so that it does not slow down opening the model
 
     rows: dict[str, int] = {}
     each = []
@@ -159,11 +161,11 @@ def make_queries(
 
 
 def concept_of(bundle: RunnableBundle, prompt: str, allow_unknown: bool) -> str | None:
-    """Find the concept that a prompt means; None only where allowed, or where the vocabulary is open.
+    """Find the concept of a prompt. None is returned only if allowed, or if the vocabulary is open.
 
     Raises:
         PromptError: The prompt cannot be used.
-        UnknownPromptError: It means nothing that the model knows.
+        UnknownPromptError: The prompt has no known concept.
     """
     prompt_text.clean_prompt(prompt)
     if allow_unknown or bundle.vocabulary == "open":
@@ -171,5 +173,5 @@ def concept_of(bundle: RunnableBundle, prompt: str, allow_unknown: bool) -> str 
     try:
         return bundle.text.resolve(prompt)
     except UnknownPromptError as error:
-        hint = "--allow-unknown or allow_unknown=True asks it all the same"
+        hint = "use --allow-unknown or allow_unknown=True to segment it anyway"
         raise UnknownPromptError(f"{error} ({hint})") from error

@@ -1,7 +1,7 @@
-"""Refining a mask after the model: which steps there are, and in what order they run.
+"""Refinement of masks after the model: the available steps and their order.
 
-Soft steps (`guided`, `crf`) change the probability before the threshold; hard ones (`morphology`, `join`)
-change the mask after it. None runs unless it was asked for, or the bundle says that validation chose it.
+Soft steps (`guided`, `crf`) change the probability before the threshold. Hard steps (`morphology`, `join`)
+change the mask after it. A step runs only if requested, or if the bundle says that validation chose it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ STEPS = (*SOFT, *HARD)
 NONE = "none"
 AUTO = "auto"
 
-_CLOSE_PX = 4.0  # gaps narrower than twice this, in px at 640, close
-_LEAST_AREA = 400.0  # components and holes smaller than this, in px² at 640, go (a false alarm starts at 410)
+_CLOSE_PX = 4.0  # gaps narrower than twice this, in px at 640, are closed
+_LEAST_AREA = 400.0  # smaller components and holes, in px² at 640, are removed (a false alarm starts at 410)
 
 Photo = NDArray[np.uint8]
 Probability = NDArray[np.float32]
@@ -30,11 +30,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Refinement:
-    """Steps that follow the model.
+    """Refinement steps that run after the model.
 
     Attributes:
-        soft: Steps that change the probability, in the order they run.
-        hard: Steps that change the mask, in the order they run, after all soft ones.
+        soft: Steps that change the probability, in order.
+        hard: Steps that change the mask, in order, after all soft steps.
     """
 
     soft: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Refinement:
 
     @classmethod
     def parse(cls, text: str) -> Refinement:
-        """Read "none", or names of steps joined by "+", such as "guided+join".
+        """Parse "none", or names of steps joined by "+", such as "guided+join".
 
         Raises:
             ConfigError: A name is unknown or given twice.
@@ -52,7 +52,7 @@ class Refinement:
             return cls()
         if set(names) - set(STEPS) or len(set(names)) < len(names):
             raise ConfigError(
-                f"'{text}' is no refinement; give {NONE}, or one or several of {', '.join(STEPS)} joined by +"
+                f"unknown refinement '{text}'; pass {NONE}, or one or more of {', '.join(STEPS)} joined by +"
             )
         return cls(tuple(n for n in names if n in SOFT), tuple(n for n in names if n in HARD))
 
@@ -68,20 +68,20 @@ class Refinement:
         Args:
             photo: RGB uint8 [H,W,3].
             probability: float32 [H,W] in 0–1.
-            unit: How many px of the photo make one px at 640, in which all distances are stated.
+            unit: Px of the photo per px at 640, the unit of all distances.
 
         Returns:
-            float32 [H,W] in 0–1; the same array where there are no soft steps.
+            float32 [H,W] in 0–1; the same array if there are no soft steps.
         """
         for name in self.soft:
-            from drywallqa.inference import soft_refinement  # costs nothing where nothing is refined
+            from drywallqa.inference import soft_refinement  # not imported without refinement
 
             step = {"guided": soft_refinement.guided_filter, "crf": soft_refinement.crf}[name]
             probability = step(photo, probability, unit)
         return probability
 
     def harden(self, probability: Probability, mask: Mask, unit: float) -> Mask:
-        """Run the hard steps on a mask [H,W] that comes from this probability [H,W]; units as in `soften`."""
+        """Run the hard steps on a mask [H,W] with its probability [H,W]; `unit` as in `soften`."""
         for name in self.hard if mask.any() else ():
             if name == "morphology":
                 mask = morphology(mask, unit)
@@ -104,9 +104,9 @@ def morphology(mask: Mask, unit: float) -> Mask:
 
 
 def parse_refinements(texts: Iterable[str]) -> list[Refinement]:
-    """Read several refinements, each once.
+    """Parse several refinements and remove duplicates.
 
     Raises:
-        ConfigError: One of them is none.
+        ConfigError: One of them is not a refinement.
     """
     return list(dict.fromkeys(Refinement.parse(text) for text in texts))

@@ -1,4 +1,4 @@
-"""The segmenter: a photo and prompts in, masks out."""
+"""The segmenter: predicts masks from a photo and prompts."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ def load(
     """Load a segmenter.
 
     Args:
-        bundle: A bundle's folder; None takes the one that comes with the package.
-        backend: The runtime: "onnxruntime", or "openvino" or "torch" where they are installed.
-        device: Where it runs.
-        threads: How many threads one photo may use; None takes the cores that the process may use.
-        precision: What it computes in: "fp32", "bf16" or "fp16" where runtime and machine can, "int8" where
-            the bundle holds such graphs. None takes fp32, and int8 for the profile "fast" where it can.
-        profile: "full", or "fast": of the bundled models the smaller one, of another the window halved.
-        options: All of these in one object; the single ones above are then ignored.
+        bundle: A bundle's folder. None: the bundle of the package.
+        backend: The runtime: "onnxruntime", or "openvino" or "torch" if installed.
+        device: The device of the model.
+        threads: Number of threads per photo. None: the cores available to the process.
+        precision: "fp32", "bf16" or "fp16" if runtime and machine support it, "int8" if the bundle has int8
+            graphs. None: fp32, or int8 for the profile "fast" if possible.
+        profile: "full" or "fast". "fast" uses the smaller bundled model. Another bundle's window is
+            reduced to half the pixels.
+        options: All of these in one object. The individual arguments above are then ignored.
 
     Raises:
         BundleError: The bundle is missing, damaged or too new.
-        BackendError: The runtime cannot run it.
+        BackendError: The runtime cannot run the bundle.
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
     """
@@ -66,13 +67,13 @@ def load(
 
 @dataclass(eq=False, repr=False)
 class Segmenter:
-    """Segments photos under prompts. Safe to share between threads, and can be pickled.
+    """Segments photos by prompts. It can be shared between threads and pickled.
 
-    `load` is the usual way to make one.
+    Usually created by `load`.
 
     Attributes:
-        bundle: The bundle that is run.
-        options: How it is run.
+        bundle: The bundle to run.
+        options: Options of the runtime.
 
     Example:
         >>> drywallqa.load().segment("wall.jpg", "hairline fissure")[0].concept  # doctest: +SKIP
@@ -88,7 +89,7 @@ class Segmenter:
         return {"bundle": self.bundle, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A runtime's session does not travel; the other process opens its own when it first needs it.
+        # A runtime's session cannot be pickled. The other process opens a new one on first use.
         self.__dict__.update(state, _backend=None, _lock=threading.Lock())
 
     @property
@@ -98,7 +99,7 @@ class Segmenter:
 
     @property
     def runtime(self) -> Mapping[str, Any]:
-        """How the bundle is run, as a mapping: `name` of the runtime, `device`, `threads`, `precision`."""
+        """Options of the runtime as a mapping: `name`, `device`, `threads`, `precision`."""
         options = self.options
         return {
             "name": options.backend, "device": options.device, "threads": options.threads,
@@ -106,11 +107,11 @@ class Segmenter:
         }  # fmt: skip
 
     def open(self) -> Backend:
-        """Load the model into its runtime, unless that was done; every prediction does it as well.
+        """Load the model into its runtime if it is not loaded yet. Predictions do this automatically.
 
         Raises:
             BackendError: The runtime is unknown or cannot run the model.
-            MissingExtraError: It is not installed.
+            MissingExtraError: The runtime is not installed.
         """
         with self._lock:
             if self._backend is None and self.options.backend != "torch":
@@ -124,19 +125,19 @@ class Segmenter:
             return self._backend
 
     def sharing(self, bundle: RunnableBundle) -> Segmenter:
-        """Return a segmenter that runs this one's model under another bundle's head.
+        """Return a segmenter that runs this model with the settings of another bundle.
 
-        Thresholds, refinements, window and text side are the other's; nothing is loaded again.
+        Thresholds, refinements, window and text side come from the other bundle. Nothing is loaded again.
         """
         other = Segmenter(bundle, self.options)
         other._backend = self.open()
         return other
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept that a prompt means, None where it means none that the model knows.
+        """Return the concept of a prompt, or None if it has no known concept.
 
         Raises:
-            PromptError: The prompt is empty, of control characters only, or too long.
+            PromptError: The prompt is empty, too long, or has only control characters.
         """
         return concept_of(self.bundle, prompt, allow_unknown=True)
 
@@ -150,7 +151,7 @@ class Segmenter:
         refine: str = AUTO,
         options: SegmentOptions | None = None,
     ) -> PromptQueries:
-        """Make prompts ready for `answer`; see `segment` for arguments and errors."""
+        """Prepare prompts for `answer`; see `segment` for arguments and errors."""
         chosen = options or SegmentOptions(threshold, allow_unknown, scale, refine)
         given = [prompts] if isinstance(prompts, str) else list(prompts)
         if not given:
@@ -162,16 +163,16 @@ class Segmenter:
     def ask_for(
         self, asked: Iterable[tuple[str, str | None]], *, scale: Scale = "auto", refine: str = AUTO
     ) -> PromptQueries:
-        """Make prompts ready whose concepts the caller names, whatever the text side reads in them.
+        """Prepare prompts with concepts given by the caller, without interpretation by the text side.
 
         Args:
-            asked: Pairs of prompt and concept; None for a prompt that means no known concept.
+            asked: Pairs of prompt and concept; None for a prompt without a known concept.
             scale: As for `segment`.
             refine: As for `segment`.
 
         Raises:
             PromptError: A prompt cannot be used.
-            ConfigError: The scale or the refinement is impossible.
+            ConfigError: The scale or the refinement is invalid.
         """
         options = SegmentOptions(scale=scale, refine=refine)
         return make_queries(self.bundle, self.open(), asked, options)
@@ -184,7 +185,7 @@ class Segmenter:
         image_id: str | None = None,
         keep_probability: bool = True,
     ) -> Iterator[Prediction]:
-        """Predict the masks of one photo, one after the other, so that one prediction at a time is held.
+        """Predict the masks of one photo lazily, so that only one prediction is in memory at a time.
 
         Raises:
             PhotoError: The photo cannot be read.
@@ -206,25 +207,25 @@ class Segmenter:
         refine: str = AUTO,
         options: SegmentOptions | None = None,
     ) -> list[Prediction]:
-        """Segment one photo under each prompt; the photo, or each of its tiles, is encoded once.
+        """Segment one photo by each prompt. The photo, or each of its tiles, is encoded once.
 
         Args:
-            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`; never changed.
-            prompts: The prompts, in any words for a concept that the model knows.
+            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`. It is not modified.
+            prompts: The prompts, in any wording of a concept that the model knows.
             threshold: See `SegmentOptions`.
             allow_unknown: See `SegmentOptions`.
             image_id: The photo's name; by default the stem of its file.
             scale: See `SegmentOptions`.
-            keep_probability: Whether predictions hold their probabilities; of a very large photo they take
-                four times the memory of its mask.
+            keep_probability: Whether predictions keep their probabilities, which need four times the memory
+                of the masks.
             refine: See `SegmentOptions`.
-            options: All `SegmentOptions` in one object; the single ones above are then ignored.
+            options: All `SegmentOptions` in one object. The individual arguments above are then ignored.
 
         Raises:
             PhotoError: The photo cannot be read.
-            PromptError: No prompt, or one that cannot be used.
-            UnknownPromptError: A prompt means nothing that the model knows.
-            ConfigError: The threshold, the scale or the refinement is impossible.
+            PromptError: There is no prompt, or a prompt cannot be used.
+            UnknownPromptError: A prompt has no known concept.
+            ConfigError: The threshold, the scale or the refinement is invalid.
         """
         queries = self.ask(
             prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine,
@@ -245,20 +246,20 @@ class Segmenter:
         refine: str = AUTO,
         options: SegmentOptions | None = None,
     ) -> Iterator[list[Prediction]]:
-        """Segment a stream of photos; at most `batch_size` of them are held at a time.
+        """Segment a stream of photos, with up to `batch_size` photos in memory at a time.
 
-        All other arguments are as for `segment`. Photos that are no files are named `photo-1`, `photo-2` by
-        their place. `batch_size` photos are encoded together where their shapes allow it.
+        All other arguments are as for `segment`. Photos that are not files are named `photo-1`, `photo-2` by
+        their position. `batch_size` photos are encoded together if their shapes allow it.
 
         Yields:
-            The predictions of each photo, one a prompt, in the photos' order.
+            The predictions of each photo, one per prompt, in the order of the photos.
 
         Raises:
-            PhotoError: A photo cannot be read; those before it have been segmented.
-            PromptError: As for `segment`, at once.
+            PhotoError: A photo cannot be read. The photos before it are segmented first.
+            PromptError: As for `segment`, raised immediately.
         """
         if batch_size < 1:
-            raise ConfigError(f"the batch size is {batch_size}; give at least 1")
+            raise ConfigError(f"the batch size is {batch_size}; pass at least 1")
         queries = self.ask(
             prompts, threshold=threshold, allow_unknown=allow_unknown, scale=scale, refine=refine,
             options=options,
@@ -276,7 +277,7 @@ class Segmenter:
                 for number, photo in batch:
                     name = photos.image_id_of(photo, f"photo-{number}")
                     ready.append(self._prepare(photo, name, queries))
-            except Exception as error:  # raised below, once the photos before it are segmented
+            except Exception as error:  # raised below, after the photos before it are segmented
                 failure = error
             for one, features in zip(ready, encode_photos(self.open(), ready), strict=True):
                 yield list(predict(self.open(), one, features, queries, keep))

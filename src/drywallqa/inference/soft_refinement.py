@@ -1,4 +1,4 @@
-"""Refining a probability by what the photo shows: a guided filter, and a fully connected random field."""
+"""Refine a probability with the photo: a guided filter and a fully connected random field."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from PIL import Image
 from drywallqa.backend import Float
 from drywallqa.imaging.letterbox import sigmoid
 
-_GUIDED_GRID = 320  # longer side of the grid that the guided filter's lines are fitted on
+_GUIDED_GRID = 320  # longer side of the grid on which the guided filter is fitted
 _GUIDED_RADIUS = 16  # half the side of its windows, in px at 640
-_GUIDED_FLATNESS = 0.05**2  # variance of grey levels (0–1) below which a window is flat, and is averaged
+_GUIDED_FLATNESS = 0.05**2  # windows with a lower variance of grey levels (0–1) are flat and averaged
 
 _CRF_GRID = 224  # longer side of the random field's grid
-_CRF_REACH = 24.0  # standard deviation, in px at 640, of the kernel between pixels of similar grey
+_CRF_REACH = 24.0  # standard deviation in px at 640 of the kernel between pixels of similar grey
 _CRF_GREY = 0.06  # its standard deviation in grey levels (0–1)
 _CRF_APPEARANCE = 3.0  # weight of pixels of similar grey, in logits
-_CRF_SMOOTHNESS = 2.0  # weight of the nearest pixels whatever their grey, in logits
+_CRF_SMOOTHNESS = 2.0  # weight of the nearest pixels of any grey, in logits
 _CRF_STEPS = 3  # steps of the mean field
 
 _LARGEST_LOGIT = 8.0  # logits are clipped here, since those of 0 and 1 are infinite
@@ -26,11 +26,11 @@ Photo = NDArray[np.uint8]
 
 
 def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
-    """Bring a probability [H,W] to the edges of its photo [H,W,3] by the guided filter.
+    """Align a probability [H,W] with the edges of its photo [H,W,3] by the guided filter.
 
-    In every window the probability is fitted by a line of the photo's grey; where fits overlap they are
-    averaged. K. He, J. Sun, X. Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8; fitted on a
-    coarser grid in large photos, as in K. He, J. Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
+    In every window, the probability is fitted as a linear function of the photo's grey. Overlapping fits are
+    averaged. K. He, J. Sun, X. Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8. Large photos
+    use a coarser grid, as in K. He, J. Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
     """
     grey = luminance(photo)
     size = _grid_size(probability, _GUIDED_GRID)
@@ -38,7 +38,7 @@ def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
         resize_map(grey, size).astype(np.float64),
         resize_map(probability, size).astype(np.float64),
     )
-    # `unit` is the size of a pixel that the model saw; windows are measured in it, whatever the grid.
+    # Windows are measured in `unit`, the size of a px at 640, and converted to the grid.
     shrink = max(size) / max(probability.shape)
     radius = max(1, round(_GUIDED_RADIUS * unit * shrink))
     mean_guide, mean_target = box_mean(guide, radius), box_mean(target, radius)
@@ -55,12 +55,12 @@ def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
 def crf(photo: Photo, probability: Float, unit: float) -> Float:
     """Refine a probability [H,W] by a fully connected random field over its photo [H,W,3].
 
-    Two labels, a Potts penalty, and two Gaussian kernels between all pairs of pixels: of place and grey, and
-    of place alone. P. Krähenbühl, V. Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge
-    Potentials", NeurIPS 2011, algorithm 1. Here each pixel's neighbours weigh 1 in all, the kernel of place
-    and grey runs over a bilateral grid (J. Chen, S. Paris, F. Durand, "Real-time Edge-Aware Image Processing
-    with the Bilateral Grid", SIGGRAPH 2007) of a reduced photo, and what the field adds to the logits is
-    brought back to the photo's size.
+    The field has two labels, a Potts penalty and two Gaussian kernels between all pairs of pixels: one of
+    position and grey, and one of position only. P. Krähenbühl, V. Koltun, "Efficient Inference in Fully
+    Connected CRFs with Gaussian Edge Potentials", NeurIPS 2011, algorithm 1. In contrast to the paper, the
+    weights of each pixel's neighbours sum to 1. The kernel of position and grey uses a bilateral grid (J.
+    Chen, S. Paris, F. Durand, "Real-time Edge-Aware Image Processing with the Bilateral Grid", SIGGRAPH 2007)
+    of a reduced photo. The change of the logits is then resized to the photo's size.
     """
     size = _grid_size(probability, _CRF_GRID)
     guide, belief = resize_map(luminance(photo), size), resize_map(probability, size)
@@ -78,19 +78,19 @@ def crf(photo: Photo, probability: Float, unit: float) -> Float:
 
 
 def luminance(photo: Photo) -> Float:
-    """Grey levels 0–1 [H,W] of a photo [H,W,3]."""
+    """Return the grey levels 0–1 [H,W] of a photo [H,W,3]."""
     return np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
 
 
 def clipped_logits(probability: Float) -> Float:
-    """Logits of probabilities, clipped to ±8."""
+    """Return the logits of probabilities, clipped to ±8."""
     edge = float(sigmoid(np.asarray(-_LARGEST_LOGIT, np.float32)))
     clipped = np.clip(probability, edge, 1 - edge)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
 def box_mean(picture: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
-    """Mean of each pixel's square window of 2·radius + 1 px, cut off at the picture's edges [H,W]."""
+    """Return the mean [H,W] over each pixel's square window of 2·radius + 1 px, cropped at the edges."""
     for axis in (0, 1):
         length = picture.shape[axis]
         places = np.arange(length)
@@ -103,18 +103,18 @@ def box_mean(picture: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
 
 
 class BilateralGrid:
-    """A Gaussian kernel of place and grey between all pixels of a picture, through a coarse grid.
+    """A Gaussian kernel of position and grey between all pixels of a picture, computed on a coarse grid.
 
     Args:
         guide: Grey levels 0–1 [h,w].
         reach: Standard deviation of the kernel in px.
-        grey: Its standard deviation in grey levels.
+        grey: Standard deviation of the kernel in grey levels.
     """
 
     def __init__(self, guide: Float, reach: float, grey: float) -> None:
         row, column = np.mgrid[: guide.shape[0], : guide.shape[1]]
         places = [row / reach, column / reach, guide / grey]
-        # One cell more at every side, so that blurring meets no edge.
+        # One more cell on every side, so that blurring does not reach the edge.
         flat = [np.asarray(place, np.float64).ravel() + 1 for place in places]
         self.shape = tuple(int(place.max()) + 3 for place in flat)
         self._pixels = guide.shape
@@ -130,11 +130,11 @@ class BilateralGrid:
         self._whole = np.maximum(self._spread(np.ones(flat[0].shape, np.float32)), 1e-9)
 
     def filter(self, values: Float) -> NDArray[np.float64]:
-        """Average values [h,w] over all pixels, weighted for each pixel by the kernel around it."""
+        """Return for each pixel the average of all values [h,w], weighted by the kernel."""
         return (self._spread(values.ravel()) / self._whole).reshape(self._pixels)
 
     def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Splat values into the grid, blur it, and slice it at the pixels they came from."""
+        """Splat values into the grid, blur the grid and slice it at the original pixels."""
         splat = np.bincount(
             self._indices.ravel(), (self._weights * values).ravel(), minlength=int(np.prod(self.shape))
         )
@@ -145,7 +145,7 @@ class BilateralGrid:
 
 
 def _blur(grid: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Blur along an axis by 1 4 6 4 1, a Gaussian whose standard deviation is one cell."""
+    """Blur along an axis with the weights 1 4 6 4 1, a Gaussian with a standard deviation of one cell."""
     edges = [(2, 2) if place == axis else (0, 0) for place in range(grid.ndim)]
     padded = np.moveaxis(np.pad(grid, edges), axis, 0)
     count = grid.shape[axis]
@@ -160,7 +160,7 @@ def _grid_size(picture: Float, longest: int) -> tuple[int, int]:
 
 
 def resize_map(picture: Float, size: tuple[int, ...]) -> Float:
-    """Bring a map of values [H,W] to size (height, width), bilinear, averaging where it shrinks."""
+    """Resize a map of values [H,W] to size (height, width), bilinearly and with averaging if it shrinks."""
     if picture.shape == size:
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture, np.float32))

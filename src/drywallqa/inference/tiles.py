@@ -1,4 +1,4 @@
-"""How a photo is shown to the model: whole, then in tiles, closer and closer; and where the tiles lie."""
+"""Plan the views of a photo: the whole photo, then tiles of increasing scale, and the layout of the tiles."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from drywallqa.imaging.letterbox import Letterbox
 Scale = float | Literal["auto", "fit", "native"]
 
 LARGEST_FACTOR = 4.0
-_LARGE = 2.0  # a photo is large where its longer side is more than this many windows
-_LONG = 2.0  # a photo is a panorama where its longer side is more than this many times the shorter
-_CLOSER = 2.0  # how much closer each view is than the one before it
-_LAST_STEP = 4 / 3  # the least step to the closest view
-_COARSE = 8  # a view between whole and closest is kept in memory if it is no larger than 8 by 8 windows
-_OVERLAP = 64  # px of the scaled photo that neighbours share at least; a whole number of window multiples
-_BLIND = 16  # px at a tile's inner edges that count for nothing: there the model sees the tile's end
+_LARGE = 2.0  # a photo is large if its longer side is more than this times the window
+_LONG = 2.0  # a photo is a panorama if its longer side is more than this times the shorter side
+_CLOSER = 2.0  # ratio of the scales of consecutive views
+_LAST_STEP = 4 / 3  # minimum ratio of scales before the last view
+_COARSE = 8  # intermediate views are kept in memory, so their size is limited to 8 by 8 windows
+_OVERLAP = 64  # minimum overlap of neighbours in px of the scaled photo; a whole number of window multiples
+_BLIND = 16  # px at a tile's inner edges with weight 0, because the model sees the end of the tile there
 
 
 class ViewPlan(NamedTuple):
-    """The views in which a photo is shown.
+    """The views of a photo.
 
     Attributes:
-        whole: Whether the model sees all of the photo at once first.
-        factors: The scale factor of each view in tiles, the coarsest first.
+        whole: Whether the model first sees the whole photo.
+        factors: The scale factor of each tiled view, coarsest first.
     """
 
     whole: bool
@@ -42,16 +42,16 @@ WHOLE = ViewPlan(True, ())
 def plan_views(scale: Scale, native: bool, height: int, width: int, window: Letterbox) -> ViewPlan:
     """Plan the views of a photo of height×width px.
 
-    "auto" shows photos whole that are not much larger than the window, since the model has learnt from whole
-    photos of that size. Larger ones are shown ever closer for thin concepts, up to their own pixels. The
-    joints of a panorama would vanish if it was shown whole: it is shown in tiles as high as the window.
+    With "auto", the model sees the whole photo if it is not much larger than the window, as in training. For
+    thin concepts, larger photos also get tiled views of increasing scale, up to full resolution. In a scaled
+    down panorama, the joints would vanish, so its tiles are as high as the window.
 
     Args:
-        scale: The scale that was asked for.
+        scale: The requested scale.
         native: Whether the concept is too thin to be found on a large photo scaled down.
-        height: Of the photo in px.
-        width: Of the photo in px.
-        window: The letterbox that brings photos to the model.
+        height: Height of the photo in px.
+        width: Width of the photo in px.
+        window: The letterbox that fits photos to the model's input.
     """
     longer, shorter = max(height, width), min(height, width)
     last = float(scale) if isinstance(scale, float) else 1.0
@@ -62,7 +62,7 @@ def plan_views(scale: Scale, native: bool, height: int, width: int, window: Lett
     if scale == "auto" and not native:
         return WHOLE if whole else ViewPlan(False, (first,))
     factors = [] if whole else [first]
-    most = (_COARSE * window.size) ** 2 * (1 + 1e-9)  # whatever the last digits of a factor
+    most = (_COARSE * window.size) ** 2 * (1 + 1e-9)  # tolerates rounding of the factor
     closer = first * _CLOSER
     while closer * _LAST_STEP <= last and closer * closer * height * width <= most:
         factors.append(closer)
@@ -79,8 +79,8 @@ class Axis:
     Attributes:
         length: The photo's side in px.
         scaled: The side of the scaled photo in px.
-        tile: A tile's side in px of the scaled photo; the last tile may reach over its end.
-        starts: Where the tiles begin, in px of the scaled photo, multiples of the window's `multiple`.
+        tile: A tile's side in px of the scaled photo. The last tile may extend beyond the photo.
+        starts: Start of each tile in px of the scaled photo, a multiple of the window's `multiple`.
     """
 
     length: int
@@ -90,7 +90,7 @@ class Axis:
 
     @classmethod
     def cover(cls, length: int, factor: float, window: Letterbox) -> Axis:
-        """Cover a side evenly with as few tiles as overlap enough."""
+        """Cover a side evenly with the fewest tiles that overlap enough."""
         unit = window.multiple
         scaled = max(1, round(length * factor))
         padded, tile = -(-scaled // unit), window.size // unit
@@ -103,13 +103,13 @@ class Axis:
 
     @property
     def end(self) -> int:
-        """Where the last tile ends, in px of the scaled photo."""
+        """End of the last tile in px of the scaled photo."""
         return self.starts[-1] + self.tile
 
     def weights(self, stride: int) -> NDArray[np.float32]:
-        """Return how much each tile counts along the side, on a grid of one value every `stride` px.
+        """Return the weight of each tile along the side, on a grid with one value every `stride` px.
 
-        Neighbours fade into each other along a raised cosine. At every place the weights sum to 1.
+        Neighbours are blended with a raised cosine. The weights sum to 1 at every position.
 
         Returns:
             [tiles, tile/stride].
@@ -130,7 +130,7 @@ class Axis:
         return weights.astype(np.float32)
 
     def source(self, start: int) -> tuple[float, float, int]:
-        """Return a tile's start and end in px of the photo, and the px of the tile that the photo fills."""
+        """Return a tile's start and end in px of the photo, and the number of its px inside the photo."""
         shown = min(self.tile, self.scaled - start)
         ratio = self.length / self.scaled
         return start * ratio, min((start + shown) * ratio, float(self.length)), shown
@@ -138,15 +138,15 @@ class Axis:
     def cells(
         self, start: int, stride: int, length: int | None = None
     ) -> tuple[tuple[float, float], tuple[int, int]]:
-        """Locate a stretch of a grid with one cell every `stride` px of the scaled photo.
+        """Locate a section of a grid with one cell every `stride` px of the scaled photo.
 
         Args:
-            start: Where the stretch begins, in px of the scaled photo.
+            start: Start of the section in px of the scaled photo.
             stride: Px of the scaled photo per cell.
-            length: Of the stretch in px of the scaled photo; a tile's where None.
+            length: Length of the section in px of the scaled photo. None: that of a tile.
 
         Returns:
-            Its start and end in px of the photo; its cells on the photo, and those beyond the photo's end.
+            (start, end) in px of the photo, and the number of cells (inside, beyond the end of) the photo.
         """
         cells = (length or self.tile) // stride
         shown = min(cells, -(-self.scaled // stride) - start // stride)
@@ -168,11 +168,11 @@ class TileGrid:
 
     @classmethod
     def over(cls, height: int, width: int, factor: float, window: Letterbox) -> TileGrid:
-        """Lay tiles over a photo of height×width px that is scaled by a factor."""
+        """Create the grid for a photo of height×width px, scaled by a factor."""
         return cls(Axis.cover(height, factor, window), Axis.cover(width, factor, window), window)
 
     def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
-        """Cut tiles that begin at `top` and at `lefts` out of a photo, as the model's input [B,3,h,w]."""
+        """Crop the tiles at row `top` and columns `lefts` from a photo, as the model's input [B,3,h,w]."""
         canvases = np.zeros((len(lefts), 3, self.rows.tile, self.columns.tile), np.float32)
         y0, y1, height = self.rows.source(top)
         for canvas, left in zip(canvases, lefts, strict=True):
@@ -185,7 +185,7 @@ class TileGrid:
 def _scaled_part(
     photo: NDArray[np.uint8], box: tuple[float, float, float, float], height: int, width: int
 ) -> NDArray[np.uint8]:
-    """Scale a part of a photo to height×width px; only the part and its margin are copied."""
+    """Scale a part of a photo to height×width px. Only the part and a margin are copied."""
     x0, y0, x1, y1 = box
     if (x1 - x0, y1 - y0) == (width, height) and x0.is_integer() and y0.is_integer():
         return photo[int(y0) : int(y1), int(x0) : int(x1)]

@@ -1,12 +1,12 @@
-"""A closer view of a large photo: in tiles, without a step where they meet, in bounded memory.
+"""A tiled view of a large photo, with seamless tiles and bounded memory.
 
-The tiles of one row are encoded in batches, decoded under every prompt, and their logits added up, weighted
-so that neighbours fade into each other. As soon as no further tile reaches a row, the logits of the coarser
-views are mixed in. No more than one row of tiles is held.
+The tiles of one row are encoded in batches and decoded for every prompt. Their logits are summed with
+weights that blend neighbours. Once a row of pixels is complete, the logits of the coarser views are mixed in.
+Only one row of tiles is in memory at a time.
 
-A view counts for half, and all coarser ones together for the other half, so that a find which no coarser view
-supports needs far more evidence than one tile's. Where the coarser views leave no room for anything, no tile
-is decoded, and their logits stand.
+A view has half of the weight, and all coarser views together have the other half. A detection without support
+from coarser views therefore needs much more evidence. Where the logits of the coarser views are very low, no
+tile is decoded, and these logits are kept.
 
 Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 """
@@ -29,8 +29,8 @@ from drywallqa.inference.tiles import TileGrid
 
 BATCH = 2  # tiles that are encoded together
 _BAND = 1_000_000  # px of the photo that are upsampled at a time
-SHARE = np.float32(0.5)  # how much a view counts beside all coarser ones
-ROOM = -4.0  # mask logits of the coarser views below which there is no room for anything
+SHARE = np.float32(0.5)  # weight of a view; all coarser views together have the rest
+ROOM = -4.0  # tiles are skipped where the coarser views' mask logits are lower
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class PhotoLogits:
     """The mask logits of a photo from all views so far.
 
     Attributes:
-        logits: float32 [P,h,w]; the grid may reach over the photo's end.
+        logits: float32 [P,h,w]; the grid may extend beyond the photo.
         down: Rows of the grid per row of the photo.
         across: Columns of the grid per column of the photo.
         stride: Px of the model's input per cell of its own logits.
@@ -51,7 +51,7 @@ class PhotoLogits:
 
     @classmethod
     def whole(cls, logits: Float, placement: Placement) -> PhotoLogits:
-        """Take the logits [P,h,w] of a photo that was shown whole."""
+        """Create an instance from the logits [P,h,w] of the whole photo."""
         rows, columns = placement.window_height / logits.shape[1], placement.window_width / logits.shape[2]
         down = placement.scaled_height / rows / placement.height
         across = placement.scaled_width / columns / placement.width
@@ -61,10 +61,10 @@ class PhotoLogits:
 def checked_decode(
     backend: Backend, features: Features, embeddings: Float, image_id: str
 ) -> tuple[Float, Float]:
-    """Decode features under prompts, as `Backend.decode`, and make sure that all logits are finite.
+    """Decode features for prompts with `Backend.decode`, and check that all logits are finite.
 
     Raises:
-        BackendError: Some are NaN or infinite.
+        BackendError: Some logits are NaN or infinite.
     """
     logits, presence = backend.decode(features, embeddings)
     if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
@@ -76,19 +76,20 @@ def checked_decode(
 
 
 class TiledView:
-    """A photo in tiles under P prompts, on top of the coarser views.
+    """A tiled view of a photo for P prompts, combined with the coarser views.
 
     Args:
         backend: The running model.
-        grid: Where the tiles lie.
+        grid: The layout of the tiles.
         photo: uint8 [H,W,3].
-        embeddings: The prompts' [P,D].
-        before: The logits of the coarser views; None where there is none.
-        wanted: Bool [P]: the prompts for which tiles count, where there is room; None takes all tiles.
+        embeddings: The embeddings of the prompts [P,D].
+        before: The logits of the coarser views, or None.
+        wanted: Bool [P]: prompts that use tiles, except where the coarser logits are very low. None: all
+            prompts use all tiles.
         image_id: The photo's name in errors.
 
     Attributes:
-        presence: The largest presence logit [P] of any tile so far.
+        presence: The maximum presence logit [P] of all tiles so far.
         stride: Px of the scaled photo per cell of the grid; 0 until it is known.
     """
 
@@ -114,16 +115,16 @@ class TiledView:
 
     @property
     def down(self) -> float:
-        """Rows of the grid per row of the photo, once the first rows are there."""
+        """Rows of the grid per row of the photo; available after the first rows."""
         return self.grid.rows.scaled / self.stride / self.grid.rows.length
 
     @property
     def across(self) -> float:
-        """Columns of the grid per column of the photo, once the first rows are there."""
+        """Columns of the grid per column of the photo; available after the first rows."""
         return self.grid.columns.scaled / self.stride / self.grid.columns.length
 
     def rows(self) -> Iterator[Float]:
-        """Yield the rows of the grid [P,n,w] from top to bottom, the coarser views mixed in."""
+        """Yield the rows of the grid [P,n,w] from top to bottom, combined with the coarser views."""
         starts, sums = self.grid.rows.starts, None
         for number, top in enumerate(starts):
             coarse = self._coarse(top)
@@ -140,7 +141,7 @@ class TiledView:
                 yield done if coarse is None else SHARE * done + (1 - SHARE) * coarse[:, : done.shape[1]]
 
     def _coarse(self, top: int) -> Float | None:
-        """Bring the logits of the coarser views onto the grid where a row of tiles lies: [P,rows,w]."""
+        """Resample the logits of the coarser views to the grid of one row of tiles: [P,rows,w]."""
         if self.before is None:
             return None
         down, height = self.grid.rows.cells(top, self.stride)
@@ -153,9 +154,9 @@ class TiledView:
         return np.pad(np.stack(inside), ((0, 0), (0, height[1]), (0, width[1])), mode="edge")
 
     def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
-        """Find the tiles of a row that have room for each prompt: bool [P,tiles].
+        """Find the tiles of a row that each prompt uses: bool [P,tiles].
 
-        Each prompt is judged by itself, so that its mask does not depend on the other prompts.
+        Prompts are independent, so the mask of one prompt does not depend on the others.
         """
         columns = self.grid.columns
         room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)
@@ -168,7 +169,7 @@ class TiledView:
         return room
 
     def _tiles(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[int, Float]]:
-        """Yield the column and the logits [P,h,w] of chosen tiles of a row."""
+        """Yield the column and the logits [P,h,w] of the chosen tiles of a row."""
         starts = self.grid.columns.starts
         batches = (chosen[first : first + BATCH] for first in range(0, len(chosen), BATCH))
         cut = (
@@ -177,7 +178,7 @@ class TiledView:
         for columns, tiles in prefetch(cut):
             features = self.backend.encode_image(tiles)
             for place, column in enumerate(columns):
-                # One at a time: under many prompts the decoder needs more memory than the encoder.
+                # One at a time, since with many prompts the decoder needs more memory than the encoder.
                 own = tuple(part[place : place + 1] for part in features)
                 logits, presence = checked_decode(self.backend, own, self.embeddings, self.image_id)
                 self.presence = np.maximum(self.presence, presence[0])
@@ -185,13 +186,13 @@ class TiledView:
 
 
 def _stride(grid: TileGrid, stride: float) -> int:
-    """Choose the grid on which tiles are added up: that of the logits where tiles begin on it, else px."""
+    """Choose the stride of the grid for summing tiles: that of the logits if it fits the tiles, else 1."""
     whole = stride == int(stride) and grid.window.multiple % int(stride) == 0
     return int(stride) if whole else 1
 
 
 class _Sums:
-    """Weighted logits of one row of tiles, on a grid of one value every `stride` px of the scaled photo."""
+    """Weighted logits of one row of tiles, on a grid with one value every `stride` px of the scaled photo."""
 
     def __init__(self, grid: TileGrid, prompts: int, stride: int) -> None:
         self.grid, self.stride = grid, stride
@@ -199,7 +200,7 @@ class _Sums:
         self.sums = np.zeros((prompts, self.down.shape[1], grid.columns.end // stride), np.float32)
 
     def add(self, row: int, column: int, logits: Float, prompts: NDArray[np.bool_]) -> None:
-        """Add a tile's logits [P,h,w] for the prompts [P] that they count for."""
+        """Add a tile's logits [P,h,w] for the selected prompts [P]."""
         left = self.grid.columns.starts[column] // self.stride
         weight = self.down[row][:, None] * self.across[column]
         own = logits[prompts]
@@ -210,7 +211,7 @@ class _Sums:
         self.sums[prompts, :, left : left + weight.shape[1]] += own * weight
 
     def fill(self, row: int, tiles: NDArray[np.bool_], coarse: Float) -> None:
-        """Add the logits of coarser views [P,rows,w] in the place of tiles [P,tiles] that do not count."""
+        """Add the logits of coarser views [P,rows,w] instead of unused tiles [P,tiles]."""
         weight = np.zeros((len(coarse), coarse.shape[2]), np.float32)
         for column, start in enumerate(self.grid.columns.starts):
             left = start // self.stride
@@ -219,7 +220,7 @@ class _Sums:
             self.sums += coarse * (self.down[row][:, None] * weight[:, None])
 
     def finish(self, row: int) -> Float:
-        """Return the rows that no further tile reaches, and make room for the next row of tiles."""
+        """Return the complete rows, and shift the buffer for the next row of tiles."""
         starts = self.grid.rows.starts
         last = row + 1 == len(starts)
         done = self.sums.shape[1] if last else (starts[row + 1] - starts[row]) // self.stride
@@ -235,8 +236,8 @@ class RowBand(NamedTuple):
 
     Attributes:
         rows: The rows.
-        parts: For each prompt, columns and their mask logits [rows,columns]; None where none can pass the
-            level of interest. Beside the columns none can either.
+        parts: For each prompt, a range of columns and their mask logits [rows,columns]. Logits outside the
+            range are below the level of interest. None if all are.
     """
 
     rows: slice
@@ -246,21 +247,21 @@ class RowBand(NamedTuple):
 def upsample(
     rows: Iterable[Float], grid: PhotoLogits | TiledView, size: tuple[int, int], levels: Float
 ) -> Iterator[RowBand]:
-    """Bring rows of a grid to the photo's size (bilinear) as they are finished.
+    """Upsample rows of a grid to the photo's size (bilinear) as soon as they are complete.
 
     Args:
         rows: Rows [P,n,w] of the grid from top to bottom.
-        grid: The grid that they belong to.
+        grid: The grid of the rows.
         size: Height and width of the photo in px.
-        levels: Mask logits [P] of interest: smaller ones need not be upsampled.
+        levels: Level of interest [P]. Lower mask logits need not be upsampled.
     """
     height, width = size
     kept: Float | None = None
-    first, top = 0, 0  # the row of the grid that `kept` begins with, and the row of the photo that comes next
+    first, top = 0, 0  # the first row of the grid in `kept`, and the next row of the photo
     for coming, following in pairwise(chain(rows, [None])):
         assert coming is not None, "only the last of the pairs has no following"
         kept = coming if kept is None else np.concatenate([kept, coming], axis=1)
-        reach = max(1.0, grid.down)  # of the bilinear filter, in rows of the grid
+        reach = max(1.0, grid.down)  # reach of the bilinear filter in rows of the grid
         end = first + kept.shape[1]
         ready = height if following is None else min(height, int((end - reach) / grid.down + 0.5))
         while top < ready:
@@ -278,7 +279,7 @@ def upsample(
 def _upsample_columns(
     kept: Float, level: float, grid: PhotoLogits | TiledView, offset: int, rows: slice, width: int
 ) -> tuple[slice, Float] | None:
-    """Bring a grid [n,w] that begins at row `offset` to rows of the photo, where it can pass a level."""
+    """Upsample a grid [n,w] that starts at row `offset` to rows of the photo, where it can exceed a level."""
     reach = max(1.0, grid.down)
     first, last = max(0.0, rows.start * grid.down - offset), rows.stop * grid.down - offset
     near = slice(max(0, int(first - reach) - 1), int(last + reach) + 2)

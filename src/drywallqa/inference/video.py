@@ -1,4 +1,4 @@
-"""Videos and streams of frames: each frame is a photo, and no more than a few are held at a time."""
+"""Segment videos and streams of frames with only a few frames in memory at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drywallqa.imaging import photos
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.queries import PromptQueries
 
-# A container without an index of its frames estimates their number from its length and rate.
+# For a container without an index, the number of frames is estimated from duration and frame rate.
 _ROUNDING = 0.02
 
 Video = str | os.PathLike[str] | Iterable[NDArray[np.uint8]]
@@ -29,9 +29,9 @@ class VideoFrame:
     """The predictions for one frame.
 
     Attributes:
-        number: The frame's place in the video, from 0 on.
-        seconds: When it is shown, from the video's beginning; None in a stream without a clock.
-        predictions: The predictions, one a prompt; their `image_id` is the video's name and the number.
+        number: The index of the frame in the video, from 0.
+        seconds: Time from the start of the video; None for a stream of arrays.
+        predictions: The predictions, one per prompt. Their `image_id` is the video's name and the number.
     """
 
     number: int
@@ -49,29 +49,29 @@ def segment_video(
     keep_probability: bool = False,
     **how: Any,
 ) -> Iterator[VideoFrame]:
-    """Segment a video file, or a stream of frames, frame by frame; the next is decoded in the background.
+    """Segment a video file or a stream of frames. The next frame is decoded in the background.
 
     Args:
         ask: `Segmenter.ask`.
         answer: `Segmenter.answer`.
-        video: A file, or RGB uint8 arrays [H,W,3] as they come, which may go on for ever.
+        video: A file, or an iterable of RGB uint8 arrays [H,W,3], which may be endless.
         prompts: As for `Segmenter.segment`.
-        every: The step between the frames that are segmented; those between are skipped.
-        keep_probability: Whether predictions hold their probabilities.
-        how: Threshold, scale and so on, as for `Segmenter.segment`.
+        every: Segment every n-th frame and skip the others.
+        keep_probability: Whether predictions keep their probabilities.
+        how: Other options of `Segmenter.segment`, such as `threshold` and `scale`.
 
     Returns:
-        The predictions, frame by frame; bad settings, prompts and files raise at once, before the first.
+        The predictions of each frame. Invalid settings, prompts and files raise before the first frame.
 
     Raises:
-        PhotoError: The file is missing, is no video, or has no frames; a frame of a stream is no photo. After
-            the last frame: the file ended before all frames that it declares were read.
-        MissingExtraError: OpenCV is not installed, and the video is a file.
+        PhotoError: The file is missing, is not a video or has no frames, or a frame is not a valid photo.
+            Also raised after the last frame if the file has fewer frames than it declares.
+        MissingExtraError: The video is a file and OpenCV is not installed.
         PromptError: As for `Segmenter.segment`.
         ConfigError: `every` is less than 1.
     """
     if every < 1:
-        raise ConfigError(f"every is {every}; give at least 1")
+        raise ConfigError(f"every is {every}; pass at least 1")
     queries = ask(prompts, **how)
     frames: Iterator[Frame]
     if isinstance(video, str | os.PathLike):
@@ -90,7 +90,7 @@ def segment_video(
 
 
 def _open_file(path: Path) -> Any:
-    """Open a video file with its first frame at hand."""
+    """Open a video file and grab its first frame."""
     photos.check_readable_file(path)
     try:
         import cv2
@@ -98,18 +98,18 @@ def _open_file(path: Path) -> Any:
         raise MissingExtraError("reading a video", "video") from error
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise PhotoError(path, "this is no video that can be read", "convert it to MP4, or leave it out")
+        raise PhotoError(path, "this is not a readable video", "convert it to MP4, or leave it out")
     if not capture.grab():
         capture.release()
-        raise PhotoError(path, "there is no frame in this video", "record it again, or leave it out")
+        raise PhotoError(path, "this video has no frames", "record it again, or leave it out")
     return capture
 
 
 def _file_frames(capture: Any, path: Path, every: int) -> Iterator[Frame]:
-    """Yield frames in RGB, turned as a viewer shows them; skipped frames are not converted.
+    """Yield RGB frames with the rotation of the file applied. Skipped frames are not converted.
 
     Raises:
-        PhotoError: A frame is damaged, or the video has fewer frames than it declares, beyond rounding.
+        PhotoError: A frame is damaged, or the video has clearly fewer frames than it declares.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Models that run already and are no bundles on disk, as `Segmenter` takes them."""
+"""Wrap a running model that is not a bundle on disk, so that `Segmenter` accepts it."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ AnyBundle = TypeVar("AnyBundle", bound="Bundle | WrappedModel")
 
 
 class ConceptNamesOnly:
-    """Takes the place of a text side in a model that knows concepts by their names only."""
+    """Replaces the text side in a model that knows concepts only by name."""
 
     def understand(self, prompt: str) -> None:
-        """Find no concept in any prompt."""
+        """Return None for every prompt."""
 
     def resolve(self, prompt: str) -> str:
-        """Refuse every prompt.
+        """Reject every prompt.
 
         Raises:
             PromptError: Always.
         """
-        raise PromptError(f'"{prompt}": this model has no text side; name its concepts')
+        raise PromptError(f'"{prompt}": this model has no text side; pass its concepts by name')
 
 
 @dataclass(frozen=True)
 class WrappedModel:
-    """A model that runs already: a run that was not exported, a model in training, one from elsewhere.
+    """A running model: a run that was not exported, a model in training, or an external model.
 
     Attributes:
         name: The name that outputs show.
-        window: The letterbox that brings photos to the model.
-        concepts: Concept → its settings.
+        window: The letterbox that fits photos to the model's input.
+        concepts: Concept → settings.
         backend: The running model.
         text: The text side.
         version: The model's version.
-        vocabulary: "closed" where prompts must mean a known concept, else "open".
+        vocabulary: "closed" if prompts must have a known concept, else "open".
         files: Empty, since the model is not on disk.
     """
 
@@ -62,19 +62,19 @@ class WrappedModel:
 
     @classmethod
     def around(cls, bundle: RunnableBundle, backend: Backend) -> WrappedModel:
-        """Wrap a bundle around another backend, such as one that counts or times its calls."""
+        """Combine a bundle's settings with another backend, such as one that counts or times its calls."""
         return cls(
             bundle.name, bundle.window, bundle.concepts, backend, bundle.text, bundle.version,
             bundle.vocabulary,
         )  # fmt: skip
 
     def open_backend(self, options: RuntimeOptions | None = None) -> Backend:
-        """Return the running model, whatever the options."""
+        """Return the running model. The options are ignored."""
         return self.backend
 
 
 def with_concepts(bundle: AnyBundle, changes: Mapping[str, Mapping[str, Any]]) -> AnyBundle:
-    """Return a bundle whose concepts have other settings.
+    """Return a bundle with changed settings of its concepts.
 
     Args:
         bundle: A bundle or a wrapped model.
