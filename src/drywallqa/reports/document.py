@@ -1,6 +1,6 @@
-"""A report as data: chapters of blocks, which are rendered as Markdown, HTML and PDF.
+"""A report as data: chapters of blocks, rendered as Markdown, HTML or PDF.
 
-Texts may hold `code` between backticks and **bold** between double stars, nothing else.
+Texts may contain `code` between backticks and **bold** between double asterisks, but no other markup.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Paragraph:
 
     Attributes:
         text: Its text.
-        source: The file that its figures come from; "" where it has none.
+        source: The file with its figures; "" if there is none.
     """
 
     text: str
@@ -23,11 +23,11 @@ class Paragraph:
 
 
 class Callout(Paragraph):
-    """A paragraph that stands out."""
+    """A highlighted paragraph."""
 
 
 class CodeBlock(Paragraph):
-    """Commands or settings, as they are typed."""
+    """Commands or settings, printed literally."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class BulletList:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; columns after the first `words` hold figures and stand to the right.
+    """A table; columns after the first `words` contain figures and are right-aligned.
 
     Attributes:
         head: Names of the columns.
-        rows: Cells, as many as columns.
-        caption: What it shows.
-        source: The file that its figures come from.
-        words: How many columns, from the left, hold words.
+        rows: Cells of each row, one per column.
+        caption: Description of the table.
+        source: The file with its figures.
+        words: Number of columns, from the left, that contain words.
     """
 
     head: Sequence[str]
@@ -70,10 +70,10 @@ class Picture:
 
     Attributes:
         content: An encoded PNG or JPEG.
-        name: Its file's name where it is written as a file.
-        alt: What it shows, for those who do not see it.
-        caption: Words beneath it.
-        source: The file that it was drawn from.
+        name: File name if the picture is written as a file.
+        alt: Alternative text.
+        caption: Caption below the picture.
+        source: The file from which it was drawn.
     """
 
     content: bytes = field(repr=False)
@@ -85,7 +85,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """One picture over the whole width, or several, two in a row."""
+    """One picture at full width, or several pictures in rows of two."""
 
     pictures: Sequence[Picture]
 
@@ -106,10 +106,10 @@ class Document:
     """A whole report.
 
     Attributes:
-        title: Its title.
-        subtitle: One line beneath it.
-        facts: Names and values that stand at its head.
-        chapters: In their order.
+        title: The title.
+        subtitle: One line below the title.
+        facts: Names and values listed at the top.
+        chapters: The chapters in order.
     """
 
     title: str
@@ -125,21 +125,21 @@ class Document:
 
 
 def code(text: object) -> str:
-    """Mark a text from elsewhere as code; its own backticks, which would end it, become apostrophes."""
+    """Mark external text as code; backticks in it would end the code and become apostrophes."""
     return f"`{str(text).replace('`', chr(39))}`"
 
 
 def bold(text: object) -> str:
-    """Mark a text from elsewhere as bold."""
+    """Mark external text as bold."""
     return f"**{escape(text).strip()}**"
 
 
 def as_sentence(text: object) -> str:
-    """Make a note from elsewhere a sentence: a capital letter, a full stop."""
+    """Turn an external note into a sentence with a capital letter and a full stop."""
     note = escape(text).strip().rstrip(".")
     return f"{note[:1].upper()}{note[1:]}."
 
 
 def escape(text: object) -> str:
-    """Make a text from elsewhere (a prompt, a file's name) safe: nothing in it marks anything."""
+    """Escape external text (such as a prompt or a file name), so that it contains no markup."""
     return str(text).replace("`", "'").replace("**", "* *")

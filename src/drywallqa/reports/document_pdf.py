@@ -1,4 +1,4 @@
-"""A document as PDF, A4. Needs the optional part `report` (ReportLab, BSD)."""
+"""Render a document as an A4 PDF. Requires the extra `report` (ReportLab, BSD)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WIDTH = A4[0] - 36 * mm
 _GAP = 5 * mm
 _PADDING = 6  # points that ReportLab leaves free within a frame's sides
 _TALLEST = 105 * mm
-_LONG = 15  # rows of a table that may run over pages
+_LONG = 15  # rows; longer tables may be split across pages
 _ACCENT, _SOFT, _LINE, _SHADE = (colors.HexColor(c) for c in ("#0b4f8a", "#57606a", "#d5d9de", "#f5f7f9"))
 _FONTS = {"Vera": "Vera.ttf", "Vera-Bold": "VeraBd.ttf"}
 _MARKS = {r"`([^`]+)`": r'<font name="Courier">\1</font>', r"\*\*(.+?)\*\*": r"<b>\1</b>"}
@@ -65,8 +65,8 @@ _STYLES = {
 
 
 def render_pdf(document: Document) -> bytes:
-    """Write a document as PDF."""
-    rl_config.useA85 = 0  # plain bytes, a fifth smaller than as letters
+    """Render a document as PDF."""
+    rl_config.useA85 = 0  # binary streams, a fifth smaller than ASCII85
     for name, file in _FONTS.items():
         pdfmetrics.registerFont(TTFont(name, Path(reportlab.__file__).parent / "fonts" / file))
     pdfmetrics.registerFontFamily("Vera", "Vera", "Vera-Bold", "Vera", "Vera-Bold")
@@ -146,7 +146,7 @@ def _paragraph(text: str, style: str) -> Any:
 
 
 def _drawable(text: str) -> str:
-    """Replace a letter that the fonts lack by its plain letter, or by a question mark where it has none."""
+    """Replace letters missing from the fonts by their base letters, or by question marks."""
     letters = (
         letter if letter.encode("cp1252", "ignore") else unicodedata.normalize("NFKD", letter)[:1]
         for letter in text.replace("→", "->")
@@ -164,7 +164,7 @@ def _table(block: Table) -> Iterator[Any]:
     styles = ["cell" if number < block.words else "figure" for number in range(len(block.head))]
     head = [f"**{cell}**" if cell else "" for cell in block.head]
     rows = [[_paragraph(*cell) for cell in zip(row, styles, strict=True)] for row in (head, *block.rows)]
-    # each column gets room by its longest cell; long ones wrap
+    # column widths follow their longest cells; long cells wrap
     longest = [min(max(map(len, column)), 24) + 3 for column in zip(block.head, *block.rows, strict=True)]
     yield platypus.Table(
         rows if any(block.head) else rows[1:],

@@ -26,7 +26,7 @@ _COLUMNS = (
 
 
 def evaluation_table(evaluation: Evaluation) -> list[str]:
-    """Describe an evaluation as lines of text: notes, then a row a slice, with 95 % intervals."""
+    """Describe an evaluation as lines of text: notes, then one row per slice, with 95 % intervals."""
     part, rows, further = evaluation.part, [], []
     for each in evaluation.slices:
         figures = each.figures()
@@ -90,7 +90,7 @@ def evaluation_json(
 
 
 def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Describe what a bundle keeps: notes, photos, and the figures by slice."""
+    """Describe the figures stored in a bundle: notes, photos, and figures by slice."""
     part = evaluation.part
     return {
         "format_version": 1,
@@ -147,7 +147,7 @@ def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
 
 
 def figures_csv(evaluation: Evaluation) -> str:
-    """List every figure, a row each; the last column repeats the notes that a reader must know."""
+    """List all figures, one per row; the last column repeats the important notes."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -163,7 +163,7 @@ def figures_csv(evaluation: Evaluation) -> str:
 
 
 def pairs_csv(evaluation: Evaluation) -> str:
-    """List every pair, a row each."""
+    """List all pairs, one per row."""
     rows = [_pair(pair, pair.sample.key in evaluation.leaks) for pair in evaluation.measurements.pairs]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, rows[0], lineterminator="\n")

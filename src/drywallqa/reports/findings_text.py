@@ -1,4 +1,4 @@
-"""An audit and a diagnosis as text: figures first, then likely causes with their evidence and remedy."""
+"""Audits and diagnoses as text: figures first, then likely causes with evidence and remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from drywallqa.checks.findings import Diagnosis
 
 _MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"))
-_SHOWN = 10  # of each kind; the others are counted
+_SHOWN = 10  # lines per kind; the rest are only counted
 
 
 def audit_lines(report: AuditReport) -> Iterator[str]:
@@ -46,7 +46,7 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         yield from _first(list(map(str, own)))
     yield from _remarks(report)
     if report.likely_causes:
-        yield "likely causes, the surest first:"
+        yield "likely causes, most certain first:"
     for finding in report.likely_causes:
         yield f"  {finding.name}: {finding.evidence}. {finding.fault.cause}"
         yield f"    remedy: {finding.fault.remedy}"
@@ -117,7 +117,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
 
 
 def grade(iou: float) -> str:
-    """Say in a word how good an IoU is, by the marks of the training report of November 2025."""
+    """Grade an IoU in one word, by the marks of the training report of November 2025."""
     if math.isnan(iou):
         return "–"
     return next((word for mark, word in _MARKS if iou >= mark), "below basic")

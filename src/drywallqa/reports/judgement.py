@@ -10,31 +10,31 @@ from drywallqa.reports.document import escape
 from drywallqa.reports.sources import EvaluationRecord, FigureSlice
 
 FEW = 30
-"""Photographs below which an interval is wide whatever the model."""
+"""Minimum number of photographs; with fewer, intervals are wide for any model."""
 
 _QUIET, _LOUD = 0.02, 0.05  # shares of photos with a false alarm
-_GAP = 0.1  # the least difference of two figures that is worth a word
-_SURE_QUIET = 0.1  # upper end of an interval
+_GAP = 0.1  # smallest difference between two figures that is reported
+_SURE_QUIET = 0.1  # highest upper interval limit for a strength
 _CALIBRATED, _UNCALIBRATED = 0.05, 0.1
 _BINS = ("predicted", "observed", "pixels")  # of a calibration curve
-_FOREGROUND = 0.1  # probability from which on a pixel counts for the calibration
+_FOREGROUND = 0.1  # lowest predicted probability that counts for calibration
 _EVALUATE = "drywallqa evaluate --data DATA --model BUNDLE --choose"
 _TRAIN = "drywallqa train --data DATA --out RUN --set"
 _LARGER = "Train at a larger window, so that thin objects keep their pixels."
 _BOTH = "Train on pictures that show both objects at once."
 _CAUSE_STEPS = {
-    "doubtful label": "Send the list of doubtful labels back to labelling (failures/to-labelling.csv).",
+    "doubtful label": "Have the doubtful labels corrected (failures/to-labelling.csv).",
     "taken for another": _BOTH,
-    "lighting or texture": "Bring more photos of poor light and rough texture into training.",
+    "lighting or texture": "Add more training photos with poor light and rough texture.",
     "missed thin": _LARGER,
     "missed": "Look at the missed objects; if they are of one kind, label more of that kind.",
-    "broken": "Join broken masks after the model, and train with a loss that follows middle lines.",
+    "broken": "Join broken masks in post-processing, and train with a centreline loss.",
     "false edge": "Train on more photos of things that resemble the object (edges, cables, shadows).",
-    "wrong extent": "Compare the labels' extents with each other: where they differ, so will the masks.",
+    "wrong extent": "Check whether labels agree in extent: inconsistent labels give inconsistent masks.",
 }
 _UNEVEN_STEPS = {
-    "set": "Bring more photos like those of its weakest set into training.",
-    "setting": "Bring more photos of its weakest setting into training.",
+    "set": "Add more training photos like those of its weakest set.",
+    "setting": "Add more training photos of its weakest setting.",
     "width": _LARGER,
 }
 
@@ -46,9 +46,9 @@ class Statement:
     Attributes:
         good: Whether it is a strength.
         text: The conclusion, figures included.
-        step: What to do about it; "" where there is nothing to do.
-        command: The command for that; "" where no command helps.
-        weight: How much there is to gain, to order the steps by; about a share of IoU.
+        step: Recommended action; "" if none.
+        command: Command for the action; "" if none.
+        weight: Expected gain, about a share of IoU; used to order the steps.
     """
 
     good: bool
@@ -71,7 +71,7 @@ def judge(measured: EvaluationRecord) -> list[Statement]:
 
 
 def steps(statements: Sequence[Statement]) -> list[Statement]:
-    """The statements that ask for something, the most promising first; each step once."""
+    """Return the statements with a recommended step, most promising first; each step occurs once."""
     first: dict[str, Statement] = {}
     for statement in sorted((s for s in statements if s.step), key=lambda s: -s.weight):
         first.setdefault(statement.step, statement)
@@ -87,7 +87,7 @@ def _general(measured: EvaluationRecord) -> Iterator[Statement]:
         )  # fmt: skip
     if skipped := int(measured.data.get("skipped", 0)):
         yield Statement(
-            False, f"{skipped} photos could not be measured.", "Mend or remove the photos that were skipped.",
+            False, f"{skipped} photos could not be measured.", "Repair or remove the skipped photos.",
             "drywallqa data audit DATA", 0.5,
         )  # fmt: skip
 
@@ -134,13 +134,13 @@ def _balance(part: FigureSlice, name: str) -> Iterator[Statement]:
     if excess > _GAP:
         yield Statement(
             False, f"{name}: it leaves out more than it adds {figures}.",
-            f"Lower the mask threshold of {name} to a wanted recall, where missing costs more.",
+            f"If misses cost more, lower the mask threshold of {name} to reach a chosen recall.",
             f"{_EVALUATE} recall=0.9", excess / 4,
         )  # fmt: skip
     elif excess < -_GAP:
         yield Statement(
             False, f"{name}: it adds more than it leaves out {figures}.",
-            f"Raise the mask threshold of {name} to a wanted precision, where adding costs more.",
+            f"If false marks cost more, raise the mask threshold of {name} to reach a chosen precision.",
             f"{_EVALUATE} precision=0.8", -excess / 4,
         )  # fmt: skip
 
@@ -150,11 +150,11 @@ def _evidence(part: FigureSlice, name: str) -> Iterator[Statement]:
     if part.figure("clDice").value > iou.value + 1.5 * _GAP:
         yield Statement(
             True, f"{name}: middle lines agree better (clDice {part.text('clDice')}) than areas do: "
-            "it finds the place, and differs from the labels in the width."
+            "it finds the position but differs from the labels in width."
         )  # fmt: skip
     if part.pairs > 0 and iou.photographs < FEW:
         yield Statement(
-            False, f"{name}: only {iou.photographs} photographs stand behind its figures.",
+            False, f"{name}: its figures are based on only {iou.photographs} photographs.",
             "Label more photographs for the measured part; copies add no evidence.", "", 0.15,
         )  # fmt: skip
 
@@ -183,13 +183,13 @@ def _calibration(measured: EvaluationRecord, part: FigureSlice, name: str) -> It
     error = _foreground_error(found[0]) if found else math.nan
     text = f"{name}: where it sees something, probabilities differ from shares by {error:.2f} on average"
     if error > _UNCALIBRATED:
-        yield Statement(False, f"{text}; read them as an order, not as probabilities.")
+        yield Statement(False, f"{text}; use them for ranking, not as probabilities.")
     elif error < _CALIBRATED:
         yield Statement(True, f"{text}.")
 
 
 def _foreground_error(found: Mapping[str, Sequence[float | None]]) -> float:
-    """Mean error of the bins above `_FOREGROUND`: over all of them, the background would drown the rest."""
+    """Compute the mean error of bins above `_FOREGROUND`; background would dominate a mean over all bins."""
     bins = [
         (abs(predicted - observed), pixels)
         for predicted, observed, pixels in zip(*(found[key] for key in _BINS), strict=True)

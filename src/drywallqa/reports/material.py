@@ -1,4 +1,4 @@
-"""Everything that one training report is made from, and the small figures that are counted for it."""
+"""The inputs of a training report, and simple figures derived from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAMES = {"val": "Validation", "test": "Test", "train": "Training part"}
 
 @dataclass(frozen=True)
 class SourcedFigures:
-    """Figures out of a file, and how a report names that file."""
+    """Figures from a file, and the file's name in reports."""
 
     data: Data
     source: str
@@ -32,18 +32,18 @@ class SourcedFigures:
 
 @dataclass(frozen=True)
 class ReportMaterial:
-    """Everything that a report is made from; parts that are None or empty were not given.
+    """All inputs of a report; missing parts are None or empty.
 
     Attributes:
         subject: The run's or bundle's folder.
         bundle: The bundle, if the subject is one.
-        runs: Training runs behind it, in their order; a run that is the subject comes last.
-        evaluations: Its evaluations, the headline last.
+        runs: Its training runs in order; if the subject is a run, it comes last.
+        evaluations: Its evaluations; the headline evaluation comes last.
         others: Evaluations of other models and earlier runs.
         data: The data set's parts, from `describe_data`.
         footprint: Times and memory.
         findings: Findings of `drywallqa diagnose`.
-        commands: How all of this is made again.
+        commands: Commands that reproduce the results.
     """
 
     subject: Path
@@ -63,22 +63,22 @@ class ReportMaterial:
 
     @property
     def family(self) -> Family | None:
-        """The model's family; None where this package does not know it."""
+        """The model's family; None if this package does not know it."""
         name = self.bundle.name if self.bundle else str(self.runs[-1].settings.get("model", {}).get("name"))
         return registry.FAMILIES.get(name)
 
     @property
     def headline(self) -> EvaluationRecord:
-        """The evaluation whose figures count."""
+        """The evaluation with the headline figures."""
         return self.evaluations[-1]
 
     def source(self, file: str) -> str:
-        """Name a file of the subject as reports do: without the way to its folder."""
+        """Return a file's name for reports, without the path to the subject's folder."""
         return f"{self.subject.resolve().name}/{file}"
 
     @cached_property
     def parameters(self) -> tuple[dict[str, int], str]:
-        """The model's parameters by part, and the file they were counted in; none where no weights lie."""
+        """The model's parameter counts by part, and the source file; empty if there are no weights."""
         if self.bundle:
             path = self.subject / WEIGHTS
             if not path.is_file():
@@ -99,13 +99,13 @@ class ReportMaterial:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of each file of the subject that belongs to the model."""
+        """Size in bytes of each model file of the subject."""
         names = sorted([*self.bundle.files, HEAD]) if self.bundle else weight_files(self.subject)
         return {name: (self.subject / name).stat().st_size for name in names}
 
     @property
     def size(self) -> str:
-        """The size of the model's files, for people."""
+        """The size of the model's files as readable text."""
         return f"{sum(self.sizes.values()) / 1e6:.1f} MB" if self.sizes else NOT_MEASURED
 
 
@@ -118,17 +118,17 @@ def _by_part(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 
 def weight_files(run: Path) -> list[str]:
-    """Name the files of a run that hold weights."""
+    """Return the names of a run's weight files."""
     return sorted(path.name for path in run.iterdir() if path.suffix in (".ckpt", ".safetensors"))
 
 
 def split_name(split: str) -> str:
-    """Name a part of a data set for people."""
+    """Return the readable name of a data set's part."""
     return _NAMES.get(split, f"Part '{split}'")
 
 
 def describe_data(dataset: Dataset) -> dict[str, object]:
-    """Count a data set's photos and photographs by set and part, and the concepts they show."""
+    """Count a data set's photos, photographs and shown concepts by set and part."""
     keys = sorted({(sample.set_name, sample.split or "none") for sample in dataset})
     entries = []
     for set_name, split in keys:

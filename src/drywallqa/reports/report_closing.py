@@ -24,12 +24,12 @@ from drywallqa.reports.judgement import Statement, steps
 from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures, split_name
 from drywallqa.reports.sources import ENVIRONMENT, LOG
 
-_VERSIONS = ("drywallqa", "torch", "lightning", "python", "machine")  # of a run's environment
+_VERSIONS = ("drywallqa", "torch", "lightning", "python", "machine")  # entries from a run's environment
 _LIMITS = re.compile(r"^## Limits\s*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def strengths(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Strengths and limits by the figures, and the limits that the model's card names."""
+    """Compose the chapter on strengths and limits, from the figures and the model's card."""
     measured, card = material.headline, material.subject / CARD
     blocks: list[Block] = [
         Paragraph(f"From the figures on {split_name(measured.split).lower()}, by fixed rules.")
@@ -46,7 +46,7 @@ def strengths(material: ReportMaterial, statements: Sequence[Statement]) -> Chap
 
 
 def runtime(material: ReportMaterial) -> Chapter:
-    """Times, memory and sizes."""
+    """Compose the chapter on times, memory and sizes."""
     timed = [(run, run.seconds) for run in material.runs if run.seconds is not None]
     training = "; ".join(f"{run.name}: {duration(seconds)}" for run, seconds in timed if seconds is not None)
     size = f"{material.size} in {len(material.sizes)} files" if material.sizes else NOT_MEASURED
@@ -68,7 +68,7 @@ def runtime(material: ReportMaterial) -> Chapter:
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people."""
+    """Format a duration as readable text."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
@@ -103,7 +103,7 @@ def _speed(figures: SourcedFigures) -> Iterator[Block]:
 
 
 def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """The next steps: first those of the diagnosis, then those of the figures, the most promising first."""
+    """Compose the next steps: first from the diagnosis, then from the figures, most promising first."""
     blocks: list[Block] = []
     if material.findings is None:
         blocks.append(Paragraph(f"Diagnosis: {NOT_MEASURED}; make one with `drywallqa diagnose`."))
@@ -124,15 +124,15 @@ def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Cha
         for one in steps(statements)
     ]
     if points:
-        blocks.append(Heading("Steps by the figures, the most promising first"))
+        blocks.append(Heading("Steps from the figures, most promising first"))
         blocks.append(BulletList(points, material.headline.source))
     else:
-        blocks.append(Paragraph("The figures ask for nothing by the rules of this report."))
+        blocks.append(Paragraph("By the rules of this report, the figures suggest no further steps."))
     return Chapter("Next steps", blocks)
 
 
 def reproduction(material: ReportMaterial) -> Chapter:
-    """How to make all of this again."""
+    """Compose the chapter on reproducing the results."""
     blocks: list[Block] = [CodeBlock("\n".join(material.commands))] if material.commands else []
     for run in material.runs:
         versions = [f"{name} {run.environment[name]}" for name in _VERSIONS if name in run.environment]

@@ -44,7 +44,7 @@ _COMPARED = ("IoU", "Dice", "false alarms")
 
 
 def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """The figures that a hurried reader needs, and the conclusions from them."""
+    """Compose the summary: the most important figures and the conclusions from them."""
     measured = material.headline
     loud = [note for note in measured.data["notes"] if "LEAK" in note or "skipped" in note]
     blocks: list[Block] = [Callout(as_sentence(note), measured.source) for note in loud]
@@ -73,7 +73,7 @@ def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapte
 
 
 def results(material: ReportMaterial) -> Chapter:
-    """Figures per prompt on every measured part; curves, slices and pictures of the headline."""
+    """Compose the results: figures per prompt and part; curves, slices and pictures of the headline part."""
     blocks: list[Block] = []
     for measured in material.evaluations:
         blocks.append(Heading(split_name(measured.split)))
@@ -97,7 +97,7 @@ def _row(name: str, part: FigureSlice) -> tuple[str, ...]:
 
 
 def _slices(measured: EvaluationRecord) -> Iterator[Block]:
-    # one set or setting alone would repeat the figures above
+    # a single set or setting would repeat the figures above
     rows = [
         _row(f"{concept}, {kind}: {part.name}", part)
         for concept in dict.fromkeys(part.concept for part in measured.of("concept"))
@@ -155,7 +155,7 @@ def _examples(measured: EvaluationRecord) -> Iterator[Block]:
 
 
 def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
-    """Show panels under the first prompt of each concept; other wordings look the same."""
+    """Show panels for the first prompt of each concept; other wordings look the same."""
     for panel in measured.panels:
         if panel.kind == kind and panel.prompt in ("", *measured.first_prompts):
             prompt = f'"{escape(panel.prompt)}", ' if panel.prompt else ""
@@ -168,7 +168,7 @@ def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
 
 
 def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
-    """Figures that the bundle itself holds, measured when it was made."""
+    """Show the figures stored in the bundle, measured at export."""
     metrics = material.bundle.metrics if material.bundle else {}
     rows = []
     for split in ("val", "test"):
@@ -181,10 +181,10 @@ def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
                 f"{one['pairs']} / {one['photographs']}",
             ))  # fmt: skip
     if rows:
-        yield Heading("Figures that the bundle holds")
+        yield Heading("Figures stored in the bundle")
         yield Paragraph(
-            "Measured when the bundle was made, on the data set that it was trained for, and kept in it. "
-            "They are of the same model as those above; where the data sets differ, so do the photos."
+            "Measured at export on the data set of the training, and stored in the bundle. These figures "
+            "describe the same model as those above, but possibly on photos of another data set."
         )
         yield Table(
             ("part", "concept", *_HEAD[:5], "photos / photographs"), rows, "", material.source(HEAD), 2
@@ -196,7 +196,7 @@ def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
 
 
 def comparison(material: ReportMaterial) -> Chapter:
-    """The model beside other models and earlier runs."""
+    """Compose the comparison with other models and earlier runs."""
     measured = material.headline
     blocks: list[Block] = []
     same = [other for other in material.others if other.split == measured.split]
@@ -217,7 +217,7 @@ def comparison(material: ReportMaterial) -> Chapter:
         blocks.append(Table(("concept", *_COMPARED), rows, title, measured.source))
     if others := [other for other in material.others if other.split != measured.split]:
         names = ", ".join(f"{escape(other.model)} ('{escape(other.split)}')" for other in others)
-        blocks.append(Paragraph(f"Measured on another part, and so not comparable: {names}."))
+        blocks.append(Paragraph(f"Measured on another part and therefore not comparable: {names}."))
     if not blocks:
         blocks.append(Paragraph(
             "Not measured: no evaluation of an earlier run or another model was given (`--against`)."
@@ -249,7 +249,7 @@ def _difference(entry: dict[str, Any] | None) -> str:
 
 
 def failures(material: ReportMaterial) -> Chapter:
-    """The failures, by likely cause and as pictures."""
+    """Compose the failures, by likely cause and as pictures."""
     measured = material.headline
     shown = list(_panels(measured, FAILURE))
     blocks: list[Block] = []
@@ -263,8 +263,8 @@ def failures(material: ReportMaterial) -> Chapter:
         )
     if shown:
         blocks.append(Paragraph(
-            "Truth and prediction are laid over the photo in blue. Errors: dark blue was missed, orange is "
-            "falsely marked, pale is right."
+            "Truth and prediction are drawn over the photo in blue. Errors: dark blue was missed, orange is "
+            "falsely marked, pale is correct."
         ))  # fmt: skip
         blocks += shown
     return Chapter("Failures", blocks or [Paragraph("No failures were collected in this evaluation.")])

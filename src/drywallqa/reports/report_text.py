@@ -43,11 +43,11 @@ _SETTINGS = ("seed", "model", "data", "loss", "optimisation")
 
 
 def compose(material: ReportMaterial, today: str) -> Document:
-    """Write the whole report.
+    """Compose the whole report.
 
     Args:
-        material: Everything that it is made from.
-        today: The day it is written, as text.
+        material: All inputs of the report.
+        today: Date of the report, as text.
     """
     measured, statements = material.headline, judge(material.headline)
     parameters, _ = material.parameters
@@ -89,13 +89,12 @@ def _goal(material: ReportMaterial) -> Chapter:
     ]
     return Chapter("Goal", [
         Paragraph(
-            "The model takes a photo of a wall and a sentence, and returns a mask: the pixels that the "
-            "sentence asks for, none where the photo does not show it. The mask is a PNG of the photo's size "
-            "with the values 0 and 255. A model is good if its masks cover the pixels that people marked "
-            "(IoU, Dice), if it marks nothing that is not there (false alarms), and if that holds in every "
-            "setting and for thin objects as for wide ones."
+            "The model takes a photo of a wall and a prompt. It returns a mask of the pixels that show what "
+            "the prompt names. The mask is empty if the photo does not show it. The mask is a PNG of the "
+            "photo's size with the values 0 and 255. A good model covers the pixels that people marked (IoU, "
+            "Dice) and marks nothing else (false alarms), in every setting and for thin and wide objects."
         ),
-        Paragraph("It was given these prompts:"),
+        Paragraph("It was evaluated with these prompts:"),
         BulletList(prompts, material.headline.source),
     ])  # fmt: skip
 
@@ -119,7 +118,7 @@ def _approach(material: ReportMaterial) -> Chapter:
         ]
         blocks.append(Table(
             ("concept", "mask threshold", "presence threshold", "trained at"), rows,
-            f"A pixel is marked above the mask threshold, and none where presence is too low; window "
+            f"Pixels above the mask threshold are marked, but none if presence is too low; window "
             f"{bundle.window.size} px", material.source(HEAD),
         ))  # fmt: skip
     counts, source = material.parameters
@@ -129,7 +128,7 @@ def _approach(material: ReportMaterial) -> Chapter:
         parts.append(("**all**", f"**{total:,}**", ""))
         blocks.append(Table(("part", "parameters", "share"), parts, "Parameters", source))
     else:
-        blocks.append(Paragraph("Parameters: not measured, as no readable weights lie with the model."))
+        blocks.append(Paragraph("Parameters: not measured, because the model has no readable weights."))
     return Chapter("Approach and parameters", blocks)
 
 
@@ -174,16 +173,16 @@ def _data(material: ReportMaterial) -> Chapter:
     if bundle := material.bundle:
         known = len(bundle.training_hashes)
         blocks.append(Paragraph(
-            f"The bundle holds perceptual hashes of {known:,} training photos; every measured photo was "
+            f"The bundle contains perceptual hashes of {known:,} training photos; every measured photo was "
             "compared with them." if known else
-            "The bundle holds no hashes of its training photos, so that leaks could not be looked for.",
+            "The bundle contains no hashes of its training photos, so leaks could not be detected.",
             material.source(HEAD),
         ))  # fmt: skip
         licences = [f"{part}: {licence}" for part, licence in bundle.licences.items()]
         blocks += [Heading("Licences"), BulletList(licences, material.source(HEAD))] if licences else []
     blocks.append(Paragraph(
-        "Copies of one photograph are averaged before photographs are, and photographs that look the same "
-        "are resampled together, so that the intervals do not pretend to more evidence than there is."
+        "Copies of a photograph are averaged first, then photographs. Photographs that look the same are "
+        "resampled together, so that the intervals do not overstate the evidence."
     ))  # fmt: skip
     return Chapter("Data sets and splits", blocks)
 
@@ -204,7 +203,7 @@ def _parts(figures: SourcedFigures) -> Table:
 def _course(material: ReportMaterial) -> Iterator[Block]:
     if not material.runs:
         yield Paragraph(
-            "Not recorded here: a bundle does not hold the log of its training. Give the run with `--run`."
+            "Not recorded here: a bundle does not contain its training log. Pass the run with `--run`."
         )
     for run in material.runs:
         if len(material.runs) > 1:
@@ -252,7 +251,7 @@ def _duration(run: RunRecord) -> str:
     starts = len(run.of("start"))
     resumed = f", resumed {starts - 1} times" if starts > 2 else ", resumed once" if starts == 2 else ""
     last = f"{steps[-1]['step']:,} steps, " if steps else ""
-    end = "" if run.of("end") else " It has not come to its end."
+    end = "" if run.of("end") else " The run has not finished."
     threads = run.environment.get("threads", "unknown")
     return (
         f"{code(run.name)}: {last}{duration(seconds)} of training, threads: {threads}{speed}{resumed}.{end}"
@@ -260,7 +259,7 @@ def _duration(run: RunRecord) -> str:
 
 
 def _settings(run: RunRecord) -> str:
-    import yaml  # only runs need it
+    import yaml  # imported late: only runs need it
 
     settings = {name: run.settings[name] for name in _SETTINGS if name in run.settings}
     return str(yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=80)).strip()

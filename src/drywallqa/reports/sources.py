@@ -1,4 +1,4 @@
-"""The files that a training report is made from: those of a run and of evaluations."""
+"""Read the source files of a training report: those of a run and of evaluations."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        ConfigError: It is missing or damaged.
+        ConfigError: The file is missing or damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as JSON ({error}); a report needs it whole") from error
+        raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class RunRecord:
     """A training run, as read from its folder.
 
     Attributes:
-        folder: Where it lies.
+        folder: The run's folder.
         settings: Its resolved settings, by part.
         environment: Packages, machine, photos by part.
-        events: Its log, an entry an event; empty where nothing was logged.
+        events: Its log, one entry per event; empty if nothing was logged.
     """
 
     folder: Path
@@ -60,16 +60,16 @@ class RunRecord:
         return self.folder.resolve().name
 
     def source(self, file: str) -> str:
-        """Name one of its files as reports do: without the way to the folder."""
+        """Return a file's name for reports, without the path to the folder."""
         return f"{self.name}/{file}"
 
     def of(self, *kinds: str) -> list[Data]:
-        """Its events of some kinds, one kind after the other."""
+        """Return its events of the given kinds, one kind after the other."""
         return [event for kind in kinds for event in self.events if event.get("event") == kind]
 
     @property
     def seconds(self) -> float | None:
-        """Seconds spent training, pauses between a stop and its resumption left out; None if not logged."""
+        """Training time in seconds without pauses between stop and resumption; None if not logged."""
         total, start, last = 0.0, None, None
         for event in self.events:
             try:
@@ -86,22 +86,22 @@ class RunRecord:
 def load_run(folder: Path) -> RunRecord:
     """Read a run's settings, environment and log.
 
-    A line of the log that is cut off is passed over: the run was killed, or writes it right now.
+    A truncated log line is skipped: the run was killed or is still writing it.
 
     Raises:
-        ConfigError: The folder is no run, or a file of it is damaged.
+        ConfigError: The folder is not a run, or a file in it is damaged.
     """
     path, environment, log = folder / CONFIG, folder / ENVIRONMENT, folder / LOG
     if not path.is_file():
-        raise ConfigError(f"{folder}: not a run ({CONFIG} is missing); name a folder that `train` left")
-    import yaml  # only runs need it
+        raise ConfigError(f"{folder}: not a run ({CONFIG} is missing); pass a folder written by `train`")
+    import yaml  # imported late: only runs need it
 
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: must hold names and values")
+        raise ConfigError(f"{path}: must contain names and values")
     events = [event for _, event in read_json_lines(log) if event] if log.is_file() else []
     return RunRecord(folder, settings, read_json(environment) if environment.is_file() else {}, tuple(events))
 
@@ -118,16 +118,16 @@ class FigureSlice:
     figures: Mapping[str, Figure] = field(repr=False)
 
     def figure(self, name: str) -> Figure:
-        """A figure by name; nan where it does not apply."""
+        """Return a figure by name; nan if it does not apply."""
         return self.figures.get(name, MISSING)
 
     def text(self, name: str, form: str = ".3f") -> str:
-        """Write a figure with its interval, in a format of Python's; a dash where there is none."""
+        """Format a figure and its interval with a Python format specification; a dash if it is missing."""
         return figure_text(self.figure(name), form)
 
 
 def figure_text(figure: Figure, form: str = ".3f") -> str:
-    """Write a figure with its interval, in a format of Python's; a dash where there is none."""
+    """Format a figure and its interval with a Python format specification; a dash if it is missing."""
     if math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" ({figure.low:{form}}–{figure.high:{form}})"
@@ -139,12 +139,12 @@ class EvaluationRecord:
     """An evaluation, as read from its folder.
 
     Attributes:
-        folder: Where it lies.
-        source: How reports name its `evaluation.json`.
-        data: All of `evaluation.json`.
+        folder: The evaluation's folder.
+        source: Name of its `evaluation.json` in reports.
+        data: Content of `evaluation.json`.
         slices: Its slices.
         panels: Its single pictures.
-        causes: Likely cause → failures, from the list for labelling.
+        causes: Likely cause → number of failures, from the list for labelling.
     """
 
     folder: Path
@@ -165,7 +165,7 @@ class EvaluationRecord:
         return str(self.data["model"])
 
     def of(self, kind: str, concept: str | None = None) -> list[FigureSlice]:
-        """Its slices of one kind, of one concept or all."""
+        """Return its slices of one kind, for one concept or all concepts."""
         return [each for each in self.slices if each.kind == kind and concept in (None, each.concept)]
 
     @property
@@ -177,7 +177,7 @@ class EvaluationRecord:
         return tuple(first.values())
 
     def beside(self, file: str) -> str:
-        """Name another of its files as reports do."""
+        """Return the name of another of its files for reports."""
         return f"{self.source.rpartition('/')[0]}/{file}"
 
 
@@ -186,10 +186,10 @@ def load_evaluation(folder: Path, source: Callable[[Path], str]) -> EvaluationRe
 
     Args:
         folder: A folder that `drywallqa evaluate --out` wrote.
-        source: Says how a file is named in the report.
+        source: Function that returns a file's name in the report.
 
     Raises:
-        ConfigError: The folder holds no evaluation, or a damaged one.
+        ConfigError: The folder contains no evaluation, or a damaged one.
     """
     path, listed = folder / EVALUATION, folder / "failures" / "to-labelling.csv"
     if not path.is_file():

@@ -19,7 +19,7 @@ NAME = "trials"
 
 
 def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out: Path) -> str:
-    """Write `trials.txt`, `.csv`, `.json` and `.png` into a sweep's folder, the best trial first.
+    """Write `trials.txt`, `.csv`, `.json` and `.png` into a sweep's folder, with the best trial first.
 
     Returns:
         The table as text.
@@ -43,7 +43,7 @@ def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out
 
 
 def columns_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Lay a table out in columns for a terminal."""
+    """Format a table in columns for a terminal."""
 
     def cell(value: object) -> str:
         if value is None:
@@ -51,7 +51,7 @@ def columns_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     lines = [list(head), *([cell(value) for value in row] for row in rows)]
-    # the last column is prose and needs no width
+    # the last column is free text and needs no padding
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
     return "\n".join(
         "  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]).rstrip()

@@ -15,7 +15,7 @@ from drywallqa.inference.prediction import Prediction
 FILL = (0, 114, 178)  # blue: rare on walls, and nearly everybody can distinguish it
 _FILL_SHARE = 0.35
 _JPEG_LIMIT = 65_000  # px per side
-_LINES = 320  # px per side for each px of the lines' width: two at 640 px
+_LINES = 320  # px of photo side per px of line width: 2 px wide at 640 px
 _NARROWEST = 360  # px; keeps the legend readable below the smallest photo
 THUMBNAIL_SIZE = 480  # px, the longer side
 THUMBNAIL_FOLDER = "index_files"
