@@ -79,7 +79,7 @@ def test_weights_of_another_family__refused(
     data: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = refused(capsys, data, tmp_path / "run", *from_weights(weights / "clipseg", "clip-cnn"))
-    assert "type 'clipseg' where 'clip' is needed" in told
+    assert "type 'clipseg', but 'clip' is needed" in told
 
 
 def test_truncated_weights__refused(
