@@ -78,7 +78,7 @@ def test_load_pretrained__another_family(folder, tmp_path):
     (tmp_path / "clip").mkdir()
     for path in (folder / "clipseg").iterdir():
         (tmp_path / "clip" / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(ModelError, match="type 'clipseg' where 'clip' is needed"):
+    with pytest.raises(ModelError, match="type 'clipseg', but 'clip' is needed"):
         load("clip-cnn", tmp_path)
 
 
@@ -197,7 +197,7 @@ def test_models__try_writes_masks_and_tells_a_bad_photo(folder, capsys, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["clip-cnn", "--prompt", "crack"], "means nothing before it was trained"),
+        (["clip-cnn", "--prompt", "crack"], "has to be trained before it is used"),
         (["clipseg"], "no prompt"),
         (["clipseg", "--prompt", "crack", "--option", "tiny"], "name=value"),
         (["clipseg", "--prompt", "crack", "--option", "size=huge"], "size 'huge' is not known"),

@@ -170,7 +170,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path}: this pickle holds more than tensors and could run code, so it is not read; "
+            f"{path}: this pickle contains more than tensors and could run code, so it is not read; "
             f"get the weights as {SAFE}"
         ) from error
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
