@@ -1,4 +1,4 @@
-"""Saves a run: the last state, the weights with the best validation, and weights per epoch within a budget.
+"""Saves a run: the last state, the weights with the best validation IoU, and weights per epoch.
 
 A state is saved only between optimiser steps: before a batch begins or after the run has ended. At these
 points weights, average, optimiser, schedule and position match, and no gradient is partly accumulated. Ctrl-C

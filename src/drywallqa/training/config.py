@@ -55,13 +55,13 @@ class LossConfig(StrictModel):
     """The mask loss; see `losses` for formulas and sources.
 
     Attributes:
-        pos_weight: Factor on the foreground weight of weighted_bce_dice, which depends on the training set's
-            foreground share.
+        pos_weight: Factor on the foreground weight. weighted_bce_dice computes that weight from the
+            training set's foreground share.
         tversky_alpha: Weight of false positives.
         tversky_beta: Weight of false negatives.
         region_weight: Factor of the clDice or boundary part.
-        skeleton_steps: Number of erosions for the soft skeleton of clDice. Lines may be up to twice as many
-            logit pixels wide.
+        skeleton_steps: Number of erosions for the soft skeleton of clDice. Lines up to 2·skeleton_steps logit
+            pixels wide are thinned to their centre line.
     """
 
     name: Literal[

@@ -23,8 +23,8 @@ class RemainingBatches(Sampler[list[int]]):
     """The batches of an epoch in order, starting at the first batch that a resumed run has not processed.
 
     Args:
-        batches: Number of batches in the whole epoch. It is also the length, so that a resumed epoch ends at
-            the same batch.
+        batches: Number of batches in the whole epoch. `len` returns it, so that a resumed epoch also ends
+            after this batch.
         size: Photos per batch, summed over all processes.
         first: The first batch to return.
         rank: The rank of this process.

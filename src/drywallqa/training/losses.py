@@ -131,7 +131,7 @@ def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
     """FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
 
     Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), https://arxiv.org/abs/1708.02002, eq. 5.
-    The factors are computed as exp(γ log σ(∓x)), which avoids powers of values that were rounded to 0.
+    The factors are computed as exp(γ log σ(∓x)), so that a value rounded to 0 is never raised to a power.
     """
     x, t = logits.float(), truth.float()
     log_p, log_q = functional.logsigmoid(x), functional.logsigmoid(-x)

@@ -20,7 +20,7 @@ from drywallqa.training.losses import make_mask_loss, presence_loss
 
 MONITORED = "val/iou"
 """Validation IoU, averaged over concepts."""
-_NEVER = 10**9  # interval in epochs that keeps Lightning from stepping the plateau schedule
+_NEVER = 10**9  # so large an interval that Lightning never steps the plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
