@@ -211,7 +211,7 @@ def test_fleet__a_table_of_something_else_is_left_alone(
     parquet.write_table(pyarrow.table({"price": [3]}), "out/results.parquet")
     before = Path("out/results.parquet").read_bytes()
     assert run("site", *BOTH, "--out", "out", *RAY) == 2
-    assert "is no table of results" in errors(capsys)[0]
+    assert "is not a table of results" in errors(capsys)[0]
     assert Path("out/results.parquet").read_bytes() == before
 
 
@@ -421,7 +421,7 @@ def test_store__missing_and_mixed(
     store: fs.FileSystem, ray: InlineRay, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("mock://bucket/nothing", *BOTH, "--out", "out", *RAY) == 3
-    assert "mock://bucket/nothing: there is no photo here" in errors(capsys)[0]
+    assert "mock://bucket/nothing: no photos found here" in errors(capsys)[0]
     assert run("mock://bucket/photos", "site", *BOTH, "--out", "out", *RAY) == 2
     assert "all on disks or all in one store" in errors(capsys)[0]
     assert ray.starts == 0
@@ -465,7 +465,7 @@ def test_refused__an_s3_path_without_credentials(
     assert "bucket/photos: it cannot be read" in line
     assert "set AWS_ACCESS_KEY_ID" in line
     assert run("site", *BOTH, "--out", address, *RAY) == 2
-    assert "no results can be written here" in errors(capsys)[0]
+    assert "cannot write results here" in errors(capsys)[0]
     assert ray.starts == 0
 
 

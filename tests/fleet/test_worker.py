@@ -79,7 +79,7 @@ def test_worker__a_photo_that_ends_workers_is_found_out_and_left_out(
     (failed,) = [row for row in rows if row["error"] is not None]
     assert failed["image_id"] == "2"
     assert failed["error"].startswith(failed["source"])
-    assert "each of 3 workers that took it up ended" in failed["error"]
+    assert "3 workers died while they processed it" in failed["error"]
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
 
 

@@ -1,4 +1,4 @@
-"""Many machines over the same segmenter: Ray Data, photos and masks on disks or in object stores.
+"""Segment photos on many machines with Ray Data. Photos and masks are on disks or in object stores.
 
 Example:
     >>> from functools import partial

@@ -1,4 +1,4 @@
-"""Ray: a cluster is reached, or started on this machine, and hands blocks of photos out to workers."""
+"""Connect to a Ray cluster or start Ray on this machine, and distribute blocks of photos to workers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from drywallqa.fleet.photo_listing import FleetPhoto
 from drywallqa.fleet.worker import AttemptCounts, Opener, SegmentationRequest, Worker
 from drywallqa.processors import available_threads
 
-_TIMEOUT = 5.0  # seconds until an address that does not answer is given up
-_STORE = 200_000_000  # bytes of shared memory on this machine: only rows travel, never photos
-_BLOCKS_A_WORKER = 4  # at least, so that none idles while others have much left
+_TIMEOUT = 5.0  # seconds to wait for an address to answer
+_STORE = 200_000_000  # bytes of shared memory on this machine; only rows are sent, never photos
+_BLOCKS_A_WORKER = 4  # at least, so that no worker idles while others have much work left
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,13 @@ class Fleet:
     """The workers of a run.
 
     Attributes:
-        address: `HOST:PORT` of a Ray cluster, "auto" for one that runs on this machine, None to start one.
-        workers: How many processes; None takes as many as cores and GPUs allow.
+        address: `HOST:PORT` of a Ray cluster, "auto" for a running cluster on this machine, None to start
+            one.
+        workers: Number of processes. None: as many as cores and GPUs allow.
         threads: Cores of each worker.
         gpus: GPUs of each worker.
-        block: The most photos that a worker takes at once, and that are done again where it is lost. Blocks
-            are handed out one by one, so large fleets want larger ones.
+        block: Maximum number of photos in a block. If a worker dies, its block is repeated. Blocks are
+            distributed one by one, so large fleets need larger blocks.
     """
 
     address: str | None = None
@@ -42,21 +43,21 @@ class Fleet:
 
 @contextmanager
 def reached(address: str | None) -> Iterator[Any]:
-    """Reach a cluster, or start Ray on this machine; yields the module `ray`.
+    """Connect to a cluster, or start Ray on this machine, and yield the module `ray`.
 
-    Ray that runs in this process already is used as it is, and goes on running.
+    If Ray already runs in this process, it is used and not shut down.
 
     Args:
-        address: `HOST:PORT` of a cluster, "auto" for one that runs on this machine; None starts one.
+        address: `HOST:PORT` of a cluster, "auto" for a running one on this machine, None to start one.
 
     Raises:
         MissingExtraError: Ray is not installed.
         ConfigError: The address is malformed.
-        BackendError: No cluster answers there, or Ray cannot be started.
+        BackendError: No cluster answers at the address, or Ray cannot be started.
     """
     if address not in (None, "auto"):
         _check_answers(str(address))
-    # Ray reports usage to its makers unless told not to.
+    # Ray reports usage statistics to its developers by default.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -76,9 +77,9 @@ def reached(address: str | None) -> Iterator[Any]:
         }
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
-    except Exception as error:  # Ray raises plain ones, too, such as for a machine too busy to start it
+    except Exception as error:  # Ray also raises plain exceptions, for example if the machine is too busy
         where = f"at {address}" if address else "on this machine"
-        raise BackendError(f"Ray cannot be reached or started {where} ({_last_line(error)})") from error
+        raise BackendError(f"cannot connect to Ray or start it {where} ({_last_line(error)})") from error
     try:
         yield ray
     finally:
@@ -86,10 +87,10 @@ def reached(address: str | None) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Make sure that a cluster answers, since Ray itself waits for minutes."""
+    """Check that a cluster answers, because Ray would wait for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
-        raise ConfigError(f"the address is '{address}'; give HOST:PORT of a Ray cluster, or auto")
+        raise ConfigError(f"the address is '{address}'; pass HOST:PORT of a Ray cluster, or auto")
     try:
         socket.create_connection((host, int(port)), _TIMEOUT).close()
     except (OSError, OverflowError) as error:
@@ -107,23 +108,23 @@ def segment_blocks(
     request: SegmentationRequest,
     work: Sequence[tuple[FleetPhoto, list[str]]],
 ) -> Iterator[Any]:
-    """Have photos segmented by workers that each load the model once.
+    """Segment photos on workers. Each worker loads the model once.
 
-    Ray replaces a worker that ends, and the block that it worked on is done again.
+    Ray replaces a worker that dies and reruns its block.
 
     Args:
-        ray: The module, connected.
+        ray: The module `ray`, connected to a cluster.
         fleet: The workers.
         opener: Loads the segmenter.
         request: The prompts and options for every photo.
-        work: Photos, each with the prompts that it has still to be asked.
+        work: Photos, each with its remaining prompts.
 
     Yields:
-        The table's rows, a `pyarrow.Table` a block, as blocks are done.
+        The table's rows, one `pyarrow.Table` per finished block.
 
     Raises:
-        ConfigError: There is no room for so many workers.
-        DrywallQAError: A worker's own, or that all workers failed.
+        ConfigError: The cluster is too small for the workers.
+        DrywallQAError: An error of a worker, or all workers failed.
     """
     import pyarrow
 
@@ -131,7 +132,7 @@ def segment_blocks(
     size = max(1, min(fleet.block, len(work) // (workers * _BLOCKS_A_WORKER)))
     rows = [asdict(photo) | {"todo": todo} for photo, todo in work]
     blocks = [pyarrow.Table.from_pylist(rows[start : start + size]) for start in range(0, len(rows), size)]
-    # On this process's own node: a node that is lost takes no count with it.
+    # The counts are on this process's node, so that they survive the loss of another node.
     counts = ray.remote(AttemptCounts).options(num_cpus=0, scheduling_strategy=_on_this_node()).remote()
     ray.data.DataContext.get_current().enable_progress_bars = False
     done = ray.data.from_arrow(blocks).map_batches(
@@ -152,7 +153,7 @@ def segment_blocks(
 
 
 def _room_for(fleet: Fleet, resources: dict[str, float]) -> int:
-    """Count the workers of a run, of those that a cluster's resources have room for."""
+    """Return the number of workers, after a check against the cluster's resources."""
     room = int(resources.get("CPU", 0)) // fleet.threads
     if fleet.gpus:
         room = min(room, int(resources.get("GPU", 0) / fleet.gpus))
@@ -160,8 +161,8 @@ def _room_for(fleet: Fleet, resources: dict[str, float]) -> int:
     if not 1 <= wanted <= room:
         gpus = f" and {fleet.gpus:g} GPUs" if fleet.gpus else ""
         raise ConfigError(
-            f"{max(wanted, 1)} workers with {fleet.threads} threads{gpus} each are asked for, and there is "
-            f"room for {room}; ask for fewer"
+            f"{max(wanted, 1)} workers with {fleet.threads} threads{gpus} each were requested, but there is "
+            f"room for {room}; request fewer"
         )
     return wanted
 
@@ -174,7 +175,7 @@ def _on_this_node() -> Any:
 
 
 def own_error(error: BaseException) -> DrywallQAError:
-    """Find our own error among the causes of one of Ray's, or turn Ray's into one of ours."""
+    """Find a `DrywallQAError` among the causes of a Ray error, or convert the Ray error into one."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -184,7 +185,7 @@ def own_error(error: BaseException) -> DrywallQAError:
         if found is not None and id(found) not in seen:
             seen.add(id(found))
             waiting += [found.__context__, found.__cause__, getattr(found, "cause", None)]
-    return BackendError(f"a worker of Ray failed ({_last_line(error)}); what is done is kept: run it again")
+    return BackendError(f"a Ray worker failed ({_last_line(error)}); finished results are kept: run it again")
 
 
 def _last_line(error: BaseException) -> str:

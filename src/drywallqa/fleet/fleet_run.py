@@ -1,4 +1,4 @@
-"""A run on a fleet: photos and prompts in; masks and one table out, from workers on many machines."""
+"""A run on a fleet: workers on many machines segment photos and write masks and one table."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def segment_fleet(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> SegmentSummary:
-    """Segment photos on the workers of a Ray cluster, or of this machine.
+    """Segment photos on the workers of a Ray cluster or of this machine.
 
-    Masks are those of a local run, under the same names; the table is `results.parquet` beside them. A mask
-    of an earlier run is not made again if it is still there and the photo has the same size and time, the
-    same prompt, model and settings. Photos, results and the bundle must be reachable on every worker under
-    the same path or address.
+    Masks and their names equal those of a local run. The table `results.parquet` is written beside them. A
+    mask of an earlier run is kept if its file exists and the photo's size and modification time, the prompt,
+    the model and the settings are the same. Photos, results and the bundle must have the same path or address
+    on every worker.
 
     Args:
         opener: Loads the segmenter, here and on each worker: `partial(drywallqa.load, threads=1)`.
         paths: Photos, folders and patterns on disks, or photos and folders in one store (`s3://`, `gs://`).
         prompts: The prompts.
         out: The folder for the results, on disk or in a store.
-        options: How photos are segmented into it.
+        options: Options of the run.
         fleet: The workers.
         on_start: Called once with the number of photos.
         on_outcome: Called after each photo, and for each path and prompt that failed.
@@ -59,8 +59,8 @@ def segment_fleet(
     Raises:
         MissingExtraError: Ray is not installed.
         BackendError: No cluster answers, or all workers failed.
-        OutputError: Nothing can be written.
-        ConfigError: An address, or the mix of places is impossible.
+        OutputError: Results cannot be written.
+        ConfigError: An address is invalid, or the photos are in different stores.
     """
     start, options = time.perf_counter(), options or RunOptions()
     if not is_address(os.fspath(out)):
@@ -96,7 +96,7 @@ def _outcomes(
     fleet: Fleet,
     results: FolderResults | StoreResults,
 ) -> Iterator[PhotoOutcome]:
-    """Yield photos that are done already, then have the others segmented."""
+    """Yield outcomes of finished photos, then segment the others."""
     if not request.prompts:
         return
     work: list[tuple[FleetPhoto, list[str]]] = []
@@ -126,7 +126,7 @@ def _done_earlier(
     photos: Sequence[FleetPhoto],
     results: FolderResults | StoreResults,
 ) -> dict[str, list[Record]]:
-    """Find the records of each photo that need not be made again, by its source."""
+    """Find the up-to-date records of each photo, by source."""
     outputs, out, known = request.options.all_outputs, request.out, results.masks
     _, marks = batch_run.queries_for(segmenter, request.prompts, request.options.segment)
     try:

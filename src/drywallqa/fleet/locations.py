@@ -1,4 +1,4 @@
-"""Folders on this machine or in an object store, read and written through pyarrow's file systems."""
+"""Read and write folders on this machine or in an object store through pyarrow's file systems."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from drywallqa.errors import ConfigError, MissingExtraError, OutputError, PhotoE
 from drywallqa.inference.outputs import ADVICE, write_output
 
 _STORES = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION or AWS_ENDPOINT_URL where the "
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION or AWS_ENDPOINT_URL if the "
     "store needs them)",
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a key's file",
-    "gcs": "set GOOGLE_APPLICATION_CREDENTIALS to a key's file",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a key file",
+    "gcs": "set GOOGLE_APPLICATION_CREDENTIALS to a key file",
 }
 
 
 @dataclass(frozen=True)
 class Location:
-    """A folder, or a single file, of a file system; travels to other processes.
+    """A folder or a file in a file system. It can be sent to other processes.
 
     Attributes:
         filesystem: A `pyarrow.fs.FileSystem`.
-        path: The path in it.
+        path: The path in the file system.
         shown: The path as the user wrote it, without options.
     """
 
@@ -33,15 +33,15 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on a disk of this machine, or a mounted one."""
+        """Whether it is on a local or mounted disk."""
         return bool(self.filesystem.type_name == "local")
 
     def below(self, inner: str) -> str:
-        """Return the path, in the file system, of something below the place."""
+        """Return the path, in the file system, of a relative path below this location."""
         return f"{self.path.rstrip('/')}/{inner}"
 
     def name(self, path: str) -> str:
-        """Return a path in the file system as a user would write it."""
+        """Convert a path in the file system to the path or address that a user would write."""
         scheme = self.shown.partition("://")[0]
         return path if self.is_local else f"{scheme}://{path}"
 
@@ -49,7 +49,7 @@ class Location:
         """Read a file by its path in the file system.
 
         Raises:
-            PhotoError: It cannot be read.
+            PhotoError: The file cannot be read.
         """
         try:
             with self.filesystem.open_input_file(path) as stream:
@@ -58,10 +58,10 @@ class Location:
             raise self.unreadable(path, error) from error
 
     def write(self, inner: str, content: bytes, overwrite: bool) -> None:
-        """Write a file below the place, whole or not at all, unless it is there with this content.
+        """Write a file below this location atomically, unless it already exists with this content.
 
         Raises:
-            OutputError: It cannot be written, or would replace other content without `overwrite`.
+            OutputError: The file cannot be written, or would replace different content without `overwrite`.
         """
         from pyarrow.fs import FileType
 
@@ -75,7 +75,7 @@ class Location:
                     present = bytes(stream.read())
                 if present == content:
                     return
-                raise OutputError(f"{self.name(target)}: is there already with other content; {ADVICE}")
+                raise OutputError(f"{self.name(target)} already exists with different content; {ADVICE}")
             try:
                 stream = self.filesystem.open_output_stream(target)
             except FileNotFoundError:  # the file system has folders, and this one is missing
@@ -87,9 +87,9 @@ class Location:
             raise self.unwritable(error) from error
 
     def entries(self, inner: str = "", *, recursive: bool = True) -> list[Any]:
-        """List the files in the place, or in a folder below it, as `pyarrow.fs.FileInfo`, sorted by path.
+        """List the files in this location, or in a folder below it, as `pyarrow.fs.FileInfo`, sorted by path.
 
-        There are none where the folder does not exist.
+        The list is empty if the folder does not exist.
 
         Raises:
             OSError: The store cannot be reached.
@@ -101,10 +101,10 @@ class Location:
         return sorted((one for one in found if one.type == FileType.File), key=lambda one: str(one.path))
 
     def remove(self, inner: str) -> None:
-        """Remove a file below the place.
+        """Remove a file below this location.
 
         Raises:
-            OutputError: It cannot be removed.
+            OutputError: The file cannot be removed.
         """
         try:
             self.filesystem.delete_file(self.below(inner))
@@ -112,14 +112,14 @@ class Location:
             raise self.unwritable(error) from error
 
     def unreadable(self, path: str, error: OSError) -> PhotoError:
-        """Make the error of a file or folder that cannot be read."""
+        """Create the error for a file or folder that cannot be read."""
         remedy = "check the path and its permissions" if self.is_local else self._remedy()
         return PhotoError(self.name(path), f"it cannot be read ({_short(error)})", remedy)
 
     def unwritable(self, error: OSError) -> OutputError:
-        """Make the error of a place where nothing can be written."""
-        remedy = "make room for it or choose another folder" if self.is_local else self._remedy()
-        return OutputError(f"{self.shown}: no results can be written here ({_short(error)}); {remedy}")
+        """Create the error for a location that cannot be written to."""
+        remedy = "free some disk space or choose another folder" if self.is_local else self._remedy()
+        return OutputError(f"{self.shown}: cannot write results here ({_short(error)}); {remedy}")
 
     def _remedy(self) -> str:
         credentials = _STORES.get(self.shown.partition("://")[0])
@@ -127,17 +127,17 @@ class Location:
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a path is an address with a scheme, as of an object store."""
+    """Return whether a path is an address with a scheme, such as that of an object store."""
     return "://" in text
 
 
 def open_location(text: str) -> Location:
     """Open a folder or file by its path or address, such as `s3://bucket/photos` or `gs://bucket/photos`.
 
-    Options may follow an address, as pyarrow takes them: `s3://bucket/photos?region=eu-central-1`.
+    The address can have pyarrow's options: `s3://bucket/photos?region=eu-central-1`.
 
     Raises:
-        ConfigError: The address is of no file system that is known, or is malformed.
+        ConfigError: The address is malformed or its scheme is unknown.
         MissingExtraError: pyarrow is not installed.
     """
     try:
@@ -150,14 +150,14 @@ def open_location(text: str) -> Location:
         filesystem, path = fs.FileSystem.from_uri(text)
     except (OSError, ValueError, NotImplementedError) as error:
         raise ConfigError(
-            f"{text}: this address cannot be used ({_short(error)}); give a local path, s3://BUCKET/PATH or "
+            f"{text}: this address cannot be used ({_short(error)}); pass a local path, s3://BUCKET/PATH or "
             "gs://BUCKET/PATH"
         ) from error
     return Location(filesystem, path, text.partition("?")[0])
 
 
 def _short(error: Exception) -> str:
-    """Shorten a store's error, whose message runs over several lines."""
+    """Shorten the multi-line error message of a store."""
     text = str(error)
     for words in ("ACCESS_DENIED", "NO_SUCH_BUCKET", "NETWORK_CONNECTION", "INVALID_ACCESS_KEY_ID"):
         if words in text:

@@ -1,4 +1,4 @@
-"""The photos of a fleet's run: found on disks or in an object store, each with its place for results."""
+"""Find the photos of a fleet run on disks or in an object store, and assign their output names."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class FleetPhoto:
     """One photo of a run.
 
     Attributes:
-        source: Its path as a user would write it.
-        path: Its path in the file system.
-        folder: Its folder below the results, "" for none.
-        image_id: Its name there.
-        size: Bytes.
-        modified: When it was last changed, in nanoseconds since 1970.
+        source: The path as a user would write it.
+        path: The path in the file system.
+        folder: The photo's folder below the results, "" for none.
+        image_id: The photo's name in the results.
+        size: Size in bytes.
+        modified: Modification time in nanoseconds since 1970.
     """
 
     source: str
@@ -41,15 +41,15 @@ Found = tuple[Location, tuple[FleetPhoto, ...], tuple[PhotoOutcome, ...]]
 
 
 def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *, recursive: bool) -> Found:
-    """Find the photos that paths name: all on disks, or all in one store.
+    """Find the photos of the given paths, either all on disks or all in one store.
 
     Args:
-        paths: Files, folders and patterns on disks; files and folders in a store.
-        out: The place for the results; files in it are no photos.
-        recursive: Whether to search the folders' folders too.
+        paths: Files, folders and patterns on disks, or files and folders in a store.
+        out: The location of the results. Its files are not treated as photos.
+        recursive: Whether to search subfolders as well.
 
     Returns:
-        The place through which the photos are read, the photos, and outcomes of paths that failed.
+        The location for reading the photos, the photos, and outcomes of paths that failed.
 
     Raises:
         ConfigError: Some paths are on disks and others in a store, or in two stores.
@@ -60,7 +60,7 @@ def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *,
         return _on_disks(texts, out, recursive)
     if len(places) < len(texts) or any(one.filesystem != places[0].filesystem for one in places):
         raise ConfigError(
-            "the photos of one run must be all on disks or all in one store; make a run of each"
+            "the photos of one run must be all on disks or all in one store; use a separate run for each"
         )
     return _in_store(places, out, recursive)
 
@@ -73,9 +73,9 @@ def _on_disks(paths: list[str], out: Location, recursive: bool) -> Found:
     for item in items:
         path = item.path
         try:
-            str(path).encode()  # only text can be sent to workers
+            str(path).encode()  # only valid UTF-8 can be sent to workers
             state = path.stat()
-        except OSError as error:  # vanished since it was found
+        except OSError as error:  # deleted since the search
             problems.append(PhotoError(path, f"it cannot be reached ({reason_of(error)})", "check the path"))
         except UnicodeEncodeError:
             remedy = "rename it, or use --engine local"
@@ -97,13 +97,13 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> Found:
         except OSError as error:
             problems.append(place.unreadable(place.path, error))
             continue
-        # The results may go to a folder inside the photos' folder.
+        # The results may be in a folder inside the photos' folder.
         within = f"{out.path.rstrip('/')}/" if out.filesystem == place.filesystem else None
         listed = [one for one in listed if within is None or not one.path.startswith(within)]
         bases.append(base)
         entries |= {one.path: one for one in listed}
         if not listed:
-            problems.append(PhotoError(place.shown, "there is no photo here", "check the address"))
+            problems.append(PhotoError(place.shown, "no photos found here", "check the address"))
     common = absolute_path(common_folder([PurePosixPath("/", one) for one in bases or ("",)]))
     found = FoundFiles(tuple(Path(f"/{path}") for path in entries), common, tuple(problems))
     items, refused = place_photos(found, recursive)
@@ -116,11 +116,11 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> Found:
 
 
 def _listed(place: Location, recursive: bool) -> tuple[list[Any], str]:
-    """List a place's photos, as `pyarrow.fs.FileInfo`, and name the folder that theirs are relative to."""
+    """List the photos of a location as `pyarrow.fs.FileInfo`, and return the folder they are relative to."""
     from pyarrow.fs import FileType
 
     info = place.filesystem.get_file_info(place.path)
-    if info.type == FileType.File:  # named itself: it counts whatever its suffix
+    if info.type == FileType.File:  # an explicitly named file may have any suffix
         return [info], str(Path(info.path).parent)
     photos = []
     for entry in place.entries(recursive=recursive):

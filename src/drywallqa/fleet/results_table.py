@@ -1,8 +1,8 @@
-"""The records of a fleet's run: a folder's manifest, and `results.parquet`, which holds the same as a table.
+"""The records of a fleet run: a folder's manifest, and the same records as the table `results.parquet`.
 
-In a folder the manifest grows as work goes on, and the end of a run makes the table from it. Nothing can be
-added to a file in a store: there rows are kept in parts, so that a run that is cut off loses little, and the
-end of a run joins them into the table. `inference.manifest` defines which rows count.
+In a folder, records are appended to the manifest during the run, and the table is created from it at the end.
+Files in a store cannot be appended to. There, rows are written in parts, so that an interrupted run loses
+little. At the end the parts are merged into the table. `inference.manifest` defines which rows are current.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DECIDING = ["source", "prompt", "mask", "error"]
 
 
 def table_schema(kinds: Iterable[str]) -> Any:
-    """Return the columns of records with these kinds of files as a `pyarrow.Schema`."""
+    """Return the `pyarrow.Schema` of records with these kinds of files."""
     import pyarrow
 
     types = {
@@ -47,7 +47,7 @@ def table_schema(kinds: Iterable[str]) -> Any:
 
 
 def without_empty_columns(row: Record) -> Record:
-    """Drop the columns that are empty in this row."""
+    """Remove the empty columns of a row."""
     return {name: value for name, value in row.items() if value is not None or name == "concept"}
 
 
@@ -55,33 +55,33 @@ class FolderResults(Manifest):
     """The records of the runs into a folder, and their table.
 
     Raises:
-        OutputError: They cannot be read, or the file in the table's place is no table of results.
+        OutputError: The records cannot be read, or the existing `results.parquet` is not a table of results.
     """
 
     def __init__(self, out: Location) -> None:
         super().__init__(Path(out.path))
         self.out, self.table = out, Path(out.below(NAME))
         if self.table.is_file():
-            _read(out, NAME)  # a file of something else is not replaced
+            _read(out, NAME)  # another kind of file must not be replaced
 
     def add_table(self, rows: Any) -> None:
         """Add a `pyarrow.Table` of records.
 
         Raises:
-            OutputError: They cannot be written.
+            OutputError: The records cannot be written.
         """
-        for row in rows.to_pylist():  # not held in memory, as the run needs them no more
+        for row in rows.to_pylist():  # not kept in memory, because the run no longer needs them
             append_record(self.path, without_empty_columns(row))
 
     def close(self) -> None:
-        """Make the table of all records, unless it is newer than they are.
+        """Write the table of all records, unless it is newer than the records.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The table cannot be written.
         """
         lines, table = self.path, self.table
         try:
-            with file_lock(table):  # of two runs that end at once, the later one writes the records of both
+            with file_lock(table):  # if two runs end at once, the second one writes the records of both
                 compact_manifest(lines)
                 newer = table.is_file() and table.stat().st_mtime_ns > lines.stat().st_mtime_ns
                 if lines.is_file() and not newer:
@@ -102,7 +102,7 @@ def _table_of(lines: Path) -> Any:
 
 
 def _as_text(record: Record) -> Record:
-    """Escape file names that are no text, which a table cannot hold."""
+    """Escape file names that are not valid UTF-8, because a table cannot store them."""
     return {
         name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for name, value in record.items()
@@ -110,11 +110,11 @@ def _as_text(record: Record) -> Record:
 
 
 class StoreResults:
-    """The records of the runs into a store, or any place that has no locks: one run at a time.
+    """The records of the runs into a store, or another location without file locks. One run at a time.
 
     Args:
-        out: The place.
-        kinds: The kinds of files that a run writes; columns of earlier runs stay.
+        out: The location.
+        kinds: The kinds of files that a run writes. Columns of earlier runs are kept.
     """
 
     def __init__(self, out: Location, kinds: Sequence[str]) -> None:
@@ -126,14 +126,14 @@ class StoreResults:
             raise out.unwritable(error) from error
 
     def _files(self) -> list[str]:
-        """List the table and its parts, by their paths below the place, the oldest first."""
+        """List the paths of the table and its parts below the location, oldest first."""
         start = len(self.out.below(""))
         whole = [one.path[start:] for one in self.out.entries(recursive=False)]
         parts = [one.path[start:] for one in self.out.entries(PARTS)]
         return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
 
     def _counting(self, names: Sequence[str]) -> tuple[LatestRecords[int], Any]:
-        """Read files, and find the rows that count: their numbers among all rows, and a table of them."""
+        """Read files and find the current rows. Returns their indices among all rows and a table of them."""
         import pyarrow
 
         tables = [self.schema.empty_table(), *(_read(self.out, name) for name in names)]
@@ -145,14 +145,14 @@ class StoreResults:
 
     @property
     def masks(self) -> Mapping[str, Record]:
-        """The record of each mask of earlier runs, by its path below the place."""
+        """The record of each mask of earlier runs, by the mask's path below the location."""
         import pyarrow.compute as pc
 
         rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
     def add_table(self, rows: Any) -> None:
-        """See `FolderResults`; many rows are written as one part."""
+        """See `FolderResults`. Rows are collected and written in large parts."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
             self._flush()
@@ -177,7 +177,7 @@ class StoreResults:
         self._pending = []
 
     def close(self) -> None:
-        """See `FolderResults`; the parts are removed."""
+        """See `FolderResults`. The parts are then removed."""
         self._flush()
         names = self._files()
         parts = [name for name in names if name != NAME]
@@ -203,7 +203,7 @@ def _read(out: Location, name: str) -> Any:
         return pyarrow.concat_tables([table_schema(()).empty_table(), rows], promote_options="permissive")
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(
-            f"{out.name(path)}: is no table of results ({reason_of(error)}); move it away"
+            f"{out.name(path)} is not a table of results ({reason_of(error)}); move it away"
         ) from error
 
 

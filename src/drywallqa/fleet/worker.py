@@ -1,4 +1,4 @@
-"""The work of one worker: it loads the model once and segments photos that come in blocks."""
+"""A worker: it loads the model once and segments blocks of photos."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from drywallqa.inference.outputs import PROBABILITY, write_prediction
 from drywallqa.inference.plan import RunOptions
 from drywallqa.inference.segmenter import Segmenter
 
-DEADLY = 3  # times that a photo's worker ended before it was done, after which the photo is left out
+DEADLY = 3  # a photo is skipped after this many workers died while processing it
 
 Opener = Callable[[], Segmenter]
 
 
 @dataclass(frozen=True)
 class SegmentationRequest:
-    """The prompts and options for every photo of a run; travels to the workers.
+    """The prompts and options for every photo of a run, sent to the workers.
 
     Attributes:
         prompts: The prompts.
-        options: How photos are segmented.
-        source: The place where photos are read.
-        out: The place where results are written.
+        options: Options of the run.
+        source: The location of the photos.
+        out: The location of the results.
     """
 
     prompts: tuple[str, ...]
@@ -45,26 +45,26 @@ class SegmentationRequest:
 
 
 class AttemptCounts:
-    """Counts how often photos were begun; one Ray actor holds the counts, so that they outlive a worker."""
+    """Counts how often each photo was started. The counts are in a Ray actor, so they survive a worker."""
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
 
     def begin_block(self, sources: Sequence[str]) -> list[int]:
-        """Begin all photos, if none was begun before; return how often each was."""
+        """Start all photos, if none was started before. Returns the previous count of each."""
         before = [self._begun.get(source, 0) for source in sources]
         if not any(before):
             self._begun |= dict.fromkeys(sources, 1)
         return before
 
     def begin(self, source: str) -> int:
-        """Begin one photo; return how often it was begun before."""
+        """Start one photo. Returns its previous count."""
         before = self._begun.get(source, 0)
         self._begun[source] = before + 1
         return before
 
     def finish(self, sources: Sequence[str]) -> None:
-        """Forget photos that are done."""
+        """Remove the counts of finished photos."""
         for source in sources:
             self._begun.pop(source, None)
 
@@ -75,7 +75,7 @@ class Worker:
     Args:
         opener: Loads the segmenter.
         request: The prompts and options for every photo.
-        attempts: The actor that holds the `AttemptCounts`.
+        attempts: The actor with the `AttemptCounts`.
     """
 
     def __init__(self, opener: Opener, request: SegmentationRequest, attempts: Any) -> None:
@@ -86,13 +86,13 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def __call__(self, block: Any) -> Any:
-        """Segment a block, a `pyarrow.Table` with a row a photo; return the table's rows.
+        """Segment a block, a `pyarrow.Table` with one row per photo, and return the rows of the results.
 
-        A block comes again if its worker ended. Its photos are then begun one at a time, which shows which
-        photo ends workers.
+        A block is repeated if its worker died. Its photos are then started one at a time, to find the photo
+        that kills workers.
 
         Raises:
-            OutputError: Nothing more can be written at all (the disk is full or read-only).
+            OutputError: Nothing more can be written (the disk is full or read-only).
         """
         import pyarrow
 
@@ -110,8 +110,10 @@ class Worker:
 
     def _begin_alone(self, photo: FleetPhoto, todo: Sequence[str]) -> list[Record]:
         if _get(self.attempts.begin.remote(photo.source)) >= DEADLY:
-            problem = f"each of {DEADLY} workers that took it up ended before it was done"
-            error = PhotoError(photo.source, problem, "leave it out, or try it alone with --engine local")
+            problem = f"{DEADLY} workers died while they processed it"
+            error = PhotoError(
+                photo.source, problem, "leave it out, or try only this photo with --engine local"
+            )
             return list(self._rows(photo, self._about(photo), error, todo))
         rows = list(self._rows(photo, *self._read(photo), todo))
         _get(self.attempts.finish.remote([photo.source]))
@@ -127,14 +129,14 @@ class Worker:
         }
 
     def _read(self, photo: FleetPhoto) -> tuple[Record, photos.NotedPhoto | DrywallQAError]:
-        """Read a photo; return what is recorded of its file, and the photo or the error."""
+        """Read a photo. Returns the record of its file, and the photo or the error."""
         began, about = time.perf_counter(), self._about(photo)
         try:
             content = self.request.source.read(photo.path)
             noted = photos.read_photo_bytes(content, photo.source)
             about |= {"source_sha256": hashlib.sha256(content).hexdigest(), "read_ms": _ms_since(began)}
             return about, noted
-        except Exception as error:  # whatever one photo does to a decoder, the others go on
+        except Exception as error:  # a decoder may raise any error; the other photos continue
             return about, _as_photo_error(photo.source, error)
 
     def _rows(
@@ -148,7 +150,7 @@ class Worker:
             if isinstance(found, DrywallQAError):
                 raise found
             yield from self._predict(photo, about, found, todo)
-        except Exception as error:  # out of memory, a runtime that fails on odd numbers
+        except Exception as error:  # for example out of memory, or a failure of the runtime
             if batch_run.is_fatal(error):
                 raise
             problem = error if isinstance(error, DrywallQAError) else _as_photo_error(photo.source, error)
@@ -173,13 +175,13 @@ class Worker:
 
 
 def _as_photo_error(source: str, error: Exception) -> PhotoError:
-    """Turn any error that one photo met into an error about it."""
+    """Convert any error of a photo to a `PhotoError`."""
     if isinstance(error, PhotoError):
         return error
     if isinstance(error, DrywallQAError):
-        return PhotoError(source, str(error), "mend this, and run again")
+        return PhotoError(source, str(error), "fix this and run again")
     problem = f"it could not be segmented ({type(error).__name__}: {reason_of(error)})"
-    return PhotoError(source, problem, "leave it out, or try it alone")
+    return PhotoError(source, problem, "leave it out, or try only this photo")
 
 
 def _ms_since(began: float) -> float:
