@@ -106,8 +106,9 @@ class AlarmCallback(lightning.Callback):
             path = path.with_stem(f"{path.stem}-{rank()}")
         batch = {name: _on_cpu(value) for name, value in module.batch.items()}
         weights = {name: value.detach().cpu() for name, value in module.model.state_dict().items()}
-        state = {"batch": batch, "model": weights, "step": trainer.global_step, "place": module.position}
-        write_tensors(state, path)
+        write_tensors(
+            {"batch": batch, "model": weights, "step": trainer.global_step, "place": module.position}, path
+        )
         (finding,) = self.monitor.step(step_figures(loss.item(), *module.outputs))
         self.run_log.finding("alarm", finding)
         raise AlarmError(
@@ -121,8 +122,8 @@ class AlarmCallback(lightning.Callback):
         Raises:
             AlarmError: There was an alarm and `fail_fast` is set.
         """
-        loss = float(module.figures["loss"])
-        self._report(trainer, self.monitor.step(step_figures(loss, *module.outputs)))
+        figures = step_figures(float(module.figures["loss"]), *module.outputs)
+        self._report(trainer, self.monitor.step(figures))
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         """Raise one alarm if the IoU of every concept is zero after the grace period.

@@ -188,8 +188,8 @@ def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> Train
     data = read_yaml(path) if path else {}
     for setting in settings:
         _apply(data, setting)
-    family = registry.find_family(_validate(data, path).model.name)
-    for name, value in family.training_defaults.items():
+    model = _validate(data, path).model.name
+    for name, value in registry.find_family(model).training_defaults.items():
         part, _, last = name.rpartition(".")
         (data.setdefault(part, {}) if part else data).setdefault(last, value)
     return _validate(data, path)

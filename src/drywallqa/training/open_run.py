@@ -75,11 +75,9 @@ def _measured_model(
     family = registry.find_family(config.model.name, config.model.options)
     model.load_text(run / TEXT)
     backend = TorchBackend(model.eval(), None if family.own_text else text.embed)
-    letterbox, levels = (
-        family.letterbox(config.validation_window),
-        dict.fromkeys(text.concepts, ConceptSettings()),
-    )
-    return MeasuredModel(name, run, Segmenter(WrappedModel(family.name, letterbox, levels, backend, text)))
+    letterbox = family.letterbox(config.validation_window)
+    concepts = dict.fromkeys(text.concepts, ConceptSettings())
+    return MeasuredModel(name, run, Segmenter(WrappedModel(family.name, letterbox, concepts, backend, text)))
 
 
 @dataclass(frozen=True, eq=False)

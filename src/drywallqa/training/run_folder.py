@@ -103,13 +103,12 @@ def foreground_weights(
     """
     if config.loss.name != "weighted_bce_dice":
         return []
-    path = run / FOREGROUND
     shares = read_foreground(run)
     if not shares:
         for concept in concepts:
             shown = [float(dataset.read_mask(s, concept).mean()) for s in dataset if s.labels.get(concept)]
             shares[concept] = sum(shown) / len(shown) if shown else 0.0
-        write_whole(path, (json.dumps(shares, indent=1) + "\n").encode())
+        write_whole(run / FOREGROUND, (json.dumps(shares, indent=1) + "\n").encode())
     weights = []
     for concept in concepts:
         share, weight = shares[concept], foreground_weight(shares[concept], config.loss.pos_weight)

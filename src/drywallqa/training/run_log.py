@@ -148,9 +148,8 @@ class LoggingCallback(lightning.Callback):
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
         }
         listed = ", ".join(f"{name[4:]} {value:.4f}" for name, value in figures.items())
-        step, epoch = trainer.global_step, trainer.current_epoch
-        text = f"epoch {epoch}: {listed}"
-        self.run_log.write("validation", text, step=step, epoch=epoch, **figures)
+        epoch, text = trainer.current_epoch, f"epoch {trainer.current_epoch}: {listed}"
+        self.run_log.write("validation", text, step=trainer.global_step, epoch=epoch, **figures)
         if self.shown:
             print(f"validation: {text}", file=sys.stderr, flush=True)
 

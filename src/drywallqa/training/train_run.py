@@ -31,8 +31,6 @@ from drywallqa.training.rate_finder import RateCurve, find_rates
 from drywallqa.training.run_folder import CONFIG, TEXT
 from drywallqa.training.trainer import prepare_process
 
-Inputs = tuple[Dataset, PhraseEmbeddings, TrainConfig, Mapping[str, Tensor] | None]
-
 
 def run_training(request: TrainingRequest) -> Path:
     """Train on a data set.
@@ -56,7 +54,9 @@ def run_training(request: TrainingRequest) -> Path:
     return fit(request, *_read_inputs(request))
 
 
-def _read_inputs(request: TrainingRequest) -> Inputs:
+def _read_inputs(
+    request: TrainingRequest,
+) -> tuple[Dataset, PhraseEmbeddings, TrainConfig, Mapping[str, Tensor] | None]:
     """Read the data set, phrases, settings and start weights."""
     dataset, weights = load_dataset(request.data), None
     settings, text = request.settings, request.text

@@ -82,8 +82,11 @@ def make_trainer(
     csv = next(name for n in itertools.count() if not (run / (name := f"csv-{n}")).exists())
     extra: list[lightning.Callback] = [LearningRateMonitor("step")]
     if settings.early_stopping:
-        patience = settings.early_stopping
-        extra.append(EarlyStopping(MONITORED, mode="max", patience=patience, check_on_train_epoch_end=False))
+        extra.append(
+            EarlyStopping(
+                MONITORED, mode="max", patience=settings.early_stopping, check_on_train_epoch_end=False
+            )
+        )
     if progress_bar:
         extra.append(TrainingProgress())
     trainer = lightning.Trainer(

@@ -60,7 +60,7 @@ class ValidationPart:
             }
             own = [pair for pair in pairs if pair.concept == concept]
             self.curves[concept] = threshold_sweep(own, self.presence_threshold)
-        ious = [figures[f"val/{concept}/iou"] for concept in self.concepts]
+        ious = (figures[f"val/{concept}/iou"] for concept in self.concepts)
         known = [iou for iou in ious if not math.isnan(iou)]
         figures[MONITORED] = sum(known) / len(known) if known else 0.0
         return figures
