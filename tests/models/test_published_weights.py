@@ -197,7 +197,7 @@ def test_models__try_writes_masks_and_tells_a_bad_photo(folder, capsys, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["clip-cnn", "--prompt", "crack"], "has to be trained before it is used"),
+        (["clip-cnn", "--prompt", "crack"], "must be trained before use"),
         (["clipseg"], "no prompt"),
         (["clipseg", "--prompt", "crack", "--option", "tiny"], "name=value"),
         (["clipseg", "--prompt", "crack", "--option", "size=huge"], "size 'huge' is not known"),
