@@ -1,6 +1,6 @@
-"""Photo augmentation that imitates site photos; geometric changes also apply to the masks.
+"""Photo augmentation that imitates the variety of site photos. Masks get the same geometric changes.
 
-Cracks are thin. A photo is therefore resampled only once, from its original pixels, and blur stays mild.
+To preserve thin cracks, each photo is resampled only once, from its original pixels, and blur is mild.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def warp_photo(
     """
     matrix, factor = _random_affine(photo.shape[0], photo.shape[1], window, scale, generator)
     if factor < 0.75:
-        # cv2.warpAffine does not antialias, so area averaging shrinks the photo first
+        # cv2.warpAffine does not antialias, so shrink the photo by area averaging first
         photo = np.asarray(cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
         matrix = matrix @ np.diag([1 / factor, 1 / factor, 1.0])
     border = cv2.BORDER_REFLECT_101 if generator.random() < 0.7 else cv2.BORDER_CONSTANT
@@ -67,7 +67,7 @@ def warp_photo(
 def whole_photo(
     photo: Photo, masks: Mapping[str, Mask], window: int, padding: Colour = (0, 0, 0)
 ) -> tuple[Photo, Truth]:
-    """Scale the whole photo to fit the top left corner of window×window px, without augmentation.
+    """Scale a photo without augmentation, and paste it into the top left corner of window×window px.
 
     Args:
         photo: uint8 [H,W,3].
@@ -101,7 +101,7 @@ def _random_affine(
     linear = rotation @ np.array([[stretch, shear], [0.0, 1 / stretch]]) * factor
     if generator.random() < 0.5:
         linear = linear @ np.diag([-1.0, 1.0])
-    # random position: the crop stays inside the photo, or the photo stays inside the crop
+    # choose a random position where the crop is inside the photo, or the photo is inside the crop
     free = np.abs(linear) @ np.array([width, height]) - window
     centre = window / 2 + generator.uniform(-0.5, 0.5, 2) * free
     matrix = np.eye(3)
@@ -136,7 +136,7 @@ def vary_light(photo: Photo, generator: Generator) -> Photo:
 
 
 def _shade(height: int, width: int, generator: Generator) -> NDArray[np.float32]:
-    """Return brightness factors [H,W,1] from 0.45 to 1 for a soft or hard shadow edge in the picture."""
+    """Return brightness factors [H,W,1] between 0.45 and 1 for a shadow with a soft or hard edge."""
     angle = generator.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     along = (columns / width - 0.5) * np.cos(angle) + (rows / height - 0.5) * np.sin(angle)

@@ -1,8 +1,9 @@
-"""Disk cache for the features of frozen encoders, so that a photo is not encoded again in every epoch.
+"""Disk cache for the features of frozen encoders. It avoids encoding the same photos in every epoch.
 
-A file's name is a hash of everything that its content depends on: the model's weights, the input size, the
-view and the photo's bytes. A cached file is therefore never stale. If the cache exceeds its limit, the least
-recently used files are removed. Files are written atomically, so several processes can share a cache.
+The name of a cached file is a hash of the model's frozen weights, the input size, the view and the photo's
+bytes. The features depend on nothing else, so a cached file is never stale. If the cache exceeds its size
+limit, it removes the least recently used files. Files are written atomically, so several processes can share
+a cache.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ DEFAULT_LIMIT = 20 * 1024**3
 
 
 def default_folder() -> Path:
-    """Return the cache folder: `features` in DRYWALLQA_CACHE or in the user's cache folder."""
+    """Return the path of `features` in the folder DRYWALLQA_CACHE, or else in the user's cache folder."""
     given = os.environ.get("DRYWALLQA_CACHE")
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "drywallqa"
     return base.expanduser() / "features"
@@ -68,7 +69,7 @@ class FeatureCache:
 
     @staticmethod
     def key(revision: str, side: int, view: int | str, content: bytes) -> str:
-        """Return the key of a view: a hash of model revision, input side in px, view and file content."""
+        """Return the cache key of a view, a hash of model revision, input side in px, view and photo file."""
         digest = hashlib.sha256(FORMAT)
         for part in (revision.encode(), str(side).encode(), str(view).encode(), content):
             digest.update(hashlib.sha256(part).digest())
@@ -77,7 +78,7 @@ class FeatureCache:
     def get_or_make(
         self, key: str, make: Callable[[], Sequence[NDArray[np.generic]]]
     ) -> tuple[NDArray[np.float16], ...]:
-        """Return cached features, or compute and cache them as float16; remove old files above the limit."""
+        """Return cached features. If there are none, compute the features and cache them as float16."""
         path = self.folder / key[:2] / f"{key}{SUFFIX}"
         with suppress(Exception):  # a missing or damaged file is recomputed
             with np.load(io.BytesIO(path.read_bytes())) as stored:
@@ -103,7 +104,7 @@ class FeatureCache:
         return sum(size for _, size, _ in self._ages())
 
     def clear(self) -> int:
-        """Remove all cached features and return the number of removed files; other files stay."""
+        """Remove all cached features, but no other files. Return the number of removed files."""
         removed = 0
         for path in self.files():
             with suppress(FileNotFoundError):
@@ -113,7 +114,7 @@ class FeatureCache:
         return removed
 
     def _shrink(self) -> None:
-        """Remove the oldest files until the cache is at 90 % of its limit, so that this happens rarely."""
+        """Remove the least recently used files until the cache is at most 90 % of its limit."""
         ages = sorted(self._ages())
         self._size = sum(size for _, size, _ in ages)
         for _, size, path in ages:
@@ -134,7 +135,7 @@ class FeatureCache:
 
 
 class CachedEncoder:
-    """Encodes each view of a photo once with a frozen encoder.
+    """Encodes views of photos with a frozen encoder, and caches their features.
 
     Args:
         model: A model whose encoder is frozen.
@@ -159,7 +160,8 @@ class CachedEncoder:
             content: The photo's file content.
             view: The number or name of the view.
             side: Input side in px.
-            image: Returns the normalised view [3,S,S]; called only if its features are not in the cache.
+            image: Function that returns the normalised view [3,S,S]. It is called only if the cache does not
+                contain the features.
         """
 
         def make() -> list[NDArray[np.generic]]:

@@ -1,11 +1,11 @@
-"""Training pictures, each paired with a prompt of every concept.
+"""Training pictures, each paired with a prompt for every concept.
 
-A picture is drawn in three steps: a set, a photograph of that set, and a copy of that photograph. A
-photograph with 27 copies therefore does not count 27 times. Every picture is paired with every concept. If a
-picture does not show a concept, the truth is empty. Half of all training pairs therefore have a prompt that
-does not match. Item i of epoch e with seed s depends only on (s, e, i), so a resumed run gets the same
-pictures. `data.negative_share` lowers the share of pictures that are paired with absent concepts. A pair that
-is left out counts as not labelled.
+The sampler draws a set, then a photograph of that set, then a copy of that photograph. A photograph with
+many copies is therefore not drawn more often than others. Every picture is paired with every concept. If a
+picture does not show a concept, the truth of this pair is empty. With two concepts, about half of all pairs
+have an empty truth. `data.negative_share` lowers the share of pictures that are paired with absent concepts.
+Omitted pairs count as not labelled. Item i of epoch e with seed s depends only on (s, e, i), so a resumed run
+gets the same pictures.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from drywallqa.sampling.settings import DataConfig
 from drywallqa.synthetic.composite import paste_crack
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
-_JITTER_WIDTH = 64  # embedding width to which `data.phrase_jitter` refers
+_JITTER_WIDTH = 64  # embedding width for which `data.phrase_jitter` is specified
 
 
 class TrainingPicture(TypedDict):
@@ -53,7 +53,7 @@ class PhotoPool:
         self.groups = list(groups.values())
 
     def draw(self, generator: Generator) -> Sample:
-        """Draw a photograph, then one of its copies."""
+        """Draw a random photograph, then one of its copies."""
         group = self.groups[generator.integers(len(self.groups))]
         return group[generator.integers(len(group))]
 
@@ -63,14 +63,14 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
 
     Args:
         dataset: The train split of the data set.
-        phrases: Concept → embeddings of its training phrasings [N,D].
+        phrases: Concept → embeddings of its phrasings [N,D].
         config: Settings for drawing and augmenting photos.
         seed: The run's seed.
         epoch: Number of the epoch.
         stride: Picture pixels per pixel of the logits; the truth has the size of the logits.
         letterbox: The model's normalisation; ImageNet normalisation if None.
-        encoder: If given, items contain `features` of this frozen encoder instead of an image. Each photo has
-            `data.cached_views` views, which the seed fixes. An epoch draws one of them.
+        encoder: If given, items contain `features` from this frozen encoder instead of an image. Each photo
+            has `data.cached_views` views, which depend on the seed. Each item uses a random view.
 
     Raises:
         DataError: There are no photos.
@@ -139,7 +139,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return self.dataset.read_photo(sample), self._paired_masks(sample, generator)
 
     def _draw_features(self, encoder: CachedEncoder, generator: Generator) -> tuple[Features, Truth]:
-        """Draw a fixed view of a photo; no composites, because each would be a new photo to encode."""
+        """Draw one of a photo's fixed views. Composites are not used, because each would be a new photo."""
         sample = self._draw_sample(generator)
         view = int(generator.integers(self.config.cached_views))
         content = self.dataset.photo_path(sample).read_bytes()
@@ -167,7 +167,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     def _paired_masks(self, sample: Sample, generator: Generator) -> dict[str, Mask]:
         """Read the masks of the concepts that are paired with a photo."""
         share = self.config.negative_share
-        # a share of 0 or 1 draws no random number, so the default reproduces earlier runs
+        # if the share is 0 or 1, draw no random number: this keeps earlier runs reproducible
         negatives = share > 0 if share in (0, 1) else generator.random() < share
         masks = self._masks(sample)
         return masks if negatives else {c: mask for c, mask in masks.items() if sample.labels[c] is not None}
@@ -184,9 +184,9 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     def _draw_prompts(self, generator: Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
         if np.issubdtype(rows.dtype, np.integer):
-            return rows  # token ids; the model embeds them
+            return rows  # token ids, which the model embeds
         length = np.linalg.norm(rows, axis=1, keepdims=True)
-        # the noise has the same angle for embeddings of any width and length
+        # scale the noise so that its angle does not depend on the width and length of the embeddings
         jitter = self.config.phrase_jitter * length * np.sqrt(_JITTER_WIDTH / rows.shape[1])
         noisy = rows + generator.standard_normal(rows.shape) * jitter
         kept: NDArray[np.float32] = noisy / np.linalg.norm(noisy, axis=1, keepdims=True) * length

@@ -1,4 +1,4 @@
-"""Sampling settings: how training pictures are drawn and augmented."""
+"""Settings for drawing and augmenting training pictures."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class StrictModel(BaseModel):
 
 
 class DataConfig(StrictModel):
-    """How photos are drawn and augmented.
+    """Settings for drawing and augmenting photos.
 
     Attributes:
-        window: Side of a training crop in px. If the model does not support this size, the nearest supported
-            size is used and printed.
+        window: Side of a training crop in px. If the model does not support this size, training prints and
+            uses the nearest supported size.
         photo_scale: Range of the photo's longer side in px before cropping (sampled log-uniformly).
-        mix: Set name → weight of its photos; sets that are not named have weight 1.
-        augment: Whether photos are rotated, scaled, cropped and re-lit. Otherwise the model sees the whole
-            photo without changes.
-        negative_share: Share of pictures that are also paired with concepts that they do not show.
-        composite_share: Share of pictures in which a crack from one photo is pasted onto a board in another.
+        mix: Set name → sampling weight of the set. Other sets have weight 1.
+        augment: Whether to rotate, scale, crop and re-light photos randomly. If False, each photo is only
+            scaled to the window.
+        negative_share: Share of pictures that are also paired with the concepts that they do not show.
+        composite_share: Share of pictures that combine two photos by pasting a crack onto a board.
         phrases: Maximum number of phrasings to embed per concept.
-        cached_views: Number of fixed views of each photo whose features are cached on disk. It needs a frozen
-            encoder. 0 turns the cache off.
-        phrase_jitter: Standard deviation of the noise added to each component of a prompt embedding.
+        cached_views: Number of fixed views per photo. Their features are cached on disk, which needs a frozen
+            encoder; 0 turns the cache off.
+        phrase_jitter: Standard deviation of the noise that is added to each component of a prompt embedding.
     """
 
     window: Annotated[int, Field(ge=64)] = 320

@@ -31,11 +31,11 @@ from drywallqa.training.run_log import RunLog
 
 NOT_FINITE = "not-finite.pt"
 CHECKED, AT_MOST, PROBED = 12, 96, 2
-"""Pictures to check; their maximum if the first ones show no foreground; pictures given to the model."""
+"""Number of pictures to check, its maximum if they show no foreground, and pictures run through the model."""
 
 
 class AlarmCallback(lightning.Callback):
-    """Checks a run before its first step, and checks each step and validation for alarms.
+    """Checks a run before its first step, then after each step and each validation.
 
     Args:
         dataset: The data set with its splits.
@@ -91,7 +91,7 @@ class AlarmCallback(lightning.Callback):
         return findings + check_images(images)
 
     def on_before_backward(self, trainer: Any, module: Any, loss: Tensor) -> None:
-        """Save the batch of a non-finite loss, and stop before the loss changes the weights.
+        """If the loss is not finite, save its batch, and stop the run before the weights change.
 
         Raises:
             AlarmError: The loss is NaN or infinite.

@@ -1,4 +1,4 @@
-"""Replays a batch with a non-finite loss, and finds the layer or loss part that caused it."""
+"""Replays a batch whose loss was not finite, and finds the layer or loss term that caused this."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from drywallqa.training.task import SegmentationTask, seed_torch
 
 
 def replay_batch(run: Path) -> tuple[list[str], bool]:
-    """Replay the saved batch of a run, and check every layer.
+    """Replay the saved batch of a run, and check the output of every layer.
 
     Returns:
-        The lines of the report, and whether the loss is not finite again.
+        The lines of the report, and True if the loss is NaN or infinite again.
 
     Raises:
-        ModelError: The run has no saved batch, or the weights do not fit.
+        ModelError: The run has no saved batch, or the saved weights do not fit the model.
     """
     path = run / NOT_FINITE
     try:

@@ -1,8 +1,9 @@
 """Saves a run: the last state, the weights with the best validation IoU, and weights per epoch.
 
 A state is saved only between optimiser steps: before a batch begins or after the run has ended. At these
-points weights, average, optimiser, schedule and position match, and no gradient is partly accumulated. Ctrl-C
-may come in the middle of a step. Its handler therefore only sets a flag, which is read before the next batch.
+points, the weights, average, optimiser, schedule and batch position belong to the same step, and no gradients
+are accumulated. The user may press Ctrl-C during a step, so the handler only sets a flag. The callback checks
+this flag before the next batch.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class CheckpointCallback(lightning.Callback):
         run: The run's folder.
         config: When to save, and the disk budget.
         accumulate: Batches per optimiser step.
-        log: The log for the best figures, stops, and a warning if the budget is too small.
+        log: The log for new best IoUs, stops, and a warning if the budget is too small.
 
     Attributes:
         best: The best validation IoU so far.
@@ -55,17 +56,18 @@ class CheckpointCallback(lightning.Callback):
         return "Keeping"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best figure, to be saved with the run."""
+        """Return the best validation IoU for the checkpoint."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best figure."""
+        """Restore the best validation IoU."""
         self.best = float(state_dict["best"])
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Start the timer, and install the Ctrl-C handler in the main thread.
 
-        `setup` would be too early: Lightning records all handlers after it, and restores them at the end.
+        `setup` would be too early. Lightning records all signal handlers after `setup`, and restores them at
+        the end.
         """
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         if threading.current_thread() is threading.main_thread():
@@ -95,10 +97,10 @@ class CheckpointCallback(lightning.Callback):
             self.between_epochs = False
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        """Save within an epoch when a save is due, or save and stop after Ctrl-C.
+        """Save within an epoch if a save is due. After Ctrl-C, save and stop.
 
         Raises:
-            StoppedError: The user pressed Ctrl-C; the run is saved.
+            StoppedError: The user pressed Ctrl-C, and the run was saved.
         """
         if batch_idx % self.accumulate:
             return
@@ -121,11 +123,12 @@ class CheckpointCallback(lightning.Callback):
         self._save(trainer)
 
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
-        """Correct the number of the next batch in the saved state.
+        """Correct Lightning's batch counts in the saved state.
 
-        Lightning marks a batch as the last of its epoch before that batch begins. It resets the batch count
-        only when the first batch of the next epoch begins. Without this correction, a state saved in between
-        would look like a finished epoch, and a resumed run would skip the next epoch.
+        Lightning marks a batch as the last of its epoch before that batch begins. Lightning resets the batch
+        count only when the first batch of the next epoch begins. Without this correction, a state saved
+        between these two points would look like a finished epoch, and a resumed run would skip the next
+        epoch.
         """
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         if self.between_epochs:
@@ -138,7 +141,7 @@ class CheckpointCallback(lightning.Callback):
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Save the best weights; on a tie, save the later weights, which were trained longer."""
+        """Save the weights if their IoU is the best so far, or equals the best."""
         score = float(trainer.callback_metrics.get(MONITORED, math.nan))
         if not score >= self.best:
             return
@@ -148,7 +151,7 @@ class CheckpointCallback(lightning.Callback):
             self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, saved in {BEST}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Save the epoch's weights if the settings say so, and remove the oldest weights above the budget."""
+        """If `every_epoch` is set, save the epoch's weights, and remove the oldest ones to stay in budget."""
         if self.config.every_epoch and trainer.is_global_zero:
             name = f"epoch-{trainer.current_epoch:04d}.safetensors"
             self._write_average(module, self.run / EPOCHS / name, trainer, {})

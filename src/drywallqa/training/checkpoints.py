@@ -1,9 +1,9 @@
 """Atomic checkpoints: a checkpoint is either complete or absent, even if writing is interrupted.
 
-A resumed run needs two files. `last.ckpt` contains the optimiser, schedule, loops and callbacks.
-`last.safetensors` contains the trained and the averaged weights. A token marks the two files as a pair. They
-are written in three steps: write the new weights under another name, replace the old state, then rename the
-weights. After each step there is a state whose weights exist under one of the two names.
+A resumed run needs two files. `last.ckpt` contains the state of the optimiser, schedule, loops and callbacks.
+`last.safetensors` contains the trained and the averaged weights. Both files contain the same token, which
+identifies them as a pair. A save has three steps: write the new weights under another name, replace the old
+state, then rename the weights. After each step, the current state's weights exist under one of the two names.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from drywallqa.errors import ModelError, OutputError
 from drywallqa.files import whole_file
 
 LAST, BEST, EPOCHS = "last.ckpt", "best.safetensors", "epochs"
-"""The run's last state, its best weights, and the folder of each epoch's weights."""
+"""Names of the run's last state, its best weights, and the folder with each epoch's weights."""
 AVERAGED = "average.module."
-"""Prefix of the averaged weights in a run's state; the averaged weights are exported."""
+"""Prefix of the averaged weights in a run's state. Export uses the averaged weights."""
 UNREADABLE = (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, SafetensorError)
 """Errors that a damaged or missing checkpoint raises."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes weights and state to new files and renames them, so a full disk destroys no good checkpoint."""
+    """Writes new files and renames them, so that a failed save does not damage the previous checkpoint."""
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         """Write one checkpoint.
@@ -50,7 +50,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         _rename_weights(target)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint and its weights; also reads single-file checkpoints from Lightning."""
+        """Read a checkpoint and its weights. Supports Lightning's single-file checkpoints as well."""
         state = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only)
         if "state_dict" not in state:
             state["state_dict"] = load_file(_weights_of(Path(path), str(state.pop("weights", ""))))
@@ -99,7 +99,7 @@ def _weights_of(state: Path, token: str) -> Path:
     Raises:
         ModelError: The weights are missing.
     """
-    # another process may be renaming the weights, so the first path is tried twice
+    # try the first path twice, because another process may be renaming the weights
     for path in (weights_path(state), _new_weights(state), weights_path(state)):
         with suppress(ModelError):
             if weights_header(path).get("token") == token:
@@ -108,12 +108,12 @@ def _weights_of(state: Path, token: str) -> Path:
 
 
 def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, Tensor]]:
-    """Read the exported weights of a run: averaged, with the model's parameter names.
+    """Read the averaged weights of a run, with the model's parameter names.
 
     Args:
         run: The run's folder.
-        which: "best" by validation IoU, "last", or a file. By default the best weights, or the last if
-            there was no validation.
+        which: "best" (by validation IoU), "last", or the path of a file. If None, use the best weights, or
+            the last weights if there are no best weights.
 
     Returns:
         The file, and the weights.
@@ -142,12 +142,12 @@ def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, T
 
 
 def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Select the tensors whose names start with a prefix, and remove it."""
+    """Select the tensors whose names start with a prefix, and remove the prefix from the names."""
     return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
 
 
 def write_weights(weights: Mapping[str, Tensor], target: Path, metadata: Mapping[str, str]) -> None:
-    """Save tensors as safetensors; the file is complete or absent.
+    """Save tensors atomically as a safetensors file.
 
     Raises:
         OutputError: The file cannot be written; an older file is intact.
@@ -163,7 +163,7 @@ def write_weights(weights: Mapping[str, Tensor], target: Path, metadata: Mapping
 
 
 def write_tensors(content: Any, target: Path) -> None:
-    """Save an object with `torch.save`; the file is complete or absent.
+    """Save an object atomically with `torch.save`.
 
     Raises:
         OutputError: The file cannot be written; an older file is intact.

@@ -1,4 +1,4 @@
-"""Training settings; an invalid setting raises an error with an explanation."""
+"""Training settings. Invalid settings are rejected with an error that explains the problem."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class ModelConfig(StrictModel):
     """The model and its trained parts.
 
     Attributes:
-        frozen_stages: Number of first encoder stages, including the stem, that keep their ImageNet weights.
-        vision_layers: Number of last layers of a transformer vision tower to train. A number above the layer
-            count trains the whole tower.
-        text_layers: Number of last layers of a text tower to train.
-        weights: Folder of the published weights to start from; the model hub cache by default.
+        frozen_stages: Number of encoder stages, from the stem, that keep their ImageNet weights.
+        vision_layers: Number of layers of a transformer vision tower to train, from the last. A number above
+            the layer count trains the whole tower.
+        text_layers: Number of layers of a text tower to train, from the last.
+        weights: Folder with the published weights to start from. If None, use the model hub cache.
         options: Options of the family, e.g. fusion or size.
-        batch_norm: Batch statistics of the trained parts: computed in each process (trained), never updated
-            (frozen), or computed over all processes (synchronised). Synchronised statistics need GPUs.
+        batch_norm: How the trained parts compute batch statistics. "trained" computes them in each process,
+            "frozen" never updates them, and "synchronised" computes them over all processes on GPUs.
     """
 
     name: str = "compact"
@@ -55,13 +55,13 @@ class LossConfig(StrictModel):
     """The mask loss; see `losses` for formulas and sources.
 
     Attributes:
-        pos_weight: Factor on the foreground weight. weighted_bce_dice computes that weight from the
-            training set's foreground share.
+        pos_weight: Factor that multiplies the foreground weight. weighted_bce_dice computes the foreground
+            weight from the training set's foreground share.
         tversky_alpha: Weight of false positives.
         tversky_beta: Weight of false negatives.
-        region_weight: Factor of the clDice or boundary part.
-        skeleton_steps: Number of erosions for the soft skeleton of clDice. Lines up to 2·skeleton_steps logit
-            pixels wide are thinned to their centre line.
+        region_weight: Factor of the clDice or boundary term.
+        skeleton_steps: Number of erosions for the soft skeleton of clDice. They thin lines up to
+            2·skeleton_steps logit pixels wide to their centre line.
     """
 
     name: Literal[
@@ -80,8 +80,8 @@ class WatchConfig(StrictModel):
     """Settings of the training alarms; see `checks.alarms`.
 
     Attributes:
-        grace: Number of first steps in which only a non-finite loss raises an alarm.
-        window: Number of steps for which a symptom must last.
+        grace: Length of the grace period in steps. During it, only a NaN or infinite loss raises an alarm.
+        window: Number of steps that a symptom must last before it raises an alarm.
     """
 
     grace: Annotated[int, Field(ge=1)] = 300
@@ -92,11 +92,11 @@ class CheckpointConfig(StrictModel):
     """When to save a run, and its disk budget.
 
     Attributes:
-        minutes: Minutes between two saves within an epoch; 0 saves only between epochs.
-        steps: Optimiser steps between two saves within an epoch; 0 counts only minutes.
-        every_epoch: Whether to keep the weights of each epoch as well.
-        budget_gb: Maximum size of a run's checkpoints in GB (10⁹ bytes). The weights of the oldest epochs are
-            removed first. The last and the best checkpoint are never removed.
+        minutes: Minutes between two saves within an epoch; 0 turns this interval off.
+        steps: Optimiser steps between two saves within an epoch; 0 turns this interval off.
+        every_epoch: Whether to keep the weights of every epoch.
+        budget_gb: Maximum size of a run's checkpoints in GB (10⁹ bytes). To stay within this size, training
+            removes the oldest epoch weights. It never removes the last or the best checkpoint.
     """
 
     minutes: Annotated[float, Field(ge=0)] = 10.0
@@ -109,18 +109,21 @@ class OptimisationConfig(StrictModel):
     """Learning rates, schedule, weight averaging, and the weights of the loss parts.
 
     Attributes:
-        epsilon: Added to the divisor of AdamW. A gradient below epsilon moves its weight by less than the
-            rate. With the default even a rounding error causes a full step, so runs that sum in a different
-            order drift apart.
+        epsilon: Epsilon of AdamW, which is added to the divisor of each update. Gradients below epsilon cause
+            updates smaller than the learning rate. With the default, even a rounding error causes a full
+            update, so runs that sum in a different order diverge.
         accumulate: Number of batches whose gradients are summed before a step.
-        schedule: Learning rates that rise and fall in one cycle, fall along a cosine, or fall on a plateau of
-            the validation IoU.
-        plateau_patience: Validations without a better IoU before plateau_factor lowers the rates.
-        patience: Validations without a better IoU before the run stops; 0 never stops the run. The default is
-            5 for plateau and 0 for the other schedules, which give the best results at their fixed end.
+        schedule: Learning-rate schedule. "one_cycle" raises and lowers the rates once, "cosine" lowers them
+            along a cosine, and "plateau" lowers them if the validation IoU stops improving.
+        plateau_factor: Factor that lowers the rates of the plateau schedule.
+        plateau_patience: Number of validations without a better IoU that the plateau schedule tolerates
+            before it lowers the rates.
+        patience: Number of validations without a better IoU before the run stops early; 0 turns early
+            stopping off. The default is 5 for plateau. It is 0 for the other schedules, because they give the
+            best results at the end of the run.
         average_decay: Decay of the exponential moving average of weights. The averaged weights are validated
             and exported.
-        precision: Precision of the forward pass; weights, losses and optimiser stay in float32.
+        precision: Precision of the forward pass. Weights, losses and optimiser state are always float32.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 12
@@ -143,7 +146,7 @@ class OptimisationConfig(StrictModel):
 
     @property
     def early_stopping(self) -> int:
-        """Resolved value of `patience`: validations without a better IoU before the run stops, or 0."""
+        """The value of `patience`, or the schedule's default if `patience` is None."""
         return (5 if self.schedule == "plateau" else 0) if self.patience is None else self.patience
 
 
@@ -179,7 +182,7 @@ class TrainConfig(StrictModel):
 
 
 def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
-    """Read a YAML file and apply `a.b=value` settings; the family's defaults fill in missing settings.
+    """Read a YAML file and apply `a.b=value` settings. Missing settings get the model family's defaults.
 
     Raises:
         ConfigError: A name is unknown (the error suggests the nearest known name) or a value is invalid.

@@ -1,4 +1,4 @@
-"""The batches of each epoch, in an order that a resumed run can continue from any batch."""
+"""Loads the batches of each epoch. Their order is fixed, so a run can resume at any batch."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from drywallqa.training.phrase_embeddings import PhraseEmbeddings
 
 
 class RemainingBatches(Sampler[list[int]]):
-    """The batches of an epoch in order, starting at the first batch that a resumed run has not processed.
+    """Yields an epoch's batches in order. A resumed run starts at the first batch that it has not processed.
 
     Args:
-        batches: Number of batches in the whole epoch. `len` returns it, so that a resumed epoch also ends
-            after this batch.
+        batches: Number of batches in the whole epoch. `len` returns this number for resumed epochs as well,
+            because Lightning counts the batches that were processed before the interruption.
         size: Photos per batch, summed over all processes.
         first: The first batch to return.
         rank: The rank of this process.
-        world: The number of processes; each process gets its share of every batch.
+        world: The number of processes. Each process gets an equal share of every batch.
     """
 
     def __init__(self, batches: int, size: int, first: int = 0, rank: int = 0, world: int = 1) -> None:
@@ -53,7 +53,7 @@ class PhotoDataModule(lightning.LightningDataModule):
         config: The settings.
         stride: Picture pixels per pixel of the logits.
         letterbox: The model's normalisation.
-        encoder: If given, items contain its cached features of fixed views instead of pictures.
+        encoder: If given, items contain cached features from this encoder instead of pictures.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class PhotoDataModule(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return one empty batch: `SegmentationTask` validates photos of any size itself."""
+        """Return one dummy batch, because `SegmentationTask` loads the validation photos."""
         return DataLoader(TensorDataset(torch.zeros(1)), generator=torch.Generator().manual_seed(0))
 
 

@@ -47,7 +47,7 @@ class Devices:
             )
 
     def threads(self, available: int) -> int:
-        """Divide CPU threads among a machine's processes; with accelerators each process gets all threads."""
+        """Return the CPU threads per process: an equal share, or all threads if there is an accelerator."""
         return available if torch.cuda.is_available() else max(1, available // self.devices)
 
 
@@ -70,7 +70,7 @@ def _connected() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this process writes the files; also works before the processes connect."""
+    """Return whether this process writes the files. Before the processes connect, use the environment."""
     if _connected():
         return distributed.get_rank() == 0
     numbers = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -78,17 +78,17 @@ def is_first() -> bool:
 
 
 def agree(trainer: Any, flag: bool) -> bool:
-    """Whether the flag is set in any process; all processes must call this function at the same point."""
+    """Return whether any process sets the flag. All processes must call this function at the same point."""
     if trainer.world_size == 1:
         return flag
     return bool(trainer.strategy.reduce_boolean_decision(flag, all=False))
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Convert a count over this process's share of a batch into the divisor for its sums; 0 counts as 1.
+    """Convert this process's count for a batch into the divisor for its sums.
 
-    Processes average their gradients. To get the gradient of the mean over the whole batch, each process
-    divides by the count of the whole batch divided by the number of processes, not by its own count.
+    Processes average their gradients. To get the gradient of the mean over the whole batch, each process must
+    divide its sum by (count in the whole batch) / (number of processes). A total count of 0 is treated as 1.
     """
     if world() == 1:
         return count.clamp(min=1)
@@ -98,7 +98,7 @@ def shared_count(count: Tensor) -> Tensor:
 
 
 def gather_lists(parts: list[Any]) -> list[Any]:
-    """Merge the lists of all processes into the original order before the split by `[rank::world]`."""
+    """Merge the lists of all ranks, and restore the order before the split by `[rank::world]`."""
     if world() == 1:
         return parts
     lists: list[list[Any]] = [[] for _ in range(world())]

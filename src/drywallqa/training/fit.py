@@ -1,4 +1,4 @@
-"""Trains a model on a data set and writes a run folder with checkpoints; a run can be resumed."""
+"""Trains a model on a data set and writes a run folder with checkpoints for resuming and export."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class TrainingRequest:
     """The options of a training run; `drywallqa train --help` describes them.
 
     Attributes:
-        data: The data set, imported and split.
+        data: A data set with splits.
         run: The run's folder.
         config: YAML file of settings.
         settings: Further settings, each as `a.b=value`.
         start: A bundle to fine-tune; "default" is the built-in bundle.
-        text: A text side; the text side of the bundle by default.
+        text: The folder of a text side. If None, use the text side of the start bundle or the default bundle.
         resume: Whether to resume from the last checkpoint.
         overwrite: Whether to replace an existing run.
         progress: Whether to show progress.
-        fail_fast: Whether a finding of a check or an alarm stops the run.
+        fail_fast: Whether a failed check or an alarm stops the run.
         devices: The processes that share the run.
-        ray_workers: Number of Ray Train workers to use instead of `devices`; 0 does not use Ray.
+        ray_workers: Number of Ray Train workers, which replace `devices`; 0 to train without Ray.
     """
 
     data: Path
@@ -71,7 +71,7 @@ class TrainingRequest:
 
 
 def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
-    """Build the model to train, with its published weights loaded and its frozen parts frozen.
+    """Build the model to train, load its published weights, and freeze its untrained parts.
 
     Raises:
         ModelError: The family cannot be trained, or its weights are missing or do not fit.
@@ -103,7 +103,7 @@ def fit(
 
     Args:
         request: The options of the run.
-        dataset: Data set with splits: "train" for training, "val" for validation.
+        dataset: A data set with the splits "train" and "val".
         phrases: Embeddings of each concept's phrasings.
         config: The settings.
         start: Weights to start from instead of the published weights.
@@ -149,7 +149,7 @@ def prepare_training(
     run: Path,
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[SegmentationTask, PhotoDataModule, ValidationPart]:
-    """Build the task, its data module and its validation; the data module has the adjusted settings."""
+    """Build the task, data module and validation of a run. `config` of the data module has adjusted sizes."""
     model = build_model(config, phrases.width)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
@@ -170,7 +170,7 @@ def prepare_training(
 
 
 def fit_sizes(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
-    """Adjust both window sizes to the family, print changes, and return the settings and crop letterbox."""
+    """Adjust both window sizes to the family and print changes. Return new settings and crop letterbox."""
     family = registry.find_family(config.model.name, config.model.options)
     letterbox = family.letterbox(config.data.window, print)
     validation = family.letterbox(config.validation_window, print)
@@ -179,7 +179,7 @@ def fit_sizes(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """Reject a data set that cannot be used for training. Reads mask sizes but no pixels.
+    """Reject a data set that cannot be used for training. To save time, do not decode the masks' pixels.
 
     Raises:
         DataError: A split is empty, a file is missing, or a mask and its photo differ in size.

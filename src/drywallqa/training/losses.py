@@ -1,7 +1,7 @@
 """Losses on logits, computed in float32 and stable for any finite logit; `loss.name` selects the mask loss.
 
-Every mask loss has a part per pixel, which also trains pairs with an empty truth. Most losses add a part per
-region. Symbols: σ is the sigmoid, x is a logit, t is the foreground share, and p = σ(x). Shapes: B photos,
+Every mask loss has a pixel term, which also trains pairs with an empty truth. Most mask losses add a region
+term. Symbols: σ is the sigmoid, x is a logit, t is the foreground share, and p = σ(x). Shapes: B photos,
 K prompts, h×w logits.
 """
 
@@ -28,7 +28,7 @@ def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[flo
 
     Args:
         config: Name and parameters of the loss.
-        dice_weight: Factor of the Dice or Tversky part, if the loss has one.
+        dice_weight: Factor of the Dice or Tversky term, if the loss has one.
         weights: Foreground weight of each concept, for the weighted loss; see `foreground_weight`.
     """
     name = config.name
@@ -62,16 +62,16 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
     """Binary cross-entropy plus soft Dice, averaged over labelled pairs.
 
     Dice loss = 1 - (2Σσt + 1)/(Σσ + Σt + 1) (Milletari et al., V-Net, 3DV 2016,
-    https://arxiv.org/abs/1606.04797), computed for pairs with a non-empty truth. With an empty truth, Dice
+    https://arxiv.org/abs/1606.04797). Pairs with an empty truth have no Dice term, because their Dice
     improves only when the last false pixel disappears.
 
     Args:
         logits: [B,K,h,w].
         truth: Share of foreground in [0,1], [B,K,h,w].
         known: [B,K], 1 if the concept is labelled.
-        dice_weight: Factor of the Dice part.
+        dice_weight: Factor of the Dice term.
     """
-    logits = logits.float()  # once, so that gradients are summed in float32
+    logits = logits.float()  # convert once, so that gradients are summed in float32
     cross = mean_known(cross_entropy(logits, truth), known)
     probability = torch.sigmoid(logits)
     overlap = 2 * (probability * truth).sum((2, 3)) + 1
@@ -82,8 +82,8 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
 def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy of presence logits [B,K].
 
-    A concept is present if it covers more than 0.3 % of the picture, and absent if its truth is empty. Pairs
-    with a smaller area, such as at the border of a crop, are ignored.
+    A concept counts as present if it covers more than 0.3 % of the picture, and as absent if its truth is
+    empty. Pairs between these limits, e.g. at the border of a crop, are ignored.
     """
     share = truth.mean((2, 3))
     present = (share > 0.003).float()
@@ -99,7 +99,7 @@ def mean_known(values: Tensor, known: Tensor) -> Tensor:
 
 
 def mean_filled(values: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Average values [B,K] over labelled pairs with a non-empty truth; an empty truth has no region."""
+    """Average values [B,K] over labelled pairs with a non-empty truth."""
     return mean_known(values, known * (truth.sum((2, 3)) > 1).float())
 
 
@@ -120,9 +120,9 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
 
 
 def foreground_weight(share: float, pos_weight: float) -> float:
-    """Return a weight that is larger for rarer foreground: `pos_weight`·(1-s)/s at foreground share s.
+    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s. Rare foreground weighs more.
 
-    At s = 5 %, as in crack photos, the weight is 19. With a `pos_weight` of 10 it is 190.
+    At s = 5 %, which is typical of crack photos, the weight is 19 with `pos_weight` 1 and 190 with 10.
     """
     return pos_weight * (1 - share) / share if 0 < share < 1 else pos_weight
 
@@ -131,7 +131,7 @@ def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
     """FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
 
     Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), https://arxiv.org/abs/1708.02002, eq. 5.
-    The factors are computed as exp(γ log σ(∓x)), so that a value rounded to 0 is never raised to a power.
+    The factors are computed as exp(γ log σ(∓x)). This avoids powers of values that were rounded to 0.
     """
     x, t = logits.float(), truth.float()
     log_p, log_q = functional.logsigmoid(x), functional.logsigmoid(-x)
@@ -166,7 +166,7 @@ def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
 
 
 def soft_skeleton(share: Tensor, steps: int) -> Tensor:
-    """Thin masks [B,K,h,w] by `steps` soft erosions; shapes up to 2·`steps` px wide become lines."""
+    """Thin masks [B,K,h,w] with `steps` soft erosions. Shapes up to 2·`steps` px wide become lines."""
 
     def erode(x: Tensor) -> Tensor:
         rows = -functional.max_pool2d(-x, (3, 1), 1, (1, 0))

@@ -1,4 +1,4 @@
-"""Opens a run before export, to segment photos with PyTorch or to diagnose the run and its files."""
+"""Opens a run that is not exported, to segment photos with PyTorch or to diagnose the run and its files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
 def _measured_model(
     name: str, run: Path, config: TrainConfig, text: TextSide, model: PromptedModel
 ) -> MeasuredModel:
-    """Wrap a model; its own text tower embeds prompts, or the run's text side if it has no tower."""
+    """Wrap a model for evaluation. Prompts are embedded by its text tower, if any, or the run's text side."""
     family = registry.find_family(config.model.name, config.model.options)
     model.load_text(run / TEXT)
     backend = TorchBackend(model.eval(), None if family.own_text else text.embed)
@@ -82,13 +82,13 @@ def _measured_model(
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """A run folder after its checks.
+    """The result of checking a run folder.
 
     Attributes:
-        averaged: The model with its averaged weights; None if they do not fit.
-        trained: The model with its trained, not averaged weights; None if they do not fit.
+        averaged: The model with its averaged weights; None if these weights do not fit the model.
+        trained: The model with its weights before averaging; None if these weights do not fit the model.
         findings: Findings in the settings, log, optimiser and weights.
-        notes: Further sentences for the reader.
+        notes: Remarks to print in addition to the findings.
         young: Whether the run was trained for too few steps.
     """
 
@@ -103,8 +103,8 @@ def open_finished(run: Path) -> FinishedRun:
     """Open the folder of a finished or interrupted run, and check its files.
 
     Raises:
-        ModelError: There is no checkpoint, or it is damaged.
-        ConfigError: Its settings are damaged.
+        ModelError: The checkpoint is missing or damaged, and there are no findings that could explain this.
+        ConfigError: The run's settings are damaged.
     """
     config = load_config(run / CONFIG)
     try:
@@ -142,9 +142,9 @@ def open_finished(run: Path) -> FinishedRun:
 def _check_optimizer(
     checkpoint: dict[str, Any], model: PromptedModel, config: TrainConfig, run: Path
 ) -> list[FaultFinding]:
-    """Check that all trainable parameters are optimised.
+    """Find trainable parameters that the optimiser does not update.
 
-    If the run's first check found no part outside the optimiser, such parts are frozen on purpose.
+    If the run's first check did not report these parameters, they are reported as frozen on purpose.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = parameter_groups(model, 1.0, 1.0, config.optimisation.weight_decay)
@@ -187,7 +187,7 @@ def _check_settings(config: TrainConfig) -> list[FaultFinding]:
 
 
 def _check_log(run: Path) -> list[FaultFinding]:
-    """Collect the findings of the run's checks and alarms, and check the course of the loss."""
+    """Collect the findings of the run's checks and alarms, and check the logged losses."""
     events = read_events(run)
     alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in FAULTS]
     found = [

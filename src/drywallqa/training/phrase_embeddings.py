@@ -1,4 +1,4 @@
-"""The text of a training run: concepts, their phrasings, and the embeddings of the phrasings."""
+"""Concepts of a training run, their phrasings, and the embeddings of the phrasings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from drywallqa.models.contract import PromptedModel
 from drywallqa.text import phrase_bank
 from drywallqa.text.text_side import TextSide
 
-_TOWER_TEXTS = 200  # phrasings per concept for a model's own text tower, which is slow
+_TOWER_TEXTS = 200  # maximum phrasings per concept for a text tower, which is slow
 
 
 @dataclass(frozen=True)
 class PhraseEmbeddings:
-    """The phrasings for the training of a run.
+    """The phrasings that a run is trained with, and their embeddings.
 
     Attributes:
         embeddings: Concept → embeddings of its phrasings [N,D], or token ids [N,L].
@@ -43,15 +43,15 @@ class PhraseEmbeddings:
         """Return the mean direction of a concept's phrasings [D]."""
         rows = self.embeddings[concept]
         mean = rows.mean(0)
-        # embeddings of a text tower do not have length 1, and its decoder uses their lengths
+        # text tower embeddings do not have length 1, and the mask decoder uses their lengths
         length = np.linalg.norm(rows, axis=1).mean()
         return np.asarray(mean / np.linalg.norm(mean) * length, np.float32)
 
     def embedded_by(self, model: PromptedModel) -> PhraseEmbeddings:
-        """Embed the phrasings with the model's own text tower, if it has one.
+        """Embed the phrasings with the model's text tower, if the model has one.
 
-        A frozen tower embeds the phrasings once. For a trained tower, the phrasings become token ids of equal
-        length.
+        A frozen tower embeds the phrasings once. For a trained tower, the phrasings are converted to token
+        ids and padded to equal length.
         """
         if not model.own_text:
             return self
@@ -74,12 +74,12 @@ class PhraseEmbeddings:
 def embed_phrases(
     concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0, most: int = 4000
 ) -> PhraseEmbeddings:
-    """Embed the phrasings of a data set's concepts, with those of the built-in phrase banks and templates.
+    """Embed the phrasings of each concept: from the data set, the built-in phrase banks and the templates.
 
     Args:
         concepts: Concept → phrasings from the data set.
         side: Folder of a text side or bundle; the default bundle if None.
-        seed: Seed for the choice of a template for each phrase.
+        seed: Seed for the random choice of each phrase's template.
         most: Maximum number of phrasings per concept.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures of a run: first training pictures with their truth, and validation photos for TensorBoard."""
+"""Draws training pictures with their truth, and validation photos with their masks for TensorBoard."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OPACITY = 0.55
 def write_sample_sheet(pairs: TrainingPairs, path: Path, count: int = 12) -> None:
     """Draw the first training pictures of an epoch in a grid, as the model receives them.
 
-    Below each picture, a line per concept gives the foreground share.
+    Below each picture, one line per concept states its foreground share.
 
     Raises:
         OutputError: The file cannot be written.
@@ -56,7 +56,7 @@ def write_sample_sheet(pairs: TrainingPairs, path: Path, count: int = 12) -> Non
 
 
 def _outlined(item: TrainingPicture, letterbox: Letterbox) -> NDArray[np.uint8]:
-    """Undo the normalisation [3,S,S] and outline each concept's truth: RGB [S,S,3]."""
+    """Convert a normalised picture [3,S,S] to RGB [S,S,3], and outline each concept's truth."""
     pixels = item["image"].numpy().transpose(1, 2, 0)
     photo = (pixels * np.array(letterbox.std) + np.array(letterbox.mean)) * 255
     picture: NDArray[np.uint8] = np.clip(photo, 0, 255).round().astype(np.uint8)
@@ -97,7 +97,7 @@ class TensorBoardPictures(lightning.Callback):
 def side_by_side(
     photo: NDArray[np.uint8], truth: NDArray[np.bool_], mask: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Draw a photo [H,W,3], the photo with its truth and the photo with a mask in a row: RGB [h,3w,3]."""
+    """Draw a photo [H,W,3] three times in a row (plain, with its truth, with a mask) as RGB [h,3w,3]."""
     height, width = photo.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -105,7 +105,7 @@ def side_by_side(
     tiles = [small]
     for marked in (truth, mask):
         shape = Image.fromarray(marked.astype(np.uint8) * np.uint8(255)).resize(size, Image.Resampling.BOX)
-        # a partly covered pixel is drawn stronger, so that thin lines stay visible
+        # increase the opacity of partly covered pixels to keep thin lines visible
         share = np.minimum(1, np.asarray(shape, np.float32)[:, :, None] / 100) * _OPACITY
         tiles.append(np.asarray(small * (1 - share) + np.array(INKS[0], np.float32) * share, np.float32))
     return np.concatenate(tiles, axis=1).round().astype(np.uint8)

@@ -1,8 +1,8 @@
-"""Learning-rate finder: a short training run in which the rates rise from far too low to far too high.
+"""Learning-rate finder: trains for a few steps while the learning rates rise exponentially.
 
-L. N. Smith, Cyclical Learning Rates for Training Neural Networks (WACV 2017), https://arxiv.org/abs/1506.01186.
-The ratio of the encoder rate to the decoder rate stays fixed, which Lightning's finder does not support. The
-finder suggests the rates at which the loss falls fastest.
+The finder suggests the rates at which the loss falls fastest. The ratio of the encoder rate to the decoder
+rate stays fixed, which Lightning's finder does not support. Source: L. N. Smith, Cyclical Learning Rates for
+Training Neural Networks (WACV 2017), https://arxiv.org/abs/1506.01186.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from drywallqa.training.data_module import PhotoDataModule
 from drywallqa.training.task import SegmentationTask, make_optimizer, seed_torch
 
 STEPS, LOWEST, HIGHEST = 100, 1e-3, 1e2
-"""Number of steps, and the range of the factor on the configured rates."""
+"""Number of steps, and the lowest and highest factor that multiplies the configured rates."""
 _SMOOTHING = 0.9  # decay of the smoothed loss
-_DIVERGED = 4.0  # ratio of the loss to its minimum that ends the search
+_DIVERGED = 4.0  # the search ends if the loss exceeds its minimum by this factor
 _LEAST = 10  # minimum number of steps
 
 
@@ -36,7 +36,7 @@ class RateCurve:
     """The loss as a function of the learning rates.
 
     Attributes:
-        factors: Factors on the configured rates, in rising order.
+        factors: Factors that multiply the configured rates, in ascending order.
         losses: The smoothed loss at each factor.
         encoder_rate: The configured encoder rate.
         decoder_rate: The configured decoder rate.
@@ -50,7 +50,7 @@ class RateCurve:
     best: float
 
     def settings(self) -> list[str]:
-        """Return the suggested rates as settings of a run."""
+        """Return the suggested rates as `name=value` settings."""
         rates = {"encoder_rate": self.encoder_rate, "decoder_rate": self.decoder_rate}
         return [f"optimisation.{name}={self.best * rate:.2g}" for name, rate in rates.items()]
 
@@ -58,7 +58,7 @@ class RateCurve:
 def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> RateCurve:
     """Train for a few steps at rising rates, and write the curve to the run's folder.
 
-    The model cannot be used afterwards.
+    The training changes the model, so do not use the model afterwards.
 
     Raises:
         AlarmError: The loss diverged within the first steps.
@@ -107,9 +107,9 @@ def _factor(step: int) -> float:
 
 
 def steepest(factors: Sequence[float], losses: Sequence[float]) -> float:
-    """Return the factor at which the loss falls fastest over the factor's logarithm.
+    """Return the factor at which the loss falls fastest, as a function of the factor's logarithm.
 
-    Factors above the one with the lowest loss are ignored, because the loss diverges there.
+    Factors above the factor with the lowest loss are ignored, because the loss diverges there.
     """
     lowest = int(np.argmin(losses))
     if lowest < 2:

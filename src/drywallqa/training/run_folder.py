@@ -24,11 +24,11 @@ from drywallqa.training.losses import foreground_weight
 from drywallqa.training.run_log import RunLog
 
 CONFIG, ENVIRONMENT, TEXT, SHEET = "config.yaml", "environment.json", "text", "batch.png"
-"""Files for the resolved settings; machine, versions and data; text side; first training pictures."""
+"""The files for the settings, the environment, the text side, and the first training pictures."""
 FOREGROUND = "foreground.json"
-"""File of the foreground share of each concept in the training set."""
+"""File with each concept's foreground share in the training set."""
 EXTREME_WEIGHT = 50.0
-"""Foreground weight above which the log warns, because most of the model's mask will be false."""
+"""Foreground weight above which the log warns, because the model will mark far too much."""
 _VERSIONS = ("torch", "lightning", "numpy", "opencv-python-headless", "safetensors", "transformers")
 
 
@@ -98,8 +98,8 @@ def foreground_weights(
 ) -> list[float]:
     """Return the foreground weight of each concept for the weighted loss; empty for other losses.
 
-    The mean foreground share over the photos that show a concept is measured once, saved in the run's
-    folder, and logged with the weight.
+    A weight depends on the concept's mean foreground share over the photos that show it. This function
+    measures the shares once, saves them in the run's folder, and logs them with the weights.
     """
     if config.loss.name != "weighted_bce_dice":
         return []
@@ -126,7 +126,7 @@ def foreground_weights(
 
 
 def read_foreground(run: Path) -> dict[str, float]:
-    """Read the foreground share of each concept; empty if the run has not measured it."""
+    """Read the foreground share of each concept; empty if the run has not measured the shares."""
     path = run / FOREGROUND
     shares: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return shares

@@ -1,6 +1,6 @@
-"""A run's log (`log.jsonl` for programs, `log.txt` for people) and its progress on a terminal.
+"""Writes a run's log (`log.jsonl` for programs, `log.txt` for people) and shows progress on a terminal.
 
-A resumed run appends to the same files.
+A resumed run appends to the same log files.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ PRINTED = 30.0
 WAITING, WORKING = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batch"
 """Lightning's names for the two parts of a training step: waiting for the batch and processing it."""
 MUCH_WAITING = 0.1
-"""Share of waiting time above which the log suggests more workers."""
+"""If the share of time spent waiting exceeds this value, the log suggests more workers."""
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:
-    """Read a run's log without incomplete lines; empty for runs of early versions, which have no log."""
+    """Read a run's log, without incomplete lines. Runs of early versions have no log and return []."""
     try:
         return [event for _, event in read_json_lines(run / LINES) if event is not None]
     except OSError:
@@ -57,8 +57,8 @@ class RunLog:
 
         Args:
             event: "start", "check", "step", "validation", "best", "alarm", "stop", "speed" or "end".
-            text: A sentence for people.
-            figures: Further values for programs.
+            text: The sentence for both files.
+            figures: Additional values for `log.jsonl`.
 
         Raises:
             OutputError: The disk is full, or the folder was removed.
@@ -88,7 +88,7 @@ class RunLog:
 
 
 def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Make figures valid JSON: NaN and infinity become null."""
+    """Replace NaN and infinity with None, because JSON does not allow them."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in figures.items()
@@ -96,11 +96,12 @@ def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class LoggingCallback(lightning.Callback):
-    """Logs losses, rates and speed every few batches, each validation, and the overall speed at the end.
+    """Logs losses, rates and speed every few batches, every validation, and finally the overall speed.
 
     Args:
         log: The run's log.
-        shown: Whether to print validations to stderr as well, and some steps if stderr is not a terminal.
+        shown: Whether to print validations to stderr. If stderr is not a terminal, some steps are printed as
+            well.
     """
 
     def __init__(self, log: RunLog, *, shown: bool) -> None:
@@ -111,7 +112,7 @@ class LoggingCallback(lightning.Callback):
         self.since = self.printed_at = 0.0
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        """Use Lightning's profiler; hooks would count checkpoints and validations as waiting time."""
+        """Measure time with Lightning's profiler. Hooks would count checkpoints and validation as waiting."""
         trainer.profiler = self.profiler
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -143,7 +144,7 @@ class LoggingCallback(lightning.Callback):
             print(text, file=sys.stderr, flush=True)
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Log a validation's figures."""
+        """Log the metrics of a validation."""
         figures = {
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
         }
@@ -175,7 +176,7 @@ class LoggingCallback(lightning.Callback):
 
 
 class TrainingProgress(RichProgressBar):
-    """Lightning's progress bar on stderr, with the remaining time of the whole run, including validations."""
+    """Lightning's progress bar on stderr. Shows the remaining time of the run, including validations."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4, console_kwargs={"stderr": True})
@@ -187,7 +188,7 @@ class TrainingProgress(RichProgressBar):
         self.started_at, self.first = time.monotonic(), _batches_done(trainer)
 
     def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
-        """Return the figures to show beside the bar."""
+        """Return the values to show next to the progress bar."""
         done = _batches_done(trainer)
         each = (time.monotonic() - self.started_at) / max(1, done - self.first)
         left = trainer.max_epochs * trainer.num_training_batches - done

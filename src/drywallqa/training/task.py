@@ -20,17 +20,17 @@ from drywallqa.training.losses import make_mask_loss, presence_loss
 
 MONITORED = "val/iou"
 """Validation IoU, averaged over concepts."""
-_NEVER = 10**9  # so large an interval that Lightning never steps the plateau schedule
+_NEVER = 10**9  # interval in epochs; Lightning therefore never steps the plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
-    """Trains a model of any family on pairs, and averages its weights.
+    """Trains a model of any family on photo-prompt pairs, and averages its weights.
 
     Args:
         model: The model, including its frozen parts.
         config: The run's settings.
-        steps: Optimiser steps of the whole run, for the schedule.
-        validate: Called with the averaged model after a validation epoch; returns figures to log.
+        steps: Total number of optimiser steps of the run.
+        validate: Function that measures the averaged model in each validation and returns metrics to log.
         foreground_weights: Foreground weight of each concept, if the loss uses one.
 
     Attributes:
@@ -55,7 +55,7 @@ class SegmentationTask(lightning.LightningModule):
             multi_avg_fn=get_ema_multi_avg_fn(config.optimisation.average_decay),
             use_buffers=True,
         )
-        self.average.requires_grad_(False)  # without gradients, ranks do not synchronise the average
+        self.average.requires_grad_(False)  # DDP does not synchronise parameters without gradients
         self.config, self.steps, self.validate = config, steps, validate
         self.mask_loss = make_mask_loss(config.loss, config.optimisation.dice_weight, foreground_weights)
         self.batch: Any = {}
@@ -73,7 +73,7 @@ class SegmentationTask(lightning.LightningModule):
         return loss
 
     def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-        """Return the sum of mask and presence loss, and store its parts in `figures`."""
+        """Return the weighted sum of mask and presence loss, and store both losses in `figures`."""
         mask = self.mask_loss(logits, truth, known)
         image_score = presence_loss(presence, truth, known)
         loss = mask + self.config.optimisation.presence_weight * image_score
@@ -93,18 +93,18 @@ class SegmentationTask(lightning.LightningModule):
         return out
 
     def on_train_start(self) -> None:
-        """Count optimiser steps from the current one, also when a run is resumed."""
+        """Record the current optimiser step, which is above 0 in a resumed run."""
         self.averaged = self.global_step
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze the model's frozen parts, and always validate after the last epoch."""
+        """Freeze the untrained parts again, and make sure that the last epoch ends with a validation."""
         self.freeze_model()
         if self.current_epoch == self.config.optimisation.epochs - 1:
             self.trainer.check_val_every_n_epoch = 1
 
     def freeze_model(self) -> None:
-        """Freeze the untrained parts, and the batch statistics if the settings say so."""
+        """Freeze the untrained parts, and the batch statistics if `model.batch_norm` is "frozen"."""
         self.model.freeze(self.config.model.training)
         if self.config.model.batch_norm == "frozen":
             for part in self.model.modules():
@@ -117,7 +117,7 @@ class SegmentationTask(lightning.LightningModule):
         seed_torch(self.position)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Average the weights after each optimiser step, starting when the warm-up ends."""
+        """Update the average after each optimiser step. During warm-up, the average copies the weights."""
         if self.global_step == self.averaged:
             return  # gradients are still being accumulated
         self.averaged = self.global_step
@@ -127,7 +127,7 @@ class SegmentationTask(lightning.LightningModule):
             self.average.update_parameters(self.model)
 
     def validation_step(self, batch: Any, index: int) -> None:
-        """Do nothing: `on_validation_epoch_end` validates photos of any size."""
+        """Do nothing, because `on_validation_epoch_end` validates the model."""
 
     def on_validation_epoch_end(self) -> None:
         """Validate the averaged weights."""
@@ -139,7 +139,7 @@ class SegmentationTask(lightning.LightningModule):
                     config.scheduler.step(figures[MONITORED])
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with separate encoder and decoder rates, and its schedule."""
+        """Return AdamW with separate rates for encoder and decoder, and the learning-rate schedule."""
         settings = self.config.optimisation
         # Lightning does not clip gradients of a fused optimiser under autocast
         optimizer = make_optimizer(self.model, settings, fused=settings.precision == "float32")
@@ -147,7 +147,7 @@ class SegmentationTask(lightning.LightningModule):
 
 
 def seed_torch(position: Sequence[int]) -> None:
-    """Seed torch with a position in a run; see `SegmentationTask`."""
+    """Seed torch with a position in a run; see `SegmentationTask.position`."""
     torch.manual_seed(int(np.random.SeedSequence(list(position)).generate_state(1)[0]))
 
 
@@ -162,7 +162,7 @@ def make_optimizer(
 def parameter_groups(
     model: PromptedModel, encoder_rate: float, decoder_rate: float, decay: float
 ) -> list[dict[str, Any]]:
-    """Group trainable parameters by rate and by weight decay (matrices decay, vectors do not)."""
+    """Group trainable parameters by rate and weight decay. Only parameters with 2 or more axes decay."""
     encoder = {id(p) for p in model.encoder_parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = []
@@ -179,13 +179,13 @@ def make_schedule(
 ) -> dict[str, Any]:
     """Return a learning-rate schedule in Lightning's format.
 
-    The task's validation steps the plateau schedule, because Lightning skips that step in the epoch in which
-    a run is resumed.
+    `SegmentationTask` steps the plateau schedule after each validation. Lightning would skip this step in the
+    epoch in which a run is resumed.
 
     Args:
-        optimizer: The optimiser; its groups have the highest rates of the schedule.
+        optimizer: The optimiser. The rates of its groups are the peak rates of the schedule.
         settings: Kind and parameters of the schedule.
-        steps: Optimiser steps of the whole run.
+        steps: Total number of optimiser steps of the run.
     """
     if settings.schedule == "plateau":
         plateau = lr_scheduler.ReduceLROnPlateau(

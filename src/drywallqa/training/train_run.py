@@ -1,4 +1,4 @@
-"""Workflow of `drywallqa train`: reads settings, text and start weights, and trains, optionally with Ray."""
+"""Implements `drywallqa train`: reads the inputs of a run and trains the model, optionally with Ray."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from drywallqa.training.trainer import prepare_process
 def run_training(request: TrainingRequest) -> Path:
     """Train on a data set.
 
-    A resumed run uses the settings and text in its folder. A fine-tuned run uses the architecture and text
-    side of the bundle.
+    A resumed run uses the settings and the text side in its folder. A fine-tuned run uses the architecture
+    and, by default, the text side of the bundle.
 
     Returns:
         The last checkpoint.
@@ -74,7 +74,7 @@ def _read_inputs(
 
 
 def _settings_of(bundle: Bundle) -> list[str]:
-    """Return the settings that rebuild a bundle's model; its tokenizer, if any, is in the bundle folder."""
+    """Return the settings that rebuild a bundle's model, with the bundle folder as the tokenizer's source."""
     shared = registry.find_family(bundle.name).takes
     return [
         f"model.name={bundle.name}",
@@ -89,7 +89,7 @@ def _settings_of(bundle: Bundle) -> list[str]:
 
 
 def run_rate_finder(request: TrainingRequest) -> RateCurve:
-    """Find the rates at which the loss falls fastest; no run is saved.
+    """Find the rates at which the loss falls fastest, without saving a run.
 
     Raises:
         OutputError: The run's folder cannot be written.
@@ -103,7 +103,7 @@ def run_rate_finder(request: TrainingRequest) -> RateCurve:
 
 
 def show_batch(request: TrainingRequest, file: Path) -> None:
-    """Draw the first training pictures as the model would receive them, without training.
+    """Draw the first training pictures as the model would receive them. Trains nothing.
 
     Raises:
         OutputError: The file cannot be written.
@@ -119,9 +119,9 @@ def show_batch(request: TrainingRequest, file: Path) -> None:
 
 
 def _train_with_ray(request: TrainingRequest) -> Path:
-    """Train on the cluster in `RAY_ADDRESS`, or on workers on this machine if the variable is not set.
+    """Train on the Ray cluster at `RAY_ADDRESS`, or on this machine if the variable is not set.
 
-    Every worker must see the data set and the run under the same paths.
+    All workers must be able to access the data set and the run's folder at the same paths.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics
     try:

@@ -38,7 +38,7 @@ _INTENDED = (  # Lightning warnings about intended behaviour
 def prepare_process(config: TrainConfig, devices: Devices) -> None:
     """Prepare this process for training: memory, threads, seeds, and Lightning's warnings."""
     _keep_memory()
-    # a worker uses one core; after a fork it hangs if it resizes an existing cv2 thread pool
+    # each worker uses one core; a forked worker hangs if it resizes an existing cv2 thread pool
     cv2.setNumThreads(0)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for pattern in _INTENDED:
@@ -50,8 +50,9 @@ def prepare_process(config: TrainConfig, devices: Devices) -> None:
 def _keep_memory() -> None:
     """Make glibc keep freed memory instead of returning it to the system.
 
-    Each training step frees and allocates the same large blocks. Without this setting, the kernel spends half
-    of a CPU step on clearing pages. On systems without glibc this function does nothing.
+    Each training step frees and allocates the same large blocks. Without this setting, clearing memory pages
+    in the kernel takes half the time of a training step on the CPU. On systems without glibc, this function
+    does nothing.
     """
     try:
         tune = ctypes.CDLL("libc.so.6").mallopt

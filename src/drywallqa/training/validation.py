@@ -1,4 +1,4 @@
-"""Validation during training, with the same segmentation as `drywallqa segment`."""
+"""Validation during training, with the same segmentation code as `drywallqa segment`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from drywallqa.training.task import MONITORED
 
 
 class ValidationPart:
-    """Measures the averaged model on the val split; several processes share the photos.
+    """Measures the averaged model on the val split. In distributed training, the ranks share the photos.
 
     Args:
         dataset: The val split.
         phrases: The embeddings of each concept's phrasings.
-        letterbox: The letterbox of validation.
-        gated: Whether masks need a presence of 0.5; False for a run that does not train presence.
+        letterbox: The letterbox for validation.
+        gated: Whether a mask is empty if its presence is below 0.5. False for a run that does not train
+            presence.
 
     Attributes:
         concepts: The concepts to measure.
-        curves: Concept → figures at each mask threshold in the last validation.
+        curves: Concept → metrics at each mask threshold in the last validation.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class ValidationPart:
         self.curves: dict[str, list[SweepRow]] = {}
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return each concept's figures at thresholds of 0.5, and the mean IoU for the schedules."""
+        """Return each concept's metrics at a mask threshold of 0.5, and the mean IoU over concepts."""
         pairs = self._measure(model)
         figures: dict[str, float] = {}
         for concept, summary in summarise(pairs, self.concepts).items():
@@ -90,7 +91,7 @@ class ValidationPart:
         return [pair for group in gather_lists(list(groups.values())) for pair in group]
 
     def _embed(self, model: Any, concept: str) -> Any:
-        """Return the mean embedding of a concept; a trained text tower recomputes it."""
+        """Return the mean embedding of a concept. If the text tower is trained, compute it again."""
         if not np.issubdtype(self.phrases.embeddings[concept].dtype, np.integer):
             return self.phrases.centre(concept)
         with torch.inference_mode():
