@@ -108,7 +108,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[st
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Append a line to a file. If the last line was truncated, the new line still starts on a new line.
+    """Append a line to a file. The text starts on a new line even if the last line was truncated.
 
     Raises:
         OSError: The file cannot be written.
@@ -124,7 +124,7 @@ def append_line(path: Path, line: bytes) -> None:
 def file_lock(path: Path) -> Iterator[None]:
     """Lock a file against all other threads and processes that use this lock.
 
-    The lock is an empty hidden file next to it, since the file itself may be replaced while it is locked.
+    The lock is an empty hidden file next to the locked file, which may be replaced while it is locked.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -161,7 +161,7 @@ else:
     import fcntl
 
     def _lock(descriptor: int, path: Path) -> bool:
-        with suppress(OSError):  # file system without locks; appending a line is atomic there too
+        with suppress(OSError):  # file system without locks; appending a line is also atomic there
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:  # the previous owner may have removed the file, and others may lock a new one
             return os.path.samestat(os.fstat(descriptor), path.stat())
@@ -169,7 +169,7 @@ else:
             return False
 
     def _unlock(descriptor: int, path: Path) -> None:
-        path.unlink(missing_ok=True)  # closing it releases the lock
+        path.unlink(missing_ok=True)  # closing the file releases the lock
 
 
 def file_digest(path: Path) -> str:

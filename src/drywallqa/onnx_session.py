@@ -33,9 +33,9 @@ class RuntimeOptions:
     Attributes:
         backend: The runtime: "onnxruntime", or "openvino" or "torch" if installed.
         device: "cpu" or "cuda".
-        threads: Threads per call; None uses as many as can run at the same time.
+        threads: Threads per call; None uses the number that can run at the same time.
         precision: Compute precision: "fp32"; "bf16" or "fp16" if the runtime and the machine support it;
-            "int8" if the bundle contains int8 graphs. None leaves the choice to the profile.
+            "int8" if the bundle contains int8 graphs. If None, the profile determines the precision.
         profile: "full" or "fast". "fast" uses the smaller bundled model, or halves the window of another
             model.
 
@@ -67,8 +67,8 @@ class RuntimeOptions:
     def precision_for(self, folder: Path) -> str:
         """Return the precision for running the bundle in a folder.
 
-        This is the requested precision, or int8 for the profile "fast" if the bundle contains int8 graphs, or
-        fp32.
+        This is the requested precision if there is one. Otherwise, it is int8 for the profile "fast" if the
+        bundle contains int8 graphs, and fp32 in all other cases.
         """
         if self.precision is None and self.profile == "fast" and self.backend != "torch":
             return "int8" if (folder / graph_name(IMAGE_ENCODER, "int8")).is_file() else "fp32"
@@ -100,7 +100,7 @@ def open_session(
     Args:
         graph: The graph's file, or its content.
         device: "cpu" or "cuda".
-        threads: Threads per call; None uses as many as can run at the same time.
+        threads: Threads per call; None uses the number that can run at the same time.
         small: Whether the graph is so small that optimising it would take longer than it saves.
 
     Raises:

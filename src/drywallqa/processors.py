@@ -1,4 +1,4 @@
-"""The number of useful threads: a container may be allowed fewer cores than it sees.
+"""Determine the number of useful threads, since a container may use fewer cores than it sees.
 
 Linux reports the cores that a process may run on (its affinity). Separately, it reports the CPU time quota of
 the process's control groups: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.

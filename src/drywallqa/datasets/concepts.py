@@ -16,7 +16,7 @@ IGNORE = "ignore"
 
 @dataclass(frozen=True)
 class ConceptMap:
-    """A mapping of classes to concepts (None: dropped), and the concepts that no photo shows."""
+    """A mapping of classes to concepts (None drops a class), and the concepts that no photo shows."""
 
     by_class: Mapping[str, str | None]
     absent: tuple[str, ...] = ()

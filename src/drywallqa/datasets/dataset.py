@@ -37,7 +37,7 @@ class Sample:
         image_id: The whole stem of the photo's file, unique within its set.
         photo: Path of the photo, relative to the data set's folder.
         set_name: The export that the photo came from.
-        source_photo: The photograph that this image is a copy of. All copies have the same value.
+        source_photo: Name of the original photograph. All copies of a photograph have the same value.
         split: "train", "val", "test", any other word (never trained on), or None before splitting.
         setting: Where the photo was taken, if known.
         height: Photo height in px, as a viewer shows it.
@@ -133,8 +133,8 @@ class Dataset:
     def digest(self) -> str:
         """Return a SHA-256 of the data set's metadata and the size of each file.
 
-        Pixels are not read, since this would take minutes. A file replaced by one of equal size is not
-        detected.
+        Pixels are not read, since reading them would take minutes. The digest does not change if a file is
+        replaced by a file of equal size.
         """
         digest = hashlib.sha256(json.dumps({c: list(p) for c, p in self.concepts.items()}).encode())
         for sample in sorted(self, key=lambda sample: sample.photo):

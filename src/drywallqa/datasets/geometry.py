@@ -1,4 +1,4 @@
-"""The four kinds of annotation geometry: validate them against the photo, and convert them to masks."""
+"""Validate the four kinds of annotation geometry against the photo, and convert them to masks."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def fit_geometry(
         scale: Photo height / declared height, and photo width / declared width.
 
     Returns:
-        The annotation in px within the photo, and a description of what was clipped ("" if nothing notable).
+        The annotation in px within the photo, and a description of the clipped excess ("" if there is at most
+        a rounding error).
 
     Raises:
         GeometryError: No usable part is left.
@@ -181,7 +182,7 @@ def _check_mask_size(size: tuple[int, ...], height: int, width: int) -> None:
 
 
 def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_]:
-    """Mark the pixels that the rings cover by at least half; for hairlines, all pixels that they touch.
+    """Mark the pixels that the rings cover by at least half; for hairlines, mark all touched pixels.
 
     Pillow draws between whole pixels and includes the border, so its polygons are one pixel too wide. Drawing
     at four times the size and downscaling reduces this error to an eighth of a pixel.
@@ -194,7 +195,7 @@ def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_
         points = [(x, y) for x, y in np.rint((ring - (left, top)) * _FINER - 0.5).astype(int).tolist()]
         pen = ImageDraw.Draw(canvas)
         pen.polygon(points, fill=255)
-        # mean width under 1.5 px: twice its area divided by its perimeter
+        # mean width (twice the area divided by the perimeter) under 1.5 px
         length = float(np.linalg.norm(ring - np.roll(ring, -1, axis=0), axis=1).sum())
         hairline = 2 * _area(ring) < 1.5 * length
         if hairline:  # Pillow leaves gaps where a polygon is thinner than a pixel
@@ -267,8 +268,8 @@ def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray
 def decompress(text: str) -> list[int]:
     """Decode COCO's compressed run lengths: five bits per character; the sixth bit marks a continuation.
 
-    From the fourth run length on, each number is the difference to the run length two before it (pycocotools,
-    `rleFrString`).
+    From the fourth run length on, each number is the difference from the run length two positions earlier
+    (pycocotools, `rleFrString`).
 
     Raises:
         ValueError: The string has invalid characters or is truncated within a number.

@@ -235,7 +235,7 @@ class _Import:
     def _labels(
         self, masks: Mapping[str, Mask], uncertain: Iterable[str], stem: str, *, labelled: bool
     ) -> dict[str, str | None]:
-        """Write the masks. Other concepts are absent, unless the photo is unlabelled or shapes dropped."""
+        """Write the masks. Other concepts are absent unless labels are missing or shapes were dropped."""
         labels: dict[str, str | None] = {}
         for concept in self.concepts.mapped():
             if concept in masks:

@@ -229,7 +229,7 @@ def _is_blank(geometry: Geometry) -> bool:
 
 
 def _place(relative: Path) -> tuple[str, str]:
-    """Infer a mask's class and photo from its path: masks/[SPLIT/][CLASS/]NAME or the reverse."""
+    """Infer a class and a photo from the path masks/[SPLIT/][CLASS/]NAME or masks/[CLASS/][SPLIT/]NAME."""
     folders = list(relative.parts[:-1])
     splits = [part for part in folders if split_word(part)]
     classes = [part for part in folders if not split_word(part)]

@@ -15,10 +15,10 @@ from drywallqa.imaging.straight_lines import straight_lines
 
 # A concept is thin if its mean width divided by the photo's longer side is below this: under 18 px of 448.
 THIN = 0.04
-STRAIGHT = 0.95  # least share of the skeleton on long straight lines for a straight concept
+STRAIGHT = 0.95  # minimum share of a straight concept's skeleton on long straight lines
 
 _SIDE = 320  # px to which masks are subsampled before measuring
-_PHOTOGRAPHS = 64  # maximum number to measure
+_PHOTOGRAPHS = 64  # maximum number of photographs to measure
 _LONG = 0.25  # share of the longer side
 _NEAR = 1.5  # px from a line, in the subsampled mask
 
@@ -28,8 +28,8 @@ Mask = NDArray[np.bool_]
 def wants_native(dataset: Dataset, concept: str) -> bool:
     """Check whether a concept must be searched for at the full resolution of a large photo.
 
-    A thin object disappears when the photo is scaled down. Straight lines do not: they are recognised because
-    they run through the photo, which a single tile does not show.
+    A thin object disappears when the photo is scaled down. Straight lines are an exception. The model
+    recognises them because they run through the whole photo, and a single tile does not show this.
 
     Args:
         dataset: Photos with truth.

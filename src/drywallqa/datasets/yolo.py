@@ -49,7 +49,7 @@ def has_yolo_labels(root: Path) -> bool:
 
 
 def _label_file(photo: Path, root: Path) -> Path:
-    """Return the path of a photo's label file: "images" becomes "labels", or the photo's own folder."""
+    """Return the path of a photo's label file: in "labels" instead of "images", or next to the photo."""
     parts = list(photo.relative_to(root).parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position].lower() == "images":
@@ -59,7 +59,7 @@ def _label_file(photo: Path, root: Path) -> Path:
 
 
 def _all_label_files(root: Path) -> set[Path]:
-    """Find the label files: those below a folder "labels" or "obj_…_data", and others in the same folders."""
+    """Find the label files: the .txt files below "labels" or "obj_…_data" folders, except known lists."""
     folders = {
         path.parent
         for path in root.rglob("*.txt")

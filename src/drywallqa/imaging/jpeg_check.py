@@ -36,7 +36,7 @@ class _Markers:
         interval: The restart interval in blocks (MCUs); 0 for no restarts.
         first_code: The symbol of the shortest code in the luminance AC table; 0 is "end of block".
         depths: For each component, the lowest known bit of each of its 64 coefficients; 0 is the lowest bit.
-        scans: The number of components, the start and the stop of each scan.
+        scans: For each scan, the number of components, and the start and stop of its data in the file.
         ended: Whether the file has an end marker.
     """
 

@@ -1,4 +1,4 @@
-"""The letterbox: converts a photo to a model's input, and logits back to the photo's size.
+"""The letterbox converts a photo to a model's input, and logits back to the photo's size.
 
 A photo of H×W pixels is scaled so that its longer side fills the window. It is placed in the top left corner.
 The rest is padded with the mean of the normalisation, which becomes zero after normalising. The input is
@@ -52,7 +52,7 @@ def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A model's input: longer side in px, divisor of the sides, whether square, normalisation (0–1 scale)."""
+    """Format of a model's input: longer side and divisor in px, square or not, normalisation (0–1 scale)."""
 
     size: int
     multiple: int = 32
@@ -144,7 +144,7 @@ def resample(
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
 
 
-_REDUCING_GAP = 3  # like Pillow's `reducing_gap`: box-average first, to at least this many times the target
+_REDUCING_GAP = 3  # like Pillow's `reducing_gap`: first average boxes, down to this multiple of the target
 _STRIP = 4_000_000  # px of a photo to copy at a time
 
 

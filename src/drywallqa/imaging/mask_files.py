@@ -27,17 +27,17 @@ _RUNS = zlib.Z_RLE
 _STRIP = 4_000_000  # px; larger masks are encoded in strips of this size, since Pillow copies the whole mask
 _SUFFIX = ".png"
 _BETWEEN = "__"
-_SHORTEST_SLUG = 24  # the least length of a prompt shortened to fit its photo's name
+_SHORTEST_SLUG = 24  # minimum length of a prompt that is shortened to fit its photo's name
 _NOT_IN_WINDOWS = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _DEVICES = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(?:\.|$))")
 _LIKE_A_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 
 
 def base_name(image_id: str, prompt: str) -> str:
-    """Name the results of one photo under one prompt, without suffix: `{image_id}__{prompt}`.
+    """Name the results of one photo for one prompt, without suffix: `{image_id}__{prompt}`.
 
     The name is valid on every operating system and has at most 116 bytes. Names of different pairs also
-    differ on case-insensitive file systems, provided that the photos' names do.
+    differ on case-insensitive file systems, provided that the photos' names also differ there.
 
     Example:
         >>> base_name("IMG_1", "segment crack")
@@ -54,15 +54,15 @@ def base_name(image_id: str, prompt: str) -> str:
 
 
 def file_name(image_id: str, prompt: str) -> str:
-    """Name the mask file of one photo under one prompt: `{image_id}__{prompt}.png`."""
+    """Name the mask file of one photo for one prompt: `{image_id}__{prompt}.png`."""
     return base_name(image_id, prompt) + _SUFFIX
 
 
 def slug_of(prompt: str) -> str:
-    """Turn a prompt into a part of a file name: keep `[A-Za-z0-9-]`, and replace any other run with `_`.
+    """Turn a prompt into a part of a file name: keep `[A-Za-z0-9-]`, turn other characters into `_`.
 
-    If this replaces more than single spaces, or the prompt has capitals, `-` and the first 8 hex digits of
-    the prompt's SHA-256 are appended.
+    A run of other characters becomes one `_`. If anything except single spaces is replaced, or the prompt has
+    capitals, `-` and the first 8 hex digits of the prompt's SHA-256 are appended.
 
     Example:
         >>> slug_of("segment crack"), slug_of("segment joint/tape")

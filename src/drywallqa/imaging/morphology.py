@@ -43,9 +43,9 @@ def close_mask(mask: Mask, radius: int) -> Mask:
 def _tables() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return two tables over the 256 neighbourhoods of a pixel.
 
-    The first table [2,256] tells for each half-step of thinning whether it removes the pixel. The second
-    table [256] tells whether the pixel can go without breaking a connection: S. Yokoi's connectivity number
-    for eight neighbours is 1. Line ends are kept.
+    The first table [2,256] states whether each half-step of thinning removes the pixel. The second table
+    [256] states whether the pixel can be removed without breaking a connection, that is, whether S. Yokoi's
+    connectivity number for eight neighbours is 1. Line ends are kept.
     """
     removable, joins_nothing = np.zeros((2, 256), np.bool_), np.zeros(256, np.bool_)
     for code in range(256):
@@ -66,9 +66,9 @@ _REMOVABLE, _JOINS_NOTHING = _tables()
 def skeletonise(mask: Mask) -> Mask:
     """Thin a mask [H,W] to its skeleton. Lines stay connected, and line ends stay in place.
 
-    The method is T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns", CACM
-    27 (1984). Staircase corners are removed afterwards, since they would make a diagonal line up to √2 too
-    long.
+    The method is from T. Y. Zhang and C. Y. Suen, "A fast parallel algorithm for thinning digital patterns",
+    CACM 27 (1984). Staircase corners are removed afterwards, since they would make a diagonal line up to √2
+    too long.
     """
     result = np.zeros_like(mask)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -79,15 +79,15 @@ def skeletonise(mask: Mask) -> Mask:
     flat = picture.reshape(-1)
     offsets = np.array([down * picture.shape[1] + right for down, right in _NEIGHBOURS])
     weights = 1 << np.arange(8)
-    # The decision of a half-step can change only where a neighbour was removed since its last turn.
+    # The decision of a half-step changes only for pixels that lost a neighbour since its last turn.
     before = changed = np.flatnonzero(flat)
     last_place = np.empty(len(flat), np.int64)
     step = 0
     while len(before) or len(changed):
         candidates = np.concatenate([before, changed])
         candidates = candidates[flat[candidates]]
-        # Remove duplicates without sorting: of equal indices, only the last one written reads back its
-        # position.
+        # Remove duplicates without sorting. Every candidate writes its position, and only the last of several
+        # equal candidates reads its position back.
         places = np.arange(len(candidates))
         last_place[candidates] = places
         candidates = candidates[last_place[candidates] == places]
@@ -123,7 +123,8 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
-    # Runs are in reading order, so both keys are sorted, and the runs above that touch a run form a range.
+    # Runs are in reading order, so both keys are sorted. The runs in the row above that touch a run form a
+    # range.
     stride, reach = mask.shape[1] + 2, 0 if corners else 1
     first = np.searchsorted(rows * stride + ends, (rows - 1) * stride + starts + reach)
     last = np.searchsorted(rows * stride + starts, (rows - 1) * stride + ends - reach, "right")
@@ -145,7 +146,7 @@ def group_links(count: int, links: ArrayLike) -> Integers:
     one, two = np.asarray(links, np.int64).reshape(-1, 2).T
     while len(one):
         low = np.minimum(root[one], root[two])
-        # Both roots get the lower root. Then each item follows its root until nothing changes.
+        # Both roots are linked to the lower root. Then each item follows its root until nothing changes.
         np.minimum.at(root, root[one], low)
         np.minimum.at(root, root[two], low)
         while not np.array_equal(shorter := root[root], root):
@@ -169,7 +170,7 @@ def without_holes(mask: Mask, most: float) -> Mask:
     fill = np.bincount(labels.ravel()) < most
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         fill[border] = False
-    fill[0] = True  # the mask itself
+    fill[0] = True  # label 0 is the mask itself
     return np.asarray(fill[labels])
 
 

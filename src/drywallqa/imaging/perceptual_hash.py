@@ -21,10 +21,11 @@ Value = TypeVar("Value", bound=np.generic)
 # Side length of the hashed thumbnail in px.
 THUMBNAIL_SIDE = 32
 
-# Two hashes that differ in at most this many of 63 bits may show the same photograph; verify if it matters.
+# Two images may show the same photograph if their hashes differ in at most this number of the 63 bits.
 SAME_PHOTO_BITS = 11
 
-# Counter-clockwise quarter turns, then whether to mirror left to right. The first is the identity.
+# Number of counter-clockwise quarter turns, and whether to mirror left to right afterwards. The first entry
+# is the identity.
 ORIENTATIONS: tuple[tuple[int, bool], ...] = tuple(
     (turns, flip) for turns in range(4) for flip in (False, True)
 )
@@ -64,7 +65,7 @@ def hash_signs(value: int) -> NDArray[np.bool_]:
 def hash_thumbnail(grey: NDArray[np.float32]) -> int:
     """Hash a thumbnail that `thumbnail` returned."""
     signs = frequencies(grey) > 0
-    signs[0, 0] = False  # the mean brightness says nothing about the photo
+    signs[0, 0] = False  # the mean brightness carries no information about the photo
     return _pack(signs)
 
 

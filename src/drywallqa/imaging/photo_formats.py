@@ -159,14 +159,14 @@ def _read_directory(stream: IO[bytes], head: bytes, offset: int | None) -> Any |
         directory.load(stream)
         for tag in _TAGS:  # values are decoded only now
             directory.get(tag)
-    except Exception:  # decoders raise nearly any exception on damaged bytes; decoding reports it later
+    except Exception:  # decoders raise nearly any exception on damaged bytes; decoding reports the error
         return None
     return directory
 
 
 _BITS_PER_SAMPLE, _MAX_SAMPLE = 258, 281  # TIFF tags
 _USUAL_BITS = (8, 10, 12, 14, 16)
-_HIGH = 2**14 >> 8  # the least high byte of a sample that needs more than 14 bits
+_HIGH = 2**14 >> 8  # minimum high byte of a sample that needs more than 14 bits
 _OTHER_BYTE = {"B": "L", "L": "B", "N": "B"}  # Pillow's names for byte orders; N is the native order
 
 

@@ -45,15 +45,15 @@ def search_photos(
     """Find the photos that files, folders and glob patterns refer to.
 
     In a folder, every file with a photo suffix counts unless it is hidden. A file given explicitly always
-    counts. If several links lead to the same file or folder, it is found once: under the given name if it was
-    given explicitly, otherwise under its real name if the search found it.
+    counts. If several links lead to the same file or folder, it is listed once: under a name given explicitly
+    if there is one, otherwise under its real name if the search found that name.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
         recursive: Whether to search subfolders.
         leave_out: Files and folders to skip when a folder or pattern includes them.
-        made_in: Returns the results of earlier runs in and below a folder. It is called for each folder
-            searched, so that a mask is never mistaken for a photo.
+        made_in: Function that returns the results of earlier runs in and below a folder. The search calls it
+            for each folder, to exclude masks from the photos.
     """
     search = _Search(recursive, {absolute_path(path) for path in leave_out}, made_in)
     for path in paths:
@@ -68,7 +68,7 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
 
 
 def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
-    """Return the deepest common parent of absolute folders; of several drives, only the first counts."""
+    """Return the deepest common parent of absolute folders; ignore folders on other drives than the first."""
     base = folders[0]
     for folder in folders:
         if folder.drive.casefold() == base.drive.casefold():
@@ -80,7 +80,7 @@ def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
 def folder_below(folder: PurePath, base: PurePath) -> str:
     """Return a folder relative to another, with forward slashes; "" for that folder itself.
 
-    For a folder elsewhere, such as on another drive, the result is its drive and full path.
+    For a folder outside the base, such as on another drive, the result is its drive and full path.
     """
     if folder.is_relative_to(base):
         relative = folder.relative_to(base).as_posix()

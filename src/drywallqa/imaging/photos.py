@@ -58,8 +58,8 @@ def read_photo(source: Photo) -> NDArray[np.uint8]:
     """Read a photo as RGB uint8 [H,W,3], as a viewer shows it.
 
     EXIF orientation is applied, transparent images are composited over white, and samples of higher bit depth
-    are scaled to 8 bits by the range that they use. From a file with several images, the first is read, or
-    the largest if the first is marked as a reduced copy.
+    are scaled to 8 bits by the range that they use. If a file contains several images, the first image is
+    read, or the largest image if the first is marked as a reduced copy.
 
     Args:
         source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned unchanged), or a result of
@@ -131,7 +131,7 @@ def check_readable_file(path: Path) -> None:
     """Check that a path is a regular file that is not empty.
 
     Raises:
-        PhotoError: It is not; the message names the reason.
+        PhotoError: The path is not such a file; the message names the reason.
     """
     try:
         if path.is_dir():

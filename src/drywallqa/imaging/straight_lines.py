@@ -66,13 +66,13 @@ class StraightLine:
 
 
 def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
-    """Find the straight lines in a mask [H,W], lines with the most pixels first.
+    """Find the straight lines in a mask [H,W], sorted by descending pixel count.
 
     A Hough transform proposes a line, total least squares refines it, and its pixels are removed before the
     next search. Gaps of up to 6 % of the longer side are bridged. A curve becomes several lines.
 
     Args:
-        mask: The mask; a band becomes its centre line.
+        mask: The mask. A band yields its centre line.
         least: The minimum length of a line, as a share of the longer side.
     """
     step = -(-max(mask.shape) // _LONGER_SIDE)
@@ -99,7 +99,7 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
 
 
 def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None, Mask]:
-    """Return the ends [2,2] of the line with the most nearby points [N,2], and whether each is near [N]."""
+    """Return the ends [2,2] of the line with the most points [N,2] near it, and their mask [N]."""
     angle, offset = _peak(points, within)
     normal = np.array([np.cos(angle), np.sin(angle)])
     near = np.abs(points @ normal - offset) <= 1.5 * within
@@ -135,8 +135,8 @@ def _peak(points: Floats, within: float) -> tuple[float, float]:
     return at
 
 
-# A line is sure from these values on. Of 18 boxes of the validation set, all 15 above them were correct, and
-# 1 of the 3 below.
+# A line is reliable if it reaches both values. Of 18 lines in boxes of the validation set, 15 reached them,
+# and all of these were correct. Of the other 3 lines, 1 was correct.
 LEAST_DEPTH, LEAST_SHARE = 5.0, 0.75
 _SIDES = (2.0, 3.5, 5.0)  # px at 640 px: distances from the line at which its sides are measured
 _DEEPEST = 12.0  # grey levels; limits the effect of a single black screw
@@ -155,7 +155,7 @@ class FoundSeam:
         line: The seam, in px of the photo.
         depth: Mean number of grey levels by which the seam is darker than both its sides, clipped to ±12 at
             each position.
-        share: Share of its length that is darker than both sides.
+        share: Share of the seam's length that is darker than both sides.
     """
 
     line: StraightLine
@@ -202,7 +202,7 @@ def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:
 
 
 def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: float, places: int) -> Floats:
-    """Return by how many grey levels M lines are darker than both sides, at points along each [M,places]."""
+    """Return how much darker M lines are than both sides, in grey levels at points along each, [M,places]."""
     across = ends - starts
     along = across / np.hypot(*across.T)[:, None]
     normal = np.stack([-along[:, 1], along[:, 0]], 1)[:, None]
@@ -222,7 +222,7 @@ def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: fl
 
 
 def _refine(values: NDArray[np.float32], start: Floats, end: Floats, step: float, scale: float) -> FoundSeam:
-    """Move both ends to their best neighbours, first by half a step and then by one pixel."""
+    """Move both ends to the best neighbouring points, first by half a step and then by one pixel."""
     for by in (step / 2, 1.0):
         moves = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]) * by
         starts, ends = np.repeat(start + moves, 9, 0), np.tile(end + moves, (9, 1))

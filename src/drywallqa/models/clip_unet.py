@@ -1,9 +1,9 @@
 """CLIP + U-Net: CLIP's text embedding conditions a U-Net with skip connections.
 
 U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, over an EfficientNet-Lite encoder.
-The fusion is an option: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871), cross-attention
-scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both.
-With `pyramid`, logits come from the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017,
+The fusion method is configurable: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871),
+cross-attention scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both. With
+`pyramid`, logits come from the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017,
 https://arxiv.org/abs/1612.03144).
 """
 
@@ -23,7 +23,7 @@ from drywallqa.models.towers import ClipPrompted, check_choice, text_settings
 
 FUSIONS = ("film", "cross-attention", "both")
 SLOTS = 8
-"""Number of tokens made from a prompt's embedding; attention needs several to choose from."""
+"""Number of tokens made from a prompt's embedding; cross-attention needs several tokens."""
 MULTIPLE = 32
 
 

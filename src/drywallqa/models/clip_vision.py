@@ -61,9 +61,9 @@ class ClipSegModel(ClipSighted):
     """CLIPSeg (`CIDAS/clipseg-rd64-refined`): CLIP's towers with a small transformer decoder.
 
     Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (CVPR 2022),
-    https://arxiv.org/abs/2112.10003, with the published parameter names. This is the model that the report
-    chose. The implementation in transformers encodes the photo again for every prompt. This one encodes a
-    photo once, and only up to the last layer that the decoder reads. Input sides are multiples of 16.
+    https://arxiv.org/abs/2112.10003, with the published parameter names. The report chose this model. The
+    implementation in transformers encodes the photo again for every prompt. This class encodes a photo once,
+    and only up to the last layer that the decoder reads. Input sides are multiples of 16.
 
     Args:
         size: "base" (150,747,746 parameters) or "tiny".
@@ -95,14 +95,14 @@ class ClipSegModel(ClipSighted):
         self.network = CLIPSegForImageSegmentation(config)
         self.embedding_width = int(config.projection_dim)
         decoder = self.network.decoder
-        # transformers initialises these from N(0, 1), which does not train; torch's default does
+        # training fails with transformers' initialisation N(0, 1) and works with torch's default
         for part in (decoder.film_mul, decoder.film_add, decoder.reduces, decoder.transposed_convolution):
             for layer in part.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
                     layer.reset_parameters()
         tower = "network.clip.vision_model"
         deepest, count = max(config.extract_layers) + 1, config.vision_config.num_hidden_layers
-        # layers deeper than the decoder reads, and parts that only compare photos with texts
+        # layers that the decoder does not read, and parts that only compare photos with texts
         self.stops = (
             *(f"{tower}.encoder.layers.{index}." for index in range(deepest, count)),
             f"{tower}.post_layernorm",

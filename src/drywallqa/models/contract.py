@@ -1,4 +1,4 @@
-"""The interface of all model families, and functions that they share.
+"""The interface of all model families, and their shared functions.
 
 Shapes: B photos, P prompts, D embedding width, input size H×W, logits' grid h×w.
 """
@@ -18,18 +18,18 @@ from drywallqa.errors import ModelError, PromptError
 
 Features = tuple[Tensor, ...]
 PRESENCE_PIXELS = 16
-"""Number of a mask's strongest logits averaged into presence, for models without presence parameters."""
+"""Number of strongest mask logits to average as presence, in models without presence parameters."""
 
 
 @dataclass(frozen=True)
 class TrainedLayers:
-    """Which parts of a model are trained.
+    """The parts of a model to train.
 
     Attributes:
-        frozen_stages: Number of frozen first stages, counting the stem; for convolutional encoders.
-        vision_layers: Number of last layers of the vision tower to train; for transformer encoders. 0 freezes
-            the tower; more than it has also trains its embeddings.
-        text_layers: The same for the text tower.
+        frozen_stages: Number of first stages to freeze, including the stem. Only for convolutional encoders.
+        vision_layers: Number of last layers of the vision tower to train. Only for transformer encoders. 0
+            freezes the tower. A number above its layer count also trains its embeddings.
+        text_layers: Number of last layers of the text tower to train, with the same special values.
     """
 
     frozen_stages: int = 3
@@ -148,7 +148,7 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
 
     Raises:
         PromptError: There is no prompt.
-        ModelError: The prompts are for a different number of photos.
+        ModelError: The number of prompt sets differs from the number of photos.
     """
     if embeddings.dim() == 2:
         embeddings = embeddings[None].expand(photos, -1, -1)
@@ -164,9 +164,9 @@ def presence_of(logits: Tensor) -> Tensor:
     """Compute presence without extra parameters: the mean of the mask's strongest logits.
 
     Published decoders have no presence output, and an added head would change the published model. Averaging
-    several pixels keeps a single stray pixel from deciding. The pixels may lie anywhere in the mask. With a
-    square neighbourhood, a thin object would count as present only if its mask grew or its logits became
-    extreme.
+    several pixels prevents a single stray pixel from determining the presence. The pixels may lie anywhere in
+    the mask. With a square neighbourhood, a thin object would count as present only if its mask grew or its
+    logits became extreme.
 
     Args:
         logits: [N,h,w].

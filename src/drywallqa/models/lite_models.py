@@ -191,7 +191,7 @@ class CompactModel(OverLite):
 
 
 class SwiftDecoder(nn.Module):
-    """Prompt-dependent part of the decoder: products with a prompt's embedding, and presence from them."""
+    """Prompt-dependent part of the decoder: multiplies pixel and prompt embeddings, and predicts presence."""
 
     def __init__(self, width: int, embedding_width: int) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class SwiftDecoder(nn.Module):
 
 
 class SwiftModel(OverLite):
-    """EfficientNet-Lite with pixel embeddings; five prompts take little longer than one.
+    """EfficientNet-Lite with pixel embeddings; five prompts take little longer than one prompt.
 
     All prompts share one map of pixel embeddings. A mask is the product of pixel and prompt embeddings, as in
     Li et al., "LSeg" (ICLR 2022), https://arxiv.org/abs/2201.03546. The model also predicts presence.

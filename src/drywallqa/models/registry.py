@@ -21,7 +21,7 @@ _SAM = "Apache-2.0 (SAM)"
 
 
 def _defaults(side: int, batch_size: int = 8) -> dict[str, Any]:
-    """Return default training settings: towers at a tenth of the decoder's rate, crops of `side` px."""
+    """Return default training settings: a tenth of the decoder's rate for towers, crops of `side` px."""
     return {
         "data.window": side,
         "data.photo_scale": [side, 2 * side],
@@ -45,16 +45,16 @@ class Family:
         weight_licence: Licence and origin of the weights that training starts from.
         parameters: Number of parameters at full size with default options.
         paper: Source of the architecture.
-        multiple: Input sides are multiples of this, in px.
+        multiple: Input sides are multiples of this number of px.
         square: Whether photos are letterboxed into a square.
         side: The only supported input size in px; None if any multiple is supported.
         default_side: Default input size in px.
         tiny_side: The only input size of the "tiny" variant, if the family supports only one.
         open_vocabulary: Whether the model understands prompts beyond the trained concepts.
-        own_text: Whether the model embeds prompts; otherwise a text side does.
+        own_text: Whether the model embeds prompts; otherwise, a text side embeds them.
         trainable: Whether the model has trainable parts.
         exports: Supported export formats.
-        origins: Names of the published weights it starts from, keys of `published_weights.ORIGINS`.
+        origins: Names of the published weights for its initialisation, keys of `published_weights.ORIGINS`.
         takes: Names of the general model settings that its class accepts.
         training_defaults: Default settings of a training run; a user's settings override them.
         mean: Mean for the normalisation of values in 0–1.

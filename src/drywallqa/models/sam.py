@@ -114,7 +114,7 @@ class SamClipModel(ClipPrompted):
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Decode for prompts [P,D] or [B,P,D]: logits [B,P,S/4,S/4] and presence [B,P].
 
-        Presence starts as SAM's estimate of its mask's quality; fine-tuning turns it into presence.
+        Before fine-tuning, the presence output is SAM's quality estimate for its mask.
         """
         photos = features[0].shape[0]
         token = self.prompt_projection(per_photo(embeddings, photos))[:, :, None]
@@ -150,10 +150,10 @@ def _column(values: tuple[float, float, float]) -> Tensor:
 
 
 class SamZeroShotModel(ClipPrompted):
-    """SAM proposes masks at a grid of points, CLIP ranks them by the prompt; nothing is trained.
+    """SAM proposes masks at a grid of points, and CLIP ranks them by the prompt, without any training.
 
-    A mask's score is how much closer CLIP finds its crop to the prompt than to a neutral prompt. No parameter
-    was tuned on photos of walls. The model accepts one square input size.
+    A mask's score is the CLIP similarity of its crop to the prompt minus the similarity to a neutral prompt.
+    No parameter was tuned on photos of walls. The model accepts one square input size.
 
     Args:
         size: "base" (1024 px) or "tiny" (128 px).
@@ -188,7 +188,7 @@ class SamZeroShotModel(ClipPrompted):
 
     @torch.no_grad()
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,S,S]: mask logits [B,K,S/4,S/4], their embeddings [B,K,D], the neutral one [B,1,D]."""
+        """Encode [B,3,S,S]: mask logits [B,K,S/4,S/4], mask embeddings [B,K,D], neutral prompt [B,1,D]."""
         check_size("sam-clip-zero-shot", images, PATCH, self.side)
         masks, quality = self._propose(images)
         best = quality.topk(self.kept, dim=1).indices

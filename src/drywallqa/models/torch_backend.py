@@ -1,4 +1,4 @@
-"""Run a torch model behind the numpy-typed backend protocol, and load a bundle's weights into it."""
+"""Adapt a torch model to the NumPy-typed backend protocol, and load a bundle's weights into it."""
 
 from __future__ import annotations
 

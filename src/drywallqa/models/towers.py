@@ -1,7 +1,7 @@
 """CLIP's two towers for all families that use them: sizes, tokens, text embeddings, unfreezing by depth.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML 2021),
-https://arxiv.org/abs/2103.00020. The towers' code is transformers' (Apache-2.0).
+https://arxiv.org/abs/2103.00020. The code of the towers comes from transformers (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def check_choice(what: str, given: str, known: Sequence[str]) -> None:
 
 
 def text_settings(size: str) -> dict[str, Any]:
-    """Return the text tower's settings: "base" as published, "tiny" for trials with single letters.
+    """Return the text tower's settings: "base" as published, "tiny" for a single-letter vocabulary.
 
     Raises:
         ModelError: The size is unknown.
@@ -144,7 +144,7 @@ class ClipPrompted(PromptedModel):
         """Read the tokenizer from the folder of a tower's weights.
 
         Raises:
-            ModelError: Its files are missing or damaged.
+            ModelError: The tokenizer's files are missing or damaged.
         """
         from transformers import CLIPTokenizer
 
@@ -241,7 +241,7 @@ def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
 
 
 def _thaw(layers: Sequence[nn.Module], before: Sequence[nn.Module], count: int) -> None:
-    """Unfreeze the last `count` layers; a larger count than layers also unfreezes the parts before them."""
+    """Unfreeze the last `count` layers; a count above the number of layers also unfreezes `before`."""
     for index, layer in enumerate(layers):
         layer.requires_grad_(index >= len(layers) - count)
     for part in before:

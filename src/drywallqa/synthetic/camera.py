@@ -1,9 +1,9 @@
-"""Lighting and camera models: turn a canvas into a photo.
+"""Lighting and camera models that turn a canvas into a photo.
 
-`photograph` models a plain camera whose photos look alike at every size. `develop_photo` models a phone
-camera at full resolution, with the stages in the order of a usual image signal processor. It reduces noise
-by coring: it shrinks differences from a blurred copy that are small compared with the noise. Flat areas
-become smooth with soft grain, fine texture is slightly smeared, and edges stay sharp.
+`photograph` models a plain camera whose photos look the same at every size. `develop_photo` models a phone
+camera at full resolution, with the stages in the order of a usual image signal processor. It reduces noise by
+coring: it shrinks differences from a blurred copy that are small compared with the noise. Flat areas become
+smooth with soft grain, fine texture is slightly smeared, and edges stay sharp.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
 
     Args:
         canvas: The canvas.
-        raking: How strongly the relief is shaded, from 0 (frontal light) to 1 (grazing light); random by
+        raking: Strength of the relief's shading, from 0 (frontal light) to 1 (grazing light); random by
             default.
 
     Returns:
@@ -119,8 +119,8 @@ class Camera:
         iso: Sensor gain; shot noise grows with it.
         blur: Standard deviation of the lens blur in px.
         denoise: Strength of noise reduction, 0–1.
-        sharpen: How much of the difference from a blurred copy is added.
-        radius: Standard deviation of that blur in px.
+        sharpen: Factor for the difference from a blurred copy that sharpening adds.
+        radius: Standard deviation in px of the blur used for sharpening.
         contrast: Strength of the S-shaped tone curve, 0–1.
         quality: JPEG quality; chroma is subsampled (4:2:0).
     """

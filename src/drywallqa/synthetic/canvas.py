@@ -1,7 +1,7 @@
 """The canvas on which a wall is drawn: its colours, its relief, and the operations on them.
 
 Lengths are given in px of a photo whose longer side is 640 px. `Canvas.scale` scales them, so that a wall
-looks alike at every size. Colours are roughly linear reflectances in 0–1.
+looks the same at every size. Colours are roughly linear reflectances in 0–1.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Stroke:
 
 
 def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Float:
-    """Draw strokes as the covered share of each pixel, float32 [H,W] in 0–1."""
+    """Compute the share of each pixel that the strokes cover, float32 [H,W] in 0–1."""
     image = Image.new("L", (size[1] * oversampling, size[0] * oversampling))
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -150,7 +150,7 @@ def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 
 
 
 def noise(size: Size, cell: float | tuple[float, float], generator: Generator) -> Float:
-    """Create smooth noise [H,W], mean 0 and deviation about 1; lumps measure `cell` (or rows, columns) px."""
+    """Create smooth noise [H,W] with lumps of `cell` (or rows, columns) px; mean 0 and deviation about 1."""
     rows, columns = cell if isinstance(cell, tuple) else (cell, cell)
     knots = (max(2, round(size[0] / rows) + 1), max(2, round(size[1] / columns) + 1))
     if knots[0] >= size[0] and knots[1] >= size[1]:

@@ -20,7 +20,7 @@ _COARSE = 4  # px; spacing of the grid on which the wall's brightness is estimat
 _LEAST_RELIEF = 0.3  # the core of a pasted crack is at least this much darker than the board
 _DARKEST_WALL = 12.0  # grey levels; areas darker than this are padding, not board
 _BLOCK = 8  # px; padding is detected in blocks of this size
-_EVEN = 0.5  # squared grey levels; a variance below any camera's noise
+_EVEN = 0.5  # squared grey levels; a variance lower than any camera's noise
 _WALL_AROUND = 0.06  # margin of wall kept around the crack, as a share of its photo's side
 
 
@@ -80,7 +80,7 @@ def paste_crack(
         crack_photo: uint8 [h,w,3], of any size.
         crack_mask: bool [h,w], the labelled outline around the crack.
         generator: Random generator for all choices.
-        pasting: Limits for moving and blending; the limits used in training by default.
+        pasting: Limits for moving and blending; by default, the limits used in training.
 
     Returns:
         The composite, uint8 [H,W,3], and the crack's mask on it, bool [H,W]. If no part of the crack lies

@@ -101,7 +101,7 @@ def branch_direction(
     Args:
         parent: The parent path.
         index: Index of the path's point where the branch begins.
-        near: Number of points before and after that point between which the path's direction is measured.
+        near: Number of points before and after that point over which the path's direction is measured.
         least_angle: Smallest angle between branch and parent path, in radians.
         generator: Random generator for the choice.
     """
@@ -131,7 +131,7 @@ def _ends(size: Size, generator: Generator, region: Mask | None) -> tuple[Path, 
 
 
 def _course(start: ArrayLike, end: ArrayLike, generator: Generator, roughness: float) -> Path:
-    """Refine a line by midpoint displacement to segments of 3 px: straight overall, jagged in detail."""
+    """Refine a line by midpoint displacement to segments of 3 px that are jagged but follow the line."""
     length = max(float(np.hypot(*np.subtract(end, start))), 8.0)
     levels = max(2, min(8, int(np.ceil(np.log2(length / 3.0)))))
     jagged = range(levels - 3, levels) if levels > 2 else ()
@@ -172,7 +172,7 @@ def pixels_of(path: Path, size: Size) -> tuple[NDArray[np.intp], NDArray[np.intp
 
 
 def inside(path: Path, size: Size, region: Mask | None) -> Mask:
-    """Tell which points [N,2] of x, y lie in the photo and in the region, if one is given; bool [N]."""
+    """Check which points [N,2] of x, y lie in the photo and in the region, if one is given; bool [N]."""
     in_photo = ((path >= 0) & (path <= (size[1] - 1, size[0] - 1))).all(axis=1)
     return np.asarray(in_photo if region is None else in_photo & region[pixels_of(path, size)])
 

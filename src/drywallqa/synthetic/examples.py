@@ -37,7 +37,7 @@ EXAMPLES: tuple[Example, ...] = (
     Example("paint-switch-cable-nothing", "neither", 162, WallOptions("paint", ("switch", "cable"), 0.2)),
     Example("plaster-stain-nothing", "neither", 176, WallOptions("plaster", ("stain", "socket"), 0.4)),
 )
-"""Two of each kind: cracks, seams, both, and neither."""
+"""Two examples of each kind: cracks, seams, both, and neither."""
 
 
 def render_example(example: Example, size: Size = (640, 640)) -> Wall:

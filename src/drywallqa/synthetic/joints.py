@@ -1,4 +1,4 @@
-"""Untaped joints between boards: a straight line, tapered edges, a step, screws, print and torn paper."""
+"""Draw untaped joints between boards, with tapered edges, a step, screws, print and torn paper."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PRINTS = (
 )
 HALF_WIDTH = 2.5
 """Half width of a line's mask, in px of a photo whose longer side is 640 px."""
-_REACH = 34.0  # px in a 640 px photo; distance from its line within which a joint changes the boards
+_REACH = 34.0  # px in a 640 px photo; a joint changes the boards only within this distance from its line
 
 
 def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HALF_WIDTH) -> Mask:

@@ -1,4 +1,4 @@
-"""Pictures without walls; a model must find nothing in them for any prompt."""
+"""Draw pictures without walls, in which a model must not mark anything for any prompt."""
 
 from __future__ import annotations
 

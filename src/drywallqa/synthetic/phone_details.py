@@ -54,7 +54,7 @@ def _paint(canvas: Canvas, generator: Generator) -> None:
 
 
 def _plaster(canvas: Canvas, generator: Generator) -> None:
-    """Add sand in plaster."""
+    """Add the grains of sand in plaster."""
     size = canvas.size
     cell = generator.uniform(1.6, 4.0)
     sand = octaves(size, (cell, 2.5 * cell, 7 * cell), (0.5, 0.6, 0.7), generator)

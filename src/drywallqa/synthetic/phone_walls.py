@@ -1,8 +1,8 @@
 """Synthetic phone photos of walls: 8 to 16 megapixels, sharp at full resolution, with exact truth.
 
-`walls.render_wall` draws a wall alike at every size. It therefore lacks details that only large photos show:
-pixel-level grain, thin marks, camera noise and sharpening. This module takes layout and objects from
-`walls` and adds all details in px of the actual photo.
+A wall from `walls.render_wall` looks the same at every size. It therefore lacks details that only large
+photos show: pixel-level grain, thin marks, camera noise and sharpening. This module takes layout and objects
+from `walls` and adds all details in px of the actual photo.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from drywallqa.synthetic.walls import (
 SIZES = ((2448, 3264), (3000, 4000), (3024, 4032), (3456, 4608))
 """Height and width in px of common phone photos, 8 to 16 megapixels; swapped for portrait photos."""
 SURFACES = BOARDS + WALLS
-_COARSE = ("rough plaster", "concrete")  # a hairline would be lost in their grain
+_COARSE = ("rough plaster", "concrete")  # the grain of these surfaces would hide a hairline
 _HAIRLINE = 2  # px
 _BELOW = (*BELOW, "fine pencil", "scratches", "screws", "fibres")
-_RELIEF = 0.8  # relief grows by scale ** _RELIEF: shading stays visible, but weaker from far away
+_RELIEF = 0.8  # relief grows by scale ** _RELIEF, so shading stays visible but is weaker from far away
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Surfaces of walls: board paper, plaster, paint, concrete, and those with joints (brick, tiles, wood)."""
+"""Surfaces of walls: board paper, plaster, paint, concrete, and jointed surfaces (brick, tiles, wood)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic photos of walls with exactly known truth."""
+"""Synthetic photos of walls with exact ground truth."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAPING_HALF_WIDTH = 5.0
 """Half width of the exact taping area along a joint, in px of a photo whose longer side is 640 px."""
 
 _SURFACES = BOARDS + WALLS + JOINTED
-_COARSE = ("rough plaster", "concrete", "brick")  # a hairline would be lost in their grain
+_COARSE = ("rough plaster", "concrete", "brick")  # the grain of these surfaces would hide a hairline
 _ATTEMPTS = 20  # attempts to place a crack, which may miss the board
 _LEAST_SIDE = 32  # px; smaller photos cannot be drawn
 _ON_BOARDS = ("mud", "print", "nails")
@@ -43,7 +43,7 @@ class Wall:
         surface: Name of the wall's surface.
         masks: Exact truth for "crack" (pixels of the crack) and "taping area" (a band along the joint),
             bool [H,W] each; empty where absent.
-        labels: The same masks as people label them: outlines several times as wide as the crack, and
+        labels: The masks that people would draw: outlines several times as wide as the crack, and
             axis-aligned boxes around joints.
         seam_lines: Lines of the joints.
     """
@@ -184,7 +184,7 @@ def before_background(canvas: Canvas, board: Float) -> Canvas:
 
 
 def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
-    """Draw one to three joints: across the whole photo, parallel, or one ending at another."""
+    """Draw one to three joints, parallel or at right angles, which may begin inside the photo."""
     generator, (height, width) = canvas.generator, canvas.size
     inside, spread = (None, 0.35) if board is None else (board > 0.5, 0.15)
     lines: list[StraightLine] = []

@@ -96,8 +96,7 @@ def shipped_meaning(text: str, concepts: tuple[str, ...]) -> str | None:
 
     Returns:
         One of these concepts; "" if the phrase means something else; None if the phrase is not listed. If one
-        of
-            the concepts has no shipped bank, phrases that mean no shipped concept count as not listed.
+        of the concepts has no shipped bank, phrases that mean no shipped concept count as not listed.
     """
     meanings = _meanings(concepts)
     return meanings.get(text, meanings.get(text.removeprefix("the ")))
@@ -169,8 +168,8 @@ def labelled_phrases(
 ) -> list[tuple[str, str]]:
     """Generate labelled examples (phrase, concept); "other" labels phrases that mean none of the concepts.
 
-    Every concept gets about the same number of examples, so that a concept with only ten phrases is learnt
-    too.
+    Every concept gets about the same number of examples, so that the classifier also learns a concept with
+    only ten phrases.
 
     Args:
         concepts: The lines of each concept, in the format of the phrase banks.

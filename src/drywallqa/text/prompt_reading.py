@@ -1,4 +1,4 @@
-"""Interpret a complete prompt: it means one concept, none, several, or the absence of one."""
+"""Interpret a complete prompt, which may mean one concept, no concept, several, or the absence of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drywallqa.text.text_encoder import CACHED, OnnxTextEncoder
 
 SHORT = 14  # words; a single sentence vector does not capture the meaning of a longer prompt
 WINDOW = 10  # words
-SURE = 0.9  # probability; the least for a window, and below it the phrase lists decide
+SURE = 0.9  # minimum probability; below it, a window is ignored, or the phrase lists decide
 DOMINANCE = 2.0
 
 Float = NDArray[np.float32]
@@ -27,8 +27,8 @@ class PromptReading:
 
     Attributes:
         kind: `known`, `unknown`, `several` or `negated`.
-        concepts: The concepts in the prompt: exactly one if `known`. For `several`, it may be only one, if
-            the prompt also names an unknown thing.
+        concepts: The concepts in the prompt. `known` has exactly one concept. `several` may have only one
+            concept if the prompt also names an unknown thing.
         essence: The part of the prompt that carries the meaning.
     """
 
@@ -117,7 +117,7 @@ class PromptReader:
         return self._classifier.decide(self._classify(texts)) if texts else []
 
 
-# The minimum share of the concepts' total probability for the most likely concept.
+# Minimum share of the most likely concept in the total probability of all concepts.
 CLEAR = 0.5
 _PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # for fitting: L2 penalty, steps and initial learning rate
 
@@ -130,7 +130,7 @@ class ConceptClassifier:
         concepts: The K concepts.
         weights: [F,K+1].
         bias: [K+1].
-        threshold: The minimum total probability of the concepts for a prompt to mean a concept.
+        threshold: A prompt means a concept only if the total probability of all concepts reaches this value.
     """
 
     concepts: tuple[str, ...]

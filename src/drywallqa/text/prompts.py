@@ -24,8 +24,8 @@ _BETWEEN_THINGS = re.compile(
 _PURPOSE = re.compile(
     r"\b(?:so that|so|because|in order to|since|before|after|while|as soon as|when|for me to)\b"
 )
-# These words say where a thing is. "in", "on" and "of" are left out, since they can say what the thing is:
-# "crack in the mirror".
+# These words state the location of a thing. "in", "on" and "of" are left out, since they can also state the
+# kind of thing, as in "crack in the mirror".
 _PLACE = re.compile(
     r"\b(?:above|behind|below|beneath|beside|by|close to|from|near|next to|over|under|underneath|"
     r"(?:left|right) of) (?:a|an|the|that|this|my|our)\b[^,;:.!?]*"
@@ -76,7 +76,7 @@ class Negation:
     Attributes:
         scope: The negated words, for example `cracks`.
         rest: The prompt without the negated words and the negating word, for example `wall`.
-        doubtful: Whether the word may still name the thing itself, as in "untaped joint".
+        doubtful: Whether the negated word may be part of the thing's name, as in "untaped joint".
     """
 
     scope: str
@@ -121,7 +121,7 @@ def main_clause(text: str) -> str:
 
 
 def without_place(text: str) -> str:
-    """Remove phrases that say where the thing is ("above the door"), since they would obscure the meaning."""
+    """Remove phrases that state a location ("above the door"), since they would obscure the meaning."""
     return _tidy(_PLACE.sub(" ", text)) or text
 
 
@@ -173,11 +173,11 @@ def negated_scopes(text: str) -> list[str]:
 
 
 def contrast(text: str) -> tuple[str, list[str]]:
-    """Separate the requested from the excluded words of a prompt: "the line, *not the area around it*".
+    """Separate the requested words of a prompt from the excluded ones: "the line, *not the area around it*".
 
     Returns:
         The requesting clauses, joined, and the words that the other clauses negate. ("", []) if no clause
-            negates anything, or if every clause does.
+        negates anything, or if every clause negates something.
     """
     clauses = [clause for clause in _CLAUSE_END.split(text) if clause.strip(" -")]
     asking, refused = [], list[str]()

@@ -43,7 +43,7 @@ class TextSide:
         encoder: Encodes texts as embeddings and features.
         classifier: The classifier on the features.
         prototypes: The mean embedding [D] of each concept's phrasings.
-        space: Content of the text space file. It allows training another decoder in the same space.
+        space: Content of the text space file, which is needed to train another decoder in the same space.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class TextSide:
         )[0]
 
     def read(self, prompt: str) -> PromptReading:
-        """Interpret a prompt: it means one concept, none, several, or the absence of one.
+        """Interpret a prompt, which may mean one concept, no concept, several, or the absence of one.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -156,7 +156,7 @@ class TextSide:
         return self._reader.read(clean_prompt(prompt))
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept that a prompt means; None for no concept, several, or the absence of one.
+        """Return the concept that a prompt means; None for no concept, several, or a negated concept.
 
         Raises:
             PromptError: The prompt cannot be used.
