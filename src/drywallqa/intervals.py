@@ -57,7 +57,7 @@ class Terms:
         whole: Denominator of each cluster [C].
         photographs: Total number of photographs.
         pairs: Total number of (photo, prompt) pairs.
-        events: Whether the numerators count events. If none was observed, events may still occur.
+        events: Whether the numerators count events. Events may occur even if none was observed.
     """
 
     part: Array

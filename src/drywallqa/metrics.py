@@ -170,7 +170,7 @@ def _harmonic(first: float, second: float) -> float:
 
 
 def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:
-    """Return the share of the total line length within `within` px of the others; nan without lines.
+    """Return the share of the total length of `lines` within `within` px of `others`; nan without lines.
 
     With the true lines first, this is the recall. With the predicted lines first, it is the precision.
     """

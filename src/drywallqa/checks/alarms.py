@@ -1,7 +1,7 @@
 """Alarms during training, based on a few figures of each step; each alarm is raised once.
 
-A new model marks nothing, so the first `grace` steps are checked only for a loss that is not finite. Later,
-an alarm needs a symptom over the last `window` steps.
+A new model marks nothing, so the first `grace` steps are checked only for a NaN or infinite loss. Later,
+an alarm is raised only if all of the last `window` steps together show a symptom.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NOTHING = 1e-4
 NEARLY_ALL = 0.97
 """Share of pixels above which a prediction counts as full."""
 CONTRAST = 0.1
-"""Mean probability inside the truth minus outside it above which a model is learning, at any threshold."""
+"""A model is learning if its mean probability inside the truth exceeds the mean outside by this value."""
 SAME = 0.01
-"""Spread of logits over prompts, relative to that over the photo, below which prompts have no effect."""
+"""Prompts have no effect if the ratio of the logits' spread over prompts to that over the photo is lower."""
 RISEN = 1.5
-"""Ratio of the recent loss to the first steps' loss that no healthy run exceeds after its grace steps."""
+"""Largest ratio of the recent loss to the first steps' loss in a healthy run after the grace period."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class StepFigures:
         loss: The loss.
         marked: Share of pixels predicted as foreground.
         foreground: Share of foreground pixels, over pairs with foreground; 0 if no pair has any.
-        contrast: Mean probability inside the truth minus outside it; meaningless without foreground.
-        spread: Spread of logits over prompts, relative to that over the photo; None for a single prompt.
+        contrast: Mean probability inside the truth minus the mean outside; meaningless without foreground.
+        spread: Spread of logits over prompts divided by their spread over the photo; None for one prompt.
         bounded: Whether all logits lie in 0–1, like probabilities.
     """
 
@@ -74,8 +74,8 @@ class AlarmMonitor:
     """Collects the figures of steps and raises alarms.
 
     Args:
-        grace: Number of first steps in which only a loss that is not finite raises an alarm.
-        window: Steps over which a symptom has to hold.
+        grace: Length of the grace period in steps. During it, only a NaN or infinite loss raises an alarm.
+        window: Number of recent steps that must show a symptom.
 
     Example:
         >>> monitor = AlarmMonitor(grace=2, window=2)

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 GRID = 224
 """Longer side of the grid: fine enough for a shift of 2 %, coarse enough for hundreds of trials."""
 CLEARLY, ENOUGH = 0.2, 0.3
-"""A change clearly improves a photo if its IoU rises by at least the first value to at least the second."""
+"""A change clearly improves a photo if its IoU rises by at least the first value and reaches the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,8 @@ def compare_pairs(
     """Compare the same photos' IoU before and after a change.
 
     Args:
-        before: IoU of each photo.
-        after: The same after the change.
+        before: IoU of each photo before the change.
+        after: IoU of each photo after the change.
         groups: The photograph of each photo; copies of a photograph are averaged first and count once.
     """
     if groups is not None:
@@ -143,7 +143,7 @@ def best_logit_threshold(pairs: Iterable[CoarsePair]) -> tuple[float, float]:
     """Find the logit threshold with the best mean IoU over the photos that show the concept.
 
     Returns:
-        The threshold as a logit, and the mean IoU at it; (0, 0) if no photo shows the concept.
+        The threshold as a logit, and the mean IoU at this threshold; (0, 0) if no photo shows the concept.
     """
     thresholds = [logit(p) for p in np.linspace(0.02, 0.98, 49)]
     curves = [[coarse_iou(p.logits > t, p.truth) for t in thresholds] for p in pairs if p.truth.any()]

@@ -1,4 +1,4 @@
-"""Checks of data without a model: training inputs and whole data sets. They need only numpy.
+"""Checks of training inputs and whole data sets without a model. The checks need only numpy.
 
 Shapes: N photos, K concepts, D embedding width, h×w grid of the truth.
 """
@@ -41,7 +41,7 @@ def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[F
     if not labelled.size:
         text = "the first batches contain no labelled pair of a photo and a concept"
         return [finding_of("masks-empty", text)]
-    low, high = float(labelled.min()), float(labelled.max())  # NaN if any value is
+    low, high = float(labelled.min()), float(labelled.max())  # NaN if any value is NaN
     if not (low >= -1e-4 and high <= 1 + 1e-4):
         return [finding_of("masks-range", f"the truth ranges from {low:g} to {high:g}")]
     if high == 0:
@@ -54,7 +54,7 @@ def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[F
 
 def check_images(images: Floats) -> list[FaultFinding]:
     """Check that photos [N,3,H,W] arrive normalised."""
-    low, high = float(images.min()), float(images.max())  # NaN if any value is
+    low, high = float(images.min()), float(images.max())  # NaN if any value is NaN
     if -PIXELS <= low < high <= PIXELS:
         return []
     return [finding_of("images-range", f"the pixels of the first batches range from {low:g} to {high:g}")]

@@ -21,7 +21,7 @@ class FaultFinding:
     Attributes:
         fault: The fault.
         evidence: A description of the evidence.
-        weight: Rank from 0 (a hint) to 1 (proven and sufficient); causes rank above their consequences.
+        weight: Rank from 0 (a hint) to 1 (a proven, sufficient cause); causes rank above consequences.
     """
 
     fault: Fault

@@ -1,7 +1,8 @@
-"""Checks of a model before its first step: its parameters and its outputs for one small batch.
+"""Checks of a model's parameters and its outputs for one small batch, before the first training step.
 
-The model is probed in evaluation mode and then restored. The probe changes no statistics and no gradients,
-and does not advance the run's random numbers. A layer created in the first call stays and is reported.
+The checks run the model in evaluation mode and then restore its mode. They change no statistics and no
+gradients, and do not advance the run's random numbers. A layer that the first call creates stays in the model
+and is reported.
 
 Shapes: B photos, K prompts, D embedding width, h×w grid of the logits.
 """
@@ -29,7 +30,7 @@ Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 SURE = 3 * math.log(2)
 """Initial BCE above which a start is suspicious: three times the BCE of probability 0.5 everywhere."""
 LARGE_STEP = 0.3
-"""Largest ratio of rate to median weight size; an Adam step changes a weight by about the rate."""
+"""Largest plausible ratio of learning rate to median weight size; an Adam step moves a weight by the rate."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _call(model: nn.Module, probe: ProbeBatch) -> ForwardCall:
 def _check_made(
     model: nn.Module, first: ForwardCall, second: ForwardCall, lazy: list[str]
 ) -> list[FaultFinding]:
-    """Check that no forward call creates a parameter, neither every call nor the first."""
+    """Check that neither the first forward call nor a later call creates parameters."""
     own = {id(parameter) for parameter in model.parameters()}
     fleeting = [
         f"a tensor {tuple(leaf.shape)}"
@@ -172,7 +173,7 @@ def _check_gradients(model: nn.Module, loss: Tensor) -> list[FaultFinding]:
 
 
 def _check_sigmoid(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that outputs can leave 0–1, for the photos and for their pixel values times 20."""
+    """Check that outputs can leave the range 0–1, for the photos and for the photos multiplied by 20."""
     strong = model(probe.images * 20, probe.embeddings)[0]
     ranges = [(float(output.min()), float(output.max())) for output in (logits, strong)]
     if not all(low >= 0 and high <= 1 for low, high in ranges):
@@ -201,7 +202,7 @@ def _check_start(logits: Tensor, probe: ProbeBatch) -> list[FaultFinding]:
 
 
 def _check_prompt(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that another embedding changes the logits, now or after a small change of the weights.
+    """Check that another embedding changes the logits, with the current or with slightly changed weights.
 
     A decoder may start with zero conditioning, so the second trial perturbs a copy of the model. The other
     embeddings have the same length and a random direction. For token ids, the first word is replaced.
@@ -232,7 +233,7 @@ def _differ(one: Tensor, other: Tensor) -> bool:
 def _check_rates(optimizer: torch.optim.Optimizer) -> list[FaultFinding]:
     """Compare Adam's learning rates with the size of the weights.
 
-    An Adam step changes each weight by about the rate, so a rate near the weights' size destroys them.
+    An Adam step changes each weight by about the rate, so a rate near the weights' size destroys the weights.
     Warm-up schedules are judged by their highest rate.
     """
     adam = isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW)

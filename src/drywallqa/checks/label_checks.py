@@ -1,4 +1,4 @@
-"""Checks of labels against a model's predictions: which change of the truth improves the agreement?
+"""Find faulty labels by testing which changes of the labels improve the agreement with a model.
 
 A model that segments a concept well agrees with correct labels. If its predictions agree far better with
 labels that are moved, turned or exchanged, the labels are probably shifted, turned or exchanged. Each change
@@ -23,11 +23,11 @@ REACH = 32
 RADII = (1, 2, 3, 4, 6, 9, 13, 18)
 SCALES = (0.5, 0.7, 0.85, 1.18, 1.43, 2.0)
 LEAST_COUNT, LEAST_SHARE = 3, 0.15
-"""A change that improves only some photos counts if it improves this number and this share of them."""
+"""A change that improves only some photos counts if it improves at least this number and this share."""
 GOOD = 0.2
 """Mean IoU that a change must reach; a lower IoU is not agreement, even after a large gain."""
 LEAST_GAIN = 0.03
-"""Smallest mean gain, minus the cost of free choice, from which a change explains the labels."""
+"""A change explains the labels if its mean gain minus `LabelExplanation.cost` reaches this value."""
 _WIDTHS = ("labels-wide", "labels-narrow")
 _FLIPS: Mapping[str, Callable[[Mask], Mask]] = {
     "mirrored left to right": np.fliplr,
@@ -50,7 +50,7 @@ class LabelExplanation:
         fault: The fault that the change indicates.
         change: A description of the change.
         gain: The gain of the change, over photographs.
-        cost: Gain expected only from choosing the best of several variants.
+        cost: Gain that choosing the best of several variants yields by chance.
     """
 
     fault: str
@@ -60,7 +60,7 @@ class LabelExplanation:
 
     @property
     def worth(self) -> float:
-        """Mean gain minus the cost of free choice."""
+        """Mean gain minus the cost."""
         return self.gain.gain - self.cost
 
     @property

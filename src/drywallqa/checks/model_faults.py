@@ -1,4 +1,4 @@
-"""Faults of a trained model, as data; `training_faults` holds those that training shows."""
+"""Faults of a trained model, as data; `training_faults` contains the faults that appear during training."""
 
 from __future__ import annotations
 

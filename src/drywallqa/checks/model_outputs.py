@@ -24,7 +24,7 @@ from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.imaging.letterbox import logit
 
 USABLE = 0.15
-"""Mean IoU above which a model separates well enough to judge its threshold."""
+"""Mean IoU above which a model segments well enough to judge its threshold."""
 _ROUNDING = 1e-4  # rounding error of logits that were computed from probabilities
 
 

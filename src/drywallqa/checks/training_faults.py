@@ -1,7 +1,7 @@
-"""Faults of a training run, as data: symptom, cause, remedy, and the command to try.
+"""Symptom, cause, remedy and next command of each fault of a training run, as data.
 
-The checks before the first step, the alarms during training and the diagnosis of a finished run share them.
-A fault is described in general; a `FaultFinding` adds the evidence of one run.
+The checks before the first step, the alarms during training and the diagnosis of a finished run use these
+faults. A `Fault` is a general description, and a `FaultFinding` adds the evidence of one run.
 """
 
 from __future__ import annotations

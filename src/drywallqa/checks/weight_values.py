@@ -1,4 +1,4 @@
-"""Checks of weights in a file: finite, not dead, and no longer at their random start."""
+"""Check that the weights in a file are finite, not dead, and no longer at their random initial values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 LEAST = 1000
 """Smallest number of weights for which a tensor's distribution is meaningful."""
 ROUNDING = 1.5e-3
-"""Relative slack for weights that were stored in 16 bits."""
+"""Relative tolerance for weights that were stored in 16 bits."""
 
 
 def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[FaultFinding]:
@@ -105,7 +105,7 @@ def check_weight_average(
 
     Args:
         trained: The weights that were trained.
-        average: Their average, which is validated and shipped.
+        average: The average of these weights, which is validated and shipped.
         steps: Number of optimizer steps of the run.
     """
     distances = [

@@ -1,4 +1,4 @@
-"""The audit of an export or a data set: leaks, copies that distort the figures, and faulty annotations."""
+"""Audit an export or a data set for leaks, copies that distort the figures, and faulty annotations."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ class AuditReport:
 
     @property
     def across(self) -> list[NearDuplicate]:
-        """Near-duplicates on two sides of the split."""
+        """Near-duplicates in different parts of the split."""
         return [pair for pair in self.near_duplicates if pair.across]
 
     @property
     def within(self) -> list[NearDuplicate]:
-        """Near-duplicates on one side of the split."""
+        """Near-duplicates in the same part of the split."""
         return [pair for pair in self.near_duplicates if not pair.across]
 
     @property
@@ -132,7 +132,7 @@ class AuditReport:
             *check_sizes(sizes),
         ]
         copied = {"photos-repeated", "split-leak"} & {each.name for each in found}
-        # copies of a photo repeat its masks
+        # Copies of a photo have the same masks.
         kept = [each for each in found if not (copied and each.name == "labels-repeated")]
         return sorted(kept, key=lambda each: -each.weight)
 
@@ -168,7 +168,7 @@ def audit_source(
     Args:
         source: An imported data set's folder, or an export (folder or zip).
         layout: The export's layout; see `exports.LAYOUTS`.
-        by: How to find copies: by "source" name, by perceptual "hash", or by "both".
+        by: Method to find copies. "source" uses names, "hash" uses perceptual hashes, "both" uses both.
         progress: Called with the number of finished photos and the total.
 
     Yields:
@@ -212,7 +212,7 @@ def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
 
 
 def _find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
-    """Find duplicate photographs under different names, sorted by across parts first, then by agreement."""
+    """Find duplicates under different names; pairs across parts come first, then the best agreement."""
     thumbnails = np.stack([photo.thumbnail for photo in photos])
     best: dict[tuple[str, ...], NearDuplicate] = {}
     for pair in find_pairs(thumbnails, [photo.photograph for photo in photos]):

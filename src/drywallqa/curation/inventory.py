@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AuditedPhoto:
-    """One readable photo: its name in the export, path, set, split, photograph, thumbnail and longer side."""
+    """Name in the export, path, set, split, photograph, thumbnail and longer side of one readable photo."""
 
     name: str
     path: Path

@@ -1,10 +1,11 @@
-"""Finding photos of the same photograph: re-encoded, resized, turned, mirrored or slightly changed.
+"""Find photos of the same photograph that were re-encoded, resized, turned, mirrored or slightly changed.
 
 The perceptual hash is a coarse filter over all pairs and orientations. The remaining pairs are verified on
-the 32×32 thumbnails by two correlations: of fine detail (thumbnail minus its local mean) and of coarse
-gradients. Both take a square root, so that a single strong line does not dominate. Both ignore shading, which
-many walls share. The last test is the median correlation over 7×7 small cells: different boards in front of
-the same backdrop agree in their outline, but only copies of one photograph agree in most cells.
+the 32×32 thumbnails by two correlations, one of fine detail (thumbnail minus its local mean) and one of
+coarse gradients. Both correlations use square roots to limit the effect of a single strong line, and both
+ignore shading, which is similar on many walls. The last test is the median correlation over 7×7 small cells.
+Different boards in front of the same backdrop agree in their outline, but only copies of one photograph agree
+in most cells.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ This value and `SAME_PHOTO_CELLS` were chosen by looking at pairs from a crack d
 """
 
 SAME_PHOTO_CELLS = 0.42
-"""Median correlation of the cells above which such a pair counts as one photograph."""
+"""Median correlation of the cells above which the same pair counts as one photograph."""
 
 _BLOCK = 512
 _RADIUS = 2

@@ -1,4 +1,4 @@
-"""Synthetic sets with known truth: rendered walls, walls at phone resolution, and mosaics."""
+"""Create synthetic sets with known truth from rendered walls, walls at phone resolution, and mosaics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def add_rendered(
         folder: The data set's folder.
         count: Number of pictures to render.
         set_name: The new set's name.
-        seed: Decides every picture.
+        seed: Equal seeds give equal pictures.
         split: The split that the pictures belong to.
         progress: Called with the number of finished pictures and the total.
 
@@ -79,7 +79,7 @@ def add_phone_walls(
         folder: The data set's folder.
         count: Number of walls to render.
         set_name: The new set's name.
-        seed: Decides every picture.
+        seed: Equal seeds give equal pictures.
         split: The split that the pictures belong to.
         progress: Called with the number of finished pictures and the total.
 

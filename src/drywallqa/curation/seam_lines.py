@@ -1,4 +1,4 @@
-"""Seam lines as a separate concept: weak labels, found inside the boxes of another concept."""
+"""Label seam lines as a separate concept, by finding seams inside the boxes of another concept."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Assigned = list[tuple[Group, str]]
 
 
 def parse_ratios(text: str) -> tuple[float, float, float]:
-    """Read "70/15/15": the shares of train, val and test, in any unit.
+    """Parse the shares of train, val and test, in any unit, from a text such as "70/15/15".
 
     Raises:
         ConfigError: The text is not three numbers, a number is negative, or the share of train is zero.
@@ -95,7 +95,7 @@ def split_notes(dataset: Dataset) -> list[str]:
 
 
 def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
-    """Group samples that must stay together, in an order independent of the manifest's."""
+    """Group samples that must stay together; the order does not depend on the manifest's order."""
     samples = sorted(dataset, key=lambda sample: (sample.set_name, natural_key(sample.image_id)))
     keys = [sample.photograph for sample in samples]
     first: dict[str, int] = {}

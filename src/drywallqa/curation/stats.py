@@ -1,4 +1,4 @@
-"""Statistics of a data set: photos, photographs, parts, and the mask sizes and widths of each concept."""
+"""Count a data set's photos, photographs and parts, and measure each concept's mask sizes and widths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUANTILES = {"minimum": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 
 
 @dataclass
 class ConceptStats:
-    """Counts of photos that show, lack or do not label a concept, and the sizes of its masks."""
+    """Numbers of photos with, without and unlabelled for a concept, and the sizes of its masks."""
 
     shown: int = 0
     absent: int = 0

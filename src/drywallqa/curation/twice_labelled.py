@@ -1,6 +1,6 @@
 """Agreement between two labels of the same picture, for pictures labelled twice under two names.
 
-A second annotator would score about this agreement on the data set. A model cannot agree with the labels much
+A second annotator would reach about this agreement on the data set. A model cannot agree with the labels much
 better than the labels agree with each other, so compare its figures with this agreement.
 """
 
@@ -22,9 +22,9 @@ from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 
 SAME_PICTURE = 12.0
-"""Largest mean difference in grey levels of two photos that are the same picture and not two shots."""
+"""Largest mean difference in grey levels between copies of one picture; two shots differ more."""
 SAME_AGREEMENT = 0.9
-"""Smallest `DuplicatePair.agreement` of two photos that are the same picture."""
+"""Smallest `DuplicatePair.agreement` between copies of one picture."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Counterfactual trials of a model: other inputs, thresholds chosen again, and a check of its own figures."""
+"""Test a model with changed inputs and newly chosen thresholds, and check its reported figures."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def run_variants(
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
     """Run the model on changed inputs: reversed channels, other normalisations, other windows.
 
-    A change is dropped if it does not improve the IoU on every second photo, because the remaining photos
-    could not make its gain significant.
+    Each change is first tried on every second photo. It is dropped if the mean IoU does not rise there,
+    because the remaining photos could not make the gain significant.
 
     Returns:
-        A description of the change → the fault that it indicates, and the model's predictions.
+        A description of the change → the fault that the change indicates, and the model's predictions.
     """
     window = probe.subject.window
     ways = {"given with their colour channels reversed": ("channel-order", window)}
@@ -71,7 +71,7 @@ def run_other_text(
     """Predict with another text side's embeddings, if they have the same width and differ from the model's.
 
     Returns:
-        The same mapping as from `run_variants`.
+        A mapping like the result of `run_variants`.
     """
     own, other = probe.queries, text.embed(list(probe.concepts))
     if other.shape != own.embeddings.shape or np.allclose(other, own.embeddings, atol=1e-3):
@@ -112,7 +112,7 @@ def check_tuned(bundle: Bundle, probe: ModelProbe, photos: Sequence[ProbePhoto])
 def check_average(
     probe: ModelProbe, trained: MeasuredModel, photos: Sequence[ProbePhoto]
 ) -> list[FaultFinding]:
-    """Check that a run's averaged weights (those of `probe`) are not worse than the trained ones."""
+    """Check that a run's averaged weights, which `probe` uses, are not worse than the trained weights."""
     other = ModelProbe(trained, probe.concepts)
     gain = compare_pairs(best_ious(probe.predict(photos)), best_ious(other.predict(photos)))
     if not gain.is_sure or gain.gain < 0.1:
@@ -124,7 +124,7 @@ def check_average(
 def check_claims(
     bundle: Bundle, own: Sequence[CoarsePair], reference: Sequence[CoarsePair]
 ) -> Iterator[FaultFinding]:
-    """Check a bundle's own figures for concepts that the bundled model segments well on the same photos."""
+    """Check a bundle's stored figures for concepts that the bundled model segments well on these photos."""
     for concept, figures in dict(bundle.metrics.get("val", {})).items():
         claimed = float(figures.get("iou") or 0)
         reached, other = (

@@ -32,10 +32,10 @@ SAME = 0.995
 ROUNDING = 1e-6
 """Largest drop of a correlation below 1 that rounding differences between two runtimes can explain."""
 SHARES = (0.7, 0.5, 0.35, 0.25)
-"""Shares of the distance between prompts that are tried for a decoder that hardly uses its prompts."""
+"""Factors for the distance between prompts, tried to recognise a decoder that hardly uses its prompts."""
 MOST_HASHED = 600
 """Largest number of training photos that are compared with val and test; `data audit` has no limit."""
-_ASKED = 12  # phrasings of a concept that are checked
+_ASKED = 12  # largest number of phrasings that are checked per concept
 
 
 def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
@@ -243,7 +243,7 @@ def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
 def check_pictures(
     dataset: Dataset, photos: Sequence[ProbePhoto], training_hashes: Sequence[int]
 ) -> Iterator[FaultFinding]:
-    """Check by their pixels that photos of val and test were not trained on and are not in train.
+    """Compare pixels to check that val and test photos are not in train and were not used for training.
 
     Args:
         dataset: All photos.

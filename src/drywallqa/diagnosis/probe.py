@@ -1,4 +1,4 @@
-"""A model's predictions on a sample of photos, paired with the truth, on a coarse grid."""
+"""Run a model on a sample of photos, and pair its predictions with the truth on a coarse grid."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def read_probe_photos(
     """Read at most `most` photos of each split with their truth masks.
 
     Returns:
-        The photos that could be read, facts about their mask files, and the kind and text of each problem
-        with the other photos.
+        The readable photos, facts about their mask files, and the kind and text of each problem with the
+        other photos.
     """
     photos: list[ProbePhoto] = []
     mask_files: list[MaskFacts] = []
@@ -168,9 +168,9 @@ class ModelProbe:
 
         Args:
             photos: The photos.
-            window: Window to use instead of the model's own.
+            window: Window to use instead of the model's window.
             reverse_channels: Whether the model gets photos as BGR.
-            queries: Concept embeddings to use instead of the model's own.
+            queries: Concept embeddings to use instead of the model's embeddings.
         """
         segmenter = self.segmenter
         if window is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     State = Mapping[str, Tensor]
 
 _SIDE = 448
-"""Window in px for weights that come without one; the bundled model uses the same."""
+"""Window in px for weights that are stored without a window; the bundled model uses the same size."""
 _PREFIXES = ("average.module.", "module.", "model.", "_orig_mod.", "net.")
 _HOLDERS = ("state_dict", "model_state_dict", "model", "weights", "net", "ema", "model_state")
 
@@ -33,8 +33,8 @@ class RecognisedFamily:
     Attributes:
         name: Name in the registry; None if no family fits.
         options: Options for building the family's model.
-        missing: Tensors that the family has and the file lacks.
-        unexpected: Tensors that the file has and the family lacks.
+        missing: Tensors of the family that are not in the file.
+        unexpected: Tensors in the file that the family does not have.
         reshaped: Tensors whose shape differs from the family's.
     """
 
@@ -117,7 +117,7 @@ def recognise_family(state: State, named: str | None = None) -> RecognisedFamily
 
     Args:
         state: The tensors.
-        named: The family's name, if the caller knows it.
+        named: The family's name, if known.
 
     Raises:
         ModelError: No family has this name.

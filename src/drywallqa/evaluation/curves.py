@@ -58,7 +58,7 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Predicted probability against the observed share of foreground pixels.
+    """Predicted probability compared with the observed share of foreground pixels.
 
     Attributes:
         predicted: Mean probability of each bin [CALIBRATION_BINS]; nan for an empty bin.
@@ -145,7 +145,7 @@ def percentile_sweep(
     presence_threshold: float | None = None,
     levels: Sequence[float] = PERCENTILES,
 ) -> list[SweepRow]:
-    """Measure the original report's adaptive rule: each photo's threshold is a percentile of its pixels.
+    """Measure the original report's adaptive rule, which uses a percentile of each photo's probabilities.
 
     The rule marks a fixed share of every photo, including photos without the concept.
     """

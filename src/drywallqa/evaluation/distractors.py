@@ -82,7 +82,7 @@ class _Loaded(Sequence[tuple[Photo, Mask]]):
 
 
 def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -> dict[str, CompositeRecall]:
-    """Paste cracks of the data set's photos on its boards and segment both concepts.
+    """Paste cracks from the crack photos onto photos of boards, and segment both concepts.
 
     Args:
         source: The model.
@@ -97,7 +97,7 @@ def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -
     alone: dict[tuple[str, int], float] = {}
     bare: dict[int, Mask] = {}  # masks on the boards before pasting
     ious: dict[str, list[tuple[float, float]]] = {CRACK: [], TAPING_AREA: []}
-    pixels = {concept: np.zeros(3, np.int64) for concept in ious}  # all, marked, marked before
+    pixels = {concept: np.zeros(3, np.int64) for concept in ious}  # all pixels, marked, marked before pasting
     for composite in composites(loaded[CRACK], loaded[TAPING_AREA], count):
         masks = source.masks(composite.photo)
         truths = {CRACK: composite.crack, TAPING_AREA: composite.taping}
@@ -137,7 +137,7 @@ def false_alarms(source: MaskSource, pictures: Iterable[Photo]) -> tuple[int, in
 
 
 def no_wall_photos() -> Iterator[Photo]:
-    """Yield pictures shipped with scikit-image, without brick.png, which shows a wall."""
+    """Yield the pictures shipped with scikit-image, except brick.png, which shows a wall."""
     import skimage.data
 
     folder = Path(str(skimage.data.__file__)).parent

@@ -31,7 +31,7 @@ class MeasuredPart:
     """The photos that are measured.
 
     Attributes:
-        dataset: Only these photos.
+        dataset: The data set, reduced to these photos.
         split: The name of their split.
         thumbnails: Photo → grey thumbnail [32,32]; unreadable photos have none.
         clusters: Photo → number of its photograph; near-duplicates share a number.
@@ -54,7 +54,7 @@ class Evaluation:
         part: The photos.
         evaluator: Used to predict single photos again.
         measurements: The measurements of every pair.
-        leaks: Photo of a photograph that the model was trained on → number of differing hash bits.
+        leaks: Photo that matches a training photo → number of differing hash bits.
         notes: Cautions for the reader.
         seconds: Duration of the measurement.
     """
@@ -83,7 +83,7 @@ class Evaluation:
         return report_iou(self.measurements.pairs)
 
     def pairs(self, prompt: str) -> list[PairMeasurement]:
-        """The pairs under one prompt."""
+        """The pairs measured with one prompt."""
         return [pair for pair in self.measurements.pairs if pair.prompt == prompt]
 
 
@@ -120,7 +120,7 @@ def take_part(
         part = real
     thumbnails: dict[str, leaks.Thumbnail] = {}
     for done, sample in enumerate(part, 1):
-        with suppress(DrywallQAError):  # the measurement hits the same error and counts it
+        with suppress(DrywallQAError):  # the measurement later skips and counts the photo
             thumbnails[sample.key] = perceptual_hash.thumbnail(part.read_photo(sample))
         progress("reading", done, len(part))
     photographs = {s.key: s.photograph for s in part}
@@ -147,7 +147,7 @@ def evaluate_part(
         progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
-        LeakError: There are such photos, and `allow_leak` is False.
+        LeakError: Some photos show photographs that the model was trained on, and `allow_leak` is False.
         UnknownPromptError: A prompt does not mean a concept of the model.
         DataError: Model and data share no concept, or no photo could be measured.
     """
@@ -178,7 +178,7 @@ def evaluate_part(
     return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 
 
-# A slice of one model, and the difference of its figures to another model's on the same pairs.
+# A slice of the first model, and its figures minus the second model's figures on the same pairs.
 Difference = tuple[PairSlice, dict[str, Figure]]
 
 

@@ -33,14 +33,14 @@ CAUSES = {
 }
 """Cause → the evidence for it, the most specific cause first."""
 
-AREA_TOLERANCE = 24.0  # largest distance in px at 640 between an area's edge and its truth
+AREA_TOLERANCE = 24.0  # tolerated distance between the edges of an area's mask and truth, in px at 640
 
 THIN_PX = 12.0  # truths narrower than this, at 640 px, count as thin
 
 _DARK, _BRIGHT = 45.0, 225.0
 _FAINT = 0.25  # contrast below this share of the photo's standard deviation is hardly visible
 _SPECK = 0.0005  # share of the photo below which a label is a speck
-_RECTANGLE = 0.97  # share of its bounding box above which a label is a plain rectangle
+_RECTANGLE = 0.97  # a label that fills more than this share of its bounding box is a rectangle
 _GRID = 96
 
 
@@ -114,7 +114,7 @@ def explain_failures(
 def likely_cause(
     labelled: LabelledPrediction, pair: PairMeasurement, queries: Sequence[PromptQuery]
 ) -> Cause:
-    """Name the likely cause of a wrong mask: the first of `CAUSES` that applies."""
+    """Return the first of `CAUSES` that applies to a wrong mask."""
     mask, truth = labelled.masks[pair.prompt], labelled.truths[pair.concept]
     confused = _confused(labelled, pair, queries, mask, truth)
     return confused or _light(labelled.photo, pair, mask, truth) or _label_or_form(pair, mask, truth)
@@ -146,8 +146,8 @@ def _confused(
 def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause | None:
     """Suspect the lighting if the photo is dark or bright, or if a thin object hardly stands out.
 
-    Labels outline cracks generously, so the contrast uses the darkest part of the label's middle line. It is
-    measured in standard deviations of the photo. Areas have no comparable contrast.
+    Labels are wider than the crack, so the contrast uses the darkest part of the label's middle line. The
+    contrast is measured in standard deviations of the photo. Areas have no comparable contrast.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     mean = float(grey.mean())

@@ -1,6 +1,6 @@
 """Find measured photos that a model was trained on, even if they were saved again.
 
-A bundle stores 63 signs of each training photo's lowest frequencies. Plain boards in front of a dark
+A bundle stores the signs of each training photo's 63 lowest frequencies. Plain boards in front of a dark
 backdrop share most signs, so counting differing bits would report false leaks. Saving a photo again flips
 only the signs of very weak frequencies. Two photos therefore count as the same only if every differing sign
 belongs to a weak frequency.
@@ -20,7 +20,7 @@ WEAK = 75.0
 """Largest frequency (a cosine sum of grey levels 0–255) whose sign may change when a photo is saved again.
 
 Measured on training photos of two public sets, saved as JPEG 60 at 0.35 to 1.3 times their size: all changed
-frequencies stay below this value. From 130 on, different plain boards on a dark backdrop would match.
+frequencies stay below this value. At 130 and above, different plain boards on a dark backdrop would match.
 """
 
 # A hash with fewer positive or negative signs comes from a blank or evenly shaded photo and is not compared.
@@ -69,7 +69,7 @@ def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.
     for turns, flip in perceptual_hash.ORIENTATIONS:
         frequencies = perceptual_hash.frequencies(perceptual_hash.orient(thumbnail, turns, flip)).ravel()
         flips = others != (frequencies > 0)[None]
-        flips[:, 0] = False  # the mean brightness
+        flips[:, 0] = False  # the first frequency is the mean brightness
         count = flips.sum(axis=1)
         same = ((flips * np.abs(frequencies)).max(axis=1) <= WEAK) & (
             count <= perceptual_hash.SAME_PHOTO_BITS

@@ -73,7 +73,7 @@ class PairMeasurement:
         return self.presence >= (self.thresholds[1] if presence_threshold is None else presence_threshold)
 
     def counts_at(self, threshold: float | None = None, presence_threshold: float | None = None) -> Counts:
-        """Return the mask's counts at these thresholds (default: its own), empty if presence is too low."""
+        """Count at the given or the pair's own thresholds; the mask is empty if presence is too low."""
         if not self.is_present(presence_threshold):
             return self.histogram.empty_mask()
         return self.histogram.counts(self.thresholds[0] if threshold is None else threshold)

@@ -71,7 +71,7 @@ class MeasuredModel:
 
     @property
     def closer(self) -> dict[str, tuple[float, float]]:
-        """The same for photos with closer views, only for concepts with separate thresholds."""
+        """Concept → thresholds for photos with closer views; only concepts with separate thresholds."""
         concepts = self.segmenter.bundle.concepts
         return {name: each.closer for name, each in concepts.items() if each.closer is not None}
 
@@ -216,7 +216,8 @@ def choose_on_validation(
     """Choose the thresholds of every concept that is labelled in the validation split.
 
     Thresholds for photos seen only as a whole and for photos with closer views are chosen separately.
-    Rendered pictures are used if they are large, because few photographs are, or if there are no photographs.
+    Large rendered pictures are used, because few photographs are large. Other rendered pictures are used only
+    if there are no photographs.
 
     Args:
         model: The model.
@@ -251,8 +252,8 @@ def choose_by_kind(
 ) -> tuple[dict[str, ThresholdChoice], dict[str, ThresholdChoice]]:
     """Choose thresholds for photos seen only as a whole, and for photos also seen in closer views.
 
-    If too few photographs of a kind show a concept, nothing is chosen for it. Rendered pictures are used only
-    for closer views, unless there are no photographs.
+    If too few photographs of a kind show a concept, no thresholds are chosen for that kind. Rendered pictures
+    are used only for closer views, unless there are no photographs.
 
     Raises:
         DataError: No photo of either kind shows a concept.

@@ -47,7 +47,7 @@ _SEEDS = {"val": 7_000_000, "test": 8_000_000}
 _PARTS = {"val": "dev", "test": "final"}  # split names of external photographs
 
 ENLARGED = (2000, 4032)  # longer sides in px to which boards are enlarged
-CELLS = 3  # photos in a row and in a column of a mosaic
+CELLS = 3  # photos per row and per column of a mosaic
 
 
 def measure_phone_size(
@@ -71,15 +71,15 @@ def measure_phone_size(
         count: Number of rendered walls without a crack (default 200); it also limits boards (at most 60),
             mosaics (at most 30) and cracks of each width (at most 60).
         elsewhere: Folder of external photographs, for the section "large-walls".
-        size: Height and width of rendered walls in px; by default a phone's.
+        size: Height and width of rendered walls in px; by default the size of a phone photo.
         report: Called with each step.
 
     Returns:
         Section → figure's name → figure.
 
     Raises:
-        ConfigError: The split or a section is unknown, the model knows no cracks, or "large-walls" is wanted
-            without a folder.
+        ConfigError: The split or a section is unknown, the model lacks the concept "crack", or "large-walls"
+            is requested without a folder.
         DataError: The list of external photos or a mask is missing or invalid.
         PhotoError: A photo cannot be read.
     """
@@ -117,7 +117,7 @@ def enlarged_boards(
 
     Args:
         marks: The model.
-        part: The photos; only those with a joint that are labelled as without a crack are used.
+        part: The photos; only photos with a joint and a label "no crack" are used.
         seed: First part of every camera's seed.
         most: Largest number of photos; one copy of each photograph is taken before a second copy of any.
         report: Called with each step.

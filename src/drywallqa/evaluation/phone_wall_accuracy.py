@@ -1,4 +1,4 @@
-"""Accuracy on walls at phone resolution: false alarms without cracks, and the found length of cracks."""
+"""Measure false alarms and the found length of cracks on walls at phone resolution."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Report = Callable[[str], None]
 Figures = dict[str, Figure]
 Size = tuple[int, int] | None
 
-BROAD = 3  # width in px from which cracks are also counted together
-_SHARE_OF_JOINTS = 0.3  # of the walls without cracks
-_A_WALL = 4  # cracks
-LARGE_WALLS = "large-walls"  # the set of photographs of walls at the camera's own size
-_LEAST_TOLERANCE = 1.5  # px
-_SHORTEST = 50  # px; a shorter piece is not counted
+BROAD = 3  # cracks of at least this width in px are also counted together
+_SHARE_OF_JOINTS = 0.3  # share of the walls without cracks that have joints
+_A_WALL = 4  # cracks per wall
+LARGE_WALLS = "large-walls"  # the set of wall photographs in the camera's original size
+_LEAST_TOLERANCE = 1.5  # smallest tolerance in px
+_SHORTEST = 50  # length in px; shorter pieces are not counted
 
 
 class Ratios:
-    """Sums of parts and wholes by name and cluster; only sums are stored.
+    """Ratios by name, each stored as a numerator and a denominator per cluster.
 
     Args:
-        names: Names that come first, in that order; others follow as they are added.
+        names: Names of the first ratios, in order; further names are appended when they are added.
 
     Example:
         >>> ratios = Ratios()
@@ -57,10 +57,10 @@ class Ratios:
 
         Args:
             name: The ratio's name.
-            cluster: The photograph; the pairs of one are resampled together.
-            part: Added to its numerator.
-            whole: Added to its denominator.
-            events: Whether the part counts events (see `intervals.Terms`).
+            cluster: The photograph; all pairs of a photograph are resampled together.
+            part: Amount to add to the ratio's numerator.
+            whole: Amount to add to the ratio's denominator.
+            events: Whether the numerator counts events (see `intervals.Terms`).
         """
         sums = self._sums.setdefault(name, {}).setdefault(cluster, np.zeros(3))
         sums += (part, whole, 1)
@@ -79,16 +79,16 @@ class Ratios:
 
 
 def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size = None) -> Figures:
-    """Render walls without cracks and count those that are marked.
+    """Render walls without cracks and count the walls on which the model marks something.
 
-    Concepts other than the crack are counted on walls without joints.
+    Concepts other than the crack are counted only on walls without joints.
 
     Args:
         marks: The model.
         seed: First part of every wall's seed.
-        count: Walls to render.
-        report: Told how far it is.
-        size: Height and width in px; a phone's by default.
+        count: Number of walls to render.
+        report: Called with each step.
+        size: Height and width in px; by default the size of a phone photo.
     """
     ratios, groups = Ratios(), Ratios()
     for number in range(count):
@@ -109,29 +109,30 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
-    """Count false alarms of a mask that should be empty: over 0.1 % of the photo marked, any px marked."""
+    """Count a mask that should be empty as a false alarm at over 0.1 % of the photo, and at any pixel."""
     ratios.add(f"{name}: over 0.1 % marked", cluster, bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
 
 
 def add_pixels(ratios: Ratios, cluster: str, counts: Counts) -> None:
-    """Add the pixels of a mask to pixel recall and precision."""
+    """Add a mask's pixel counts to pixel recall and pixel precision."""
     ratios.add("pixel recall", cluster, counts.tp, counts.tp + counts.fn)
     ratios.add("pixel precision", cluster, counts.tp, counts.tp + counts.fp)
 
 
 def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Size = None) -> Figures:
-    """Render walls until each width class has `least` cracks, and measure how much of their length is found.
+    """Render walls until each width class has `least` cracks, and measure the found share of their length.
 
-    A px of a centreline is found where the mask comes as near as half the crack's width + 3 px at 640 (3 px ·
-    longer side / 640). Px as near to another crack are not counted, since its mask would count for both.
+    A pixel of a centreline counts as found if its distance to the mask is at most half the crack's width plus
+    3 px at 640 (3 px · longer side / 640). Pixels within this distance of another crack are left out, because
+    a mask of that crack would count for both cracks.
 
     Args:
         marks: The model.
         seed: First part of every wall's seed.
-        least: Number of cracks of each width; fewer if twice the usual number of walls has fewer.
-        report: Told how far it is.
-        size: Height and width in px; a phone's by default.
+        least: Number of cracks to render for each width; rendering stops at twice the usual number of walls.
+        report: Called with each step.
+        size: Height and width in px; by default the size of a phone photo.
     """
     names = {width: f"{width} px wide" for width in WIDTHS}
     together = f"{BROAD} px and wider"
@@ -155,13 +156,13 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
 
 
 def found_lengths(wall: PhoneWall, mask: Mask) -> list[tuple[PhoneCrack, int, int]]:
-    """Return the countable cracks, each with the found and the total number of px of its centreline."""
+    """Return each countable crack with the number of found pixels and of all pixels of its centreline."""
     found = []
     for crack in wall.cracks:
         reach = crack.width / 2 + _tolerance(mask)
         line = _alone(crack, [other for other in wall.cracks if other is not crack], reach)
         if len(line) >= _SHORTEST:
-            # the mask is dilated around the crack only
+            # only the mask's part around the crack is dilated
             x, y = line.round().astype(int).T
             radius = round(reach)
             top, left = max(0, y.min() - radius), max(0, x.min() - radius)
@@ -186,19 +187,20 @@ def _alone(crack: PhoneCrack, others: Sequence[PhoneCrack], reach: float) -> NDA
 
 
 def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figures:
-    """Measure lines and pixels of cracks on photographs of walls at the camera's own size.
+    """Measure lines and pixels of cracks on wall photographs in the camera's original size.
 
     Line recall is the share of the truth's skeleton within 3 px at 640 (at least 1.5 px) of the mask's
-    skeleton, line precision the share of the mask's within that of the truth's; both pooled over photos.
+    skeleton. Line precision is the share of the mask's skeleton within the same distance of the truth's
+    skeleton. Both are pooled over photos.
 
     Args:
         marks: The model.
-        folder: Holds `split.csv` (set, file, part) and `large-walls/images/*.jpg` and `masks/*.png`.
-        part: Which photos.
-        report: Told how far it is.
+        folder: Folder with `split.csv` (set, file, part), `large-walls/images/*.jpg` and `masks/*.png`.
+        part: The part of the photos to measure.
+        report: Called with each step.
 
     Raises:
-        DataError: The list or a mask is missing or does not fit.
+        DataError: The list or a mask is missing or invalid.
         PhotoError: A photo cannot be read.
     """
     names = _listed(folder / "split.csv", part)

@@ -26,13 +26,13 @@ CANDIDATES = tuple(
         )
     )
 )  # fmt: skip
-"""Each single step, and combinations in which one step may correct another."""
+"""Each single step, and combinations in which a later step may correct an earlier step."""
 
 FIGURES = ("IoU", "Dice", "F1 within 3 px", "false alarms")
 
-LEAST_GAIN = 0.005  # smallest gain in mean IoU that justifies a refinement's cost
+LEAST_GAIN = 0.005  # smallest gain in mean IoU that is worth a refinement's computing time
 
-EQUAL_GAIN = 0.002  # gains closer than this are equal, and the faster refinement wins
+EQUAL_GAIN = 0.002  # gains that differ by less count as equal, and the faster refinement wins
 
 Soft = tuple[str, ...]
 
@@ -43,11 +43,11 @@ class RefinementRow:
 
     Attributes:
         concept: The concept.
-        refinement: The steps that followed the model.
+        refinement: The steps applied to the model's output.
         threshold: The mask threshold with the best IoU after the soft steps.
         figures: Figure → its value with interval; see `FIGURES`.
         gains: Figure → gain over no refinement, on the same photographs.
-        milliseconds: Mean CPU time in ms on one core, for photos in which the concept was found.
+        milliseconds: Mean CPU time of the refinement in ms on one core, over photos with a detected concept.
     """
 
     concept: str
@@ -58,7 +58,7 @@ class RefinementRow:
     milliseconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Describe as plain data."""
+        """Return the row as JSON data."""
         return {
             "concept": self.concept,
             "refinement": str(self.refinement),
@@ -71,7 +71,7 @@ class RefinementRow:
 
 @dataclass
 class _Trial:
-    """One refinement of one concept's masks, while it is measured."""
+    """One refinement of one concept's masks, with the measurements collected so far."""
 
     query: PromptQuery
     pairs: list[PairMeasurement] = field(default_factory=list)
@@ -87,13 +87,13 @@ def compare_refinements(
     """Measure refinements on the photos of a part; rows are grouped by concept and start with "none".
 
     A soft step changes how much a model marks at a fixed threshold, which could look like a gain. Therefore
-    the mask threshold is chosen again after the soft steps, and also for no refinement, on the same photos.
-    The presence threshold stays.
+    the mask threshold is chosen again on the same photos, both with the soft steps and without a refinement.
+    The presence threshold does not change.
 
     Args:
-        model: The model; its own refinements are left out.
+        model: The model; the refinements in its bundle are ignored.
         part: Usually the validation part.
-        candidates: The refinements to measure; "none" always is.
+        candidates: The refinements to measure; "none" is always added.
         progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
@@ -108,7 +108,7 @@ def compare_refinements(
     thresholds = _best_thresholds(model, prompts, softs, part, progress)
     trials = []
     for query, each in product(evaluator.queries.each, wanted):
-        # a concept that no photo shows keeps its threshold: only its false alarms are counted
+        # A concept that no photo shows keeps its threshold, and only its false alarms are counted.
         threshold = thresholds.get((query.concept, each.soft), query.threshold)
         trials.append(_Trial(replace(query.at(threshold), refinement=each)))
     asked = tuple(trial.query for trial in trials)
@@ -128,7 +128,7 @@ def _best_thresholds(
     part: MeasuredPart,
     progress: Progress,
 ) -> dict[tuple[str | None, Soft], float]:
-    """Choose the mask threshold of each concept that a photo shows after each of the soft steps."""
+    """Choose a mask threshold for each pair of soft steps and concept, if a photo shows the concept."""
     shown = part.dataset.with_samples(
         s for s in part.dataset if any(s.labels.get(c) for c in prompts.values())
     )
@@ -146,7 +146,7 @@ def _best_thresholds(
 def _measure(
     labelled: LabelledPrediction, evaluator: Evaluator, trials: Sequence[_Trial], thin: Collection[str]
 ) -> None:
-    """Measure one photo under every trial, with the processor time beyond that without a refinement."""
+    """Measure one photo in every trial, and the CPU time that each refinement adds."""
     pairs = {pair.query: pair for pair in evaluator.measure(labelled, thin)}
     plain = 0.0
     for trial, spent in zip(trials, labelled.seconds[1:], strict=True):
@@ -179,8 +179,8 @@ def _rows(trials: Sequence[_Trial], part: MeasuredPart) -> Iterator[RefinementRo
 def best_refinements(rows: Sequence[RefinementRow]) -> dict[str, RefinementRow]:
     """Choose the best useful refinement of each concept, or "none".
 
-    A useful refinement gains at least `LEAST_GAIN` mean IoU with an interval above 0, and makes no other
-    figure significantly worse. Among gains equal within `EQUAL_GAIN`, the fastest refinement wins.
+    A useful refinement raises the mean IoU by at least `LEAST_GAIN`, with an interval above 0, and makes no
+    other figure significantly worse. Among gains equal within `EQUAL_GAIN`, the fastest refinement wins.
     """
     best = {row.concept: row for row in rows if not row.refinement}
     for concept in best:

@@ -1,4 +1,4 @@
-"""The quality of a bundle on the fixed split: every figure that its card and the README claim."""
+"""Measure all figures that a bundle's card and the README claim, on the fixed split."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA
 
-# Concept → prompt; other concepts are asked for by their names.
+# Concept → prompt; the prompt of every other concept is its name.
 PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area"}
-_GRID = 64  # cells a side, to which masks are brought for baselines
+_GRID = 64  # side, in cells, of the grid to which masks are resized for baselines
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class ReleaseFigures:
     """Figures of one bundle on one split.
 
     Attributes:
-        split: Which part was measured.
+        split: The measured part.
         concepts: Figures by concept.
         baselines: Concept → baseline → mean IoU.
         composites: Concept → figures on composites.
-        wrong_prompt: False alarms and pairs under the wrong prompt.
-        no_walls: The same on pictures that do not show a wall.
-        cables: The same for cracks on the photos of setting C.
-        seams: Photos → how exactly lines of seams are found there.
+        wrong_prompt: Numbers of false alarms and of pairs with the wrong prompt.
+        no_walls: Numbers of false alarms and of pairs on pictures that do not show a wall.
+        cables: Numbers of false alarms and of pairs for cracks on the photos of setting C.
+        seams: Group of photos → accuracy of the seam lines on them.
         calibration: Concept → expected calibration error of its pixels' probabilities.
-        robustness: IoU of changed photos and agreement of phrasings, where it was asked for.
+        robustness: IoU on changed photos and agreement of phrasings; None if not measured.
     """
 
     split: str
@@ -67,9 +67,9 @@ class ReleaseFigures:
     robustness: Robustness | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Describe as plain data."""
+        """Return the figures as JSON data."""
         data = asdict(self)
-        data["steadiness"] = data.pop("robustness")  # the name of the format
+        data["steadiness"] = data.pop("robustness")  # the JSON format uses this name
         return data
 
 
@@ -86,7 +86,7 @@ def measure_release(
 
     Args:
         bundle: The bundle.
-        dataset: Split; baselines come from its train part.
+        dataset: A data set with a split; its train part is used for the baselines.
         split: The part to measure.
         count: Number of composites, and largest number of rendered walls.
         robustness: Whether to also measure changed photos and other phrasings.
@@ -129,7 +129,7 @@ def measure_release(
 
 
 def _measure_seams(source: MaskSource, part: Dataset, count: int) -> dict[str, seam_accuracy.SeamScore]:
-    """Score seam lines: from the seam line concept if the model has it, otherwise from the taping area."""
+    """Score lines found with the seam line concept or, if the model lacks it, with the taping area."""
     concept = SEAM_LINE if SEAM_LINE in source.concepts else TAPING_AREA
     if concept not in source.concepts:
         return {}
@@ -150,9 +150,9 @@ def _measure_seams(source: MaskSource, part: Dataset, count: int) -> dict[str, s
 def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
     """Return the mean IoU of three baselines without a model on the photos that show a concept.
 
-    "all foreground" marks everything; "mean mask" marks where the mean train mask exceeds the level that is
-    best on train; "nearest copy" takes the mask of the train photo whose thumbnail correlates best. The last
-    two are absent where no train photo shows the concept.
+    "all foreground" marks every pixel. "mean mask" marks the cells in which the mean train mask reaches a
+    level, which is chosen on train. "nearest copy" uses the mask of the train photo whose thumbnail
+    correlates best. The last two baselines are missing if no train photo shows the concept.
     """
 
     def mean_iou(guess: Callable[[Sample], Mask]) -> float:
@@ -171,7 +171,7 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
             both, either = (masks & (mean >= level)).sum((1, 2)), (masks | (mean >= level)).sum((1, 2))
             return float(np.mean(both / np.maximum(either, 1)))
 
-        # the level is searched with the grid masks themselves, which is exact enough for a baseline
+        # The level is chosen on the grid masks, which is exact enough for a baseline.
         best = max(np.quantile(mean, np.linspace(0.0, 0.95, 20)), key=grid_iou)
         found["mean mask"] = mean_iou(lambda s: _enlarged(mean >= best, s))
         thumbnails = np.stack([_unit_thumbnail(train.read_photo(s)) for s in shown])
@@ -182,7 +182,7 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
 
 
 def _grid_shares(mask: Mask) -> NDArray[np.float32]:
-    """The share of each cell of the grid that a mask covers, float32."""
+    """Return the share of each grid cell that a mask covers, float32."""
     image = Image.fromarray(mask.astype(np.uint8) * 255).resize((_GRID, _GRID), Image.Resampling.BOX)
     return np.asarray(np.asarray(image) / 255, np.float32)
 
@@ -199,7 +199,7 @@ def _unit_thumbnail(photo: Photo) -> NDArray[np.float32]:
 
 
 def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
-    """Describe a benchmark as text, a line a figure."""
+    """Format the figures as text, one figure per line."""
     told = []
     for concept, summary in benchmark.concepts.items():
         low, high = summary.iou_interval
@@ -232,7 +232,7 @@ def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
 
 
 def false_alarm_counts(benchmark: ReleaseFigures) -> dict[str, tuple[int, int]]:
-    """The false-alarm counts, by what they were counted on."""
+    """Return a description of each false-alarm test → numbers of false alarms and of pairs."""
     return {
         "false alarms under the wrong prompt": benchmark.wrong_prompt,
         "false alarms on pictures that are no walls": benchmark.no_walls,

@@ -20,7 +20,7 @@ from drywallqa.metrics import Counts, mean_by_group
 
 CLEAN = "clean"
 ENOUGH = 0.85  # share of the clean IoU that should remain under each change
-AGREEMENT = 0.95  # IoU that the masks of one photo under two phrasings should have
+AGREEMENT = 0.95  # desired IoU between the masks of one photo with two phrasings
 BLUR = 1.5  # standard deviation of the blur in px of a photo whose longer side is 640 px
 NOISE = 15.0  # standard deviation of the noise in grey levels of 255
 
@@ -40,7 +40,7 @@ PHRASINGS = {
         "drywall joint",
     ),
 }
-"""Concept → phrasings whose masks are compared; for other concepts the bundle's own are taken."""
+"""Concept → phrasings whose masks are compared. Other concepts use the phrasings in the bundle."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ CHANGES = (
 
 @dataclass(frozen=True)
 class PhrasingAgreement:
-    """Agreement of the masks of one photo for several phrasings of one concept.
+    """Agreement between the masks of one photo with different phrasings of one concept.
 
     Attributes:
         phrasings: The phrasings that were compared.
@@ -138,11 +138,11 @@ class PhrasingAgreement:
 
 @dataclass(frozen=True)
 class Robustness:
-    """IoU under changes, and agreement of phrasings.
+    """IoU on changed photos, and agreement of phrasings.
 
     Attributes:
         photos: Photos that show a concept.
-        ious: Concept → change → mean IoU over photographs, `CLEAN` among the changes.
+        ious: Concept → change → mean IoU over photographs; the changes include `CLEAN`.
         agreements: Concept → agreement of phrasings.
     """
 
@@ -151,7 +151,7 @@ class Robustness:
     agreements: Mapping[str, PhrasingAgreement]
 
     def share(self, concept: str, change: str) -> float:
-        """Return the IoU under a change over the clean IoU."""
+        """Return the IoU after a change divided by the clean IoU."""
         return self.ious[concept][change] / max(self.ious[concept][CLEAN], 1e-9)
 
 
@@ -163,7 +163,7 @@ def measure_robustness(
     phrasings: Mapping[str, Sequence[str]] = PHRASINGS,
     seed: int = 0,
 ) -> Robustness:
-    """Measure IoU under each change, and the agreement of phrasings.
+    """Measure the IoU after each change, and the agreement of phrasings.
 
     Args:
         segmenter: The model with its user settings.
@@ -185,7 +185,7 @@ def measure_robustness(
 def _measure_changes(
     segmenter: Segmenter, shown: Dataset, prompts: Mapping[str, str], seed: int
 ) -> dict[str, dict[str, float]]:
-    """Measure the mean IoU over photographs of each concept under each change."""
+    """Measure each concept's mean IoU over photographs after each change."""
     sources = {concept: MaskSource(segmenter, {concept: prompt}) for concept, prompt in prompts.items()}
     changes = (Perturbation(CLEAN, lambda photo, _: photo), *CHANGES)
     ious = {concept: {change.name: list[float]() for change in changes} for concept in prompts}
@@ -209,7 +209,7 @@ def _measure_changes(
 def _measure_agreement(
     segmenter: Segmenter, shown: Dataset, concept: str, phrasings: Sequence[str]
 ) -> PhrasingAgreement:
-    """Compare the masks of each photo that shows a concept under every two phrasings."""
+    """Compare the masks for every two phrasings of a concept, on each photo that shows the concept."""
     kept = tuple(phrase for phrase in phrasings if segmenter.understand(phrase) == concept)
     refused = tuple(phrase for phrase in phrasings if phrase not in kept)
     rows = []
@@ -228,7 +228,7 @@ def _measure_agreement(
 
 
 def robustness_lines(measured: Robustness) -> list[str]:
-    """Describe as a table: a row a change, with IoU and its share of the clean IoU; then the phrasings."""
+    """Format a table with the IoU and the share of the clean IoU after each change, then the phrasings."""
     concepts = list(measured.ious)
     rows = [["robustness", *(f"{concept}: IoU, share of clean" for concept in concepts)]]
     for name in (CLEAN, *(change.name for change in CHANGES)):

@@ -14,7 +14,7 @@ from drywallqa.metrics import share_near
 from drywallqa.synthetic.walls import SEAM_LINE, render_wall
 
 WITHIN = 5.0  # largest distance of a line from its truth, in px at a longer side of 640 px
-ENOUGH = 0.9  # share of a photo's true lines from which it counts as found
+ENOUGH = 0.9  # a photo's lines count as found if this share of their length is found
 RENDERED = 60
 _SEED = 9_000_000  # far from the seeds of rendered training pictures
 
@@ -24,14 +24,14 @@ Photo = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class SeamScore:
-    """Agreement of the lines that were found with the true ones.
+    """Agreement between found lines and true lines.
 
     Attributes:
-        asked: The concept that the lines were asked for as.
-        photos: Photos with seams.
+        asked: The concept named in the prompt.
+        photos: Number of photos with seams.
         found: Share of the true lines' length that was found, mean over photos.
-        true: Share of the found lines' length that is true, mean over photos where any was found.
-        enough: Share of photos of whose lines at least 90 % were found.
+        true: Share of the found lines' length that is correct, mean over photos with found lines.
+        enough: Share of photos in which at least 90 % of the true lines' length was found.
     """
 
     asked: str
@@ -51,10 +51,10 @@ class SeamScore:
 def score_seams(
     asked: str, find: Callable[[Photo], Lines], walls: Iterable[tuple[Photo, Lines]]
 ) -> SeamScore | None:
-    """Score lines that are found on photos against the true ones; None without a photo.
+    """Score the lines found on photos against the true lines; return None if there are no photos.
 
     Args:
-        asked: The concept that the lines were asked for as.
+        asked: The concept named in the prompt.
         find: Finds lines on a photo [H,W,3].
         walls: Photos with their true lines.
     """
@@ -79,7 +79,7 @@ def rendered_walls(count: int) -> Iterator[tuple[Photo, Lines]]:
 
 
 def labelled_walls(dataset: Dataset) -> Iterator[tuple[Photo, Lines]]:
-    """Read the photos in which `data seam-lines` has labelled the seams."""
+    """Read the photos whose seams were labelled by `data seam-lines`."""
     for sample in dataset:
         if sample.labels.get(SEAM_LINE):
             yield dataset.read_photo(sample), straight_lines(dataset.read_mask(sample, SEAM_LINE))

@@ -12,7 +12,8 @@ from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.intervals import Figure, Terms, difference
 from drywallqa.metrics import Counts, ThinScore
 
-Clusters = Mapping[str, int]  # photo (`Sample.key`) → number of its photograph, near-duplicates sharing one
+# Photo (`Sample.key`) → number of its photograph; near-duplicates share a number.
+Clusters = Mapping[str, int]
 
 WIDTH_CLASSES = ("narrow third", "middle third", "wide third")
 
@@ -50,16 +51,16 @@ def _size(counts: Counts) -> int:
 
 @dataclass(frozen=True, eq=False)
 class PairSlice:
-    """The figures of some of the pairs.
+    """The figures of a group of pairs.
 
     Attributes:
         kind: "overall", "concept", "prompt", "set", "setting" or "width".
         concept: The concept; "all concepts" overall.
-        name: Which prompt, set, setting or width class.
-        terms: Figure's name → its ratio; only those that apply.
-        counts: Confusion counts over all its pairs.
-        pairs: Pairs that show the concept.
-        absent_pairs: Pairs known not to show it.
+        name: Name of the prompt, set, setting or width class.
+        terms: Figure's name → its ratio; figures that do not apply are missing.
+        counts: Confusion counts over all pairs of the slice.
+        pairs: Number of pairs that show the concept.
+        absent_pairs: Number of pairs without the concept, according to their label.
     """
 
     kind: str
@@ -71,7 +72,7 @@ class PairSlice:
     absent_pairs: int
 
     def figures(self) -> dict[str, Figure]:
-        """Each figure with its interval."""
+        """Figure's name → figure with its interval."""
         return {name: terms.figure() for name, terms in self.terms.items()}
 
     def less(self, other: PairSlice) -> dict[str, Figure]:
@@ -95,9 +96,9 @@ def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clus
 
 
 def _parts(pairs: Sequence[PairMeasurement]) -> Iterator[tuple[str, str, list[PairMeasurement]]]:
-    """Yield the parts that the pairs of one concept fall into: (kind, name, pairs).
+    """Group the pairs of one concept; yield the kind, name and pairs of each group.
 
-    Width classes are thirds of the widths of thin truths, in px at 640.
+    The width classes divide thin truths into thirds by width, in px at 640.
     """
     keys: dict[str, Callable[[PairMeasurement], str | None]] = {
         "prompt": lambda p: p.prompt,
@@ -139,7 +140,7 @@ def _slice(
 
 
 def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clusters: Clusters) -> Terms:
-    """A mean over photographs, the copies of each averaged first.
+    """Compute a mean over photographs; the copies of each photograph are averaged first.
 
     A photograph counts once for each of its concepts.
     """
@@ -159,7 +160,7 @@ def _sum_terms(
     *,
     events: bool = False,
 ) -> Terms:
-    """A ratio of sums over all pairs, by the numbers of their clusters."""
+    """Compute a ratio of sums over all pairs, with a numerator and a denominator per cluster."""
     numbers = np.array([clusters[p.sample.key] for p in pairs], np.int64)
     _, places = np.unique(numbers, return_inverse=True)
     columns = np.asarray(parts, np.float64).reshape(-1, 2).T
@@ -168,9 +169,9 @@ def _sum_terms(
 
 
 def report_iou(pairs: Sequence[PairMeasurement]) -> float:
-    """Return the original report's figure, only for comparison: the mean IoU of batches of two pairs.
+    """Return the mean IoU of batches of two pairs, only for comparison with the original report.
 
-    Pairs are taken in measured order, and the pixels of both are pooled; two empty masks count as 1.
+    Batches follow the order of measurement. The pixels of both pairs are pooled. Two empty masks count as 1.
     """
     ious = []
     for start in range(0, len(pairs), 2):
@@ -181,22 +182,22 @@ def report_iou(pairs: Sequence[PairMeasurement]) -> float:
 
 @dataclass(frozen=True)
 class ConceptSummary:
-    """Figures of one concept as bundles, cards and run logs keep them; nan where nothing applies.
+    """Figures of one concept for bundles, cards and run logs; nan for figures that do not apply.
 
     Attributes:
         concept: The concept.
-        pairs: Photos in which the concept is.
-        photographs: Photographs behind them; the means are over these.
+        pairs: Number of photos with the concept.
+        photographs: Number of photographs with the concept; means are taken over photographs.
         iou: Mean IoU over photographs, with its 95 % interval.
         dice: Mean Dice over photographs, with its 95 % interval.
-        pooled_iou: IoU of all pixels together.
-        precision: Of all pixels together.
-        recall: Of all pixels together.
-        pixel_accuracy: Of all pixels together.
+        pooled_iou: IoU, pooled over all pixels.
+        precision: Precision, pooled over all pixels.
+        recall: Recall, pooled over all pixels.
+        pixel_accuracy: Accuracy, pooled over all pixels.
         background_accuracy: Pixel accuracy of an all-background mask.
-        absent_pairs: Photos in which the concept is known to be absent.
-        false_alarm_rate: Share of them whose mask covers more than 0.1 % of the photo.
-        false_area: Mean share of the photo falsely marked in them.
+        absent_pairs: Number of photos without the concept, according to their label.
+        false_alarm_rate: Share of photos without the concept whose mask covers more than 0.1 % of the photo.
+        false_area: Mean share of the area that is marked in photos without the concept.
     """
 
     concept: str
@@ -216,7 +217,7 @@ class ConceptSummary:
     false_area: float
 
     def to_json(self) -> dict[str, Any]:
-        """Describe as plain data."""
+        """Return the summary as JSON data."""
         return asdict(self)
 
 
@@ -226,9 +227,9 @@ def summarise(
     """Summarise measured pairs by concept.
 
     Args:
-        pairs: Of any concepts.
+        pairs: Pairs of any concepts.
         concepts: The concepts to summarise.
-        clusters: Photo → number of its photograph; by default photographs are told by name alone.
+        clusters: Photo → number of its photograph; by default, photographs are identified only by name.
     """
     numbers: dict[str, int] = {}
     by_name = {p.sample.key: numbers.setdefault(p.photograph, len(numbers)) for p in pairs}

@@ -1,6 +1,6 @@
-"""Measure the speed and the quality of a bundle: one row for each way of running it.
+"""Measure the speed and the quality of a bundle with different runtimes and settings.
 
-Times are of one photo, from an RGB array to masks at the photo's size, prompts already known to the model.
+Times are per photo, from an RGB array to masks at the photo's size. The prompts are embedded beforehand.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ PROMPTS = (
 """Five prompts with five different embeddings."""
 
 NOT_MEASURED = "not measured"
-_QUALITY_PHOTOGRAPHS = 40  # of each concept
-_REPEATS = 500  # at most
+_QUALITY_PHOTOGRAPHS = 40  # largest number of photographs per concept for measuring quality
+_REPEATS = 500  # largest number of repeats
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class SpeedCase:
 
     Attributes:
         backend: The runtime.
-        precision: What it computes in.
+        precision: Numeric precision, such as "fp32".
         window: The window's size in px.
-        prompts: How many prompts are asked at once.
-        batch: How many photos are encoded together.
-        threads: Threads of one call.
+        prompts: Number of prompts per call.
+        batch: Number of photos that are encoded together.
+        threads: Number of threads per call.
         bundle: The bundle's name.
     """
 
@@ -70,9 +70,10 @@ def speed_cases(
     batches: Sequence[int] = (1, 4),
     threads: Sequence[int] = (),
 ) -> list[SpeedCase]:
-    """List the cases: runtimes, precisions, windows and prompts in full, batches and threads one by one.
+    """List all combinations of runtime, precision, window and number of prompts.
 
-    Without precisions it is fp32, and for the fast bundle also the precision in which it ships.
+    Batch sizes and thread counts are varied one at a time in the first combination. If no precision is given,
+    fp32 is used, and for the fast bundle also the precision in which the bundle ships.
     """
     every = threads[0] if len(threads) == 1 else available_threads()
     if not precisions:
@@ -117,16 +118,16 @@ def measure_cases(
 
     Args:
         bundle: The model.
-        chosen: The cases; one that cannot be run becomes a row that says why.
+        chosen: The cases; the row of a case that cannot be run contains the reason.
         photo: uint8 [H,W,3].
-        seconds: How long each case is repeated.
-        validation: Photos with truth, on which quality is measured; None takes the figures in the bundle.
+        seconds: Duration of the repeats of each case, in s.
+        validation: Photos with truth for measuring quality; None uses the figures stored in the bundle.
 
     Yields:
-        The case with `median_ms` and `p95_ms` of a photo over the repeats, `photos_per_second` of the median,
-        `cpu_ms` (processor time of all threads a photo, median; steady on a busy machine, too), `repeats`,
-        `quality` (concept → mean IoU over photographs under this backend, precision and window, where known)
-        and `problem` (why the case could not be run; its times are None then).
+        The case with `median_ms` and `p95_ms` per photo over the repeats, `photos_per_second` at the median,
+        `cpu_ms` (median CPU time of all threads per photo, stable even on a busy machine), `repeats`,
+        `quality` (concept → mean IoU over photographs with this backend, precision and window, if known)
+        and `problem` (the reason why the case could not be run; its times are then None).
     """
     known: dict[tuple[str, str, int], dict[str, Any]] = {}
     for case in chosen:
@@ -166,11 +167,11 @@ def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) 
 
     Args:
         work: The function.
-        seconds: Total duration; the limit is 500 runs.
+        seconds: Total duration in s; at most 500 runs are made.
         least: Smallest number of runs.
 
     Returns:
-        Seconds of each run, and its processor time over all threads [N,2].
+        Wall time and CPU time over all threads of each run, in s [N,2].
     """
     work()
     times: list[tuple[float, float]] = []
@@ -196,13 +197,13 @@ def _quality(
 
 
 def mean_iou_of(segmenter: Segmenter, dataset: Dataset, concept: str, most: int) -> float:
-    """Mean IoU of a segmenter's masks at its own thresholds, one copy of each photograph.
+    """Return the mean IoU of a segmenter's masks at its thresholds, on one copy of each photograph.
 
     Args:
         segmenter: The model.
         dataset: Photos with truth.
-        concept: Asked for by its own name.
-        most: Photographs at most.
+        concept: The concept; its name is the prompt.
+        most: Largest number of photographs.
     """
     shown: dict[str, Sample] = {}
     for sample in dataset:

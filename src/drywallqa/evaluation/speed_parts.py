@@ -1,4 +1,4 @@
-"""Time the stages of a prediction, the cold start, the machine's limits, and plain CLIPSeg for comparison."""
+"""Measure the stages of a prediction, the cold start, the machine's speed, and CLIPSeg for comparison."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from drywallqa.inference.wrapped_model import WrappedModel
 
 CLIPSEG_SIDE = 352
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_SIDE = 1024  # of the matrices whose product is timed
-_COPIED = 64 * 2**20  # bytes
+_SIDE = 1024  # side of the matrices in the timed product
+_COPIED = 64 * 2**20  # size of the timed copy in bytes
 
 _START = """
 import resource, sys, time
@@ -46,7 +46,7 @@ print(loaded - started, ended - started, own or resource.getrusage(resource.RUSA
 
 
 class _Timed:
-    """A backend that keeps the seconds of each of its calls."""
+    """A backend that records the duration of each call in s."""
 
     def __init__(self, backend: Backend) -> None:
         self.encode_prompts = backend.encode_prompts
@@ -66,12 +66,12 @@ class _Timed:
 
 
 def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str, float]:
-    """Time the stages of one photo under one prompt, in milliseconds (medians).
+    """Measure the median time of each stage in ms, for one photo and one prompt.
 
     Args:
-        segmenter: The model, running.
-        photo: uint8 [H,W,3]; its longer side no more than two windows, so that it is shown whole.
-        seconds: How long each stage is repeated.
+        segmenter: The running model.
+        photo: uint8 [H,W,3]; its longer side is at most two windows, so the model sees only the whole photo.
+        seconds: Duration of the repeats of each stage, in s.
     """
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
@@ -96,14 +96,15 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
 
 
 def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
-    """Start fresh processes: seconds to the loaded model and to the first mask, and peak memory (medians).
+    """Start fresh processes and return medians of their start-up times and peak memory.
 
     Args:
-        folder: The bundle's folder; None takes the one that comes with the package.
-        repeats: Processes.
+        folder: The bundle's folder; None uses the bundle that comes with the package.
+        repeats: Number of processes.
 
     Returns:
-        `loaded_s`, `first_mask_s`, `process_s` (with the interpreter's own start) and `peak_mb`.
+        `loaded_s` (until the model is loaded), `first_mask_s` (until the first mask), `process_s` (duration
+        of the process, including the start of the interpreter) and `peak_mb`.
     """
     found = []
     for _ in range(repeats):
@@ -119,14 +120,14 @@ def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
 
 
 def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
-    """Measure the machine's limits with a matrix product in ONNX Runtime and a memory copy.
+    """Measure the machine's speed with a matrix product in ONNX Runtime and a memory copy.
 
     Args:
-        threads: Threads of the product.
-        seconds: How long each is repeated.
+        threads: Number of threads for the product.
+        seconds: Duration of the repeats of each measurement, in s.
 
     Returns:
-        `matrix_gflops` (None where the package `onnx`, which builds the graph, is missing) and `copy_gb_s`.
+        `matrix_gflops` (None if the package `onnx`, which builds the graph, is missing) and `copy_gb_s`.
     """
     source = np.ones(_COPIED, np.uint8)
     target = np.empty_like(source)
@@ -166,18 +167,18 @@ def describe_machine() -> str:
 
 
 def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[int]) -> dict[str, Any]:
-    """Time transformers' CLIPSeg, of the right size with random weights, from an RGB array to masks.
+    """Measure the time of transformers' CLIPSeg in its usual size, with random weights, from array to masks.
 
     CLIPSeg encodes the photo again for each prompt.
 
     Args:
         photo: uint8 [H,W,3].
-        threads: Threads of torch.
-        seconds: How long each number of prompts is repeated.
-        prompts: Numbers of prompts.
+        threads: Number of torch threads.
+        seconds: Duration of the repeats for each number of prompts, in s.
+        prompts: Numbers of prompts to measure.
 
     Returns:
-        `parameters`, and by number of prompts `median_ms` and `cpu_ms` (processor time of all threads).
+        `parameters`, and for each number of prompts `median_ms` and `cpu_ms` (CPU time of all threads).
 
     Raises:
         MissingExtraError: torch or transformers is not installed.

@@ -16,7 +16,7 @@ from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_r
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Histogram, bin_of
 
-FALSE_ALARM_PRICE = 0.5  # mean IoU that may be lost to remove all false alarms
+FALSE_ALARM_PRICE = 0.5  # removing all false alarms is worth a loss of this much mean IoU
 
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
@@ -28,13 +28,13 @@ _RULE = re.compile(r"(iou|sweep)|(recall|precision|percentile)\s*=\s*(\d*\.?\d+|
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """The rule by which a threshold is chosen.
+    """The rule for choosing a threshold.
 
     Attributes:
-        kind: "iou": the best mean IoU. "recall", "precision": that it reaches `wanted`. "sweep": the best of
-            0.1, 0.2 … 0.9, as the original report tried them. "percentile": that this percentage of the
-            pixels of photos which show the concept lies below.
-        wanted: A share in (0,1); of "percentile" a percentage in (0,100).
+        kind: "iou" maximises mean IoU. "recall" and "precision" reach the value `wanted`. "sweep" picks the
+            best of 0.1, 0.2 … 0.9, the values in the original report. "percentile" picks the threshold below
+            which `wanted` percent of the pixels lie, over the photos that show the concept.
+        wanted: A share in (0,1), or a percentage in (0,100) for "percentile"; 0 for the other kinds.
     """
 
     kind: Kind
@@ -45,7 +45,7 @@ class ThresholdRule:
         """Read "iou", "sweep", "recall=0.9", "precision=0.8" or "percentile=95".
 
         Raises:
-            ConfigError: It is none of these.
+            ConfigError: The text is not one of these rules.
         """
         match = _RULE.fullmatch(text.strip().lower())
         kind, wanted = (match[1] or match[2], float(match[3] or 0)) if match else ("", 0.0)
@@ -64,10 +64,10 @@ IOU = ThresholdRule("iou")
 
 
 def parse_tie_breaks(given: Sequence[str]) -> dict[str, float]:
-    """Read "crack=0.75" and the like.
+    """Parse texts such as "crack=0.75" into concept → share.
 
     Raises:
-        ConfigError: It is no concept with a share between 0 and 1.
+        ConfigError: A text is not a concept with a share from 0 to 1.
     """
     shares = {}
     for text in given:
@@ -80,7 +80,7 @@ def parse_tie_breaks(given: Sequence[str]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """A mask threshold and a presence threshold, with their figures on the pairs they were chosen on."""
+    """A mask threshold and a presence threshold, with their figures on the validation pairs."""
 
     threshold: float
     presence_threshold: float
@@ -94,13 +94,13 @@ def choose_thresholds(
     presence: ThresholdRule = IOU,
     caution: Mapping[str, float] | None = None,
 ) -> dict[str, ThresholdChoice]:
-    """Choose both thresholds of every concept among validation pairs; see `choose_for_concept`.
+    """Choose both thresholds of every concept on validation pairs; see `choose_for_concept`.
 
     Args:
-        scores: Of all concepts.
-        rule: For the mask thresholds.
-        presence: For the presence thresholds.
-        caution: Concept → caution, where there is one.
+        scores: The pairs of all concepts.
+        rule: The rule for the mask thresholds.
+        presence: The rule for the presence thresholds.
+        caution: Concept → caution; concepts may be missing.
     """
     return {
         c: choose_for_concept([s for s in scores if s.concept == c], rule, presence, (caution or {}).get(c))
@@ -116,33 +116,31 @@ def choose_for_concept(
 ) -> ThresholdChoice:
     """Choose both thresholds of one concept.
 
-    The presence threshold is chosen first. By "iou" it maximises mean IoU minus `FALSE_ALARM_PRICE` times the
-    false-alarm rate, with the mask threshold of best IoU. For a wanted recall it is the highest at which
-    that share of the photographs that show the concept is kept; for a wanted precision the lowest at which
-    that share of the photos that are kept shows it.
+    The presence threshold is chosen first. The rule "iou" maximises mean IoU minus `FALSE_ALARM_PRICE` times
+    the false-alarm rate, at the mask threshold with the best IoU. The rule "recall" takes the highest
+    threshold that keeps the wanted share of the photographs with the concept. The rule "precision" takes the
+    lowest threshold at which the wanted share of the kept photos shows the concept.
 
-    Validation often finds a wide range of presence thresholds equally good. Then the nearest to one half is
-    taken, the natural limit of a probability, unless caution says otherwise. Walls of a kind that was not in
-    training get a lower presence than those of validation: low thresholds keep their masks. Pictures of other
-    things may get a high presence where a concept looks like many things, as cracks do: high thresholds keep
-    the mask empty there.
+    Many presence thresholds are often equally good on validation. The threshold nearest to 0.5 is then used,
+    unless `caution` is given. Kinds of wall that are missing from training get a lower presence than
+    validation walls. Low thresholds keep the masks on these walls. Other objects may get a high presence if
+    they look like the concept, and many objects look like cracks. High thresholds keep their masks empty.
 
-    The best mask threshold is that of photographs, where there are any: the width of labels in rendered
-    pictures was our own choice.
-
-    Then the mask threshold, by its own rule. For a wanted recall of pixels it is the highest that reaches
-    it, for a wanted precision the lowest: the other of the two is then as high as possible.
+    The mask threshold is then chosen by its own rule. The rule "recall" takes the highest threshold that
+    reaches the wanted pixel recall, which keeps precision as high as possible. The rule "precision" takes the
+    lowest threshold that reaches the wanted pixel precision, which keeps recall as high as possible. Only
+    photographs are used if there are any, because labels in rendered pictures have an arbitrary width.
 
     Args:
-        scores: Of one concept.
-        rule: For the mask threshold.
-        presence: For the presence threshold.
-        caution: Among equally good presence thresholds, how far to go, in logits, from the lowest (0) to the
-            highest (1).
+        scores: The pairs of one concept.
+        rule: The rule for the mask threshold.
+        presence: The rule for the presence threshold.
+        caution: Choice among equally good presence thresholds: 0 takes the lowest, 1 the highest, a fraction
+            a threshold in between, on a logit scale.
 
     Raises:
-        DataError: No pair shows the concept, or no threshold reaches what is wanted.
-        ConfigError: The rule is none for presence.
+        DataError: No pair shows the concept, or no threshold reaches the wanted value.
+        ConfigError: The rule is not applicable to presence.
     """
     candidates = _Candidates(scores)
     best = candidates.best_bin()
@@ -152,10 +150,10 @@ def choose_for_concept(
 
 
 def best_mask_threshold(scores: Sequence[PairMeasurement]) -> float:
-    """Return the mask threshold of best mean IoU over photographs with the concept, ignoring presence.
+    """Return the mask threshold with the best mean IoU over photographs with the concept; ignore presence.
 
     Raises:
-        DataError: No photograph shows it.
+        DataError: No photograph shows the concept.
     """
     return _Candidates(scores).best_bin() / BINS
 
@@ -171,10 +169,10 @@ class _Candidates:
         self.absent = [score for score in scores if score.absent]
         groups = [score.photograph for score in present]
         counts = Counter(groups)
-        # They sum to 1, and are equal for photographs and, within one, for its copies.
+        # The weights sum to 1. Photographs have equal weights, divided equally among their copies.
         self.weights: Array = np.array([1 / (counts[group] * len(counts)) for group in groups])
         self.curves: Array = np.stack([np.nan_to_num(score.histogram.iou_curve()) for score in present])
-        # Photographs decide about masks; rendered pictures only where there is nothing else.
+        # Rendered pictures affect the mask threshold only if there are no photographs.
         taken = np.array([not score.sample.rendered for score in present])
         taken = taken if taken.any() else ~taken
         self.deciding: Array = self.weights * taken
@@ -183,19 +181,19 @@ class _Candidates:
         self.absent_presence = np.array([score.presence for score in self.absent])
 
     def best_bin(self) -> int:
-        """Return the bin of best mean IoU."""
-        # averaging three neighbouring bins reduces the effect of a single lucky bin
+        """Return the bin with the best mean IoU."""
+        # Averaging three neighbouring bins reduces the effect of a single lucky bin.
         smooth = np.convolve(self.deciding @ self.curves, np.ones(3) / 3, mode="same")
         return int(smooth[2 : BINS - 2].argmax()) + 2
 
     def figures(self, start: int, gate: float) -> tuple[float, float]:
-        """Mean IoU and false-alarm rate of the masks from a bin on, at a presence threshold."""
+        """Return mean IoU and false-alarm rate for a mask threshold (as a bin) and a presence threshold."""
         iou = float(self.weights @ (self.curves[:, start] * (self.presence >= gate)))
         alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
         return iou, float(np.mean(alarms & (self.absent_presence >= gate))) if self.absent else 0.0
 
     def presence_threshold(self, rule: ThresholdRule, start: int, caution: float | None) -> float:
-        """Choose the presence threshold by a rule, among equally good ones by caution."""
+        """Choose the presence threshold by a rule; caution decides between equally good thresholds."""
         if rule.kind == "iou":
             found = [self.figures(start, gate) for gate in PRESENCE_CHOICES]
             worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
@@ -217,7 +215,7 @@ class _Candidates:
         return float(PRESENCE_CHOICES[self._first_or_last(shares, rule, "presence")])
 
     def mask_threshold(self, rule: ThresholdRule, gate: float) -> float:
-        """Choose the mask threshold by a rule other than "iou", at a presence threshold."""
+        """Choose the mask threshold by a rule other than "iou", for a given presence threshold."""
         if rule.kind == "sweep":
             return max(SWEEP, key=lambda level: self.figures(bin_of(level), gate)[0])
         if rule.kind == "percentile":
@@ -225,7 +223,7 @@ class _Candidates:
             nothing = np.zeros(BINS, np.int64)
             inside = sum((histogram.inside for histogram in seen), nothing)
             outside = sum((histogram.outside for histogram in seen), nothing)
-            # if too many pixels have the highest probability, these pixels are marked instead of none
+            # If too many pixels have the highest probability, mark all of them instead of none.
             return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
         curve = precision_recall(self.labelled, gate)
         values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
@@ -233,10 +231,10 @@ class _Candidates:
         return (self._first_or_last(values[1:], rule, "mask") + 1) / BINS
 
     def _first_or_last(self, values: Array, rule: ThresholdRule, what: str) -> int:
-        """Return the highest threshold that reaches a wanted recall, or the lowest that reaches a precision.
+        """Return the index of the highest threshold with the wanted recall, or the lowest with the precision.
 
         Raises:
-            DataError: None does.
+            DataError: No threshold reaches the wanted value.
         """
         reached = np.flatnonzero(values >= rule.wanted)
         if not len(reached):
