@@ -70,7 +70,7 @@ def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
 
 
 class _OpenVinoGraph:
-    """A graph in OpenVINO. A request handles one call at a time, so each thread has its own request."""
+    """A graph in OpenVINO. Each thread has its own request, because a request handles one call at a time."""
 
     def __init__(self, path: Path, options: RuntimeOptions, precision: str) -> None:
         if options.device != "cpu":

@@ -31,25 +31,25 @@ PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
 FAILURES = "failures.jpg"
 _EXAMPLES = 20
-_FAST_SIDE = 5 / 7  # of the window's size: half its pixels
+_FAST_SIDE = 5 / 7  # fraction of the window's side; the area is then about half
 
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """Settings of a concept's masks, chosen on validation, and facts about its training.
+    """Segmentation settings of a concept, which were chosen on validation, and facts about its training.
 
     The defaults are for models without validation.
 
     Attributes:
         phrasings: Examples of prompts for the concept.
         threshold: Probability above which a pixel is marked.
-        presence_threshold: Presence below which nothing is marked.
+        presence_threshold: The mask is empty if presence is below this value.
         scale: Longer side in px of the photos used for training and for choosing the thresholds. 0 if
             unknown.
-        native: Whether the concept is too thin to be found on a large photo scaled down. Large photos are
-            then also searched at full resolution.
+        native: Whether the concept is too thin for the model to find it on a large photo scaled down. The
+            model then also searches large photos at full resolution.
         refine: The default refinement; see `Refinement.parse`.
-        closer: Mask threshold and presence threshold for photos that are also searched in tiles, chosen on
+        closer: Mask threshold and presence threshold for photos that the model also sees in tiles, chosen on
             pictures of that size. None: the thresholds for whole photos.
     """
 
@@ -64,7 +64,7 @@ class ConceptSettings:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as described by its `bundle.json`. Graphs and texts are read on first use.
+    """A bundle, described by its `bundle.json`. Graphs and texts are read on first use.
 
     Attributes:
         folder: The bundle's folder.
@@ -75,7 +75,7 @@ class Bundle:
         vocabulary: "closed" or "open".
         architecture: Options for building the family's model.
         training_hashes: Perceptual hashes of the training photos.
-        metrics: Figures measured with this bundle.
+        metrics: Metrics that were measured with this bundle.
         licences: Licences of code, weights and data.
         files: File name → SHA-256.
     """
@@ -94,7 +94,7 @@ class Bundle:
 
     @cached_property
     def text(self) -> TextSide:
-        """The text side. If the model has its own text tower, it encodes the prompts."""
+        """The text side. If the model has its own text tower, that tower encodes the prompts."""
         text = TextSide.load(self.folder)
         if PROMPT_ENCODER not in self.files:
             return text
@@ -107,7 +107,7 @@ class Bundle:
 
         Raises:
             BackendError: The runtime is unknown, not installed, or does not support the options.
-            BundleError: A model file is missing or differs from the exported one.
+            BundleError: A model file is missing or differs from the exported file.
         """
         options = options or RuntimeOptions()
         precision = options.precision or "fp32"
@@ -121,7 +121,8 @@ class Bundle:
                 "this bundle has no int8 graphs; create them with: "
                 "drywallqa export BUNDLE --precision int8 --data DIR --out NEW"
             )
-        # The encoder is by far the largest graph, so the runtime opens it while the rest is read and checked.
+        # The encoder is by far the largest graph. The runtime opens it while this thread reads and checks the
+        # rest.
         # No file is used for inference before its SHA-256 is verified.
         opening = BackgroundCall(lambda: open_graph(self.folder / encoder, options, precision))
         for graph in (encoder, decoder):
@@ -150,7 +151,7 @@ class Bundle:
 
     @cached_property
     def _weights_verified(self) -> None:
-        """Verify the SHA-256 of the weights, if there are any. Cached, so that this runs only once."""
+        """Verify the SHA-256 of the weights if the bundle has weights. The cache ensures a single run."""
         if WEIGHTS in self.files:
             self._verify(WEIGHTS)
 
@@ -212,7 +213,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 
 
 def with_smaller_window(bundle: Bundle) -> Bundle:
-    """Give a bundle a window with half the pixels, for the profile "fast".
+    """Return the bundle with half the pixels in its window, for the profile "fast".
 
     Raises:
         BackendError: The model's window size is fixed.
@@ -254,7 +255,7 @@ def save_head(bundle: Bundle) -> Bundle:
 
 
 def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
-    """Choose the phrasings that a bundle shows as examples. Templates are expanded."""
+    """Choose the phrasings that a bundle shows as examples, and expand templates."""
     return some_phrases(phrases_of(phrasings), _EXAMPLES)
 
 

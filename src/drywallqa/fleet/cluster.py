@@ -16,8 +16,8 @@ from drywallqa.fleet.worker import AttemptCounts, Opener, SegmentationRequest, W
 from drywallqa.processors import available_threads
 
 _TIMEOUT = 5.0  # seconds to wait for an address to answer
-_STORE = 200_000_000  # bytes of shared memory on this machine; only rows are sent, never photos
-_BLOCKS_A_WORKER = 4  # at least, so that no worker idles while others have much work left
+_STORE = 200_000_000  # bytes of shared memory on this machine; Ray transfers only rows, never photos
+_BLOCKS_A_WORKER = 4  # minimum blocks per worker, so that no worker idles while others have much work left
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Fleet:
     """The workers of a run.
 
     Attributes:
-        address: `HOST:PORT` of a Ray cluster, "auto" for a running cluster on this machine, None to start
-            one.
+        address: `HOST:PORT` of a Ray cluster, "auto" for a running cluster on this machine, None to start a
+            new cluster on this machine.
         workers: Number of processes. None: as many as cores and GPUs allow.
         threads: Cores of each worker.
         gpus: GPUs of each worker.
-        block: Maximum number of photos in a block. If a worker dies, its block is repeated. Blocks are
-            distributed one by one, so large fleets need larger blocks.
+        block: Maximum number of photos in a block. If a worker dies, its block is repeated. Ray distributes
+            blocks one by one, so large fleets need larger blocks.
     """
 
     address: str | None = None
@@ -45,10 +45,11 @@ class Fleet:
 def reached(address: str | None) -> Iterator[Any]:
     """Connect to a cluster, or start Ray on this machine, and yield the module `ray`.
 
-    If Ray already runs in this process, it is used and not shut down.
+    If Ray already runs in this process, the function uses that Ray and does not shut it down.
 
     Args:
-        address: `HOST:PORT` of a cluster, "auto" for a running one on this machine, None to start one.
+        address: `HOST:PORT` of a cluster, "auto" for a running cluster on this machine, None to start Ray
+            here.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -87,7 +88,7 @@ def reached(address: str | None) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Check that a cluster answers, because Ray would wait for minutes."""
+    """Check that a cluster answers, because Ray itself would wait for minutes before it fails."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ConfigError(f"the address is '{address}'; pass HOST:PORT of a Ray cluster, or auto")
@@ -117,7 +118,7 @@ def segment_blocks(
         fleet: The workers.
         opener: Loads the segmenter.
         request: The prompts and options for every photo.
-        work: Photos, each with its remaining prompts.
+        work: Photos, each with the prompts that have no finished mask.
 
     Yields:
         The table's rows, one `pyarrow.Table` per finished block.
@@ -132,7 +133,7 @@ def segment_blocks(
     size = max(1, min(fleet.block, len(work) // (workers * _BLOCKS_A_WORKER)))
     rows = [asdict(photo) | {"todo": todo} for photo, todo in work]
     blocks = [pyarrow.Table.from_pylist(rows[start : start + size]) for start in range(0, len(rows), size)]
-    # The counts are on this process's node, so that they survive the loss of another node.
+    # The attempt counts are on this process's node, so that they survive the loss of another node.
     counts = ray.remote(AttemptCounts).options(num_cpus=0, scheduling_strategy=_on_this_node()).remote()
     ray.data.DataContext.get_current().enable_progress_bars = False
     done = ray.data.from_arrow(blocks).map_batches(
@@ -153,7 +154,7 @@ def segment_blocks(
 
 
 def _room_for(fleet: Fleet, resources: dict[str, float]) -> int:
-    """Return the number of workers, after a check against the cluster's resources."""
+    """Return the number of workers, and check that the cluster has enough resources for them."""
     room = int(resources.get("CPU", 0)) // fleet.threads
     if fleet.gpus:
         room = min(room, int(resources.get("GPU", 0) / fleet.gpus))

@@ -1,4 +1,4 @@
-"""A run on a fleet: workers on many machines segment photos and write masks and one table."""
+"""A fleet run: workers on many machines segment photos, and write masks and one table."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def segment_fleet(
 ) -> SegmentSummary:
     """Segment photos on the workers of a Ray cluster or of this machine.
 
-    Masks and their names equal those of a local run. The table `results.parquet` is written beside them. A
-    mask of an earlier run is kept if its file exists and the photo's size and modification time, the prompt,
-    the model and the settings are the same. Photos, results and the bundle must have the same path or address
-    on every worker.
+    The run writes the same masks under the same names as a local run. The table `results.parquet` is written
+    beside them. A mask of an earlier run is kept if its file exists and the photo's size and modification
+    time, the prompt, the model and the settings are the same. Photos, results and the bundle must have the
+    same path or address on every worker.
 
     Args:
         opener: Loads the segmenter, here and on each worker: `partial(drywallqa.load, threads=1)`.
-        paths: Photos, folders and patterns on disks, or photos and folders in one store (`s3://`, `gs://`).
+        paths: Photos, folders and patterns on disks, or photos and folders in one store (`s3://` or `gs://`).
         prompts: The prompts.
         out: The folder for the results, on disk or in a store.
         options: Options of the run.
@@ -96,7 +96,7 @@ def _outcomes(
     fleet: Fleet,
     results: FolderResults | StoreResults,
 ) -> Iterator[PhotoOutcome]:
-    """Yield outcomes of finished photos, then segment the others."""
+    """Yield the outcomes of photos with finished results, then segment the other photos."""
     if not request.prompts:
         return
     work: list[tuple[FleetPhoto, list[str]]] = []

@@ -24,7 +24,7 @@ class Location:
     Attributes:
         filesystem: A `pyarrow.fs.FileSystem`.
         path: The path in the file system.
-        shown: The path as the user wrote it, without options.
+        shown: The path that the user passed, without options.
     """
 
     filesystem: Any
@@ -33,7 +33,7 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on a local or mounted disk."""
+        """Whether the location is on a local or mounted disk."""
         return bool(self.filesystem.type_name == "local")
 
     def below(self, inner: str) -> str:
@@ -61,7 +61,8 @@ class Location:
         """Write a file below this location atomically, unless it already exists with this content.
 
         Raises:
-            OutputError: The file cannot be written, or would replace different content without `overwrite`.
+            OutputError: The file cannot be written, or exists with different content and `overwrite` is
+                false.
         """
         from pyarrow.fs import FileType
 
@@ -78,7 +79,7 @@ class Location:
                 raise OutputError(f"{self.name(target)} already exists with different content; {ADVICE}")
             try:
                 stream = self.filesystem.open_output_stream(target)
-            except FileNotFoundError:  # the file system has folders, and this one is missing
+            except FileNotFoundError:  # this file system has folders, and the file's folder is missing
                 self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
                 stream = self.filesystem.open_output_stream(target)
             with stream:
@@ -127,7 +128,7 @@ class Location:
 
 
 def is_address(text: str) -> bool:
-    """Return whether a path is an address with a scheme, such as that of an object store."""
+    """Return whether a path is an address with a scheme, such as `s3://`."""
     return "://" in text
 
 

@@ -21,9 +21,9 @@ class FleetPhoto:
     """One photo of a run.
 
     Attributes:
-        source: The path as a user would write it.
+        source: The path or address in the form that a user would type.
         path: The path in the file system.
-        folder: The photo's folder below the results, "" for none.
+        folder: The photo's folder below the results; "" if the photo has no subfolder.
         image_id: The photo's name in the results.
         size: Size in bytes.
         modified: Modification time in nanoseconds since 1970.
@@ -45,7 +45,7 @@ def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *,
 
     Args:
         paths: Files, folders and patterns on disks, or files and folders in a store.
-        out: The location of the results. Its files are not treated as photos.
+        out: The location of the results. Files in it are not treated as photos.
         recursive: Whether to search subfolders as well.
 
     Returns:

@@ -1,8 +1,9 @@
 """The records of a fleet run: a folder's manifest, and the same records as the table `results.parquet`.
 
-In a folder, records are appended to the manifest during the run, and the table is created from it at the end.
-Files in a store cannot be appended to. There, rows are written in parts, so that an interrupted run loses
-little. At the end the parts are merged into the table. `inference.manifest` defines which rows are current.
+In a folder, a run appends records to the manifest and creates the table from the manifest at the end. Files
+in a store cannot be appended to. In a store, the run writes rows in parts, so an interrupted run loses few
+rows. At the end, the run merges the parts into the table. `inference.manifest` defines which rows are
+current.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class FolderResults(Manifest):
         super().__init__(Path(out.path))
         self.out, self.table = out, Path(out.below(NAME))
         if self.table.is_file():
-            _read(out, NAME)  # another kind of file must not be replaced
+            _read(out, NAME)  # raises an error for a file that is not a table of results
 
     def add_table(self, rows: Any) -> None:
         """Add a `pyarrow.Table` of records.
@@ -70,11 +71,11 @@ class FolderResults(Manifest):
         Raises:
             OutputError: The records cannot be written.
         """
-        for row in rows.to_pylist():  # not kept in memory, because the run no longer needs them
+        for row in rows.to_pylist():  # the rows are not kept in memory, because the run no longer needs them
             append_record(self.path, without_empty_columns(row))
 
     def close(self) -> None:
-        """Write the table of all records, unless it is newer than the records.
+        """Write the table of all records, unless the existing table is newer than the records.
 
         Raises:
             OutputError: The table cannot be written.
@@ -152,7 +153,7 @@ class StoreResults:
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
     def add_table(self, rows: Any) -> None:
-        """See `FolderResults`. Rows are collected and written in large parts."""
+        """See `FolderResults`. Rows are collected in memory and written in large parts."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
             self._flush()
@@ -177,7 +178,7 @@ class StoreResults:
         self._pending = []
 
     def close(self) -> None:
-        """See `FolderResults`. The parts are then removed."""
+        """Write the table (see `FolderResults`), then remove the parts."""
         self._flush()
         names = self._files()
         parts = [name for name in names if name != NAME]
@@ -191,7 +192,7 @@ def _read(out: Location, name: str) -> Any:
     """Read a table of results.
 
     Raises:
-        OutputError: The file is something else.
+        OutputError: The file is not a table of results.
     """
     import pyarrow
     from pyarrow import parquet

@@ -22,7 +22,7 @@ from drywallqa.inference.outputs import PROBABILITY, write_prediction
 from drywallqa.inference.plan import RunOptions
 from drywallqa.inference.segmenter import Segmenter
 
-DEADLY = 3  # a photo is skipped after this many workers died while processing it
+DEADLY = 3  # number of workers that may die while processing a photo before the photo is skipped
 
 Opener = Callable[[], Segmenter]
 
@@ -45,20 +45,20 @@ class SegmentationRequest:
 
 
 class AttemptCounts:
-    """Counts how often each photo was started. The counts are in a Ray actor, so they survive a worker."""
+    """Counts the attempts for each photo. The counts are in a Ray actor, so they survive a dead worker."""
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
 
     def begin_block(self, sources: Sequence[str]) -> list[int]:
-        """Start all photos, if none was started before. Returns the previous count of each."""
+        """Count an attempt for all photos if none had one before. Return each photo's previous count."""
         before = [self._begun.get(source, 0) for source in sources]
         if not any(before):
             self._begun |= dict.fromkeys(sources, 1)
         return before
 
     def begin(self, source: str) -> int:
-        """Start one photo. Returns its previous count."""
+        """Count an attempt for one photo, and return the photo's previous count."""
         before = self._begun.get(source, 0)
         self._begun[source] = before + 1
         return before
@@ -88,8 +88,8 @@ class Worker:
     def __call__(self, block: Any) -> Any:
         """Segment a block, a `pyarrow.Table` with one row per photo, and return the rows of the results.
 
-        A block is repeated if its worker died. Its photos are then started one at a time, to find the photo
-        that kills workers.
+        If a worker dies, its block is repeated. The next worker then starts the photos one at a time, to find
+        the photo that kills workers.
 
         Raises:
             OutputError: Nothing more can be written (the disk is full or read-only).
@@ -129,14 +129,14 @@ class Worker:
         }
 
     def _read(self, photo: FleetPhoto) -> tuple[Record, photos.NotedPhoto | DrywallQAError]:
-        """Read a photo. Returns the record of its file, and the photo or the error."""
+        """Read a photo. Return the record of its file, and the photo or the error."""
         began, about = time.perf_counter(), self._about(photo)
         try:
             content = self.request.source.read(photo.path)
             noted = photos.read_photo_bytes(content, photo.source)
             about |= {"source_sha256": hashlib.sha256(content).hexdigest(), "read_ms": _ms_since(began)}
             return about, noted
-        except Exception as error:  # a decoder may raise any error; the other photos continue
+        except Exception as error:  # a decoder may raise any error, which must not stop the other photos
             return about, _as_photo_error(photo.source, error)
 
     def _rows(

@@ -27,16 +27,16 @@ from drywallqa.inference.queries import PromptQueries, PromptQuery, SegmentOptio
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import available_threads
 
-MANY = 16  # with this many photos or more, reopening the model with fewer threads saves time
-MOST = 4  # largest number of photos at a time, since each needs memory for pixels and masks
+MANY = 16  # minimum number of photos for which reopening the model with fewer threads saves time
+MOST = 4  # maximum number of photos at a time; each one needs memory for its pixels and masks
 _LARGE = (
     16_000_000  # mask values; larger masks are written immediately, and their photos are segmented one by one
 )
-_FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # these affect every further file
+_FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # these errors affect every later file
 
 
 def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
-    """Segment the photos of a plan. Reading, segmenting and writing run in parallel.
+    """Segment the photos of a plan, reading and writing in parallel with the model.
 
     Raises:
         OutputError: Nothing more can be written (the disk is full or read-only).
@@ -54,14 +54,14 @@ def share_threads(segmenter: Segmenter, photos: int) -> tuple[Segmenter, int]:
     """Decide how many photos to segment at a time.
 
     Several photos in parallel, each with few threads, are faster than single photos with all threads.
-    However, the model must be reopened for this.
+    However, this requires reopening the model with fewer threads.
 
     Args:
         segmenter: The loaded model.
         photos: Number of photos.
 
     Returns:
-        The segmenter to use, with its number of threads per photo, and the number of photos at a time.
+        The segmenter for the run, and the number of photos to segment at a time.
     """
     options = segmenter.options
     threads = options.threads or available_threads()
@@ -74,16 +74,16 @@ def share_threads(segmenter: Segmenter, photos: int) -> tuple[Segmenter, int]:
 
 @dataclass
 class _PhotoJob:
-    """A photo of the run.
+    """One photo of the run and the state of its work.
 
     Attributes:
         item: The photo's path and output folder.
         about: The record of its file.
         done: The records of finished masks.
-        todo: The remaining prompts.
-        photo: The pixels, if there are remaining prompts.
+        todo: The prompts without a finished mask.
+        photo: The pixels, if some prompts have no finished mask.
         writing: Pending writes; each returns the record of a written prediction.
-        error: The first error.
+        error: The first error that occurred for this photo.
     """
 
     item: PlannedPhoto
@@ -129,7 +129,8 @@ class _Run:
         """Return the record of a complete, up-to-date result, or None.
 
         Raises:
-            OutputError: The result has another origin and must not be replaced.
+            OutputError: The result comes from another photo, model, runtime or other settings. It is not
+                replaced.
         """
         base, out = mask_files.base_name(item.image_id, prompt), self.plan.out
         mask = out / MASK.path(item.folder, base)
@@ -142,7 +143,7 @@ class _Run:
             outputs = self.plan.options.all_outputs
             paths = [(output.kind, out / output.path(item.folder, base)) for output in outputs]
             return record if all(record.get(kind) and path.is_file() for kind, path in paths) else None
-        if self.plan.options.overwrite or same:  # changed by hand: writing detects and rejects this
+        if self.plan.options.overwrite or same:  # if a user edited the mask, writing detects and rejects that
             return None
         changed = "other settings, another model or another runtime" if same_photo else "another photo"
         raise OutputError(f"{mask} already exists, made from {changed}; {ADVICE}")
@@ -157,7 +158,7 @@ class _Run:
                     job.photo, self.queries.only(job.todo), image_id=job.item.image_id, keep_probability=keep
                 ):
                     write = partial(self._write, job, job.photo.pixels, prediction)
-                    # For a very large photo, only one prediction is kept in memory.
+                    # Only one prediction of a very large photo is kept in memory.
                     job.writing.append((run_now if prediction.mask.size > _LARGE else later)(write))
         except DrywallQAError as error:
             job.error = error
@@ -192,7 +193,7 @@ class _Run:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Return whether this error affects every further file."""
+    """Return whether this error affects every later file."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL
 
 
@@ -202,8 +203,8 @@ def queries_for(
     """Prepare the prompts of a run.
 
     Returns:
-        The queries, and for each prompt a text with everything except the photo that its results depend on.
-        A rerun compares this text to find finished results.
+        The queries, and one text for each prompt. The text lists everything that determines the results,
+        except the photo. A rerun compares this text to find finished results.
     """
     queries, marks = segmenter.ask(prompts, options=options), {}
     bundle, runtime = segmenter.bundle, segmenter.options

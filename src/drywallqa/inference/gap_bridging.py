@@ -17,10 +17,10 @@ from drywallqa.inference.soft_refinement import resize_map
 _GAP_PX = 48.0  # the longest gap that is joined, in px at 640
 _LEAST_PROBABILITY = 0.2  # gaps with a lower mean probability along the path are not joined
 _TURN = 0.5  # minimum cosine between the direction of a line's end and the direction to the other end
-_DETOUR = 1.4  # maximum length of a path, relative to the straight line
+_DETOUR = 1.4  # maximum ratio of the path's length to the straight distance
 
 _BACK_PX = 10.0  # length of skeleton that determines the direction of an end
-_FLOOR = 0.02  # lower probabilities are raised to this
+_FLOOR = 0.02  # lower probabilities are raised to this value
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 
 Mask = NDArray[np.bool_]
@@ -39,7 +39,8 @@ class _End:
 def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
     """Join components of a mask [H,W] whose ends face each other, along the most probable path [H,W].
 
-    Large photos are reduced to 640 px for this. A bridge is as wide as the narrower of its two components.
+    Large photos are first reduced to 640 px. A bridge is as wide as the narrower of the two components that
+    it joins.
     """
     shrink = 1 / unit if unit > 1.25 else 1.0
     size = tuple(max(1, round(side * shrink)) for side in mask.shape)
@@ -104,7 +105,7 @@ def _cosine(first: tuple[float, float], second: tuple[float, float]) -> float:
 
 
 def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
-    """Return the most probable path [n,2] between two pixels, within their box plus half the gap around."""
+    """Return the most probable path [n,2] between two pixels, within their box padded by half the gap."""
     margin = max(2, round(math.dist(start, end) / 2))
     top, left = (max(0, min(a, b) - margin) for a, b in zip(start, end, strict=True))
     bottom, right = (max(a, b) + margin + 1 for a, b in zip(start, end, strict=True))
@@ -118,9 +119,9 @@ def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
     """Return the cheapest path [n,2] between two pixels of a picture of positive costs [h,w].
 
-    A step to one of the eight neighbours costs its length times the mean cost of both pixels. All pixels are
-    relaxed at once until nothing changes (R. Bellman, "On a routing problem", 1958). For pictures as small as
-    a gap in a crack, this is faster in NumPy than a priority queue.
+    A step to one of the eight neighbours costs its length times the mean cost of both pixels. The search
+    updates the costs of all pixels at once until no cost changes (R. Bellman, "On a routing problem", 1958).
+    For pictures as small as a gap in a crack, this method is faster in NumPy than a priority queue.
     """
     height, width = cost.shape
     ring = np.pad(np.asarray(cost, np.float64), 1, constant_values=np.inf)

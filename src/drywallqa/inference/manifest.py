@@ -1,8 +1,9 @@
 """`manifest.jsonl`: the masks in a folder of results, and the photos and prompts that failed.
 
 Each line is a JSON object. A line with a `mask` describes the result of one photo and one prompt. A line with
-an `error` describes a photo (by its `source`) or a prompt that failed. If several lines describe one mask,
-photo or prompt, the last one counts. A line without an error clears the errors of its photo and prompt.
+an `error` describes a photo (by its `source`) or a prompt that failed. If several lines describe the same
+mask, photo or prompt, the last line counts. A line without an error clears the errors of its photo and
+prompt.
 
 A run only appends lines, so an interrupted run loses nothing, and several runs can append to one file. At the
 end of a run, outdated lines are removed.
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 
 class LatestRecords(Generic[T]):
-    """The current records: the last one of each mask, and each error that was not cleared.
+    """The current records: the last record of each mask, and all errors that no later record cleared.
 
     Attributes:
         masks: Records by the mask's path below the results.
@@ -48,7 +49,7 @@ class LatestRecords(Generic[T]):
         self.errors: dict[tuple[str, str], T] = {}
 
     def take(self, record: Record, kept: T) -> None:
-        """Add a record that is newer than all others; `kept` is stored for it."""
+        """Add a record that is newer than all others, and store the value `kept` for it."""
         if record.get("error") is not None:
             self.errors |= dict.fromkeys(self._subjects(record)[:1], kept)
             return
@@ -100,7 +101,7 @@ class Manifest(LatestRecords[Record]):
             ) from error
 
     def add(self, record: Record) -> None:
-        """Append one line immediately; see `append_record`."""
+        """Append a record as one line immediately; see `append_record`."""
         self.take(record, record)
         append_record(self.path, record)
 
@@ -114,7 +115,7 @@ class Manifest(LatestRecords[Record]):
             self.add(record)
 
     def compact(self) -> None:
-        """See `compact_manifest`. Afterwards, the manifest also has the lines of other runs."""
+        """Remove outdated lines (see `compact_manifest`) and read the lines that other runs added."""
         compact_manifest(self.path)
         self._read()
 
@@ -159,6 +160,6 @@ def made_in(folder: Path) -> list[Path]:
     """Return the files that earlier runs wrote in and below a folder, if it has their manifest."""
     try:
         masks = Manifest(folder).masks.values() if (folder / NAME).is_file() else ()
-    except OutputError:  # unreadable, so the files are unknown
+    except OutputError:  # the manifest is unreadable, so the files are unknown
         return []
     return [folder / path for record in masks for path in files_of_record(record).values()]

@@ -30,9 +30,11 @@ class Output:
     Attributes:
         kind: Its name in the manifest.
         suffix: The part of the file name after `{image_id}__{prompt}`.
-        encode: Encodes the photo [H,W,3] and the prediction as the file's bytes. It is deterministic.
+        encode: Encodes the photo [H,W,3] and the prediction as the file's bytes. Equal inputs give equal
+            bytes.
         folder: A folder below the results for files that are not stored beside the masks.
-        replaceable: Whether the file may be replaced without `overwrite`, because it is only for viewing.
+        replaceable: Whether the file may be replaced without `overwrite`. True for files that are only for
+            viewing.
     """
 
     kind: str
@@ -90,7 +92,7 @@ def write_prediction(
         photo: RGB uint8 [H,W,3].
         prediction: The prediction.
         outputs: The kinds of files.
-        folder: The photo's folder below the results, "" for none.
+        folder: The photo's folder below the results; "" if the photo has no subfolder.
         write: Writes a file.
         overwrite: Whether to replace files with different content.
 
@@ -124,7 +126,7 @@ def write_output(path: Path, content: bytes, overwrite: bool) -> None:
     """Write an output file, unless a file with different content exists.
 
     Raises:
-        OutputError: The file cannot be written, or would replace different content without `overwrite`.
+        OutputError: The file cannot be written, or exists with different content and `overwrite` is false.
     """
     if not overwrite:
         try:

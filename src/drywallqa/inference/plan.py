@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How many photos are segmented into a folder.
+    """Options for segmenting photos into a folder.
 
     Attributes:
-        segment: Options of the masks.
+        segment: Options of the segmentation.
         overwrite: Whether to replace results with different content.
         recursive: Whether to search subfolders as well. The results then have the same folder structure.
-            (They always have it if photos in different folders have the same name.)
+            (The results always keep this structure if photos in different folders have the same name.)
         outputs: The kinds of files to write in addition to the masks.
-        index: Whether to write an HTML page of the folder. Runs on Ray do not write it.
+        index: Whether to write an HTML page of the folder. Runs on Ray do not write this page.
     """
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -50,12 +50,12 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class PhotoOutcome:
-    """The outcome of one photo, or of a path or prompt that failed.
+    """The outcome of one photo, or the failure of a path or prompt.
 
     Attributes:
         status: "done", "skipped" (the results already existed) or "failed".
         source: The photo's path as given; None if a prompt failed.
-        records: The manifest records of the photo, also if it was skipped.
+        records: The manifest records of the photo, even if the photo was skipped.
         error: The error as a sentence.
     """
 
@@ -79,12 +79,12 @@ class SegmentSummary:
         done: Photos segmented.
         skipped: Photos whose results already existed.
         failed: Photos, paths and prompts that failed.
-        masks: Existing masks of this run's photos and prompts.
+        masks: Number of masks of this run's photos and prompts, new and existing.
         seconds: Duration of the run.
         prompts: The valid prompts.
         out: The folder or address of the results.
         index: The HTML page of the results, if it was written.
-        table: The table of the results of a run on Ray, if there was work.
+        table: The table of results, if this was a run on Ray and wrote a table.
     """
 
     done: int
@@ -112,7 +112,7 @@ def count_outcomes(
 
 @dataclass(frozen=True)
 class PlannedPhoto:
-    """One photo of a run: its path, its folder below the results ("" for none) and its name there."""
+    """One photo of a run: its path, its folder below the results ("" if none) and its name there."""
 
     path: Path
     folder: str
@@ -121,7 +121,7 @@ class PlannedPhoto:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Checked photos, prompts and folder for the results.
+    """The photos, prompts and results folder of a run, after all checks.
 
     Attributes:
         out: The folder for the results.
@@ -149,10 +149,10 @@ def make_plan(
     out: str | os.PathLike[str],
     options: RunOptions | None = None,
 ) -> RunPlan:
-    """Find the photos and check the prompts, so that errors appear before the run starts.
+    """Find the photos and check the prompts before the run starts, so that errors appear early.
 
     Args:
-        bundle: The model, whose text side interprets the prompts.
+        bundle: The model. Its text side interprets the prompts.
         paths: Photos, folders and patterns.
         prompts: The prompts.
         out: The folder for the results; created if missing.
@@ -189,7 +189,7 @@ def split_refused(
 def place_photos(
     found: FoundFiles, recursive: bool
 ) -> tuple[tuple[PlannedPhoto, ...], tuple[PhotoOutcome, ...]]:
-    """Assign each photo a folder and name below the results. Also returns outcomes of rejected photos.
+    """Assign each photo a folder and name below the results. Also return an outcome per rejected photo.
 
     Photos keep their folders in a recursive run, or if photos from different folders have the same name.
     Photos whose masks would have equal names (also on a case-insensitive file system) are rejected.
@@ -214,5 +214,5 @@ def place_photos(
 
 
 def _folded(name: str) -> str:
-    """Normalise a name, so that names that some file system treats as equal become equal."""
+    """Normalise a name. Names that any file system treats as equal become equal."""
     return unicodedata.normalize("NFC", name).casefold()

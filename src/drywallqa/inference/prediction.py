@@ -17,14 +17,14 @@ class Prediction:
     Attributes:
         mask: Boolean [H,W]: probability above `threshold`. Empty if presence is below the concept's
             presence threshold.
-        probability: float32 [H,W] in 0–1; None if it was not kept.
+        probability: float32 [H,W] in 0–1; None if the caller did not keep probabilities.
         presence: Predicted probability, 0–1, that the photo shows the concept.
         concept: The concept of the prompt. None for an accepted prompt without a known concept.
         threshold: The probability above which a pixel is marked.
         prompt: The prompt exactly as given.
         image_id: The full stem of the photo's file name, or the name passed by the caller.
-        quality: Remarks on defects of the photo, such as "nearly black"; () for a good photo.
-        presence_threshold: The presence below which nothing is marked.
+        quality: Remarks on defects of the photo, such as "nearly black"; () if the photo has no defects.
+        presence_threshold: The mask is empty if presence is below this value.
     """
 
     mask: NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Predict the masks of a photo: first from the whole photo, then from tiles if that helps."""
+"""Predict the masks of a photo, first from the whole photo and then, if needed, from tiles."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from drywallqa.inference.tiling import PhotoLogits, RowBand, TiledView, checked_
 
 _ROUNDING = 1e-3  # rounding error of interpolated logits
 # Weight of the first tiled view in the decision about presence; the whole photo has the remaining weight.
-# It separated walls with and without cracks best on 64 rendered walls of 8 to 16 megapixels and 27 more
-# with cracks of 1 to 30 px. Tiles show hairlines that vanish in the whole photo, and the whole photo shows
+# This weight separated walls with and without cracks best on 64 rendered walls of 8 to 16 megapixels and on
+# 27 more walls with cracks of 1 to 30 px. Tiles show hairlines that vanish in the whole photo, and the whole
+# photo shows
 # whether a dark line runs straight through it.
 _CLOSER = np.float32(2 / 3)
 
@@ -36,7 +37,7 @@ class PreparedPhoto(NamedTuple):
         views: The plan of views for each query.
         size: Height and width in px.
         pixels: uint8 [H,W,3]; kept only if tiles or refinements need them.
-        whole: The model's input [3,h,w] and the photo's placement on it; None if all views are tiled.
+        whole: The model's input [3,h,w] and the photo's placement on that input; None if all views are tiled.
         quality: Remarks on defects of the photo.
     """
 
@@ -77,7 +78,7 @@ def encode_photos(backend: Backend, ready: Sequence[PreparedPhoto]) -> list[Feat
 def predict(
     backend: Backend, ready: PreparedPhoto, features: Features, queries: PromptQueries, keep: bool
 ) -> Iterator[Prediction]:
-    """Predict the mask of each query lazily, so that only one prediction is in memory at a time.
+    """Predict the mask of each query lazily. Only one prediction is in memory at a time.
 
     Args:
         backend: The running model.
@@ -122,7 +123,7 @@ class _PhotoQueries:
         if not self.plan.factors:
             yield from self._predict_whole(self._whole(features), keep)
             return
-        # Tiles are decoded once for all queries. Until a mask is requested, it is stored as bits.
+        # Tiles are decoded once for all queries. Masks are stored as bits until the caller requests them.
         masks = [_MaskBits(query, self.ready, keep) for query in self.queries.each]
         for rows, parts in prefetch(self._bands(features, keep)):
             for mask in masks:
@@ -144,7 +145,7 @@ class _PhotoQueries:
             yield mask.finish(float(presence[query.row]))
 
     def _bands(self, features: Features, keep: bool) -> Iterator[RowBand]:
-        """Run increasingly detailed views as far as needed, and yield the photo's rows from the top."""
+        """Run increasingly detailed views until none is needed, and yield the photo's rows from the top."""
         view = self._whole(features) if self.plan.whole else None
         deciding = 0 if self.plan.whole else 1  # index of the last tiled view that affects presence
         assert self.ready.pixels is not None, "the plan of the photo's views has tiles"
@@ -195,7 +196,7 @@ class _PhotoQueries:
         levels = self.levels
         if keep:
             levels = np.full_like(self.levels, -np.inf)
-        elif not isinstance(grid, TiledView) or grid.wanted is not None:  # else presence is unknown
+        elif not isinstance(grid, TiledView) or grid.wanted is not None:  # presence is known
             levels = np.where(self._present, self.levels, np.inf).astype(np.float32)
         return upsample(rows, grid, self.ready.size, levels)
 
@@ -240,7 +241,7 @@ class _MaskBits:
 def _refine(
     prediction: Prediction, query: PromptQuery, ready: PreparedPhoto, plan: ViewPlan, keep: bool
 ) -> Prediction:
-    """Apply the query's refinement, and drop the probability unless it is kept."""
+    """Apply the query's refinement, and drop the probability unless the caller keeps it."""
     refinement, probability, mask = query.refinement, prediction.probability, prediction.mask
     if probability is None or (keep and not refinement):
         return prediction

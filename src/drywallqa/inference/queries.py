@@ -1,4 +1,4 @@
-"""Queries: prompts with their concepts, embeddings and thresholds, reusable for many photos."""
+"""Queries: prompts with concepts, embeddings and thresholds. One set of queries serves many photos."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class SegmentOptions:
     """Options of a segmentation.
 
     Attributes:
-        threshold: Probability above which a pixel is marked; "auto" uses the concept's threshold, chosen on
-            validation.
+        threshold: Probability above which a pixel is marked; "auto" uses the concept's threshold, which was
+            chosen on validation.
         allow_unknown: Whether to accept prompts without a known concept.
         scale: Scale of large photos. "fit": the whole photo, scaled down. "native": tiles at full
             resolution. A number: tiles of the photo scaled by this factor. "auto": depends on the concept.
-        refine: The refinement of the mask: "none", "guided", "crf", "morphology", "join", or several joined
-            by "+". "auto" uses the concept's refinement, chosen on validation.
+        refine: The refinement of the mask: "none", "guided", "crf", "morphology", "join", or several steps
+            joined by "+". "auto" uses the concept's refinement, which was chosen on validation.
 
     Raises:
         ConfigError: The threshold, the scale or the refinement is invalid.
@@ -43,7 +43,7 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         threshold, scale = self.threshold, self.scale
-        # Both comparisons are also false for nan.
+        # NaN fails both comparisons.
         if threshold != "auto" and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
             raise ConfigError(f"the threshold is {threshold!r}; pass auto or a number from 0 to 1")
         named = isinstance(scale, str) and scale in ("auto", "fit", "native")
@@ -72,12 +72,13 @@ class PromptQuery:
         prompt: The prompt exactly as given.
         concept: The concept of the prompt, or None.
         threshold: Probability above which a pixel is marked.
-        presence_threshold: Presence below which nothing is marked.
-        row: The prompt's row in the embeddings; equal prompts share one.
+        presence_threshold: The mask is empty if presence is below this value.
+        row: The prompt's row in the embeddings; equal prompts share a row.
         scale: The scale of large photos; see `SegmentOptions`.
-        native: Whether the concept is too thin to be found on a large photo scaled down.
+        native: Whether the concept is too thin for the model to find it on a large photo scaled down.
         refinement: The refinement of the mask.
-        closer: Mask and presence threshold for photos with tiled views. None: the same as for whole photos.
+        closer: Mask and presence threshold for photos with tiled views. None: the thresholds for whole
+            photos.
     """
 
     prompt: str
@@ -91,7 +92,7 @@ class PromptQuery:
     closer: tuple[float, float] | None = None
 
     def at(self, threshold: float) -> PromptQuery:
-        """Return the query with another mask threshold, for whole photos and tiled views."""
+        """Return a copy of the query with this mask threshold, for whole photos and tiled views."""
         closer = self.closer and (threshold, self.closer[1])
         return replace(self, threshold=threshold, closer=closer)
 
@@ -130,20 +131,20 @@ def make_queries(
     asked: Iterable[tuple[str, str | None]],
     options: SegmentOptions,
 ) -> PromptQueries:
-    """Embed prompts with given concepts, and set the options of their masks.
+    """Embed prompts with given concepts, and set the segmentation options of each prompt.
 
     Args:
-        bundle: The model. Its settings of each concept replace options that are "auto".
+        bundle: The model. Options that are "auto" take its settings of each concept.
         backend: The running model.
         asked: Pairs of prompt and concept; None for a prompt without a known concept.
-        options: Options of the masks.
+        options: Options of the segmentation.
 
     Raises:
         PromptError: A prompt cannot be used.
     """
     from drywallqa.bundle.bundle import (
         ConceptSettings,
-    )  # delayed, so that it does not slow down opening the model
+    )  # imported late, so that the import does not slow down opening the model
 
     rows: dict[str, int] = {}
     each = []
@@ -161,7 +162,7 @@ def make_queries(
 
 
 def concept_of(bundle: RunnableBundle, prompt: str, allow_unknown: bool) -> str | None:
-    """Find the concept of a prompt. None is returned only if allowed, or if the vocabulary is open.
+    """Find the concept of a prompt. Return None only if `allow_unknown` is set or the vocabulary is open.
 
     Raises:
         PromptError: The prompt cannot be used.

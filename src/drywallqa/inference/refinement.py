@@ -1,7 +1,8 @@
 """Refinement of masks after the model: the available steps and their order.
 
-Soft steps (`guided`, `crf`) change the probability before the threshold. Hard steps (`morphology`, `join`)
-change the mask after it. A step runs only if requested, or if the bundle says that validation chose it.
+Soft steps (`guided`, `crf`) change the probability before the threshold is applied. Hard steps (`morphology`,
+`join`) change the mask afterwards. A step runs only if the caller requests it, or if validation chose it for
+the bundle.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ STEPS = (*SOFT, *HARD)
 NONE = "none"
 AUTO = "auto"
 
-_CLOSE_PX = 4.0  # gaps narrower than twice this, in px at 640, are closed
-_LEAST_AREA = 400.0  # smaller components and holes, in px² at 640, are removed (a false alarm starts at 410)
+_CLOSE_PX = 4.0  # in px at 640; gaps narrower than twice this value are closed
+_LEAST_AREA = 400.0  # in px² at 640; smaller components and holes are removed (a false alarm starts at 410)
 
 Photo = NDArray[np.uint8]
 Probability = NDArray[np.float32]
@@ -45,7 +46,7 @@ class Refinement:
         """Parse "none", or names of steps joined by "+", such as "guided+join".
 
         Raises:
-            ConfigError: A name is unknown or given twice.
+            ConfigError: A name is unknown or occurs twice.
         """
         names = [name.strip().lower() for name in text.split("+")]
         if names == [NONE]:
@@ -74,7 +75,7 @@ class Refinement:
             float32 [H,W] in 0–1; the same array if there are no soft steps.
         """
         for name in self.soft:
-            from drywallqa.inference import soft_refinement  # not imported without refinement
+            from drywallqa.inference import soft_refinement  # imported only if a refinement runs
 
             step = {"guided": soft_refinement.guided_filter, "crf": soft_refinement.crf}[name]
             probability = step(photo, probability, unit)
@@ -107,6 +108,6 @@ def parse_refinements(texts: Iterable[str]) -> list[Refinement]:
     """Parse several refinements and remove duplicates.
 
     Raises:
-        ConfigError: One of them is not a refinement.
+        ConfigError: One of the texts is not a refinement.
     """
     return list(dict.fromkeys(Refinement.parse(text) for text in texts))

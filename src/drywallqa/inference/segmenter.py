@@ -38,17 +38,17 @@ def load(
 
     Args:
         bundle: A bundle's folder. None: the bundle of the package.
-        backend: The runtime: "onnxruntime", or "openvino" or "torch" if installed.
+        backend: The runtime: "onnxruntime", or, if installed, "openvino" or "torch".
         device: The device of the model.
         threads: Number of threads per photo. None: the cores available to the process.
-        precision: "fp32", "bf16" or "fp16" if runtime and machine support it, "int8" if the bundle has int8
-            graphs. None: fp32, or int8 for the profile "fast" if possible.
-        profile: "full" or "fast". "fast" uses the smaller bundled model. Another bundle's window is
-            reduced to half the pixels.
-        options: All of these in one object. The individual arguments above are then ignored.
+        precision: "fp32", "bf16" or "fp16" if the runtime and the machine support it, "int8" if the bundle
+            has int8 graphs. None: fp32, or int8 for the profile "fast" if possible.
+        profile: "full" or "fast". "fast" uses the smaller bundled model. For any other bundle, "fast" halves
+            the pixels of the window.
+        options: All runtime options in one object. The individual arguments above are then ignored.
 
     Raises:
-        BundleError: The bundle is missing, damaged or too new.
+        BundleError: The bundle is missing, is damaged or needs a newer version.
         BackendError: The runtime cannot run the bundle.
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
@@ -67,7 +67,7 @@ def load(
 
 @dataclass(eq=False, repr=False)
 class Segmenter:
-    """Segments photos by prompts. It can be shared between threads and pickled.
+    """Segments photos by prompts. Threads can share a segmenter, and it can be pickled.
 
     Usually created by `load`.
 
@@ -89,7 +89,7 @@ class Segmenter:
         return {"bundle": self.bundle, "options": self.options}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A runtime's session cannot be pickled. The other process opens a new one on first use.
+        # A runtime's session cannot be pickled. The other process opens a new session on first use.
         self.__dict__.update(state, _backend=None, _lock=threading.Lock())
 
     @property
@@ -107,7 +107,7 @@ class Segmenter:
         }  # fmt: skip
 
     def open(self) -> Backend:
-        """Load the model into its runtime if it is not loaded yet. Predictions do this automatically.
+        """Load the model into its runtime if it is not loaded yet. Predictions call this automatically.
 
         Raises:
             BackendError: The runtime is unknown or cannot run the model.
@@ -127,7 +127,8 @@ class Segmenter:
     def sharing(self, bundle: RunnableBundle) -> Segmenter:
         """Return a segmenter that runs this model with the settings of another bundle.
 
-        Thresholds, refinements, window and text side come from the other bundle. Nothing is loaded again.
+        Thresholds, refinements, window and text side come from the other bundle. The model is not loaded
+        again.
         """
         other = Segmenter(bundle, self.options)
         other._backend = self.open()
@@ -167,8 +168,8 @@ class Segmenter:
 
         Args:
             asked: Pairs of prompt and concept; None for a prompt without a known concept.
-            scale: As for `segment`.
-            refine: As for `segment`.
+            scale: See `segment`.
+            refine: See `segment`.
 
         Raises:
             PromptError: A prompt cannot be used.
@@ -185,7 +186,7 @@ class Segmenter:
         image_id: str | None = None,
         keep_probability: bool = True,
     ) -> Iterator[Prediction]:
-        """Predict the masks of one photo lazily, so that only one prediction is in memory at a time.
+        """Predict the masks of one photo lazily. Only one prediction is in memory at a time.
 
         Raises:
             PhotoError: The photo cannot be read.
@@ -207,16 +208,17 @@ class Segmenter:
         refine: str = AUTO,
         options: SegmentOptions | None = None,
     ) -> list[Prediction]:
-        """Segment one photo by each prompt. The photo, or each of its tiles, is encoded once.
+        """Segment one photo by each prompt. The model encodes the photo, or each tile, only once.
 
         Args:
-            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`. It is not modified.
+            photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`. The photo is not
+                modified.
             prompts: The prompts, in any wording of a concept that the model knows.
             threshold: See `SegmentOptions`.
             allow_unknown: See `SegmentOptions`.
             image_id: The photo's name; by default the stem of its file.
             scale: See `SegmentOptions`.
-            keep_probability: Whether predictions keep their probabilities, which need four times the memory
+            keep_probability: Whether predictions keep their probabilities. These need four times the memory
                 of the masks.
             refine: See `SegmentOptions`.
             options: All `SegmentOptions` in one object. The individual arguments above are then ignored.
@@ -248,15 +250,16 @@ class Segmenter:
     ) -> Iterator[list[Prediction]]:
         """Segment a stream of photos, with up to `batch_size` photos in memory at a time.
 
-        All other arguments are as for `segment`. Photos that are not files are named `photo-1`, `photo-2` by
-        their position. `batch_size` photos are encoded together if their shapes allow it.
+        See `segment` for all other arguments. Photos that are not files get the names `photo-1`, `photo-2`
+        and so on by their position. The model encodes up to `batch_size` photos together if their shapes are
+        equal.
 
         Yields:
             The predictions of each photo, one per prompt, in the order of the photos.
 
         Raises:
             PhotoError: A photo cannot be read. The photos before it are segmented first.
-            PromptError: As for `segment`, raised immediately.
+            PromptError: See `segment`; raised immediately.
         """
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; pass at least 1")

@@ -15,12 +15,12 @@ _GUIDED_FLATNESS = 0.05**2  # windows with a lower variance of grey levels (0–
 
 _CRF_GRID = 224  # longer side of the random field's grid
 _CRF_REACH = 24.0  # standard deviation in px at 640 of the kernel between pixels of similar grey
-_CRF_GREY = 0.06  # its standard deviation in grey levels (0–1)
+_CRF_GREY = 0.06  # standard deviation of the same kernel in grey levels (0–1)
 _CRF_APPEARANCE = 3.0  # weight of pixels of similar grey, in logits
 _CRF_SMOOTHNESS = 2.0  # weight of the nearest pixels of any grey, in logits
 _CRF_STEPS = 3  # steps of the mean field
 
-_LARGEST_LOGIT = 8.0  # logits are clipped here, since those of 0 and 1 are infinite
+_LARGEST_LOGIT = 8.0  # logits are clipped to this value, because probabilities 0 and 1 have infinite logits
 
 Photo = NDArray[np.uint8]
 
@@ -38,7 +38,7 @@ def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
         resize_map(grey, size).astype(np.float64),
         resize_map(probability, size).astype(np.float64),
     )
-    # Windows are measured in `unit`, the size of a px at 640, and converted to the grid.
+    # The window size is given in px at 640 (`unit`) and is converted to px of the grid.
     shrink = max(size) / max(probability.shape)
     radius = max(1, round(_GUIDED_RADIUS * unit * shrink))
     mean_guide, mean_target = box_mean(guide, radius), box_mean(target, radius)
@@ -55,10 +55,10 @@ def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
 def crf(photo: Photo, probability: Float, unit: float) -> Float:
     """Refine a probability [H,W] by a fully connected random field over its photo [H,W,3].
 
-    The field has two labels, a Potts penalty and two Gaussian kernels between all pairs of pixels: one of
-    position and grey, and one of position only. P. Krähenbühl, V. Koltun, "Efficient Inference in Fully
-    Connected CRFs with Gaussian Edge Potentials", NeurIPS 2011, algorithm 1. In contrast to the paper, the
-    weights of each pixel's neighbours sum to 1. The kernel of position and grey uses a bilateral grid (J.
+    The field has two labels, a Potts penalty and two Gaussian kernels between all pairs of pixels: a kernel
+    of position and grey, and a kernel of position only. P. Krähenbühl, V. Koltun, "Efficient Inference in
+    Fully Connected CRFs with Gaussian Edge Potentials", NeurIPS 2011, algorithm 1. In contrast to the paper,
+    the weights of each pixel's neighbours sum to 1. The kernel of position and grey uses a bilateral grid (J.
     Chen, S. Paris, F. Durand, "Real-time Edge-Aware Image Processing with the Bilateral Grid", SIGGRAPH 2007)
     of a reduced photo. The change of the logits is then resized to the photo's size.
     """
@@ -114,7 +114,7 @@ class BilateralGrid:
     def __init__(self, guide: Float, reach: float, grey: float) -> None:
         row, column = np.mgrid[: guide.shape[0], : guide.shape[1]]
         places = [row / reach, column / reach, guide / grey]
-        # One more cell on every side, so that blurring does not reach the edge.
+        # Each side has one extra cell, so that blurring does not reach the edge.
         flat = [np.asarray(place, np.float64).ravel() + 1 for place in places]
         self.shape = tuple(int(place.max()) + 3 for place in flat)
         self._pixels = guide.shape

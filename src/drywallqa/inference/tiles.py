@@ -19,9 +19,9 @@ _LARGE = 2.0  # a photo is large if its longer side is more than this times the 
 _LONG = 2.0  # a photo is a panorama if its longer side is more than this times the shorter side
 _CLOSER = 2.0  # ratio of the scales of consecutive views
 _LAST_STEP = 4 / 3  # minimum ratio of scales before the last view
-_COARSE = 8  # intermediate views are kept in memory, so their size is limited to 8 by 8 windows
-_OVERLAP = 64  # minimum overlap of neighbours in px of the scaled photo; a whole number of window multiples
-_BLIND = 16  # px at a tile's inner edges with weight 0, because the model sees the end of the tile there
+_COARSE = 8  # maximum size of intermediate views in windows per side, because they are kept in memory
+_OVERLAP = 64  # minimum overlap of tiles in px of the scaled photo; a multiple of the window's `multiple`
+_BLIND = 16  # px with weight 0 at a tile's inner edges, because the model cannot see beyond the edge
 
 
 class ViewPlan(NamedTuple):
@@ -42,13 +42,14 @@ WHOLE = ViewPlan(True, ())
 def plan_views(scale: Scale, native: bool, height: int, width: int, window: Letterbox) -> ViewPlan:
     """Plan the views of a photo of height×width px.
 
-    With "auto", the model sees the whole photo if it is not much larger than the window, as in training. For
-    thin concepts, larger photos also get tiled views of increasing scale, up to full resolution. In a scaled
-    down panorama, the joints would vanish, so its tiles are as high as the window.
+    With "auto", the model sees the whole photo if the photo is not much larger than the window, as in
+    training. For thin concepts, larger photos also get tiled views of increasing scale, up to full
+    resolution. Joints would vanish in a panorama that is scaled down, so a panorama gets tiles as high as the
+    window.
 
     Args:
         scale: The requested scale.
-        native: Whether the concept is too thin to be found on a large photo scaled down.
+        native: Whether the concept is too thin for the model to find it on a large photo scaled down.
         height: Height of the photo in px.
         width: Width of the photo in px.
         window: The letterbox that fits photos to the model's input.
@@ -143,10 +144,10 @@ class Axis:
         Args:
             start: Start of the section in px of the scaled photo.
             stride: Px of the scaled photo per cell.
-            length: Length of the section in px of the scaled photo. None: that of a tile.
+            length: Length of the section in px of the scaled photo. None: the length of a tile.
 
         Returns:
-            (start, end) in px of the photo, and the number of cells (inside, beyond the end of) the photo.
+            (start, end) in px of the photo, and the numbers of cells (inside the photo, beyond its end).
         """
         cells = (length or self.tile) // stride
         shown = min(cells, -(-self.scaled // stride) - start // stride)

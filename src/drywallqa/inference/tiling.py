@@ -4,9 +4,9 @@ The tiles of one row are encoded in batches and decoded for every prompt. Their 
 weights that blend neighbours. Once a row of pixels is complete, the logits of the coarser views are mixed in.
 Only one row of tiles is in memory at a time.
 
-A view has half of the weight, and all coarser views together have the other half. A detection without support
-from coarser views therefore needs much more evidence. Where the logits of the coarser views are very low, no
-tile is decoded, and these logits are kept.
+A view has half of the weight, and all coarser views together have the other half. A detection that the
+coarser views do not support therefore needs much more evidence. If the coarser logits are very low in the
+area of a tile, the tile is not decoded and the coarser logits are kept.
 
 Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 """
@@ -29,8 +29,8 @@ from drywallqa.inference.tiles import TileGrid
 
 BATCH = 2  # tiles that are encoded together
 _BAND = 1_000_000  # px of the photo that are upsampled at a time
-SHARE = np.float32(0.5)  # weight of a view; all coarser views together have the rest
-ROOM = -4.0  # tiles are skipped where the coarser views' mask logits are lower
+SHARE = np.float32(0.5)  # weight of a view; all coarser views together have the remaining weight
+ROOM = -4.0  # a tile is skipped if the coarser views' mask logits in its area are lower
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +84,13 @@ class TiledView:
         photo: uint8 [H,W,3].
         embeddings: The embeddings of the prompts [P,D].
         before: The logits of the coarser views, or None.
-        wanted: Bool [P]: prompts that use tiles, except where the coarser logits are very low. None: all
-            prompts use all tiles.
+        wanted: Bool [P]: prompts that use tiles, except tiles with very low coarser logits. None: all prompts
+            use all tiles.
         image_id: The photo's name in errors.
 
     Attributes:
         presence: The maximum presence logit [P] of all tiles so far.
-        stride: Px of the scaled photo per cell of the grid; 0 until it is known.
+        stride: Px of the scaled photo per cell of the grid; 0 before the first tile is decoded.
     """
 
     def __init__(
@@ -178,7 +178,8 @@ class TiledView:
         for columns, tiles in prefetch(cut):
             features = self.backend.encode_image(tiles)
             for place, column in enumerate(columns):
-                # One at a time, since with many prompts the decoder needs more memory than the encoder.
+                # Tiles are decoded one at a time, because with many prompts the decoder needs more memory
+                # than the encoder.
                 own = tuple(part[place : place + 1] for part in features)
                 logits, presence = checked_decode(self.backend, own, self.embeddings, self.image_id)
                 self.presence = np.maximum(self.presence, presence[0])
@@ -186,7 +187,7 @@ class TiledView:
 
 
 def _stride(grid: TileGrid, stride: float) -> int:
-    """Choose the stride of the grid for summing tiles: that of the logits if it fits the tiles, else 1."""
+    """Return the stride of the grid for summing tiles: the logits' stride if it fits the tiles, else 1."""
     whole = stride == int(stride) and grid.window.multiple % int(stride) == 0
     return int(stride) if whole else 1
 
@@ -237,7 +238,7 @@ class RowBand(NamedTuple):
     Attributes:
         rows: The rows.
         parts: For each prompt, a range of columns and their mask logits [rows,columns]. Logits outside the
-            range are below the level of interest. None if all are.
+            range are below the level of interest. None if all logits are below it.
     """
 
     rows: slice
@@ -253,7 +254,7 @@ def upsample(
         rows: Rows [P,n,w] of the grid from top to bottom.
         grid: The grid of the rows.
         size: Height and width of the photo in px.
-        levels: Level of interest [P]. Lower mask logits need not be upsampled.
+        levels: Level of interest [P] of each prompt. Lower mask logits need not be upsampled.
     """
     height, width = size
     kept: Float | None = None
@@ -279,7 +280,7 @@ def upsample(
 def _upsample_columns(
     kept: Float, level: float, grid: PhotoLogits | TiledView, offset: int, rows: slice, width: int
 ) -> tuple[slice, Float] | None:
-    """Upsample a grid [n,w] that starts at row `offset` to rows of the photo, where it can exceed a level."""
+    """Upsample the columns that can exceed a level, in a grid [n,w] that starts at row `offset`."""
     reach = max(1.0, grid.down)
     first, last = max(0.0, rows.start * grid.down - offset), rows.stop * grid.down - offset
     near = slice(max(0, int(first - reach) - 1), int(last + reach) + 2)

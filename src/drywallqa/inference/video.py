@@ -55,19 +55,20 @@ def segment_video(
         ask: `Segmenter.ask`.
         answer: `Segmenter.answer`.
         video: A file, or an iterable of RGB uint8 arrays [H,W,3], which may be endless.
-        prompts: As for `Segmenter.segment`.
+        prompts: See `Segmenter.segment`.
         every: Segment every n-th frame and skip the others.
         keep_probability: Whether predictions keep their probabilities.
         how: Other options of `Segmenter.segment`, such as `threshold` and `scale`.
 
     Returns:
-        The predictions of each frame. Invalid settings, prompts and files raise before the first frame.
+        The predictions of each frame. Invalid settings, prompts and files raise an error before the first
+        frame.
 
     Raises:
         PhotoError: The file is missing, is not a video or has no frames, or a frame is not a valid photo.
-            Also raised after the last frame if the file has fewer frames than it declares.
+            This error is also raised after the last frame if the file has fewer frames than it declares.
         MissingExtraError: The video is a file and OpenCV is not installed.
-        PromptError: As for `Segmenter.segment`.
+        PromptError: See `Segmenter.segment`.
         ConfigError: `every` is less than 1.
     """
     if every < 1:

@@ -1,4 +1,4 @@
-"""Wrap a running model that is not a bundle on disk, so that `Segmenter` accepts it."""
+"""Wrap a running model that is not a bundle on disk for use in `Segmenter`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class WrappedModel:
 
     @classmethod
     def around(cls, bundle: RunnableBundle, backend: Backend) -> WrappedModel:
-        """Combine a bundle's settings with another backend, such as one that counts or times its calls."""
+        """Combine a bundle's settings with another backend, such as a backend that counts or times calls."""
         return cls(
             bundle.name, bundle.window, bundle.concepts, backend, bundle.text, bundle.version,
             bundle.vocabulary,
