@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prediction", "SegmentOptions", "Segmenter", "__version__", "load"]
 
-# Importing the package stays light: numpy and the rest are imported on first access to one of these names.
+# To keep the package's import fast, NumPy and other modules are imported on first access to these names.
 _LAZY = {
     "Prediction": "drywallqa.inference.prediction",
     "SegmentOptions": "drywallqa.inference.queries",

@@ -1,4 +1,4 @@
-"""The command line: one small file per verb, imported only when that verb runs."""
+"""The command line. Each verb has its own small module, which is imported only when the verb runs."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     70: unexpected error. 130: stopped from the keyboard. 141: the reader of the output closed the pipe.
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
-    gc.set_threshold(100_000)  # imports create many objects but no garbage; collecting costs 20 ms
+    gc.set_threshold(100_000)  # imports create many objects but no garbage; garbage collection costs 20 ms
     try:
         limit_library_threads()
         escape_output()
-        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # errors report damaged pictures
+        warnings.filterwarnings("ignore", module=r"PIL(\.|$)")  # damaged pictures raise errors
         from drywallqa.cli.verbs import command
 
         try:
@@ -73,5 +73,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = code_of_exit(end)
         flush_output()
         return code
-    except BaseException as error:  # Python would exit with 1, which means "found something"
+    except BaseException as error:  # otherwise Python exits with 1, which here means "found something"
         return code_of(error)

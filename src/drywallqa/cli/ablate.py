@@ -1,4 +1,4 @@
-"""`drywallqa ablate`: train one run for each recipe, and print a table of the results."""
+"""`drywallqa ablate`: train one run per recipe, and print a table of the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ablate(
     ],
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for runs and tables; resumes existing runs.")
+        Path, typer.Option(metavar="DIR", help="Folder for runs and tables. Existing runs are resumed.")
     ],
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Model family of all runs.")] = None,
     settings: Annotated[
@@ -28,7 +28,7 @@ def ablate(
         list[str] | None, typer.Option(metavar="NAME", help="Only this recipe; repeatable.")
     ] = None,
     scale: Annotated[
-        float, typer.Option(min=0.0, help="Factor for each recipe's number of pictures per epoch.")
+        float, typer.Option(min=0.0, help="Multiply each recipe's pictures per epoch by this factor.")
     ] = 1.0,
     split: Annotated[str, typer.Option(help="Split to measure; thresholds come from val.")] = "test",
     seed: Annotated[int, typer.Option(help="Seed for the choice of photos.")] = 0,

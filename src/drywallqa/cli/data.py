@@ -23,19 +23,17 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
 Layout = Annotated[str, typer.Option("--format", help="auto, coco, yolo or masks.")]
-_SHOWN = 20  # import problems to print; the rest are only counted
+_SHOWN = 20  # number of import problems to print; further problems are only counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
 
 @app.command("import")
 def import_(
     export: Annotated[Path, typer.Argument(metavar="EXPORT", help="An export: a folder or a zip.")],
-    out: Annotated[Path, typer.Option(help="Folder of the data set to add the import to.")] = Path(
-        "data/processed"
-    ),
+    out: Annotated[Path, typer.Option(help="Data set to add the photos to.")] = Path("data/processed"),
     concept: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS=CONCEPT", help="Concept of a class; CLASS=ignore drops it. Repeatable."),
+        typer.Option(metavar="CLASS=CONCEPT", help="Concept of a class; ignore drops the class. Repeatable."),
     ] = None,
     absent: Annotated[
         list[str] | None,
@@ -73,14 +71,12 @@ def import_(
 @app.command()
 def split(
     folder: Folder,
-    ratios: Annotated[str, typer.Option(help="Shares of train/val/test.")] = "70/15/15",
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal splits.")] = 0,
+    ratios: Annotated[str, typer.Option(help="Ratio of train/val/test.")] = "70/15/15",
+    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal splits.")] = 0,
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Keep photographs with consecutive names in one split.")
     ] = False,
-    group: Annotated[
-        str, typer.Option(help="What stays in one split: source or near-duplicates.")
-    ] = "source",
+    group: Annotated[str, typer.Option(help="Keep together: source or near-duplicates.")] = "source",
     by_csv: Annotated[
         Path | None,
         typer.Option("--by-csv", metavar="FILE", help="Split by a CSV with the columns file,split."),
@@ -153,8 +149,8 @@ def render(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
     count: Annotated[int, typer.Option(min=1, help="Number of pictures to render.")] = 1000,
     set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name of the set.")] = "rendered",
-    part: Annotated[str, typer.Option("--split", help="Split of the new pictures.")] = "train",
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal pictures.")] = 0,
+    part: Annotated[str, typer.Option("--split", help="Split for the new pictures.")] = "train",
+    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal pictures.")] = 0,
     phone: Annotated[
         bool, typer.Option("--phone", help="Render phone photos of walls, 8 to 16 megapixels.")
     ] = False,
@@ -198,9 +194,9 @@ def seam_lines(
         Path | None, typer.Option(metavar="FILE.png", help="Draw the findings for visual inspection.")
     ] = None,
     boxes: Annotated[
-        str, typer.Option(metavar="CONCEPT", help="Concept whose boxes are searched.")
+        str, typer.Option(metavar="CONCEPT", help="Search the boxes of this concept.")
     ] = "taping area",
-    concept: Annotated[str, typer.Option(metavar="CONCEPT", help="Name of the new concept.")] = "seam line",
+    concept: Annotated[str, typer.Option(metavar="CONCEPT", help="Name for the new concept.")] = "seam line",
 ) -> None:
     """Find the thin seam inside each taping box and label it as a separate concept."""
     from drywallqa.curation.seam_lines import add_seam_lines, seam_sheet

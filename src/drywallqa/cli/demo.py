@@ -25,8 +25,8 @@ def demo(
 ) -> None:
     """Render eight example walls, segment cracks and taping areas, and compare with the ground truth.
 
-    The walls are rendered, so the ground truth is exact for every pixel. Photos are written to DIR/photos.
-    Masks, overlays and index.html are written to DIR/results.
+    The walls are rendered, so the ground truth is exact for every pixel. The command writes photos to
+    DIR/photos, and masks, overlays and index.html to DIR/results.
     """
     from drywallqa.cli.progress import OutcomeDisplay
     from drywallqa.inference.segmenter import load

@@ -13,19 +13,19 @@ def diagnose(
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="RUN|BUNDLE|STATE_DICT", help="Model to diagnose; by default the bundled one."
+            metavar="RUN|BUNDLE|STATE_DICT", help="Model to diagnose; by default the bundled model."
         ),
     ] = None,
     family: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Family of a state dict; by default inferred from its keys."),
     ] = None,
-    photos: Annotated[int, typer.Option(min=1, help="Photos of each split to run the model on.")] = 40,
+    photos: Annotated[int, typer.Option(min=1, help="Number of photos per split.")] = 40,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
     ] = None,
 ) -> None:
-    """Find the likely causes of bad masks, with evidence and remedies. Exit code 1 if any are found."""
+    """Find the likely causes of bad masks, with evidence and remedies. Exit code 1: causes found."""
     from drywallqa.cli import FOUND, one_line
     from drywallqa.files import json_bytes, write_whole
     from drywallqa.reports.findings_text import diagnosis_lines

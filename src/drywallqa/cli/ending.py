@@ -16,23 +16,23 @@ from drywallqa.errors import (
     StoppedError,
 )
 
-# Exit codes other than 0. The last three follow sysexits.h (70) and shells (128 + the signal number).
+# Exit codes other than 0. The last three codes follow sysexits.h (70) and shells (128 + signal number).
 FOUND, USAGE, FAILED = 1, 2, 3
 UNFORESEEN, INTERRUPTED, CLOSED_PIPE = 70, 130, 141
 
-# Environment variable; if it is set, the traceback of an unexpected error is printed.
+# If this environment variable is set, the traceback of an unexpected error is printed.
 TRACEBACK = "DRYWALLQA_TRACEBACK"
 
 
 def escape_output() -> None:
-    """Write characters that standard output or standard error cannot encode as escapes."""
+    """Escape characters that the encoding of standard output or standard error lacks."""
     for stream in _streams():
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> None:
-    """Flush the output streams, so that a failure is raised here and not when Python exits.
+    """Flush the output streams now; a failure at Python's exit could not be handled.
 
     Raises:
         BrokenPipeError: The reader of the stream closed the pipe.
@@ -60,7 +60,7 @@ def code_of_exit(end: SystemExit) -> int:
     import typer
 
     cause = end.__context__
-    if isinstance(cause, BrokenPipeError):  # Typer and rich turn it into exit code 1
+    if isinstance(cause, BrokenPipeError):  # Typer and rich turn a closed pipe into exit code 1
         place = end.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
@@ -71,7 +71,7 @@ def code_of_exit(end: SystemExit) -> int:
         return INTERRUPTED
     if end.code is None or isinstance(cause, typer.Exit):
         return int(end.code or 0)
-    if isinstance(end.code, int) and end.code != FOUND:  # 1 is for commands that found something
+    if isinstance(end.code, int) and end.code != FOUND:  # 1 is reserved for commands that found something
         return end.code
     if isinstance(end.code, str):
         _print_error(end.code)
@@ -79,7 +79,7 @@ def code_of_exit(end: SystemExit) -> int:
 
 
 def code_of(error: BaseException) -> int:
-    """Print the error that ended a run and return its exit code. Without this, Python returns 1."""
+    """Print the error that ended a run and return its exit code. Python's default exit code would be 1."""
     if isinstance(error, BrokenPipeError):
         closed = [stream for stream in _streams() if _is_closed(stream)]
         for stream in closed:
@@ -133,7 +133,7 @@ def _print_error(text: str) -> None:
 
 
 def _streams() -> list[Any]:
-    """Return the output streams. A windowed Python has none, and Typer wraps them after a closed pipe."""
+    """Return the output streams: none in a windowed Python, unwrapped if Typer wrapped them."""
     found: list[Any] = [sys.stdout, sys.stderr]
     return [getattr(stream, "wrapped", stream) for stream in found if stream is not None]
 

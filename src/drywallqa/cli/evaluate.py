@@ -10,7 +10,7 @@ import typer
 
 from drywallqa.cli.verbs import note_renamed
 
-# Options of each suite. A suite rejects all other options except those in _OF_ALL.
+# Options of each suite. A suite rejects all other options except the options in _OF_ALL.
 _OF_SUITE = {
     "release": {"count", "composites", "robustness", "steadiness", "json_file"},
     "phone": {"count", "section", "elsewhere", "json_file", "phone_size"},
@@ -22,7 +22,7 @@ def evaluate(
     context: typer.Context,
     data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE|RUN", help="Model to measure; by default the bundled one.")
+        Path | None, typer.Option(metavar="BUNDLE|RUN", help="Model to measure [default: the bundled model]")
     ] = None,
     split: Annotated[str, typer.Option(help="Split to measure.")] = "test",
     suite: Annotated[
@@ -50,7 +50,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="First choose the mask thresholds on val: iou, recall=0.9, precision=0.8, sweep (the best "
+            help="First choose the mask thresholds on val by iou, recall=0.9, precision=0.8, sweep (the best "
             "of 0.1 … 0.9) or percentile=95.",
         ),
     ] = None,
@@ -58,22 +58,22 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="First choose the presence thresholds on val: iou, recall=0.95 or precision=0.9 of photos.",
+            help="First choose the presence thresholds on val by iou, recall=0.95 or precision=0.9.",
         ),
     ] = None,
     caution: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="If several presence thresholds are equally good on val, choose one between the lowest "
-            "(0) and the highest (1). By default the one nearest to 0.5. Repeatable.",
+            help="Choice among presence thresholds that are equally good on val: 0 takes the lowest, 1 the "
+            "highest, a fraction one in between. Default: the threshold nearest to 0.5. Repeatable.",
         ),
     ] = None,
     refine: Annotated[
         str,
         typer.Option(
             metavar="auto|none|STEPS",
-            help="Refinement steps: guided, crf, morphology, join, or several joined by +. auto uses the "
+            help="Refinement steps: guided, crf, morphology, join, or several steps with +. auto uses the "
             "bundle's setting.",
         ),
     ] = "auto",
@@ -92,7 +92,7 @@ def evaluate(
     ] = None,
     worst: Annotated[int, typer.Option(min=0, help="Failures to show per kind and prompt.")] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Allow training photos; every output then says so.")
+        bool, typer.Option("--allow-leak", help="Allow training photos; every output then has a note.")
     ] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Write metrics (and chosen thresholds) into the bundle.")
@@ -103,7 +103,7 @@ def evaluate(
         typer.Option(
             min=1,
             help="Suite release: number of composites (200). Suite phone: number of rendered walls without "
-            "a crack (200), and limit for boards (60), mosaics (30) and cracks of each width (60).",
+            "a crack (200), and maximum number of boards (60), mosaics (30) and cracks per width (60).",
         ),
     ] = None,
     robustness: Annotated[

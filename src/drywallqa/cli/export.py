@@ -13,7 +13,7 @@ from drywallqa.errors import ConfigError
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `train`, or a bundle.")],
     data: Annotated[
-        Path, typer.Option(metavar="DIR", help="Data set of the run; val decides the thresholds.")
+        Path, typer.Option(metavar="DIR", help="Data set of the run; thresholds are chosen on val.")
     ],
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle's folder.")],
     window: Annotated[
@@ -22,7 +22,7 @@ def export(
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="last|best|FILE", help="Checkpoint; by default the best on val, else the last."),
+        typer.Option(metavar="last|best|FILE", help="Checkpoint; default: best on val if known, else last."),
     ] = None,
     form: Annotated[
         str,
@@ -33,14 +33,14 @@ def export(
     ] = "fp32",
     text: Annotated[
         Path | None,
-        typer.Option(metavar="SIDE|BUNDLE", help="Another text side, trained in the same text space."),
+        typer.Option(metavar="SIDE|BUNDLE", help="Other text side, trained in the same text space."),
     ] = None,
     caution: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="If several presence thresholds are equally good on val, choose one between the lowest "
-            "(0) and the highest (1). By default the one nearest to 0.5. Repeatable.",
+            help="Choice among presence thresholds that are equally good on val: 0 takes the lowest, 1 the "
+            "highest, a fraction one in between. Default: the threshold nearest to 0.5. Repeatable.",
         ),
     ] = None,
     notes: Annotated[
@@ -51,8 +51,8 @@ def export(
 ) -> None:
     """Export a run as a bundle: ONNX graphs, text side, weights, thresholds chosen on val, model card.
 
-    If the argument is a bundle, it is copied. Graphs of another format or precision are compared with the
-    original graphs on photos of val before they are kept.
+    If the argument is a bundle, the command copies it. The command compares graphs of another format or
+    precision with the original graphs on photos of val before it keeps them.
     """
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets.dataset import load_dataset
@@ -69,7 +69,7 @@ def export(
     if (run / HEAD).is_file():
         if tie_breaks:
             raise ConfigError("--caution: the thresholds of a bundle are already chosen; export its run")
-        side = export_run.load_text_side(run, text, dataset) if text else None  # checked before the copy
+        side = export_run.load_text_side(run, text, dataset) if text else None  # fails before the copy
         bundle = runtime_formats.copy_bundle(run, out, overwrite, side, remarks)
     else:
         bundle = export_run.export_run(

@@ -1,4 +1,4 @@
-"""`drywallqa models`: list and describe the model families, download published weights, try them."""
+"""`drywallqa models`: list and describe model families, download published weights and try them."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def try_model(
         typer.Option("--option", metavar="NAME=VALUE", help="Option of the family; repeatable."),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(metavar="PX", help="Input side; by default that of the family.")
+        int | None, typer.Option(metavar="PX", help="Input side in px; by default the family's side.")
     ] = None,
 ) -> None:
-    """Segment photos with a published model, without training: clipseg, or SAM's masks ranked by CLIP."""
+    """Segment photos with a published model without training: clipseg, or SAM masks ranked by CLIP."""
     from drywallqa.cli import FAILED
     from drywallqa.errors import PhotoError
     from drywallqa.experiments.published_models import open_published, segment_published

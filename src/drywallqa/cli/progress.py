@@ -1,4 +1,4 @@
-"""Output of a run over photos: a progress bar on a terminal, else plain lines; JSON lines on stdout."""
+"""Output of a run over photos: a progress bar on a terminal or plain lines, and JSON lines on stdout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
-    """Shows outcomes as they arrive. Everything except JSON goes to stderr."""
+    """Shows each outcome when it arrives. JSON goes to stdout, everything else to stderr."""
 
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
@@ -26,7 +26,7 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
             self._bar.stop()
 
     def start(self, total: int) -> None:
-        """Draw the bar if stderr is a terminal and there are several photos."""
+        """Draw the progress bar if stderr is a terminal and the run has several photos."""
         if self._quiet or total < 2 or not sys.stderr.isatty():
             return
         from rich import progress as parts

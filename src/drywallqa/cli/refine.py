@@ -18,7 +18,7 @@ def refine(
         list[str] | None,
         typer.Option(
             metavar="STEPS",
-            help="Refinement to measure, such as guided or crf+join; repeatable. By default every step and "
+            help="Refinement to measure, such as guided or crf+join; repeatable. Default: every step and "
             "the useful combinations.",
         ),
     ] = None,

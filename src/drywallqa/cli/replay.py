@@ -15,7 +15,7 @@ def replay(
         Path, typer.Argument(metavar="RUN", help="A run that stopped because its loss was not finite.")
     ],
 ) -> None:
-    """Replay the batch whose loss was not finite and check every layer; exit code 1 if it breaks again."""
+    """Replay the batch whose loss was not finite and check every layer. Exit code 1: the error recurred."""
     from drywallqa.training.batch_replay import replay_batch
 
     lines, broken = replay_batch(run)

@@ -13,7 +13,7 @@ def report(
     subject: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A training run or a bundle.")],
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A data set, imported and split; by default that of the run."),
+        typer.Option(metavar="DIR", help="A data set, imported and split; by default the run's data set."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the report; by default RUN/report.")
@@ -54,7 +54,7 @@ def report(
     ] = True,
     worst: Annotated[int, typer.Option(min=0, help="Failures to show per kind and prompt.")] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Allow training photos; every output then says so.")
+        bool, typer.Option("--allow-leak", help="Allow training photos; every output then has a note.")
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:

@@ -45,15 +45,15 @@ def segment(
     ] = None,
     threshold: Annotated[
         str,
-        typer.Option("--threshold", metavar="auto|0..1", help="Pixels above this probability are marked."),
+        typer.Option("--threshold", metavar="auto|0..1", help="Mark pixels above this probability."),
     ] = "auto",
     scale: Annotated[
         str,
         typer.Option(
             "--scale",
             metavar="auto|fit|native|FACTOR",
-            help="Scale of large photos: scaled down (fit), or tiled at full resolution (native) or at "
-            "FACTOR times that. auto chooses by concept.",
+            help="Scale of large photos. fit: scaled down. native: tiles at full resolution. FACTOR: tiles "
+            "at FACTOR times full resolution. auto: depends on the concept.",
         ),
     ] = "auto",
     refine: Annotated[
@@ -61,7 +61,7 @@ def segment(
         typer.Option(
             "--refine",
             metavar="auto|none|STEPS",
-            help="Refinement steps: guided, crf, morphology, join, or several joined by +. auto uses the "
+            help="Refinement steps: guided, crf, morphology, join, or several steps with +. auto uses the "
             "steps chosen on the validation split.",
         ),
     ] = "auto",
@@ -101,7 +101,7 @@ def segment(
         typer.Option(
             "--precision",
             metavar="fp32|bf16|fp16|int8",
-            help="Precision, if machine and model support it; by default fp32, or int8 for --profile fast.",
+            help="Precision, if machine and model support it. Default: fp32, or int8 for --profile fast.",
         ),
     ] = None,
     profile: Annotated[
@@ -118,7 +118,7 @@ def segment(
         typer.Option(
             "--engine",
             metavar="local|ray",
-            help="ray: run on many workers, on one or several machines. PATH and DIR may be s3:// or gs://, "
+            help="ray: run many workers on one or several machines. PATH and DIR may be s3:// or gs://, "
             "and the figures are also written to DIR/results.parquet.",
         ),
     ] = "local",
@@ -138,16 +138,16 @@ def segment(
     """Segment photos by one or more prompts.
 
     Each mask is written to DIR/{photo}__{prompt}.png, with values 0 and 255 and the size of the photo.
-    Its figures are written to DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
-    With --engine ray, DIR/results.parquet has figures, times and errors; on s3:// and gs:// only this file
-    has them.
+    The figures of each mask are written to DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
+    With --engine ray, DIR/results.parquet has figures, times and errors. On s3:// and gs://, there is no
+    manifest.
 
-    Photos with equal names from different folders keep their folders below DIR. Finished photos are skipped.
+    If photos from different folders have equal names, DIR gets the same folders. Finished photos are skipped.
 
     Exit codes: 0 success, 2 wrong usage, 3 some inputs failed.
     """
     fleet = _fleet(engine, address, workers, device, threads)
-    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may run in another folder
+    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may not run in this folder
     runtime = RuntimeOptions(backend, device, fleet.threads if fleet else threads, precision, profile)
     opener = partial(_load, bundle, runtime)
     loading = None if fleet else _load_in_background(opener, bundle, runtime)
@@ -173,7 +173,7 @@ def segment(
 
             from drywallqa.workflows.segment import segment_into
 
-            Image.preinit()  # imports the readers of common formats
+            Image.preinit()  # imports Pillow's readers of common formats
             summary = segment_into(loading.result(), paths, prompt, out, options, **display_calls)
     if not quiet:
         print(_sentence(summary), file=sys.stderr if json else sys.stdout)
@@ -191,7 +191,8 @@ def _load_in_background(
     opener: Callable[[], Segmenter], model: str | None, runtime: RuntimeOptions
 ) -> BackgroundCall[Segmenter]:
     """Load the model in the background, its largest graph first."""
-    # Nothing here multiplies matrices with NumPy, and its idle threads would use CPU time at the start.
+    # This command multiplies no matrices with NumPy. Idle threads of NumPy would only cost CPU time at the
+    # start.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if runtime.backend == "onnxruntime":
         folder = runtime.folder_of(model)

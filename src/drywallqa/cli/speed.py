@@ -11,7 +11,7 @@ import typer
 
 def speed(
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="Bundle to measure; by default the bundled ones.")
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle to measure; default: both built-in bundles.")
     ] = None,
     backend: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="onnxruntime, openvino or torch; repeatable.")
@@ -21,7 +21,7 @@ def speed(
     ] = None,
     window: Annotated[
         list[int] | None,
-        typer.Option(metavar="PX", min=32, help="Window size; repeatable. Default: that of each bundle."),
+        typer.Option(metavar="PX", min=32, help="Window size; repeatable. Default: each bundle's size."),
     ] = None,
     prompts: Annotated[
         list[int] | None,
@@ -37,7 +37,7 @@ def speed(
         Path | None,
         typer.Option(metavar="DIR", help="Also measure quality on the val split of this data set."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Time to repeat each case.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time in s to repeat each case.")] = 2.0,
     side: Annotated[int, typer.Option(min=32, help="Side of the photo in px.")] = 640,
     clipseg: Annotated[
         bool, typer.Option("--clipseg/--no-clipseg", help="Also measure plain CLIPSeg.")
@@ -46,7 +46,7 @@ def speed(
         Path | None, typer.Option(metavar="DIR", help="Write bench.json and bench.png here.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Compare with an earlier bench.json.")
+        Path | None, typer.Option(metavar="FILE", help="An earlier bench.json to compare with.")
     ] = None,
 ) -> None:
     """Measure latency, throughput, stages, start-up time and memory of a bundle and of plain CLIPSeg."""

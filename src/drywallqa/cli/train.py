@@ -21,15 +21,15 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", metavar="BUNDLE", help="Bundle to fine-tune; 'default' is the bundled one."),
+        typer.Option("--from", metavar="BUNDLE", help="Bundle to fine-tune; 'default': the bundled model."),
     ] = None,
     text: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Text side; by default that of the bundle.")
+        Path | None, typer.Option(metavar="DIR", help="Text side; by default the bundle's.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first finding of a check or an alarm.")
+        bool, typer.Option("--fail-fast", help="Stop at the first alarm or failed check.")
     ] = False,
     sheet: Annotated[
         Path | None,

@@ -14,7 +14,7 @@ def train_text(
         Path | None,
         typer.Option(metavar="FILE", help="text_space.npz to reuse, so that trained decoders stay valid."),
     ] = None,
-    phrases: Annotated[int, typer.Option(min=1000, help="Phrases to distil on.")] = 120_000,
+    phrases: Annotated[int, typer.Option(min=1000, help="Number of phrases for distillation.")] = 120_000,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the phrases.")] = 6,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Hold out 15 % of the lines to choose the threshold.")
@@ -41,7 +41,7 @@ def check_text(
         ),
     ],
 ) -> None:
-    """Print how many phrasings match their concept, how many others are rejected, and every error."""
+    """Print counts of correctly classified phrasings and of rejected foreign phrasings, and all errors."""
     from drywallqa.text.text_side import TextSide
     from drywallqa.text_training.phrasing_lists import measure_phrasings, read_lists
 

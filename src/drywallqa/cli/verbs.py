@@ -1,8 +1,8 @@
-"""The root command. It imports a verb only to run it.
+"""The root command. It imports a verb only if the user runs that verb.
 
 Since version 0.27, Typer passes every argument to pydantic, and importing pydantic takes half of the time
-allowed for start-up. Text arguments and missing options need no conversion, so they skip pydantic.
-With an older Typer nothing changes.
+allowed for start-up. Text arguments and missing options need no conversion, so this module lets them skip
+pydantic. With an older Typer, the module changes nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _TextConversion:
 
 
 def lighten(parameters: list[Any]) -> list[Any]:
-    """Let the text arguments of a command skip the conversion. Returns the same list."""
+    """Let the text arguments of a command skip the conversion, and return the same list."""
     for parameter in parameters:
         if getattr(parameter, "_runtime_param", ...) is None and hasattr(parameter, "type_descriptor"):
             parameter._runtime_param = _TextConversion()
@@ -51,7 +51,7 @@ class LightCommand(TyperCommand):
 
 
 class LazyVerbs(TyperGroup):
-    """A group that shows one line of help per verb and imports a verb only to run it."""
+    """A group with one line of help per verb. It imports a verb only if the user runs that verb."""
 
     verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     renamed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -66,7 +66,7 @@ class LazyVerbs(TyperGroup):
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb at the start of the arguments, also under its earlier name, and import it."""
+        """Find the verb at the start of the arguments by its current or earlier name, and import it."""
         if args[0] in self.renamed:
             now = self.renamed[args[0]]
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")

@@ -111,7 +111,7 @@ def _as_text(record: Record) -> Record:
 
 
 class StoreResults:
-    """The records of the runs into a store, or another location without file locks. One run at a time.
+    """The records of runs into a location without file locks, such as a store. Only one run may write.
 
     Args:
         out: The location.
@@ -134,7 +134,7 @@ class StoreResults:
         return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
 
     def _counting(self, names: Sequence[str]) -> tuple[LatestRecords[int], Any]:
-        """Read files and find the current rows. Returns their indices among all rows and a table of them."""
+        """Read files and find the current rows. Return their row indices and a table of them."""
         import pyarrow
 
         tables = [self.schema.empty_table(), *(_read(self.out, name) for name in names)]

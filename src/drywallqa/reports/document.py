@@ -14,8 +14,8 @@ class Paragraph:
     """A paragraph.
 
     Attributes:
-        text: Its text.
-        source: The file with its figures; "" if there is none.
+        text: The text of the paragraph.
+        source: The file that the paragraph's figures come from; "" if there is none.
     """
 
     text: str
@@ -47,13 +47,13 @@ class BulletList:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; columns after the first `words` contain figures and are right-aligned.
+    """A table. The first `words` columns contain words, all others contain right-aligned figures.
 
     Attributes:
         head: Names of the columns.
         rows: Cells of each row, one per column.
         caption: Description of the table.
-        source: The file with its figures.
+        source: The file that the figures come from.
         words: Number of columns, from the left, that contain words.
     """
 
@@ -70,7 +70,7 @@ class Picture:
 
     Attributes:
         content: An encoded PNG or JPEG.
-        name: File name if the picture is written as a file.
+        name: File name, used if the picture is written as a file.
         alt: Alternative text.
         caption: Caption below the picture.
         source: The file from which it was drawn.
@@ -125,7 +125,7 @@ class Document:
 
 
 def code(text: object) -> str:
-    """Mark external text as code; backticks in it would end the code and become apostrophes."""
+    """Mark external text as code. Backticks would end the code, so they become apostrophes."""
     return f"`{str(text).replace('`', chr(39))}`"
 
 
@@ -141,5 +141,5 @@ def as_sentence(text: object) -> str:
 
 
 def escape(text: object) -> str:
-    """Escape external text (such as a prompt or a file name), so that it contains no markup."""
+    """Escape the markup in external text, such as a prompt or a file name."""
     return str(text).replace("`", "'").replace("**", "* *")

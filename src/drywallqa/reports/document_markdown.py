@@ -26,7 +26,7 @@ from drywallqa.reports.document import (
 PICTURES = "report-pictures"
 """Folder of the pictures, next to the Markdown file."""
 
-# Code and bold stay unchanged; all other Markdown markup is escaped.
+# Code and bold text stay unchanged. All other Markdown markup is escaped.
 _MARKUP = re.compile(r"(`[^`]+`|\*\*)|[\\`*_<>\[\]|#&~]|^[-+](?=[ -]|$)|^\d+[.)](?= )")
 
 
@@ -116,7 +116,7 @@ def _source(source: str) -> str:
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> str:
-    # a vertical bar ends a cell even within code
+    # Markdown ends a cell at a vertical bar, even within code
     return "\n".join(f"| {' | '.join(_OPEN_BAR.sub(_BAR, cell) for cell in row)} |" for row in rows)
 
 

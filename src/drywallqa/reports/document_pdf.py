@@ -34,9 +34,9 @@ from drywallqa.reports.document import (
 
 _WIDTH = A4[0] - 36 * mm
 _GAP = 5 * mm
-_PADDING = 6  # points that ReportLab leaves free within a frame's sides
+_PADDING = 6  # points; padding of a ReportLab frame
 _TALLEST = 105 * mm
-_LONG = 15  # rows; longer tables may be split across pages
+_LONG = 15  # number of rows; longer tables may be split across pages
 _ACCENT, _SOFT, _LINE, _SHADE = (colors.HexColor(c) for c in ("#0b4f8a", "#57606a", "#d5d9de", "#f5f7f9"))
 _FONTS = {"Vera": "Vera.ttf", "Vera-Bold": "VeraBd.ttf"}
 _MARKS = {r"`([^`]+)`": r'<font name="Courier">\1</font>', r"\*\*(.+?)\*\*": r"<b>\1</b>"}
@@ -66,7 +66,7 @@ _STYLES = {
 
 def render_pdf(document: Document) -> bytes:
     """Render a document as PDF."""
-    rl_config.useA85 = 0  # binary streams, a fifth smaller than ASCII85
+    rl_config.useA85 = 0  # write binary streams, which are a fifth smaller than ASCII85
     for name, file in _FONTS.items():
         pdfmetrics.registerFont(TTFont(name, Path(reportlab.__file__).parent / "fonts" / file))
     pdfmetrics.registerFontFamily("Vera", "Vera", "Vera-Bold", "Vera", "Vera-Bold")
@@ -146,7 +146,7 @@ def _paragraph(text: str, style: str) -> Any:
 
 
 def _drawable(text: str) -> str:
-    """Replace letters missing from the fonts by their base letters, or by question marks."""
+    """Replace letters that the fonts lack with their base letters or with question marks."""
     letters = (
         letter if letter.encode("cp1252", "ignore") else unicodedata.normalize("NFKD", letter)[:1]
         for letter in text.replace("→", "->")
@@ -164,7 +164,7 @@ def _table(block: Table) -> Iterator[Any]:
     styles = ["cell" if number < block.words else "figure" for number in range(len(block.head))]
     head = [f"**{cell}**" if cell else "" for cell in block.head]
     rows = [[_paragraph(*cell) for cell in zip(row, styles, strict=True)] for row in (head, *block.rows)]
-    # column widths follow their longest cells; long cells wrap
+    # the longest cell of a column determines its width; very long cells wrap
     longest = [min(max(map(len, column)), 24) + 3 for column in zip(block.head, *block.rows, strict=True)]
     yield platypus.Table(
         rows if any(block.head) else rows[1:],

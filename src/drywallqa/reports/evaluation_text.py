@@ -74,7 +74,7 @@ def _cell(figure: Figure | None, form: str = ".3f") -> str:
 def evaluation_json(
     evaluation: Evaluation, against: Evaluation | None = None, compared: Sequence[Difference] = ()
 ) -> dict[str, Any]:
-    """Describe everything as plain data."""
+    """Describe a whole evaluation as plain data for JSON."""
     data = {
         **bundle_metrics(evaluation),
         "seconds": round(evaluation.seconds, 2),
@@ -147,7 +147,7 @@ def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
 
 
 def figures_csv(evaluation: Evaluation) -> str:
-    """List all figures, one per row; the last column repeats the important notes."""
+    """List all figures as CSV, one per row. The last column repeats the important notes."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -163,7 +163,7 @@ def figures_csv(evaluation: Evaluation) -> str:
 
 
 def pairs_csv(evaluation: Evaluation) -> str:
-    """List all pairs, one per row."""
+    """List all pairs of photo and prompt as CSV, one per row."""
     rows = [_pair(pair, pair.sample.key in evaluation.leaks) for pair in evaluation.measurements.pairs]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, rows[0], lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Audits and diagnoses as text: figures first, then likely causes with evidence and remedy."""
+"""Format audits and diagnoses as text: first the figures, then likely causes with evidence and remedies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from drywallqa.checks.findings import Diagnosis
 
 _MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"))
-_SHOWN = 10  # lines per kind; the rest are only counted
+_SHOWN = 10  # number of lines per kind; further findings are only counted
 
 
 def audit_lines(report: AuditReport) -> Iterator[str]:
@@ -117,7 +117,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
 
 
 def grade(iou: float) -> str:
-    """Grade an IoU in one word, by the marks of the training report of November 2025."""
+    """Grade an IoU in one word, on the scale of the training report of November 2025."""
     if math.isnan(iou):
         return "–"
     return next((word for mark, word in _MARKS if iou >= mark), "below basic")

@@ -1,4 +1,4 @@
-"""Conclusions from an evaluation's figures, by fixed rules: strengths, limits, next steps."""
+"""Apply fixed rules to an evaluation's figures to find strengths, limits and next steps."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FEW = 30
 """Minimum number of photographs; with fewer, intervals are wide for any model."""
 
 _QUIET, _LOUD = 0.02, 0.05  # shares of photos with a false alarm
-_GAP = 0.1  # smallest difference between two figures that is reported
-_SURE_QUIET = 0.1  # highest upper interval limit for a strength
+_GAP = 0.1  # minimum difference between two figures that is worth a report
+_SURE_QUIET = 0.1  # maximum upper end of the interval of the false-alarm rate for a strength
 _CALIBRATED, _UNCALIBRATED = 0.05, 0.1
-_BINS = ("predicted", "observed", "pixels")  # of a calibration curve
-_FOREGROUND = 0.1  # lowest predicted probability that counts for calibration
+_BINS = ("predicted", "observed", "pixels")  # columns of a calibration curve
+_FOREGROUND = 0.1  # minimum predicted probability that counts for calibration
 _EVALUATE = "drywallqa evaluate --data DATA --model BUNDLE --choose"
 _TRAIN = "drywallqa train --data DATA --out RUN --set"
 _LARGER = "Train at a larger window, so that thin objects keep their pixels."
@@ -44,11 +44,11 @@ class Statement:
     """One conclusion from the figures.
 
     Attributes:
-        good: Whether it is a strength.
-        text: The conclusion, figures included.
+        good: Whether the conclusion is a strength.
+        text: The conclusion, including its figures.
         step: Recommended action; "" if none.
         command: Command for the action; "" if none.
-        weight: Expected gain, about a share of IoU; used to order the steps.
+        weight: Expected gain, roughly in units of IoU; used to order the steps.
     """
 
     good: bool
@@ -71,7 +71,7 @@ def judge(measured: EvaluationRecord) -> list[Statement]:
 
 
 def steps(statements: Sequence[Statement]) -> list[Statement]:
-    """Return the statements with a recommended step, most promising first; each step occurs once."""
+    """Return the statements with a recommended step, most promising first and without repeated steps."""
     first: dict[str, Statement] = {}
     for statement in sorted((s for s in statements if s.step), key=lambda s: -s.weight):
         first.setdefault(statement.step, statement)
@@ -189,7 +189,7 @@ def _calibration(measured: EvaluationRecord, part: FigureSlice, name: str) -> It
 
 
 def _foreground_error(found: Mapping[str, Sequence[float | None]]) -> float:
-    """Compute the mean error of bins above `_FOREGROUND`; background would dominate a mean over all bins."""
+    """Return the mean error of bins above `_FOREGROUND`. Background would dominate a mean over all bins."""
     bins = [
         (abs(predicted - observed), pixels)
         for predicted, observed, pixels in zip(*(found[key] for key in _BINS), strict=True)

@@ -32,15 +32,15 @@ class SourcedFigures:
 
 @dataclass(frozen=True)
 class ReportMaterial:
-    """All inputs of a report; missing parts are None or empty.
+    """All inputs of a report. Missing inputs are None or empty.
 
     Attributes:
         subject: The run's or bundle's folder.
         bundle: The bundle, if the subject is one.
-        runs: Its training runs in order; if the subject is a run, it comes last.
-        evaluations: Its evaluations; the headline evaluation comes last.
+        runs: The subject's training runs in order. If the subject is a run, it comes last.
+        evaluations: The subject's evaluations. The headline evaluation comes last.
         others: Evaluations of other models and earlier runs.
-        data: The data set's parts, from `describe_data`.
+        data: The counts of `describe_data` for the data set.
         footprint: Times and memory.
         findings: Findings of `drywallqa diagnose`.
         commands: Commands that reproduce the results.
@@ -78,7 +78,7 @@ class ReportMaterial:
 
     @cached_property
     def parameters(self) -> tuple[dict[str, int], str]:
-        """The model's parameter counts by part, and the source file; empty if there are no weights."""
+        """The model's parameter counts by part, and the source file. Both are empty without weights."""
         if self.bundle:
             path = self.subject / WEIGHTS
             if not path.is_file():
@@ -86,7 +86,7 @@ class ReportMaterial:
             shapes = {name: entry["shape"] for name, entry in safetensors_head(path).items()}
             return _by_part(shapes), self.source(WEIGHTS)
         if not weight_files(self.subject):
-            return {}, ""  # torch takes seconds to load
+            return {}, ""  # avoids the import of torch, which takes seconds
         try:
             from drywallqa.training.checkpoints import read_weights
 
@@ -123,12 +123,12 @@ def weight_files(run: Path) -> list[str]:
 
 
 def split_name(split: str) -> str:
-    """Return the readable name of a data set's part."""
+    """Return the readable name of a split."""
     return _NAMES.get(split, f"Part '{split}'")
 
 
 def describe_data(dataset: Dataset) -> dict[str, object]:
-    """Count a data set's photos, photographs and shown concepts by set and part."""
+    """Count a data set's photos, photographs and visible concepts by set and split."""
     keys = sorted({(sample.set_name, sample.split or "none") for sample in dataset})
     entries = []
     for set_name, split in keys:

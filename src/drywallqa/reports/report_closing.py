@@ -29,7 +29,7 @@ _LIMITS = re.compile(r"^## Limits\s*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTAL
 
 
 def strengths(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Compose the chapter on strengths and limits, from the figures and the model's card."""
+    """Compose the chapter on strengths and limits from the figures and the model card."""
     measured, card = material.headline, material.subject / CARD
     blocks: list[Block] = [
         Paragraph(f"From the figures on {split_name(measured.split).lower()}, by fixed rules.")
@@ -103,7 +103,7 @@ def _speed(figures: SourcedFigures) -> Iterator[Block]:
 
 
 def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Compose the next steps: first from the diagnosis, then from the figures, most promising first."""
+    """Compose the next steps: first the remedies of the diagnosis, then the steps from the figures."""
     blocks: list[Block] = []
     if material.findings is None:
         blocks.append(Paragraph(f"Diagnosis: {NOT_MEASURED}; make one with `drywallqa diagnose`."))
@@ -132,7 +132,7 @@ def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Cha
 
 
 def reproduction(material: ReportMaterial) -> Chapter:
-    """Compose the chapter on reproducing the results."""
+    """Compose the chapter with the commands and versions that reproduce the results."""
     blocks: list[Block] = [CodeBlock("\n".join(material.commands))] if material.commands else []
     for run in material.runs:
         versions = [f"{name} {run.environment[name]}" for name in _VERSIONS if name in run.environment]

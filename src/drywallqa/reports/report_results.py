@@ -1,4 +1,4 @@
-"""The training report's chapters of results: summary, figures per prompt, comparison, failures."""
+"""The training report's result chapters: summary, figures per prompt, comparison and failures."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapte
 
 
 def results(material: ReportMaterial) -> Chapter:
-    """Compose the results: figures per prompt and part; curves, slices and pictures of the headline part."""
+    """Compose the results: figures per prompt and split, then details of the headline split."""
     blocks: list[Block] = []
     for measured in material.evaluations:
         blocks.append(Heading(split_name(measured.split)))
@@ -97,7 +97,7 @@ def _row(name: str, part: FigureSlice) -> tuple[str, ...]:
 
 
 def _slices(measured: EvaluationRecord) -> Iterator[Block]:
-    # a single set or setting would repeat the figures above
+    # a table with a single set or setting would repeat the figures above
     rows = [
         _row(f"{concept}, {kind}: {part.name}", part)
         for concept in dict.fromkeys(part.concept for part in measured.of("concept"))
@@ -155,7 +155,7 @@ def _examples(measured: EvaluationRecord) -> Iterator[Block]:
 
 
 def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
-    """Show panels for the first prompt of each concept; other wordings look the same."""
+    """Show panels for the first prompt of each concept, because other wordings look the same."""
     for panel in measured.panels:
         if panel.kind == kind and panel.prompt in ("", *measured.first_prompts):
             prompt = f'"{escape(panel.prompt)}", ' if panel.prompt else ""
@@ -168,7 +168,7 @@ def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
 
 
 def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
-    """Show the figures stored in the bundle, measured at export."""
+    """Show the figures that were measured at export and stored in the bundle."""
     metrics = material.bundle.metrics if material.bundle else {}
     rows = []
     for split in ("val", "test"):
@@ -249,7 +249,7 @@ def _difference(entry: dict[str, Any] | None) -> str:
 
 
 def failures(material: ReportMaterial) -> Chapter:
-    """Compose the failures, by likely cause and as pictures."""
+    """Compose the chapter on failures, with counts by likely cause and pictures."""
     measured = material.headline
     shown = list(_panels(measured, FAILURE))
     blocks: list[Block] = []

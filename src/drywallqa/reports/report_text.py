@@ -1,4 +1,4 @@
-"""The training report as a document: its head, and chapters on the model, its data and its training."""
+"""The training report as a document: the head, and the chapters on model, data and training."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def _duration(run: RunRecord) -> str:
 
 
 def _settings(run: RunRecord) -> str:
-    import yaml  # imported late: only runs need it
+    import yaml  # imported late, because only runs need YAML
 
     settings = {name: run.settings[name] for name in _SETTINGS if name in run.settings}
     return str(yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=80)).strip()

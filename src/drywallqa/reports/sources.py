@@ -1,4 +1,4 @@
-"""Read the source files of a training report: those of a run and of evaluations."""
+"""Read the source files of a training report from the folders of runs and evaluations."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class RunRecord:
 
     Attributes:
         folder: The run's folder.
-        settings: Its resolved settings, by part.
-        environment: Packages, machine, photos by part.
-        events: Its log, one entry per event; empty if nothing was logged.
+        settings: The run's resolved settings, by part.
+        environment: Packages, machine, and photos by split.
+        events: The run's log, one entry per event; empty if nothing was logged.
     """
 
     folder: Path
@@ -64,12 +64,12 @@ class RunRecord:
         return f"{self.name}/{file}"
 
     def of(self, *kinds: str) -> list[Data]:
-        """Return its events of the given kinds, one kind after the other."""
+        """Return the events of the given kinds, grouped by kind."""
         return [event for kind in kinds for event in self.events if event.get("event") == kind]
 
     @property
     def seconds(self) -> float | None:
-        """Training time in seconds without pauses between stop and resumption; None if not logged."""
+        """Training time in seconds without the pauses before resumptions; None if the log has no times."""
         total, start, last = 0.0, None, None
         for event in self.events:
             try:
@@ -86,7 +86,7 @@ class RunRecord:
 def load_run(folder: Path) -> RunRecord:
     """Read a run's settings, environment and log.
 
-    A truncated log line is skipped: the run was killed or is still writing it.
+    A truncated log line is skipped. A run leaves such a line if it was killed or is still writing.
 
     Raises:
         ConfigError: The folder is not a run, or a file in it is damaged.
@@ -94,7 +94,7 @@ def load_run(folder: Path) -> RunRecord:
     path, environment, log = folder / CONFIG, folder / ENVIRONMENT, folder / LOG
     if not path.is_file():
         raise ConfigError(f"{folder}: not a run ({CONFIG} is missing); pass a folder written by `train`")
-    import yaml  # imported late: only runs need it
+    import yaml  # imported late, because only runs need YAML
 
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def load_run(folder: Path) -> RunRecord:
 
 @dataclass(frozen=True)
 class FigureSlice:
-    """Figures of some of an evaluation's pairs; `kind` is overall, concept, prompt, set, setting or width."""
+    """Figures of a slice of the pairs; `kind` is overall, concept, prompt, set, setting or width."""
 
     kind: str
     concept: str
@@ -118,7 +118,7 @@ class FigureSlice:
     figures: Mapping[str, Figure] = field(repr=False)
 
     def figure(self, name: str) -> Figure:
-        """Return a figure by name; nan if it does not apply."""
+        """Return a figure by name; NaN if the figure does not apply to the slice."""
         return self.figures.get(name, MISSING)
 
     def text(self, name: str, form: str = ".3f") -> str:
@@ -142,9 +142,9 @@ class EvaluationRecord:
         folder: The evaluation's folder.
         source: Name of its `evaluation.json` in reports.
         data: Content of `evaluation.json`.
-        slices: Its slices.
-        panels: Its single pictures.
-        causes: Likely cause → number of failures, from the list for labelling.
+        slices: The evaluation's slices of pairs.
+        panels: The evaluation's single pictures.
+        causes: Likely cause → number of failures, from the list of failures for relabelling.
     """
 
     folder: Path
@@ -156,7 +156,7 @@ class EvaluationRecord:
 
     @property
     def split(self) -> str:
-        """The part that was measured."""
+        """The split that was measured."""
         return str(self.data["split"])
 
     @property
@@ -165,7 +165,7 @@ class EvaluationRecord:
         return str(self.data["model"])
 
     def of(self, kind: str, concept: str | None = None) -> list[FigureSlice]:
-        """Return its slices of one kind, for one concept or all concepts."""
+        """Return the slices of one kind, for one concept or all concepts."""
         return [each for each in self.slices if each.kind == kind and concept in (None, each.concept)]
 
     @property
@@ -177,7 +177,7 @@ class EvaluationRecord:
         return tuple(first.values())
 
     def beside(self, file: str) -> str:
-        """Return the name of another of its files for reports."""
+        """Return the name for reports of another file in the evaluation's folder."""
         return f"{self.source.rpartition('/')[0]}/{file}"
 
 
@@ -189,7 +189,7 @@ def load_evaluation(folder: Path, source: Callable[[Path], str]) -> EvaluationRe
         source: Function that returns a file's name in the report.
 
     Raises:
-        ConfigError: The folder contains no evaluation, or a damaged one.
+        ConfigError: The folder contains no evaluation, or the evaluation is damaged.
     """
     path, listed = folder / EVALUATION, folder / "failures" / "to-labelling.csv"
     if not path.is_file():

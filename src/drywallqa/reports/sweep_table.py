@@ -1,4 +1,4 @@
-"""The result of a sweep: a table as text, CSV and JSON, and a chart of every varied setting."""
+"""Write the result of a sweep: a table as text, CSV and JSON, and a chart of every varied setting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "trials"
 
 
 def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out: Path) -> str:
-    """Write `trials.txt`, `.csv`, `.json` and `.png` into a sweep's folder, with the best trial first.
+    """Write `trials.txt`, `.csv`, `.json` and `.png` into a sweep's folder. The best trial comes first.
 
     Returns:
         The table as text.

@@ -1,4 +1,4 @@
-"""Draw the findings of an audit as one picture, with a cell per pair of photos or per annotation."""
+"""Draw the findings of an audit as one picture. Each pair of photos and each annotation has a cell."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _sections(report: AuditReport) -> Iterator[SheetSection]:
     yield titled_section(f"{title} one side", report.within, _pair_cell)
     for leak in report.leaks:
         title = f"{leak.split} photos whose photograph is in {leak.other}"
-        # one photo of each shared photograph in either part
+        # for each photograph in two splits, one photo per split
         first, second = (
             {photo.photograph: photo for photo in report.inventory.photos if photo.split == split}
             for split in (leak.split, leak.other)
@@ -73,7 +73,7 @@ def _remark_cell(remark: Remark) -> SheetCell:
 
 
 def _tile(path: Path, turns: int = 0, flip: bool = False, frame: Frame | None = None) -> Image.Image:
-    """Shrink a photo to a tile; return a grey tile if the photo cannot be read."""
+    """Shrink a photo to a tile. Return a grey tile if the photo cannot be read."""
     try:
         photo = photos.read_photo(path)
     except (DrywallQAError, OSError, ValueError):

@@ -1,6 +1,6 @@
 """Line charts and tables of shares, drawn with Matplotlib.
 
-Lines differ in colour, dash and marker, so that charts are readable in greyscale and by colour-blind people.
+Lines differ in colour, dash and marker to be readable in greyscale and for colour-blind people.
 The colours are from M. Okabe and K. Ito, "Color Universal Design" (2008).
 """
 
@@ -35,7 +35,7 @@ _STYLE = {
     "axes.axisbelow": True, "axes.edgecolor": _INK, "axes.grid": True, "axes.spines.right": False,
     "axes.spines.top": False, "figure.titlesize": 11, "font.size": 8, "grid.color": "#d7d7d7",
     "legend.frameon": False, "legend.handlelength": 3.5, "lines.markersize": 5, "text.color": _INK,
-    "text.parse_math": False,  # a prompt may hold dollar signs
+    "text.parse_math": False,  # a prompt may contain dollar signs
 }  # fmt: skip
 _MARK: dict[str, Any] = {"color": _INK, "linewidth": 0.8, "linestyle": "--", "marker": ""}
 
@@ -47,8 +47,8 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: Name in the legend; "" for a helper line, which is drawn thin and grey.
-        points: (x, y) in the chart's units; nan leaves a gap.
+        name: Name in the legend. A line without a name is a helper line, drawn thin and grey.
+        points: (x, y) in the chart's units. NaN leaves a gap.
         markers: Whether each point gets a marker.
         joined: Whether a line connects the points.
     """
@@ -61,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart; both axes run from 0 to 1 by default.
+    """A chart. Both axes run from 0 to 1 by default.
 
     Attributes:
         title: Title above the chart.
@@ -89,7 +89,7 @@ class Chart:
 
 
 def chart_png(*charts: Chart) -> bytes:
-    """Draw charts below each other as PNG.
+    """Draw charts as one PNG, from top to bottom.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -109,7 +109,7 @@ def shares_png(
     shares: Sequence[Sequence[float]],
     notes: Sequence[str],
 ) -> bytes:
-    """Draw a table of shares in 0–1 as PNG; larger shares have darker cells.
+    """Draw a table of shares in 0–1 as PNG. Larger shares have darker cells.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -118,7 +118,7 @@ def shares_png(
     with _figure(1.4 + 1.1 * len(columns), 1.3 + 0.5 * len(rows)) as figure:
         _write(figure, title, notes)
         axes = figure.subplots()
-        # the square root makes small shares distinguishable
+        # the square root makes small shares easier to distinguish
         axes.imshow(np.sqrt(values), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axes.set_xlabel("marked as", labelpad=8)
         axes.set_ylabel("ground truth")
@@ -136,7 +136,7 @@ def shares_png(
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
-    """Create a figure of a size in inches, with fixed settings and without pyplot's global state."""
+    """Create a figure with fixed settings and without pyplot's global state. The size is in inches."""
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -179,7 +179,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
 def _encode(figure: Figure) -> bytes:
     drawn, encoded = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
-    # A chart has few colours, so a palette image takes a third of the size.
+    # A chart has few colours, so a palette image needs only a third of the bytes.
     with Image.open(drawn) as picture:
         picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(encoded, "PNG", optimize=True)
     return encoded.getvalue()

@@ -1,4 +1,4 @@
-"""An evaluation's charts: curves over thresholds, calibration, confusion of concepts."""
+"""Draw an evaluation's charts: curves over thresholds, calibration and confusion of concepts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SWEPT = {
 
 
 def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
-    """Draw every chart of an evaluation; yield (file name, PNG).
+    """Draw every chart of an evaluation, and yield (file name, PNG).
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -59,7 +59,7 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
 
 
 def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
-    """Draw the curves from which thresholds were chosen; yield (file name, PNG).
+    """Draw the curves that were used to choose thresholds, and yield (file name, PNG).
 
     Raises:
         MissingExtraError: Matplotlib is not installed.

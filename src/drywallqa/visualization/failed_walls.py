@@ -15,7 +15,7 @@ from drywallqa.visualization.panels import comparison_panels, panel_row, panel_s
 
 WALLS = 200
 _SEED = 70_000  # seed of the first wall; training uses other generators
-_SHOWN = 3  # walls shown per concept and kind
+_SHOWN = 3  # number of walls per concept and kind of failure
 
 
 def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WALLS) -> bytes:
@@ -51,7 +51,7 @@ def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WAL
 
 
 def _cell(source: MaskSource, concept: str, score: float, seed: int) -> Image.Image:
-    """Render a wall again and draw it, since only its score was kept."""
+    """Render a wall again and draw it, because only the scores of walls are kept in memory."""
     wall = render_wall(seed)
     text = f"IoU {score:.2f}" if wall.labels[concept].any() else f"{-score:.1%} marked, nothing there"
     tiles = comparison_panels(wall.photo, wall.labels[concept], source.masks(wall.photo)[concept])

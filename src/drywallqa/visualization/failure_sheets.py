@@ -24,7 +24,7 @@ _ORDER = list(CAUSES)
 def draw_failures(
     found: Iterable[tuple[Failure, LabelledPrediction]], panels: PanelFiles, progress: Callable[[int], None]
 ) -> list[tuple[Failure, Image.Image]]:
-    """Draw each failure's row and write its panel immediately, so that no photo stays in memory."""
+    """Draw each failure's row and write its panel immediately, to keep no photo in memory."""
     drawn = []
     for done, (failure, labelled) in enumerate(found, 1):
         panels.add_failure(failure, labelled)
@@ -51,7 +51,7 @@ def failure_sheet(
 
 
 def failures_csv(failures: Sequence[Failure]) -> str:
-    """List the failures for relabelling: photo, likely cause, suggested action, and an empty verdict."""
+    """List failures as CSV for relabelling: photo, likely cause, suggested action, and an empty verdict."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(

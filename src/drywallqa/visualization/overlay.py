@@ -12,20 +12,20 @@ from drywallqa.imaging.letterbox import resize_photo
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
 
-FILL = (0, 114, 178)  # blue: rare on walls, and nearly everybody can distinguish it
+FILL = (0, 114, 178)  # blue is rare on walls, and nearly everybody can distinguish it
 _FILL_SHARE = 0.35
 _JPEG_LIMIT = 65_000  # px per side
-_LINES = 320  # px of photo side per px of line width: 2 px wide at 640 px
-_NARROWEST = 360  # px; keeps the legend readable below the smallest photo
+_LINES = 320  # ratio of photo side to line width; lines are 2 px wide at 640 px
+_NARROWEST = 360  # minimum width in px; keeps the legend readable below the smallest photo
 THUMBNAIL_SIZE = 480  # px, the longer side
 THUMBNAIL_FOLDER = "index_files"
 
 
 def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Draw a mask [H,W] over a photo [H,W,3]: translucent inside, with a white and a black outline.
+    """Draw a mask [H,W] over a photo [H,W,3]: translucent, with a white and a black outline.
 
-    The outlines are outside the mask, so that they never hide a thin crack. One of them contrasts with any
-    wall, also in greyscale.
+    The outlines are outside the mask and therefore never hide a thin crack. On any wall, at least one outline
+    has a strong contrast, even in greyscale.
     """
     drawn = photo.copy()
     if not mask.any():
@@ -41,7 +41,7 @@ def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def _dilate_square(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Dilate a mask with a square: faster than with a disc, and sufficient for an outline."""
+    """Dilate a mask with a square, which is faster than a disc and sufficient for an outline."""
     for axis in (0, 1):
         source, mask = mask, mask.copy()
         for shift in range(1, min(pixels, source.shape[axis] - 1) + 1):
@@ -60,7 +60,7 @@ def encode_overlay(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
 
 
 def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
-    from PIL import ImageDraw, ImageFont  # imported late: the first mask does not need it
+    from PIL import ImageDraw, ImageFont  # imported late, because the first mask needs no text
 
     width = max(picture.width, _NARROWEST)
     size = int(np.clip(round(min(width, 2 * picture.height) / 36), 15, 72))

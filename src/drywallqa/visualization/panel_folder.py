@@ -1,4 +1,4 @@
-"""An evaluation's single pictures for reports; their only text is the heads, as reports add captions."""
+"""An evaluation's single pictures for reports. They have heads but no captions, which reports add."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ RANKS = (90, 50, 10)
 """Ranks of the examples: each is better than this percentage of the photos. No example is hand-picked."""
 
 _SIDE, _GAP, _HEAD, _LETTERS = 240, 6, 22, 15  # px
-_SHOWN = 2  # failures of each kind and prompt
-_PHOTOS = 2  # photos shown under several prompts
+_SHOWN = 2  # number of failures per kind and prompt
+_PHOTOS = 2  # number of photos that are drawn with the masks of all prompts
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Panel:
         file: File name in the folder.
         kind: `EXAMPLE`, `FAILURE` or `PROMPTS`.
         heads: Descriptions of the tiles, from left to right.
-        image_id: The photo.
+        image_id: The photo's name.
         prompt: The prompt; "" if there are several.
         words: The rest of the caption.
     """
@@ -62,7 +62,7 @@ class Panel:
 
 
 class PanelFiles:
-    """Writes panels into a folder, and finally a list of them.
+    """Writes panels into a folder, and at the end a list of the panels.
 
     Args:
         folder: The evaluation's folder.
@@ -74,7 +74,7 @@ class PanelFiles:
         self._failures: Counter[tuple[str, str]] = Counter()
 
     def add_failure(self, failure: Failure, labelled: LabelledPrediction) -> None:
-        """Write a failure's panel if it is among the first of its kind for its prompt."""
+        """Write a failure's panel, unless its prompt already has enough panels of this kind."""
         prompt, kind = failure.pair.prompt, failure.kind
         self._failures[prompt, kind] += 1
         number = self._failures[prompt, kind]
@@ -87,7 +87,7 @@ class PanelFiles:
             self._write(Panel(f"{slug}.jpg", FAILURE, HEADS, labelled.sample.image_id, prompt, words), tiles)
 
     def finish(self, evaluation: Evaluation) -> None:
-        """Write examples by rank, photos with the masks of every prompt, and the list."""
+        """Write examples by rank, photos with the masks of every prompt, and the list of panels."""
         for query in evaluation.queries:
             own = [p for p in evaluation.measurements.pairs if p.query == query and not p.absent]
             own.sort(key=lambda pair: pair.counts.iou)
@@ -131,7 +131,7 @@ class PanelFiles:
             self._write(panel, [photo, *(draw_mask(photo, mask) for mask in masks)])
 
     def _write(self, panel: Panel, tiles: Sequence[Photo]) -> None:
-        """Place tiles of equal size side by side below their heads, with borders because some are white."""
+        """Place tiles of equal size side by side below their heads. Borders make white tiles visible."""
         height, width = tiles[0].shape[:2]
         strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height + _HEAD), PAPER)
         pen = ImageDraw.Draw(strip)
@@ -148,7 +148,7 @@ class PanelFiles:
 
 
 def load_panels(folder: Path) -> Iterator[Panel]:
-    """Read the list of an evaluation's panels; yield nothing if there is no list.
+    """Read the list of an evaluation's panels. Yield nothing if there is no list.
 
     Raises:
         ValueError: The list is damaged.
@@ -160,7 +160,7 @@ def load_panels(folder: Path) -> Iterator[Panel]:
 
 
 def describe_failure(failure: Failure) -> str:
-    """Describe how bad a failure is, in figures."""
+    """Describe the severity of a failure with figures."""
     pair = failure.pair
     false = f"{pair.counts.fp / pair.histogram.size:.1%} of the photo marked though it is absent"
     return f"{false if pair.absent else f'IoU {pair.counts.iou:.2f}'}, presence {pair.presence:.2f}"

@@ -1,4 +1,4 @@
-"""Photo, truth, prediction and error map side by side, readable in greyscale and by colour-blind people."""
+"""Photo, truth, prediction and error map side by side, for greyscale and colour-blind viewers as well."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
 
 
 def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo, list[Mask]]:
-    """Scale a photo and masks to `side` px on the longer side; thin parts of a mask do not vanish."""
+    """Scale a photo and masks to `side` px on the longer side. Thin parts of a mask do not vanish."""
     height, width = photo.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

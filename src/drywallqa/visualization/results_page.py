@@ -1,4 +1,4 @@
-"""`index.html`: one page that shows a folder of results without a server."""
+"""Write `index.html`, a page that shows a folder of results without a server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_results_page(folder: Path, records: Iterable[Record]) -> Path:
     """Write the results page of a folder from its manifest's lines.
 
     Args:
-        folder: The results' folder; links to pictures are relative, so the folder can be moved or sent.
+        folder: The results' folder. Links to pictures are relative, so users can move or send the folder.
         records: The manifest's lines.
 
     Raises:
@@ -64,7 +64,7 @@ def _card(folder: str, name: str, records: list[Record]) -> str:
     words = " ".join([folder, name, *(str(record["prompt"]) for record in records)]).lower()
     size = f"{records[0]['width']} × {records[0]['height']} px"
     place = f'<span class="place">{html.escape(folder)}/</span>' if folder else ""
-    # notes on photo quality, so that nobody takes an empty mask for an all-clear
+    # photo defects are listed, because an empty mask of a bad photo is not an all-clear
     notes = dict.fromkeys(str(note) for record in records for note in record.get("quality") or ())
     doubts = "".join(f'<p class="doubt">{html.escape(note)}</p>' for note in notes)
     return (

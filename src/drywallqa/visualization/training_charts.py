@@ -1,4 +1,4 @@
-"""Training charts: the progress of a run, a learning-rate search, the trials of a sweep."""
+"""Draw training charts: the progress of a run, a learning-rate search and the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from drywallqa.experiments.optuna_sweep import Field, SweepTrial
     from drywallqa.training.rate_finder import RateCurve
 
-_SMOOTHED = 10  # logged steps per average
+_SMOOTHED = 10  # number of logged steps per average
 _LOSSES = {"loss/mask": "mask loss", "loss/presence": "presence loss"}
 
 
 def write_rate_curve(curve: RateCurve, run: Path) -> Path:
-    """Draw the loss over the decoder's learning rate and save the chart in the run's folder.
+    """Plot the loss against the decoder's learning rate, and save the chart in the run's folder.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -48,7 +48,7 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
 
 
 def trials_png(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> bytes:
-    """Draw the IoU of a sweep's trials in order, and over each varied setting, as PNG.
+    """Plot the IoU of a sweep's trials in order, and against each varied setting, as PNG.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -91,7 +91,7 @@ def _dots(points: Sequence[Point]) -> Line:
 
 
 def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
-    """Chart a run's logged losses, validation scores and learning rates over its steps, by name.
+    """Plot a run's logged losses, validation scores and learning rates over its steps. Keys are chart names.
 
     Args:
         events: The run's log, one entry per event.
@@ -104,7 +104,7 @@ def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
         if len(points) > 1:
             losses += [Line("", points), Line(f"{name}, mean of {_SMOOTHED} entries", _smoothed(points))]
     keys = dict.fromkeys(key for event in validations for key in event if key.endswith("/iou"))
-    # `val/crack/iou` is a concept's figure, `val/iou` the mean of all
+    # `val/crack/iou` is a concept's figure, `val/iou` is the mean over all concepts
     names = {key: " ".join(key.split("/")[1:-1]) or "mean" for key in keys}
     scores = [Line(f"{names[key]} IoU", _points(validations, key), markers=True) for key in keys]
     rates = [Line("highest learning rate of any group", _points(steps, "rate"))]

@@ -28,7 +28,8 @@ class DemoResult:
     Attributes:
         photos: The folder with the rendered photos.
         summary: The results of the run over them.
-        agreements: Agreement of the masks with the truth, one entry per concept. Empty if a photo failed.
+        agreements: Agreement of the masks with the ground truth, one entry per concept. Empty if a photo
+            failed.
     """
 
     photos: Path
@@ -43,9 +44,9 @@ def run_demo(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
-    """Render the example walls into OUT/photos, segment them into OUT/results and compare with the truth.
+    """Render walls into OUT/photos, segment them into OUT/results and compare with the ground truth.
 
-    If results of an earlier demonstration in the same folder differ, they are replaced.
+    Results of an earlier demonstration in the same folder are replaced if they differ.
 
     Args:
         segmenter: The model.

@@ -39,15 +39,15 @@ PROVED = 0.96
 
 @dataclass(frozen=True, eq=False)
 class DiagnosedModel:
-    """The model to diagnose, with everything that could be opened.
+    """The model to diagnose, with all parts that could be opened.
 
     Attributes:
         subject: The runnable model, or None if it cannot be opened.
         bundle: The bundle. None for a run or a weights file, which have no chosen thresholds.
-        trained: A run's model with the weights before averaging.
+        trained: A run's model with its weights before weight averaging.
         weights: A bundle's weights. None if torch is not installed or the bundle has no weights.
-        young: Whether the model has hardly been trained, so that its predictions mean nothing.
-        findings: Faults found in its files.
+        young: Whether the model had too little training for meaningful predictions.
+        findings: Faults found in the model's files.
         notes: Remarks for the reader.
     """
 
@@ -155,10 +155,10 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
 def _judge(
     model: DiagnosedModel, dataset: Dataset, photos: Sequence[ProbePhoto], found: Diagnosis
 ) -> Sequence[CoarsePair]:
-    """Run the model and the bundled model on the photos, and check the labels and the model with both.
+    """Run the model and the bundled model on the photos. Use both to check the labels and the model.
 
     Returns:
-        The model's predictions, or those of the bundled model if the model has none.
+        The model's predictions, or the bundled model's predictions if the model has none.
     """
     reference = load_bundle(DEFAULT)
     labelled = list(dict.fromkeys(concept for photo in photos for concept in photo.truths))
@@ -187,7 +187,7 @@ def _judge(
 def _probe(
     subject: MeasuredModel | None, labelled: Sequence[str], like: ModelProbe | None = None
 ) -> ModelProbe | None:
-    """Prepare a model to predict the labelled concepts. Returns None if it knows none of them."""
+    """Prepare a model to predict the labelled concepts. Return None if it knows none of them."""
     shared = [concept for concept in labelled if subject is not None and concept in subject.thresholds]
     return ModelProbe(subject, shared, like) if subject is not None and shared else None
 
@@ -202,7 +202,7 @@ def _judge_model(
     labels_hold: bool,
     other_text: TextSide | None,
 ) -> None:
-    """Check the model's predictions. They are compared with the labels only if the labels are correct.
+    """Check the model's predictions, and compare them with the labels if the labels are correct.
 
     Args:
         model: The model.
@@ -212,7 +212,7 @@ def _judge_model(
         second: The bundled model's predictions.
         found: The diagnosis; findings are appended to it.
         labels_hold: Whether the labels are correct.
-        other_text: The text side of the bundled model. None if the model has the same one.
+        other_text: The text side of the bundled model. None if the model has the same text side.
     """
     outputs = model_outputs.check_range(pairs)
     broken = any(finding.name == "weights-not-finite" for finding in outputs)
@@ -233,7 +233,7 @@ def _judge_model(
         found.findings += model_outputs.check_inputs(probe.predict(picked), variants)
         if other_text is not None:
             # With meaningless embeddings, the model marks any salient object, which is often correct.
-            # More photos are needed to see the difference.
+            # Only a larger number of photos shows the difference.
             more = pick_photos(photos, 3 * VARIED)
             variants = counterfactuals.run_other_text(probe, more, other_text)
             found.findings += model_outputs.check_inputs(probe.predict(more), variants)

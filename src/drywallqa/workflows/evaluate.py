@@ -42,7 +42,7 @@ _RUN_CONFIG = "config.yaml"
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """The options of an evaluation; see the verb's help.
+    """The options of an evaluation. The help of `drywallqa evaluate` explains them.
 
     Attributes:
         data: The data set's folder.
@@ -50,20 +50,20 @@ class EvaluationRequest:
         split: The split to measure.
         against: A second bundle or run.
         prompts: The prompts; by default one per concept.
-        sets: Measure only these sets.
-        choose: First choose the mask thresholds on validation by this rule.
-        choose_presence: First choose the presence thresholds on validation by this rule.
-        out: Folder for files.
+        sets: The sets to measure; by default all.
+        choose: Rule for choosing the mask thresholds on validation before the measurement.
+        choose_presence: Rule for choosing the presence thresholds on validation before the measurement.
+        out: Folder for tables, pictures and failures.
         worst: Number of failures to show per kind and prompt.
-        allow_leak: Also measure on training photos.
-        write: Write metrics and chosen thresholds into the bundle.
-        overwrite: Replace an existing evaluation in `out`.
-        refine: Refinement of the masks; "auto" for that of the bundle.
+        allow_leak: Whether to measure on training photos as well.
+        write: Whether to write metrics and chosen thresholds into the bundle.
+        overwrite: Whether to replace an existing evaluation in `out`.
+        refine: Refinement of the masks; "auto" uses the bundle's refinement.
         scale: Scale of large photos, as in `Segmenter.segment`.
         backend: The runtime of a bundle.
         precision: Precision of the runtime.
-        caution: Settings such as "crack=0.75". They select one of several equally good presence
-            thresholds, from the lowest (0) to the highest (1).
+        caution: Settings such as "crack=0.75". If several presence thresholds are equally good, 0 takes the
+            lowest, 1 the highest and a fraction one in between.
     """
 
     data: Path
@@ -93,7 +93,7 @@ def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> t
         The lines of the description, and the number of photos that could not be measured.
 
     Raises:
-        LeakError: Photos show photographs that the model was trained on.
+        LeakError: Some photos are copies of training photographs.
         BundleError: The model is not a bundle or run, or one of its files is damaged.
         OutputError: Results cannot be written, or already exist.
     """
@@ -204,7 +204,7 @@ def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> I
 
 
 def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Write charts. If they cannot be drawn, return a line that says so instead of failing."""
+    """Write charts. If a chart cannot be drawn, return a line with the reason instead of failing."""
     try:
         for name, content in charts:
             write_whole(out / "pictures" / name, content)
@@ -217,7 +217,7 @@ def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: ChosenThresholds
     """Write the metrics and chosen thresholds into the bundle, its card and its head file."""
     if chosen:
         bundle = store_thresholds(bundle, chosen)
-        if measured.part.split == CHOSEN_ON:  # figures on the photos that chose the thresholds are not kept
+        if measured.part.split == CHOSEN_ON:  # the thresholds were chosen on these photos
             save_head(bundle)
             return f"{bundle.folder}: thresholds written"
     write_whole(bundle.folder / METRICS, json_bytes(evaluation_text.bundle_metrics(measured)))

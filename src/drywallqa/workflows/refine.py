@@ -41,11 +41,11 @@ def run_refinements(
         data: The data set's folder.
         model: A bundle; None for the bundled model.
         candidates: Refinements to measure; by default `CANDIDATES`.
-        sets: Measure only these sets.
+        sets: The sets to measure; by default all.
         out: A JSON file for the table.
-        write: Store the best refinements in the bundle.
-        overwrite: Replace the JSON file.
-        progress: Called with the progress.
+        write: Whether to store the best refinements in the bundle.
+        overwrite: Whether to replace the JSON file.
+        progress: Receives the progress.
 
     Raises:
         ConfigError: A candidate is not a refinement.
@@ -116,7 +116,7 @@ def _store(bundle: Bundle, best: Mapping[str, RefinementRow]) -> None:
 
     concepts = dict(bundle.concepts)
     for concept, row in best.items():
-        # without a refinement, keep the threshold that was chosen together with presence
+        # without a refinement, keep the mask threshold, which was chosen together with the presence threshold
         threshold = row.threshold if row.refinement else concepts[concept].threshold
         refined = dataclasses.replace(concepts[concept], refine=str(row.refinement), threshold=threshold)
         concepts[concept] = refined

@@ -33,24 +33,24 @@ _DATA, _BENCH, _DIAGNOSIS, _STAMP = "data.json", "bench.json", "diagnosis.json",
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """Options of a report; see the verb's help.
+    """Options of a report. The help of `drywallqa report` explains them.
 
     Attributes:
         subject: The run or bundle.
-        data: The data set's folder. None: the one recorded in the run.
+        data: The data set's folder. None: the folder recorded in the run.
         out: The report's folder. None: RUN/report.
         evaluations: Folders of existing evaluations.
-        splits: Splits to measure if no evaluations are given. (): those of `SPLITS` that the data set has.
+        splits: Splits to measure if there are no existing evaluations. (): all of `SPLITS` in the data set.
         prompts: Prompts of new evaluations. (): one phrasing per concept.
         runs: Training runs of a bundle.
         against: Evaluations of other models and earlier runs.
-        formats: A selection of `FORMATS`. (): all whose dependencies are installed.
+        formats: A selection of `FORMATS`. (): all formats whose dependencies are installed.
         bench: An existing `bench.json`.
         diagnosis: An existing diagnosis as JSON.
-        timing: Measure times and memory if `bench` is None.
-        diagnose: Run a diagnosis if `diagnosis` is None.
+        timing: Whether to measure times and memory if `bench` is None.
+        diagnose: Whether to run a diagnosis if `diagnosis` is None.
         worst: Number of failures per kind and prompt in new evaluations.
-        allow_leak: Also measure on training photos.
+        allow_leak: Whether to measure on training photos as well.
     """
 
     subject: Path
@@ -77,7 +77,7 @@ def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]
         BundleError: The subject is not a run or bundle, or is damaged.
         ConfigError: An evaluation, run or format is invalid, or belongs to another model.
         DataError: The folder is not a data set, or has none of the splits.
-        LeakError: Photos show photographs that the model was trained on.
+        LeakError: Some photos are copies of training photographs.
         MissingExtraError: The dependency of a requested format is not installed.
         OutputError: The report cannot be written.
     """
@@ -88,7 +88,7 @@ def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]
 
 
 def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
-    """Return the formats to write, and a line for each format that is skipped for lack of its extra."""
+    """Return the formats to write, and a line for each format that is skipped because of a missing extra."""
     chosen, lines = [], []
     for name in request.formats or FORMATS:
         if name not in FORMATS:
@@ -104,7 +104,7 @@ def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
 
 
 class _Job:
-    """Collects the material of a report and measures missing figures."""
+    """Collects the inputs of a report and measures missing figures."""
 
     def __init__(self, request: ReportRequest, progress: Progress) -> None:
         self.request, self.progress, subject = request, progress, request.subject
@@ -128,13 +128,13 @@ class _Job:
         except DataError:
             if request.data:
                 raise
-            self.known = None  # the run's data set may be gone; evaluations can be passed instead
+            self.known = None  # the run's data set may be missing; the user can pass evaluations instead
 
     def material(self) -> ReportMaterial:
-        """Collect the material."""
+        """Collect the inputs of the report."""
         request = self.request
         evaluations = [self._load(folder) for folder in request.evaluations or self._evaluate()]
-        # the test split comes last, because the headline shows it
+        # the test split comes last, because the headline shows the last evaluation
         evaluations.sort(key=lambda one: one.split == "test")
         return ReportMaterial(
             subject=request.subject,
@@ -149,7 +149,7 @@ class _Job:
         )
 
     def _source(self, path: Path) -> str:
-        """Return a file's path relative to the report, or its last three parts if it is elsewhere."""
+        """Return a file's path relative to the report, or its last three parts if that is impossible."""
         whole, out = path.resolve(), self.out.resolve()
         return whole.relative_to(out).as_posix() if whole.is_relative_to(out) else "/".join(whole.parts[-3:])
 
@@ -181,7 +181,7 @@ class _Job:
             raise DataError(
                 f"{self.known.folder}: no photo in {' or '.join(SPLITS)}; run: drywallqa data split"
             )
-        model = hashlib.sha256()  # depends on the model and its thresholds
+        model = hashlib.sha256()  # hash of the model and its thresholds
         for name in [HEAD] if self.bundle else [CONFIG, *weight_files(request.subject)]:
             model.update((request.subject / name).read_bytes())
         stamp = {
@@ -253,7 +253,7 @@ class _Job:
 
 
 def _typed(path: Path) -> str:
-    """Quote a path for the shell. Only the name of an absolute path is kept, as others have other folders."""
+    """Quote a path for the shell. Keep only the name of an absolute path, because folders differ by user."""
     return shlex.quote(path.name if path.is_absolute() else path.as_posix())
 
 
@@ -281,7 +281,7 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
 
 
 def _write_pictures(document: Document, folder: Path) -> None:
-    """Write the pictures that the Markdown refers to, and remove those of an earlier report."""
+    """Write the pictures that the Markdown refers to, and remove the pictures of an earlier report."""
     wanted = {picture.name: picture.content for picture in document.pictures}
     for name, content in wanted.items():
         write_whole(folder / name, content)

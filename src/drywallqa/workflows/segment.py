@@ -45,7 +45,7 @@ def segment_into(
     counts = count_outcomes(segment_plan(segmenter, plan), on_outcome)
     page = None
     if options.index and any(plan.manifest):
-        # Imported late, so that it does not delay the first mask.
+        # Imported late, so that the import does not delay the first mask.
         from drywallqa.visualization.results_page import write_results_page
 
         page = write_results_page(plan.out, plan.manifest)

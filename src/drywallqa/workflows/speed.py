@@ -39,12 +39,12 @@ class SpeedRequest:
         model: The bundle's folder. None: the two bundles of the package, full and fast.
         backends: Runtimes.
         precisions: Precisions. Empty: fp32, and also int8 for the fast bundle.
-        windows: Window sizes in px. Empty: that of each bundle.
+        windows: Window sizes in px. Empty: the window size of each bundle.
         prompts: Numbers of prompts, up to 5.
         batches: Numbers of photos that are encoded together.
         threads: Numbers of threads. Empty: 1 to all cores.
-        seconds: Time for repeating each case.
-        data: A data set. Quality of each row is measured on its val split.
+        seconds: Duration of the repetitions of each case.
+        data: A data set. Its val split is used to measure the quality of each row.
         with_clipseg: Whether to measure plain CLIPSeg as well.
         side: Side of the square photo in px.
     """
@@ -67,7 +67,7 @@ def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line
 
     Args:
         request: The configurations to measure.
-        report: Called with each row once it is measured.
+        report: Receives each row after its measurement.
 
     Returns:
         All figures as plain data, in the format of `bench.json`.
@@ -176,7 +176,7 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
 
 
 def compare_speed(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
-    """Compare the rows that two reports share. The result is the new time as a fraction of the old time."""
+    """Compare the rows that two reports share. Each line has the new time as a fraction of the old time."""
     before = {tuple(row.get(key) for key in _KEYS): row for row in earlier["rows"]}
     lines = [f"compared with drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
     for row in report["rows"]:
@@ -203,7 +203,7 @@ def read_speed(path: Path) -> dict[str, Any]:
 
 
 def write_speed(report: Mapping[str, Any], out: Path) -> str:
-    """Write `bench.json`, and `bench.png` if charts can be drawn. Returns a line that names the files.
+    """Write `bench.json`, and `bench.png` if charts can be drawn. Return a line that names the files.
 
     Raises:
         OutputError: A file cannot be written.

@@ -48,10 +48,10 @@ def run_suite(
         count: Number of composites of the suite "release" (200). For "phone" see `measure_phone_size`.
         robustness: Whether "release" also varies photos and wording.
         sections: Sections of "phone"; by default all that can be measured.
-        elsewhere: Folder of other photographs, for the section "large-walls" of "phone".
+        elsewhere: Folder of photographs outside the data set, for the section "large-walls" of "phone".
         json_file: A JSON file for the figures.
-        write: Write the figures into the bundle and its card.
-        report: Called with each step.
+        write: Whether to write the figures into the bundle and its card.
+        report: Receives a description of each step.
 
     Raises:
         ConfigError: The suite, the split or a section is unknown.
