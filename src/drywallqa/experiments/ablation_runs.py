@@ -1,6 +1,6 @@
-"""Ablation: one training run per recipe, and one table of results; an ablation can be resumed.
+"""Runs an ablation: trains one model per recipe and writes a table of results. Ablations can be resumed.
 
-A folder contains one YAML file of training settings per recipe. Each file lists the changes to a common base.
+A recipe folder contains one YAML file per recipe. Each file lists the recipe's changes to the base settings.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from drywallqa.training.run_log import read_events
 from drywallqa.training.train_run import run_training
 
 HEAD = "ablation.json"
-"""File of the conditions that all rows share; rows under different conditions are not comparable."""
+"""File with the conditions that all rows share. Rows with different conditions are not comparable."""
 BASE, SIZES = "base.yaml", "sizes.yaml"
-"""Files of the folder that are not recipes: the common base, and the number of photos to train on."""
+"""Files in the folder that are not recipes: the base settings, and the numbers of photos per split."""
 
 Row = dict[str, Any]
 Report = Callable[[str], None]
@@ -41,8 +41,8 @@ class Recipe:
     """The settings of one training run.
 
     Attributes:
-        name: The file's stem.
-        title: The file's first line, a comment.
+        name: Stem of the recipe file.
+        title: The comment in the first line of the recipe file, or the name.
         settings: The base settings with the recipe's changes.
     """
 
@@ -68,10 +68,10 @@ class AblationRequest:
         out: Output folder for photos, resolved recipes, runs, rows and tables.
         settings: Settings such as `a.b=value` that apply to every recipe.
         only: Names of the recipes to run now; all recipes if empty.
-        scale: Pictures per epoch, as a share of each recipe's number.
-        split: The split on which rows are measured; thresholds are chosen on val.
+        scale: Factor that multiplies each recipe's number of pictures per epoch.
+        split: The split to measure runs on. Thresholds are always chosen on val.
         seed: Seed for the choice of photos.
-        overwrite: Whether to remove an ablation under different conditions from `out`.
+        overwrite: Whether to replace an ablation with different conditions in `out`.
         progress: Whether runs show progress.
     """
 
@@ -88,20 +88,20 @@ class AblationRequest:
 
 
 def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
-    """Train and measure every recipe that has no row yet, and write the tables after each recipe.
+    """Train and measure every recipe that has no row yet, and update the tables after each recipe.
 
     Args:
         request: The options.
-        report: Called with a sentence for each step.
+        report: Function that prints a line of progress.
 
     Returns:
         All rows, sorted by the recipes' names.
 
     Raises:
-        ConfigError: A recipe or a setting applied to it is invalid.
+        ConfigError: A recipe or a setting is invalid.
         DataError: The data set has fewer photos than the recipes require.
-        OutputError: The folder contains another ablation.
-        StoppedError: The user pressed Ctrl-C; the same command resumes the ablation.
+        OutputError: The output folder contains an ablation with different conditions.
+        StoppedError: The user pressed Ctrl-C. The same command resumes the ablation.
     """
     recipes, sizes = read_recipes(request.recipes, request.only), read_sizes(request.recipes)
     data = load_dataset(request.data)
@@ -124,10 +124,10 @@ def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
 
 
 def _claim_folder(request: AblationRequest, data: Dataset, sizes: dict[str, dict[str, int]]) -> None:
-    """Write the conditions into the folder.
+    """Write the conditions to the output folder.
 
     Raises:
-        OutputError: The folder contains an ablation under different conditions.
+        OutputError: The folder contains an ablation with different conditions.
     """
     digest = hashlib.sha256()
     for name in ("manifest.jsonl", "dataset.json"):
@@ -152,7 +152,7 @@ def _claim_folder(request: AblationRequest, data: Dataset, sizes: dict[str, dict
 
 
 def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: Report) -> Row:
-    """Return a recipe's row: the existing row, or a new row after training."""
+    """Return the finished row of a recipe, or train and measure the recipe and return a new row."""
     path = recipe.write(request.out / "recipes")
     config = load_config(path, request.settings)
     pictures = max(config.optimisation.batch_size, round(config.data.photos_per_epoch * request.scale))
@@ -182,7 +182,7 @@ def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: R
 
 
 def _training_figures(run: Path) -> Row:
-    """Read the steps, epochs, mean loss of the last epoch and alarms from a run's log."""
+    """Read the number of steps and epochs, the last epoch's mean loss, and the alarms from a run's log."""
     events = read_events(run)
     steps = [event for event in events if event["event"] == "step"]
     last = [e["loss"] for e in steps if e["epoch"] == steps[-1]["epoch"] and e.get("loss") is not None]

@@ -29,7 +29,7 @@ def write_ablation_tables(folder: Path, rows: Sequence[Row]) -> None:
 
 
 def ablation_lines(rows: Sequence[Row]) -> list[str]:
-    """Format rows as text: one line per recipe and threshold rule, then a legend with the alarms."""
+    """Format rows as text, with one line per recipe and threshold rule, and a legend with the alarms."""
     concepts = list(dict.fromkeys(c for row in rows for m in row.get("measured", ()) for c in m["concepts"]))
     head = ["recipe", "threshold", *(f"IoU {c}" for c in concepts), *_MEANS.values(), "loss", "training loss"]
     table = [head]
@@ -69,7 +69,7 @@ def _legend(rows: Sequence[Row]) -> list[str]:
 
 
 def ablation_csv(rows: Sequence[Row]) -> str:
-    """Format rows as CSV: one line per recipe, threshold rule and concept."""
+    """Format rows as CSV with one line per recipe, threshold rule and concept."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([

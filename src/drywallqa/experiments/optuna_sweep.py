@@ -1,8 +1,8 @@
-"""Hyper-parameter sweep: runs that differ in a few settings and are compared by their best validation IoU.
+"""Hyper-parameter sweep: trains runs with different settings, and compares their best validation IoU.
 
 Optuna proposes the settings with a tree-structured Parzen estimator (Bergstra et al., Algorithms for
-Hyper-Parameter Optimization, NeurIPS 2011). Optuna also keeps a journal, so that an interrupted sweep can be
-resumed, including the interrupted run.
+Hyper-Parameter Optimization, NeurIPS 2011). Optuna writes a journal, from which an interrupted sweep is
+resumed. The interrupted run is resumed as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from drywallqa.training.task import MONITORED
 from drywallqa.training.train_run import run_training
 
 ABOUT, JOURNAL, NOTE = "sweep.json", "journal.log", "trial.json"
-_DECADE = 10.0  # ranges whose ends have at least this ratio are sampled log-uniformly
+_DECADE = 10.0  # a range is sampled log-uniformly if high / low is at least this ratio
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Field:
         name: Dotted name, as in `--set`.
         low: Lower end of the range; None for a list of values.
         high: Upper end of the range.
-        values: The list of values.
+        values: The list of values; empty for a range.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Field:
         return bool(self.low and self.high and self.low > 0 and self.high / self.low >= _DECADE)
 
     def distribution(self) -> Any:
-        """Return the field as an Optuna distribution; a range with integer ends contains only integers."""
+        """Return the field as an Optuna distribution. A range with integer ends yields integers."""
         from optuna import distributions
 
         if self.low is None or self.high is None:
@@ -113,9 +113,9 @@ class SweepTrial:
     Attributes:
         number: Number of the trial, from 0.
         settings: Setting name → value.
-        iou: Best validation IoU; None if the run has none.
-        seconds: Duration of the run, without the time before an interruption.
-        problem: Reason for a failure, or "".
+        iou: Best validation IoU; None if the run failed.
+        seconds: Duration of the run; if the run was resumed, only the time since then.
+        problem: Reason for the failure; "" if the run did not fail.
     """
 
     number: int
@@ -135,8 +135,8 @@ class Sweep:
         fields: The settings to vary.
         config: YAML file of settings for all runs.
         settings: Further settings for all runs, each as `a.b=value`.
-        start: A bundle from which every run starts.
-        seed: Seed for the proposals.
+        start: A bundle that every run fine-tunes.
+        seed: Seed for Optuna's proposals.
         overwrite: Whether to replace an existing sweep in the folder.
         progress: Whether each run shows progress.
     """
@@ -164,17 +164,17 @@ class Sweep:
 
 
 def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], None]) -> list[SweepTrial]:
-    """Run a sweep until it has the given number of trials; finished trials are not repeated.
+    """Run trials until the sweep has the given number of finished trials, including earlier ones.
 
     Args:
         sweep: The options.
-        trials: The number of runs.
-        report: Called with all finished trials after each run.
+        trials: Total number of trials.
+        report: Function that is called with all finished trials after each trial.
 
     Raises:
-        ConfigError: There is no field to vary, or no trial.
-        OutputError: The folder contains another sweep or cannot be written.
-        StoppedError: The user pressed Ctrl-C; the same command resumes the sweep.
+        ConfigError: There is no field to vary, or `trials` is below 1.
+        OutputError: The folder contains a different sweep or cannot be written.
+        StoppedError: The user pressed Ctrl-C. The same command resumes the sweep.
     """
     import optuna
 
@@ -189,7 +189,7 @@ def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], No
     )
     interrupted = [trial for trial in study.trials if trial.state.name == "RUNNING"]
     while interrupted or sum(trial.state.is_finished() for trial in study.trials) < trials:
-        # the seed depends on the number of trials, so a resumed sweep does not repeat its proposals
+        # the seed depends on the number of trials, so a resumed sweep makes new proposals
         study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + len(study.trials))
         trial = interrupted.pop(0) if interrupted else None
         if trial is None:
@@ -200,10 +200,10 @@ def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], No
 
 
 def _claim_folder(sweep: Sweep) -> None:
-    """Write the conditions into the folder.
+    """Write the sweep's conditions to its folder.
 
     Raises:
-        OutputError: The folder contains another sweep.
+        OutputError: The folder contains a different sweep.
     """
     path = sweep.out / ABOUT
     if path.is_file() and not sweep.overwrite:
@@ -235,7 +235,7 @@ def _run_trial(sweep: Sweep, study: Any, number: int, values: Mapping[str, Any])
         run_training(request)
         iou = float(weights_header(run / BEST)[MONITORED])
     except (AlarmError, ConfigError, ModelError) as error:
-        # a failure due to the settings is a result; a full disk or a broken data set is not
+        # bad settings make a trial fail; other errors, such as a full disk, end the sweep
         problem = str(error)
     note = {"seconds": round(time.monotonic() - began, 1), "problem": problem}
     write_whole(run / NOTE, (json.dumps(note, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Masks from a published model without training; all thresholds are 0.5."""
+"""Segments photos with a published model, without training. All thresholds are 0.5."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def open_published(
 
     Args:
         name: A family that needs no training.
-        weights: Folder of the weights; the model hub cache if None.
+        weights: Folder with the weights. If None, use the model hub cache.
         options: Options of the family.
-        size: Input side in px; the default of the family if None.
+        size: Input side in px. If None, use the family's default.
 
     Raises:
-        ModelError: The family is unknown or needs training, or weights are missing or do not fit the model.
+        ModelError: The family is unknown or needs training, or its weights are missing or do not fit.
     """
     family = registry.find_family(name, options)
     if not family.open_vocabulary:
@@ -50,7 +50,7 @@ def segment_published(
     """Write a mask for every photo and every prompt.
 
     Yields:
-        The path and prediction of a mask, or the error of a photo that cannot be read.
+        The path and prediction of each mask, or an error for each photo that cannot be read.
 
     Raises:
         PromptError: There is no prompt, or a prompt cannot be used.

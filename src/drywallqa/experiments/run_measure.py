@@ -1,4 +1,4 @@
-"""Measures a run at the fixed threshold 0.5 and at thresholds chosen on the val split."""
+"""Measures a run twice: at a fixed threshold of 0.5, and at thresholds chosen on the val split."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from drywallqa.training.run_folder import CONFIG
 from drywallqa.training.run_log import finite_figures
 
 FIXED = 0.5
-_SMALLEST = 1e-7  # probabilities keep this distance from 0 and 1 in logarithms
+_SMALLEST = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before taking logarithms
 
 
 def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
-    """Measure a run's best weights on a split, with thresholds from the val split.
+    """Measure a run's best weights on a split, at 0.5 and at thresholds chosen on the val split.
 
-    If a run does not train presence, presence does not gate its masks, as in the original report.
+    If the run does not train presence, presence does not affect its masks. This matches the original report.
 
     Args:
         run: The run's folder.
@@ -36,7 +36,8 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
         split: The split to measure.
 
     Returns:
-        JSON data: "split", "loss", and "measured", the figures under each threshold rule.
+        JSON data with the keys "split", "loss" and "measured". "measured" contains the metrics for each
+        threshold rule.
 
     Raises:
         DataError: A concept is not shown in any val photo.
@@ -62,10 +63,10 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
 def _measure_part(
     model: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
 ) -> tuple[list[list[PairMeasurement]], float | None]:
-    """Measure every labelled pair under each rule, and average the loss over pairs that show the concept.
+    """Measure every labelled pair with each rule, and average the loss over pairs that show the concept.
 
     Args:
-        model: The model; each photo is encoded once.
+        model: The model, which encodes each photo once.
         dataset: The photos.
         prompts: Prompt → concept.
         rules: The thresholds of each rule.
@@ -95,9 +96,9 @@ def _measure_part(
 
 
 def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """Return BCE + Dice of a photo [H,W] at its original size, to compare recipes with different losses.
+    """Return BCE + Dice loss of a photo [H,W] at original size, to compare recipes with different losses.
 
-    The formulas are the same as in `losses.mask_loss`, but probabilities are clipped to [1e-7, 1 - 1e-7].
+    The formulas are the same as in `losses.mask_loss`, but the probabilities are clipped to [1e-7, 1 - 1e-7].
     """
     p = np.clip(probability.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     cross = -(np.log(p[truth]).sum() + np.log1p(-p[~truth]).sum()) / truth.size
@@ -106,7 +107,7 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
 
 
 def _figures(pairs: Sequence[PairMeasurement], rule: str, levels: Thresholds) -> dict[str, Any]:
-    """Return the figures of each concept and their means under one threshold rule."""
+    """Return the metrics of each concept with one threshold rule, and their means over concepts."""
     concepts = {
         concept: finite_figures(
             {**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]}

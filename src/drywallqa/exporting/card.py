@@ -1,4 +1,4 @@
-"""The model card, generated from the bundle's head."""
+"""Generates a bundle's model card from the metadata in its head."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def render_card(bundle: Bundle) -> str:
 
 
 def _table(intro: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Render a table below an introductory sentence; returns an empty text if there are no rows."""
+    """Render an introductory sentence and a table. If there are no rows, return an empty text."""
     head, *lines = (f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows))
     return "\n".join([intro, "", head, "|" + "---|" * len(columns), *lines]) if lines else ""
 
 
 def _thresholds(bundle: Bundle) -> str:
-    """Render the table of thresholds; large photos get a separate row if their thresholds differ."""
+    """Render the table of thresholds. Large photos get a separate row if they have separate thresholds."""
     rows = []
     for name, settings in bundle.concepts.items():
         chosen = f"{settings.threshold:.3f}", f"{settings.presence_threshold:.2f}"

@@ -1,4 +1,4 @@
-"""Export a run as a bundle: graphs, text side, weights, thresholds from validation, hashes, card."""
+"""Exports a run as a bundle with graphs, weights, text side, thresholds, photo hashes and model card."""
 
 from __future__ import annotations
 
@@ -62,26 +62,26 @@ def export_run(
     notes: str | None = None,
     overwrite: bool = False,
 ) -> Bundle:
-    """Export a run as a bundle, atomically; each step is printed.
+    """Export a run as a bundle, and print each step. The bundle is written atomically.
 
     Args:
         run: The run's folder.
-        dataset: The data set of the run; its val part decides window and thresholds.
+        dataset: The run's data set. Window and thresholds are chosen on the val part.
         out: The bundle's folder.
-        windows: Window sizes in px to choose from on val.
+        windows: Candidate window sizes in px.
         version: The model's version.
-        checkpoint: "best", "last" or a file; see `checkpoints.read_weights`.
-        text: A text side to use instead of the run's.
-        caution: Concept → choice among equally good presence thresholds, from the lowest (0) to the
-            highest (1).
+        checkpoint: "best", "last" or the path of a file; see `checkpoints.read_weights`.
+        text: Folder of a text side that replaces the run's text side.
+        caution: Concept → which of several equally good presence thresholds to take. 0 takes the lowest, 1
+            the highest, a fraction one in between.
         notes: Remarks on the training data for the card, in Markdown.
         overwrite: Whether to replace an existing folder.
 
     Raises:
-        OutputError: `out` exists.
+        OutputError: `out` exists and `overwrite` is false.
         DataError: The val part is empty.
         ModelError: The family cannot be exported, a checkpoint does not fit, or a graph differs from torch.
-        ConfigError: A window is too small for the model, the text side belongs to another text space, or
+        ConfigError: A window is too small for the model, the text side uses a different text space, or
             `caution` names a concept that the run does not know.
     """
     if not len(dataset.part("val")):
@@ -114,7 +114,7 @@ def export_run(
 
 @contextmanager
 def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary folder for a bundle; move it to `out` on success and delete it on failure.
+    """Yield a temporary bundle folder. Move the folder to `out` on success, and delete it on failure.
 
     Raises:
         OutputError: `out` exists and `overwrite` is false.
@@ -132,29 +132,29 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def save_with_card(bundle: Bundle) -> Bundle:
-    """Rewrite a bundle's card and head after its figures changed."""
+    """Rewrite a bundle's card and head after its metadata has changed."""
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return save_head(bundle)
 
 
 def with_data_notes(bundle: Bundle, notes: str) -> Bundle:
-    """Add remarks on the training data to a bundle's card; later measurements keep them."""
+    """Add remarks on the training data to a bundle's card. Later measurements keep the remarks."""
     return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
 
 
 def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
     """Load the text side of a run or bundle, or a replacement.
 
-    The replacement gets the concepts of the original. It learns their meaning from the shipped phrases and
-    the phrases of the data set. Passing the original as its own replacement makes it learn newer phrases.
+    The replacement gets the concepts of the original text side. It is fitted to the shipped phrases and the
+    data set's phrases for these concepts. To update a text side to new phrases, pass the same folder twice.
 
     Args:
-        own: The folder of the original text side.
-        other: The folder of the replacement, or None.
-        dataset: The data set with phrases for the original's concepts.
+        own: Folder of the original text side.
+        other: Folder of the replacement. If None, load the original.
+        dataset: The data set with phrases for the concepts.
 
     Raises:
-        ConfigError: The replacement was trained in another text space, which the decoder cannot read.
+        ConfigError: The replacement uses a different text space, so the decoder would misread its embeddings.
         BundleError: A text side is missing or damaged.
     """
     text = TextSide.load(own)
@@ -173,14 +173,14 @@ def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
 
 
 def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
-    """Read a run's cost: `pictures`, `seconds`, and the machine's `processors` and `accelerators`.
+    """Return a run's training cost: `pictures`, `seconds`, `processors` and `accelerators`.
 
     `seconds` is the time from the first to the last log entry, including checks, validation and pauses.
     Figures that the run did not record are omitted.
 
     Args:
         run: The run's folder.
-        pictures_a_step: Number of pictures per optimiser step.
+        pictures_a_step: Number of pictures in each optimiser step.
     """
     cost: dict[str, Any] = {}
     events = read_events(run)
@@ -197,7 +197,7 @@ def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
 def _write_model(
     run: Path, settings: TrainConfig, folder: Path, text: TextSide, version: str, checkpoint: str | None
 ) -> Bundle:
-    """Write text side, graphs, weights, and a head with all thresholds set to 0.5."""
+    """Write the text side, graphs and weights to a bundle folder. Set all thresholds in the head to 0.5."""
     text.save(folder)
     chosen = settings.model
     family = registry.find_family(chosen.name)

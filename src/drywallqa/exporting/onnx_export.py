@@ -1,10 +1,10 @@
-"""Export a torch model to ONNX graphs: one encodes photos, one decodes masks, one embeds prompts.
+"""Exports a torch model to ONNX graphs that encode photos, decode masks and embed prompts.
 
-Encoder and decoder are separate graphs because a joint export silently froze the batch size. Both are
-compared with torch at two batch sizes before the export is kept. The weights are in one safetensors file,
-which the graphs reference as external data and fine-tuning reads. Matrices and kernels are stored in fp16,
-and the runtime casts them to fp32 on loading. This halves the file at no cost at run time. The rounding has
-a separate tolerance.
+Encoder and decoder are separate graphs, because a joint export silently froze the batch size. The export is
+kept only if both graphs agree with torch at two batch sizes. The weights are stored in one safetensors file.
+The graphs reference this file as external data, and fine-tuning reads it. Matrices and kernels are stored in
+fp16, which halves the file size. The runtime casts them to fp32 on loading, so inference is not slower.
+Graphs with rounded weights are checked with a separate tolerance.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from drywallqa.onnx_session import open_session
 from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
 TOLERANCE = 1e-4
-"""Largest allowed difference between fp32 graphs and torch, relative to the outputs' range."""
+"""Maximum difference between fp32 graphs and torch; see `relative_difference`."""
 HALF_TOLERANCE = 2e-2
-"""The same for graphs whose weights were rounded to fp16."""
+"""Maximum difference between torch and graphs whose weights are rounded to fp16."""
 _TRIALS = ((1, 1, (64, 64)), (3, 5, (96, 160)))  # photos, prompts, input size
 _PROMPT_TRIALS = (
     ("crack",),
     ("segment joint/tape", "a", "Where do the two boards meet, and is it taped? " * 9),
 )
-"""Prompts for comparing graph and torch: two batch sizes and different lengths, one above the maximum."""
+"""Test prompts for comparing the graph with torch. They have different lengths; one exceeds the maximum."""
 
 
 class ModelPart(nn.Module):
     """One step of a model as a traceable module.
 
     Args:
-        model: The model, which provides the weights' names.
+        model: The model, which provides the names of the weights.
         step: The function to trace.
     """
 
@@ -61,13 +61,12 @@ class ModelPart(nn.Module):
 
 
 def export_graphs(model: Any, encoder_path: Path, decoder_path: Path, embedding_width: int) -> float:
-    """Write encoder and decoder graphs of a model, and their weights in the same folder.
+    """Write a model's encoder graph, decoder graph and weights to the same folder.
 
-    The encoder's norms are absorbed into its convolutions, which does not change the model's function.
+    The export merges the encoder's norms into its convolutions, which does not change the model's outputs.
 
     Returns:
-        The largest difference between ONNX Runtime and torch over two batch sizes, relative to the outputs'
-        range and with rounded weights.
+        The largest relative difference between torch and the graphs with rounded weights.
 
     Raises:
         ModelError: A graph differs from torch by more than `TOLERANCE`, or `HALF_TOLERANCE` after rounding.
@@ -129,10 +128,10 @@ def trace(
         path: The graph's file.
         names: Names of the inputs.
         outputs: Names of the outputs.
-        axes: Input or output → its dynamic dimensions.
+        axes: Name of an input or output → number and name of each dynamic dimension.
     """
     with warnings.catch_warnings():
-        # ignore the tracer's warnings about its deprecation and about skipped constant folding
+        # ignore warnings that the tracer is deprecated and that it skips constant folding
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="Constant folding")
         torch.onnx.export(
@@ -144,16 +143,16 @@ def trace(
             dynamic_axes={name: axes[name] for name in (*names, *outputs)},
             opset_version=OPSET,
             dynamo=False,
-            # keeps batch norms and parameter names, which link initializers to the weights' file
+            # keep batch norms and parameter names, because initializers are found in the weights by name
             training=torch.onnx.TrainingMode.PRESERVE,
             do_constant_folding=False,
         )
 
 
 def refer_to_weights(path: Path, weights: Path) -> None:
-    """Let a graph load its initializers by name from a safetensors file in the same folder.
+    """Replace a graph's weights with references to a safetensors file in the same folder.
 
-    Initializers that are not part of the model's state stay in the graph.
+    Initializers that the file does not contain stay in the graph.
     """
     head = safetensors_head(weights)
     model = onnx.load(str(path))
@@ -184,7 +183,7 @@ def relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32
 
 
 def _compare(model: Any, encoder: Path, decoder: Path, width: int, tolerance: float) -> float:
-    """Compare both graphs with torch at two batch sizes; return the largest difference."""
+    """Compare both graphs with torch at two batch sizes, and return the largest relative difference."""
     worst = 0.0
     for photos, prompts, size in _TRIALS:
         images, embeddings = torch.randn(photos, 3, *size), torch.randn(photos, prompts, width)
@@ -201,13 +200,13 @@ def _compare(model: Any, encoder: Path, decoder: Path, width: int, tolerance: fl
 
 
 def export_prompts(model: ClipPrompted, folder: Path) -> float:
-    """Write a model's tokenizer and text tower into a bundle's folder that already contains the weights.
+    """Write a model's tokenizer and text tower to a bundle folder that already contains the weights.
 
     Returns:
-        The largest difference from torch relative to the embeddings' range, with rounded weights.
+        The largest relative difference between torch and the graph with rounded weights.
 
     Raises:
-        ModelError: The exported graph or tokenizer gives results that differ from torch.
+        ModelError: The exported tokenizer and graph give embeddings that differ from torch.
     """
 
     def embed(ids: Tensor) -> Tensor:
@@ -226,7 +225,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
 
 
 def _compare_prompts(model: ClipPrompted, folder: Path, tolerance: float) -> float:
-    """Compare prompt embeddings of the bundle, which uses its own tokenizer, with torch's."""
+    """Compare the prompt embeddings of the bundle's tokenizer and graph with torch."""
     tower = PromptTower(folder / PROMPT_ENCODER, (folder / TOKENIZER).read_bytes())
     with torch.no_grad():
         worst = max(

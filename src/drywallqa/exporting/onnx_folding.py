@@ -1,8 +1,8 @@
-"""Graph foldings that save time at each start and for each photo.
+"""Simplifies ONNX graphs to save time on loading and for each photo.
 
-Norms that only add a constant become biases of the convolutions before them. Other norms stay, and runtimes
-fold them on loading. Padding is merged into the convolutions as well: a separate Pad node makes ONNX Runtime
-leave its blocked channel layout, which costs more than the following convolution.
+Norms that only add a constant become biases of the preceding convolutions. The runtime folds all other norms
+on loading. Padding is merged into the following convolution, because a separate Pad node makes ONNX Runtime
+leave its blocked channel layout. This costs more time than the convolution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPSET = 18
 
 
 def fold_padding(graph: onnx.GraphProto) -> None:
-    """Merge zero padding of height and width into the convolution after it."""
+    """Merge zero padding of height and width into the following convolution."""
     users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
     folded = []
@@ -39,11 +39,11 @@ def fold_padding(graph: onnx.GraphProto) -> None:
 
 
 def fold_shifts(graph: onnx.GraphProto) -> None:
-    """Turn norms that only add into the biases of the convolutions before them."""
+    """Convert norms that only add a constant to biases of the preceding convolutions."""
     users = _users(graph)
     made = {node.output[0]: node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2}
     values = {i.name: i for i in graph.initializer}
-    # Equal vectors are exported once and shared through aliases.
+    # The export stores equal vectors once and shares them through Identity nodes.
     again = [n for n in graph.node if n.op_type == "Identity" and n.input[0] in values]
     values |= {n.output[0]: values[n.input[0]] for n in again}
     folded = []
@@ -61,14 +61,14 @@ def fold_shifts(graph: onnx.GraphProto) -> None:
 
 
 def _users(graph: onnx.GraphProto) -> Counter[str]:
-    """Count how often each value is read, by nodes or as an output."""
+    """Count how often each value is used as a node's input or as a graph output."""
     users = Counter(name for node in graph.node for name in node.input)
     users.update(output.name for output in graph.output)
     return users
 
 
 def _zero_pads(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
-    """Return a node's zero padding of [N,C,H,W] as top, left, bottom, right; None for any other padding."""
+    """Return a Pad node's padding as [top, left, bottom, right]; None unless it pads H and W with zeros."""
     mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
     value = pad.input[2] if len(pad.input) > 2 else ""
     if mode != b"constant" or (value and np.any(_constant(graph, value))):
@@ -91,7 +91,7 @@ def _constant(graph: onnx.GraphProto, name: str) -> Any:
 
 
 def _remove(graph: onnx.GraphProto, folded: Iterable[onnx.NodeProto]) -> None:
-    """Remove folded nodes, then unused nodes and initializers, from the end of the graph to its start."""
+    """Remove folded nodes, and then the nodes and initializers that no output depends on."""
     for node in folded:
         graph.node.remove(node)
     wanted = {output.name for output in graph.output}

@@ -1,6 +1,7 @@
-"""Additional formats of a bundle's graphs: int8 for ONNX Runtime, and OpenVINO.
+"""Adds formats to a bundle's graphs: int8 for ONNX Runtime, and OpenVINO.
 
-Each format is compared with its source on validation photos and kept only if the loss is small enough.
+Each format is compared with its source graphs on validation photos. A format is kept only if the difference
+is small enough.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ INT8 = "int8"
 FORMATS = ("onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", INT8)
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
-"""Largest allowed mean difference of logits from the source's, relative to their range."""
+"""Maximum mean difference of logits between a format and its source, relative to the source's range."""
 
 LARGEST_LOSS = 0.02
-"""Largest allowed loss of mean validation IoU in int8, for each concept."""
-_PHOTOS = 8  # photos on which OpenVINO's graphs are compared with their source
-_CALIBRATED = 48  # photos from which activation ranges are measured
-_JUDGED = 60  # photographs per concept for judging int8
+"""Maximum drop of a concept's mean validation IoU from fp32 to int8."""
+_PHOTOS = 8  # number of photos for comparing OpenVINO graphs with their source
+_CALIBRATED = 48  # number of photos for measuring activation ranges
+_JUDGED = 60  # number of photographs per concept for comparing int8 with fp32
 
 
 def check_form(form: str, precision: str) -> None:
@@ -51,18 +52,18 @@ def check_form(form: str, precision: str) -> None:
 
 
 def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None, notes: str | None) -> Bundle:
-    """Copy a bundle so that the copy can be changed.
+    """Copy a bundle, and optionally replace the copy's text side and notes.
 
     Args:
         source: The bundle.
         out: The copy's folder, which may be the bundle's folder.
         overwrite: Whether to replace an existing folder.
-        text: Another text side for the copy, as returned by `load_text_side`.
+        text: A new text side for the copy, as returned by `load_text_side`.
         notes: Remarks on the training data for the card, in Markdown.
 
     Raises:
         BundleError: The source is not a bundle, or is damaged.
-        OutputError: `out` exists.
+        OutputError: `out` exists and `overwrite` is false.
     """
     load_bundle(source).check()
     if source.resolve() != out.resolve():
@@ -114,7 +115,7 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
 
 
 def _difference(core: Any, bundle: Bundle, dataset: Dataset, paths: list[Path]) -> float:
-    """Return the worst photo's mean difference of logits from the fp32 source, relative to their range."""
+    """Return the largest mean difference of a photo's logits from fp32, relative to the fp32 range."""
     photos = dataset.part("val").samples[:_PHOTOS]
     if not photos:
         raise DataError(f"{dataset.folder}: no photo in split 'val', which is needed to check the export")
@@ -134,21 +135,21 @@ def _difference(core: Any, bundle: Bundle, dataset: Dataset, paths: list[Path]) 
 
 
 def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
-    """Add int8 graphs to a bundle's folder, next to the fp32 graphs; each step is printed.
+    """Add int8 graphs to a bundle's folder, and print each step. The fp32 graphs stay in the bundle.
 
-    Weights are quantised per channel, and activations per tensor by their range on validation photos
-    (static quantisation; B. Jacob et al., CVPR 2018, https://arxiv.org/abs/1712.05877).
+    Weights are quantised per channel. Activations are quantised per tensor, with ranges measured on
+    validation photos (static quantisation; B. Jacob et al., CVPR 2018, https://arxiv.org/abs/1712.05877).
 
     Args:
         bundle: The bundle.
-        dataset: Its data set; photos of the val part are used for calibration and evaluation.
+        dataset: The bundle's data set. The val part is used for calibration and evaluation.
 
     Returns:
-        The bundle with its new files and figures.
+        The bundle with the new graphs and the IoU in both precisions.
 
     Raises:
         DataError: The val part is empty.
-        ModelError: The int8 graphs lose too much IoU; they are not kept.
+        ModelError: The int8 graphs lose too much IoU. They are not added.
     """
     validation = dataset.part("val")
     if not len(validation):
@@ -168,7 +169,7 @@ def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
 
 
 def _inputs(bundle: Bundle, validation: Dataset, graph: str) -> Iterator[Mapping[str, Float]]:
-    """Yield a graph's inputs for photos spread over the val part."""
+    """Yield a graph's inputs for photos at regular intervals in the val part."""
     backend = bundle.open_backend()
     embeddings = backend.encode_prompts(list(bundle.concepts))[None]
     step = max(1, len(validation) // _CALIBRATED)
@@ -188,13 +189,13 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Passes inputs to the calibration one by one."""
+        """Supplies calibration inputs one at a time."""
 
         def get_next(self) -> Mapping[str, Float] | None:
             """Return the next inputs; None at the end."""
             return next(inputs, None)
 
-    # Fold batch norms into convolutions and remove casts of weights: quantise the graph that runs.
+    # First fold batch norms and remove casts of weights, because the runtime does this on loading.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = 1  # the session only optimises the graph
@@ -209,7 +210,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        reduce_range=True,  # 7 bits of weights: processors without VNNI add pairs of products in 16 bits
+        reduce_range=True,  # 7-bit weights; without VNNI, pairs of products are summed in 16 bits
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
@@ -217,7 +218,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
 
 
 def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, dict[str, Any]]:
-    """Measure both precisions on every concept; reject int8 if it loses too much IoU."""
+    """Measure both precisions on every concept, and reject int8 if a concept loses too much IoU."""
     exact, rounded = Segmenter(bundle), Segmenter(quantised, RuntimeOptions(precision=INT8))
     figures: dict[str, dict[str, Any]] = {"fp32": {}, INT8: {}}
     for concept in bundle.concepts:

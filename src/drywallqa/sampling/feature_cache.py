@@ -69,7 +69,7 @@ class FeatureCache:
 
     @staticmethod
     def key(revision: str, side: int, view: int | str, content: bytes) -> str:
-        """Return the cache key of a view, a hash of model revision, input side in px, view and photo file."""
+        """Return a view's cache key, a hash of model revision, input side in px, view and photo bytes."""
         digest = hashlib.sha256(FORMAT)
         for part in (revision.encode(), str(side).encode(), str(view).encode(), content):
             digest.update(hashlib.sha256(part).digest())

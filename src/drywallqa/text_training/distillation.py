@@ -1,4 +1,4 @@
-"""Distil the text encoder from the sentence model, fit the classifier, and write both."""
+"""Distils the text encoder from a sentence model, fits the concept classifier, and writes both."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from drywallqa.text_training.text_space import SentenceTeacher, TextSpace, compu
 from drywallqa.text_training.text_student import TextStudent, export_student, start_table
 
 HELD_OUT = 0.15
-LEARNING_RATE = 2e-3  # the peak of the one-cycle schedule
-LABEL_WEIGHT = 0.3  # weight of the cross-entropy of labelled phrases
+LEARNING_RATE = 2e-3  # peak rate of the one-cycle schedule
+LABEL_WEIGHT = 0.3  # weight of the cross-entropy loss on labelled phrases
 
 _PAIRS = (
     "{} and {}", "{} in the {}", "{} on a {}", "{} with {}", "{} of the {}", "{} next to the {}", "{} {}",
@@ -34,9 +34,9 @@ class TextConfig:
 
     Attributes:
         phrases: Number of phrases in the distillation corpus.
-        epochs: Passes over the corpus.
-        batch: Phrases per step. Each step also uses half as many labelled phrases.
-        seed: Seed of the phrases and the weights.
+        epochs: Number of passes over the corpus.
+        batch: Corpus phrases per step. In addition, each step uses batch / 2 labelled phrases.
+        seed: Seed for the choice of phrases and the initial weights.
     """
 
     phrases: int = 120_000
@@ -58,9 +58,10 @@ def distill_text_side(
     Args:
         folder: Folder for `text_encoder.onnx`, `vocabulary.txt`, `understanding.json` and `text_space.npz`.
         config: The settings.
-        space: The text space to train in. A decoder works only with the space that it was trained in.
-        held_out: Whether to hold out 15 % of the lines and choose the threshold on them.
-        report: Called with each line of progress.
+        space: The text space of the embeddings; a new space if None. A mask decoder works only with the text
+            space that it was trained with.
+        held_out: Whether to hold out 15 % of the lines to choose the threshold.
+        report: Function that prints a line of progress.
     """
     teacher = SentenceTeacher()
     space = space or compute_space(teacher)
@@ -93,7 +94,7 @@ def _split_banks(seed: int, share: float) -> tuple[Lines, Lines]:
 
 
 def split_lines(lines: Sequence[str], seed: int, share: float) -> tuple[list[str], list[str]]:
-    """Split the lines of a bank into training lines and a held-out share."""
+    """Split the lines of a phrase bank randomly into training lines and held-out lines."""
     rng = random.Random(seed)
     held = {line for line in lines if rng.random() < share}
     return [line for line in lines if line not in held], [line for line in lines if line in held]
@@ -102,12 +103,12 @@ def split_lines(lines: Sequence[str], seed: int, share: float) -> tuple[list[str
 def build_corpus(
     pieces: Sequence[str], concepts: Mapping[str, Sequence[str]], others: Sequence[str], size: int
 ) -> list[str]:
-    """Make about `size` distinct phrases: half from the banks, half about arbitrary things.
+    """Generate about `size` distinct phrases from the phrase banks and from random words.
 
     Args:
         pieces: The teacher's vocabulary.
-        concepts: Lines of each concept.
-        others: Lines about everything else.
+        concepts: Phrase bank lines of each concept.
+        others: Phrase bank lines about other things.
         size: The approximate number of phrases.
     """
     rng = random.Random(7)
@@ -140,10 +141,10 @@ def _random_phrase(
 
 
 class Distillation:
-    """One training run of a student.
+    """Trains a student to imitate the teacher.
 
-    The student's vocabulary contains only the ASCII pieces of the teacher's vocabulary, which are enough for
-    English prompts.
+    The student's vocabulary contains only the ASCII pieces of the teacher's vocabulary. They are sufficient
+    for English prompts.
     """
 
     def __init__(self, teacher: SentenceTeacher, space: TextSpace, config: TextConfig) -> None:
@@ -166,7 +167,7 @@ class Distillation:
         labelled: Sequence[tuple[str, str]],
         report: Callable[[str], None],
     ) -> TextStudent:
-        """Train the student on texts, the teacher's embeddings [N,S] of the texts, and labelled phrases."""
+        """Train the student on the teacher's embeddings [N,S] of N texts, and on labelled phrases."""
         phrases, labels = zip(*labelled, strict=True)
         names = sorted(set(labels))
         truth = torch.tensor([names.index(label) for label in labels])
@@ -198,7 +199,7 @@ class Distillation:
         return self.student.eval()
 
     def _batches(self, texts: Sequence[str], size: int) -> Iterator[list[int]]:
-        """Yield batches of indices endlessly. Texts of similar length share a batch to reduce padding."""
+        """Yield batches of indices without end. Texts of similar length share a batch to reduce padding."""
         size = min(size, len(texts))
         while True:
             order = self.rng.sample(range(len(texts)), len(texts))
@@ -210,9 +211,9 @@ class Distillation:
             yield from batches
 
     def _distillation_losses(self, texts: Sequence[str], targets: torch.Tensor) -> list[torch.Tensor]:
-        """Return the distances to the teacher's embeddings [B,S] and to their projections in the text space.
+        """Return two mean cosine distances to the teacher's embeddings [B,S], before and after projection.
 
-        Some texts get a typo or a symbol that was not in the teacher's input.
+        Some of the student's texts get a typo or a symbol. The teacher embedded the texts without it.
         """
         disturbed = []
         for text in texts:

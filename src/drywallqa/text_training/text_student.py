@@ -1,4 +1,4 @@
-"""The small text encoder (token table, two transformer layers, sentence vector) and its ONNX export."""
+"""The small text encoder (token table, two transformer layers, linear output) and its ONNX export."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TextStudent(nn.Module):
         self.register_buffer("components", components)
 
     def features(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Compute features [P,256] from ids [P,T]: the mean and the maximum over the tokens, normalised."""
+        """Compute features [P,256] from ids [P,T]: the normalised mean and maximum over the tokens."""
         kept = (pieces != 0)[..., None].to(self.positions.dtype)
         state = self.table(pieces) + self.positions[: pieces.shape[1]]
         bias = (1.0 - kept.transpose(1, 2)[:, None]) * -1e4
@@ -64,7 +64,7 @@ class TextStudent(nn.Module):
 
 
 class TextLayer(nn.Module):
-    """Pre-norm attention and feed-forward."""
+    """A pre-norm transformer layer with attention and a feed-forward network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,13 +101,13 @@ def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> Non
 
 
 def export_student(student: TextStudent, path: Path) -> float:
-    """Export the encoder to ONNX (token table int8, the rest fp16) and compare it with torch.
+    """Export the encoder to ONNX with an int8 token table and fp16 weights, and compare it with torch.
 
     Returns:
-        The largest absolute difference of an embedding value, for two batch sizes and lengths.
+        The largest absolute difference of an embedding value over two trials with different shapes.
 
     Raises:
-        ModelError: The difference is larger than rounding errors explain.
+        ModelError: The difference is larger than `TOLERANCE`, so rounding cannot be the cause.
     """
     from torch.export import Dim
 
@@ -142,7 +142,7 @@ def export_student(student: TextStudent, path: Path) -> float:
 
 
 def _compress(path: Path) -> None:
-    """Store the token table as int8 with one scale per row, and every other large array as fp16."""
+    """Store the token table as int8 with one scale per row, and all other large arrays as fp16."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -170,7 +170,7 @@ def _compress(path: Path) -> None:
 
 
 def _quantise_rows(graph: Any, reader: Any, array: NDArray[np.float32]) -> None:
-    """Replace a Gather of fp32 rows with a Gather of int8 rows times a Gather of their scales."""
+    """Replace a Gather of fp32 rows with Gathers of int8 rows and of their scales, which are multiplied."""
     import onnx
     from onnx import helper, numpy_helper
 
