@@ -1,7 +1,7 @@
 """Alarms during training, based on a few figures of each step; each alarm is raised once.
 
 A new model marks nothing, so the first `grace` steps are checked only for a NaN or infinite loss. Later,
-an alarm is raised only if all of the last `window` steps together show a symptom.
+an alarm is raised only if the last `window` steps show a symptom.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class AuditReport:
 
     @property
     def within(self) -> list[NearDuplicate]:
-        """Near-duplicates in the same part of the split."""
+        """Near-duplicates that are not in different parts of the split."""
         return [pair for pair in self.near_duplicates if not pair.across]
 
     @property

@@ -109,7 +109,7 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
-    """Count a mask that should be empty as a false alarm at over 0.1 % of the photo, and at any pixel."""
+    """Add a mask that should be empty to two false-alarm rates (over 0.1 % marked, any pixel marked)."""
     ratios.add(f"{name}: over 0.1 % marked", cluster, bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
 

@@ -19,7 +19,7 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 
 CLEAN = "clean"
-ENOUGH = 0.85  # share of the clean IoU that should remain under each change
+ENOUGH = 0.85  # desired ratio of the IoU after each change to the clean IoU
 AGREEMENT = 0.95  # desired IoU between the masks of one photo with two phrasings
 BLUR = 1.5  # standard deviation of the blur in px of a photo whose longer side is 640 px
 NOISE = 15.0  # standard deviation of the noise in grey levels of 255
@@ -228,7 +228,7 @@ def _measure_agreement(
 
 
 def robustness_lines(measured: Robustness) -> list[str]:
-    """Format a table with the IoU and the share of the clean IoU after each change, then the phrasings."""
+    """Format a table of IoU and IoU divided by the clean IoU, and a report on the phrasings."""
     concepts = list(measured.ious)
     rows = [["robustness", *(f"{concept}: IoU, share of clean" for concept in concepts)]]
     for name in (CLEAN, *(change.name for change in CHANGES)):
