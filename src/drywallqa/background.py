@@ -26,7 +26,7 @@ class BackgroundCall(Generic[T]):
     """Calls a function in a separate thread; `result` waits for it.
 
     A runtime builds its model outside Python, so Python can import modules in the meantime. Importing
-    `concurrent.futures` would take longer than it saves here. The thread is not a daemon thread, since a
+    `concurrent.futures` would cost more time than this saves. The thread is not a daemon thread, since a
     process that exits while a runtime is being built would crash.
     """
 

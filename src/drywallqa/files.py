@@ -56,7 +56,7 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterat
             with beside.open("r+b") as stream:  # Windows cannot sync a file that is open for reading
                 os.fsync(stream.fileno())
         beside.replace(target)
-    except BaseException:  # an interruption must not leave a partial file either
+    except BaseException:  # also remove a partial file after an interruption
         with suppress(OSError):
             beside.unlink()
         raise

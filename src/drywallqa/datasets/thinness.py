@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 
 def wants_native(dataset: Dataset, concept: str) -> bool:
-    """Check whether a concept must be searched for at the full resolution of a large photo.
+    """Check whether the model must search a large photo at full resolution to find a concept.
 
     A thin object disappears when the photo is scaled down. Straight lines are an exception. The model
     recognises them because they run through the whole photo, and a single tile does not show this.

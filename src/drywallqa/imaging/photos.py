@@ -31,7 +31,7 @@ class NotedPhoto(NamedTuple):
 
     Attributes:
         pixels: RGB uint8 [H,W,3].
-        notes: Sentences about missing data or about how the file was read; each names a remedy.
+        notes: Sentences about missing data or the reading of the file. Each sentence names a remedy.
     """
 
     pixels: NDArray[np.uint8]

@@ -78,7 +78,7 @@ class PromptedModel(nn.Module, ABC):
         """Yield the parameters trained at the encoder's (lower) learning rate."""
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze all parameters outside `trained`, and their batch statistics; called before each epoch."""
+        """Freeze all parameters outside `trained`, and their batch statistics, before each epoch."""
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Load published weights from folders given by the name of their origin.

@@ -1,4 +1,4 @@
-"""The shipped phrase banks, and the ways in which people vary phrases: requests, typos, punctuation."""
+"""Read the shipped phrase banks, and vary phrases with requests, typos and punctuation."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class PromptReader:
         return type(self), (self._encoder, self._classifier)
 
     def _read(self, text: str) -> PromptReading:
-        """Read one cleaned prompt. The shipped phrase lists decide if the classifier is not sure."""
+        """Interpret one cleaned prompt; if the classifier is not sure, use the shipped phrase lists."""
         concepts = self._classifier.concepts
         if not concepts:
             return PromptReading("unknown", (), text)

@@ -56,7 +56,7 @@ _NEGATION = re.compile(
     r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
     r"skipping|skip|forget(?: about)?|nothing about|no need (?:for|of)|without|w/o|neither|nor|no)\b\s*"
 )
-# "the area, not just the line": such a clause excludes nothing if it follows another clause.
+# The last clause of "the area, not just the line" excludes nothing, since it follows another clause.
 _NOT_ONLY = re.compile(r"^(?:and )?not (?:just|merely|simply)\b")
 _CLAUSE_END = re.compile(
     r"\s*(?:[,;:.!?](?=\s|$)|\bbut\b|\band(?= (?:find|give|hand|just|mark|only|segment|show)\b))\s*"
