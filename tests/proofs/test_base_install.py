@@ -17,7 +17,7 @@ from drywallqa.bundle.bundle import DEFAULT, HEAD
 pytestmark = pytest.mark.prove
 
 ROOT = Path(__file__).parent.parent.parent
-NOT_THERE = ("torch", "lightning", "cv2", "scipy", "skimage", "yaml", "onnx", "transformers")
+NOT_THERE = ("torch", "lightning", "cv2", "scipy", "skimage", "onnx", "transformers")
 TEST_TOOLS = ("pytest", "hypothesis")
 ABOUT_THE_REPOSITORY = {"test_package.py", "test_architecture.py"}
 
@@ -53,15 +53,15 @@ def lowest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lowest versions that the package says it runs with."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     floors = [re.sub(r">=\s*([\w.]+).*", r"==\1.*", dependency) for dependency in project["dependencies"]]
-    assert len(floors) == 4
+    assert len(floors) == 5
     return make_environment(tmp_path_factory.mktemp("lowest"), *TEST_TOOLS, *floors)
 
 
 def product_tests() -> list[Path]:
-    """Tests of the ground, the bundle, inference and the verb that needs nothing else."""
+    """Tests of the files beside the folders, of the base folders, and of the verb that needs nothing else."""
     tests = ROOT / "tests"
     ground = [path for path in tests.glob("test_*.py") if path.name not in ABOUT_THE_REPOSITORY]
-    folders = [tests / "bundle", tests / "inference", tests / "cli" / "test_segment.py"]
+    folders = [tests / name for name in ("imaging", "text", "bundle", "inference", "cli/test_segment.py")]
     return sorted(ground) + [path for path in folders if path.exists()]
 
 
