@@ -60,6 +60,9 @@ def test_check_optimizer__what_was_left_out_and_what_never_moved() -> None:
     loss.backward()
     optimizer.step()
     assert weight_values.check_optimizer({"optimizer_states": [optimizer.state_dict()]}, trainable) == []
+    optimizer.param_groups[0]["lr"] = 0.0
+    found = weight_values.check_optimizer({"optimizer_states": [optimizer.state_dict()]}, trainable)
+    assert names(found) == ["rate-too-low"]
     model.text.weight.grad.zero_()
     still = torch.optim.AdamW(model.parameters())
     still.step()

@@ -88,6 +88,10 @@ def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list
     if idle and len(idle) < len(order):
         text = f"{len(idle)} of {len(order)} trainable tensors never got a gradient: {name_some(idle)}"
         return [finding_of("no-gradient", text, 0.95)]
+    still = [number for g in groups if float(g.get("max_lr", g.get("lr", 1))) == 0 for number in g["params"]]
+    if still:
+        text = f"the learning rate of {len(still)} of {len(order)} trained tensors is zero"
+        return [finding_of("rate-too-low", text, 0.9)]
     return []
 
 
