@@ -93,8 +93,7 @@ def test_train__starts_from_the_files_learns_and_is_saved(
     write_weights(model.state_dict(), tmp_path / "last.safetensors", {})
     learnt = load_file(tmp_path / "last.safetensors")
     (tmp_path / "last.safetensors").unlink()  # 0.6 GB
-    # torch chooses its convolutions by the layout in memory
-    again = registry.create_model(name).eval().to(memory_format=torch.channels_last)
+    again = registry.create_model(name).eval()
     load_strictly(again, learnt, "what was saved")
     with torch.no_grad():
         moved, _ = again.decode(features, embeddings)
