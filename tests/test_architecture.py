@@ -27,7 +27,7 @@ FLOORS = (
     (5, ("inspection",)),
     (4, ("inference",)),
     (3, ("models", "datasets", "checks", "synthetic", "text_training")),
-    (2, ("bundle",)),
+    (2, ("bundle", "formats")),
     (1, ("text", "imaging")),
 )
 FLOOR_OF = {folder: floor for floor, folders in FLOORS for folder in folders}
@@ -41,8 +41,8 @@ HEAVY = {
     "pi_heif", "matplotlib", "markdown_it",
 }  # fmt: skip
 NEVER_TORCH = {
-    "inference", "bundle", "text", "imaging", "synthetic", "cli", "datasets", "curation", "evaluation",
-    "diagnosis", "visualization", "reports", "workflows",
+    "inference", "bundle", "text", "imaging", "synthetic", "cli", "datasets", "formats", "curation",
+    "evaluation", "diagnosis", "visualization", "reports", "workflows",
 }  # fmt: skip
 
 

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from drywallqa.datasets.annotations import Export, LabelledPhoto, Shape
 from drywallqa.datasets.concepts import ConceptMap, read_phrasings
 from drywallqa.datasets.dataset import load_dataset
-from drywallqa.datasets.geometry import Box
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation.measured_model import MeasuredModel, choose_prompts
+from drywallqa.formats.annotations import Export, PhotoEntry, Shape
+from drywallqa.formats.geometry import Box
 from drywallqa.inference.segmenter import Segmenter
 from fakes import FakeBundle
 from tiny_exports import roboflow_yolo, write_text
@@ -17,7 +17,7 @@ from tiny_exports import roboflow_yolo, write_text
 
 def _export(*names: str) -> Export:
     shapes = tuple(Shape(name, Box(0, 0, 9, 9), "f", "1") for name in names)
-    return Export(Path(), "coco", (LabelledPhoto(Path("a.jpg"), None, shapes),), (), (*names, "unused"))
+    return Export(Path(), "coco", (PhotoEntry(Path("a.jpg"), None, shapes),), (), (*names, "unused"))
 
 
 def test_parse__several_classes_may_mean_one_concept_and_one_be_dropped():

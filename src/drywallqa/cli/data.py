@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
-Layout = Annotated[str, typer.Option("--format", help="auto, coco, yolo or masks.")]
+Layout = Annotated[str, typer.Option("--format", help="auto, or the format: coco, yolo, masks.")]
 _SHOWN = 20  # number of import problems to print; further problems are only counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
@@ -47,11 +47,28 @@ def import_(
     layout: Layout = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Reject an export with any problem.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the set of the same name.")] = False,
+    exif: Annotated[
+        str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
+    ] = "auto",
+    value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE=CLASS", help="Class of a mask value or #colour, or ignore. Repeatable."),
+    ] = None,
+    invert: Annotated[
+        str | None, typer.Option(metavar="yes|no", help="Whether mask files mark the background.")
+    ] = None,
 ) -> None:
-    """Import an export of Roboflow, CVAT or Label Studio into the data set."""
-    from drywallqa.datasets.importing import ImportOptions, import_export
+    """Import an export of Roboflow, CVAT or Label Studio into the data set.
 
-    options = ImportOptions(concept or (), absent or (), set_name, phrasings, layout, strict, replace)
+    The exit code is 3 if a label or a photo was lost.
+    """
+    from drywallqa.datasets.importing import ImportOptions, import_export, label_counts
+    from drywallqa.formats.annotations import ReadOptions
+
+    read = ReadOptions.parse(value or (), invert)
+    options = ImportOptions(
+        concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
+    )
     result = import_export(export, out, options, _progress("importing"))
     for problem in result.problems[:_SHOWN]:
         print(one_line(str(problem)), file=sys.stderr)
@@ -64,7 +81,9 @@ def import_(
     splits = _count(sample.split or "no part" for sample in result.added)
     print(f"{len(result.added)} photos ({splits}) imported into {out}")
     print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
-    if result.failed_photos:
+    for line in label_counts(result.added):
+        print(line)
+    if result.losses:
         raise typer.Exit(FAILED)
 
 

@@ -28,8 +28,9 @@ from drywallqa.curation import inventory as inventories
 from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Remark
 from drywallqa.curation.near_duplicates import NearDuplicate, find_pairs
 from drywallqa.curation.twice_labelled import LabelAgreement, agreements
-from drywallqa.datasets import dataset, exports
+from drywallqa.datasets import dataset
 from drywallqa.errors import DataError
+from drywallqa.formats import exports
 
 WAYS = ("both", "source", "hash")
 

@@ -11,23 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.checks.mask_values import MaskFacts, read_facts
-from drywallqa.datasets import problems
-from drywallqa.datasets.annotations import Export, LabelledPhoto, relative_name, source_photo
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.datasets.geometry import (
+from drywallqa.datasets.importing import read_problems, turned_problem
+from drywallqa.datasets.photo_labels import LabelledPhoto, PhotoLabels, label_photo, unite_entries
+from drywallqa.errors import DrywallQAError
+from drywallqa.formats import problems
+from drywallqa.formats.annotations import Export, source_photo
+from drywallqa.formats.geometry import (
     FRAME_SHARE,
     RECTANGLE_FILL,
     Box,
-    GeometryError,
     Outline,
-    fit_geometry,
     is_box_like,
     rasterise,
 )
-from drywallqa.datasets.importing import declared_scale, read_problems
-from drywallqa.datasets.problems import Problem
-from drywallqa.errors import DrywallQAError
+from drywallqa.formats.problems import Problem
 from drywallqa.imaging import perceptual_hash, photos
+from drywallqa.imaging.photos import NotedPhoto
 
 BOX_LIKE = "box-like"
 FRAME_FILLING = "frame-filling"
@@ -95,19 +95,18 @@ class Inventory:
 
     def add_photo(
         self, path: Path, name: str, set_name: str, split: str | None, photograph: str
-    ) -> tuple[int, int] | None:
-        """Read a photo and add it; return its height and width, or None if it cannot be read."""
+    ) -> NotedPhoto | None:
+        """Read a photo and add it; return it, or None if it cannot be read."""
         try:
-            photo = photos.read_photo(path)
+            read = photos.read_noted_photo(path)
         except (DrywallQAError, OSError, ValueError) as error:
             text = str(error).replace(f"{path}: ", "")
             self.problems.append(Problem(problems.UNREADABLE, name, "", text))
             return None
-        height, width = photo.shape[:2]
-        thumbnail = perceptual_hash.thumbnail(photo)
-        side = max(height, width)
+        thumbnail = perceptual_hash.thumbnail(read.pixels)
+        side = max(read.pixels.shape)
         self.photos.append(AuditedPhoto(name, path, set_name, split, photograph, thumbnail, side))
-        return height, width
+        return read
 
     def add_annotation(self, remark: Remark, rectangle: bool, share: float) -> None:
         """Count an annotation, and add a remark if it is a rectangle or fills the frame."""
@@ -127,46 +126,43 @@ def of_export(source: Path, export: Export, progress: Progress | None = None) ->
         progress: Called with the number of finished photos and the total.
     """
     inventory = Inventory(source.name, problems=list(export.problems))
-    for number, entry in enumerate(export.photos, 1):
-        name = relative_name(entry.path, export.root)
-        photograph = source_photo(entry.path.stem)
-        size = inventory.add_photo(entry.path, name, source.name, entry.split, photograph)
-        if size:
-            _add_shapes(inventory, entry, name, *size)
+    united, split_problems = unite_entries(export)
+    inventory.problems += split_problems
+    turned = []
+    for number, photo in enumerate(united, 1):
+        photograph = source_photo(photo.path.stem)
+        read = inventory.add_photo(photo.path, photo.name, source.name, photo.split, photograph)
+        if read:
+            height, width = read.pixels.shape[:2]
+            labels = label_photo(photo, height, width, read.orientation)
+            inventory.problems += map(_without_consequence, labels.problems)
+            turned += [photo.name] if labels.orientation_unknown else []
+            _add_annotations(inventory, photo, labels)
         if progress:
-            progress(number, len(export.photos))
+            progress(number, len(united))
+    inventory.problems += [turned_problem(turned)] if turned else []
     return inventory
 
 
-def _add_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: int, width: int) -> None:
-    scale = declared_scale(entry, height, width)
-    if scale is None:
-        text = f"the annotated size differs from the photo's {width}×{height} px"
-        inventory.problems.append(Problem(problems.SIZE, name, "", text))
-        return
-    if entry.labelled and not entry.shapes and not entry.dropped:
-        inventory.remarks.append(Remark(NO_ANNOTATION, "", name, entry.path, "", None))
-    for shape in entry.shapes:
-        inventory.annotations[shape.class_name] += 1
-        try:
-            geometry, clipped = fit_geometry(shape.geometry, height, width, scale)
-            if isinstance(geometry, Box | Outline):
-                frame = _frame_of(geometry)
-                rectangle = isinstance(geometry, Box) or is_box_like(geometry)
-                share = (frame[2] - frame[0]) * (frame[3] - frame[1]) / (height * width) if rectangle else 0.0
-            else:
-                mask = rasterise(geometry, height, width)
-                if not mask.any():
-                    raise GeometryError(problems.EMPTY, "marks no pixel")
-                frame, rectangle, share = describe_mask(mask)
-        except GeometryError as error:
-            inventory.problems.append(shape.problem(error.kind, str(error).removesuffix("; dropped")))
-            continue
-        if clipped:
-            text = clipped.removesuffix("; clipped")
-            inventory.problems.append(shape.problem(problems.OUTSIDE, text))
+def _without_consequence(problem: Problem) -> Problem:
+    """Remove the words about the consequence for an import, which an audit does not have."""
+    return replace(problem, text=problem.text.removesuffix("; dropped").removesuffix("; cropped"))
+
+
+def _add_annotations(inventory: Inventory, photo: LabelledPhoto, labels: PhotoLabels) -> None:
+    for entry in photo.entries:
+        inventory.annotations.update(shape.class_name for shape in entry.shapes)
+    if labels.masks and not any(mask is not None for mask in labels.masks.values()):
+        inventory.remarks.append(Remark(NO_ANNOTATION, "", photo.name, photo.path, "", None))
+    for shape, geometry, size in labels.annotations:
+        if isinstance(geometry, Box | Outline):
+            frame = _frame_of(geometry)
+            rectangle = isinstance(geometry, Box) or is_box_like(geometry)
+            share = (frame[2] - frame[0]) * (frame[3] - frame[1]) / (size[0] * size[1]) if rectangle else 0.0
+        else:
+            frame, rectangle, share = describe_mask(rasterise(geometry, *size))
         place = f"{shape.file}, {shape.where}"
-        remark = Remark(BOX_LIKE, shape.class_name, name, entry.path, place, frame)
+        remark = Remark(BOX_LIKE, shape.class_name, photo.name, photo.path, place, frame)
         inventory.add_annotation(remark, rectangle, share)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drywallqa.datasets.annotations import UNKNOWN_CLASS, Export
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.datasets.photo_labels import PhotoLabels
 from drywallqa.errors import ConfigError, DataError
+from drywallqa.formats.annotations import Export
 
 IGNORE = "ignore"
 """The target that marks a class to be dropped."""
@@ -61,12 +65,33 @@ class ConceptMap:
         """Return all concepts, mapped and absent."""
         return (*self.mapped(), *self.absent)
 
-    def of_classes(self, names: Iterable[str]) -> set[str]:
-        """Return the concepts of several classes; the unknown class stands for all concepts."""
-        found: set[str] = set()
-        for name in names:
-            found |= set(self.mapped()) if name == UNKNOWN_CLASS else {self.by_class.get(name) or ""}
-        return found - {""}
+    def classes_of(self, concept: str) -> list[str]:
+        """Return the classes that are mapped to a concept."""
+        return [name for name, target in self.by_class.items() if target == concept]
+
+    def mask_of(self, concept: str, labels: PhotoLabels) -> tuple[bool, NDArray[np.bool_] | None]:
+        """Unite a photo's masks of a concept's classes.
+
+        Returns:
+            Whether the concept's ground truth is known, and its mask [H,W], or None if the concept is absent
+            or unknown. It is absent only if every class is absent, and unknown if a class is contradictory.
+        """
+        classes = self.classes_of(concept)
+        if labels.conflicts & set(classes):
+            return False, None
+        masks = [mask for name in classes if (mask := labels.masks.get(name)) is not None]
+        if masks:
+            return True, np.logical_or.reduce(masks)
+        return all(name in labels.masks for name in classes), None
+
+    def incomplete(self, labels: PhotoLabels) -> tuple[str, ...]:
+        """Return the concepts with a mask, of which an annotation in this photo was lost."""
+        return tuple(
+            concept
+            for concept in self.mapped()
+            if self.mask_of(concept, labels)[1] is not None
+            and labels.incomplete & set(self.classes_of(concept))
+        )
 
 
 def normal_concept(concept: str) -> str:

@@ -45,6 +45,7 @@ class Sample:
         labels: Concept → mask path relative to the folder, or None if the concept is known to be absent. A
             concept without an entry was not labelled: its ground truth is unknown.
         notes: Descriptions of what the import dropped or repaired.
+        incomplete: Concepts with a mask, of which an annotation was lost in the import.
     """
 
     image_id: str
@@ -57,6 +58,7 @@ class Sample:
     split: str | None = None
     setting: str | None = None
     notes: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -75,7 +77,7 @@ class Sample:
 
     def to_json(self) -> dict[str, Any]:
         """Convert the sample to the data of a manifest line."""
-        return {
+        data = {
             "image_id": self.image_id,
             "photo": self.photo,
             "set": self.set_name,
@@ -87,6 +89,7 @@ class Sample:
             "labels": dict(self.labels),
             "notes": list(self.notes),
         }
+        return data | ({"incomplete": list(self.incomplete)} if self.incomplete else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sample:
@@ -102,6 +105,7 @@ class Sample:
             width=int(data["width"]),
             labels=dict(data["labels"]),
             notes=tuple(data.get("notes", ())),
+            incomplete=tuple(data.get("incomplete", ())),
         )
 
 
@@ -191,7 +195,9 @@ def load_dataset(folder: str | Path) -> Dataset:
     try:
         head = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
         lines = list(read_json_lines(root / MANIFEST))
-    except (OSError, ValueError) as error:
+        if not isinstance(head, dict):
+            raise ValueError("dataset.json is not a JSON object")
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{root}: not a data set ({error}); create one with: drywallqa data import EXPORT --out {root}"
         ) from error
@@ -208,7 +214,12 @@ def load_dataset(folder: str | Path) -> Dataset:
             samples.append(Sample.from_json(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{root / MANIFEST}, line {number}: {error!r}; import again") from error
-    concepts = {str(name): tuple(phrases) for name, phrases in head["concepts"].items()}
+    try:
+        concepts = {str(name): tuple(map(str, phrases)) for name, phrases in head["concepts"].items()}
+    except (KeyError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"{root / 'dataset.json'}: 'concepts' is missing or not a mapping of lists; import again"
+        ) from error
     return Dataset(root, tuple(samples), concepts)
 
 

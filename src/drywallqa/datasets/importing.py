@@ -6,23 +6,30 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.datasets import exports, problems
-from drywallqa.datasets.annotations import Export, LabelledPhoto, relative_name, source_photo
 from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
-from drywallqa.datasets.geometry import GeometryError, fit_geometry, rasterise
-from drywallqa.datasets.problems import Problem
+from drywallqa.datasets.photo_labels import (
+    EXIF_CHOICES,
+    LabelledPhoto,
+    PhotoLabels,
+    label_photo,
+    unite_entries,
+)
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
 from drywallqa.files import json_bytes, read_json_lines
+from drywallqa.formats import exports, problems
+from drywallqa.formats.annotations import Export, ReadOptions, source_photo
+from drywallqa.formats.problems import Problem
 from drywallqa.imaging import photos
+from drywallqa.imaging.mask_files import safe_stem
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
@@ -39,9 +46,9 @@ class ImportResult:
     problems: tuple[Problem, ...]
 
     @property
-    def failed_photos(self) -> int:
-        """The number of photos that could not be imported."""
-        return sum(problem.kind in {problems.MISSING_PHOTO, problems.UNREADABLE} for problem in self.problems)
+    def losses(self) -> int:
+        """The number of problems that lost a label, a part of it, or a photo."""
+        return sum(problem.is_loss for problem in self.problems)
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class ImportOptions:
         layout: One of `exports.LAYOUTS`.
         strict: Whether to raise an error at the first problem.
         replace_set: Whether to replace an existing set of the same name.
+        exif: One of `photo_labels.EXIF_CHOICES`.
+        read: Decisions about what the export leaves open.
     """
 
     concepts: Sequence[str]
@@ -65,6 +74,8 @@ class ImportOptions:
     layout: str = "auto"
     strict: bool = False
     replace_set: bool = False
+    exif: str = "auto"
+    read: ReadOptions = field(default_factory=ReadOptions)
 
 
 def import_export(
@@ -82,25 +93,26 @@ def import_export(
         ConfigError: A class has no concept, or the set exists.
         DataError: The export cannot be read, or (strict) has a problem.
     """
+    if options.exif not in EXIF_CHOICES:
+        raise ConfigError(f"--exif {options.exif} is unknown; use one of {', '.join(EXIF_CHOICES)}")
     folder = Path(out)
     known = load_dataset(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)
     if any(sample.set_name == name for sample in known) and not options.replace_set:
         raise ConfigError(f"{folder}: has a set '{name}' already; pass another --set, or --replace")
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
-    with exports.opened_export(source, options.layout) as export:
+    with exports.opened_export(source, options.layout, options.read) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
         united = _phrasings(known, concepts, phrasings)  # checked before an old set is removed
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as stage:
-            work = _Import(export, concepts, name, Path(stage), options.strict)
+            work = _Import(export, concepts, name, Path(stage), options)
             samples = work.run(progress)
             if not samples:
                 raise DataError(f"{source}: no photo could be imported; first problem: {work.found[0]}")
-            _put_in_place(Path(stage), folder, name)
-    kept = [sample for sample in known if sample.set_name != name]
-    dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
-    save_dataset(dataset)
+            kept = [sample for sample in known if sample.set_name != name]
+            dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
+            _put_in_place(Path(stage), dataset, name)
     return ImportResult(dataset, tuple(samples), tuple(work.found))
 
 
@@ -129,71 +141,89 @@ def _phrasings(
     return result
 
 
-def _put_in_place(stage: Path, folder: Path, name: str) -> None:
-    """Move the finished set from the staging folder to the data set; the manifest is written afterwards."""
-    for old in [folder / "photos" / name, *(folder / "masks").glob(f"*/{name}")]:
-        shutil.rmtree(old, ignore_errors=True)
-    for path in [stage / "photos" / name, *sorted((stage / "masks").glob(f"*/{name}"))]:
-        target = folder / path.relative_to(stage)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-    target = folder / PROBLEMS_FOLDER / f"{name}.jsonl"
+def _put_in_place(stage: Path, dataset: Dataset, name: str) -> None:
+    """Move the finished set from the staging folder into the data set; restore the old set after an error."""
+    folder = dataset.folder
+    old = stage / "old"
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for path in [folder / "photos" / name, *(folder / "masks").glob(f"*/{name}")]:
+            if path.exists():
+                moves.append(_move(path, old / path.relative_to(folder)))
+        for path in [stage / "photos" / name, *sorted((stage / "masks").glob(f"*/{name}"))]:
+            moves.append(_move(path, folder / path.relative_to(stage)))
+        save_dataset(dataset)
+        _move(stage / "problems.jsonl", folder / PROBLEMS_FOLDER / f"{name}.jsonl")
+    except BaseException:
+        for source, target in reversed(moves):
+            _move(target, source)
+        raise
+
+
+def _move(source: Path, target: Path) -> tuple[Path, Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    (stage / "problems.jsonl").replace(target)
+    source.replace(target)
+    return source, target
 
 
 class _Import:
     """Imports the photos of one export."""
 
-    def __init__(self, export: Export, concepts: ConceptMap, name: str, stage: Path, strict: bool) -> None:
+    def __init__(
+        self, export: Export, concepts: ConceptMap, name: str, stage: Path, options: ImportOptions
+    ) -> None:
         self.export = export
         self.concepts = concepts
         self.name = name
         self.stage = stage
-        self.strict = strict
-        self.found = list(export.problems)
+        self.options = options
+        self.photos, split_problems = unite_entries(export)
+        self.found = [*export.problems, *split_problems]
+        self._turned: list[str] = []
         self._stems: Counter[str] = Counter()
 
     def run(self, progress: Progress | None) -> list[Sample]:
         self._stop_if_strict()
         (self.stage / "photos" / self.name).mkdir(parents=True)
         samples = []
-        for number, photo in enumerate(self.export.photos, 1):
+        for number, photo in enumerate(self.photos, 1):
             sample = self._take(photo)
             self._stop_if_strict()
             if sample:
                 samples.append(sample)
             if progress:
-                progress(number, len(self.export.photos))
+                progress(number, len(self.photos))
+        if self._turned:
+            self.found.append(turned_problem(self._turned))
+            self._stop_if_strict()
         lines = b"".join(json_bytes(problem.to_json(), None) for problem in self.found)
         (self.stage / "problems.jsonl").write_bytes(lines)
         return samples
 
     def _stop_if_strict(self) -> None:
-        if self.strict and self.found:
+        if self.options.strict and self.found:
             raise DataError(f"{self.found[0]} (--strict: nothing was imported)")
 
     def _take(self, photo: LabelledPhoto) -> Sample | None:
         """Copy one photo, write its masks, and return its sample; None if the photo cannot be used."""
-        file = relative_name(photo.path, self.export.root)
+        before = len(self.found)
         try:
-            height, width = photos.read_photo(photo.path).shape[:2]
+            read = photos.read_noted_photo(photo.path)
         except (DrywallQAError, OSError, ValueError) as error:
             text = str(error).replace(f"{photo.path}: ", "")
-            self.found.append(Problem(problems.UNREADABLE, file, "", f"{text}; the photo is skipped"))
+            self.found.append(Problem(problems.UNREADABLE, photo.name, "", f"{text}; the photo is skipped"))
             return None
-        before = len(self.found)
-        scale = declared_scale(photo, height, width)
-        if scale is None and photo.declared_size:
-            declared = f"{photo.declared_size[1]}×{photo.declared_size[0]}"
-            text = f"annotated at {declared} px, but the photo is {width}×{height}"
-            self.found.append(Problem(problems.SIZE, file, "", f"{text}; its annotations are dropped"))
-        masks, uncertain = self._masks(photo, height, width, scale)
-        own = [problem for problem in self.export.problems if problem.file == file] + self.found[before:]
-        stem = self._unique(photo.path.stem)
+        self.found += [Problem(problems.PHOTO_NOTE, photo.name, "", note) for note in read.notes]
+        height, width = read.pixels.shape[:2]
+        labels = label_photo(photo, height, width, read.orientation, self.options.exif)
+        self.found += labels.problems
+        self._turned += [photo.name] if labels.orientation_unknown else []
+        own = [problem for problem in self.export.problems if problem.file == photo.name] + self.found[
+            before:
+        ]
+        stem = self._unique(safe_stem(photo.path.stem))
         target = self.stage / "photos" / self.name / f"{stem}{photo.path.suffix.lower()}"
         shutil.copyfile(photo.path, target)
-        labels = self._labels(masks, uncertain, stem, labelled=photo.labelled and scale is not None)
         return Sample(
             image_id=stem,
             photo=target.relative_to(self.stage).as_posix(),
@@ -201,50 +231,26 @@ class _Import:
             source_photo=source_photo(photo.path.stem),
             height=height,
             width=width,
-            labels=labels,
+            labels=self._write_labels(labels, stem),
             split=photo.split,
             notes=tuple(
                 f"{problem.kind}: {problem.where or problem.file}: {problem.text}" for problem in own
             ),
+            incomplete=self.concepts.incomplete(labels),
         )
 
-    def _masks(
-        self, photo: LabelledPhoto, height: int, width: int, scale: tuple[float, float] | None
-    ) -> tuple[dict[str, Mask], set[str]]:
-        """Merge the masks of each concept; also return the concepts with dropped annotations."""
-        united: dict[str, Mask] = {}
-        uncertain = self.concepts.of_classes(photo.dropped)
-        for shape in photo.shapes if scale else ():
-            concept = self.concepts.by_class[shape.class_name]
-            if concept is None:
-                continue
-            try:
-                geometry, clipped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
-                mask = rasterise(geometry, height, width)
-                if not mask.any():
-                    raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
-            except GeometryError as error:
-                self.found.append(shape.problem(error.kind, str(error)))
-                uncertain.add(concept)
-                continue
-            if clipped:
-                self.found.append(shape.problem(problems.OUTSIDE, clipped))
-            united[concept] = united[concept] | mask if concept in united else mask
-        return united, uncertain
-
-    def _labels(
-        self, masks: Mapping[str, Mask], uncertain: Iterable[str], stem: str, *, labelled: bool
-    ) -> dict[str, str | None]:
-        """Write the masks. Other concepts are absent unless labels are missing or shapes were dropped."""
-        labels: dict[str, str | None] = {}
+    def _write_labels(self, labels: PhotoLabels, stem: str) -> dict[str, str | None]:
+        """Write the mask of each concept, and return the concepts' masks and absences."""
+        written: dict[str, str | None] = {}
         for concept in self.concepts.mapped():
-            if concept in masks:
+            known, mask = self.concepts.mask_of(concept, labels)
+            if mask is not None:
                 name = Path("masks") / folder_name(concept) / self.name / f"{stem}.png"
-                write_mask(self.stage / name, masks[concept])
-                labels[concept] = name.as_posix()
-            elif labelled and concept not in set(uncertain):
-                labels[concept] = None
-        return labels | dict.fromkeys(self.concepts.absent)
+                write_mask(self.stage / name, mask)
+                written[concept] = name.as_posix()
+            elif known:
+                written[concept] = None
+        return written | dict.fromkeys(self.concepts.absent)
 
     def _unique(self, stem: str) -> str:
         """Return the stem, with a number if the set already contains it (case-insensitive)."""
@@ -256,12 +262,29 @@ class _Import:
         return candidate
 
 
-def declared_scale(photo: LabelledPhoto, height: int, width: int) -> tuple[float, float] | None:
-    """Return photo size / annotated size (vertical, horizontal); None if the aspect ratios differ."""
-    if photo.declared_size is None:
-        return (1.0, 1.0)
-    vertical, horizontal = height / photo.declared_size[0], width / photo.declared_size[1]
-    return (vertical, horizontal) if abs(vertical / horizontal - 1) < 0.02 else None
+def label_counts(samples: Sequence[Sample]) -> list[str]:
+    """Count for each concept how many photos show it, do not show it, or leave it unknown."""
+    lines = []
+    for concept in sorted({concept for sample in samples for concept in sample.labels}):
+        known = [sample.labels[concept] for sample in samples if concept in sample.labels]
+        marked = sum(mask is not None for mask in known)
+        partial = sum(concept in sample.incomplete for sample in samples)
+        incomplete = f" ({partial} incomplete)" if partial else ""
+        counts = (
+            f"{marked} marked{incomplete}, {len(known) - marked} absent, {len(samples) - len(known)} unknown"
+        )
+        lines.append(f"'{concept}': {counts}")
+    return lines
+
+
+def turned_problem(names: Sequence[str]) -> Problem:
+    """Describe photos that EXIF turns, and whose labels do not show which picture they refer to."""
+    text = (
+        f"EXIF turns {len(names)} photos (such as {names[0]}); their labels were read as drawn on the picture "
+        "that a viewer shows; pass --exif viewed to confirm this, or --exif stored if they were drawn on the "
+        "stored pixels"
+    )
+    return Problem(problems.TURNED, "", "", text)
 
 
 def write_mask(path: Path, mask: Mask) -> None:

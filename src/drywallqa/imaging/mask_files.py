@@ -43,14 +43,21 @@ def base_name(image_id: str, prompt: str) -> str:
         >>> base_name("IMG_1", "segment crack")
         'IMG_1__segment_crack'
     """
-    stem = _NOT_IN_WINDOWS.sub("_", image_id.encode("utf-8", "replace").decode("utf-8"))
-    stem = _DEVICES.sub(lambda match: match.group() + "_", stem) or "_"
-    if stem != image_id:
-        stem = f"{stem}-{_digest(image_id)}"
+    stem = safe_stem(image_id)
     slug = slug_of(prompt)
     room = LONGEST_NAME - len(_SUFFIX) - len(_BETWEEN)
     slug = _shorten(slug, max(_SHORTEST_SLUG, room - len(stem.encode())), prompt)
     return _shorten(stem, room - len(slug), image_id) + _BETWEEN + slug
+
+
+def safe_stem(image_id: str) -> str:
+    """Turn a photo's stem into a valid file name on every operating system.
+
+    A stem that must change ends with `-` and the first 8 hex digits of its SHA-256.
+    """
+    stem = _NOT_IN_WINDOWS.sub("_", image_id.encode("utf-8", "replace").decode("utf-8"))
+    stem = _DEVICES.sub(lambda match: match.group() + "_", stem) or "_"
+    return stem if stem == image_id else f"{stem}-{_digest(image_id)}"
 
 
 def file_name(image_id: str, prompt: str) -> str:

@@ -32,10 +32,12 @@ class NotedPhoto(NamedTuple):
     Attributes:
         pixels: RGB uint8 [H,W,3].
         notes: Sentences about missing data or the reading of the file. Each sentence names a remedy.
+        orientation: EXIF orientation of the file, which was applied to the pixels; 1 if nothing was turned.
     """
 
     pixels: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
+    orientation: int = 1
 
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | NotedPhoto
@@ -75,7 +77,7 @@ def read_photo(source: Photo) -> NDArray[np.uint8]:
 def read_noted_photo(source: Photo) -> NotedPhoto:
     """Read a photo like `read_photo`, with notes about the file: missing data, unused bits."""
     if isinstance(source, NotedPhoto):
-        return NotedPhoto(_checked_array(source.pixels), source.notes)
+        return source._replace(pixels=_checked_array(source.pixels))
     if isinstance(source, np.ndarray):
         return NotedPhoto(_checked_array(source))
     if isinstance(source, Image.Image):
@@ -109,6 +111,18 @@ def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
     if not content:
         raise PhotoError(name, "the file is empty (zero bytes)", "copy it again from the camera")
     return _read_stream(io.BytesIO(content), name)
+
+
+def orient_mask(mask: NDArray[np.bool_], orientation: int) -> NDArray[np.bool_]:
+    """Turn a mask of the stored pixels as EXIF orientation turns its photo.
+
+    Args:
+        mask: Boolean [H,W] in the orientation of the stored pixels.
+        orientation: `NotedPhoto.orientation` of the photo.
+    """
+    if orientation == 1:
+        return mask
+    return np.asarray(Image.fromarray(mask.view(np.uint8)).transpose(_TURNS[orientation])).astype(np.bool_)
 
 
 @contextmanager
@@ -231,15 +245,16 @@ def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPho
     load_large(image)
     picture, note = eight_bits(image, deep, stream)
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # unreadable EXIF data does not affect the pixels
-        turn = None
-    if turn is not None:
-        picture = picture.transpose(turn)
+        orientation = 1
+    if orientation in _TURNS:
+        picture = picture.transpose(_TURNS[orientation])
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255, 255)), layer)
-    return NotedPhoto(_pixels(picture), (note,) if note else ())
+    turned = orientation if orientation in _TURNS else 1
+    return NotedPhoto(_pixels(picture), (note,) if note else (), turned)
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

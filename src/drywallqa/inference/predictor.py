@@ -54,7 +54,7 @@ def prepare_photo(
     photo: NotedPhoto, image_id: str, queries: PromptQueries, window: Letterbox
 ) -> PreparedPhoto:
     """Plan the views of a photo, letterbox it if a view shows the whole photo, and note its defects."""
-    pixels, notes = photo
+    pixels, notes = photo.pixels, photo.notes
     height, width = pixels.shape[:2]
     views = [query.views(height, width, window) for query in queries.each]
     whole = window.fit(pixels) if any(plan.whole for plan in views) else None

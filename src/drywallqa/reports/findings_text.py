@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from drywallqa.curation.audit import AuditReport
 from drywallqa.curation.inventory import Remark
 from drywallqa.curation.near_duplicates import NearDuplicate
-from drywallqa.datasets.problems import Problem
+from drywallqa.formats.problems import Problem
 
 if TYPE_CHECKING:
     from drywallqa.checks.findings import Diagnosis

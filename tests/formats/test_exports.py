@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from drywallqa.datasets import exports
 from drywallqa.errors import DataError
+from drywallqa.formats import exports
 from tiny_exports import roboflow_coco, roboflow_yolo, write_photo, write_text
 
 
@@ -23,8 +23,8 @@ def test_opened__a_zip_reads_like_its_folder(tmp_path, top):
     archive = zipped(roboflow_coco(tmp_path / "x"), tmp_path / "x.zip", top)
     with exports.opened_export(archive) as export:
         assert export.layout == "coco"
-        assert len(export.photos) == 3
-        assert all(photo.path.is_file() for photo in export.photos)
+        assert len(export.entries) == 3
+        assert all(photo.path.is_file() for photo in export.entries)
         unpacked = export.root
     assert not unpacked.exists()
 

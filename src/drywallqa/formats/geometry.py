@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from drywallqa.datasets import problems
+from drywallqa.formats import problems
 from drywallqa.imaging.photos import open_picture
 
 SMALLEST_BOX = 4.0

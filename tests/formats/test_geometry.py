@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa.datasets.geometry import (
+from drywallqa.formats.geometry import (
     Box,
     GeometryError,
     Layer,

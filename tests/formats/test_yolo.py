@@ -1,15 +1,17 @@
 import pytest
 
-from drywallqa.datasets import yolo
-from drywallqa.datasets.geometry import Box, Outline
 from drywallqa.errors import DataError
+from drywallqa.formats import yolo
+from drywallqa.formats.annotations import UNKNOWN_CLASS, ReadOptions
+from drywallqa.formats.exports import read_export
+from drywallqa.formats.geometry import Box, Outline
 from tiny_exports import roboflow_yolo, write_photo, write_text
 
 
 def test_read__roboflow_layout(tmp_path):
-    export = yolo.read_yolo(roboflow_yolo(tmp_path))
-    assert {photo.split: len(photo.shapes) for photo in export.photos} == {"train": 1, "val": 1, "test": 0}
-    by_split = {photo.split: photo for photo in export.photos}
+    export = yolo.read_yolo(roboflow_yolo(tmp_path), ReadOptions())
+    assert {photo.split: len(photo.shapes) for photo in export.entries} == {"train": 1, "val": 1, "test": 0}
+    by_split = {photo.split: photo for photo in export.entries}
     assert isinstance(by_split["train"].shapes[0].geometry, Outline)
     assert by_split["val"].shapes[0].geometry == Box(0.375, 0.375, 0.625, 0.625, relative=True)
     assert export.problems == ()
@@ -21,8 +23,8 @@ def test_read__cvat_layout(tmp_path):
     write_text(tmp_path / "train.txt", "data/obj_train_data/a.jpg\n")
     write_photo(tmp_path / "obj_train_data" / "a.jpg", 1)
     write_text(tmp_path / "obj_train_data" / "a.txt", "1 0.5 0.5 0.25 0.25\n")
-    export = yolo.read_yolo(tmp_path)
-    assert [(photo.split, photo.shapes[0].class_name) for photo in export.photos] == [("train", "seam")]
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    assert [(photo.split, photo.shapes[0].class_name) for photo in export.entries] == [("train", "seam")]
     assert export.problems == ()
 
 
@@ -30,8 +32,8 @@ def test_read__cvat_ultralytics_layout(tmp_path):
     write_text(tmp_path / "data.yaml", "names:\n  0: crack\npath: .\n")
     write_photo(tmp_path / "images" / "val" / "a.jpg", 1)
     write_text(tmp_path / "labels" / "val" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
-    export = yolo.read_yolo(tmp_path)
-    assert [(photo.split, len(photo.shapes)) for photo in export.photos] == [("val", 1)]
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    assert [(photo.split, len(photo.shapes)) for photo in export.entries] == [("val", 1)]
 
 
 def test_read__label_studio_layout(tmp_path):
@@ -39,8 +41,8 @@ def test_read__label_studio_layout(tmp_path):
     write_text(tmp_path / "notes.json", "{}")
     write_photo(tmp_path / "images" / "a.jpg", 1)
     write_text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
-    export = yolo.read_yolo(tmp_path)
-    assert [(photo.split, len(photo.shapes)) for photo in export.photos] == [(None, 1)]
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    assert [(photo.split, len(photo.shapes)) for photo in export.entries] == [(None, 1)]
     assert export.problems == ()
 
 
@@ -60,7 +62,7 @@ def test_read__label_studio_layout(tmp_path):
 def test_read__malformed_lines_are_named(tmp_path, line, kind):
     roboflow_yolo(tmp_path)
     write_text(tmp_path / "valid" / "labels" / "p1_jpg.rf.1.txt", f"0 0.5 0.5 0.2 0.2\n\n{line}\n")
-    export = yolo.read_yolo(tmp_path)
+    export = yolo.read_yolo(tmp_path, ReadOptions())
     assert [(problem.kind, problem.file, problem.where) for problem in export.problems] == [
         (kind, "valid/labels/p1_jpg.rf.1.txt", "line 3")
     ]
@@ -69,30 +71,64 @@ def test_read__malformed_lines_are_named(tmp_path, line, kind):
 def test_read__a_missing_label_file_means_unknown_an_empty_one_means_nothing(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "train" / "labels" / "p0_jpg.rf.1.txt").unlink()
-    export = yolo.read_yolo(tmp_path)
-    labelled = {photo.split: photo.labelled for photo in export.photos}
+    export = read_export(tmp_path)
+    labelled = {entry.split: bool(entry.source) for entry in export.entries}
     assert labelled == {"train": False, "val": True, "test": True}
     assert [problem.kind for problem in export.problems] == ["missing labels"]
+
+
+def test_read__the_nearest_class_list_counts(tmp_path):
+    for name, classes in (("one", "[crack, seam]"), ("two", "[seam, crack]")):
+        write_text(tmp_path / name / "data.yaml", f"names: {classes}\n")
+        write_photo(tmp_path / name / "images" / f"{name}.jpg", 1)
+        write_text(tmp_path / name / "labels" / f"{name}.txt", "0 0.5 0.5 0.25 0.25\n")
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    found = {entry.path.stem: entry.shapes[0].class_name for entry in export.entries}
+    assert found == {"one": "crack", "two": "seam"}
+
+
+def test_read__labels_of_two_photos_belong_to_neither(tmp_path):
+    write_text(tmp_path / "data.yaml", "names: [crack]\n")
+    write_text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.25 0.25\n")
+    for name in ("a.jpg", "a.png"):
+        write_photo(tmp_path / "images" / name, 1)
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    assert [(entry.shapes, entry.lost) for entry in export.entries] == [((), {UNKNOWN_CLASS})] * 2
+    assert [(problem.kind, problem.file) for problem in export.problems] == [
+        ("contradiction", "labels/a.txt")
+    ]
+    assert "images/a.jpg and images/a.png" in export.problems[0].text
+
+
+def test_read__labels_of_another_spelling_are_named(tmp_path):
+    write_text(tmp_path / "data.yaml", "names: [crack]\n")
+    write_photo(tmp_path / "images" / "Wall 1.JPG", 1)
+    write_text(tmp_path / "labels" / "wall%201.txt", "0.0 0.5 0.5 0.25 0.25\n")
+    export = yolo.read_yolo(tmp_path, ReadOptions())
+    assert [len(entry.shapes) for entry in export.entries] == [1]
+    assert [(problem.kind, problem.file) for problem in export.problems] == [
+        ("similar name", "labels/wall%201.txt")
+    ]
 
 
 def test_read__labels_without_a_photo_are_reported(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "train" / "images" / "p0_jpg.rf.1.jpg").unlink()
-    problem = yolo.read_yolo(tmp_path).problems[0]
+    problem = yolo.read_yolo(tmp_path, ReadOptions()).problems[0]
     assert (problem.kind, problem.file) == ("missing photo", "train/labels/p0_jpg.rf.1.txt")
 
 
 def test_read__binary_labels_are_reported(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "train" / "labels" / "p0_jpg.rf.1.txt").write_bytes(b"\xff\xfe\x00")
-    assert yolo.read_yolo(tmp_path).problems[0].kind == "unreadable"
+    assert yolo.read_yolo(tmp_path, ReadOptions()).problems[0].kind == "unreadable"
 
 
 def test_read__without_names_is_refused(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "data.yaml").unlink()
     with pytest.raises(DataError, match=r"no class names.*data\.yaml"):
-        yolo.read_yolo(tmp_path)
+        yolo.read_yolo(tmp_path, ReadOptions())
 
 
 @pytest.mark.parametrize(
@@ -107,12 +143,18 @@ def test_read__without_names_is_refused(tmp_path):
 )
 def test_class_names__of_yaml(tmp_path, text):
     write_text(tmp_path / "data.yaml", text)
-    assert yolo.read_class_names(tmp_path) == {0: "a, b", 1: "c]", 2: "d e"}
+    assert yolo.read_class_names(tmp_path / "data.yaml") == {0: "a, b", 1: "c]", 2: "d e"}
 
 
 def test_class_names__are_text_whatever_they_look_like(tmp_path):
     write_text(tmp_path / "data.yaml", "names: [no, 1, 2024-05-18, 'it''s', \"a \\\"b\\\"\"]")
-    assert list(yolo.read_class_names(tmp_path).values()) == ["no", "1", "2024-05-18", "it's", 'a "b"']
+    assert list(yolo.read_class_names(tmp_path / "data.yaml").values()) == [
+        "no",
+        "1",
+        "2024-05-18",
+        "it's",
+        'a "b"',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -121,4 +163,4 @@ def test_class_names__are_text_whatever_they_look_like(tmp_path):
 def test_class_names__none_or_damaged_are_refused(tmp_path, text):
     write_text(tmp_path / "data.yaml", text)
     with pytest.raises(DataError, match="class names"):
-        yolo.read_class_names(tmp_path)
+        yolo.read_class_names(tmp_path / "data.yaml")

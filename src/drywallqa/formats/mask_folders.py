@@ -9,20 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from drywallqa.datasets import problems
-from drywallqa.datasets.annotations import (
+from drywallqa.errors import DataError
+from drywallqa.formats import problems
+from drywallqa.formats.annotations import (
     UNKNOWN_CLASS,
     Export,
-    LabelledPhoto,
+    PhotoEntry,
+    ReadOptions,
     Shape,
     list_photos,
     relative_name,
     split_of,
     split_word,
 )
-from drywallqa.datasets.geometry import Geometry, Layer, read_pixels
-from drywallqa.datasets.problems import Problem
-from drywallqa.errors import DataError
+from drywallqa.formats.geometry import Geometry, Layer, read_pixels
+from drywallqa.formats.problems import Problem
 
 ONLY_CLASS = "mask"
 """The class of plain masks that are not in a folder named after a class."""
@@ -33,22 +34,28 @@ _BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"
 Values = Mapping[str, int | tuple[int, int, int]]
 
 
-def has_mask_folders(root: Path) -> bool:
-    """Check whether a folder contains mask files in one of the three layouts."""
-    return bool(_plain_folders(root) or any(list(root.rglob(name)) for name in (_ROBOFLOW, _CVAT)))
+def find_mask_files(root: Path) -> set[Path]:
+    """List the mask files and class tables of the three layouts."""
+    tables = {path for name in (_ROBOFLOW, _CVAT) for path in root.rglob(name)}
+    masks = {path for table in tables for path in list_photos(table.parent) if path.stem.endswith("_mask")}
+    masks |= {path for table in tables for path in list_photos(table.parent / "SegmentationClass")}
+    lists = {path for table in tables for path in (table.parent / "ImageSets").rglob("*.txt")}
+    plain = {path for folder in _plain_folders(root) for path in list_photos(folder / "masks")}
+    return tables | masks | lists | plain
 
 
-def read_mask_folders(root: Path) -> Export:
+def read_mask_folders(root: Path, options: ReadOptions) -> Export:
     """Read folders of mask files.
 
     Args:
         root: The export's folder.
+        options: The meaning of values, and whether masks are inverted.
 
     Raises:
         DataError: The table of classes cannot be read.
     """
     found: list[Problem] = []
-    photos: list[LabelledPhoto] = []
+    photos: list[PhotoEntry] = []
     declared: set[str] = set()
     for table in sorted(root.rglob(_ROBOFLOW)):
         values = _roboflow_classes(table)
@@ -63,7 +70,9 @@ def read_mask_folders(root: Path) -> Export:
             photos += _read_plain(folder, root, found)
             masks = folder / "masks"
             declared |= {_place(path.relative_to(masks))[0] for path in list_photos(masks)}
-    return Export(root, "masks", tuple(photos), tuple(found), tuple(sorted(declared)))
+    return Export(
+        root, "masks", tuple(photos), tuple(found), tuple(sorted(declared)), frozenset(find_mask_files(root))
+    )
 
 
 def _shapes(
@@ -112,7 +121,7 @@ def _roboflow_classes(table: Path) -> dict[str, int]:
         ) from error
 
 
-def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
+def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem]) -> Iterable[PhotoEntry]:
     paths = [path for path in list_photos(folder) if path.parent == folder]
     masks = {path.stem.removesuffix("_mask"): path for path in paths if path.stem.endswith("_mask")}
     photos = [path for path in paths if not path.stem.endswith("_mask")]
@@ -138,7 +147,7 @@ def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
     return colours
 
 
-def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) -> Iterable[LabelledPhoto]:
+def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) -> Iterable[PhotoEntry]:
     masks_folder, photos_folder = folder / "SegmentationClass", folder / "JPEGImages"
     masks = {_stem(path, masks_folder): path for path in list_photos(masks_folder)}
     photos = list_photos(photos_folder)
@@ -164,26 +173,23 @@ def _pair(
     root: Path,
     found: list[Problem],
     folder: Path | None = None,
-) -> list[LabelledPhoto]:
+) -> list[PhotoEntry]:
     result, used = [], set()
     for path in photos:
         key = _stem(path, folder) if folder else path.stem
         mask = masks.get(key)
         if mask is None:
-            result.append(_unlabelled(path, root, found))
             continue
         used.add(key)
         shapes, dropped = _shapes(mask, values, root, found)
-        result.append(LabelledPhoto(path, split_of(path, root), shapes, dropped=frozenset(dropped)))
+        declared = frozenset(key for key in values if key.lower() not in _BACKGROUND)
+        source = relative_name(mask, root)
+        result.append(
+            PhotoEntry(path, split_of(path, root), shapes, declared, frozenset(dropped), source=source)
+        )
     for key in sorted(set(masks) - used):
         found.append(_without_photo(masks[key], root))
     return result
-
-
-def _unlabelled(photo: Path, root: Path, found: list[Problem]) -> LabelledPhoto:
-    text = "no mask file; the photo counts as unlabelled"
-    found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
-    return LabelledPhoto(photo, split_of(photo, root), (), labelled=False)
 
 
 def _without_photo(mask: Path, root: Path) -> Problem:
@@ -198,7 +204,7 @@ def _plain_folders(root: Path) -> list[Path]:
     )
 
 
-def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[LabelledPhoto]:
+def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[PhotoEntry]:
     images, masks = folder / "images", folder / "masks"
     by_photo: dict[str, list[tuple[str, Path]]] = {}
     for path in list_photos(masks):
@@ -208,14 +214,13 @@ def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[Labelled
     for path in list_photos(images):
         named = by_photo.pop(_stem(path, images), None)
         if named is None:
-            result.append(_unlabelled(path, root, found))
             continue
-        layers = [
-            Shape(class_name, Layer(mask, None), relative_name(mask, root), f"class {class_name}")
-            for class_name, mask in named
-        ]
-        shapes = tuple(shape for shape in layers if not _is_blank(shape.geometry))
-        result.append(LabelledPhoto(path, split_of(path, root), shapes))
+        for class_name, mask in named:
+            name = relative_name(mask, root)
+            shape = Shape(class_name, Layer(mask, None), name, f"class {class_name}")
+            shapes = () if _is_blank(shape.geometry) else (shape,)
+            declared = frozenset({class_name})
+            result.append(PhotoEntry(path, split_of(path, root), shapes, declared, source=name))
     found += [_without_photo(mask, root) for named in by_photo.values() for _, mask in named]
     return result
 

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from drywallqa.datasets import coco
-from drywallqa.datasets.geometry import Box, Outline, Runs
 from drywallqa.errors import DataError
+from drywallqa.formats import coco
+from drywallqa.formats.annotations import ReadOptions
+from drywallqa.formats.geometry import Box, Outline, Runs
 from tiny_exports import roboflow_coco, write_coco, write_photo, write_text
 
 
@@ -12,15 +13,15 @@ def _one(tmp_path, *annotations, names=("a.jpg",)):
     for number, name in enumerate(names):
         write_photo(tmp_path / "train" / name, number)
     write_coco(tmp_path / "train" / "_annotations.coco.json", list(names), list(annotations))
-    return coco.read_coco(tmp_path)
+    return coco.read_coco(tmp_path, ReadOptions())
 
 
 def test_read__roboflow_layout(tmp_path):
-    export = coco.read_coco(roboflow_coco(tmp_path))
-    assert [photo.split for photo in export.photos] == ["train", "train", "val"]
-    assert export.photos[0].shapes[0].geometry == Box(8, 8, 24, 32)
-    assert export.photos[1].shapes == ()
-    assert isinstance(export.photos[2].shapes[0].geometry, Outline)
+    export = coco.read_coco(roboflow_coco(tmp_path), ReadOptions())
+    assert [photo.split for photo in export.entries] == ["train", "train", "val"]
+    assert export.entries[0].shapes[0].geometry == Box(8, 8, 24, 32)
+    assert export.entries[1].shapes == ()
+    assert isinstance(export.entries[2].shapes[0].geometry, Outline)
     assert export.problems == ()
     assert export.used_classes() == ("crack",)
 
@@ -31,8 +32,8 @@ def test_read__cvat_layout(tmp_path):
     box = {"bbox": [8, 8, 16, 24]}
     write_coco(tmp_path / "annotations" / "instances_train.json", ["a.jpg"], [box])
     write_coco(tmp_path / "annotations" / "instances_default.json", ["b.jpg"], [box])
-    export = coco.read_coco(tmp_path)
-    assert {photo.path.name: photo.split for photo in export.photos} == {"a.jpg": "train", "b.jpg": None}
+    export = coco.read_coco(tmp_path, ReadOptions())
+    assert {photo.path.name: photo.split for photo in export.entries} == {"a.jpg": "train", "b.jpg": None}
     assert export.problems == ()
 
 
@@ -40,23 +41,23 @@ def test_read__cvat_layout(tmp_path):
 def test_read__label_studio_layout(tmp_path, name):
     write_photo(tmp_path / "images" / "a.jpg", 1)
     write_coco(tmp_path / "result.json", [name], [{"bbox": [8, 8, 16, 24]}])
-    export = coco.read_coco(tmp_path)
-    assert export.photos[0].path == tmp_path / "images" / "a.jpg"
-    assert export.photos[0].split is None
+    export = coco.read_coco(tmp_path, ReadOptions())
+    assert export.entries[0].path == tmp_path / "images" / "a.jpg"
+    assert export.entries[0].split is None
 
 
 def test_read__a_photo_outside_the_export_is_not_touched(tmp_path):
     write_photo(tmp_path / "secret.jpg", 1)
     write_coco(tmp_path / "export" / "result.json", ["../secret.jpg"], [])
-    export = coco.read_coco(tmp_path / "export")
-    assert export.photos == ()
+    export = coco.read_coco(tmp_path / "export", ReadOptions())
+    assert export.entries == ()
     assert export.problems[0].kind == "missing photo"
 
 
 def test_read__both_kinds_of_run_lengths(tmp_path):
     plain = {"segmentation": {"size": [64, 64], "counts": [100, 50, 3946]}}
     packed = {"segmentation": {"size": [64, 64], "counts": "T3b1Zk3"}}
-    shapes = _one(tmp_path, plain, packed).photos[0].shapes
+    shapes = _one(tmp_path, plain, packed).entries[0].shapes
     assert shapes[0].geometry == Runs((100, 50, 3946), 64, 64)
     assert shapes[1].geometry == Runs("T3b1Zk3", 64, 64)
 
@@ -81,11 +82,11 @@ def test_read__malformed_annotations_are_named(tmp_path, annotation, kind, where
     export = _one(tmp_path, annotation)
     assert [(problem.kind, problem.where) for problem in export.problems] == [(kind, where)]
     assert export.problems[0].file == "train/_annotations.coco.json"
-    assert export.photos[0].shapes == ()
+    assert export.entries[0].shapes == ()
 
 
 def test_read__what_was_dropped_is_no_proof_of_absence(tmp_path):
-    assert _one(tmp_path, {"segmentation": [[1, 1]]}).photos[0].dropped == {"crack"}
+    assert _one(tmp_path, {"segmentation": [[1, 1]]}).entries[0].lost == {"crack"}
 
 
 def test_read__missing_photo_and_duplicate_ids(tmp_path):
@@ -97,8 +98,8 @@ def test_read__missing_photo_and_duplicate_ids(tmp_path):
     data["categories"].append({"id": 1, "name": "other"})
     data["annotations"].append("nonsense")
     write_text(path, json.dumps(data))
-    kinds = sorted(problem.kind for problem in coco.read_coco(tmp_path).problems)
-    assert kinds == ["duplicate", "duplicate", "malformed", "malformed", "missing photo"]
+    kinds = sorted(problem.kind for problem in coco.read_coco(tmp_path, ReadOptions()).problems)
+    assert kinds == ["duplicate", "duplicate", "malformed", "malformed", "missing photo", "missing photo"]
 
 
 @pytest.mark.parametrize(
@@ -107,4 +108,4 @@ def test_read__missing_photo_and_duplicate_ids(tmp_path):
 def test_read__no_coco_is_refused_by_name(tmp_path, text):
     write_text(tmp_path / "result.json", text)
     with pytest.raises(DataError, match=r"result\.json.*export"):
-        coco.read_coco(tmp_path)
+        coco.read_coco(tmp_path, ReadOptions())

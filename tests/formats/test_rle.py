@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drywallqa.datasets.geometry import decode_runs
+from drywallqa.formats.geometry import decode_runs
 
 
 @st.composite

@@ -1,0 +1,220 @@
+"""Decide what all annotation files together say about one photo.
+
+Several entries may describe one photo: one annotation file for each class, a backup beside the file, or one
+file with two ids. Their shapes are united by class. If two entries contradict each other about a class, the
+class is unknown in this photo.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.formats import problems
+from drywallqa.formats.annotations import UNKNOWN_CLASS, Export, PhotoEntry, Shape, relative_name, split_of
+from drywallqa.formats.geometry import Geometry, GeometryError, fit_geometry, rasterise
+from drywallqa.formats.problems import Problem
+from drywallqa.imaging.morphology import dilate
+from drywallqa.imaging.photos import orient_mask
+
+Mask = NDArray[np.bool_]
+
+EXIF_CHOICES = ("auto", "viewed", "stored")
+_SAME_ASPECT = 0.02
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """One photo of an export with everything that its annotation files say about it."""
+
+    path: Path
+    name: str
+    split: str | None
+    entries: tuple[PhotoEntry, ...]
+
+
+@dataclass
+class PhotoLabels:
+    """The labels of one photo.
+
+    Attributes:
+        masks: Class → mask [H,W] as a viewer shows the photo, or None if the class is absent. A class that is
+            missing here is unknown.
+        incomplete: Classes with a mask, of which an annotation was lost.
+        conflicts: Classes about which two entries contradict each other.
+        problems: The problems found.
+        annotations: The usable annotations, fitted to the stored or viewed photo, and its height and width.
+        orientation_unknown: Whether the labels may refer to the stored or to the viewed picture.
+    """
+
+    masks: dict[str, Mask | None] = field(default_factory=dict)
+    incomplete: set[str] = field(default_factory=set)
+    conflicts: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    annotations: list[tuple[Shape, Geometry, tuple[int, int]]] = field(default_factory=list)
+    orientation_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """The masks of one entry by class, its certain classes, and the classes of which something was lost."""
+
+    source: str
+    masks: Mapping[str, Mask]
+    declared: frozenset[str]
+    lost: frozenset[str]
+
+    def knows(self, name: str) -> bool:
+        return name in self.masks or (name in self.declared and not self.lost & {name, UNKNOWN_CLASS})
+
+
+def unite_entries(export: Export) -> tuple[list[LabelledPhoto], list[Problem]]:
+    """Group an export's entries by photo, in the order of the first entries.
+
+    Returns:
+        The photos, and a problem for each photo that two entries put into different splits.
+    """
+    groups: dict[Path, list[PhotoEntry]] = defaultdict(list)
+    for entry in export.entries:
+        groups[entry.path.resolve()].append(entry)
+    photos, found = [], []
+    for entries in groups.values():
+        path = entries[0].path
+        name = relative_name(path, export.root)
+        split, problem = _split(entries, name, split_of(path, export.root))
+        photos.append(LabelledPhoto(path, name, split, tuple(entries)))
+        found += [problem] if problem else []
+    return photos, found
+
+
+def _split(
+    entries: Sequence[PhotoEntry], name: str, of_folder: str | None
+) -> tuple[str | None, Problem | None]:
+    sources = {entry.split: entry.source for entry in entries if entry.split}
+    if of_folder:
+        sources.setdefault(of_folder, "the photo's folder")
+    if len(sources) < 2:
+        return next(iter(sources), None), None
+    listed = " and ".join(f"{split} ({source})" for split, source in sources.items())
+    taken = f"the folder's split {of_folder} is used" if of_folder else "no split is used"
+    return of_folder, Problem(problems.TWO_SPLITS, name, "", f"is in the splits {listed}; {taken}")
+
+
+def label_photo(
+    photo: LabelledPhoto, height: int, width: int, orientation: int = 1, exif: str = "auto"
+) -> PhotoLabels:
+    """Unite the entries of one photo.
+
+    Args:
+        photo: The photo and its entries.
+        height: Height of the viewed photo in px.
+        width: Width of the viewed photo in px.
+        orientation: EXIF orientation of the photo's file.
+        exif: One of `EXIF_CHOICES`: whether the labels refer to the viewed or the stored picture.
+    """
+    labels = PhotoLabels()
+    statements = [
+        _read_entry(entry, photo.name, (height, width), orientation, exif, labels)
+        for entry in photo.entries
+        if entry.source
+    ]
+    for name in sorted({*_classes(statements)}):
+        _unite_class(name, statements, photo, labels)
+    return labels
+
+
+def _classes(statements: Iterable[_Statement]) -> Iterable[str]:
+    for statement in statements:
+        yield from (*statement.masks, *statement.declared, *(statement.lost - {UNKNOWN_CLASS}))
+
+
+def _unite_class(
+    name: str, statements: Sequence[_Statement], photo: LabelledPhoto, labels: PhotoLabels
+) -> None:
+    known = [statement for statement in statements if statement.knows(name)]
+    if not known:
+        return
+    first = known[0].masks.get(name)
+    rival = next((other for other in known[1:] if not _agree(first, other.masks.get(name))), None)
+    if rival:
+        sides = f"{known[0].source} and {rival.source}"
+        text = f"{sides} contradict each other about '{name}'; it is unknown in this photo"
+        labels.problems.append(Problem(problems.CONFLICT, photo.name, "", text))
+        labels.conflicts.add(name)
+        return
+    lost = any(statement.lost & {name, UNKNOWN_CLASS} for statement in statements)
+    if first is not None:
+        labels.masks[name] = first
+        labels.incomplete |= {name} if lost else set()
+    elif not lost:
+        labels.masks[name] = None
+
+
+def _agree(first: Mask | None, second: Mask | None) -> bool:
+    """Whether two masks are equal but for one pixel along their edges."""
+    if first is None or second is None:
+        return first is second
+    return not bool((first & ~dilate(second, 1)).any() or (second & ~dilate(first, 1)).any())
+
+
+def _read_entry(
+    entry: PhotoEntry, photo: str, size: tuple[int, int], orientation: int, exif: str, labels: PhotoLabels
+) -> _Statement:
+    """Rasterise one entry; add its problems and annotations to the photo's labels."""
+    stored = _refers_to_stored(entry, size, orientation, exif)
+    labels.orientation_unknown |= stored is None and bool(entry.shapes)
+    height, width = size if not stored or orientation < 5 else size[::-1]
+    scale = declared_scale(entry, height, width)
+    masks: dict[str, Mask] = {}
+    lost = set(entry.lost)
+    if scale is None and entry.declared_size:
+        declared = f"{entry.declared_size[1]}×{entry.declared_size[0]}"
+        text = f"{entry.source} describes a photo of {declared} px, but this one has {width}×{height}"
+        labels.problems.append(Problem(problems.SIZE, photo, "", f"{text}; its annotations are dropped"))
+        lost.add(UNKNOWN_CLASS)
+    for shape in entry.shapes if scale else ():
+        try:
+            geometry, cropped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
+            mask = rasterise(geometry, height, width)
+            if not mask.any():
+                raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
+        except GeometryError as error:
+            labels.problems.append(shape.problem(error.kind, str(error)))
+            lost.add(shape.class_name)
+            continue
+        if cropped:
+            labels.problems.append(shape.problem(problems.CROPPED, cropped))
+        labels.annotations.append((shape, geometry, (height, width)))
+        mask = orient_mask(mask, orientation if stored else 1)
+        masks[shape.class_name] = masks[shape.class_name] | mask if shape.class_name in masks else mask
+    return _Statement(entry.source, masks, entry.declared, frozenset(lost))
+
+
+def _refers_to_stored(entry: PhotoEntry, size: tuple[int, int], orientation: int, exif: str) -> bool | None:
+    """Whether labels refer to the stored picture; None if only the EXIF option could tell."""
+    if orientation == 1:
+        return False
+    if exif != "auto":
+        return exif == "stored"
+    if orientation >= 5 and entry.declared_size:
+        viewed, stored = (_fits(entry.declared_size, side) for side in (size, size[::-1]))
+        if viewed != stored:
+            return stored
+    return None
+
+
+def declared_scale(entry: PhotoEntry, height: int, width: int) -> tuple[float, float] | None:
+    """Return photo size / annotated size (vertical, horizontal); None if the aspect ratios differ."""
+    if entry.declared_size is None:
+        return (1.0, 1.0)
+    vertical, horizontal = height / entry.declared_size[0], width / entry.declared_size[1]
+    return (vertical, horizontal) if _fits(entry.declared_size, (height, width)) else None
+
+
+def _fits(declared: tuple[int, int], size: tuple[int, int]) -> bool:
+    return abs(size[0] * declared[1] / (size[1] * declared[0]) - 1) < _SAME_ASPECT

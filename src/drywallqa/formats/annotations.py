@@ -1,0 +1,161 @@
+"""The common data model of all export readers: photos with annotation shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drywallqa.errors import ConfigError
+from drywallqa.formats.geometry import Geometry
+from drywallqa.formats.problems import Problem
+from drywallqa.imaging.photos import SUFFIXES
+
+UNKNOWN_CLASS = ""
+"""Placeholder for the class of an annotation whose class is unknown."""
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a user decides about an export that its files leave open.
+
+    Attributes:
+        values: Value of a mask file ("100", or a colour "#ff0000") → its class, or "ignore".
+        invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    invert: bool | None = None
+
+    @classmethod
+    def parse(cls, values: Sequence[str], invert: str | None) -> ReadOptions:
+        """Read "VALUE=CLASS" options and "yes" or "no".
+
+        Raises:
+            ConfigError: An option is invalid.
+        """
+        pairs = [option.partition("=") for option in values]
+        for option, (value, _, name) in zip(values, pairs, strict=True):
+            if not re.fullmatch(r"\d+|#[0-9a-fA-F]{6}", value) or not name:
+                raise ConfigError(
+                    f"--value {option} is invalid; write 100=crack, #ff0000=crack or 255=ignore"
+                )
+        if invert not in (None, "yes", "no"):
+            raise ConfigError(f"--invert {invert} is invalid; write yes or no")
+        return cls(
+            {value.lower(): name for value, _, name in pairs}, None if invert is None else invert == "yes"
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One annotation: its class name in the export, its geometry, and its position in the annotation file."""
+
+    class_name: str
+    geometry: Geometry
+    file: str
+    where: str
+
+    def problem(self, kind: str, text: str) -> Problem:
+        """Create a problem report about this annotation."""
+        return Problem(kind, self.file, self.where, text)
+
+
+@dataclass(frozen=True)
+class PhotoEntry:
+    """The statement of one annotation file about one photo. Several entries may be about the same photo.
+
+    Attributes:
+        path: Path of the photo.
+        split: "train", "val", "test", another word, or None if the export has no splits.
+        shapes: The annotations.
+        declared: Classes that the annotation file could have marked. A declared class without a shape is
+            absent from the photo. Nothing is known about any other class without a shape.
+        lost: Classes of annotations that could not be read, or only in part. Such a class is never absent.
+            `UNKNOWN_CLASS` stands for every class.
+        declared_size: Height and width that the annotations refer to, if the export declares them.
+        source: The annotation file, and the line or id in it; empty for a photo without labels.
+    """
+
+    path: Path
+    split: str | None
+    shapes: tuple[Shape, ...] = ()
+    declared: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
+    declared_size: tuple[int, int] | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A parsed export.
+
+    Attributes:
+        root: The export's folder.
+        layout: The name of its format, a key of `exports.FORMATS`.
+        entries: Statements about photos.
+        problems: Problems of the annotation files.
+        declared_classes: Classes that the export declares, even if no annotation uses them.
+        files: Files that were read or belong to the format, other than photos.
+    """
+
+    root: Path
+    layout: str
+    entries: tuple[PhotoEntry, ...]
+    problems: tuple[Problem, ...] = ()
+    declared_classes: tuple[str, ...] = ()
+    files: frozenset[Path] = frozenset()
+
+    def used_classes(self) -> tuple[str, ...]:
+        """Return the classes with at least one annotation, sorted."""
+        names = {shape.class_name for entry in self.entries for shape in entry.shapes}
+        return tuple(sorted(names.union(*(entry.lost for entry in self.entries)) - {UNKNOWN_CLASS}))
+
+
+def split_word(name: str) -> str | None:
+    """Convert a folder or file name such as "valid" or "instances_train2017" to a split name, or None."""
+    bare = re.sub(r"^(instances|obj|person_keypoints)_|\d+$|_data$", "", name.lower())
+    return _SPLITS.get(re.sub(r"\d+$", "", bare))
+
+
+def split_of(path: Path, root: Path) -> str | None:
+    """Find the split in the folder names between an export's root and a file; the outermost match counts."""
+    words = (split_word(part) for part in path.relative_to(root).parts[:-1])
+    return next((word for word in words if word), None)
+
+
+def source_photo(stem: str) -> str:
+    """Return the source photograph of an image stem: the text before ".rf.", or the whole stem."""
+    return stem.split(".rf.", 1)[0]
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Name a file relative to the export's root, with forward slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def list_files(folder: Path) -> list[Path]:
+    """List the files under a folder, sorted; skip hidden files and the `__MACOSX` folders of macOS zips."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
+    )
+
+
+def list_photos(folder: Path) -> list[Path]:
+    """List the files under a folder that have a photo's suffix, like `list_files`."""
+    return [path for path in list_files(folder) if path.suffix.lower() in SUFFIXES]

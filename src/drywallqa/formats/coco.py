@@ -1,0 +1,277 @@
+"""Read COCO exports from Roboflow, CVAT and Label Studio: boxes, polygons and both kinds of RLE."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drywallqa.errors import DataError
+from drywallqa.formats import problems
+from drywallqa.formats.annotations import (
+    UNKNOWN_CLASS,
+    Export,
+    PhotoEntry,
+    ReadOptions,
+    Shape,
+    relative_name,
+    split_of,
+    split_word,
+)
+from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, Points, Runs
+from drywallqa.formats.photo_index import PhotoIndex, PhotoName
+from drywallqa.formats.problems import Problem
+from drywallqa.formats.values import class_name, identifier, number_of, size_of, whole_number
+
+
+def find_coco_files(root: Path) -> list[Path]:
+    """List the COCO annotation files of an export: JSON with "images" and "annotations"."""
+    return [path for path in sorted(root.rglob("*.json")) if _looks_like_coco(path)]
+
+
+def _looks_like_coco(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf").lstrip()
+    except OSError:
+        return False
+    named = path.name.startswith(("_annotations", "instances_")) or path.name == "result.json"
+    return head.startswith(b"{") and (named or b'"images"' in head or b'"annotations"' in head)
+
+
+def read_coco(root: Path, options: ReadOptions) -> Export:
+    """Read all COCO files of an export.
+
+    Args:
+        root: The export's folder.
+        options: Has no effect, since COCO files leave nothing open.
+
+    Raises:
+        DataError: A file is not a COCO file.
+    """
+    files = [_CocoFile(root, path) for path in find_coco_files(root)]
+    index = PhotoIndex(root)
+    names = [name for file in files for name in file.names()]
+    paths = iter(index.find(names))
+    entries = [entry for file in files for entry in file.entries([next(paths) for _ in file.names()])]
+    found = [problem for file in files for problem in file.problems]
+    classes = {name for file in files for name in file.classes.values()} - {UNKNOWN_CLASS}
+    return Export(
+        root,
+        "coco",
+        tuple(entries),
+        (*found, *index.problems),
+        tuple(sorted(classes)),
+        frozenset(file.path for file in files),
+    )
+
+
+class _CocoFile:
+    """One COCO file.
+
+    Attributes:
+        path: The file.
+        problems: Problems found so far.
+        classes: Class name by category id; `UNKNOWN_CLASS` for an id with two names.
+    """
+
+    def __init__(self, root: Path, path: Path) -> None:
+        self.root = root
+        self.path = path
+        self.name = relative_name(path, root)
+        self.problems: list[Problem] = []
+        data = _load(path)
+        self.classes = self._read_classes(data["categories"])
+        self._images = self._read_images(data["images"])
+        self._owners: dict[int | str, set[str]] = defaultdict(set)  # names of the photos that use an id
+        for image_id, image in self._images:
+            self._owners[image_id].add(image["file_name"])
+        self._shapes: dict[int | str, list[Shape]] = defaultdict(list)
+        self._lost: dict[int | str, set[str]] = defaultdict(set)
+        self._unassigned: set[str] = set()  # classes of annotations that belong to no known photo
+        for position, annotation in enumerate(data["annotations"], 1):
+            self._read_annotation(position, annotation)
+
+    def names(self) -> list[PhotoName]:
+        """Return the photos' names in the order of the images."""
+        return [
+            PhotoName(image["file_name"], tuple(self._folders()), self.name, f"image id {image_id}")
+            for image_id, image in self._images
+        ]
+
+    def entries(self, paths: Iterable[Path | None]) -> list[PhotoEntry]:
+        """Return an entry for each image whose photo was found.
+
+        Args:
+            paths: The photo of each image, in the order of `names`.
+        """
+        split = split_of(self.path, self.root) or split_word(self.path.stem)
+        named = set(self.classes.values())
+        declared = frozenset(
+            () if UNKNOWN_CLASS in self._unassigned else named - self._unassigned - {UNKNOWN_CLASS}
+        )
+        return [
+            PhotoEntry(
+                path,
+                split or split_of(path, self.root),
+                tuple(self._shapes[image_id]),
+                declared,
+                frozenset(self._lost[image_id]),
+                size_of(image.get("height"), image.get("width")),
+                f"{self.name}, image id {image_id}",
+            )
+            for (image_id, image), path in zip(self._images, paths, strict=True)
+            if path
+        ]
+
+    def _folders(self) -> Iterable[Path]:
+        subset = split_word(self.path.stem) or ""
+        for base in dict.fromkeys((self.path.parent, self.path.parent.parent, self.root)):
+            yield from (base, base / "images", base / "images" / subset, base / subset)
+
+    def _report(self, kind: str, where: str, text: str) -> None:
+        self.problems.append(Problem(kind, self.name, where, text))
+
+    def _read_classes(self, categories: list[Any]) -> dict[int | str, str]:
+        classes: dict[int | str, str] = {}
+        for position, entry in enumerate(categories, 1):
+            key, name = _id_and(entry, "name")
+            if key is None or name is None:
+                text = "has no id or no name; its annotations are dropped"
+                self._report(problems.MALFORMED, f"category no. {position}", text)
+            elif classes.setdefault(key, name) != name:
+                text = f"is both '{classes[key]}' and '{name}'; its annotations are dropped"
+                self._report(problems.DUPLICATE, f"category id {key}", text)
+                classes[key] = UNKNOWN_CLASS
+        return classes
+
+    def _read_images(self, images: list[Any]) -> list[tuple[int | str, dict[str, Any]]]:
+        found: dict[tuple[int | str, str], dict[str, Any]] = {}
+        names: dict[int | str, str] = {}
+        for position, entry in enumerate(images, 1):
+            key, name = _id_and(entry, "file_name")
+            if key is None or name is None:
+                self._report(problems.MALFORMED, f"image no. {position}", "has no id or file_name; skipped")
+                continue
+            if names.setdefault(key, name) != name:
+                text = f"is used by both {names[key]} and {name}; its annotations are dropped"
+                self._report(problems.DUPLICATE, f"image id {key}", text)
+            found.setdefault((key, name), {**entry, "file_name": name})
+        return [(key, image) for (key, _), image in found.items()]
+
+    def _read_annotation(self, position: int, entry: object) -> None:
+        where = f"annotation no. {position}"
+        if not isinstance(entry, dict):
+            self._unassigned.add(UNKNOWN_CLASS)
+            self._report(problems.MALFORMED, where, "is not an object; dropped")
+            return
+        where = f"annotation id {entry['id']}" if entry.get("id") is not None else where
+        image_id, category = identifier(entry.get("image_id")), identifier(entry.get("category_id"))
+        name = UNKNOWN_CLASS if category is None else self.classes.get(category, UNKNOWN_CLASS)
+        if image_id is None or image_id not in self._owners:
+            self._unassigned.add(name)
+            text = f"image_id {entry.get('image_id')} is not in this file; dropped"
+            self._report(problems.WRONG_ID, where, text)
+        elif name == UNKNOWN_CLASS or len(self._owners[image_id]) > 1:
+            self._lost[image_id].add(name)
+            text = f"category_id {entry.get('category_id')} is not one category; dropped"
+            if name != UNKNOWN_CLASS:
+                text = (
+                    f"image_id {image_id} belongs to {' and '.join(sorted(self._owners[image_id]))}; dropped"
+                )
+            self._report(problems.WRONG_ID, where, text)
+        else:
+            try:
+                geometry, lost_rings = _geometry(entry)
+                self._shapes[image_id].append(Shape(name, geometry, self.name, where))
+            except GeometryError as error:
+                lost_rings = [error]
+            for each in lost_rings:
+                self._lost[image_id].add(name)
+                self._report(each.kind, where, str(each))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    remedy = "export the data set again as COCO"
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not readable as JSON ({error}); {remedy}") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path}: not a COCO file, it is not a JSON object; {remedy}")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(data.get(key), list):
+            raise DataError(f"{path}: not a COCO file, the list '{key}' is missing; {remedy}")
+    return data
+
+
+def _id_and(entry: object, key: str) -> tuple[int | str | None, str | None]:
+    """Return an entry's id and the name under a key; None for each that is missing."""
+    if not isinstance(entry, dict):
+        return None, None
+    return identifier(entry.get("id")), class_name(entry.get(key))
+
+
+def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
+    """Read one annotation, and describe its damaged rings. If its segmentation is empty, use its box."""
+    segmentation = entry.get("segmentation")
+    if isinstance(segmentation, dict):
+        return _runs(segmentation), []
+    if isinstance(segmentation, list) and segmentation:
+        return _outline(segmentation if isinstance(segmentation[0], list) else [segmentation])
+    if segmentation not in (None, []):
+        text = f"the segmentation has the unknown type {type(segmentation).__name__}; dropped"
+        raise GeometryError(problems.MALFORMED, text)
+    numbers = _numbers(entry.get("bbox"))
+    if len(numbers) != 4:
+        text = "has neither a segmentation nor a bbox of four numbers; dropped"
+        raise GeometryError(problems.MALFORMED, text)
+    left, top, width, height = numbers
+    return Box(left, top, left + width, top + height), []
+
+
+def _outline(rings: list[Any]) -> tuple[Outline, list[GeometryError]]:
+    good, bad = [], []
+    for number, ring in enumerate(rings, 1):
+        try:
+            good.append(_ring(ring))
+        except GeometryError as error:
+            which = f"ring {number} of {len(rings)}: " if len(rings) > 1 else ""
+            bad.append(GeometryError(error.kind, which + str(error)))
+    if not good:
+        raise bad[0]
+    return Outline(tuple(good)), bad
+
+
+def _ring(values: object) -> Points:
+    numbers = _numbers(values)
+    if len(numbers) % 2:
+        text = f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
+        raise GeometryError(problems.MALFORMED, text)
+    if len(numbers) < 6:
+        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        raise GeometryError(problems.FEW_POINTS, text)
+    return np.array(numbers, np.float64).reshape(-1, 2)
+
+
+def _numbers(values: object) -> list[float]:
+    if not isinstance(values, list):
+        return []
+    numbers = [number_of(value) for value in values]
+    if None in numbers:
+        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a number; dropped")
+    return [number for number in numbers if number is not None]
+
+
+def _runs(segmentation: dict[str, Any]) -> Runs:
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    sides = [whole_number(side) for side in size] if isinstance(size, list) else []
+    if len(sides) != 2 or sides[0] is None or sides[1] is None:
+        raise GeometryError(problems.MALFORMED, "run lengths without a size of two whole numbers; dropped")
+    if not isinstance(counts, str | list):
+        raise GeometryError(problems.MALFORMED, "run lengths without counts; dropped")
+    return Runs(counts if isinstance(counts, str) else tuple(counts), sides[0], sides[1])

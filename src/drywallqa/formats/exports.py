@@ -1,0 +1,217 @@
+"""Open a downloaded export: a folder or a zip, in any supported layout."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from drywallqa.errors import DataError
+from drywallqa.formats import coco, mask_folders, problems, yolo
+from drywallqa.formats.annotations import (
+    Export,
+    PhotoEntry,
+    ReadOptions,
+    list_files,
+    relative_name,
+    split_of,
+)
+from drywallqa.formats.problems import Problem
+from drywallqa.imaging.photos import SUFFIXES
+
+
+@dataclass(frozen=True)
+class Format:
+    """An annotation format.
+
+    Attributes:
+        title: The format's name for people.
+        find: Lists the files of the format below a folder, other than photos; empty if there are none.
+        read: Reads an export of the format.
+    """
+
+    title: str
+    find: Callable[[Path], Collection[Path]]
+    read: Callable[[Path, ReadOptions], Export]
+
+
+FORMATS: Mapping[str, Format] = {
+    "coco": Format("COCO", coco.find_coco_files, coco.read_coco),
+    "yolo": Format("YOLO", yolo.find_yolo_files, yolo.read_yolo),
+    "masks": Format("mask files", mask_folders.find_mask_files, mask_folders.read_mask_folders),
+}
+LAYOUTS = ("auto", *FORMATS)
+
+LARGEST_ZIP_BYTES = 64 << 30
+LARGEST_RATIO = 200
+MOST_MEMBERS = 2_000_000
+_SMALL = 16 << 20
+
+# Files that export tools add and that hold no labels.
+_COMPANIONS = ("readme*", "license*", "licence*", "*.md", "thumbs.db", "desktop.ini", "*.cache")
+_MASK_FOLDERS = frozenset(
+    {"masks", "mask", "segmentationclass", "segmentationobject", "labels", "annotations", "gt"}
+)
+
+
+@contextmanager
+def opened_export(
+    source: str | Path, layout: str = "auto", options: ReadOptions | None = None
+) -> Iterator[Export]:
+    """Open and read an export. The unpacked files of a zip exist only within the context.
+
+    Args:
+        source: A folder or a zip file.
+        layout: One of `LAYOUTS`.
+        options: Decisions about what the export leaves open.
+
+    Yields:
+        The parsed export.
+
+    Raises:
+        DataError: The source is not a supported export, or the zip is unsafe.
+    """
+    path = Path(source)
+    if layout not in LAYOUTS:
+        raise DataError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}")
+    if path.is_dir():
+        yield read_export(path, layout, options)
+        return
+    if not path.is_file():
+        raise DataError(f"{path}: no such folder or zip file; check the path of the export")
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: not a zip file; pass the export's folder, or the original zip")
+    with tempfile.TemporaryDirectory(prefix="drywallqa-") as folder:
+        extract_zip(path, Path(folder))
+        try:
+            export = read_export(Path(folder), layout, options)
+        except DataError as error:  # the user knows the zip, not the temporary folder
+            raise DataError(str(error).replace(folder, str(path))) from error
+        yield export
+
+
+def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = None) -> Export:
+    """Read an export's folder, and detect its layout if `layout` is "auto".
+
+    Every file of the folder is a photo with labels, a photo without labels, a file of the format, or counted
+    as passed over.
+
+    Raises:
+        DataError: No layout fits, or several do, or the export is damaged.
+    """
+    found = {name: set(each.find(root)) for name, each in FORMATS.items()}
+    chosen = _detect(root, found) if layout == "auto" else layout
+    export = FORMATS[chosen].read(root, options or ReadOptions())
+    others = {path: name for name, paths in found.items() if name != chosen for path in paths}
+    export = _with_remaining_files(export, others)
+    if not export.entries and not export.problems:
+        raise DataError(
+            f"{root}: no photos found in this export ({chosen}); was it exported with its images?"
+        )
+    return export
+
+
+def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
+    fitting = [name for name, paths in found.items() if paths]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        examples = {name: relative_name(min(found[name]), root) for name in fitting}
+        listed = ", ".join(
+            f"{FORMATS[name].title} ({len(found[name])} files such as {examples[name]})" for name in fitting
+        )
+        raise DataError(
+            f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(fitting)}"
+        )
+    raise DataError(
+        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt label file for "
+        "each photo, data.yaml), nor mask files (images/ and masks/); choose the layout with --format"
+    )
+
+
+def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
+    """Add the photos without labels, and report the files that were passed over."""
+    used = {entry.path for entry in export.entries} | export.files
+    passed = Counter(f"{FORMATS[name].title} file" for path, name in others.items() if path not in used)
+    unlabelled, found = [], []
+    for path in list_files(export.root):
+        if path in used or path in others:
+            continue
+        if path.suffix.lower() in SUFFIXES and not _is_mask(path, export.root):
+            unlabelled.append(PhotoEntry(path, split_of(path, export.root)))
+            text = "no annotation file names this photo; it counts as unlabelled"
+            found.append(Problem(problems.MISSING_LABELS, relative_name(path, export.root), "", text))
+        elif not any(fnmatch(path.name.lower(), pattern) for pattern in _COMPANIONS):
+            passed[f"{path.suffix.lower() or 'nameless'} file"] += 1
+    if passed:
+        text = ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in passed.most_common())
+        found.append(Problem(problems.PASSED_OVER, "", "", text))
+    return replace(export, entries=(*export.entries, *unlabelled), problems=(*export.problems, *found))
+
+
+def _is_mask(path: Path, root: Path) -> bool:
+    folders = path.relative_to(root).parts[:-1]
+    return path.stem.lower().endswith("_mask") or not _MASK_FOLDERS.isdisjoint(
+        part.lower() for part in folders
+    )
+
+
+def extract_zip(archive: Path, folder: Path) -> None:
+    """Unpack a zip into a folder; reject paths outside the folder, links, and zip bombs.
+
+    Raises:
+        DataError: The zip is damaged or unsafe.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened_zip:
+            members = opened_zip.infolist()
+            _check_amount(archive, members, folder)
+            for member in members:
+                _extract_member(archive, opened_zip, member, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError(
+            f"{archive}: the zip is damaged, encrypted or cannot be unpacked ({error}); download it again"
+        ) from error
+
+
+def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
+    total = sum(member.file_size for member in members)
+    if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
+        raise DataError(
+            f"{archive}: has {len(members)} files, {total >> 20} MiB; unpack it and import the folder"
+        )
+    packed = max(1, sum(member.compress_size for member in members))
+    if total > _SMALL and total > LARGEST_RATIO * packed:
+        raise DataError(f"{archive}: unpacks to {total // packed} times its size, like a zip bomb; refused")
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise DataError(f"{archive}: needs {total >> 20} MiB to unpack, {folder} has {free >> 20}; make room")
+
+
+def _extract_member(
+    archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path
+) -> None:
+    name = member.filename.replace("\\", "/")
+    parts = PurePosixPath(name).parts
+    unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
+    if unsafe or stat.S_ISLNK(member.external_attr >> 16):
+        raise DataError(f"{archive}: the entry '{member.filename}' would land outside the folder; refused")
+    if name.endswith("/") or "__MACOSX" in parts or not parts:
+        return
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remaining = member.file_size
+    with opened_zip.open(member) as source, target.open("wb") as sink:
+        while block := source.read(1 << 20):
+            remaining -= len(block)
+            if remaining < 0:
+                raise DataError(f"{archive}: the entry '{member.filename}' is larger than declared; refused")
+            sink.write(block)

@@ -1,0 +1,150 @@
+"""Find the photos of an export by the names that annotation files give them.
+
+Annotation files name photos in many ways: with folders of another computer, Windows separators, percent
+escapes, or another Unicode form. A name that fits a path exactly comes first. A similar path is taken if it
+is the only one. A name whose folders are missing from the export may fit by its last part, but only if
+nothing else claims that photo and no folder contradicts the name.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from drywallqa.formats import problems
+from drywallqa.formats.annotations import list_photos, relative_name, split_word
+from drywallqa.formats.problems import Problem
+
+_GENERIC = frozenset(
+    {"images", "image", "img", "imgs", "photos", "pictures", "data", "jpegimages", "obj_train_data"}
+)
+
+
+@dataclass(frozen=True)
+class PhotoName:
+    """A photo's name in an annotation file.
+
+    Attributes:
+        name: The name, possibly with folders.
+        folders: Folders in which the name is searched, in this order.
+        file: The annotation file relative to the export's root, for problem reports.
+        where: The line or id in the annotation file, for problem reports.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    file: str
+    where: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The name's parts, without a drive, "..", or percent escapes of the separators."""
+        return PurePosixPath(self.name.replace("\\", "/")).parts
+
+
+class PhotoIndex:
+    """The photos of an export.
+
+    Attributes:
+        root: The export's folder.
+        photos: Paths of all photos below the root, sorted.
+        problems: Names that no photo, or more than one photo, fits.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.photos = list_photos(root)
+        self.problems: list[Problem] = []
+        self._exact = {path.relative_to(root).as_posix(): path for path in self.photos}
+        self._similar: dict[str, list[Path]] = defaultdict(list)
+        self._by_base: dict[str, list[Path]] = defaultdict(list)
+        for name, path in self._exact.items():
+            self._similar[spelling_key(name)].append(path)
+            self._by_base[spelling_key(path.name)].append(path)
+
+    def find(self, names: Sequence[PhotoName]) -> list[Path | None]:
+        """Find the photo of each name, and report names without a photo.
+
+        Args:
+            names: All names of the export. A name may only fall back on a photo that no other name fits.
+
+        Returns:
+            A path for each name, or None.
+        """
+        found = [self._find_in_folders(name) for name in names]
+        claimed = {path for path in found if path}
+        fallback = [
+            None if path else self._by_last_part(name) for name, path in zip(names, found, strict=True)
+        ]
+        rivals = {(path, spelling_key(name.name)) for path, name in zip(fallback, names, strict=True) if path}
+        wanted = Counter(path for path, _ in rivals)
+        for place, path in enumerate(fallback):
+            if path and path not in claimed and wanted[path] == 1:
+                found[place] = path
+        for name, path, other in zip(names, found, fallback, strict=True):
+            if path is None:
+                self._report_missing(name, other)
+        return found
+
+    def _find_in_folders(self, name: PhotoName) -> Path | None:
+        inside = [folder for folder in name.folders if folder.is_relative_to(self.root)]
+        candidates = [_joined(folder.relative_to(self.root), name.parts) for folder in inside]
+        for candidate in filter(None, candidates):
+            if path := self._exact.get(candidate):
+                return path
+        for candidate in filter(None, candidates):
+            if len(paths := self._similar.get(spelling_key(candidate), [])) == 1:
+                return self._taken_as(name, paths[0])
+        return None
+
+    def _taken_as(self, name: PhotoName, path: Path) -> Path:
+        """Report a photo whose name differs by case. Other differences in spelling mean the same name."""
+        given, real = (unicodedata.normalize("NFC", unquote(text)) for text in (name.parts[-1], path.name))
+        if given != real:
+            text = f"{name.name} was taken for {relative_name(path, self.root)}"
+            self.problems.append(Problem(problems.SIMILAR_NAME, name.file, name.where, text))
+        return path
+
+    def _by_last_part(self, name: PhotoName) -> Path | None:
+        """Return the only photo with the name's last part, unless its folders contradict the name."""
+        paths = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
+        given = {spelling_key(part) for part in name.parts[:-1]}
+        fitting = [path for path in paths if not _contradict(given, path.relative_to(self.root).parts[:-1])]
+        return fitting[0] if len(fitting) == 1 and len(paths) == 1 else None
+
+    def _report_missing(self, name: PhotoName, other: Path | None) -> None:
+        named = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
+        listed = " and ".join(relative_name(path, self.root) for path in ([other] if other else named[:2]))
+        remark = f" ({listed} may be another photo of this name)" if listed else ""
+        text = f"{name.name} is not in the export{remark}; skipped"
+        self.problems.append(Problem(problems.MISSING_PHOTO, name.file, name.where, text))
+
+
+def _joined(folder: Path, parts: Iterable[str]) -> str | None:
+    """Join a folder and a name; None if the result leaves the export."""
+    path = os.path.normpath(folder.joinpath(*parts)).replace(os.sep, "/")
+    return None if path.startswith(("..", "/")) else path
+
+
+def spelling_key(name: str) -> str:
+    """Reduce a name to what all its spellings share: Unicode form, percent escapes, separators and case."""
+    return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
+
+
+def _contradict(given: set[str], folders: Sequence[str]) -> bool:
+    """Whether a photo's folders contradict the folders in a name: another split or specific folder."""
+    if not given:
+        return False
+    splits = {split_word(part) for part in given} - {None}
+    for folder in folders:
+        split = split_word(folder)
+        if split and splits and split not in splits:
+            return True
+        if not split and spelling_key(folder) not in given | _GENERIC:
+            return True
+    return False

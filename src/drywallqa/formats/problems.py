@@ -1,0 +1,66 @@
+"""Kinds of problems in an export, and their reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# A label, a part of it, or a photo was lost.
+CONFLICT = "contradiction"
+DEGENERATE = "degenerate"
+DUPLICATE = "duplicate"
+EMPTY = "empty"
+FEW_POINTS = "too few points"
+MALFORMED = "malformed"
+MISSING_PHOTO = "missing photo"
+NOT_A_NUMBER = "not a number"
+OUTSIDE = "outside the photo"
+SIZE = "wrong size"
+UNREADABLE = "unreadable"
+WRONG_ID = "wrong id"
+
+# Nothing was lost, but the user must know.
+CROPPED = "cropped"
+MISSING_LABELS = "missing labels"
+PASSED_OVER = "passed over"
+PHOTO_NOTE = "photo"
+SIMILAR_NAME = "similar name"
+SOFT_MASK = "soft mask"
+TURNED = "turned photo"
+TWO_SPLITS = "two splits"
+
+LOSSES = frozenset(
+    {
+        CONFLICT, DEGENERATE, DUPLICATE, EMPTY, FEW_POINTS, MALFORMED, MISSING_PHOTO, NOT_A_NUMBER, OUTSIDE,
+        SIZE, UNREADABLE, WRONG_ID,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem in an export.
+
+    Attributes:
+        kind: One of the constants of this module.
+        file: The affected file, relative to the export's root; empty for the whole export.
+        where: The line or id within the file; empty for the whole file.
+        text: A description of the problem and its consequence.
+    """
+
+    kind: str
+    file: str
+    where: str
+    text: str
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether a label, a part of a label or a photo was lost."""
+        return self.kind in LOSSES
+
+    def __str__(self) -> str:
+        place = ", ".join(filter(None, (self.file, self.where)))
+        return ": ".join(filter(None, (place, self.kind, self.text)))
+
+    def to_json(self) -> dict[str, str]:
+        """Return the problem as plain data."""
+        return {"kind": self.kind, "file": self.file, "where": self.where, "text": self.text}

@@ -1,0 +1,41 @@
+"""Read values of annotation files by what they mean, whatever type an exporter gave them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def identifier(value: object) -> int | str | None:
+    """Return an id such that 7, 7.0, "7" and " 7 " are equal; None if the value cannot be an id."""
+    number = number_of(value)
+    if number is not None and number.is_integer():
+        return int(number)
+    return (value.strip() or None) if isinstance(value, str) else None
+
+
+def number_of(value: object) -> float | None:
+    """Return a number, also if it is written as text; None for other values. NaN and infinity stay."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number, also if it is a float or text; None for other values."""
+    number = number_of(value)
+    return int(number) if number is not None and math.isfinite(number) and number.is_integer() else None
+
+
+def size_of(height: object, width: object) -> tuple[int, int] | None:
+    """Return a photo's height and width in px; None if either is missing or not positive."""
+    size = whole_number(height), whole_number(width)
+    return (size[0], size[1]) if size[0] and size[1] and min(size[0], size[1]) > 0 else None
+
+
+def class_name(value: Any) -> str | None:
+    """Return a class name as text; None if the value is neither text nor a number."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
