@@ -280,9 +280,8 @@ def label_counts(samples: Sequence[Sample]) -> list[str]:
 def turned_problem(names: Sequence[str]) -> Problem:
     """Describe photos that EXIF turns, and whose labels do not show which picture they refer to."""
     text = (
-        f"EXIF turns {len(names)} photos (such as {names[0]}); their labels were read as drawn on the picture "
-        "that a viewer shows; pass --exif viewed to confirm this, or --exif stored if they were drawn on the "
-        "stored pixels"
+        f"EXIF turns {len(names)} photos (such as {names[0]}); their labels were read as drawn on the viewed "
+        "picture; pass --exif viewed to confirm this, or --exif stored if they refer to the stored pixels"
     )
     return Problem(problems.TURNED, "", "", text)
 
