@@ -62,7 +62,7 @@ def import_(
 
     The exit code is 3 if a label or a photo was lost.
     """
-    from drywallqa.datasets.importing import ImportOptions, import_export, label_counts
+    from drywallqa.datasets.importing import ImportOptions, import_export
     from drywallqa.formats.annotations import ReadOptions
 
     read = ReadOptions.parse(value or (), invert)
@@ -78,10 +78,10 @@ def import_(
     if count:
         kinds = _count(problem.kind for problem in result.problems)
         print(f"{count} problem{'' if count == 1 else 's'} ({kinds})")
-    splits = _count(sample.split or "no part" for sample in result.added)
+    splits = _count(sample.split or "no split" for sample in result.added)
     print(f"{len(result.added)} photos ({splits}) imported into {out}")
     print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
-    for line in label_counts(result.added):
+    for line in result.label_counts():
         print(line)
     if result.losses:
         raise typer.Exit(FAILED)
@@ -126,7 +126,7 @@ def split(
     dataset.save_dataset(done)
     for note in splitting.split_notes(done):
         print(one_line(note), file=sys.stderr)
-    print(f"{len(done)} photos: {_count(sample.split or 'no part' for sample in done)}")
+    print(f"{len(done)} photos: {_count(sample.split or 'no split' for sample in done)}")
 
 
 @app.command()

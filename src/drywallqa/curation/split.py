@@ -86,7 +86,7 @@ def split_notes(dataset: Dataset) -> list[str]:
     notes = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
     parts: dict[str, set[str]] = defaultdict(set)
     for sample in dataset:
-        parts[sample.set_name].add(sample.split or "no part")
+        parts[sample.set_name].add(sample.split or "no split")
     alone = [name for name, found in parts.items() if len(found) == 1]
     if alone:
         example = f"'{alone[0]}' in {parts[alone[0]].pop()}"

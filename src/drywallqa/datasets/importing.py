@@ -39,16 +39,36 @@ PROBLEMS_FOLDER = "problems"
 
 @dataclass(frozen=True)
 class ImportResult:
-    """The result of an import: the data set with all its sets, the added samples, and the problems."""
+    """The result of an import.
+
+    Attributes:
+        dataset: The data set with all its sets.
+        added: The imported samples.
+        concepts: The concepts of this import.
+        problems: The problems found.
+    """
 
     dataset: Dataset
     added: tuple[Sample, ...]
+    concepts: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     @property
     def losses(self) -> int:
         """The number of problems that lost a label, a part of it, or a photo."""
         return sum(problem.is_loss for problem in self.problems)
+
+    def label_counts(self) -> list[str]:
+        """Count for each concept the photos that show it, do not show it, or leave it unknown."""
+        lines = []
+        for concept in self.concepts:
+            known = [sample.labels[concept] for sample in self.added if concept in sample.labels]
+            marked = sum(mask is not None for mask in known)
+            partial = sum(concept in sample.incomplete for sample in self.added)
+            incomplete = f" ({partial} incomplete)" if partial else ""
+            counts = f"{marked} marked{incomplete}, {len(known) - marked} absent"
+            lines.append(f"'{concept}': {counts}, {len(self.added) - len(known)} unknown")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -113,7 +133,7 @@ def import_export(
             kept = [sample for sample in known if sample.set_name != name]
             dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
             _put_in_place(Path(stage), dataset, name)
-    return ImportResult(dataset, tuple(samples), tuple(work.found))
+    return ImportResult(dataset, tuple(samples), concepts.concepts(), tuple(work.found))
 
 
 def set_folder_name(name: str) -> str:
@@ -260,21 +280,6 @@ class _Import:
             candidate = f"{stem}--{number}"
         self._stems[candidate.lower()] += 1
         return candidate
-
-
-def label_counts(samples: Sequence[Sample]) -> list[str]:
-    """Count for each concept how many photos show it, do not show it, or leave it unknown."""
-    lines = []
-    for concept in sorted({concept for sample in samples for concept in sample.labels}):
-        known = [sample.labels[concept] for sample in samples if concept in sample.labels]
-        marked = sum(mask is not None for mask in known)
-        partial = sum(concept in sample.incomplete for sample in samples)
-        incomplete = f" ({partial} incomplete)" if partial else ""
-        counts = (
-            f"{marked} marked{incomplete}, {len(known) - marked} absent, {len(samples) - len(known)} unknown"
-        )
-        lines.append(f"'{concept}': {counts}")
-    return lines
 
 
 def turned_problem(names: Sequence[str]) -> Problem:

@@ -22,7 +22,7 @@ _SHOWN = 10  # number of lines per kind; further findings are only counted
 def audit_lines(report: AuditReport) -> Iterator[str]:
     """Write an audit line by line."""
     found, names = report.inventory, report.duplicate_names
-    parts = Counter(photo.split or "no part" for photo in found.photos)
+    parts = Counter(photo.split or "no split" for photo in found.photos)
     listed = ", ".join(f"{name} {count}" for name, count in parts.most_common())
     photographs = _many(report.photographs, "photograph")
     yield f"{found.title}: {_many(len(found.photos), 'photo')} of {photographs} ({listed})"
