@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 import drywallqa
-from drywallqa.cli.train_text import check_text
+from drywallqa.cli.train import check_text
 from drywallqa.errors import DataError
 from drywallqa.text_training.phrasing_lists import read_lists
 

@@ -26,15 +26,15 @@ __all__ = ["FAILED", "FOUND", "INTERRUPTED", "UNFORESEEN", "USAGE", "VERBS", "ma
 # name → (module:object, one-line help); the object is a function, or a Typer app with subcommands.
 VERBS: dict[str, tuple[str, str]] = {
     "segment": ("drywallqa.cli.segment:segment", "Segment photos under prompts into a folder of masks."),
-    "demo": ("drywallqa.cli.demo:demo", "Render example walls, segment them, and show the results."),
+    "demo": ("drywallqa.cli.segment:demo", "Render example walls, segment them, and show the results."),
     "data": ("drywallqa.cli.data:app", "Import, split, audit and describe data sets."),
     "models": ("drywallqa.cli.models:app", "List and describe model families, download weights."),
     "train": ("drywallqa.cli.train:train", "Train a model on a data set, or fine-tune a bundle."),
     "sweep": ("drywallqa.cli.sweep:sweep", "Train runs over a range of settings and compare them."),
-    "replay": ("drywallqa.cli.replay:replay", "Rerun a batch whose loss was not finite, layer by layer."),
-    "train-text": ("drywallqa.cli.train_text:train_text", "Train the text side of a bundle."),
-    "check-text": ("drywallqa.cli.train_text:check_text", "Measure a text side on lists of phrasings."),
-    "ablate": ("drywallqa.cli.ablate:ablate", "Train one run per recipe and compare the results."),
+    "replay": ("drywallqa.cli.train:replay", "Rerun a batch whose loss was not finite, layer by layer."),
+    "train-text": ("drywallqa.cli.train:train_text", "Train the text side of a bundle."),
+    "check-text": ("drywallqa.cli.train:check_text", "Measure a text side on lists of phrasings."),
+    "ablate": ("drywallqa.cli.sweep:ablate", "Train one run per recipe and compare the results."),
     "export": ("drywallqa.cli.export:export", "Export a checkpoint as a bundle."),
     "evaluate": ("drywallqa.cli.evaluate:evaluate", "Measure a model: intervals, curves, failures."),
     "diagnose": (
@@ -42,7 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Find faults of a model or its data, and their causes.",
     ),
     "report": ("drywallqa.cli.report:report", "Write a training report: HTML, Markdown, PDF."),
-    "refine": ("drywallqa.cli.refine:refine", "Measure the gain and cost of mask refinements."),
+    "refine": ("drywallqa.cli.evaluate:refine", "Measure the gain and cost of mask refinements."),
     "speed": ("drywallqa.cli.speed:speed", "Measure a bundle's speed on this machine."),
 }
 # Verbs of earlier versions, which still work but are hidden: name → the verb and options that replace it.

@@ -10,6 +10,7 @@ from typing import Any
 from drywallqa.errors import (
     DataError,
     DrywallQAError,
+    LeakError,
     MissingExtraError,
     OutputError,
     PhotoError,
@@ -98,6 +99,8 @@ def code_of(error: BaseException) -> int:
     _print_error(f"error: {one_line(str(error))}")
     if isinstance(error, StoppedError):
         return INTERRUPTED
+    if isinstance(error, LeakError):
+        return FOUND
     return FAILED if isinstance(error, PhotoError | DataError) else USAGE
 
 

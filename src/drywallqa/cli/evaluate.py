@@ -1,8 +1,7 @@
-"""`drywallqa evaluate`: measure a model on a split of a data set, with intervals, curves and failures."""
+"""`drywallqa evaluate` and `refine`: measure a model on a split, and measure mask refinements on val."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -131,10 +130,8 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Measure a model: IoU, Dice and more by prompt, concept, set and width, with 95 % intervals."""
-    from drywallqa.cli import FAILED, FOUND, one_line
-    from drywallqa.cli.progress import show_step
-    from drywallqa.errors import LeakError
-    from drywallqa.evaluation.measured_model import silent
+    from drywallqa.cli import FAILED
+    from drywallqa.cli.progress import progress_unless
     from drywallqa.inference.queries import number_or_word
     from drywallqa.workflows.evaluate import EvaluationRequest, run_evaluation
     from drywallqa.workflows.suites import run_suite
@@ -161,11 +158,7 @@ def evaluate(
         choose, choose_presence, out, worst, allow_leak, write, overwrite, refine,
         number_or_word(scale), backend, precision, tuple(caution or ()),
     )  # fmt: skip
-    try:
-        lines, skipped = run_evaluation(request, silent if quiet or not sys.stderr.isatty() else show_step)
-    except LeakError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        raise typer.Exit(FOUND) from error
+    lines, skipped = run_evaluation(request, progress_unless(quiet))
     print("\n".join(lines))
     if skipped:
         raise typer.Exit(FAILED)
@@ -184,3 +177,38 @@ def _refuse_foreign_options(context: typer.Context, suite: str | None) -> None:
             raise ConfigError(f"{parameter.opts[0]} needs a suite: --suite {' or '.join(_OF_SUITE)}")
         if suite is not None and parameter.name not in _OF_SUITE.get(suite, of_suites):
             raise ConfigError(f"{parameter.opts[0]} cannot be used with --suite {suite}")
+
+
+def refine(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle to measure; by default the bundled model.")
+    ] = None,
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STEPS",
+            help="Refinement to measure, such as guided or crf+join; repeatable. Default: every step and "
+            "the useful combinations.",
+        ),
+    ] = None,
+    set_name: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME", help="Measure only this set; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as JSON.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Store the helpful refinement in the bundle for `segment`.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Measure mask refinements on val: the gain over no refinement, with 95 % intervals, and the time."""
+    from drywallqa.cli.progress import progress_unless
+    from drywallqa.workflows.refine import run_refinements
+
+    lines = run_refinements(
+        data, model, candidate or (), set_name or (), out=out, write=write, overwrite=overwrite,
+        progress=progress_unless(quiet),
+    )  # fmt: skip
+    print("\n".join(lines))

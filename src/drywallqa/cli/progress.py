@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,11 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
         for line in lines:
             # Non-ASCII characters are escaped, so that any terminal, pipe or code page can show the line.
             print(json.dumps(line), flush=True)
+
+
+def progress_unless(quiet: bool) -> Callable[[str, int, int], None]:
+    """Return `show_step`, or a function without output if `quiet` is set or stderr is not a terminal."""
+    return show_step if sys.stderr.isatty() and not quiet else lambda what, done, total: None
 
 
 def show_step(what: str, done: int, total: int) -> None:

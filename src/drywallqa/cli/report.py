@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,10 +58,7 @@ def report(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Write the training report: data, training curves, results, failures, runtime, next steps."""
-    from drywallqa.cli import FOUND, one_line
-    from drywallqa.cli.progress import show_step
-    from drywallqa.errors import LeakError
-    from drywallqa.evaluation.measured_model import silent
+    from drywallqa.cli.progress import progress_unless
     from drywallqa.workflows.report import ReportRequest, run_report
 
     request = ReportRequest(
@@ -70,10 +66,5 @@ def report(
         tuple(run or ()), tuple(against or ()), tuple(formats or ()), bench, diagnosis, timing, diagnose,
         worst, allow_leak,
     )  # fmt: skip
-    try:
-        lines = run_report(request, silent if quiet or not sys.stderr.isatty() else show_step)
-    except LeakError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        raise typer.Exit(FOUND) from error
-    for line in lines:
+    for line in run_report(request, progress_unless(quiet)):
         print(line)

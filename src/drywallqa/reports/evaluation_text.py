@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +13,7 @@ from drywallqa.evaluation.evaluation import Difference, Evaluation
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.evaluation.slices import MEANINGS, PairSlice
 from drywallqa.intervals import Figure
-from drywallqa.reports.sweep_table import columns_text
+from drywallqa.reports.sweep_table import columns_text, csv_text
 
 _SHOWN = ("IoU", "Dice", "precision", "recall", "false alarms")
 _FURTHER = ("pixel accuracy", "pixel accuracy of all background", "clDice", "F1 within 3 px")
@@ -30,10 +28,10 @@ def evaluation_table(evaluation: Evaluation) -> list[str]:
     part, rows, further = evaluation.part, [], []
     for each in evaluation.slices:
         figures = each.figures()
-        cells = [_cell(figures.get(name)) for name in _SHOWN]
+        cells = [figure_cell(figures.get(name)) for name in _SHOWN]
         rows.append([_title(each), *cells, f"{each.pairs} ({each.absent_pairs})"])
         if each.kind == "concept":
-            texts = [f"{name} {_cell(figures[name])}" for name in _FURTHER if name in figures]
+            texts = [f"{name} {figure_cell(figures[name])}" for name in _FURTHER if name in figures]
             further.append(f"{each.concept}: {', '.join(texts)}")
     return [
         f"{evaluation.model.name} on {part.dataset.folder}, split '{part.split}': "
@@ -55,7 +53,7 @@ def difference_lines(compared: Sequence[Difference], first: str, second: str) ->
     for each, gains in compared:
         if each.kind in ("overall", "concept"):
             found = {name: gains[name] for name in _SHOWN if name in gains}
-            texts = [f"{name} {_cell(figure, '+.3f')}" for name, figure in found.items()]
+            texts = [f"{name} {figure_cell(figure, '+.3f')}" for name, figure in found.items()]
             lines.append(f"  {_title(each)}: {', '.join(texts)}")
     return lines
 
@@ -64,7 +62,8 @@ def _title(each: PairSlice) -> str:
     return each.kind if each.kind == "overall" else f"{each.concept}, {each.kind}: {each.name}"
 
 
-def _cell(figure: Figure | None, form: str = ".3f") -> str:
+def figure_cell(figure: Figure | None, form: str = ".3f") -> str:
+    """Format a figure and its interval with a Python format specification; a dash if it is missing."""
     if figure is None or math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
@@ -148,28 +147,22 @@ def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
 
 def figures_csv(evaluation: Evaluation) -> str:
     """List all figures as CSV, one per row. The last column repeats the important notes."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows: list[tuple[object, ...]] = [_COLUMNS]
     notes = "; ".join(evaluation.notes)
     for each in evaluation.slices:
         head = (evaluation.model.name, evaluation.part.split, each.kind, each.concept, each.name)
         for name, figure in each.figures().items():
             numbers = [_number(value) for value in (figure.value, figure.low, figure.high)]
-            writer.writerow((*head, name, *numbers, figure.photographs, figure.pairs, notes))
+            rows.append((*head, name, *numbers, figure.photographs, figure.pairs, notes))
         for name, count in asdict(each.counts).items():
-            writer.writerow((*head, name, count, "", "", "", "", notes))
-    return stream.getvalue()
+            rows.append((*head, name, count, "", "", "", "", notes))
+    return csv_text(rows)
 
 
 def pairs_csv(evaluation: Evaluation) -> str:
     """List all pairs of photo and prompt as CSV, one per row."""
     rows = [_pair(pair, pair.sample.key in evaluation.leaks) for pair in evaluation.measurements.pairs]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text([rows[0], *(row.values() for row in rows)])
 
 
 def _pair(pair: PairMeasurement, leaking: bool) -> dict[str, Any]:

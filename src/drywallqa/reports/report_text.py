@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from drywallqa.reports.report_closing import duration, next_steps, reproduction,
 from drywallqa.reports.report_results import comparison, failures, results, summary
 from drywallqa.reports.sources import CONFIG, ENVIRONMENT, LOG, RunRecord
 from drywallqa.visualization.charts import chart_png
+from drywallqa.visualization.overlay import image_bytes
 from drywallqa.visualization.training_charts import course_charts
 
 _REGISTRY = "the package's registry of models"
@@ -269,6 +269,4 @@ def _smaller(path: Path, width: int = 1000) -> bytes:
     with Image.open(path) as picture:
         small = picture.convert("RGB")
     small.thumbnail((width, 4 * width), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=75, optimize=True)
-    return stream.getvalue()
+    return image_bytes(small, "JPEG", quality=75, optimize=True)

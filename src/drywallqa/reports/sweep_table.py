@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +33,18 @@ def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out
     head = ["trial", "val IoU", *names, "seconds", "problem"]
     rows = [[t.number, t.iou, *(t.settings[name] for name in names), t.seconds, t.problem] for t in ranked]
     text = columns_text(head, rows)
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([head, *rows])
     write_whole(out / f"{NAME}.txt", (text + "\n").encode())
-    write_whole(out / f"{NAME}.csv", stream.getvalue().encode())
+    write_whole(out / f"{NAME}.csv", csv_text([head, *rows]).encode())
     write_whole(out / f"{NAME}.json", json_bytes([dict(zip(head, row, strict=True)) for row in rows]))
     write_whole(out / f"{NAME}.png", trials_png(trials, fields))
     return text
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Format rows as CSV with Unix line ends."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
 
 
 def columns_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

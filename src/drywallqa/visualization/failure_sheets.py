@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image
 
+from drywallqa.evaluation.distractors import MaskSource
 from drywallqa.evaluation.failures import CAUSES, KINDS, Failure
 from drywallqa.evaluation.measure import LabelledPrediction
+from drywallqa.inference.segmenter import Segmenter
+from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
+from drywallqa.synthetic.walls import render_wall
+from drywallqa.visualization.overlay import image_bytes
 from drywallqa.visualization.panel_folder import PanelFiles, describe_failure
 from drywallqa.visualization.panels import comparison_panels, panel_row, panel_sheet
 
@@ -19,6 +24,9 @@ _TODO = {
     "lighting or texture": "confirm that the object can be seen at all; else remove the photo",
 }
 _ORDER = list(CAUSES)
+WALLS = 200
+_SEED = 70_000  # seed of the first wall; training uses other generators
+_SHOWN_WALLS = 3  # number of walls per concept and kind of failure
 
 
 def draw_failures(
@@ -71,3 +79,44 @@ def failures_csv(failures: Sequence[Failure]) -> str:
             )
         )  # fmt: skip
     return stream.getvalue()
+
+
+def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WALLS) -> bytes:
+    """Segment rendered walls and draw the worst masks as JPEG.
+
+    Args:
+        segmenter: The bundle's segmenter.
+        concepts: The concepts of rendered walls that the bundle knows.
+        count: Number of walls to render.
+    """
+    source = MaskSource(segmenter, {concept: concept for concept in concepts})
+    missed: dict[str, list[tuple[float, int]]] = {concept: [] for concept in concepts}
+    false: dict[str, list[tuple[float, int]]] = {concept: [] for concept in concepts}
+    for seed in range(_SEED, _SEED + count):
+        wall = render_wall(seed)
+        for concept, mask in source.masks(wall.photo).items():
+            truth = wall.labels[concept]
+            if truth.any():
+                missed[concept].append((Counts.of(mask, truth).iou, seed))
+            elif mask.mean() > FALSE_ALARM_SHARE:
+                false[concept].append((-float(mask.mean()), seed))
+    sections = [
+        (
+            f"{concept}: {kind}",
+            [_wall_row(source, concept, *each) for each in sorted(found[concept])[:_SHOWN_WALLS]],
+        )
+        for concept in concepts
+        for kind, found in (("worst masks", missed), ("false alarms", false))
+        if found[concept]
+    ]
+    title = f"{segmenter.bundle.name} {segmenter.bundle.version}: worst of {count} rendered walls"
+    note = "Labels of rendered walls are wide outlines and boxes, as people draw them."
+    return image_bytes(panel_sheet(title, sections, 1, [note]), "JPEG", quality=72)
+
+
+def _wall_row(source: MaskSource, concept: str, score: float, seed: int) -> Image.Image:
+    """Render a wall again and draw it, because only the scores of walls are kept in memory."""
+    wall = render_wall(seed)
+    text = f"IoU {score:.2f}" if wall.labels[concept].any() else f"{-score:.1%} marked, nothing there"
+    tiles = comparison_panels(wall.photo, wall.labels[concept], source.masks(wall.photo)[concept])
+    return panel_row(tiles, [f"wall {seed}: {text}"])

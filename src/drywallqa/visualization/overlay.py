@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def encode_overlay(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
     """Encode an overlay at the photo's size, with a legend below it, as JPEG."""
     picture = Image.fromarray(draw_mask(photo, prediction.mask))
     picture.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT - 200), Image.Resampling.BILINEAR)
-    return _jpeg(_with_legend(picture, prediction), quality=90)
+    return image_bytes(_with_legend(picture, prediction), "JPEG", quality=90)
 
 
 def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
@@ -99,12 +100,13 @@ def encode_thumbnail(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
     covered = Image.fromarray(prediction.mask.view(np.uint8) * np.uint8(255))
     share = np.asarray(covered.resize(size, Image.Resampling.BOX))
     # Mark a small pixel if a quarter of it is covered, so that thin cracks stay visible.
-    return _jpeg(Image.fromarray(draw_mask(small, share >= 64)), quality=85)
+    return image_bytes(Image.fromarray(draw_mask(small, share >= 64)), "JPEG", quality=85)
 
 
-def _jpeg(image: Image.Image, quality: int) -> bytes:
+def image_bytes(image: Image.Image, form: str, **options: Any) -> bytes:
+    """Encode an image in one of Pillow's formats, with Pillow's options for the format."""
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
+    image.save(stream, form, **options)
     return stream.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from drywallqa.evaluation.failures import Failure
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.imaging import mask_files
-from drywallqa.visualization.overlay import draw_mask
+from drywallqa.visualization.overlay import draw_mask, image_bytes
 from drywallqa.visualization.panels import (
     HEADS,
     INK,
@@ -141,9 +140,8 @@ class PanelFiles:
             strip.paste(Image.fromarray(framed), (left * (width + _GAP), _HEAD))
             text = fit_text(head, _LETTERS, width)
             pen.text((left * (width + _GAP), _HEAD - 6), text, INK, font(_LETTERS), "ls")
-        stream = io.BytesIO()
-        strip.save(stream, "JPEG", quality=75, optimize=True)
-        write_whole(self.folder / FOLDER / panel.file, stream.getvalue())
+        content = image_bytes(strip, "JPEG", quality=75, optimize=True)
+        write_whole(self.folder / FOLDER / panel.file, content)
         self.panels.append(panel)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from drywallqa.visualization.overlay import draw_mask
+from drywallqa.visualization.overlay import draw_mask, image_bytes
 
 TILE = 200
 GAP = 10
@@ -43,9 +42,7 @@ def fit_text(text: str, size: float, width: float) -> str:
 
 def png_bytes(image: Image.Image) -> bytes:
     """Encode a picture as PNG."""
-    stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    return image_bytes(image, "PNG", optimize=True)
 
 
 def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:

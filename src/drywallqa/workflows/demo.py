@@ -10,10 +10,9 @@ from pathlib import Path
 from drywallqa.imaging import mask_files
 from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.synthetic.canvas import Mask
 from drywallqa.synthetic.examples import ExampleScore, score_example, write_examples
 from drywallqa.synthetic.joints import line_mask
-from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Wall
+from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA
 from drywallqa.visualization.overlay import OVERLAY
 from drywallqa.workflows.segment import segment_into
 
@@ -74,10 +73,11 @@ def run_demo(
     agreements = []
     for concept, prompt in prompts.items():
         found = {name: mask_files.read_mask(results / mask_files.file_name(name, prompt)) for name in walls}
-        truths = {name: _truth(wall, concept) for name, wall in walls.items()}
+        truths = {
+            name: wall.labels[concept]
+            if concept != SEAM_LINE
+            else line_mask(wall.seam_lines, wall.photo.shape[:2])
+            for name, wall in walls.items()
+        }
         agreements.append(score_example(truths, concept, found))
     return DemoResult(photos, summary, tuple(agreements))
-
-
-def _truth(wall: Wall, concept: str) -> Mask:
-    return line_mask(wall.seam_lines, wall.photo.shape[:2]) if concept == SEAM_LINE else wall.labels[concept]

@@ -121,7 +121,11 @@ def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> t
     if request.out:
         lines += ["", *_write(measured, request.out, request.worst, progress)]
         charts = chain(evaluation_charts(measured), choosing_charts(chosen) if chosen else ())
-        lines += _write_charts(request.out, charts)
+        try:
+            for name, content in charts:
+                write_whole(request.out / "pictures" / name, content)
+        except MissingExtraError as error:
+            lines.append(f"no charts: {error}")
         data = evaluation_text.evaluation_json(measured, against, compared)
         write_whole(request.out / RESULT, json_bytes(data))
     if request.write:
@@ -201,16 +205,6 @@ def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> I
     causes = Counter(failure.cause.name for failure, _ in drawn)
     if causes:
         yield f"likely causes: {', '.join(f'{name} {count}' for name, count in causes.most_common())}"
-
-
-def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Write charts. If a chart cannot be drawn, return a line with the reason instead of failing."""
-    try:
-        for name, content in charts:
-            write_whole(out / "pictures" / name, content)
-    except MissingExtraError as error:
-        return [f"no charts: {error}"]
-    return []
 
 
 def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: ChosenThresholds | None) -> str:

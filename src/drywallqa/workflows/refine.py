@@ -22,6 +22,8 @@ from drywallqa.evaluation.refinements import (
 )
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.refinement import parse_refinements
+from drywallqa.reports.evaluation_text import figure_cell
+from drywallqa.reports.sweep_table import columns_text
 
 
 def run_refinements(
@@ -68,7 +70,8 @@ def run_refinements(
     ]
     for concept, row in best.items():
         if row.refinement:
-            lines.append(f"{concept}: {row.refinement} gains {_gain(row, 'IoU')} IoU and will be used")
+            gain = figure_cell(row.gains.get("IoU"), "+.4f")
+            lines.append(f"{concept}: {row.refinement} gains {gain} IoU and will be used")
         else:
             lines.append(
                 f"{concept}: no refinement reliably gains {LEAST_GAIN} IoU without harm, so none is used"
@@ -90,24 +93,18 @@ def run_refinements(
 def _table(rows: Sequence[RefinementRow]) -> list[str]:
     """Describe rows as lines of text: figures and gains over no refinement, with 95 % intervals."""
     gained = ["IoU gained [95 %]", "F1 gained [95 %]"]
-    cells = [["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]]
+    head = ["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]
+    cells = []
     for row in rows:
         values = [row.figures[name].value if name in row.figures else math.nan for name in FIGURES]
         shown = ["–" if math.isnan(value) else f"{value:.4f}" for value in values]
-        gains = [_gain(row, name) if row.refinement else "" for name in ("IoU", "F1 within 3 px")]
-        head = [row.concept, str(row.refinement), f"{row.threshold:.3f}"]
-        cells.append([*head, *shown, *gains, f"{row.milliseconds:.0f}"])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
-    return ["", *(line.rstrip() for line in lines), ""]
-
-
-def _gain(row: RefinementRow, name: str) -> str:
-    figure = row.gains.get(name)
-    if figure is None or math.isnan(figure.value):
-        return "–"
-    interval = "" if math.isnan(figure.low) else f" [{figure.low:+.4f}, {figure.high:+.4f}]"
-    return f"{figure.value:+.4f}{interval}"
+        gains = [
+            figure_cell(row.gains.get(name), "+.4f") if row.refinement else ""
+            for name in ("IoU", "F1 within 3 px")
+        ]
+        about = [row.concept, str(row.refinement), f"{row.threshold:.3f}"]
+        cells.append([*about, *shown, *gains, f"{row.milliseconds:.0f}"])
+    return ["", *columns_text(head, cells).split("\n"), ""]
 
 
 def _store(bundle: Bundle, best: Mapping[str, RefinementRow]) -> None:

@@ -92,7 +92,7 @@ def run_suite(
 def _write(bundle: Bundle, suite: str) -> None:
     """Write a bundle's head file and card. For the suite "release", also draw failures on rendered walls."""
     from drywallqa.exporting.export_run import save_with_card
-    from drywallqa.visualization.failed_walls import failed_walls
+    from drywallqa.visualization.failure_sheets import failed_walls
 
     if suite == "release":
         labelled = [concept for concept in (CRACK, TAPING_AREA) if concept in bundle.concepts]
