@@ -92,7 +92,7 @@ def test_audit__clean_gives_0_and_a_leak_gives_1(tmp_path, capsys):
     write_photo(export / "valid" / "c_jpg.rf.1.jpg", photo(1))
     sheet, report = tmp_path / "s" / "sheet.png", tmp_path / "report.json"
     assert main(["data", "audit", str(export), "--json", str(report), "--sheet", str(sheet)]) == 1
-    assert "near-duplicates under other names: 1 pair of" in capsys.readouterr().out
+    assert "near-duplicates with different names: 1 pair of" in capsys.readouterr().out
     assert json.loads(report.read_text())["near_duplicates"][0]["photographs"] == ["a_jpg", "c_jpg"]
     with Image.open(sheet) as image:
         assert image.width > 1000

@@ -136,7 +136,7 @@ def test_evaluate__two_models_are_compared_on_the_same_pairs(data, use, tmp_path
     out = tmp_path / "out"
     wide = use("wide", backend=ColourBackend(shift=7.0))
     assert run(data, use(), "--against", str(wide), "--out", str(out), "--worst", "0") == 0
-    assert "less" in capsys.readouterr().out
+    assert " minus " in capsys.readouterr().out
     found = load_json(out / "evaluation.json")["against"]["differences"]
     crack = next(d for d in found if (d["kind"], d["concept"]) == ("concept", "crack"))["figures"]
     assert crack["IoU"]["low"] > 0

@@ -1,4 +1,4 @@
-"""An evaluation as a table, JSON and CSV."""
+"""Format the results of an evaluation as a text table, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = (
 
 
 def evaluation_table(evaluation: Evaluation) -> list[str]:
-    """Describe an evaluation as lines of text: notes, then one row per slice, with 95 % intervals."""
+    """Format an evaluation as lines of text: notes, and a table with one row per slice and 95 % intervals."""
     part, rows, further = evaluation.part, [], []
     for each in evaluation.slices:
         figures = each.figures()
@@ -35,21 +35,21 @@ def evaluation_table(evaluation: Evaluation) -> list[str]:
             further.append(f"{each.concept}: {', '.join(texts)}")
     return [
         f"{evaluation.model.name} on {part.dataset.folder}, split '{part.split}': "
-        f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
+        f"{len(part.dataset)} photos made from {len(set(part.clusters.values()))} source photos",
         *(f"note: {note}" for note in evaluation.notes),
         "",
         *columns_text(["", *_SHOWN, "pairs (absent)"], rows).split("\n"),
         "",
         *further,
-        "the original report's own IoU (batches of 2 averaged, two empty masks count 1; no headline): "
-        f"{evaluation.report_iou:.3f}",
-        "In brackets: 95 % interval, photographs resampled, near-duplicates together.",
+        "IoU by the method of the training report of November 2025 (mean over batches of 2; two empty masks "
+        f"count as 1), only for comparison with that report: {evaluation.report_iou:.3f}",
+        "Brackets: 95 % bootstrap intervals over source photos. Near-duplicates are resampled together.",
     ]
 
 
 def difference_lines(compared: Sequence[Difference], first: str, second: str) -> list[str]:
-    """Describe a comparison as lines of text."""
-    lines = ["", f"{first} less {second}, on the same pairs:"]
+    """Format the comparison of two models as lines of text."""
+    lines = ["", f"{first} minus {second}, on the same pairs of photo and prompt:"]
     for each, gains in compared:
         if each.kind in ("overall", "concept"):
             found = {name: gains[name] for name in _SHOWN if name in gains}
@@ -63,7 +63,7 @@ def _title(each: PairSlice) -> str:
 
 
 def figure_cell(figure: Figure | None, form: str = ".3f") -> str:
-    """Format a figure and its interval with a Python format specification; a dash if it is missing."""
+    """Format a metric and its 95 % interval by a format specification; "–" if the metric is missing."""
     if figure is None or math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
@@ -73,7 +73,7 @@ def figure_cell(figure: Figure | None, form: str = ".3f") -> str:
 def evaluation_json(
     evaluation: Evaluation, against: Evaluation | None = None, compared: Sequence[Difference] = ()
 ) -> dict[str, Any]:
-    """Describe a whole evaluation as plain data for JSON."""
+    """Convert an evaluation, with an optional comparison, to data for JSON."""
     data = {
         **bundle_metrics(evaluation),
         "seconds": round(evaluation.seconds, 2),
@@ -89,7 +89,7 @@ def evaluation_json(
 
 
 def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Describe the figures stored in a bundle: notes, photos, and figures by slice."""
+    """Convert the metrics that a bundle stores to JSON data: notes, photo counts and metrics per slice."""
     part = evaluation.part
     return {
         "format_version": 1,
@@ -146,7 +146,7 @@ def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
 
 
 def figures_csv(evaluation: Evaluation) -> str:
-    """List all figures as CSV, one per row. The last column repeats the important notes."""
+    """Format all metrics as CSV, one metric per row. The last column repeats the evaluation's notes."""
     rows: list[tuple[object, ...]] = [_COLUMNS]
     notes = "; ".join(evaluation.notes)
     for each in evaluation.slices:
@@ -160,7 +160,7 @@ def figures_csv(evaluation: Evaluation) -> str:
 
 
 def pairs_csv(evaluation: Evaluation) -> str:
-    """List all pairs of photo and prompt as CSV, one per row."""
+    """Format the result of each pair of photo and prompt as CSV, one pair per row."""
     rows = [_pair(pair, pair.sample.key in evaluation.leaks) for pair in evaluation.measurements.pairs]
     return csv_text([rows[0], *(row.values() for row in rows)])
 

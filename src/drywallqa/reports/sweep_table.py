@@ -1,4 +1,4 @@
-"""Write the result of a sweep: a table as text, CSV and JSON, and a chart of every varied setting."""
+"""Format tables as text or CSV, and write the result of a hyperparameter sweep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "trials"
 
 
 def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out: Path) -> str:
-    """Write `trials.txt`, `.csv`, `.json` and `.png` into a sweep's folder. The best trial comes first.
+    """Write `trials.txt`, `trials.csv`, `trials.json` and `trials.png` into a folder, the best trial first.
 
     Returns:
         The table as text.
@@ -41,14 +41,14 @@ def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Format rows as CSV with Unix line ends."""
+    """Format rows as CSV with Unix line endings."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue()
 
 
 def columns_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Format a table in columns for a terminal."""
+    """Format a table as aligned columns of text for a terminal."""
 
     def cell(value: object) -> str:
         if value is None:
@@ -56,7 +56,7 @@ def columns_text(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     lines = [list(head), *([cell(value) for value in row] for row in rows)]
-    # the last column is free text and needs no padding
+    # The last column needs no padding.
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
     return "\n".join(
         "  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]]).rstrip()
