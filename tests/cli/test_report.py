@@ -328,7 +328,7 @@ def test_report__leaks_are_refused_or_loud(data, use, tmp_path, capsys) -> None:
     summary = page[page.index('id="chapter-1"') : page.index('id="chapter-2"')]
     assert "<blockquote>" in summary
     assert "LEAK" in summary
-    assert "every figure flatters" in words(page)
+    assert "every metric is too optimistic" in words(page)
 
 
 def bad_inputs(data: Path, made: Path, use: Any, tmp_path: Path) -> dict[str, tuple[list[str], str]]:

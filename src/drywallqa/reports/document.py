@@ -1,6 +1,7 @@
 """The content of a report: chapters of blocks, for rendering as Markdown, HTML or PDF.
 
-Texts may contain `code` between backticks and **bold** text between double asterisks. Other markup is escaped.
+Texts may contain `code` between backticks and **bold** text between double asterisks. All other markup is
+escaped.
 """
 
 from __future__ import annotations

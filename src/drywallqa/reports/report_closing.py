@@ -21,7 +21,7 @@ from drywallqa.reports.document import (
     escape,
 )
 from drywallqa.reports.judgement import Statement, steps
-from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures, split_name
+from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures
 from drywallqa.reports.sources import ENVIRONMENT, LOG
 
 _VERSIONS = ("drywallqa", "torch", "lightning", "python", "machine")  # keys of a run's environment.json
@@ -88,7 +88,8 @@ def _speed(figures: SourcedFigures) -> Iterator[Block]:
     ]  # fmt: skip
     yield Table(
         ("images", "median", "95th percentile", "images per second", "threads"), rows,
-        f"Photos of {data['photo']}; time per image from the pixel array to masks of the photo's size", figures.source,
+        f"Photos of {data['photo']}; time per image from the pixel array to masks of the photo's size",
+        figures.source,
     )  # fmt: skip
     yield Table(
         ("measurement", "value"),

@@ -63,7 +63,7 @@ def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapte
     blocks.append(Paragraph(
         "IoU and Dice are means over the source photos that show the concept. A false alarm is a photo "
         "without the concept in which the model marks more than 0.1 % of the pixels. The grades are those of "
-        "the training report of November 2025: an IoU of at least 0.1 is basic, 0.3 is good, 0.5 is excellent."
+        "the training report of November 2025: at least 0.1 IoU is basic, 0.3 is good, and 0.5 is excellent."
     ))  # fmt: skip
     points = [one.text for good in (True, False) for one in [s for s in statements if s.good == good][:3]]
     points += [f"Next step: {one.step}" for one in steps(statements)[:1]]

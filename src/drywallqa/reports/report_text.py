@@ -187,8 +187,8 @@ def _data(material: ReportMaterial) -> Chapter:
         licences = [f"{part}: {licence}" for part, licence in bundle.licences.items()]
         blocks += [Heading("Licences"), BulletList(licences, material.source(HEAD))] if licences else []
     blocks.append(Paragraph(
-        "Each mean is first taken over the copies of a source photo, then over the source photos. Near-duplicate "
-        "source photos are resampled together, because otherwise the intervals would be too narrow."
+        "Each mean is first taken over the copies of a source photo, then over the source photos. "
+        "Near-duplicate source photos are resampled together, so that the intervals are not too narrow."
     ))  # fmt: skip
     return Chapter("Data sets and splits", blocks)
 
