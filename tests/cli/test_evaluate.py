@@ -268,7 +268,7 @@ def test_evaluate__a_refinement_changes_the_masks_that_are_measured(data, use, t
         (["--choose-presence", "percentile=95"], 2, "presence can be chosen by iou, recall or precision"),
         (["--choose", "percentile=100"], 2, "is no rule for thresholds"),
         (["--refine", "sharpen"], 2, "unknown refinement 'sharpen'"),
-        (["--against", "nowhere"], 2, "nowhere: neither a bundle"),
+        (["--against", "nowhere"], 2, "nowhere is neither a bundle"),
         (["--set", "nowhere"], 3, "no set ['nowhere']"),
     ],
 )

@@ -73,7 +73,7 @@ def boards(tmp_path: Path) -> Path:
 def test_seam_lines__labels_what_is_sure(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = boards / "sheet.png"
     assert main(["data", "seam-lines", str(boards), "--sheet", str(sheet)]) == 0
-    assert "labelled in 1 photos, absent in 1; 1 left unlabelled" in capsys.readouterr().out
+    assert "labelled in 1 photos and absent in 1 photos; 1 photos are unlabelled" in capsys.readouterr().out
     known = {sample.image_id: sample for sample in dataset.load_dataset(boards)}
     assert SEAM_LINE not in known["bare"].labels
     assert known["none"].labels[SEAM_LINE] is None

@@ -298,7 +298,7 @@ def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, m
         (["--suite", "dogs"], "unknown suite 'dogs'; choose from release, phone"),
         (["--suite", "phone", "--worst", "3"], "--worst cannot be used with --suite phone"),
         (["--suite", "release", "--section", "walls"], "--section cannot be used with --suite release"),
-        (["--robustness"], "--robustness needs a suite"),
+        (["--robustness"], "--robustness requires --suite"),
     ],
 )
 def test_suites__foreign_options_are_refused(given, told, tiny, capsys):

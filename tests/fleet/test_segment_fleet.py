@@ -473,8 +473,8 @@ def test_refused__an_s3_path_without_credentials(
     ("arguments", "sentence"),
     [
         (("--engine", "spark"), "choose local or ray"),
-        (("--workers", "2"), "need --engine ray"),
-        (("--address", "auto"), "need --engine ray"),
+        (("--workers", "2"), "require --engine ray"),
+        (("--address", "auto"), "require --engine ray"),
         ((*RAY, "--workers", "99"), "room for 2"),
     ],
 )
