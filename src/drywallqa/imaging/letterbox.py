@@ -144,6 +144,13 @@ def resample(
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
 
 
+def resize_map(picture: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Resize a map of values [H,W] to size (height, width), bilinearly and with averaging if it shrinks."""
+    if picture.shape == size:
+        return picture
+    return resample(picture, (0.0, 0.0, picture.shape[1], picture.shape[0]), size[0], size[1])
+
+
 _REDUCING_GAP = 3  # like Pillow's `reducing_gap`: first average boxes, down to this multiple of the target
 _STRIP = 4_000_000  # px of a photo to copy at a time
 

@@ -109,7 +109,6 @@ def mean_width(mask: Mask) -> float:
     return float(mask.sum()) / length if length else 0.0
 
 
-Integers = NDArray[np.int64]
 BoundingBox = tuple[int, int, int, int]
 
 
@@ -140,7 +139,7 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     return np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1]
 
 
-def group_links(count: int, links: ArrayLike) -> Integers:
+def group_links(count: int, links: ArrayLike) -> NDArray[np.int64]:
     """Return for each of `count` items the smallest index connected to it by links [N,2] (union-find)."""
     root = np.arange(count)
     one, two = np.asarray(links, np.int64).reshape(-1, 2).T

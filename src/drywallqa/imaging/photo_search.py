@@ -105,10 +105,12 @@ class _Search:
         if os.path.isdir(path):  # noqa: PTH112  # returns False for invalid names (too long, zero byte)
             if not self._add_folder(path):
                 inside = "" if self.recursive else ", or add --recursive to search its subfolders"
-                self._refuse(path, "there is no photo in this folder", f"pass a folder with photos{inside}")
+                self.problems.append(
+                    PhotoError(path, "there is no photo in this folder", f"pass a folder with photos{inside}")
+                )
         elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
             if not self._add_pattern(path):
-                self._refuse(path, "no photo matches this pattern", "check the path")
+                self.problems.append(PhotoError(path, "no photo matches this pattern", "check the path"))
         else:
             try:
                 check_readable_file(path)
@@ -162,12 +164,13 @@ class _Search:
             self.folders.setdefault(absolute_path(folder))
 
     def _refuse_folder(self, error: OSError) -> None:
-        self._refuse(
-            error.filename, f"the folder cannot be read ({reason_of(error)})", "change its permissions"
+        self.problems.append(
+            PhotoError(
+                error.filename,
+                f"the folder cannot be read ({reason_of(error)})",
+                "change its permissions",
+            )
         )
-
-    def _refuse(self, path: str | Path, problem: str, remedy: str) -> None:
-        self.problems.append(PhotoError(path, problem, remedy))
 
 
 def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:

@@ -44,8 +44,10 @@ Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | NotedPhoto
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px to copy at a time
 
-_SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
-SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".heic",
+    ".heif", ".hif",
+))  # fmt: skip
 
 _TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -86,13 +88,8 @@ def read_noted_photo(source: Photo) -> NotedPhoto:
             return _decode(source, name, stream)
     path = Path(source)
     check_readable_file(path)
-    try:
-        with path.open("rb") as stream:
-            return _read_stream(stream, str(path))
-    except PermissionError as error:
-        raise PhotoError(path, "permission to read it is denied", "change its permissions") from error
-    except OSError as error:
-        raise _damaged(path, error) from error
+    with _errors_about(str(path)), path.open("rb") as stream:
+        return _read_stream(stream, str(path))
 
 
 def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
@@ -108,7 +105,8 @@ def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
     """
     if not content:
         raise PhotoError(name, "the file is empty (zero bytes)", "copy it again from the camera")
-    return _read_stream(io.BytesIO(content), name)
+    with _errors_about(name):
+        return _read_stream(io.BytesIO(content), name)
 
 
 @contextmanager
@@ -176,40 +174,37 @@ def _check_size(name: str, width: int, height: int) -> None:
 
 
 def _read_stream(stream: IO[bytes], name: str) -> NotedPhoto:
-    with _errors_about(name):
-        kind = format_of_head(stream.read(64))
-        page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
-        if kind is None:
-            raise PhotoError(
-                name, "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo", "convert it, or leave it out"
-            )
+    kind = format_of_head(stream.read(64))
+    page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
+    if kind is None:
+        raise PhotoError(
+            name, "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo", "convert it, or leave it out"
+        )
+    stream.seek(0)
+    if kind == "HEIF":
+        return _read_heif(stream, name)
+    with open_as(stream, kind) as image:
+        image.seek(page)
+        photo = _decode(image, name, stream)
         stream.seek(0)
-        if kind == "HEIF":
-            return _read_heif(stream, name)
-        with open_as(stream, kind) as image:
-            image.seek(page)
-            photo = _decode(image, name, stream)
-            stream.seek(0)
-            lost = lost_data(stream.read(), image) if kind == "JPEG" else None
-            return photo._replace(notes=(*photo.notes, lost)) if lost else photo
+        lost = lost_data(stream.read(), image) if kind == "JPEG" else None
+        return photo._replace(notes=(*photo.notes, lost)) if lost else photo
 
 
 @contextmanager
 def _errors_about(name: str) -> Iterator[None]:
     try:
         yield
-    except (DrywallQAError, PermissionError):
+    except DrywallQAError:
         raise
+    except PermissionError as error:
+        raise PhotoError(name, "permission to read it is denied", "change its permissions") from error
     except Exception as error:  # decoders raise nearly any exception on damaged bytes
-        raise _damaged(name, error) from error
-
-
-def _damaged(path: str | Path, error: Exception) -> PhotoError:
-    return PhotoError(
-        path,
-        f"the photo is damaged or cut short ({reason_of(error)})",
-        "copy it again from the camera, or leave it out",
-    )
+        raise PhotoError(
+            name,
+            f"the photo is damaged or cut short ({reason_of(error)})",
+            "copy it again from the camera, or leave it out",
+        ) from error
 
 
 def _read_heif(stream: IO[bytes], name: str) -> NotedPhoto:

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from drywallqa.imaging.morphology import BoundingBox, mean_width
+from drywallqa.imaging.morphology import BoundingBox, Mask, mean_width
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 

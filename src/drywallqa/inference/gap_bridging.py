@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Float
-from drywallqa.imaging.morphology import dilate, label_components, skeletonise
-from drywallqa.inference.soft_refinement import resize_map
+from drywallqa.imaging.letterbox import resize_map
+from drywallqa.imaging.morphology import Mask, dilate, label_components, skeletonise
 
 _GAP_PX = 48.0  # the longest gap that is joined, in px at 640
 _LEAST_PROBABILITY = 0.2  # gaps with a lower mean probability along the path are not joined
@@ -23,7 +23,6 @@ _BACK_PX = 10.0  # length of skeleton that determines the direction of an end
 _FLOOR = 0.02  # lower probabilities are raised to this value
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 
-Mask = NDArray[np.bool_]
 Place = tuple[int, int]
 
 

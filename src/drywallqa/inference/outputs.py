@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,13 +131,10 @@ def write_output(path: Path, content: bytes, overwrite: bool) -> None:
     """
     if not overwrite:
         try:
-            present: bytes | None = path.read_bytes()
-        except FileNotFoundError:
-            present = None
+            with suppress(FileNotFoundError):
+                if path.read_bytes() == content:
+                    return
+                raise OutputError(f"{path} already exists with different content; {ADVICE}")
         except OSError as error:
             raise OutputError(f"{path}: cannot be read ({error.strerror}); choose another folder") from error
-        if present == content:
-            return
-        if present is not None:
-            raise OutputError(f"{path} already exists with different content; {ADVICE}")
     write_whole(path, content)

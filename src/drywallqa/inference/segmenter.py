@@ -191,7 +191,10 @@ class Segmenter:
         Raises:
             PhotoError: The photo cannot be read.
         """
-        ready = self._prepare(photo, image_id or photos.image_id_of(photo), questions)
+        ready = prepare_photo(
+            photos.read_noted_photo(photo), image_id or photos.image_id_of(photo), questions,
+            self.bundle.window,
+        )  # fmt: skip
         (features,) = encode_photos(self.open(), [ready])
         return predict(self.open(), ready, features, questions, keep_probability)
 
@@ -279,7 +282,8 @@ class Segmenter:
             try:
                 for number, photo in batch:
                     name = photos.image_id_of(photo, f"photo-{number}")
-                    ready.append(self._prepare(photo, name, queries))
+                    noted = photos.read_noted_photo(photo)
+                    ready.append(prepare_photo(noted, name, queries, self.bundle.window))
             except Exception as error:  # raised below, after the photos before it are segmented
                 failure = error
             for one, features in zip(ready, encode_photos(self.open(), ready), strict=True):
@@ -292,6 +296,3 @@ class Segmenter:
         from drywallqa.inference.video import segment_video
 
         return segment_video(self.ask, self.answer, video, prompts, **how)
-
-    def _prepare(self, photo: photos.Photo, image_id: str, queries: PromptQueries) -> PreparedPhoto:
-        return prepare_photo(photos.read_noted_photo(photo), image_id, queries, self.bundle.window)

@@ -130,12 +130,6 @@ class Axis:
             row /= total[start // stride : start // stride + cells]
         return weights.astype(np.float32)
 
-    def source(self, start: int) -> tuple[float, float, int]:
-        """Return a tile's start and end in px of the photo, and the number of its px inside the photo."""
-        shown = min(self.tile, self.scaled - start)
-        ratio = self.length / self.scaled
-        return start * ratio, min((start + shown) * ratio, float(self.length)), shown
-
     def cells(
         self, start: int, stride: int, length: int | None = None
     ) -> tuple[tuple[float, float], tuple[int, int]]:
@@ -175,9 +169,9 @@ class TileGrid:
     def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
         """Crop the tiles at row `top` and columns `lefts` from a photo, as the model's input [B,3,h,w]."""
         canvases = np.zeros((len(lefts), 3, self.rows.tile, self.columns.tile), np.float32)
-        y0, y1, height = self.rows.source(top)
+        (y0, y1), (height, _) = self.rows.cells(top, 1)
         for canvas, left in zip(canvases, lefts, strict=True):
-            x0, x1, width = self.columns.source(left)
+            (x0, x1), (width, _) = self.columns.cells(left, 1)
             part = _scaled_part(photo, (x0, y0, x1, y1), height, width)
             self.window.normalise(part, canvas[:, :height, :width])
         return canvases

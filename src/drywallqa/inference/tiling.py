@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,17 +231,9 @@ class _Sums:
         return finished
 
 
-class RowBand(NamedTuple):
-    """Finished rows of a photo.
-
-    Attributes:
-        rows: The rows.
-        parts: For each prompt, a range of columns and their mask logits [rows,columns]. Logits outside the
-            range are below the level of interest. None if all logits are below it.
-    """
-
-    rows: slice
-    parts: tuple[tuple[slice, Float] | None, ...]
+# Finished rows of a photo, and for each prompt a range of columns with their mask logits [rows,columns].
+# Logits outside the range are below the prompt's level of interest. None: all logits are below the level.
+RowBand = tuple[slice, tuple[tuple[slice, Float] | None, ...]]
 
 
 def upsample(
@@ -271,7 +262,7 @@ def upsample(
                 _upsample_columns(own, level, grid, first, slice(top, bottom), width)
                 for own, level in zip(kept, levels, strict=True)
             )
-            yield RowBand(slice(top, bottom), tuple(parts))
+            yield slice(top, bottom), tuple(parts)
             top = bottom
         needless = max(0, int((top + 0.5) * grid.down - reach) - 1 - first)
         first, kept = first + needless, kept[:, needless:].copy()

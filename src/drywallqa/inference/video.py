@@ -74,7 +74,6 @@ def segment_video(
     if every < 1:
         raise ConfigError(f"every is {every}; pass at least 1")
     queries = ask(prompts, **how)
-    frames: Iterator[Frame]
     if isinstance(video, str | os.PathLike):
         name, frames = Path(video).stem, _file_frames(_open_file(Path(video)), Path(video), every)
     else:

@@ -98,9 +98,19 @@ class PromptedModel(nn.Module, ABC):
         """
 
     @property
-    @abstractmethod
     def encoder_is_frozen(self) -> bool:
         """Whether a photo's features stay constant during training, so that they can be cached."""
+        return False
+
+
+def check_choice(what: str, given: str, known: Sequence[str]) -> None:
+    """Reject an unknown value of an option.
+
+    Raises:
+        ModelError: The value is not among `known`.
+    """
+    if given not in known:
+        raise ModelError(f"{what} '{given}' is not known; it is one of {', '.join(known)}")
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
@@ -160,26 +170,17 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
     return embeddings
 
 
-def presence_of(logits: Tensor) -> Tensor:
-    """Compute presence without extra parameters: the mean of the mask's strongest logits.
+def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
+    """Reshape mask logits [B·P,h,w] to [B,P,h,w], and compute presence logits [B,P] from them.
 
+    The presence logit is the mean of the strongest mask logits, which needs no extra parameters.
     Published decoders have no presence output, and an added head would change the published model. Averaging
     several pixels prevents a single stray pixel from determining the presence. The pixels may lie anywhere in
     the mask. With a square neighbourhood, a thin object would count as present only if its mask grew or its
     logits became extreme.
-
-    Args:
-        logits: [N,h,w].
-
-    Returns:
-        [N].
     """
-    return logits.flatten(1).topk(PRESENCE_PIXELS, dim=1).values.mean(1)
-
-
-def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
-    """Reshape mask logits [B·P,h,w] to [B,P,h,w], and compute their presence [B,P]."""
-    return logits.unflatten(0, (photos, -1)), presence_of(logits).unflatten(0, (photos, -1))
+    masks, strongest = logits.unflatten(0, (photos, -1)), logits.flatten(1).topk(PRESENCE_PIXELS, dim=1)
+    return masks, strongest.values.mean(1).unflatten(0, (photos, -1))
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:

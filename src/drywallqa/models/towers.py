@@ -19,6 +19,7 @@ from drywallqa.files import write_whole
 from drywallqa.models.contract import (
     PromptedModel,
     TrainedLayers,
+    check_choice,
     check_prompts,
     load_strictly,
 )
@@ -54,16 +55,6 @@ _VISION_TOWERS: dict[str, dict[str, Any]] = {
         "projection_dim": 32,
     },
 }
-
-
-def check_choice(what: str, given: str, known: Sequence[str]) -> None:
-    """Reject an unknown value of an option.
-
-    Raises:
-        ModelError: The value is not among `known`.
-    """
-    if given not in known:
-        raise ModelError(f"{what} '{given}' is not known; it is one of {', '.join(known)}")
 
 
 def text_settings(size: str) -> dict[str, Any]:
