@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,8 +46,9 @@ def sweep(
     Repeat the command to resume a sweep.
     """
     from drywallqa.errors import StoppedError
-    from drywallqa.experiments.optuna_sweep import Sweep, parse_field, run_sweep
+    from drywallqa.experiments.optuna_sweep import parse_field, run_sweep
     from drywallqa.reports.sweep_table import write_sweep_table
+    from drywallqa.training.fit import TrainingRequest
 
     fields = tuple(parse_field(text) for text in field)
 
@@ -55,11 +57,11 @@ def sweep(
         last = found[-1]
         print(f"trial {last.number}: {last.problem or f'IoU {last.iou:.4f}'}", flush=True)
 
-    request = Sweep(
-        data, out, fields, config, tuple(settings or ()), start, seed, overwrite, progress=not quiet
+    request = TrainingRequest(
+        data, out, config, tuple(settings or ()), start, overwrite=overwrite, progress=not quiet
     )
     try:
-        done = run_sweep(request, trials, show)
+        done = run_sweep(request, fields, trials, seed, show)
     except StoppedError as error:
         print(f"error: {one_line(str(error))}; repeat the command to resume the sweep", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from error
@@ -92,14 +94,14 @@ def ablate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show the progress.")] = False,
 ) -> None:
     """Train one run per recipe, and print IoU, Dice, accuracy, loss and threshold of each run."""
-    from drywallqa.experiments.ablation_runs import AblationRequest, run_ablation
+    from drywallqa.experiments.ablation_runs import run_ablation
     from drywallqa.experiments.ablation_table import ablation_lines
+    from drywallqa.training.fit import TrainingRequest
 
     chosen = (*(settings or ()), *((f"model.name={model}",) if model else ()))
-    request = AblationRequest(
-        data, recipes, out, chosen, tuple(only or ()), scale, split, seed, overwrite, progress=not quiet
-    )
-    rows = run_ablation(request, lambda text: print(text, file=sys.stderr, flush=True))
+    request = TrainingRequest(data, out, settings=chosen, overwrite=overwrite, progress=not quiet)
+    report = partial(print, file=sys.stderr, flush=True)
+    rows = run_ablation(request, recipes, only or (), scale, split, seed, report)
     for line in ablation_lines(rows):
         print(line)
     if any("stopped" in row for row in rows):

@@ -97,7 +97,7 @@ def replay(
 
     The exit code is 1 if the error occurs again.
     """
-    from drywallqa.training.batch_replay import replay_batch
+    from drywallqa.training.open_run import replay_batch
 
     lines, broken = replay_batch(run)
     for line in lines:

@@ -12,7 +12,7 @@ from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models import registry
-from drywallqa.models.contract import PromptedModel, check_prompts
+from drywallqa.models.contract import PromptedModel
 from drywallqa.models.torch_backend import TorchBackend
 
 
@@ -53,10 +53,9 @@ def segment_published(
         The path and prediction of each mask, or an error for each photo that cannot be read.
 
     Raises:
-        PromptError: There is no prompt, or a prompt cannot be used.
+        PromptError: A prompt cannot be used.
         OutputError: A mask cannot be written.
     """
-    check_prompts(prompts)
     queries = segmenter.ask_for((prompt, None) for prompt in prompts)
     for photo in photos:
         try:

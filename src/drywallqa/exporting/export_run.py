@@ -108,7 +108,7 @@ def export_run(
         train = dataset.part("train")
         hashes = sorted({perceptual_hash.perceptual_hash(dataset.read_photo(s)) for s in train})
         bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
-        with_data_notes(bundle, notes) if notes else save_with_card(bundle)
+        save_with_card(bundle, notes)
     return load_bundle(out)
 
 
@@ -131,15 +131,18 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         folder.replace(out)
 
 
-def save_with_card(bundle: Bundle) -> Bundle:
-    """Rewrite a bundle's card and head after its metadata has changed."""
+def save_with_card(bundle: Bundle, notes: str | None = None) -> Bundle:
+    """Rewrite the model card and `bundle.json` after a bundle's metadata has changed.
+
+    Args:
+        bundle: The bundle with the new metadata.
+        notes: Remarks on the training data for the card, in Markdown. They replace earlier remarks, and stay
+            on the card when it is rewritten. If None, the card keeps its remarks.
+    """
+    if notes:
+        bundle = dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes})
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return save_head(bundle)
-
-
-def with_data_notes(bundle: Bundle, notes: str) -> Bundle:
-    """Add remarks on the training data to a bundle's card. Later measurements keep the remarks."""
-    return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
 
 
 def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:

@@ -36,11 +36,11 @@ TOLERANCE = 1e-4
 HALF_TOLERANCE = 2e-2
 """Maximum difference between torch and graphs whose weights are rounded to fp16."""
 _TRIALS = ((1, 1, (64, 64)), (3, 5, (96, 160)))  # photos, prompts, input size
+# prompts of different lengths; one exceeds the maximum
 _PROMPT_TRIALS = (
     ("crack",),
     ("segment joint/tape", "a", "Where do the two boards meet, and is it taped? " * 9),
 )
-"""Test prompts for comparing the graph with torch. They have different lengths; one exceeds the maximum."""
 
 
 class ModelPart(nn.Module):

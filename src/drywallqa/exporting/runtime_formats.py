@@ -20,7 +20,7 @@ from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, MissingExtraError, ModelError
 from drywallqa.evaluation.speed_cases import mean_iou_of
-from drywallqa.exporting.export_run import new_bundle_folder, with_data_notes
+from drywallqa.exporting.export_run import new_bundle_folder, save_with_card
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, RuntimeOptions, graph_name
 from drywallqa.text.text_side import TextSide
@@ -73,7 +73,7 @@ def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None,
     if text:
         text.save(out)
         bundle = save_head(bundle)
-    return with_data_notes(bundle, notes) if notes else bundle
+    return save_with_card(bundle, notes) if notes else bundle
 
 
 def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bundle:

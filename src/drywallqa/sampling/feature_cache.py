@@ -57,13 +57,9 @@ class FeatureCache:
         folder: Folder of the cached files; `default_folder()` if None.
         limit: Maximum size in bytes. The least recently used files are removed first.
 
-    Raises:
-        ConfigError: The limit is not a positive number.
     """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
-        if limit <= 0:
-            raise ConfigError(f"the size limit of the feature cache is {limit} bytes; it must be above 0")
         self.folder, self.limit = folder or default_folder(), limit
         self._size = self.size()
 

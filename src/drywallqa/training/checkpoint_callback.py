@@ -26,8 +26,6 @@ from drywallqa.training.distributed import agree
 from drywallqa.training.run_log import RunLog
 from drywallqa.training.task import MONITORED
 
-_GB = 1e9
-
 
 class CheckpointCallback(lightning.Callback):
     """Saves a run on schedule and on Ctrl-C. A second Ctrl-C stops the run at once.
@@ -165,7 +163,7 @@ class CheckpointCallback(lightning.Callback):
         epochs = sorted((self.run / EPOCHS).glob("epoch-*.safetensors"))
         fixed = (self.run / LAST, weights_path(self.run / LAST), self.run / BEST)
         needed = sum(path.stat().st_size for path in fixed if path.is_file())
-        budget = self.config.budget_gb * _GB
+        budget = self.config.budget_gb * 1e9
         while epochs and needed + sum(path.stat().st_size for path in epochs) > budget:
             epochs.pop(0).unlink()
         if not epochs and not self.warned:
@@ -173,5 +171,5 @@ class CheckpointCallback(lightning.Callback):
             self.run_log.write(
                 "alarm",
                 f"checkpoints.budget_gb={self.config.budget_gb:g} leaves no room for the weights of an "
-                f"epoch: the last and best checkpoints need {needed / _GB:.3g} GB",
+                f"epoch: the last and best checkpoints need {needed / 1e9:.3g} GB",
             )

@@ -9,10 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, distributed
-
-from drywallqa.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -33,26 +30,6 @@ class Devices:
     def world(self) -> int:
         """The total number of processes."""
         return self.devices * self.nodes
-
-    def check(self, batch_size: int) -> None:
-        """Reject a batch size that cannot be divided evenly among the processes.
-
-        Raises:
-            ConfigError: The batch size is not a multiple of the number of processes.
-        """
-        if batch_size % self.world:
-            raise ConfigError(
-                f"optimisation.batch_size={batch_size} cannot be divided evenly among "
-                f"{self.world} processes; use a multiple of {self.world}"
-            )
-
-    def threads(self, available: int) -> int:
-        """Return the CPU threads per process: an equal share, or all threads if there is an accelerator."""
-        return available if torch.cuda.is_available() else max(1, available // self.devices)
-
-
-ALONE = Devices()
-"""One process on one machine."""
 
 
 def world() -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.errors import DataError, ModelError
+from drywallqa.errors import ConfigError, DataError, ModelError
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.imaging.photos import open_picture
 from drywallqa.models import registry
@@ -21,7 +21,7 @@ from drywallqa.training.checkpoint_callback import CheckpointCallback
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.data_module import PhotoDataModule
-from drywallqa.training.distributed import ALONE, Devices, is_first
+from drywallqa.training.distributed import Devices, is_first
 from drywallqa.training.phrase_embeddings import PhraseEmbeddings
 from drywallqa.training.pictures import TensorBoardPictures, write_sample_sheet
 from drywallqa.training.run_folder import (
@@ -66,7 +66,7 @@ class TrainingRequest:
     overwrite: bool = False
     progress: bool = True
     fail_fast: bool = False
-    devices: Devices = ALONE
+    devices: Devices = field(default_factory=Devices)
     ray_workers: int = 0
 
 
@@ -112,6 +112,7 @@ def fit(
         The last checkpoint.
 
     Raises:
+        ConfigError: The batch size is not a multiple of the number of processes.
         OutputError: A run exists and neither resume nor overwrite is set.
         DataError: The split "train" or "val" is empty.
         ModelError: `start` does not fit the model.
@@ -119,7 +120,12 @@ def fit(
         StoppedError: The user pressed Ctrl-C; the run is saved.
     """
     run, devices = request.run, request.devices
-    devices.check(config.optimisation.batch_size)
+    size = config.optimisation.batch_size
+    if size % devices.world:
+        raise ConfigError(
+            f"optimisation.batch_size={size} cannot be divided evenly among {devices.world} processes; "
+            f"use a multiple of {devices.world}"
+        )
     checkpoint = prepare_run_folder(run, resume=request.resume, overwrite=request.overwrite)
     check_dataset(dataset)
     prepare_process(config, devices)
@@ -150,7 +156,7 @@ def prepare_training(
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[SegmentationTask, PhotoDataModule, ValidationPart]:
     """Build the task, data module and validation of a run. `config` of the data module has adjusted sizes."""
-    model = build_model(config, phrases.width)
+    model = build_model(config, phrases.text.embed(()).shape[1])
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         load_strictly(model, start, "the weights to start from")

@@ -19,17 +19,19 @@ from torch.nn import functional
 from drywallqa.training.config import LossConfig
 from drywallqa.training.distributed import shared_count
 
-MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Function of logits [B,K,h,w], truth [B,K,h,w] and known [B,K] that returns a scalar."""
 
-
-def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[float] = ()) -> MaskLoss:
+def make_mask_loss(
+    config: LossConfig, dice_weight: float, weights: Sequence[float] = ()
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Build the mask loss of a run.
 
     Args:
         config: Name and parameters of the loss.
         dice_weight: Factor of the Dice or Tversky term, if the loss has one.
         weights: Foreground weight of each concept, for the weighted loss; see `foreground_weight`.
+
+    Returns:
+        Function that takes logits [B,K,h,w], ground truth [B,K,h,w] and known [B,K], and returns a scalar.
     """
     name = config.name
 

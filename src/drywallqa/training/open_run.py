@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.checks.findings import FAULTS, FaultFinding, finding_of
@@ -21,6 +23,7 @@ from drywallqa.models import registry
 from drywallqa.models.contract import PromptedModel, load_strictly
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.text.text_side import TextSide
+from drywallqa.training.alarm_callback import NOT_FINITE
 from drywallqa.training.checkpoints import (
     AVERAGED,
     LAST,
@@ -31,9 +34,10 @@ from drywallqa.training.checkpoints import (
 )
 from drywallqa.training.config import TrainConfig, load_config
 from drywallqa.training.fit import build_model
-from drywallqa.training.run_folder import CONFIG, TEXT
+from drywallqa.training.losses import foreground_weight
+from drywallqa.training.run_folder import CONFIG, TEXT, read_foreground
 from drywallqa.training.run_log import LINES, read_events
-from drywallqa.training.task import parameter_groups
+from drywallqa.training.task import SegmentationTask, parameter_groups, seed_torch
 
 _STRUCTURE = (
     "made-in-forward", "made-late", "outside-optimizer", "outside-saved-state", "decoder-frozen",
@@ -206,9 +210,74 @@ def _check_log(run: Path) -> list[FaultFinding]:
         quarter = len(known) // 4
         start, end = sum(known[:quarter]) / quarter, sum(known[-quarter:]) / quarter
         if min(known) < -1:
-            evidence = f"the loss fell to {min(known):.3g}, below zero"
-            found.append(finding_of("masks-range", evidence, 0.9))
+            found.append(finding_of("masks-range", f"the loss fell to {min(known):.3g}, below zero", 0.9))
         elif end > 1.5 * start:
-            evidence = f"the loss rose from {start:.3g} to {end:.3g}"
-            found.append(finding_of("rate-too-high", evidence, 0.8))
+            found.append(finding_of("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8))
     return found
+
+
+def replay_batch(run: Path) -> tuple[list[str], bool]:
+    """Replay the saved batch of a run, and check the output of every layer.
+
+    Returns:
+        The lines of the report, and True if the loss is NaN or infinite again.
+
+    Raises:
+        ModelError: The run has no saved batch, or the saved weights do not fit the model.
+    """
+    path = run / NOT_FINITE
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError) as error:
+        raise ModelError(
+            f"{path}: no batch to replay ({error}); a run saves one only if its loss is not finite"
+        ) from error
+    config, _, model = untrained_model(run)
+    load_strictly(model, kept["model"], str(path))
+    weights = [foreground_weight(s, config.loss.pos_weight) for s in read_foreground(run).values()]
+    task = SegmentationTask(model.train(), config, 1, None, weights)
+    task.freeze_model()
+    seed_torch(kept.get("place", [config.seed, 0, 0, 0]))
+    batch = kept["batch"]
+    layers = {part: name for name, part in model.named_modules() if not any(part.children())}
+    broken_layers: list[str] = []
+
+    def check(layer: nn.Module, inputs: Any, output: Any) -> None:
+        if layer in layers and _finite(inputs) and not _finite(output):
+            broken_layers.append(f"{layers[layer]} ({type(layer).__name__})")
+
+    with torch.no_grad(), register_module_forward_hook(check):
+        task.loss_of(*task.predict(batch), batch["truth"], batch["known"])
+    return _replay_report(kept, task.figures, broken_layers)
+
+
+def _replay_report(
+    kept: dict[str, Any], figures: dict[str, Tensor], broken_layers: list[str]
+) -> tuple[list[str], bool]:
+    lines = [f"batch after step {kept['step']}"]
+    for name, value in kept["batch"].items():
+        tensors = [value] if isinstance(value, Tensor) else list(value)
+        numbers = torch.cat([tensor.detach().float().flatten() for tensor in tensors])
+        lines.append(f"  {name}: {float(numbers.min()):.4g} to {float(numbers.max()):.4g}")
+    lines += [f"  {name}: {float(value):.6g}" for name, value in figures.items()]
+    broken_weights = [name for name, value in kept["model"].items() if not _finite(value)]
+    if broken_weights:
+        lines.append(f"weights that were not finite before the batch: {', '.join(broken_weights[:8])}")
+    if broken_layers:
+        lines.append(f"first layer whose output is not finite: {broken_layers[0]}")
+    broken_parts = [name for name, value in figures.items() if not _finite(value)]
+    if not broken_parts:
+        return [*lines, "the loss is finite this time: neither batch nor weights are the cause"], False
+    if broken_weights:
+        verdict = "the weights were already not finite: an earlier step was too large; lower the rates"
+    elif not all(_finite(value) for value in kept["batch"].values()):
+        verdict = "the batch contains NaN or infinity: check its photos and masks"
+    else:
+        verdict = f"the loss is not finite again; the fault starts in {(broken_layers or broken_parts)[0]}"
+    return [*lines, verdict], True
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return bool(torch.isfinite(value).all())
+    return all(_finite(part) for part in value) if isinstance(value, tuple | list) else True

@@ -34,11 +34,6 @@ class PhraseEmbeddings:
     text: TextSide
     texts: Mapping[str, tuple[str, ...]]
 
-    @property
-    def width(self) -> int:
-        """Width D of the embeddings."""
-        return int(next(iter(self.embeddings.values())).shape[1])
-
     def centre(self, concept: str) -> NDArray[np.float32]:
         """Return the mean direction of a concept's phrasings [D]."""
         rows = self.embeddings[concept]

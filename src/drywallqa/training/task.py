@@ -20,7 +20,6 @@ from drywallqa.training.losses import make_mask_loss, presence_loss
 
 MONITORED = "val/iou"
 """Validation IoU, averaged over concepts."""
-_NEVER = 10**9  # interval in epochs; Lightning therefore never steps the plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -191,8 +190,13 @@ def make_schedule(
         plateau = lr_scheduler.ReduceLROnPlateau(
             optimizer, mode="max", factor=settings.plateau_factor, patience=settings.plateau_patience
         )
-        never = {"interval": "epoch", "frequency": _NEVER, "monitor": MONITORED, "strict": False}
-        return {"scheduler": plateau, **never}
+        return {
+            "scheduler": plateau,
+            "interval": "epoch",
+            "frequency": 10**9,  # Lightning therefore never steps the plateau schedule
+            "monitor": MONITORED,
+            "strict": False,
+        }
     if settings.schedule == "one_cycle":
         cycle = lr_scheduler.OneCycleLR(
             optimizer,

@@ -44,7 +44,9 @@ def prepare_process(config: TrainConfig, devices: Devices) -> None:
     for pattern in _INTENDED:
         warnings.filterwarnings("ignore", pattern)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    torch.set_num_threads(devices.threads(config.threads or available_threads()))
+    threads = config.threads or available_threads()
+    # processes that compute on the CPU of one machine share its threads
+    torch.set_num_threads(threads if torch.cuda.is_available() else max(1, threads // devices.devices))
 
 
 def _keep_memory() -> None:

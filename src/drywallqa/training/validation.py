@@ -50,7 +50,11 @@ class ValidationPart:
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return each concept's metrics at a mask threshold of 0.5, and the mean IoU over concepts."""
-        pairs = self._measure(model)
+        mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
+        groups: dict[str, list[PairMeasurement]] = {sample.photo: [] for sample in mine}
+        for pair in measure_pairs(self.evaluator(model, mine)):
+            groups[pair.sample.photo].append(pair)
+        pairs = [pair for group in gather_lists(list(groups.values())) for pair in group]
         figures: dict[str, float] = {}
         for concept, summary in summarise(pairs, self.concepts).items():
             figures |= {
@@ -82,13 +86,6 @@ class ValidationPart:
         segmenter = Segmenter(WrappedModel("in training", self.letterbox, levels, backend))
         chosen = [(concept, concept) for concept in concepts or self.concepts]
         return Evaluator(segmenter, dataset, segmenter.ask_for(chosen))
-
-    def _measure(self, model: nn.Module) -> list[PairMeasurement]:
-        mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
-        groups: dict[str, list[PairMeasurement]] = {sample.photo: [] for sample in mine}
-        for pair in measure_pairs(self.evaluator(model, mine)):
-            groups[pair.sample.photo].append(pair)
-        return [pair for group in gather_lists(list(groups.values())) for pair in group]
 
     def _embed(self, model: Any, concept: str) -> Any:
         """Return the mean embedding of a concept. If the text tower is trained, compute it again."""
