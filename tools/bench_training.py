@@ -50,7 +50,7 @@ def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
     from drywallqa.training.losses import make_mask_loss, presence_loss
 
     dataset, config, phrases = prepare(data, config_path, batches)
-    model = build_model(config, phrases.width).train()
+    model = build_model(config, phrases.text.embed(()).shape[1]).train()
     model.freeze(config.model.training)
     steps = config.optimisation
     loss_of = make_mask_loss(config.loss, steps.dice_weight)

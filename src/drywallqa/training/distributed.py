@@ -1,6 +1,6 @@
 """Distributed training: which rank writes files, how ranks agree, and how counts are summed over ranks.
 
-With a single process these functions do nothing and take no time.
+In a single process, these functions return at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from torch import Tensor, distributed
 
 @dataclass(frozen=True)
 class Devices:
-    """The processes that share a run.
+    """The processes that train one run together.
 
     Attributes:
-        devices: Number of processes per machine: one per accelerator, or CPU processes.
+        devices: Number of processes per machine. Each process uses one accelerator, or the CPU if the machine
+            has no accelerator.
         nodes: Number of machines.
         ray: Whether Ray Train started the processes.
     """
@@ -47,7 +48,7 @@ def _connected() -> bool:
 
 
 def is_first() -> bool:
-    """Return whether this process writes the files. Before the processes connect, use the environment."""
+    """Return whether this process writes the run's files. Environment variables decide before connection."""
     if _connected():
         return distributed.get_rank() == 0
     numbers = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -55,14 +56,14 @@ def is_first() -> bool:
 
 
 def agree(trainer: Any, flag: bool) -> bool:
-    """Return whether any process sets the flag. All processes must call this function at the same point."""
+    """Return whether the flag is true in any process. All processes must call this at the same point."""
     if trainer.world_size == 1:
         return flag
     return bool(trainer.strategy.reduce_boolean_decision(flag, all=False))
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Convert this process's count for a batch into the divisor for its sums.
+    """Convert this process's count for a batch into the divisor for this process's sums.
 
     Processes average their gradients. To get the gradient of the mean over the whole batch, each process must
     divide its sum by (count in the whole batch) / (number of processes). A total count of 0 is treated as 1.
@@ -75,7 +76,7 @@ def shared_count(count: Tensor) -> Tensor:
 
 
 def gather_lists(parts: list[Any]) -> list[Any]:
-    """Merge the lists of all ranks, and restore the order before the split by `[rank::world]`."""
+    """Merge the lists of all ranks. Each list must be the slice `[rank::world]` of the merged list."""
     if world() == 1:
         return parts
     lists: list[list[Any]] = [[] for _ in range(world())]

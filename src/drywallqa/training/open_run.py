@@ -1,4 +1,4 @@
-"""Opens a run that is not exported, to segment photos with PyTorch or to diagnose the run and its files."""
+"""Opens a training run before export, to segment photos, check the run's files, or replay a saved batch."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _STRUCTURE = (
     "no-gradient",
 )  # fmt: skip
 YOUNG = 300
-"""Runs with fewer optimiser steps are under-trained, and their masks are not judged."""
+"""Number of optimiser steps below which a run is under-trained, so that its masks are not checked."""
 
 
 def open_run(run: Path) -> MeasuredModel:
-    """Open a run with its best weights; all mask thresholds are 0.5.
+    """Open a run with its best weights, and set all mask thresholds to 0.5.
 
     Raises:
-        ModelError: There is no checkpoint, or it does not fit.
+        ModelError: There is no checkpoint, or its weights do not fit the model.
         ConfigError: The run's settings cannot be read.
     """
     config, text, model = untrained_model(run)
@@ -60,11 +60,11 @@ def open_run(run: Path) -> MeasuredModel:
 
 
 def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
-    """Read a run's settings and text side, and build its model without the trained weights.
+    """Read a run's settings and text encoder, and build its model without the trained weights.
 
     Raises:
         ConfigError: The settings are damaged.
-        BundleError: The text side is missing or damaged.
+        BundleError: The text encoder is missing or damaged.
     """
     config, text = load_config(run / CONFIG), TextSide.load(run / TEXT)
     bare = config.model.model_copy(update={"pretrained": False, "weights": None})
@@ -75,7 +75,7 @@ def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
 def _measured_model(
     name: str, run: Path, config: TrainConfig, text: TextSide, model: PromptedModel
 ) -> MeasuredModel:
-    """Wrap a model for evaluation. Prompts are embedded by its text tower, if any, or the run's text side."""
+    """Wrap a model for evaluation. The run's text encoder embeds prompts if the model has no text tower."""
     family = registry.find_family(config.model.name, config.model.options)
     model.load_text(run / TEXT)
     backend = TorchBackend(model.eval(), None if family.own_text else text.embed)
@@ -90,10 +90,11 @@ class FinishedRun:
 
     Attributes:
         averaged: The model with its averaged weights; None if these weights do not fit the model.
-        trained: The model with its weights before averaging; None if these weights do not fit the model.
-        findings: Findings in the settings, log, optimiser and weights.
+        trained: The model with the weights of its last step, which are not averaged; None if these weights do
+            not fit the model.
+        findings: Problems found in the settings, the log, the optimiser state and the weights.
         notes: Remarks to print in addition to the findings.
-        young: Whether the run was trained for too few steps.
+        young: Whether the run has too few steps to check its masks.
     """
 
     averaged: MeasuredModel | None
@@ -107,7 +108,7 @@ def open_finished(run: Path) -> FinishedRun:
     """Open the folder of a finished or interrupted run, and check its files.
 
     Raises:
-        ModelError: The checkpoint is missing or damaged, and there are no findings that could explain this.
+        ModelError: The checkpoint is missing or damaged, and the settings and the log do not show the cause.
         ConfigError: The run's settings are damaged.
     """
     config = load_config(run / CONFIG)
@@ -118,7 +119,7 @@ def open_finished(run: Path) -> FinishedRun:
         findings = [*_check_settings(config), *_check_log(run)]
         if not findings:
             raise ModelError(f"{run / LAST}: no readable checkpoint ({error}); train first") from error
-        note = f"the run left no readable checkpoint ({error})"
+        note = f"the run has no readable checkpoint ({error})"
         return FinishedRun(None, None, findings, [note], young=True)
     steps = int(checkpoint.get("global_step", 0))
     trained, average = (without_prefix(state, prefix) for prefix in ("model.", AVERAGED))
@@ -134,11 +135,10 @@ def open_finished(run: Path) -> FinishedRun:
             opened[place] = _measured_model(name, run, config, text, own)
     except ModelError as error:
         findings.append(finding_of("outside-saved-state", str(error), 0.96))
-    notes = [f"the run took {steps} optimizer steps"]
+    notes = [f"the run was trained for {steps} optimizer steps"]
     if steps < YOUNG:
         notes.append(
-            f"the run is under-trained: its masks cannot be judged after fewer than {YOUNG} steps; "
-            "train longer"
+            f"the run is under-trained; to have its masks checked, train it for at least {YOUNG} steps"
         )
     return FinishedRun(opened[0], opened[1], findings, notes, young=steps < YOUNG)
 
@@ -148,7 +148,8 @@ def _check_optimizer(
 ) -> list[FaultFinding]:
     """Find trainable parameters that the optimiser does not update.
 
-    If the run's first check did not report these parameters, they are reported as frozen on purpose.
+    If the check before training did not report these parameters, the finding `parts-frozen` replaces the
+    finding `outside-optimizer`.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = parameter_groups(model, 1.0, 1.0, config.optimisation.weight_decay)
@@ -164,18 +165,18 @@ def _check_optimizer(
 
 
 def _check_settings(config: TrainConfig) -> list[FaultFinding]:
-    """Find settings that are probably mistakes."""
+    """Find settings whose values are probably mistakes."""
     (low, high), size, rates = config.data.photo_scale, config.validation_window, config.optimisation
     top = max(rates.decoder_rate, rates.encoder_rate)
     jitter, pos_weight = config.data.phrase_jitter, config.loss.pos_weight
     checks = (
         (
             not low / 2.5 <= size <= high * 1.5, "scale-mismatch", 0.85,
-            f"validation_window is {size} px, but training photos have {low:g} to {high:g} px",
+            f"validation_window is {size} px, but training photos are {low:g} to {high:g} px long",
         ),
         (
             top >= 0.02, "rate-too-high", 1.0 if top >= 0.1 else 0.97,
-            f"the encoder rate is {rates.encoder_rate:g}, the decoder rate is {rates.decoder_rate:g}",
+            f"the encoder rate is {rates.encoder_rate:g} and the decoder rate is {rates.decoder_rate:g}",
         ),
         (
             rates.decoder_rate < 2e-6, "rate-too-low", 0.8,
@@ -183,7 +184,7 @@ def _check_settings(config: TrainConfig) -> list[FaultFinding]:
         ),
         (
             jitter > 0.2, "phrase-noise", 0.85,
-            f"data.phrase_jitter is {jitter:g} for embeddings of length 1",
+            f"data.phrase_jitter is {jitter:g}, although embeddings have length 1",
         ),
         (pos_weight > 8, "collapse-foreground", 0.85, f"loss.pos_weight is {pos_weight:g}"),
     )  # fmt: skip
@@ -191,13 +192,13 @@ def _check_settings(config: TrainConfig) -> list[FaultFinding]:
 
 
 def _check_log(run: Path) -> list[FaultFinding]:
-    """Collect the findings of the run's checks and alarms, and check the logged losses."""
+    """Collect the alarms from the run's log, and check the losses in the log."""
     events = read_events(run)
     alarms = [event for event in events if event.get("event") == "alarm" and event.get("finding") in FAULTS]
     found = [
         finding_of(
             str(event["finding"]),
-            f"the run's own alarm: {event.get('evidence', '')}",
+            f"alarm during training: {event.get('evidence', '')}",
             (0.98 if event["finding"] in _STRUCTURE else 0.88) - 0.001 * place,
         )
         for place, event in enumerate(alarms)
@@ -217,10 +218,10 @@ def _check_log(run: Path) -> list[FaultFinding]:
 
 
 def replay_batch(run: Path) -> tuple[list[str], bool]:
-    """Replay the saved batch of a run, and check the output of every layer.
+    """Replay the saved batch of a run, and check whether the output of every layer is finite.
 
     Returns:
-        The lines of the report, and True if the loss is NaN or infinite again.
+        The lines of the report, and whether the loss is NaN or infinite again.
 
     Raises:
         ModelError: The run has no saved batch, or the saved weights do not fit the model.
@@ -230,7 +231,7 @@ def replay_batch(run: Path) -> tuple[list[str], bool]:
         kept = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError) as error:
         raise ModelError(
-            f"{path}: no batch to replay ({error}); a run saves one only if its loss is not finite"
+            f"{path}: no batch to replay ({error}); a run saves a batch only if its loss is not finite"
         ) from error
     config, _, model = untrained_model(run)
     load_strictly(model, kept["model"], str(path))
@@ -267,13 +268,19 @@ def _replay_report(
         lines.append(f"first layer whose output is not finite: {broken_layers[0]}")
     broken_parts = [name for name, value in figures.items() if not _finite(value)]
     if not broken_parts:
-        return [*lines, "the loss is finite this time: neither batch nor weights are the cause"], False
+        return [
+            *lines,
+            "the loss is finite this time, so neither the batch nor the weights are the cause",
+        ], False
     if broken_weights:
-        verdict = "the weights were already not finite: an earlier step was too large; lower the rates"
+        verdict = (
+            "the weights were not finite before this batch; an earlier step was too large, so lower the rates"
+        )
     elif not all(_finite(value) for value in kept["batch"].values()):
-        verdict = "the batch contains NaN or infinity: check its photos and masks"
+        verdict = "the batch contains NaN or infinity; check its photos and masks"
     else:
-        verdict = f"the loss is not finite again; the fault starts in {(broken_layers or broken_parts)[0]}"
+        first = (broken_layers or broken_parts)[0]
+        verdict = f"the loss is not finite again; the first value that is not finite is in {first}"
     return [*lines, verdict], True
 
 
