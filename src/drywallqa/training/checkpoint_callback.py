@@ -2,8 +2,8 @@
 
 The state is saved only between optimiser steps, either before a batch or after the end of the run. At these
 points, the weights, their average, the optimiser, the schedule and the batch position belong to the same
-step, and there are no accumulated gradients. Because the user may press Ctrl-C during a step, the handler only
-sets a flag. The callback checks this flag before the next batch.
+step, and there are no accumulated gradients. Because the user may press Ctrl-C during a step, the handler
+only sets a flag. The callback checks this flag before the next batch.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class CheckpointCallback(lightning.Callback):
             self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, saved in {BEST}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """If `every_epoch` is set, save this epoch's weights, and remove the oldest if they exceed the budget."""
+        """If `every_epoch` is set, save the epoch's weights. Remove the oldest weights to stay in budget."""
         if self.config.every_epoch and trainer.is_global_zero:
             name = f"epoch-{trainer.current_epoch:04d}.safetensors"
             self._write_average(module, self.run / EPOCHS / name, trainer, {})

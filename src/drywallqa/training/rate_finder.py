@@ -1,4 +1,4 @@
-"""Learning-rate finder: trains for a few steps while the learning rates rise exponentially.
+"""Finds learning rates by training for a few steps at exponentially rising rates.
 
 The finder suggests the rates at which the loss falls fastest. The ratio of the encoder rate to the decoder
 rate stays fixed, which Lightning's finder does not support. Source: L. N. Smith, Cyclical Learning Rates for
@@ -25,15 +25,15 @@ from drywallqa.training.data_module import PhotoDataModule
 from drywallqa.training.task import SegmentationTask, make_optimizer, seed_torch
 
 STEPS, LOWEST, HIGHEST = 100, 1e-3, 1e2
-"""Number of steps, and the lowest and highest factor that multiplies the configured rates."""
+"""Number of steps, and the lowest and the highest factor to multiply the configured rates by."""
 _SMOOTHING = 0.9  # decay of the smoothed loss
 _DIVERGED = 4.0  # the search ends if the loss exceeds its minimum by this factor
-_LEAST = 10  # minimum number of steps
+_LEAST = 10  # minimum number of steps before the search can end
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """The loss as a function of the learning rates.
+    """The training loss as a function of the learning rates.
 
     Attributes:
         factors: Factors that multiply the configured rates, in ascending order.
@@ -56,13 +56,13 @@ class RateCurve:
 
 
 def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> RateCurve:
-    """Train for a few steps at rising rates, and write the curve to the run's folder.
+    """Train for a few steps at rising rates, and write the loss curve to the run's folder.
 
-    The training changes the model, so do not use the model afterwards.
+    This changes the model, so do not use the model afterwards.
 
     Raises:
         AlarmError: The loss diverged within the first steps.
-        OutputError: The curve cannot be written.
+        OutputError: The loss curve cannot be written.
     """
     settings = task.config.optimisation
     optimizer = make_optimizer(task.model, settings)

@@ -1,4 +1,4 @@
-"""Builds the Lightning trainer of a run, and prepares its process."""
+"""Prepares the process of a run, and builds the Lightning trainer."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _INTENDED = (  # Lightning warnings about intended behaviour
     ".*number of training batches.*",
     ".*exists and is not empty.*",
     ".*LeafSpec.*",
-    ".*dataloader is not resumable.*",  # our sampler makes it resumable
+    ".*dataloader is not resumable.*",  # our sampler makes the data loader resumable
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
 )
 
 
 def prepare_process(config: TrainConfig, devices: Devices) -> None:
-    """Prepare this process for training: memory, threads, seeds, and Lightning's warnings."""
+    """Set up memory allocation, threads, random seeds and warnings for training in this process."""
     _keep_memory()
     # each worker uses one core; a forked worker hangs if it resizes an existing cv2 thread pool
     cv2.setNumThreads(0)
@@ -45,7 +45,7 @@ def prepare_process(config: TrainConfig, devices: Devices) -> None:
         warnings.filterwarnings("ignore", pattern)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     threads = config.threads or available_threads()
-    # processes that compute on the CPU of one machine share its threads
+    # on the CPU, the processes of a machine share its threads
     torch.set_num_threads(threads if torch.cuda.is_available() else max(1, threads // devices.devices))
 
 
@@ -73,7 +73,7 @@ def make_trainer(
     *,
     progress_bar: bool,
 ) -> lightning.Trainer:
-    """Build the trainer of a run; logs and checkpoints go to the run's folder.
+    """Build the trainer of a run, which writes logs and checkpoints to the run's folder.
 
     Raises:
         ConfigError: Synchronised batch statistics are requested, but there is no GPU.
@@ -97,7 +97,7 @@ def make_trainer(
         **processes,
         precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         sync_batchnorm=config.model.batch_norm == "synchronised",
-        use_distributed_sampler=False,  # our sampler divides the batches
+        use_distributed_sampler=False,  # our sampler divides each batch among the processes
         max_epochs=settings.epochs,
         gradient_clip_val=settings.gradient_clip,
         accumulate_grad_batches=settings.accumulate,

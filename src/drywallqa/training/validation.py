@@ -26,14 +26,16 @@ from drywallqa.training.task import MONITORED
 
 
 class ValidationPart:
-    """Measures the averaged model on the val split. In distributed training, the ranks share the photos.
+    """Measures the averaged model on the val split.
+
+    In distributed training, each rank measures some of the photos.
 
     Args:
         dataset: The val split.
         phrases: The embeddings of each concept's phrasings.
         letterbox: The letterbox for validation.
-        gated: Whether a mask is empty if its presence is below 0.5. False for a run that does not train
-            presence.
+        gated: Whether to empty a mask if the predicted presence is below 0.5. Use False for a run that does
+            not train presence.
 
     Attributes:
         concepts: The concepts to measure.
@@ -88,7 +90,7 @@ class ValidationPart:
         return Evaluator(segmenter, dataset, segmenter.ask_for(chosen))
 
     def _embed(self, model: Any, concept: str) -> Any:
-        """Return the mean embedding of a concept. If the text tower is trained, compute it again."""
+        """Return the mean embedding of a concept. A trained text tower computes the embedding again."""
         if not np.issubdtype(self.phrases.embeddings[concept].dtype, np.integer):
             return self.phrases.centre(concept)
         with torch.inference_mode():
