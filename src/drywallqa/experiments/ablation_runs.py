@@ -28,9 +28,9 @@ from drywallqa.training.run_log import read_events
 from drywallqa.training.train_run import run_training
 
 HEAD = "ablation.json"
-"""File with the conditions that all rows share. Rows with different conditions are not comparable."""
+"""File with the conditions of the ablation. Only rows with the same conditions are comparable."""
 BASE, SIZES = "base.yaml", "sizes.yaml"
-"""Files in the folder that are not recipes: the base settings, and the numbers of photos per split."""
+"""Files in a recipe folder with the base settings and the number of photos per split."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Recipe:
 
     Attributes:
         name: Stem of the recipe file.
-        title: The comment in the first line of the recipe file, or the name.
-        settings: The base settings with the recipe's changes.
+        title: The comment in the first line of the recipe file. Without a comment, the name.
+        settings: The base settings with the recipe's changes applied.
     """
 
     name: str
@@ -57,7 +57,7 @@ def run_ablation(
     seed: int,
     report: Callable[[str], None],
 ) -> list[Row]:
-    """Train and measure every recipe that has no row yet, and update the tables after each recipe.
+    """Train and measure every recipe without a result, and update the tables after each recipe.
 
     Args:
         request: The training options that all recipes share. Its run folder is the output folder for photos,
@@ -71,7 +71,7 @@ def run_ablation(
         report: Function that prints a line of progress.
 
     Returns:
-        All rows, sorted by the recipes' names.
+        The results, one row per recipe, sorted by the names of the recipes.
 
     Raises:
         ConfigError: A recipe or a setting is invalid.
@@ -135,7 +135,7 @@ def _make_row(
     split: str,
     report: Callable[[str], None],
 ) -> Row:
-    """Return the finished row of a recipe, or train and measure the recipe and return a new row."""
+    """Return the existing result of a recipe. If there is none, train and measure the recipe."""
     out, path = request.run, request.run / "recipes" / f"{recipe.name}.yaml"
     text = yaml.safe_dump(dict(recipe.settings), sort_keys=False, allow_unicode=True)
     write_whole(path, f"# {recipe.title}\n{text}".encode())
@@ -170,7 +170,7 @@ def _make_row(
 
 
 def _training_figures(run: Path) -> Row:
-    """Read the number of steps and epochs, the last epoch's mean loss, and the alarms from a run's log."""
+    """Read the numbers of steps and epochs, the mean loss of the last epoch, and the alarms from a log."""
     events = read_events(run)
     steps = [event for event in events if event["event"] == "step"]
     last = [e["loss"] for e in steps if e["epoch"] == steps[-1]["epoch"] and e.get("loss") is not None]
@@ -210,7 +210,7 @@ def read_recipes(folder: Path, only: Sequence[str] = ()) -> list[Recipe]:
 
 
 def read_sizes(folder: Path) -> dict[str, dict[str, int]]:
-    """Read the number of photos per concept and split; empty if the folder has no such file.
+    """Read the number of photos per concept and split. Return an empty dict if there is no `sizes.yaml`.
 
     Raises:
         ConfigError: The file is invalid.

@@ -1,8 +1,8 @@
-"""Hyper-parameter sweep: trains runs with different settings, and compares their best validation IoU.
+"""Sweeps hyper-parameters by training runs with different settings and comparing their validation IoU.
 
 Optuna proposes the settings with a tree-structured Parzen estimator (Bergstra et al., Algorithms for
-Hyper-Parameter Optimization, NeurIPS 2011). Optuna writes a journal, from which an interrupted sweep is
-resumed. The interrupted run is resumed as well.
+Hyper-Parameter Optimization, NeurIPS 2011). Optuna writes a journal, from which an interrupted sweep and
+its interrupted run are resumed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from drywallqa.training.task import MONITORED
 from drywallqa.training.train_run import run_training
 
 ABOUT, JOURNAL, NOTE = "sweep.json", "journal.log", "trial.json"
-_DECADE = 10.0  # a range is sampled log-uniformly if high / low is at least this ratio
+_DECADE = 10.0  # a range is sampled log-uniformly if high / low is at least this number
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Field:
         return bool(self.low and self.high and self.low > 0 and self.high / self.low >= _DECADE)
 
     def distribution(self) -> Any:
-        """Return the field as an Optuna distribution. A range with integer ends yields integers."""
+        """Return an Optuna distribution for the field. A range with integer ends yields integers."""
         from optuna import distributions
 
         if self.low is None or self.high is None:
@@ -99,7 +99,7 @@ def _number(text: str) -> float:
 
 
 def _value(text: str) -> Any:
-    """Parse a value as YAML, but read 1e-4 as a number."""
+    """Parse a value as YAML, but read 1e-4 as a number, which YAML reads as text."""
     try:
         return _number(text)
     except ValueError:
@@ -108,13 +108,13 @@ def _value(text: str) -> Any:
 
 @dataclass(frozen=True)
 class SweepTrial:
-    """One run of a sweep.
+    """A finished run of a sweep.
 
     Attributes:
         number: Number of the trial, from 0.
         settings: Setting name → value.
         iou: Best validation IoU; None if the run failed.
-        seconds: Duration of the run; if the run was resumed, only the time since then.
+        seconds: Duration of the run. For a resumed run, the duration since it was resumed.
         problem: Reason for the failure; "" if the run did not fail.
     """
 
@@ -132,7 +132,7 @@ def run_sweep(
     seed: int,
     report: Callable[[list[SweepTrial]], None],
 ) -> list[SweepTrial]:
-    """Run trials until the sweep has the given number of finished trials, including earlier ones.
+    """Run trials until the sweep has the given number of finished trials, including earlier trials.
 
     Args:
         request: The training options that all trials share. Its run folder is the sweep's folder, which
@@ -140,7 +140,7 @@ def run_sweep(
         fields: The settings to vary.
         trials: Total number of trials.
         seed: Seed for Optuna's proposals.
-        report: Function that is called with all finished trials after each trial.
+        report: Function to call with all finished trials after each trial.
 
     Raises:
         ConfigError: There is no field to vary, or `trials` is below 1.
@@ -171,7 +171,7 @@ def run_sweep(
 
 
 def _claim_folder(request: TrainingRequest, fields: Sequence[Field], seed: int) -> None:
-    """Write the conditions that must stay the same when the sweep is resumed to the sweep's folder.
+    """Check that a resumed sweep has the same conditions, and write the conditions to the sweep's folder.
 
     Raises:
         OutputError: The folder contains a different sweep.
@@ -189,8 +189,8 @@ def _claim_folder(request: TrainingRequest, fields: Sequence[Field], seed: int) 
         if json.loads(path.read_text(encoding="utf-8")) == conditions:
             return
         raise OutputError(
-            f"{folder}: contains a sweep over other fields or settings; use the same command to "
-            "resume, replace the sweep with --overwrite, or choose another --out"
+            f"{folder}: contains a sweep over other fields or settings; resume it with its own command, "
+            "replace it with --overwrite, or choose another --out"
         )
     check_folder(folder)
     if request.overwrite:

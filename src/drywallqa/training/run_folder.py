@@ -70,7 +70,7 @@ def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devi
     if before.is_file() and (run / LAST).is_file():
         known = json.loads(before.read_text(encoding="utf-8")).get("data fingerprint", digest)
         if known != digest:
-            text = f"{dataset.folder} has changed since this run started; training continues with the changed data"
+            text = f"{dataset.folder} has changed since this run began; training uses the changed data"
             log.write("alarm", text, before=known, now=digest)
             print(f"warning: {text}", file=sys.stderr, flush=True)
     settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
