@@ -97,7 +97,7 @@ def run_ablation(
         data = load_dataset(copy)
     rows: list[Row] = []
     for number, recipe in enumerate(recipes, 1):
-        report(f"{number} of {len(recipes)}, {recipe.name}: {recipe.title}")
+        report(f"recipe {number} of {len(recipes)}, {recipe.name}: {recipe.title}")
         row = _make_row(request, recipe, data, scale, split, report)
         write_whole(out / "rows" / f"{recipe.name}.json", json_bytes(row))
         paths = sorted((out / "rows").glob("*.json"))

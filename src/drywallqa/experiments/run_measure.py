@@ -40,7 +40,7 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
         each threshold rule.
 
     Raises:
-        DataError: A concept is not shown in any val photo.
+        DataError: A concept does not appear in any photo of the val split.
     """
     model = open_run(run)
     gated = load_config(run / CONFIG).optimisation.presence_weight > 0

@@ -80,8 +80,8 @@ def export_run(
     Raises:
         OutputError: `out` exists and `overwrite` is false.
         DataError: The val split is empty.
-        ModelError: The family cannot be exported, the checkpoint does not fit the model, or a
-            graph gives other results than torch.
+        ModelError: The family cannot be exported, the checkpoint does not fit the model, or the
+            results of a graph differ from torch.
         ConfigError: A window is too small for the model, the text encoder uses a different text space, or
             `caution` names a concept that the run was not trained on.
     """
@@ -102,7 +102,10 @@ def export_run(
     side = load_text_side(run / TEXT, text, dataset)
     strangers = sorted(set(caution or ()) - set(side.concepts))
     if strangers:
-        raise ConfigError(f'--caution: the run knows no "{strangers[0]}", but {", ".join(side.concepts)}')
+        raise ConfigError(
+            f'--caution: "{strangers[0]}" is not a concept of this run; its concepts are '
+            f"{' and '.join(side.concepts)}"
+        )
     with new_bundle_folder(out, overwrite) as folder:
         sizes = list(dict.fromkeys(family.letterbox(size, print).size for size in windows))
         bundle = _write_model(run, settings, folder, side, version, checkpoint)

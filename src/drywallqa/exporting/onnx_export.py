@@ -44,7 +44,7 @@ _PROMPT_TRIALS = (
 
 
 class ModelPart(nn.Module):
-    """One step of a model as a traceable module.
+    """A module that wraps one step of a model for tracing.
 
     Args:
         model: The model, which provides the names of the weights.
@@ -178,7 +178,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
 
 
 def relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the largest difference, divided by the largest expected magnitude but at least by 1."""
+    """Return the largest difference, divided by the larger of 1 and the largest expected magnitude."""
     return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
 
 
@@ -206,7 +206,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
         The largest relative difference between torch and the graph with rounded weights.
 
     Raises:
-        ModelError: The exported tokenizer and graph give other embeddings than torch.
+        ModelError: The embeddings of the exported tokenizer and graph differ from torch.
     """
 
     def embed(ids: Tensor) -> Tensor:

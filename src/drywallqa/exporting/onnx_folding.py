@@ -68,7 +68,7 @@ def _users(graph: onnx.GraphProto) -> Counter[str]:
 
 
 def _zero_pads(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
-    """Return a Pad node's padding [top, left, bottom, right], or None unless it only pads H and W with 0."""
+    """Return a Pad node's zero padding [top, left, bottom, right] of H and W, or None for other padding."""
     mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
     value = pad.input[2] if len(pad.input) > 2 else ""
     if mode != b"constant" or (value and np.any(_constant(graph, value))):

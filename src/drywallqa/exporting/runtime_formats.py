@@ -111,7 +111,7 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
         )
         if not worst <= TOLERANCES[precision]:
             raise ModelError(
-                f"{bundle.folder}: OpenVINO logits differ by {worst:.2g} of their range; its files are not kept"
+                f"{bundle.folder}: OpenVINO logits differ by {worst:.2g}; the OpenVINO files are not kept"
             )
         for path in sorted(Path(place).iterdir()):
             path.replace(bundle.folder / path.name)
@@ -214,7 +214,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        reduce_range=True,  # 7-bit weights; without VNNI, pairs of products are summed in 16 bits
+        reduce_range=True,  # 7-bit weights, because CPUs without VNNI sum pairs of products in 16 bits
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )

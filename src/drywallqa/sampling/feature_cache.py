@@ -96,7 +96,7 @@ class FeatureCache:
         return made
 
     def files(self) -> list[Path]:
-        """List the cache's files."""
+        """List the paths of the cached files."""
         return [path for path in self.folder.glob(f"*/*{SUFFIX}") if path.is_file()]
 
     def size(self) -> int:

@@ -60,7 +60,7 @@ class LossConfig(StrictModel):
             foreground weight from the share of foreground in the training set.
         tversky_alpha: Weight of false positives in the Tversky loss.
         tversky_beta: Weight of false negatives in the Tversky loss.
-        region_weight: Factor of the clDice or boundary term.
+        region_weight: Factor that multiplies the clDice or boundary term of the loss.
         skeleton_steps: Number of erosions for the soft skeleton of clDice. The erosions thin lines to their
             centre line if the lines are at most 2·skeleton_steps logit pixels wide.
     """
@@ -81,7 +81,8 @@ class WatchConfig(StrictModel):
     """Settings of the training alarms in `checks.alarms`.
 
     Attributes:
-        grace: Length of the grace period in steps. During it, only a NaN or infinite loss raises an alarm.
+        grace: Length of the grace period in steps. In this period, only a NaN or infinite loss raises an
+            alarm.
         window: Number of steps that a symptom must last before it raises an alarm.
     """
 
@@ -93,8 +94,8 @@ class CheckpointConfig(StrictModel):
     """Settings for saving a run, and the run's disk budget.
 
     Attributes:
-        minutes: Minutes between two saves within an epoch; 0 turns this interval off.
-        steps: Optimiser steps between two saves within an epoch; 0 turns this interval off.
+        minutes: Number of minutes between two saves within an epoch; 0 turns these saves off.
+        steps: Number of optimiser steps between two saves within an epoch; 0 turns these saves off.
         every_epoch: Whether to keep the weights of every epoch.
         budget_gb: Maximum size of a run's checkpoints in GB (10⁹ bytes). To stay within this size, training
             removes the oldest epoch weights. It never removes the last or the best checkpoint.
@@ -116,12 +117,12 @@ class OptimisationConfig(StrictModel):
         accumulate: Number of batches whose gradients are summed before a step.
         schedule: Learning-rate schedule. "one_cycle" raises and lowers the rates once, "cosine" lowers them
             along a cosine, and "plateau" lowers them if the validation IoU stops improving.
-        plateau_factor: Factor that lowers the rates of the plateau schedule.
+        plateau_factor: Factor by which the plateau schedule multiplies the learning rates to lower them.
         plateau_patience: Number of validations without a better IoU that the plateau schedule tolerates
             before it lowers the rates.
         patience: Number of validations without a better IoU before the run stops early; 0 turns early
-            stopping off. The default is 5 for plateau. It is 0 for the other schedules, because they give the
-            best results at the end of the run.
+            stopping off. The default is 5 for the plateau schedule. It is 0 for the other schedules, because
+            they give the best results at the end of a run.
         average_decay: Decay of the exponential moving average of weights. The averaged weights are validated
             and exported.
         precision: Precision of the forward pass. Weights, losses and optimiser state are always float32.
@@ -200,7 +201,7 @@ def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> Train
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read names and values from a YAML file.
+    """Read settings from a YAML file.
 
     Raises:
         ConfigError: The file is missing or damaged, or does not contain names and values.

@@ -1,6 +1,6 @@
 """Distributed training: which rank writes files, how ranks agree, and how counts are summed over ranks.
 
-In a single process, these functions return at once.
+In a single process, these functions return immediately.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def _connected() -> bool:
 
 
 def is_first() -> bool:
-    """Return whether this process writes the run's files. Environment variables decide before connection."""
+    """Return whether this process is the first one, which writes the run's files.
+
+    Before the processes connect, environment variables such as RANK determine the first process.
+    """
     if _connected():
         return distributed.get_rank() == 0
     numbers = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -63,7 +66,7 @@ def agree(trainer: Any, flag: bool) -> bool:
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Convert this process's count for a batch into the divisor for this process's sums.
+    """Return the number by which this process must divide its sums over a batch.
 
     Processes average their gradients. To get the gradient of the mean over the whole batch, each process must
     divide its sum by (count in the whole batch) / (number of processes). A total count of 0 is treated as 1.

@@ -156,7 +156,10 @@ def prepare_training(
     run: Path,
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[SegmentationTask, PhotoDataModule, ValidationPart]:
-    """Build the task, data module and validation of a run. The data module has the adjusted settings."""
+    """Build the task, the data module and the validation of a run.
+
+    The window sizes in the data module's `config` are adjusted to the model family.
+    """
     model = build_model(config, phrases.text.embed(()).shape[1])
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:

@@ -28,7 +28,7 @@ def make_mask_loss(
 
     Args:
         config: Name and parameters of the loss.
-        dice_weight: Factor of the Dice or Tversky term, if the loss has one.
+        dice_weight: Factor that multiplies the Dice or Tversky term, if the loss has such a term.
         weights: Foreground weight of each concept for the weighted loss; see `foreground_weight`.
 
     Returns:
@@ -73,7 +73,7 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
         logits: [B,K,h,w].
         truth: Foreground share of each pixel in [0,1], [B,K,h,w].
         known: 1 for each labelled concept, otherwise 0, [B,K].
-        dice_weight: Factor of the Dice term.
+        dice_weight: Factor that multiplies the Dice term.
     """
     logits = logits.float()  # convert once, so that gradients are summed in float32
     cross = mean_known(cross_entropy(logits, truth), known)
@@ -124,7 +124,9 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
 
 
 def foreground_weight(share: float, pos_weight: float) -> float:
-    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s. Rare foreground weighs more.
+    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s.
+
+    The weight is high if foreground is rare.
 
     At s = 5 %, which is typical of crack photos, the weight is 19 with `pos_weight` 1 and 190 with 10.
     """

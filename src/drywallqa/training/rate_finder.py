@@ -58,7 +58,7 @@ class RateCurve:
 def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> RateCurve:
     """Train for a few steps at rising rates, and write the loss curve to the run's folder.
 
-    This changes the model, so do not use the model afterwards.
+    This training changes the model, so do not use the model afterwards.
 
     Raises:
         AlarmError: The loss diverged within the first steps.
@@ -79,7 +79,9 @@ def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> Ra
         factors.append(_factor(step))
         losses.append(value)
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
-        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))  # bias correction for the start at 0
+        smoothed.append(
+            mean / (1 - _SMOOTHING ** (step + 1))
+        )  # bias correction, because the mean starts at 0
         if len(losses) > _LEAST and smoothed[-1] > _DIVERGED * min(smoothed):
             break
         optimizer.zero_grad()
@@ -107,7 +109,7 @@ def _factor(step: int) -> float:
 
 
 def steepest(factors: Sequence[float], losses: Sequence[float]) -> float:
-    """Return the factor at which the loss falls fastest, as a function of the factor's logarithm.
+    """Return the factor at which the loss falls fastest over a logarithmic axis of factors.
 
     Factors above the factor with the lowest loss are ignored, because the loss diverges there.
     """

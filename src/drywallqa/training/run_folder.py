@@ -37,7 +37,7 @@ _VERSIONS = ("torch", "lightning", "numpy", "opencv-python-headless", "safetenso
 
 
 def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | None:
-    """Prepare a run's folder.
+    """Prepare the folder of a new or resumed run.
 
     Returns:
         The checkpoint to resume from, or None.
@@ -64,7 +64,10 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
 
 
 def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: RunLog) -> None:
-    """Write the settings and the environment. Warn if the data set of a resumed run has changed."""
+    """Write the settings of a run and a description of its environment to the run's folder.
+
+    Warn if the data set of a resumed run has changed.
+    """
     digest = dataset.digest()
     before = run / ENVIRONMENT
     if before.is_file() and (run / LAST).is_file():
@@ -103,9 +106,8 @@ def foreground_weights(
 ) -> list[float]:
     """Return the foreground weight of each concept for the weighted loss; empty for other losses.
 
-    A weight depends on the mean share of a photo that the concept covers, averaged over the photos that show
-    the concept. This function measures the shares once, saves them in the run's folder, and logs them with
-    the weights.
+    The weight of a concept depends on its mean foreground share in the photos that show it. This function
+    measures the shares once, saves them in the run's folder, and logs them with the weights.
     """
     if config.loss.name != "weighted_bce_dice":
         return []

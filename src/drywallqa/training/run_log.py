@@ -176,7 +176,7 @@ class LoggingCallback(lightning.Callback):
 
 
 class TrainingProgress(RichProgressBar):
-    """Lightning's progress bar on stderr, with the estimated remaining time of the run with validations."""
+    """Lightning's progress bar on stderr, with the remaining time of the run, including validations."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4, console_kwargs={"stderr": True})

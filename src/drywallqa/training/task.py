@@ -1,4 +1,4 @@
-"""The Lightning task: training step, optimiser, learning-rate schedule and averaged weights."""
+"""Defines the training step, the optimiser, the learning-rate schedule and the averaged weights."""
 
 from __future__ import annotations
 

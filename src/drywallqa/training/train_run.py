@@ -33,7 +33,7 @@ from drywallqa.training.trainer import prepare_process
 
 
 def run_training(request: TrainingRequest) -> Path:
-    """Train on a data set.
+    """Train a model on a data set.
 
     A resumed run uses the settings and the text encoder in its folder. Fine-tuning uses the architecture of
     the bundle and, by default, its text encoder.
@@ -74,7 +74,7 @@ def _read_inputs(
 
 
 def _settings_of(bundle: Bundle) -> list[str]:
-    """Return the settings that rebuild a bundle's model, and read the tokenizer from the bundle."""
+    """Return settings that rebuild a bundle's model and take the tokenizer from the bundle."""
     shared = registry.find_family(bundle.name).takes
     return [
         f"model.name={bundle.name}",

@@ -108,7 +108,7 @@ def make_trainer(
         log_every_n_steps=min(10, config.batches),
         enable_progress_bar=progress_bar,
         enable_model_summary=False,
-        enable_checkpointing=False,  # `CheckpointCallback` saves
+        enable_checkpointing=False,  # `CheckpointCallback` saves checkpoints
         default_root_dir=run,
         logger=[TensorBoardLogger(run, name="", version="tensorboard"), CSVLogger(run, name="", version=csv)],
         callbacks=[*extra, *callbacks],
