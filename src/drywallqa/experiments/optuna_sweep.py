@@ -83,7 +83,7 @@ def parse_field(text: str) -> Field:
         except ValueError as error:
             raise ConfigError(f"--field {text}: '{values}' is not a range of numbers") from error
         if not low < high:
-            raise ConfigError(f"--field {text}: the lower end must come first")
+            raise ConfigError(f"--field {text}: the lower end of the range must come first")
         return Field(name, low, high)
     try:
         return Field(name, values=tuple(_value(value) for value in values.split(",")))

@@ -104,7 +104,9 @@ def _weights_of(state: Path, token: str) -> Path:
         with suppress(ModelError):
             if weights_header(path).get("token") == token:
                 return path
-    raise ModelError(f"{weights_path(state)}: not the weights that belong to {state.name}; train again")
+    raise ModelError(
+        f"{weights_path(state)}: does not contain the weights that belong to {state.name}; train again"
+    )
 
 
 def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, Tensor]]:

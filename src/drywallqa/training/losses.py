@@ -126,9 +126,8 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
 def foreground_weight(share: float, pos_weight: float) -> float:
     """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s.
 
-    The weight is high if foreground is rare.
-
-    At s = 5 %, which is typical of crack photos, the weight is 19 with `pos_weight` 1 and 190 with 10.
+    The weight is high if foreground is rare. At s = 5 %, which is typical of crack photos, the weight is 19
+    with `pos_weight` 1 and 190 with `pos_weight` 10.
     """
     return pos_weight * (1 - share) / share if 0 < share < 1 else pos_weight
 

@@ -211,7 +211,7 @@ def _check_log(run: Path) -> list[FaultFinding]:
         quarter = len(known) // 4
         start, end = sum(known[:quarter]) / quarter, sum(known[-quarter:]) / quarter
         if min(known) < -1:
-            found.append(finding_of("masks-range", f"the loss fell to {min(known):.3g}, below zero", 0.9))
+            found.append(finding_of("masks-range", f"the loss fell below zero, to {min(known):.3g}", 0.9))
         elif end > 1.5 * start:
             found.append(finding_of("rate-too-high", f"the loss rose from {start:.3g} to {end:.3g}", 0.8))
     return found

@@ -19,9 +19,9 @@ from drywallqa.training.validation import ValidationPart
 INKS = ((255, 106, 0), (0, 130, 255), (200, 0, 200), (0, 170, 90))
 """Colours of the concepts, in the order of the data set. Colour-blind people can distinguish the colours."""
 SHOWN = 3
-"""Number of validation photos per concept."""
+"""Number of validation photos that TensorBoard shows per concept."""
 SIDE = 256
-"""Longer side of a validation photo, in px."""
+"""Longer side in px of a validation photo in TensorBoard."""
 _GAP, _CAPTION, _COLUMNS = 8, 18, 4
 _OPACITY = 0.55
 
