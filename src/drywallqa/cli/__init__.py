@@ -1,4 +1,4 @@
-"""The command line. The module of a verb is imported only when the verb runs."""
+"""The command line. The module of a subcommand is imported only when the subcommand runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from drywallqa.processors import limit_library_threads
 
 __all__ = ["FAILED", "FOUND", "INTERRUPTED", "UNFORESEEN", "USAGE", "VERBS", "main", "one_line"]
 
-# Verb → (module:object, one-line help). The object is a function, or a Typer app with subcommands.
+# Subcommand → (module:object, one-line help). The object is a function, or a Typer app with subcommands.
 VERBS: dict[str, tuple[str, str]] = {
     "segment": ("drywallqa.cli.segment:segment", "Segment photos by text prompts."),
     "demo": ("drywallqa.cli.segment:demo", "Render example walls, segment them, and show the results."),
@@ -48,7 +48,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "refine": ("drywallqa.cli.evaluate:refine", "Measure the gain and the cost of mask refinements."),
     "speed": ("drywallqa.cli.speed:speed", "Measure a bundle's speed on this machine."),
 }
-# Hidden verbs of earlier versions → the current verb with its options.
+# Hidden subcommands of earlier versions → the current subcommand with its options.
 RENAMED: dict[str, tuple[str, ...]] = {
     "bench": ("speed",),
     "benchmark": ("evaluate", "--suite", "release"),

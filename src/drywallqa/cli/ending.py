@@ -120,7 +120,7 @@ def _describe_unforeseen(error: BaseException) -> str:
 
     whole = "".join(traceback.format_exception(error))
     words = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
-    fault = f"error: unexpected {words}; this is a bug in drywallqa: please report it"
+    fault = f"error: unexpected {words}; this is a bug in drywallqa; please report it"
     if os.environ.get(TRACEBACK):
         return whole + fault
     saved = "its traceback"

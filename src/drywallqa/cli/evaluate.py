@@ -65,7 +65,7 @@ def evaluate(
         typer.Option(
             metavar="CONCEPT=SHARE",
             help="Choose among presence thresholds that are equally good on val: 0 takes the lowest, 1 takes "
-            "the highest, and a fraction takes one in between. Default: the one nearest to 0.5. Repeatable.",
+            "the highest, and a fraction takes one in between. Default: nearest to 0.5. Repeatable.",
         ),
     ] = None,
     refine: Annotated[
@@ -170,7 +170,7 @@ def evaluate(
 
 
 def _refuse_foreign_options(context: typer.Context, suite: str | None) -> None:
-    """Reject options that have no effect with the suite, or no effect without a suite."""
+    """Reject options that would have no effect."""
     from drywallqa.errors import ConfigError
 
     of_suites = set.union(*_OF_SUITE.values())

@@ -21,7 +21,7 @@ def export(
     out: Annotated[Path, typer.Option(metavar="BUNDLE", help="Folder for the new bundle.")],
     window: Annotated[
         list[int] | None,
-        typer.Option(metavar="PX", help="Candidate window size. The best one on val is used. Repeatable."),
+        typer.Option(metavar="PX", help="Candidate window size; the best size on val is used. Repeatable."),
     ] = None,
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     checkpoint: Annotated[
@@ -47,7 +47,7 @@ def export(
         typer.Option(
             metavar="CONCEPT=SHARE",
             help="Choose among presence thresholds that are equally good on val: 0 takes the lowest, 1 takes "
-            "the highest, and a fraction takes one in between. Default: the one nearest to 0.5. Repeatable.",
+            "the highest, and a fraction takes one in between. Default: nearest to 0.5. Repeatable.",
         ),
     ] = None,
     notes: Annotated[

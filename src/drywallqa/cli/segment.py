@@ -150,7 +150,7 @@ def segment(
     If photos from different folders have the same name, DIR gets the same subfolders. Photos with finished
     results are skipped.
 
-    Exit codes: 0 success, 2 wrong usage, 3 some inputs failed.
+    The exit code is 0 for success, 2 for wrong usage, and 3 if some inputs failed.
     """
     fleet = _fleet(engine, address, workers, device, threads)
     bundle = str(Path(model).absolute()) if fleet and model else model  # workers may run in another folder

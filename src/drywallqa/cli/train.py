@@ -21,7 +21,11 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", metavar="BUNDLE", help="Bundle to fine-tune. default: the bundled model."),
+        typer.Option(
+            "--from",
+            metavar="BUNDLE",
+            help="Bundle to fine-tune; the word default selects the bundled model.",
+        ),
     ] = None,
     text: Annotated[
         Path | None,
@@ -111,7 +115,7 @@ def train_text(
     space: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Existing text_space.npz to reuse. Trained decoders stay valid with it."
+            metavar="FILE", help="Existing text_space.npz to reuse, so that trained decoders stay valid."
         ),
     ] = None,
     phrases: Annotated[int, typer.Option(min=1000, help="Number of phrases for distillation.")] = 120_000,

@@ -1,4 +1,4 @@
-"""The root command. It imports the module of a verb only if the user runs the verb.
+"""The root command. It imports the module of a subcommand only if the user runs it.
 
 Since version 0.27, Typer converts every argument with pydantic, whose import takes half of the start-up time
 limit. Text arguments and missing options need no conversion, so this module lets these arguments skip
@@ -51,7 +51,7 @@ class LightCommand(TyperCommand):
 
 
 class LazyVerbs(TyperGroup):
-    """The group of all verbs. It imports a verb only if the user runs the verb."""
+    """The group of all subcommands. It imports a subcommand only if the user runs it."""
 
     verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     renamed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -66,7 +66,7 @@ class LazyVerbs(TyperGroup):
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Import the verb at the start of the arguments, which may have its current or an earlier name."""
+        """Import the subcommand at the start of the arguments, by its current or an earlier name."""
         if args[0] in self.renamed:
             now = self.renamed[args[0]]
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")
@@ -78,7 +78,7 @@ class LazyVerbs(TyperGroup):
 
 
 def load_verb(name: str, target: str, help_text: str) -> Any:
-    """Import a verb from `module:object`, and create its command."""
+    """Import a subcommand from `module:object`, and create its Typer command."""
     module_name, _, attribute = target.partition(":")
     try:
         verb = getattr(importlib.import_module(module_name), attribute)
@@ -97,7 +97,7 @@ def load_verb(name: str, target: str, help_text: str) -> Any:
 
 
 def note_renamed(old: str, new: str) -> None:
-    """Print a note to stderr that a verb or an option has a new name."""
+    """Print a note to stderr that a subcommand or an option has a new name."""
     print(f"note: '{old}' is now '{new}'", file=sys.stderr)
 
 
@@ -105,8 +105,8 @@ def command(verbs: Mapping[str, tuple[str, str]], renamed: Mapping[str, tuple[st
     """Create the root command.
 
     Args:
-        verbs: Verb → (module:object, one-line help).
-        renamed: Earlier verb → the current verb with its options.
+        verbs: Subcommand → (module:object, one-line help).
+        renamed: Earlier name → the current subcommand with its options.
     """
     group = type("Verbs", (LazyVerbs,), {"verbs": verbs, "renamed": renamed})
     app = typer.Typer(cls=group, no_args_is_help=True, add_completion=False)

@@ -15,7 +15,7 @@ from drywallqa.fleet.photo_listing import FleetPhoto
 from drywallqa.fleet.worker import AttemptCounts, Opener, SegmentationRequest, Worker
 from drywallqa.processors import available_threads
 
-_TIMEOUT = 5.0  # seconds to wait for an address to answer
+_TIMEOUT = 5.0  # time in s to wait for a connection
 _STORE = 200_000_000  # shared memory of a local Ray, in bytes; Ray transfers only table rows, no photos
 _BLOCKS_A_WORKER = 4  # with several small blocks per worker, all workers finish at about the same time
 

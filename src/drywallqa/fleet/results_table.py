@@ -174,7 +174,7 @@ class StoreResults:
         import pyarrow
 
         if any(map(len, self._pending)):
-            name = f"{PARTS}/{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"  # sorted by age
+            name = f"{PARTS}/{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"  # sorts by age
             self.out.write(name, _encoded(pyarrow.concat_tables(self._pending)), True)
         self._pending = []
 

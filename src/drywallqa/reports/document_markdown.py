@@ -26,7 +26,7 @@ from drywallqa.reports.document import (
 PICTURES = "report-pictures"
 """Name of the folder next to the Markdown file that contains the pictures."""
 
-# Group 1 matches code and bold markers, which stay. All other matches are Markdown markup to escape.
+# Group 1 of this pattern matches code and bold markers, which are kept. Other matches are escaped.
 _MARKUP = re.compile(r"(`[^`]+`|\*\*)|[\\`*_<>\[\]|#&~]|^[-+](?=[ -]|$)|^\d+[.)](?= )")
 
 

@@ -46,7 +46,7 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         yield from _first(list(map(str, own)))
     yield from _remarks(report)
     if report.likely_causes:
-        yield "likely causes, most likely first:"
+        yield "causes, most likely first:"
     for finding in report.likely_causes:
         yield f"  {finding.name}: {finding.evidence}. {finding.fault.cause}"
         yield f"    remedy: {finding.fault.remedy}"
@@ -103,7 +103,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
     yield f"{found.model} on {found.data}: {sum(found.photos.values())} photos examined ({counts})"
     for concept, figures in found.facts.items():
         yield f"{concept}: {', '.join(f'{name} {_figure(value)}' for name, value in figures.items())}"
-        yield f"{concept}: {grade(figures['best mean IoU at any threshold'])} at its best threshold"
+        yield f"{concept}: IoU at the best threshold is {grade(figures['best mean IoU at any threshold'])}"
         sweep = "  ".join(f"{level:.1f} {value:.3f}" for level, value in found.sweep[concept])
         yield f"{concept}: IoU at thresholds  {sweep}"
     yield from (f"note: {note}" for note in found.notes)

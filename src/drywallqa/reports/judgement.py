@@ -12,7 +12,7 @@ from drywallqa.reports.sources import EvaluationRecord, FigureSlice
 FEW = 30
 """Minimum number of source photos. With fewer source photos, the intervals of any model are wide."""
 
-_QUIET, _LOUD = 0.02, 0.05  # false-alarm rates: at most this for a strength, above this for a limit
+_QUIET, _LOUD = 0.02, 0.05  # false-alarm rates: a strength is at most the first, a limit is above the second
 _GAP = 0.1  # minimum difference between two metrics that the report mentions
 _SURE_QUIET = 0.1  # for a strength, the interval of the false-alarm rate must end below this
 _CALIBRATED, _UNCALIBRATED = 0.05, 0.1
@@ -103,7 +103,7 @@ def _overlap(part: FigureSlice, name: str) -> Iterator[Statement]:
     elif not math.isnan(sure):
         yield Statement(
             False, f"{name}: IoU {part.text('IoU')}; the lower end of the interval is below 0.3.",
-            f"Train on {name} for longer, with more photos and a larger window.",
+            f"Train longer, with more photos of {name} and a larger window.",
             f"{_TRAIN} optimisation.epochs=24", 0.5 - sure,
         )  # fmt: skip
 
@@ -114,8 +114,8 @@ def _alarms(part: FigureSlice, name: str) -> Iterator[Statement]:
     text = f"{name}: false alarms on {rate} of {part.absent_pairs} photos without {name}."
     if not part.absent_pairs:
         yield Statement(
-            False, f"{name}: no evaluated photo is labelled as free of it, so false alarms are unknown.",
-            f"Import photos that certainly do not show any {name}.",
+            False, f"{name}: false alarms are unknown, because no evaluated photo is labelled without it.",
+            f"Import photos that do not show any {name}, and declare it absent.",
             f'drywallqa data import EXPORT --out DATA --absent "{name}"', 0.2,
         )  # fmt: skip
     elif alarms.value <= _QUIET and alarms.high <= _SURE_QUIET:
@@ -167,7 +167,7 @@ def _unevenness(measured: EvaluationRecord, part: FigureSlice, name: str) -> Ite
             continue
         command = f"{_TRAIN} data.window=448" if kind == "width" else ""
         if kind == "width" and parts[0].name.startswith("wide"):
-            step = "Check the labels of the widest objects. No model can match much too large outlines."
+            step = "Check the labels of the widest objects. No model can match far too large outlines."
             command = ""
         yield Statement(
             False, f"{name}: IoU depends on {kind}: {parts[0].text('IoU')} for '{escape(parts[0].name)}' "
@@ -188,7 +188,7 @@ def _calibration(measured: EvaluationRecord, part: FigureSlice, name: str) -> It
 
 
 def _foreground_error(found: Mapping[str, Sequence[float | None]]) -> float:
-    """Return the mean calibration error above `_FOREGROUND`. Background would dominate all bins."""
+    """Return the calibration error of probabilities above `_FOREGROUND`, without most background pixels."""
     bins = [
         (abs(predicted - observed), pixels)
         for predicted, observed, pixels in zip(*(found[key] for key in _BINS), strict=True)

@@ -36,7 +36,7 @@ def strengths(material: ReportMaterial, statements: Sequence[Statement]) -> Chap
     ]
     for title, good in (("Strengths", True), ("Limits", False)):
         points = [statement.text for statement in statements if statement.good == good]
-        blocks += [Heading(title), BulletList(points or ["The rules find none."], measured.source)]
+        blocks += [Heading(title), BulletList(points or ["The rules find no such point."], measured.source)]
     found = _LIMITS.search(card.read_text(encoding="utf-8")) if card.is_file() else None
     if found:
         listed = re.split(r"^- ", found[1].strip(), flags=re.MULTILINE)

@@ -162,7 +162,7 @@ def _examples(measured: EvaluationRecord) -> Iterator[Block]:
 
 
 def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
-    """Show the pictures for the first prompt of each concept. Other prompts for it give similar pictures."""
+    """Yield the pictures for the first prompt of each concept. Other prompts give similar pictures."""
     for panel in measured.panels:
         if panel.kind == kind and panel.prompt in ("", *measured.first_prompts):
             prompt = f'"{escape(panel.prompt)}", ' if panel.prompt else ""
@@ -190,7 +190,7 @@ def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
     if rows:
         yield Heading("Metrics stored in the bundle")
         yield Paragraph(
-            "The export measured these metrics on the data set of the training. The metrics above are for "
+            "The export measured these metrics on the data set of the run. The metrics above are for "
             "the same model, but possibly for another data set."
         )
         yield Table(
@@ -268,7 +268,7 @@ def failures(material: ReportMaterial) -> Chapter:
         source = measured.beside("failures/to-labelling.csv")
         blocks.append(Table(("likely cause", "failures"), rows, caption, source))
         blocks.append(
-            Paragraph("The likely causes come from simple rules. They suggest where to look first.")
+            Paragraph("The likely causes come from simple rules, and only suggest where to look first.")
         )
     if shown:
         blocks.append(Paragraph(

@@ -32,7 +32,7 @@ _SHOWN_WALLS = 3  # number of walls to show per concept and kind of failure
 def draw_failures(
     found: Iterable[tuple[Failure, LabelledPrediction]], panels: PanelFiles, progress: Callable[[int], None]
 ) -> list[tuple[Failure, Image.Image]]:
-    """Draw a row of pictures for each failure, and write its panel at once, to keep no photo in memory."""
+    """Draw one row of pictures per failure. Write each panel at once, to keep no photo in memory."""
     drawn = []
     for done, (failure, labelled) in enumerate(found, 1):
         panels.add_failure(failure, labelled)

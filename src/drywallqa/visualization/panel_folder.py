@@ -32,7 +32,7 @@ FOLDER, LIST = "panels", "panels.json"
 EXAMPLE, FAILURE, PROMPTS = "example", "failure", "prompts"
 EXAMPLE_HEADS = ("photo", "truth", "prediction", "overlay")
 RANKS = (90, 50, 10)
-"""Percentile ranks of the examples. The IoU of an example is higher than on this percentage of photos."""
+"""Percentile ranks, by IoU, of the photos that serve as examples."""
 
 _SIDE, _GAP, _HEAD, _LETTERS = 240, 6, 22, 15  # px
 _SHOWN = 2  # maximum number of failures per kind and prompt

@@ -29,7 +29,7 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
     margin = 0.15 * max(high - low, 1e-6)
     best = curve.best * curve.decoder_rate
     chart = Chart(
-        title="Loss during the increase of the learning rates",
+        title="Loss at increasing learning rates",
         x_title="learning rate of the decoder",
         y_title="smoothed loss",
         lines=[Line("loss", list(zip(rates, curve.losses, strict=True)))],
@@ -110,7 +110,7 @@ def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
     # `val/crack/iou` is the IoU of one concept. `val/iou` is the mean over all concepts.
     names = {key: " ".join(key.split("/")[1:-1]) or "mean" for key in keys}
     scores = [Line(f"{names[key]} IoU", _points(validations, key), markers=True) for key in keys]
-    rates = [Line("highest learning rate of any group", _points(steps, "rate"))]
+    rates = [Line("highest learning rate of all parameter groups", _points(steps, "rate"))]
     last = max((float(event.get("step", 0)) for event in events), default=0.0)
     charts = {}
     for name, title, unit, lines in (

@@ -151,7 +151,7 @@ class _Opener:
         self.scale = SegmentOptions(scale=request.scale).scale
 
     def open(self, folder: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:
-        """Open a bundle or a run. If requested, and always for a run, choose thresholds."""
+        """Open a bundle or a run. Thresholds are chosen on request, and always for a run."""
         request, run = self.request, folder is not None and _is_run(folder)
         if folder is not None and run:
             model = _open_run(folder, self.known)
