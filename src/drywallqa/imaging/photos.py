@@ -1,4 +1,4 @@
-"""Read photos of any common format as RGB uint8 [H,W,3], oriented as a viewer shows them."""
+"""Read photos of any common format as RGB uint8 [H,W,3], with their EXIF orientation applied."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NotedPhoto(NamedTuple):
 
     Attributes:
         pixels: RGB uint8 [H,W,3].
-        notes: Sentences about missing data or the reading of the file. Each sentence names a remedy.
+        notes: Sentences about faults of the photo, such as missing image data. Each sentence names a remedy.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,7 +40,7 @@ class NotedPhoto(NamedTuple):
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | NotedPhoto
 
-# Pillow rejects larger files, and warns above half of this size.
+# Pillow rejects photos with more pixels, and it warns above half of this number.
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px to copy at a time
 
@@ -57,7 +57,7 @@ _TURNS = {  # by EXIF orientation
 
 
 def read_photo(source: Photo) -> NDArray[np.uint8]:
-    """Read a photo as RGB uint8 [H,W,3], as a viewer shows it.
+    """Read a photo as RGB uint8 [H,W,3].
 
     EXIF orientation is applied, transparent images are composited over white, and samples of higher bit depth
     are scaled to 8 bits by the range that they use. If a file contains several images, the first image is
@@ -75,7 +75,7 @@ def read_photo(source: Photo) -> NDArray[np.uint8]:
 
 
 def read_noted_photo(source: Photo) -> NotedPhoto:
-    """Read a photo like `read_photo`, with notes about the file: missing data, unused bits."""
+    """Read a photo like `read_photo`, and note faults of its file, such as missing image data."""
     if isinstance(source, NotedPhoto):
         return NotedPhoto(_checked_array(source.pixels), source.notes)
     if isinstance(source, np.ndarray):
@@ -97,7 +97,7 @@ def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
 
     Args:
         content: The whole file.
-        name: The file name for errors.
+        name: The file name for error messages.
 
     Raises:
         PhotoError: The photo cannot be read.
@@ -129,7 +129,7 @@ def check_readable_file(path: Path) -> None:
     """Check that a path is a regular file that is not empty.
 
     Raises:
-        PhotoError: The path is not such a file; the message names the reason.
+        PhotoError: The path is not a regular file, or the file is empty; the message names the reason.
     """
     try:
         if path.is_dir():
@@ -145,7 +145,7 @@ def check_readable_file(path: Path) -> None:
 
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
-    """Return the stem of a photo's file name, or `otherwise` for a photo without a file."""
+    """Return the stem of a photo's file name, or `otherwise` if the photo does not come from a file."""
     if isinstance(photo, Image.Image):
         photo = str(getattr(photo, "filename", "") or "")
     return (Path(photo).stem if isinstance(photo, str | os.PathLike) else "") or otherwise

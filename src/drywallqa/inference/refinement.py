@@ -1,8 +1,8 @@
-"""Refinement of masks after the model: the available steps and their order.
+"""Refine the masks of a model: the available steps and their order.
 
 Soft steps (`guided`, `crf`) change the probability before the threshold is applied. Hard steps (`morphology`,
-`join`) change the mask afterwards. A step runs only if the caller requests it, or if validation chose it for
-the bundle.
+`join`) change the mask afterwards. A step runs only if the caller or the bundle's settings
+request it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ NONE = "none"
 AUTO = "auto"
 
 _CLOSE_PX = 4.0  # in px at 640; gaps narrower than twice this value are closed
-_LEAST_AREA = 400.0  # in px² at 640; smaller components and holes are removed (a false alarm starts at 410)
+# Smaller components and holes are removed, in px² at 640. The metrics count false alarms from 410 px².
+_LEAST_AREA = 400.0
 
 _GUIDED_GRID = 320  # longer side of the grid on which the guided filter is fitted
 _GUIDED_RADIUS = 16  # half the side of its windows, in px at 640
@@ -84,7 +85,7 @@ class Refinement:
         Args:
             photo: RGB uint8 [H,W,3].
             probability: float32 [H,W] in 0–1.
-            unit: Px of the photo per px at 640, the unit of all distances.
+            unit: Scale of all distances: px of the photo per px of a photo with a longer side of 640 px.
 
         Returns:
             float32 [H,W] in 0–1; the same array if there are no soft steps.
@@ -95,7 +96,7 @@ class Refinement:
         return probability
 
     def harden(self, probability: Float, mask: Mask, unit: float) -> Mask:
-        """Run the hard steps on a mask [H,W] with its probability [H,W]; `unit` as in `soften`."""
+        """Run the hard steps on a mask [H,W] with its probability [H,W]; see `soften` for `unit`."""
         for name in self.hard if mask.any() else ():
             if name == "morphology":
                 mask = morphology(mask, unit)
@@ -110,7 +111,10 @@ NOTHING = Refinement()
 
 
 def morphology(mask: Mask, unit: float) -> Mask:
-    """Close narrow gaps, fill small holes and drop small components of a mask [H,W] (see `soften`)."""
+    """Close narrow gaps, fill small holes and remove small components of a mask [H,W].
+
+    See `Refinement.soften` for `unit`.
+    """
     closed, area = close_mask(mask, max(1, round(_CLOSE_PX * unit))), _LEAST_AREA * unit**2
     return without_small(without_holes(closed, area), area)
 
@@ -127,7 +131,7 @@ def parse_refinements(texts: Iterable[str]) -> list[Refinement]:
 def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
     """Align a probability [H,W] with the edges of its photo [H,W,3] by the guided filter.
 
-    In every window, the probability is fitted as a linear function of the photo's grey. Overlapping fits are
+    In every window, the probability is fitted as a linear function of the grey levels. Overlapping fits are
     averaged. K. He, J. Sun, X. Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8. Large photos
     use a coarser grid, as in K. He, J. Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
     """
@@ -202,7 +206,7 @@ def box_mean(picture: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
 
 
 class BilateralGrid:
-    """A Gaussian kernel of position and grey between all pixels of a picture, computed on a coarse grid.
+    """A Gaussian kernel of position and grey between all pixels of an image, computed on a coarse grid.
 
     Args:
         guide: Grey levels 0–1 [h,w].
@@ -229,7 +233,7 @@ class BilateralGrid:
         self._whole = np.maximum(self._spread(np.ones(flat[0].shape, np.float32)), 1e-9)
 
     def filter(self, values: Float) -> NDArray[np.float64]:
-        """Return for each pixel the average of all values [h,w], weighted by the kernel."""
+        """Return, for each pixel, the average of all values [h,w] weighted by the kernel."""
         return (self._spread(values.ravel()) / self._whole).reshape(self._pixels)
 
     def _spread(self, values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -49,7 +49,7 @@ def plan_views(scale: Scale, native: bool, height: int, width: int, window: Lett
 
     Args:
         scale: The requested scale.
-        native: Whether the concept is too thin for the model to find it on a large photo scaled down.
+        native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         height: Height of the photo in px.
         width: Width of the photo in px.
         window: The letterbox that fits photos to the model's input.
@@ -81,7 +81,7 @@ class Axis:
         length: The photo's side in px.
         scaled: The side of the scaled photo in px.
         tile: A tile's side in px of the scaled photo. The last tile may extend beyond the photo.
-        starts: Start of each tile in px of the scaled photo, a multiple of the window's `multiple`.
+        starts: Start of each tile in px of the scaled photo; each is a multiple of the window's `multiple`.
     """
 
     length: int
@@ -91,7 +91,7 @@ class Axis:
 
     @classmethod
     def cover(cls, length: int, factor: float, window: Letterbox) -> Axis:
-        """Cover a side evenly with the fewest tiles that overlap enough."""
+        """Cover a side evenly with as few tiles as the minimum overlap allows."""
         unit = window.multiple
         scaled = max(1, round(length * factor))
         padded, tile = -(-scaled // unit), window.size // unit
@@ -133,12 +133,12 @@ class Axis:
     def cells(
         self, start: int, stride: int, length: int | None = None
     ) -> tuple[tuple[float, float], tuple[int, int]]:
-        """Locate a section of a grid with one cell every `stride` px of the scaled photo.
+        """Locate a section of a grid that has one cell every `stride` px of the scaled photo.
 
         Args:
             start: Start of the section in px of the scaled photo.
             stride: Px of the scaled photo per cell.
-            length: Length of the section in px of the scaled photo. None: the length of a tile.
+            length: Length of the section in px of the scaled photo. None means the length of a tile.
 
         Returns:
             (start, end) in px of the photo, and the numbers of cells (inside the photo, beyond its end).
@@ -155,7 +155,7 @@ def _raised_cosine(position: NDArray[np.floating]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Tiles over a photo, in rows."""
+    """A grid of tiles that covers a photo."""
 
     rows: Axis
     columns: Axis

@@ -56,7 +56,7 @@ def segment_video(
         answer: `Segmenter.answer`.
         video: A file, or an iterable of RGB uint8 arrays [H,W,3], which may be endless.
         prompts: See `Segmenter.segment`.
-        every: Segment every n-th frame and skip the others.
+        every: Segment every n-th frame and skip the other frames.
         keep_probability: Whether predictions keep their probabilities.
         how: Other options of `Segmenter.segment`, such as `threshold` and `scale`.
 

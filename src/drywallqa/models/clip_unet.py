@@ -34,7 +34,7 @@ SLOTS = 8
 
 
 class Film(nn.Module):
-    """Scale and shift channels depending on the prompt."""
+    """Scale and shift channels by values that are computed from the prompt."""
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()

@@ -127,8 +127,8 @@ class EfficientNetLite(nn.Module):
     def absorb_norms(self) -> None:
         """Move each norm's scale into the preceding convolution, so that the norm only adds a constant.
 
-        With fixed statistics, the function and the parameter names stay the same. Exported graphs then need
-        no norms.
+        The model's outputs for fixed batch statistics and the parameter names stay the same. Exported graphs
+        then need no norm layers.
         """
         for part in self.modules():
             layers = list(part) if isinstance(part, nn.Sequential) else []

@@ -210,7 +210,7 @@ class SwiftDecoder(nn.Module):
 
 
 class SwiftModel(OverLite):
-    """EfficientNet-Lite with pixel embeddings; five prompts take little longer than one prompt.
+    """EfficientNet-Lite with pixel embeddings; five prompts take only slightly longer than one prompt.
 
     All prompts share one map of pixel embeddings. A mask is the product of pixel and prompt embeddings, as in
     Li et al., "LSeg" (ICLR 2022), https://arxiv.org/abs/2201.03546. The model also predicts presence.

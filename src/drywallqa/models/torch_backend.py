@@ -26,7 +26,7 @@ class TorchBackend:
 
     Args:
         model: Model with `encode_image` and `decode`; set to evaluation mode for each call.
-        embed: Function of a text side that embeds prompts as [P,D]; None if the model embeds them.
+        embed: Function of a text model that embeds prompts as [P,D]; None if `model` embeds them.
         autocast: Half-precision type for matrix products on the CPU; none by default.
     """
 
