@@ -149,7 +149,7 @@ class ModelProbe:
         self, subject: MeasuredModel, concepts: Sequence[str], like: ModelProbe | None = None
     ) -> None:
         self.subject, self.concepts = subject, concepts
-        self.backend: CachingBackend = like.backend if like else CachingBackend(subject.backend)
+        self.backend: CachingBackend = like.backend if like else CachingBackend(subject.segmenter.open())
         self._model = WrappedModel(
             subject.name, subject.window, subject.segmenter.bundle.concepts, self.backend
         )

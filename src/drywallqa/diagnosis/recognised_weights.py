@@ -191,4 +191,4 @@ def open_weights(path: Path, family: RecognisedFamily, state: State) -> Measured
     window = registry.find_family("compact").letterbox(_SIDE)
     levels = dict.fromkeys(text.concepts, ConceptSettings())
     backend = TorchBackend(model.eval(), text.embed)
-    return MeasuredModel(path.name, path, Segmenter(WrappedModel(path.name, window, levels, backend, text)))
+    return MeasuredModel(path.name, Segmenter(WrappedModel(path.name, window, levels, backend, text)))

@@ -258,7 +258,7 @@ def _choose(
     for size in windows:
         sized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=size))
         head = with_concepts(sized, {concept: {"native": native[concept]} for concept in prompts})
-        subject = MeasuredModel(bundle.name, bundle.folder, segmenter.sharing(head))
+        subject = MeasuredModel(bundle.name, segmenter.sharing(head))
         pairs = list(measure_pairs(subject.evaluator(validation, prompts, gated=False)))
         choices, closer = choose_by_kind(pairs, caution=caution)
         worth = 0.0
@@ -279,7 +279,7 @@ def _choose(
             *subject.thresholds[name],
             window.size,
             native=native[name],
-            closer=subject.closer.get(name),
+            closer=subject.segmenter.bundle.concepts[name].closer,
         )
         for name in prompts
     }

@@ -81,7 +81,7 @@ def _measured_model(
     backend = TorchBackend(model.eval(), None if family.own_text else text.embed)
     letterbox = family.letterbox(config.validation_window)
     concepts = dict.fromkeys(text.concepts, ConceptSettings())
-    return MeasuredModel(name, run, Segmenter(WrappedModel(family.name, letterbox, concepts, backend, text)))
+    return MeasuredModel(name, Segmenter(WrappedModel(family.name, letterbox, concepts, backend, text)))
 
 
 @dataclass(frozen=True, eq=False)

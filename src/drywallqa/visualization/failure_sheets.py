@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image
 
-from drywallqa.evaluation.distractors import MaskSource
+from drywallqa.evaluation.release_tests import MaskSource
 from drywallqa.evaluation.failures import CAUSES, KINDS, Failure
 from drywallqa.evaluation.measure import LabelledPrediction
 from drywallqa.inference.segmenter import Segmenter

@@ -160,5 +160,5 @@ def load_panels(folder: Path) -> Iterator[Panel]:
 def describe_failure(failure: Failure) -> str:
     """Describe a failure by IoU and presence, or by the falsely marked share and presence."""
     pair = failure.pair
-    false = f"{pair.counts.fp / pair.histogram.size:.1%} of the photo falsely marked"
+    false = f"{pair.counts.fp / pair.counts.size:.1%} of the photo falsely marked"
     return f"{false if pair.absent else f'IoU {pair.counts.iou:.2f}'}, presence {pair.presence:.2f}"

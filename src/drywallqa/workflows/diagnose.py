@@ -222,7 +222,7 @@ def _judge_model(
     if broken:
         return
     if model.bundle and model.weights is not None:
-        running = probe.subject.backend
+        running = probe.subject.segmenter.open()
         found.findings += file_checks.check_graph(model.bundle, model.weights, photos[:3], running)
     picked = pick_photos(photos, VARIED)
     if labels_hold and model.trained is not None:
