@@ -240,8 +240,8 @@ def robustness_lines(measured: Robustness) -> list[str]:
     for concept, found in measured.agreements.items():
         lines.append(
             f"{concept} with {len(found.phrasings)} phrasings: the masks agree with a mean IoU of "
-            f"{found.iou:.3f} ({found.worst_pair:.3f} for the worst two phrasings; at least {AGREEMENT:.2f} for "
-            f"all phrasings in {found.steady_photos:.1%} of the photos)"
+            f"{found.iou:.3f} ({found.worst_pair:.3f} for the worst two phrasings; at least {AGREEMENT:.2f} "
+            f"for all phrasings in {found.steady_photos:.1%} of the photos)"
             + (f"; not understood: {', '.join(found.refused)}" if found.refused else "")
         )
     return lines
