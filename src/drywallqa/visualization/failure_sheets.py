@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from PIL import Image
 
-from drywallqa.evaluation.release_tests import MaskSource
 from drywallqa.evaluation.failures import CAUSES, KINDS, Failure
 from drywallqa.evaluation.measure import LabelledPrediction
+from drywallqa.evaluation.release_tests import MaskSource
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
 from drywallqa.synthetic.walls import render_wall
