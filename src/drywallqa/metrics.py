@@ -20,7 +20,7 @@ BINS = 256
 # If a photo does not show a concept, a mask that covers more than this share of the photo is a false alarm.
 FALSE_ALARM_SHARE = 0.001
 
-# Largest distance at which a pixel of a thin mask still counts as correct, in px of a photo 640 px long.
+# Largest distance at which a pixel of a thin mask still counts as correct, in px at a photo size of 640 px.
 TOLERANCE = 3.0
 
 Array = NDArray[np.float64]

@@ -212,7 +212,7 @@ def test_report__what_was_not_measured_says_so(data, use, walls, tmp_path) -> No
     assert "Diagnosis: not measured" in told
     assert "training not measured" in told
     assert "Not measured: no evaluation of an earlier run" in told
-    assert "hese figures flatter a little" in told, "val decides the thresholds"
+    assert "so these metrics are slightly too good" in told, "val decides the thresholds"
     assert not (tmp_path / "out" / "report.pdf").exists()
 
 

@@ -129,7 +129,9 @@ def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
     """Check that a split has few duplicate photos under different names."""
     if pairs < max(3, 0.08 * photographs):
         return []
-    text = f"{pairs} pairs among {photographs} photographs are duplicates under different names in one split"
+    text = (
+        f"{pairs} pairs among {photographs} source photos are duplicates under different names in one split"
+    )
     return [finding_of("photos-repeated", text, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
 
 

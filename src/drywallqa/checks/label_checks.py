@@ -195,8 +195,10 @@ def explain_labels(members: Sequence[CoarsePair], trials: Sequence[LabelTrial]) 
     found = [LabelExplanation("labels-exchanged", "replaced by the labels of the other concept", gain, 0.02)]
     if len(trials) >= LEAST_COUNT:
         before, groups = [t.pair.iou for t in trials], [t.pair.photograph for t in trials]
-        for fault, change, after, cost in _changes(trials):
-            found.append(LabelExplanation(fault, change, compare_pairs(before, after, groups), cost))
+        found += [
+            LabelExplanation(fault, change, compare_pairs(before, after, groups), cost)
+            for fault, change, after, cost in _changes(trials)
+        ]
     return max((e for e in found if e.holds), key=lambda e: e.worth, default=None)
 
 
@@ -208,7 +210,7 @@ def check_labels(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
     """
     groups: dict[str, list[CoarsePair]] = {}
     for one in pairs:
-        for name in (one.part, f"{one.concept} in {one.part}", f"{one.concept} in all parts", "all parts"):
+        for name in (one.part, f"{one.concept} in {one.part}", f"{one.concept} in all splits", "all splits"):
             groups.setdefault(name, []).append(one)
     trials = {id(p): try_changes(p, pairs) for p in pairs if p.truth.any() and p.mask.any()}
     found = []

@@ -236,10 +236,10 @@ def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
     parts = {name: list(dataset.part(name)) for name in PARTS}
     if not any(parts.values()):
         yield finding_of("split-empty", f"none of {len(dataset)} photos is in train, val or test", 0.9)
-    photographs = {name: [sample.photograph for sample in members] for name, members in parts.items()}
-    sizes = {name: [max(s.height, s.width) for s in members] for name, members in parts.items()}
-    yield from check_split(photographs)
-    yield from check_sizes(sizes)
+    yield from check_split({name: [s.photograph for s in members] for name, members in parts.items()})
+    yield from check_sizes(
+        {name: [max(s.height, s.width) for s in members] for name, members in parts.items()}
+    )
 
 
 def check_pictures(

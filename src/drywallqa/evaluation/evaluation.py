@@ -152,28 +152,31 @@ def evaluate_part(
         DataError: Model and data share no concept, or no photo could be measured.
     """
     found = leaks.find_training_leaks(part.thumbnails, model.training_hashes)
-    shown = f"{len(found)} of {len(part.thumbnails)} photos show photographs that"
+    shown = f"{len(found)} of {len(part.thumbnails)} photos are copies of photos that"
     if found and not allow_leak:
         few = ", ".join(sorted(found, key=lambda photo: found[photo])[:3])
         raise LeakError(
             f"{shown} {model.name} was trained on ({few}{', …' if len(found) > 3 else ''}); "
-            "measure on other photos, or pass --allow-leak, which adds a note to every output"
+            "measure on other photos, or pass --allow-leak to measure with a warning"
         )
     asked, notes_on_asking = choose_prompts(model, part.dataset, prompts)
     evaluator = model.evaluator(part.dataset, asked)
     start, total = time.perf_counter(), len(part.dataset)
     measured = measure_part(evaluator, lambda done: progress(f"measuring {model.name}", done, total))
     seconds = time.perf_counter() - start
-    notes = [f"LEAK: {shown} the model was trained on; these figures flatter it"] if found else []
+    notes = [f"LEAK: {shown} the model was trained on, so these metrics are too good"] if found else []
     if not model.training_hashes:
-        notes.append("the model has no hashes of its training photos, so leaks could not be checked")
+        notes.append(
+            "the model stores no hashes of its training photos, so the check for leaks was not possible"
+        )
     if part.split == CHOSEN_ON:
         notes.append(
-            f"thresholds are chosen on '{CHOSEN_ON}', which was measured here: these figures flatter a little"
+            f"the thresholds were chosen on the measured split '{CHOSEN_ON}', "
+            "so these metrics are slightly too good"
         )
     if measured.skipped:
         reason = measured.skipped[0][1]
-        notes.append(f"{len(measured.skipped)} of {total} photos were skipped; the first: {reason}")
+        notes.append(f"{len(measured.skipped)} of {total} photos were skipped; the first reason: {reason}")
     notes += [*notes_on_asking, *part.notes]
     return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 

@@ -33,10 +33,10 @@ CAUSES = {
 }
 """Cause → typical evidence, ordered from the most specific cause to the least specific."""
 
-# Largest distance at which a pixel of an area still counts as found, in px of a photo 640 px long.
+# Largest distance at which a pixel of an area still counts as found, in px at a photo size of 640 px.
 AREA_TOLERANCE = 24.0
 
-THIN_PX = 12.0  # objects narrower than this, in px of a photo 640 px long, count as thin
+THIN_PX = 12.0  # objects narrower than this, in px at a photo size of 640 px, count as thin
 
 _DARK, _BRIGHT = 45.0, 225.0
 _FAINT = 0.25  # an object is hardly visible if its contrast is below this many standard deviations

@@ -103,11 +103,6 @@ class LabelledPrediction:
         return {each.prompt: each.mask for each in self.predictions}
 
     @property
-    def presence(self) -> dict[str, float]:
-        """Prompt → presence in [0,1]."""
-        return {each.prompt: each.presence for each in self.predictions}
-
-    @property
     def probabilities(self) -> dict[str, NDArray[np.float32]]:
         """Prompt → probability map, float32 [H,W]."""
         return {each.prompt: each.probability for each in self.predictions if each.probability is not None}

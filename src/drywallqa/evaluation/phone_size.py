@@ -190,9 +190,8 @@ def phone_size_lines(sections: Mapping[str, Figures]) -> list[str]:
     lines = []
     for section, figures in sections.items():
         lines.append(f"{TITLES[section]}:")
-        lines += [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
-        if not figures:
-            lines.append("  nothing to measure in this split")
+        rows = [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
+        lines += rows or ["  nothing to measure in this split"]
     return lines
 
 

@@ -206,10 +206,14 @@ def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
             "are marked"
             + ("" if kept.other_before is None else f", {kept.other_before:.1%} before it was pasted")
         )
-    for what, (alarms, pairs) in false_alarm_counts(benchmark).items():
-        told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")
-    for concept, error in benchmark.calibration.items():
-        told.append(f"{concept}: expected calibration error of the pixel probabilities {error:.3f}")
+    told += [
+        f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})"
+        for what, (alarms, pairs) in false_alarm_counts(benchmark).items()
+    ]
+    told += [
+        f"{concept}: expected calibration error of the pixel probabilities {error:.3f}"
+        for concept, error in benchmark.calibration.items()
+    ]
     told += [f"seam lines on {where}: {score}" for where, score in benchmark.seams.items()]
     return told + (robustness_lines(benchmark.robustness) if benchmark.robustness else [])
 

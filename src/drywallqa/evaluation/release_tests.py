@@ -22,7 +22,7 @@ from drywallqa.metrics import FALSE_ALARM_SHARE, Counts, share_near
 from drywallqa.synthetic.composite import composites
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, render_wall
 
-WITHIN = 5.0  # largest distance of a found line from a true line, in px of a photo 640 px long
+WITHIN = 5.0  # largest distance of a found line from a true line, in px at a photo size of 640 px
 ENOUGH = 0.9  # the seams of a photo count as found if at least this share of their length is found
 RENDERED = 60  # largest number of rendered walls with seams
 _SEED = 9_000_000  # far from the seeds of rendered training pictures

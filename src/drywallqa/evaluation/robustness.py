@@ -21,7 +21,7 @@ from drywallqa.metrics import Counts, mean_by_group
 CLEAN = "clean"
 ENOUGH = 0.85  # after a change, the IoU should reach at least this share of the IoU on clean photos
 AGREEMENT = 0.95  # the masks of one photo for two phrasings should have at least this IoU
-BLUR = 1.5  # standard deviation of the blur, in px of a photo 640 px long
+BLUR = 1.5  # standard deviation of the blur, in px at a photo size of 640 px
 NOISE = 15.0  # standard deviation of the noise, in grey levels from 0 to 255
 
 PHRASINGS = {

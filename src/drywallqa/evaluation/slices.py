@@ -35,13 +35,13 @@ _ABSENT: dict[str, Callable[[Counts], float]] = {
     "area falsely marked": lambda c: (c.tp + c.fp) / max(1, c.size),
 }
 MEANINGS = {
-    "IoU": "mean over photographs that show it",
-    "Dice": "mean over photographs that show it",
-    "clDice": "mean over photographs that show it",
-    "F1 within 3 px": "mean over photographs that show it, at 640 px",
-    **dict.fromkeys(_POOLED, "all pixels of the photos that show it"),
-    "false alarms": "share of photos without it of which more than 0.1 % is marked",
-    "area falsely marked": "mean share of such photos",
+    "IoU": "mean over source photos that show the concept",
+    "Dice": "mean over source photos that show the concept",
+    "clDice": "mean over source photos that show the concept",
+    "F1 within 3 px": "mean over source photos that show the concept, at 640 px",
+    **dict.fromkeys(_POOLED, "over all pixels of the photos that show the concept"),
+    "false alarms": "share of photos without the concept in which more than 0.1 % of the pixels are marked",
+    "area falsely marked": "mean share of the pixels that are marked in photos without the concept",
 }
 
 
@@ -94,7 +94,7 @@ def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clus
 def _parts(pairs: Sequence[PairMeasurement]) -> Iterator[tuple[str, str, list[PairMeasurement]]]:
     """Group the pairs of one concept; yield the kind, name and pairs of each group.
 
-    The width classes divide thin objects into thirds by width, in px of a photo 640 px long.
+    The width classes divide thin objects into thirds by width, in px at a photo size of 640 px.
     """
     keys: dict[str, Callable[[PairMeasurement], str | None]] = {
         "prompt": lambda p: p.prompt,

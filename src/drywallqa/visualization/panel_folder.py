@@ -122,8 +122,8 @@ class PanelFiles:
             labelled = evaluation.evaluator.predict(samples[place])
             photo, masks = shrink_photo(labelled.photo, [labelled.masks[p] for p in prompts], _SIDE)
             words = "; ".join(
-                f'"{p}": {labelled.masks[p].mean():.1%} marked, presence {labelled.presence[p]:.2f}'
-                for p in prompts
+                f'"{each.prompt}": {each.mask.mean():.1%} marked, presence {each.presence:.2f}'
+                for each in labelled.predictions
             )
             heads = ("photo", *(f'"{prompt}"' for prompt in prompts))
             panel = Panel(f"prompts-{number}.jpg", PROMPTS, heads, labelled.sample.image_id, "", words)
