@@ -75,7 +75,7 @@ def distill_text_side(
     difference = export_student(student, folder / ENCODER)
     report(f"largest difference between embeddings in ONNX Runtime and PyTorch: {difference:.4f}")
     (folder / VOCABULARY).write_text("\n".join(run.tokens.pieces) + "\n", encoding="utf-8")
-    space.save(folder / SPACE)
+    np.savez(folder / SPACE, mean=space.mean, components=space.components)
     side = TextSide.untrained(folder).with_concepts(
         kept[0], others=kept[1], held_out=held if held_out else None
     )
@@ -125,10 +125,8 @@ def _random_phrase(
     words: Sequence[str], known: Sequence[str], bank: Sequence[str], rng: random.Random
 ) -> str:
     draw = rng.random()
-    if draw < 0.25:
-        return phrase_bank.phrase_request(rng.choice(known), rng)
     if draw < 0.45:
-        return phrase_bank.phrase_request(rng.choice(bank), rng)
+        return phrase_bank.phrase_request(rng.choice(known if draw < 0.25 else bank), rng)
     if draw < 0.55:
         return rng.choice(_PAIRS).format(rng.choice(bank), rng.choice(bank))
     if draw < 0.65:

@@ -114,10 +114,6 @@ class TextSpace:
     mean: NDArray[np.float32]
     components: NDArray[np.float32]
 
-    def save(self, path: Path) -> None:
-        """Write the text space to an npz file."""
-        np.savez(path, mean=self.mean, components=self.components)
-
     @classmethod
     def load(cls, path: Path) -> TextSpace:
         """Read a text space from an npz file.
