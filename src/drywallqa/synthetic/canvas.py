@@ -58,7 +58,7 @@ class Canvas:
 
     @property
     def scale(self) -> float:
-        """Factor that converts px of a 640 px photo to px of this canvas; includes the zoom."""
+        """Factor from px of a photo whose longer side is 640 px to px of this canvas, times the zoom."""
         return self.zoom * max(self.size) / REFERENCE_SIDE
 
     def somewhere(self, margin: float = 0.1) -> Point:

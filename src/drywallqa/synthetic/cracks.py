@@ -58,7 +58,7 @@ def add_crack(canvas: Canvas, width: float | None = None, region: Mask | None = 
 
     Args:
         canvas: The canvas to draw on.
-        width: Typical width in px of a 640 px photo. If None, a random width, which is usually small.
+        width: Typical width in px of a photo whose longer side is 640 px. If None, a random width.
         region: Area that the crack must not leave, bool [H,W]. If None, the whole photo.
 
     Returns:

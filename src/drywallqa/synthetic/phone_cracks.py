@@ -166,7 +166,7 @@ def _lay(canvas: Canvas, cover: Float, width: int, box: Box) -> None:
     """Draw a crack in its box, sometimes with a bright edge, and lower the relief."""
     generator, part = canvas.generator, canvas.colour[:, box[0], box[1]]
     depth = generator.uniform(0.55 if width < _BROAD else 0.8, 0.97)
-    least = 0.35 if width < _BROAD else 0.75  # parts of a crack are fainter
+    least = 0.35 if width < _BROAD else 0.75  # minimum opacity of the fainter parts of a crack
     patchy = 0.85 + 0.3 * noise(cover.shape, max(6.0, 1.5 * width), generator)
     opacity = cover * np.clip(patchy, least, 1).astype(np.float32) * np.float32(depth)
     shadow = part.mean((1, 2)) * np.float32(generator.uniform(0.08, 0.3)) + np.float32(0.01)

@@ -64,7 +64,7 @@ class WallOptions:
         surface: A name from `surfaces.BOARDS`, `WALLS` or `JOINTED`.
         objects: Names from `objects.OBJECTS`.
         raking: Strength of the shading by grazing light in 0–1.
-        crack_width: Width of each crack in px of a 640 px photo.
+        crack_width: Width of each crack in px of a photo whose longer side is 640 px.
         scene: Whether the photo shows a free-standing board in front of a background.
     """
 
@@ -117,9 +117,8 @@ def render_wall(
     hidden = draw_objects(canvas, [item for item in objects if item not in BELOW], OBJECTS)
     covered = sum(int((crack.core & hidden).sum()) for crack in cracks)
     if covered > sum(int(crack.core.sum()) for crack in cracks) / 2:
-        return render_wall(
-            generator, size, kind, options
-        )  # because objects hide more than half of the cracks
+        # Objects hide more than half of the cracks, so the wall is rendered again.
+        return render_wall(generator, size, kind, options)
     photo = photograph(light(canvas, options.raking), generator, canvas.scale)
     masks, labels = _truth(canvas, lines, cracks, hidden)
     return Wall(photo, kind, name, masks, labels, lines)
