@@ -68,7 +68,7 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
 
 
 def run_now(work: Callable[[], T]) -> Result[T]:
-    """Run the work immediately, and return a function that returns its result. Errors are not delayed."""
+    """Call `work` now, and return a function that returns its result. Errors are raised immediately."""
     result = work()
     return lambda: result
 

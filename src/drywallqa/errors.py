@@ -37,7 +37,7 @@ class LeakError(DrywallQAError):
 
 
 class BundleError(DrywallQAError):
-    """A bundle is missing, damaged, or has a version that this package cannot read."""
+    """A bundle is missing or damaged, or has a version that this package cannot read."""
 
 
 class BackendError(DrywallQAError):

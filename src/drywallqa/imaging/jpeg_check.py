@@ -35,8 +35,8 @@ class _Markers:
         sampling: The horizontal and vertical sampling factors of each component, by component id.
         interval: The restart interval in blocks (MCUs); 0 if there are no restart markers.
         first_code: The symbol of the shortest code in the luminance AC table; 0 is "end of block".
-        depths: For each component, the lowest bit that the scans contain of each of its 64 coefficients. 0
-            means that the coefficient is complete.
+        depths: For each component, the lowest bit that the scans contain for each of its 64 coefficients. 0
+            means that a coefficient is complete.
         scans: For each scan, the number of components, and the start and stop of its data in the file.
         ended: Whether the file has an end marker.
     """

@@ -108,7 +108,7 @@ class Letterbox:
         return pixels
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the letterbox as plain data, for `bundle.json`."""
+        """Return the letterbox as plain data for `bundle.json`."""
         return asdict(self)
 
     @classmethod

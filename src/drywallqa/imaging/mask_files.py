@@ -93,7 +93,7 @@ def encode_mask(mask: NDArray[np.bool_]) -> bytes:
         ValueError: The mask is not a boolean array with two axes and at least one pixel.
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"a mask is boolean [H,W], not {mask.dtype} {mask.shape}")
+        raise ValueError(f"a mask must be boolean [H,W], not {mask.dtype} {mask.shape}")
     if mask.size > _STRIP:
         return _encode_in_strips(mask)
     # A mask consists of runs of equal pixels, so run-length matching is faster and gives smaller files.

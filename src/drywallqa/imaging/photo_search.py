@@ -191,7 +191,7 @@ def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path
 def _walk_real_folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
     """Yield a folder and its subfolders, each real folder once and links last; skip hidden folders.
 
-    Links to a parent of the top folder are not followed, since they would only lead back.
+    Links to a parent of the top folder are not followed, because they lead back to it.
     """
     real_top = Path(os.path.realpath(top))
     seen: set[str] = set()

@@ -133,7 +133,7 @@ def check_readable_file(path: Path) -> None:
     """
     try:
         if path.is_dir():
-            raise PhotoError(path, "this is a folder, not a photo", "pass a photo in it")
+            raise PhotoError(path, "this is a folder, not a photo", "pass a photo from this folder")
         if not path.exists():
             raise PhotoError(path, "there is no such file", "check the path")
         if not path.is_file():
@@ -141,7 +141,9 @@ def check_readable_file(path: Path) -> None:
         if path.stat().st_size == 0:
             raise PhotoError(path, "the file is empty (zero bytes)", "copy it again from the camera")
     except (OSError, ValueError) as error:  # the name is too long or has a zero byte, or the folder is locked
-        raise PhotoError(path, f"it cannot be accessed ({reason_of(error)})", "check the path") from error
+        raise PhotoError(
+            path, f"the file cannot be accessed ({reason_of(error)})", "check the path"
+        ) from error
 
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
@@ -198,7 +200,7 @@ def _errors_about(name: str) -> Iterator[None]:
     except DrywallQAError:
         raise
     except PermissionError as error:
-        raise PhotoError(name, "permission to read it is denied", "change its permissions") from error
+        raise PhotoError(name, "reading the file is not permitted", "change its permissions") from error
     except Exception as error:  # decoders raise nearly any exception on damaged bytes
         raise PhotoError(
             name,

@@ -234,7 +234,9 @@ def _record_of_file(path: Path) -> Record:
         }
     except OSError as error:
         raise PhotoError(
-            path, f"no permission to read it ({reason_of(error)})", "change its permissions, or leave it out"
+            path,
+            f"reading the file is not permitted ({reason_of(error)})",
+            "change its permissions, or leave it out",
         ) from error
 
 

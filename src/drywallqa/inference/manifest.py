@@ -40,8 +40,8 @@ class LatestRecords(Generic[T]):
     """The current records: the last record of each mask, and all errors that no later record cleared.
 
     Attributes:
-        masks: Records by the mask's path below the results.
-        errors: Errors by photo or prompt.
+        masks: The record of each mask, by the mask's path relative to the results folder.
+        errors: The error of each photo or prompt that failed.
     """
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ class Output:
     Attributes:
         kind: Its name in the manifest.
         suffix: The part of the file name after `{image_id}__{prompt}`.
-        encode: Encodes the photo [H,W,3] and the prediction as the file's bytes. Equal inputs give equal
+        encode: Function that encodes the photo [H,W,3] and the prediction as bytes. Equal inputs give equal
             bytes.
         folder: Subfolder of the results folder for files that are not stored beside the masks.
         replaceable: Whether the file may be replaced without `overwrite`. True only for files that are meant

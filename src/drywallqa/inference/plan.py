@@ -44,7 +44,7 @@ class RunOptions:
 
     @property
     def all_outputs(self) -> tuple[Output, ...]:
-        """The kinds of files to write for each photo and prompt, the mask first."""
+        """The kinds of files to write for each photo and prompt, starting with the mask."""
         return (MASK, *self.outputs)
 
 
@@ -174,7 +174,7 @@ def make_plan(
 def split_refused(
     bundle: RunnableBundle, prompts: Sequence[str], allow_unknown: bool
 ) -> tuple[tuple[str, ...], tuple[PhotoOutcome, ...]]:
-    """Split prompts into valid ones, without duplicates, and outcomes of the rejected ones."""
+    """Split prompts into valid prompts, without duplicates, and outcomes of rejected prompts."""
     askable: list[str] = []
     refused: list[PhotoOutcome] = []
     for prompt in dict.fromkeys(prompts):
@@ -214,5 +214,5 @@ def place_photos(
 
 
 def _folded(name: str) -> str:
-    """Normalise a name, so that names that a file system may treat as equal become equal."""
+    """Normalise a name. Two names become equal if any file system treats them as equal."""
     return unicodedata.normalize("NFC", name).casefold()

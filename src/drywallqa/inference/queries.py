@@ -78,8 +78,8 @@ class PromptQuery:
         scale: The scale of large photos; see `SegmentOptions`.
         native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         refinement: The refinement of the mask.
-        closer: Mask and presence threshold for photos with tiled views. None: the thresholds for whole
-            photos.
+        closer: Mask and presence threshold for photos with tiled views. If None, the thresholds for
+            whole photos are used.
     """
 
     prompt: str
@@ -93,7 +93,7 @@ class PromptQuery:
     closer: tuple[float, float] | None = None
 
     def at(self, threshold: float) -> PromptQuery:
-        """Return a copy of the query with this mask threshold, for whole photos and tiled views."""
+        """Return a copy of the query with another mask threshold for both whole photos and tiled views."""
         closer = self.closer and (threshold, self.closer[1])
         return replace(self, threshold=threshold, closer=closer)
 

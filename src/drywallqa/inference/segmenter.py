@@ -1,4 +1,4 @@
-"""The segmenter: predicts masks from a photo and prompts."""
+"""The segmenter predicts masks from a photo and prompts."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Axis:
     def weights(self, stride: int) -> NDArray[np.float32]:
         """Return the weight of each tile along the side, on a grid with one value every `stride` px.
 
-        Neighbours are blended with a raised cosine. The weights sum to 1 at every position.
+        Neighbouring tiles are blended with a raised cosine. The weights sum to 1 at every position.
 
         Returns:
             [tiles, tile/stride].
@@ -141,7 +141,8 @@ class Axis:
             length: Length of the section in px of the scaled photo. None means the length of a tile.
 
         Returns:
-            (start, end) in px of the photo, and the numbers of cells (inside the photo, beyond its end).
+            The start and end of the section in px of the photo, and the number of its cells inside and
+            outside the photo.
         """
         cells = (length or self.tile) // stride
         shown = min(cells, -(-self.scaled // stride) - start // stride)

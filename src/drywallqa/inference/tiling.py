@@ -69,7 +69,7 @@ def checked_decode(
     if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
         raise BackendError(
             f"{image_id}: the model returned NaN or infinite logits; "
-            "the bundle is damaged or the device computes wrongly: try --device cpu"
+            "the bundle may be damaged, or the device may compute wrong results; try --device cpu"
         )
     return logits, presence
 
@@ -83,8 +83,8 @@ class TiledView:
         photo: uint8 [H,W,3].
         embeddings: The embeddings of the prompts [P,D].
         before: The logits of the coarser views, or None.
-        wanted: Bool [P]: the prompts that use tiles. They skip tiles with very low coarser logits. None: all
-            prompts use all tiles.
+        wanted: Bool [P]: whether each prompt uses tiles. Tiles with very low coarser logits are skipped. If
+            None, all prompts use all tiles.
         image_id: The photo's name in errors.
 
     Attributes:
@@ -155,7 +155,7 @@ class TiledView:
     def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
         """Find the tiles of a row that each prompt uses: bool [P,tiles].
 
-        Prompts are independent, so the mask of one prompt does not depend on the others.
+        Prompts are independent, so the mask of one prompt does not depend on other prompts.
         """
         columns = self.grid.columns
         room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)

@@ -132,5 +132,5 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[Frame]:
         raise PhotoError(
             path,
             f"the video ends after {number} of {declared} frames, which were segmented",
-            "copy or record it again; if it was trimmed, convert it first",
+            "copy or record the video again; if the video was trimmed, convert it first",
         )

@@ -41,7 +41,7 @@ class WrappedModel:
     """A running model: a run that was not exported, a model in training, or an external model.
 
     Attributes:
-        name: The name that outputs show.
+        name: The model's name in outputs.
         window: The letterbox that fits photos to the model's input.
         concepts: Concept → settings.
         backend: The running model.

@@ -26,7 +26,7 @@ class TrainedLayers:
     """The parts of a model to train.
 
     Attributes:
-        frozen_stages: Number of initial stages to freeze, with the stem. Only for convolutional encoders.
+        frozen_stages: Number of initial stages to freeze, counting the stem. Only for convolutional encoders.
         vision_layers: Number of last layers of the vision tower to train. Only for transformer encoders. 0
             freezes the tower. A number above its layer count also trains its embeddings.
         text_layers: Number of last layers of the text tower to train. 0 and large numbers have the same
@@ -128,7 +128,7 @@ def check_size(family: str, images: Tensor, multiple: int, side: int | None = No
     """Reject photos [B,3,H,W] whose size does not fit the encoder's grid, except in a traced graph.
 
     Args:
-        family: Name of the family, for the message.
+        family: Name of the family for the error message.
         images: The photos.
         multiple: Height and width must be positive multiples of this number of px.
         side: The only input side in px, if the model accepts only one square size.
@@ -150,7 +150,7 @@ def check_size(family: str, images: Tensor, multiple: int, side: int | None = No
 
 
 def is_tracing() -> bool:
-    """Whether a graph is being exported; its sizes are symbolic and cannot be compared."""
+    """Return whether a graph is being exported. Sizes are then symbolic and cannot be compared."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
@@ -167,7 +167,9 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
         if embeddings.shape[1] == 0:
             check_prompts(())
         if embeddings.shape[0] != photos:
-            raise ModelError(f"prompts of {embeddings.shape[0]} photos were given for {photos} photos")
+            raise ModelError(
+                f"the prompts are for {embeddings.shape[0]} photos, but {photos} photos were given"
+            )
     return embeddings
 
 

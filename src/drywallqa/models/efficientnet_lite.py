@@ -127,8 +127,8 @@ class EfficientNetLite(nn.Module):
     def absorb_norms(self) -> None:
         """Move each norm's scale into the preceding convolution, so that the norm only adds a constant.
 
-        The model's outputs for fixed batch statistics and the parameter names stay the same. Exported graphs
-        then need no norm layers.
+        The parameter names stay the same. The model's outputs also stay the same if the batch statistics are
+        fixed. Exported graphs then need no norm layers.
         """
         for part in self.modules():
             layers = list(part) if isinstance(part, nn.Sequential) else []
@@ -172,5 +172,7 @@ class EfficientNetLite(nn.Module):
         source = [v for name, v in published.items() if not name.startswith(("_conv_head", "_bn1", "_fc"))]
         own = list(self.state_dict())
         if len(source) != len(own):
-            raise ModelError(f"{files[0].name}: {len(source)} tensors, but the encoder has {len(own)}")
+            raise ModelError(
+                f"{files[0].name}: contains {len(source)} tensors, but the encoder needs {len(own)}"
+            )
         load_strictly(self, dict(zip(own, source, strict=True)), files[0].name)

@@ -135,7 +135,7 @@ def read_published(folder: Path, model_type: str) -> dict[str, Tensor]:
     """Read all tensors from a folder of published weights without running code from it.
 
     Args:
-        folder: Contains `config.json` and the weights as safetensors or as a pickle of tensors.
+        folder: A folder with `config.json` and the weights as safetensors or as a pickle of tensors.
         model_type: Required model type in `config.json`.
 
     Returns:
@@ -176,7 +176,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: truncated or damaged ({_first_line(error)}); download it again") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{path}: is not a table of tensors; get the weights as {SAFE}")
+        raise ModelError(f"{path}: does not contain named tensors; get the weights as {SAFE}")
     return state
 
 

@@ -102,7 +102,7 @@ class SamClipModel(ClipPrompted):
         )
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the layers of SAM's image encoder (its neck is last) and the parts before them."""
+        """Return the layers of SAM's image encoder, ending with its neck, and the parts before them."""
         encoder = self.sam.vision_encoder
         return [*encoder.layers, encoder.neck], [encoder.patch_embed]
 

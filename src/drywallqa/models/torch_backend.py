@@ -22,7 +22,7 @@ _PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchBackend:
-    """Runs a model of any family that follows the contract.
+    """Runs any model that follows the interface of `contract.PromptedModel`.
 
     Args:
         model: Model with `encode_image` and `decode`; set to evaluation mode for each call.
