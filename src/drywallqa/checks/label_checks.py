@@ -132,7 +132,7 @@ def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
     half, label = mask[::2, ::2], truth[::2, ::2]
     offset = coarse_iou(mask, truth) - coarse_iou(half, label)
     for radius in RADII:
-        amount = f"by {radius / max(label.shape):.1%} of the photo's side all around"
+        amount = f"by {radius / max(label.shape):.1%} of the photo's longer side at every edge"
         changed["labels-wide", f"narrowed {amount}"] = coarse_iou(half, ~dilate(~label, radius)) + offset
         changed["labels-narrow", f"widened {amount}"] = coarse_iou(half, dilate(label, radius)) + offset
     others = [

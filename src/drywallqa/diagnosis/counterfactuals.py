@@ -48,7 +48,7 @@ def run_variants(
         Description of a change → the fault that it indicates, and the predictions after the change.
     """
     window = probe.subject.window
-    ways = {"given with their colour channels reversed": ("channel-order", window)}
+    ways = {"with reversed colour channels": ("channel-order", window)}
     for way, (mean, std) in _NORMALISATIONS.items():
         if not np.allclose([*mean, *std], [*window.mean, *window.std], atol=1e-3):
             ways[way] = "normalisation", replace(window, mean=mean, std=std)

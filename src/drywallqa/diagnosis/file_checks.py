@@ -32,14 +32,14 @@ SAME = 0.995
 ROUNDING = 1e-6
 """Largest difference of a correlation from 1 that rounding in two runtimes can explain."""
 SHARES = (0.7, 0.5, 0.35, 0.25)
-"""Factors for the distance between prompts. One of them may reproduce a decoder that ignores its prompts."""
+"""Factors for the distance between prompts. One may reproduce a decoder that hardly uses its prompts."""
 MOST_HASHED = 600
 """Largest number of training photos to compare with val and test photos. `data audit` has no limit."""
 _ASKED = 12  # largest number of phrasings to check for each concept
 
 
 def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
-    """Compare every file of a bundle with its SHA-256.
+    """Compare the SHA-256 of every file of a bundle with the stored value.
 
     Returns:
         The bundle with the actual hashes of its files, which can be opened despite differences, and the
@@ -127,7 +127,7 @@ def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
     """Read the bundle's weights; return None if torch is not installed or the bundle has no weights.
 
     Raises:
-        BundleError: The file is missing or differs from the exported one.
+        BundleError: The file is missing or does not match its SHA-256.
         SafetensorError: The file is damaged.
     """
     try:
@@ -195,8 +195,7 @@ def compare_logits(
     slope, offset = np.polyfit(meant, got, 1)
     text = f"the logits of graphs and weights have a correlation of {fit:.5g}"
     if 1 - fit > ROUNDING:
-        # A graph made for BGR reverses the channels after normalising. On grey walls, its logits hardly
-        # differ.
+        # A graph made for BGR reverses normalised channels. On grey walls, its logits hardly differ.
         turned = _correlation([graph(image[::-1].copy()) for image in images], wanted)
         if turned >= SAME and 1 - turned < 0.1 * (1 - fit):
             reverse = f"{text}; for photos with reversed channels (BGR) it is {turned:.5g}"
@@ -218,7 +217,9 @@ def compare_logits(
             return [finding_of("prompt-ignored", pulled, 0.92)]
     change, usual = (np.mean([np.ptp(each, axis=0).mean() for each in logits]) for logits in (ran, wanted))
     if change < 0.5 * usual:
-        weak = f"{text}; another prompt changes the graphs' logits only {change / usual:.2f} times as much"
+        weak = (
+            f"{text}; a new prompt changes the graphs' logits {change / usual:.2f} times as much as it should"
+        )
         return [finding_of("prompt-ignored", weak, 0.9)]
     return [finding_of("weights-unlike-graph", text, 0.7)]
 

@@ -192,7 +192,7 @@ def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
         For each slice, the first model's metrics minus the second model's, with intervals.
 
     Raises:
-        UnknownPromptError: The models map a prompt to different concepts.
+        UnknownPromptError: The models map the same prompt to different concepts.
     """
     for mine, theirs in zip(first.queries, second.queries, strict=True):
         if mine.concept != theirs.concept:

@@ -52,7 +52,7 @@ class ThresholdRule:
         if kind in ("iou", "sweep") or 0 < wanted < (100 if kind == "percentile" else 1):
             return cls(cast(Kind, kind), wanted)
         raise ConfigError(
-            f"'{text}' is no rule for thresholds; use iou, sweep, recall=0.9, precision=0.8 (between 0 and "
+            f"'{text}' is not a threshold rule; use iou, sweep, recall=0.9, precision=0.8 (between 0 and "
             "1) or percentile=95"
         )
 
