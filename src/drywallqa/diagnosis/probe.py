@@ -220,7 +220,7 @@ def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int
 
 
 def _coarse_truth(mask: Mask, size: tuple[int, int]) -> Mask:
-    """Resize a ground-truth mask [H,W] to the grid (width, height); a cell is marked if 40 % of it are covered."""
+    """Resize a ground-truth mask [H,W] to the grid (width, height); at 40 % coverage, a cell is marked."""
     image = Image.fromarray(mask.astype(np.uint8) * 255)
     share = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
     return np.asarray(share >= 0.4)
