@@ -38,7 +38,7 @@ class Recipe:
     """The settings of one training run.
 
     Attributes:
-        name: Stem of the recipe file.
+        name: Name of the recipe file without its suffix.
         title: The comment in the first line of the recipe file. Without a comment, the name.
         settings: The base settings with the recipe's changes applied.
     """
@@ -184,7 +184,7 @@ def _training_figures(run: Path) -> Row:
 
 
 def read_recipes(folder: Path, only: Sequence[str] = ()) -> list[Recipe]:
-    """Read a folder of recipes, sorted by name.
+    """Read the recipes in a folder, sorted by name.
 
     Args:
         folder: Folder with one file per recipe and an optional `base.yaml`.

@@ -22,7 +22,7 @@ _OF_CONCEPT = (
 
 
 def write_ablation_tables(folder: Path, rows: Sequence[Row]) -> None:
-    """Write `table.txt`, `table.csv` and `table.json`, each atomically."""
+    """Write the tables `table.txt`, `table.csv` and `table.json` atomically."""
     write_whole(folder / "table.txt", ("\n".join(ablation_lines(rows)) + "\n").encode())
     write_whole(folder / "table.csv", ablation_csv(rows).encode())
     write_whole(folder / "table.json", json_bytes(list(rows)))

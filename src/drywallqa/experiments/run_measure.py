@@ -26,7 +26,7 @@ _SMALLEST = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before taking 
 
 
 def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
-    """Measure a run's best weights on a split, at 0.5 and at thresholds chosen on the val split.
+    """Measure a run's best weights on a split, at threshold 0.5 and at thresholds chosen on val.
 
     If the run does not train presence, its masks do not depend on presence.
 

@@ -44,8 +44,8 @@ class AlarmCallback(lightning.Callback):
     Args:
         dataset: The data set with its splits.
         photos: The data module with the run's pictures, phrasings and settings.
-        log: The log that records all findings.
-        fail_fast: Whether a finding stops the run.
+        log: The log that records all failed checks and alarms.
+        fail_fast: Whether a failed check or an alarm stops the run.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class CheckpointCallback(lightning.Callback):
     Args:
         run: The run's folder.
         config: The settings for save intervals and the disk budget.
-        accumulate: Batches per optimiser step.
+        accumulate: Number of batches per optimiser step.
         log: The log that records each new best IoU, a stop by Ctrl-C, and a disk budget that is too small.
 
     Attributes:
@@ -88,7 +88,7 @@ class CheckpointCallback(lightning.Callback):
         print("stopping after this step; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Save the state that the previous epoch left, before the new epoch loads data."""
+        """Save the state after the previous epoch, and before the new epoch loads data."""
         if trainer.global_step > self.saved_step:
             self.between_epochs = True
             self._save(trainer)

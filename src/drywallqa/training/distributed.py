@@ -1,4 +1,4 @@
-"""Distributed training: which rank writes files, how ranks agree, and how counts are summed over ranks.
+"""Distributed training: decides which rank writes files, and combines values of all ranks.
 
 In a single process, these functions return immediately.
 """

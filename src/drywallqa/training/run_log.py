@@ -79,7 +79,7 @@ class RunLog:
                 ) from error
 
     def finding(self, event: str, finding: FaultFinding) -> None:
-        """Log a finding of a check or an alarm."""
+        """Log a problem that a check or an alarm has found."""
         fault = finding.fault
         self.write(
             event, finding.sentence(), finding=fault.name, symptom=fault.symptom, evidence=finding.evidence,
@@ -183,7 +183,7 @@ class TrainingProgress(RichProgressBar):
         self.started_at, self.first = 0.0, 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Start the clock."""
+        """Start measuring the time of the run."""
         super().on_train_start(trainer, pl_module)
         self.started_at, self.first = time.monotonic(), _batches_done(trainer)
 
