@@ -279,8 +279,7 @@ def _replay_report(
     elif not all(_finite(value) for value in kept["batch"].values()):
         verdict = "the batch contains NaN or infinity; check its photos and masks"
     else:
-        first = (broken_layers or broken_parts)[0]
-        verdict = f"the loss is not finite again; the first value that is not finite is in {first}"
+        verdict = f"the loss is not finite again; the problem starts in {(broken_layers or broken_parts)[0]}"
     return [*lines, verdict], True
 
 
