@@ -48,7 +48,7 @@ def test_refine__a_table_with_what_each_gains(data, use, tmp_path, capsys) -> No
     names = ("morphology", "guided", "crf", "join", "guided+join")
     assert run(data, model, "--out", str(out), *candidates(*names)) == 0
     told = capsys.readouterr().out
-    assert "split 'val': 9 photos of 8 photographs" in told
+    assert "split 'val': 9 photos made from 8 source photos" in told
     assert told.count("guided+join") == 2
     rows = load_json(out)["rows"]
     assert len(rows) == 2 * 6  # none is always measured
