@@ -65,7 +65,7 @@ def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
     if options.backend == "openvino":
         return _OpenVinoGraph(path, options, precision)
     if precision in ("bf16", "fp16"):
-        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
+        raise BackendError(f"precision '{precision}': ONNX Runtime supports only fp32 and int8 on a CPU")
     return partial(open_session(path, options.device, options.threads).run, None)
 
 

@@ -107,7 +107,7 @@ class Bundle:
 
         Raises:
             BackendError: The runtime is unknown, not installed, or does not support the options.
-            BundleError: A model file is missing or differs from the exported file.
+            BundleError: A model file is missing, or its SHA-256 is wrong.
         """
         options = options or RuntimeOptions()
         precision = options.precision or "fp32"
@@ -194,8 +194,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         data = json.loads(head.read_text(encoding="utf-8"))
         if data["format_version"] != FORMAT_VERSION:
             raise BundleError(
-                f"{head}: format {data['format_version']}, this package reads {FORMAT_VERSION}; "
-                "update the package or export again"
+                f"{head}: has format {data['format_version']}, but this package reads "
+                f"format {FORMAT_VERSION}; update the package or export again"
             )
         return Bundle(
             folder=folder,
@@ -222,7 +222,9 @@ def with_smaller_window(bundle: Bundle) -> Bundle:
     """
     window = bundle.window
     if window.square:
-        raise BackendError(f"{bundle.name}: its window is fixed, so it has no fast profile")
+        raise BackendError(
+            f"{bundle.name}: the model works with only one window size, so it has no fast profile"
+        )
     size = max(1, round(window.size * _FAST_SIDE / window.multiple)) * window.multiple
     # The version includes the profile, so that results of the two profiles cannot be confused.
     return dataclasses.replace(

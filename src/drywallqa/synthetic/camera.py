@@ -198,7 +198,7 @@ def smooth_noise(plane: Float, deviation: float) -> Float:
 
 
 def _noisy(luma: Float, iso: int, generator: Generator) -> tuple[Float, float]:
-    """Add shot noise and read noise. Also return the standard deviation of the noise at middle grey."""
+    """Return a copy of a plane with shot and read noise, and the noise level at middle grey."""
     gain = iso / 50 / _FULL_WELL
     read = (_READ_NOISE / _FULL_WELL) ** 2 * (iso / 50)
     noisy = luma.copy()

@@ -23,7 +23,7 @@ _PRINTS = (
 )
 HALF_WIDTH = 2.5
 """Half width of the mask of a line, in px of a photo whose longer side is 640 px."""
-_REACH = 34.0  # a joint changes only pixels within this distance; px of a photo of 640 px
+_REACH = 34.0  # a joint changes pixels up to this distance, in px of a photo of 640 px
 
 
 def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HALF_WIDTH) -> Mask:

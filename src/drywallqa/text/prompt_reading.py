@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from drywallqa.text import phrase_bank, prompts
 from drywallqa.text.text_encoder import CACHED, OnnxTextEncoder
 
-SHORT = 14  # words; a single sentence vector does not capture the meaning of a longer prompt
-WINDOW = 10  # words
+SHORT = 14  # words; longer prompts are classified window by window
+WINDOW = 10  # words in a window
 # Minimum probability of a classification. Below it, a window of a long prompt is ignored, and a short prompt
 # is looked up in the shipped phrase lists.
 SURE = 0.9

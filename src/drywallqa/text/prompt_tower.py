@@ -1,6 +1,6 @@
 """Run a model's CLIP text tower in ONNX Runtime: convert prompts to tokens, and tokens to embeddings.
 
-The tokenizer is the tokenizer of CLIP (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020). It uses
+The tokenizer is the same as in CLIP (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020). It uses
 byte-level byte-pair encoding (Sennrich et al., ACL 2016, https://arxiv.org/abs/1508.07909) and loads the
 `tokenizer.json` of published weights. This module implements the tokenizer, because the base install does not
 include a tokenizer library.

@@ -99,7 +99,7 @@ def clean_prompt(prompt: str) -> str:
         raise PromptError(f"a prompt must be a string, not {type(prompt).__name__}; pass a string")
     if len(prompt) > LONGEST:
         raise PromptError(
-            f"the prompt has {len(prompt):,} characters, the limit is {LONGEST:,}; use a few words"
+            f"the prompt has {len(prompt):,} characters, but the limit is {LONGEST:,}; use a few words"
         )
     visible = "".join(_REPLACEMENTS.get(unicodedata.category(letter), letter) for letter in prompt)
     text = " ".join(unicodedata.normalize("NFKC", visible).lower().replace("’", "'").split())

@@ -75,7 +75,7 @@ class TextSide:
             stored = json.loads(path.read_text(encoding="utf-8"))
             if stored["format_version"] != FORMAT:
                 raise BundleError(
-                    f"{path}: format {stored['format_version']}, this package reads {FORMAT}; "
+                    f"{path}: has format {stored['format_version']}, but this package reads format {FORMAT}; "
                     "update the package"
                 )
             classifier = ConceptClassifier(
@@ -160,7 +160,7 @@ class TextSide:
         return self._reader.read(clean_prompt(prompt))
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept that a prompt means. None if it means no concept, several, or a negated concept.
+        """Return the concept that a prompt means. None unless it means exactly one concept.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -250,5 +250,5 @@ class TextSide:
 
 
 def _short(values: Float) -> list[float]:
-    """Round to six significant digits, which is about the precision of fp32."""
+    """Round values to six significant digits, which is about the precision of fp32."""
     return [float(f"{value:.6g}") for value in values]

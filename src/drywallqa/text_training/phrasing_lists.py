@@ -45,9 +45,9 @@ class PhrasingResult:
         (right, concepts), (refused, others) = self.count(known=True), self.count(known=False)
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
         lines = [
-            f"right concept: {right} of {concepts} ({self.rate(known=True):.1%})",
-            f"others refused: {refused} of {others} ({self.rate(known=False):.1%})",
-            *(f"  {truth or 'none of them'} read as {read}: {count}" for (truth, _, read), count in ordered),
+            f"correct concept: {right} of {concepts} ({self.rate(known=True):.1%})",
+            f"other phrasings refused: {refused} of {others} ({self.rate(known=False):.1%})",
+            *(f"  {truth or 'no concept'} read as {read}: {count}" for (truth, _, read), count in ordered),
             *self.misses,
         ]
         return "\n".join(lines)
@@ -89,5 +89,5 @@ def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]])
             read = concept or side.read(phrasing).kind
             result.confusion[truth, concept, read] += 1
             if concept != truth:
-                result.misses.append(f'  missed: "{phrasing}" ({truth or "none of them"}) read as {read}')
+                result.misses.append(f'  missed: "{phrasing}" ({truth or "no concept"}) read as {read}')
     return result
