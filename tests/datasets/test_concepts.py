@@ -46,7 +46,7 @@ def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():
         (["=crack"], [], "CLASS=CONCEPT"),
         (["A=crack", "nothing=crack"], [], "no class 'nothing'"),
         (["A=crack", "A=seam"], [], "two concepts"),
-        (["A=crack"], ["crack"], "both mapped and --absent"),
+        (["A=crack"], ["crack"], "both in --concept and in --absent"),
         (["A=  "], [], "not a valid concept name"),
         (["A=!!"], [], "not a valid concept name"),
         (["A=butt joint"], ["butt/joint"], "the same folder name"),

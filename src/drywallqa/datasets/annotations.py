@@ -1,4 +1,4 @@
-"""The common data model of all export readers: photos with annotation shapes."""
+"""The common data model of all readers of exports, with photos and their annotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drywallqa.datasets.problems import Problem
 from drywallqa.imaging.photos import SUFFIXES
 
 UNKNOWN_CLASS = ""
-"""Placeholder for the class of an annotation whose class is unknown."""
+"""Class name of annotations whose class is unknown."""
 
 _SPLITS = {
     "train": "train",
@@ -27,7 +27,7 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One annotation: its class name in the export, its geometry, and its position in the annotation file."""
+    """One annotation with its class name in the export, its geometry, its file and its place in the file."""
 
     class_name: str
     geometry: Geometry
@@ -35,7 +35,7 @@ class Shape:
     where: str
 
     def problem(self, kind: str, text: str) -> Problem:
-        """Create a problem report about this annotation."""
+        """Return a report of a problem with this annotation."""
         return Problem(kind, self.file, self.where, text)
 
 
@@ -46,10 +46,10 @@ class LabelledPhoto:
     Attributes:
         path: Path of the photo.
         split: "train", "val", "test", another word, or None if the export has no splits.
-        shapes: Its annotations. If empty, the photo shows none of the export's classes.
-        declared_size: Height and width that the annotations refer to, if the export declares them.
-        labelled: False if nothing is known about the photo because its label file is missing.
-        dropped: Classes of annotations that could not be read. Their ground truth is unknown.
+        shapes: The photo's annotations. Without annotations, the photo shows none of the export's classes.
+        declared_size: Height and width of the photo according to the export, or None if not declared.
+        labelled: False if the photo has no label file, so that its ground truth is unknown.
+        dropped: Classes with an annotation that could not be read, so that their ground truth is unknown.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class LabelledPhoto:
 
 @dataclass(frozen=True)
 class Export:
-    """A parsed export: its root, layout ("coco", "yolo", "masks"), photos and problems."""
+    """A parsed export with its folder, layout ("coco", "yolo" or "masks"), photos and problems."""
 
     root: Path
     layout: str
@@ -71,35 +71,35 @@ class Export:
     declared_classes: tuple[str, ...] = ()
 
     def used_classes(self) -> tuple[str, ...]:
-        """Return the classes with at least one annotation, sorted."""
+        """Return the sorted names of the classes that have at least one annotation."""
         names = {shape.class_name for photo in self.photos for shape in photo.shapes}
         return tuple(sorted(names.union(*(photo.dropped for photo in self.photos)) - {UNKNOWN_CLASS}))
 
 
 def split_word(name: str) -> str | None:
-    """Convert a folder or file name such as "valid" or "instances_train2017" to a split name, or None."""
+    """Return the split that a name such as "valid" or "instances_train2017" means, or None."""
     bare = re.sub(r"^(instances|obj|person_keypoints)_|\d+$|_data$", "", name.lower())
     return _SPLITS.get(re.sub(r"\d+$", "", bare))
 
 
 def split_of(path: Path, root: Path) -> str | None:
-    """Find the split in the folder names between an export's root and a file; the outermost match counts."""
+    """Return the split that a folder between `root` and the file names, or None. The outermost one counts."""
     words = (split_word(part) for part in path.relative_to(root).parts[:-1])
     return next((word for word in words if word), None)
 
 
 def source_photo(stem: str) -> str:
-    """Return the source photograph of an image stem: the text before ".rf.", or the whole stem."""
+    """Return the name of the source photo, which is the file stem up to ".rf.", if present."""
     return stem.split(".rf.", 1)[0]
 
 
 def relative_name(path: Path, root: Path) -> str:
-    """Name a file relative to the export's root, with forward slashes."""
+    """Return a file's path relative to the export's folder, with forward slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """List the photos under a folder, sorted; skip hidden files and the `__MACOSX` folders of macOS zips."""
+    """List the photos under a folder, sorted. Hidden files and `__MACOSX` folders are skipped."""
     return sorted(
         path
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Read COCO exports from Roboflow, CVAT and Label Studio: boxes, polygons and both kinds of RLE."""
+"""Read COCO exports from Roboflow, CVAT and Label Studio, with boxes, polygons and both kinds of RLE."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from drywallqa.errors import DataError
 
 
 def find_coco_files(root: Path) -> list[Path]:
-    """List the COCO annotation files of an export: JSON with "images" and "annotations"."""
+    """List the COCO annotation files of an export. They are JSON files with "images" and "annotations"."""
     return [path for path in sorted(root.rglob("*.json")) if _looks_like_coco(path)]
 
 
@@ -64,7 +64,7 @@ def read_coco(root: Path) -> Export:
 
 
 class _PhotoFinder:
-    """Finds the photos of a COCO file in the folder layouts of different export tools."""
+    """Finds the photos that a COCO file lists, in the folder layouts of different export tools."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -109,12 +109,14 @@ class _File:
         try:
             data = json.loads(self.path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{self.path}: not readable as JSON ({error}); {remedy}") from error
+            raise DataError(f"{self.path}: cannot be read as JSON ({error}); {remedy}") from error
         if not isinstance(data, dict):
-            raise DataError(f"{self.path}: not a COCO file, it is not a JSON object; {remedy}")
+            raise DataError(f"{self.path}: not a COCO file, because it is not a JSON object; {remedy}")
         for key in ("images", "annotations", "categories"):
             if not isinstance(data.get(key), list):
-                raise DataError(f"{self.path}: not a COCO file, the list '{key}' is missing; {remedy}")
+                raise DataError(
+                    f"{self.path}: not a COCO file, because the list '{key}' is missing; {remedy}"
+                )
         return data
 
     def _read_classes(self) -> dict[int, str]:
@@ -122,17 +124,17 @@ class _File:
         for position, entry in enumerate(self.data["categories"], 1):
             if not _has(entry, "name"):
                 where = f"category no. {position}"
-                self._report(problems.MALFORMED, where, "has no id or no name; skipped")
+                self._report(problems.MALFORMED, where, "the category has no id or no name; skipped")
             elif classes.setdefault(entry["id"], entry["name"]) is not entry["name"]:
                 where = f"category id {entry['id']}"
-                self._report(problems.DUPLICATE, where, "has two names; the first is used")
+                self._report(problems.DUPLICATE, where, "the id has two names; the first name is used")
         return classes
 
     def _report(self, kind: str, where: str, text: str) -> None:
         self.problems.append(Problem(kind, self.name, where, text))
 
     def photos(self) -> list[LabelledPhoto]:
-        """Match the file's images with their annotations, and report mismatches."""
+        """Match the images in the file with their annotations, and report missing or invalid entries."""
         entries = self._images()
         shapes, dropped = self._shapes(entries)
         split = split_of(self.path, self.root) or split_word(self.path.stem)
@@ -140,7 +142,7 @@ class _File:
         for image_id, entry in entries.items():
             path = self.finder.find(entry["file_name"], self.path)
             if path is None:
-                text = f"{entry['file_name']} is not in the export; skipped"
+                text = f"the photo {entry['file_name']} is missing in the export; skipped"
                 self._report(problems.MISSING_PHOTO, f"image id {image_id}", text)
                 continue
             result.append(
@@ -159,11 +161,13 @@ class _File:
         for position, entry in enumerate(self.data["images"], 1):
             if not _has(entry, "file_name"):
                 where = f"image no. {position}"
-                self._report(problems.MALFORMED, where, "has no id or file_name; skipped")
+                self._report(problems.MALFORMED, where, "the image has no id or no file_name; skipped")
             elif (first := entries.setdefault(entry["id"], entry)) is not entry:
                 names = f"{first['file_name']} and {entry['file_name']}"
                 where = f"image id {entry['id']}"
-                self._report(problems.DUPLICATE, where, f"used by {names}; the first is used")
+                self._report(
+                    problems.DUPLICATE, where, f"the id belongs to {names}; only the first is imported"
+                )
         return entries
 
     def _shapes(
@@ -173,16 +177,24 @@ class _File:
         dropped: dict[int, set[str]] = defaultdict(set)
         for position, entry in enumerate(self.data["annotations"], 1):
             if not isinstance(entry, dict):
-                self._report(problems.MALFORMED, f"annotation no. {position}", "is not an object; dropped")
+                self._report(
+                    problems.MALFORMED,
+                    f"annotation no. {position}",
+                    "the annotation is not an object; dropped",
+                )
                 continue
             has_id = entry.get("id") is not None
             where = f"annotation id {entry['id']}" if has_id else f"annotation no. {position}"
             image_id, class_id = entry.get("image_id"), entry.get("category_id")
             if not _is_id(image_id) or image_id not in entries:
-                self._report(problems.WRONG_ID, where, f"image_id {image_id} is not in this file; dropped")
+                self._report(
+                    problems.WRONG_ID, where, f"the file has no image with the id {image_id}; dropped"
+                )
             elif not _is_id(class_id) or class_id not in self.classes:
                 dropped[image_id].add(UNKNOWN_CLASS)
-                self._report(problems.WRONG_ID, where, f"category_id {class_id} is not a category; dropped")
+                self._report(
+                    problems.WRONG_ID, where, f"the file has no category with the id {class_id}; dropped"
+                )
             else:
                 name = self.classes[class_id]
                 try:
@@ -203,7 +215,7 @@ def _declared_size(entry: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _has(entry: object, key: str) -> bool:
-    """Check whether an entry is an object with an id and a string under a key."""
+    """Check whether an entry is a JSON object that has an id, and a string under the given key."""
     return isinstance(entry, dict) and _is_id(entry.get("id")) and isinstance(entry.get(key), str)
 
 
@@ -222,7 +234,7 @@ def _geometry(entry: dict[str, Any], image: dict[str, Any]) -> Geometry:
     numbers = _numbers(entry.get("bbox"))
     if len(numbers) != 4:
         raise GeometryError(
-            problems.MALFORMED, "has neither a segmentation nor a bbox of four numbers; dropped"
+            problems.MALFORMED, "the annotation has no segmentation and no bbox of four numbers; dropped"
         )
     left, top, width, height = numbers
     return Box(left, top, left + width, top + height)
@@ -235,7 +247,7 @@ def _ring(values: object) -> np.ndarray[Any, np.dtype[np.float64]]:
             problems.MALFORMED, f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
         )
     if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
         raise GeometryError(problems.FEW_POINTS, text)
     return np.array(numbers, np.float64).reshape(-1, 2)
 
@@ -251,7 +263,7 @@ def _numbers(values: object) -> list[float]:
 def _runs(segmentation: dict[str, Any]) -> Runs:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
-        raise GeometryError(problems.MALFORMED, "run lengths without a size of two whole numbers; dropped")
+        raise GeometryError(problems.MALFORMED, "the run lengths have no size of two integers; dropped")
     if not isinstance(counts, str | list):
-        raise GeometryError(problems.MALFORMED, "run lengths without counts; dropped")
+        raise GeometryError(problems.MALFORMED, "the run lengths have no counts; dropped")
     return Runs(counts if isinstance(counts, str) else tuple(counts), size[0], size[1])

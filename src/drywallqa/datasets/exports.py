@@ -1,4 +1,4 @@
-"""Open a downloaded export: a folder or a zip, in any supported layout."""
+"""Open a downloaded export, which can be a folder or a zip file in any supported layout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SMALL = 16 << 20
 
 @contextmanager
 def opened_export(source: str | Path, layout: str = "auto") -> Iterator[Export]:
-    """Open and read an export. The unpacked files of a zip exist only within the context.
+    """Open and read an export. Files unpacked from a zip file are deleted when the context ends.
 
     Args:
         source: A folder or a zip file.
@@ -35,7 +35,7 @@ def opened_export(source: str | Path, layout: str = "auto") -> Iterator[Export]:
         The parsed export.
 
     Raises:
-        DataError: The source is not a supported export, or the zip is unsafe.
+        DataError: The source is not a supported export, or the zip file is unsafe.
     """
     path = Path(source)
     if layout not in LAYOUTS:
@@ -51,25 +51,23 @@ def opened_export(source: str | Path, layout: str = "auto") -> Iterator[Export]:
         extract_zip(path, Path(folder))
         try:
             export = read_export(Path(folder), layout)
-        except DataError as error:  # the user knows the zip, not the temporary folder
+        except DataError as error:  # the user knows the zip file, not the temporary folder
             raise DataError(str(error).replace(folder, str(path))) from error
         yield export
 
 
 def read_export(root: Path, layout: str = "auto") -> Export:
-    """Read an export's folder, and detect its layout if `layout` is "auto".
+    """Read the folder of an export. If `layout` is "auto", detect the layout from the files.
 
     Raises:
-        DataError: No layout fits, or the export is damaged.
+        DataError: The layout is not supported, or the export is damaged.
     """
     chosen = _detect(root) if layout == "auto" else layout
     export = {"coco": coco.read_coco, "yolo": yolo.read_yolo, "masks": mask_folders.read_mask_folders}[
         chosen
     ](root)
     if not export.photos and not export.problems:
-        raise DataError(
-            f"{root}: no photos found in this export ({chosen}); was it exported with its images?"
-        )
+        raise DataError(f"{root}: no photos found in this export ({chosen}); export it again with its images")
     return export
 
 
@@ -81,16 +79,17 @@ def _detect(root: Path) -> str:
     if yolo.has_yolo_labels(root):
         return "yolo"
     raise DataError(
-        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt label file for "
-        "each photo, data.yaml), nor mask files (images/ and masks/); choose the layout with --format"
+        f"{root}: cannot detect the layout; expected COCO (JSON with images and annotations), YOLO "
+        "(data.yaml and a .txt label file for each photo), or mask files (images/ and masks/); select the "
+        "layout with --format"
     )
 
 
 def extract_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip into a folder; reject paths outside the folder, links, and zip bombs.
+    """Unpack a zip file into a folder. Reject paths outside the folder, links, and zip bombs.
 
     Raises:
-        DataError: The zip is damaged or unsafe.
+        DataError: The zip file is damaged or unsafe.
     """
     try:
         with zipfile.ZipFile(archive) as opened_zip:
@@ -100,7 +99,7 @@ def extract_zip(archive: Path, folder: Path) -> None:
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(
-            f"{archive}: the zip is damaged, encrypted or cannot be unpacked ({error}); download it again"
+            f"{archive}: the zip file cannot be unpacked ({error}); download it again, without encryption"
         ) from error
 
 
@@ -108,14 +107,16 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
     total = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
         raise DataError(
-            f"{archive}: has {len(members)} files, {total >> 20} MiB; unpack it and import the folder"
+            f"{archive}: too large ({len(members)} files, {total >> 20} MiB); unpack it and import the folder"
         )
     packed = max(1, sum(member.compress_size for member in members))
     if total > _SMALL and total > LARGEST_RATIO * packed:
-        raise DataError(f"{archive}: unpacks to {total // packed} times its size, like a zip bomb; refused")
+        raise DataError(
+            f"{archive}: rejected as a zip bomb, because it unpacks to {total // packed} times its size"
+        )
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise DataError(f"{archive}: needs {total >> 20} MiB to unpack, {folder} has {free >> 20}; make room")
+        raise DataError(f"{archive}: needs {total >> 20} MiB, but {folder} has only {free >> 20} MiB free")
 
 
 def _extract_member(
@@ -125,7 +126,7 @@ def _extract_member(
     parts = PurePosixPath(name).parts
     unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
     if unsafe or stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError(f"{archive}: the entry '{member.filename}' would land outside the folder; refused")
+        raise DataError(f"{archive}: rejected; '{member.filename}' would be written outside the folder")
     if member.is_dir() or "__MACOSX" in parts or not parts:
         return
     target = folder.joinpath(*parts)
@@ -135,5 +136,5 @@ def _extract_member(
         while block := source.read(1 << 20):
             remaining -= len(block)
             if remaining < 0:
-                raise DataError(f"{archive}: the entry '{member.filename}' is larger than declared; refused")
+                raise DataError(f"{archive}: rejected; the entry '{member.filename}' is larger than declared")
             sink.write(block)

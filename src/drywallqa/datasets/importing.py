@@ -1,4 +1,4 @@
-"""Import an export into a data set: map classes to concepts, and convert annotations to masks."""
+"""Import an export into a data set. Map its classes to concepts, and convert its annotations to masks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROBLEMS_FOLDER = "problems"
 
 @dataclass(frozen=True)
 class ImportResult:
-    """The result of an import: the data set with all its sets, the added samples, and the problems."""
+    """The data set after an import, the added samples, and the problems of the export."""
 
     dataset: Dataset
     added: tuple[Sample, ...]
@@ -49,12 +49,12 @@ class ImportOptions:
     """Options of an import.
 
     Attributes:
-        concepts: "CLASS=CONCEPT" or "CLASS=ignore", one per class.
+        concepts: "CLASS=CONCEPT" or "CLASS=ignore" for each class.
         absent: Concepts that no photo of this export shows.
-        set_name: Name of the set; None uses the name of the export.
-        phrasings: A text file of phrasings, see `concepts.read_phrasings`.
+        set_name: Name of the set, or None to use the name of the export.
+        phrasings: A text file of phrasings in the format of `concepts.read_phrasings`.
         layout: One of `exports.LAYOUTS`.
-        strict: Whether to raise an error at the first problem.
+        strict: Whether the first problem of the export raises an error.
         replace_set: Whether to replace an existing set of the same name.
     """
 
@@ -70,23 +70,23 @@ class ImportOptions:
 def import_export(
     source: str | Path, out: str | Path, options: ImportOptions, progress: Progress | None = None
 ) -> ImportResult:
-    """Import an export into a data set folder, next to the existing sets.
+    """Import an export as a new set of a data set.
 
     Args:
-        source: The export: a folder or a zip.
-        out: The data set's folder, new or existing.
+        source: Path of the export, which is a folder or a zip file.
+        out: The folder of the data set. It is created if it does not exist.
         options: The mapping of classes to concepts, and other options.
         progress: Called with the number of finished photos and the total.
 
     Raises:
-        ConfigError: A class has no concept, or the set exists.
-        DataError: The export cannot be read, or (strict) has a problem.
+        ConfigError: A class has no concept, or the set already exists.
+        DataError: The export cannot be read, or `strict` is True and the export has a problem.
     """
     folder = Path(out)
     known = load_dataset(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)
     if any(sample.set_name == name for sample in known) and not options.replace_set:
-        raise ConfigError(f"{folder}: has a set '{name}' already; pass another --set, or --replace")
+        raise ConfigError(f"{folder}: already has a set '{name}'; pass another --set, or --replace")
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
     with exports.opened_export(source, options.layout) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
@@ -112,15 +112,18 @@ def set_folder_name(name: str) -> str:
 def _phrasings(
     known: Dataset, concepts: ConceptMap, given: Mapping[str | None, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """Merge known and given phrasings; a concept without phrasings gets "segment" and its name."""
+    """Merge existing and given phrasings. The default phrasing of a concept is "segment" and its name."""
     result = dict(known.concepts)
     targets = concepts.concepts()
     strangers = [name for name in given if name is not None and name not in {*targets, *result}]
     if strangers:
-        raise ConfigError(f"phrasings for '{strangers[0]}', but this import has only: {', '.join(targets)}")
+        raise ConfigError(
+            f"the file has phrasings for '{strangers[0]}', but this import has only: {', '.join(targets)}"
+        )
     if None in given and len(targets) != 1:
         raise ConfigError(
-            "phrasings without a [concept] above them, but more than one concept; add such lines"
+            "the file has phrasings without a [concept] line above them, but this import has several "
+            "concepts; add a [concept] line"
         )
     for concept in targets:
         own = given.get(concept, ()) + (given.get(None, ()) if len(targets) == 1 else ())
@@ -130,7 +133,7 @@ def _phrasings(
 
 
 def _put_in_place(stage: Path, folder: Path, name: str) -> None:
-    """Move the finished set from the staging folder to the data set; the manifest is written afterwards."""
+    """Move the finished set from the staging folder to the data set. The caller then writes the manifest."""
     for old in [folder / "photos" / name, *(folder / "masks").glob(f"*/{name}")]:
         shutil.rmtree(old, ignore_errors=True)
     for path in [stage / "photos" / name, *sorted((stage / "masks").glob(f"*/{name}"))]:
@@ -143,7 +146,7 @@ def _put_in_place(stage: Path, folder: Path, name: str) -> None:
 
 
 class _Import:
-    """Imports the photos of one export."""
+    """Converts the photos and annotations of one export to samples."""
 
     def __init__(self, export: Export, concepts: ConceptMap, name: str, stage: Path, strict: bool) -> None:
         self.export = export
@@ -174,7 +177,7 @@ class _Import:
             raise DataError(f"{self.found[0]} (--strict: nothing was imported)")
 
     def _take(self, photo: LabelledPhoto) -> Sample | None:
-        """Copy one photo, write its masks, and return its sample; None if the photo cannot be used."""
+        """Copy one photo, write its masks, and return its sample, or None if the photo cannot be read."""
         file = relative_name(photo.path, self.export.root)
         try:
             height, width = photos.read_photo(photo.path).shape[:2]
@@ -186,8 +189,8 @@ class _Import:
         scale = declared_scale(photo, height, width)
         if scale is None and photo.declared_size:
             declared = f"{photo.declared_size[1]}×{photo.declared_size[0]}"
-            text = f"annotated at {declared} px, but the photo is {width}×{height}"
-            self.found.append(Problem(problems.SIZE, file, "", f"{text}; its annotations are dropped"))
+            text = f"the annotations are for a photo of {declared} px, but the photo is {width}×{height} px"
+            self.found.append(Problem(problems.SIZE, file, "", f"{text}; they are dropped"))
         masks, uncertain = self._masks(photo, height, width, scale)
         own = [problem for problem in self.export.problems if problem.file == file] + self.found[before:]
         stem = self._unique(photo.path.stem)
@@ -211,7 +214,7 @@ class _Import:
     def _masks(
         self, photo: LabelledPhoto, height: int, width: int, scale: tuple[float, float] | None
     ) -> tuple[dict[str, Mask], set[str]]:
-        """Merge the masks of each concept; also return the concepts with dropped annotations."""
+        """Return the merged mask of each concept, and the concepts with dropped annotations."""
         united: dict[str, Mask] = {}
         uncertain = self.concepts.of_classes(photo.dropped)
         for shape in photo.shapes if scale else ():
@@ -222,7 +225,7 @@ class _Import:
                 geometry, clipped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
                 mask = rasterise(geometry, height, width)
                 if not mask.any():
-                    raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
+                    raise GeometryError(problems.EMPTY, "the annotation marks no pixel; dropped")
             except GeometryError as error:
                 self.found.append(shape.problem(error.kind, str(error)))
                 uncertain.add(concept)
@@ -235,7 +238,7 @@ class _Import:
     def _labels(
         self, masks: Mapping[str, Mask], uncertain: Iterable[str], stem: str, *, labelled: bool
     ) -> dict[str, str | None]:
-        """Write the masks. Other concepts are absent unless labels are missing or shapes were dropped."""
+        """Write the masks, and mark all other concepts as absent unless their ground truth is unknown."""
         labels: dict[str, str | None] = {}
         for concept in self.concepts.mapped():
             if concept in masks:
@@ -247,7 +250,7 @@ class _Import:
         return labels | dict.fromkeys(self.concepts.absent)
 
     def _unique(self, stem: str) -> str:
-        """Return the stem, with a number if the set already contains it (case-insensitive)."""
+        """Return the file stem. Add a number if the set already has this stem (case-insensitive)."""
         candidate, number = stem, 1
         while self._stems[candidate.lower()]:
             number += 1
@@ -257,7 +260,7 @@ class _Import:
 
 
 def declared_scale(photo: LabelledPhoto, height: int, width: int) -> tuple[float, float] | None:
-    """Return photo size / annotated size (vertical, horizontal); None if the aspect ratios differ."""
+    """Return photo size / declared size (vertical, horizontal), or None if the aspect ratios differ."""
     if photo.declared_size is None:
         return (1.0, 1.0)
     vertical, horizontal = height / photo.declared_size[0], width / photo.declared_size[1]
@@ -271,13 +274,13 @@ def write_mask(path: Path, mask: Mask) -> None:
 
 
 def read_problems(folder: Path) -> list[tuple[str, Problem]]:
-    """Read the problems reported by all imports of a data set, as (set name, problem)."""
+    """Read the problems that all imports of a data set reported, as (set name, problem)."""
     found = []
     for path in sorted((folder / PROBLEMS_FOLDER).glob("*.jsonl")):
         for number, line in read_json_lines(path):
             try:
                 if line is None:
-                    raise ValueError("cut off, or no JSON object")
+                    raise ValueError("the line is truncated or not a JSON object")
                 found.append((path.stem, Problem(**line)))
             except (ValueError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: damaged ({error}); import the set again") from error

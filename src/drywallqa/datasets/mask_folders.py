@@ -1,4 +1,4 @@
-"""Read mask files: Roboflow semantic masks, CVAT segmentation mask 1.1, and plain images/ and masks/."""
+"""Read mask files: Roboflow semantic masks, CVAT segmentation mask 1.1, or images/ and masks/ folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drywallqa.datasets.problems import Problem
 from drywallqa.errors import DataError
 
 ONLY_CLASS = "mask"
-"""The class of plain masks that are not in a folder named after a class."""
+"""Class name of masks that are not in a folder named after a class."""
 
 _ROBOFLOW, _CVAT = "_classes.csv", "labelmap.txt"
 _BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"})
@@ -34,7 +34,7 @@ Values = Mapping[str, int | tuple[int, int, int]]
 
 
 def has_mask_folders(root: Path) -> bool:
-    """Check whether a folder contains mask files in one of the three layouts."""
+    """Check whether a folder contains mask files in one of the three supported layouts."""
     return bool(_plain_folders(root) or any(list(root.rglob(name)) for name in (_ROBOFLOW, _CVAT)))
 
 
@@ -45,7 +45,7 @@ def read_mask_folders(root: Path) -> Export:
         root: The export's folder.
 
     Raises:
-        DataError: The table of classes cannot be read.
+        DataError: The file that lists the classes cannot be read.
     """
     found: list[Problem] = []
     photos: list[LabelledPhoto] = []
@@ -69,7 +69,7 @@ def read_mask_folders(root: Path) -> Export:
 def _shapes(
     mask: Path, values: Values, root: Path, found: list[Problem]
 ) -> tuple[tuple[Shape, ...], set[str]]:
-    """Return a shape for each class in a mask file, and the classes that could not be determined."""
+    """Return a shape for each class in a mask file, and a set of classes with unknown ground truth."""
     name = relative_name(mask, root)
     coloured = any(isinstance(value, tuple) for value in values.values())
     try:
@@ -84,7 +84,7 @@ def _shapes(
     unknown = present - set(keys.values()) - {0}
     if unknown:
         listed = ", ".join(_name_value(value, coloured) for value in sorted(unknown)[:5])
-        text = f"the values {listed} do not belong to a class; these pixels are ignored"
+        text = f"no class has the pixel values {listed}; these pixels are ignored"
         found.append(Problem(problems.WRONG_ID, name, f"value {_name_value(min(unknown), coloured)}", text))
     shapes = tuple(
         Shape(key, Layer(mask, values[key]), name, f"class {key}")
@@ -108,7 +108,7 @@ def _roboflow_classes(table: Path) -> dict[str, int]:
         return {row[1].strip(): int(row[0]) for row in rows[1:] if row}
     except (OSError, ValueError, IndexError) as error:
         raise DataError(
-            f"{table}: not a table of 'Pixel Value, Class' ({error}); export the data set again"
+            f"{table}: has no columns 'Pixel Value, Class' ({error}); export the data set again"
         ) from error
 
 
@@ -153,7 +153,7 @@ def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) 
 
 
 def _stem(path: Path, folder: Path) -> str:
-    """Return a file's path below a folder, without suffix; CVAT keeps the same subfolders in both trees."""
+    """Return a file's path relative to a folder, without suffix. It is equal for a photo and its mask."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
@@ -181,13 +181,13 @@ def _pair(
 
 
 def _unlabelled(photo: Path, root: Path, found: list[Problem]) -> LabelledPhoto:
-    text = "no mask file; the photo counts as unlabelled"
+    text = "the photo has no mask file and counts as unlabelled"
     found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
     return LabelledPhoto(photo, split_of(photo, root), (), labelled=False)
 
 
 def _without_photo(mask: Path, root: Path) -> Problem:
-    text = "a mask without a photo; skipped"
+    text = "the mask has no photo; skipped"
     return Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text)
 
 
@@ -221,7 +221,7 @@ def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[Labelled
 
 
 def _is_blank(geometry: Geometry) -> bool:
-    """Check whether a mask file is readable and empty, which means that the class is not in the photo."""
+    """Check whether a mask file is readable and empty, so that the photo does not show the class."""
     try:
         return isinstance(geometry, Layer) and not read_pixels(geometry.path, colours=False).any()
     except (OSError, ValueError, SyntaxError):
@@ -229,7 +229,7 @@ def _is_blank(geometry: Geometry) -> bool:
 
 
 def _place(relative: Path) -> tuple[str, str]:
-    """Infer a class and a photo from the path masks/[SPLIT/][CLASS/]NAME or masks/[CLASS/][SPLIT/]NAME."""
+    """Return class and photo name for a path masks/[SPLIT/][CLASS/]NAME or masks/[CLASS/][SPLIT/]NAME."""
     folders = list(relative.parts[:-1])
     splits = [part for part in folders if split_word(part)]
     classes = [part for part in folders if not split_word(part)]

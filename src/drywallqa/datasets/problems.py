@@ -1,4 +1,4 @@
-"""Kinds of problems in an export, and their reports."""
+"""The kinds of problems that an export can have, and a class that reports a problem."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Problem:
     """One problem in an export.
 
     Attributes:
-        kind: One of the constants of this module.
-        file: The affected file, relative to the export's root.
-        where: The line or id within the file; empty for the whole file.
+        kind: The kind of problem, which is a constant of this module.
+        file: Path of the affected file, relative to the export's folder.
+        where: The line or id within the file, or an empty string if the whole file is affected.
         text: A description of the problem and its consequence.
     """
 

@@ -1,4 +1,4 @@
-"""Read YOLO exports from Roboflow, CVAT and Label Studio; each line is a box or a polygon."""
+"""Read YOLO exports from Roboflow, CVAT and Label Studio, in which each line is a box or a polygon."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def read_yolo(root: Path) -> Export:
     label_files = {path: _label_file(path, root) for path in list_photos(root)}
     photos = [_read_photo(path, labels, names, root, found) for path, labels in label_files.items()]
     for labels in sorted(_all_label_files(root) - set(label_files.values())):
-        text = "labels without a photo; skipped"
+        text = "the label file has no photo; skipped"
         found.append(Problem(problems.MISSING_PHOTO, relative_name(labels, root), "", text))
     return Export(root, "yolo", tuple(photos), tuple(found), tuple(names[key] for key in sorted(names)))
 
 
 def has_yolo_labels(root: Path) -> bool:
-    """Check whether a folder contains a YOLO export, that is, a photo with a label file."""
+    """Check whether a folder contains a photo with a YOLO label file."""
     return any(_label_file(path, root).is_file() for path in list_photos(root)[:50])
 
 
 def _label_file(photo: Path, root: Path) -> Path:
-    """Return the path of a photo's label file: in "labels" instead of "images", or next to the photo."""
+    """Return the path of a photo's label file, in "labels" instead of "images", or next to the photo."""
     parts = list(photo.relative_to(root).parts)
     for position in range(len(parts) - 2, -1, -1):
         if parts[position].lower() == "images":
@@ -59,7 +59,7 @@ def _label_file(photo: Path, root: Path) -> Path:
 
 
 def _all_label_files(root: Path) -> set[Path]:
-    """Find the label files: the .txt files below "labels" or "obj_…_data" folders, except known lists."""
+    """Find all label files. These are .txt files below "labels" or "obj_…_data", except lists of files."""
     folders = {
         path.parent
         for path in root.rglob("*.txt")
@@ -70,10 +70,10 @@ def _all_label_files(root: Path) -> set[Path]:
 
 
 def read_class_names(root: Path) -> dict[int, str]:
-    """Read an export's class names by number from data.yaml, obj.names or classes.txt.
+    """Read the class number → class name mapping of an export from data.yaml, obj.names or classes.txt.
 
     Raises:
-        DataError: No file with names was found, or it cannot be read.
+        DataError: The file with the class names is missing or cannot be read.
     """
     for name in _CLASS_FILES:
         for path in sorted(root.rglob(name), key=lambda path: (len(path.parts), path)):
@@ -90,12 +90,12 @@ def read_class_names(root: Path) -> dict[int, str]:
                 raise DataError(f"{path}: no class names found; write them as: names: ['crack', 'seam']")
             return names
     raise DataError(
-        f"{root}: no class names; a YOLO export has them in one of {', '.join(_CLASS_FILES)}; add one"
+        f"{root}: no file with class names; add one of {', '.join(_CLASS_FILES)} to the YOLO export"
     )
 
 
 def _names_of_yaml(text: str) -> dict[int, str] | list[str]:
-    """Read `names`, a list or a mapping by number. Every scalar is a string, even a name such as "no".
+    """Read the list or mapping `names` from YAML. Every value is read as a string, even a name such as "no".
 
     Raises:
         ValueError: The text is not valid YAML, or a class number is not an integer.
@@ -119,7 +119,7 @@ def _read_photo(
     try:
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
-        text = f"{name} is not in the export; the photo counts as unlabelled"
+        text = f"the label file {name} is missing; the photo counts as unlabelled"
         found.append(Problem(problems.MISSING_LABELS, relative_name(photo, root), "", text))
         return LabelledPhoto(photo, split, (), labelled=False)
     except (OSError, ValueError) as error:
@@ -135,7 +135,7 @@ def _read_photo(
         class_name = names.get(_class_number(fields[0]))
         try:
             if class_name is None:
-                text = f"class {fields[0]} is not among the {len(names)} classes of the export; dropped"
+                text = f"the export has {len(names)} classes, but no class {fields[0]}; dropped"
                 raise GeometryError(problems.WRONG_ID, text)
             shapes.append(Shape(class_name, _geometry(fields[1:]), name, f"line {number}"))
         except GeometryError as error:
@@ -160,8 +160,10 @@ def _geometry(fields: list[str]) -> Geometry:
         x, y, width, height = numbers
         return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2, relative=True)
     if len(numbers) % 2:
-        raise GeometryError(problems.MALFORMED, f"the number of coordinates is odd ({len(numbers)}); dropped")
+        raise GeometryError(
+            problems.MALFORMED, f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
+        )
     if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
         raise GeometryError(problems.FEW_POINTS, text)
     return Outline((np.array(numbers, np.float64).reshape(-1, 2),), relative=True)
