@@ -2,10 +2,10 @@
 
     python tools/bench_folder.py [--photos DIR] [--count 300]
 
-On the same photos with two prompts, the script measures the processor time of the model (from array to masks),
-the processor time of reading photos and writing masks, and the wall time of segmenting the folder. This wall
-time excludes loading the model. Its lower bound is the larger processor time divided by the number of
-available cores. Without --photos, the photos are rendered walls.
+On the same photos with two prompts, the script measures the processor time of the model (from array to
+masks), the processor time of reading photos and writing masks, and the wall time of segmenting the folder.
+This wall time excludes loading the model. Its lower bound is the larger processor time divided by the number
+of available cores. Without --photos, the photos are rendered walls.
 """
 
 from __future__ import annotations

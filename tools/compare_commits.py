@@ -2,9 +2,8 @@
 
     python tools/compare_commits.py --base COMMIT [--head COMMIT] [--data DIR] [--out FILE.md] [--count 60]
 
-Both commits run on this machine with this interpreter, only through the command line, because their modules
-can have different names. The default of --head is this working tree. The exit code is 1 if files differ that
-`EXPECTED` does not list.
+Both commits run on this machine with this interpreter, only through the command line. The default of --head
+is this working tree. The exit code is 1 if files differ that `EXPECTED` does not list.
 """
 
 from __future__ import annotations
@@ -41,11 +40,7 @@ EXPECTED: dict[str, str] = {
 VARIES = (
     ("seconds and milliseconds", r'"(seconds|\w+_ms)": [\d.e+-]+', rb'"\1": 0'),
     ("seconds in the last line of a run", r"\bin [\d.]+ s\b", b"in 0 s"),
-    (
-        "`source_modified`, the time when a photo was written",
-        r'"source_modified": \d+',
-        b'"source_modified": 0',
-    ),
+    ("`source_modified`, the time of a photo's file", r'"source_modified": \d+', b'"source_modified": 0'),
     ("`worker`, the process of a Ray run that segmented a photo", r'"worker": "[^"]*"', b'"worker": ""'),
     ("the dated lines that Ray prints on standard error", r"(?m)^\[?\d{4}-\d\d-\d\d \d\d:.*\n", b""),
     ("absolute addresses of pages", r"file://\S+", b"file"),
