@@ -52,7 +52,7 @@ class AuditedPhoto:
 
 @dataclass(frozen=True)
 class Remark:
-    """A suspicious annotation, which is not necessarily an error.
+    """A suspicious annotation, or a photo without annotations. It is not necessarily an error.
 
     Attributes:
         kind: `BOX_LIKE`, `FRAME_FILLING` or `NO_ANNOTATION`.

@@ -42,7 +42,7 @@ class SeamLabels:
     Attributes:
         dataset: The data set with the new concept.
         labelled: Number of photos that now have labelled seam lines.
-        absent: Number of photos without a box. They show no seam line.
+        absent: Number of photos without a box, which therefore show no seam line.
         left: Number of photos that stay unlabelled, because a seam is uncertain or a mask is not a box.
         searched: The searched boxes, from one copy of each source photo.
     """

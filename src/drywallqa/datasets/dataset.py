@@ -5,7 +5,7 @@ Layout of a data set folder::
     dataset.json      {"format_version": 1, "concepts": {"crack": ["segment crack", ...], ...}}
     manifest.jsonl    one line per photo, see `Sample`
     photos/SET/NAME   the photos, byte for byte as imported
-    masks/CONCEPT/SET/NAME.png   {0, 255}, the photo's size as a viewer shows it
+    masks/CONCEPT/SET/NAME.png   values {0, 255}, the photo's size after the EXIF rotation
 """
 
 from __future__ import annotations

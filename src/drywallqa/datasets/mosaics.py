@@ -29,7 +29,7 @@ def mosaic(
 
     Args:
         dataset: The data set of the photos.
-        samples: The photos; their number is a multiple of `columns`.
+        samples: The photos. Their number must be a multiple of `columns`.
         concept: The concept whose ground truth is returned.
         columns: Photos per row.
 

@@ -39,5 +39,5 @@ class Problem:
         return f"{place}: {self.kind}: {self.text}"
 
     def to_json(self) -> dict[str, str]:
-        """Return the problem as plain data."""
+        """Return the problem as JSON data."""
         return {"kind": self.kind, "file": self.file, "where": self.where, "text": self.text}
