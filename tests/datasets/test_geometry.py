@@ -46,7 +46,7 @@ def test_fit__clips_rounding_silently_and_more_with_a_word():
     assert fit_geometry(Box(-1, 0, 30, 65), 64, 64, ONE) == (Box(0, 0, 30, 64), "")
     box, words = fit_geometry(Box(-20, 0, 30, 30), 64, 64, ONE)
     assert box == Box(0, 0, 30, 30)
-    assert "20 px beyond" in words
+    assert "20 px outside" in words
 
 
 def test_fit__scales_declared_and_relative_coordinates():

@@ -99,7 +99,7 @@ def extract_zip(archive: Path, folder: Path) -> None:
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(
-            f"{archive}: the zip file cannot be unpacked ({error}); download it again, without encryption"
+            f"{archive}: the zip file is damaged or encrypted ({error}); download it again"
         ) from error
 
 
