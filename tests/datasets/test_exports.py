@@ -98,7 +98,7 @@ def test_opened__what_is_neither_folder_nor_zip_is_refused(tmp_path, name):
 def test_opened__a_problem_within_a_zip_names_the_zip(tmp_path):
     write_text(tmp_path / "x" / "readme.md", "nothing")
     archive = zipped(tmp_path / "x", tmp_path / "x.zip")
-    with pytest.raises(DataError, match=r"^.*x\.zip: cannot detect the layout"), exports.opened_export(archive):
+    with pytest.raises(DataError, match=r"^.*x\.zip: cannot detect"), exports.opened_export(archive):
         pass
 
 
