@@ -19,5 +19,5 @@ def test_load__a_damaged_line_is_named(tmp_path):
     save_dataset(Dataset(tmp_path, (sample("one"), sample("two")), {"crack": ("crack",)}))
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(DataError, match=r"manifest.jsonl, line 2: .*cut off.*import again"):
+    with pytest.raises(DataError, match=r"manifest.jsonl, line 2: .*truncated.*import again"):
         load_dataset(tmp_path)

@@ -46,7 +46,7 @@ def test_fit__clips_rounding_silently_and_more_with_a_word():
     assert fit_geometry(Box(-1, 0, 30, 65), 64, 64, ONE) == (Box(0, 0, 30, 64), "")
     box, words = fit_geometry(Box(-20, 0, 30, 30), 64, 64, ONE)
     assert box == Box(0, 0, 30, 30)
-    assert "20 px beyond" in words
+    assert "20 px outside" in words
 
 
 def test_fit__scales_declared_and_relative_coordinates():
@@ -60,7 +60,7 @@ def test_fit__keeps_the_good_ring_of_two_and_says_so():
     )
     fitted, words = fit_geometry(outline, 64, 64, ONE)
     assert len(fitted.rings) == 1
-    assert "one ring of 2" in words
+    assert "one polygon of 2" in words
 
 
 def test_rasterise__box_and_its_outline_mark_the_same():
@@ -95,7 +95,7 @@ def test_rasterise__unites_rings():
 
 
 def test_rasterise__runs_of_another_size_are_refused():
-    with pytest.raises(GeometryError, match="the mask is 4×4 px, its photo 8×8") as caught:
+    with pytest.raises(GeometryError, match="the mask is 4×4 px, but its photo is 8×8") as caught:
         rasterise(Runs((16,), 4, 4), 8, 8)
     assert caught.value.kind == "wrong size"
 

@@ -1,4 +1,4 @@
-"""Validate the four kinds of annotation geometry against the photo, and convert them to masks."""
+"""Check annotations against the size of their photo, and convert them to masks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from drywallqa.formats import problems
 from drywallqa.imaging.photos import open_picture
 
 SMALLEST_BOX = 4.0
-"""A box with a side shorter than this many px is an accidental click, not an annotation."""
+"""Minimum side of a box in px. A smaller box counts as an accidental click, not as an annotation."""
 
 OUTSIDE_PX = 2.0
 OUTSIDE_SHARE = 0.01
-"""Coordinates outside the photo by at most 2 px or 1 % of the side are rounding errors, clipped silently."""
+"""Coordinates up to 2 px or 1 % of the side outside the photo are clipped silently as rounding errors."""
 
 RECTANGLE_FILL = 0.985
 FRAME_SHARE = 0.95
@@ -28,7 +28,7 @@ Points = NDArray[np.float64]
 
 
 class GeometryError(ValueError):
-    """An annotation cannot be used; `kind` is the kind of problem."""
+    """Raised if an annotation cannot be used. `kind` is the kind of problem."""
 
     def __init__(self, kind: str, text: str) -> None:
         self.kind = kind
@@ -37,7 +37,7 @@ class GeometryError(ValueError):
 
 @dataclass(frozen=True)
 class Box:
-    """A box given by its edges, in px or (relative) as shares of the photo's sides."""
+    """A box given by its edges, in px or, if `relative`, as shares of the sides."""
 
     left: float
     top: float
@@ -48,7 +48,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Outline:
-    """The union of one or more rings of points [N,2] (x, y), in px or (relative) as shares of the sides."""
+    """One or more polygons of points [N,2] (x, y), in px or, if `relative`, as shares of the sides."""
 
     rings: tuple[Points, ...]
     relative: bool = False
@@ -56,7 +56,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Runs:
-    """A run-length encoded mask of height×width px."""
+    """A run-length encoded mask with its height and width in px."""
 
     counts: str | tuple[int, ...]
     height: int
@@ -65,7 +65,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Layer:
-    """The pixels of a mask file with a given value: an index, a colour, or (None) any foreground value."""
+    """The pixels of a mask file that have a given index or colour. None selects all foreground pixels."""
 
     path: Path
     value: int | tuple[int, int, int] | None
@@ -83,14 +83,14 @@ def fit_geometry(
         geometry: The annotation as read from the export.
         height: The photo's height in px.
         width: The photo's width in px.
-        scale: Photo height / declared height, and photo width / declared width.
+        scale: Photo height divided by declared height, and photo width divided by declared width.
 
     Returns:
-        The annotation in px within the photo, and a description of the clipped excess ("" if there is at most
-        a rounding error).
+        The annotation in px within the photo, and a description of the part that was clipped. The description
+        is empty if the annotation exceeds the photo by at most a rounding error.
 
     Raises:
-        GeometryError: No usable part is left.
+        GeometryError: The annotation is invalid or lies outside the photo.
     """
     if not isinstance(geometry, Box | Outline):
         return geometry, ""
@@ -101,16 +101,20 @@ def fit_geometry(
 
 
 def _clip(points: Points, height: int, width: int) -> tuple[Points, str]:
-    """Clip points [N,2], and describe the largest excess if it is more than a rounding error."""
+    """Clip points [N,2] to the photo, and describe how far they exceed it, unless by a rounding error."""
     if not np.isfinite(points).all():
         raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a finite number; dropped")
     limits = np.array([width, height], np.float64)
     excess = np.maximum(np.maximum(-points, points - limits), 0).max(axis=0)
     if (points < 0).all(axis=0).any() or (points > limits).all(axis=0).any():
-        raise GeometryError(problems.OUTSIDE, f"lies outside the {width}×{height} px photo; dropped")
+        raise GeometryError(
+            problems.OUTSIDE, f"the annotation lies outside the photo of {width}×{height} px; dropped"
+        )
     beyond = excess > np.maximum(OUTSIDE_PX, OUTSIDE_SHARE * limits)
     words = (
-        f"reaches {excess.max():.0f} px beyond the {width}×{height} px photo; clipped" if beyond.any() else ""
+        f"extends {excess.max():.0f} px outside the photo of {width}×{height} px; clipped"
+        if beyond.any()
+        else ""
     )
     return np.clip(points, 0, limits), words
 
@@ -124,7 +128,7 @@ def _fit_box(box: Box, height: int, width: int, factors: Points) -> tuple[Box, s
     if min(right - left, bottom - top) < SMALLEST_BOX:
         size = f"{right - left:.1f}×{bottom - top:.1f} px"
         raise GeometryError(
-            problems.DEGENERATE, f"the box is {size}, with a side under {SMALLEST_BOX:.0f} px; dropped"
+            problems.DEGENERATE, f"the box is {size} and has a side under {SMALLEST_BOX:.0f} px; dropped"
         )
     return Box(left, top, right, bottom), words
 
@@ -146,17 +150,17 @@ def _fit_outline(outline: Outline, height: int, width: int, factors: Points) -> 
         rings.append(clipped)
         remarks += [words] if words else []
     if error and rings:
-        remarks.append(f"one ring of {len(outline.rings)} could not be used ({error})")
+        remarks.append(f"one polygon of {len(outline.rings)} could not be used ({error})")
     if not rings:
         raise error or GeometryError(problems.FEW_POINTS, "the outline has no points; dropped")
     return Outline(tuple(rings)), "; ".join(remarks)
 
 
 def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
-    """Rasterise an annotation that `fit_geometry` returned, as a mask [height,width].
+    """Convert an annotation that `fit_geometry` returned to a mask [height,width].
 
     Raises:
-        GeometryError: A mask file or run lengths cannot be read, or have a different size.
+        GeometryError: A mask file or run lengths cannot be read, or mask and photo differ in size.
     """
     if isinstance(geometry, Box):
         mask = np.zeros((height, width), np.bool_)
@@ -177,15 +181,16 @@ def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
 def _check_mask_size(size: tuple[int, ...], height: int, width: int) -> None:
     if size != (height, width):
         raise GeometryError(
-            problems.SIZE, f"the mask is {size[1]}×{size[0]} px, its photo {width}×{height}; dropped"
+            problems.SIZE,
+            f"the mask is {size[1]}×{size[0]} px, but its photo is {width}×{height} px; dropped",
         )
 
 
 def _draw_outline(outline: Outline, height: int, width: int) -> NDArray[np.bool_]:
-    """Mark the pixels that the rings cover by at least half; for hairlines, mark all touched pixels.
+    """Mark the pixels that are at least half inside a polygon. For hairlines, mark all touched pixels.
 
-    Pillow draws between whole pixels and includes the border, so its polygons are one pixel too wide. Drawing
-    at four times the size and downscaling reduces this error to an eighth of a pixel.
+    Pillow includes the border pixels of a polygon, so its polygons are one pixel too wide. The polygon is
+    therefore drawn at four times the size and scaled down, which reduces the error to an eighth of a pixel.
     """
     mask = np.zeros((height, width), np.bool_)
     for ring in outline.rings:
@@ -228,7 +233,7 @@ def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
-    """Read a mask file as RGB colours [H,W,3], or as indices or grey values [H,W]."""
+    """Read a mask file as RGB colours [H,W,3] if `colours`, otherwise as indices or grey values [H,W]."""
     with open_picture(path) as image:
         if colours:
             return np.asarray(image.convert("RGB"), np.int64)
@@ -238,7 +243,7 @@ def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
 
 
 def is_box_like(geometry: Geometry) -> bool:
-    """Check whether an outline is in fact an upright rectangle."""
+    """Check whether an annotation is a polygon with the shape of an upright rectangle."""
     if not isinstance(geometry, Outline) or len(geometry.rings) != 1:
         return False
     ring = geometry.rings[0]
@@ -246,7 +251,7 @@ def is_box_like(geometry: Geometry) -> bool:
 
 
 def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray[np.bool_]:
-    """Decode COCO run lengths to a mask [height,width]: column-major, alternating zeros and ones.
+    """Decode COCO run lengths (column-major, zeros and ones alternate) to a mask [height,width].
 
     Args:
         counts: A list of run lengths, or COCO's compressed string.
@@ -260,19 +265,19 @@ def decode_runs(counts: str | Sequence[int], height: int, width: int) -> NDArray
     if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
         raise ValueError("a run length is negative or not an integer")
     if sum(runs) != height * width:
-        raise ValueError(f"the run lengths cover {sum(runs)} px, the photo has {height * width}")
+        raise ValueError(f"the run lengths cover {sum(runs)} px, but the photo has {height * width} px")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
 
 def decompress(text: str) -> list[int]:
-    """Decode COCO's compressed run lengths: five bits per character; the sixth bit marks a continuation.
+    """Decode COCO's compressed run lengths. A character has five bits and a bit that marks a continuation.
 
-    From the fourth run length on, each number is the difference from the run length two positions earlier
-    (pycocotools, `rleFrString`).
+    From the fourth run length on, the string stores the difference from the run length two positions earlier
+    (source: pycocotools, `rleFrString`).
 
     Raises:
-        ValueError: The string has invalid characters or is truncated within a number.
+        ValueError: The string has an invalid character or ends within a number.
     """
     runs: list[int] = []
     value = shift = 0
@@ -289,5 +294,5 @@ def decompress(text: str) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("the compressed run lengths (RLE) are truncated within a number")
+        raise ValueError("the compressed run lengths (RLE) end within a number")
     return runs
