@@ -27,7 +27,7 @@ FLOORS = (
     (5, ("inspection",)),
     (4, ("inference",)),
     (3, ("models", "datasets", "checks", "synthetic", "text_training")),
-    (2, ("bundle",)),
+    (2, ("bundle", "formats")),
     (1, ("text", "imaging")),
 )
 FLOOR_OF = {folder: floor for floor, folders in FLOORS for folder in folders}
@@ -41,8 +41,8 @@ HEAVY = {
     "pi_heif", "matplotlib", "markdown_it",
 }  # fmt: skip
 NEVER_TORCH = {
-    "inference", "bundle", "text", "imaging", "synthetic", "cli", "datasets", "curation", "evaluation",
-    "diagnosis", "visualization", "reports", "workflows",
+    "inference", "bundle", "formats", "text", "imaging", "synthetic", "cli", "datasets", "curation",
+    "evaluation", "diagnosis", "visualization", "reports", "workflows",
 }  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def test_light_rooms__import_nothing_heavy_at_the_top(room: str) -> None:
     assert not heavy
 
 
-@pytest.mark.parametrize("room", ["", "inference", "bundle", "text", "imaging", "synthetic"])
+@pytest.mark.parametrize("room", ["", "inference", "bundle", "formats", "text", "imaging", "synthetic"])
 def test_ground_and_inference__never_ask_for_torch_at_all(room: str) -> None:
     asked = [
         str(path.relative_to(SOURCE))

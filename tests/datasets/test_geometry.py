@@ -34,6 +34,10 @@ def _ring(*points: tuple[float, float]) -> Outline:
         (_ring((5, 5), (float("nan"), 40), (9, 5)), "not a number"),
         (_ring((-9, 5), (-5, 9), (-20, 30)), "outside the photo"),
         (Outline(()), "too few points"),
+        (_ring((5, 5), (60, 5), (30, 5)), "degenerate"),
+        (_ring((5, 5), (60, 6), (62, 20), (60, 6)), "degenerate"),
+        (_ring((-1, -30), (90, -30), (90, 30), (66, -10)), "outside the photo"),
+        (_ring((5, 5), (1e300, 40), (9, 5)), "outside the photo"),
     ],
 )
 def test_fit__unusable_annotations_are_refused_with_their_kind(geometry, kind):
@@ -47,6 +51,22 @@ def test_fit__clips_rounding_silently_and_more_with_a_word():
     box, words = fit_geometry(Box(-20, 0, 30, 30), 64, 64, ONE)
     assert box == Box(0, 0, 30, 30)
     assert "20 px beyond" in words
+
+
+def test_fit__an_outline_is_cropped_where_it_leaves_the_photo():
+    fitted, words = fit_geometry(_ring((-50, 0), (50, 0), (0, 50)), 50, 50, ONE)
+    assert words == "reaches 50 px beyond the 50×50 px photo; cropped"
+    assert rasterise(fitted, 50, 50).sum() == 1250 + 50 / 2  # the pixels on the diagonal are covered by half
+    far, words = fit_geometry(_ring((25, -1e9), (1e9, 25), (25, 1e9), (-1e9, 25)), 50, 50, ONE)
+    assert "1000000000 px beyond" in words
+    assert rasterise(far, 50, 50).all()
+
+
+def test_fit__an_outline_that_leaves_twice_has_no_bridge_along_the_border():
+    prongs = _ring((10, 10), (20, 10), (20, 70), (30.5, 70), (30.5, 10), (40, 10), (40, 90), (10, 90))
+    mask = rasterise(fit_geometry(prongs, 50, 50, ONE)[0], 50, 50)
+    assert mask[10:50, 10:20].all()
+    assert not mask[:, 20:30].any()
 
 
 def test_fit__scales_declared_and_relative_coordinates():

@@ -149,7 +149,7 @@ def _add_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: i
     for shape in entry.shapes:
         inventory.annotations[shape.class_name] += 1
         try:
-            geometry, clipped = fit_geometry(shape.geometry, height, width, scale)
+            geometry, cropped = fit_geometry(shape.geometry, height, width, scale)
             if isinstance(geometry, Box | Outline):
                 frame = _frame_of(geometry)
                 rectangle = isinstance(geometry, Box) or is_box_like(geometry)
@@ -162,8 +162,8 @@ def _add_shapes(inventory: Inventory, entry: LabelledPhoto, name: str, height: i
         except GeometryError as error:
             inventory.problems.append(shape.problem(error.kind, str(error).removesuffix("; dropped")))
             continue
-        if clipped:
-            text = clipped.removesuffix("; clipped")
+        if cropped:
+            text = cropped.removesuffix("; cropped")
             inventory.problems.append(shape.problem(problems.OUTSIDE, text))
         place = f"{shape.file}, {shape.where}"
         remark = Remark(BOX_LIKE, shape.class_name, name, entry.path, place, frame)

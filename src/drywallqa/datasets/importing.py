@@ -219,7 +219,7 @@ class _Import:
             if concept is None:
                 continue
             try:
-                geometry, clipped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
+                geometry, cropped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
                 mask = rasterise(geometry, height, width)
                 if not mask.any():
                     raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
@@ -227,8 +227,8 @@ class _Import:
                 self.found.append(shape.problem(error.kind, str(error)))
                 uncertain.add(concept)
                 continue
-            if clipped:
-                self.found.append(shape.problem(problems.OUTSIDE, clipped))
+            if cropped:
+                self.found.append(shape.problem(problems.OUTSIDE, cropped))
             united[concept] = united[concept] | mask if concept in united else mask
         return united, uncertain
 
