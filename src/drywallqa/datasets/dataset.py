@@ -233,3 +233,39 @@ def save_dataset(dataset: Dataset) -> None:
     lines = b"".join(json_bytes(sample.to_json(), None) for sample in dataset.samples)
     write_whole(dataset.folder / MANIFEST, lines)
     write_whole(dataset.folder / "dataset.json", json_bytes(head))
+
+
+def install_set(stage: Path, dataset: Dataset, name: str) -> None:
+    """Move a new set from a staging folder into its data set, in place of an old set of the same name.
+
+    After an error, the old set and the old manifest are in place again.
+
+    Args:
+        stage: Folder on the same disk with the set's `photos/NAME`, `masks/CONCEPT/NAME` and
+            `problems/NAME.jsonl`.
+        dataset: The data set with the samples of the new set.
+        name: Name of the set.
+    """
+    folder = dataset.folder
+    parts = ("photos/" + name, f"masks/*/{name}", f"problems/{name}.jsonl")
+    heads = [path for path in (folder / MANIFEST, folder / "dataset.json") if path.is_file()]
+    before = {path: path.read_bytes() for path in heads}
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for source, target in ((folder, stage / "old"), (stage, folder)):
+            for path in [path for part in parts for path in sorted(source.glob(part))]:
+                moves.append((path, target / path.relative_to(source)))
+                _move(*moves[-1])
+        save_dataset(dataset)
+    except BaseException:
+        for source, target in reversed(moves):
+            if target.exists():
+                _move(target, source)
+        for path, content in before.items():
+            write_whole(path, content)
+        raise
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
-from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
+from drywallqa.datasets.dataset import Dataset, Sample, install_set, load_dataset
 from drywallqa.datasets.photo_labels import (
     EXIF_CHOICES,
     LabelledPhoto,
@@ -24,7 +24,7 @@ from drywallqa.datasets.photo_labels import (
     unite_entries,
 )
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
-from drywallqa.files import json_bytes, read_json_lines
+from drywallqa.files import json_bytes, read_json_lines, write_whole
 from drywallqa.formats import exports, problems
 from drywallqa.formats.annotations import Export, ReadOptions, source_photo
 from drywallqa.formats.problems import Problem
@@ -132,7 +132,7 @@ def import_export(
                 raise DataError(f"{source}: no photo could be imported; first problem: {work.found[0]}")
             kept = [sample for sample in known if sample.set_name != name]
             dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
-            _put_in_place(Path(stage), dataset, name)
+            install_set(Path(stage), dataset, name)
     return ImportResult(dataset, tuple(samples), concepts.concepts(), tuple(work.found))
 
 
@@ -162,31 +162,6 @@ def _phrasings(
         before = result.get(concept, ())
         result[concept] = tuple(dict.fromkeys([*before, *own])) or (f"segment {concept}",)
     return result
-
-
-def _put_in_place(stage: Path, dataset: Dataset, name: str) -> None:
-    """Move the finished set from the staging folder into the data set; restore the old set after an error."""
-    folder = dataset.folder
-    old = stage / "old"
-    moves: list[tuple[Path, Path]] = []
-    try:
-        for path in [folder / "photos" / name, *(folder / "masks").glob(f"*/{name}")]:
-            if path.exists():
-                moves.append(_move(path, old / path.relative_to(folder)))
-        for path in [stage / "photos" / name, *sorted((stage / "masks").glob(f"*/{name}"))]:
-            moves.append(_move(path, folder / path.relative_to(stage)))
-        save_dataset(dataset)
-        _move(stage / "problems.jsonl", folder / PROBLEMS_FOLDER / f"{name}.jsonl")
-    except BaseException:
-        for source, target in reversed(moves):
-            _move(target, source)
-        raise
-
-
-def _move(source: Path, target: Path) -> tuple[Path, Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
-    return source, target
 
 
 class _Import:
@@ -220,7 +195,7 @@ class _Import:
             self.found.append(turned_problem(self._turned))
             self._stop_if_strict()
         lines = b"".join(json_bytes(problem.to_json(), None) for problem in self.found)
-        (self.stage / "problems.jsonl").write_bytes(lines)
+        write_whole(self.stage / PROBLEMS_FOLDER / f"{self.name}.jsonl", lines)
         return samples
 
     def _stop_if_strict(self) -> None:
