@@ -34,6 +34,11 @@ def dilate(mask: Mask, radius: int) -> Mask:
     return result
 
 
+def equal_but_edges(first: Mask, second: Mask) -> bool:
+    """Check whether two masks [H,W] are equal except for one pixel along their edges."""
+    return not bool((first & ~dilate(second, 1)).any() or (second & ~dilate(first, 1)).any())
+
+
 def close_mask(mask: Mask, radius: int) -> Mask:
     """Close a mask [H,W] with a disc of `radius` px; edge values are replicated beyond the border."""
     padded = np.pad(mask, radius, mode="edge")

@@ -35,6 +35,9 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         )
     yield from _near_duplicates(report)
     yield from map(str, report.agreements)
+    if report.contradictions:
+        yield f"contradictory labels of one photo: {_many(len(report.contradictions), 'pair')}"
+        yield from _first(list(map(str, report.contradictions)))
     yield from (f"several photos share one name: {', '.join(each)}" for each in names[:_SHOWN])
     if len(names) > _SHOWN:
         yield f"... {len(names)} such names in total"
