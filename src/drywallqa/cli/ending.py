@@ -33,7 +33,7 @@ def escape_output() -> None:
 
 
 def flush_output() -> None:
-    """Flush the output streams, because an error during Python's exit could not be handled.
+    """Flush the output streams now, because an error while Python exits could not be handled.
 
     Raises:
         BrokenPipeError: The reader of a stream closed the pipe.

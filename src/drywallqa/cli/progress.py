@@ -85,7 +85,8 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
 
 
 def progress_unless(quiet: bool) -> Callable[[str, int, int], None]:
-    """Return `show_step`; if `quiet` is set or stderr is not a terminal, return a function without output."""
+    """Return `show_step`; if `quiet` is set or stderr is not a terminal, return a function that
+    does nothing."""
     return show_step if sys.stderr.isatty() and not quiet else lambda what, done, total: None
 
 
