@@ -51,7 +51,7 @@ class PhotoDataModule(lightning.LightningDataModule):
         dataset: The train split of the data set.
         phrases: The embeddings of each concept's phrasings.
         config: The settings.
-        stride: Width of a logit pixel in picture pixels.
+        stride: Width of a pixel of the logits, in pixels of the picture.
         letterbox: The letterbox that normalises pictures for the model.
         encoder: If given, items contain cached features from this encoder instead of pictures.
     """
