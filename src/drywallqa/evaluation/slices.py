@@ -53,7 +53,7 @@ class PairSlice:
         kind: "overall", "concept", "prompt", "set", "setting" or "width".
         concept: The concept, or "all concepts" for the kind "overall".
         name: The prompt, or the name of the set, setting or width class.
-        terms: Metric → its ratio. Metrics that do not apply are missing.
+        terms: Metric → numerators and denominators of its ratio. Metrics that do not apply are missing.
         counts: Sum of the confusion counts of all pairs in the slice.
         pairs: Number of pairs that show the concept.
         absent_pairs: Number of pairs whose label says that the photo does not show the concept.
@@ -87,7 +87,7 @@ def slice_pairs(pairs: Sequence[PairMeasurement], clusters: Clusters) -> list[Pa
 
 
 def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clusters) -> PairSlice:
-    """Measure all pairs of one concept."""
+    """Compute the metrics of all pairs of one concept."""
     return _slice("concept", concept, "all prompts", pairs, clusters)
 
 
@@ -164,7 +164,7 @@ def _sum_terms(
 
 
 def report_iou(pairs: Sequence[PairMeasurement]) -> float:
-    """Return the mean IoU over batches of two pairs. It only serves for comparison with the original report.
+    """Return the mean IoU over batches of two pairs, which is used only to compare with the original report.
 
     A batch consists of two consecutive measurements, whose pixels are pooled. Two empty masks have IoU 1.
     """
@@ -194,7 +194,7 @@ class ConceptSummary:
         background_accuracy: Pixel accuracy of a mask that marks nothing.
         absent_pairs: Number of photos whose label says that they do not show the concept.
         false_alarm_rate: Share of photos without the concept whose mask covers more than 0.1 % of the photo.
-        false_area: Mean share of the pixels that are marked in photos without the concept.
+        false_area: Mean share of marked pixels in photos without the concept.
     """
 
     concept: str
