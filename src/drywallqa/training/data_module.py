@@ -25,7 +25,7 @@ class RemainingBatches(Sampler[list[int]]):
     Args:
         batches: Number of batches in the whole epoch. `len` returns this number for resumed epochs as well,
             because Lightning counts the batches that were processed before the interruption.
-        size: Number of photos per batch over all processes.
+        size: Number of photos per batch in all processes together.
         first: Index of the first batch to yield.
         rank: The rank of this process.
         world: The number of processes. Each process gets an equal share of every batch.
