@@ -43,8 +43,7 @@ def run_demo(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
-    """Render walls into OUT/photos, write their masks to OUT/results, and compare these with the ground
-    truth.
+    """Render walls into OUT/photos, segment them into OUT/results, and compare the masks with the truth.
 
     Results of an earlier demo in the same folder are replaced.
 
