@@ -89,7 +89,7 @@ def split(
         bool, typer.Option("--blocks", help="Keep source photos with consecutive names in one split.")
     ] = False,
     group: Annotated[
-        str, typer.Option(help="Keep copies of a source photo (source) or also near-duplicates in one split.")
+        str, typer.Option(help="Keep in one split: copies of a photo (source), or also near-duplicates.")
     ] = "source",
     by_csv: Annotated[
         Path | None,

@@ -221,7 +221,7 @@ def labelled_walls(dataset: Dataset) -> Iterator[tuple[Photo, Lines]]:
 
 
 def measure_seams(source: MaskSource, dataset: Dataset, count: int) -> dict[str, SeamScore]:
-    """Score the lines found with the seam-line concept or, if the model lacks it, with the taping area.
+    """Score the lines found for the concept seam line or, if the model lacks it, for the taping area.
 
     Args:
         source: The model.

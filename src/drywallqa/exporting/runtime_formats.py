@@ -234,7 +234,7 @@ def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, 
         figures["fp32"][concept], figures[INT8][concept] = before, after
         if not before - after <= LARGEST_LOSS:
             raise ModelError(
-                f"{bundle.folder}: int8 loses {before - after:.3f} IoU on '{concept}', more than "
-                f"{LARGEST_LOSS:.3f}; the int8 graphs are not kept"
+                f"{bundle.folder}: int8 loses {before - after:.3f} IoU on '{concept}', but at most "
+                f"{LARGEST_LOSS:.3f} is allowed; the int8 graphs are not kept"
             )
     return figures
