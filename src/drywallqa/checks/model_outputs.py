@@ -103,9 +103,9 @@ def check_thresholds(
     """Compare the stored thresholds of each concept with the best thresholds on these photos.
 
     Args:
-        pairs: Pairs of validation photos, on which thresholds are chosen.
-        held_out: Pairs of test photos. Stored thresholds that fit these better than the validation photos
-            were probably tuned on test photos.
+        pairs: Predictions for validation photos, on which thresholds are chosen.
+        held_out: Predictions for test photos. Stored thresholds that fit the test photos better than the
+            validation photos were probably tuned on test photos.
     """
     for concept, members in by_concept(pairs).items():
         shown = [p for p in members if p.truth.any()]

@@ -90,7 +90,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for tables, JSON, CSV, pictures and failures.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=0, help="Number of failures to show per kind and prompt.")] = 12,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Number of failures to show per kind of failure and prompt.")
+    ] = 12,
     allow_leak: Annotated[
         bool,
         typer.Option("--allow-leak", help="Also measure training photos, with a warning in all outputs."),

@@ -115,7 +115,7 @@ def segment(
     device: Annotated[str, typer.Option("--device", help="Device on which the model runs.")] = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Threads per photo. Default: the runtime chooses."),
+        typer.Option("--threads", min=1, help="Number of threads per photo. Default: the runtime chooses."),
     ] = None,
     engine: Annotated[
         str,

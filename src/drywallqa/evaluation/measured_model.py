@@ -39,7 +39,7 @@ class MeasuredModel:
     """A model to be measured, with the user's settings.
 
     Attributes:
-        name: The model's name in outputs.
+        name: The name under which outputs show the model.
         segmenter: The running model. Its bundle contains the thresholds and refinements.
         training_hashes: Perceptual hashes of the model's training photos.
         scale: The scale at which the model sees photos.
@@ -119,7 +119,7 @@ def measured_bundle(
 def choose_prompts(
     model: MeasuredModel, part: Dataset, prompts: Sequence[str] = ()
 ) -> tuple[dict[str, str], list[str]]:
-    """Choose the prompts for the photos of a split.
+    """Choose the prompts to measure on the photos of a split.
 
     Args:
         model: The model.

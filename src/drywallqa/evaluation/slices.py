@@ -55,7 +55,7 @@ class PairSlice:
         name: The prompt, or the name of the set, setting or width class.
         terms: Metric → numerators and denominators of its ratio. Metrics that do not apply are missing.
         counts: Sum of the confusion counts of all pairs in the slice.
-        pairs: Number of pairs that show the concept.
+        pairs: Number of (photo, prompt) pairs whose photo shows the concept.
         absent_pairs: Number of pairs whose label says that the photo does not show the concept.
     """
 
@@ -224,7 +224,7 @@ def summarise(
     """Summarise measured pairs by concept.
 
     Args:
-        pairs: Pairs of any concepts.
+        pairs: Measured (photo, prompt) pairs of any concepts.
         concepts: The concepts to summarise.
         clusters: Photo → number of its source photo; by default, file names identify the source photo.
     """

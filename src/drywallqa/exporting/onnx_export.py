@@ -179,7 +179,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
 
 
 def relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the largest difference, divided by the larger of 1 and the largest expected magnitude."""
+    """Return the largest difference relative to the largest expected magnitude, or to 1 if 1 is larger."""
     return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
 
 
