@@ -45,7 +45,7 @@ class PhraseEmbeddings:
     def embedded_by(self, model: PromptedModel) -> PhraseEmbeddings:
         """Embed the phrasings with the model's text tower, if the model has one.
 
-        If the tower is frozen, the phrasings are embedded once. If the run trains the tower, the phrasings are
+        If the tower is frozen, the phrasings are embedded once. If the run trains the tower, they are
         converted to token ids and padded to equal length.
         """
         if not model.own_text:
