@@ -70,7 +70,7 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
 
 
 def run_now(work: Callable[[], T]) -> Result[T]:
-    """Call `work` now, and return a function that returns its result. Errors are raised immediately."""
+    """Call `work` immediately, and return a function that returns the result. Errors are raised at once."""
     result = work()
     return lambda: result
 

@@ -2,7 +2,7 @@
 
 A wall from `walls.render_wall` looks the same at every size. It therefore lacks details that are visible only
 in large photos, such as fine grain, thin marks, camera noise and sharpening. This module uses the layout and
-the objects of `walls` and adds these details, whose sizes are in px of the final photo.
+the objects of `walls` and adds these details. The sizes of the details are in px of the final photo.
 """
 
 from __future__ import annotations

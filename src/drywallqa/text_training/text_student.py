@@ -1,4 +1,4 @@
-"""The student, which is a small transformer that encodes texts, and its export to ONNX."""
+"""Defines the student, which is a small transformer that encodes texts, and exports it to ONNX."""
 
 from __future__ import annotations
 

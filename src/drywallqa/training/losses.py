@@ -1,9 +1,9 @@
 """Losses on logits, computed in float32 and stable for any finite logit. `loss.name` selects the mask loss.
 
-Every mask loss has a pixel term, which also trains pairs whose ground-truth mask is empty. Most mask losses
-add a region term. In the formulas, σ is the sigmoid, x is a logit, t is the foreground share of a pixel, and
-p = σ(x). In the shapes, B is the number of photos, K is the number of prompts, and h×w is the size of the
-logits.
+Every mask loss has a pixel term, which also applies to pairs whose ground-truth mask is empty. Most mask
+losses add a region term. In the formulas, σ is the sigmoid, x is a logit, t is the foreground share of a
+pixel, and p = σ(x). In the shapes, B is the number of photos, K is the number of prompts, and h×w is the size
+of the logits.
 """
 
 from __future__ import annotations

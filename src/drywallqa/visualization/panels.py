@@ -55,7 +55,7 @@ def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
 
 
 def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo, list[Mask]]:
-    """Scale a photo and its masks so that the longer side is `side` px. Thin mask parts are preserved."""
+    """Scale a photo and its masks so that the longer side is `side` px. Thin parts of masks are kept."""
     height, width = photo.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
