@@ -54,7 +54,7 @@ def speed(
         Path | None, typer.Option(metavar="DIR", help="Folder for bench.json and bench.png.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An earlier bench.json to compare with.")
+        Path | None, typer.Option(metavar="FILE", help="Earlier bench.json to compare the results with.")
     ] = None,
 ) -> None:
     """Measure latency, throughput, start-up time and memory of a bundle, and compare them with CLIPSeg."""

@@ -85,12 +85,12 @@ def measure_phone_size(
     """
     bundle = segmenter.bundle
     if split not in _SPLITS:
-        raise ConfigError(f"phone size cannot be measured on the split '{split}'; choose val or test")
+        raise ConfigError(f"the phone-size suite cannot use the split '{split}'; choose val or test")
     if unknown := [name for name in sections if name not in SECTIONS]:
         raise ConfigError(f"unknown section '{unknown[0]}'; choose from {', '.join(SECTIONS)}")
     if CRACK not in bundle.concepts:
         raise ConfigError(
-            f"the bundle {bundle.name} has no concept '{CRACK}', which the suite for phone size needs"
+            f"the bundle {bundle.name} has no concept '{CRACK}', which the phone-size suite needs"
         )
     if LARGE in sections and elsewhere is None:
         raise ConfigError(f"the section '{LARGE}' needs a folder of external photos; pass --elsewhere DIR")

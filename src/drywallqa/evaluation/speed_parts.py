@@ -97,7 +97,7 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
 
 
 def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
-    """Start new processes, and return the medians of the start-up times and of the peak memory.
+    """Start several processes, and return the median start-up times and the median peak memory.
 
     Args:
         folder: The bundle's folder; None for the bundle in the package.

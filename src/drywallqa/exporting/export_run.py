@@ -68,7 +68,7 @@ def export_run(
         run: The run's folder.
         dataset: The run's data set. Its val split is used to choose the window and the thresholds.
         out: The bundle's folder.
-        windows: Window sizes in px to choose from.
+        windows: Window sizes in px, from which the export chooses the best.
         version: The model's version.
         checkpoint: "best", "last" or the path of a file; see `checkpoints.read_weights`.
         text: Folder of a text encoder that replaces the run's text encoder.

@@ -161,7 +161,7 @@ def board_shape(size: Size, generator: Generator) -> Float:
 
 
 def before_background(canvas: Canvas, board: Float) -> Canvas:
-    """Draw another wall and often a floor behind a board."""
+    """Draw the background of a board: another wall and often a floor."""
     generator, size = canvas.generator, canvas.size
     name = generator.choice(("paint", "concrete", "wood", "plaster", "grey board"))
     behind = surface(str(name), size, generator)
