@@ -209,7 +209,8 @@ def choose_on_validation(
         dataset: A data set with a validation split.
         rule: The rule for the mask thresholds.
         presence: The rule for the presence thresholds.
-        progress: Called with the name of the step, the number of finished photos and the total.
+        progress: Called with the name of the step, the number of finished photos and the number of all
+            photos.
         prompts: Prompts; by default one phrasing of each concept.
         caution: Concept → caution, as in `thresholds.choose_for_concept`.
 

@@ -50,7 +50,8 @@ class ReleaseFigures:
         composites: Concept → accuracy on composites.
         wrong_prompt: Number of false alarms, and number of (photo, prompt) pairs in which the photo does not
             show the prompt's concept.
-        no_walls: Number of false alarms, and number of pairs, on pictures that do not show a wall.
+        no_walls: Number of false alarms, and number of (photo, prompt) pairs, on pictures that do not show a
+            wall.
         cables: Number of false alarms for cracks, and number of pairs, on photos of setting C, which show
             cables.
         seams: Group of photos → accuracy of the seam lines on these photos.

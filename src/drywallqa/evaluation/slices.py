@@ -155,7 +155,7 @@ def _sum_terms(
     *,
     events: bool = False,
 ) -> Terms:
-    """Sum numerators and denominators of all pairs by cluster."""
+    """For each cluster, sum the numerators and the denominators of its pairs."""
     numbers = np.array([clusters[p.sample.key] for p in pairs], np.int64)
     _, places = np.unique(numbers, return_inverse=True)
     columns = np.asarray(parts, np.float64).reshape(-1, 2).T

@@ -49,7 +49,7 @@ class LatestRecords(Generic[T]):
         self.errors: dict[tuple[str, str], T] = {}
 
     def take(self, record: Record, kept: T) -> None:
-        """Add a record that is newer than all earlier records, and store the value `kept` for it."""
+        """Add the newest record, and store the value `kept` for it."""
         if record.get("error") is not None:
             self.errors |= dict.fromkeys(self._subjects(record)[:1], kept)
             return

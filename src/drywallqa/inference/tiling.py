@@ -4,9 +4,9 @@ The tiles of one row are encoded in batches and decoded for every prompt. Their 
 weights that blend neighbouring tiles. The logits of complete rows are then mixed with those of the coarser
 views. Only one row of tiles is in memory at a time.
 
-In this mix, the tiled view has half of the weight, and all coarser views together have the other half. A
-detection that the coarser views do not support therefore needs much more evidence. If the coarser logits are
-very low in the area of a tile, the tile is not decoded and the coarser logits are kept.
+In this mix, the tiled view has half of the weight, and all coarser views together have the other half. An
+object that is found only in the tiled view therefore needs much higher logits there. If the coarser logits
+are very low in the area of a tile, the tile is not decoded and the coarser logits are kept.
 
 Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 """
@@ -88,7 +88,7 @@ class TiledView:
         image_id: The photo's name in errors.
 
     Attributes:
-        presence: The maximum presence logit [P] of the tiles decoded up to now.
+        presence: The maximum presence logit [P] of the tiles decoded so far.
         stride: Px of the scaled photo per cell of the grid; 0 before the first tile is decoded.
     """
 
@@ -155,7 +155,7 @@ class TiledView:
     def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
         """Find the tiles of a row that each prompt uses: bool [P,tiles].
 
-        Prompts are independent, so the mask of one prompt does not depend on other prompts.
+        The tiles are chosen separately for each prompt, so a mask does not depend on the other prompts.
         """
         columns = self.grid.columns
         room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)

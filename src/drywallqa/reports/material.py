@@ -24,7 +24,7 @@ _NAMES = {"val": "Validation", "test": "Test", "train": "Training split"}
 
 @dataclass(frozen=True)
 class SourcedFigures:
-    """Data from a file, and the name by which reports cite the file."""
+    """Data from a file, and the name that reports use to cite the file."""
 
     data: Data
     source: str
@@ -73,7 +73,7 @@ class ReportMaterial:
         return self.evaluations[-1]
 
     def source(self, file: str) -> str:
-        """Return the name by which the report cites a file of the run or bundle: FOLDER/FILE."""
+        """Return the name that the report uses to cite a file of the run or bundle: FOLDER/FILE."""
         return f"{self.subject.resolve().name}/{file}"
 
     @cached_property

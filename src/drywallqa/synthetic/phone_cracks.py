@@ -1,4 +1,4 @@
-"""Draw cracks whose width is given in px of the final photo, with exact paths and masks.
+"""Draw cracks whose width is given in px of the final photo, and return their exact paths and masks.
 
 In this module, a crack with a width of 2 px is 2 px wide in a photo of any size. In `cracks.py`, widths are
 proportional to the size of the photo.
