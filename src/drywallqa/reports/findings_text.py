@@ -121,7 +121,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
 
 
 def grade(iou: float) -> str:
-    """Grade an IoU by the scale of the training report of November 2025, such as "good"."""
+    """Grade an IoU, for example as "good", by the scale of the training report of November 2025."""
     if math.isnan(iou):
         return "–"
     return next((word for mark, word in _MARKS if iou >= mark), "below basic")
