@@ -103,5 +103,5 @@ def test_opened__a_problem_within_a_zip_names_the_zip(tmp_path):
 
 
 def test_opened__an_unknown_layout_is_refused(tmp_path):
-    with pytest.raises(DataError, match="auto, coco, yolo, masks"), exports.opened_export(tmp_path, "voc"):
+    with pytest.raises(DataError, match="auto, coco, yolo, masks"), exports.opened_export(tmp_path, "kitti"):
         pass

@@ -22,7 +22,13 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
-Layout = Annotated[str, typer.Option("--format", help="auto, or the format: coco, yolo, masks.")]
+Layout = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="auto, coco, yolo, masks, cvat, labelstudio, labelme, voc or supervisely.",
+    ),
+]
 _SHOWN = 20  # number of import problems to print; further problems are only counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
@@ -57,15 +63,19 @@ def import_(
     invert: Annotated[
         str | None, typer.Option(metavar="yes|no", help="Whether mask files mark the background.")
     ] = None,
+    fully_labelled: Annotated[
+        bool,
+        typer.Option("--fully-labelled", help="Every labelled photo was labelled for all classes."),
+    ] = False,
 ) -> None:
-    """Import an export of Roboflow, CVAT or Label Studio into the data set.
+    """Import an export of Roboflow, CVAT, Label Studio or LabelMe into the data set.
 
     The exit code is 3 if a label or a photo was lost.
     """
     from drywallqa.datasets.importing import ImportOptions, import_export
     from drywallqa.formats.annotations import ReadOptions
 
-    read = ReadOptions.parse(value or (), invert)
+    read = ReadOptions.parse(value or (), invert, fully_labelled=fully_labelled)
     options = ImportOptions(
         concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
     )

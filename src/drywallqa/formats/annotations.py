@@ -34,13 +34,16 @@ class ReadOptions:
     Attributes:
         values: Value of a mask file ("100", or a colour "#ff0000") → its class, or "ignore".
         invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
+        fully_labelled: Whether each photo with labels was labelled for every class of the export. A class
+            without a shape is then absent from the photo. It affects formats that do not list their classes.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     invert: bool | None = None
+    fully_labelled: bool = False
 
     @classmethod
-    def parse(cls, values: Sequence[str], invert: str | None) -> ReadOptions:
+    def parse(cls, values: Sequence[str], invert: str | None, *, fully_labelled: bool = False) -> ReadOptions:
         """Read "VALUE=CLASS" options and "yes" or "no".
 
         Raises:
@@ -55,7 +58,9 @@ class ReadOptions:
         if invert not in (None, "yes", "no"):
             raise ConfigError(f"--invert {invert} is invalid; write yes or no")
         return cls(
-            {value.lower(): name for value, _, name in pairs}, None if invert is None else invert == "yes"
+            {value.lower(): name for value, _, name in pairs},
+            None if invert is None else invert == "yes",
+            fully_labelled,
         )
 
 
