@@ -38,7 +38,9 @@ def cvat_mask(mask: np.ndarray, label: str = "crack") -> str:
 def cvat_image(number: int, name: str, *shapes: str, subset: str = "") -> str:
     chosen = f' subset="{subset}"' if subset else ""
     inner = "\n    ".join(shapes)
-    return f'<image id="{number}" name="{name}"{chosen} width="{SIDE}" height="{SIDE}">\n    {inner}\n  </image>'
+    return (
+        f'<image id="{number}" name="{name}"{chosen} width="{SIDE}" height="{SIDE}">\n    {inner}\n  </image>'
+    )
 
 
 def cvat_labels(*names: str) -> str:
@@ -50,7 +52,9 @@ def cvat_labels(*names: str) -> str:
 
 
 def cvat_xml(*elements: str, meta: str | None = None) -> str:
-    meta = f"<task><id>1</id><name>walls</name>{cvat_labels('crack', 'seam')}</task>" if meta is None else meta
+    meta = (
+        f"<task><id>1</id><name>walls</name>{cvat_labels('crack', 'seam')}</task>" if meta is None else meta
+    )
     inner = "\n  ".join(elements)
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n  <meta>{meta}'

@@ -250,7 +250,7 @@ def photo_name(url: str) -> str:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         if "fileuri" in query:
-            return photo_name(base64.b64decode(query["fileuri"][0]).decode())
+            return photo_name(base64.b64decode(query["fileuri"][0], validate=True).decode())
     except (ValueError, RecursionError):
         return url
     if "d" in query and parts.path.rstrip("/").endswith("local-files"):

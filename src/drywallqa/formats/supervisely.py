@@ -73,13 +73,13 @@ def _read_classes(path: Path) -> frozenset[str]:
 
 
 def _read_file(file: PhotoFile) -> PhotoFile:
+    file.name_photo(file.path.stem, file.path.parent.parent / "img", file.path.parent.parent, file.root)
     try:
         data = mapping_of(load_json(file.path, "download the project again"))
     except DataError as error:
         file.damaged(error)
         return file
     size = mapping_of(data.get("size"))
-    file.name_photo(file.path.stem, file.path.parent.parent / "img", file.path.parent.parent, file.root)
     file.size = size_of(size.get("height"), size.get("width"))
     objects = data.get("objects")
     if not isinstance(objects, list):
