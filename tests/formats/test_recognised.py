@@ -34,7 +34,7 @@ def test_read__other_tools_are_named_with_the_way_to_convert(tmp_path, name, fil
 
 def test_read__another_format_beside_labels_that_can_be_read_is_counted(tmp_path):
     write_text(roboflow_yolo(tmp_path) / "via.csv", "filename,file_size,region_shape_attributes\n")
-    with pytest.raises(DataError, match="VIA.*choose one with --format yolo$"):
+    with pytest.raises(DataError, match=r"VIA.*choose one with --format yolo$"):
         read_export(tmp_path)
     export = read_export(tmp_path, "yolo")
     assert any("1 VGG Image Annotator (VIA) project file" in str(problem) for problem in export.problems)
