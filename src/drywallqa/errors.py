@@ -1,4 +1,4 @@
-"""All errors that a user can encounter. A message names the problem, the file and a remedy."""
+"""All errors that a user can encounter. Each message names the problem, the file and a remedy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PromptError(DrywallQAError):
 
 
 class UnknownPromptError(PromptError):
-    """A prompt names something that the model has not learnt, names two things, or is negated."""
+    """A prompt is negated, or names two things or a thing that the model was not trained on."""
 
 
 class DataError(DrywallQAError):
@@ -33,11 +33,11 @@ class DataError(DrywallQAError):
 
 
 class LeakError(DrywallQAError):
-    """An evaluation contains photographs that the model was trained on."""
+    """An evaluation contains photos that the model was trained on."""
 
 
 class BundleError(DrywallQAError):
-    """A bundle is missing, damaged, or has a version that this package cannot read."""
+    """A bundle is missing or damaged, or has a version that this package cannot read."""
 
 
 class BackendError(DrywallQAError):
@@ -71,7 +71,7 @@ class AlarmError(DrywallQAError):
 
 
 class StoppedError(DrywallQAError):
-    """A run was saved and then stopped from the keyboard."""
+    """The user interrupted a run from the keyboard, and the run was saved before it stopped."""
 
 
 def reason_of(error: Exception) -> str:

@@ -86,7 +86,7 @@ def test_read__without_a_list_of_labels_nothing_is_absent_unless_stated(tmp_path
         (cvat_shape("polyline", points="1,1;9,9;20,20"), "not supported", "polyline"),
         (cvat_shape("points", points="1,1"), "not supported", "points"),
         (cvat_shape("cuboid", xtl1="1"), "not supported", "cuboid"),
-        (cvat_shape("polygon", points="1,1;9,9"), "too few points", "three points"),
+        (cvat_shape("polygon", points="1,1;9,9"), "too few points", "three are needed"),
         (cvat_shape("polygon", points="1,1;9,9;8"), "malformed", "not a pair"),
         (cvat_shape("polygon", points="1,1;9,x;8,8"), "not a number", "coordinate"),
         (cvat_shape("polygon", "", points="1,1;9,9;8,8"), "wrong id", "no label"),
@@ -148,5 +148,5 @@ def test_read__a_document_type_is_refused(tmp_path):
 
 def test_read__a_damaged_file_is_named_with_its_line(tmp_path):
     write_text(tmp_path / "annotations.xml", written(cvat_image(0, "a.png", "<polygon>")))
-    with pytest.raises(DataError, match=r"annotations\.xml: not readable as XML \(mismatched tag: line 7"):
+    with pytest.raises(DataError, match=r"annotations\.xml: cannot be read as XML \(mismatched tag: line 7"):
         cvat_xml.read_cvat_xml(tmp_path, ReadOptions())

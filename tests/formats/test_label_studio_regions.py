@@ -11,7 +11,7 @@ def _geometry(result):
     regions = read_regions([result], "p.json", "task id 1")
     assert regions.problems == []
     assert regions.size == (SIDE, SIDE)
-    return fit_geometry(regions.shapes[0].geometry, SIDE, SIDE, (1.0, 1.0))[0]
+    return fit_geometry(regions.shapes[0].geometry, SIDE, SIDE, (1.0, 1.0)).geometry
 
 
 def test_read__a_brush_is_decoded_to_the_pixel():
@@ -31,7 +31,7 @@ def test_read__a_rectangle_is_turned_around_its_upper_left_corner_in_pixels():
     value = {"x": 50.0, "y": 0.0, "width": 25.0, "height": 10.0, "rotation": 90}
     result = ls_region("rectangle", value, original_width=200, original_height=100)
     (shape,) = read_regions([result], "p.json", "").shapes
-    geometry, _ = fit_geometry(shape.geometry, 100, 200, (1.0, 1.0))
+    geometry = fit_geometry(shape.geometry, 100, 200, (1.0, 1.0)).geometry
     assert isinstance(geometry, Outline)
     assert geometry.rings[0] == pytest.approx(np.array([[100, 0], [100, 50], [90, 50], [90, 0]]), abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""Runtimes for the graphs of a bundle."""
+"""Run the ONNX graphs of a bundle in ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from drywallqa.onnx_session import RuntimeOptions, open_session
 from drywallqa.processors import available_threads
 from drywallqa.text.text_side import TextSide
 
-# By default, OpenVINO computes in bf16 if the machine supports it, regardless of the exported precision.
+# Without this hint, OpenVINO computes in bf16 on machines that support it, even if the graph is in fp32.
 _OPENVINO_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
 Graph = Callable[[Mapping[str, Float]], Sequence[Float]]
 
 
 class GraphBackend:
-    """The image encoder and decoder of a bundle, opened in a runtime. Implements `backend.Backend`.
+    """Runs the text model, the image encoder and the decoder of a bundle. Implements `backend.Backend`.
 
     Threads can share one instance.
 
     Args:
-        text: The text side.
-        encoder: The image encoder.
-        decoder: The decoder.
+        text: The text model, which embeds prompts.
+        encoder: The graph of the image encoder.
+        decoder: The graph of the decoder.
     """
 
     def __init__(self, text: TextSide, encoder: Graph, decoder: Graph) -> None:
@@ -56,16 +56,16 @@ class GraphBackend:
 
 
 def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
-    """Open a graph in the runtime given by the options.
+    """Open an ONNX graph in the runtime that the options select.
 
     Raises:
-        BackendError: The runtime does not support the options.
-        MissingExtraError: The runtime is not installed.
+        BackendError: The runtime does not support the device or the precision.
+        MissingExtraError: OpenVINO is selected but not installed.
     """
     if options.backend == "openvino":
         return _OpenVinoGraph(path, options, precision)
     if precision in ("bf16", "fp16"):
-        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
+        raise BackendError(f"precision '{precision}': ONNX Runtime supports only fp32 and int8 on a CPU")
     return partial(open_session(path, options.device, options.threads).run, None)
 
 
@@ -75,7 +75,7 @@ class _OpenVinoGraph:
     def __init__(self, path: Path, options: RuntimeOptions, precision: str) -> None:
         if options.device != "cpu":
             raise BackendError(
-                f"device '{options.device}': OpenVINO runs only on the CPU here; use --device cpu"
+                f"device '{options.device}': drywallqa runs OpenVINO only on the CPU; use --device cpu"
             )
         try:
             import openvino
@@ -84,7 +84,7 @@ class _OpenVinoGraph:
         core = openvino.Core()
         able = {str(name).lower() for name in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")}
         if precision in ("bf16", "fp16") and precision not in able:
-            raise BackendError(f"precision '{precision}': this machine does not support it; use fp32")
+            raise BackendError(f"this machine does not support the precision '{precision}'; use fp32")
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _OPENVINO_HINTS[precision],
             "INFERENCE_NUM_THREADS": options.threads or available_threads(),

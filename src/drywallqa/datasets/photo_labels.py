@@ -19,7 +19,7 @@ from drywallqa.formats import problems
 from drywallqa.formats.annotations import UNKNOWN_CLASS, Export, PhotoEntry, Shape, relative_name, split_of
 from drywallqa.formats.geometry import Geometry, GeometryError, fit_geometry, rasterise
 from drywallqa.formats.problems import Problem
-from drywallqa.imaging.morphology import dilate
+from drywallqa.imaging.morphology import equal_but_edges
 from drywallqa.imaging.photos import orient_mask
 
 Mask = NDArray[np.bool_]
@@ -156,10 +156,9 @@ def _unite_class(
 
 
 def _agree(first: Mask | None, second: Mask | None) -> bool:
-    """Whether two masks are equal but for one pixel along their edges."""
     if first is None or second is None:
         return first is second
-    return not bool((first & ~dilate(second, 1)).any() or (second & ~dilate(first, 1)).any())
+    return equal_but_edges(first, second)
 
 
 def _read_entry(
@@ -179,17 +178,19 @@ def _read_entry(
         lost.add(UNKNOWN_CLASS)
     for shape in entry.shapes if scale else ():
         try:
-            geometry, cropped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
-            mask = rasterise(geometry, height, width)
+            fitted = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
+            mask = rasterise(fitted.geometry, height, width)
             if not mask.any():
                 raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
         except GeometryError as error:
             labels.problems.append(shape.problem(error.kind, str(error)))
             lost.add(shape.class_name)
             continue
-        if cropped:
-            labels.problems.append(shape.problem(problems.CROPPED, cropped))
-        labels.annotations.append((shape, geometry, (height, width)))
+        if fitted.cropped:
+            labels.problems.append(shape.problem(problems.CROPPED, fitted.cropped))
+        labels.problems += [shape.problem(error.kind, str(error)) for error in fitted.lost]
+        lost |= {shape.class_name} if fitted.lost else set()
+        labels.annotations.append((shape, fitted.geometry, (height, width)))
         mask = orient_mask(mask, orientation if stored else 1)
         masks[shape.class_name] = masks[shape.class_name] | mask if shape.class_name in masks else mask
     return _Statement(entry.source, masks, entry.declared, frozenset(lost))

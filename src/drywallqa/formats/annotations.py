@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from drywallqa.errors import ConfigError
 from drywallqa.formats.geometry import Geometry
 from drywallqa.formats.problems import Problem
@@ -127,6 +130,35 @@ class Export:
         """Return the classes with at least one annotation, sorted."""
         names = {shape.class_name for entry in self.entries for shape in entry.shapes}
         return tuple(sorted(names.union(*(entry.lost for entry in self.entries)) - {UNKNOWN_CLASS}))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedPhoto:
+    """One photo with its masks, as writers of annotation formats take it.
+
+    Attributes:
+        name: File name of the photo. It may start with folders, separated by "/".
+        path: The photo's file, or None if only the labels are to be written.
+        height: Height in px, as a viewer shows the photo.
+        width: Width in px.
+        masks: Class → boolean mask [H,W], or None if the class is absent. A missing class is unknown.
+        split: "train", "val", "test", another word, or None.
+    """
+
+    name: str
+    path: Path | None
+    height: int
+    width: int
+    masks: Mapping[str, NDArray[np.bool_] | None]
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """The files that a writer of an annotation format wrote, and what the format could not hold."""
+
+    files: tuple[Path, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 def split_word(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Read COCO exports from Roboflow, CVAT and Label Studio: boxes, polygons and both kinds of RLE."""
+"""Read COCO exports from Roboflow, CVAT and Label Studio, with boxes, polygons and both kinds of RLE."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from drywallqa.formats.values import class_name, identifier, size_of, whole_numb
 
 
 def find_coco_files(root: Path) -> list[Path]:
-    """List the COCO annotation files of an export: JSON with "images" and "annotations"."""
+    """List the COCO annotation files of an export. They are JSON files with "images" and "annotations"."""
     return [path for path, head in read_heads(root, ".json") if _looks_like_coco(path, head)]
 
 
@@ -137,10 +137,10 @@ class _CocoFile:
         for position, entry in enumerate(categories, 1):
             key, name = _id_and(entry, "name")
             if key is None or name is None:
-                text = "has no id or no name; its annotations are dropped"
+                text = "the category has no id or no name; its annotations are dropped"
                 self._report(problems.MALFORMED, f"category no. {position}", text)
             elif classes.setdefault(key, name) != name:
-                text = f"is both '{classes[key]}' and '{name}'; its annotations are dropped"
+                text = f"the id has the names '{classes[key]}' and '{name}'; its annotations are dropped"
                 self._report(problems.DUPLICATE, f"category id {key}", text)
                 classes[key] = UNKNOWN_CLASS
         return classes
@@ -151,10 +151,14 @@ class _CocoFile:
         for position, entry in enumerate(images, 1):
             key, name = _id_and(entry, "file_name")
             if key is None or name is None:
-                self._report(problems.MALFORMED, f"image no. {position}", "has no id or file_name; skipped")
+                self._report(
+                    problems.MALFORMED,
+                    f"image no. {position}",
+                    "the image has no id or no file_name; skipped",
+                )
                 continue
             if names.setdefault(key, name) != name:
-                text = f"is used by both {names[key]} and {name}; its annotations are dropped"
+                text = f"the id belongs to {names[key]} and {name}; its annotations are dropped"
                 self._report(problems.DUPLICATE, f"image id {key}", text)
             found.setdefault((key, name), {**entry, "file_name": name})
         return [(key, image) for (key, _), image in found.items()]
@@ -163,18 +167,18 @@ class _CocoFile:
         where = f"annotation no. {position}"
         if not isinstance(entry, dict):
             self._unassigned.add(UNKNOWN_CLASS)
-            self._report(problems.MALFORMED, where, "is not an object; dropped")
+            self._report(problems.MALFORMED, where, "the annotation is not an object; dropped")
             return
         where = f"annotation id {entry['id']}" if entry.get("id") is not None else where
         image_id, category = identifier(entry.get("image_id")), identifier(entry.get("category_id"))
         name = UNKNOWN_CLASS if category is None else self.classes.get(category, UNKNOWN_CLASS)
         if image_id is None or image_id not in self._owners:
             self._unassigned.add(name)
-            text = f"image_id {entry.get('image_id')} is not in this file; dropped"
+            text = f"the file has no image with the id {entry.get('image_id')}; dropped"
             self._report(problems.WRONG_ID, where, text)
         elif name == UNKNOWN_CLASS or len(self._owners[image_id]) > 1:
             self._lost[image_id].add(name)
-            text = f"category_id {entry.get('category_id')} is not one category; dropped"
+            text = f"the file has no category with the id {entry.get('category_id')}; dropped"
             if name != UNKNOWN_CLASS:
                 text = (
                     f"image_id {image_id} belongs to {' and '.join(sorted(self._owners[image_id]))}; dropped"
@@ -195,10 +199,10 @@ def _load(path: Path) -> dict[str, Any]:
     remedy = "export the data set again as COCO"
     data = load_json(path, remedy)
     if not isinstance(data, dict):
-        raise DataError(f"{path}: not a COCO file, it is not a JSON object; {remedy}")
+        raise DataError(f"{path}: not a COCO file, because it is not a JSON object; {remedy}")
     for key in ("images", "annotations", "categories"):
         if not isinstance(data.get(key), list):
-            raise DataError(f"{path}: not a COCO file, the list '{key}' is missing; {remedy}")
+            raise DataError(f"{path}: not a COCO file, because the list '{key}' is missing; {remedy}")
     return data
 
 
@@ -221,7 +225,7 @@ def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
         raise GeometryError(problems.MALFORMED, text)
     numbers = read_numbers(entry.get("bbox"))
     if len(numbers) != 4:
-        text = "has neither a segmentation nor a bbox of four numbers; dropped"
+        text = "the annotation has no segmentation and no bbox of four numbers; dropped"
         raise GeometryError(problems.MALFORMED, text)
     left, top, width, height = numbers
     return Box(left, top, left + width, top + height), []

@@ -193,7 +193,7 @@ def _pair(
 
 
 def _without_photo(mask: Path, root: Path) -> Problem:
-    text = "a mask without a photo; skipped"
+    text = "the mask has no photo; skipped"
     return Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text)
 
 

@@ -39,7 +39,7 @@ def read_ring(values: object) -> Points:
         text = f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
         raise GeometryError(problems.MALFORMED, text)
     if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
         raise GeometryError(problems.FEW_POINTS, text)
     return np.array(numbers, np.float64).reshape(-1, 2)
 

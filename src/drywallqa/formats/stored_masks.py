@@ -36,6 +36,8 @@ def runs_of(decode: Callable[[int, int], Mask], size: tuple[int, int] | None) ->
         raise GeometryError(problems.SIZE, text)
     try:
         return Runs(tuple(encode_runs(decode(*size))), *size)
+    except GeometryError:
+        raise
     except (ValueError, OverflowError, MemoryError) as error:
         raise GeometryError(problems.MALFORMED, f"{error}; dropped") from error
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import Export, ReadOptions, list_files
-from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, Runs, fit_geometry, rasterise
+from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, fit_geometry, rasterise
+from drywallqa.formats.outlines import draw_ring
 from drywallqa.formats.photo_files import PhotoFile, combine
+from drywallqa.formats.polygons import Points, crop_ring
 from drywallqa.formats.rings import read_points
 from drywallqa.formats.stored_masks import Mask, decode_picture, paste_mask, runs_of
 from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads
@@ -109,19 +113,21 @@ def _rectangle(entry: Mapping[str, Any], size: Size) -> Geometry:
 def _polygon(entry: Mapping[str, Any], size: Size) -> Geometry:
     points = mapping_of(entry.get("points"))
     outer = Outline((read_points(points.get("exterior")),))
-    holes = tuple(read_points(ring) for ring in list_of(points.get("interior")))
-    return _without_holes(outer, Outline(holes), size) if holes else outer
+    holes = [read_points(ring) for ring in list_of(points.get("interior"))]
+    if not holes:
+        return outer
+    if not all(np.isfinite(ring).all() for ring in holes):
+        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a finite number; dropped")
+    return runs_of(partial(_draw_with_holes, outer, holes), size)
 
 
-def _without_holes(outer: Outline, holes: Outline, size: Size) -> Runs:
-    def draw(height: int, width: int) -> Mask:
-        masks = []
-        for outline in (outer, holes):
-            fitted, _ = fit_geometry(outline, height, width, (1.0, 1.0))
-            masks.append(rasterise(fitted, height, width))
-        return masks[0] & ~masks[1]
-
-    return runs_of(draw, size)
+def _draw_with_holes(outer: Outline, holes: Sequence[Points], height: int, width: int) -> Mask:
+    inner = np.zeros((height, width), np.bool_)
+    for ring in holes:
+        cropped = crop_ring(ring, height, width)
+        if len(cropped):
+            draw_ring(inner, cropped)
+    return rasterise(fit_geometry(outer, height, width, (1.0, 1.0)).geometry, height, width) & ~inner
 
 
 def _bitmap(entry: Mapping[str, Any], size: Size) -> Geometry:

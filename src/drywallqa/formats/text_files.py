@@ -44,7 +44,7 @@ def load_json(path: Path, remedy: str) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); {remedy}") from error
+        raise DataError(f"{path}: cannot be read as JSON ({error}); {remedy}") from error
 
 
 def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Element, int]]:
@@ -75,7 +75,7 @@ def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Elemen
     try:
         parser.Parse(path.read_bytes(), True)
     except (OSError, expat.ExpatError, LookupError, ValueError) as error:
-        raise DataError(f"{path}: not readable as XML ({error}); {remedy}") from error
+        raise DataError(f"{path}: cannot be read as XML ({error}); {remedy}") from error
     root = builder.close()
     if root.tag != tag:
         raise DataError(f"{path}: its root element is '{root.tag}', not '{tag}'; {remedy}")

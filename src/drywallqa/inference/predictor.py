@@ -20,16 +20,15 @@ from drywallqa.inference.tiles import TileGrid, ViewPlan
 from drywallqa.inference.tiling import PhotoLogits, RowBand, TiledView, checked_decode, upsample
 
 _ROUNDING = 1e-3  # rounding error of interpolated logits
-# Weight of the first tiled view in the decision about presence; the whole photo has the remaining weight.
+# Weight of the first tiled view in the decision about presence. The whole photo has the remaining weight.
 # This weight separated walls with and without cracks best on 64 rendered walls of 8 to 16 megapixels and on
-# 27 more walls with cracks of 1 to 30 px. Tiles show hairlines that vanish in the whole photo, and the whole
-# photo shows
+# 27 more walls with cracks of 1 to 30 px. Only tiles show hairline cracks, and only the whole photo shows
 # whether a dark line runs straight through it.
 _CLOSER = np.float32(2 / 3)
 
 
 class PreparedPhoto(NamedTuple):
-    """A photo about to be encoded.
+    """A photo that is prepared for the encoder.
 
     Attributes:
         image_id: The photo's name in predictions.
@@ -64,7 +63,7 @@ def prepare_photo(
 
 
 def encode_photos(backend: Backend, ready: Sequence[PreparedPhoto]) -> list[Features]:
-    """Encode whole photos, in batches of equal shape, and return the features [1,…] of each photo."""
+    """Encode whole photos in batches of the same shape, and return the features [1,…] of each photo."""
     canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
     encoded: dict[int, Features] = {}
     for shape in dict.fromkeys(canvas.shape for canvas in canvases.values()):
@@ -85,7 +84,7 @@ def predict(
         ready: The photo.
         features: Features of the whole photo [1,…].
         queries: The queries for which the photo was prepared.
-        keep: Whether the predictions keep their probabilities.
+        keep: Whether the predictions contain the probability of each pixel.
 
     Raises:
         BackendError: The model returned NaN or infinite logits.
@@ -105,7 +104,7 @@ def predict(
 
 
 class _PhotoQueries:
-    """One photo with P prompts that share a plan of views."""
+    """One photo with P prompts that use the same plan of views."""
 
     def __init__(
         self, backend: Backend, ready: PreparedPhoto, plan: ViewPlan, queries: PromptQueries
@@ -145,10 +144,10 @@ class _PhotoQueries:
             yield mask.finish(float(presence[query.row]))
 
     def _bands(self, features: Features, keep: bool) -> Iterator[RowBand]:
-        """Run increasingly detailed views until none is needed, and yield the photo's rows from the top."""
+        """Run the model on finer and finer views while they are needed. Yield rows from top to bottom."""
         view = self._whole(features) if self.plan.whole else None
         deciding = 0 if self.plan.whole else 1  # index of the last tiled view that affects presence
-        assert self.ready.pixels is not None, "the plan of the photo's views has tiles"
+        assert self.ready.pixels is not None, "the plan contains tiled views"
         for number, factor in enumerate(self.plan.factors):
             if number > deciding and not self._present.any():
                 break
@@ -177,7 +176,7 @@ class _PhotoQueries:
             yield from self._upsampled([view.logits], view, keep)
 
     def _whole(self, features: Features) -> PhotoLogits:
-        assert self.ready.whole is not None, "the plan of the photo's views shows it whole"
+        assert self.ready.whole is not None, "the plan contains a view of the whole photo"
         logits, presence = checked_decode(
             self.backend, features, self.queries.embeddings, self.ready.image_id
         )
@@ -186,13 +185,13 @@ class _PhotoQueries:
 
     @property
     def _present(self) -> NDArray[np.bool_]:
-        """Mask [P] of the prompts whose concept is present, according to all views so far."""
+        """Bool [P]: whether the concept of each prompt is present, according to all evaluated views."""
         return np.asarray(sigmoid(self.presence).astype(np.float64) >= self.gates)
 
     def _upsampled(
         self, rows: Iterable[Float], grid: PhotoLogits | TiledView, keep: bool
     ) -> Iterator[RowBand]:
-        """Upsample rows of a grid to the photo's size. Without probabilities, low logits are skipped."""
+        """Upsample rows of a grid to the photo's size. If `keep` is false, skip areas with low logits."""
         levels = self.levels
         if keep:
             levels = np.full_like(self.levels, -np.inf)
@@ -216,7 +215,7 @@ class _MaskBits:
         self.probability = np.empty(ready.size, np.float32) if keep else None
 
     def add(self, rows: slice, part: tuple[slice, Float] | None) -> None:
-        """Add rows of the photo: columns and their mask logits."""
+        """Add some rows of the photo. `part` contains the columns and their mask logits."""
         if part is None:
             return
         columns, values = part[0], sigmoid(part[1])
@@ -227,7 +226,7 @@ class _MaskBits:
             self.probability[rows, columns] = values
 
     def finish(self, presence: float) -> Prediction:
-        """Create the prediction. Its mask is empty if presence is too low."""
+        """Create the prediction. The mask is empty if `presence` is below the threshold."""
         query = self.query
         mask: NDArray[np.bool_] = np.unpackbits(self.bits, axis=1, count=self.width).view(np.bool_)
         if presence < query.presence_threshold:
@@ -241,7 +240,7 @@ class _MaskBits:
 def _refine(
     prediction: Prediction, query: PromptQuery, ready: PreparedPhoto, plan: ViewPlan, keep: bool
 ) -> Prediction:
-    """Apply the query's refinement, and drop the probability unless the caller keeps it."""
+    """Apply the query's refinement, and discard the probabilities if `keep` is false."""
     refinement, probability, mask = query.refinement, prediction.probability, prediction.mask
     if probability is None or (keep and not refinement):
         return prediction

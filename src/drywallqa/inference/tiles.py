@@ -1,4 +1,4 @@
-"""Plan the views of a photo: the whole photo, then tiles of increasing scale, and the layout of the tiles."""
+"""Plan the views of a photo (the whole photo, then tiles of increasing scale), and lay out the tiles."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def plan_views(scale: Scale, native: bool, height: int, width: int, window: Lett
 
     With "auto", the model sees the whole photo if the photo is not much larger than the window, as in
     training. For thin concepts, larger photos also get tiled views of increasing scale, up to full
-    resolution. Joints would vanish in a panorama that is scaled down, so a panorama gets tiles as high as the
-    window.
+    resolution. A panorama would lose its joints if it were scaled down to the window, so only its shorter
+    side is scaled to the window, and the panorama is split into tiles.
 
     Args:
         scale: The requested scale.
-        native: Whether the concept is too thin for the model to find it on a large photo scaled down.
+        native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         height: Height of the photo in px.
         width: Width of the photo in px.
         window: The letterbox that fits photos to the model's input.
@@ -78,10 +78,12 @@ class Axis:
     """Tiles along one side of a photo.
 
     Attributes:
-        length: The photo's side in px.
-        scaled: The side of the scaled photo in px.
-        tile: A tile's side in px of the scaled photo. The last tile may extend beyond the photo.
-        starts: Start of each tile in px of the scaled photo, a multiple of the window's `multiple`.
+        length: Length of this side of the photo in px.
+        scaled: Length of this side in px after the photo is scaled.
+        tile: Length of a tile along this side, in px of the scaled photo. The last tile may extend beyond the
+            photo.
+        starts: Start of each tile in px of the scaled photo. Every start is a multiple of the window's
+            `multiple`.
     """
 
     length: int
@@ -91,7 +93,7 @@ class Axis:
 
     @classmethod
     def cover(cls, length: int, factor: float, window: Letterbox) -> Axis:
-        """Cover a side evenly with the fewest tiles that overlap enough."""
+        """Cover a side evenly with as few tiles as the minimum overlap allows."""
         unit = window.multiple
         scaled = max(1, round(length * factor))
         padded, tile = -(-scaled // unit), window.size // unit
@@ -110,7 +112,7 @@ class Axis:
     def weights(self, stride: int) -> NDArray[np.float32]:
         """Return the weight of each tile along the side, on a grid with one value every `stride` px.
 
-        Neighbours are blended with a raised cosine. The weights sum to 1 at every position.
+        Neighbouring tiles are blended with a raised cosine. The weights sum to 1 at every position.
 
         Returns:
             [tiles, tile/stride].
@@ -130,24 +132,19 @@ class Axis:
             row /= total[start // stride : start // stride + cells]
         return weights.astype(np.float32)
 
-    def source(self, start: int) -> tuple[float, float, int]:
-        """Return a tile's start and end in px of the photo, and the number of its px inside the photo."""
-        shown = min(self.tile, self.scaled - start)
-        ratio = self.length / self.scaled
-        return start * ratio, min((start + shown) * ratio, float(self.length)), shown
-
     def cells(
         self, start: int, stride: int, length: int | None = None
     ) -> tuple[tuple[float, float], tuple[int, int]]:
-        """Locate a section of a grid with one cell every `stride` px of the scaled photo.
+        """Locate a section of a grid that has one cell every `stride` px of the scaled photo.
 
         Args:
             start: Start of the section in px of the scaled photo.
-            stride: Px of the scaled photo per cell.
-            length: Length of the section in px of the scaled photo. None: the length of a tile.
+            stride: Size of a cell in px of the scaled photo.
+            length: Length of the section in px of the scaled photo. None means the length of a tile.
 
         Returns:
-            (start, end) in px of the photo, and the numbers of cells (inside the photo, beyond its end).
+            The start and end of the section in px of the photo, and the number of its cells inside and
+            outside the photo.
         """
         cells = (length or self.tile) // stride
         shown = min(cells, -(-self.scaled // stride) - start // stride)
@@ -161,7 +158,7 @@ def _raised_cosine(position: NDArray[np.floating]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Tiles over a photo, in rows."""
+    """A grid of tiles that covers a photo."""
 
     rows: Axis
     columns: Axis
@@ -175,9 +172,9 @@ class TileGrid:
     def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
         """Crop the tiles at row `top` and columns `lefts` from a photo, as the model's input [B,3,h,w]."""
         canvases = np.zeros((len(lefts), 3, self.rows.tile, self.columns.tile), np.float32)
-        y0, y1, height = self.rows.source(top)
+        (y0, y1), (height, _) = self.rows.cells(top, 1)
         for canvas, left in zip(canvases, lefts, strict=True):
-            x0, x1, width = self.columns.source(left)
+            (x0, x1), (width, _) = self.columns.cells(left, 1)
             part = _scaled_part(photo, (x0, y0, x1, y1), height, width)
             self.window.normalise(part, canvas[:, :height, :width])
         return canvases

@@ -1,4 +1,4 @@
-"""Wrap a running model that is not a bundle on disk for use in `Segmenter`."""
+"""Wrap a model that is not stored as a bundle, so that `Segmenter` can run it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AnyBundle = TypeVar("AnyBundle", bound="Bundle | WrappedModel")
 
 
 class ConceptNamesOnly:
-    """Replaces the text side in a model that knows concepts only by name."""
+    """A placeholder for the text model of a model that knows concepts only by name."""
 
     def understand(self, prompt: str) -> None:
         """Return None for every prompt."""
@@ -33,21 +33,21 @@ class ConceptNamesOnly:
         Raises:
             PromptError: Always.
         """
-        raise PromptError(f'"{prompt}": this model has no text side; pass its concepts by name')
+        raise PromptError(f'"{prompt}": this model has no text model; pass the names of its concepts')
 
 
 @dataclass(frozen=True)
 class WrappedModel:
-    """A running model: a run that was not exported, a model in training, or an external model.
+    """A model in memory, such as a run that was not exported, a model in training, or an external model.
 
     Attributes:
-        name: The name that outputs show.
+        name: The model's name in outputs.
         window: The letterbox that fits photos to the model's input.
         concepts: Concept → settings.
         backend: The running model.
-        text: The text side.
+        text: The text model, which interprets prompts.
         version: The model's version.
-        vocabulary: "closed" if prompts must have a known concept, else "open".
+        vocabulary: "closed" if every prompt must name a known concept, else "open".
         files: Empty, since the model is not on disk.
     """
 
@@ -74,11 +74,11 @@ class WrappedModel:
 
 
 def with_concepts(bundle: AnyBundle, changes: Mapping[str, Mapping[str, Any]]) -> AnyBundle:
-    """Return a bundle with changed settings of its concepts.
+    """Return a copy of a bundle with changed concept settings.
 
     Args:
         bundle: A bundle or a wrapped model.
-        changes: Concept → field of `ConceptSettings` → its new value.
+        changes: Concept → field of `ConceptSettings` → new value of the field.
     """
     concepts = {
         name: dataclasses.replace(settings, **changes.get(name, {}))

@@ -1,6 +1,6 @@
 """CLIP + U-Net: CLIP's text embedding conditions a U-Net with skip connections.
 
-U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, over an EfficientNet-Lite encoder.
+U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, with an EfficientNet-Lite encoder.
 The fusion method is configurable: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871),
 cross-attention scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both. With
 `pyramid`, logits come from the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017,
@@ -17,18 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, TrainedLayers, check_size, per_photo, with_presence
+from drywallqa.models.contract import (
+    Features,
+    TrainedLayers,
+    check_choice,
+    check_size,
+    per_photo,
+    with_presence,
+)
 from drywallqa.models.efficientnet_lite import EfficientNetLite
-from drywallqa.models.towers import ClipPrompted, check_choice, text_settings
+from drywallqa.models.towers import ClipPrompted, text_settings
 
 FUSIONS = ("film", "cross-attention", "both")
 SLOTS = 8
 """Number of tokens made from a prompt's embedding; cross-attention needs several tokens."""
-MULTIPLE = 32
 
 
 class Film(nn.Module):
-    """Scale and shift channels depending on the prompt."""
+    """Scale and shift channels by values that are computed from the prompt."""
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()
@@ -88,7 +94,7 @@ class ClipUnetModel(ClipPrompted):
         encoder: "lite0", "lite1" or "lite2".
         fusion: "film", "cross-attention" or "both".
         pyramid: Whether logits come from all decoder scales instead of only the last.
-        width: Channels of the decoder's finest scale; coarser scales have up to four times as many.
+        width: Number of channels at the decoder's finest scale. Coarser scales have up to four times as many.
 
     Example:
         >>> model = ClipUnetModel("tiny", width=8).eval()
@@ -116,7 +122,6 @@ class ClipUnetModel(ClipPrompted):
         config = CLIPTextConfig(**text_settings(size))
         self.text = CLIPTextModelWithProjection(config)
         self.embedding_width = int(config.projection_dim)
-        self.variant = encoder
         self.encoder = EfficientNetLite(encoder)
         skips, above = self.encoder.channels[-2::-1], self.encoder.channels[-1]
         widths = (4 * width, 4 * width, 2 * width, width)
@@ -132,11 +137,11 @@ class ClipUnetModel(ClipPrompted):
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] into five feature maps at strides 2…32."""
-        check_size("clip-unet", images, MULTIPLE)
+        check_size("clip-unet", images, 32)
         return self.encoder(images)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
+        """Decode logits [B,P,H/2,W/2] and presence [B,P] for prompts [P,D] or [B,P,D]."""
         photos = features[0].shape[0]
         embeddings = per_photo(embeddings, photos)
         # CLIP's embeddings have norms around ten; the fusions expect unit norm scaled by the width
@@ -158,7 +163,7 @@ class ClipUnetModel(ClipPrompted):
         yield from self.encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the text tower, the encoder's stem and first stages, and all its batch statistics."""
+        """Freeze the text tower, and the encoder's stem, first stages and batch statistics."""
         super().freeze(trained)
         self.encoder.freeze(trained.frozen_stages)
 

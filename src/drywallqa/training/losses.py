@@ -1,8 +1,9 @@
-"""Losses on logits, computed in float32 and stable for any finite logit; `loss.name` selects the mask loss.
+"""Losses on logits, computed in float32 and stable for any finite logit. `loss.name` selects the mask loss.
 
-Every mask loss has a pixel term, which also trains pairs with an empty truth. Most mask losses add a region
-term. Symbols: σ is the sigmoid, x is a logit, t is the foreground share, and p = σ(x). Shapes: B photos,
-K prompts, h×w logits.
+Every mask loss has a pixel term, which also applies to pairs whose ground-truth mask is empty. Most mask
+losses add a region term. In the formulas, σ is the sigmoid, x is a logit, t is the foreground share of a
+pixel, and p = σ(x). In the shapes, B is the number of photos, K is the number of prompts, and h×w is the size
+of the logits.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from torch.nn import functional
 from drywallqa.training.config import LossConfig
 from drywallqa.training.distributed import shared_count
 
-MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Function of logits [B,K,h,w], truth [B,K,h,w] and known [B,K] that returns a scalar."""
 
-
-def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[float] = ()) -> MaskLoss:
+def make_mask_loss(
+    config: LossConfig, dice_weight: float, weights: Sequence[float] = ()
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Build the mask loss of a run.
 
     Args:
         config: Name and parameters of the loss.
-        dice_weight: Factor of the Dice or Tversky term, if the loss has one.
-        weights: Foreground weight of each concept, for the weighted loss; see `foreground_weight`.
+        dice_weight: Factor that multiplies the Dice or Tversky term, if the loss has such a term.
+        weights: Foreground weight of each concept for the weighted loss; see `foreground_weight`.
+
+    Returns:
+        Function of the logits [B,K,h,w], `truth` [B,K,h,w] and `known` [B,K] that returns a scalar; see
+        `mask_loss`.
     """
     name = config.name
 
@@ -37,7 +41,7 @@ def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[flo
         if name == "focal":
             return mean_known(focal(logits, truth, config.focal_gamma, config.focal_alpha), known)
         factor = dice_weight
-        # gradients are summed in the reverse order of these calls, so the order affects the last digits
+        # autograd sums gradients in the reverse order of these calls, so the order affects the last digits
         if name == "weighted_bce_dice":
             weight = torch.tensor(weights, device=logits.device)
             pixels = mean_known(cross_entropy(logits, truth, weight), known)
@@ -62,14 +66,14 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
     """Binary cross-entropy plus soft Dice, averaged over labelled pairs.
 
     Dice loss = 1 - (2Σσt + 1)/(Σσ + Σt + 1) (Milletari et al., V-Net, 3DV 2016,
-    https://arxiv.org/abs/1606.04797). Pairs with an empty truth have no Dice term, because their Dice
-    improves only when the last false pixel disappears.
+    https://arxiv.org/abs/1606.04797). Pairs with an empty ground-truth mask have no Dice term,
+    because their Dice improves only when the last false-positive pixel disappears.
 
     Args:
         logits: [B,K,h,w].
-        truth: Share of foreground in [0,1], [B,K,h,w].
-        known: [B,K], 1 if the concept is labelled.
-        dice_weight: Factor of the Dice term.
+        truth: Foreground share of each pixel in [0,1], [B,K,h,w].
+        known: 1 for each labelled concept, otherwise 0, [B,K].
+        dice_weight: Factor that multiplies the Dice term.
     """
     logits = logits.float()  # convert once, so that gradients are summed in float32
     cross = mean_known(cross_entropy(logits, truth), known)
@@ -82,8 +86,9 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
 def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy of presence logits [B,K].
 
-    A concept counts as present if it covers more than 0.3 % of the picture, and as absent if its truth is
-    empty. Pairs between these limits, e.g. at the border of a crop, are ignored.
+    A concept counts as present if it covers more than 0.3 % of the picture, and as absent if its
+    ground-truth mask is empty. Pairs between these limits are ignored, for example if a crop cuts off most of
+    the concept.
     """
     share = truth.mean((2, 3))
     present = (share > 0.003).float()
@@ -94,12 +99,12 @@ def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 
 def mean_known(values: Tensor, known: Tensor) -> Tensor:
-    """Average values [B,K] over labelled pairs."""
+    """Average values [B,K] over all labelled pairs."""
     return (values * known).sum() / shared_count(known.sum())
 
 
 def mean_filled(values: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Average values [B,K] over labelled pairs with a non-empty truth."""
+    """Average values [B,K] over all labelled pairs whose ground-truth mask is not empty."""
     return mean_known(values, known * (truth.sum((2, 3)) > 1).float())
 
 
@@ -120,15 +125,16 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
 
 
 def foreground_weight(share: float, pos_weight: float) -> float:
-    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s. Rare foreground weighs more.
+    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s.
 
-    At s = 5 %, which is typical of crack photos, the weight is 19 with `pos_weight` 1 and 190 with 10.
+    The weight is high if foreground is rare. At s = 5 %, which is typical of crack photos, the weight is 19
+    with `pos_weight` 1 and 190 with `pos_weight` 10.
     """
     return pos_weight * (1 - share) / share if 0 < share < 1 else pos_weight
 
 
 def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
-    """FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
+    """Focal loss FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
 
     Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), https://arxiv.org/abs/1708.02002, eq. 5.
     The factors are computed as exp(γ log σ(∓x)). This avoids powers of values that were rounded to 0.
@@ -141,8 +147,9 @@ def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
 
 
 def tversky(logits: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
-    """1 - (Σpt + ½)/(Σpt + α Σp(1-t) + β Σ(1-p)t + ½): [B,K]; equal to the Dice loss at α = β = ½.
+    """Tversky loss 1 - (Σpt + ½)/(Σpt + α Σp(1-t) + β Σ(1-p)t + ½): [B,K].
 
+    If α = β = ½, this is the Dice loss.
     Salehi et al., Tversky loss function for image segmentation (MLMI 2017), https://arxiv.org/abs/1706.05721.
     With β above α, a false negative costs more than a false positive.
     """
@@ -153,9 +160,9 @@ def tversky(logits: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
 
 
 def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
-    """1 - 2TS/(T+S) with T = (Σ S_p t + 1)/(ΣS_p + 1) and S = (Σ S_t p + 1)/(ΣS_t + 1): [B,K].
+    """Loss clDice: 1 - 2TS/(T+S), T = (Σ S_p t + 1)/(ΣS_p + 1), S = (Σ S_t p + 1)/(ΣS_t + 1): [B,K].
 
-    S_p and S_t are soft skeletons of prediction and truth. Shit et al., clDice (CVPR 2021),
+    S_p and S_t are soft skeletons of the prediction and the ground truth. Shit et al., clDice (CVPR 2021),
     https://arxiv.org/abs/2003.07311, eq. 3 and algorithm 1.
     """
     p, t = torch.sigmoid(logits.float()), truth.float()
@@ -166,7 +173,7 @@ def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
 
 
 def soft_skeleton(share: Tensor, steps: int) -> Tensor:
-    """Thin masks [B,K,h,w] with `steps` soft erosions. Shapes up to 2·`steps` px wide become lines."""
+    """Skeletonise masks [B,K,h,w] with `steps` soft erosions. Shapes up to 2·`steps` px wide become lines."""
 
     def erode(x: Tensor) -> Tensor:
         rows = -functional.max_pool2d(-x, (3, 1), 1, (1, 0))
@@ -184,10 +191,10 @@ def soft_skeleton(share: Tensor, steps: int) -> Tensor:
 
 
 def boundary(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of p·φ, where φ is the distance to the truth's outline (negative inside): [B,K].
+    """Boundary loss, the mean of p·φ over pixels: [B,K]. φ is the signed distance to the true outline.
 
-    Distances are in units of the grid's longer side. Kervadec et al., Boundary loss for highly unbalanced
-    segmentation (MIDL 2019), https://arxiv.org/abs/1812.07032, eq. 5.
+    Inside the outline, φ is negative. Distances are divided by the longer side of the grid. Kervadec et al.,
+    Boundary loss for highly unbalanced segmentation (MIDL 2019), https://arxiv.org/abs/1812.07032, eq. 5.
     """
     masks = (truth.detach().cpu().numpy() > 0.5).reshape(-1, *truth.shape[2:])
     phi = torch.from_numpy(np.stack([_signed_distance(mask) for mask in masks]))

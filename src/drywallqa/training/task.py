@@ -1,4 +1,4 @@
-"""The Lightning task: training step, optimiser, learning-rate schedule and averaged weights."""
+"""Defines the training step, the optimiser, the learning-rate schedule and the averaged weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from drywallqa.training.losses import make_mask_loss, presence_loss
 
 MONITORED = "val/iou"
 """Validation IoU, averaged over concepts."""
-_NEVER = 10**9  # interval in epochs; Lightning therefore never steps the plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -28,16 +27,16 @@ class SegmentationTask(lightning.LightningModule):
 
     Args:
         model: The model, including its frozen parts.
-        config: The run's settings.
+        config: The settings of the run.
         steps: Total number of optimiser steps of the run.
         validate: Function that measures the averaged model in each validation and returns metrics to log.
         foreground_weights: Foreground weight of each concept, if the loss uses one.
 
     Attributes:
         batch: The batch of the last step.
-        position: The position of the batch in the run: seed, epoch, batch, rank.
+        position: The seed, epoch, batch and rank that identify the last batch.
         figures: The losses of the last step.
-        outputs: The logits, truth and known of the last step.
+        outputs: The mask logits of the last step, and the values `truth` and `known` of its batch.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class SegmentationTask(lightning.LightningModule):
         return loss
 
     def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-        """Return the weighted sum of mask and presence loss, and store both losses in `figures`."""
+        """Return the weighted sum of the mask loss and the presence loss. Store the losses in `figures`."""
         mask = self.mask_loss(logits, truth, known)
         image_score = presence_loss(presence, truth, known)
         loss = mask + self.config.optimisation.presence_weight * image_score
@@ -98,13 +97,13 @@ class SegmentationTask(lightning.LightningModule):
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze the untrained parts again, and make sure that the last epoch ends with a validation."""
+        """Freeze the parts that are not trained, and make sure that the last epoch ends with a validation."""
         self.freeze_model()
         if self.current_epoch == self.config.optimisation.epochs - 1:
             self.trainer.check_val_every_n_epoch = 1
 
     def freeze_model(self) -> None:
-        """Freeze the untrained parts, and the batch statistics if `model.batch_norm` is "frozen"."""
+        """Freeze parts that are not trained, and batch statistics if `model.batch_norm` is "frozen"."""
         self.model.freeze(self.config.model.training)
         if self.config.model.batch_norm == "frozen":
             for part in self.model.modules():
@@ -117,7 +116,7 @@ class SegmentationTask(lightning.LightningModule):
         seed_torch(self.position)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Update the average after each optimiser step. During warm-up, the average copies the weights."""
+        """Update the averaged weights after each optimiser step. During warm-up, copy the current weights."""
         if self.global_step == self.averaged:
             return  # gradients are still being accumulated
         self.averaged = self.global_step
@@ -130,7 +129,7 @@ class SegmentationTask(lightning.LightningModule):
         """Do nothing, because `on_validation_epoch_end` validates the model."""
 
     def on_validation_epoch_end(self) -> None:
-        """Validate the averaged weights."""
+        """Validate the averaged weights, and step the plateau schedule."""
         if self.validate is not None:
             figures = self.validate(self.average.module)
             self.log_dict(figures, sync_dist=True)
@@ -147,14 +146,14 @@ class SegmentationTask(lightning.LightningModule):
 
 
 def seed_torch(position: Sequence[int]) -> None:
-    """Seed torch with a position in a run; see `SegmentationTask.position`."""
+    """Seed torch with a position in a run, as in `SegmentationTask.position`."""
     torch.manual_seed(int(np.random.SeedSequence(list(position)).generate_state(1)[0]))
 
 
 def make_optimizer(
     model: PromptedModel, settings: OptimisationConfig, *, fused: bool = False
 ) -> torch.optim.AdamW:
-    """Build AdamW for the trainable parameters; norms and biases have no weight decay."""
+    """Build AdamW for the trainable parameters, without weight decay for norms and biases."""
     groups = parameter_groups(model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
     return torch.optim.AdamW(groups, eps=settings.epsilon, fused=fused)
 
@@ -162,7 +161,7 @@ def make_optimizer(
 def parameter_groups(
     model: PromptedModel, encoder_rate: float, decoder_rate: float, decay: float
 ) -> list[dict[str, Any]]:
-    """Group trainable parameters by rate and weight decay. Only parameters with 2 or more axes decay."""
+    """Group trainable parameters by rate and weight decay. Parameters with one axis have no weight decay."""
     encoder = {id(p) for p in model.encoder_parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = []
@@ -179,20 +178,25 @@ def make_schedule(
 ) -> dict[str, Any]:
     """Return a learning-rate schedule in Lightning's format.
 
-    `SegmentationTask` steps the plateau schedule after each validation. Lightning would skip this step in the
-    epoch in which a run is resumed.
+    `SegmentationTask` steps the plateau schedule after each validation. If Lightning stepped the schedule
+    itself, it would skip the epoch in which a run is resumed.
 
     Args:
         optimizer: The optimiser. The rates of its groups are the peak rates of the schedule.
-        settings: Kind and parameters of the schedule.
+        settings: The settings that define the schedule.
         steps: Total number of optimiser steps of the run.
     """
     if settings.schedule == "plateau":
         plateau = lr_scheduler.ReduceLROnPlateau(
             optimizer, mode="max", factor=settings.plateau_factor, patience=settings.plateau_patience
         )
-        never = {"interval": "epoch", "frequency": _NEVER, "monitor": MONITORED, "strict": False}
-        return {"scheduler": plateau, **never}
+        return {
+            "scheduler": plateau,
+            "interval": "epoch",
+            "frequency": 10**9,  # so many epochs that Lightning never steps this schedule
+            "monitor": MONITORED,
+            "strict": False,
+        }
     if settings.schedule == "one_cycle":
         cycle = lr_scheduler.OneCycleLR(
             optimizer,
