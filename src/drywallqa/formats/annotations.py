@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,12 +186,11 @@ def relative_name(path: Path, root: Path) -> str:
 
 def list_files(folder: Path) -> list[Path]:
     """List the files under a folder, sorted; skip hidden files and the `__MACOSX` folders of macOS zips."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-    )
+    found = []
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        found += [Path(base, name) for name in names if not name.startswith(".") and name != "__MACOSX"]
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.parts)
 
 
 def list_photos(folder: Path) -> list[Path]:
