@@ -1,5 +1,6 @@
 import pytest
 
+from drywallqa.errors import DataError
 from drywallqa.formats import voc
 from drywallqa.formats.annotations import Export, ReadOptions
 from drywallqa.formats.geometry import Box, Outline
@@ -61,3 +62,24 @@ def test_read__mask_files_beside_the_boxes_are_named(tmp_path):
     (problem,) = voc.read_voc(tmp_path, ReadOptions()).problems
     assert problem.kind == "passed over"
     assert "labelmap.txt" in problem.text
+
+
+def test_read__a_labelmap_declares_the_classes(tmp_path):
+    text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncrack:250,50,83::\nseam:1,2,3::\n"
+    write_text(clean_voc(tmp_path) / "labelmap.txt", text)
+    export = voc.read_voc(tmp_path, ReadOptions())
+    assert {entry.declared for entry in export.entries} == {frozenset({"crack", "seam"})}
+    assert tmp_path / "labelmap.txt" in export.files
+
+
+def test_read__a_list_of_photos_that_is_no_text_is_refused(tmp_path):
+    (clean_voc(tmp_path) / "ImageSets" / "Main" / "val.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"val\.txt: the list cannot be read"):
+        voc.read_voc(tmp_path, ReadOptions())
+
+
+def test_read__a_stem_in_two_lists_has_no_split(tmp_path):
+    write_text(clean_voc(tmp_path) / "ImageSets" / "Main" / "test.txt", "a 1\n")
+    export = voc.read_voc(tmp_path, ReadOptions())
+    assert [entry.split for entry in export.entries] == [None, "val"]
+    assert [problem.kind for problem in export.problems] == ["two splits"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -9,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
-from drywallqa.formats.annotations import Export, ReadOptions, list_files, split_word
+from drywallqa.formats.annotations import Export, ReadOptions, list_files, relative_name, split_word
 from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.problems import Problem
@@ -19,6 +20,7 @@ from drywallqa.formats.values import size_of
 
 _LISTS = "ImageSets"
 _MASKS = "SegmentationClass"
+_CLASSES = "labelmap.txt"
 
 
 def find_voc_files(root: Path) -> list[Path]:
@@ -30,22 +32,43 @@ def read_voc(root: Path, options: ReadOptions) -> Export:
     """Read all Pascal VOC files of an export.
 
     The files do not list the classes that were on offer. A class without a shape is therefore unknown, unless
-    the user states that all photos are fully labelled.
+    a labelmap.txt above the file lists it, or the user states that all photos are fully labelled.
 
     Args:
         root: The export's folder.
         options: Whether all photos are fully labelled.
+
+    Raises:
+        DataError: A list of classes or photos cannot be read.
     """
+    tables = [path for path in list_files(root) if path.name == _CLASSES]
+    listed = {path.parent: _read_classes(path) for path in tables}
 
     def declared(file: PhotoFile, classes: frozenset[str]) -> frozenset[str]:
-        return classes if options.fully_labelled else frozenset()
+        above = [listed[folder] for folder in file.path.parents if folder in listed]
+        return classes if options.fully_labelled else above[0] if above else frozenset()
 
     files = [_read_file(PhotoFile(root, path)) for path in find_voc_files(root)]
-    if files:
-        files[0].problems += _unread_masks(root)
     texts = [path for path in list_files(root) if path.suffix == ".txt"]
     lists = {path for path in texts if _LISTS in path.relative_to(root).parts}
-    return combine("voc", root, files, declared, others=lists, splits=_read_splits(lists))
+    classes = frozenset().union(*listed.values())
+    found = _unread_masks(root)
+    splits = _read_splits(lists, root, found)
+    export = combine("voc", root, files, declared, classes, {*lists, *tables}, splits)
+    return replace(export, problems=(*found, *export.problems))
+
+
+def _read_classes(path: Path) -> frozenset[str]:
+    """Read the class names of a labelmap.txt, whose lines are name:colour:parts:actions."""
+    names = {line.split(":")[0].strip() for line in _read_lines(path) if not line.startswith("#")}
+    return frozenset(name for name in names if name.lower() not in {"", "background", "ignored"})
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the list cannot be read ({error}); export the data set again") from error
 
 
 def _unread_masks(root: Path) -> list[Problem]:
@@ -57,18 +80,17 @@ def _unread_masks(root: Path) -> list[Problem]:
     return [Problem(problems.PASSED_OVER, _MASKS, "", text)] if masks else []
 
 
-def _read_splits(lists: set[Path]) -> dict[str, str | None]:
+def _read_splits(lists: set[Path], root: Path, found: list[Problem]) -> dict[str, str | None]:
     """Read the splits by stem from lists such as ImageSets/Main/train.txt; a stem of two splits has none."""
     splits: dict[str, str | None] = {}
     for path in sorted(lists):
         split = split_word(path.stem)
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines() if split else []
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: the list of photos cannot be read ({error}); export again") from error
-        for line in filter(str.strip, lines):
+        for line in filter(str.strip, _read_lines(path) if split else []):
             stem = line.split()[0]
-            splits[stem] = split if splits.get(stem, split) == split else None
+            if splits.setdefault(stem, split) != split:
+                text = f"{stem} is also in another split's list; no split is used"
+                found.append(Problem(problems.TWO_SPLITS, relative_name(path, root), "", text))
+                splits[stem] = None
     return splits
 
 
