@@ -23,6 +23,17 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
 Layout = Annotated[str, typer.Option("--format", help="auto, or the format: coco, yolo, masks.")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value",
+        metavar="VALUE=CLASS",
+        help="Class of a mask value or #colour, or background, or ignore for unlabelled pixels. Repeatable.",
+    ),
+]
+Invert = Annotated[
+    str | None, typer.Option("--invert", metavar="yes|no", help="Whether mask files mark the background.")
+]
 _SHOWN = 20  # number of import problems to print; further problems are only counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
@@ -50,13 +61,8 @@ def import_(
     exif: Annotated[
         str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
     ] = "auto",
-    value: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VALUE=CLASS", help="Class of a mask value or #colour, or ignore. Repeatable."),
-    ] = None,
-    invert: Annotated[
-        str | None, typer.Option(metavar="yes|no", help="Whether mask files mark the background.")
-    ] = None,
+    value: Values = None,
+    invert: Invert = None,
 ) -> None:
     """Import an export of Roboflow, CVAT or Label Studio into the data set.
 
@@ -142,16 +148,20 @@ def audit(
         str, typer.Option(help="Find copies by source (file names), hash (pictures) or both.")
     ] = "both",
     layout: Layout = "auto",
+    value: Values = None,
+    invert: Invert = None,
 ) -> None:
     """Find leaks, near-duplicates and odd annotations. The exit code is 1 if any are found."""
     from drywallqa.curation import audit as auditing
     from drywallqa.files import json_bytes, write_whole
+    from drywallqa.formats.annotations import ReadOptions
     from drywallqa.reports.findings_text import audit_lines
     from drywallqa.visualization.audit_sheet import audit_sheet
     from drywallqa.visualization.panels import png_bytes
 
     _check_outputs(json_file, sheet)
-    with auditing.audit_source(source, layout=layout, by=by, progress=_progress("auditing")) as report:
+    read, progress = ReadOptions.parse(value or (), invert), _progress("auditing")
+    with auditing.audit_source(source, layout=layout, by=by, read=read, progress=progress) as report:
         # Write the files first, because the reader of the text may close the pipe (`| head`).
         if json_file:
             write_whole(json_file, json_bytes(report.to_json()))

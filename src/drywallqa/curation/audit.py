@@ -31,6 +31,7 @@ from drywallqa.curation.twice_labelled import LabelAgreement, agreements
 from drywallqa.datasets import dataset
 from drywallqa.errors import DataError
 from drywallqa.formats import exports
+from drywallqa.formats.annotations import ReadOptions
 
 WAYS = ("both", "source", "hash")
 
@@ -149,6 +150,7 @@ class AuditReport:
             "splits": dict(Counter(photo.split or "none" for photo in self.inventory.photos)),
             "annotations": dict(self.inventory.annotations),
             "boxes": dict(self.inventory.boxes),
+            "ignored_pixels": dict(+self.inventory.ignored),
             "leaks": [leak.to_json() for leak in self.leaks],
             "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
             "duplicate_names": [list(names) for names in self.duplicate_names],
@@ -162,7 +164,12 @@ class AuditReport:
 
 @contextmanager
 def audit_source(
-    source: str | Path, *, layout: str = "auto", by: str = "both", progress: Progress | None = None
+    source: str | Path,
+    *,
+    layout: str = "auto",
+    by: str = "both",
+    read: ReadOptions | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[AuditReport]:
     """Audit a data set folder or an export; the photos stay readable inside the context.
 
@@ -170,6 +177,7 @@ def audit_source(
         source: An imported data set's folder, or an export (folder or zip).
         layout: The export's layout; see `exports.LAYOUTS`.
         by: Method to find copies. "source" uses names, "hash" uses perceptual hashes, "both" uses both.
+        read: Decisions about what an export leaves open.
         progress: Called with the number of finished photos and the total.
 
     Yields:
@@ -187,7 +195,7 @@ def audit_source(
         leaks, pairs = _find_copies(inventory.photos, by)
         yield AuditReport(inventory, leaks, pairs, agreements(known, pairs))
         return
-    with exports.opened_export(path, layout) as export:
+    with exports.opened_export(path, layout, read) as export:
         inventory = inventories.of_export(path, export, progress)
         yield AuditReport(inventory, *_find_copies(inventory.photos, by))
 

@@ -74,6 +74,9 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[La
         for concept in shared:
             try:
                 mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
+                for sample in (first, second):
+                    if (ignored := dataset.read_ignored(sample, concept)) is not None:
+                        mask, twin = mask & ~ignored, twin & ~ignored
             except (DrywallQAError, OSError, ValueError):
                 continue  # the audit reports the file as a problem
             turned = perceptual_hash.orient(twin, found.pair.turns, found.pair.flip)

@@ -167,10 +167,10 @@ def _put_in_place(stage: Path, dataset: Dataset, name: str) -> None:
     old = stage / "old"
     moves: list[tuple[Path, Path]] = []
     try:
-        for path in [folder / "photos" / name, *(folder / "masks").glob(f"*/{name}")]:
+        for path in _folders_of_set(folder, name):
             if path.exists():
                 moves.append(_move(path, old / path.relative_to(folder)))
-        for path in [stage / "photos" / name, *sorted((stage / "masks").glob(f"*/{name}"))]:
+        for path in _folders_of_set(stage, name):
             moves.append(_move(path, folder / path.relative_to(stage)))
         save_dataset(dataset)
         _move(stage / "problems.jsonl", folder / PROBLEMS_FOLDER / f"{name}.jsonl")
@@ -178,6 +178,11 @@ def _put_in_place(stage: Path, dataset: Dataset, name: str) -> None:
         for source, target in reversed(moves):
             _move(target, source)
         raise
+
+
+def _folders_of_set(folder: Path, name: str) -> list[Path]:
+    layers = [path for kind in ("masks", "ignored") for path in sorted((folder / kind).glob(f"*/{name}"))]
+    return [folder / "photos" / name, *layers]
 
 
 def _move(source: Path, target: Path) -> tuple[Path, Path]:
@@ -257,6 +262,7 @@ class _Import:
                 f"{problem.kind}: {problem.where or problem.file}: {problem.text}" for problem in own
             ),
             incomplete=self.concepts.incomplete(labels),
+            ignored=self._write_ignored(labels, stem),
         )
 
     def _write_labels(self, labels: PhotoLabels, stem: str) -> dict[str, str | None]:
@@ -271,6 +277,17 @@ class _Import:
             elif known:
                 written[concept] = None
         return written | dict.fromkeys(self.concepts.absent)
+
+    def _write_ignored(self, labels: PhotoLabels, stem: str) -> dict[str, str]:
+        """Write the pixels of each concept that nobody labelled."""
+        written: dict[str, str] = {}
+        for concept in self.concepts.mapped():
+            ignored = self.concepts.ignored_of(concept, labels)
+            if ignored is not None and self.concepts.mask_of(concept, labels)[0]:
+                name = Path("ignored") / folder_name(concept) / self.name / f"{stem}.png"
+                write_mask(self.stage / name, ignored)
+                written[concept] = name.as_posix()
+        return written
 
     def _unique(self, stem: str) -> str:
         """Return the stem, with a number if the set already contains it (case-insensitive)."""

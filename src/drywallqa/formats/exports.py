@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from drywallqa.errors import DataError
-from drywallqa.formats import coco, mask_folders, problems, yolo
+from drywallqa.formats import coco, mask_folders, mask_layouts, problems, yolo
 from drywallqa.formats.annotations import (
     Export,
     PhotoEntry,
@@ -57,9 +57,7 @@ _SMALL = 16 << 20
 
 # Files that export tools add and that hold no labels.
 _COMPANIONS = ("readme*", "license*", "licence*", "*.md", "thumbs.db", "desktop.ini", "*.cache")
-_MASK_FOLDERS = frozenset(
-    {"masks", "mask", "segmentationclass", "segmentationobject", "labels", "annotations", "gt"}
-)
+_NO_PHOTOS = mask_layouts.MASK_FOLDERS | {"segmentationobject"}
 
 
 @contextmanager
@@ -159,9 +157,7 @@ def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
 
 def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
-    return path.stem.lower().endswith("_mask") or not _MASK_FOLDERS.isdisjoint(
-        part.lower() for part in folders
-    )
+    return path.stem.lower().endswith("_mask") or not _NO_PHOTOS.isdisjoint(part.lower() for part in folders)
 
 
 def extract_zip(archive: Path, folder: Path) -> None:

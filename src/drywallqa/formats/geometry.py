@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from drywallqa.formats import problems
-from drywallqa.imaging.photos import open_picture
+from drywallqa.formats.mask_pixels import VIEWS, Value, read_marked
 
 SMALLEST_BOX = 4.0
 """A box with a side shorter than this many px is an accidental click, not an annotation."""
@@ -65,10 +65,12 @@ class Runs:
 
 @dataclass(frozen=True)
 class Layer:
-    """The pixels of a mask file with a given value: an index, a colour, or (None) any foreground value."""
+    """The pixels of a mask file with one of the given values; see `mask_pixels.read_marked`."""
 
     path: Path
-    value: int | tuple[int, int, int] | None
+    values: frozenset[Value]
+    levels: tuple[Value, ...] = ()
+    view: str = VIEWS[0]
 
 
 Geometry = Box | Outline | Runs | Layer
@@ -213,28 +215,13 @@ def _area(ring: Points) -> float:
 
 def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
     try:
-        pixels = read_pixels(layer.path, colours=isinstance(layer.value, tuple))
-    except (OSError, ValueError, SyntaxError) as error:
+        mask = read_marked(layer.path, layer.values, layer.levels, layer.view)
+    except (OSError, ValueError) as error:
         raise GeometryError(
             problems.UNREADABLE, f"the mask file cannot be read ({error}); dropped"
         ) from error
-    _check_mask_size(pixels.shape[:2], height, width)
-    if isinstance(layer.value, tuple):
-        return np.asarray((pixels == np.array(layer.value)).all(axis=-1))
-    if layer.value is not None:
-        return np.asarray(pixels == layer.value)
-    # Masks saved with interpolation or as JPEG have grey fringes, so the threshold is 127 of 255.
-    return np.asarray(pixels > (127 if pixels.max(initial=0) > 1 else 0))
-
-
-def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
-    """Read a mask file as RGB colours [H,W,3], or as indices or grey values [H,W]."""
-    with open_picture(path) as image:
-        if colours:
-            return np.asarray(image.convert("RGB"), np.int64)
-        if image.mode in {"P", "L", "I", "I;16", "1"}:
-            return np.asarray(image, np.int64)
-        return np.asarray(image.convert("L"), np.int64)
+    _check_mask_size(mask.shape, height, width)
+    return mask
 
 
 def is_box_like(geometry: Geometry) -> bool:

@@ -27,6 +27,8 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
     photographs = _many(report.photographs, "photograph")
     yield f"{found.title}: {_many(len(found.photos), 'photo')} of {photographs} ({listed})"
     yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of them boxes"
+    for name, count in (+found.ignored).items():
+        yield f"'{name}': nobody labelled {_many(count, 'pixel')}; training and figures leave them out"
     for leak in report.leaks:
         photographs = _many(len(leak.photographs), "photograph")
         yield (
