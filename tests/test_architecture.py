@@ -178,7 +178,7 @@ def test_light_rooms__import_nothing_heavy_at_the_top(room: str) -> None:
     assert not heavy
 
 
-@pytest.mark.parametrize("room", ["", "inference", "bundle", "text", "imaging", "synthetic"])
+@pytest.mark.parametrize("room", ["", "inference", "bundle", "formats", "text", "imaging", "synthetic"])
 def test_ground_and_inference__never_ask_for_torch_at_all(room: str) -> None:
     asked = [
         str(path.relative_to(SOURCE))

@@ -85,7 +85,7 @@ def test_histogram__counts_equal_the_mask_at_any_threshold(seed: int, level: int
 def test_histogram__empty_mask_misses_everything() -> None:
     histogram = Histogram.of(np.ones((3, 3), np.float32), np.eye(3, dtype=bool))
     assert histogram.empty_mask() == Counts(0, 0, 3, 6)
-    assert (histogram.truth_area, histogram.size) == (3, 9)
+    assert (histogram.truth_area, histogram.empty_mask().size) == (3, 9)
 
 
 def test_bin_of__rounds_up() -> None:

@@ -1,7 +1,7 @@
-"""Measure what evaluating photos takes, against segmenting the same photos under the same prompt.
+"""Compare the time of evaluating photos with the time of segmenting the same photos with the same prompt.
 
-Both run as commands, from the start of the process to its end, turn by turn in one run, so that what else the
-machine does meets both alike. Needs the data set that `make benchmark-quality` makes.
+Both commands are timed from the start of the process to its end. They alternate, so that other work on the
+machine affects both equally. The script needs the data set that `make benchmark-quality` creates.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SET = "cracks"
 
 
 def timed(arguments: list[str]) -> float:
-    """Run a verb and return the seconds that it took.
+    """Run a command and return its time in seconds.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The command failed.
     """
     start = time.perf_counter()
     done = subprocess.run(
@@ -36,11 +36,11 @@ def timed(arguments: list[str]) -> float:
 
 
 def measure(data: Path, split: str, repeats: int) -> tuple[int, list[float], list[float]]:
-    """Return the number of photos, and the seconds of segmenting and of evaluating them."""
+    """Return the number of photos, and the times of segmenting and of evaluating them in seconds."""
     known = datasets.load_dataset(data)
     photos = [str(known.photo_path(s)) for s in known.part(split) if s.set_name == SET]
     if not photos:
-        raise SystemExit(f"{data}: no photo of the set '{SET}' in '{split}'")
+        raise SystemExit(f"{data}: the split '{split}' has no photo of the set '{SET}'")
     segmenting, evaluating = [], []
     evaluate = ["evaluate", "--data", str(data), "--split", split, "--set", SET, "--prompt", PROMPT, "-q"]
     with tempfile.TemporaryDirectory() as place:
@@ -52,21 +52,23 @@ def measure(data: Path, split: str, repeats: int) -> tuple[int, list[float], lis
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data/benchmark"), help="an imported data set")
     parser.add_argument("--split", default="test")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     if not (given.data / "dataset.json").is_file():
-        print(f"{given.data}: no data set there, so nothing was measured; make benchmark-quality makes it")
+        print(
+            f"{given.data}: no data set found, so nothing was measured; create it with make benchmark-quality"
+        )
         return
     photos, segmenting, evaluating = measure(given.data, given.split, given.repeats)
     for name, seconds in (("segmenting", segmenting), ("evaluating", evaluating)):
         told = ", ".join(f"{each:.1f}" for each in seconds)
-        print(f"{name} {photos} photos: median {statistics.median(seconds):.1f} s of {told}")
+        print(f"{name} {photos} photos: median {statistics.median(seconds):.1f} s (all runs: {told})")
     ratio = statistics.median(evaluating) / statistics.median(segmenting)
-    print(f"evaluating takes {ratio:.2f} times as long as segmenting (aim: at most 2)")
+    print(f"evaluating takes {ratio:.2f} times as long as segmenting (goal: at most 2)")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How fast a folder goes through a plain run and through Ray's workers on this machine, and what that costs.
+"""Measure the speed of a plain run and of a Ray run on this machine, and compute the cost of large archives.
 
-Photos are rendered walls, each written many times under other names, so that no figure rests on a data set
-that cannot be shared. Both runs are timed between their first and their last photo, so that starting is
-apart. A third run gives the workers nothing but unreadable files, one a block: what it reaches is what the
-process that hands out blocks can do at most.
+The photos are rendered walls, written several times under different names, so that the results do not depend
+on a data set that cannot be shared. Both runs are timed from their first to their last photo, which excludes
+the start. A third run gives the workers only unreadable files, one file per block. This run measures how many
+blocks per second the driver process can assign.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROMPTS = ["segment crack", "segment taping area"]
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a run was, from its first photo to its last."""
+    """The speed of a run from its first to its last photo."""
 
     photos: int
     seconds: float
@@ -40,12 +40,12 @@ class Rate:
 
     @property
     def per_second(self) -> float:
-        """Photos a second."""
+        """The number of photos per second."""
         return self.photos / self.seconds if self.seconds else 0.0
 
 
 def make_photos(folder: Path, count: int, side: int) -> None:
-    """Write rendered walls as JPEG under `count` names."""
+    """Write rendered walls as `count` JPEG files, with repetitions."""
     from PIL import Image
 
     write_examples(folder / "walls", (side, side))
@@ -60,7 +60,7 @@ def make_photos(folder: Path, count: int, side: int) -> None:
 
 
 def plain(folder: Path, out: Path) -> Rate:
-    """Run the folder in this process, as `segment` does without a page."""
+    """Segment the folder in this process, like `segment` without a results page."""
     began = time.perf_counter()
     segmenter = load()
     plan = make_plan(segmenter.bundle, [folder], PROMPTS, out)
@@ -74,7 +74,7 @@ def plain(folder: Path, out: Path) -> Rate:
 
 
 def fleet(folder: Path, out: Path) -> Rate:
-    """Run the folder on one worker a core."""
+    """Segment the folder with one Ray worker per core."""
     which, times = Fleet(), list[float]()
     opener = partial(load, threads=which.threads)
     done = segment_fleet(opener, [folder], PROMPTS, out, fleet=which, on_outcome=_clock(times))
@@ -83,19 +83,19 @@ def fleet(folder: Path, out: Path) -> Rate:
 
 
 def _clock(times: list[float]) -> Callable[[object], None]:
-    """Note when each photo is done."""
+    """Return a callback that records the time at which each photo is finished."""
     return lambda outcome: times.append(time.perf_counter())
 
 
 def rerun(folder: Path, out: Path) -> float:
-    """Return the seconds that a second run over a finished folder takes."""
+    """Return the time in seconds of a second run over a finished folder."""
     done = segment_fleet(partial(load, threads=1), [folder], PROMPTS, out)
     assert done.done == 0
     return done.seconds
 
 
 def hand_out(folder: Path, out: Path, count: int) -> Rate:
-    """Run blocks that hold nothing to do."""
+    """Run blocks that contain only an unreadable file."""
     folder.mkdir()
     for number in range(count):
         (folder / f"{number:06d}.jpg").write_bytes(b"-")
@@ -105,7 +105,7 @@ def hand_out(folder: Path, out: Path, count: int) -> Rate:
 
 
 def stages(out: Path) -> dict[str, float]:
-    """Return the mean milliseconds a photo of reading, segmenting and writing, and bytes read and written."""
+    """Return the mean milliseconds to read, segment and write a photo, and the mean bytes per photo."""
     from pyarrow import parquet
 
     rows = parquet.read_table(out / "results.parquet").to_pylist()
@@ -122,7 +122,7 @@ def stages(out: Path) -> dict[str, float]:
 
 
 def measure(count: int, side: int, place: Path) -> dict[str, Any]:
-    """Do all runs; the plain one before and after Ray's, since other work on the machine comes and goes."""
+    """Do all runs, with plain runs before and after the Ray run, because other work can slow a run down."""
     make_photos(place, count, side)
     before = plain(place / "photos", place / "plain-1")
     with cluster.reached(None):
@@ -142,29 +142,31 @@ def measure(count: int, side: int, place: Path) -> dict[str, Any]:
 
 
 def tell(found: dict[str, Any], price: float) -> None:
-    """Print what was measured, and what follows for large archives."""
+    """Print the measurements, and the computed cost of large archives."""
     rates = ", ".join(f"{one['per_second']:.1f}" for one in found["plain"])
     print(
         f"{found['photos']} photos of {found['side']} px, {found['prompts']} prompts, {found['cores']} cores"
     )
     print(f"plain run, before and after: {rates} photos/s")
-    print(f"Ray, one worker a core: {found['fleet']['per_second']:.1f} photos/s", end="")
-    print(f" = {found['fleet_of_plain']:.0%} of the better plain run")
-    print(f"a second run of the finished job: {found['rerun_seconds']:.1f} s, no inference")
-    print(f"blocks handed out at most: {found['blocks_per_second']:.0f}/s")
-    print("a photo: " + ", ".join(f"{name} {value:,.1f}" for name, value in found["stages"].items()))
+    print(f"Ray run, one worker per core: {found['fleet']['per_second']:.1f} photos/s", end="")
+    print(f" = {found['fleet_of_plain']:.0%} of the faster plain run")
+    print(f"second run of the finished job: {found['rerun_seconds']:.1f} s, without inference")
+    print(f"maximum number of assigned blocks: {found['blocks_per_second']:.0f}/s")
+    print("mean per photo: " + ", ".join(f"{name} {value:,.1f}" for name, value in found["stages"].items()))
     hours = found["cores"] / found["fleet"]["per_second"] / 3600
     for count in (1_000_000, 100_000_000):
         cost = hours * count * price
-        print(f"{count:,} photos: {hours * count:,.0f} core hours, {cost:,.0f} at {price:g} a core hour")
+        print(
+            f"{count:,} photos: {hours * count:,.0f} core hours, cost {cost:,.0f} at {price:g} per core hour"
+        )
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--side", type=int, default=640)
-    parser.add_argument("--price", type=float, default=0.04, help="of a core hour, in any money")
+    parser.add_argument("--price", type=float, default=0.04, help="price of a core hour, in any currency")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:

@@ -1,11 +1,11 @@
-"""How near a folder run comes to what its parts cost: model, and input and output, in processor time.
+"""Compare the time of segmenting a folder with the processor time of the model and of reading and writing.
 
     python tools/bench_folder.py [--photos DIR] [--count 300]
 
-One run measures three things on the same photos under two prompts: the processor time of the model (array to
-masks), that of reading photos and writing masks, and the wall time of the folder run, start of the model left
-out. The bound is the larger of the first two over the cores that may be used. Photos are rendered walls where
-no folder is given.
+On the same photos with two prompts, the script measures the processor time of the model (from array to
+masks), the processor time of reading photos and writing masks, and the wall time of segmenting the folder.
+This wall time excludes loading the model. Its lower bound is the larger processor time divided by the number
+of available cores. Without --photos, the photos are rendered walls.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ PROMPTS = ["segment crack", "segment taping area"]
 
 
 def processor_time(work: Callable[[], object]) -> float:
-    """Run something and return the seconds of processor time that all its threads took."""
+    """Call `work` and return the processor time of all threads in seconds."""
     before = time.process_time()
     work()
     return time.process_time() - before
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, default=None)
     parser.add_argument("--count", type=int, default=300)
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def render(place: Path, count: int) -> list[Path]:
-    """Render walls of 640 px as JPEG, each of forty under several names."""
+    """Render up to forty walls of 640 px, and copy them under more names until there are `count` photos."""
     (place / "photos").mkdir()
     paths = [place / "photos" / f"{number:05d}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
@@ -63,7 +63,7 @@ def render(place: Path, count: int) -> list[Path]:
 
 
 def measure(paths: list[Path], place: Path) -> None:
-    """Measure the parts and the run, and print them."""
+    """Measure and print the processor times and the wall time."""
     segmenter = drywallqa.load()
     arrays = [photos.read_photo(path) for path in paths]
     answers = [segmenter.segment(array, PROMPTS, keep_probability=False) for array in arrays]
@@ -86,9 +86,11 @@ def measure(paths: list[Path], place: Path) -> None:
     segment_into(segmenter, paths, PROMPTS, place / "results", RunOptions(index=False))
     wall, cores = time.perf_counter() - begun, available_threads()
     for name, seconds in parts.items():
-        print(f"{name}: {1e3 * seconds / len(paths):.1f} ms of processor a photo")
-    print(f"folder run: {1e3 * wall / len(paths):.1f} ms a photo, {len(paths)} photos, {cores} cores")
-    print(f"ratio to the larger part over the cores: {wall / (max(parts.values()) / cores):.2f}")
+        print(f"{name}: {1e3 * seconds / len(paths):.1f} ms of processor time per photo")
+    print(f"folder run: {1e3 * wall / len(paths):.1f} ms per photo, {len(paths)} photos, {cores} cores")
+    print(
+        f"ratio to the larger processor time divided by the cores: {wall / (max(parts.values()) / cores):.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Speed of right-size CLIPSeg (random weights): five prompts on a photo, and training from kept features.
+"""Measure full-size CLIPSeg with random weights: five prompts on a photo, and training from cached features.
 
     python tools/bench_models.py [--pairs 8]
 
-Both are measured against plain transformers in the same run. The cache's table extrapolates the report's
-workload (315 photos, 805 pairs, 256×256, batches of 2) from a slice.
+Both measurements are compared with plain transformers in the same run. The second table extrapolates the
+workload of the original report (315 photos, 805 pairs, 256×256 px, batches of 2) from a sample of the pairs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROMPTS = ["segment crack", "segment wall crack", "segment taping area", "segmen
 
 
 def five_prompts(model) -> None:
-    """One photo at 352 px under five prompts, against five calls of plain transformers."""
+    """Compare one encoding of a photo of 352 px for five prompts with five calls of plain transformers."""
     model.eval()
     image, ids = torch.randn(1, 3, 352, 352), model.tokenize(PROMPTS)
     with torch.inference_mode():
@@ -38,16 +38,16 @@ def five_prompts(model) -> None:
             start = time.perf_counter()
             logits, _ = model.decode(model.encode_image(image), model.encode_prompts(PROMPTS))
             own_times.append(time.perf_counter() - start)
-    # transformers drops the batch's dimension of a single photo
+    # transformers drops the batch dimension if the batch has one photo
     expected = torch.stack([each.reshape(352, 352) for each in plain])
     difference = float((logits[0] - expected).abs().max())
     plain_time, own_time = min(plain_times), min(own_times)
-    print(f"five prompts at 352 px: plain {plain_time:.2f} s, once encoded {own_time:.2f} s, "
-          f"{plain_time / own_time:.1f} times as fast; logits within {difference:.1e}")  # fmt: skip
+    print(f"five prompts at 352 px: plain {plain_time:.2f} s, one encoding {own_time:.2f} s, "
+          f"{plain_time / own_time:.1f} times as fast; logits differ by {difference:.1e}")  # fmt: skip
 
 
 def cache(model, pairs: int) -> None:
-    """Time one pair of the plain loop, one photo's encoding, and one pair from the cache."""
+    """Measure the time of a pair in the plain loop, of an encoding, and of a pair from the cache."""
     model.train()
     model.freeze(TrainedLayers())
     ids = model.tokenize(PROMPTS)
@@ -79,27 +79,29 @@ def cache(model, pairs: int) -> None:
             features = tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
             learn(model.decode(features, texts[:BATCH, None])[0][:, 0])
         cached = (time.perf_counter() - start) / pairs
-    print(f"a pair: plain {plain:.3f} s, from the cache {cached:.3f} s; encoding a photo {encode:.3f} s")
+    print(
+        f"time per pair: plain {plain:.3f} s, from the cache {cached:.3f} s; encoding a photo: {encode:.3f} s"
+    )
     print("  K   first epoch   later epoch   times   ten epochs   times")
     for views in (1, 4, 10):
         plain_epoch, later = PAIRS * plain, PAIRS * cached
-        # every pair draws a view of its photo, which is encoded the first time that it is drawn
+        # Every pair draws a view of its photo. A view is encoded when it is drawn for the first time.
         first = later + encoded(views, 1) * encode
         ten = EPOCHS * later + encoded(views, EPOCHS) * encode
         print(f"{views:3d} {first:11.0f} s {later:11.0f} s {plain_epoch / later:7.1f} {ten:10.0f} s "
               f"{EPOCHS * plain_epoch / ten:7.1f}")  # fmt: skip
-    print(f"  (plain: {PAIRS * plain:.0f} s an epoch, {EPOCHS * PAIRS * plain:.0f} s for ten)")
+    print(f"  (plain: {PAIRS * plain:.0f} s per epoch, {EPOCHS * PAIRS * plain:.0f} s for ten epochs)")
 
 
 def encoded(views: int, epochs: int) -> float:
-    """How many views of all photos are drawn at least once, on average; each photo has its pairs an epoch."""
+    """Return the expected number of views, over all photos, that are drawn at least once."""
     return PHOTOS * views * (1 - (1 - 1 / views) ** (epochs * PAIRS / PHOTOS))
 
 
 def main() -> None:
-    """Measure both."""
+    """Run both measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=64, help="pairs of the measured slice, even")
+    parser.add_argument("--pairs", type=int, default=64, help="number of measured pairs, even")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     model = registry.create_model("clipseg")

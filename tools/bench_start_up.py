@@ -1,8 +1,8 @@
-"""Measure the work before the first photo is encoded, against a bare import of what it cannot do without.
+"""Compare the time before the first photo is encoded with the time of the imports that this work needs.
 
-Prints the time from the start of a process to its first encoding, and that of
-`python -c "import onnxruntime, numpy, PIL.Image"`, both in one run, turn by turn, so that what else the
-machine does meets both alike.
+The script prints the time from the start of a process to its first encoding, and the time of
+`python -c "import onnxruntime, numpy, PIL.Image"`. Both commands alternate, so that other work on the machine
+affects both equally.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 BARE = "import onnxruntime, numpy, PIL.Image"
 
-# Ends the process at the very moment at which the first photo would be encoded. The change is made once the
-# model is loaded, so that everything is imported when and as the product imports it.
+# Ends the process at the moment when the first photo would be encoded. The encoder is replaced after the
+# model is loaded, so that the imports happen in the same order as in a normal run.
 UNTIL_FIRST_ENCODING = """
 import os, sys
 from drywallqa.background import BackgroundCall
@@ -40,31 +40,31 @@ REACHED = 17
 
 @dataclass(frozen=True)
 class StartUp:
-    """Seconds of each repeat, bare import and start to first encoding."""
+    """Times in seconds of the bare imports, and from start to first encoding, for each repeat."""
 
     bare: list[float]
     first: list[float]
 
     @property
     def ratio(self) -> float:
-        """How many times the bare import's time the start takes, medians of both."""
+        """The median time to the first encoding, divided by the median time of the bare imports."""
         return statistics.median(self.first) / statistics.median(self.bare)
 
     def describe(self) -> str:
-        """Say it in three lines."""
+        """Describe the times in three lines of text."""
         rows = (("bare import", self.bare), ("start to first encoding", self.first))
         told = [
-            f"{name}: median {statistics.median(times):.3f} s, least {min(times):.3f} s of {len(times)}"
+            f"{name}: median {statistics.median(times):.3f} s, minimum {min(times):.3f} s, {len(times)} runs"
             for name, times in rows
         ]
         return "\n".join([*told, f"ratio of medians: {self.ratio:.2f}"])
 
 
 def measure(repeats: int = 9, python: str = sys.executable) -> StartUp:
-    """Measure both, turn by turn; one turn beforehand warms the disk's cache.
+    """Measure both times alternately, after an unmeasured run that fills the disk's cache.
 
     Raises:
-        RuntimeError: A run ended before it came to encode a photo.
+        RuntimeError: A run ended before it encoded a photo.
     """
     bare, first = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def _photo(folder: Path) -> Path:
 
 
 def _seconds(command: list[str], expected: int) -> float:
-    # Python keeps compiled modules unless it is told not to, and so does whoever starts the program twice
+    # This variable would stop Python from storing compiled modules, which slows down every start.
     surroundings = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)

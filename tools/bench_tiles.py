@@ -1,16 +1,16 @@
-"""Large photos in tiles against the same photos scaled down: what is found, steps at borders, memory, time.
+"""Compare large photos in tiles with the same photos scaled down: accuracy, tile borders, memory and time.
 
     python tools/bench_tiles.py [--data data/benchmark] [--split val] [--bundle BUNDLE] [--json FILE]
 
-Four questions, each answered from one run:
+The script has four measurements:
 
-- forced: photos of the benchmark cut into tiles all the same; how much of the crack IoU is kept, and whether
-  probability bends more at the tiles' borders than elsewhere.
-- mosaics: crack photos and boards laid side by side at their own pixels; recall of cracks tiled against
-  scaled down, over all of them.
-- walls: rendered walls of 12 megapixels, whose cracks are known to the pixel.
-- cost: time and memory of rendered phone walls of 12 megapixels under two prompts, with and without cracks;
-  the memory of 100 megapixels.
+- forced: small photos of the benchmark are cut into tiles anyway. This measures the share of the crack IoU
+  that remains, and the second differences of the probability at tile borders and elsewhere.
+- mosaics: crack photos and photos of boards are placed side by side at full resolution. This compares the
+  recall of cracks in tiles with the recall on scaled-down mosaics.
+- walls: rendered walls of 12 megapixels have ground-truth cracks that are exact to the pixel.
+- cost: this measures the time and memory of rendered phone walls of 12 megapixels with two prompts, with and
+  without cracks, and the memory of an image of 100 megapixels.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from drywallqa.synthetic.walls import CRACK, WallOptions, render_wall
 
 PROMPTS = ["segment crack", "segment taping area"]
 TWELVE, HUNDRED = (3024, 4032), (8660, 11547)
-CELLS = (4, 6)  # of a mosaic: 2560×3840 px from photos of 640
+CELLS = (4, 6)  # rows and columns of a mosaic; photos of 640 px give 2560×3840 px
 BATCH = 2
 
 
 @dataclass
 class Tally:
-    """Counts under one way of looking, over photos with cracks and without."""
+    """Pixel counts and false alarms at one scale, over photos with and without cracks."""
 
     name: str
     counts: Counts = field(default_factory=lambda: Counts(0, 0, 0, 0))
@@ -54,7 +54,7 @@ class Tally:
     absent: int = 0
 
     def add(self, mask, truth) -> None:
-        """Add one photo."""
+        """Add the mask of one photo and its ground truth."""
         counts = Counts.of(mask, truth)
         if truth.any():
             self.counts += counts
@@ -64,7 +64,7 @@ class Tally:
             self.alarms += counts.false_alarm
 
     def row(self) -> dict:
-        """Say it as plain data."""
+        """Return the results as JSON data."""
         return {
             "view": self.name,
             "photos": len(self.ious),
@@ -77,7 +77,7 @@ class Tally:
 
 
 def forced(segmenter: Segmenter, data, most: int) -> dict:
-    """Cut photos that fit into the window nearly whole."""
+    """Cut photos into tiles that are hardly larger than the window, and compare them with whole photos."""
     whole, tiled = Tally("fit"), Tally("tiles at native pixels")
     bends: dict[str, list[float]] = {"border": [], "elsewhere": []}
     for sample in one_a_photograph(data, "crack", most):
@@ -99,7 +99,7 @@ def forced(segmenter: Segmenter, data, most: int) -> dict:
 
 
 def bend(probability, grid: TileGrid) -> dict:
-    """Take second differences of a map across the lines on which tiles begin and end, and elsewhere."""
+    """Return the second differences of a probability map at tile borders and elsewhere."""
     found: dict[str, list] = {"border": [], "elsewhere": []}
     for axis, tiles in ((0, grid.rows), (1, grid.columns)):
         second = np.abs(np.diff(probability, n=2, axis=axis))
@@ -114,7 +114,7 @@ def bend(probability, grid: TileGrid) -> dict:
 
 
 def mosaics(segmenter: Segmenter, data, count: int, seed: int = 0) -> dict:
-    """Lay photos side by side: two thirds show cracks, the others boards; every fourth has none."""
+    """Compare mosaics. A quarter of them have no cracks; in the others, two thirds of the photos do."""
     generator = np.random.default_rng(seed)
     cracks, boards = one_a_photograph(data, "crack"), one_a_photograph(data, "taping area")
     tallies = [Tally("fit"), Tally("native")]
@@ -128,7 +128,7 @@ def mosaics(segmenter: Segmenter, data, count: int, seed: int = 0) -> dict:
 
 
 def drawn(cracks: list, boards: list, share: float, generator) -> list:
-    """Draw the photos of one mosaic, about so large a share of them with cracks."""
+    """Draw the photos of one mosaic. About the given share of the photos shows cracks."""
     samples = []
     for _ in range(CELLS[0] * CELLS[1]):
         pool = cracks if generator.random() < share else boards
@@ -137,10 +137,12 @@ def drawn(cracks: list, boards: list, share: float, generator) -> list:
 
 
 def walls(segmenter: Segmenter, count: int) -> dict:
-    """Render walls of 12 megapixels with cracks of 2 to 8 px, and as many without."""
+    """Compare rendered walls of 12 megapixels, half with cracks of 2 to 8 px and half without cracks."""
     tallies = [Tally("fit"), Tally("native")]
     for number in range(2 * count):
-        width = 0.3 + 1.0 * (number % count) / max(1, count - 1)  # px of a 640 px photo, 6.3 times that here
+        width = 0.3 + 1.0 * (number % count) / max(
+            1, count - 1
+        )  # px at a photo size of 640 px; 6.3 times as wide here
         kind = "crack" if number < count else "neither"
         surface = ("plaster", "paint", "grey board")[number % 3]
         options = WallOptions(surface, objects=(), crack_width=width)
@@ -162,13 +164,13 @@ photo = np.load(sys.argv[2])
 before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 prompts = ["segment crack", "segment taping area"]
 segmenter.segment(photo, prompts, keep_probability=False)
-# the high-water mark of this program alone: ru_maxrss also counts what its parent held
+# peak memory of this process only; ru_maxrss also counts the memory of its parent
 print(before, int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**10)
 """
 
 
 def memory(bundle: str, photo: np.ndarray) -> float:
-    """Measure in a process of its own by how many MB the peak rises above photo and loaded model."""
+    """Return the peak memory in MB without photo and loaded model, measured in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.npy"
         np.save(path, photo)
@@ -179,20 +181,20 @@ def memory(bundle: str, photo: np.ndarray) -> float:
 
 
 class Counting:
-    """A backend that counts the pictures it encodes."""
+    """A backend that counts the images that it encodes."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend, self.encoded = backend, 0
         self.encode_prompts, self.decode = backend.encode_prompts, backend.decode
 
     def encode_image(self, images: Float) -> Features:
-        """Encode and count."""
+        """Encode the images and count them."""
         self.encoded += len(images)
         return self.backend.encode_image(images)
 
 
 def overhead(segmenter: Segmenter, photo: np.ndarray) -> dict:
-    """Time 12 megapixels under two prompts against the bare compute of its tiles, turn by turn."""
+    """Compare the time of a photo of 12 megapixels and two prompts with the time of its model runs."""
     bundle, backend = segmenter.bundle, segmenter.open()
     counting = Counting(backend)
     watched = Segmenter(WrappedModel.around(bundle, counting))
@@ -220,7 +222,7 @@ def overhead(segmenter: Segmenter, photo: np.ndarray) -> dict:
 
 
 def cost(segmenter: Segmenter, bundle: str) -> dict:
-    """Measure time and memory of rendered phone walls, with cracks and joints and without."""
+    """Measure time and memory of two rendered phone walls, with and without cracks and joints."""
     cracked, clean = (
         render_phone_wall([8_100_000, number], TWELVE, kind).photo
         for number, kind in enumerate(("both", "neither"))
@@ -235,12 +237,14 @@ def cost(segmenter: Segmenter, bundle: str) -> dict:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/benchmark"))
     parser.add_argument("--split", default="val")
     parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--photos", type=int, default=60, help="at most, of the forced tiling")
+    parser.add_argument(
+        "--photos", type=int, default=60, help="maximum number of photos for the measurement forced"
+    )
     parser.add_argument("--mosaics", type=int, default=30)
     parser.add_argument("--walls", type=int, default=6)
     parser.add_argument("--only", nargs="*", default=["forced", "mosaics", "walls", "cost"])
@@ -254,7 +258,9 @@ def main() -> None:
         if "mosaics" in given.only:
             show(found, "mosaics", mosaics(segmenter, data, given.mosaics))
     else:
-        print(f"forced, mosaics: skipped, {given.data} holds no data set (make benchmark-quality makes it)")
+        print(
+            f"forced, mosaics: skipped, {given.data} is not a data set; create it with make benchmark-quality"
+        )
     if "walls" in given.only:
         show(found, "walls", walls(segmenter, given.walls))
     if "cost" in given.only:
@@ -264,7 +270,7 @@ def main() -> None:
 
 
 def show(found: dict, name: str, result: dict) -> None:
-    """Keep a result and print it."""
+    """Add a result to `found` and print it."""
     found[name] = result
     print(f"{name}:")
     for row in result.pop("rows", []):

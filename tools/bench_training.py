@@ -1,10 +1,10 @@
-"""Pictures a second of a training run, and its share of waiting for data, against a plain PyTorch loop.
+"""Compare the speed of a training run, and its share of time waiting for data, with a plain PyTorch loop.
 
     python tools/bench_training.py [--data DIR] [--config configs/laptop.yaml] [--batches 12] [--rounds 1]
 
-The plain loop is what a script does: the same model, pictures, loss and optimiser, a DataLoader without
-workers, tensors as they come. Both are run in processes of their own, turn by turn, so that what else the
-machine does meets both alike. The first batches of either are not counted: they wait for memory and workers.
+The plain loop uses the same model, images, loss and optimiser, and a DataLoader without workers. Each loop
+runs in a separate process. The loops alternate, so that other work on the machine affects both equally. The
+first batches of each loop are not counted, because they wait for memory and workers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-WARM = 2  # batches before the clock starts
+WARM = 2  # number of batches before the measurement starts
 HERE = Path(__file__).parent.parent
 
 
 def prepare(data: Path, config_path: Path, batches: int):
-    """Load data, settings and phrasings; a handful of val photos, since validation is not measured."""
+    """Load data, settings and phrasings, with only two val photos, because validation is not measured."""
     from drywallqa.datasets import dataset as datasets
     from drywallqa.training.config import load_config
     from drywallqa.training.phrase_embeddings import embed_phrases
@@ -41,7 +41,7 @@ def prepare(data: Path, config_path: Path, batches: int):
 
 
 def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
-    """Train as a script would."""
+    """Train with a plain PyTorch loop and return the measured times."""
     import torch
     from torch.utils.data import DataLoader
 
@@ -50,7 +50,7 @@ def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
     from drywallqa.training.losses import make_mask_loss, presence_loss
 
     dataset, config, phrases = prepare(data, config_path, batches)
-    model = build_model(config, phrases.width).train()
+    model = build_model(config, phrases.text.embed(()).shape[1]).train()
     model.freeze(config.model.training)
     steps = config.optimisation
     loss_of = make_mask_loss(config.loss, steps.dice_weight)
@@ -78,12 +78,12 @@ def plain(data: Path, config_path: Path, batches: int) -> dict[str, float]:
 
 
 def ours(data: Path, config_path: Path, batches: int) -> dict[str, float]:
-    """Train as `drywallqa train` does."""
+    """Train with the code of `drywallqa train` and return the measured times."""
     from drywallqa.training import fit as fitting
     from drywallqa.training.run_log import WAITING, WORKING, LoggingCallback
 
     class Warm(LoggingCallback):
-        """Forgets the first batches."""
+        """Excludes the first batches from the measurement."""
 
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
             super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
@@ -107,7 +107,7 @@ def ours(data: Path, config_path: Path, batches: int) -> dict[str, float]:
 
 
 def measure(loop: str, arguments: argparse.Namespace, data: Path) -> dict[str, float]:
-    """Run one loop in a process of its own and read what it measured."""
+    """Run one loop in a separate process and return its measured times."""
     command = [
         sys.executable, __file__, "--loop", loop, "--data", str(data), "--config", str(arguments.config),
         "--batches", str(arguments.batches),
@@ -119,7 +119,7 @@ def measure(loop: str, arguments: argparse.Namespace, data: Path) -> dict[str, f
 
 
 def find_data(given: Path | None, folder: Path) -> Path:
-    """Return the data set that was given or lies in data/, else render one."""
+    """Return the given data set or a data set in data/. If there is none, render a data set in `folder`."""
     for place in (given, HERE / "data" / "processed", HERE / "data" / "benchmark"):
         if place is not None and (place / "manifest.jsonl").is_file():
             return place
@@ -129,18 +129,20 @@ def find_data(given: Path | None, folder: Path) -> Path:
 
     add_rendered(folder, 24, set_name="walls", seed=0, split="train")
     add_rendered(folder, 2, set_name="more", seed=1, split="val")
-    print("no data set in data/: measured on rendered walls")
+    print("data/ has no data set, so rendered walls are used")
     return folder
 
 
 def main() -> None:
-    """Measure both and compare."""
+    """Measure both loops and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a data set; by default that in data/, else rendered walls")
+    parser.add_argument(
+        "--data", type=Path, help="data set; default: the data set in data/, or rendered walls"
+    )
     parser.add_argument("--config", type=Path, default=HERE / "configs" / "laptop.yaml")
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--loop", choices=("plain", "ours"), help="measure this one here, as JSON")
+    parser.add_argument("--loop", choices=("plain", "ours"), help="measure only this loop and print JSON")
     arguments = parser.parse_args()
     if arguments.loop:
         found = {"plain": plain, "ours": ours}[arguments.loop]
@@ -158,7 +160,7 @@ def main() -> None:
                 shares[loop].append(found["waiting"] / seconds)
     for loop, name in (("plain", "plain loop"), ("ours", "drywallqa train")):
         speed, share = statistics.median(speeds[loop]), statistics.median(shares[loop])
-        print(f"{name}: {speed:.2f} pictures a second, {share:.1%} of the time spent waiting for data")
+        print(f"{name}: {speed:.2f} images per second, {share:.1%} of the time spent waiting for data")
     times = statistics.median(speeds["ours"]) / statistics.median(speeds["plain"])
     print(f"drywallqa train is {times:.2f} times as fast")
 

@@ -1,9 +1,9 @@
-"""Show that two commits do the same: run both on the same photos and compare what they write, byte by byte.
+"""Run two commits on the same photos and compare all files that they write, byte by byte.
 
     python tools/compare_commits.py --base COMMIT [--head COMMIT] [--data DIR] [--out FILE.md] [--count 60]
 
-Both run on this machine with this interpreter, through the command line alone, since modules may have other
-names in each. The head is this working tree by default. Exit code 1: something differs beyond `EXPECTED`.
+Both commits run on this machine with this interpreter, only through the command line. The default of --head
+is this working tree. The exit code is 1 if files differ that `EXPECTED` does not list.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
-# Words of the base's command line → those of the head: a verb ("data render"), an option, a bundle's path.
+# Words in the base's commands → words in the head's commands, such as a command, an option or a path.
 RENAMED: dict[str, str] = {}
 
-# Files that may differ, as a pattern of run/file → why.
+# Pattern of run/file for files that may differ → reason.
 EXPECTED: dict[str, str] = {
     "evaluate-*/out/pictures/*": "Matplotlib draws the charts, and panels replace the sheets of examples",
 }
 
-# What is left out of text that is not equal as it stands: in words, as a pattern, and what takes its place.
+# Text that varies between runs of the same commit: its description, its pattern, and its replacement.
 VARIES = (
     ("seconds and milliseconds", r'"(seconds|\w+_ms)": [\d.e+-]+', rb'"\1": 0'),
     ("seconds in the last line of a run", r"\bin [\d.]+ s\b", b"in 0 s"),
-    ("`source_modified`, when a photo was written", r'"source_modified": \d+', b'"source_modified": 0'),
-    ("`worker`, the process of a Ray run that did a photo", r'"worker": "[^"]*"', b'"worker": ""'),
-    ("the dated lines that Ray says on standard error", r"(?m)^\[?\d{4}-\d\d-\d\d \d\d:.*\n", b""),
+    ("`source_modified`, the time of a photo's file", r'"source_modified": \d+', b'"source_modified": 0'),
+    ("`worker`, the process of a Ray run that segmented a photo", r'"worker": "[^"]*"', b'"worker": ""'),
+    ("the dated lines that Ray prints on standard error", r"(?m)^\[?\d{4}-\d\d-\d\d \d\d:.*\n", b""),
     ("absolute addresses of pages", r"file://\S+", b"file"),
     ("the package's version", r'\bdrywallqa \d+\.\d+\.\w+|"package": "\d+\.\d+\.\w+"', b"version"),
 )
@@ -67,7 +67,7 @@ DATA = os.environ.get("DRYWALLQA_DATA", ROOT.parent / "shared" / "data")
 
 @dataclass(frozen=True)
 class Run:
-    """Commands that both commits run, one after the other; they write into a folder of the run's name."""
+    """Commands that both commits run one after another. They write into a folder with the run's name."""
 
     name: str
     photos: str
@@ -77,19 +77,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Side:
-    """The base or the head: its code, and the folder in which its commands run."""
+    """The base or the head, with its code and the folder in which its commands run."""
 
     commit: str
     checkout: Path
     folder: Path
 
     def python(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        """Run this interpreter where this side's code is what is imported."""
+        """Run this interpreter so that it imports the code of this side."""
         env = os.environ | {"PYTHONPATH": str(self.checkout / "src")}
         return subprocess.run([sys.executable, *words], cwd=self.folder, env=env, capture_output=True)
 
     def carry_out(self, run: Run) -> float:
-        """Carry out a run and return its seconds; what is printed and the exit codes lie with the results."""
+        """Carry out a run and return its seconds. Printed text and exit codes are stored with the results."""
         into, began = self.folder / run.name, time.perf_counter()
         into.mkdir()
         for number, words in enumerate(run.commands, 1):
@@ -104,7 +104,7 @@ class Side:
 
 @dataclass
 class Result:
-    """What came of a run: how many files are equal, and the others by name, with what is the matter."""
+    """The result of a run, with the number of equal files, and the names and faults of different files."""
 
     run: Run
     seconds: str
@@ -113,17 +113,17 @@ class Result:
     different: dict[str, str] = field(default_factory=dict)
 
     def unexpected(self) -> int:
-        """Count the files that differ and that `EXPECTED` does not name."""
+        """Count the different files that `EXPECTED` does not list."""
         return sum(not any(fnmatch(name, pattern) for pattern in EXPECTED) for name in self.different)
 
     def cells(self) -> list[object]:
-        """A row of the report's table."""
+        """Return a row of the report's table."""
         counts = self.equal, self.but_varying, len(self.different)
         return [self.run.name, self.run.photos, sum(counts), *counts, self.unexpected(), self.seconds]
 
 
 def renamed(words: Iterable[str]) -> list[str]:
-    """Say a command of the base in the words of the head."""
+    """Translate a command of the base into a command of the head."""
     told = "\n".join(["", *words, ""])
     for old, new in RENAMED.items():
         told = told.replace("\n".join(["", *old.split(), ""]), "\n".join(["", *new.split(), ""]))
@@ -131,7 +131,7 @@ def renamed(words: Iterable[str]) -> list[str]:
 
 
 def data_runs(data: Path, rendered: int) -> Iterator[Run]:
-    """Make the data sets: rendered walls always, the two public sets where they are."""
+    """Yield the runs that create the data sets, which are rendered walls and, if present, two public sets."""
     phone = max(6, rendered // 10)
     render = ("data", "render", "rendered/out", "--split", "test", "--seed", "102", "--count")
     walls = (*render, str(max(6, rendered - phone)), "--set", "walls")
@@ -147,7 +147,7 @@ def data_runs(data: Path, rendered: int) -> Iterator[Run]:
 
 
 def segment_runs(photos: dict[str, list[str]]) -> Iterator[Run]:
-    """Segment with both bundles: whole, in tiles, refined, on Ray, and with input that cannot be read."""
+    """Yield the runs that segment photos whole, in tiles, refined, on Ray, and with unreadable input."""
     every = [path for paths in photos.values() for path in paths]
     large = spread([*photos["phone"], *photos.get("large-walls", ())], 6)
     chosen = {"all": every, "large": large, "mixed": spread(every, 12), "few": spread(every, 6)}
@@ -165,7 +165,7 @@ def segment_runs(photos: dict[str, list[str]]) -> Iterator[Run]:
 
 
 def evaluate_runs(sets: Iterable[str]) -> Iterator[Run]:
-    """Measure both bundles on rendered walls, and on the part of the public sets that may be looked at."""
+    """Yield the runs that evaluate both bundles on rendered walls and on the val split of the public sets."""
     for data, (bundle, model) in product(sets, MODELS.items()):
         name, split = f"evaluate-{data}-{bundle}", "val" if data == "public" else "test"
         words = ("evaluate", "--data", f"{data}/out", "--split", split, "--allow-leak", *model)
@@ -173,7 +173,7 @@ def evaluate_runs(sets: Iterable[str]) -> Iterator[Run]:
 
 
 def choose_photos(base: Path, data: Path, count: int, rendered: int) -> dict[str, list[str]]:
-    """Choose all rendered photos, and as many of each real set; both commits read the same files."""
+    """Choose the rendered photos, and about equally many photos of each real set, for both commits."""
     chosen = {path.name: spread(path, rendered) for path in base.glob("rendered/out/photos/*")}
     real = {path.name: path for path in sorted(base.glob("public/out/photos/*"))}
     real |= {path.parent.name: path for path in sorted(data.glob("elsewhere/*/images"))}
@@ -183,14 +183,14 @@ def choose_photos(base: Path, data: Path, count: int, rendered: int) -> dict[str
 
 
 def spread(of: Path | list[str], count: int) -> list[str]:
-    """Take so many of a folder or a list, evenly spread over it; all where there are fewer."""
+    """Return at most `count` items of a folder or list, evenly spread."""
     items = sorted(map(str, of.iterdir())) if isinstance(of, Path) else of
     count = min(count, len(items))
     return [items[place * len(items) // count] for place in range(count)]
 
 
 def compare(run: Run, base: Side, head: Side) -> Result:
-    """Carry out a run on both sides and compare all files that lie in its folder afterwards."""
+    """Carry out a run on both sides and compare all files in the folders of the run."""
     result = Result(run, f"{base.carry_out(run):.0f} and {head.carry_out(run):.0f}")
     folders = base.folder / run.name, head.folder / run.name
     names = [{path.relative_to(top) for path in top.rglob("*") if path.is_file()} for top in folders]
@@ -209,7 +209,7 @@ def compare(run: Run, base: Side, head: Side) -> Result:
 
 
 def without_varying(path: Path, any_order: bool) -> bytes:
-    """Read a file; if it is text or a table, without what two runs of one commit differ in."""
+    """Read a file. From text and tables, remove the values that vary between runs of the same commit."""
     content = path.read_bytes()
     if path.suffix == ".parquet":
         from pyarrow import parquet  # comes with Ray
@@ -222,18 +222,18 @@ def without_varying(path: Path, any_order: bool) -> bytes:
 
 
 def report(sides: Sequence[Side], photos: dict[str, list[str]], results: Sequence[Result]) -> str:
-    """Write what was compared and what came of it as Markdown."""
+    """Return the comparison as a Markdown report."""
     versions = [f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "pillow")]
-    versions += [f"ray {version('ray')}" if HAS_RAY else "no ray, so that its runs were left out"]
+    versions += [f"ray {version('ray')}" if HAS_RAY else "no ray, so the Ray runs were skipped"]
     lines = [
-        f"# {sides[1].commit} beside {sides[0].commit}: {sum(map(Result.unexpected, results))} differences\n",
+        f"# {sides[1].commit} and {sides[0].commit}: {sum(map(Result.unexpected, results))} differences\n",
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores; "
         f"Python {platform.python_version()}, {', '.join(versions)}",
         f"\n{sum(map(len, photos.values()))} photos, rendered (walls, phone) and real (all others): "
         + ", ".join(f"{name} {len(paths)}" for name, paths in photos.items()),
         *table("run|photos|files|equal|varying|different|unexpected|seconds", map(Result.cells, results)),
-        "\nEqual: every byte is. Varying: equal without what follows, tables (parquet) by their rows, text",
-        "of runs on Ray with its lines in any order:\n",
+        "\nEqual files agree in every byte. Varying files agree without the values listed below. Parquet",
+        "tables are compared by their rows, and the text of Ray runs without the order of its lines:\n",
         *(f"- {words}" for words, _, _ in VARIES),
         *table("different file|how", [item for result in results for item in result.different.items()]),
         *table("expected to differ|why", EXPECTED.items()),
@@ -242,14 +242,14 @@ def report(sides: Sequence[Side], photos: dict[str, list[str]], results: Sequenc
 
 
 def table(titles: str, rows: Iterable[Iterable[object]]) -> list[str]:
-    """Write the lines of a Markdown table."""
+    """Return the lines of a Markdown table."""
     names = titles.split("|")
     return ["", *(f"| {' | '.join(map(str, row))} |" for row in (names, ["---"] * len(names), *rows))]
 
 
 @contextmanager
 def side(name: str, commit: str, work: Path) -> Iterator[Side]:
-    """Set up the base or the head; what is checked out for it goes when it is done."""
+    """Set up the base or the head, and remove its checkout at the end."""
     here = commit == "worktree"
     checkout, folder = ROOT if here else work / f"{name}-checkout", work / name
     label = git("describe", "--always", "--dirty") if here else git("rev-parse", "--short", commit)
@@ -261,7 +261,7 @@ def side(name: str, commit: str, work: Path) -> Iterator[Side]:
         made = Side(label, checkout, folder)
         where = made.python("-c", "import drywallqa; print(drywallqa.__file__)").stdout.decode()
         if str(checkout / "src") not in where:
-            raise SystemExit(f"error: {name} would run the code of another checkout")
+            raise SystemExit(f"error: {name} would import the code of another checkout")
         yield made
     finally:
         if not here:
@@ -274,15 +274,15 @@ def git(*words: str) -> str:
 
 
 def main() -> int:
-    """Compare, and write the report."""
+    """Compare the commits and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--base", required=True)
     parser.add_argument("--head", default="worktree")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--out", type=Path, help="the report; printed where not given")
+    parser.add_argument("--out", type=Path, help="file for the report; default: print the report")
     parser.add_argument("--count", type=int, default=60)
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that checkouts go then, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the checkouts are removed
     data, count = asked.data.resolve(), asked.count
     rendered = count // 3 if data.is_dir() else count
     with tempfile.TemporaryDirectory() as place:

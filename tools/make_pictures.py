@@ -1,4 +1,4 @@
-"""Lay the demonstration's results out as the README's picture: each example wall with what was found on it.
+"""Create the image for the README, which shows each example wall of `drywallqa demo` with its masks.
 
 Usage: python tools/make_pictures.py DEMO_OUTPUT PICTURES
 """
@@ -16,12 +16,12 @@ from drywallqa.synthetic.examples import EXAMPLES
 from drywallqa.workflows.demo import PROMPTS
 
 SIDE, GAP, STRIP = 300, 6, 22
-# Blue and orange differ in lightness too, so that they are told apart in grey and by the colour-blind.
+# Blue and orange also differ in lightness, so that people with colour blindness can distinguish them.
 COLOURS = {"crack": (255, 140, 0), "taping area": (0, 90, 220), "seam line": (170, 0, 90)}
 
 
 def marked(photo: Path, results: Path) -> Image.Image:
-    """Draw one photo with the masks that were found, each as a veil with a firm edge."""
+    """Draw one photo with its masks. Each mask is a transparent area with an opaque edge."""
     with Image.open(photo) as opened:
         picture = np.asarray(opened.convert("RGB"), np.float32)
     for concept, prompt in PROMPTS.items():
@@ -37,7 +37,7 @@ def marked(photo: Path, results: Path) -> Image.Image:
 
 
 def sheet(demo: Path) -> Image.Image:
-    """Draw all example walls in two rows, below a line that says which colour is which."""
+    """Draw all example walls in two rows, below a legend of the colours."""
     columns = len(EXAMPLES) // 2
     size = (columns * (SIDE + GAP) - GAP, STRIP + 2 * (SIDE + GAP) - GAP)
     page = Image.new("RGB", size, "white")

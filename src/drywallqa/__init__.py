@@ -1,4 +1,4 @@
-"""Prompted segmentation for drywall inspection: a photo and a text prompt in, a mask out.
+"""Segment photos of drywall by text prompts: pass a photo and a prompt, and get a mask.
 
 Example:
     >>> import drywallqa

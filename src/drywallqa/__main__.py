@@ -1,4 +1,4 @@
-"""`python -m drywallqa` is the command line."""
+"""Run the command line with `python -m drywallqa`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The NumPy-typed protocol that every runnable model implements.
+"""The interface that every runnable model implements. Its inputs and outputs are NumPy arrays.
 
 Shapes: B photos, P prompts, D embedding width, H×W the window, h×w the grid of the logits.
 """

@@ -1,6 +1,6 @@
 """Run work in background threads: a single call, prefetching of items, or a bounded queue of calls.
 
-`concurrent.futures` is imported only where it is used, since the import would delay a single photo too much.
+`concurrent.futures` is imported only when it is needed, because importing it takes noticeable time.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PENDING = 4  # maximum number of queued or running calls; each keeps a mask in m
 class BackgroundCall(Generic[T]):
     """Calls a function in a separate thread; `result` waits for it.
 
-    A runtime builds its model outside Python, so Python can import modules in the meantime. Importing
-    `concurrent.futures` would cost more time than this saves. The thread is not a daemon thread, since a
-    process that exits while a runtime is being built would crash.
+    A runtime such as ONNX Runtime loads a model without blocking Python, so Python can import modules at the
+    same time. This class avoids `concurrent.futures`, because importing it would take longer than this saves.
+    The thread is not a daemon thread, because the process would crash if it exited while a model is loaded.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -68,7 +68,7 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
 
 
 def run_now(work: Callable[[], T]) -> Result[T]:
-    """Run the work immediately and return a function that gives its result; errors are raised immediately."""
+    """Call `work` now, and return a function that returns its result. Errors are raised immediately."""
     result = work()
     return lambda: result
 

@@ -1,4 +1,4 @@
-"""All errors that a user can encounter. A message names the problem, the file and a remedy."""
+"""All errors that a user can encounter. Each message names the problem, the file and a remedy."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class DataError(DrywallQAError):
 
 
 class LeakError(DrywallQAError):
-    """An evaluation contains photographs that the model was trained on."""
+    """An evaluation contains photos that the model was trained on."""
 
 
 class BundleError(DrywallQAError):
-    """A bundle is missing, damaged, or has a version that this package cannot read."""
+    """A bundle is missing or damaged, or has a version that this package cannot read."""
 
 
 class BackendError(DrywallQAError):
@@ -71,7 +71,7 @@ class AlarmError(DrywallQAError):
 
 
 class StoppedError(DrywallQAError):
-    """A run was saved and then stopped from the keyboard."""
+    """The user interrupted a run from the keyboard, and the run was saved before it stopped."""
 
 
 def reason_of(error: Exception) -> str:

@@ -108,7 +108,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[st
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Append a line to a file. The text starts on a new line even if the last line was truncated.
+    """Append a line to a file. The added line starts on a new line even if the last line was truncated.
 
     Raises:
         OSError: The file cannot be written.
@@ -150,7 +150,7 @@ if sys.platform == "win32":
             try:
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
                 return True
-            except PermissionError:  # it is locked; Windows itself would retry only once per second
+            except PermissionError:  # the file is locked; Windows would retry only once per second
                 time.sleep(0.005)
 
     def _unlock(descriptor: int, path: Path) -> None:

@@ -1,10 +1,10 @@
-"""Ratios with 95 % bootstrap intervals by photograph; near-duplicates are resampled together.
+"""Metrics with 95 % bootstrap intervals, resampled by source photo; near-duplicates stay together.
 
-Every figure here is a ratio of two sums over photographs. A mean over photographs is the sum of their values
-divided by their number. A pooled precision is the sum of tp divided by the sum of tp + fp. One method
-therefore covers all figures: draw clusters of photographs with replacement, sum numerator and denominator,
-and divide. This is the percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993),
-chapter 13.
+Every metric here is a ratio of two sums over source photos. For example, a mean is the sum of the values
+divided by the number of source photos, and a pooled precision is the sum of tp divided by the sum of tp + fp.
+One method therefore covers all metrics: draw clusters of source photos with replacement, sum the numerators
+and the denominators, and divide. This is the percentile method of Efron and Tibshirani, "An Introduction to
+the Bootstrap" (1993), chapter 13.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Figure:
 
     Attributes:
         value: The value; nan without data.
-        low: Lower end of its 95 % interval; nan with fewer than two photographs.
-        high: Upper end of the interval.
-        photographs: The number of photographs measured.
-        pairs: The number of (photo, prompt) pairs measured.
+        low: Lower end of the 95 % interval; nan with fewer than two clusters of source photos.
+        high: Upper end of the 95 % interval; nan with fewer than two clusters.
+        photographs: Number of measured source photos.
+        pairs: Number of measured (photo, prompt) pairs.
     """
 
     value: float
@@ -42,7 +42,7 @@ class Figure:
     pairs: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figure as plain data; None replaces nan, which JSON does not support."""
+        """Return the value and its interval as JSON data; None replaces nan, which JSON does not support."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         shown = {name: None if np.isnan(value) else round(value, 6) for name, value in numbers.items()}
         return {**shown, "photographs": self.photographs, "pairs": self.pairs}
@@ -50,14 +50,14 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """Numerators and denominators of a ratio.
+    """Numerators and denominators of a ratio, by cluster of source photos.
 
     Attributes:
         part: Numerator of each cluster [C].
         whole: Denominator of each cluster [C].
-        photographs: Total number of photographs.
+        photographs: Total number of source photos.
         pairs: Total number of (photo, prompt) pairs.
-        events: Whether the numerators count events. Events may occur even if none was observed.
+        events: Whether the numerators count events. An event may be possible even if it was never observed.
     """
 
     part: Array
@@ -73,7 +73,7 @@ class Terms:
         return float(self.part.sum()) / whole if whole else float("nan")
 
     def draws(self) -> Array:
-        """Return the ratio of each resample [DRAWS]; nan where the denominator is 0."""
+        """Return the ratio of each resample [DRAWS]; nan if the denominator is 0."""
         weights = _weights(len(self.part))
         whole = weights @ self.whole
         return np.asarray(
@@ -83,9 +83,8 @@ class Terms:
     def figure(self) -> Figure:
         """Return the ratio with its interval.
 
-        Resampling gives no interval for events that never or always occurred. For such events, the exact
-        interval of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), is used with the number of
-        clusters.
+        If an event never or always occurred, resampling gives no interval. The exact interval of
+        C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), is then computed from the number of clusters.
         """
         low, high = _interval(self.draws())
         if self.events and len(self.part) and self.value in (0.0, 1.0):
@@ -95,24 +94,24 @@ class Terms:
 
 
 def mean_figure(values: Sequence[float], photographs: Sequence[str]) -> Figure:
-    """Return the mean over photographs with its interval. The copies of each photograph are averaged first.
+    """Return the mean over source photos with its interval. Copies of a source photo are averaged first.
 
     Args:
         values: One value per (photo, prompt) pair.
-        photographs: The photograph of each value.
+        photographs: The source photo of each value.
     """
     means = np.array(list(group_means(values, photographs).values()), np.float64)
     return Terms(means, np.ones(len(means)), len(means), len(values)).figure()
 
 
 def difference(first: Terms, second: Terms) -> Figure:
-    """Return the first ratio minus the second, measured on the same clusters and resampled together.
+    """Return the first ratio minus the second ratio. Both use the same clusters and the same resamples.
 
     Raises:
-        ValueError: The ratios have different clusters.
+        ValueError: The ratios have different numbers of clusters.
     """
     if len(first.part) != len(second.part):
-        raise ValueError(f"{len(first.part)} and {len(second.part)} clusters cannot be compared")
+        raise ValueError(f"cannot compare ratios with {len(first.part)} and {len(second.part)} clusters")
     low, high = _interval(first.draws() - second.draws())
     return Figure(first.value - second.value, low, high, first.photographs, first.pairs)
 
@@ -127,9 +126,9 @@ def _interval(draws: Array) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _weights(clusters: int) -> Array:
-    """Return how often each of C clusters is drawn in each resample [DRAWS,C]; deterministic for a given C.
+    """Return how often each of C clusters is drawn in each resample [DRAWS,C]; always the same for one C.
 
-    Fewer than two clusters give no interval, so their weights are 0.
+    With fewer than two clusters there is no interval, so all weights are 0.
     """
     if clusters < 2:
         return np.zeros((DRAWS, clusters))

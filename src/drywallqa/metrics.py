@@ -1,13 +1,13 @@
 """Definitions of all metrics.
 
-Counts are pixels at the photo's full size. For one photo and one prompt, a `Histogram` stores the number of
-pixels inside and outside the ground truth in each of 256 probability bins. Counts at any threshold k/256
-follow from the histogram.
+Pixels are counted at the photo's full size. For one photo and one prompt, a `Histogram` stores the number of
+pixels inside and outside the ground truth in each of 256 probability bins. The confusion counts at any
+threshold k/256 follow from this histogram.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,10 @@ from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.imaging.straight_lines import StraightLine
 
 BINS = 256
-# A mask of an absent concept is a false alarm if it covers more than this share of the photo.
+# If a photo does not show a concept, a mask that covers more than this share of the photo is a false alarm.
 FALSE_ALARM_SHARE = 0.001
 
-# Allowed distance of a thin mask from its ground truth, in px of a photo whose longer side is 640 px.
+# Largest distance at which a pixel of a thin mask still counts as correct, in px at a photo size of 640 px.
 TOLERANCE = 3.0
 
 Array = NDArray[np.float64]
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Counts:
-    """Confusion counts of one mask, in pixels."""
+    """Confusion counts (true and false positives and negatives) of one mask, in pixels."""
 
     tp: int
     fp: int
@@ -43,7 +43,7 @@ class Counts:
             ValueError: The shapes differ.
         """
         if mask.shape != truth.shape:
-            raise ValueError(f"mask {mask.shape} and truth {truth.shape} have different sizes")
+            raise ValueError(f"mask {mask.shape} and ground truth {truth.shape} have different sizes")
         tp = int(np.count_nonzero(mask & truth))
         fp = int(np.count_nonzero(mask)) - tp
         fn = int(np.count_nonzero(truth)) - tp
@@ -53,13 +53,18 @@ class Counts:
         return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
+    def size(self) -> int:
+        """Number of pixels in the photo."""
+        return self.tp + self.fp + self.fn + self.tn
+
+    @property
     def iou(self) -> float:
-        """Tp / (tp + fp + fn); nan if truth and mask are both empty."""
+        """Tp / (tp + fp + fn); nan if the ground truth and the mask are both empty."""
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def dice(self) -> float:
-        """2 tp / (2 tp + fp + fn); nan if truth and mask are both empty."""
+        """2 tp / (2 tp + fp + fn); nan if the ground truth and the mask are both empty."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
@@ -69,13 +74,13 @@ class Counts:
 
     @property
     def recall(self) -> float:
-        """Tp / (tp + fn); nan for an empty truth."""
+        """Tp / (tp + fn); nan for an empty ground truth."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
     def false_alarm(self) -> bool:
         """Whether the mask covers more than 0.1 % of the photo; only meaningful for an empty ground truth."""
-        return self.tp + self.fp > FALSE_ALARM_SHARE * (self.tp + self.fp + self.fn + self.tn)
+        return self.tp + self.fp > FALSE_ALARM_SHARE * self.size
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -84,7 +89,7 @@ def _ratio(part: float, whole: float) -> float:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Pixels by probability bin: inside the truth and outside it, int64 [256] each."""
+    """Number of pixels in each probability bin, inside and outside the ground truth, int64 [256] each."""
 
     inside: NDArray[np.int64]
     outside: NDArray[np.int64]
@@ -97,18 +102,19 @@ class Histogram:
         inside = np.bincount(bins[truth], minlength=BINS)
         return cls(inside, whole - inside)
 
+    @classmethod
+    def pooled(cls, histograms: Iterable[Histogram]) -> Histogram:
+        """Add up histograms; without any, all bins are 0."""
+        bins = np.array([(each.inside, each.outside) for each in histograms], np.int64)
+        return cls(*bins.reshape(-1, 2, BINS).sum(axis=0))
+
     @property
     def truth_area(self) -> int:
         """Number of pixels in the ground truth."""
         return int(self.inside.sum())
 
-    @property
-    def size(self) -> int:
-        """Number of pixels in the photo."""
-        return int(self.inside.sum() + self.outside.sum())
-
     def counts(self, threshold: float) -> Counts:
-        """Return the counts of the mask "probability ≥ threshold", with the threshold rounded to k/256."""
+        """Return the counts of the mask "probability ≥ threshold", with the threshold rounded up to k/256."""
         start = bin_of(threshold)
         tp, fp = int(self.inside[start:].sum()), int(self.outside[start:].sum())
         return Counts(tp, fp, self.truth_area - tp, int(self.outside.sum()) - fp)
@@ -118,7 +124,7 @@ class Histogram:
         return Counts(0, 0, self.truth_area, int(self.outside.sum()))
 
     def iou_curve(self) -> Array:
-        """Return the IoU at the thresholds k/256, k = 0…255 [256]; nan if truth and mask are both empty."""
+        """Return the IoU at the thresholds k/256, k = 0…255 [256]; nan if ground truth and mask are empty."""
         tp = np.cumsum(self.inside[::-1])[::-1].astype(np.float64)
         marked = tp + np.cumsum(self.outside[::-1])[::-1]
         union = marked + self.truth_area - tp
@@ -126,7 +132,7 @@ class Histogram:
 
 
 def bin_of(threshold: float) -> int:
-    """Return the first bin at or above a threshold in [0,1]."""
+    """Return the index of the first bin at or above a threshold in [0,1]."""
     return min(BINS, int(np.ceil(threshold * BINS - 1e-9)))
 
 
@@ -137,11 +143,11 @@ class ThinScore:
     Attributes:
         tolerant_f1: Harmonic mean of precision and recall, where a pixel within the tolerance counts as
             correct; 0 for an empty mask.
-        cldice: clDice: harmonic mean of the share of the mask's skeleton inside the truth and the share of
-            the truth's skeleton inside the mask; 0 for an empty mask. S. Shit et al., "clDice: a Novel
+        cldice: Harmonic mean of two shares: the mask's skeleton inside the ground truth, and the ground
+            truth's skeleton inside the mask; 0 for an empty mask. S. Shit et al., "clDice: a Novel
             Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021, equation 2.
-        width: The truth's mean width (area divided by skeleton length), in px of a photo whose longer side is
-            640 px.
+        width: Mean width of the ground truth (area divided by skeleton length), in px of a photo whose longer
+            side is 640 px.
     """
 
     tolerant_f1: float
@@ -170,14 +176,14 @@ def _harmonic(first: float, second: float) -> float:
 
 
 def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:
-    """Return the share of the total length of `lines` within `within` px of `others`; nan without lines.
+    """Return the share of the length of `lines` that is at most `within` px from `others`; nan without lines.
 
-    With the true lines first, this is the recall. With the predicted lines first, it is the precision.
+    If `lines` are the true lines, the share is the recall. For predicted lines, it is the precision.
     """
     if not lines:
         return float("nan")
     parts = []
-    for line in lines:  # one point per px
+    for line in lines:  # sample one point per px
         shares = np.linspace(0, 1, max(2, round(line.length)))[:, None]
         parts.append(np.array(line.start) * (1 - shares) + np.array(line.end) * shares)
     points = np.concatenate(parts)

@@ -1,7 +1,7 @@
 """Runtime options, and ONNX Runtime sessions. This module avoids imports that would delay opening a graph.
 
-Preparing the image encoder takes longer than all other work before the first photo. `prefetch_session` starts
-it while the modules for a run are still being imported.
+Loading the image encoder is the slowest step before the first photo. `prefetch_session` starts to load it
+while Python still imports the modules for a run.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _prefetched: dict[tuple[str, str, int | None], BackgroundCall[Any]] = {}
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """Options for running a model.
+    """Options of the runtime that runs a model.
 
     Attributes:
         backend: The runtime: "onnxruntime", or "openvino" or "torch" if installed.
         device: "cpu" or "cuda".
-        threads: Threads per call; None uses the number that can run at the same time.
+        threads: Number of threads per call; None uses all cores that are available to the process.
         precision: Compute precision: "fp32"; "bf16" or "fp16" if the runtime and the machine support it;
             "int8" if the bundle contains int8 graphs. If None, the profile determines the precision.
-        profile: "full" or "fast". "fast" uses the smaller bundled model, or halves the window of another
-            model.
+        profile: "full" or "fast". "fast" uses the smaller bundled model. For any other bundle, "fast" halves
+            the number of pixels in the window.
 
     Raises:
         ConfigError: The profile is unknown.
@@ -83,9 +83,9 @@ def graph_name(graph: str, precision: str) -> str:
 def prefetch_session(graph: Path, device: str = "cpu", threads: int | None = None) -> None:
     """Start opening a graph in the background; `open_session` with the same arguments returns it.
 
-    `open_session` also raises any error.
+    If opening the graph fails, `open_session` raises the error.
     """
-    import onnxruntime  # noqa: F401  # here, since the second thread would wait for the import anyway
+    import onnxruntime  # noqa: F401  # imported here, because the background thread would wait for it
 
     key = (str(graph), device, threads)
     if key not in _prefetched:
@@ -100,8 +100,8 @@ def open_session(
     Args:
         graph: The graph's file, or its content.
         device: "cpu" or "cuda".
-        threads: Threads per call; None uses the number that can run at the same time.
-        small: Whether the graph is so small that optimising it would take longer than it saves.
+        threads: Number of threads per call; None uses all cores that are available to the process.
+        small: Whether the graph is so small that optimising it would take longer than the optimisation saves.
 
     Raises:
         BackendError: The device is unknown, or this ONNX Runtime does not support it.
@@ -127,7 +127,7 @@ def _session(graph: Path | bytes, device: str, threads: int | None, small: bool 
     options.log_severity_level = 3
     if small:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Otherwise, the threads of one graph would keep spinning while the next graph computes.
+    # Without this entry, the threads of one graph would keep spinning while the next graph runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(
         graph if isinstance(graph, bytes) else str(graph), options, providers=[provider]

@@ -1,4 +1,4 @@
-"""Determine the number of useful threads, since a container may use fewer cores than it sees.
+"""Determine the useful number of threads, because a container may use fewer cores than it can see.
 
 Linux reports the cores that a process may run on (its affinity). Separately, it reports the CPU time quota of
 the process's control groups: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
-# The usual mounts, for a container without `proc`; see `_mounts`.
+# The usual mounts, for a container that hides `proc`. The tuples have the form that `_mounts` yields.
 _USUAL = (
     ((), "/", "/sys/fs/cgroup"),
     (("cpu",), "/", "/sys/fs/cgroup/cpu"),
@@ -24,29 +24,29 @@ _PERIOD = 100_000.0  # µs, the kernel's default
 
 
 def available_threads(root: Path = _ROOT) -> int:
-    """Count the threads that can run at the same time: the cores available to this process within its quota.
+    """Return the number of threads that can run at the same time within this process's CPU quota.
 
     Args:
         root: The folder that contains `proc` and `sys`.
 
     Returns:
-        At least 1. A quota of 1.5 cores counts as 2.
+        At least 1. A quota of 1.5 cores is rounded up to 2 threads.
     """
     return max(1, math.ceil(min(visible_cores(), _quota(root))))
 
 
 def visible_cores() -> int:
-    """Count the cores that this process may run on, ignoring its quota."""
+    """Return the number of cores that this process may run on, ignoring its CPU quota."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def limit_library_threads() -> None:
-    """Limit the threads of OpenMP, and therefore of torch and OpenBLAS, to the quota of this process.
+    """Limit the threads of OpenMP, which torch and OpenBLAS use, to the CPU quota of this process.
 
-    These libraries count the cores when they are loaded, so call this function first. A thread count that the
-    user has set is kept.
+    These libraries count the cores when they are loaded, so this function must be called first. If the user
+    has set OMP_NUM_THREADS, its value is kept.
     """
     threads = available_threads()
     if threads < visible_cores():
@@ -54,7 +54,7 @@ def limit_library_threads() -> None:
 
 
 def _quota(root: Path) -> float:
-    """Return the smallest quota, in cores, of this process's control groups and their parents."""
+    """Return the smallest CPU quota, in cores, of this process's control groups and their parent groups."""
     return min((_quota_of(folder) for folder in _groups(root)), default=math.inf)
 
 
@@ -75,7 +75,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _mounts(root: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yield each mounted tree: its controllers (none in version 2), the group at its top, and its folder."""
+    """Yield controllers (none in version 2), top group and folder of each mounted control-group tree."""
     for line in _lines(root / "proc/self/mountinfo"):
         place, _, kind = line.partition(" - ")
         fields, described = place.split(), kind.split()

@@ -69,7 +69,7 @@ def test_torch__has_half_precision(bundle: Bundle, reference: Backend) -> None:
     [
         ("tensorflow", {}, "onnxruntime, openvino, torch"),
         ("onnxruntime", {"precision": "fp8"}, "fp32, bf16, fp16, int8"),
-        ("onnxruntime", {"precision": "bf16"}, "ONNX Runtime computes in fp32 or int8"),
+        ("onnxruntime", {"precision": "bf16"}, "ONNX Runtime supports only fp32 and int8"),
         ("openvino", {"device": "npu"}, "--device cpu"),
         ("torch", {"device": "npu"}, "--device cpu"),
         ("torch", {"precision": "int8"}, "fp32, bf16 or fp16"),

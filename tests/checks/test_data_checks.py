@@ -29,7 +29,7 @@ def test_check_truth__sound_masks_raise_nothing() -> None:
         (truth() * 255, "masks-range", "from 0 to 255"),
         (truth() - 0.5, "masks-range", "from -0.5"),
         (truth() * np.float32(np.nan), "masks-range", "from nan to nan"),
-        (truth(0), "masks-empty", "all 8 truth masks"),
+        (truth(0), "masks-empty", "all 8 ground-truth masks"),
         (truth(1), "masks-full", "100.0%"),
     ],
 )

@@ -38,7 +38,7 @@ def test_import__problems_are_listed_with_file_and_line_and_counted(tmp_path, ca
     export = roboflow_yolo(tmp_path / "x")
     write_text(export / "valid" / "labels" / "p1_jpg.rf.1.txt", "0 0.5 0.5 0.25 0.25\n0 nan 0.5 0.25 0.25\n")
     arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
-    assert main(arguments) == 0
+    assert main(arguments) == 3
     printed = capsys.readouterr()
     assert "valid/labels/p1_jpg.rf.1.txt, line 2: not a number" in printed.err
     assert "1 problem (not a number 1)" in printed.out
@@ -88,11 +88,11 @@ def test_split__wrong_usage_leaves_the_data_set_alone(tmp_path, arguments):
 def test_audit__clean_gives_0_and_a_leak_gives_1(tmp_path, capsys):
     export = roboflow_coco(tmp_path / "x")
     assert main(["data", "audit", str(export)]) == 0
-    assert "clean" in capsys.readouterr().out
+    assert "no problems found" in capsys.readouterr().out
     write_photo(export / "valid" / "c_jpg.rf.1.jpg", photo(1))
     sheet, report = tmp_path / "s" / "sheet.png", tmp_path / "report.json"
     assert main(["data", "audit", str(export), "--json", str(report), "--sheet", str(sheet)]) == 1
-    assert "near-duplicates under other names: 1 pair of" in capsys.readouterr().out
+    assert "near-duplicates with different names: 1 pair of" in capsys.readouterr().out
     assert json.loads(report.read_text())["near_duplicates"][0]["photographs"] == ["a_jpg", "c_jpg"]
     with Image.open(sheet) as image:
         assert image.width > 1000
@@ -126,7 +126,7 @@ def test_import__a_name_that_is_no_text(tmp_path, capsys):
     assert main(arguments) == 0
     assert main([*arguments, "--replace"]) == 0
     assert "K\\udcfcche" in capsys.readouterr().err  # its label file is missing
-    named = [sample for sample in load_dataset(tmp_path / "out") if sample.image_id == name]
+    named = [sample for sample in load_dataset(tmp_path / "out") if sample.image_id.startswith("K_che-")]
     assert [(tmp_path / "out" / sample.photo).is_file() for sample in named] == [True]
     assert main(["data", "audit", str(export), "--json", str(tmp_path / "audit.json")]) in (0, 1)
     json.loads((tmp_path / "audit.json").read_text("utf-8"))

@@ -71,7 +71,7 @@ def change_masks(data: Path, change: Any) -> None:
 def test_diagnose__a_sound_model_on_sound_data(data, use, tmp_path, capsys) -> None:
     assert diagnose(use(), data, tmp_path) == (0, [])
     told = capsys.readouterr().out
-    assert "verdict: nothing wrong was found" in told
+    assert "verdict: no fault was found" in told
     assert "crack: IoU at thresholds  0.1" in told
 
 

@@ -126,7 +126,7 @@ def test_module__output_that_cannot_be_written() -> None:
         how = os.environ | {"PYTHONUNBUFFERED": ""}
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=how)
     assert ended.returncode == 2
-    assert ended.stderr.startswith(b"error: cannot write standard output (no space left")
+    assert ended.stderr.startswith(b"error: cannot write to standard output (no space left")
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

@@ -119,7 +119,7 @@ def test_evaluate__training_photos_saved_anew_are_refused(
     datasets.save_dataset(datasets.Dataset(leaking, tuple(samples), known.concepts))
     capsys.readouterr()
     assert run(leaking, model) == 1
-    found = re.search(r"(\d+) of 9 photos show photographs", capsys.readouterr().err)
+    found = re.search(r"(\d+) of 9 photos are copies of photos", capsys.readouterr().err)
     assert found
     assert int(found[1]) >= least
     out = tmp_path / "out"
@@ -136,7 +136,7 @@ def test_evaluate__two_models_are_compared_on_the_same_pairs(data, use, tmp_path
     out = tmp_path / "out"
     wide = use("wide", backend=ColourBackend(shift=7.0))
     assert run(data, use(), "--against", str(wide), "--out", str(out), "--worst", "0") == 0
-    assert "less" in capsys.readouterr().out
+    assert " minus " in capsys.readouterr().out
     found = load_json(out / "evaluation.json")["against"]["differences"]
     crack = next(d for d in found if (d["kind"], d["concept"]) == ("concept", "crack"))["figures"]
     assert crack["IoU"]["low"] > 0
@@ -181,7 +181,7 @@ def test_evaluate__an_impossible_rule_is_wrong_usage(data, use, capsys, rule: st
 
 def test_evaluate__measured_on_validation_says_so(data, use, capsys) -> None:
     assert run(data, use(), "--split", "val") == 0
-    assert "note: thresholds are chosen on 'val'" in capsys.readouterr().out
+    assert "note: the thresholds were chosen on the measured split 'val'" in capsys.readouterr().out
 
 
 def test_evaluate__an_unknown_prompt_is_refused(data, use, capsys) -> None:
@@ -266,9 +266,9 @@ def test_evaluate__a_refinement_changes_the_masks_that_are_measured(data, use, t
     ("options", "code", "words"),
     [
         (["--choose-presence", "percentile=95"], 2, "presence can be chosen by iou, recall or precision"),
-        (["--choose", "percentile=100"], 2, "is no rule for thresholds"),
+        (["--choose", "percentile=100"], 2, "is not a threshold rule"),
         (["--refine", "sharpen"], 2, "unknown refinement 'sharpen'"),
-        (["--against", "nowhere"], 2, "nowhere: neither a bundle"),
+        (["--against", "nowhere"], 2, "nowhere is neither a bundle"),
         (["--set", "nowhere"], 3, "no set ['nowhere']"),
     ],
 )

@@ -48,7 +48,7 @@ def test_refine__a_table_with_what_each_gains(data, use, tmp_path, capsys) -> No
     names = ("morphology", "guided", "crf", "join", "guided+join")
     assert run(data, model, "--out", str(out), *candidates(*names)) == 0
     told = capsys.readouterr().out
-    assert "split 'val': 9 photos of 8 photographs" in told
+    assert "split 'val': 9 photos made from 8 source photos" in told
     assert told.count("guided+join") == 2
     rows = load_json(out)["rows"]
     assert len(rows) == 2 * 6  # none is always measured
@@ -70,7 +70,7 @@ def test_refine__what_is_worth_having_is_stored_and_segmenting_does_it(data, use
     model = use(backend=SpeckledBackend())
     assert run(data, model, "--write", *candidates("morphology", "join")) == 0
     told = capsys.readouterr().out
-    assert "crack: morphology gains" in told
+    assert "crack: the best refinement is morphology" in told
     stored = load_bundle(model)
     stored.check()
     assert {name: each.refine for name, each in stored.concepts.items()} == {
@@ -82,7 +82,7 @@ def test_refine__where_nothing_gains_none_stays(data, use, capsys) -> None:
     model = use()
     before = load_bundle(model).concepts
     assert run(data, model, "--write", *candidates("join")) == 0
-    assert "so none is used" in capsys.readouterr().out
+    assert "no refinement is used" in capsys.readouterr().out
     assert load_bundle(model).concepts == before
 
 

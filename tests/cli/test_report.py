@@ -208,11 +208,11 @@ def test_report__what_was_not_measured_says_so(data, use, walls, tmp_path) -> No
     given = ("--evaluation", str(walls / "out" / "evaluation" / "val"), "--format", "html")
     assert quick(use(), data, tmp_path / "out", *given) == 0
     told = words((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert "Time an image and peak memory: not measured" in told
+    assert "Time per image and peak memory: not measured" in told
     assert "Diagnosis: not measured" in told
     assert "training not measured" in told
     assert "Not measured: no evaluation of an earlier run" in told
-    assert "hese figures flatter a little" in told, "val decides the thresholds"
+    assert "so these metrics are slightly too good" in told, "val decides the thresholds"
     assert not (tmp_path / "out" / "report.pdf").exists()
 
 
@@ -328,7 +328,7 @@ def test_report__leaks_are_refused_or_loud(data, use, tmp_path, capsys) -> None:
     summary = page[page.index('id="chapter-1"') : page.index('id="chapter-2"')]
     assert "<blockquote>" in summary
     assert "LEAK" in summary
-    assert "every figure flatters" in words(page)
+    assert "every metric is too optimistic" in words(page)
 
 
 def bad_inputs(data: Path, made: Path, use: Any, tmp_path: Path) -> dict[str, tuple[list[str], str]]:
@@ -352,10 +352,10 @@ def bad_inputs(data: Path, made: Path, use: Any, tmp_path: Path) -> dict[str, tu
         "nothing to measure": (given, "--data"),
         "another model": ([*given, "--evaluation", str(other)], "somebody else"),
         "other thresholds": ([*given, "--evaluation", str(stale)], "0.91"),
-        "torn": ([*given, "--evaluation", str(torn)], "cannot be read as JSON"),
+        "torn": ([*given, "--evaluation", str(torn)], "as JSON"),
         "foreign": ([*given, "--evaluation", str(foreign)], "not an evaluation"),
-        "no evaluation": ([*given, "--evaluation", str(tmp_path / "empty")], "holds no evaluation.json"),
-        "no run": ([*given, "--data", str(data), "--run", str(tmp_path / "empty")], "not a run"),
+        "no evaluation": ([*given, "--evaluation", str(tmp_path / "empty")], "contains no evaluation.json"),
+        "no run": ([*given, "--data", str(data), "--run", str(tmp_path / "empty")], "not a training run"),
         "format": ([*given, "--data", str(data), "--format", "docx"], "docx"),
         "bench": ([*given, *taken, "--bench", "no.json"], "no.json"),
     }  # fmt: skip

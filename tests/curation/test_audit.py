@@ -67,7 +67,7 @@ def test_audited__an_imported_data_set_gives_the_same(tmp_path):
 def test_audited__a_clean_export_is_clean(tmp_path):
     with audit_source(roboflow_coco(tmp_path)) as report:
         assert not report.found_something
-        assert list(audit_lines(report))[-1] == "found nothing: clean"
+        assert list(audit_lines(report))[-1] == "no problems found"
 
 
 def test_audited__degenerate_box_like_and_frame_filling(tmp_path):
@@ -104,7 +104,7 @@ def test_audited__what_boxes_are_by_design_goes_by_class(tmp_path):
     with audit_source(tmp_path) as report:
         assert [(remark.kind, remark.group) for remark in report.findings] == [("box-like", "crack")]
         text = "\n".join(audit_lines(report))
-        assert "box-like: 4 (no finding: most annotations of 'seam' are boxes)" in text
+        assert "box-like: 4 (not a problem: most annotations of 'seam' are boxes)" in text
 
 
 def test_audited__unreadable_photos_and_duplicate_names(tmp_path):

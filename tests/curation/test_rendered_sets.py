@@ -70,5 +70,7 @@ def test_mosaics__hold_each_photograph_once(tmp_path: Path) -> None:
 
 def test_mosaics__too_few_photographs(tmp_path: Path) -> None:
     few = crack_photos(tmp_path / "source", 3)
-    with pytest.raises(DataError, match="3 photographs of 640×640 px show a crack; a mosaic needs 4"):
+    with pytest.raises(
+        DataError, match="only 3 source photos of 640×640 px show a crack, but a mosaic needs 4"
+    ):
         rendered_sets.add_mosaics(tmp_path / "d", few, columns=2, set_name="mosaics", split="val")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from drywallqa.cli import main
 from drywallqa.datasets import dataset
-from drywallqa.evaluation import seam_accuracy
+from drywallqa.evaluation import release_tests
 from drywallqa.imaging.straight_lines import StraightLine, find_seam, straight_lines
 from drywallqa.metrics import share_near
 from drywallqa.synthetic.walls import SEAM_LINE, TAPING_AREA
@@ -73,7 +73,7 @@ def boards(tmp_path: Path) -> Path:
 def test_seam_lines__labels_what_is_sure(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = boards / "sheet.png"
     assert main(["data", "seam-lines", str(boards), "--sheet", str(sheet)]) == 0
-    assert "labelled in 1 photos, absent in 1; 1 left unlabelled" in capsys.readouterr().out
+    assert "labelled in 1 photos and absent in 1 photos; 1 photos are unlabelled" in capsys.readouterr().out
     known = {sample.image_id: sample for sample in dataset.load_dataset(boards)}
     assert SEAM_LINE not in known["bare"].labels
     assert known["none"].labels[SEAM_LINE] is None
@@ -108,14 +108,14 @@ def test_render__labels_lines_where_the_data_set_has_them(boards: Path) -> None:
 def test_scores__are_perfect_where_lines_are(boards: Path) -> None:
     assert main(["data", "seam-lines", str(boards)]) == 0
     truth = [StraightLine((60, 10), (75, 300))]
-    walls = list(seam_accuracy.labelled_walls(dataset.load_dataset(boards)))
-    score = seam_accuracy.score_seams("seam line", lambda photo: truth, walls)
+    walls = list(release_tests.labelled_walls(dataset.load_dataset(boards)))
+    score = release_tests.score_seams("seam line", lambda photo: truth, walls)
     assert score is not None
     assert (score.photos, score.found, score.true, score.enough) == (1, 1.0, 1.0, 1.0)
-    nothing = seam_accuracy.score_seams("seam line", lambda photo: [], walls)
+    nothing = release_tests.score_seams("seam line", lambda photo: [], walls)
     assert nothing is not None
     assert (nothing.found, nothing.true) == (0.0, 0.0)
-    rendered = seam_accuracy.score_seams("seam line", lambda photo: [], seam_accuracy.rendered_walls(2))
+    rendered = release_tests.score_seams("seam line", lambda photo: [], release_tests.rendered_walls(2))
     assert rendered is not None
     assert rendered.found == 0
-    assert seam_accuracy.score_seams("seam line", lambda photo: [], []) is None
+    assert release_tests.score_seams("seam line", lambda photo: [], []) is None

@@ -82,7 +82,7 @@ def test_hold_out__a_setting_is_for_the_test_alone():
     assert {s.split for s in known if s.setting == "A"} == {"train", "val", "unused"}
     with pytest.raises(ConfigError, match="no photo has the setting 'C'"):
         hold_out(known, "C")
-    with pytest.raises(ConfigError, match="nothing is left to train on"):
+    with pytest.raises(ConfigError, match="none is left for training"):
         hold_out(known.with_samples(s for s in known if s.setting == "B"), "B")
 
 
@@ -112,7 +112,7 @@ def test_split_dataset__near_duplicates_stay_together(tmp_path):
 
 
 def test_split_dataset__fewer_photographs_than_parts_are_refused():
-    with pytest.raises(DataError, match="2 photographs"):
+    with pytest.raises(DataError, match="2 source photos"):
         split_dataset(dataset([4, 4]))
     with pytest.raises(ConfigError, match="source, near-duplicates"):
         split_dataset(dataset([1] * 5), grouping="colour")
@@ -199,8 +199,8 @@ def test_split_dataset__chance_decides_which_of_many_small_sets_are_for_the_test
 def test_notes__empty_parts_and_sets_in_one_part():
     whole = Dataset(Path("none"), tuple(sample(f"{n}", set_name=name) for name in "ab" for n in range(9)))
     assert split_notes(split_dataset(whole)) == []
-    assert split_notes(split_dataset(whole, (80, 20, 0))) == ["test: no photo is in it"]
+    assert split_notes(split_dataset(whole, (80, 20, 0))) == ["test: no photo is in this split"]
     alone = split_dataset(Dataset(Path("none"), tuple(sample("one", set_name=f"set{n}") for n in range(12))))
     assert split_notes(alone) == [
-        f"12 of 12 sets are in one part only, such as 'set0' in {alone.samples[0].split}"
+        f"12 of 12 sets are in only one split, such as 'set0' in {alone.samples[0].split}"
     ]

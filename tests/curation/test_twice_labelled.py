@@ -41,7 +41,7 @@ def test_audit__says_how_far_two_labels_of_one_picture_agree(
     twice: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["data", "audit", str(twice), "--json", str(twice / "audit.json")]) == 1
-    assert "'crack' labelled twice: 1 pairs of labels of 1 photographs agree with IoU 0.500" in (
+    assert "'crack': 1 pairs of labels of 1 source photos labelled twice agree with a mean IoU of 0.500" in (
         capsys.readouterr().out
     )
     (told,) = json.loads((twice / "audit.json").read_text("utf-8"))["labelled_twice"]

@@ -46,7 +46,7 @@ def test_parse__a_class_without_concept_lists_the_classes_and_what_to_write():
         (["=crack"], [], "CLASS=CONCEPT"),
         (["A=crack", "nothing=crack"], [], "no class 'nothing'"),
         (["A=crack", "A=seam"], [], "two concepts"),
-        (["A=crack"], ["crack"], "both mapped and --absent"),
+        (["A=crack"], ["crack"], "both in --concept and in --absent"),
         (["A=  "], [], "not a valid concept name"),
         (["A=!!"], [], "not a valid concept name"),
         (["A=butt joint"], ["butt/joint"], "the same folder name"),
@@ -81,7 +81,7 @@ def test_phrasings__templates_are_written_out_before_anybody_asks_them(tmp_path)
     made = import_export(export, tmp_path / "out", options).dataset
     expected = ("hairline crack", "thin crack", "fissure")
     assert made.concepts["crack"] == load_dataset(tmp_path / "out").concepts["crack"] == expected
-    prompts, _ = choose_prompts(MeasuredModel("one", tmp_path, Segmenter(FakeBundle())), made)
+    prompts, _ = choose_prompts(MeasuredModel("one", Segmenter(FakeBundle())), made)
     assert prompts == {"hairline crack": "crack"}
 
 

@@ -62,7 +62,7 @@ def test_import_export__a_second_set_joins_the_first(tmp_path):
 def test_import_export__the_same_set_again_needs_replace(tmp_path):
     export = roboflow_coco(tmp_path / "x")
     import_export(export, tmp_path / "out", CRACK)
-    with pytest.raises(ConfigError, match=r"'x' already.*--set.*--replace"):
+    with pytest.raises(ConfigError, match=r"already has a set 'x'.*--set.*--replace"):
         import_export(export, tmp_path / "out", CRACK)
     (export / "valid" / "_annotations.coco.json").unlink()
     import_export(export, tmp_path / "out", ImportOptions(["crack=crack"], replace_set=True))

@@ -37,7 +37,7 @@ def test_choose__small_photos_decide_about_photos_shown_whole(tmp_path: Path) ->
     chosen = choose(tmp_path, SIDE)
     assert set(chosen.choices) == {"crack", "taping area"}
     assert not chosen.closer
-    assert chosen.model.closer == {}
+    assert all(each.closer is None for each in chosen.model.segmenter.bundle.concepts.values())
 
 
 def test_choose__large_photos_decide_about_closer_views_and_are_stored(tmp_path: Path) -> None:
@@ -46,7 +46,8 @@ def test_choose__large_photos_decide_about_closer_views_and_are_stored(tmp_path:
     crack = chosen.closer["crack"]
     assert crack.iou > 0.5
     assert chosen.model.thresholds["crack"] == (0.5, 0.5), "what was chosen for photos shown whole stays"
-    assert chosen.model.closer["crack"] == (crack.threshold, crack.presence_threshold)
+    kept = chosen.model.segmenter.bundle.concepts["crack"].closer
+    assert kept == (crack.threshold, crack.presence_threshold)
     stored = load_bundle(tmp_path / "bundle")
     save_head(store_thresholds(stored, chosen))
     kept = load_bundle(tmp_path / "bundle").concepts

@@ -236,12 +236,12 @@ def test_large_walls__lines_and_pixels_of_the_part_that_was_asked_for(elsewhere)
 
 
 def test_large_walls__a_missing_list_an_empty_part_and_a_foreign_mask_are_refused(elsewhere, tmp_path):
-    with pytest.raises(DataError, match=r"split\.csv: no list"):
+    with pytest.raises(DataError, match=r"split\.csv: not a table"):
         large_walls(red, tmp_path, "dev", silent)
-    with pytest.raises(DataError, match="no photo of the set large-walls in the part 'train'"):
+    with pytest.raises(DataError, match="no photo of the set large-walls in the split 'train'"):
         large_walls(red, elsewhere, "train", silent)
     mask_files.write_mask_file(elsewhere / "large-walls/masks/a.png", np.ones((3, 4), np.bool_))
-    with pytest.raises(DataError, match="4×3 px but its photo 320×240"):
+    with pytest.raises(DataError, match="4×3 px but its photo is 320×240"):
         large_walls(red, elsewhere, "dev", silent)
 
 
@@ -266,11 +266,11 @@ def test_measure_phone_size__every_section_is_measured_and_described(fake, tiny,
 
 
 def test_measure_phone_size__unknown_splits_and_sections_and_missing_folders_are_refused(fake, tiny):
-    with pytest.raises(ConfigError, match="'train' is no part"):
+    with pytest.raises(ConfigError, match="on the split 'train'"):
         measure_phone_size(fake, tiny, "train")
-    with pytest.raises(ConfigError, match="'dogs' is no section"):
+    with pytest.raises(ConfigError, match="unknown section 'dogs'"):
         measure_phone_size(fake, tiny, "val", ["dogs"])
-    with pytest.raises(ConfigError, match="needs the folder"):
+    with pytest.raises(ConfigError, match="needs a folder"):
         measure_phone_size(fake, tiny, "val", ["large-walls"])
 
 
@@ -298,7 +298,7 @@ def test_suite_phone__measures_a_section_and_writes_json(fake, tiny, tmp_path, m
         (["--suite", "dogs"], "unknown suite 'dogs'; choose from release, phone"),
         (["--suite", "phone", "--worst", "3"], "--worst cannot be used with --suite phone"),
         (["--suite", "release", "--section", "walls"], "--section cannot be used with --suite release"),
-        (["--robustness"], "--robustness needs a suite"),
+        (["--robustness"], "--robustness requires --suite"),
     ],
 )
 def test_suites__foreign_options_are_refused(given, told, tiny, capsys):

@@ -109,7 +109,7 @@ def test_suite_release__measures_robustness_where_it_is_asked_for(
     assert main(old) == 0
     told = capsys.readouterr()
     assert "turned by 90°" in told.out
-    assert "crack under 5 phrasings" in told.out
+    assert "crack with 5 phrasings" in told.out
     assert "note: '--steadiness' is now '--robustness'" in told.err
     measured = json.loads((tmp_path / "b.json").read_text())["steadiness"]
     assert measured["photos"] == 4

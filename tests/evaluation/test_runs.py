@@ -35,7 +35,7 @@ def test_evaluate__a_run_is_measured_like_a_bundle(
     assert main([*command, "--split", "train"]) == 1, "its own training photos are refused"
     assert "run run was trained on" in capsys.readouterr().err
     assert main([*command, "--write"]) == 2
-    assert "metrics cannot be written into a run" in capsys.readouterr().err
+    assert "cannot write metrics into the run" in capsys.readouterr().err
     (run / "last.ckpt").write_bytes(b"not a checkpoint")
     for checkpoint in run.glob("**/*.safetensors"):
         checkpoint.unlink()

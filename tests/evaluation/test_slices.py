@@ -78,7 +78,7 @@ def test_interval__a_paired_difference_is_narrower_than_its_parts() -> None:
     found = difference(better, worse)
     assert (found.value, found.low, found.high) == pytest.approx((0.05, 0.05, 0.05))
     assert better.figure().high - better.figure().low > 0.1
-    with pytest.raises(ValueError, match="cannot be compared"):
+    with pytest.raises(ValueError, match="cannot compare ratios"):
         difference(better, Terms(values[1:], np.ones(49), 49, 49))
 
 

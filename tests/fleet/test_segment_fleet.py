@@ -465,7 +465,7 @@ def test_refused__an_s3_path_without_credentials(
     assert "bucket/photos: it cannot be read" in line
     assert "set AWS_ACCESS_KEY_ID" in line
     assert run("site", *BOTH, "--out", address, *RAY) == 2
-    assert "cannot write results here" in errors(capsys)[0]
+    assert "cannot write results to" in errors(capsys)[0]
     assert ray.starts == 0
 
 
@@ -473,8 +473,8 @@ def test_refused__an_s3_path_without_credentials(
     ("arguments", "sentence"),
     [
         (("--engine", "spark"), "choose local or ray"),
-        (("--workers", "2"), "need --engine ray"),
-        (("--address", "auto"), "need --engine ray"),
+        (("--workers", "2"), "require --engine ray"),
+        (("--address", "auto"), "require --engine ray"),
         ((*RAY, "--workers", "99"), "room for 2"),
     ],
 )
@@ -487,4 +487,4 @@ def test_refused__usage(
 
 def test_refused__an_unknown_scheme(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ftp://host/photos", *BOTH, "--out", "out", *RAY) == 2
-    assert "this address cannot be used" in errors(capsys)[0]
+    assert "cannot use the address" in errors(capsys)[0]

@@ -79,7 +79,7 @@ def test_worker__a_photo_that_ends_workers_is_found_out_and_left_out(
     (failed,) = [row for row in rows if row["error"] is not None]
     assert failed["image_id"] == "2"
     assert failed["error"].startswith(failed["source"])
-    assert "3 workers died while they processed it" in failed["error"]
+    assert "3 workers died while they processed this photo" in failed["error"]
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
 
 
@@ -116,4 +116,4 @@ def test_own_error__finds_ours_behind_others() -> None:
     other = own_error(RuntimeError("long story\n\nthe actor died\n"))
     assert isinstance(other, BackendError)
     assert "the actor died" in str(other)
-    assert "run it again" in str(other)
+    assert "run the command again" in str(other)

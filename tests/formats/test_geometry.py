@@ -4,6 +4,7 @@ from PIL import Image
 
 from drywallqa.formats.geometry import (
     Box,
+    Fitted,
     GeometryError,
     Layer,
     Outline,
@@ -34,6 +35,10 @@ def _ring(*points: tuple[float, float]) -> Outline:
         (_ring((5, 5), (float("nan"), 40), (9, 5)), "not a number"),
         (_ring((-9, 5), (-5, 9), (-20, 30)), "outside the photo"),
         (Outline(()), "too few points"),
+        (_ring((5, 5), (60, 5), (30, 5)), "degenerate"),
+        (_ring((5, 5), (60, 6), (62, 20), (60, 6)), "degenerate"),
+        (_ring((-1, -30), (90, -30), (90, 30), (66, -10)), "outside the photo"),
+        (_ring((5, 5), (1e300, 40), (9, 5)), "outside the photo"),
     ],
 )
 def test_fit__unusable_annotations_are_refused_with_their_kind(geometry, kind):
@@ -43,24 +48,43 @@ def test_fit__unusable_annotations_are_refused_with_their_kind(geometry, kind):
 
 
 def test_fit__clips_rounding_silently_and_more_with_a_word():
-    assert fit_geometry(Box(-1, 0, 30, 65), 64, 64, ONE) == (Box(0, 0, 30, 64), "")
-    box, words = fit_geometry(Box(-20, 0, 30, 30), 64, 64, ONE)
+    assert fit_geometry(Box(-1, 0, 30, 65), 64, 64, ONE) == Fitted(Box(0, 0, 30, 64))
+    result = fit_geometry(Box(-20, 0, 30, 30), 64, 64, ONE)
+    box, words = result.geometry, result.cropped
     assert box == Box(0, 0, 30, 30)
-    assert "20 px beyond" in words
+    assert "20 px outside" in words
+
+
+def test_fit__an_outline_is_cropped_where_it_leaves_the_photo():
+    result = fit_geometry(_ring((-50, 0), (50, 0), (0, 50)), 50, 50, ONE)
+    fitted, words = result.geometry, result.cropped
+    assert words == "extends 50 px outside the photo of 50×50 px; cropped"
+    assert rasterise(fitted, 50, 50).sum() == 1250 + 50 / 2  # the pixels on the diagonal are covered by half
+    result = fit_geometry(_ring((25, -1e9), (1e9, 25), (25, 1e9), (-1e9, 25)), 50, 50, ONE)
+    far, words = result.geometry, result.cropped
+    assert "1000000000 px outside" in words
+    assert rasterise(far, 50, 50).all()
+
+
+def test_fit__an_outline_that_leaves_twice_has_no_bridge_along_the_border():
+    prongs = _ring((10, 10), (20, 10), (20, 70), (30.5, 70), (30.5, 10), (40, 10), (40, 90), (10, 90))
+    mask = rasterise(fit_geometry(prongs, 50, 50, ONE).geometry, 50, 50)
+    assert mask[10:50, 10:20].all()
+    assert not mask[:, 20:30].any()
 
 
 def test_fit__scales_declared_and_relative_coordinates():
-    assert fit_geometry(Box(10, 10, 20, 30), 128, 64, (2.0, 1.0))[0] == Box(10, 20, 20, 60)
-    assert fit_geometry(Box(0.25, 0.5, 0.5, 1, relative=True), 100, 40, ONE)[0] == Box(10, 50, 20, 100)
+    assert fit_geometry(Box(10, 10, 20, 30), 128, 64, (2.0, 1.0)).geometry == Box(10, 20, 20, 60)
+    assert fit_geometry(Box(0.25, 0.5, 0.5, 1, relative=True), 100, 40, ONE).geometry == Box(10, 50, 20, 100)
 
 
 def test_fit__keeps_the_good_ring_of_two_and_says_so():
     outline = Outline(
         (np.array([[5, 5], [50, 5], [50, 50]], float), np.array([[1, 1], [2, 1], [1, 2]], float))
     )
-    fitted, words = fit_geometry(outline, 64, 64, ONE)
-    assert len(fitted.rings) == 1
-    assert "one ring of 2" in words
+    result = fit_geometry(outline, 64, 64, ONE)
+    assert len(result.geometry.rings) == 1
+    assert [(error.kind, str(error)[:11]) for error in result.lost] == [("degenerate", "ring 2 of 2")]
 
 
 def test_rasterise__box_and_its_outline_mark_the_same():
@@ -95,7 +119,7 @@ def test_rasterise__unites_rings():
 
 
 def test_rasterise__runs_of_another_size_are_refused():
-    with pytest.raises(GeometryError, match="the mask is 4×4 px, its photo 8×8") as caught:
+    with pytest.raises(GeometryError, match="the mask is 4×4 px, but its photo is 8×8") as caught:
         rasterise(Runs((16,), 4, 4), 8, 8)
     assert caught.value.kind == "wrong size"
 

@@ -127,7 +127,7 @@ def test_read__binary_labels_are_reported(tmp_path):
 def test_read__without_names_is_refused(tmp_path):
     roboflow_yolo(tmp_path)
     (tmp_path / "data.yaml").unlink()
-    with pytest.raises(DataError, match=r"no class names.*data\.yaml"):
+    with pytest.raises(DataError, match=r"no file with class names.*data\.yaml"):
         yolo.read_yolo(tmp_path, ReadOptions())
 
 

@@ -83,7 +83,7 @@ def test_write__format(tmp_path: Path) -> None:
     "bad", [np.zeros((3, 3), np.uint8), np.zeros((3, 3, 1), np.bool_), np.zeros((0, 3), np.bool_)]
 )
 def test_write__not_a_mask(tmp_path: Path, bad: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="a mask is boolean"):
+    with pytest.raises(ValueError, match="a mask must be boolean"):
         mask_files.write_mask_file(tmp_path / "m.png", bad)
     assert not list(tmp_path.iterdir())
 

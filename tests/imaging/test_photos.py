@@ -285,7 +285,7 @@ def test_read__device_is_refused() -> None:
 def test_read__unreadable_file(tmp_path: Path) -> None:
     colour().save(tmp_path / "a.png")
     (tmp_path / "a.png").chmod(0)
-    with pytest.raises(PhotoError, match="permission to read it is denied"):
+    with pytest.raises(PhotoError, match="reading the file is not permitted"):
         photos.read_photo(tmp_path / "a.png")
 
 
@@ -296,7 +296,9 @@ def test_read__permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(PhotoError, match=r"a\.png: permission to read it is denied; change its permissions"):
+    with pytest.raises(
+        PhotoError, match=r"a\.png: reading the file is not permitted; change its permissions"
+    ):
         photos.read_photo(tmp_path / "a.png")
 
 

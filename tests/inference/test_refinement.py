@@ -12,8 +12,15 @@ from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.cli import main
 from drywallqa.errors import ConfigError
 from drywallqa.imaging.morphology import label_components, without_holes, without_small
-from drywallqa.inference import gap_bridging, soft_refinement
-from drywallqa.inference.refinement import NONE, STEPS, Refinement, morphology, parse_refinements
+from drywallqa.inference import gap_bridging
+from drywallqa.inference.refinement import (
+    NONE,
+    STEPS,
+    BilateralGrid,
+    Refinement,
+    morphology,
+    parse_refinements,
+)
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts
 from fakes import FakeBundle, wall
@@ -167,7 +174,7 @@ def test_bilateral_grid__averages_like_the_sum_over_all_pairs() -> None:
     generator = np.random.default_rng(8)
     guide = generator.random((14, 18)).astype(np.float32)
     values = (generator.random((14, 18)) < 0.3).astype(np.float32)
-    found = soft_refinement.BilateralGrid(guide, 6.0, 0.25).filter(values)
+    found = BilateralGrid(guide, 6.0, 0.25).filter(values)
     row, column = np.mgrid[:14, :18]
     points = np.stack([row.ravel() / 6, column.ravel() / 6, guide.ravel() / 0.25], axis=1)
     # interpolating into the grid and out of it widens the kernel a little: 1/6 of a cell² each way

@@ -49,9 +49,9 @@ def logits_of(
     backend: FakeBackend, grid: TileGrid, photo: np.ndarray, before: PhotoLogits | None = None
 ) -> Float:
     bands = bands_of(backend, grid, photo, before)
-    ends = [0, *(band.rows.stop for band in bands)]
-    assert [band.rows.start for band in bands] == ends[:-1]
-    parts = [band.parts[0] for band in bands]
+    ends = [0, *(rows.stop for rows, _ in bands)]
+    assert [rows.start for rows, _ in bands] == ends[:-1]
+    parts = [part for _, (part,) in bands]
     assert all(part is not None and part[0] == slice(0, photo.shape[1]) for part in parts)
     return np.concatenate([part[1] for part in parts if part is not None])
 
@@ -149,9 +149,9 @@ def test_bands__leave_out_what_cannot_pass_the_level() -> None:
     full = logits_of(backend, grid, photo)
     level = float(np.quantile(full, 0.97))
     found = np.full_like(full, -np.inf)
-    for band in bands_of(backend, grid, photo, None, np.full(1, level, np.float32)):
-        if (part := band.parts[0]) is not None:
-            found[band.rows, part[0]] = part[1]
+    for rows, (part,) in bands_of(backend, grid, photo, None, np.full(1, level, np.float32)):
+        if part is not None:
+            found[rows, part[0]] = part[1]
     assert ((found > level) == (full > level)).mean() > 0.9999
     assert np.isinf(found).mean() > 0.3
 

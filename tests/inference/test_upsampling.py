@@ -24,14 +24,14 @@ def test_upsample__as_all_at_once_wherever_the_level_is_passed(
     view = PhotoLogits.whole(logits[None], placement)
     found = np.full((height, width), -np.inf, np.float32)
     parts = (view.logits[:, top : top + step] for top in range(0, shape[0], step))
-    rows = 0
-    for band in upsample(parts, view, (height, width), np.zeros(1, np.float32)):
-        assert band.rows.start == rows
-        rows = band.rows.stop
-        if (part := band.parts[0]) is not None:
-            found[band.rows, part[0]] = part[1]
+    end = 0
+    for rows, (part,) in upsample(parts, view, (height, width), np.zeros(1, np.float32)):
+        assert rows.start == end
+        end = rows.stop
+        if part is not None:
+            found[rows, part[0]] = part[1]
     expected = placement.restore(logits)
-    assert rows == height
+    assert end == height
     above = expected > 1e-4
     assert (found > 0)[above].all()
     seen = np.isfinite(found)
@@ -43,4 +43,4 @@ def test_upsample__nothing_above_the_level_is_nothing_to_upsample(monkeypatch: p
     view = PhotoLogits(np.full((2, 20, 25), -1, np.float32), 0.5, 0.5, 1)
     bands = list(upsample([view.logits], view, (40, 50), np.zeros(2, np.float32)))
     assert len(bands) == 20
-    assert all(band.parts == (None, None) for band in bands)
+    assert all(parts == (None, None) for _, parts in bands)

@@ -7,7 +7,7 @@ import torch
 from drywallqa.errors import ModelError, PromptError
 from drywallqa.exporting import onnx_export
 from drywallqa.models import registry
-from drywallqa.models.contract import TrainedLayers, presence_of
+from drywallqa.models.contract import TrainedLayers, with_presence
 from drywallqa.models.torch_backend import TorchBackend
 from drywallqa.training.losses import mask_loss, presence_loss
 from drywallqa.training.task import parameter_groups
@@ -238,7 +238,7 @@ def test_window__other_sizes_are_fitted_and_said(name, size, fitted):
 def test_presence__of_a_thin_truth_as_of_a_thick_one():
     thin, thick, stray = (torch.full((32, 32), -6.0) for _ in range(3))
     thin[:, 9], thick[:, 9:25], stray[9, 9] = 6.0, 6.0, 6.0
-    presence = presence_of(torch.stack([thin, thick, stray]))
+    _, (presence,) = with_presence(torch.stack([thin, thick, stray]), 1)
     assert presence[0] == presence[1] == 6
     assert presence[2] < 0
 

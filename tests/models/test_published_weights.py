@@ -158,7 +158,7 @@ def test_models__list_and_info(capsys, monkeypatch, tmp_path):
     assert "150,747,746" in out
     assert "excludes its weights" in out
     assert "999e0328d9e10b484360c477313983f9afdd7050, missing" in out
-    assert "not verified here" in out
+    assert "not verified, because" in out
 
 
 def test_models__tell_of_the_bundled_model_what_it_is(capsys):

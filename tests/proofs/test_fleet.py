@@ -151,7 +151,7 @@ def test_fleet__a_photo_that_ends_its_worker_is_recorded_and_stops_nobody(
     assert (done.done, done.failed, done.masks) == (10, 2, 20)
     failed = {Path(row["source"]).name: row["error"] for row in rows(out) if row["error"]}
     assert set(failed) == {"cut.png", "white.png"}
-    assert "3 workers died while they processed it" in failed["white.png"]
+    assert "3 workers died while they processed this photo" in failed["white.png"]
     assert len(outcomes) == 12
 
 

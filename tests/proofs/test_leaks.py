@@ -60,7 +60,7 @@ def test_leaks__training_photos_of_the_bundled_model_are_found_and_others_are_no
     assert load_bundle().training_hashes
     assert main(["evaluate", "--data", str(dataset.folder), "-q"]) == 1
     error = capsys.readouterr().err
-    found = re.search(rf"(\d+) of {len(dataset)} photos show photographs that .* was trained on", error)
+    found = re.search(rf"(\d+) of {len(dataset)} photos are copies of photos that .* was trained on", error)
     assert found, error
     # a nearly even board at a third of its size may lose more signs than the check forgives
     assert int(found[1]) >= 0.97 * telling

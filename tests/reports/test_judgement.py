@@ -40,22 +40,22 @@ def texts(statements: list[Statement], good: bool) -> str:
 
 def test_judge__a_sound_model_has_strengths_and_no_steps() -> None:
     found = judge(measured(cut()))
-    assert "above 0.5 even at the interval's lower end" in texts(found, True)
-    assert "false alarms 0.0%" in texts(found, True)
+    assert "above 0.5 even at the lower end of the interval" in texts(found, True)
+    assert "false alarms on 0.0%" in texts(found, True)
     assert texts(found, False) == ""
     assert steps(found) == []
 
 
 def test_judge__an_interval_decides_not_the_value() -> None:
     found = judge(measured(cut(IoU=figure(0.62, 0.1, 0.9))))
-    assert "reaches below 0.3" in texts(found, False)
+    assert "interval is below 0.3" in texts(found, False)
     quiet = judge(measured(cut(false_alarms=figure(0.0, 0.0, 0.71))))
     assert "false alarms" not in texts(quiet, True), "three photos without an alarm prove nothing"
 
 
 def test_judge__leaks_come_first_whatever_the_rest() -> None:
     found = judge(measured(cut(false_alarms=figure(0.4, 0.3, 0.5)), leaking_photos=7))
-    assert found[0].text.startswith("7 measured photos")
+    assert found[0].text.startswith("7 evaluated photos")
     assert steps(found)[0].command.startswith("drywallqa data split")
 
 
@@ -75,8 +75,8 @@ def test_judge__uneven_settings_and_widths_are_named_with_both_ends() -> None:
         cut("width", "wide third (over 9.0 px)", IoU=figure(0.6)),
     ]  # fmt: skip
     found = texts(judge(measured(cut(), *parts)), False)
-    assert "uneven by setting: IoU 0.300 for 'B', 0.700 for 'A'" in found
-    assert "uneven by width: IoU 0.350 for 'narrow third" in found
+    assert "IoU depends on setting: 0.300 for 'B' and 0.700 for 'A'" in found
+    assert "IoU depends on width: 0.350 for 'narrow third" in found
 
 
 def test_judge__calibration_is_judged_where_the_model_sees_something() -> None:
@@ -85,10 +85,10 @@ def test_judge__calibration_is_judged_where_the_model_sees_something() -> None:
         return {"p": {"calibration": bins}}
 
     off = judge(measured(cut(), curves=curves(0.5)))
-    assert "differ from shares by 0.30" in texts(off, False), (
+    assert "differ from true shares by 0.30" in texts(off, False), (
         "a billion pixels of background must not hide it"
     )
-    assert "differ from shares by 0.01" in texts(judge(measured(cut(), curves=curves(0.79))), True)
+    assert "differ from true shares by 0.01" in texts(judge(measured(cut(), curves=curves(0.79))), True)
 
 
 def test_judge__confusion_and_causes() -> None:
@@ -97,8 +97,8 @@ def test_judge__confusion_and_causes() -> None:
         "background": {"nothing": 99, "crack": 1, "seam": 0},
     }  # fmt: skip
     found = judge(measured(cut(), regions=regions, causes={"doubtful label": 6, "broken": 1}))
-    assert "crack: 20.0% of its pixels are marked as seam alone" in texts(found, False)
-    assert "seam: 0.0% of its pixels are marked as crack alone" in texts(found, True)
+    assert "crack: 20.0% of its pixels are marked only as seam" in texts(found, False)
+    assert "seam: 0.0% of its pixels are marked only as crack" in texts(found, True)
     assert "6 of the 7 worst masks look like: doubtful label" in texts(found, False)
     assert "broken" not in texts(found, False), "one of a kind is no pattern"
 
@@ -106,7 +106,7 @@ def test_judge__confusion_and_causes() -> None:
 def test_judge__nothing_without_the_concept_was_measured() -> None:
     alone = FigureSlice("concept", "crack", "all", 90, 0, {**SOUND, "false alarms": figure(math.nan)})
     found = judge(measured(alone))
-    assert "false alarms are not measured" in texts(found, False)
+    assert "false alarms are unknown" in texts(found, False)
     assert any("--absent" in step.command for step in steps(found))
 
 

@@ -57,8 +57,6 @@ def test_encoder__trained_towers_are_refused(tmp_path):
     model.freeze(TrainedLayers(vision_layers=1))
     with pytest.raises(ConfigError, match="frozen encoder"):
         CachedEncoder(model, FeatureCache(tmp_path))
-    with pytest.raises(ConfigError, match="limit"):
-        FeatureCache(tmp_path, 0)
 
 
 def test_cache__stays_below_its_limit_and_drops_the_oldest(tmp_path):

@@ -4,8 +4,9 @@ import pytest
 from drywallqa.errors import ConfigError
 from drywallqa.synthetic.camera import ISOS, Camera, develop_photo, smooth_noise
 from drywallqa.synthetic.canvas import Canvas
+from drywallqa.synthetic.objects import draw_objects
 from drywallqa.synthetic.phone_cracks import WIDTHS, add_phone_cracks
-from drywallqa.synthetic.phone_details import DETAILS, add_detail
+from drywallqa.synthetic.phone_details import DETAILS
 from drywallqa.synthetic.phone_walls import SURFACES, render_phone_wall
 from drywallqa.synthetic.walls import KINDS
 
@@ -127,9 +128,9 @@ def test_smooth__keeps_the_sum_and_has_the_stated_deviation():
 
 
 @pytest.mark.parametrize("name", DETAILS)
-def test_add_detail__each_leaves_a_mark_that_keeps_colours_valid(name):
+def test_draw_objects__each_detail_leaves_a_mark_that_keeps_colours_valid(name):
     canvas = Canvas.plain((500, 600), (0.6, 0.6, 0.6), np.random.default_rng(seed(7)))
-    add_detail(canvas, name)
+    draw_objects(canvas, [name], DETAILS)
     assert (np.abs(canvas.colour - 0.6) > 0.02).any()
     assert canvas.colour.min() >= -1e-6
     assert canvas.colour.max() <= 1 + 1e-6

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 import drywallqa
-from drywallqa.cli.train_text import check_text
+from drywallqa.cli.train import check_text
 from drywallqa.errors import DataError
 from drywallqa.text_training.phrasing_lists import read_lists
 
@@ -21,8 +21,8 @@ def test_check_text__rates_and_misses(tmp_path: Path) -> None:
     app.command()(check_text)
     result = CliRunner().invoke(app, [str(FOLDER), str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert "right concept: 2 of 3 (66.7%)" in result.output
-    assert "others refused: 2 of 2 (100.0%)" in result.output
+    assert "correct concept: 2 of 3 (66.7%)" in result.output
+    assert "other phrasings refused: 2 of 2 (100.0%)" in result.output
     assert 'missed: "banana" (crack) read as unknown' in result.output
 
 

@@ -134,7 +134,7 @@ def test_load__weights_of_another_state_are_refused(tmp_path: Path) -> None:
     for name in ("one", "other"):
         io.save_checkpoint(checkpoint(1), tmp_path / f"{name}.ckpt")
     (tmp_path / "other.safetensors").replace(tmp_path / "one.safetensors")
-    with pytest.raises(ModelError, match="not the weights"):
+    with pytest.raises(ModelError, match="does not contain the weights"):
         io.load_checkpoint(tmp_path / "one.ckpt", weights_only=True)
 
 

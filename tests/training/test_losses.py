@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -19,7 +20,7 @@ def line(width: int = 2) -> torch.Tensor:
     return truth
 
 
-def loss(name: str, **numbers: float) -> losses.MaskLoss:
+def loss(name: str, **numbers: float) -> Callable[..., torch.Tensor]:
     return losses.make_mask_loss(LossConfig(name=name, **numbers), 1.0, [19.0, 4.0])
 
 

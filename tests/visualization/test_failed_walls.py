@@ -3,7 +3,7 @@ import io
 from PIL import Image
 
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.visualization.failed_walls import failed_walls
+from drywallqa.visualization.failure_sheets import failed_walls
 from fakes import FakeBundle
 
 

@@ -1,4 +1,4 @@
-"""Runtimes for the graphs of a bundle."""
+"""Run the ONNX graphs of a bundle in ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from drywallqa.onnx_session import RuntimeOptions, open_session
 from drywallqa.processors import available_threads
 from drywallqa.text.text_side import TextSide
 
-# By default, OpenVINO computes in bf16 if the machine supports it, regardless of the exported precision.
+# Without this hint, OpenVINO computes in bf16 on machines that support it, even if the graph is in fp32.
 _OPENVINO_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
 Graph = Callable[[Mapping[str, Float]], Sequence[Float]]
 
 
 class GraphBackend:
-    """The image encoder and decoder of a bundle, opened in a runtime. Implements `backend.Backend`.
+    """Runs the text model, the image encoder and the decoder of a bundle. Implements `backend.Backend`.
 
     Threads can share one instance.
 
     Args:
-        text: The text side.
-        encoder: The image encoder.
-        decoder: The decoder.
+        text: The text model, which embeds prompts.
+        encoder: The graph of the image encoder.
+        decoder: The graph of the decoder.
     """
 
     def __init__(self, text: TextSide, encoder: Graph, decoder: Graph) -> None:
@@ -56,21 +56,21 @@ class GraphBackend:
 
 
 def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
-    """Open a graph in the runtime given by the options.
+    """Open an ONNX graph in the runtime that the options select.
 
     Raises:
-        BackendError: The runtime does not support the options.
-        MissingExtraError: The runtime is not installed.
+        BackendError: The runtime does not support the device or the precision.
+        MissingExtraError: OpenVINO is selected but not installed.
     """
     if options.backend == "openvino":
         return _OpenVinoGraph(path, options, precision)
     if precision in ("bf16", "fp16"):
-        raise BackendError(f"precision '{precision}': ONNX Runtime computes in fp32 or int8 on a CPU")
+        raise BackendError(f"precision '{precision}': ONNX Runtime supports only fp32 and int8 on a CPU")
     return partial(open_session(path, options.device, options.threads).run, None)
 
 
 class _OpenVinoGraph:
-    """A graph in OpenVINO. Each thread has its own request, because a request handles one call at a time."""
+    """A graph in OpenVINO. A request handles one call at a time, so each thread has a separate request."""
 
     def __init__(self, path: Path, options: RuntimeOptions, precision: str) -> None:
         if options.device != "cpu":

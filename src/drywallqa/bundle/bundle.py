@@ -1,4 +1,4 @@
-"""A trained model on disk: one folder with everything needed to run, evaluate and fine-tune it."""
+"""Bundles: folders with a trained model and everything that is needed to run, evaluate and fine-tune it."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ PROMPT_ENCODER = "prompt_encoder.onnx"
 CARD = "MODEL_CARD.md"
 FAILURES = "failures.jpg"
 _EXAMPLES = 20
-_FAST_SIDE = 5 / 7  # fraction of the window's side; the area is then about half
+_FAST_SIDE = 5 / 7  # side of the fast profile's window relative to the full window; halves the area
 
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """Segmentation settings of a concept, which were chosen on validation, and facts about its training.
+    """Segmentation settings for a concept, usually chosen on the validation split.
 
-    The defaults are for models without validation.
+    The defaults are for models without a validation split.
 
     Attributes:
         phrasings: Examples of prompts for the concept.
-        threshold: Probability above which a pixel is marked.
-        presence_threshold: The mask is empty if presence is below this value.
+        threshold: Probability above which a pixel belongs to the mask.
+        presence_threshold: Minimum presence probability. Below it, the mask is empty.
         scale: Longer side in px of the photos used for training and for choosing the thresholds. 0 if
             unknown.
-        native: Whether the concept is too thin for the model to find it on a large photo scaled down. The
-            model then also searches large photos at full resolution.
-        refine: The default refinement; see `Refinement.parse`.
-        closer: Mask threshold and presence threshold for photos that the model also sees in tiles, chosen on
-            pictures of that size. None: the thresholds for whole photos.
+        native: Whether the concept is too thin to be found on a large photo that is scaled down. If true, the
+            model also searches large photos at full resolution.
+        refine: Text that selects the default refinement; see `Refinement.parse`.
+        closer: Mask threshold and presence threshold for large photos, which the model also searches in
+            tiles. If None, `threshold` and `presence_threshold` apply to these photos.
     """
 
     phrasings: tuple[str, ...] = ()
@@ -64,19 +64,19 @@ class ConceptSettings:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle, described by its `bundle.json`. Graphs and texts are read on first use.
+    """The contents of `bundle.json`. The graphs and the text model are read on first use.
 
     Attributes:
         folder: The bundle's folder.
-        name: The model family's name.
-        version: The model's version.
+        name: Name of the model family.
+        version: Version of the model.
         window: The letterbox that fits photos to the model's input.
         concepts: Concept → settings.
         vocabulary: "closed" or "open".
-        architecture: Options for building the family's model.
+        architecture: Options with which the model was built.
         training_hashes: Perceptual hashes of the training photos.
         metrics: Metrics that were measured with this bundle.
-        licences: Licences of code, weights and data.
+        licences: Licences of the code, the weights and the training data.
         files: File name → SHA-256.
     """
 
@@ -94,26 +94,26 @@ class Bundle:
 
     @cached_property
     def text(self) -> TextSide:
-        """The text side. If the model has its own text tower, that tower encodes the prompts."""
-        text = TextSide.load(self.folder)
+        """The text model. If the bundle contains a text tower, the tower embeds the prompts."""
         if PROMPT_ENCODER not in self.files:
-            return text
+            return TextSide.load(self.folder)
         from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
-        return text.through(PromptTower(self.checked(PROMPT_ENCODER), self.read(TOKENIZER)).embed)
+        tower = PromptTower(self.checked(PROMPT_ENCODER), self.read(TOKENIZER))
+        return TextSide.load(self.folder, tower.embed)
 
     def open_backend(self, options: RuntimeOptions | None = None) -> Backend:
-        """Open the graphs in a runtime. A precision of None means fp32.
+        """Open the graphs in a runtime. If the options do not set a precision, the fp32 graphs are opened.
 
         Raises:
             BackendError: The runtime is unknown, not installed, or does not support the options.
-            BundleError: A model file is missing or differs from the exported file.
+            BundleError: A model file is missing, or its SHA-256 is wrong.
         """
         options = options or RuntimeOptions()
         precision = options.precision or "fp32"
         if options.backend == "torch":
             raise BackendError(
-                "the backend 'torch' works only with drywallqa.load and `segment`; use another one"
+                "the backend 'torch' works only with drywallqa.load and `segment`; choose another backend"
             )
         encoder, decoder = (graph_name(graph, precision) for graph in (IMAGE_ENCODER, DECODER))
         if encoder not in self.files and precision == "int8":
@@ -121,9 +121,8 @@ class Bundle:
                 "this bundle has no int8 graphs; create them with: "
                 "drywallqa export BUNDLE --precision int8 --data DIR --out NEW"
             )
-        # The encoder is by far the largest graph. The runtime opens it while this thread reads and checks the
-        # rest.
-        # No file is used for inference before its SHA-256 is verified.
+        # The encoder is by far the largest graph. A background thread opens it while this thread verifies the
+        # files and opens the decoder. Inference starts only after all SHA-256 values are verified.
         opening = BackgroundCall(lambda: open_graph(self.folder / encoder, options, precision))
         for graph in (encoder, decoder):
             self.checked(graph)
@@ -131,19 +130,19 @@ class Bundle:
         return GraphBackend(text, opening.result(), opened)
 
     def read(self, name: str) -> bytes:
-        """Verify the SHA-256 of a file of the bundle and read the file.
+        """Verify the SHA-256 of a file in the bundle and read the file.
 
         Raises:
-            BundleError: The file is missing or differs.
+            BundleError: The file is missing, or its SHA-256 is wrong.
         """
         self._verify(name)
         return (self.folder / name).read_bytes()
 
     def checked(self, name: str) -> Path:
-        """Verify the SHA-256 of a graph and of the weights that it refers to, and return the graph's path.
+        """Verify the SHA-256 of a graph file and of the weights file, and return the graph's path.
 
         Raises:
-            BundleError: A file is missing or differs.
+            BundleError: A file is missing, or its SHA-256 is wrong.
         """
         self._verify(name)
         _ = self._weights_verified
@@ -151,15 +150,15 @@ class Bundle:
 
     @cached_property
     def _weights_verified(self) -> None:
-        """Verify the SHA-256 of the weights if the bundle has weights. The cache ensures a single run."""
+        """Verify the SHA-256 of the weights file, if any. The property is cached to do this only once."""
         if WEIGHTS in self.files:
             self._verify(WEIGHTS)
 
     def check(self) -> None:
-        """Verify the SHA-256 of every file.
+        """Verify the SHA-256 of every file in the bundle.
 
         Raises:
-            BundleError: A file is missing or differs.
+            BundleError: A file is missing, or its SHA-256 is wrong.
         """
         for name in self.files:
             self._verify(name)
@@ -177,10 +176,13 @@ class Bundle:
 
 
 def load_bundle(path: str | Path | None = None) -> Bundle:
-    """Open a bundle; None opens the bundle of the package.
+    """Read the `bundle.json` of a bundle.
+
+    Args:
+        path: Folder of the bundle. If None, the default bundle of this package.
 
     Raises:
-        BundleError: The bundle is missing, damaged or in another format.
+        BundleError: The bundle is missing, damaged, or has an unsupported format version.
     """
     folder = DEFAULT if path is None else Path(path)
     head = folder / HEAD
@@ -192,8 +194,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         data = json.loads(head.read_text(encoding="utf-8"))
         if data["format_version"] != FORMAT_VERSION:
             raise BundleError(
-                f"{head}: format {data['format_version']}, this package reads {FORMAT_VERSION}; "
-                "update the package or export again"
+                f"{head}: has format {data['format_version']}, but this package reads "
+                f"format {FORMAT_VERSION}; update the package or export again"
             )
         return Bundle(
             folder=folder,
@@ -213,23 +215,25 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 
 
 def with_smaller_window(bundle: Bundle) -> Bundle:
-    """Return the bundle with half the pixels in its window, for the profile "fast".
+    """Return a copy of a bundle whose window has half the area. This is the profile "fast".
 
     Raises:
-        BackendError: The model's window size is fixed.
+        BackendError: The model works with only one window size.
     """
     window = bundle.window
     if window.square:
-        raise BackendError(f"{bundle.name}: its window is fixed, so it has no fast profile")
+        raise BackendError(
+            f"{bundle.name}: the model works with only one window size, so it has no fast profile"
+        )
     size = max(1, round(window.size * _FAST_SIDE / window.multiple)) * window.multiple
-    # The version names the profile, so that results of the two profiles are never confused.
+    # The version includes the profile, so that results of the two profiles cannot be confused.
     return dataclasses.replace(
         bundle, window=dataclasses.replace(window, size=size), version=f"{bundle.version} fast"
     )
 
 
 def save_head(bundle: Bundle) -> Bundle:
-    """Write `bundle.json` for the files in the folder, and return the bundle with their hashes."""
+    """Write `bundle.json` with the SHA-256 of each file in the folder, and return the new bundle."""
     names = sorted(p.name for p in bundle.folder.iterdir() if p.is_file() and p.name != HEAD)
     files = {name: file_digest(bundle.folder / name) for name in names}
     data = {
@@ -255,7 +259,7 @@ def save_head(bundle: Bundle) -> Bundle:
 
 
 def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
-    """Choose the phrasings that a bundle shows as examples, and expand templates."""
+    """Expand the alternatives in phrasings, and choose the examples that are stored in a bundle."""
     return some_phrases(phrases_of(phrasings), _EXAMPLES)
 
 

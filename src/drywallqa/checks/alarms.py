@@ -1,7 +1,7 @@
-"""Alarms during training, based on a few figures of each step; each alarm is raised once.
+"""Alarms during training, based on a few statistics of each step. Each alarm is raised once.
 
-A new model marks nothing, so the first `grace` steps are checked only for a NaN or infinite loss. Later,
-an alarm is raised only if the last `window` steps show a symptom.
+A new model marks nothing, so the first `grace` steps are checked only for a NaN or infinite loss. Later, an
+alarm is raised only if the last `window` steps show a symptom.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ NOTHING = 1e-4
 NEARLY_ALL = 0.97
 """Share of pixels above which a prediction counts as full."""
 CONTRAST = 0.1
-"""A model is learning if its mean probability inside the truth exceeds the mean outside by this value."""
+"""Least difference of the mean probability inside and outside the ground truth in a model that learns."""
 SAME = 0.01
-"""Prompts have no effect if the ratio of the logits' spread over prompts to that over the photo is lower."""
+"""Least spread of logits over prompts, relative to their spread over the photo, if prompts have an effect."""
 RISEN = 1.5
 """Largest ratio of the recent loss to the first steps' loss in a healthy run after the grace period."""
 
 
 @dataclass(frozen=True)
 class StepFigures:
-    """Figures of one training step.
+    """Statistics of one training step.
 
     Attributes:
         loss: The loss.
         marked: Share of pixels predicted as foreground.
-        foreground: Share of foreground pixels, over pairs with foreground; 0 if no pair has any.
-        contrast: Mean probability inside the truth minus the mean outside; meaningless without foreground.
-        spread: Spread of logits over prompts divided by their spread over the photo; None for one prompt.
+        foreground: Share of foreground pixels in pairs that have foreground; 0 if no pair has foreground.
+        contrast: Mean probability inside the ground truth minus the mean probability outside. The value is
+            meaningless without foreground.
+        spread: Spread of logits over prompts, divided by their spread over the photo; None for one prompt.
         bounded: Whether all logits lie in 0–1, like probabilities.
     """
 
@@ -50,7 +51,7 @@ class StepFigures:
 
 
 def step_figures(loss: float, logits: Tensor, truth: Tensor, known: Tensor) -> StepFigures:
-    """Compute a step's figures from logits [B,K,h,w], truth [B,K,h,w] and known [B,K]."""
+    """Compute the statistics of a step from logits [B,K,h,w], truth [B,K,h,w] and known labels [B,K]."""
     with torch.no_grad():
         x, labelled = logits.detach().float(), known > 0
         shown = labelled & (truth.amax((2, 3)) > 0.5)
@@ -71,7 +72,7 @@ def step_figures(loss: float, logits: Tensor, truth: Tensor, known: Tensor) -> S
 
 
 class AlarmMonitor:
-    """Collects the figures of steps and raises alarms.
+    """Collects the statistics of training steps and raises alarms.
 
     Args:
         grace: Length of the grace period in steps. During it, only a NaN or infinite loss raises an alarm.
@@ -92,7 +93,7 @@ class AlarmMonitor:
         self.raised: set[str] = set()
 
     def step(self, figures: StepFigures) -> list[FaultFinding]:
-        """Add one step's figures; return alarms that were not raised before."""
+        """Add the statistics of a step, and return alarms that were not raised before."""
         self.steps += 1
         found = None
         if not math.isfinite(figures.loss):
@@ -109,11 +110,14 @@ class AlarmMonitor:
         return [finding_of(*found)]
 
     def _judge(self) -> tuple[str, str] | None:
-        """Return the fault that the recent steps show, with its evidence."""
+        """Return the fault that the recent steps indicate, with the evidence."""
         steps, period = list(self.recent), f"in the last {len(self.recent)} steps"
         loss, start = float(np.median([s.loss for s in steps])), float(np.median(self.first_losses))
         if loss < -1:
-            return "masks-range", f"the loss is {loss:.3g} {period}, which is impossible for truth in 0–1"
+            return (
+                "masks-range",
+                f"the loss is {loss:.3g} {period}, which is impossible if the ground truth lies in 0–1",
+            )
         if all(s.bounded for s in steps):
             return "sigmoid-twice", f"every output lay within 0–1 {period}"
         if loss > RISEN * start:
@@ -123,13 +127,13 @@ class AlarmMonitor:
             return "masks-empty", f"no photo showed any foreground {period}"
         share = float(np.mean([s.foreground for s in shown]))
         if float(np.mean([s.contrast for s in shown])) < CONTRAST:
-            truth = f"{period}, although {share:.1%} are foreground"
+            truth = f"{period}, although {share:.1%} of the pixels are foreground"
             if all(s.marked <= NOTHING for s in shown):
-                return "collapse-background", f"less than one pixel in ten thousand was marked {truth}"
+                return "collapse-background", f"fewer than one pixel in ten thousand was marked {truth}"
             if share < 0.9 and all(s.marked >= NEARLY_ALL for s in shown):
                 return "collapse-foreground", f"nearly every pixel was marked {truth}"
         spreads = [s.spread for s in steps if s.spread is not None]
         if spreads and max(spreads) < SAME:
-            change = f"another prompt changed logits by at most {max(spreads):.2%} of their spread"
+            change = f"another prompt changed the logits by at most {max(spreads):.2%} of their spread"
             return "prompt-ignored", f"{change} {period}"
         return None

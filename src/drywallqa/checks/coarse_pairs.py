@@ -1,6 +1,6 @@
-"""A photo and a concept, with the truth and a model's logits, on a common coarse grid.
+"""The ground truth and a model's logits for one photo and one concept, on a common coarse grid.
 
-Shapes: h×w is the grid size; the longer side is `GRID`.
+Shapes: h×w is the size of the grid, whose longer side is `GRID`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 GRID = 224
-"""Longer side of the grid: fine enough for a shift of 2 %, coarse enough for hundreds of trials."""
+"""Longer side of the grid. It is fine enough to detect a shift of 2 % and coarse enough for many trials."""
 CLEARLY, ENOUGH = 0.2, 0.3
-"""A change clearly improves a photo if its IoU rises by at least the first value and reaches the second."""
+"""A change clearly improves the IoU of a photo if it adds at least `CLEARLY` and the IoU reaches `ENOUGH`."""
 
 
 @dataclass(frozen=True, eq=False)
 class CoarsePair:
-    """A model's logits and the truth for one concept of one photo.
+    """A model's logits and the ground truth for one concept and one photo.
 
     Attributes:
         photo: The photo's name.
-        photograph: The original photograph; copies share it.
+        photograph: Name of the source photo. Copies of a source photo share it.
         part: "train", "val" or "test".
         concept: The concept of the prompt.
-        truth: [h,w]; all False if the concept is labelled as absent.
-        logits: [h,w].
-        other: [h,w], the logits for another concept's prompt; None if there is no other concept.
+        truth: Ground truth [h,w]; all False if the concept is labelled as absent.
+        logits: Logits for the prompt [h,w].
+        other: Logits for the prompt of another concept [h,w]; None if there is no other concept.
         presence: Probability that the photo shows the concept.
         threshold: The model's mask threshold as a logit.
         presence_threshold: The model's presence threshold.
@@ -54,7 +54,7 @@ class CoarsePair:
 
     @property
     def mask(self) -> Mask:
-        """The pixels with logits above the threshold, without gating by presence."""
+        """The pixels whose logits are above the threshold; presence is ignored."""
         return np.asarray(self.logits > self.threshold)
 
     @property
@@ -64,7 +64,7 @@ class CoarsePair:
 
     @property
     def iou(self) -> float:
-        """IoU of mask and truth."""
+        """IoU of mask and ground truth."""
         return coarse_iou(self.mask, self.truth)
 
 
@@ -80,21 +80,18 @@ def mean_or_zero(values: Iterable[float]) -> float:
     return float(np.mean(listed)) if listed else 0.0
 
 
-def by_concept(pairs: Iterable[CoarsePair]) -> dict[str, list[CoarsePair]]:
+def by_concept(pairs: Sequence[CoarsePair]) -> dict[str, list[CoarsePair]]:
     """Group pairs by concept."""
-    groups: dict[str, list[CoarsePair]] = {}
-    for pair in pairs:
-        groups.setdefault(pair.concept, []).append(pair)
-    return groups
+    return {c: [p for p in pairs if p.concept == c] for c in dict.fromkeys(p.concept for p in pairs)}
 
 
 @dataclass(frozen=True)
 class Gain:
-    """The gain of a change, over pairs of the same photos.
+    """The gain in IoU from a change, over pairs of the same photos.
 
     Attributes:
-        before: Mean without the change.
-        after: Mean with the change.
+        before: Mean IoU without the change.
+        after: Mean IoU with the change.
         sure: Mean gain divided by its standard error (Student's t).
         explained: Share of photos that the change clearly improves.
         count: Number of photos.
@@ -108,7 +105,7 @@ class Gain:
 
     @property
     def gain(self) -> float:
-        """Mean gain."""
+        """Mean gain in IoU."""
         return self.after - self.before
 
     @property
@@ -125,7 +122,7 @@ def compare_pairs(
     Args:
         before: IoU of each photo before the change.
         after: IoU of each photo after the change.
-        groups: The photograph of each photo; copies of a photograph are averaged first and count once.
+        groups: The source photo of each photo. Copies of a source photo are averaged first and count once.
     """
     if groups is not None:
         before, after = (list(group_means(values, groups).values()) for values in (before, after))
@@ -143,7 +140,7 @@ def best_logit_threshold(pairs: Iterable[CoarsePair]) -> tuple[float, float]:
     """Find the logit threshold with the best mean IoU over the photos that show the concept.
 
     Returns:
-        The threshold as a logit, and the mean IoU at this threshold; (0, 0) if no photo shows the concept.
+        The threshold as a logit and the mean IoU at this threshold, or (0, 0) if no photo shows the concept.
     """
     thresholds = [logit(p) for p in np.linspace(0.02, 0.98, 49)]
     curves = [[coarse_iou(p.logits > t, p.truth) for t in thresholds] for p in pairs if p.truth.any()]

@@ -1,6 +1,6 @@
-"""Checks of training inputs and whole data sets without a model. The checks need only numpy.
+"""Checks of training inputs and of whole data sets, without a model. The checks need only numpy.
 
-Shapes: N photos, K concepts, D embedding width, h×w grid of the truth.
+Shapes: N photos, K concepts, D embedding width, h×w grid of the ground truth.
 """
 
 from __future__ import annotations
@@ -17,57 +17,60 @@ from drywallqa.text.phrase_bank import phrases_of
 Floats = NDArray[np.float32]
 
 FULL = 0.98
-"""Share of foreground above which the truth may be inverted or frame the photo."""
+"""Share of foreground above which a ground-truth mask may be inverted or may fill the photo."""
 ALIKE = 0.98
-"""Cosine of two concepts' mean embeddings above which a decoder cannot be expected to distinguish them."""
+"""Cosine similarity of two concepts' mean embeddings above which a decoder may confuse the concepts."""
 PIXELS = 12.0
 """Largest plausible normalised pixel value; ImageNet's normalised values reach about ±2.7."""
 BOXES = 0.25
-"""Share of a line concept's annotations that may be boxes; straight upright lines look like boxes."""
+"""Largest plausible share of boxes among the annotations of a line concept.
+
+Annotations of vertical or horizontal lines look like boxes."""
 APART = 1.5
-"""Ratio of the splits' median sizes above which their resolutions count as different."""
+"""Ratio of the median photo sizes of two splits above which their resolutions count as different."""
 PARTS = ("train", "val", "test")
 
 
 def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[FaultFinding]:
-    """Check the range and the foreground share of the truth that the loss receives.
+    """Check the range and the foreground share of the ground truth that the loss receives.
 
     Args:
-        truth: Shares of foreground [N,K,h,w].
+        truth: Ground truth as shares of foreground [N,K,h,w].
         known: [N,K], above 0 if the concept was labelled.
         concepts: The K concepts' names.
     """
     labelled = truth[np.asarray(known) > 0]
     if not labelled.size:
-        text = "the first batches contain no labelled pair of a photo and a concept"
-        return [finding_of("masks-empty", text)]
+        return [finding_of("masks-empty", "no photo in the first batches has a labelled concept")]
     low, high = float(labelled.min()), float(labelled.max())  # NaN if any value is NaN
     if not (low >= -1e-4 and high <= 1 + 1e-4):
-        return [finding_of("masks-range", f"the truth ranges from {low:g} to {high:g}")]
+        return [finding_of("masks-range", f"the ground truth ranges from {low:g} to {high:g}")]
     if high == 0:
-        text = f"all {len(labelled)} truth masks of the first batches ({', '.join(concepts)}) are empty"
+        text = (
+            f"all {len(labelled)} ground-truth masks in the first batches ({', '.join(concepts)}) are empty"
+        )
         return [finding_of("masks-empty", text)]
     share = float(labelled[labelled.reshape(len(labelled), -1).any(1)].mean())
-    text = f"{share:.1%} of the pixels of truth masks are foreground"
+    text = f"{share:.1%} of the pixels in the ground-truth masks are foreground"
     return [finding_of("masks-full", text)] if share > FULL else []
 
 
 def check_images(images: Floats) -> list[FaultFinding]:
-    """Check that photos [N,3,H,W] arrive normalised."""
+    """Check that photos [N,3,H,W] are normalised."""
     low, high = float(images.min()), float(images.max())  # NaN if any value is NaN
     if -PIXELS <= low < high <= PIXELS:
         return []
-    return [finding_of("images-range", f"the pixels of the first batches range from {low:g} to {high:g}")]
+    return [finding_of("images-range", f"pixel values in the first batches range from {low:g} to {high:g}")]
 
 
 def check_phrasings(
     phrasings: Mapping[str, Iterable[str]], understand: Callable[[str], str | None]
 ) -> list[FaultFinding]:
-    """Check that the text side maps each phrasing of a concept to that concept.
+    """Check that the text model maps each phrasing of a concept to this concept.
 
     Args:
         phrasings: Concept → the data set's phrasings.
-        understand: The text side; maps a prompt to its concept, or to None for an unknown prompt.
+        understand: Maps a prompt to its concept, or to None if the prompt is unknown.
     """
     missed = [
         f"'{phrase}' of '{concept}' is understood as {understood or 'no known concept'}"
@@ -79,7 +82,7 @@ def check_phrasings(
 
 
 def check_embeddings(embeddings: Mapping[str, Floats]) -> list[FaultFinding]:
-    """Check that the concepts' phrasings have distinct embeddings [N,D]."""
+    """Check that different concepts have different embeddings [N,D]."""
     means = {}
     for concept, rows in embeddings.items():
         if not len(rows) or not np.isfinite(rows).all() or not rows.any():
@@ -91,44 +94,49 @@ def check_embeddings(embeddings: Mapping[str, Floats]) -> list[FaultFinding]:
         for one, other in combinations(means, 2)
         if (cosine := float(means[one] @ means[other])) > ALIKE
     ]
-    text = f"indistinguishable embeddings: {name_some(alike)}"
-    return [finding_of("prompts-alike", text)] if alike else []
+    return [finding_of("prompts-alike", f"indistinguishable embeddings: {name_some(alike)}")] if alike else []
 
 
 def check_split(parts: Mapping[str, Sequence[str]]) -> list[FaultFinding]:
-    """Check that no photograph is in two parts of a split.
+    """Check that no source photo is in two splits.
 
     Args:
-        parts: Part → the photograph of each photo in it; the training part first.
+        parts: Split → source photo of each photo in the split. The train split comes first.
     """
     texts = []
     for earlier, later in combinations(parts, 2):
         known = set(parts[earlier])
         shared = [photograph for photograph in parts[later] if photograph in known]
         if shared:
-            count = f"{len(shared)} of {len(parts[later])} photos of {later} share their photograph with"
+            count = f"{len(shared)} of {len(parts[later])} photos in {later} share a source photo with"
             texts.append(f"{count} {earlier} ({name_some(dict.fromkeys(shared), 3)})")
     return [finding_of("split-leak", "; ".join(texts), 0.97)] if texts else []
 
 
 def check_copies(pairs: Sequence[tuple[str, str]]) -> list[FaultFinding]:
-    """Check that photos in different parts are not duplicates under different names."""
+    """Check that no photo of one split is a duplicate of a photo of another split under another name."""
     if not pairs:
         return []
     few = name_some([f"{one} = {other}" for one, other in pairs], 2)
-    return [finding_of("split-leak", f"{len(pairs)} photographs look alike in two parts: {few}", 0.96)]
+    return [
+        finding_of(
+            "split-leak", f"{len(pairs)} pairs of photos in different splits look the same: {few}", 0.96
+        )
+    ]
 
 
 def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
-    """Check that a part has few duplicate photos under different names."""
+    """Check that a split has few duplicate photos under different names."""
     if pairs < max(3, 0.08 * photographs):
         return []
-    text = f"{pairs} pairs among {photographs} photographs are duplicates under different names within a part"
+    text = (
+        f"{pairs} pairs among {photographs} source photos are duplicates under different names in one split"
+    )
     return [finding_of("photos-repeated", text, 0.6 + min(0.3, pairs / max(photographs, 1) / 2))]
 
 
 def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[FaultFinding]:
-    """Check that all files are usable.
+    """Check that all files of photos and masks are usable.
 
     Args:
         problems: Kind and text of each problem.
@@ -136,14 +144,12 @@ def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[Fau
     """
     sizes = [text for kind, text in problems if kind == "wrong size" or "the mask is" in text]
     unread = [
-        text
-        for kind, text in problems
-        if kind in ("unreadable", "missing photo", "missing labels") and text not in sizes
+        text for kind, text in problems if kind in ("unreadable", "missing photo") and text not in sizes
     ]
     return [
         finding_of(
             fault,
-            f"{len(texts)} files, the first: {texts[0]}",
+            f"{len(texts)} files; the first problem: {texts[0]}",
             0.85 + 0.1 * min(1.0, len(texts) / max(1, photos + len(unread))),
         )
         for fault, texts in (("masks-size", sizes), ("photos-broken", unread))
@@ -154,7 +160,7 @@ def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[Fau
 def check_boxes(
     boxes: Mapping[str, int], annotations: Mapping[str, int], lines: Iterable[str]
 ) -> Iterator[FaultFinding]:
-    """Check that line concepts were not annotated with boxes, because a box does not outline a line.
+    """Check that line concepts were not annotated with boxes, because a box is not the outline of a line.
 
     Args:
         boxes: Concept → number of annotations that are boxes.
@@ -164,7 +170,7 @@ def check_boxes(
     for concept in lines:
         count, of = boxes.get(concept, 0), annotations.get(concept, 0)
         if count >= 3 and count > BOXES * of:
-            text = f"{count} of {of} masks of '{concept}' are exactly a box"
+            text = f"{count} of {of} annotations of '{concept}' are boxes"
             yield finding_of("labels-boxes", text, 0.7 + 0.2 * count / of)
 
 
@@ -172,7 +178,7 @@ def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[FaultFinding]:
     """Check that photos of train, val and test have similar sizes.
 
     Args:
-        sizes: Part → longer side in px of each photo in it.
+        sizes: Split → longer side in px of each photo in the split.
     """
     usual = {part: float(np.median(sizes[part])) for part in PARTS if len(sizes.get(part, ())) >= 3}
     if len(usual) < 2 or max(usual.values()) < APART * min(usual.values()):

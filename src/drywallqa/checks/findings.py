@@ -1,4 +1,4 @@
-"""Findings (a fault, its evidence and its rank) and the result of a diagnosis."""
+"""Findings and the result of a diagnosis. A finding is a fault with its evidence and its rank."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FAULTS = {fault.name: fault for fault in (*TRAINING_FAULTS, *MODEL_FAULTS, *DATA
 
 @dataclass(frozen=True)
 class FaultFinding:
-    """A fault that applies, with its evidence.
+    """A fault that was found, with its evidence.
 
     Attributes:
         fault: The fault.
         evidence: A description of the evidence.
-        weight: Rank from 0 (a hint) to 1 (a proven, sufficient cause); causes rank above consequences.
+        weight: Rank from 0 (a hint) to 1 (a proven cause). Causes rank above their consequences.
     """
 
     fault: Fault
@@ -34,7 +34,7 @@ class FaultFinding:
         return self.fault.name
 
     def sentence(self) -> str:
-        """Return evidence, cause, remedy and command in one line."""
+        """Return the evidence, the cause, the remedy and the command in one line."""
         fault = self.fault
         return (
             f"{fault.name}: {self.evidence}. Cause: {fault.cause}. Remedy: {fault.remedy}. "
@@ -55,12 +55,12 @@ class FaultFinding:
 
 
 def finding_of(name: str, evidence: str, weight: float = 1.0) -> FaultFinding:
-    """Create a finding of a known fault; its weight is clipped to 0–1."""
+    """Create a finding of a fault in `FAULTS`. The weight is clipped to 0–1."""
     return FaultFinding(FAULTS[name], evidence, min(max(weight, 0.0), 1.0))
 
 
 def rank_findings(findings: Iterable[FaultFinding]) -> list[FaultFinding]:
-    """Sort findings by descending weight, and keep only the strongest finding of each fault."""
+    """Sort findings by descending weight. Of each fault, only the finding with the highest weight is kept."""
     best: dict[str, FaultFinding] = {}
     for finding in sorted(findings, key=lambda each: -each.weight):
         best.setdefault(finding.name, finding)
@@ -82,9 +82,9 @@ class Diagnosis:
         model: A description of the model.
         data: The data set's folder.
         photos: Number of photos in each split.
-        facts: Figures of each concept.
-        sweep: Concept → (threshold, mean IoU) at 0.1 to 0.9.
-        findings: The verdict: the likely faults, each once, the most likely first.
+        facts: Concept → name of a statistic → value.
+        sweep: Concept → (threshold, mean IoU) for the thresholds 0.1 to 0.9.
+        findings: The likely faults, each once, with the most likely fault first.
         notes: Remarks for the reader.
     """
 

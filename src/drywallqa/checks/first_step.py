@@ -1,8 +1,8 @@
 """Checks of a model's parameters and its outputs for one small batch, before the first training step.
 
-The checks run the model in evaluation mode and then restore its mode. They change no statistics and no
-gradients, and do not advance the run's random numbers. A layer that the first call creates stays in the model
-and is reported.
+The checks run the model in evaluation mode and then restore its previous mode. They do not change batch
+statistics, gradients or the random state of the run. If the first call creates a layer, the layer stays in
+the model and is reported.
 
 Shapes: B photos, K prompts, D embedding width, h×w grid of the logits.
 """
@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median_high
 from typing import Any
 
 import torch
@@ -25,23 +26,25 @@ from torch.nn.parameter import is_lazy
 from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""Maps mask logits, presence logits, truth and known to the training loss."""
+"""Maps mask logits, presence logits, ground truth and the mask of known labels to the training loss."""
 
 SURE = 3 * math.log(2)
-"""Initial BCE above which a start is suspicious: three times the BCE of probability 0.5 everywhere."""
+"""Initial BCE above which a model may be faulty: three times the BCE of a constant probability of 0.5."""
 LARGE_STEP = 0.3
-"""Largest plausible ratio of learning rate to median weight size; an Adam step moves a weight by the rate."""
+"""Largest plausible ratio of the learning rate to the median weight size.
+
+An Adam step changes each weight by about the learning rate."""
 
 
 @dataclass(frozen=True)
 class ProbeBatch:
-    """A small batch.
+    """A small batch of training data.
 
     Attributes:
         images: [B,3,H,W], normalised.
         embeddings: [B,K,D], or token ids [B,K,L] if the text tower is trained.
-        truth: [B,K,h,w].
-        known: [B,K], 1 if labelled.
+        truth: Ground truth [B,K,h,w].
+        known: [B,K], 1 if the concept is labelled in the photo.
     """
 
     images: Tensor
@@ -52,7 +55,7 @@ class ProbeBatch:
 
 @dataclass(frozen=True)
 class ForwardCall:
-    """The outputs of one forward call, the parameters that it created, and the leaf tensors of its graph."""
+    """The outputs of a forward call, the parameters that the call created, and its autograd leaf tensors."""
 
     logits: Tensor
     presence: Tensor
@@ -63,13 +66,13 @@ class ForwardCall:
 def check_model(
     model: nn.Module, probe: ProbeBatch, loss: Loss, optimizer: torch.optim.Optimizer
 ) -> list[FaultFinding]:
-    """Probe a model before training with this optimizer; causes come before their consequences."""
+    """Check a model before it is trained with this optimizer. Causes are listed before their consequences."""
     lazy = [name for name, parameter in model.named_parameters() if is_lazy(parameter)]
     with _evaluation_mode(model):
         first, second = _call(model, probe), _call(model, probe)
         findings = _check_made(model, first, second, lazy)
         if findings:
-            return findings  # the outputs of a model that changes between calls are meaningless
+            return findings  # if the model changes between calls, the other checks are meaningless
         findings += _check_reach(model, optimizer, second)
         findings += _check_gradients(model, loss(second.logits, second.presence, probe.truth, probe.known))
         with torch.no_grad():
@@ -80,7 +83,7 @@ def check_model(
 
 @contextmanager
 def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode and restore its mode and the random state afterwards."""
+    """Put every module into evaluation mode, and restore the modes and the random state afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -92,7 +95,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _call(model: nn.Module, probe: ProbeBatch) -> ForwardCall:
-    """Run the model once, record the parameters that it creates, and walk back through the autograd graph."""
+    """Run the model once. Record the parameters that it creates and the leaves of the autograd graph."""
     made: dict[str, nn.Parameter] = {}
 
     def note(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -121,7 +124,7 @@ def _call(model: nn.Module, probe: ProbeBatch) -> ForwardCall:
 def _check_made(
     model: nn.Module, first: ForwardCall, second: ForwardCall, lazy: list[str]
 ) -> list[FaultFinding]:
-    """Check that neither the first forward call nor a later call creates parameters."""
+    """Check that no forward call creates parameters."""
     own = {id(parameter) for parameter in model.parameters()}
     fleeting = [
         f"a tensor {tuple(leaf.shape)}"
@@ -139,7 +142,7 @@ def _check_made(
 
 
 def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall) -> Iterator[FaultFinding]:
-    """Check that all trained tensors are optimised and saved, and that the decoder is trained."""
+    """Check that every trained tensor is optimised and saved, and that the decoder is trained."""
     given = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     named = {id(parameter): name for name, parameter in model.named_parameters()}
     hidden = {key: f"a tensor {tuple(leaf.shape)}" for key, leaf in call.leaves.items() if key not in named}
@@ -160,7 +163,7 @@ def _check_reach(model: Any, optimizer: torch.optim.Optimizer, call: ForwardCall
 
 
 def _check_gradients(model: nn.Module, loss: Tensor) -> list[FaultFinding]:
-    """Check that every trainable parameter gets a gradient from this loss."""
+    """Check that every trainable parameter gets a gradient from the loss."""
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not trainable:
         return []
@@ -173,39 +176,41 @@ def _check_gradients(model: nn.Module, loss: Tensor) -> list[FaultFinding]:
 
 
 def _check_sigmoid(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that outputs can leave the range 0–1, for the photos and for the photos multiplied by 20."""
+    """Check that some output lies outside 0–1, for the photos or for their pixels multiplied by 20."""
     strong = model(probe.images * 20, probe.embeddings)[0]
     ranges = [(float(output.min()), float(output.max())) for output in (logits, strong)]
     if not all(low >= 0 and high <= 1 for low, high in ranges):
         return []
     listed = " and ".join(f"{low:.3f}–{high:.3f}" for low, high in ranges)
-    text = f"the model's output stays within 0–1 ({listed}), even for pixel values times 20"
+    text = f"the model's output stays within 0–1 ({listed}), even if pixel values are multiplied by 20"
     return [finding_of("sigmoid-twice", text)]
 
 
 def _check_start(logits: Tensor, probe: ProbeBatch) -> list[FaultFinding]:
-    """Compare the first BCE with the BCE of a constant guess that ignores the photo.
+    """Compare the initial BCE with the BCE of a model that predicts a constant probability.
 
-    For a foreground share s, guessing the mean probability p everywhere costs -(s log p + (1-s) log(1-p)).
+    If a share s of the pixels is foreground, a constant p has the BCE -(s log p + (1-s) log(1-p)). The mean
+    predicted probability is used as p.
     """
     labelled = probe.known > 0
     x, t = logits.double()[labelled], probe.truth.double()[labelled]
     if not x.numel() or float(t.min()) < 0 or float(t.max()) > 1:
-        return []  # `check_truth` reports a wrong truth
+        return []  # `check_truth` reports a wrong ground truth
     start = float(functional.binary_cross_entropy_with_logits(x, t))
     share, guess = float(t.mean()), min(max(float(torch.sigmoid(x).mean()), 1e-6), 1 - 1e-6)
     expected = -(share * math.log(guess) + (1 - share) * math.log(1 - guess))
     if start <= max(SURE, 2 * expected):
         return []
-    text = f"BCE starts at {start:.3g}; {expected:.3g} is expected of a model that ignores the photo"
+    text = f"BCE starts at {start:.3g}; a model that ignores the photo would start at {expected:.3g}"
     return [finding_of("loss-start", text)]
 
 
 def _check_prompt(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
     """Check that another embedding changes the logits, with the current or with slightly changed weights.
 
-    A decoder may start with zero conditioning, so the second trial perturbs a copy of the model. The other
-    embeddings have the same length and a random direction. For token ids, the first word is replaced.
+    The prompt of a new decoder may have no effect before training, so the second trial perturbs the weights
+    of a copy. The other embeddings have the same length and a random direction. In token ids, the first word
+    is replaced.
     """
     generator = torch.Generator().manual_seed(0)
     if probe.embeddings.is_floating_point():
@@ -233,16 +238,15 @@ def _differ(one: Tensor, other: Tensor) -> bool:
 def _check_rates(optimizer: torch.optim.Optimizer) -> list[FaultFinding]:
     """Compare Adam's learning rates with the size of the weights.
 
-    An Adam step changes each weight by about the rate, so a rate near the weights' size destroys the weights.
-    Warm-up schedules are judged by their highest rate.
+    An Adam step changes each weight by about the learning rate, so a rate close to the size of the weights
+    destroys the weights. Of a warm-up schedule, the highest rate is checked.
     """
     adam = isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW)
     for group in optimizer.param_groups if adam else ():
         sizes = [float(p.detach().square().mean().sqrt()) for p in group["params"] if p.dim() > 1]
-        sizes = sorted(size for size in sizes if size > 0)
+        usual = median_high([size for size in sizes if size > 0] or [math.inf])
         rate = float(group.get("max_lr", group["lr"]))
-        if sizes and rate > LARGE_STEP * sizes[len(sizes) // 2]:
-            usual = sizes[len(sizes) // 2]
+        if rate > LARGE_STEP * usual:
             text = f"a step of {rate:g} is {rate / usual:.0%} of the median weight size, {usual:.2g}"
             return [finding_of("rate-too-high", text)]
     return []

@@ -1,9 +1,9 @@
 """Find faulty labels by testing which changes of the labels improve the agreement with a model.
 
-A model that segments a concept well agrees with correct labels. If its predictions agree far better with
-labels that are moved, turned or exchanged, the labels are probably shifted, turned or exchanged. Each change
-is a counterfactual, and the change with the largest gain wins. A poor model agrees with no change, so it
-leads to no finding.
+The predictions of a good model agree with correct labels. If they agree far better after the labels were
+moved, rotated or exchanged, the labels are probably shifted, rotated or exchanged. The change with the
+largest gain is reported. The predictions of a poor model agree with the labels after no change, so nothing is
+reported.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from drywallqa.checks.findings import FaultFinding, finding_of, rank_findings
 from drywallqa.imaging.morphology import dilate
 
 REACH = 32
-"""Largest shift that is tried, in px of the grid."""
+"""Largest tested shift, in px of the grid."""
 RADII = (1, 2, 3, 4, 6, 9, 13, 18)
 SCALES = (0.5, 0.7, 0.85, 1.18, 1.43, 2.0)
 LEAST_COUNT, LEAST_SHARE = 3, 0.15
-"""A change that improves only some photos counts if it improves at least this number and this share."""
+"""A change counts if it clearly improves at least this number and this share of the photos."""
 GOOD = 0.2
-"""Mean IoU that a change must reach; a lower IoU is not agreement, even after a large gain."""
+"""Mean IoU that a change must reach. A lower IoU is not agreement, even if the gain is large."""
 LEAST_GAIN = 0.03
-"""A change explains the labels if its mean gain minus `LabelExplanation.cost` reaches this value."""
+"""Least mean gain, minus `LabelExplanation.cost`, of a change that explains the labels."""
 _WIDTHS = ("labels-wide", "labels-narrow")
 _FLIPS: Mapping[str, Callable[[Mask], Mask]] = {
     "mirrored left to right": np.fliplr,
@@ -44,13 +44,13 @@ _SQUARE_TURNS: Mapping[str, Callable[[Mask], Mask]] = {
 
 @dataclass(frozen=True)
 class LabelExplanation:
-    """A change of the truth and its gain.
+    """A change of the ground truth, and its gain.
 
     Attributes:
         fault: The fault that the change indicates.
         change: A description of the change.
-        gain: The gain of the change, over photographs.
-        cost: Gain that choosing the best of several variants yields by chance.
+        gain: The gain from the change, over source photos.
+        cost: The gain expected by chance if the best of several variants is chosen.
     """
 
     fault: str
@@ -70,7 +70,8 @@ class LabelExplanation:
         if gain.after < GOOD or self.worth < LEAST_GAIN:
             return False
         if self.fault in _WIDTHS:
-            # Models may also draw wider or narrower than people: require many photographs and a large gain.
+            # Good models may also mark wider or narrower areas than people, so many photos and a large gain
+            # are needed.
             return gain.is_sure and gain.count >= 8 and gain.gain >= max(0.06, 0.2 * gain.before)
         lifts = gain.explained >= LEAST_SHARE and gain.explained * gain.count >= LEAST_COUNT - 0.5
         return gain.is_sure or lifts
@@ -78,13 +79,13 @@ class LabelExplanation:
 
 @dataclass(frozen=True, eq=False)
 class LabelTrial:
-    """One photo's IoU after each change of its truth.
+    """The IoU of one photo after each change of its ground truth.
 
     Attributes:
         pair: The photo.
         changed: (fault, description of the change) → IoU.
         shifted: IoU at each shift; see `shift_ious`.
-        elsewhere: Best IoU with the concept's truth in any other photograph.
+        elsewhere: Best IoU with the ground truth of the concept in any photo of another source photo.
     """
 
     pair: CoarsePair
@@ -94,7 +95,7 @@ class LabelTrial:
 
 
 def shift_ious(mask: Mask, truth: Mask) -> NDArray[np.float64]:
-    """Return the IoU [2·REACH+1, 2·REACH+1] of a mask with the truth moved by (row, column) - REACH px."""
+    """Return the IoU [2·REACH+1, 2·REACH+1] after moving the truth by (row - REACH, column - REACH) px."""
     side = 2 ** int(np.ceil(np.log2(max(mask.shape) + REACH)))
     spectra = [np.fft.rfft2(each.astype(np.float32), (side, side)) for each in (mask, truth)]
     common = np.fft.irfft2(spectra[0] * np.conj(spectra[1]), (side, side))
@@ -105,7 +106,7 @@ def shift_ious(mask: Mask, truth: Mask) -> NDArray[np.float64]:
 
 
 def scale_mask(truth: Mask, factor: float, corner: bool) -> Mask:
-    """Scale a truth mask [h,w] about its centre or its top left corner."""
+    """Scale a ground-truth mask [h,w] about its centre or its top left corner."""
     height, width = truth.shape
     rows, columns = (
         np.round((np.arange(n) - (0 if corner else n / 2)) / factor + (0 if corner else n / 2)).astype(int)
@@ -117,7 +118,7 @@ def scale_mask(truth: Mask, factor: float, corner: bool) -> Mask:
 
 
 def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
-    """Try every change on one photo whose truth and mask are not empty; `pool` contains all photos."""
+    """Test every change on one photo whose ground truth and mask are not empty. `pool` has all photos."""
     mask, truth = pair.mask, pair.truth
     changed = {("labels-inverted", "inverted"): coarse_iou(mask, ~truth)}
     turns = {**_FLIPS, **(_SQUARE_TURNS if truth.shape[0] == truth.shape[1] else {})}
@@ -127,11 +128,11 @@ def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
         for corner in (False, True):
             about = f"scaled by {factor:g} about the {'top left corner' if corner else 'centre'}"
             changed["labels-scaled", about] = coarse_iou(mask, scale_mask(truth, factor, corner))
-    # Wrong widths differ by many pixels, so every second pixel is enough.
+    # Faulty widths are wrong by many pixels, so every second pixel is enough.
     half, label = mask[::2, ::2], truth[::2, ::2]
     offset = coarse_iou(mask, truth) - coarse_iou(half, label)
     for radius in RADII:
-        amount = f"by {radius / max(label.shape):.1%} of the photo's side all around"
+        amount = f"by {radius / max(label.shape):.1%} of the photo's longer side at every edge"
         changed["labels-wide", f"narrowed {amount}"] = coarse_iou(half, ~dilate(~label, radius)) + offset
         changed["labels-narrow", f"widened {amount}"] = coarse_iou(half, dilate(label, radius)) + offset
     others = [
@@ -146,16 +147,21 @@ def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
 
 
 def _changes(trials: Sequence[LabelTrial]) -> Iterator[tuple[str, str, list[float], float]]:
-    """Yield each change of a group of photos: fault, description, each photo's IoU, cost."""
+    """Yield each change of a group of photos: fault, description, IoU of each photo, cost."""
     before = [t.pair.iou for t in trials]
     for fault, change in trials[0].changed:
         if not all((fault, change) in t.changed for t in trials):
-            continue  # only square photos can be turned by 90°
+            continue  # only square photos can be rotated by 90°
         after = [t.changed[fault, change] for t in trials]
         yield fault, change, after, 0.0
         if fault not in _WIDTHS:
-            yield fault, f"{change} where that fits", np.maximum(before, after).tolist(), 0.03
-    yield "labels-shifted", "moved to where each fits", [float(t.shifted.max()) for t in trials], 0.12
+            yield fault, f"{change} in photos where this helps", np.maximum(before, after).tolist(), 0.03
+    yield (
+        "labels-shifted",
+        "moved to the best place in each photo",
+        [float(t.shifted.max()) for t in trials],
+        0.12,
+    )
     averaged = np.mean([t.shifted for t in trials], axis=0)
     row, column = (int(place) for place in np.unravel_index(int(averaged.argmax()), averaged.shape))
     down, right = row - REACH, column - REACH
@@ -164,40 +170,47 @@ def _changes(trials: Sequence[LabelTrial]) -> Iterator[tuple[str, str, list[floa
         change = f"moved by {right / side:+.1%} of the photo's side to the right, {down / side:+.1%} down"
         after = [float(t.shifted[row, column]) for t in trials]
         yield "labels-shifted", change, after, 0.0
-        yield "labels-shifted", f"{change} where that fits", np.maximum(before, after).tolist(), 0.05
+        yield (
+            "labels-shifted",
+            f"{change} in photos where this helps",
+            np.maximum(before, after).tolist(),
+            0.05,
+        )
     elsewhere = np.maximum(before, [t.elsewhere - 0.05 for t in trials]).tolist()
-    yield "labels-of-other-photos", "read as those of another photo each", elsewhere, 0.1
+    yield "labels-of-other-photos", "replaced by the labels of other photos", elsewhere, 0.1
 
 
 def explain_labels(members: Sequence[CoarsePair], trials: Sequence[LabelTrial]) -> LabelExplanation | None:
-    """Compare all changes over the photos of a group; return the best significant one.
+    """Compare all changes over the photos of a group, and return the best significant change.
 
     Args:
         members: The photos of the group.
-        trials: The trials of the photos whose truth and mask are not empty.
+        trials: The trials of the photos whose ground truth and mask are not empty.
     """
-    # Exchanged labels also show on photos in which the model does not mark the concept itself.
+    # Exchanged labels are also visible in photos in which the model marks only the other concept.
     masks = [(p, np.asarray(p.other > p.threshold)) for p in members if p.other is not None and p.truth.any()]
     masks = [(p, other) for p, other in masks if p.mask.any() or other.any()]
     exchanged = [max(p.iou, coarse_iou(other, p.truth)) for p, other in masks]
     gain = compare_pairs([p.iou for p, _ in masks], exchanged, [p.photograph for p, _ in masks])
-    found = [LabelExplanation("labels-exchanged", "read as those of the other concept", gain, 0.02)]
+    found = [LabelExplanation("labels-exchanged", "replaced by the labels of the other concept", gain, 0.02)]
     if len(trials) >= LEAST_COUNT:
         before, groups = [t.pair.iou for t in trials], [t.pair.photograph for t in trials]
-        for fault, change, after, cost in _changes(trials):
-            found.append(LabelExplanation(fault, change, compare_pairs(before, after, groups), cost))
+        found += [
+            LabelExplanation(fault, change, compare_pairs(before, after, groups), cost)
+            for fault, change, after, cost in _changes(trials)
+        ]
     return max((e for e in found if e.holds), key=lambda e: e.worth, default=None)
 
 
 def check_labels(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check the labels of all splits against a model's predictions; return each fault's strongest finding.
+    """Compare the labels of all splits with a model's predictions. Return each fault's strongest finding.
 
     Args:
         pairs: A pair for each labelled concept of each photo.
     """
     groups: dict[str, list[CoarsePair]] = {}
     for one in pairs:
-        for name in (one.part, f"{one.concept} in {one.part}", f"{one.concept} in all parts", "all parts"):
+        for name in (one.part, f"{one.concept} in {one.part}", f"{one.concept} in all splits", "all splits"):
             groups.setdefault(name, []).append(one)
     trials = {id(p): try_changes(p, pairs) for p in pairs if p.truth.any() and p.mask.any()}
     found = []
@@ -205,21 +218,21 @@ def check_labels(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
         best = explain_labels(members, [trials[id(p)] for p in members if id(p) in trials])
         if best:
             evidence = (
-                f"{name}: predictions agree with the labels at IoU {best.gain.before:.2f}, and at "
-                f"{best.gain.after:.2f} once the labels are {best.change} ({best.gain.count} photos, "
-                f"{best.gain.explained:.0%} of them clearly better)"
+                f"{name}: the IoU of predictions and labels is {best.gain.before:.2f}, but "
+                f"{best.gain.after:.2f} if the labels are {best.change} ({best.gain.count} photos, of which "
+                f"{best.gain.explained:.0%} are clearly better)"
             )
             found.append(finding_of(best.fault, evidence, 0.6 + min(0.3, best.worth)))
         found += _check_missing(name, members)
     if not found:
         return rank_findings(f for name, members in groups.items() for f in _check_chance(name, members))
     ranked = rank_findings(found)
-    # Exchanged or moved labels leave empty masks behind, which are not a second fault.
+    # Exchanged or moved labels also cause empty masks, which are not a second fault.
     return [f for f in ranked if f.name != "labels-missing"] or ranked
 
 
 def _check_missing(group: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Find photos that are labelled as empty although the model confidently detects the concept."""
+    """Find photos whose label says that the concept is absent although the model is sure to detect it."""
     empty = [p for p in members if not p.truth.any()]
     shown = [p for p in members if p.truth.any()]
     certain = [p for p in empty if p.detected and p.presence >= max(0.9, p.presence_threshold)]
@@ -237,7 +250,7 @@ def _check_missing(group: str, members: Sequence[CoarsePair]) -> list[FaultFindi
 
 
 def _check_chance(group: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Find labels that do not overlap the masks of a model that detects presence well."""
+    """Find labels that do not overlap the model's masks although the model detects presence well."""
     shown = [p for p in members if p.truth.any()]
     empty = [p for p in members if not p.truth.any()]
     detected = [p for p in shown if p.detected]
@@ -247,7 +260,7 @@ def _check_chance(group: str, members: Sequence[CoarsePair]) -> list[FaultFindin
     if len(empty) < LEAST_COUNT or sum(p.detected for p in empty) > 0.2 * len(empty):
         return []  # the model's presence is not reliable enough to doubt the labels
     evidence = (
-        f"{group}: in {len(missed)} of {len(detected)} photos the model rightly detects the concept, but its "
-        f"mask does not overlap the label ({', '.join(p.photo for p in missed[:3])}, …)"
+        f"{group}: in {len(missed)} of {len(detected)} photos the model correctly detects the concept, but "
+        f"its mask does not overlap the label ({', '.join(p.photo for p in missed[:3])}, …)"
     )
     return [finding_of("labels-of-other-photos", evidence, 0.5 + 0.3 * len(missed) / len(detected))]

@@ -1,4 +1,4 @@
-"""Checks of mask files on disk, before they are read as truth."""
+"""Checks of the pixel values in mask files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drywallqa.checks.findings import FaultFinding, finding_of, name_some
 from drywallqa.imaging.photos import open_picture
 
 NOISY = 0.03
-"""Stray pixels and holes, relative to the mask's area, above which a mask is noisy; drawn masks have none."""
+"""Ratio of stray pixels and holes to the mask's area above which a mask is noisy. Drawn masks have none."""
 INVERTED = 0.7
 """Share of the photo above which a mask may be inverted."""
 
@@ -26,13 +26,14 @@ class MaskFacts:
 
     Attributes:
         name: The file's name.
-        photograph: The photograph that it belongs to.
+        photograph: The source photo of the mask.
         high: Largest pixel value.
         grey: Share of pixels that are neither 0 nor 255.
         share: Share of pixels above 127, which count as foreground.
         stray: Number of lone foreground pixels and one-pixel holes, relative to the foreground area.
-        frame: Share of the photo's outermost pixels that are foreground.
-        digest: Digest of the pixels; "" for an empty mask or a rectangle, which may recur by chance.
+        frame: Share of foreground among the pixels on the photo's border.
+        digest: SHA-256 of the pixels; "" for an empty mask or a rectangle, because two of these may be equal
+            by chance.
     """
 
     name: str
@@ -46,7 +47,7 @@ class MaskFacts:
 
 
 def describe_mask_file(name: str, photograph: str, values: NDArray[np.uint8]) -> MaskFacts:
-    """Compute the facts of a mask file from its values [H,W]."""
+    """Compute the facts about a mask file from its pixel values [H,W]."""
     mask = values > 127
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     area = int(mask.sum())
@@ -64,7 +65,7 @@ def describe_mask_file(name: str, photograph: str, values: NDArray[np.uint8]) ->
 
 
 def read_facts(path: Path, name: str, photograph: str) -> MaskFacts:
-    """Read a mask file and compute its facts."""
+    """Read a mask file and compute the facts about it."""
     with open_picture(path) as image:
         return describe_mask_file(name, photograph, np.asarray(image.convert("L")))
 
@@ -78,12 +79,12 @@ def _count_stray(mask: NDArray[np.bool_]) -> int:
 
 
 def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
-    """Check the mask files of a data set, or of a sample of it."""
+    """Check all mask files of a data set, or a sample of these files."""
     count = len(facts)
     dim = [f for f in facts if 0 < f.high <= 127]
     grey = [f for f in facts if f.grey > 0.002]
     if dim:
-        text = f"have values up to {max(f.high for f in dim)} instead of 255, so they read as empty"
+        text = f"have values up to {max(f.high for f in dim)} instead of 255, so they count as empty"
         yield _finding("masks-range", dim, count, text, 0.85, 0.1)
     elif len(grey) >= max(2, 0.05 * count):
         yield _finding("masks-range", grey, count, "have values between 0 and 255", 0.6, 0.0)
@@ -96,11 +97,11 @@ def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
     if len(whole) >= max(2, 0.1 * count) and len(whole) > 0.5 * len(filled):
         yield _finding("masks-full", whole, count, "fill the photo", 0.7, 0.25)
     elif len(filled) >= max(2, 0.04 * count):
-        text = "mark nearly the whole photo, its edge included, and leave out a part inside"
+        text = "mark nearly the whole photo, including its border, and leave out an area inside"
         yield _finding("labels-inverted", filled, count, text, 0.7, 0.25)
     noisy = [f for f in facts if f.stray > NOISY]
     if len(noisy) >= max(2, 0.05 * count):
-        text = f"are full of lone pixels and holes, {np.median([f.stray for f in noisy]):.0%} of the area"
+        text = f"have many stray pixels and holes ({np.median([f.stray for f in noisy]):.0%} of the area)"
         yield _finding("labels-noisy", noisy, count, text, 0.75, 0.2)
     same: dict[str, set[str]] = defaultdict(set)
     for each in facts:
@@ -108,13 +109,12 @@ def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
             same[each.digest].add(each.photograph)
     repeated = [f for f in facts if len(same.get(f.digest, ())) > 1]
     if len(repeated) >= max(3, 0.05 * count):
-        text = "equal that of another photograph"
-        yield _finding("labels-repeated", repeated, count, text, 0.75, 0.2)
+        yield _finding("labels-repeated", repeated, count, "equal the mask of another photo", 0.75, 0.2)
 
 
 def _finding(
     fault: str, some: Sequence[MaskFacts], count: int, text: str, least: float, more: float
 ) -> FaultFinding:
-    """Create a finding about some of `count` files, with weight `least` plus `more` times their share."""
+    """Create a finding about some of `count` files. Its weight is `least` plus `more` times their share."""
     evidence = f"{len(some)} of {count} mask files {text} ({name_some([f.name for f in some], 2)})"
     return finding_of(fault, evidence, least + more * len(some) / count)

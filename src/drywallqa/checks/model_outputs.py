@@ -1,7 +1,8 @@
 """Checks of a model's predictions: range, dependence on photo and prompt, and thresholds.
 
-A counterfactual is the same photo with a changed input (colour channels reversed, another normalisation,
-another window). If a counterfactual clearly raises the IoU, the model's input is prepared wrongly.
+Some checks prepare the same photos differently, for example with reversed colour channels, another
+normalisation or another window. If such a change clearly raises the IoU, the model's input is prepared
+wrongly.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from drywallqa.checks.findings import FaultFinding, finding_of
 from drywallqa.imaging.letterbox import logit
 
 USABLE = 0.15
-"""Mean IoU above which a model segments well enough to judge its threshold."""
+"""Least mean IoU of a model that is good enough for judging its threshold."""
 _ROUNDING = 1e-4  # rounding error of logits that were computed from probabilities
 
 
 def check_range(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that logits are finite, unbounded, and depend on the photo and on the prompt."""
+    """Check that logits are finite, are not probabilities, and depend on the photo and on the prompt."""
     logits = [p.logits for p in pairs]
     if not logits:
         return []
@@ -41,7 +42,7 @@ def check_range(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
     spread = mean_or_zero(float(v.std()) for v in logits)
     text = f"the logits of {len(logits)} predictions range from {low:.3g} to {high:.3g}"
     if spread < 1e-4 * max(1.0, abs(low), abs(high)):
-        return [finding_of("output-constant", f"{text}; within a photo they vary by {spread:.2g}", 0.95)]
+        return [finding_of("output-constant", f"{text}; in a photo they vary by only {spread:.2g}", 0.95)]
     if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return [finding_of("sigmoid-twice", f"{text}, like probabilities", 0.96)]
     found: list[FaultFinding] = []
@@ -55,14 +56,17 @@ def check_range(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
 
 
 def _check_prompts(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that another prompt changes the prediction; faulty weights, a possible cause, rank higher."""
+    """Check that another prompt changes the prediction.
+
+    The finding ranks below faulty weights, which may be the cause.
+    """
     both = [(p, p.other) for p in pairs if p.other is not None]
     if not both:
         return []
     changes = [float(np.abs(p.logits - other).mean() / max(float(p.logits.std()), 1e-6)) for p, other in both]
     usual = float(np.median(changes))
     if usual < 0.05:
-        text = f"another prompt changes logits by {usual:.1%} of their spread over {len(both)} predictions"
+        text = f"another prompt changes the logits by {usual:.1%} of their spread ({len(both)} predictions)"
         return [finding_of("prompt-ignored", text, 0.92)]
     same = [coarse_iou(p.mask, np.asarray(other > p.threshold)) for p, other in both if p.mask.any()]
     if len(same) < 5 or mean_or_zero(same) <= 0.8:
@@ -72,13 +76,13 @@ def _check_prompts(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
 
 
 def check_exchange(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that the other concept's prompt does not give better predictions."""
+    """Check that the prompt of the other concept does not give better predictions."""
     both = [(p, p.other) for p in pairs if p.truth.any() and p.other is not None]
     after = [coarse_iou(np.asarray(other > p.threshold), p.truth) for p, other in both]
     gain = compare_pairs([p.iou for p, _ in both], after)
     if not (gain.is_sure or (gain.explained >= 0.3 and gain.count >= 3)) or gain.gain < 0.08:
         return []
-    text = f"the other concept's prompt reaches an IoU of {gain.after:.2f}, the right one {gain.before:.2f}"
+    text = f"the wrong concept's prompt reaches an IoU of {gain.after:.2f}, the right one {gain.before:.2f}"
     return [finding_of("prompts-exchanged", f"{text} ({gain.count} photos)", 0.91)]
 
 
@@ -89,18 +93,18 @@ def check_sign(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
     turned = best_logit_threshold([replace(p, logits=-p.logits) for p in shown])[1]
     if len(shown) < 3 or turned < max(USABLE, as_is + 0.15):
         return []
-    text = f"at the best threshold the model reaches an IoU of {as_is:.2f}, with inverted sign {turned:.2f}"
+    text = f"the best IoU over all thresholds is {as_is:.2f}, and {turned:.2f} with inverted logits"
     return [finding_of("output-inverted", f"{text} ({len(shown)} photos)", 0.9)]
 
 
 def check_thresholds(
     pairs: Sequence[CoarsePair], held_out: Sequence[CoarsePair] = ()
 ) -> Iterator[FaultFinding]:
-    """Check the stored thresholds of each concept against the best ones on these photos.
+    """Compare the stored thresholds of each concept with the best thresholds on these photos.
 
     Args:
-        pairs: Validation photos, on which thresholds are chosen.
-        held_out: Test photos; thresholds that fit the test photos better were tuned on them.
+        pairs: Pairs of validation photos, on which thresholds are chosen.
+        held_out: Pairs of test photos. Thresholds that fit test photos better were tuned on test photos.
     """
     for concept, members in by_concept(pairs).items():
         shown = [p for p in members if p.truth.any()]
@@ -120,13 +124,13 @@ def _check_mask_threshold(
         return []
     was, better = (1 / (1 + np.exp(-threshold)) for threshold in (stored, best))
     text = (
-        f"{concept}: at the stored threshold {was:.3f} IoU is {gain.before:.2f}, at {better:.3f} it is "
-        f"{gain.after:.2f} ({gain.count} photos)"
+        f"{concept}: the IoU is {gain.before:.2f} at the stored threshold {was:.3f} and {gain.after:.2f} at "
+        f"{better:.3f} ({gain.count} photos)"
     )
     if len(held_out) >= 3:
         regret = best_logit_threshold(held_out)[1] - mean_or_zero(p.iou for p in held_out)
         if regret < 0.2 * gain.gain:
-            text += f"; on test photos the stored one is within {regret:.3f} of the best"
+            text += f"; on test photos the stored threshold is within {regret:.3f} of the best IoU"
             return [finding_of("threshold-from-test", text, 0.62)]
     relative = gain.gain / reached
     if abs(best) > logit(0.97) and abs(stored) < logit(0.9):
@@ -152,8 +156,9 @@ def _check_presence_threshold(
     if gain < 0.1 or not (lost >= max(3, 0.25 * len(shown)) or false >= max(3, 0.3 * len(empty))):
         return []
     text = (
-        f"{concept}: at the stored presence threshold {stored:.2f}, {lost} of {len(shown)} photos that show "
-        f"it lose a good mask and {false} of {len(empty)} others get a false mask; {best:.2f} fits better"
+        f"{concept}: at the stored presence threshold {stored:.2f}, {lost} of {len(shown)} photos with the "
+        f"concept lose a good mask and {false} of {len(empty)} other photos get a false mask; a threshold of "
+        f"{best:.2f} is better"
     )
     return [finding_of("presence-threshold", text, 0.62 + min(0.25, gain))]  # ranks below its possible causes
 
@@ -161,11 +166,11 @@ def _check_presence_threshold(
 def check_inputs(
     as_is: Sequence[CoarsePair], variants: Mapping[str, tuple[str, Sequence[CoarsePair]]]
 ) -> list[FaultFinding]:
-    """Check that no other preparation of the photos works better.
+    """Check that no other preparation of the photos gives better predictions.
 
     Args:
-        as_is: Predictions for photos prepared as the model specifies.
-        variants: A description of the change → the fault it indicates, and the predictions after the change.
+        as_is: Predictions for photos that were prepared as the model specifies.
+        variants: Description of a change → the fault that it indicates, and the predictions after the change.
     """
     before = best_ious(as_is)
     tried = [
@@ -175,13 +180,13 @@ def check_inputs(
     if not sure:
         return []
     gain, fault, way = max(sure, key=lambda t: t[0].gain)
-    text = f"{way}, photos reach an IoU of {gain.after:.2f}; with the current input {gain.before:.2f}"
+    text = f"{way}, photos reach an IoU of {gain.after:.2f}; with the current input, {gain.before:.2f}"
     weight = 0.65 + min(0.24, gain.gain) if fault != "text-side" else 0.9
     return [finding_of(fault, f"{text} ({gain.count} photos)", weight)]
 
 
 def output_facts(pairs: Sequence[CoarsePair]) -> dict[str, float]:
-    """Return basic figures: logit range, share above the threshold, share of foreground, IoU."""
+    """Return basic statistics: range of logits, share above the threshold, share of foreground, and IoU."""
     shown = [p for p in pairs if p.truth.any()]
     logits = np.concatenate([p.logits.ravel() for p in pairs])
     return {

@@ -1,4 +1,4 @@
-"""Check that the weights in a file are finite, not dead, and no longer at their random initial values."""
+"""Check that weights are finite, not constant or zero, and no longer at their random initial values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
 
     Args:
         state: Name → tensor.
-        trained: Whether the model was trained, so that layers with random start values are a fault.
+        trained: Whether the model was trained. In a trained model, a layer with random initial values is a
+            fault.
     """
     floats = {name: tensor for name, tensor in state.items() if tensor.is_floating_point() and tensor.numel()}
     broken = [name for name, tensor in floats.items() if not bool(torch.isfinite(tensor).all())]
@@ -35,14 +36,14 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
     large = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= LEAST}
     start = [name for name, tensor in large.items() if is_at_start(tensor)]
     if start:
-        text = f"{len(start)} of {len(large)} larger weight tensors still have their start distribution"
+        text = f"{len(start)} of {len(large)} large weight tensors still have their initial distribution"
         weight = 0.93 if len(start) < len(large) else 0.8
         found.append(finding_of("weights-untrained", f"{text}: {name_some(start)}", weight))
     return found
 
 
 def _check_dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
-    """Find matrices that are constant, or zero in more than a fifth of their rows."""
+    """Find matrices that are constant or whose rows are zero in more than a fifth of the cases."""
     weights = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= 16}
     dead = [name for name, tensor in weights.items() if float(tensor.max()) == float(tensor.min())]
     if dead:
@@ -55,10 +56,10 @@ def _check_dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
 
 
 def is_at_start(tensor: Tensor) -> bool:
-    """Check whether a large matrix or kernel still has the initial distribution of torch's layers.
+    """Return whether a large matrix or kernel still has the initial distribution of a torch layer.
 
-    Linear and convolution layers start uniform in ±1/√fan_in (He et al., ICCV 2015, with a = √5). Training
-    widens the distribution: some weights soon leave the range, and the spread changes.
+    Linear and convolution layers start with uniform weights in ±1/√fan_in (He et al., ICCV 2015, with a =
+    √5). Training moves some weights out of this range and changes their standard deviation.
     """
     bound = 1 / math.sqrt(tensor[0].numel())
     values = tensor.detach().double()
@@ -69,7 +70,7 @@ def is_at_start(tensor: Tensor) -> bool:
 
 
 def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list[FaultFinding]:
-    """Check that a checkpoint's optimizer had every trainable tensor and that each received gradients.
+    """Check that a checkpoint's optimizer has every trainable tensor and that each tensor received gradients.
 
     Args:
         checkpoint: A Lightning checkpoint.
@@ -82,7 +83,7 @@ def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list
     state: Mapping[int, Mapping[str, Any]] = optimizers[0].get("state", {})
     order = [number for group in groups for number in group["params"]]
     if len(order) < len(names):
-        text = f"the optimizer was given {len(order)} of {len(names)} trainable tensors"
+        text = f"the optimizer has only {len(order)} of {len(names)} trainable tensors"
         return [finding_of("outside-optimizer", text, 0.97)]
     idle = [name for number, name in zip(order, names, strict=False) if not _moved(state.get(number))]
     if idle and len(idle) < len(order):
@@ -96,20 +97,18 @@ def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list
 
 
 def _moved(state: Mapping[str, Any] | None) -> bool:
-    """Check whether a tensor's optimizer state shows that it received a gradient."""
-    if state is None or "exp_avg_sq" not in state:
-        return state is not None
-    return bool(torch.as_tensor(state["exp_avg_sq"]).any())
+    """Return whether the optimizer state of a tensor shows that the tensor received a gradient."""
+    return state is not None and bool(torch.as_tensor(state.get("exp_avg_sq", 1)).any())
 
 
 def check_weight_average(
     trained: Mapping[str, Tensor], average: Mapping[str, Tensor], steps: int
 ) -> list[FaultFinding]:
-    """Check that averaged weights follow the trained ones.
+    """Check that the averaged weights are close to the trained weights.
 
     Args:
-        trained: The weights that were trained.
-        average: The average of these weights, which is validated and shipped.
+        trained: The trained weights.
+        average: Their moving average, which is used for validation and export.
         steps: Number of optimizer steps of the run.
     """
     distances = [
@@ -121,5 +120,7 @@ def check_weight_average(
     far = [distance for distance in distances if distance >= 0.45]
     if len(far) < max(3, 0.1 * len(distances)):
         return []
-    text = f"after {steps} steps {len(far)} of {len(distances)} averaged tensors are {min(far):.0%} or more "
-    return [finding_of("average-stale", f"{text}of their size away from the trained ones", 0.94)]
+    text = f"after {steps} steps {len(far)} of {len(distances)} averaged tensors differ from the "
+    return [
+        finding_of("average-stale", f"{text}trained tensors by at least {min(far):.0%} of their norm", 0.94)
+    ]

@@ -1,4 +1,4 @@
-"""`drywallqa data`: import, split, audit and measure data sets."""
+"""`drywallqa data`: import, split, audit, extend and measure data sets."""
 
 from __future__ import annotations
 
@@ -21,50 +21,58 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
-Layout = Annotated[str, typer.Option("--format", help="auto, or the format: coco, yolo, masks.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a data set written by `import`.")]
+Layout = Annotated[str, typer.Option("--format", help="Format of the export: auto, coco, yolo or masks.")]
 Values = Annotated[
     list[str] | None,
-    typer.Option(
-        "--value",
-        metavar="VALUE=CLASS",
-        help="Class of a mask value or #colour, or background, or ignore for unlabelled pixels. Repeatable.",
-    ),
+    typer.Option("--value", metavar="VALUE=CLASS", help="Class of a mask value, background or ignore."),
 ]
 Invert = Annotated[
     str | None, typer.Option("--invert", metavar="yes|no", help="Whether mask files mark the background.")
 ]
-_SHOWN = 20  # number of import problems to print; further problems are only counted
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
+_SHOWN = 20  # number of import problems to print; the other problems are only counted
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
+]
 
 
 @app.command("import")
 def import_(
-    export: Annotated[Path, typer.Argument(metavar="EXPORT", help="An export: a folder or a zip.")],
-    out: Annotated[Path, typer.Option(help="Data set to add the photos to.")] = Path("data/processed"),
+    export: Annotated[Path, typer.Argument(metavar="EXPORT", help="Folder or ZIP file of the export.")],
+    out: Annotated[Path, typer.Option(help="Data set to which the photos are added.")] = Path(
+        "data/processed"
+    ),
     concept: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS=CONCEPT", help="Concept of a class; ignore drops the class. Repeatable."),
+        typer.Option(
+            metavar="CLASS=CONCEPT", help="Concept for a class. CLASS=ignore drops the class. Repeatable."
+        ),
     ] = None,
     absent: Annotated[
         list[str] | None,
-        typer.Option(metavar="CONCEPT", help="A concept that no photo of the export shows; repeatable."),
+        typer.Option(metavar="CONCEPT", help="A concept that no photo of the export shows. Repeatable."),
     ] = None,
-    set_name: Annotated[str | None, typer.Option("--set", metavar="NAME", help="Name of the set.")] = None,
+    set_name: Annotated[
+        str | None, typer.Option("--set", metavar="NAME", help="Name for the set of photos.")
+    ] = None,
     phrasings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Phrasings, one per line, under headers such as [crack]."),
+        typer.Option(metavar="FILE", help="File of phrasings, one per line, below headers such as [crack]."),
     ] = None,
     layout: Layout = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Reject an export with any problem.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the set of the same name.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Reject the export if it has any problem.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an existing set with the same name.")
+    ] = False,
     exif: Annotated[
         str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
     ] = "auto",
     value: Values = None,
     invert: Invert = None,
 ) -> None:
-    """Import an export of Roboflow, CVAT or Label Studio into the data set.
+    """Import an export from Roboflow, CVAT or Label Studio into a data set.
 
     The exit code is 3 if a label or a photo was lost.
     """
@@ -80,13 +88,13 @@ def import_(
         print(one_line(str(problem)), file=sys.stderr)
     if (count := len(result.problems)) > _SHOWN:
         place = f"problems/{result.added[0].set_name}.jsonl"
-        print(f"... and {count - _SHOWN} more; all are in {place}", file=sys.stderr)
+        print(f"... and {count - _SHOWN} more problems; {place} lists all of them", file=sys.stderr)
     if count:
         kinds = _count(problem.kind for problem in result.problems)
         print(f"{count} problem{'' if count == 1 else 's'} ({kinds})")
     splits = _count(sample.split or "no split" for sample in result.added)
     print(f"{len(result.added)} photos ({splits}) imported into {out}")
-    print(f"{out} now holds {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
+    print(f"{out} now has {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
     for line in result.label_counts():
         print(line)
     if result.losses:
@@ -96,22 +104,28 @@ def import_(
 @app.command()
 def split(
     folder: Folder,
-    ratios: Annotated[str, typer.Option(help="Ratio of train/val/test.")] = "70/15/15",
-    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal splits.")] = 0,
+    ratios: Annotated[str, typer.Option(help="Ratio of the splits train/val/test.")] = "70/15/15",
+    seed: Annotated[int, typer.Option(help="Random seed. Equal seeds give equal splits.")] = 0,
     blocks: Annotated[
-        bool, typer.Option("--blocks", help="Keep photographs with consecutive names in one split.")
+        bool, typer.Option("--blocks", help="Keep source photos with consecutive names in one split.")
     ] = False,
-    group: Annotated[str, typer.Option(help="Keep together: source or near-duplicates.")] = "source",
+    group: Annotated[
+        str, typer.Option(help="Keep copies of a source photo (source) or also near-duplicates in one split.")
+    ] = "source",
     by_csv: Annotated[
         Path | None,
-        typer.Option("--by-csv", metavar="FILE", help="Split by a CSV with the columns file,split."),
+        typer.Option(
+            "--by-csv", metavar="FILE", help="Take the splits from a CSV file with the columns file,split."
+        ),
     ] = None,
     setting: Annotated[
         str | None,
-        typer.Option("--hold-out", metavar="SETTING", help="Use this setting only for the test split."),
+        typer.Option(
+            "--hold-out", metavar="SETTING", help="Put all photos with this setting into the test split."
+        ),
     ] = None,
 ) -> None:
-    """Split by photograph: all copies of one photograph go into the same split."""
+    """Split a data set. All copies of one source photo go into the same split."""
     from drywallqa.curation import split as splitting
     from drywallqa.datasets import dataset
 
@@ -120,10 +134,10 @@ def split(
         done, unnamed, unmatched = splitting.split_by_csv(known, by_csv)
         for text, names in (
             (f"photos are not listed in {by_csv} and get no split", unnamed),
-            (f"rows of {by_csv} name a photo that is not in the data set", unmatched),
+            (f"rows of {by_csv} name photos that are not in the data set", unmatched),
         ):
             if names:
-                print(f"{len(names)} {text}, such as {names[0]}", file=sys.stderr)
+                print(f"{len(names)} {text}, for example {names[0]}", file=sys.stderr)
     else:
         shares = splitting.parse_ratios(ratios)
         done = splitting.split_dataset(known, shares, seed=seed, blocks=blocks, grouping=group)
@@ -137,21 +151,19 @@ def split(
 
 @app.command()
 def audit(
-    source: Annotated[
-        Path, typer.Argument(metavar="DIR|EXPORT", help="A data set, or an export as downloaded.")
-    ],
+    source: Annotated[Path, typer.Argument(metavar="DIR|EXPORT", help="Folder of a data set, or an export.")],
     json_file: JsonFile = None,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings for visual inspection.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings as a PNG.")
     ] = None,
     by: Annotated[
-        str, typer.Option(help="Find copies by source (file names), hash (pictures) or both.")
+        str, typer.Option(help="Find copies by file name (source), by picture content (hash), or by both.")
     ] = "both",
     layout: Layout = "auto",
     value: Values = None,
     invert: Invert = None,
 ) -> None:
-    """Find leaks, near-duplicates and odd annotations. The exit code is 1 if any are found."""
+    """Find leaks, near-duplicates and suspicious annotations. The exit code is 1 if there are findings."""
     from drywallqa.curation import audit as auditing
     from drywallqa.files import json_bytes, write_whole
     from drywallqa.formats.annotations import ReadOptions
@@ -162,7 +174,7 @@ def audit(
     _check_outputs(json_file, sheet)
     read, progress = ReadOptions.parse(value or (), invert), _progress("auditing")
     with auditing.audit_source(source, layout=layout, by=by, read=read, progress=progress) as report:
-        # Write the files first, because the reader of the text may close the pipe (`| head`).
+        # Write the files first, because a reader of the text such as `head` may close the pipe.
         if json_file:
             write_whole(json_file, json_bytes(report.to_json()))
         if sheet:
@@ -175,37 +187,39 @@ def audit(
 
 @app.command()
 def render(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a new or existing data set.")],
     count: Annotated[int, typer.Option(min=1, help="Number of pictures to render.")] = 1000,
-    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name of the set.")] = "rendered",
+    set_name: Annotated[
+        str, typer.Option("--set", metavar="NAME", help="Name for the new set.")
+    ] = "rendered",
     part: Annotated[str, typer.Option("--split", help="Split for the new pictures.")] = "train",
-    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal pictures.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed. Equal seeds give equal pictures.")] = 0,
     phone: Annotated[
-        bool, typer.Option("--phone", help="Render phone photos of walls, 8 to 16 megapixels.")
+        bool, typer.Option("--phone", help="Render phone photos of walls with 8 to 16 megapixels.")
     ] = False,
 ) -> None:
-    """Add a set of rendered walls and of pictures that do not show a wall, with exact ground truth."""
+    """Add a set of rendered pictures, with and without walls, with exact ground-truth masks."""
     from drywallqa.curation.rendered_sets import add_phone_walls, add_rendered
 
     add = add_phone_walls if phone else add_rendered
     done = add(folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering"))
-    print(f"{folder} now holds {len(done)} photos, {count} of them in the new set '{set_name}'")
+    print(f"{folder} now has {len(done)} photos. The new set '{set_name}' has {count} photos.")
 
 
 @app.command()
 def mosaics(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set, new or existing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a new or existing data set.")],
     source: Annotated[
         Path,
-        typer.Option("--of", metavar="DIR", help="Data set with the crack photos to tile."),
+        typer.Option("--of", metavar="DIR", help="Data set with labelled crack photos."),
     ],
     part: Annotated[
-        str, typer.Option("--split", help="Split of the source photos and of the mosaics.")
+        str, typer.Option("--split", help="Split of the crack photos and of the mosaics.")
     ] = "val",
-    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name of the set.")] = "mosaics",
-    columns: Annotated[int, typer.Option(min=2, help="Number of photos per row, and of rows.")] = 3,
+    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name for the new set.")] = "mosaics",
+    columns: Annotated[int, typer.Option(min=2, help="Number of columns and of rows in a mosaic.")] = 3,
 ) -> None:
-    """Tile labelled crack photos into large mosaics, used to choose the thresholds of tiled inference."""
+    """Combine labelled crack photos into large mosaics, to choose thresholds for tiled inference."""
     from drywallqa.curation.rendered_sets import add_mosaics
     from drywallqa.datasets import dataset
 
@@ -213,21 +227,23 @@ def mosaics(
         folder, dataset.load_dataset(source).part(part), columns=columns, set_name=set_name, split=part,
         progress=_progress("laying"),
     )  # fmt: skip
-    print(f"{folder} now holds {len(done)} photos, the new ones in the set '{set_name}'")
+    print(f"{folder} now has {len(done)} photos. The mosaics are in the set '{set_name}'.")
 
 
 @app.command("seam-lines")
 def seam_lines(
     folder: Folder,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings for visual inspection.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the findings as a PNG.")
     ] = None,
     boxes: Annotated[
-        str, typer.Option(metavar="CONCEPT", help="Search the boxes of this concept.")
+        str, typer.Option(metavar="CONCEPT", help="Concept whose boxes are searched for seams.")
     ] = "taping area",
-    concept: Annotated[str, typer.Option(metavar="CONCEPT", help="Name for the new concept.")] = "seam line",
+    concept: Annotated[
+        str, typer.Option(metavar="CONCEPT", help="Name for the concept of the seams.")
+    ] = "seam line",
 ) -> None:
-    """Find the thin seam inside each taping box and label it as a separate concept."""
+    """Find the thin seam inside each taping box, and label the seam as a separate concept."""
     from drywallqa.curation.seam_lines import add_seam_lines, seam_sheet
     from drywallqa.datasets.dataset import load_dataset
     from drywallqa.files import write_whole
@@ -240,14 +256,14 @@ def seam_lines(
     if sheet:
         write_whole(sheet, png_bytes(seam_sheet(found)))
     print(
-        f"'{concept}': labelled in {found.labelled} photos, absent in {found.absent}; "
-        f"{found.left} left unlabelled because a seam was uncertain"
+        f"'{concept}': labelled in {found.labelled} photos and absent in {found.absent} photos; "
+        f"{found.left} photos are unlabelled because a seam was uncertain"
     )
 
 
 @app.command()
 def stats(folder: Folder, json_file: JsonFile = None) -> None:
-    """Count photos, photographs and splits, and measure the masks of each concept."""
+    """Count the photos and source photos in each split, and measure the masks of each concept."""
     from drywallqa.curation.stats import measure_dataset, stats_lines
     from drywallqa.datasets.dataset import load_dataset
     from drywallqa.files import json_bytes, write_whole
@@ -265,7 +281,7 @@ def _count(words: Iterable[str]) -> str:
 
 
 def _progress(verb: str) -> Callable[[int, int], None] | None:
-    """Return a function that draws progress, or None if stderr is not a terminal."""
+    """Return a function that shows the progress; None if stderr is not a terminal."""
     return partial(show_step, verb) if sys.stderr.isatty() else None
 
 
@@ -276,7 +292,7 @@ def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
 
     for path in filter(None, (json_file, sheet)):
         if path.is_dir():
-            raise OutputError(f"{path} is a folder; pass a file")
+            raise OutputError(f"{path} is a folder; pass the path of a file")
         check_folder(path.parent)
     if sheet and sheet.suffix.lower() != ".png":
-        raise OutputError(f"{sheet}: the sheet must be a PNG file; pass FILE.png")
+        raise OutputError(f"{sheet} is not a PNG file; pass FILE.png")

@@ -1,4 +1,4 @@
-"""`drywallqa diagnose`: find faults of a run, a bundle or a weights file, and suggest remedies."""
+"""`drywallqa diagnose`: find faults in a run, a bundle or a weights file, and suggest remedies."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ import typer
 
 
 def diagnose(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="A data set, imported and split.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of an imported and split data set.")],
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="RUN|BUNDLE|STATE_DICT", help="Model to diagnose; by default the bundled model."
+            metavar="RUN|BUNDLE|STATE_DICT", help="Model to diagnose. Default: the bundled model."
         ),
     ] = None,
     family: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Family of a state dict; by default inferred from its keys."),
+        typer.Option(
+            metavar="NAME", help="Model family of a state dict. Default: inferred from its keys and shapes."
+        ),
     ] = None,
     photos: Annotated[int, typer.Option(min=1, help="Number of photos per split.")] = 40,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
     ] = None,
 ) -> None:
-    """Find the likely causes of bad masks, with evidence and remedies. Exit code 1: causes found."""
+    """Find the likely causes of bad masks, with evidence and remedies. Exit code 1: there are findings."""
     from drywallqa.cli import FOUND, one_line
     from drywallqa.files import json_bytes, write_whole
     from drywallqa.reports.findings_text import diagnosis_lines

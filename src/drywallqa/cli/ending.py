@@ -10,33 +10,34 @@ from typing import Any
 from drywallqa.errors import (
     DataError,
     DrywallQAError,
+    LeakError,
     MissingExtraError,
     OutputError,
     PhotoError,
     StoppedError,
 )
 
-# Exit codes other than 0. The last three codes follow sysexits.h (70) and shells (128 + signal number).
+# Exit codes other than 0. 70 comes from sysexits.h. 130 and 141 are 128 + the signal number, as in shells.
 FOUND, USAGE, FAILED = 1, 2, 3
 UNFORESEEN, INTERRUPTED, CLOSED_PIPE = 70, 130, 141
 
-# If this environment variable is set, the traceback of an unexpected error is printed.
+# Name of the environment variable that makes the command print the traceback of an unexpected error.
 TRACEBACK = "DRYWALLQA_TRACEBACK"
 
 
 def escape_output() -> None:
-    """Escape characters that the encoding of standard output or standard error lacks."""
+    """Make stdout and stderr escape the characters that their encoding lacks."""
     for stream in _streams():
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def flush_output() -> None:
-    """Flush the output streams now; a failure at Python's exit could not be handled.
+    """Flush the output streams, because an error during Python's exit could not be handled.
 
     Raises:
-        BrokenPipeError: The reader of the stream closed the pipe.
-        OutputError: The stream cannot be written.
+        BrokenPipeError: The reader of a stream closed the pipe.
+        OutputError: A stream cannot be written.
     """
     for stream in _streams():
         try:
@@ -46,8 +47,8 @@ def flush_output() -> None:
         except OSError as error:
             _discard(stream)
             raise OutputError(
-                f"cannot write standard output ({(error.strerror or str(error)).lower()}); "
-                "free some disk space or redirect it elsewhere"
+                f"cannot write to standard output ({(error.strerror or str(error)).lower()}); "
+                "free some disk space or redirect the output to another disk"
             ) from error
 
 
@@ -55,7 +56,7 @@ def code_of_exit(end: SystemExit) -> int:
     """Return the exit code of a command that ended with `SystemExit`.
 
     Raises:
-        BrokenPipeError: The cause was a closed pipe.
+        BrokenPipeError: The command ended because of a closed pipe.
     """
     import typer
 
@@ -65,13 +66,13 @@ def code_of_exit(end: SystemExit) -> int:
         while place is not None and place.tb_next is not None:
             place = place.tb_next
         if place and str(place.tb_frame.f_globals.get("__name__", "")).startswith("rich."):
-            return CLOSED_PIPE  # rich has discarded its output already
+            return CLOSED_PIPE  # rich has already discarded its output
         raise cause
-    if type(cause).__name__ == "Abort":  # end of input, or Ctrl-C with an older Typer
+    if type(cause).__name__ == "Abort":  # end of the input, or Ctrl-C in an older Typer
         return INTERRUPTED
     if end.code is None or isinstance(cause, typer.Exit):
         return int(end.code or 0)
-    if isinstance(end.code, int) and end.code != FOUND:  # 1 is reserved for commands that found something
+    if isinstance(end.code, int) and end.code != FOUND:  # 1 is reserved for commands that found a problem
         return end.code
     if isinstance(end.code, str):
         _print_error(end.code)
@@ -79,7 +80,7 @@ def code_of_exit(end: SystemExit) -> int:
 
 
 def code_of(error: BaseException) -> int:
-    """Print the error that ended a run and return its exit code. Python's default exit code would be 1."""
+    """Print the error that ended the command, and return the exit code for it."""
     if isinstance(error, BrokenPipeError):
         closed = [stream for stream in _streams() if _is_closed(stream)]
         for stream in closed:
@@ -88,34 +89,38 @@ def code_of(error: BaseException) -> int:
             return CLOSED_PIPE
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    if isinstance(error, ModuleNotFoundError):  # verbs import optional packages lazily
+    if isinstance(error, ModuleNotFoundError):  # an optional package is missing
         name = (error.name or "drywallqa").split(".")[0]
         if name != "drywallqa":
-            error = MissingExtraError(f"this (it lacks {name})", "dev" if name == "skimage" else "train")
+            error = MissingExtraError(
+                f"this command (the package {name} is missing)", "dev" if name == "skimage" else "train"
+            )
     if not isinstance(error, DrywallQAError):
         _print_error(_describe_unforeseen(error))
         return UNFORESEEN
     _print_error(f"error: {one_line(str(error))}")
     if isinstance(error, StoppedError):
         return INTERRUPTED
+    if isinstance(error, LeakError):
+        return FOUND
     return FAILED if isinstance(error, PhotoError | DataError) else USAGE
 
 
 def one_line(text: str) -> str:
-    """Keep a message on one line, even if a file name or a prompt in it has line breaks."""
+    """Escape line breaks and control characters, for example from file names or prompts in a message."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
     )
 
 
 def _describe_unforeseen(error: BaseException) -> str:
-    """Describe an unexpected error on one line and save its traceback in a file."""
+    """Describe an unexpected error in one line, and save its traceback to a file."""
     import tempfile
-    import traceback  # slow to import and rarely needed
+    import traceback  # rarely needed and slow to import
 
     whole = "".join(traceback.format_exception(error))
     words = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
-    fault = f"error: unexpected {words}; this is a bug in drywallqa: please report it"
+    fault = f"error: unexpected {words}; this is a bug in drywallqa; please report it"
     if os.environ.get(TRACEBACK):
         return whole + fault
     saved = "its traceback"
@@ -128,32 +133,32 @@ def _describe_unforeseen(error: BaseException) -> str:
 
 
 def _print_error(text: str) -> None:
-    with suppress(OSError, ValueError):  # a closed stream must not hide the exit code
+    with suppress(OSError, ValueError):  # a closed stream must not change the exit code
         print(text, file=sys.stderr, flush=True)
 
 
 def _streams() -> list[Any]:
-    """Return the output streams: none in a windowed Python, unwrapped if Typer wrapped them."""
+    """Return stdout and stderr without Typer's wrappers. A Python without a console has no streams."""
     found: list[Any] = [sys.stdout, sys.stderr]
     return [getattr(stream, "wrapped", stream) for stream in found if stream is not None]
 
 
 def _is_closed(stream: Any) -> bool:
-    """Return whether the reader of a stream closed it; True if the system has no `poll`."""
+    """Return whether the reader of a stream closed the pipe; True if the system has no `poll`."""
     import select
 
     if not hasattr(select, "poll"):
         return True
     try:
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # a closed pipe is always reported
+        poll.register(stream.fileno(), 0)  # 0: report only errors, such as a closed pipe
         return bool(poll.poll(0))
-    except (OSError, ValueError):  # the stream has no file, as with captured output in tests
+    except (OSError, ValueError):  # the stream has no file descriptor, for example in tests
         return False
 
 
 def _discard(stream: Any) -> None:
-    """Redirect a stream to the null device, so that Python does not fail to flush it at exit."""
+    """Redirect a stream to the null device, so that Python can flush the stream at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

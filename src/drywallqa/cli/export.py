@@ -1,4 +1,4 @@
-"""`drywallqa export`: export a run as a bundle."""
+"""`drywallqa export`: export a training run as a bundle."""
 
 from __future__ import annotations
 
@@ -11,48 +11,57 @@ from drywallqa.errors import ConfigError
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A run of `train`, or a bundle.")],
-    data: Annotated[
-        Path, typer.Option(metavar="DIR", help="Data set of the run; thresholds are chosen on val.")
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN|BUNDLE", help="Folder of a run of `train`, or of a bundle.")
     ],
-    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="The bundle's folder.")],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Data set of the run. The thresholds are chosen on its val split."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="Folder for the new bundle.")],
     window: Annotated[
-        list[int] | None, typer.Option(metavar="PX", help="Candidate window size, chosen on val; repeatable.")
+        list[int] | None,
+        typer.Option(metavar="PX", help="Candidate window size; the best size on val is used. Repeatable."),
     ] = None,
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1",
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="last|best|FILE", help="Checkpoint; default: best on val if known, else last."),
+        typer.Option(
+            metavar="last|best|FILE",
+            help="Checkpoint to export. Default: best on val if known, otherwise last.",
+        ),
     ] = None,
     form: Annotated[
         str,
-        typer.Option("--format", metavar="onnx|openvino", help="openvino adds OpenVINO files to the bundle."),
+        typer.Option("--format", metavar="onnx|openvino", help="openvino: add OpenVINO files to the bundle."),
     ] = "onnx",
     precision: Annotated[
-        str, typer.Option(metavar="fp32|fp16|int8", help="Add graphs in this precision to the bundle.")
+        str, typer.Option(metavar="fp32|fp16|int8", help="Also add graphs in this precision to the bundle.")
     ] = "fp32",
     text: Annotated[
         Path | None,
-        typer.Option(metavar="SIDE|BUNDLE", help="Other text side, trained in the same text space."),
+        typer.Option(metavar="SIDE|BUNDLE", help="Another text encoder, trained in the same text space."),
     ] = None,
     caution: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Choice among presence thresholds that are equally good on val: 0 takes the lowest, 1 the "
-            "highest, a fraction one in between. Default: the threshold nearest to 0.5. Repeatable.",
+            help="Choose among presence thresholds that are equally good on val: 0 takes the lowest, 1 takes "
+            "the highest, and a fraction takes one in between. Default: nearest to 0.5. Repeatable.",
         ),
     ] = None,
     notes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Markdown notes on the training data for the model card."),
+        typer.Option(
+            metavar="FILE", help="Markdown file with notes on the training data, for the model card."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
 ) -> None:
-    """Export a run as a bundle: ONNX graphs, text side, weights, thresholds chosen on val, model card.
+    """Export a run as a bundle: ONNX graphs, text encoder, weights, thresholds and model card.
 
-    If the argument is a bundle, the command copies it. The command compares graphs of another format or
-    precision with the original graphs on photos of val before it keeps them.
+    If the argument is a bundle, the command copies the bundle. Before the command adds graphs of another
+    format or precision, it compares the new graphs with the original graphs on photos of val.
     """
     from drywallqa.bundle.bundle import HEAD
     from drywallqa.datasets.dataset import load_dataset
@@ -68,7 +77,9 @@ def export(
     dataset = load_dataset(data)
     if (run / HEAD).is_file():
         if tie_breaks:
-            raise ConfigError("--caution: the thresholds of a bundle are already chosen; export its run")
+            raise ConfigError(
+                "--caution cannot be used for a bundle, whose thresholds are already chosen; export its run"
+            )
         side = export_run.load_text_side(run, text, dataset) if text else None  # fails before the copy
         bundle = runtime_formats.copy_bundle(run, out, overwrite, side, remarks)
     else:
@@ -78,4 +89,4 @@ def export(
         )  # fmt: skip
     bundle = runtime_formats.add_form(bundle, dataset, form, precision)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
-    print(f"{out}: {bundle.name} {bundle.version}, {size:.1f} MB, knows {', '.join(bundle.concepts)}")
+    print(f"{out}: {bundle.name} {bundle.version}, {size:.1f} MB, concepts: {', '.join(bundle.concepts)}")

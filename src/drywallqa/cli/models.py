@@ -1,4 +1,4 @@
-"""`drywallqa models`: list and describe model families, download published weights and try them."""
+"""`drywallqa models`: list and describe model families, and download and try published weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="List, describe and download model families."
+    no_args_is_help=True, add_completion=False, help="List, describe, download and try model families."
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a family, as shown by `models list`.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a model family, as in `models list`.")]
 
 
 @app.command("list")
 def list_models() -> None:
-    """List the families: parameters, input size, vocabulary, and whether their weights are available."""
+    """List the model families with parameters, input size, vocabulary and availability of their weights."""
     from drywallqa.bundle.bundle import load_bundle
     from drywallqa.models.published_weights import ORIGINS, cached_folder
     from drywallqa.models.registry import FAMILIES
@@ -28,7 +28,7 @@ def list_models() -> None:
         side = f"{family.side} px" if family.side else f"n × {family.multiple} px"
         vocabulary = "open" if family.open_vocabulary else "trained concepts"
         missing = ", ".join(name for name in family.origins if cached_folder(ORIGINS[name]) is None)
-        weights = f"{missing} missing" if missing else "at hand"
+        weights = f"{missing} missing" if missing else "available"
         size = f"{parameters / 1e6:.1f} M"
         print(f"{family.name:<19} {size:>8}  {side:<9}  {vocabulary:<16}  weights: {weights}")
         print(f"{'':<19} {family.summary}")
@@ -36,7 +36,7 @@ def list_models() -> None:
 
 @app.command("info")
 def info(name: Name) -> None:
-    """Describe a family: parameters, input, vocabulary, licences of code and weights, source."""
+    """Describe a model family: parameters, input, vocabulary, licences and publication."""
     from drywallqa.bundle.bundle import load_bundle
     from drywallqa.models.published_weights import ORIGINS, PINS, cached_folder
     from drywallqa.models.registry import find_family
@@ -48,15 +48,15 @@ def info(name: Name) -> None:
         rows["bundled model"] = (
             f"{bundle.metrics['parameters']:,} parameters ({options}), photos at {bundle.window.size} px"
         )
-        rows["parameters"] += " with the default options of training"
+        rows["parameters"] += " with the default training options"
     side = f"{family.side}×{family.side} px only" if family.side else f"multiples of {family.multiple} px"
-    shape = "square, photos are letterboxed" if family.square else "of the photo's own proportions"
+    shape = "square, photos are letterboxed" if family.square else "or with the aspect ratio of the photo"
     rows |= {
-        "input": f"{side}, {shape}; {family.default_side} px to start with",
-        "vocabulary": "open" if family.open_vocabulary else "closed: the concepts it was trained on",
-        "text": "its own tower" if family.own_text else "the bundle's text side",
-        "training": f"drywallqa train --model {family.name}" if family.trainable else "none, used as it is",
-        "untrained": f"drywallqa models try {family.name}" if family.open_vocabulary else "means nothing",
+        "input": f"{side}, {shape}; default {family.default_side} px",
+        "vocabulary": "open" if family.open_vocabulary else "closed: only the trained concepts",
+        "text": "own text encoder" if family.own_text else "text encoder of the bundle",
+        "training": f"drywallqa train --model {family.name}" if family.trainable else "not possible",
+        "untrained": f"drywallqa models try {family.name}" if family.open_vocabulary else "cannot segment",
         "exports": ", ".join(family.exports) or "none",
         "licence of code": family.code_licence,
         "licence of weights": family.weight_licence,
@@ -64,7 +64,7 @@ def info(name: Name) -> None:
     }
     for origin in (ORIGINS[key] for key in family.origins):
         folder = cached_folder(origin)
-        state = f"at hand ({folder})" if folder else "missing"
+        state = f"available ({folder})" if folder else "missing"
         rows[f"weights '{origin.name}'"] = f"{origin.hub_id}, revision {origin.revision}, {state}"
     if family.origins:
         rows["revisions"] = PINS
@@ -74,13 +74,13 @@ def info(name: Name) -> None:
 
 @app.command("pull")
 def pull(name: Name) -> None:
-    """Download the published weights of a family (or one set: clipseg, clip, sam) into the hub's cache."""
+    """Download the published weights of a model family, or of clipseg, clip or sam, into the Hub cache."""
     from drywallqa.models.published_weights import ORIGINS, pull_weights
     from drywallqa.models.registry import FAMILIES, find_family
 
     names = (name,) if name in ORIGINS and name not in FAMILIES else find_family(name).origins
     if not names:
-        print(f"{name}: nothing to download; its initial weights are installed as packages")
+        print(f"{name}: nothing to download, because its initial weights are part of installed packages")
     for origin in (ORIGINS[key] for key in names):
         print(f"{origin.hub_id}: {pull_weights(origin)}")
 
@@ -88,22 +88,23 @@ def pull(name: Name) -> None:
 @app.command("try")
 def try_model(
     name: Name,
-    photo: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="The photos.")],
+    photo: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos to segment.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the masks.")],
-    prompt: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A prompt; repeatable.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text prompt. Repeatable.")] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Published weights; by default from the hub's cache."),
+        typer.Option(metavar="FOLDER", help="Folder of the published weights. Default: the Hub cache."),
     ] = None,
     options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="Option of the family; repeatable."),
+        typer.Option("--option", metavar="NAME=VALUE", help="Option of the model family. Repeatable."),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(metavar="PX", help="Input side in px; by default the family's side.")
+        int | None,
+        typer.Option(metavar="PX", help="Input size in px. Default: the default of the model family."),
     ] = None,
 ) -> None:
-    """Segment photos with a published model without training: clipseg, or SAM masks ranked by CLIP."""
+    """Segment photos with a published model without training: CLIPSeg, or SAM masks ranked by CLIP."""
     from drywallqa.cli import FAILED
     from drywallqa.errors import PhotoError
     from drywallqa.experiments.published_models import open_published, segment_published
@@ -132,14 +133,14 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
     for each in given:
         name, equals, value = each.partition("=")
         if not equals:
-            raise ConfigError(f"--option {each}: write it as name=value")
+            raise ConfigError(f"--option {each}: must have the form NAME=VALUE")
         found[name.strip()] = yaml.safe_load(value)
     return found
 
 
 @app.command("clear-cache")
 def clear_cache() -> None:
-    """Delete the cached features that training with data.cached_views wrote."""
+    """Delete the cached features of training runs with data.cached_views."""
     from drywallqa.sampling.feature_cache import FeatureCache
 
     cache = FeatureCache()

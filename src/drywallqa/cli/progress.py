@@ -1,8 +1,9 @@
-"""Output of a run over photos: a progress bar on a terminal or plain lines, and JSON lines on stdout."""
+"""Show the progress of a command: a progress bar on a terminal, plain lines, or JSON lines on stdout."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
-    """Shows each outcome when it arrives. JSON goes to stdout, everything else to stderr."""
+    """Shows the outcome of each photo as soon as it is known. JSON goes to stdout, other output to stderr."""
 
     def __init__(self, *, json: bool, quiet: bool, verbose: bool) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
@@ -26,7 +27,7 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
             self._bar.stop()
 
     def start(self, total: int) -> None:
-        """Draw the progress bar if stderr is a terminal and the run has several photos."""
+        """Show a progress bar if stderr is a terminal and there are several photos."""
         if self._quiet or total < 2 or not sys.stderr.isatty():
             return
         from rich import progress as parts
@@ -79,12 +80,17 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
             about = {"source": outcome.source} if outcome.source else outcome.records[0]
             lines.append({**about, "status": "failed", "error": outcome.error})
         for line in lines:
-            # Non-ASCII characters are escaped, so that any terminal, pipe or code page can show the line.
+            # json.dumps escapes non-ASCII characters, so that any terminal encoding can show the line.
             print(json.dumps(line), flush=True)
 
 
+def progress_unless(quiet: bool) -> Callable[[str, int, int], None]:
+    """Return `show_step`; if `quiet` is set or stderr is not a terminal, return a function without output."""
+    return show_step if sys.stderr.isatty() and not quiet else lambda what, done, total: None
+
+
 def show_step(what: str, done: int, total: int) -> None:
-    """Update the progress line on the terminal."""
+    """Update the progress line on stderr, for example "diagnosing: 3 of 40"."""
     print(
         f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
     )

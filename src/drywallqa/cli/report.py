@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,37 +9,47 @@ import typer
 
 
 def report(
-    subject: Annotated[Path, typer.Argument(metavar="RUN|BUNDLE", help="A training run or a bundle.")],
+    subject: Annotated[
+        Path, typer.Argument(metavar="RUN|BUNDLE", help="Folder of a training run or a bundle.")
+    ],
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A data set, imported and split; by default the run's data set."),
+        typer.Option(
+            metavar="DIR", help="Folder of an imported and split data set. Default: the data set of the run."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the report; by default RUN/report.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the report. Default: RUN/report.")
     ] = None,
     evaluation: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="An existing evaluation to reuse; repeatable."),
+        typer.Option(metavar="DIR", help="Folder of an existing evaluation to reuse. Repeatable."),
     ] = None,
     split: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Split to measure; repeatable. Default: val, test."),
+        typer.Option(metavar="NAME", help="Split to measure. Repeatable. Default: val and test."),
     ] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="Prompt to measure; repeatable. Default: one per concept."),
+        typer.Option(metavar="TEXT", help="Prompt to measure. Repeatable. Default: one prompt per concept."),
     ] = None,
     run: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="A training run of the bundle; repeatable."),
+        typer.Option(metavar="RUN", help="Folder of a training run of the bundle. Repeatable."),
     ] = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="An evaluation of another model or earlier run; repeatable."),
+        typer.Option(
+            metavar="DIR", help="Folder of an evaluation of another model or an earlier run. Repeatable."
+        ),
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="html, md or pdf; repeatable. Default: all."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format of the report: html, md or pdf. Repeatable. Default: all formats.",
+        ),
     ] = None,
     bench: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An existing bench.json to reuse.")
@@ -48,21 +57,20 @@ def report(
     diagnosis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An existing diagnosis (JSON) to reuse.")
     ] = None,
-    timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Measure times and memory.")] = True,
+    timing: Annotated[
+        bool, typer.Option("--timing/--no-timing", help="Measure times and memory use.")
+    ] = True,
     diagnose: Annotated[
         bool, typer.Option("--diagnose/--no-diagnose", help="Diagnose the model on the data set.")
     ] = True,
-    worst: Annotated[int, typer.Option(min=0, help="Failures to show per kind and prompt.")] = 12,
+    worst: Annotated[int, typer.Option(min=0, help="Number of failures to show per kind and prompt.")] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Allow training photos; every output then has a note.")
+        bool, typer.Option("--allow-leak", help="Allow training photos. All outputs then contain a warning.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show the progress.")] = False,
 ) -> None:
-    """Write the training report: data, training curves, results, failures, runtime, next steps."""
-    from drywallqa.cli import FOUND, one_line
-    from drywallqa.cli.progress import show_step
-    from drywallqa.errors import LeakError
-    from drywallqa.evaluation.measured_model import silent
+    """Write a training report on data, training curves, results, failures, runtime and next steps."""
+    from drywallqa.cli.progress import progress_unless
     from drywallqa.workflows.report import ReportRequest, run_report
 
     request = ReportRequest(
@@ -70,10 +78,5 @@ def report(
         tuple(run or ()), tuple(against or ()), tuple(formats or ()), bench, diagnosis, timing, diagnose,
         worst, allow_leak,
     )  # fmt: skip
-    try:
-        lines = run_report(request, silent if quiet or not sys.stderr.isatty() else show_step)
-    except LeakError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        raise typer.Exit(FOUND) from error
-    for line in lines:
+    for line in run_report(request, progress_unless(quiet)):
         print(line)

@@ -1,4 +1,4 @@
-"""`drywallqa segment`: segment photos by text prompts."""
+"""`drywallqa segment` and `demo`: segment photos or rendered example walls by text prompts."""
 
 from __future__ import annotations
 
@@ -33,27 +33,29 @@ def segment(
             "--prompt",
             "-p",
             metavar="TEXT",
-            help="A prompt such as 'segment crack'; repeatable.",
+            help="Text prompt, such as 'segment crack'. Repeatable.",
         ),
     ],
-    out: Annotated[
-        str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the masks; created if missing.")
-    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")],
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="BUNDLE", help="A bundle's folder (default: the built-in bundle)"),
+        typer.Option("--model", metavar="BUNDLE", help="Folder of a bundle. Default: the bundled model."),
     ] = None,
     threshold: Annotated[
         str,
-        typer.Option("--threshold", metavar="auto|0..1", help="Mark pixels above this probability."),
+        typer.Option(
+            "--threshold",
+            metavar="auto|0..1",
+            help="Probability above which pixels are marked. auto: the threshold of the bundle.",
+        ),
     ] = "auto",
     scale: Annotated[
         str,
         typer.Option(
             "--scale",
             metavar="auto|fit|native|FACTOR",
-            help="Scale of large photos. fit: scaled down. native: tiles at full resolution. FACTOR: tiles "
-            "at FACTOR times full resolution. auto: depends on the concept.",
+            help="Scale of large photos. fit: scale photos down. native: use tiles at full resolution. "
+            "FACTOR: use tiles at FACTOR times full resolution. auto: depends on the concept.",
         ),
     ] = "auto",
     refine: Annotated[
@@ -61,65 +63,67 @@ def segment(
         typer.Option(
             "--refine",
             metavar="auto|none|STEPS",
-            help="Refinement steps: guided, crf, morphology, join, or several steps with +. auto uses the "
-            "steps chosen on the validation split.",
+            help="Refinement steps: guided, crf, morphology, join, or several steps joined by +. auto uses "
+            "the setting of the bundle.",
         ),
     ] = "auto",
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also write each photo with its mask drawn on it.")
+        bool, typer.Option("--overlay", help="Also write each photo with the mask drawn over it.")
     ] = False,
     probability: Annotated[
-        bool, typer.Option("--probability", help="Also write the probabilities as PNG (0–255 for 0–1).")
+        bool, typer.Option("--probability", help="Also write the probabilities as PNG, scaled to 0–255.")
     ] = False,
     lines: Annotated[
         bool, typer.Option("--lines", help="Also write straight centre lines of each mask as JSON.")
     ] = False,
     recursive: Annotated[
         bool,
-        typer.Option("--recursive", "-r", help="Also search subfolders; results keep the folder structure."),
+        typer.Option(
+            "--recursive", "-r", help="Also search subfolders. The results keep the folder structure."
+        ),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results that differ.")
     ] = False,
     allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Accept prompts outside the model's concepts.")
+        bool, typer.Option("--allow-unknown", help="Accept prompts that name none of the model's concepts.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per mask on standard output.")
     ] = False,
     index: Annotated[
-        bool, typer.Option("--index/--no-index", help="Write index.html to show the results.")
+        bool, typer.Option("--index/--no-index", help="Write index.html, a page that shows the results.")
     ] = True,
     backend: Annotated[
         str,
-        typer.Option(
-            "--backend", metavar="NAME", help="Runtime: onnxruntime, openvino or torch, if installed."
-        ),
+        typer.Option("--backend", metavar="NAME", help="Runtime: onnxruntime, openvino or torch."),
     ] = "onnxruntime",
     precision: Annotated[
         str | None,
         typer.Option(
             "--precision",
             metavar="fp32|bf16|fp16|int8",
-            help="Precision, if machine and model support it. Default: fp32, or int8 for --profile fast.",
+            help="Precision of the model. Default: fp32, or int8 for --profile fast.",
         ),
     ] = None,
     profile: Annotated[
         str,
-        typer.Option("--profile", metavar="full|fast", help="fast: a smaller model, several times faster."),
+        typer.Option(
+            "--profile", metavar="full|fast", help="fast: use a smaller model that is several times faster."
+        ),
     ] = "full",
-    device: Annotated[str, typer.Option("--device", help="Device of the model.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="Device on which the model runs.")] = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Threads per photo (default: the runtime chooses)"),
+        typer.Option("--threads", min=1, help="Threads per photo. Default: the runtime chooses."),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
             "--engine",
             metavar="local|ray",
-            help="ray: run many workers on one or several machines. PATH and DIR may be s3:// or gs://, "
-            "and the figures are also written to DIR/results.parquet.",
+            help="ray: use several worker processes on one or more machines. PATH and DIR may be s3:// or "
+            "gs:// addresses, and the run also writes DIR/results.parquet.",
         ),
     ] = "local",
     address: Annotated[
@@ -130,7 +134,9 @@ def segment(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="With --engine ray: processes (default: one per core)"),
+        typer.Option(
+            "--workers", min=1, help="With --engine ray: number of worker processes. Default: one per core."
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print one line per photo.")] = False,
@@ -138,16 +144,16 @@ def segment(
     """Segment photos by one or more prompts.
 
     Each mask is written to DIR/{photo}__{prompt}.png, with values 0 and 255 and the size of the photo.
-    The figures of each mask are written to DIR/manifest.jsonl, and DIR/index.html shows the whole folder.
-    With --engine ray, DIR/results.parquet has figures, times and errors. On s3:// and gs://, there is no
-    manifest.
+    DIR/manifest.jsonl has one record per mask, and DIR/index.html shows all results. With --engine ray,
+    DIR/results.parquet has the records, times and errors. On s3:// and gs://, there is no manifest.
 
-    If photos from different folders have equal names, DIR gets the same folders. Finished photos are skipped.
+    If photos from different folders have the same name, DIR gets the same subfolders. Photos with finished
+    results are skipped.
 
-    Exit codes: 0 success, 2 wrong usage, 3 some inputs failed.
+    The exit code is 0 for success, 2 for wrong usage, and 3 if some inputs failed.
     """
     fleet = _fleet(engine, address, workers, device, threads)
-    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may not run in this folder
+    bundle = str(Path(model).absolute()) if fleet and model else model  # workers may run in another folder
     runtime = RuntimeOptions(backend, device, fleet.threads if fleet else threads, precision, profile)
     opener = partial(_load, bundle, runtime)
     loading = None if fleet else _load_in_background(opener, bundle, runtime)
@@ -173,12 +179,50 @@ def segment(
 
             from drywallqa.workflows.segment import segment_into
 
-            Image.preinit()  # imports Pillow's readers of common formats
+            Image.preinit()  # imports Pillow's readers for common formats
             summary = segment_into(loading.result(), paths, prompt, out, options, **display_calls)
     if not quiet:
         print(_sentence(summary), file=sys.stderr if json else sys.stdout)
     if summary.failed:
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
+
+
+def demo(
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for the photos and the results."),
+    ] = Path("demo-output"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="BUNDLE", help="Folder of a bundle. Default: the bundled model."),
+    ] = None,
+) -> None:
+    """Render eight example walls, segment cracks and taping areas, and compare with the ground truth.
+
+    The ground truth is exact for every pixel, because the walls are rendered. The command writes the photos
+    to DIR/photos, and masks, overlays and index.html to DIR/results.
+    """
+    from drywallqa.cli.progress import OutcomeDisplay
+    from drywallqa.inference.segmenter import load
+    from drywallqa.workflows.demo import run_demo
+
+    segmenter = load(model)
+    with OutcomeDisplay(json=False, quiet=False, verbose=False) as display:
+        shown = run_demo(segmenter, out, on_start=display.start, on_outcome=display.show)
+    summary = shown.summary
+    print(f"{summary.done + summary.skipped} rendered example walls: {shown.photos}")
+    for item in shown.agreements:
+        found = sum(overlap > 0 for overlap in item.overlaps.values())
+        print(
+            f"{item.concept}: found on {found} of the {len(item.overlaps)} walls that show it "
+            f"(mean IoU {item.mean_overlap:.2f} with the ground truth), "
+            f"falsely marked on {item.false_alarms} of the {len(item.false_areas)} other walls"
+        )
+    print(f"Results: {summary.out}")
+    if summary.index is not None:
+        print(f"To see the results, open this page in a browser: {summary.index.resolve().as_uri()}")
+    if summary.failed:
+        raise typer.Exit(cli.FAILED)
 
 
 def _load(model: str | None, runtime: RuntimeOptions) -> Segmenter:
@@ -190,9 +234,8 @@ def _load(model: str | None, runtime: RuntimeOptions) -> Segmenter:
 def _load_in_background(
     opener: Callable[[], Segmenter], model: str | None, runtime: RuntimeOptions
 ) -> BackgroundCall[Segmenter]:
-    """Load the model in the background, its largest graph first."""
-    # This command multiplies no matrices with NumPy. Idle threads of NumPy would only cost CPU time at the
-    # start.
+    """Load the model in a background thread, starting with its largest graph."""
+    # This command does not multiply matrices with NumPy, so starting NumPy's threads would waste CPU time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if runtime.backend == "onnxruntime":
         folder = runtime.folder_of(model)
@@ -206,12 +249,12 @@ def _load_in_background(
 def _fleet(
     engine: str, address: str | None, workers: int | None, device: str, threads: int | None
 ) -> Fleet | None:
-    """Return the workers of `--engine ray`, or None for the local engine."""
+    """Return the settings of the workers for `--engine ray`; None for the local engine."""
     if engine not in ("local", "ray"):
         raise ConfigError(f"unknown engine '{engine}'; choose local or ray")
     if engine == "local":
         if address is not None or workers is not None:
-            raise ConfigError("--address and --workers need --engine ray")
+            raise ConfigError("--address and --workers require --engine ray")
         return None
     from drywallqa.fleet.cluster import Fleet
 

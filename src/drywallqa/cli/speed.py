@@ -1,4 +1,4 @@
-"""`drywallqa speed`: measure speed and quality of a bundle on this machine."""
+"""`drywallqa speed`: measure the speed of a bundle on this machine."""
 
 from __future__ import annotations
 
@@ -11,45 +11,48 @@ import typer
 
 def speed(
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="Bundle to measure; default: both built-in bundles.")
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="Bundle to measure. Default: both bundles of the package."),
     ] = None,
     backend: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="onnxruntime, openvino or torch; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Runtime: onnxruntime, openvino or torch. Repeatable."),
     ] = None,
     precision: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="fp32, bf16, fp16 or int8; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Precision: fp32, bf16, fp16 or int8. Repeatable."),
     ] = None,
     window: Annotated[
         list[int] | None,
-        typer.Option(metavar="PX", min=32, help="Window size; repeatable. Default: each bundle's size."),
+        typer.Option(metavar="PX", min=32, help="Window size. Repeatable. Default: the size of each bundle."),
     ] = None,
     prompts: Annotated[
         list[int] | None,
-        typer.Option(metavar="1..5", help="Number of prompts; repeatable. Default: 1 and 5."),
+        typer.Option(metavar="1..5", help="Number of prompts. Repeatable. Default: 1 and 5."),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Photos per batch; repeatable. Default: 1 and 4.")
+        list[int] | None, typer.Option(min=1, help="Photos per batch. Repeatable. Default: 1 and 4.")
     ] = None,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Number of threads; repeatable. Default: 1 to all cores.")
+        list[int] | None, typer.Option(min=1, help="Number of threads. Repeatable. Default: 1 to all cores.")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Also measure quality on the val split of this data set."),
+        typer.Option(metavar="DIR", help="Also measure the quality on the val split of this data set."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Time in s to repeat each case.")] = 2.0,
-    side: Annotated[int, typer.Option(min=32, help="Side of the photo in px.")] = 640,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Time in s for which each case is repeated.")] = 2.0,
+    side: Annotated[int, typer.Option(min=32, help="Side of the square test photo in px.")] = 640,
     clipseg: Annotated[
-        bool, typer.Option("--clipseg/--no-clipseg", help="Also measure plain CLIPSeg.")
+        bool, typer.Option("--clipseg/--no-clipseg", help="Also measure the original CLIPSeg model.")
     ] = True,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write bench.json and bench.png here.")
+        Path | None, typer.Option(metavar="DIR", help="Folder for bench.json and bench.png.")
     ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An earlier bench.json to compare with.")
     ] = None,
 ) -> None:
-    """Measure latency, throughput, stages, start-up time and memory of a bundle and of plain CLIPSeg."""
+    """Measure latency, throughput, start-up time and memory of a bundle, in comparison with CLIPSeg."""
     from drywallqa.workflows import speed
 
     earlier = speed.read_speed(against) if against else None

@@ -1,7 +1,7 @@
-"""The root command. It imports a verb only if the user runs that verb.
+"""The root command. It imports the module of a subcommand only if the user runs it.
 
-Since version 0.27, Typer passes every argument to pydantic, and importing pydantic takes half of the time
-allowed for start-up. Text arguments and missing options need no conversion, so this module lets them skip
+Since version 0.27, Typer converts every argument with pydantic, whose import takes half of the start-up time
+limit. Text arguments and missing options need no conversion, so this module lets these arguments skip
 pydantic. With an older Typer, the module changes nothing.
 """
 
@@ -20,7 +20,7 @@ from drywallqa.errors import MissingExtraError
 
 
 class _TextConversion:
-    """Replaces Typer's conversion of one argument."""
+    """Replacement for Typer's conversion of an argument. It leaves text unchanged."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
         if value is None:
@@ -30,12 +30,12 @@ class _TextConversion:
             return value
         if annotation == list[str] and not isinstance(value, str) and all(isinstance(v, str) for v in value):
             return list(value)
-        param._runtime_param = None  # not text: Typer converts it
+        param._runtime_param = None  # Typer converts arguments that are not text
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
 
 
 def lighten(parameters: list[Any]) -> list[Any]:
-    """Let the text arguments of a command skip the conversion, and return the same list."""
+    """Let the text arguments among a command's parameters skip the conversion. Return the same list."""
     for parameter in parameters:
         if getattr(parameter, "_runtime_param", ...) is None and hasattr(parameter, "type_descriptor"):
             parameter._runtime_param = _TextConversion()
@@ -43,7 +43,7 @@ def lighten(parameters: list[Any]) -> list[Any]:
 
 
 class LightCommand(TyperCommand):
-    """A command whose text arguments skip the conversion."""
+    """A command whose text arguments skip Typer's conversion."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, including `--help`."""
@@ -51,7 +51,7 @@ class LightCommand(TyperCommand):
 
 
 class LazyVerbs(TyperGroup):
-    """A group with one line of help per verb. It imports a verb only if the user runs that verb."""
+    """The group of all subcommands. It imports a subcommand only if the user runs it."""
 
     verbs: ClassVar[Mapping[str, tuple[str, str]]] = {}
     renamed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -66,7 +66,7 @@ class LazyVerbs(TyperGroup):
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb at the start of the arguments by its current or earlier name, and import it."""
+        """Import the subcommand at the start of the arguments, by its current or an earlier name."""
         if args[0] in self.renamed:
             now = self.renamed[args[0]]
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")
@@ -78,14 +78,16 @@ class LazyVerbs(TyperGroup):
 
 
 def load_verb(name: str, target: str, help_text: str) -> Any:
-    """Import a verb from `module:object` and create its command."""
+    """Import a subcommand from `module:object`, and create its Typer command."""
     module_name, _, attribute = target.partition(":")
     try:
         verb = getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("drywallqa"):
             raise
-        raise MissingExtraError(f"'drywallqa {name}' (it lacks {error.name})", "train") from error
+        raise MissingExtraError(
+            f"'drywallqa {name}' (the package {error.name} is missing)", "train"
+        ) from error
     if isinstance(verb, typer.Typer):
         verb.info.help = verb.info.help if isinstance(verb.info.help, str) else help_text
         return typer.main.get_command(verb)
@@ -95,7 +97,7 @@ def load_verb(name: str, target: str, help_text: str) -> Any:
 
 
 def note_renamed(old: str, new: str) -> None:
-    """Print a note on standard error that a verb or an option has a new name."""
+    """Print a note to stderr that a subcommand or an option has a new name."""
     print(f"note: '{old}' is now '{new}'", file=sys.stderr)
 
 
@@ -103,8 +105,8 @@ def command(verbs: Mapping[str, tuple[str, str]], renamed: Mapping[str, tuple[st
     """Create the root command.
 
     Args:
-        verbs: Name → (module:object, one-line help).
-        renamed: Earlier name → the verb and options that replace it.
+        verbs: Subcommand → (module:object, one-line help).
+        renamed: Earlier name → the current subcommand with its options.
     """
     group = type("Verbs", (LazyVerbs,), {"verbs": verbs, "renamed": renamed})
     app = typer.Typer(cls=group, no_args_is_help=True, add_completion=False)

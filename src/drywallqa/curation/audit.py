@@ -1,4 +1,4 @@
-"""Audit an export or a data set for leaks, copies that distort the figures, and faulty annotations."""
+"""Audit an export or a data set for leaks, duplicate photos and faulty annotations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WAYS = ("both", "source", "hash")
 
 @dataclass(frozen=True)
 class Leak:
-    """Photos of one part whose photograph is also in another part."""
+    """Photos of one split whose source photo is also in another split."""
 
     split: str
     other: str
@@ -63,10 +63,11 @@ class AuditReport:
     """The result of an audit.
 
     Attributes:
-        inventory: The photos and annotations.
-        leaks: Parts that share photographs.
-        near_duplicates: Photographs that occur under several names.
-        agreements: Agreement between labels of one picture under two names; only for an imported data set.
+        inventory: The audited photos and annotations.
+        leaks: Source photos that are in two splits.
+        near_duplicates: Source photos that occur under several names.
+        agreements: Agreement between the two labels of a photo that occurs under two names. Empty for an
+            export that was not imported.
     """
 
     inventory: Inventory
@@ -76,29 +77,32 @@ class AuditReport:
 
     @property
     def photographs(self) -> int:
-        """The number of different photographs."""
+        """The number of different source photos."""
         return len({photo.photograph for photo in self.inventory.photos})
 
     @property
     def across(self) -> list[NearDuplicate]:
-        """Near-duplicates in different parts of the split."""
+        """Near-duplicates in different splits."""
         return [pair for pair in self.near_duplicates if pair.across]
 
     @property
     def within(self) -> list[NearDuplicate]:
-        """Near-duplicates that are not in different parts of the split."""
+        """Near-duplicates in the same split, or without a split."""
         return [pair for pair in self.near_duplicates if not pair.across]
 
     @property
     def duplicate_names(self) -> list[tuple[str, ...]]:
-        """Photos of one set that differ only in folder or suffix; their masks would have the same name."""
+        """Photos of one set whose names differ only in folder or suffix, so that their mask names collide."""
         names: dict[tuple[str, str], list[str]] = defaultdict(list)
         for photo in self.inventory.photos:
             names[photo.set_name, Path(photo.name).stem.lower()].append(photo.name)
         return [tuple(sorted(found)) for found in names.values() if len(found) > 1]
 
     def is_finding(self, remark: Remark) -> bool:
-        """Whether a remark needs attention: a full-frame annotation, or a box in a class with few boxes."""
+        """Return whether a remark needs attention.
+
+        Annotations that fill the frame need attention, and also boxes in a class that has few boxes.
+        """
         boxes, annotations = self.inventory.boxes, self.inventory.annotations
         customary = 2 * boxes[remark.group] > annotations[remark.group]
         return remark.kind == inventories.FRAME_FILLING or (
@@ -107,18 +111,18 @@ class AuditReport:
 
     @property
     def findings(self) -> tuple[Remark, ...]:
-        """The annotations that look wrong."""
+        """The remarks that need attention."""
         return tuple(remark for remark in self.inventory.remarks if self.is_finding(remark))
 
     @property
     def found_something(self) -> bool:
-        """Whether the audit found anything that needs attention."""
+        """Whether the audit found a problem."""
         copies = self.leaks or self.near_duplicates or self.duplicate_names
         return bool(copies or self.inventory.problems or self.findings or self.likely_causes)
 
     @cached_property
     def likely_causes(self) -> list[FaultFinding]:
-        """The likely causes of the findings, the most likely first."""
+        """The likely causes of the problems, the most likely cause first."""
         sizes: dict[str, list[int]] = defaultdict(list)
         for photo in self.inventory.photos:
             sizes[photo.split or "none"].append(photo.side)
@@ -134,7 +138,7 @@ class AuditReport:
             *check_sizes(sizes),
         ]
         copied = {"photos-repeated", "split-leak"} & {each.name for each in found}
-        # Copies of a photo have the same masks.
+        # Copies of a photo have the same mask, so repeated labels are not a separate problem.
         kept = [each for each in found if not (copied and each.name == "labels-repeated")]
         return sorted(kept, key=lambda each: -each.weight)
 
@@ -171,17 +175,18 @@ def audit_source(
     read: ReadOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[AuditReport]:
-    """Audit a data set folder or an export; the photos stay readable inside the context.
+    """Audit a data set folder or an export. Its photos can be read only inside the context.
 
     Args:
-        source: An imported data set's folder, or an export (folder or zip).
-        layout: The export's layout; see `exports.LAYOUTS`.
-        by: Method to find copies. "source" uses names, "hash" uses perceptual hashes, "both" uses both.
+        source: The folder of an imported data set, or an export (folder or zip file).
+        layout: Layout of the export, one of `exports.LAYOUTS`.
+        by: How to find copies of a photo. "source" compares file names, "hash" compares perceptual hashes,
+            and "both" compares file names and hashes.
         read: Decisions about what an export leaves open.
         progress: Called with the number of finished photos and the total.
 
     Yields:
-        The report.
+        The report of the audit.
 
     Raises:
         DataError: The source is neither a data set nor an export, or is damaged, or `by` is unknown.
@@ -206,7 +211,7 @@ def _find_copies(photos: Sequence[AuditedPhoto], by: str) -> tuple[list[Leak], l
 
 
 def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
-    """Find, for each pair of parts, the later part's photos whose photograph is in the earlier part."""
+    """Find the photos whose source photo is also in an earlier split (train, val, test)."""
     leaks = []
     parts = {split: [photo for photo in photos if photo.split == split] for split in PARTS}
     for later, split in enumerate(PARTS):
@@ -221,7 +226,7 @@ def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
 
 
 def _find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
-    """Find duplicates under different names; pairs across parts come first, then the best agreement."""
+    """Find duplicates with different names. Pairs in different splits come first, then the most similar."""
     thumbnails = np.stack([photo.thumbnail for photo in photos])
     best: dict[tuple[str, ...], NearDuplicate] = {}
     for pair in find_pairs(thumbnails, [photo.photograph for photo in photos]):

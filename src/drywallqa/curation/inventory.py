@@ -1,4 +1,4 @@
-"""The inventory of an audit: its photos, each read once, and the shapes of their annotations."""
+"""The inventory of an audit, which lists all photos, annotations and problems. Each photo is read once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AuditedPhoto:
-    """Name in the export, path, set, split, photograph, thumbnail and longer side of one readable photo."""
+    """One readable photo with its name, path, set, split, source photo, thumbnail and longer side in px."""
 
     name: str
     path: Path
@@ -52,15 +52,15 @@ class AuditedPhoto:
 
 @dataclass(frozen=True)
 class Remark:
-    """A suspicious property of an annotation that is not necessarily an error.
+    """A suspicious annotation, or a photo without annotations. It is not necessarily an error.
 
     Attributes:
         kind: `BOX_LIKE`, `FRAME_FILLING` or `NO_ANNOTATION`.
-        group: The annotation's class or concept; empty if the photo has no annotation.
-        name: The photo's name.
-        path: The photo's path.
-        where: The annotation's file, and its line or id in the file.
-        frame: The annotation's box in px.
+        group: Class or concept of the annotation, or an empty string if the photo has no annotation.
+        name: Name of the photo.
+        path: Path of the photo.
+        where: File of the annotation, and its line or id in the file.
+        frame: Bounding box of the annotation in px.
     """
 
     kind: str
@@ -73,17 +73,17 @@ class Remark:
 
 @dataclass
 class Inventory:
-    """The data that an audit works on.
+    """All photos, annotations and problems that an audit evaluates.
 
     Attributes:
-        title: The export's or data set's name.
+        title: Name of the export or data set.
         photos: The readable photos.
-        problems: Problems from reading files and from fitting annotations to photos.
+        problems: Unreadable files, and annotations that do not fit their photo.
         remarks: Box-like and frame-filling annotations, and photos without annotations.
-        boxes: Number of boxes, or masks that are exactly a box, for each class or concept.
+        boxes: Number of box annotations for each class or concept. Rectangular masks count as boxes.
         annotations: Number of annotations for each class or concept.
         ignored: Number of pixels that nobody labelled, for each class or concept.
-        mask_files: Facts about an imported data set's mask files.
+        mask_files: Facts about the mask files of an imported data set.
     """
 
     title: str
@@ -111,7 +111,7 @@ class Inventory:
         return read
 
     def add_annotation(self, remark: Remark, rectangle: bool, share: float) -> None:
-        """Count an annotation, and add a remark if it is a rectangle or fills the frame."""
+        """Count an annotation, and add a remark if the annotation is a rectangle or fills the whole photo."""
         self.boxes[remark.group] += rectangle
         if share >= FRAME_SHARE:
             self.remarks.append(replace(remark, kind=FRAME_FILLING))
@@ -120,10 +120,10 @@ class Inventory:
 
 
 def of_export(source: Path, export: Export, progress: Progress | None = None) -> Inventory:
-    """Take the inventory of a downloaded export; its classes need not be mapped to concepts.
+    """Take the inventory of a downloaded export, without a mapping of its classes to concepts.
 
     Args:
-        source: The export's path, used for the title.
+        source: Path of the export, whose name becomes the title.
         export: The parsed export.
         progress: Called with the number of finished photos and the total.
     """
@@ -178,7 +178,7 @@ def _frame_of(geometry: Box | Outline) -> Frame:
 
 
 def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
-    """Return a non-empty mask's bounding box, whether the mask fills it, and its share of the photo."""
+    """Return the bounding box of a mask, whether the mask fills the box, and its share of the photo."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     area = int(mask.sum())
@@ -187,7 +187,7 @@ def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
 
 
 def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
-    """Take the inventory of an imported data set: photos, masks and import problems.
+    """Take the inventory of an imported data set, with its photos, masks and import problems.
 
     Args:
         dataset: The data set.
@@ -195,7 +195,8 @@ def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
     """
     inventory = Inventory(dataset.folder.resolve().name)
     inventory.problems = [
-        replace(problem, file=f"{name}: {problem.file}") for name, problem in read_problems(dataset.folder)
+        replace(problem, file=": ".join(filter(None, (name, problem.file))))
+        for name, problem in read_problems(dataset.folder)
     ]
     for number, sample in enumerate(dataset, 1):
         path = dataset.photo_path(sample)
@@ -219,7 +220,7 @@ def _add_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Pat
             inventory.problems.append(Problem(problems.UNREADABLE, name, "", str(error)))
             continue
         if not mask.any():
-            inventory.problems.append(Problem(problems.EMPTY, name, "", "marks no pixel"))
+            inventory.problems.append(Problem(problems.EMPTY, name, "", "the annotation marks no pixel"))
             continue
         frame, rectangle, share = describe_mask(mask)
         remark = Remark(BOX_LIKE, concept, sample.photo, path, name, frame)

@@ -1,11 +1,11 @@
-"""Find photos of the same photograph that were re-encoded, resized, turned, mirrored or slightly changed.
+"""Find copies of the same source photo that were re-encoded, resized, rotated, mirrored or slightly changed.
 
-The perceptual hash is a coarse filter over all pairs and orientations. The remaining pairs are verified on
-the 32×32 thumbnails by two correlations, one of fine detail (thumbnail minus its local mean) and one of
-coarse gradients. Both correlations use square roots to limit the effect of a single strong line, and both
-ignore shading, which is similar on many walls. The last test is the median correlation over 7×7 small cells.
-Different boards in front of the same backdrop agree in their outline, but only copies of one photograph agree
-in most cells.
+The perceptual hash first selects similar pairs among all pairs and orientations. Two correlations then verify
+each pair on its 32×32 thumbnails. The first correlation compares fine detail (the thumbnail minus its local
+mean), and the second compares coarse gradients. Both correlations use square roots to limit the effect of a
+single strong line. Both ignore shading, which is similar on many walls. The last test is the median
+correlation over 7×7 small cells. Different boards in front of the same background can have similar outlines,
+but only copies of the same source photo agree in most cells.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from drywallqa.curation.inventory import AuditedPhoto
 from drywallqa.imaging import perceptual_hash
 
 SAME_PHOTO_AGREEMENT = 0.62
-"""Mean correlation above which a pair within `perceptual_hash.SAME_PHOTO_BITS` counts as one photograph.
+"""Minimum mean correlation of a pair with similar hashes that counts as copies of the same source photo.
 
-This value and `SAME_PHOTO_CELLS` were chosen by looking at pairs from a crack data set and a board data set.
+We chose this value and `SAME_PHOTO_CELLS` after we inspected pairs from a crack and a board data set.
 """
 
 SAME_PHOTO_CELLS = 0.42
-"""Median correlation of the cells above which the same pair counts as one photograph."""
+"""Minimum median correlation over the cells of a pair that counts as copies of the same source photo."""
 
 _BLOCK = 512
 _RADIUS = 2
@@ -39,15 +39,15 @@ Thumbnails = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two photos of the same photograph.
+    """Two photos that are copies of the same source photo.
 
     Attributes:
-        first: Index of a photo.
-        second: Index of a later photo.
+        first: Index of the first photo.
+        second: Index of the second photo, always larger than `first`.
         bits: Number of bits in which the hashes differ.
-        agreement: Mean correlation of detail and gradients, at most 1.
-        turns: Counter-clockwise quarter turns that map the second photo to the first, before mirroring.
-        flip: Whether the turned photo is then mirrored left to right.
+        agreement: Mean of the correlations of detail and gradients, at most 1.
+        turns: Number of counter-clockwise rotations by 90° that map the second photo to the first.
+        flip: Whether the rotated second photo must also be mirrored left to right.
     """
 
     first: int
@@ -60,7 +60,7 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two duplicate photographs under different names, with their best matching pair of photos."""
+    """Two source photos with different names that are duplicates, with their most similar pair of photos."""
 
     first: AuditedPhoto
     second: AuditedPhoto
@@ -83,11 +83,11 @@ class NearDuplicate:
 
 
 def find_pairs(thumbnails: Thumbnails, groups: Sequence[object]) -> list[DuplicatePair]:
-    """Find pairs of photos of the same photograph, best first.
+    """Find pairs of photos that are copies of the same source photo, sorted by agreement.
 
     Args:
         thumbnails: Grey thumbnails [N,32,32] from `perceptual_hash.thumbnail`.
-        groups: One key per photo; pairs within a group are already known and skipped.
+        groups: A key for each photo. Pairs with equal keys are skipped, because they are known copies.
     """
     candidates = np.array(list(_sieve(thumbnails, groups)), np.int64).reshape(-1, 3)
     if not len(candidates):
@@ -106,7 +106,7 @@ def find_pairs(thumbnails: Thumbnails, groups: Sequence[object]) -> list[Duplica
 
 
 def _sieve(thumbnails: Thumbnails, groups: Sequence[object]) -> Iterator[tuple[int, int, int]]:
-    """Yield pairs from different groups with similar hashes: two indices and the number of differing bits."""
+    """Yield (index, index, number of differing bits) for pairs with similar hashes and different groups."""
     hashes = [perceptual_hash.hash_thumbnail(thumbnail) for thumbnail in thumbnails]
     numbers: dict[object, int] = {}
     keys = np.array([numbers.setdefault(group, len(numbers)) for group in groups], np.int64)
@@ -122,7 +122,7 @@ def _sieve(thumbnails: Thumbnails, groups: Sequence[object]) -> Iterator[tuple[i
 def _verify(
     thumbnails: Thumbnails, candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return each candidate's best agreement over all orientations, and the index of that orientation."""
+    """Return the best agreement of each candidate pair over all orientations, and the best orientation."""
     best = np.full(len(candidates), -1, np.float32)
     orientation = np.zeros(len(candidates), np.int64)
     involved, places = np.unique(candidates[:, :2], return_inverse=True)
@@ -142,7 +142,7 @@ def _verify(
 
 
 def _features(thumbnails: Thumbnails) -> NDArray[np.float32]:
-    """Compute vectors [N,D] of thumbnails [N,32,32]; the dot product of two vectors is their agreement."""
+    """Convert thumbnails [N,32,32] to vectors [N,D], whose dot product is the agreement of two thumbnails."""
     detail = thumbnails - _local_mean(thumbnails)
     detail = detail[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)
     side = thumbnails.shape[1] // 2
@@ -155,7 +155,7 @@ def _features(thumbnails: Thumbnails) -> NDArray[np.float32]:
 
 
 def cell_agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Correlate the detail of two thumbnails [32,32] in cells of 4×4 px; return the median over the cells."""
+    """Return the median correlation of the detail of two thumbnails [32,32] over cells of 4×4 px."""
     pictures = np.stack([first, second])
     detail = (pictures - _local_mean(pictures))[:, _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
     count = detail.shape[1] // _CELL
@@ -174,7 +174,7 @@ def _unit(values: NDArray[np.float32], *, centred: bool) -> NDArray[np.float32]:
 
 
 def _local_mean(pictures: Thumbnails) -> NDArray[np.float32]:
-    """Average each pixel's 5×5 neighbourhood, with repeated edges."""
+    """Return the mean of the 5×5 neighbourhood of each pixel. Edge pixels are repeated."""
     side = 2 * _RADIUS + 1
     padded = np.pad(pictures, ((0, 0), (_RADIUS, _RADIUS), (_RADIUS, _RADIUS)), "edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))

@@ -1,4 +1,4 @@
-"""Create synthetic sets with known truth from rendered walls, walls at phone resolution, and mosaics."""
+"""Add rendered walls, rendered walls at phone resolution, or mosaics of photos to a data set."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from drywallqa.synthetic.phone_walls import render_phone_wall
 from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Kind, render_wall
 
 CYCLE: tuple[Kind, ...] = ("neither", "crack", "seam", "neither", "both", "seam", "neither", "crack")
-"""The order of wall kinds in a set at phone resolution; five of eight walls have no crack."""
+"""The kinds of walls in a set at phone resolution, in order. Five of eight walls have no crack."""
 OUTLINE = 2.5
-"""Distance in px by which human outlines exceed a crack, in a photo whose longer side is 640 px."""
-_SIZE = (480, 480)  # size of a rendered picture in px
-_OTHERS = 0.35  # share of rendered pictures that do not show a wall
+"""Distance in px by which hand-drawn outlines exceed a crack, if the photo's longer side is 640 px."""
+_SIZE = (480, 480)  # height and width of a rendered image in px
+_OTHERS = 0.35  # share of rendered images that do not show a wall
 
 Progress = Callable[[int, int], None]
 Mask = NDArray[np.bool_]
@@ -35,20 +35,20 @@ LabelledPicture = tuple[str, NDArray[np.uint8], Mapping[str, Mask]]
 def add_rendered(
     folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render walls and other pictures as a separate set of a new or existing data set.
+    """Render walls and other images as a new set of a data set.
 
-    Seam lines are labelled if the data set has that concept.
+    Seam lines are labelled if the data set has the concept "seam line".
 
     Args:
-        folder: The data set's folder.
-        count: Number of pictures to render.
-        set_name: The new set's name.
-        seed: Equal seeds give equal pictures.
-        split: The split that the pictures belong to.
-        progress: Called with the number of finished pictures and the total.
+        folder: Folder of the data set, which is created if it does not exist.
+        count: Number of images to render.
+        set_name: Name of the new set.
+        seed: Equal seeds give equal images.
+        split: The split of all new images.
+        progress: Called with the number of finished images and the total.
 
     Raises:
-        DataError: The set exists already.
+        DataError: The data set already has this set.
     """
     known = _open(folder, set_name, (CRACK, TAPING_AREA))
     concepts = [CRACK, TAPING_AREA, *([SEAM_LINE] if SEAM_LINE in known.concepts else [])]
@@ -71,20 +71,20 @@ def add_rendered(
 def add_phone_walls(
     folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render walls of 8 to 16 megapixels as a separate set of a new or existing data set.
+    """Render walls of 8 to 16 megapixels as a new set of a data set.
 
-    Cracks are labelled like human labels, with outlines wider than the crack.
+    Crack labels resemble hand-drawn labels, so their outlines are wider than the crack.
 
     Args:
-        folder: The data set's folder.
+        folder: Folder of the data set, which is created if it does not exist.
         count: Number of walls to render.
-        set_name: The new set's name.
-        seed: Equal seeds give equal pictures.
-        split: The split that the pictures belong to.
-        progress: Called with the number of finished pictures and the total.
+        set_name: Name of the new set.
+        seed: Equal seeds give equal images.
+        split: The split of all new images.
+        progress: Called with the number of finished images and the total.
 
     Raises:
-        DataError: The set exists already.
+        DataError: The data set already has this set.
     """
 
     def pictures() -> Iterator[LabelledPicture]:
@@ -105,26 +105,26 @@ def add_mosaics(
     split: str,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Add mosaics of a data set's crack photos as a set of another data set; each photograph is used once.
+    """Add mosaics of crack photos as a new set of a data set. Each source photo is used once.
 
     Args:
-        folder: The data set's folder, new or existing.
-        source: The data set with the crack photos; only photos of 640×640 px are used.
-        columns: Number of photos per row, and of rows per mosaic.
-        set_name: The new set's name.
-        split: The split that the mosaics belong to.
+        folder: Folder of the data set, which is created if it does not exist.
+        source: The data set with the crack photos. Only photos of 640×640 px are used.
+        columns: Number of photos per row, which is also the number of rows.
+        set_name: Name of the new set.
+        split: The split of all mosaics.
         progress: Called with the number of finished mosaics and the total.
 
     Raises:
-        DataError: The set exists already, or there are too few photos for one mosaic.
+        DataError: The data set already has this set, or there are too few photos for one mosaic.
     """
     fitting = source.with_samples(s for s in source if (s.height, s.width) == (SIDE, SIDE))
     shown, size = one_a_photograph(fitting, CRACK), columns * columns
     count = len(shown) // size
     if not count:
         raise DataError(
-            f"{source.folder}: {len(shown)} photographs of {SIDE}×{SIDE} px show a crack; "
-            f"a mosaic needs {size}"
+            f"{source.folder}: only {len(shown)} source photos of {SIDE}×{SIDE} px show a crack, "
+            f"but a mosaic needs {size}"
         )
 
     def pictures() -> Iterator[LabelledPicture]:
@@ -136,7 +136,7 @@ def add_mosaics(
 
 
 def _open(folder: Path, set_name: str, concepts: tuple[str, ...]) -> Dataset:
-    """Open or create a data set, and check that it does not have the set yet."""
+    """Open or create a data set, and check that it has no set with this name."""
     exists = (folder / "dataset.json").exists()
     known = load_dataset(folder) if exists else Dataset(folder, (), dict.fromkeys(concepts, ()))
     if any(sample.set_name == set_name for sample in known):
@@ -154,7 +154,7 @@ def _add(
     quality: int = 95,
     write_mask: Callable[[Path, Mask], None] = write_mask_file,
 ) -> Dataset:
-    """Write pictures and truth masks as a set; a concept missing from a picture's truths stays unlabelled."""
+    """Write images and ground-truth masks as a set. A concept without a mask array stays unlabelled."""
     folder = known.folder
     (folder / "photos" / set_name).mkdir(parents=True, exist_ok=True)
     samples = []

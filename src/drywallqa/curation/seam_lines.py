@@ -1,4 +1,4 @@
-"""Label seam lines as a separate concept, by finding seams inside the boxes of another concept."""
+"""Find seams inside the boxes of one concept, and label them as a separate concept."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from drywallqa.imaging.straight_lines import FoundSeam, find_seam
 from drywallqa.synthetic.joints import line_mask
 
 PHRASINGS = ("segment seam line",)
-_RECTANGLE = 0.97  # share of its bounding box above which a component is a box
+_RECTANGLE = 0.97  # minimum share of its bounding box that a component fills to count as a box
 
 
 @dataclass(frozen=True)
 class SearchedBox:
-    """One box of a photo and the seam in it; the seam is None if the component is too small or not a box."""
+    """One box of a photo and the seam in it, or None if the box is too small or not a rectangle."""
 
     sample: Sample
     box: BoundingBox
@@ -31,20 +31,20 @@ class SearchedBox:
 
     @property
     def sure(self) -> bool:
-        """Whether a seam was found with high confidence."""
+        """Whether the box has a seam that was found with high confidence."""
         return self.seam is not None and self.seam.sure
 
 
 @dataclass(frozen=True)
 class SeamLabels:
-    """The result of a search.
+    """The result of a search for seams.
 
     Attributes:
-        dataset: The data set with its new concept.
-        labelled: Number of photos that now have seam lines.
-        absent: Number of photos without a box, which therefore have no seam line.
-        left: Number of photos that stay unlabelled, because a line was uncertain or a component not a box.
-        searched: The boxes of one copy of each photograph, for the contact sheet.
+        dataset: The data set with the new concept.
+        labelled: Number of photos that now have labelled seam lines.
+        absent: Number of photos without a box, which therefore show no seam line.
+        left: Number of photos that stay unlabelled, because a seam is uncertain or a mask is not a box.
+        searched: The searched boxes, from one copy of each source photo.
     """
 
     dataset: Dataset
@@ -57,16 +57,16 @@ class SeamLabels:
 def add_seam_lines(
     dataset: Dataset, *, boxes: str, concept: str, progress: Callable[[int, int], None] | None = None
 ) -> SeamLabels:
-    """Label the seams of every photo with a confident seam in each of its boxes, and save the data set.
+    """Search all boxes for seams, label the photos in which every seam is certain, and save the data set.
 
     Args:
         dataset: The data set.
         boxes: The concept whose boxes are searched.
-        concept: The new concept's name.
+        concept: Name of the new concept.
         progress: Called with the number of finished photos and the total.
 
     Raises:
-        DataError: The data set does not have the concept of the boxes, or already has the new concept.
+        DataError: The data set lacks the concept of the boxes, or already has the new concept.
     """
     if boxes not in dataset.concepts:
         known = ", ".join(sorted(dataset.concepts)) or "none"
@@ -113,7 +113,7 @@ def _label(dataset: Dataset, sample: Sample, concept: str, found: list[SearchedB
 
 
 def seam_sheet(labels: SeamLabels) -> Image.Image:
-    """Draw every searched box with and without the found line, for one copy of each photograph."""
+    """Draw every searched box with and without its line, for one copy of each source photo."""
     kinds = {"Labelled": True, "Not labelled": False}
     return draw_contact_sheet([
         titled_section(

@@ -1,4 +1,4 @@
-"""Splitting a data set into train, val and test, with all copies of a photograph in the same part."""
+"""Split a data set into train, val and test, with all copies of a source photo in the same split."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Assigned = list[tuple[Group, str]]
 
 
 def parse_ratios(text: str) -> tuple[float, float, float]:
-    """Parse the shares of train, val and test, in any unit, from a text such as "70/15/15".
+    """Parse the shares of train, val and test from a text such as "70/15/15". Their sum can be any number.
 
     Raises:
-        ConfigError: The text is not three numbers, a number is negative, or the share of train is zero.
+        ConfigError: The text does not have three numbers, a number is negative, or the share of train is 0.
     """
     try:
         train, val, test = (float(part) for part in text.split("/"))
@@ -38,7 +38,9 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
             f"--ratios '{text}' cannot be parsed; write train/val/test, such as 70/15/15"
         ) from error
     if not all(np.isfinite([train, val, test])) or min(train, val, test) < 0 or train <= 0:
-        raise ConfigError(f"--ratios '{text}': no share may be negative, and train needs a positive share")
+        raise ConfigError(
+            f"--ratios '{text}' is invalid; no share can be negative, and the share of train must be above 0"
+        )
     return train, val, test
 
 
@@ -50,19 +52,20 @@ def split_dataset(
     blocks: bool = False,
     grouping: str = "source",
 ) -> Dataset:
-    """Split by photograph within each set and setting; the shares apply to the whole data set.
+    """Split by source photo within each set and setting. The shares apply to the whole data set.
 
     Args:
-        dataset: The data set; an earlier split is discarded.
+        dataset: The data set. An earlier split is discarded.
         ratios: Shares of train, val and test.
         seed: Equal seeds give equal splits.
-        blocks: Keep photographs with consecutive names together, for series taken in one walk.
-        grouping: "source" keeps copies of one photograph together; "near-duplicates" also keeps duplicates
-            under different names together.
+        blocks: Whether to keep source photos with consecutive names together, for example the photos of
+            one site visit.
+        grouping: "source" keeps all copies of a source photo together. "near-duplicates" also keeps
+            duplicates with different names together.
 
     Raises:
         ConfigError: The grouping is unknown.
-        DataError: There are fewer photographs than parts.
+        DataError: There are fewer source photos than splits.
     """
     if grouping not in GROUPINGS:
         raise ConfigError(f"--group {grouping} is unknown; use one of {', '.join(GROUPINGS)}")
@@ -70,7 +73,7 @@ def split_dataset(
     shares = {part: ratio for part, ratio in zip(PARTS, ratios, strict=True) if ratio > 0}
     if len(groups) < len(shares):
         raise DataError(
-            f"{dataset.folder}: {len(groups)} photographs cannot be split into {len(shares)} parts"
+            f"{dataset.folder}: {len(groups)} source photos cannot be divided into {len(shares)} splits"
         )
     strata: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
@@ -81,21 +84,25 @@ def split_dataset(
 
 
 def split_notes(dataset: Dataset) -> list[str]:
-    """List weak points of a split: empty parts, and sets whose photos are all in one part."""
+    """Return warnings about empty splits, and about sets whose photos are all in the same split."""
     empty = [part for part in PARTS if not any(sample.split == part for sample in dataset)]
-    notes = [f"{' and '.join(empty)}: no photo is in {'it' if len(empty) == 1 else 'them'}"] if empty else []
+    notes = (
+        [f"{' and '.join(empty)}: no photo is in {'this split' if len(empty) == 1 else 'these splits'}"]
+        if empty
+        else []
+    )
     parts: dict[str, set[str]] = defaultdict(set)
     for sample in dataset:
         parts[sample.set_name].add(sample.split or "no split")
     alone = [name for name, found in parts.items() if len(found) == 1]
     if alone:
         example = f"'{alone[0]}' in {parts[alone[0]].pop()}"
-        notes.append(f"{len(alone)} of {len(parts)} sets are in one part only, such as {example}")
+        notes.append(f"{len(alone)} of {len(parts)} sets are in only one split, such as {example}")
     return notes
 
 
 def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
-    """Group samples that must stay together; the order does not depend on the manifest's order."""
+    """Group samples that must stay together. The result does not depend on the order of the manifest."""
     samples = sorted(dataset, key=lambda sample: (sample.set_name, natural_key(sample.image_id)))
     keys = [sample.photograph for sample in samples]
     first: dict[str, int] = {}
@@ -110,7 +117,7 @@ def _groups(dataset: Dataset, *, near_duplicates: bool) -> list[Group]:
 
 
 def natural_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Return a key for natural sorting: IMG_9 before IMG_10."""
+    """Return a key that sorts names by their numbers, for example IMG_9 before IMG_10."""
     runs = re.findall(r"\d+|\D+", name.lower())
     return tuple((int(run), "") if run.isdecimal() else (-1, run) for run in runs)
 
@@ -121,10 +128,10 @@ def _assign(
     seed: int,
     cut: Callable[[Sequence[Group], dict[str, float], random.Random], Assigned],
 ) -> Assigned:
-    """Assign the groups of each stratum to parts; a part's deficit carries over to the next stratum.
+    """Assign the groups of each stratum to splits. The deficit of a split carries over to the next stratum.
 
-    The strata come in random order, because the first single-group strata go to train. A part without photos
-    gets the smallest group of a part that has several groups, if one exists.
+    The strata are processed in random order, because the first strata with a single group go to train. If a
+    split has no photos, it gets the smallest group of a split that has several groups, if possible.
     """
     generator = random.Random(seed)
     keys = sorted(strata)
@@ -146,7 +153,7 @@ def _assign(
 
 
 def _scattered(groups: Sequence[Group], lacking: dict[str, float], generator: random.Random) -> Assigned:
-    """Assign groups, the largest first, each to the part that lacks the most photos."""
+    """Assign each group, the largest first, to the split that lacks the most photos."""
     shuffled = list(groups)
     generator.shuffle(shuffled)
     shuffled.sort(key=len, reverse=True)
@@ -159,13 +166,13 @@ def _scattered(groups: Sequence[Group], lacking: dict[str, float], generator: ra
 
 
 def _in_blocks(groups: Sequence[Group], lacking: dict[str, float], generator: random.Random) -> Assigned:
-    """Cut the ring of groups, ordered by name, into one block per part."""
+    """Arrange the groups in a ring in order of their names, and cut the ring into one block per split."""
     start = generator.randrange(len(groups))
-    wanted = np.maximum(list(lacking.values()), 0)  # a part that already has too many photos gets none
+    wanted = np.maximum(list(lacking.values()), 0)  # a split that already has too many photos gets none
     ends = np.cumsum(wanted) / wanted.sum() * sum(len(group) for group in groups)
     assigned, done = [], 0
     for group in [*groups[start:], *groups[:start]]:
-        middle = done + len(group) / 2  # a group goes to the part that contains its middle
+        middle = done + len(group) / 2  # a group goes to the split that contains its middle
         part = list(lacking)[min(int(np.searchsorted(ends, middle)), len(lacking) - 1)]
         lacking[part] -= len(group)
         assigned.append((group, part))
@@ -174,18 +181,18 @@ def _in_blocks(groups: Sequence[Group], lacking: dict[str, float], generator: ra
 
 
 def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list[str]]:
-    """Split according to a CSV file; its rows are matched by the photo's stem.
+    """Split as a CSV file specifies. The file stem of a photo identifies its row.
 
     Args:
         dataset: The data set.
-        path: A CSV with the columns "file" and "split", and optionally "photo" (the photograph) and
-            "setting". Photos that are not in the CSV get no split.
+        path: A CSV file with the columns "file" and "split", and optionally "photo" (the source photo) and
+            "setting". Photos that are not in the CSV file get no split.
 
     Returns:
-        The data set, the photos that are not in the CSV, and the CSV's files that match no photo.
+        The data set, the photos that are not in the CSV file, and the files in it that match no photo.
 
     Raises:
-        DataError: The CSV is invalid, matches no photo, or puts copies of one photograph in different parts.
+        DataError: The CSV file is invalid, matches no photo, or puts copies of a source photo in two splits.
     """
     rows = _read_rows(path)
     samples, unnamed = [], []
@@ -207,7 +214,7 @@ def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list
         )
     if not matched:
         raise DataError(
-            f"{path}: matches no photo of {dataset.folder}; its column 'file' must contain their names"
+            f"{path}: matches no photo of {dataset.folder}; the column 'file' must contain photo names"
         )
     _refuse_leaks(samples, path)
     unmatched = [row["file"] for listed in rows.values() for row in listed if row["file"] not in matched]
@@ -215,14 +222,16 @@ def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list
 
 
 def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
-    """Read a CSV's rows, grouped by the stem of their file."""
+    """Read the rows of a CSV file, grouped by the file stem in the column "file"."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             columns = set(reader.fieldnames or ())
             listed = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: not readable as CSV ({error}); it needs the columns file,split") from error
+        raise DataError(
+            f"{path}: cannot be read as CSV ({error}); it needs the columns file,split"
+        ) from error
     if not {"file", "split"} <= columns:
         raise DataError(
             f"{path}: has the columns {', '.join(sorted(columns)) or 'none'}; it needs file,split"
@@ -234,14 +243,14 @@ def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[str, str] | None:
-    """Find a sample's row; if several rows have its stem, prefer a row whose path contains its set."""
+    """Find the row of a sample. If several rows have its file stem, prefer a path that contains its set."""
     found = rows.get(sample.image_id, [])
     if len(found) > 1:
         name = sample.set_name
         found = [row for row in found if any(p.startswith(name) for p in Path(row["file"]).parts)] or found
     if len({row["split"] for row in found}) > 1:
         raise DataError(
-            f"{found[0]['file']}: the CSV assigns it to {' and '.join(row['split'] for row in found)}"
+            f"{found[0]['file']}: the CSV file assigns it to {' and '.join(row['split'] for row in found)}"
         )
     return found[0] if found else None
 
@@ -255,25 +264,28 @@ def _refuse_leaks(samples: Sequence[Sample], path: Path) -> None:
     if leaks:
         name, found = leaks[0]
         raise DataError(
-            f"{path}: puts copies of the photograph '{name}' in {' and '.join(sorted(found))} "
-            f"({len(leaks)} such photographs); put all copies of a photograph in one part"
+            f"{path}: puts copies of the source photo '{name}' in {' and '.join(sorted(found))} "
+            f"({len(leaks)} such source photos); put all copies of a source photo in the same split"
         )
 
 
 def hold_out(dataset: Dataset, setting: str) -> Dataset:
-    """Use one setting only for the test split, to measure a model in a new setting.
+    """Use one setting only for the test split, to measure a model on an unseen setting.
 
-    Its photos become the test part; the test photos of other settings get the split "unused".
+    All photos of the setting become the test split. The former test photos of other settings get the split
+    "unused".
 
     Raises:
-        ConfigError: No photo has that setting, or no training photo has another setting.
+        ConfigError: No photo has the setting, or all training photos have the setting.
     """
     settings = sorted({sample.setting for sample in dataset if sample.setting})
     if setting not in settings:
-        known = ", ".join(settings) or "none; split --by-csv with a column 'setting'"
+        known = ", ".join(settings) or "none; run split --by-csv with a column 'setting'"
         raise ConfigError(f"{dataset.folder}: no photo has the setting '{setting}' (known: {known})")
     if not any(sample.split == "train" and sample.setting != setting for sample in dataset):
-        raise ConfigError(f"{dataset.folder}: without the setting '{setting}' nothing is left to train on")
+        raise ConfigError(
+            f"{dataset.folder}: all training photos have the setting '{setting}'; none is left for training"
+        )
     samples = []
     for sample in dataset:
         split = "unused" if sample.split == "test" else sample.split

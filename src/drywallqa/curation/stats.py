@@ -1,4 +1,4 @@
-"""Count a data set's photos, photographs and parts, and measure each concept's mask sizes and widths."""
+"""Count the photos of a data set by set and split, and measure the masks of each concept."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.imaging.morphology import bounding_boxes, mean_width
 
 SIDE = 640
-"""Longer side of the photo in px to which widths and boxes are scaled."""
+"""Length in px of a photo's longer side, to which widths and boxes are scaled."""
 
-_THINNED = 200  # largest number of masks per concept whose width is measured, because thinning is slow
+_THINNED = 200  # maximum number of masks per concept whose width is measured, because skeletonising is slow
 _QUANTILES = {"minimum": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "maximum": 1.0}
 
 
 @dataclass
 class ConceptStats:
-    """Numbers of photos with, without and unlabelled for a concept, and the sizes of its masks."""
+    """Number of photos that show, do not show or do not label a concept, and the sizes of its masks."""
 
     shown: int = 0
     absent: int = 0
@@ -34,7 +34,7 @@ class ConceptStats:
     boxes: list[tuple[float, float]] = field(default_factory=list)
 
     def add_mask(self, mask: NDArray[np.bool_], *, with_width: bool) -> None:
-        """Add the measurements of a mask [H,W]."""
+        """Measure a mask [H,W], with its line width if `with_width`."""
         self.shown += 1
         self.shares.append(float(mask.mean()))
         scale = SIDE / max(mask.shape)
@@ -42,7 +42,7 @@ class ConceptStats:
             (scale * (right - left), scale * (bottom - top))
             for left, top, right, bottom in bounding_boxes(mask)
         ]
-        if with_width and mask.any() and not describe_mask(mask)[1]:  # a rectangle has no line width
+        if with_width and mask.any() and not describe_mask(mask)[1]:  # a box has no line width
             if scale != 1:
                 height, width = (max(1, round(side * scale)) for side in mask.shape)
                 image = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
@@ -50,7 +50,7 @@ class ConceptStats:
             self.widths.append(mean_width(mask))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the concept as JSON data, with minimum, quartiles and maximum of each figure."""
+        """Return JSON data with the minimum, quartiles and maximum of each measurement."""
         return {
             "shown": self.shown,
             "absent": self.absent,
@@ -72,14 +72,14 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Measure a data set; return the figures as JSON data.
+    """Measure a data set and return the results as JSON data.
 
     Args:
         dataset: The data set.
         progress: Called with the number of finished photos and the total.
 
     Raises:
-        DataError: A mask does not fit its photo.
+        DataError: A mask and its photo differ in size.
     """
     concepts = {name: ConceptStats() for name in dataset.concepts}
     thinned: dict[str, set[int]] = {}
@@ -115,19 +115,19 @@ def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | Non
 
 
 def stats_lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a text report of a data set's figures."""
-    yield f"{figures['title']}: {figures['photos']} photos of {figures['photographs']} photographs"
+    """Yield the lines of a text report of the results of `measure_dataset`."""
+    yield f"{figures['title']}: {figures['photos']} photos, made from {figures['photographs']} source photos"
     for part in figures["parts"]:
-        counts = f"{part['photos']} photos of {part['photographs']} photographs"
+        counts = f"{part['photos']} photos, made from {part['photographs']} source photos"
         yield f"  {part['set']}, {part['split']}: {counts}"
     for concept, found in figures["concepts"].items():
         counts = f"shown {found['shown']}, absent {found['absent']}, not labelled {found['unlabelled']}"
         yield f"{concept}: {counts}"
         for key, words, unit, factor in (
-            ("foreground_share", "share of the photo", "%", 100.0),
-            ("width_px", f"width (area / skeleton, of at most {_THINNED} masks)", "px", 1.0),
-            ("piece_longer_side_px", f"longer side of its {found['pieces']} components", "px", 1.0),
-            ("piece_shorter_side_px", "shorter side of its components", "px", 1.0),
+            ("foreground_share", "share of the photo's area", "%", 100.0),
+            ("width_px", f"width (area / skeleton length, measured on at most {_THINNED} masks)", "px", 1.0),
+            ("piece_longer_side_px", f"longer side of the {found['pieces']} components", "px", 1.0),
+            ("piece_shorter_side_px", "shorter side of the components", "px", 1.0),
         ):
             if summary := found[key]:
                 low, middle, high, top = (factor * summary[name] for name in list(_QUANTILES)[1:])
@@ -135,4 +135,4 @@ def stats_lines(figures: Mapping[str, Any]) -> Iterator[str]:
                     f"  {words}: median {middle:.1f}, middle half {low:.1f} to {high:.1f}, "
                     f"at most {top:.1f} {unit}"
                 )
-    yield f"widths and components at a longer side of {figures['reference_side_px']} px"
+    yield f"px values refer to photos scaled to a longer side of {figures['reference_side_px']} px"

@@ -1,4 +1,4 @@
-"""Extracting a smaller data set with a given number of photos of each concept in each part."""
+"""Copy a smaller data set with a given number of photos of each concept in each split."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
 from drywallqa.errors import DataError, OutputError
 
 Sizes = Mapping[str, Mapping[str, int]]
-"""Concept → part → number of photos."""
+"""Concept → split → number of photos."""
 
 
 def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset:
     """Copy some photos with their masks into a new data set.
 
-    Photos come from as many different photographs as possible. One copy of each photograph is taken before a
-    second copy of any. A photo that shows two concepts counts only for the first concept that takes it.
-    Rendered pictures are skipped.
+    Photos come from as many different source photos as possible. One copy of each source photo is taken
+    before any second copy. A photo that shows two concepts counts only for the first concept in `sizes`.
+    Rendered images are skipped.
 
     Args:
         dataset: A data set with a split.
-        sizes: The number of photos of each concept in each part.
-        out: The new data set's folder.
-        seed: Equal seeds take equal photos.
+        sizes: The number of photos of each concept in each split.
+        out: Folder of the new data set.
+        seed: Equal seeds select equal photos.
 
     Raises:
         DataError: There are not enough photos.
@@ -60,7 +60,7 @@ def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> 
 
 
 def _spread(pool: Sequence[Sample], count: int, generator: random.Random) -> list[Sample]:
-    """Draw samples in rounds, one copy of each photograph per round."""
+    """Draw samples in rounds, with one copy of each source photo per round."""
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in sorted(pool, key=lambda s: s.photo):
         groups[sample.set_name, sample.source_photo].append(sample)

@@ -1,7 +1,7 @@
-"""Agreement between two labels of the same picture, for pictures labelled twice under two names.
+"""Measure the agreement between two labels of the same photo, if a data set has the photo under two names.
 
-A second annotator would reach about this agreement on the data set. A model cannot agree with the labels much
-better than the labels agree with each other, so compare its figures with this agreement.
+A second annotator would agree with the labels about as well. A model cannot agree with the labels much better
+than the labels agree with each other, so compare a model's IoU with this agreement.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 
 SAME_PICTURE = 12.0
-"""Largest mean difference in grey levels between copies of one picture; two shots differ more."""
+"""Maximum mean difference in grey levels between copies of one photo. Two photos of one wall differ more."""
 SAME_AGREEMENT = 0.9
-"""Smallest `DuplicatePair.agreement` between copies of one picture."""
+"""Minimum `DuplicatePair.agreement` between copies of one photo."""
 
 
 @dataclass(frozen=True)
 class LabelAgreement:
-    """Agreement between two labels of one picture.
+    """Agreement between the labels of photos that were labelled twice.
 
     Attributes:
         concept: The labelled concept.
         pairs: Number of pairs of labels.
-        photographs: Number of photographs; the pairs of a photograph with more than two names are averaged.
-        iou: Mean IoU over photographs.
-        iou_interval: 95 % interval of the mean IoU, by photograph.
-        dice: Mean Dice over photographs.
+        photographs: Number of source photos. If a source photo has several pairs, their mean is used.
+        iou: Mean IoU over source photos.
+        iou_interval: 95 % interval of the mean IoU, computed over source photos.
+        dice: Mean Dice over source photos.
     """
 
     concept: str
@@ -50,18 +50,18 @@ class LabelAgreement:
     def __str__(self) -> str:
         low, high = self.iou_interval
         return (
-            f"'{self.concept}' labelled twice: {self.pairs} pairs of labels of {self.photographs} "
-            f"photographs agree with IoU {self.iou:.3f} (95 % interval {low:.3f}–{high:.3f}), Dice "
-            f"{self.dice:.3f}; a second annotator would score about as much"
+            f"'{self.concept}': {self.pairs} pairs of labels of {self.photographs} source photos labelled "
+            f"twice agree with a mean IoU of {self.iou:.3f} (95 % interval {low:.3f}–{high:.3f}) and a mean "
+            f"Dice of {self.dice:.3f}; a second annotator would agree with the labels about as well"
         )
 
 
 def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelAgreement]:
-    """Compare the labels of pictures that a data set contains under two names, for each concept.
+    """Compare the labels of photos that a data set contains under two names, for each concept.
 
     Args:
         dataset: The data set with the labels.
-        duplicates: The data set's near-duplicates, from an audit.
+        duplicates: Near-duplicates in the data set, from an audit.
     """
     samples = {sample.photo: sample for sample in dataset}
     groups = _groups(duplicates)
@@ -95,7 +95,7 @@ def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreeme
 
 
 def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
-    """Map each photograph to one name for all its duplicates, including duplicates of duplicates."""
+    """Map each source photo to a common name for all its duplicates, including duplicates of duplicates."""
     links = [(found.first.photograph, found.second.photograph) for found in duplicates]
     names = list(dict.fromkeys(name for link in links for name in link))
     joined = group_links(len(names), [(names.index(one), names.index(two)) for one, two in links]).tolist()

@@ -15,7 +15,7 @@ from drywallqa.errors import ConfigError, DataError
 from drywallqa.formats.annotations import Export
 
 IGNORE = "ignore"
-"""The target that marks a class to be dropped."""
+"""Concept name in a "CLASS=CONCEPT" option that drops the class."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ConceptMap:
 
     @classmethod
     def parse(cls, options: Sequence[str], absent: Sequence[str], export: Export) -> ConceptMap:
-        """Read "CLASS=CONCEPT" options and check them against an export's classes.
+        """Parse "CLASS=CONCEPT" options and check them against the classes of an export.
 
         Raises:
             ConfigError: An option is invalid or names an unknown class, or a used class has no concept.
@@ -38,7 +38,9 @@ class ConceptMap:
         for option in options:
             name, concept = _parse(option, known)
             if by_class.get(name, concept) != concept:
-                raise ConfigError(f"the class '{name}' has two concepts; keep one --concept for it")
+                raise ConfigError(
+                    f"the class '{name}' is mapped to two concepts; use only one --concept option for it"
+                )
             by_class[name] = concept
         missing = [name for name in used if name not in by_class]
         if missing:
@@ -47,22 +49,22 @@ class ConceptMap:
         both = set(gone) & set(by_class.values())
         if both:
             raise ConfigError(
-                f"'{sorted(map(str, both))[0]}' is both mapped and --absent; keep one of the two"
+                f"'{sorted(map(str, both))[0]}' is both in --concept and in --absent; remove one option"
             )
         result = cls(by_class, gone)
         folders = [folder_name(concept) for concept in result.concepts()]
         if len(set(folders)) != len(folders):
             raise ConfigError(
-                f"two concepts would have the same folder name: {', '.join(result.concepts())}; rename one"
+                f"two concepts would have the same folder name; rename one of: {', '.join(result.concepts())}"
             )
         return result
 
     def mapped(self) -> tuple[str, ...]:
-        """Return the concepts that classes are mapped to."""
+        """Return the concepts to which a class is mapped."""
         return tuple(dict.fromkeys(concept for concept in self.by_class.values() if concept))
 
     def concepts(self) -> tuple[str, ...]:
-        """Return all concepts, mapped and absent."""
+        """Return all concepts, including the absent concepts."""
         return (*self.mapped(), *self.absent)
 
     def classes_of(self, concept: str) -> list[str]:
@@ -105,19 +107,19 @@ class ConceptMap:
 
 
 def normal_concept(concept: str) -> str:
-    """Normalise a concept's name: lower case, single spaces.
+    """Normalise the name of a concept to lower case and single spaces.
 
     Raises:
         ConfigError: The normalised name is empty.
     """
     words = " ".join(concept.lower().split())
     if not words or not folder_name(words).strip("_"):
-        raise ConfigError(f"'{concept}' is not a valid concept name; use words such as 'crack'")
+        raise ConfigError(f"'{concept}' is not a valid concept name; use a word such as 'crack'")
     return words
 
 
 def folder_name(concept: str) -> str:
-    """Return the folder name for a concept's masks."""
+    """Return the name of the folder that contains the masks of a concept."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", concept)
 
 
@@ -130,7 +132,9 @@ def _parse(option: str, known: Sequence[str]) -> tuple[str, str | None]:
     loose = [other for other in known if other.strip().lower() == name.strip().lower()]
     found = exact or loose
     if len(found) != 1:
-        raise ConfigError(f"--concept '{option}': the export has no class '{name}'; it has: {_listed(known)}")
+        raise ConfigError(
+            f"--concept '{option}': the export has no class '{name}'; its classes are: {_listed(known)}"
+        )
     words = normal_concept(concept)
     return found[0], None if words == IGNORE else words
 
@@ -142,13 +146,13 @@ def _listed(names: Sequence[str]) -> str:
 def _advice(missing: Sequence[str], used: Sequence[str]) -> str:
     options = " ".join(f'--concept "{name}=CONCEPT"' for name in missing)
     return (
-        f"the export has the classes {_listed(used)}, and no concept is given for {_listed(missing)}; "
-        f"add {options} with a word such as crack for CONCEPT, or {IGNORE} to drop the class"
+        f"the export has the classes {_listed(used)}, but no concept is given for {_listed(missing)}; "
+        f"add {options}; replace CONCEPT by a word such as crack, or by {IGNORE} to drop the class"
     )
 
 
 def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
-    """Read phrasings, one per line, below lines with the concept in brackets.
+    """Read phrasings from a text file, one per line, below heading lines with a concept in brackets.
 
     Example::
 
@@ -158,8 +162,8 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
         joint between two boards
         [seam|joint] between boards
 
-    A line may be a template with alternatives in brackets. Lines that start with "#" are skipped. Lines above
-    the first heading are returned under None.
+    A line can be a template with alternatives in brackets. Lines that start with "#" are skipped. Phrasings
+    above the first heading are returned under the key None.
 
     Raises:
         DataError: The file cannot be read.

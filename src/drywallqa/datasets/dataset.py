@@ -1,11 +1,11 @@
-"""The common data set format: photos, one PNG mask per concept, and a manifest.
+"""The common data set format, with photos, one PNG mask per concept and photo, and a manifest.
 
 Layout of a data set folder::
 
     dataset.json      {"format_version": 1, "concepts": {"crack": ["segment crack", ...], ...}}
     manifest.jsonl    one line per photo, see `Sample`
     photos/SET/NAME   the photos, byte for byte as imported
-    masks/CONCEPT/SET/NAME.png   {0, 255}, the photo's size as a viewer shows it
+    masks/CONCEPT/SET/NAME.png   values {0, 255}, the photo's size after the EXIF rotation
     ignored/CONCEPT/SET/NAME.png   like a mask: pixels that nobody labelled, only if there are any
 """
 
@@ -35,18 +35,19 @@ class Sample:
     """One photo with its metadata and labels.
 
     Attributes:
-        image_id: The whole stem of the photo's file, unique within its set.
+        image_id: The photo's file name without its suffix, unique within its set.
         photo: Path of the photo, relative to the data set's folder.
         set_name: The export that the photo came from.
-        source_photo: Name of the original photograph. All copies of a photograph have the same value.
-        split: "train", "val", "test", any other word (never trained on), or None before splitting.
+        source_photo: Name of the source photo. All copies of a source photo have the same value.
+        split: "train", "val" or "test". Another word means that training does not use the photo. None means
+            that the data set was not split yet.
         setting: Where the photo was taken, if known.
-        height: Photo height in px, as a viewer shows it.
-        width: Photo width in px.
-        labels: Concept → mask path relative to the folder, or None if the concept is known to be absent. A
-            concept without an entry was not labelled: its ground truth is unknown.
-        notes: Descriptions of what the import dropped or repaired.
-        incomplete: Concepts with a mask, of which an annotation was lost in the import.
+        height: Photo height in px, after the EXIF rotation is applied.
+        width: Photo width in px, after the EXIF rotation is applied.
+        labels: Concept → path of its mask, relative to the data set's folder, or None if the photo does not
+            show the concept. If a concept has no entry, its ground truth is unknown.
+        notes: Descriptions of the annotations that the import dropped or repaired.
+        incomplete: Concepts whose mask lacks an annotation that the import could not use.
         ignored: Concept → path of the mask of pixels that nobody labelled. Neither training nor figures use
             these pixels.
     """
@@ -71,16 +72,16 @@ class Sample:
 
     @property
     def photograph(self) -> str:
-        """The photograph's name, unique within the data set."""
+        """The name of the source photo, unique within the data set."""
         return f"{self.set_name}/{self.source_photo}"
 
     @property
     def rendered(self) -> bool:
-        """Whether the image was rendered rather than photographed, according to the name of its set."""
+        """Whether the image was rendered, according to the name of its set."""
         return self.set_name.startswith("rendered")
 
     def to_json(self) -> dict[str, Any]:
-        """Convert the sample to the data of a manifest line."""
+        """Convert the sample to JSON data for a line of the manifest."""
         data = {
             "image_id": self.image_id,
             "photo": self.photo,
@@ -98,7 +99,7 @@ class Sample:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sample:
-        """Create a sample from the data of a manifest line."""
+        """Create a sample from the JSON data of a manifest line."""
         return cls(
             image_id=str(data["image_id"]),
             photo=str(data["photo"]),
@@ -122,8 +123,8 @@ class Dataset:
     Attributes:
         folder: Folder of the data set.
         samples: The photos.
-        concepts: Concept → its phrasings. Templates such as `[thin|exact] line of the seam` are expanded on
-            construction.
+        concepts: Concept → phrasings of the concept. The constructor expands templates such as
+            `[thin|exact] line of the seam`.
     """
 
     folder: Path
@@ -143,8 +144,8 @@ class Dataset:
     def digest(self) -> str:
         """Return a SHA-256 of the data set's metadata and the size of each file.
 
-        Pixels are not read, since reading them would take minutes. The digest does not change if a file is
-        replaced by a file of equal size.
+        The files' contents are not read, because this would take minutes. If a file is replaced by another
+        file of the same size, the digest therefore stays the same.
         """
         digest = hashlib.sha256(json.dumps({c: list(p) for c, p in self.concepts.items()}).encode())
         for sample in sorted(self, key=lambda sample: sample.photo):
@@ -156,11 +157,11 @@ class Dataset:
         return digest.hexdigest()
 
     def part(self, *splits: str) -> Dataset:
-        """Return the data set with only the samples of these splits."""
+        """Return a data set that contains only the samples of the given splits."""
         return replace(self, samples=tuple(s for s in self.samples if s.split in splits))
 
     def with_samples(self, samples: Iterable[Sample]) -> Dataset:
-        """Return the same data set with other samples."""
+        """Return a copy of the data set with the given samples."""
         return replace(self, samples=tuple(samples))
 
     def photo_path(self, sample: Sample) -> Path:
@@ -172,10 +173,10 @@ class Dataset:
         return photos.read_photo(self.photo_path(sample))
 
     def read_mask(self, sample: Sample, concept: str) -> NDArray[np.bool_]:
-        """Read the ground truth of a concept as boolean [H,W]; all False if it is known to be absent.
+        """Read the ground-truth mask of a concept as boolean [H,W]. It is all False if the concept is absent.
 
         Raises:
-            DataError: The concept was not labelled in this photo, or the mask has a different size.
+            DataError: The concept was not labelled in this photo, or mask and photo differ in size.
         """
         if concept not in sample.labels:
             raise DataError(f"{sample.photo}: '{concept}' was not labelled in this photo")
@@ -197,8 +198,8 @@ class Dataset:
         mask = mask_files.read_mask(self.folder / name)
         if mask.shape != (sample.height, sample.width):
             raise DataError(
-                f"{name}: the mask is {mask.shape[1]}×{mask.shape[0]} px but its photo "
-                f"{sample.width}×{sample.height}; import the data set again"
+                f"{name}: the mask is {mask.shape[1]}×{mask.shape[0]} px, but its photo is "
+                f"{sample.width}×{sample.height} px; import the data set again"
             )
         return mask
 
@@ -221,14 +222,14 @@ def load_dataset(folder: str | Path) -> Dataset:
         ) from error
     if head.get("format_version") != FORMAT_VERSION:
         raise DataError(
-            f"{root / 'dataset.json'}: format {head.get('format_version')} is not known to this version "
-            f"(it reads {FORMAT_VERSION}); import the data set again"
+            f"{root / 'dataset.json'}: this version of drywallqa reads data set format {FORMAT_VERSION}, not "
+            f"{head.get('format_version')}; import the data set again"
         )
     samples = []
     for number, line in lines:
         try:
             if line is None:
-                raise ValueError("cut off, or no JSON object")
+                raise ValueError("the line is truncated or not a JSON object")
             samples.append(Sample.from_json(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{root / MANIFEST}, line {number}: {error!r}; import again") from error
@@ -242,7 +243,7 @@ def load_dataset(folder: str | Path) -> Dataset:
 
 
 def save_dataset(dataset: Dataset) -> None:
-    """Write `dataset.json` and the manifest, each atomically. Photos and masks must already exist."""
+    """Write `dataset.json` and the manifest atomically. Photos and masks must already exist."""
     head = {
         "format_version": FORMAT_VERSION,
         "concepts": {name: list(phrases) for name, phrases in dataset.concepts.items()},
@@ -250,3 +251,39 @@ def save_dataset(dataset: Dataset) -> None:
     lines = b"".join(json_bytes(sample.to_json(), None) for sample in dataset.samples)
     write_whole(dataset.folder / MANIFEST, lines)
     write_whole(dataset.folder / "dataset.json", json_bytes(head))
+
+
+def install_set(stage: Path, dataset: Dataset, name: str) -> None:
+    """Move a new set from a staging folder into its data set, in place of an old set of the same name.
+
+    After an error, the old set and the old manifest are in place again.
+
+    Args:
+        stage: Folder on the same disk with the set's `photos/NAME`, `masks/CONCEPT/NAME`, `ignored/CONCEPT/NAME` and
+            `problems/NAME.jsonl`.
+        dataset: The data set with the samples of the new set.
+        name: Name of the set.
+    """
+    folder = dataset.folder
+    parts = ("photos/" + name, f"masks/*/{name}", f"ignored/*/{name}", f"problems/{name}.jsonl")
+    heads = [path for path in (folder / MANIFEST, folder / "dataset.json") if path.is_file()]
+    before = {path: path.read_bytes() for path in heads}
+    moves: list[tuple[Path, Path]] = []
+    try:
+        for source, target in ((folder, stage / "old"), (stage, folder)):
+            for path in [path for part in parts for path in sorted(source.glob(part))]:
+                moves.append((path, target / path.relative_to(source)))
+                _move(*moves[-1])
+        save_dataset(dataset)
+    except BaseException:
+        for source, target in reversed(moves):
+            if target.exists():
+                _move(target, source)
+        for path, content in before.items():
+            write_whole(path, content)
+        raise
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)

@@ -1,4 +1,4 @@
-"""Import an export into a data set: map classes to concepts, and convert annotations to masks."""
+"""Import an export into a data set. Map its classes to concepts, and convert its annotations to masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
-from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
+from drywallqa.datasets.dataset import Dataset, Sample, install_set, load_dataset
 from drywallqa.datasets.photo_labels import (
     EXIF_CHOICES,
     LabelledPhoto,
@@ -24,7 +24,7 @@ from drywallqa.datasets.photo_labels import (
     unite_entries,
 )
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
-from drywallqa.files import json_bytes, read_json_lines
+from drywallqa.files import json_bytes, read_json_lines, write_whole
 from drywallqa.formats import exports, problems
 from drywallqa.formats.annotations import Export, ReadOptions, source_photo
 from drywallqa.formats.problems import Problem
@@ -76,12 +76,12 @@ class ImportOptions:
     """Options of an import.
 
     Attributes:
-        concepts: "CLASS=CONCEPT" or "CLASS=ignore", one per class.
+        concepts: "CLASS=CONCEPT" or "CLASS=ignore" for each class.
         absent: Concepts that no photo of this export shows.
-        set_name: Name of the set; None uses the name of the export.
-        phrasings: A text file of phrasings, see `concepts.read_phrasings`.
+        set_name: Name of the set, or None to use the name of the export.
+        phrasings: A text file of phrasings in the format of `concepts.read_phrasings`.
         layout: One of `exports.LAYOUTS`.
-        strict: Whether to raise an error at the first problem.
+        strict: Whether the first problem of the export raises an error.
         replace_set: Whether to replace an existing set of the same name.
         exif: One of `photo_labels.EXIF_CHOICES`.
         read: Decisions about what the export leaves open.
@@ -101,17 +101,17 @@ class ImportOptions:
 def import_export(
     source: str | Path, out: str | Path, options: ImportOptions, progress: Progress | None = None
 ) -> ImportResult:
-    """Import an export into a data set folder, next to the existing sets.
+    """Import an export as a new set of a data set.
 
     Args:
-        source: The export: a folder or a zip.
-        out: The data set's folder, new or existing.
+        source: Path of the export, which is a folder or a zip file.
+        out: The folder of the data set. It is created if it does not exist.
         options: The mapping of classes to concepts, and other options.
         progress: Called with the number of finished photos and the total.
 
     Raises:
-        ConfigError: A class has no concept, or the set exists.
-        DataError: The export cannot be read, or (strict) has a problem.
+        ConfigError: A class has no concept, or the set already exists.
+        DataError: The export cannot be read, or `strict` is True and the export has a problem.
     """
     if options.exif not in EXIF_CHOICES:
         raise ConfigError(f"--exif {options.exif} is unknown; use one of {', '.join(EXIF_CHOICES)}")
@@ -119,7 +119,7 @@ def import_export(
     known = load_dataset(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)
     if any(sample.set_name == name for sample in known) and not options.replace_set:
-        raise ConfigError(f"{folder}: has a set '{name}' already; pass another --set, or --replace")
+        raise ConfigError(f"{folder}: already has a set '{name}'; pass another --set, or --replace")
     phrasings = read_phrasings(options.phrasings) if options.phrasings else {}
     with exports.opened_export(source, options.layout, options.read) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
@@ -132,7 +132,7 @@ def import_export(
                 raise DataError(f"{source}: no photo could be imported; first problem: {work.found[0]}")
             kept = [sample for sample in known if sample.set_name != name]
             dataset = replace(known.with_samples([*kept, *samples]), concepts=united)
-            _put_in_place(Path(stage), dataset, name)
+            install_set(Path(stage), dataset, name)
     return ImportResult(dataset, tuple(samples), concepts.concepts(), tuple(work.found))
 
 
@@ -144,15 +144,18 @@ def set_folder_name(name: str) -> str:
 def _phrasings(
     known: Dataset, concepts: ConceptMap, given: Mapping[str | None, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """Merge known and given phrasings; a concept without phrasings gets "segment" and its name."""
+    """Merge existing and given phrasings. The default phrasing of a concept is "segment" and its name."""
     result = dict(known.concepts)
     targets = concepts.concepts()
     strangers = [name for name in given if name is not None and name not in {*targets, *result}]
     if strangers:
-        raise ConfigError(f"phrasings for '{strangers[0]}', but this import has only: {', '.join(targets)}")
+        raise ConfigError(
+            f"the file has phrasings for '{strangers[0]}', but this import has only: {', '.join(targets)}"
+        )
     if None in given and len(targets) != 1:
         raise ConfigError(
-            "phrasings without a [concept] above them, but more than one concept; add such lines"
+            "the file has phrasings without a [concept] line above them, but this import has several "
+            "concepts; add a [concept] line"
         )
     for concept in targets:
         own = given.get(concept, ()) + (given.get(None, ()) if len(targets) == 1 else ())
@@ -161,38 +164,8 @@ def _phrasings(
     return result
 
 
-def _put_in_place(stage: Path, dataset: Dataset, name: str) -> None:
-    """Move the finished set from the staging folder into the data set; restore the old set after an error."""
-    folder = dataset.folder
-    old = stage / "old"
-    moves: list[tuple[Path, Path]] = []
-    try:
-        for path in _folders_of_set(folder, name):
-            if path.exists():
-                moves.append(_move(path, old / path.relative_to(folder)))
-        for path in _folders_of_set(stage, name):
-            moves.append(_move(path, folder / path.relative_to(stage)))
-        save_dataset(dataset)
-        _move(stage / "problems.jsonl", folder / PROBLEMS_FOLDER / f"{name}.jsonl")
-    except BaseException:
-        for source, target in reversed(moves):
-            _move(target, source)
-        raise
-
-
-def _folders_of_set(folder: Path, name: str) -> list[Path]:
-    layers = [path for kind in ("masks", "ignored") for path in sorted((folder / kind).glob(f"*/{name}"))]
-    return [folder / "photos" / name, *layers]
-
-
-def _move(source: Path, target: Path) -> tuple[Path, Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
-    return source, target
-
-
 class _Import:
-    """Imports the photos of one export."""
+    """Converts the photos and annotations of one export to samples."""
 
     def __init__(
         self, export: Export, concepts: ConceptMap, name: str, stage: Path, options: ImportOptions
@@ -222,7 +195,7 @@ class _Import:
             self.found.append(turned_problem(self._turned))
             self._stop_if_strict()
         lines = b"".join(json_bytes(problem.to_json(), None) for problem in self.found)
-        (self.stage / "problems.jsonl").write_bytes(lines)
+        write_whole(self.stage / PROBLEMS_FOLDER / f"{self.name}.jsonl", lines)
         return samples
 
     def _stop_if_strict(self) -> None:
@@ -230,7 +203,7 @@ class _Import:
             raise DataError(f"{self.found[0]} (--strict: nothing was imported)")
 
     def _take(self, photo: LabelledPhoto) -> Sample | None:
-        """Copy one photo, write its masks, and return its sample; None if the photo cannot be used."""
+        """Copy one photo, write its masks, and return its sample, or None if the photo cannot be read."""
         before = len(self.found)
         try:
             read = photos.read_noted_photo(photo.path)
@@ -243,9 +216,8 @@ class _Import:
         labels = label_photo(photo, height, width, read.orientation, self.options.exif)
         self.found += labels.problems
         self._turned += [photo.name] if labels.orientation_unknown else []
-        own = [problem for problem in self.export.problems if problem.file == photo.name] + self.found[
-            before:
-        ]
+        own = [problem for problem in self.export.problems if problem.file == photo.name]
+        own += self.found[before:]
         stem = self._unique(safe_stem(photo.path.stem))
         target = self.stage / "photos" / self.name / f"{stem}{photo.path.suffix.lower()}"
         shutil.copyfile(photo.path, target)
@@ -290,7 +262,7 @@ class _Import:
         return written
 
     def _unique(self, stem: str) -> str:
-        """Return the stem, with a number if the set already contains it (case-insensitive)."""
+        """Return the file stem. Add a number if the set already has this stem (case-insensitive)."""
         candidate, number = stem, 1
         while self._stems[candidate.lower()]:
             number += 1
@@ -315,13 +287,13 @@ def write_mask(path: Path, mask: Mask) -> None:
 
 
 def read_problems(folder: Path) -> list[tuple[str, Problem]]:
-    """Read the problems reported by all imports of a data set, as (set name, problem)."""
+    """Read the problems that all imports of a data set reported, as (set name, problem)."""
     found = []
     for path in sorted((folder / PROBLEMS_FOLDER).glob("*.jsonl")):
         for number, line in read_json_lines(path):
             try:
                 if line is None:
-                    raise ValueError("cut off, or no JSON object")
+                    raise ValueError("the line is truncated or not a JSON object")
                 found.append((path.stem, Problem(**line)))
             except (ValueError, TypeError) as error:
                 raise DataError(f"{path}, line {number}: damaged ({error}); import the set again") from error

@@ -1,4 +1,4 @@
-"""Mosaics: large images with human-drawn ground truth, made of photos placed side by side."""
+"""Create mosaics, which are large images made of photos side by side, with hand-drawn ground truth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDE = 640
 
 
 def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) -> list[Sample]:
-    """Choose the first copy of each photograph that shows a concept, at most `most` in total."""
+    """Choose the first copy of each source photo that shows a concept, at most `most` photos in total."""
     found: dict[tuple[str, str], Sample] = {}
     for sample in dataset:
         if sample.labels.get(concept) and concept not in sample.ignored:
@@ -29,8 +29,8 @@ def mosaic(
 
     Args:
         dataset: The data set of the photos.
-        samples: The photos; their number is a multiple of `columns`.
-        concept: The concept of the ground truth.
+        samples: The photos. Their number must be a multiple of `columns`.
+        concept: The concept whose ground truth is returned.
         columns: Photos per row.
 
     Returns:

@@ -188,17 +188,19 @@ def _read_entry(
         lost.add(UNKNOWN_CLASS)
     for shape in entry.shapes if scale else ():
         try:
-            geometry, cropped = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
-            mask = rasterise(geometry, height, width)
+            fitted = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
+            mask = rasterise(fitted.geometry, height, width)
             if not mask.any():
                 raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
         except GeometryError as error:
             labels.problems.append(shape.problem(error.kind, str(error)))
             lost.add(shape.class_name)
             continue
-        if cropped:
-            labels.problems.append(shape.problem(problems.CROPPED, cropped))
-        labels.annotations.append((shape, geometry, (height, width)))
+        if fitted.cropped:
+            labels.problems.append(shape.problem(problems.CROPPED, fitted.cropped))
+        labels.problems += [shape.problem(error.kind, str(error)) for error in fitted.lost]
+        lost |= {shape.class_name} if fitted.lost else set()
+        labels.annotations.append((shape, fitted.geometry, (height, width)))
         mask = orient_mask(mask, orientation if stored else 1)
         masks[shape.class_name] = masks[shape.class_name] | mask if shape.class_name in masks else mask
     ignored = None

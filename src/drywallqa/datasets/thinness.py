@@ -13,14 +13,14 @@ from drywallqa.errors import DrywallQAError
 from drywallqa.imaging.morphology import skeletonise
 from drywallqa.imaging.straight_lines import straight_lines
 
-# A concept is thin if its mean width divided by the photo's longer side is below this: under 18 px of 448.
+# A concept is thin if its width is less than this share of the photo's longer side (18 px of 448 px).
 THIN = 0.04
-STRAIGHT = 0.95  # minimum share of a straight concept's skeleton on long straight lines
+STRAIGHT = 0.95  # share of a straight concept's skeleton that lies on long straight lines, at least
 
 _SIDE = 320  # px to which masks are subsampled before measuring
-_PHOTOGRAPHS = 64  # maximum number of photographs to measure
-_LONG = 0.25  # share of the longer side
-_NEAR = 1.5  # px from a line, in the subsampled mask
+_PHOTOGRAPHS = 64  # maximum number of source photos to measure
+_LONG = 0.25  # minimum length of a long line, as a share of the longer side
+_NEAR = 1.5  # maximum distance from a line in px, in the subsampled mask
 
 Mask = NDArray[np.bool_]
 
@@ -28,40 +28,42 @@ Mask = NDArray[np.bool_]
 def wants_native(dataset: Dataset, concept: str) -> bool:
     """Check whether the model must search a large photo at full resolution to find a concept.
 
-    A thin object disappears when the photo is scaled down. Straight lines are an exception. The model
-    recognises them because they run through the whole photo, and a single tile does not show this.
+    A thin crack disappears if the photo is scaled down. Straight lines such as seams are an exception. The
+    model recognises a seam by its course through the whole photo, which a single tile does not show.
 
     Args:
-        dataset: Photos with truth.
+        dataset: A data set with ground-truth masks.
         concept: The concept.
     """
     return is_thin(dataset, concept) and not is_straight(dataset, concept)
 
 
 def is_thin(dataset: Dataset, concept: str) -> bool:
-    """Check whether a concept is thin in most photographs; False if no photograph shows it.
+    """Check whether a concept is thin in most source photos. Return False if no photo shows the concept.
 
     The width of a mask is its area divided by its skeleton length.
 
     Args:
-        dataset: Photos with truth.
+        dataset: A data set with ground-truth masks.
         concept: The concept.
     """
     return _median(dataset, concept, _width) < THIN
 
 
 def is_straight(dataset: Dataset, concept: str) -> bool:
-    """Check whether a concept consists of long straight lines in most photographs; False if none shows it.
+    """Check whether a concept consists of long straight lines in most source photos.
+
+    The result is False if no photo shows the concept.
 
     Args:
-        dataset: Photos with truth.
+        dataset: A data set with ground-truth masks.
         concept: The concept.
     """
     return _median(dataset, concept, _straightness) >= STRAIGHT
 
 
 def _median(dataset: Dataset, concept: str, measure: Callable[[Mask, Mask], float]) -> float:
-    """Measure one mask and its skeleton per photograph, and return the median; nan without masks."""
+    """Measure one mask per source photo and return the median, or nan if there are no masks."""
     found: dict[str, float] = {}
     for sample in dataset:
         if not sample.labels.get(concept) or sample.photograph in found or len(found) == _PHOTOGRAPHS:

@@ -1,4 +1,4 @@
-"""Test a model with changed inputs and newly chosen thresholds, and check its reported figures."""
+"""Test a model with changed inputs and newly chosen thresholds, and check its stored metrics."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, flo
 def run_variants(
     probe: ModelProbe, photos: Sequence[ProbePhoto]
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
-    """Run the model on changed inputs: reversed channels, other normalisations, other windows.
+    """Run the model on changed inputs: reversed channels, other normalisations and other windows.
 
-    Each change is first tried on every second photo. It is dropped if the mean IoU does not rise there,
-    because the remaining photos could not make the gain significant.
+    Each change is first tested on every second photo. If the mean IoU of these photos does not rise, the
+    change is dropped, because the remaining photos could hardly make the gain significant.
 
     Returns:
-        A description of the change → the fault that the change indicates, and the model's predictions.
+        Description of a change → the fault that it indicates, and the predictions after the change.
     """
     window = probe.subject.window
-    ways = {"given with their colour channels reversed": ("channel-order", window)}
+    ways = {"with reversed colour channels": ("channel-order", window)}
     for way, (mean, std) in _NORMALISATIONS.items():
         if not np.allclose([*mean, *std], [*window.mean, *window.std], atol=1e-3):
             ways[way] = "normalisation", replace(window, mean=mean, std=std)
@@ -68,7 +68,7 @@ def run_variants(
 def run_other_text(
     probe: ModelProbe, photos: Sequence[ProbePhoto], text: TextSide
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
-    """Predict with another text side's embeddings, if they have the same width and differ from the model's.
+    """Predict with the embeddings of another text model, if they differ from the model's but have its width.
 
     Returns:
         A mapping like the result of `run_variants`.
@@ -77,11 +77,11 @@ def run_other_text(
     if other.shape != own.embeddings.shape or np.allclose(other, own.embeddings, atol=1e-3):
         return {}
     pairs = probe.predict(photos, queries=PromptQueries(own.each, other))
-    return {"under the embeddings of the bundled text side": ("text-side", pairs)}
+    return {"with the embeddings of the bundled text model": ("text-side", pairs)}
 
 
 def check_tuned(bundle: Bundle, probe: ModelProbe, photos: Sequence[ProbePhoto]) -> list[FaultFinding]:
-    """Check that the stored thresholds are not exactly the thresholds chosen on the test split."""
+    """Check that the stored thresholds are not the thresholds that would be chosen on the test split."""
     parts = [[p for p in photos if p.sample.split == part] for part in ("val", "test")]
     if not all(parts) or sum(map(len, parts)) > MOST_CHOSEN_ON:
         return []
@@ -103,28 +103,28 @@ def check_tuned(bundle: Bundle, probe: ModelProbe, photos: Sequence[ProbePhoto])
             elif abs(stored - val) < 1e-6 and name == "threshold":
                 return []
     if "threshold" not in dict(tuned):
-        return []  # presence thresholds have few candidate values, so one may agree by chance
+        return []  # there are few candidates for presence thresholds, so two may be equal by chance
     listed = "; ".join(text for _, text in tuned)
-    text = f"the stored thresholds are exactly those chosen on the test part: {listed}"
+    text = f"the stored thresholds are the ones that would be chosen on the test split: {listed}"
     return [finding_of("threshold-from-test", text, 0.94 if len(tuned) > 1 else 0.9)]
 
 
 def check_average(
     probe: ModelProbe, trained: MeasuredModel, photos: Sequence[ProbePhoto]
 ) -> list[FaultFinding]:
-    """Check that a run's averaged weights, which `probe` uses, are not worse than the trained weights."""
+    """Check that the averaged weights of a run (in `probe`) are not worse than the trained weights."""
     other = ModelProbe(trained, probe.concepts)
     gain = compare_pairs(best_ious(probe.predict(photos)), best_ious(other.predict(photos)))
     if not gain.is_sure or gain.gain < 0.1:
         return []
-    text = f"the trained weights reach an IoU of {gain.after:.2f}, the averaged weights {gain.before:.2f}"
+    text = f"the IoU is {gain.after:.2f} with the trained weights, but {gain.before:.2f} with their average"
     return [finding_of("average-stale", f"{text} ({gain.count} photos)", 0.9)]
 
 
 def check_claims(
     bundle: Bundle, own: Sequence[CoarsePair], reference: Sequence[CoarsePair]
 ) -> Iterator[FaultFinding]:
-    """Check a bundle's stored figures for concepts that the bundled model segments well on these photos."""
+    """Check the metrics stored in a bundle, for concepts that the bundled model segments well here."""
     for concept, figures in dict(bundle.metrics.get("val", {})).items():
         claimed = float(figures.get("iou") or 0)
         reached, other = (
@@ -132,7 +132,7 @@ def check_claims(
         )
         if claimed >= 0.25 and reached < 0.6 * claimed and other >= max(0.25, 1.4 * reached):
             text = (
-                f"{concept}: the bundle claims an IoU of {claimed:.2f} on validation, but reaches only "
-                f"{reached:.2f} here at its best threshold; the bundled model reaches {other:.2f}"
+                f"{concept}: the bundle states an IoU of {claimed:.2f} on validation, but reaches only "
+                f"{reached:.2f} on these photos at its best threshold; the bundled model reaches {other:.2f}"
             )
             yield finding_of("model-damaged", text, 0.6)

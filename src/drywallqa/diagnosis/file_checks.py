@@ -1,4 +1,4 @@
-"""Checks of a bundle's files, including its graphs and weights, and of the splits of a data set."""
+"""Checks of the files, graphs and weights of a bundle, and of the splits of a data set."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 SAME = 0.995
-"""Logit correlation above which graph and weights count as the same model, up to scale and offset."""
+"""Correlation of the logits above which graph and weights are the same model, up to scale and offset."""
 ROUNDING = 1e-6
-"""Largest drop of a correlation below 1 that rounding differences between two runtimes can explain."""
+"""Largest difference of a correlation from 1 that rounding in two runtimes can explain."""
 SHARES = (0.7, 0.5, 0.35, 0.25)
-"""Factors for the distance between prompts, tried to recognise a decoder that hardly uses its prompts."""
+"""Factors for the distance between prompts. One may reproduce a decoder that hardly uses its prompts."""
 MOST_HASHED = 600
-"""Largest number of training photos that are compared with val and test; `data audit` has no limit."""
-_ASKED = 12  # largest number of phrasings that are checked per concept
+"""Largest number of training photos to compare with val and test photos. `data audit` has no limit."""
+_ASKED = 12  # largest number of phrasings to check for each concept
 
 
 def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
-    """Compare every file with its SHA-256.
+    """Compare the SHA-256 of every file of a bundle with the stored value.
 
     Returns:
-        The bundle with the actual hashes of its files, so that it can be opened, and the findings.
+        The bundle with the actual hashes of its files, which can be opened despite differences, and the
+        findings.
     """
     actual = {}
     for name in bundle.files:
@@ -61,7 +62,7 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
 
 
 def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
-    """Check that the window fits the family and thresholds, and that presence thresholds are plausible."""
+    """Check that the window fits the model family and the thresholds, and that thresholds are plausible."""
     from drywallqa.models import registry
 
     window = bundle.window
@@ -75,7 +76,7 @@ def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
         for concept, settings in bundle.concepts.items()
         if settings.presence_threshold > most
     ]
-    if beyond:  # photos may not reveal this fault if the model's presence is high
+    if beyond:  # if the model predicts high presence, photos may not reveal this fault
         text = f"presence thresholds range from {least:g} to {most:g}, but the bundle has {name_some(beyond)}"
         yield finding_of("presence-threshold", text, 0.61)
     if bundle.name not in registry.FAMILIES:
@@ -86,23 +87,23 @@ def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
         apart = float(np.abs(meant.normalise(probe) - window.normalise(probe)).max())
         reverse = np.allclose([*meant.mean, *meant.std], [*window.mean[::-1], *window.std[::-1]])
         text = (
-            f"'{bundle.name}' is trained on pixels of mean {meant.mean} and deviation {meant.std}; the "
-            f"bundle uses {window.mean} and {window.std}; pixels differ by up to {apart:.2f}"
+            f"'{bundle.name}' is trained with a pixel mean of {meant.mean} and a deviation of {meant.std}, "
+            f"but the bundle uses {window.mean} and {window.std}; pixels differ by up to {apart:.2f}"
         )
         yield finding_of("channel-order" if reverse else "normalisation", text, 0.97)
     if meant.square != window.square:
-        words = {True: "a square", False: "the photo's own shape"}
-        text = f"the window is {words[window.square]}, training's {words[meant.square]}"
+        words = {True: "a square shape", False: "the shape of the photo"}
+        text = f"the window has {words[window.square]}, but {words[meant.square]} in training"
         yield finding_of("window-size", text, 0.9)
 
 
 def check_text_side(bundle: Bundle, phrasings: Mapping[str, Sequence[str]], name: str) -> list[FaultFinding]:
-    """Check that a bundle maps each phrasing of a concept to that concept.
+    """Check that a bundle maps each phrasing of a concept to this concept.
 
     Args:
         bundle: The bundle.
         phrasings: Concept → phrasings.
-        name: Where the phrasings come from, for the message.
+        name: Source of the phrasings, for the message.
     """
     others, refused = [], []
     for concept in [concept for concept in phrasings if concept in bundle.concepts]:
@@ -126,7 +127,7 @@ def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
     """Read the bundle's weights; return None if torch is not installed or the bundle has no weights.
 
     Raises:
-        BundleError: The file is missing or differs from the exported one.
+        BundleError: The file is missing or does not match its SHA-256.
         SafetensorError: The file is damaged.
     """
     try:
@@ -141,10 +142,10 @@ def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
 def check_graph(
     bundle: Bundle, weights: Mapping[str, Tensor], photos: Sequence[ProbePhoto], running: Backend
 ) -> list[FaultFinding]:
-    """Compare the running graphs with the weights that they were exported from, on a few photos.
+    """Compare the logits of the graphs and of the weights that they were exported from, on a few photos.
 
     Args:
-        bundle: The bundle; its family, architecture and text side are used.
+        bundle: The bundle, with its family, architecture and text model.
         weights: The bundle's weights.
         photos: The photos.
         running: The bundle's model in its runtime.
@@ -178,12 +179,13 @@ def check_graph(
 def compare_logits(
     images: Sequence[Floats], graph: Callable[[Floats], Floats], expected: Callable[[Floats, float], Floats]
 ) -> list[FaultFinding]:
-    """Find how the logits of a graph differ from those of the weights.
+    """Find out how the logits of a graph differ from the logits of the weights.
 
     Args:
         images: Photos [3,h,w], normalised.
-        graph: Maps a photo to the graph's logits [P,h',w'].
-        expected: Maps a photo to the weights' logits, with the distance between prompts scaled by a share.
+        graph: Maps a photo to the logits of the graph [P,h',w'].
+        expected: Maps a photo and a factor to the logits of the weights, with the distance between prompts
+            multiplied by the factor.
     """
     ran, wanted = [graph(image) for image in images], [expected(image, 1.0) for image in images]
     got, meant = _flat(ran), _flat(wanted)
@@ -191,17 +193,17 @@ def compare_logits(
         return []  # `check_range` reports this
     fit = _correlation(ran, wanted)
     slope, offset = np.polyfit(meant, got, 1)
-    text = f"the graphs' logits agree with those of the weights at a correlation of {fit:.5g}"
+    text = f"the logits of graphs and weights have a correlation of {fit:.5g}"
     if 1 - fit > ROUNDING:
-        # A graph made for BGR reverses channels after normalising; on grey walls its logits hardly differ.
+        # A graph made for BGR reverses normalised channels. On grey walls, its logits hardly differ.
         turned = _correlation([graph(image[::-1].copy()) for image in images], wanted)
         if turned >= SAME and 1 - turned < 0.1 * (1 - fit):
             reverse = f"{text}; for photos with reversed channels (BGR) it is {turned:.5g}"
             return [finding_of("channel-order", reverse, 0.97)]
     if abs(fit) >= SAME:
         if slope < 0:
-            return [finding_of("output-inverted", f"{text}: their sign is inverted", 0.97)]
-        scale = f"{text}, but are {slope:.3g} times as large and shifted by {offset:+.3g}"
+            return [finding_of("output-inverted", f"{text}, so their signs are inverted", 0.97)]
+        scale = f"{text}; the graphs' logits are {slope:.3g} times as large and shifted by {offset:+.3g}"
         scaled = abs(slope - 1) > 0.05 or abs(offset) > 0.15
         return [finding_of("output-scale", scale, 0.96)] if scaled else []
     swapped = _correlation(ran, [np.roll(each, 1, axis=0) for each in wanted])
@@ -215,7 +217,9 @@ def compare_logits(
             return [finding_of("prompt-ignored", pulled, 0.92)]
     change, usual = (np.mean([np.ptp(each, axis=0).mean() for each in logits]) for logits in (ran, wanted))
     if change < 0.5 * usual:
-        weak = f"{text}; another prompt changes them {change / usual:.2f} times as much as it should"
+        weak = (
+            f"{text}; a new prompt changes the graphs' logits {change / usual:.2f} times as much as it should"
+        )
         return [finding_of("prompt-ignored", weak, 0.9)]
     return [finding_of("weights-unlike-graph", text, 0.7)]
 
@@ -229,24 +233,23 @@ def _correlation(one: Iterable[Floats], other: Iterable[Floats]) -> float:
 
 
 def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
-    """Check that the splits have photos of a similar size and that no photograph is in two of them."""
+    """Check that the splits have photos of similar size and that no source photo is in two splits."""
     parts = {name: list(dataset.part(name)) for name in PARTS}
     if not any(parts.values()):
-        text = f"none of {len(dataset)} photos is in train, val or test"
-        yield finding_of("split-empty", text, 0.9)
-    photographs = {name: [sample.photograph for sample in members] for name, members in parts.items()}
-    sizes = {name: [max(s.height, s.width) for s in members] for name, members in parts.items()}
-    yield from check_split(photographs)
-    yield from check_sizes(sizes)
+        yield finding_of("split-empty", f"none of {len(dataset)} photos is in train, val or test", 0.9)
+    yield from check_split({name: [s.photograph for s in members] for name, members in parts.items()})
+    yield from check_sizes(
+        {name: [max(s.height, s.width) for s in members] for name, members in parts.items()}
+    )
 
 
 def check_pictures(
     dataset: Dataset, photos: Sequence[ProbePhoto], training_hashes: Sequence[int]
 ) -> Iterator[FaultFinding]:
-    """Compare pixels to check that val and test photos are not in train and were not used for training.
+    """Check by comparing pixels that val and test photos are not in train and were not used for training.
 
     Args:
-        dataset: All photos.
+        dataset: The data set.
         photos: The photos that were read.
         training_hashes: Perceptual hashes of the photos that the model was trained on.
     """
@@ -257,8 +260,8 @@ def check_pictures(
         with suppress(DrywallQAError):  # broken photos are reported separately
             hashes.append(perceptual_hash.perceptual_hash(dataset.read_photo(sample)))
     for fault, weight, known, text in (
-        ("trained-on-test", 0.95, training_hashes, "look like photos that the model was trained on"),
-        ("split-leak", 0.955, hashes, "look like photos of train"),
+        ("trained-on-test", 0.95, training_hashes, "look the same as photos that the model was trained on"),
+        ("split-leak", 0.955, hashes, "look the same as photos in train"),
     ):
         same = sorted(leaks.find_training_leaks(thumbnails, known))
         if same:

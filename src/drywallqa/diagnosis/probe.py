@@ -1,4 +1,4 @@
-"""Run a model on a sample of photos, and pair its predictions with the truth on a coarse grid."""
+"""Run a model on a sample of photos, and pair its predictions with the ground truth on a coarse grid."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 
 PARTS = ("val", "test", "train")
-"""The splits that photos are taken from, the most informative first."""
+"""The splits from which photos are taken, with the most informative split first."""
 
-_CACHE_BYTES = 2**29  # size limit of the cached logits
-_SMALLEST = 1e-7  # probabilities are clipped this far from 0 and 1 before they become logits
+_CACHE_BYTES = 2**29  # largest total size of the cached logits
+_SMALLEST = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before they are converted to logits
 
 
 @dataclass(frozen=True, eq=False)
 class ProbePhoto:
-    """One photo and its truth masks, read once.
+    """One photo and its ground-truth masks, read once.
 
     Attributes:
         sample: The photo's entry in the data set.
         photo: RGB uint8 [H,W,3].
-        truths: Concept → truth mask [H,W]; only labelled concepts.
+        truths: Labelled concept → ground-truth mask [H,W].
         ignored: Concept → pixels [H,W] that nobody labelled.
     """
 
@@ -49,7 +49,7 @@ class ProbePhoto:
 
 
 def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
-    """Choose at most `most` photos of each split, spread over sets, labels and photographs."""
+    """Choose at most `most` photos of each split, spread over sets, labels and source photos."""
     chosen: list[Sample] = []
     for part in PARTS:
         groups: dict[tuple[object, ...], list[Sample]] = {}
@@ -65,12 +65,12 @@ def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
 
 
 def _spread(count: int, wanted: int) -> list[int]:
-    """Choose evenly spaced indices into a list of `count`, including the first and the last."""
+    """Choose evenly spaced indices of a list with `count` items, including the first and the last index."""
     return [int(place) for place in np.linspace(0, count - 1, min(wanted, count)).round()]
 
 
 def pick_photos(photos: Sequence[ProbePhoto], most: int) -> list[ProbePhoto]:
-    """Choose photos that show a concept, spread over all of them."""
+    """Choose at most `most` photos that show a concept, evenly spaced in the list."""
     shown = [p for p in photos if any(truth.any() for truth in p.truths.values())]
     return [shown[place] for place in _spread(len(shown), most)]
 
@@ -78,11 +78,10 @@ def pick_photos(photos: Sequence[ProbePhoto], most: int) -> list[ProbePhoto]:
 def read_probe_photos(
     dataset: Dataset, most: int
 ) -> tuple[list[ProbePhoto], list[MaskFacts], list[tuple[str, str]]]:
-    """Read at most `most` photos of each split with their truth masks.
+    """Read at most `most` photos of each split with their ground-truth masks.
 
     Returns:
-        The readable photos, facts about their mask files, and the kind and text of each problem with the
-        other photos.
+        The readable photos, facts about their mask files, and (kind, message) for each unreadable photo.
     """
     photos: list[ProbePhoto] = []
     mask_files: list[MaskFacts] = []
@@ -96,7 +95,7 @@ def read_probe_photos(
             broken.append(("unreadable", str(error)))
             continue
         if photo.shape[:2] != (sample.height, sample.width):
-            size = f"{photo.shape[1]}×{photo.shape[0]} px, its truth {sample.width}×{sample.height}"
+            size = f"{photo.shape[1]}×{photo.shape[0]} px, its mask {sample.width}×{sample.height} px"
             broken.append(("wrong size", f"{sample.photo}: the photo is {size}"))
             continue
         ignored = {concept: layer for concept, layer in layers.items() if layer is not None}
@@ -119,15 +118,15 @@ class CachingBackend:
         self._size = 0
 
     def encode_image(self, images: Float) -> Features:
-        """Return the pixels unchanged; `decode` encodes them if the result is not cached."""
+        """Return the pixels unchanged. `decode` encodes the pixels if their result is not cached."""
         return (images,)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
-        """Embed prompts with the model."""
+        """Return the model's embeddings of the prompts."""
         return self.backend.encode_prompts(prompts)
 
     def decode(self, features: Features, embeddings: Float) -> tuple[Float, Float]:
-        """Encode and decode, unless the result is cached."""
+        """Return the logits from the cache, or encode the pixels and decode the logits."""
         shapes = repr((features[0].shape, embeddings.shape)).encode()
         key = hashlib.sha256(shapes + features[0].tobytes() + embeddings.tobytes()).digest()
         if key not in self._known:
@@ -141,19 +140,19 @@ class CachingBackend:
 
 
 class ModelProbe:
-    """Runs a model on photos, with the name of each concept as the prompt.
+    """Runs a model on photos. The prompts are the names of the concepts.
 
     Args:
         subject: The model.
         concepts: The concepts.
-        like: A probe of the same model whose cached predictions are reused.
+        like: Another probe of the same model, whose cached predictions are reused.
     """
 
     def __init__(
         self, subject: MeasuredModel, concepts: Sequence[str], like: ModelProbe | None = None
     ) -> None:
         self.subject, self.concepts = subject, concepts
-        self.backend: CachingBackend = like.backend if like else CachingBackend(subject.backend)
+        self.backend: CachingBackend = like.backend if like else CachingBackend(subject.segmenter.open())
         self._model = WrappedModel(
             subject.name, subject.window, subject.segmenter.bundle.concepts, self.backend
         )
@@ -172,9 +171,9 @@ class ModelProbe:
 
         Args:
             photos: The photos.
-            window: Window to use instead of the model's window.
-            reverse_channels: Whether the model gets photos as BGR.
-            queries: Concept embeddings to use instead of the model's embeddings.
+            window: Window that replaces the model's window.
+            reverse_channels: Whether the photos are passed to the model as BGR.
+            queries: Queries, with embeddings, that replace the queries of this probe.
         """
         segmenter = self.segmenter
         if window is not None:
@@ -207,7 +206,7 @@ class ModelProbe:
         return pairs
 
     def measure(self, photos: Iterable[ProbePhoto]) -> Iterator[PairMeasurement]:
-        """Measure photos at their original size, without gating by presence."""
+        """Measure photos at their original size. A low presence does not empty a mask."""
         subject = replace(self.subject, segmenter=self.segmenter)
         names = {concept: concept for concept in self.concepts}
         evaluator = subject.evaluator(Dataset(Path(), ()), names, gated=False)
@@ -226,7 +225,7 @@ def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int
 
 
 def _coarse_truth(mask: Mask, size: tuple[int, int]) -> Mask:
-    """Resize a truth mask [H,W] to the grid (width, height); lines thinner than a cell stay visible."""
+    """Resize a ground-truth mask [H,W] to the grid (width, height); at 40 % coverage, a cell is marked."""
     image = Image.fromarray(mask.astype(np.uint8) * 255)
     share = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
     return np.asarray(share >= 0.4)

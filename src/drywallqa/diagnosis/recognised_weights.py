@@ -1,4 +1,4 @@
-"""Reading a third-party weights file without running its code, and recognising its model family."""
+"""Read a third-party weights file without running code from it, and recognise its model family."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     State = Mapping[str, Tensor]
 
 _SIDE = 448
-"""Window in px for weights that are stored without a window; the bundled model uses the same size."""
+"""Size of the window in px for weights files, which store no window. The bundled model uses this size."""
 _PREFIXES = ("average.module.", "module.", "model.", "_orig_mod.", "net.")
 _HOLDERS = ("state_dict", "model_state_dict", "model", "weights", "net", "ema", "model_state")
 
 
 @dataclass(frozen=True)
 class RecognisedFamily:
-    """The family that a file's tensors belong to.
+    """The model family that the tensors of a file belong to.
 
     Attributes:
-        name: Name in the registry; None if no family fits.
-        options: Options for building the family's model.
-        missing: Tensors of the family that are not in the file.
-        unexpected: Tensors in the file that the family does not have.
-        reshaped: Tensors whose shape differs from the family's.
+        name: Name of the family in the registry; None if no family fits.
+        options: Options for building a model of the family.
+        missing: Tensors of the model that are not in the file.
+        unexpected: Tensors in the file that are not in the model.
+        reshaped: Tensors whose shapes differ in the file and the model.
     """
 
     name: str | None = None
@@ -60,11 +60,11 @@ class RecognisedFamily:
             ("of another shape", self.reshaped),
         )
         parts += [f"{len(names)} tensors {kind}" for kind, names in kinds if names]
-        return f"the file holds {'; '.join(parts)}"
+        return f"the file contains {'; '.join(parts)}"
 
 
 def read_foreign_weights(path: Path) -> dict[str, Tensor]:
-    """Read a weights file and unwrap its table of tensors.
+    """Read a weights file and return its table of tensors.
 
     Raises:
         ModelError: The file is missing or damaged, contains no tensors, or could run code.
@@ -85,7 +85,7 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise ModelError(f"{path}: missing, truncated or damaged ({reason}); fetch it again") from error
+        raise ModelError(f"{path}: missing, truncated or damaged ({reason}); download it again") from error
     state = _unwrap(found)
     if not state:
         raise ModelError(f"{path}: contains no table of tensors; save the model's state_dict()")
@@ -93,9 +93,9 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _unwrap(found: Any) -> dict[str, Tensor]:
-    """Find the table of tensors in a training checkpoint and strip prefixes from the names.
+    """Find the table of tensors in a training checkpoint, and strip prefixes from the names.
 
-    The averaged weights are taken from a checkpoint of this project.
+    From a checkpoint of this project, the averaged weights are taken.
     """
     import torch
 
@@ -113,11 +113,11 @@ def _unwrap(found: Any) -> dict[str, Tensor]:
 
 
 def recognise_family(state: State, named: str | None = None) -> RecognisedFamily:
-    """Recognise which of the project's families a file's tensors belong to, without allocating weights.
+    """Recognise the family of a file's tensors without allocating the weights of a model.
 
     Args:
         state: The tensors.
-        named: The family's name, if known.
+        named: The name of the family, if the user gave it.
 
     Raises:
         ModelError: No family has this name.
@@ -147,7 +147,7 @@ def recognise_family(state: State, named: str | None = None) -> RecognisedFamily
 
 
 def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield candidate families with options; families with text towers take seconds to build."""
+    """Yield candidate families with options. Families that cannot fit are skipped to save time."""
     from drywallqa.models import registry
 
     towers = any(part in key for key in state for part in ("text_model", "vision_model", "vision_encoder"))
@@ -163,7 +163,7 @@ def _candidates(state: State, named: str | None) -> Iterator[tuple[str, dict[str
 
 
 def check_family(family: RecognisedFamily) -> Iterator[FaultFinding]:
-    """Check that a file contains every tensor of its family in the right shape."""
+    """Check that a file contains every tensor of its family in the correct shape."""
     if family.missing:
         text = f"{family}: {len(family.missing)} tensors are missing: {name_some(family.missing)}"
         yield finding_of("outside-saved-state", text, 0.97)
@@ -173,9 +173,9 @@ def check_family(family: RecognisedFamily) -> Iterator[FaultFinding]:
 
 
 def open_weights(path: Path, family: RecognisedFamily, state: State) -> MeasuredModel | None:
-    """Open a complete weights file of the bundled model's family, with the bundled text side.
+    """Open a complete weights file of the bundled model's family, with the bundled text model.
 
-    Returns None if the family or its embedding width does not fit.
+    Return None if the family or its embedding width does not fit.
     """
     if family.name != "compact" or family.missing or family.unexpected or family.reshaped:
         return None
@@ -191,4 +191,4 @@ def open_weights(path: Path, family: RecognisedFamily, state: State) -> Measured
     window = registry.find_family("compact").letterbox(_SIDE)
     levels = dict.fromkeys(text.concepts, ConceptSettings())
     backend = TorchBackend(model.eval(), text.embed)
-    return MeasuredModel(path.name, path, Segmenter(WrappedModel(path.name, window, levels, backend, text)))
+    return MeasuredModel(path.name, Segmenter(WrappedModel(path.name, window, levels, backend, text)))

@@ -1,4 +1,4 @@
-"""Threshold curves and calibration, computed from stored histograms without reading photos again."""
+"""Threshold curves and calibration, computed from stored histograms without running the model again."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SweepRow:
-    """Figures at one value of a threshold.
+    """Metrics at one value of a threshold.
 
     Attributes:
-        level: The threshold, or the percentile.
-        iou: Mean IoU over photographs that show the concept.
-        dice: Mean Dice over the same photographs.
+        level: The value of the threshold or of the percentile.
+        iou: Mean IoU over source photos that show the concept.
+        dice: Mean Dice over source photos that show the concept.
         precision: Pixel precision, pooled over photos that show the concept.
         recall: Pixel recall, pooled over photos that show the concept.
         false_alarms: Share of photos without the concept in which more than 0.1 % of the area is marked.
@@ -43,12 +43,12 @@ class SweepRow:
 
 @dataclass(frozen=True, eq=False)
 class PrecisionRecall:
-    """Pixel precision and recall at the thresholds k/256 [256], with the presence threshold applied.
+    """Pixel precision and recall at the thresholds k/256 [256], after the presence threshold was applied.
 
     Attributes:
         precision: Precision at each threshold; nan if nothing is marked.
-        recall: Recall at each threshold; it falls as the threshold rises.
-        average_precision: Area under the curve, as the sum of precision times step in recall.
+        recall: Recall at each threshold. Recall falls as the threshold rises.
+        average_precision: Area under the curve: the sum of each precision times its step in recall.
     """
 
     precision: Array
@@ -58,13 +58,13 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Predicted probability compared with the observed share of foreground pixels.
+    """The predicted probability and the observed share of foreground pixels in each probability bin.
 
     Attributes:
         predicted: Mean probability of each bin [CALIBRATION_BINS]; nan for an empty bin.
         observed: Share of foreground pixels in each bin.
         pixels: Number of pixels in each bin.
-        error: Expected calibration error: mean of |predicted - observed|, weighted by pixels.
+        error: Expected calibration error: mean of |predicted - observed|, weighted by number of pixels.
     """
 
     predicted: Array
@@ -73,7 +73,7 @@ class Calibration:
     error: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the calibration as JSON data, with None for empty bins."""
+        """Return the calibration as JSON data; empty bins are None."""
         columns = {"predicted": self.predicted, "observed": self.observed}
         bins = {
             name: [None if np.isnan(v) else round(float(v), 5) for v in column]
@@ -85,20 +85,18 @@ class Calibration:
 def precision_recall(
     scores: Sequence[PairMeasurement], presence_threshold: float | None = None
 ) -> PrecisionRecall:
-    """Pool pixels over pairs; pairs below the presence threshold count as empty masks.
+    """Compute precision and recall over the pixels of all pairs.
 
-    Here and in the functions below, a threshold of None means the threshold of each pair's mask.
+    If the presence of a pair is below the presence threshold, its mask counts as empty.
+
+    Args:
+        scores: The pairs.
+        presence_threshold: The presence threshold; by default the threshold that was used for each pair.
     """
-    inside, outside, hidden = np.zeros(BINS), np.zeros(BINS), 0
-    for score in scores:
-        if score.is_present(presence_threshold):
-            inside += score.histogram.inside
-            outside += score.histogram.outside
-        else:
-            hidden += score.histogram.truth_area
-    hits = np.cumsum(inside[::-1])[::-1]
-    marked = hits + np.cumsum(outside[::-1])[::-1]
-    truth = inside.sum() + hidden
+    seen = Histogram.pooled(s.histogram for s in scores if s.is_present(presence_threshold))
+    hits = np.cumsum(seen.inside[::-1])[::-1]
+    marked = hits + np.cumsum(seen.outside[::-1])[::-1]
+    truth = sum(s.histogram.truth_area for s in scores)
     precision = np.divide(hits, marked, out=np.full(BINS, np.nan), where=marked > 0)
     recall = np.divide(hits, truth, out=np.full(BINS, np.nan), where=np.full(BINS, truth > 0))
     steps = recall - np.append(recall[1:], 0.0)
@@ -106,13 +104,13 @@ def precision_recall(
 
 
 def calibration(scores: Sequence[PairMeasurement]) -> Calibration:
-    """Compare predicted probability with the observed foreground share over all pixels of all pairs."""
-    inside = sum((s.histogram.inside for s in scores), np.zeros(BINS, np.int64))
-    whole = inside + sum((s.histogram.outside for s in scores), np.zeros(BINS, np.int64))
+    """Compare the predicted probability with the observed share of foreground over all pixels."""
+    pooled = Histogram.pooled(s.histogram for s in scores)
+    whole = pooled.inside + pooled.outside
     shape = (CALIBRATION_BINS, -1)
     pixels = whole.reshape(shape).sum(axis=1)
     centres = (np.arange(BINS) + 0.5) / BINS
-    beliefs, hits = (whole * centres).reshape(shape).sum(axis=1), inside.reshape(shape).sum(axis=1)
+    beliefs, hits = (whole * centres).reshape(shape).sum(axis=1), pooled.inside.reshape(shape).sum(axis=1)
     filled = pixels > 0
     predicted, observed = (
         np.divide(part, pixels, out=np.full(CALIBRATION_BINS, np.nan), where=filled)
@@ -127,7 +125,10 @@ def threshold_sweep(
     presence_threshold: float | None = None,
     levels: Sequence[float] = SWEEP,
 ) -> list[SweepRow]:
-    """Measure the masks at each mask threshold, with the presence threshold applied."""
+    """Measure the masks at each mask threshold; the presence threshold is fixed.
+
+    If a threshold is None, the threshold that was used for each pair applies.
+    """
     return [_row(level, scores, [s.counts_at(level, presence_threshold) for s in scores]) for level in levels]
 
 
@@ -136,7 +137,10 @@ def presence_sweep(
     threshold: float | None = None,
     levels: Sequence[float] = PRESENCE_LEVELS,
 ) -> list[SweepRow]:
-    """Measure the masks at each presence threshold, with the mask threshold applied."""
+    """Measure the masks at each presence threshold; the mask threshold is fixed.
+
+    If a threshold is None, the threshold that was used for each pair applies.
+    """
     return [_row(level, scores, [s.counts_at(threshold, level) for s in scores]) for level in levels]
 
 
@@ -145,9 +149,9 @@ def percentile_sweep(
     presence_threshold: float | None = None,
     levels: Sequence[float] = PERCENTILES,
 ) -> list[SweepRow]:
-    """Measure the original report's adaptive rule, which uses a percentile of each photo's probabilities.
+    """Measure masks whose threshold is a percentile of each photo's probabilities, as in the original report.
 
-    The rule marks a fixed share of every photo, including photos without the concept.
+    This rule marks the same share of every photo, even of photos without the concept.
     """
 
     def counts(score: PairMeasurement, percentile: float) -> Counts:
@@ -157,7 +161,7 @@ def percentile_sweep(
 
 
 def percentile_threshold(histogram: Histogram, percentile: float) -> float:
-    """Return the lowest threshold k/256 with at most 100 − `percentile` percent of the pixels above it."""
+    """Return the lowest threshold k/256 at or above which at most 100 − `percentile` % of the pixels lie."""
     whole = histogram.inside + histogram.outside
     above = np.append(np.cumsum(whole[::-1])[::-1], 0)
     return int(np.argmax(above <= (1 - percentile / 100) * whole.sum() + 1e-9)) / BINS

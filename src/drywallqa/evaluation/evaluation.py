@@ -1,4 +1,4 @@
-"""Measure a model on a split of a data set, and refuse or report anything that inflates its figures."""
+"""Measure a model on a split of a data set. Warn about, or refuse, photos that would inflate its metrics."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from drywallqa.intervals import Figure
 
 @dataclass(frozen=True, eq=False)
 class MeasuredPart:
-    """The photos that are measured.
+    """The photos to measure.
 
     Attributes:
-        dataset: The data set, reduced to these photos.
-        split: The name of their split.
-        thumbnails: Photo → grey thumbnail [32,32]; unreadable photos have none.
-        clusters: Photo → number of its photograph; near-duplicates share a number.
-        notes: Notes on photos that were left out.
+        dataset: The data set with only these photos.
+        split: The name of the split.
+        thumbnails: Photo → grey thumbnail [32,32]. Unreadable photos are missing.
+        clusters: Photo → number of its source photo. Near-duplicates share a number.
+        notes: Notes about photos that were left out.
     """
 
     dataset: Dataset
@@ -52,11 +52,11 @@ class Evaluation:
     Attributes:
         model: The model.
         part: The photos.
-        evaluator: Used to predict single photos again.
-        measurements: The measurements of every pair.
+        evaluator: Can run the model on single photos again.
+        measurements: The measurements of all pairs.
         leaks: Photo that matches a training photo → number of differing hash bits.
-        notes: Cautions for the reader.
-        seconds: Duration of the measurement.
+        notes: Warnings for the reader.
+        seconds: Duration of the measurement in s.
     """
 
     model: MeasuredModel
@@ -69,34 +69,34 @@ class Evaluation:
 
     @property
     def queries(self) -> tuple[PromptQuery, ...]:
-        """The prompts that were used."""
+        """The prompts that the model answered."""
         return self.evaluator.queries.each
 
     @cached_property
     def slices(self) -> list[PairSlice]:
-        """All figures: overall, by concept, prompt, set, setting and width class."""
+        """All metrics: overall and by concept, prompt, set, setting and width class."""
         return slice_pairs(self.measurements.pairs, self.part.clusters)
 
     @property
     def report_iou(self) -> float:
-        """The original report's figure; see `slices.report_iou`."""
+        """The IoU as in the original report; see `slices.report_iou`."""
         return report_iou(self.measurements.pairs)
 
     def pairs(self, prompt: str) -> list[PairMeasurement]:
-        """The pairs measured with one prompt."""
+        """Return the pairs that were measured with one prompt."""
         return [pair for pair in self.measurements.pairs if pair.prompt == prompt]
 
 
 def take_part(
     dataset: Dataset, split: str, sets: Sequence[str] = (), progress: Progress = silent
 ) -> MeasuredPart:
-    """Take the photos of a split, and group the photos of the same photograph.
+    """Select the photos of a split, and group the photos that have the same source photo.
 
-    Rendered pictures are left out unless their set is named or the split has no others, so that they never
-    affect headline figures.
+    Rendered pictures are left out unless `sets` names their set or the split has only rendered pictures.
+    Rendered pictures therefore do not affect the main metrics.
 
     Raises:
-        DataError: The split has no photos, or a named set is not in it.
+        DataError: The split has no photos, or a set in `sets` has no photo in the split.
     """
     part = dataset.part(split)
     if not len(part):
@@ -120,7 +120,7 @@ def take_part(
         part = real
     thumbnails: dict[str, leaks.Thumbnail] = {}
     for done, sample in enumerate(part, 1):
-        with suppress(DrywallQAError):  # the measurement later skips and counts the photo
+        with suppress(DrywallQAError):  # `measure_part` later skips and lists this photo
             thumbnails[sample.key] = perceptual_hash.thumbnail(part.read_photo(sample))
         progress("reading", done, len(part))
     photographs = {s.key: s.photograph for s in part}
@@ -137,59 +137,62 @@ def evaluate_part(
     allow_leak: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Measure a model on a part.
+    """Measure a model on photos.
 
     Args:
         model: The model.
-        part: From `take_part`.
+        part: The photos, from `take_part`.
         prompts: The prompts; by default one phrasing of each concept.
-        allow_leak: Measure even if photos show photographs that the model was trained on, and add a note.
+        allow_leak: Whether to measure, and add a note, even if the model was trained on some of the photos.
         progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
-        LeakError: Some photos show photographs that the model was trained on, and `allow_leak` is False.
-        UnknownPromptError: A prompt does not mean a concept of the model.
+        LeakError: The model was trained on copies of some photos, and `allow_leak` is False.
+        UnknownPromptError: A prompt does not refer to a concept of the model.
         DataError: Model and data share no concept, or no photo could be measured.
     """
     found = leaks.find_training_leaks(part.thumbnails, model.training_hashes)
-    shown = f"{len(found)} of {len(part.thumbnails)} photos show photographs that"
+    shown = f"{len(found)} of {len(part.thumbnails)} photos are copies of photos that"
     if found and not allow_leak:
         few = ", ".join(sorted(found, key=lambda photo: found[photo])[:3])
         raise LeakError(
             f"{shown} {model.name} was trained on ({few}{', …' if len(found) > 3 else ''}); "
-            "measure on other photos, or pass --allow-leak, which adds a note to every output"
+            "measure on other photos, or pass --allow-leak to measure with a warning"
         )
     asked, notes_on_asking = choose_prompts(model, part.dataset, prompts)
     evaluator = model.evaluator(part.dataset, asked)
     start, total = time.perf_counter(), len(part.dataset)
     measured = measure_part(evaluator, lambda done: progress(f"measuring {model.name}", done, total))
     seconds = time.perf_counter() - start
-    notes = [f"LEAK: {shown} the model was trained on; these figures flatter it"] if found else []
+    notes = [f"LEAK: {shown} the model was trained on, so these metrics are too good"] if found else []
     if not model.training_hashes:
-        notes.append("the model has no hashes of its training photos, so leaks could not be checked")
+        notes.append(
+            "the model stores no hashes of its training photos, so the check for leaks was not possible"
+        )
     if part.split == CHOSEN_ON:
         notes.append(
-            f"thresholds are chosen on '{CHOSEN_ON}', which was measured here: these figures flatter a little"
+            f"the thresholds were chosen on the measured split '{CHOSEN_ON}', "
+            "so these metrics are slightly too good"
         )
     if measured.skipped:
         reason = measured.skipped[0][1]
-        notes.append(f"{len(measured.skipped)} of {total} photos were skipped; the first: {reason}")
+        notes.append(f"{len(measured.skipped)} of {total} photos were skipped; the first reason: {reason}")
     notes += [*notes_on_asking, *part.notes]
     return Evaluation(model, part, evaluator, measured, found, tuple(notes), seconds)
 
 
-# A slice of the first model, and its figures minus the second model's figures on the same pairs.
+# A slice of the first model's pairs, and the first model's metrics minus the second model's on these pairs.
 Difference = tuple[PairSlice, dict[str, Figure]]
 
 
 def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
-    """Compare two models on the pairs that both were measured on.
+    """Compare two models on the pairs that were measured for both models.
 
     Returns:
-        The differences first minus second, with intervals.
+        For each slice, the first model's metrics minus the second model's, with intervals.
 
     Raises:
-        UnknownPromptError: The models understand a prompt differently.
+        UnknownPromptError: The models map the same prompt to different concepts.
     """
     for mine, theirs in zip(first.queries, second.queries, strict=True):
         if mine.concept != theirs.concept:

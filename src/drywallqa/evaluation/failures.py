@@ -1,4 +1,4 @@
-"""The worst pairs of each prompt and the confident mistakes, each with its likely cause."""
+"""Select the worst masks of each prompt and name a likely cause of each failure."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from drywallqa.inference.queries import PromptQuery
 from drywallqa.metrics import TOLERANCE
 
 KINDS = {
-    "worst": "lowest IoU among photos that show it",
-    "false alarm": "photos without it of which the most is marked",
-    "confident mistake": "surest and yet wrong: presence high and IoU low, or low though it is there",
+    "worst": "lowest IoU among photos that show the concept",
+    "false alarm": "largest marked area among photos without the concept",
+    "confident mistake": "wrong masks for which the model is most certain about the presence",
 }
 
 CAUSES = {
-    "taken for another": "another concept's mask covers the miss, or its truth covers what was marked",
-    "lighting or texture": "the photo is too dark, too bright, or the object hardly stands out",
-    "doubtful label": "the label is a plain rectangle or a speck, or the mask traces a line within it",
+    "taken for another": "another concept's mask covers the missed pixels, or its label the false pixels",
+    "lighting or texture": "the photo is too dark or too bright, or the object has little contrast",
+    "doubtful label": "the label is a plain rectangle or a speck, or the mask traces a line within the label",
     "missed thin": "most of a narrow object was missed",
     "missed": "most of the object was missed",
     "broken": "the object was found in many pieces with gaps between them",
     "false edge": "most of the mask lies away from the object",
-    "wrong extent": "the right place, too much or too little of it",
+    "wrong extent": "the mask is in the right place but too large or too small",
 }
-"""Cause → the evidence for it, the most specific cause first."""
+"""Cause → typical evidence, ordered from the most specific cause to the least specific."""
 
-AREA_TOLERANCE = 24.0  # tolerated distance between the edges of an area's mask and truth, in px at 640
+# Largest distance at which a pixel of an area still counts as found, in px at a photo size of 640 px.
+AREA_TOLERANCE = 24.0
 
-THIN_PX = 12.0  # truths narrower than this, at 640 px, count as thin
+THIN_PX = 12.0  # objects narrower than this, in px at a photo size of 640 px, count as thin
 
 _DARK, _BRIGHT = 45.0, 225.0
-_FAINT = 0.25  # contrast below this share of the photo's standard deviation is hardly visible
-_SPECK = 0.0005  # share of the photo below which a label is a speck
+_FAINT = 0.25  # an object is hardly visible if its contrast is below this many standard deviations
+_SPECK = 0.0005  # a label that covers a smaller share of the photo is a speck
 _RECTANGLE = 0.97  # a label that fills more than this share of its bounding box is a rectangle
 _GRID = 96
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A likely cause and the evidence for it."""
+    """A likely cause of a failure, with the evidence."""
 
     name: str
     evidence: str
@@ -54,10 +55,10 @@ class Cause:
 
 @dataclass(frozen=True)
 class Failure:
-    """One wrong mask.
+    """A wrong mask, with its likely cause.
 
     Attributes:
-        pair: The pair.
+        pair: The measurement of the mask.
         kind: One of `KINDS`.
         cause: The likely cause.
     """
@@ -70,7 +71,7 @@ class Failure:
 def select_failures(
     pairs: Sequence[PairMeasurement], clusters: Clusters, worst: int
 ) -> list[tuple[PairMeasurement, str]]:
-    """Pick up to `worst` pairs of each kind for each prompt, with each photograph at most once."""
+    """Select up to `worst` pairs of each kind for each prompt. Each source photo is selected at most once."""
     chosen: list[tuple[PairMeasurement, str]] = []
     for prompt in dict.fromkeys(pair.prompt for pair in pairs):
         own = [pair for pair in pairs if pair.prompt == prompt]
@@ -94,17 +95,16 @@ def select_failures(
 
 def _confidence(pair: PairMeasurement) -> float:
     """Return the model's confidence in a wrong mask, in [0,1]."""
-    if pair.absent:
-        return pair.presence if pair.counts.false_alarm else 0.0
-    return max(pair.presence, 1 - pair.presence) * (1 - pair.counts.iou)
+    certainty = max(pair.presence, 1 - pair.presence) * (1 - pair.counts.iou)
+    return pair.presence if pair.absent else certainty
 
 
 def explain_failures(
     evaluator: Evaluator, chosen: Sequence[tuple[PairMeasurement, str]]
 ) -> Iterator[tuple[Failure, LabelledPrediction]]:
-    """Predict the chosen pairs again, and name the likely cause of each failure.
+    """Run the model on the chosen pairs again, and name the likely cause of each failure.
 
-    Predictions are yielded one photo at a time to limit memory.
+    One photo is processed at a time to limit memory.
     """
     for pair, kind in chosen:
         labelled = evaluator.predict(pair.sample)
@@ -134,20 +134,22 @@ def _confused(
         if missed.sum() > 0.5 * truth.sum() > 0:
             share = float(labelled.masks[other.prompt][missed].mean())
             if share > 0.4:
-                return Cause("taken for another", f"{share:.0%} of the miss is marked as {other.concept}")
+                return Cause(
+                    "taken for another", f"{share:.0%} of the missed pixels are marked as {other.concept}"
+                )
         foreign = labelled.truths.get(str(other.concept))
         if foreign is not None and false.sum() > 0.5 * mask.sum() > 0:
             share = float(foreign[false].mean())
             if share > 0.5:
-                return Cause("taken for another", f"{share:.0%} of the false part is {other.concept}")
+                return Cause("taken for another", f"{share:.0%} of the false pixels are {other.concept}")
     return None
 
 
 def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause | None:
-    """Suspect the lighting if the photo is dark or bright, or if a thin object hardly stands out.
+    """Blame the lighting if the photo is too dark or too bright, or if a thin object has little contrast.
 
-    Labels are wider than the crack, so the contrast uses the darkest part of the label's middle line. The
-    contrast is measured in standard deviations of the photo. Areas have no comparable contrast.
+    Labels are wider than the cracks, so the contrast uses the darkest pixels near the label's centreline. The
+    contrast is measured in standard deviations of the photo. The contrast of areas is not checked.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     mean = float(grey.mean())
@@ -168,9 +170,9 @@ def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: M
 
 
 def _label_or_form(pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause:
-    """Suspect the label first, then the shape of the mask."""
+    """Blame the label if it looks doubtful, and otherwise describe how the mask is wrong."""
     if not truth.any():
-        return Cause("false edge", "nothing of the kind is in the photo")
+        return Cause("false edge", "the photo does not show the concept")
     counts, share = pair.counts, float(truth.mean())
     if share < _SPECK:
         return Cause("doubtful label", f"the label covers {share:.3%} of the photo")
@@ -181,13 +183,13 @@ def _label_or_form(pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause:
         if counts.precision > 0.85 and counts.recall < 0.6:
             followed = float(dilate(mask, _radius(truth, TOLERANCE) * 2)[skeletonise(truth)].mean())
             if followed > 0.8:
-                return Cause("doubtful label", f"the mask follows {followed:.0%} of the label's middle line")
+                return Cause("doubtful label", f"the mask follows {followed:.0%} of the label's centreline")
     radius = _radius(truth, TOLERANCE if pair.thin else AREA_TOLERANCE)
     found = float(dilate(mask, radius)[truth].mean())
     if found < 0.35:
         width = mean_width(truth) * 640 / max(truth.shape)
         kind = "missed thin" if width < THIN_PX else "missed"
-        return Cause(kind, f"{found:.0%} found, the object is {width:.0f} px wide")
+        return Cause(kind, f"{found:.0%} was found; the object is {width:.0f} px wide")
     near = float(dilate(truth, radius)[mask].mean())
     parts, whole = count_components(mask), count_components(truth)
     if pair.thin and parts >= max(3, 2 * whole) and near > 0.5:
@@ -195,8 +197,8 @@ def _label_or_form(pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause:
     if near < 0.5:
         return Cause("false edge", f"{1 - near:.0%} of the mask lies away from the object")
     if not counts.tp:
-        return Cause("false edge", "mask and object only touch")
-    return Cause("wrong extent", f"{counts.precision:.0%} precise, {counts.recall:.0%} found")
+        return Cause("false edge", "the mask is next to the object but does not overlap it")
+    return Cause("wrong extent", f"precision {counts.precision:.0%}, recall {counts.recall:.0%}")
 
 
 def _radius(truth: Mask, pixels: float) -> int:
@@ -204,7 +206,7 @@ def _radius(truth: Mask, pixels: float) -> int:
 
 
 def count_components(mask: Mask) -> int:
-    """Count a mask's connected components on a grid of at most 96×96 cells, ignoring gaps within a cell."""
+    """Count a mask's connected components on a grid of at most 96×96 cells, ignoring gaps within cells."""
     step = max(1, -(-max(mask.shape) // _GRID))
     height, width = (-(-side // step) * step for side in mask.shape)
     padded = np.zeros((height, width), np.bool_)

@@ -1,9 +1,9 @@
-"""Find measured photos that a model was trained on, even if they were saved again.
+"""Find photos that a model was trained on, even if they were compressed or resized again.
 
-A bundle stores the signs of each training photo's 63 lowest frequencies. Plain boards in front of a dark
-backdrop share most signs, so counting differing bits would report false leaks. Saving a photo again flips
-only the signs of very weak frequencies. Two photos therefore count as the same only if every differing sign
-belongs to a weak frequency.
+A bundle stores the signs of the 63 lowest frequencies of each training photo. Different photos of plain
+boards in front of a dark backdrop share most of these signs, so counting the differing bits would report
+false leaks. Saving a photo again flips only the signs of very weak frequencies. Two photos therefore count as
+the same only if every differing sign belongs to a weak frequency.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from drywallqa.imaging.morphology import group_links
 WEAK = 75.0
 """Largest frequency (a cosine sum of grey levels 0–255) whose sign may change when a photo is saved again.
 
-Measured on training photos of two public sets, saved as JPEG 60 at 0.35 to 1.3 times their size: all changed
-frequencies stay below this value. At 130 and above, different plain boards on a dark backdrop would match.
+When the training photos of two public sets were saved as JPEG 60 at 0.35 to 1.3 times their size, all
+changed frequencies stayed below this value. With a limit of 130 or more, different plain boards on a dark
+backdrop would match.
 """
 
-# A hash with fewer positive or negative signs comes from a blank or evenly shaded photo and is not compared.
+# A hash with fewer positive or negative signs belongs to a blank or evenly shaded photo and is not compared.
 LEAST_SIGNS = 6
 
 Thumbnail = NDArray[np.float32]
 
 
 def find_training_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequence[int]) -> dict[str, int]:
-    """Find photos that are re-encoded, resized, turned or mirrored copies of training photos.
+    """Find photos that are re-encoded, resized, rotated or mirrored copies of training photos.
 
     Args:
         photos: Photo → grey thumbnail [32,32] from `perceptual_hash.thumbnail`.
@@ -63,7 +64,7 @@ def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tup
 
 
 def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.int64]:
-    """Return the bits between a photo and each hash in the best orientation; 64 for different photographs."""
+    """Return how many bits differ from each hash in the best orientation; 64 for different source photos."""
     others = np.array([perceptual_hash.hash_signs(value) for value in hashes]).reshape(len(hashes), -1)
     best = np.full(len(hashes), 64, np.int64)
     for turns, flip in perceptual_hash.ORIENTATIONS:
@@ -79,11 +80,11 @@ def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.
 
 
 def photograph_clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
-    """Number the groups of photos of the same photograph, matched by name or by perceptual hash.
+    """Give the same number to photos with the same source photo, matched by name or perceptual hash.
 
     Args:
-        photos: Photo → grey thumbnail [32,32]; unreadable photos have none.
-        photographs: Photo → photograph, according to the file name.
+        photos: Photo → grey thumbnail [32,32]. Unreadable photos are missing.
+        photographs: Photo → name of its source photo, according to the file name.
     """
     order = {name: number for number, name in enumerate(photographs)}
     first: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Run a model on labelled photos with its user settings, and store the counts for all figures."""
+"""Run a model on labelled photos with its user settings, and store the counts for all metrics."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class PairMeasurement:
         sample: The photo.
         query: The prompt, its concept and its thresholds.
         presence: Probability that the concept is in the photo.
-        histogram: Pixel counts by probability, inside and outside the truth, for threshold curves.
-        counts: Confusion counts of the mask from `Segmenter.answer`, for the figures.
-        thin: Score of the mask against a thin truth; None if the truth is empty or not thin.
-        closer: Whether the model also saw the photo in closer views, which have separate thresholds.
+        histogram: Pixel counts by probability, inside and outside the ground truth, for threshold curves.
+        counts: Confusion counts of the mask from `Segmenter.answer`, for all other metrics.
+        thin: Score of the mask against a thin ground truth; None if the ground truth is empty or not thin.
+        closer: Whether the model also saw the photo in closer views. These photos have separate thresholds.
     """
 
     sample: Sample
@@ -55,26 +55,26 @@ class PairMeasurement:
 
     @property
     def photograph(self) -> str:
-        """The original photograph, unique over sets; copies share it."""
+        """Name of the source photo, unique over sets; copies of a source photo share it."""
         return self.sample.photograph
 
     @property
     def absent(self) -> bool:
-        """Whether the truth is empty."""
+        """Whether the ground truth is empty."""
         return self.histogram.truth_area == 0
 
     @property
     def thresholds(self) -> tuple[float, float]:
-        """Mask threshold and presence threshold that were used for the mask."""
+        """The mask threshold and the presence threshold that were used for the mask."""
         query = self.query.for_closer_views() if self.closer else self.query
         return query.threshold, query.presence_threshold
 
     def is_present(self, presence_threshold: float | None = None) -> bool:
-        """Whether presence reaches a threshold, by default the threshold used for the mask."""
+        """Return whether presence reaches a threshold, by default the threshold used for the mask."""
         return self.presence >= (self.thresholds[1] if presence_threshold is None else presence_threshold)
 
     def counts_at(self, threshold: float | None = None, presence_threshold: float | None = None) -> Counts:
-        """Count at the given or the pair's own thresholds; the mask is empty if presence is too low."""
+        """Return the counts at other thresholds; None keeps a threshold. Low presence gives an empty mask."""
         if not self.is_present(presence_threshold):
             return self.histogram.empty_mask()
         return self.histogram.counts(self.thresholds[0] if threshold is None else threshold)
@@ -82,15 +82,15 @@ class PairMeasurement:
 
 @dataclass(frozen=True, eq=False)
 class LabelledPrediction:
-    """One photo with its truth masks and the model's predictions.
+    """One photo with its ground-truth masks and the model's predictions.
 
     Attributes:
-        sample: The photo's entry.
+        sample: The photo's entry in the data set.
         photo: RGB uint8 [H,W,3].
-        truths: Concept → truth mask [H,W], for concepts that are queried and labelled.
-        predictions: The prediction of each query, in query order, with its probability.
-        seconds: Thread CPU time in s of each prediction; the first includes encoding.
-        ignored: Concept → pixels [H,W] that nobody labelled. They count in no figure.
+        truths: Concept → ground-truth mask [H,W], for concepts that have both a query and a label.
+        predictions: The prediction for each query, in the order of the queries, with probabilities.
+        seconds: Thread CPU time in s of each prediction. The first time includes encoding the photo.
+        ignored: Concept → pixels [H,W] that nobody labelled. No figure uses them.
     """
 
     sample: Sample
@@ -117,13 +117,8 @@ class LabelledPrediction:
         return maps if ignored is None else tuple(each[~ignored] for each in maps)
 
     @property
-    def presence(self) -> dict[str, float]:
-        """Prompt → presence in [0,1]."""
-        return {each.prompt: each.presence for each in self.predictions}
-
-    @property
     def probabilities(self) -> dict[str, NDArray[np.float32]]:
-        """Prompt → float32 [H,W]."""
+        """Prompt → probability map, float32 [H,W]."""
         return {each.prompt: each.probability for each in self.predictions if each.probability is not None}
 
 
@@ -132,20 +127,20 @@ class Evaluator:
 
     Args:
         segmenter: The model with its user settings.
-        dataset: The photos and truth masks.
-        queries: The prompts for each photo.
+        dataset: The photos and their ground-truth masks.
+        queries: The prompts that the model answers for each photo.
     """
 
     def __init__(self, segmenter: Segmenter, dataset: Dataset, queries: PromptQueries) -> None:
         self.segmenter, self.dataset, self.queries = segmenter, dataset, queries
 
     def thin_concepts(self) -> set[str]:
-        """Return the queried concepts that are thin according to the model or the data set's masks."""
+        """Return the concepts of the queries that are thin according to the model or the data set's masks."""
         native = {str(query.concept): query.native for query in self.queries.each}
         return {concept for concept in native if native[concept] or is_thin(self.dataset, concept)}
 
     def predict(self, sample: Sample) -> LabelledPrediction:
-        """Read a photo and its truth masks, and predict a mask for every query.
+        """Read a photo and its ground-truth masks, and predict a mask for every query.
 
         Raises:
             PhotoError: The photo or a mask cannot be read.
@@ -155,8 +150,8 @@ class Evaluator:
         photo = self.dataset.read_photo(sample)
         if photo.shape[:2] != (sample.height, sample.width):
             raise DataError(
-                f"{sample.photo}: the photo is {photo.shape[1]}×{photo.shape[0]} px, its truth "
-                f"{sample.width}×{sample.height}; import the data set again"
+                f"{sample.photo}: the photo has {photo.shape[1]}×{photo.shape[0]} px, but its ground "
+                f"truth has {sample.width}×{sample.height} px; import the data set again"
             )
         concepts = dict.fromkeys(str(query.concept) for query in self.queries.each)
         truths = {c: self.dataset.read_mask(sample, c) for c in concepts if c in sample.labels}
@@ -169,11 +164,11 @@ class Evaluator:
         return LabelledPrediction(sample, photo, truths, tuple(predictions), seconds, ignored)
 
     def measure(self, labelled: LabelledPrediction, thin: Collection[str] = ()) -> Iterator[PairMeasurement]:
-        """Measure a photo for every query with a labelled concept.
+        """Measure a photo for every query whose concept is labelled.
 
         Args:
             labelled: The photo with its predictions.
-            thin: Concepts whose masks are also scored as lines.
+            thin: Concepts whose masks also get a `ThinScore`.
         """
         height, width = labelled.photo.shape[:2]
         for query, each in zip(self.queries.each, labelled.predictions, strict=True):
@@ -191,11 +186,11 @@ class Evaluator:
 def measure_pairs(
     evaluator: Evaluator, progress: Callable[[int], None] = lambda done: None
 ) -> Iterator[PairMeasurement]:
-    """Yield the measurement of every labelled pair of the evaluator's data set; stop at the first error.
+    """Measure every labelled pair of the evaluator's data set. Stop at the first error.
 
     Args:
         evaluator: The model, the photos and the queries.
-        progress: Called with the number of photos done.
+        progress: Called with the number of finished photos.
 
     Raises:
         PhotoError: A photo or mask cannot be read.
@@ -209,12 +204,12 @@ def measure_pairs(
 
 @dataclass
 class PartMeasurements:
-    """All measurements of one model on one part.
+    """All measurements of one model on one split.
 
     Attributes:
-        pairs: Measured pairs, in the data set's order.
-        regions: Truth ("crack", …, "background") → predicted concept → number of pixels.
-        skipped: Photos that could not be measured, with the reason.
+        pairs: Measured pairs, in the order of the data set.
+        regions: Labelled concept or "background" → predicted concept → number of pixels.
+        skipped: Photos that could not be measured, each with the reason.
     """
 
     pairs: list[PairMeasurement] = field(default_factory=list)
@@ -223,11 +218,11 @@ class PartMeasurements:
 
 
 def measure_part(evaluator: Evaluator, progress: Callable[[int], None]) -> PartMeasurements:
-    """Measure every photo of the evaluator's data set; a photo that fails is skipped and counted.
+    """Measure every photo of the evaluator's data set. Photos that fail are skipped and listed.
 
     Args:
         evaluator: The model, the photos and the queries.
-        progress: Called with the number of photos done.
+        progress: Called with the number of finished photos.
 
     Raises:
         DataError: No photo could be measured; the message gives the first reason.
@@ -243,18 +238,18 @@ def measure_part(evaluator: Evaluator, progress: Callable[[int], None]) -> PartM
             _count_regions(result.regions, labelled, evaluator.queries)
         progress(done)
     if not result.pairs:
-        reason = result.skipped[0][1] if result.skipped else "no photo is labelled for these prompts"
-        raise DataError(f"{evaluator.dataset.folder}: no photo could be measured; the first: {reason}")
+        reason = result.skipped[0][1] if result.skipped else "no photo has labels for these prompts"
+        raise DataError(f"{evaluator.dataset.folder}: no photo could be measured; the first reason: {reason}")
     return result
 
 
 def _count_regions(
     regions: dict[str, dict[str, int]], labelled: LabelledPrediction, queries: PromptQueries
 ) -> None:
-    """Count the predicted concepts for the pixels of each truth and of the background.
+    """Count which concepts were predicted for the pixels of each labelled concept and of the background.
 
-    The first prompt of each concept is used. A photo with an unlabelled concept has no known background and
-    is not counted.
+    Only the first prompt of each concept is used. If a concept is not labelled, the photo is not counted,
+    because its background is unknown.
     """
     prompts: dict[str, str] = {}
     for query in queries.each:
@@ -262,7 +257,7 @@ def _count_regions(
     if set(prompts) - set(labelled.truths):
         return
     masks = [labelled.masks[prompt] for prompt in prompts.values()]
-    # 0: nothing, 1…len: exactly one concept, len + 1: several
+    # 0: no concept, 1…len: exactly one concept, len + 1: several concepts
     marked = np.zeros(masks[0].shape, np.uint8)
     for number, mask in enumerate(masks, 1):
         marked = np.where(mask, np.where(marked > 0, len(masks) + 1, number), marked).astype(np.uint8)

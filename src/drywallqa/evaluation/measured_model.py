@@ -1,12 +1,11 @@
-"""A model under measurement, its prompts, and the choice of its thresholds on validation photos."""
+"""A model to be measured, its prompts, and the choice of its thresholds on validation photos."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from drywallqa.backend import Backend
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import DataError, UnknownPromptError
@@ -28,7 +27,7 @@ from drywallqa.onnx_session import RuntimeOptions
 # Called with the name of the step, the number of finished photos and the total.
 Progress = Callable[[str, int, int], None]
 
-FEWEST = 5  # smallest number of photographs with a concept for choosing thresholds of closer views
+FEWEST = 5  # smallest number of source photos from which thresholds for closer views are chosen
 
 CHOSEN_ON = "val"  # the split on which thresholds are chosen
 
@@ -37,30 +36,23 @@ Thresholds = Mapping[str, tuple[float, float]]  # concept → (mask threshold, p
 
 @dataclass(frozen=True)
 class MeasuredModel:
-    """A model under measurement, with its user settings.
+    """A model to be measured, with its user settings.
 
     Attributes:
         name: The model's name in outputs.
-        folder: The model's folder.
-        segmenter: The running model; its bundle has the thresholds and refinements.
+        segmenter: The running model. Its bundle contains the thresholds and refinements.
         training_hashes: Perceptual hashes of the model's training photos.
         scale: The scale at which the model sees photos.
     """
 
     name: str
-    folder: Path
     segmenter: Segmenter
     training_hashes: tuple[int, ...] = field(default=(), repr=False)
     scale: Scale = "auto"
 
     @property
-    def backend(self) -> Backend:
-        """The running model."""
-        return self.segmenter.open()
-
-    @property
     def window(self) -> Letterbox:
-        """The letterbox that prepares photos for the model."""
+        """The letterbox that resizes and normalises photos for the model."""
         return self.segmenter.bundle.window
 
     @property
@@ -68,12 +60,6 @@ class MeasuredModel:
         """Concept → (mask threshold, presence threshold)."""
         concepts = self.segmenter.bundle.concepts
         return {name: (each.threshold, each.presence_threshold) for name, each in concepts.items()}
-
-    @property
-    def closer(self) -> dict[str, tuple[float, float]]:
-        """Concept → thresholds for photos with closer views; only concepts with separate thresholds."""
-        concepts = self.segmenter.bundle.concepts
-        return {name: each.closer for name, each in concepts.items() if each.closer is not None}
 
     def with_choices(
         self, choices: Mapping[str, ThresholdChoice], closer: Mapping[str, ThresholdChoice]
@@ -93,7 +79,7 @@ class MeasuredModel:
         return self.with_settings(changes)
 
     def with_settings(self, changes: Mapping[str, Mapping[str, object]]) -> MeasuredModel:
-        """Return the same model with changed settings: concept → name of a setting → its value."""
+        """Return the same model with changed settings, given as concept → name of a setting → value."""
         bundle = with_concepts(self.segmenter.bundle, changes)
         return replace(self, segmenter=self.segmenter.sharing(bundle))
 
@@ -103,14 +89,13 @@ class MeasuredModel:
         Args:
             dataset: The photos.
             prompts: Prompt → its concept.
-            gated: Whether masks are empty if presence is too low. Use False to choose thresholds
-                independently of each other.
+            gated: Whether a mask is empty if the presence is below its threshold. Use False to choose mask
+                thresholds and presence thresholds independently.
         """
-        ungated: dict[str, dict[str, object]] = {
-            name: {"presence_threshold": 0.0} for name in self.thresholds
+        ungated = {
+            name: {"presence_threshold": 0.0, "closer": each.closer and (each.closer[0], 0.0)}
+            for name, each in self.segmenter.bundle.concepts.items()
         }
-        for name, (threshold, _) in self.closer.items():
-            ungated[name]["closer"] = (threshold, 0.0)
         model = self if gated else self.with_settings(ungated)
         queries = model.segmenter.ask_for(prompts.items(), scale=self.scale)
         return Evaluator(model.segmenter, dataset, queries)
@@ -122,31 +107,30 @@ def measured_bundle(
     """Open a bundle for measurement in the given runtime.
 
     Raises:
-        BundleError: A file is missing or differs from its SHA-256.
+        BundleError: A file is missing or does not match its SHA-256.
         BackendError: The runtime is not installed or cannot run the model.
     """
     bundle.check()
     segmenter = Segmenter(bundle, RuntimeOptions(backend, precision=precision))
     segmenter.open()
-    name = name or f"{bundle.name} {bundle.version}"
-    return MeasuredModel(name, bundle.folder, segmenter, bundle.training_hashes)
+    return MeasuredModel(name or f"{bundle.name} {bundle.version}", segmenter, bundle.training_hashes)
 
 
 def choose_prompts(
     model: MeasuredModel, part: Dataset, prompts: Sequence[str] = ()
 ) -> tuple[dict[str, str], list[str]]:
-    """Choose the prompts for the photos of a part.
+    """Choose the prompts for the photos of a split.
 
     Args:
         model: The model.
-        part: The photos; concepts that are labelled in none of them cannot be measured.
-        prompts: Prompts; by default the first phrasing of each concept shared by model and data.
+        part: The photos. A concept that is labelled in no photo cannot be measured.
+        prompts: Prompts; by default the first phrasing of each concept that both model and data have.
 
     Returns:
         The mapping prompt → concept, and notes on concepts that cannot be measured.
 
     Raises:
-        UnknownPromptError: A prompt does not mean a concept of the model.
+        UnknownPromptError: A prompt does not refer to a concept of the model.
         DataError: Model and data share no concept, or a prompt's concept is labelled in no photo.
     """
     labelled = list(dict.fromkeys(concept for sample in part for concept in sample.labels))
@@ -157,8 +141,8 @@ def choose_prompts(
             raise UnknownPromptError(f"\"{prompt}\" means '{concept}', which {model.name} does not know")
         if concept not in labelled:
             raise DataError(
-                f"{part.folder}: \"{prompt}\" means '{concept}', which is labelled in no photo of this part; "
-                f"it labels {_listed(labelled)}"
+                f"{part.folder}: \"{prompt}\" means '{concept}', which is labelled in no photo of this "
+                f"split; the labels are {_listed(labelled)}"
             )
     if chosen:
         return chosen, []
@@ -169,7 +153,7 @@ def choose_prompts(
             "measure another model, or fine-tune this one: drywallqa train --from"
         )
     notes = [f"'{c}' is labelled, but the model does not know it" for c in labelled if c not in shared]
-    notes += [f"'{c}' is labelled in no photo of this part" for c in known if c not in labelled]
+    notes += [f"'{c}' is labelled in no photo of this split" for c in known if c not in labelled]
     return {(part.concepts.get(concept) or (concept,))[0]: concept for concept in shared}, notes
 
 
@@ -178,21 +162,21 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def silent(_: str, __: int, ___: int) -> None:
-    """Show no progress."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChosenThresholds:
-    """Thresholds chosen on validation, with the pairs that they are based on.
+    """Thresholds chosen on the validation split, with the measured pairs that the choice is based on.
 
     Attributes:
         model: The model with these thresholds.
         rule: The rule for the mask thresholds.
         presence_rule: The rule for the presence thresholds.
         queries: The prompts, with the chosen thresholds.
-        choices: Concept → choice for photos that the model sees only as a whole.
-        closer: Concept → choice for photos that the model also sees in closer views.
-        pairs: Every validation pair.
+        choices: Concept → thresholds for photos that the model sees only as a whole.
+        closer: Concept → thresholds for photos that the model also sees in closer views.
+        pairs: The measurements of all validation pairs.
     """
 
     model: MeasuredModel
@@ -215,9 +199,9 @@ def choose_on_validation(
 ) -> ChosenThresholds:
     """Choose the thresholds of every concept that is labelled in the validation split.
 
-    Thresholds for photos seen only as a whole and for photos with closer views are chosen separately.
-    Large rendered pictures are used, because few photographs are large. Other rendered pictures are used only
-    if there are no photographs.
+    Photos that the model sees only as a whole and photos with closer views get separate thresholds. Large
+    rendered pictures are used, because few real photos are large. Small rendered pictures are used only if
+    there are no real photos.
 
     Args:
         model: The model.
@@ -226,11 +210,11 @@ def choose_on_validation(
         presence: The rule for the presence thresholds.
         progress: Called with the name of the step, the number of finished photos and the total.
         prompts: Prompts; by default one phrasing of each concept.
-        caution: Concept → caution; see `thresholds.choose_for_concept`.
+        caution: Concept → caution, as in `thresholds.choose_for_concept`.
 
     Raises:
         DataError: There is no validation split, or no threshold reaches the required value.
-        ConfigError: The rule is not applicable to presence.
+        ConfigError: The rule cannot be used for presence thresholds.
     """
     real = {sample.photo for sample in validation_part(dataset)}
     part, large = dataset.part(CHOSEN_ON), 2 * model.window.size
@@ -250,27 +234,25 @@ def choose_by_kind(
     presence: ThresholdRule = IOU,
     caution: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, ThresholdChoice], dict[str, ThresholdChoice]]:
-    """Choose thresholds for photos seen only as a whole, and for photos also seen in closer views.
+    """Choose thresholds for photos that the model sees only as a whole, and for photos with closer views.
 
-    If too few photographs of a kind show a concept, no thresholds are chosen for that kind. Rendered pictures
-    are used only for closer views, unless there are no photographs.
+    If too few source photos of one kind show a concept, no thresholds are chosen for this concept and kind.
+    Rendered pictures are used only for closer views, unless there are no real photos.
 
     Raises:
-        DataError: No photo of either kind shows a concept.
+        DataError: A concept is shown by no photo of either kind.
     """
     real = [pair for pair in pairs if not pair.sample.rendered]
     kinds = [pair for pair in real or pairs if not pair.closer], [pair for pair in pairs if pair.closer]
     chosen: list[dict[str, ThresholdChoice]] = []
     for least, members in zip((1, FEWEST), kinds, strict=True):
-        shown: dict[str, set[str]] = {}
-        for pair in members:
-            if not pair.absent:
-                shown.setdefault(pair.concept, set()).add(pair.photograph)
-        known = [pair for pair in members if len(shown.get(pair.concept, ())) >= least]
-        chosen.append(choose_thresholds(known, rule, presence, caution))
+        shown = {(pair.concept, pair.photograph) for pair in members if not pair.absent}
+        photographs = Counter(concept for concept, _ in shown)
+        enough = [pair for pair in members if photographs[pair.concept] >= least]
+        chosen.append(choose_thresholds(enough, rule, presence, caution))
     for concept in dict.fromkeys(pair.concept for pair in pairs):
         if not any(concept in each for each in chosen):
-            # Neither kind has enough photos of this concept; this call raises an error with the reason.
+            # Neither kind has enough photos of this concept. This call raises an error that explains why.
             choose_for_concept([pair for pair in pairs if pair.concept == concept], rule, presence)
     return chosen[0], chosen[1]
 
@@ -278,7 +260,7 @@ def choose_by_kind(
 def validation_part(dataset: Dataset) -> Dataset:
     """Return the photos on which thresholds are chosen.
 
-    As in a measurement, rendered pictures are left out unless there are no others.
+    Rendered pictures are left out unless the split has only rendered pictures.
 
     Raises:
         DataError: The validation split is empty.
@@ -291,5 +273,5 @@ def validation_part(dataset: Dataset) -> Dataset:
 
 
 def without_rendered(part: Dataset) -> Dataset:
-    """Leave out rendered pictures."""
+    """Return the data set without rendered pictures."""
     return part.with_samples(s for s in part if not s.rendered)

@@ -1,4 +1,4 @@
-"""Figures of a bundle at phone resolution: false alarms and found cracks at 2 to 16 megapixels."""
+"""Measure a bundle at phone resolution (2 to 16 megapixels): false alarms and found cracks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from PIL import Image
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
 from drywallqa.errors import ConfigError
-from drywallqa.evaluation.distractors import MaskSource, Photo
 from drywallqa.evaluation.measured_model import without_rendered
 from drywallqa.evaluation.phone_wall_accuracy import (
     LARGE_WALLS,
@@ -27,6 +26,7 @@ from drywallqa.evaluation.phone_wall_accuracy import (
     cracked_walls,
     large_walls,
 )
+from drywallqa.evaluation.release_tests import MaskSource, Photo
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.intervals import Figure
 from drywallqa.metrics import Counts
@@ -34,7 +34,7 @@ from drywallqa.synthetic.camera import Camera, develop_photo
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
 WALLS, BOARDS, CRACKS, MOSAICS, LARGE = "walls", "boards", "cracks", "mosaics", LARGE_WALLS
-SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)  # the parts of the measurement, in order
+SECTIONS = (WALLS, BOARDS, CRACKS, MOSAICS, LARGE)  # in the order of measurement
 TITLES = {
     WALLS: "rendered walls of 8 to 16 megapixels without a crack",
     BOARDS: "photos of boards without a crack, enlarged and asked for cracks",
@@ -43,11 +43,11 @@ TITLES = {
     LARGE: "photographs of walls at the camera's own size; lines within 3 px at 640",
 }
 _WALLS, _MOST = 200, {BOARDS: 60, CRACKS: 60, MOSAICS: 30}
-_SEEDS = {"val": 7_000_000, "test": 8_000_000}
-_PARTS = {"val": "dev", "test": "final"}  # split names of external photographs
+# Split → first part of the seed of rendered walls, and name of the split of external photos.
+_SPLITS = {"val": (7_000_000, "dev"), "test": (8_000_000, "final")}
 
-ENLARGED = (2000, 4032)  # longer sides in px to which boards are enlarged
-CELLS = 3  # photos per row and per column of a mosaic
+ENLARGED = (2000, 4032)  # longer sides, in px, to which photos of boards are enlarged
+CELLS = 3  # photos in each row and each column of a mosaic
 
 
 def measure_phone_size(
@@ -61,21 +61,21 @@ def measure_phone_size(
     size: Size = None,
     report: Report = print,
 ) -> dict[str, Figures]:
-    """Measure a segmenter with default settings; only one large photo is in memory at a time.
+    """Measure a segmenter with its default settings. Only one large photo is in memory at a time.
 
     Args:
-        segmenter: The segmenter; its bundle knows the concept "crack".
-        dataset: A data set with a split and photos of cracks and boards.
-        split: "val" or "test"; the two use different seeds for rendered walls.
-        sections: Some of `SECTIONS`; by default all that can be measured.
-        count: Number of rendered walls without a crack (default 200); it also limits boards (at most 60),
-            mosaics (at most 30) and cracks of each width (at most 60).
-        elsewhere: Folder of external photographs, for the section "large-walls".
+        segmenter: The segmenter. Its bundle must have the concept "crack".
+        dataset: A data set that was split, with photos of cracks and boards.
+        split: "val" or "test". Each split has separate seeds for rendered walls.
+        sections: Some of `SECTIONS`; by default all sections that can be measured.
+        count: Number of rendered walls without a crack (default 200). This value also limits the number of
+            boards (at most 60), of mosaics (at most 30) and of cracks of each width (at most 60).
+        elsewhere: Folder of external photos, for the section "large-walls".
         size: Height and width of rendered walls in px; by default the size of a phone photo.
-        report: Called with each step.
+        report: Called with a description of each step.
 
     Returns:
-        Section → figure's name → figure.
+        Section → metric → value with its interval.
 
     Raises:
         ConfigError: The split or a section is unknown, the model lacks the concept "crack", or "large-walls"
@@ -84,16 +84,18 @@ def measure_phone_size(
         PhotoError: A photo cannot be read.
     """
     bundle = segmenter.bundle
-    if split not in _SEEDS:
-        raise ConfigError(f"'{split}' is no part to measure phone size on; choose val or test")
+    if split not in _SPLITS:
+        raise ConfigError(f"phone size cannot be measured on the split '{split}'; choose val or test")
     if unknown := [name for name in sections if name not in SECTIONS]:
-        raise ConfigError(f"'{unknown[0]}' is no section; choose among {', '.join(SECTIONS)}")
+        raise ConfigError(f"unknown section '{unknown[0]}'; choose from {', '.join(SECTIONS)}")
     if CRACK not in bundle.concepts:
-        raise ConfigError(f"the bundle {bundle.name} does not know cracks, which phone size is about")
+        raise ConfigError(
+            f"the bundle {bundle.name} has no concept '{CRACK}', which the suite for phone size needs"
+        )
     if LARGE in sections and elsewhere is None:
-        raise ConfigError(f"the section '{LARGE}' needs the folder of photographs from elsewhere; name it")
+        raise ConfigError(f"the section '{LARGE}' needs a folder of external photos; pass --elsewhere DIR")
     wanted = sections or [name for name in SECTIONS if name != LARGE or elsewhere is not None]
-    seed, part = _SEEDS[split], without_rendered(dataset.part(split))
+    (seed, external), part = _SPLITS[split], without_rendered(dataset.part(split))
     most = {name: min(count or usual, usual) for name, usual in _MOST.items()}
     marks = MaskSource(segmenter, {c: f"segment {c}" for c in bundle.concepts}).masks
     crack = MaskSource(segmenter, {CRACK: f"segment {CRACK}"}).masks
@@ -102,7 +104,7 @@ def measure_phone_size(
         BOARDS: lambda: enlarged_boards(crack, part, seed, most[BOARDS], report),
         CRACKS: lambda: cracked_walls(crack, seed, most[CRACKS], report, size),
         MOSAICS: lambda: crack_mosaics(crack, part, seed, most[MOSAICS], report),
-        LARGE: lambda: large_walls(crack, elsewhere or Path(), _PARTS[split], report),
+        LARGE: lambda: large_walls(crack, elsewhere or Path(), external, report),
     }
     return {name: measures[name]() for name in SECTIONS if name in wanted}
 
@@ -110,17 +112,18 @@ def measure_phone_size(
 def enlarged_boards(
     marks: Marks, part: Dataset, seed: int, most: int, report: Report, sides: Sequence[int] = ENLARGED
 ) -> Figures:
-    """Enlarge photos of boards without a crack and count those on which cracks are marked.
+    """Enlarge photos of boards without a crack, and count the photos on which the model marks a crack.
 
-    Photos are enlarged to each side by bicubic interpolation, and to the last side also by Lanczos
-    interpolation followed by a simulated phone camera. Copies of one photograph are resampled together.
+    Photos are enlarged to each side by bicubic interpolation. For the last side, photos are also enlarged by
+    Lanczos interpolation and passed through a simulated phone camera. In the bootstrap, copies of one source
+    photo stay together.
 
     Args:
         marks: The model.
-        part: The photos; only photos with a joint and a label "no crack" are used.
+        part: The photos. Only photos with a joint that are labelled as free of cracks are used.
         seed: First part of every camera's seed.
-        most: Largest number of photos; one copy of each photograph is taken before a second copy of any.
-        report: Called with each step.
+        most: Largest number of photos. The first copy of each source photo is used before any second copy.
+        report: Called with a description of each step.
         sides: Longer sides in px.
     """
     boards = _in_turn(s for s in part if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None)
@@ -135,7 +138,7 @@ def enlarged_boards(
 
 
 def _in_turn(samples: Iterable[Sample]) -> list[Sample]:
-    """Return the first copy of every photograph, then all second copies, and so on."""
+    """Return the first copy of every source photo, then every second copy, and so on."""
     copies: Counter[str] = Counter()
     turns: list[tuple[int, Sample]] = []
     for sample in samples:
@@ -161,14 +164,14 @@ def _enlargements(
 
 
 def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Report) -> Figures:
-    """Measure pixel recall and precision on mosaics of nine crack photos; each photograph is used once.
+    """Measure pixel recall and precision on mosaics of nine crack photos. Each source photo is used once.
 
     Args:
         marks: The model.
-        part: The photos; only those of 640×640 px with a crack are used.
+        part: The photos. Only photos of 640×640 px with a crack are used.
         seed: Decides which photos are combined.
         most: Largest number of mosaics.
-        report: Called with each step.
+        report: Called with a description of each step.
     """
     cracks = [s for s in one_a_photograph(part, CRACK) if (s.height, s.width) == (SIDE, SIDE)]
     order = np.random.default_rng([seed, 4]).permutation(len(cracks))
@@ -183,17 +186,16 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
 
 
 def phone_size_lines(sections: Mapping[str, Figures]) -> list[str]:
-    """Format the figures as text, one per line."""
+    """Format the metrics as lines of text."""
     lines = []
     for section, figures in sections.items():
         lines.append(f"{TITLES[section]}:")
-        lines += [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
-        if not figures:
-            lines.append("  nothing to measure in this part")
+        rows = [f"  {name}: {share_text(figure)}" for name, figure in figures.items()]
+        lines += rows or ["  nothing to measure in this split"]
     return lines
 
 
 def share_text(figure: Figure) -> str:
-    """Format a share with its interval and counts."""
+    """Format a share with its interval and the numbers of pairs and source photos."""
     interval = f"95 % interval {figure.low:.1%}–{figure.high:.1%}"
     return f"{figure.value:.1%} ({interval}; {figure.pairs} in {figure.photographs} photographs)"

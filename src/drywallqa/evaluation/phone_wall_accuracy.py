@@ -1,4 +1,4 @@
-"""Measure false alarms and the found length of cracks on walls at phone resolution."""
+"""Measure false alarms and the detected length of cracks on walls at phone resolution."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.errors import DataError
-from drywallqa.evaluation.distractors import Photo
 from drywallqa.evaluation.measure import Mask
+from drywallqa.evaluation.release_tests import Photo
 from drywallqa.imaging import mask_files, photos
 from drywallqa.imaging.morphology import dilate, skeletonise
 from drywallqa.intervals import Figure, Terms
@@ -26,19 +26,19 @@ Report = Callable[[str], None]
 Figures = dict[str, Figure]
 Size = tuple[int, int] | None
 
-BROAD = 3  # cracks of at least this width in px are also counted together
-_SHARE_OF_JOINTS = 0.3  # share of the walls without cracks that have joints
+BROAD = 3  # cracks of at least this width in px also form a common group
+_SHARE_OF_JOINTS = 0.3  # this share of the walls without cracks has joints
 _A_WALL = 4  # cracks per wall
-LARGE_WALLS = "large-walls"  # the set of wall photographs in the camera's original size
-_LEAST_TOLERANCE = 1.5  # smallest tolerance in px
-_SHORTEST = 50  # length in px; shorter pieces are not counted
+LARGE_WALLS = "large-walls"  # the set of wall photos in the original size of the camera
+_LEAST_TOLERANCE = 1.5  # smallest allowed distance between true and predicted lines, in px
+_SHORTEST = 50  # length in px; shorter cracks are not counted
 
 
 class Ratios:
-    """Ratios by name, each stored as a numerator and a denominator per cluster.
+    """Ratios by name, each stored as one numerator and one denominator per cluster.
 
     Args:
-        names: Names of the first ratios, in order; further names are appended when they are added.
+        names: Names of the first ratios, in order. Other names follow in the order of their first `add`.
 
     Example:
         >>> ratios = Ratios()
@@ -53,11 +53,11 @@ class Ratios:
         self._events: set[str] = set()
 
     def add(self, name: str, cluster: str, part: float, whole: float = 1, *, events: bool = False) -> None:
-        """Add to a ratio.
+        """Add a numerator and a denominator to a ratio.
 
         Args:
             name: The ratio's name.
-            cluster: The photograph; all pairs of a photograph are resampled together.
+            cluster: The source photo. In the bootstrap, all pairs of a source photo stay together.
             part: Amount to add to the ratio's numerator.
             whole: Amount to add to the ratio's denominator.
             events: Whether the numerator counts events (see `intervals.Terms`).
@@ -68,7 +68,7 @@ class Ratios:
             self._events.add(name)
 
     def figures(self) -> Figures:
-        """Return each non-empty ratio with its 95 % interval."""
+        """Return each ratio that has data, with its 95 % interval."""
         found = {}
         for name, clusters in self._sums.items():
             if clusters:
@@ -81,13 +81,13 @@ class Ratios:
 def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size = None) -> Figures:
     """Render walls without cracks and count the walls on which the model marks something.
 
-    Concepts other than the crack are counted only on walls without joints.
+    Concepts other than "crack" are counted only on walls without joints.
 
     Args:
         marks: The model.
         seed: First part of every wall's seed.
         count: Number of walls to render.
-        report: Called with each step.
+        report: Called with a description of every tenth wall.
         size: Height and width in px; by default the size of a phone photo.
     """
     ratios, groups = Ratios(), Ratios()
@@ -109,7 +109,7 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
-    """Add a mask that should be empty to two false-alarm rates (over 0.1 % marked, any pixel marked)."""
+    """Add a mask that should be empty to two rates: over 0.1 % marked, and any pixel marked."""
     ratios.add(f"{name}: over 0.1 % marked", cluster, bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
 
@@ -121,17 +121,17 @@ def add_pixels(ratios: Ratios, cluster: str, counts: Counts) -> None:
 
 
 def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Size = None) -> Figures:
-    """Render walls until each width class has `least` cracks, and measure the found share of their length.
+    """Render walls until each width has `least` cracks, and measure the detected share of the length.
 
-    A pixel of a centreline counts as found if its distance to the mask is at most half the crack's width plus
-    3 px at 640 (3 px · longer side / 640). Pixels within this distance of another crack are left out, because
-    a mask of that crack would count for both cracks.
+    A pixel of a crack's centreline counts as found if its distance to the mask is at most half the crack's
+    width plus a tolerance of 3 px · longer side / 640. Pixels within this distance of another crack are left
+    out, because the mask of the other crack would count for both cracks.
 
     Args:
         marks: The model.
         seed: First part of every wall's seed.
-        least: Number of cracks to render for each width; rendering stops at twice the usual number of walls.
-        report: Called with each step.
+        least: Number of cracks to render for each width. Rendering stops at twice the usual number of walls.
+        report: Called with a description of every tenth wall.
         size: Height and width in px; by default the size of a phone photo.
     """
     names = {width: f"{width} px wide" for width in WIDTHS}
@@ -156,13 +156,13 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
 
 
 def found_lengths(wall: PhoneWall, mask: Mask) -> list[tuple[PhoneCrack, int, int]]:
-    """Return each countable crack with the number of found pixels and of all pixels of its centreline."""
+    """Return each crack that is long enough, with the numbers of found and of all centreline pixels."""
     found = []
     for crack in wall.cracks:
         reach = crack.width / 2 + _tolerance(mask)
         line = _alone(crack, [other for other in wall.cracks if other is not crack], reach)
         if len(line) >= _SHORTEST:
-            # only the mask's part around the crack is dilated
+            # to save time, only the area around the crack is dilated
             x, y = line.round().astype(int).T
             radius = round(reach)
             top, left = max(0, y.min() - radius), max(0, x.min() - radius)
@@ -176,7 +176,7 @@ def _tolerance(mask: Mask) -> float:
 
 
 def _alone(crack: PhoneCrack, others: Sequence[PhoneCrack], reach: float) -> NDArray[np.float64]:
-    """Return the points of a crack's centreline that are more than `reach` px from all other cracks."""
+    """Return the points of a crack's centreline that are more than `reach` px away from other cracks."""
     line = crack.centreline
     for other in others:
         if len(line):
@@ -187,17 +187,17 @@ def _alone(crack: PhoneCrack, others: Sequence[PhoneCrack], reach: float) -> NDA
 
 
 def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figures:
-    """Measure lines and pixels of cracks on wall photographs in the camera's original size.
+    """Measure lines and pixels of cracks on wall photos in the original size of the camera.
 
-    Line recall is the share of the truth's skeleton within 3 px at 640 (at least 1.5 px) of the mask's
-    skeleton. Line precision is the share of the mask's skeleton within the same distance of the truth's
-    skeleton. Both are pooled over photos.
+    The tolerance is 3 px · longer side / 640, and at least 1.5 px. Line recall is the share of the skeleton
+    of the ground truth within the tolerance of the mask's skeleton. Line precision is the share of the mask's
+    skeleton within the tolerance of the skeleton of the ground truth. Both are pooled over photos.
 
     Args:
         marks: The model.
         folder: Folder with `split.csv` (set, file, part), `large-walls/images/*.jpg` and `masks/*.png`.
-        part: The part of the photos to measure.
-        report: Called with each step.
+        part: Name of the split to measure, as in the column "part" of `split.csv`.
+        report: Called with a description of each step.
 
     Raises:
         DataError: The list or a mask is missing or invalid.
@@ -211,11 +211,11 @@ def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figure
         truth = mask_files.read_mask(path)
         if truth.shape != photo.shape[:2]:
             raise DataError(
-                f"{path}: the mask is {truth.shape[1]}×{truth.shape[0]} px but its photo "
-                f"{photo.shape[1]}×{photo.shape[0]}; give it the photo's size"
+                f"{path}: the mask is {truth.shape[1]}×{truth.shape[0]} px but its photo is "
+                f"{photo.shape[1]}×{photo.shape[0]} px; resize the mask"
             )
         mask = marks(photo)[CRACK]
-        radius = round(max(_LEAST_TOLERANCE, TOLERANCE * max(mask.shape) / 640))
+        radius = round(max(_LEAST_TOLERANCE, _tolerance(mask)))
         found, ideal = skeletonise(mask), skeletonise(truth)
         ratios.add("line recall", name, int((ideal & dilate(found, radius)).sum()), int(ideal.sum()))
         ratios.add("line precision", name, int((found & dilate(ideal, radius)).sum()), int(found.sum()))
@@ -225,15 +225,17 @@ def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figure
 
 
 def _listed(path: Path, part: str) -> list[str]:
-    """Read the names of the photos of a part from `split.csv`."""
+    """Read the file names of the photos of a split from `split.csv`."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         names = [row["file"] for row in rows if row["set"] == LARGE_WALLS and row["part"] == part]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
-        raise DataError(f"{path}: no list of photos with set, file and part ({error!r})") from error
+        raise DataError(
+            f"{path}: not a table of photos with the columns set, file and part ({error!r})"
+        ) from error
     if not names:
-        raise DataError(f"{path}: lists no photo of the set {LARGE_WALLS} in the part '{part}'")
+        raise DataError(f"{path}: lists no photo of the set {LARGE_WALLS} in the split '{part}'")
     return names
 
 

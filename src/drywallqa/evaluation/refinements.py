@@ -1,18 +1,18 @@
-"""Measure the gain and cost of each mask refinement on validation, and choose the best."""
+"""Measure the gain and the computing time of each mask refinement on validation, and choose the best."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from drywallqa.evaluation.evaluation import MeasuredPart
-from drywallqa.evaluation.measure import Evaluator, LabelledPrediction, PairMeasurement, measure_pairs
+from drywallqa.evaluation.measure import PairMeasurement, measure_pairs
 from drywallqa.evaluation.measured_model import MeasuredModel, Progress, choose_prompts, silent
-from drywallqa.evaluation.slices import PairSlice, concept_slice
+from drywallqa.evaluation.slices import Clusters, PairSlice, concept_slice
 from drywallqa.evaluation.thresholds import best_mask_threshold
 from drywallqa.inference.queries import PromptQueries, PromptQuery
 from drywallqa.inference.refinement import NOTHING, Refinement, parse_refinements
@@ -26,28 +26,29 @@ CANDIDATES = tuple(
         )
     )
 )  # fmt: skip
-"""Each single step, and combinations in which a later step may correct an earlier step."""
+"""Every single step, and combinations in which a later step may correct the result of an earlier step."""
 
 FIGURES = ("IoU", "Dice", "F1 within 3 px", "false alarms")
 
 LEAST_GAIN = 0.005  # smallest gain in mean IoU that is worth a refinement's computing time
 
-EQUAL_GAIN = 0.002  # gains that differ by less count as equal, and the faster refinement wins
+EQUAL_GAIN = 0.002  # if two gains differ by less, the faster refinement is chosen
 
 Soft = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class RefinementRow:
-    """One refinement of one concept's masks.
+    """The metrics of one refinement on the masks of one concept.
 
     Attributes:
         concept: The concept.
-        refinement: The steps applied to the model's output.
+        refinement: The steps that are applied to the model's output.
         threshold: The mask threshold with the best IoU after the soft steps.
-        figures: Figure → its value with interval; see `FIGURES`.
-        gains: Figure → gain over no refinement, on the same photographs.
-        milliseconds: Mean CPU time of the refinement in ms on one core, over photos with a detected concept.
+        figures: Metric → value with its interval; see `FIGURES`.
+        gains: Metric → gain over unrefined masks of the same photos.
+        milliseconds: Mean CPU time of the refinement in ms on one core, over photos in which the model
+            detects the concept.
     """
 
     concept: str
@@ -69,36 +70,27 @@ class RefinementRow:
         }
 
 
-@dataclass
-class _Trial:
-    """One refinement of one concept's masks, with the measurements collected so far."""
-
-    query: PromptQuery
-    pairs: list[PairMeasurement] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-
 def compare_refinements(
     model: MeasuredModel,
     part: MeasuredPart,
     candidates: Sequence[Refinement] = CANDIDATES,
     progress: Progress = silent,
 ) -> list[RefinementRow]:
-    """Measure refinements on the photos of a part; rows are grouped by concept and start with "none".
+    """Measure refinements on the photos of a split. The rows are grouped by concept and start with "none".
 
-    A soft step changes how much a model marks at a fixed threshold, which could look like a gain. Therefore
-    the mask threshold is chosen again on the same photos, both with the soft steps and without a refinement.
-    The presence threshold does not change.
+    A soft step changes the marked area at a fixed threshold, which could look like a gain. Therefore the mask
+    threshold is chosen again on the same photos, both with the soft steps and without a refinement. The
+    presence threshold does not change.
 
     Args:
-        model: The model; the refinements in its bundle are ignored.
-        part: Usually the validation part.
-        candidates: The refinements to measure; "none" is always added.
+        model: The model. The refinements in its bundle are ignored.
+        part: Usually the validation split.
+        candidates: The refinements to measure. "none" is always added.
         progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
         PhotoError: A photo or mask cannot be read.
-        DataError: Model and data share no concept, or no photo shows it.
+        DataError: Model and data share no concept, or no photo shows a shared concept.
         BackendError: The model returned NaN or infinite logits.
     """
     prompts, _ = choose_prompts(model, part.dataset)
@@ -106,19 +98,27 @@ def compare_refinements(
     evaluator = model.evaluator(part.dataset, prompts)
     softs = dict.fromkeys(each.soft for each in wanted)
     thresholds = _best_thresholds(model, prompts, softs, part, progress)
-    trials = []
-    for query, each in product(evaluator.queries.each, wanted):
-        # A concept that no photo shows keeps its threshold, and only its false alarms are counted.
-        threshold = thresholds.get((query.concept, each.soft), query.threshold)
-        trials.append(_Trial(replace(query.at(threshold), refinement=each)))
-    asked = tuple(trial.query for trial in trials)
-    # The first query runs twice, because its first prediction includes encoding and decoding.
+    # If no photo shows a concept, the concept keeps its threshold and only its false alarms are counted.
+    asked = tuple(
+        replace(query.at(thresholds.get((query.concept, each.soft), query.threshold)), refinement=each)
+        for query, each in product(evaluator.queries.each, wanted)
+    )
+    # The first query runs twice, because the time of the first prediction includes encoding and decoding.
     evaluator.queries = PromptQueries((asked[0], *asked), evaluator.queries.embeddings)
     thin = evaluator.thin_concepts()
+    pairs: dict[PromptQuery, list[PairMeasurement]] = {query: [] for query in asked}
+    seconds: dict[PromptQuery, list[float]] = {query: [] for query in asked}
     for done, sample in enumerate(part.dataset, 1):
-        _measure(evaluator.predict(sample), evaluator, trials, thin)
+        labelled, plain = evaluator.predict(sample), 0.0
+        measured = {pair.query: pair for pair in evaluator.measure(labelled, thin)}
+        for query, spent in zip(asked, labelled.seconds[1:], strict=True):
+            plain = plain if query.refinement else spent
+            if pair := measured.get(query):
+                pairs[query].append(pair)
+                if pair.is_present(query.presence_threshold):
+                    seconds[query].append(max(0.0, spent - plain))
         progress("measuring refinements", done, len(part.dataset))
-    return list(_rows(trials, part))
+    return list(_rows(pairs, seconds, part.clusters))
 
 
 def _best_thresholds(
@@ -128,7 +128,7 @@ def _best_thresholds(
     part: MeasuredPart,
     progress: Progress,
 ) -> dict[tuple[str | None, Soft], float]:
-    """Choose a mask threshold for each pair of soft steps and concept, if a photo shows the concept."""
+    """Choose the mask threshold of each concept after each sequence of soft steps, if a photo shows it."""
     shown = part.dataset.with_samples(
         s for s in part.dataset if any(s.labels.get(c) for c in prompts.values())
     )
@@ -143,44 +143,34 @@ def _best_thresholds(
     return {key: best_mask_threshold(members) for key, members in pairs.items()}
 
 
-def _measure(
-    labelled: LabelledPrediction, evaluator: Evaluator, trials: Sequence[_Trial], thin: Collection[str]
-) -> None:
-    """Measure one photo in every trial, and the CPU time that each refinement adds."""
-    pairs = {pair.query: pair for pair in evaluator.measure(labelled, thin)}
-    plain = 0.0
-    for trial, spent in zip(trials, labelled.seconds[1:], strict=True):
-        plain = plain if trial.query.refinement else spent
-        if pair := pairs.get(trial.query):
-            trial.pairs.append(pair)
-            if pair.is_present(trial.query.presence_threshold):
-                trial.seconds.append(max(0.0, spent - plain))
-
-
-def _rows(trials: Sequence[_Trial], part: MeasuredPart) -> Iterator[RefinementRow]:
+def _rows(
+    pairs: Mapping[PromptQuery, Sequence[PairMeasurement]],
+    seconds: Mapping[PromptQuery, Sequence[float]],
+    clusters: Clusters,
+) -> Iterator[RefinementRow]:
     plain: dict[str, PairSlice] = {}
-    for trial in trials:
-        if trial.pairs:
-            query = trial.query
-            whole = concept_slice(str(query.concept), trial.pairs, part.clusters)
+    for query, measured in pairs.items():
+        if measured:
+            whole = concept_slice(str(query.concept), measured, clusters)
             gains = whole.less(plain.setdefault(whole.concept, whole))
             figures = whole.figures()
-            spent = 1000 * float(np.mean(trial.seconds)) if trial.seconds and query.refinement else 0.0
+            spent = seconds[query] if query.refinement else ()
             yield RefinementRow(
                 whole.concept,
                 query.refinement,
                 query.threshold,
                 {name: figures[name] for name in FIGURES if name in figures},
                 {name: gains[name] for name in FIGURES if name in gains},
-                spent,
+                1000 * float(np.mean(spent)) if spent else 0.0,
             )
 
 
 def best_refinements(rows: Sequence[RefinementRow]) -> dict[str, RefinementRow]:
     """Choose the best useful refinement of each concept, or "none".
 
-    A useful refinement raises the mean IoU by at least `LEAST_GAIN`, with an interval above 0, and makes no
-    other figure significantly worse. Among gains equal within `EQUAL_GAIN`, the fastest refinement wins.
+    A refinement is useful if it raises the mean IoU by at least `LEAST_GAIN`, with an interval above 0, and
+    makes no other metric significantly worse. If gains differ by at most `EQUAL_GAIN`, the fastest of these
+    refinements is chosen.
     """
     best = {row.concept: row for row in rows if not row.refinement}
     for concept in best:

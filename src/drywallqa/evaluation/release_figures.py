@@ -1,4 +1,4 @@
-"""Measure all figures that a bundle's card and the README claim, on the fixed split."""
+"""Measure the metrics that a bundle's model card and the README report, on one split of a data set."""
 
 from __future__ import annotations
 
@@ -12,46 +12,48 @@ from PIL import Image
 
 from drywallqa.bundle.bundle import Bundle
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.evaluation import seam_accuracy
 from drywallqa.evaluation.curves import calibration
-from drywallqa.evaluation.distractors import (
-    CompositeRecall,
-    MaskSource,
-    Photo,
-    false_alarms,
-    measure_composites,
-    no_wall_photos,
-)
 from drywallqa.evaluation.evaluation import take_part
 from drywallqa.evaluation.measure import Evaluator, Mask, measure_pairs
 from drywallqa.evaluation.measured_model import without_rendered
+from drywallqa.evaluation.release_tests import (
+    RENDERED,
+    CompositeRecall,
+    MaskSource,
+    Photo,
+    SeamScore,
+    false_alarms,
+    measure_composites,
+    measure_seams,
+    no_wall_photos,
+)
 from drywallqa.evaluation.robustness import CHANGES, Robustness, measure_robustness, robustness_lines
 from drywallqa.evaluation.slices import ConceptSummary, summarise
 from drywallqa.imaging import perceptual_hash
-from drywallqa.imaging.straight_lines import straight_lines
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
-from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA
+from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
-# Concept → prompt; the prompt of every other concept is its name.
+# Concept → prompt. The prompt of any other concept is its name.
 PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area"}
 _GRID = 64  # side, in cells, of the grid to which masks are resized for baselines
 
 
 @dataclass(frozen=True)
 class ReleaseFigures:
-    """Figures of one bundle on one split.
+    """Metrics of one bundle on one split.
 
     Attributes:
-        split: The measured part.
-        concepts: Figures by concept.
+        split: Name of the measured split.
+        concepts: Concept → metrics on the photos of the split.
         baselines: Concept → baseline → mean IoU.
-        composites: Concept → figures on composites.
-        wrong_prompt: Numbers of false alarms and of pairs with the wrong prompt.
-        no_walls: Numbers of false alarms and of pairs on pictures that do not show a wall.
-        cables: Numbers of false alarms and of pairs for cracks on the photos of setting C.
-        seams: Group of photos → accuracy of the seam lines on them.
-        calibration: Concept → expected calibration error of its pixels' probabilities.
+        composites: Concept → accuracy on composites.
+        wrong_prompt: Number of false alarms, and number of (photo, prompt) pairs in which the photo does not
+            show the prompt's concept.
+        no_walls: Number of false alarms, and number of pairs, on pictures that do not show a wall.
+        cables: Number of false cracks, and number of pairs, on photos of setting C, which show cables.
+        seams: Group of photos → accuracy of the seam lines on these photos.
+        calibration: Concept → expected calibration error of the pixel probabilities.
         robustness: IoU on changed photos and agreement of phrasings; None if not measured.
     """
 
@@ -62,12 +64,12 @@ class ReleaseFigures:
     wrong_prompt: tuple[int, int]
     no_walls: tuple[int, int]
     cables: tuple[int, int]
-    seams: Mapping[str, seam_accuracy.SeamScore]
+    seams: Mapping[str, SeamScore]
     calibration: Mapping[str, float]
     robustness: Robustness | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as JSON data."""
+        """Return the metrics as JSON data."""
         data = asdict(self)
         data["steadiness"] = data.pop("robustness")  # the JSON format uses this name
         return data
@@ -82,21 +84,21 @@ def measure_release(
     robustness: bool = False,
     report: Callable[[str], None] = print,
 ) -> ReleaseFigures:
-    """Measure a bundle on photos with its shipped settings.
+    """Measure a bundle with the settings that are stored in it.
 
     Args:
         bundle: The bundle.
-        dataset: A data set with a split; its train part is used for the baselines.
-        split: The part to measure.
+        dataset: A data set that was split. The baselines use its train split.
+        split: Name of the split to measure.
         count: Number of composites, and largest number of rendered walls.
         robustness: Whether to also measure changed photos and other phrasings.
-        report: Called with each step.
+        report: Called with a description of each step.
     """
     taken = take_part(dataset, split)
     part, segmenter = taken.dataset, Segmenter(bundle)
     prompts = {c: PROMPTS.get(c, c) for c in bundle.concepts}
     source = MaskSource(segmenter, prompts)
-    report(f"{len(part)} photos under {len(prompts)} prompts")
+    report(f"{len(part)} photos with {len(prompts)} prompts")
     pairs = list(measure_pairs(Evaluator(segmenter, part, source.queries)))
     absent = [pair for pair in pairs if pair.absent]
     alarms = [pair.counts.false_alarm for pair in absent]
@@ -110,10 +112,10 @@ def measure_release(
     if robustness:
         report(f"{len(CHANGES)} changes of each photo, and other phrasings")
         robust = measure_robustness(segmenter, part, prompts)
-    walls = min(count, seam_accuracy.RENDERED)
-    report(f"lines of seams on {walls} rendered walls")
-    seams = _measure_seams(source, part, walls)
-    report("pictures that are no walls")
+    walls = min(count, RENDERED)
+    report(f"seam lines on {walls} rendered walls")
+    seams = measure_seams(source, part, walls)
+    report("pictures that do not show a wall")
     return ReleaseFigures(
         split=split,
         concepts=summarise(pairs, list(prompts), taken.clusters),
@@ -128,36 +130,17 @@ def measure_release(
     )
 
 
-def _measure_seams(source: MaskSource, part: Dataset, count: int) -> dict[str, seam_accuracy.SeamScore]:
-    """Score lines found with the seam line concept or, if the model lacks it, with the taping area."""
-    concept = SEAM_LINE if SEAM_LINE in source.concepts else TAPING_AREA
-    if concept not in source.concepts:
-        return {}
-    walls = {
-        "rendered walls": seam_accuracy.rendered_walls(count),
-        "labelled photos": seam_accuracy.labelled_walls(part),
-    }
-    scores = {}
-    for name, photos in walls.items():
-        score = seam_accuracy.score_seams(
-            concept, lambda photo: straight_lines(source.masks(photo)[concept]), photos
-        )
-        if score is not None:
-            scores[name] = score
-    return scores
-
-
 def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
-    """Return the mean IoU of three baselines without a model on the photos that show a concept.
+    """Return the mean IoU of three baselines that use no model, on the test photos that show a concept.
 
-    "all foreground" marks every pixel. "mean mask" marks the cells in which the mean train mask reaches a
-    level, which is chosen on train. "nearest copy" uses the mask of the train photo whose thumbnail
-    correlates best. The last two baselines are missing if no train photo shows the concept.
+    The baseline "all foreground" marks every pixel. "mean mask" marks the grid cells in which the mean of all
+    train masks reaches a level, which is chosen on the train split. "nearest copy" uses the mask of the train
+    photo whose thumbnail is most similar. The last two are missing if no train photo shows the concept.
     """
+    truths = [(s, test.read_mask(s, concept)) for s in test if s.labels.get(concept)]
+    kept = [(s, truth) for s, truth in truths if truth.any()]
 
     def mean_iou(guess: Callable[[Sample], Mask]) -> float:
-        shown = [(s, test.read_mask(s, concept)) for s in test if s.labels.get(concept)]
-        kept = [(s, truth) for s, truth in shown if truth.any()]
         values = [Counts.of(guess(s), truth).iou for s, truth in kept]
         return mean_by_group(values, [s.photograph for s, _ in kept])
 
@@ -171,7 +154,7 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
             both, either = (masks & (mean >= level)).sum((1, 2)), (masks | (mean >= level)).sum((1, 2))
             return float(np.mean(both / np.maximum(either, 1)))
 
-        # The level is chosen on the grid masks, which is exact enough for a baseline.
+        # The IoU on the coarse grid is accurate enough to choose a baseline's level.
         best = max(np.quantile(mean, np.linspace(0.0, 0.95, 20)), key=grid_iou)
         found["mean mask"] = mean_iou(lambda s: _enlarged(mean >= best, s))
         thumbnails = np.stack([_unit_thumbnail(train.read_photo(s)) for s in shown])
@@ -182,7 +165,7 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
 
 
 def _grid_shares(mask: Mask) -> NDArray[np.float32]:
-    """Return the share of each grid cell that a mask covers, float32."""
+    """Return the covered share of each grid cell of a mask, float32."""
     image = Image.fromarray(mask.astype(np.uint8) * 255).resize((_GRID, _GRID), Image.Resampling.BOX)
     return np.asarray(np.asarray(image) / 255, np.float32)
 
@@ -199,7 +182,7 @@ def _unit_thumbnail(photo: Photo) -> NDArray[np.float32]:
 
 
 def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
-    """Format the figures as text, one figure per line."""
+    """Format the metrics as lines of text."""
     told = []
     for concept, summary in benchmark.concepts.items():
         low, high = summary.iou_interval
@@ -208,31 +191,35 @@ def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
             f"Dice {summary.dice:.3f}, "
             f"precision {summary.precision:.3f}, recall {summary.recall:.3f}, pixel accuracy "
             f"{summary.pixel_accuracy:.3f} (all background {summary.background_accuracy:.3f}); "
-            f"{summary.pairs} photos of {summary.photographs} photographs"
+            f"{summary.pairs} photos from {summary.photographs} source photos"
         )
         bases = ", ".join(f"{name} {value:.3f}" for name, value in benchmark.baselines[concept].items())
-        told.append(f"{concept}: baselines' IoU: {bases}")
+        told.append(f"{concept}: IoU of the baselines: {bases}")
         told.append(
-            f"{concept}: false alarms where it is absent {summary.false_alarm_rate:.1%} of "
-            f"{summary.absent_pairs} photos, {summary.false_area:.2%} of their area"
+            f"{concept}: false alarms on {summary.false_alarm_rate:.1%} of {summary.absent_pairs} photos "
+            f"without the concept, covering {summary.false_area:.2%} of their area"
         )
     for concept, kept in benchmark.composites.items():
         told.append(
-            f"{concept} on composites: IoU {kept.composite:.3f} of {kept.alone:.3f} alone "
-            f"({kept.kept:.0%} kept); "
-            f"{kept.other_marked:.1%} of the other's truth marked"
-            + ("" if kept.other_before is None else f", {kept.other_before:.1%} before it was there")
+            f"{concept} on composites: IoU {kept.composite:.3f}, compared with {kept.alone:.3f} on the "
+            f"original photos ({kept.kept:.0%} kept); {kept.other_marked:.1%} of the other concept's pixels "
+            "are marked"
+            + ("" if kept.other_before is None else f", {kept.other_before:.1%} before it was pasted")
         )
-    for what, (alarms, pairs) in false_alarm_counts(benchmark).items():
-        told.append(f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})")
-    for concept, error in benchmark.calibration.items():
-        told.append(f"{concept}: expected calibration error of its pixels {error:.3f}")
-    told += [f"lines of seams on {where}: {score}" for where, score in benchmark.seams.items()]
+    told += [
+        f"{what}: {alarms} of {pairs} ({alarms / max(pairs, 1):.1%})"
+        for what, (alarms, pairs) in false_alarm_counts(benchmark).items()
+    ]
+    told += [
+        f"{concept}: expected calibration error of the pixel probabilities {error:.3f}"
+        for concept, error in benchmark.calibration.items()
+    ]
+    told += [f"seam lines on {where}: {score}" for where, score in benchmark.seams.items()]
     return told + (robustness_lines(benchmark.robustness) if benchmark.robustness else [])
 
 
 def false_alarm_counts(benchmark: ReleaseFigures) -> dict[str, tuple[int, int]]:
-    """Return a description of each false-alarm test → numbers of false alarms and of pairs."""
+    """Return description of a false-alarm test → (number of false alarms, number of pairs)."""
     return {
         "false alarms under the wrong prompt": benchmark.wrong_prompt,
         "false alarms on pictures that are no walls": benchmark.no_walls,

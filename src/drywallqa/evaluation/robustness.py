@@ -1,4 +1,4 @@
-"""Robustness to changes of the photo (light, rotation, blur, noise, scale) and to other phrasings."""
+"""Measure robustness to changed photos (light, rotation, blur, noise, scale) and to other phrasings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.evaluation.distractors import MaskSource, Photo
 from drywallqa.evaluation.measure import Mask
+from drywallqa.evaluation.release_tests import MaskSource, Photo
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.metrics import Counts, mean_by_group
 
 CLEAN = "clean"
-ENOUGH = 0.85  # desired ratio of the IoU after each change to the clean IoU
-AGREEMENT = 0.95  # desired IoU between the masks of one photo with two phrasings
-BLUR = 1.5  # standard deviation of the blur in px of a photo whose longer side is 640 px
-NOISE = 15.0  # standard deviation of the noise in grey levels of 255
+ENOUGH = 0.85  # after a change, the IoU should reach at least this share of the IoU on clean photos
+AGREEMENT = 0.95  # the masks of one photo for two phrasings should have at least this IoU
+BLUR = 1.5  # standard deviation of the blur, in px at a photo size of 640 px
+NOISE = 15.0  # standard deviation of the noise, in grey levels from 0 to 255
 
 PHRASINGS = {
     "crack": (
@@ -49,8 +49,8 @@ class Perturbation:
 
     Attributes:
         name: The change's name in tables.
-        photo: Changes a photo [H,W,3]; the generator is the only source of randomness.
-        truth: Applies the same geometric change to a truth mask [H,W].
+        photo: Changes a photo [H,W,3] and takes all random numbers from the generator.
+        truth: Applies the same geometric change to a ground-truth mask [H,W].
     """
 
     name: str
@@ -119,14 +119,14 @@ CHANGES = (
 
 @dataclass(frozen=True)
 class PhrasingAgreement:
-    """Agreement between the masks of one photo with different phrasings of one concept.
+    """Agreement between the masks of one photo for different phrasings of one concept.
 
     Attributes:
         phrasings: The phrasings that were compared.
-        refused: Phrasings that the model did not map to the concept; they were left out.
-        iou: Mean IoU over photos and pairs of phrasings; two empty masks agree.
+        refused: Phrasings that were left out because the model did not map them to the concept.
+        iou: Mean IoU over photos and pairs of phrasings. The IoU of two empty masks is 1.
         worst_pair: Mean IoU of the two phrasings that agree least.
-        steady_photos: Share of photos whose masks all agree with an IoU of at least 0.95.
+        steady_photos: Share of photos on which any two masks have an IoU of at least 0.95.
     """
 
     phrasings: tuple[str, ...]
@@ -138,12 +138,12 @@ class PhrasingAgreement:
 
 @dataclass(frozen=True)
 class Robustness:
-    """IoU on changed photos, and agreement of phrasings.
+    """The IoU on changed photos, and the agreement between phrasings.
 
     Attributes:
-        photos: Photos that show a concept.
-        ious: Concept → change → mean IoU over photographs; the changes include `CLEAN`.
-        agreements: Concept → agreement of phrasings.
+        photos: Number of photos that show a concept.
+        ious: Concept → change → mean IoU over source photos. The key `CLEAN` has the IoU without a change.
+        agreements: Concept → agreement between its phrasings.
     """
 
     photos: int
@@ -151,7 +151,7 @@ class Robustness:
     agreements: Mapping[str, PhrasingAgreement]
 
     def share(self, concept: str, change: str) -> float:
-        """Return the IoU after a change divided by the clean IoU."""
+        """Return the IoU after a change, divided by the IoU on clean photos."""
         return self.ious[concept][change] / max(self.ious[concept][CLEAN], 1e-9)
 
 
@@ -163,13 +163,13 @@ def measure_robustness(
     phrasings: Mapping[str, Sequence[str]] = PHRASINGS,
     seed: int = 0,
 ) -> Robustness:
-    """Measure the IoU after each change, and the agreement of phrasings.
+    """Measure the IoU after each change, and the agreement between phrasings.
 
     Args:
         segmenter: The model with its user settings.
-        dataset: Usually a val or test part; photos that show no concept are left out.
+        dataset: Usually a val or test split. Photos that show no concept are left out.
         prompts: Concept → prompt.
-        phrasings: Concept → phrasings.
+        phrasings: Concept → phrasings to compare.
         seed: Seed of the noise.
     """
     shown = dataset.with_samples(s for s in dataset if any(s.labels.get(c) for c in prompts))
@@ -185,11 +185,10 @@ def measure_robustness(
 def _measure_changes(
     segmenter: Segmenter, shown: Dataset, prompts: Mapping[str, str], seed: int
 ) -> dict[str, dict[str, float]]:
-    """Measure each concept's mean IoU over photographs after each change."""
+    """Return concept → change → mean IoU over source photos."""
     sources = {concept: MaskSource(segmenter, {concept: prompt}) for concept, prompt in prompts.items()}
     changes = (Perturbation(CLEAN, lambda photo, _: photo), *CHANGES)
-    ious = {concept: {change.name: list[float]() for change in changes} for concept in prompts}
-    groups = {concept: {change.name: list[str]() for change in changes} for concept in prompts}
+    ious = {c: {change.name: (list[float](), list[str]()) for change in changes} for c in prompts}
     for number, sample in enumerate(shown):
         photo = shown.read_photo(sample)
         truths = {c: shown.read_mask(sample, c) for c in prompts if sample.labels.get(c)}
@@ -201,18 +200,16 @@ def _measure_changes(
                     known = ~change.truth(ignored)
                     mask, truth = mask & known, truth & known
                 if truth.any():
-                    ious[concept][change.name].append(Counts.of(mask, truth).iou)
-                    groups[concept][change.name].append(sample.photograph)
-    return {
-        concept: {name: mean_by_group(values, groups[concept][name]) for name, values in each.items()}
-        for concept, each in ious.items()
-    }
+                    values, photographs = ious[concept][change.name]
+                    values.append(Counts.of(mask, truth).iou)
+                    photographs.append(sample.photograph)
+    return {c: {name: mean_by_group(*lists) for name, lists in each.items()} for c, each in ious.items()}
 
 
 def _measure_agreement(
     segmenter: Segmenter, shown: Dataset, concept: str, phrasings: Sequence[str]
 ) -> PhrasingAgreement:
-    """Compare the masks for every two phrasings of a concept, on each photo that shows the concept."""
+    """Compare the masks for any two phrasings of a concept, on each photo that shows the concept."""
     kept = tuple(phrase for phrase in phrasings if segmenter.understand(phrase) == concept)
     refused = tuple(phrase for phrase in phrasings if phrase not in kept)
     rows = []
@@ -222,7 +219,7 @@ def _measure_agreement(
             if sample.labels.get(concept):
                 masks = [each.mask for each in segmenter.answer(shown.read_photo(sample), queries)]
                 ious = [Counts.of(first, second).iou for first, second in combinations(masks, 2)]
-                rows.append([1.0 if np.isnan(iou) else iou for iou in ious])  # two empty masks agree
+                rows.append([1.0 if np.isnan(iou) else iou for iou in ious])  # both masks are empty
     if not rows:
         return PhrasingAgreement(kept, refused, float("nan"), float("nan"), float("nan"))
     table = np.array(rows)
@@ -231,9 +228,9 @@ def _measure_agreement(
 
 
 def robustness_lines(measured: Robustness) -> list[str]:
-    """Format a table of IoU and IoU divided by the clean IoU, and a report on the phrasings."""
+    """Format a table of the IoU after each change, and a line about the phrasings of each concept."""
     concepts = list(measured.ious)
-    rows = [["robustness", *(f"{concept}: IoU, share of clean" for concept in concepts)]]
+    rows = [["robustness", *(f"{concept}: IoU, share of clean IoU" for concept in concepts)]]
     for name in (CLEAN, *(change.name for change in CHANGES)):
         cells = []
         for concept in concepts:
@@ -245,9 +242,9 @@ def robustness_lines(measured: Robustness) -> list[str]:
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     for concept, found in measured.agreements.items():
         lines.append(
-            f"{concept} under {len(found.phrasings)} phrasings: masks agree with IoU {found.iou:.3f} "
-            f"(worst two {found.worst_pair:.3f}; all at {AGREEMENT:.2f} or more in "
-            f"{found.steady_photos:.1%} of photos)"
+            f"{concept} with {len(found.phrasings)} phrasings: the masks agree with a mean IoU of "
+            f"{found.iou:.3f} ({found.worst_pair:.3f} for the worst two phrasings; at least {AGREEMENT:.2f} "
+            f"for all phrasings in {found.steady_photos:.1%} of the photos)"
             + (f"; not understood: {', '.join(found.refused)}" if found.refused else "")
         )
     return lines

@@ -1,4 +1,4 @@
-"""Compute figures with intervals from measured pairs, by prompt, concept, set, setting, width and overall."""
+"""Compute metrics with intervals, overall and by concept, prompt, set, setting and width of the object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.intervals import Figure, Terms, difference
 from drywallqa.metrics import Counts, ThinScore
 
-# Photo (`Sample.key`) → number of its photograph; near-duplicates share a number.
+# Photo (`Sample.key`) → number of its source photo. Near-duplicates share a number.
 Clusters = Mapping[str, int]
 
 WIDTH_CLASSES = ("narrow third", "middle third", "wide third")
@@ -27,40 +27,36 @@ _POOLED: dict[str, Callable[[Counts], tuple[int, int]]] = {
     "pooled Dice": lambda c: (2 * c.tp, 2 * c.tp + c.fp + c.fn),
     "precision": lambda c: (c.tp, c.tp + c.fp),
     "recall": lambda c: (c.tp, c.tp + c.fn),
-    "pixel accuracy": lambda c: (c.tp + c.tn, _size(c)),
-    "pixel accuracy of all background": lambda c: (c.tn + c.fp, _size(c)),
+    "pixel accuracy": lambda c: (c.tp + c.tn, c.size),
+    "pixel accuracy of all background": lambda c: (c.tn + c.fp, c.size),
 }
 _ABSENT: dict[str, Callable[[Counts], float]] = {
     "false alarms": lambda c: float(c.false_alarm),
-    "area falsely marked": lambda c: (c.tp + c.fp) / max(1, _size(c)),
+    "area falsely marked": lambda c: (c.tp + c.fp) / max(1, c.size),
 }
 MEANINGS = {
-    "IoU": "mean over photographs that show it",
-    "Dice": "mean over photographs that show it",
-    "clDice": "mean over photographs that show it",
-    "F1 within 3 px": "mean over photographs that show it, at 640 px",
-    **dict.fromkeys(_POOLED, "all pixels of the photos that show it"),
-    "false alarms": "share of photos without it of which more than 0.1 % is marked",
-    "area falsely marked": "mean share of such photos",
+    "IoU": "mean over source photos that show the concept",
+    "Dice": "mean over source photos that show the concept",
+    "clDice": "mean over source photos that show the concept",
+    "F1 within 3 px": "mean over source photos that show the concept, at 640 px",
+    **dict.fromkeys(_POOLED, "over all pixels of the photos that show the concept"),
+    "false alarms": "share of photos without the concept in which more than 0.1 % of the pixels are marked",
+    "area falsely marked": "mean share of the pixels that are marked in photos without the concept",
 }
-
-
-def _size(counts: Counts) -> int:
-    return counts.tp + counts.fp + counts.fn + counts.tn
 
 
 @dataclass(frozen=True, eq=False)
 class PairSlice:
-    """The figures of a group of pairs.
+    """The metrics of a group of pairs.
 
     Attributes:
         kind: "overall", "concept", "prompt", "set", "setting" or "width".
-        concept: The concept; "all concepts" overall.
-        name: Name of the prompt, set, setting or width class.
-        terms: Figure's name → its ratio; figures that do not apply are missing.
-        counts: Confusion counts over all pairs of the slice.
+        concept: The concept, or "all concepts" for the kind "overall".
+        name: The prompt, or the name of the set, setting or width class.
+        terms: Metric → its ratio. Metrics that do not apply are missing.
+        counts: Sum of the confusion counts of all pairs in the slice.
         pairs: Number of pairs that show the concept.
-        absent_pairs: Number of pairs without the concept, according to their label.
+        absent_pairs: Number of pairs whose label says that the photo does not show the concept.
     """
 
     kind: str
@@ -72,16 +68,16 @@ class PairSlice:
     absent_pairs: int
 
     def figures(self) -> dict[str, Figure]:
-        """Figure's name → figure with its interval."""
+        """Return metric → value with its interval."""
         return {name: terms.figure() for name, terms in self.terms.items()}
 
     def less(self, other: PairSlice) -> dict[str, Figure]:
-        """Return this slice's figures minus another model's figures on the same pairs."""
+        """Return this slice's metrics minus another model's metrics on the same pairs."""
         return {name: difference(terms, other.terms[name]) for name, terms in self.terms.items()}
 
 
 def slice_pairs(pairs: Sequence[PairMeasurement], clusters: Clusters) -> list[PairSlice]:
-    """Group the pairs of one model into slices and compute the figures of each."""
+    """Group the pairs of one model into slices and compute the metrics of each slice."""
     slices = [_slice("overall", "all concepts", "all prompts", pairs, clusters)]
     for concept in dict.fromkeys(p.concept for p in pairs):
         own = [p for p in pairs if p.concept == concept]
@@ -98,7 +94,7 @@ def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clus
 def _parts(pairs: Sequence[PairMeasurement]) -> Iterator[tuple[str, str, list[PairMeasurement]]]:
     """Group the pairs of one concept; yield the kind, name and pairs of each group.
 
-    The width classes divide thin truths into thirds by width, in px at 640.
+    The width classes divide thin objects into thirds by width, in px at a photo size of 640 px.
     """
     keys: dict[str, Callable[[PairMeasurement], str | None]] = {
         "prompt": lambda p: p.prompt,
@@ -124,25 +120,24 @@ def _slice(
     present = [p for p in pairs if not p.absent]
     absent = [p for p in pairs if p.absent]
     thin = [p for p in present if p.thin]
-    terms: dict[str, Terms] = {}
-    for figure, mean in _MEANS.items():
-        terms[figure] = _mean_terms(present, [mean(p.counts) for p in present], clusters)
-    for figure, value in _THIN.items():
-        terms[figure] = _mean_terms(thin, [value(p.thin) for p in thin if p.thin], clusters)
-    for figure, ratio in _POOLED.items():
-        terms[figure] = _sum_terms(present, [ratio(p.counts) for p in present], clusters)
-    for figure, share in _ABSENT.items():
-        parts = [(share(p.counts), 1.0) for p in absent]
-        terms[figure] = _sum_terms(absent, parts, clusters, events=figure == "false alarms")
-    applying = {figure: ratio for figure, ratio in terms.items() if ratio.pairs}
+    means = {
+        f: _mean_terms(present, [mean(p.counts) for p in present], clusters) for f, mean in _MEANS.items()
+    }
+    means |= {f: _mean_terms(thin, [of(p.thin) for p in thin if p.thin], clusters) for f, of in _THIN.items()}
+    sums = {f: _sum_terms(present, [of(p.counts) for p in present], clusters) for f, of in _POOLED.items()}
+    sums |= {
+        f: _sum_terms(absent, [(of(p.counts), 1.0) for p in absent], clusters, events=f == "false alarms")
+        for f, of in _ABSENT.items()
+    }
+    applying = {figure: terms for figure, terms in (means | sums).items() if terms.pairs}
     total = sum((p.counts for p in pairs), Counts(0, 0, 0, 0))
     return PairSlice(kind, concept, name, applying, total, len(present), len(absent))
 
 
 def _mean_terms(pairs: Sequence[PairMeasurement], values: Sequence[float], clusters: Clusters) -> Terms:
-    """Compute a mean over photographs; the copies of each photograph are averaged first.
+    """Compute a mean over source photos. The copies of a source photo are averaged first.
 
-    A photograph counts once for each of its concepts.
+    A source photo counts once for each concept.
     """
     members: dict[tuple[str, str], list[float]] = {}
     last: dict[tuple[str, str], PairMeasurement] = {}
@@ -160,7 +155,7 @@ def _sum_terms(
     *,
     events: bool = False,
 ) -> Terms:
-    """Compute a ratio of sums over all pairs, with a numerator and a denominator per cluster."""
+    """Sum numerators and denominators of all pairs by cluster."""
     numbers = np.array([clusters[p.sample.key] for p in pairs], np.int64)
     _, places = np.unique(numbers, return_inverse=True)
     columns = np.asarray(parts, np.float64).reshape(-1, 2).T
@@ -169,9 +164,9 @@ def _sum_terms(
 
 
 def report_iou(pairs: Sequence[PairMeasurement]) -> float:
-    """Return the mean IoU of batches of two pairs, only for comparison with the original report.
+    """Return the mean IoU over batches of two pairs. It only serves for comparison with the original report.
 
-    Batches follow the order of measurement. The pixels of both pairs are pooled. Two empty masks count as 1.
+    A batch consists of two consecutive measurements, whose pixels are pooled. Two empty masks have IoU 1.
     """
     ious = []
     for start in range(0, len(pairs), 2):
@@ -182,22 +177,24 @@ def report_iou(pairs: Sequence[PairMeasurement]) -> float:
 
 @dataclass(frozen=True)
 class ConceptSummary:
-    """Figures of one concept for bundles, cards and run logs; nan for figures that do not apply.
+    """Metrics of one concept for bundles, model cards and run logs; nan if a metric does not apply.
 
     Attributes:
         concept: The concept.
         pairs: Number of photos with the concept.
-        photographs: Number of photographs with the concept; means are taken over photographs.
-        iou: Mean IoU over photographs, with its 95 % interval.
-        dice: Mean Dice over photographs, with its 95 % interval.
+        photographs: Number of source photos with the concept.
+        iou: Mean IoU over source photos.
+        iou_interval: 95 % interval of the mean IoU.
+        dice: Mean Dice over source photos.
+        dice_interval: 95 % interval of the mean Dice.
         pooled_iou: IoU, pooled over all pixels.
         precision: Precision, pooled over all pixels.
         recall: Recall, pooled over all pixels.
         pixel_accuracy: Accuracy, pooled over all pixels.
-        background_accuracy: Pixel accuracy of an all-background mask.
-        absent_pairs: Number of photos without the concept, according to their label.
+        background_accuracy: Pixel accuracy of a mask that marks nothing.
+        absent_pairs: Number of photos whose label says that they do not show the concept.
         false_alarm_rate: Share of photos without the concept whose mask covers more than 0.1 % of the photo.
-        false_area: Mean share of the area that is marked in photos without the concept.
+        false_area: Mean share of the pixels that are marked in photos without the concept.
     """
 
     concept: str
@@ -229,7 +226,7 @@ def summarise(
     Args:
         pairs: Pairs of any concepts.
         concepts: The concepts to summarise.
-        clusters: Photo → number of its photograph; by default, photographs are identified only by name.
+        clusters: Photo → number of its source photo; by default, file names identify the source photo.
     """
     numbers: dict[str, int] = {}
     by_name = {p.sample.key: numbers.setdefault(p.photograph, len(numbers)) for p in pairs}

@@ -1,6 +1,6 @@
 """Measure the speed and the quality of a bundle with different runtimes and settings.
 
-Times are per photo, from an RGB array to masks at the photo's size. The prompts are embedded beforehand.
+Times are given per photo, from an RGB array to masks of the same size. The prompts are embedded beforehand.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ PROMPTS = (
 """Five prompts with five different embeddings."""
 
 NOT_MEASURED = "not measured"
-_QUALITY_PHOTOGRAPHS = 40  # largest number of photographs per concept for measuring quality
-_REPEATS = 500  # largest number of repeats
+_QUALITY_PHOTOGRAPHS = 40  # largest number of source photos per concept on which the IoU is measured
+_REPEATS = 500  # largest number of timed runs of one case
 
 
 @dataclass(frozen=True)
 class SpeedCase:
-    """One way of running a bundle.
+    """One combination of settings for running a bundle.
 
     Attributes:
         backend: The runtime.
         precision: Numeric precision, such as "fp32".
-        window: The window's size in px.
+        window: Size of the window in px.
         prompts: Number of prompts per call.
         batch: Number of photos that are encoded together.
         threads: Number of threads per call.
@@ -72,8 +72,8 @@ def speed_cases(
 ) -> list[SpeedCase]:
     """List all combinations of runtime, precision, window and number of prompts.
 
-    Batch sizes and thread counts are varied one at a time in the first combination. If no precision is given,
-    fp32 is used, and for the fast bundle also the precision in which the bundle ships.
+    In the first combination, the batch size and the number of threads are also varied, one at a time. If no
+    precision is given, fp32 is used. For the fast bundle, its default precision is used as well.
     """
     every = threads[0] if len(threads) == 1 else available_threads()
     if not precisions:
@@ -118,16 +118,16 @@ def measure_cases(
 
     Args:
         bundle: The model.
-        chosen: The cases; the row of a case that cannot be run contains the reason.
+        chosen: The cases. If a case cannot be run, its row contains the reason.
         photo: uint8 [H,W,3].
         seconds: Duration of the repeats of each case, in s.
-        validation: Photos with truth for measuring quality; None uses the figures stored in the bundle.
+        validation: Labelled photos for measuring the IoU; None uses the IoU stored in the bundle.
 
     Yields:
-        The case with `median_ms` and `p95_ms` per photo over the repeats, `photos_per_second` at the median,
-        `cpu_ms` (median CPU time of all threads per photo, stable even on a busy machine), `repeats`,
-        `quality` (concept → mean IoU over photographs with this backend, precision and window, if known)
-        and `problem` (the reason why the case could not be run; its times are then None).
+        The settings of a case and its results: `median_ms` and `p95_ms` per photo, `photos_per_second` at the
+        median, `cpu_ms` (median CPU time of all threads per photo, stable even on a busy machine), `repeats`,
+        `quality` (concept → mean IoU with this backend, precision and window, if known) and `problem` (the
+        reason why the case could not be run; all times are then None).
     """
     known: dict[tuple[str, str, int], dict[str, Any]] = {}
     for case in chosen:
@@ -163,7 +163,7 @@ def _work(segmenter: Segmenter, case: SpeedCase, photo: Photo) -> Callable[[], o
 
 
 def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) -> NDArray[np.float64]:
-    """Time a function repeatedly, after an uncounted warm-up run.
+    """Time a function repeatedly, after a warm-up run that is not counted.
 
     Args:
         work: The function.
@@ -171,7 +171,7 @@ def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) 
         least: Smallest number of runs.
 
     Returns:
-        Wall time and CPU time over all threads of each run, in s [N,2].
+        Wall time, and CPU time summed over all threads, of each run in s [N,2].
     """
     work()
     times: list[tuple[float, float]] = []
@@ -197,13 +197,13 @@ def _quality(
 
 
 def mean_iou_of(segmenter: Segmenter, dataset: Dataset, concept: str, most: int) -> float:
-    """Return the mean IoU of a segmenter's masks at its thresholds, on one copy of each photograph.
+    """Return the mean IoU of a segmenter's masks at its thresholds, on one copy of each source photo.
 
     Args:
         segmenter: The model.
-        dataset: Photos with truth.
-        concept: The concept; its name is the prompt.
-        most: Largest number of photographs.
+        dataset: Labelled photos.
+        concept: The concept. Its name is used as the prompt.
+        most: Largest number of source photos.
     """
     shown: dict[str, Sample] = {}
     for sample in dataset:

@@ -1,4 +1,4 @@
-"""Measure the stages of a prediction, the cold start, the machine's speed, and CLIPSeg for comparison."""
+"""Time the stages of a prediction, the start of a process, the machine, and CLIPSeg for comparison."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ segmenter = drywallqa.load(None if sys.argv[1] == "default" else sys.argv[1])
 loaded = time.perf_counter()
 segmenter.segment(np.full((640, 640, 3), 128, np.uint8), "segment crack")
 ended = time.perf_counter()
-# ru_maxrss also counts what the process held that started this one; Linux knows this program's own peak
+# ru_maxrss may include the memory of the parent process. Linux also reports the peak of this program.
 status = Path("/proc/self/status")
 own = status.read_text().split("VmHWM:")[1].split()[0] if status.exists() else ""
 print(loaded - started, ended - started, own or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -46,7 +46,7 @@ print(loaded - started, ended - started, own or resource.getrusage(resource.RUSA
 
 
 class _Timed:
-    """A backend that records the duration of each call in s."""
+    """A backend that records the duration of each call to `encode_image` and `decode` in s."""
 
     def __init__(self, backend: Backend) -> None:
         self.encode_prompts = backend.encode_prompts
@@ -70,8 +70,8 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
 
     Args:
         segmenter: The running model.
-        photo: uint8 [H,W,3]; its longer side is at most two windows, so the model sees only the whole photo.
-        seconds: Duration of the repeats of each stage, in s.
+        photo: uint8 [H,W,3]. Its longer side is at most two windows, so the model sees only the whole photo.
+        seconds: Duration of the repeated runs of each stage, in s.
     """
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
@@ -96,10 +96,10 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
 
 
 def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
-    """Start fresh processes and return medians of their start-up times and peak memory.
+    """Start new processes, and return the medians of the start-up times and of the peak memory.
 
     Args:
-        folder: The bundle's folder; None uses the bundle that comes with the package.
+        folder: The bundle's folder; None for the bundle in the package.
         repeats: Number of processes.
 
     Returns:
@@ -120,14 +120,14 @@ def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
 
 
 def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
-    """Measure the machine's speed with a matrix product in ONNX Runtime and a memory copy.
+    """Measure the speed of the machine with a matrix product in ONNX Runtime and with a memory copy.
 
     Args:
-        threads: Number of threads for the product.
-        seconds: Duration of the repeats of each measurement, in s.
+        threads: Number of threads for the matrix product.
+        seconds: Duration of the repeated runs of each measurement, in s.
 
     Returns:
-        `matrix_gflops` (None if the package `onnx`, which builds the graph, is missing) and `copy_gb_s`.
+        `matrix_gflops` (None if the package `onnx` is not installed) and `copy_gb_s`.
     """
     source = np.ones(_COPIED, np.uint8)
     target = np.empty_like(source)
@@ -157,7 +157,7 @@ def _product(threads: int, seconds: float) -> float | None:
 
 
 def describe_machine() -> str:
-    """Name the processor and the system."""
+    """Return the names of the processor and the operating system, and the version of Python."""
     name = platform.processor() or platform.machine()
     listed = Path("/proc/cpuinfo")
     if listed.is_file():
@@ -167,18 +167,18 @@ def describe_machine() -> str:
 
 
 def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[int]) -> dict[str, Any]:
-    """Measure the time of transformers' CLIPSeg in its usual size, with random weights, from array to masks.
+    """Time the CLIPSeg of transformers in its usual size, with random weights, from an array to masks.
 
     CLIPSeg encodes the photo again for each prompt.
 
     Args:
         photo: uint8 [H,W,3].
         threads: Number of torch threads.
-        seconds: Duration of the repeats for each number of prompts, in s.
+        seconds: Duration of the repeated runs for each number of prompts, in s.
         prompts: Numbers of prompts to measure.
 
     Returns:
-        `parameters`, and for each number of prompts `median_ms` and `cpu_ms` (CPU time of all threads).
+        `parameters`, the number of weights, and number of prompts → time for `median_ms` and `cpu_ms`.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.

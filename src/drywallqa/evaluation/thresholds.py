@@ -1,4 +1,4 @@
-"""Choose the mask threshold and the presence threshold of a concept on validation pairs, by a given rule."""
+"""Choose the mask threshold and the presence threshold of a concept on validation photos by a rule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drywallqa.evaluation.curves import SWEEP, percentile_threshold, precision_r
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.metrics import BINS, Histogram, bin_of
 
-FALSE_ALARM_PRICE = 0.5  # removing all false alarms is worth a loss of this much mean IoU
+FALSE_ALARM_PRICE = 0.5  # loss of mean IoU that is acceptable if it removes all false alarms
 
 PRESENCE_CHOICES = np.round(np.arange(0.02, 0.99, 0.02), 2)
 
@@ -28,12 +28,12 @@ _RULE = re.compile(r"(iou|sweep)|(recall|precision|percentile)\s*=\s*(\d*\.?\d+|
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """The rule for choosing a threshold.
+    """A rule for choosing a threshold.
 
     Attributes:
-        kind: "iou" maximises mean IoU. "recall" and "precision" reach the value `wanted`. "sweep" picks the
-            best of 0.1, 0.2 … 0.9, the values in the original report. "percentile" picks the threshold below
-            which `wanted` percent of the pixels lie, over the photos that show the concept.
+        kind: "iou" maximises the mean IoU. "recall" and "precision" reach the value `wanted`. "sweep" takes
+            the best of the thresholds 0.1, 0.2 … 0.9, as in the original report. "percentile" takes the
+            threshold below which `wanted` percent of the pixels lie, over all photos that show the concept.
         wanted: A share in (0,1), or a percentage in (0,100) for "percentile"; 0 for the other kinds.
     """
 
@@ -52,7 +52,7 @@ class ThresholdRule:
         if kind in ("iou", "sweep") or 0 < wanted < (100 if kind == "percentile" else 1):
             return cls(cast(Kind, kind), wanted)
         raise ConfigError(
-            f"'{text}' is no rule for thresholds; write iou, sweep, recall=0.9, precision=0.8 (between 0 and "
+            f"'{text}' is not a threshold rule; use iou, sweep, recall=0.9, precision=0.8 (between 0 and "
             "1) or percentile=95"
         )
 
@@ -64,23 +64,25 @@ IOU = ThresholdRule("iou")
 
 
 def parse_tie_breaks(given: Sequence[str]) -> dict[str, float]:
-    """Parse texts such as "crack=0.75" into concept → share.
+    """Parse texts such as "crack=0.75" into concept → number.
 
     Raises:
-        ConfigError: A text is not a concept with a share from 0 to 1.
+        ConfigError: A text does not have the form "concept=number" with a number from 0 to 1.
     """
     shares = {}
     for text in given:
         match = re.fullmatch(r"\s*(.*\S)\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?|\.\d+)\s*", text)
         if not match:
-            raise ConfigError(f"--caution {text}: write a concept and a share from 0 to 1: crack=0.75")
+            raise ConfigError(
+                f"--caution {text}: pass a concept and a number from 0 to 1, such as crack=0.75"
+            )
         shares[match[1]] = float(match[2])
     return shares
 
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """A mask threshold and a presence threshold, with their figures on the validation pairs."""
+    """A mask threshold and a presence threshold, with their IoU and false-alarm rate on validation."""
 
     threshold: float
     presence_threshold: float
@@ -94,13 +96,13 @@ def choose_thresholds(
     presence: ThresholdRule = IOU,
     caution: Mapping[str, float] | None = None,
 ) -> dict[str, ThresholdChoice]:
-    """Choose both thresholds of every concept on validation pairs; see `choose_for_concept`.
+    """Choose both thresholds of every concept with `choose_for_concept`.
 
     Args:
-        scores: The pairs of all concepts.
+        scores: The validation pairs of all concepts.
         rule: The rule for the mask thresholds.
         presence: The rule for the presence thresholds.
-        caution: Concept → caution; concepts may be missing.
+        caution: Concept → caution; a concept without an entry has no caution.
     """
     return {
         c: choose_for_concept([s for s in scores if s.concept == c], rule, presence, (caution or {}).get(c))
@@ -116,31 +118,32 @@ def choose_for_concept(
 ) -> ThresholdChoice:
     """Choose both thresholds of one concept.
 
-    The presence threshold is chosen first. The rule "iou" maximises mean IoU minus `FALSE_ALARM_PRICE` times
-    the false-alarm rate, at the mask threshold with the best IoU. The rule "recall" takes the highest
-    threshold that keeps the wanted share of the photographs with the concept. The rule "precision" takes the
-    lowest threshold at which the wanted share of the kept photos shows the concept.
+    The presence threshold is chosen first. The rule "iou" maximises the mean IoU minus `FALSE_ALARM_PRICE`
+    times the false-alarm rate, at the mask threshold with the best IoU. The rule "recall" takes the highest
+    presence threshold that keeps the wanted share of the source photos with the concept. The rule "precision"
+    takes the lowest presence threshold at which the wanted share of the kept photos shows the concept.
 
-    Many presence thresholds are often equally good on validation. The threshold nearest to 0.5 is then used,
-    unless `caution` is given. Kinds of wall that are missing from training get a lower presence than
-    validation walls. Low thresholds keep the masks on these walls. Other objects may get a high presence if
-    they look like the concept, and many objects look like cracks. High thresholds keep their masks empty.
+    Many presence thresholds are often equally good on validation. In this case the threshold nearest to 0.5
+    is used, unless `caution` is given. A low threshold keeps correct masks on kinds of wall that are missing
+    from the training photos, because the model predicts a lower presence there. A high threshold prevents
+    false masks of objects that look like the concept. Many objects look like cracks.
 
     The mask threshold is then chosen by its own rule. The rule "recall" takes the highest threshold that
     reaches the wanted pixel recall, which keeps precision as high as possible. The rule "precision" takes the
-    lowest threshold that reaches the wanted pixel precision, which keeps recall as high as possible. Only
-    photographs are used if there are any, because labels in rendered pictures have an arbitrary width.
+    lowest threshold that reaches the wanted pixel precision, which keeps recall as high as possible. Rendered
+    pictures are ignored if there are real photos, because labels in rendered pictures have an arbitrary
+    width.
 
     Args:
-        scores: The pairs of one concept.
+        scores: The validation pairs of one concept.
         rule: The rule for the mask threshold.
         presence: The rule for the presence threshold.
-        caution: Choice among equally good presence thresholds: 0 takes the lowest, 1 the highest, a fraction
-            a threshold in between, on a logit scale.
+        caution: If several presence thresholds are equally good, 0 takes the lowest, 1 the highest, and a
+            fraction takes a threshold in between, on a logit scale.
 
     Raises:
         DataError: No pair shows the concept, or no threshold reaches the wanted value.
-        ConfigError: The rule is not applicable to presence.
+        ConfigError: The rule cannot be used for presence thresholds.
     """
     candidates = _Candidates(scores)
     best = candidates.best_bin()
@@ -150,29 +153,31 @@ def choose_for_concept(
 
 
 def best_mask_threshold(scores: Sequence[PairMeasurement]) -> float:
-    """Return the mask threshold with the best mean IoU over photographs with the concept; ignore presence.
+    """Return the mask threshold with the best mean IoU over source photos with the concept; ignore presence.
 
     Raises:
-        DataError: No photograph shows the concept.
+        DataError: No photo shows the concept.
     """
     return _Candidates(scores).best_bin() / BINS
 
 
 class _Candidates:
-    """The figures of each threshold, on the validation pairs of one concept."""
+    """Computes IoU and false-alarm rate of candidate thresholds on the validation pairs of one concept."""
 
     def __init__(self, scores: Sequence[PairMeasurement]) -> None:
         present = [score for score in scores if not score.absent]
         if not present:
-            raise DataError("no validation photo shows the concept, so no threshold can be chosen; add some")
+            raise DataError(
+                "no validation photo shows the concept, so no threshold can be chosen; add such photos"
+            )
         self.concept = scores[0].concept
         self.absent = [score for score in scores if score.absent]
         groups = [score.photograph for score in present]
         counts = Counter(groups)
-        # The weights sum to 1. Photographs have equal weights, divided equally among their copies.
+        # The weights sum to 1. Each source photo has the same weight, which its copies share equally.
         self.weights: Array = np.array([1 / (counts[group] * len(counts)) for group in groups])
         self.curves: Array = np.stack([np.nan_to_num(score.histogram.iou_curve()) for score in present])
-        # Rendered pictures affect the mask threshold only if there are no photographs.
+        # Rendered pictures affect the mask threshold only if there are no real photos.
         taken = np.array([not score.sample.rendered for score in present])
         taken = taken if taken.any() else ~taken
         self.deciding: Array = self.weights * taken
@@ -187,13 +192,13 @@ class _Candidates:
         return int(smooth[2 : BINS - 2].argmax()) + 2
 
     def figures(self, start: int, gate: float) -> tuple[float, float]:
-        """Return mean IoU and false-alarm rate for a mask threshold (as a bin) and a presence threshold."""
+        """Return mean IoU and false-alarm rate at a mask threshold (as a bin) and a presence threshold."""
         iou = float(self.weights @ (self.curves[:, start] * (self.presence >= gate)))
         alarms = np.array([score.histogram.counts(start / BINS).false_alarm for score in self.absent], bool)
         return iou, float(np.mean(alarms & (self.absent_presence >= gate))) if self.absent else 0.0
 
     def presence_threshold(self, rule: ThresholdRule, start: int, caution: float | None) -> float:
-        """Choose the presence threshold by a rule; caution decides between equally good thresholds."""
+        """Choose the presence threshold by a rule. `caution` decides between equally good thresholds."""
         if rule.kind == "iou":
             found = [self.figures(start, gate) for gate in PRESENCE_CHOICES]
             worth = np.array([iou - FALSE_ALARM_PRICE * rate for iou, rate in found])
@@ -215,23 +220,20 @@ class _Candidates:
         return float(PRESENCE_CHOICES[self._first_or_last(shares, rule, "presence")])
 
     def mask_threshold(self, rule: ThresholdRule, gate: float) -> float:
-        """Choose the mask threshold by a rule other than "iou", for a given presence threshold."""
+        """Choose the mask threshold by a rule other than "iou", at a given presence threshold."""
         if rule.kind == "sweep":
             return max(SWEEP, key=lambda level: self.figures(bin_of(level), gate)[0])
         if rule.kind == "percentile":
-            seen = [score.histogram for score in self.labelled if score.presence >= gate]
-            nothing = np.zeros(BINS, np.int64)
-            inside = sum((histogram.inside for histogram in seen), nothing)
-            outside = sum((histogram.outside for histogram in seen), nothing)
-            # If too many pixels have the highest probability, mark all of them instead of none.
-            return min((BINS - 1) / BINS, percentile_threshold(Histogram(inside, outside), rule.wanted))
+            seen = Histogram.pooled(s.histogram for s in self.labelled if s.presence >= gate)
+            # If too many pixels have the highest probability, all these pixels are marked instead of none.
+            return min((BINS - 1) / BINS, percentile_threshold(seen, rule.wanted))
         curve = precision_recall(self.labelled, gate)
         values = np.nan_to_num(curve.recall if rule.kind == "recall" else curve.precision)
-        # 0 is not a threshold, because it marks everything
+        # the threshold 0 is excluded, because it marks every pixel
         return (self._first_or_last(values[1:], rule, "mask") + 1) / BINS
 
     def _first_or_last(self, values: Array, rule: ThresholdRule, what: str) -> int:
-        """Return the index of the highest threshold with the wanted recall, or the lowest with the precision.
+        """Return the index of the highest threshold with enough recall, or the lowest with enough precision.
 
         Raises:
             DataError: No threshold reaches the wanted value.
@@ -240,6 +242,6 @@ class _Candidates:
         if not len(reached):
             raise DataError(
                 f"{self.concept}: no {what} threshold reaches {rule} on the validation photos; "
-                f"the most is {values.max():.3f}"
+                f"the highest value is {values.max():.3f}"
             )
         return int(reached[-1] if rule.kind == "recall" else reached[0])

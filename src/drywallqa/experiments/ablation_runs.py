@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import yaml
 from drywallqa.curation.subset import take_subset
 from drywallqa.datasets.dataset import Dataset, load_dataset
 from drywallqa.errors import AlarmError, ConfigError, OutputError
-from drywallqa.experiments.ablation_table import write_ablation_tables
+from drywallqa.experiments.ablation_table import Row, write_ablation_tables
 from drywallqa.experiments.run_measure import measure_run
 from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.training.checkpoints import LAST
@@ -28,12 +28,9 @@ from drywallqa.training.run_log import read_events
 from drywallqa.training.train_run import run_training
 
 HEAD = "ablation.json"
-"""File with the conditions that all rows share. Rows with different conditions are not comparable."""
+"""File with the conditions of the ablation. Only rows with the same conditions are comparable."""
 BASE, SIZES = "base.yaml", "sizes.yaml"
-"""Files in the folder that are not recipes: the base settings, and the numbers of photos per split."""
-
-Row = dict[str, Any]
-Report = Callable[[str], None]
+"""Files in a recipe folder with the base settings and the number of photos per split."""
 
 
 @dataclass(frozen=True)
@@ -41,61 +38,40 @@ class Recipe:
     """The settings of one training run.
 
     Attributes:
-        name: Stem of the recipe file.
-        title: The comment in the first line of the recipe file, or the name.
-        settings: The base settings with the recipe's changes.
+        name: Name of the recipe file without its suffix.
+        title: The comment in the first line of the recipe file. Without a comment, the name.
+        settings: The base settings with the recipe's changes applied.
     """
 
     name: str
     title: str
     settings: Mapping[str, Any]
 
-    def write(self, folder: Path) -> Path:
-        """Write all settings to a file for `drywallqa train --config`."""
-        path = folder / f"{self.name}.yaml"
-        text = yaml.safe_dump(dict(self.settings), sort_keys=False, allow_unicode=True)
-        write_whole(path, f"# {self.title}\n{text}".encode())
-        return path
 
+def run_ablation(
+    request: TrainingRequest,
+    folder: Path,
+    only: Sequence[str],
+    scale: float,
+    split: str,
+    seed: int,
+    report: Callable[[str], None],
+) -> list[Row]:
+    """Train and measure every recipe without a result, and update the tables after each recipe.
 
-@dataclass(frozen=True)
-class AblationRequest:
-    """The options of an ablation.
-
-    Attributes:
-        data: A data set with splits.
-        recipes: A folder of recipes; see `read_recipes`.
-        out: Output folder for photos, resolved recipes, runs, rows and tables.
-        settings: Settings such as `a.b=value` that apply to every recipe.
+    Args:
+        request: The training options that all recipes share. Its run folder is the output folder for photos,
+            resolved recipes, runs, rows and tables. Its `overwrite` replaces an ablation with different
+            conditions in this folder.
+        folder: The folder of recipes; see `read_recipes`.
         only: Names of the recipes to run now; all recipes if empty.
         scale: Factor that multiplies each recipe's number of pictures per epoch.
         split: The split to measure runs on. Thresholds are always chosen on val.
         seed: Seed for the choice of photos.
-        overwrite: Whether to replace an ablation with different conditions in `out`.
-        progress: Whether runs show progress.
-    """
-
-    data: Path
-    recipes: Path
-    out: Path
-    settings: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    scale: float = 1.0
-    split: str = "test"
-    seed: int = 0
-    overwrite: bool = False
-    progress: bool = True
-
-
-def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
-    """Train and measure every recipe that has no row yet, and update the tables after each recipe.
-
-    Args:
-        request: The options.
         report: Function that prints a line of progress.
 
     Returns:
-        All rows, sorted by the recipes' names.
+        The results, one row per recipe, sorted by the names of the recipes.
 
     Raises:
         ConfigError: A recipe or a setting is invalid.
@@ -103,62 +79,71 @@ def run_ablation(request: AblationRequest, report: Report = print) -> list[Row]:
         OutputError: The output folder contains an ablation with different conditions.
         StoppedError: The user pressed Ctrl-C. The same command resumes the ablation.
     """
-    recipes, sizes = read_recipes(request.recipes, request.only), read_sizes(request.recipes)
-    data = load_dataset(request.data)
-    _claim_folder(request, data, sizes)
-    if sizes:
-        folder = request.out / "data"
-        if not (folder / "dataset.json").is_file():
-            report(f"copying the photos for {request.recipes} to {folder}")
-            take_subset(data, sizes, folder, seed=request.seed)
-        data = load_dataset(folder)
-    rows: list[Row] = []
-    for number, recipe in enumerate(recipes, 1):
-        report(f"{number} of {len(recipes)}, {recipe.name}: {recipe.title}")
-        row = _make_row(request, recipe, data, report)
-        write_whole(request.out / "rows" / f"{recipe.name}.json", json_bytes(row))
-        paths = sorted((request.out / "rows").glob("*.json"))
-        rows = [row for row in (json.loads(p.read_text(encoding="utf-8")) for p in paths) if row.get("done")]
-        write_ablation_tables(request.out, rows)
-    return rows
-
-
-def _claim_folder(request: AblationRequest, data: Dataset, sizes: dict[str, dict[str, int]]) -> None:
-    """Write the conditions to the output folder.
-
-    Raises:
-        OutputError: The folder contains an ablation with different conditions.
-    """
+    recipes, sizes = read_recipes(folder, only), read_sizes(folder)
+    data, out = load_dataset(request.data), request.run
     digest = hashlib.sha256()
     for name in ("manifest.jsonl", "dataset.json"):
         digest.update((data.folder / name).read_bytes())
     conditions = {
         "data": digest.hexdigest(), "sizes": sizes, "settings": list(request.settings),
-        "scale": request.scale, "split": request.split, "seed": request.seed,
+        "scale": scale, "split": split, "seed": seed,
     }  # fmt: skip
-    head = request.out / HEAD
+    _claim_folder(out, conditions, request.overwrite)
+    if sizes:
+        copy = out / "data"
+        if not (copy / "dataset.json").is_file():
+            report(f"copying the photos for {folder} to {copy}")
+            take_subset(data, sizes, copy, seed=seed)
+        data = load_dataset(copy)
+    rows: list[Row] = []
+    for number, recipe in enumerate(recipes, 1):
+        report(f"recipe {number} of {len(recipes)}, {recipe.name}: {recipe.title}")
+        row = _make_row(request, recipe, data, scale, split, report)
+        write_whole(out / "rows" / f"{recipe.name}.json", json_bytes(row))
+        paths = sorted((out / "rows").glob("*.json"))
+        rows = [row for row in (json.loads(p.read_text(encoding="utf-8")) for p in paths) if row.get("done")]
+        write_ablation_tables(out, rows)
+    return rows
+
+
+def _claim_folder(folder: Path, conditions: dict[str, Any], overwrite: bool) -> None:
+    """Write the conditions of an ablation to its output folder.
+
+    Raises:
+        OutputError: The folder contains an ablation with different conditions.
+    """
+    head = folder / HEAD
     if head.is_file():
         known = json.loads(head.read_text(encoding="utf-8"))
         differing = ", ".join(name for name in conditions if known.get(name) != conditions[name])
-        if differing and not request.overwrite:
+        if differing and not overwrite:
             raise OutputError(
-                f"{request.out}: contains an ablation with a different value of {differing}; "
+                f"{folder}: contains an ablation with a different value of {differing}; "
                 "choose another --out, or replace it with --overwrite"
             )
         for name in ("data", "runs", "rows", "recipes") if differing else ():
-            shutil.rmtree(request.out / name, ignore_errors=True)
-    check_folder(request.out)
+            shutil.rmtree(folder / name, ignore_errors=True)
+    check_folder(folder)
     write_whole(head, json_bytes(conditions))
 
 
-def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: Report) -> Row:
-    """Return the finished row of a recipe, or train and measure the recipe and return a new row."""
-    path = recipe.write(request.out / "recipes")
+def _make_row(
+    request: TrainingRequest,
+    recipe: Recipe,
+    data: Dataset,
+    scale: float,
+    split: str,
+    report: Callable[[str], None],
+) -> Row:
+    """Return the existing result of a recipe. If there is none, train and measure the recipe."""
+    out, path = request.run, request.run / "recipes" / f"{recipe.name}.yaml"
+    text = yaml.safe_dump(dict(recipe.settings), sort_keys=False, allow_unicode=True)
+    write_whole(path, f"# {recipe.title}\n{text}".encode())
     config = load_config(path, request.settings)
-    pictures = max(config.optimisation.batch_size, round(config.data.photos_per_epoch * request.scale))
+    pictures = max(config.optimisation.batch_size, round(config.data.photos_per_epoch * scale))
     settings = (*request.settings, f"data.photos_per_epoch={pictures}")
     resolved = load_config(path, settings).model_dump(mode="json")
-    row_path, run = request.out / "rows" / f"{recipe.name}.json", request.out / "runs" / recipe.name
+    row_path, run = out / "rows" / f"{recipe.name}.json", out / "runs" / recipe.name
     before: Row = json.loads(row_path.read_text(encoding="utf-8")) if row_path.is_file() else {}
     same = before.get("settings") == resolved
     if same and before.get("done"):
@@ -173,16 +158,19 @@ def _make_row(request: AblationRequest, recipe: Recipe, data: Dataset, report: R
     row["done"] = True
     try:
         run_training(
-            TrainingRequest(data.folder, run, path, settings, resume=resume, progress=request.progress)
-        )
+            replace(
+                request, data=data.folder, run=run, config=path, settings=settings, resume=resume,
+                overwrite=False,
+            )
+        )  # fmt: skip
     except AlarmError as error:
         return {**row, "stopped": str(error), **_training_figures(run)}
     report("measuring")
-    return {**row, **_training_figures(run), **measure_run(run, data, request.split)}
+    return {**row, **_training_figures(run), **measure_run(run, data, split)}
 
 
 def _training_figures(run: Path) -> Row:
-    """Read the number of steps and epochs, the last epoch's mean loss, and the alarms from a run's log."""
+    """Read the numbers of steps and epochs, the mean loss of the last epoch, and the alarms from a log."""
     events = read_events(run)
     steps = [event for event in events if event["event"] == "step"]
     last = [e["loss"] for e in steps if e["epoch"] == steps[-1]["epoch"] and e.get("loss") is not None]
@@ -196,7 +184,7 @@ def _training_figures(run: Path) -> Row:
 
 
 def read_recipes(folder: Path, only: Sequence[str] = ()) -> list[Recipe]:
-    """Read a folder of recipes, sorted by name.
+    """Read the recipes in a folder, sorted by name.
 
     Args:
         folder: Folder with one file per recipe and an optional `base.yaml`.
@@ -222,7 +210,7 @@ def read_recipes(folder: Path, only: Sequence[str] = ()) -> list[Recipe]:
 
 
 def read_sizes(folder: Path) -> dict[str, dict[str, int]]:
-    """Read the number of photos per concept and split; empty if the folder has no such file.
+    """Read the number of photos per concept and split. Return an empty dict if there is no `sizes.yaml`.
 
     Raises:
         ConfigError: The file is invalid.
@@ -240,6 +228,5 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for name, value in changes.items():
         below = merged.get(name)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        merged[name] = _merge(below, value) if both and below is not None else value
+        merged[name] = _merge(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return merged

@@ -1,4 +1,4 @@
-"""Tables of ablation results as text, CSV and JSON."""
+"""Writes the results of an ablation as tables in text, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_CONCEPT = (
 
 
 def write_ablation_tables(folder: Path, rows: Sequence[Row]) -> None:
-    """Write `table.txt`, `table.csv` and `table.json`, each atomically."""
+    """Write the tables `table.txt`, `table.csv` and `table.json` atomically."""
     write_whole(folder / "table.txt", ("\n".join(ablation_lines(rows)) + "\n").encode())
     write_whole(folder / "table.csv", ablation_csv(rows).encode())
     write_whole(folder / "table.json", json_bytes(list(rows)))
@@ -53,8 +53,8 @@ def ablation_lines(rows: Sequence[Row]) -> list[str]:
 def _legend(rows: Sequence[Row]) -> list[str]:
     splits = sorted({row["split"] for row in rows if "split" in row})
     lines = [
-        f"Measured on '{', '.join(splits)}'. Columns after the concepts are means over concepts. Loss: BCE + "
-        "Dice for every recipe. Training loss: the loss of the recipe itself in its last epoch.",
+        f"Measured on split '{', '.join(splits)}'. Columns after the concepts are means over concepts. The "
+        "loss is BCE + Dice for every recipe. The training loss is a recipe's own loss in its last epoch.",
     ]
     for row in rows:
         alarms = f"; alarms: {', '.join(row['alarms'])}" if row.get("alarms") else ""

@@ -1,8 +1,8 @@
-"""Hyper-parameter sweep: trains runs with different settings, and compares their best validation IoU.
+"""Sweeps hyper-parameters by training runs with different settings and comparing their validation IoU.
 
 Optuna proposes the settings with a tree-structured Parzen estimator (Bergstra et al., Algorithms for
-Hyper-Parameter Optimization, NeurIPS 2011). Optuna writes a journal, from which an interrupted sweep is
-resumed. The interrupted run is resumed as well.
+Hyper-Parameter Optimization, NeurIPS 2011). Optuna writes a journal, from which an interrupted sweep and
+its interrupted run are resumed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from drywallqa.training.task import MONITORED
 from drywallqa.training.train_run import run_training
 
 ABOUT, JOURNAL, NOTE = "sweep.json", "journal.log", "trial.json"
-_DECADE = 10.0  # a range is sampled log-uniformly if high / low is at least this ratio
+_DECADE = 10.0  # a range is sampled log-uniformly if high / low is at least this number
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Field:
         return bool(self.low and self.high and self.low > 0 and self.high / self.low >= _DECADE)
 
     def distribution(self) -> Any:
-        """Return the field as an Optuna distribution. A range with integer ends yields integers."""
+        """Return an Optuna distribution for the field. A range with integer ends yields integers."""
         from optuna import distributions
 
         if self.low is None or self.high is None:
@@ -83,7 +83,7 @@ def parse_field(text: str) -> Field:
         except ValueError as error:
             raise ConfigError(f"--field {text}: '{values}' is not a range of numbers") from error
         if not low < high:
-            raise ConfigError(f"--field {text}: the lower end must come first")
+            raise ConfigError(f"--field {text}: the lower end of the range must come first")
         return Field(name, low, high)
     try:
         return Field(name, values=tuple(_value(value) for value in values.split(",")))
@@ -99,7 +99,7 @@ def _number(text: str) -> float:
 
 
 def _value(text: str) -> Any:
-    """Parse a value as YAML, but read 1e-4 as a number."""
+    """Parse a value as YAML, but read 1e-4 as a number, which YAML reads as text."""
     try:
         return _number(text)
     except ValueError:
@@ -108,13 +108,13 @@ def _value(text: str) -> Any:
 
 @dataclass(frozen=True)
 class SweepTrial:
-    """One run of a sweep.
+    """A finished run of a sweep.
 
     Attributes:
         number: Number of the trial, from 0.
         settings: Setting name → value.
         iou: Best validation IoU; None if the run failed.
-        seconds: Duration of the run; if the run was resumed, only the time since then.
+        seconds: Duration of the run. For a resumed run, the duration since it was resumed.
         problem: Reason for the failure; "" if the run did not fail.
     """
 
@@ -125,51 +125,22 @@ class SweepTrial:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """The options of a sweep.
-
-    Attributes:
-        data: The data set.
-        out: The sweep's folder, which contains a run folder for each trial.
-        fields: The settings to vary.
-        config: YAML file of settings for all runs.
-        settings: Further settings for all runs, each as `a.b=value`.
-        start: A bundle that every run fine-tunes.
-        seed: Seed for Optuna's proposals.
-        overwrite: Whether to replace an existing sweep in the folder.
-        progress: Whether each run shows progress.
-    """
-
-    data: Path
-    out: Path
-    fields: tuple[Field, ...]
-    config: Path | None = None
-    settings: tuple[str, ...] = ()
-    start: Path | None = None
-    seed: int = 0
-    overwrite: bool = False
-    progress: bool = True
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the conditions that must stay the same when a sweep is resumed."""
-        return {
-            "data": str(self.data.resolve()),
-            "fields": [str(field) for field in self.fields],
-            "config": self.config.read_text(encoding="utf-8") if self.config else "",
-            "settings": list(self.settings),
-            "start": str(self.start or ""),
-            "seed": self.seed,
-        }
-
-
-def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], None]) -> list[SweepTrial]:
-    """Run trials until the sweep has the given number of finished trials, including earlier ones.
+def run_sweep(
+    request: TrainingRequest,
+    fields: Sequence[Field],
+    trials: int,
+    seed: int,
+    report: Callable[[list[SweepTrial]], None],
+) -> list[SweepTrial]:
+    """Run trials until the sweep has the given number of finished trials, including earlier trials.
 
     Args:
-        sweep: The options.
+        request: The training options that all trials share. Its run folder is the sweep's folder, which
+            contains a run folder for each trial. Its `overwrite` replaces an existing sweep.
+        fields: The settings to vary.
         trials: Total number of trials.
-        report: Function that is called with all finished trials after each trial.
+        seed: Seed for Optuna's proposals.
+        report: Function to call with all finished trials after each trial.
 
     Raises:
         ConfigError: There is no field to vary, or `trials` is below 1.
@@ -178,11 +149,11 @@ def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], No
     """
     import optuna
 
-    if not sweep.fields or trials < 1:
+    if not fields or trials < 1:
         raise ConfigError("a sweep needs at least one --field and one trial")
-    _claim_folder(sweep)
+    _claim_folder(request, fields, seed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = optuna.storages.journal.JournalFileBackend(str(sweep.out / JOURNAL))
+    backend = optuna.storages.journal.JournalFileBackend(str(request.run / JOURNAL))
     storage = optuna.storages.JournalStorage(backend)
     study = optuna.create_study(
         study_name="sweep", storage=storage, direction="maximize", load_if_exists=True
@@ -190,49 +161,54 @@ def run_sweep(sweep: Sweep, trials: int, report: Callable[[list[SweepTrial]], No
     interrupted = [trial for trial in study.trials if trial.state.name == "RUNNING"]
     while interrupted or sum(trial.state.is_finished() for trial in study.trials) < trials:
         # the seed depends on the number of trials, so a resumed sweep makes new proposals
-        study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + len(study.trials))
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
         trial = interrupted.pop(0) if interrupted else None
         if trial is None:
-            trial = study.ask({field.name: field.distribution() for field in sweep.fields})
-        _run_trial(sweep, study, trial.number, trial.params)
-        report(_read_trials(sweep, study))
-    return _read_trials(sweep, study)
+            trial = study.ask({field.name: field.distribution() for field in fields})
+        _run_trial(request, study, trial.number, trial.params)
+        report(_read_trials(request.run, study))
+    return _read_trials(request.run, study)
 
 
-def _claim_folder(sweep: Sweep) -> None:
-    """Write the sweep's conditions to its folder.
+def _claim_folder(request: TrainingRequest, fields: Sequence[Field], seed: int) -> None:
+    """Check that a resumed sweep has the same conditions, and write the conditions to the sweep's folder.
 
     Raises:
         OutputError: The folder contains a different sweep.
     """
-    path = sweep.out / ABOUT
-    if path.is_file() and not sweep.overwrite:
-        if json.loads(path.read_text(encoding="utf-8")) == sweep.to_json():
+    folder, path = request.run, request.run / ABOUT
+    conditions = {
+        "data": str(request.data.resolve()),
+        "fields": [str(field) for field in fields],
+        "config": request.config.read_text(encoding="utf-8") if request.config else "",
+        "settings": list(request.settings),
+        "start": str(request.start or ""),
+        "seed": seed,
+    }
+    if path.is_file() and not request.overwrite:
+        if json.loads(path.read_text(encoding="utf-8")) == conditions:
             return
         raise OutputError(
-            f"{sweep.out}: contains a sweep over other fields or settings; use the same command to "
-            "resume, replace the sweep with --overwrite, or choose another --out"
+            f"{folder}: contains a sweep over other fields or settings; resume it with its own command, "
+            "replace it with --overwrite, or choose another --out"
         )
-    check_folder(sweep.out)
-    if sweep.overwrite:
-        (sweep.out / JOURNAL).unlink(missing_ok=True)
-        for old in sweep.out.glob("trial-*"):
+    check_folder(folder)
+    if request.overwrite:
+        (folder / JOURNAL).unlink(missing_ok=True)
+        for old in folder.glob("trial-*"):
             shutil.rmtree(old)
-    write_whole(path, (json.dumps(sweep.to_json(), indent=1) + "\n").encode())
+    write_whole(path, (json.dumps(conditions, indent=1) + "\n").encode())
 
 
-def _run_trial(sweep: Sweep, study: Any, number: int, values: Mapping[str, Any]) -> None:
+def _run_trial(request: TrainingRequest, study: Any, number: int, values: Mapping[str, Any]) -> None:
     from optuna.trial import TrialState
 
-    run, began = sweep.out / f"trial-{number:03d}", time.monotonic()
-    settings = (*sweep.settings, *(f"{name}={json.dumps(value)}" for name, value in values.items()))
-    request = TrainingRequest(
-        sweep.data, run, sweep.config, settings, sweep.start, resume=(run / LAST).is_file(),
-        progress=sweep.progress,
-    )  # fmt: skip
+    run, began = request.run / f"trial-{number:03d}", time.monotonic()
+    settings = (*request.settings, *(f"{name}={json.dumps(value)}" for name, value in values.items()))
+    resume = (run / LAST).is_file()
     iou, problem = None, ""
     try:
-        run_training(request)
+        run_training(replace(request, run=run, settings=settings, resume=resume, overwrite=False))
         iou = float(weights_header(run / BEST)[MONITORED])
     except (AlarmError, ConfigError, ModelError) as error:
         # bad settings make a trial fail; other errors, such as a full disk, end the sweep
@@ -242,11 +218,11 @@ def _run_trial(sweep: Sweep, study: Any, number: int, values: Mapping[str, Any])
     study.tell(number, iou, TrialState.FAIL if iou is None else TrialState.COMPLETE)
 
 
-def _read_trials(sweep: Sweep, study: Any) -> list[SweepTrial]:
+def _read_trials(folder: Path, study: Any) -> list[SweepTrial]:
     found = []
     for trial in study.trials:
         if trial.state.is_finished():
-            note = json.loads((sweep.out / f"trial-{trial.number:03d}" / NOTE).read_text(encoding="utf-8"))
+            note = json.loads((folder / f"trial-{trial.number:03d}" / NOTE).read_text(encoding="utf-8"))
             found.append(
                 SweepTrial(trial.number, trial.params, trial.value, note["seconds"], note["problem"])
             )

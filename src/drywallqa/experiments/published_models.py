@@ -1,4 +1,4 @@
-"""Segments photos with a published model, without training. All thresholds are 0.5."""
+"""Segments photos with a published model without training it. All thresholds are 0.5."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.wrapped_model import WrappedModel
 from drywallqa.models import registry
-from drywallqa.models.contract import PromptedModel, check_prompts
+from drywallqa.models.contract import PromptedModel
 from drywallqa.models.torch_backend import TorchBackend
 
 
@@ -22,9 +22,9 @@ def open_published(
     """Open a published model.
 
     Args:
-        name: A family that needs no training.
+        name: Name of a model family that needs no training.
         weights: Folder with the weights. If None, use the model hub cache.
-        options: Options of the family.
+        options: Options of the model family.
         size: Input side in px. If None, use the family's default.
 
     Raises:
@@ -47,16 +47,15 @@ def open_published(
 def segment_published(
     segmenter: Segmenter, photos: Sequence[Path], prompts: Sequence[str], out: Path
 ) -> Iterator[tuple[Path, Prediction] | PhotoError]:
-    """Write a mask for every photo and every prompt.
+    """Segment every photo with every prompt, and write the masks to a folder.
 
     Yields:
         The path and prediction of each mask, or an error for each photo that cannot be read.
 
     Raises:
-        PromptError: There is no prompt, or a prompt cannot be used.
+        PromptError: A prompt cannot be used.
         OutputError: A mask cannot be written.
     """
-    check_prompts(prompts)
     queries = segmenter.ask_for((prompt, None) for prompt in prompts)
     for photo in photos:
         try:

@@ -1,4 +1,4 @@
-"""Measures a run twice: at a fixed threshold of 0.5, and at thresholds chosen on the val split."""
+"""Measures a run at a fixed threshold of 0.5, and at thresholds chosen on the val split."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SMALLEST = 1e-7  # probabilities are clipped to [1e-7, 1 - 1e-7] before taking 
 
 
 def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
-    """Measure a run's best weights on a split, at 0.5 and at thresholds chosen on the val split.
+    """Measure a run's best weights on a split, at threshold 0.5 and at thresholds chosen on val.
 
-    If the run does not train presence, presence does not affect its masks. This matches the original report.
+    If the run does not train presence, its masks do not depend on presence.
 
     Args:
         run: The run's folder.
@@ -36,11 +36,11 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
         split: The split to measure.
 
     Returns:
-        JSON data with the keys "split", "loss" and "measured". "measured" contains the metrics for each
-        threshold rule.
+        JSON data with the keys "split", "loss" and "measured". The value of "measured" lists the metrics for
+        each threshold rule.
 
     Raises:
-        DataError: A concept is not shown in any val photo.
+        DataError: A concept does not appear in any photo of the val split.
     """
     model = open_run(run)
     gated = load_config(run / CONFIG).optimisation.presence_weight > 0
@@ -63,10 +63,10 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
 def _measure_part(
     model: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
 ) -> tuple[list[list[PairMeasurement]], float | None]:
-    """Measure every labelled pair with each rule, and average the loss over pairs that show the concept.
+    """Measure every labelled photo-prompt pair with each rule, and average the loss over non-empty masks.
 
     Args:
-        model: The model, which encodes each photo once.
+        model: The model. It encodes each photo only once for all rules.
         dataset: The photos.
         prompts: Prompt → concept.
         rules: The thresholds of each rule.
@@ -97,9 +97,10 @@ def _measure_part(
 
 
 def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
-    """Return BCE + Dice loss of a photo [H,W] at original size, to compare recipes with different losses.
+    """Return the BCE + Dice loss of a photo at its original size [H,W].
 
-    The formulas are the same as in `losses.mask_loss`, but the probabilities are clipped to [1e-7, 1 - 1e-7].
+    This loss compares recipes that train with different losses. The formulas are the same as in
+    `losses.mask_loss`, but the probabilities are clipped to [1e-7, 1 - 1e-7].
     """
     p = np.clip(probability.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     cross = -(np.log(p[truth]).sum() + np.log1p(-p[~truth]).sum()) / truth.size
@@ -108,7 +109,7 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
 
 
 def _figures(pairs: Sequence[PairMeasurement], rule: str, levels: Thresholds) -> dict[str, Any]:
-    """Return the metrics of each concept with one threshold rule, and their means over concepts."""
+    """Return the metrics of each concept with a threshold rule, and their means over concepts."""
     concepts = {
         concept: finite_figures(
             {**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]}

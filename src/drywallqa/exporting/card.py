@@ -1,4 +1,4 @@
-"""Generates a bundle's model card from the metadata in its head."""
+"""Generates the model card of a bundle from the metadata in `bundle.json`."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def render_card(bundle: Bundle) -> str:
 
 
 def _table(intro: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Render an introductory sentence and a table. If there are no rows, return an empty text."""
+    """Render an introductory sentence and a table. If there are no rows, return an empty string."""
     head, *lines = (f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows))
     return "\n".join([intro, "", head, "|" + "---|" * len(columns), *lines]) if lines else ""
 
 
 def _thresholds(bundle: Bundle) -> str:
-    """Render the table of thresholds. Large photos get a separate row if they have separate thresholds."""
+    """Render the table of thresholds. Separate thresholds for large photos get a separate row."""
     rows = []
     for name, settings in bundle.concepts.items():
         chosen = f"{settings.threshold:.3f}", f"{settings.presence_threshold:.2f}"

@@ -1,4 +1,4 @@
-"""Exports a run as a bundle with graphs, weights, text side, thresholds, photo hashes and model card."""
+"""Exports a run as a bundle with graphs, weights, text encoder, thresholds, photo hashes and model card."""
 
 from __future__ import annotations
 
@@ -66,26 +66,29 @@ def export_run(
 
     Args:
         run: The run's folder.
-        dataset: The run's data set. Window and thresholds are chosen on the val part.
+        dataset: The run's data set. Its val split is used to choose the window and the thresholds.
         out: The bundle's folder.
-        windows: Candidate window sizes in px.
+        windows: Window sizes in px to choose from.
         version: The model's version.
         checkpoint: "best", "last" or the path of a file; see `checkpoints.read_weights`.
-        text: Folder of a text side that replaces the run's text side.
-        caution: Concept → which of several equally good presence thresholds to take. 0 takes the lowest, 1
-            the highest, a fraction one in between.
+        text: Folder of a text encoder that replaces the run's text encoder.
+        caution: Concept → number from 0 to 1 that selects one of several equally good presence thresholds. 0
+            selects the lowest threshold, and 1 selects the highest.
         notes: Remarks on the training data for the card, in Markdown.
         overwrite: Whether to replace an existing folder.
 
     Raises:
         OutputError: `out` exists and `overwrite` is false.
-        DataError: The val part is empty.
-        ModelError: The family cannot be exported, a checkpoint does not fit, or a graph differs from torch.
-        ConfigError: A window is too small for the model, the text side uses a different text space, or
-            `caution` names a concept that the run does not know.
+        DataError: The val split is empty.
+        ModelError: The family cannot be exported, the checkpoint does not fit the model, or the
+            results of a graph differ from torch.
+        ConfigError: A window is too small for the model, the text encoder uses a different text space, or
+            `caution` names a concept that the run was not trained on.
     """
     if not len(dataset.part("val")):
-        raise DataError(f"{dataset.folder}: no photo in split 'val', which decides the thresholds")
+        raise DataError(
+            f"{dataset.folder}: no photo in split 'val', which is needed to choose the thresholds"
+        )
     settings = load_config(run / "config.yaml")
     family = registry.find_family(settings.model.name)
     if "onnx" not in family.exports:
@@ -95,11 +98,14 @@ def export_run(
             f"the run itself with 'drywallqa evaluate --model RUN', or train one of {', '.join(able)}"
         )
     if min(windows) < family.multiple:
-        raise ConfigError(f"--window {min(windows)}: {family.name} takes at least {family.multiple} px")
+        raise ConfigError(f"--window {min(windows)}: {family.name} needs at least {family.multiple} px")
     side = load_text_side(run / TEXT, text, dataset)
     strangers = sorted(set(caution or ()) - set(side.concepts))
     if strangers:
-        raise ConfigError(f'--caution: the run knows no "{strangers[0]}", but {", ".join(side.concepts)}')
+        raise ConfigError(
+            f'--caution: "{strangers[0]}" is not a concept of this run; its concepts are '
+            f"{' and '.join(side.concepts)}"
+        )
     with new_bundle_folder(out, overwrite) as folder:
         sizes = list(dict.fromkeys(family.letterbox(size, print).size for size in windows))
         bundle = _write_model(run, settings, folder, side, version, checkpoint)
@@ -108,7 +114,7 @@ def export_run(
         train = dataset.part("train")
         hashes = sorted({perceptual_hash.perceptual_hash(dataset.read_photo(s)) for s in train})
         bundle = dataclasses.replace(bundle, training_hashes=tuple(hashes))
-        with_data_notes(bundle, notes) if notes else save_with_card(bundle)
+        save_with_card(bundle, notes)
     return load_bundle(out)
 
 
@@ -120,7 +126,7 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         OutputError: `out` exists and `overwrite` is false.
     """
     if out.exists() and not overwrite:
-        raise OutputError(f"{out}: exists already; pass --overwrite to replace it")
+        raise OutputError(f"{out}: already exists; pass --overwrite to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as place:
         folder = Path(place) / "bundle"
@@ -131,31 +137,35 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         folder.replace(out)
 
 
-def save_with_card(bundle: Bundle) -> Bundle:
-    """Rewrite a bundle's card and head after its metadata has changed."""
+def save_with_card(bundle: Bundle, notes: str | None = None) -> Bundle:
+    """Rewrite the model card and `bundle.json` after a bundle's metadata has changed.
+
+    Args:
+        bundle: The bundle with the new metadata.
+        notes: Remarks on the training data for the card, in Markdown. They replace earlier remarks, and stay
+            on the card when it is rewritten. If None, the card keeps its remarks.
+    """
+    if notes:
+        bundle = dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes})
     write_whole(bundle.folder / CARD, render_card(bundle).encode())
     return save_head(bundle)
 
 
-def with_data_notes(bundle: Bundle, notes: str) -> Bundle:
-    """Add remarks on the training data to a bundle's card. Later measurements keep the remarks."""
-    return save_with_card(dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes}))
-
-
 def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
-    """Load the text side of a run or bundle, or a replacement.
+    """Load the text encoder of a run or bundle, or a replacement for this encoder.
 
-    The replacement gets the concepts of the original text side. It is fitted to the shipped phrases and the
-    data set's phrases for these concepts. To update a text side to new phrases, pass the same folder twice.
+    The replacement gets the concepts of the original text encoder. It is fitted to the shipped phrases and to
+    the data set's phrases for these concepts. To update a text encoder to new phrases, pass its folder twice.
 
     Args:
-        own: Folder of the original text side.
-        other: Folder of the replacement. If None, load the original.
-        dataset: The data set with phrases for the concepts.
+        own: Folder of the original text encoder.
+        other: Folder of the replacement. If None, load the original text encoder.
+        dataset: The data set, which contains phrases for the concepts.
 
     Raises:
-        ConfigError: The replacement uses a different text space, so the decoder would misread its embeddings.
-        BundleError: A text side is missing or damaged.
+        ConfigError: The replacement uses a different text space, so the decoder would misinterpret its
+            embeddings.
+        BundleError: A text encoder is missing or damaged.
     """
     text = TextSide.load(own)
     if other is None:
@@ -165,8 +175,8 @@ def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
     ]
     if spaces[0] != spaces[1]:
         raise ConfigError(
-            f"--text {other}: trained in another text space than {own}, so the decoder would misread "
-            f"every prompt; train it with 'drywallqa train-text --space {own / SPACE}'"
+            f"--text {other}: uses another text space than {own}, so the decoder would misinterpret "
+            f"every prompt; train the text encoder with 'drywallqa train-text --space {own / SPACE}'"
         )
     phrasings = {name: dataset.concepts.get(name, ()) for name in text.concepts}
     return TextSide.load(other).with_concepts(phrasings)
@@ -176,7 +186,7 @@ def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
     """Return a run's training cost: `pictures`, `seconds`, `processors` and `accelerators`.
 
     `seconds` is the time from the first to the last log entry, including checks, validation and pauses.
-    Figures that the run did not record are omitted.
+    Values that the run did not record are omitted.
 
     Args:
         run: The run's folder.
@@ -197,7 +207,7 @@ def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
 def _write_model(
     run: Path, settings: TrainConfig, folder: Path, text: TextSide, version: str, checkpoint: str | None
 ) -> Bundle:
-    """Write the text side, graphs and weights to a bundle folder. Set all thresholds in the head to 0.5."""
+    """Write the text encoder, graphs and weights to a bundle folder. Set all thresholds to 0.5."""
     text.save(folder)
     chosen = settings.model
     family = registry.find_family(chosen.name)
@@ -217,7 +227,7 @@ def _write_model(
         model.load_text(run / TEXT)
         difference = max(difference, export_prompts(model, folder))
         licences["text tower and tokenizer"] = ORIGINS[family.origins[-1]].licence
-    print(f"ONNX agrees with torch within {difference:.1g}")
+    print(f"largest relative difference between ONNX and torch: {difference:.1g}")
     size, steps = settings.validation_window, settings.optimisation
     bundle = Bundle(
         folder=folder,
@@ -248,16 +258,16 @@ def _choose(
     for size in windows:
         sized = dataclasses.replace(bundle, window=dataclasses.replace(bundle.window, size=size))
         head = with_concepts(sized, {concept: {"native": native[concept]} for concept in prompts})
-        subject = MeasuredModel(bundle.name, bundle.folder, segmenter.sharing(head))
+        subject = MeasuredModel(bundle.name, segmenter.sharing(head))
         pairs = list(measure_pairs(subject.evaluator(validation, prompts, gated=False)))
         choices, closer = choose_by_kind(pairs, caution=caution)
         worth = 0.0
         for concept, choice in (*choices.items(), *closer.items()):
             worth += choice.iou - FALSE_ALARM_PRICE * choice.false_alarm_rate
             print(
-                f"window {size}: {concept}: val IoU {choice.iou:.3f}, false alarms "
-                f"{choice.false_alarm_rate:.1%} at {choice.threshold:.2f}, "
-                f"presence {choice.presence_threshold:.2f}"
+                f"window {size} px, {concept}: val IoU {choice.iou:.3f} and false alarms "
+                f"{choice.false_alarm_rate:.1%} with mask threshold {choice.threshold:.2f} and presence "
+                f"threshold {choice.presence_threshold:.2f}"
             )
         found.append((worth, subject.with_choices(choices, closer)))
     _, subject = max(found, key=lambda entry: entry[0])
@@ -269,10 +279,10 @@ def _choose(
             *subject.thresholds[name],
             window.size,
             native=native[name],
-            closer=subject.closer.get(name),
+            closer=subject.segmenter.bundle.concepts[name].closer,
         )
         for name in prompts
     }
     metrics = {**bundle.metrics, "val": {name: summary.to_json() for name, summary in summaries.items()}}
-    print(f"window {window.size} px is best on val")
+    print(f"chosen window: {window.size} px, which gives the best results on val")
     return dataclasses.replace(bundle, window=window, concepts=concepts, metrics=metrics)

@@ -1,8 +1,8 @@
 """Exports a torch model to ONNX graphs that encode photos, decode masks and embed prompts.
 
-Encoder and decoder are separate graphs, because a joint export silently froze the batch size. The export is
+Encoder and decoder are separate graphs, because a joint export silently fixes the batch size. The export is
 kept only if both graphs agree with torch at two batch sizes. The weights are stored in one safetensors file.
-The graphs reference this file as external data, and fine-tuning reads it. Matrices and kernels are stored in
+The graphs refer to this file as external data, and fine-tuning reads it. Matrices and kernels are stored in
 fp16, which halves the file size. The runtime casts them to fp32 on loading, so inference is not slower.
 Graphs with rounded weights are checked with a separate tolerance.
 """
@@ -32,19 +32,19 @@ from drywallqa.onnx_session import open_session
 from drywallqa.text.prompt_tower import TOKENIZER, PromptTower
 
 TOLERANCE = 1e-4
-"""Maximum difference between fp32 graphs and torch; see `relative_difference`."""
+"""Maximum relative difference between fp32 graphs and torch; see `relative_difference`."""
 HALF_TOLERANCE = 2e-2
-"""Maximum difference between torch and graphs whose weights are rounded to fp16."""
+"""Maximum relative difference between torch and graphs whose weights are rounded to fp16."""
 _TRIALS = ((1, 1, (64, 64)), (3, 5, (96, 160)))  # photos, prompts, input size
+# prompts of different lengths, one of which exceeds the maximum length
 _PROMPT_TRIALS = (
     ("crack",),
     ("segment joint/tape", "a", "Where do the two boards meet, and is it taped? " * 9),
 )
-"""Test prompts for comparing the graph with torch. They have different lengths; one exceeds the maximum."""
 
 
 class ModelPart(nn.Module):
-    """One step of a model as a traceable module.
+    """A module that wraps one step of a model for tracing.
 
     Args:
         model: The model, which provides the names of the weights.
@@ -120,10 +120,10 @@ def trace(
     outputs: Sequence[str],
     axes: dict[str, dict[int, str]],
 ) -> None:
-    """Write a part's graph.
+    """Export a model part as an ONNX graph.
 
     Args:
-        part: The part.
+        part: The model part.
         inputs: Example inputs.
         path: The graph's file.
         names: Names of the inputs.
@@ -178,7 +178,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
 
 
 def relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the largest difference relative to the largest expected magnitude, or to 1 if that is larger."""
+    """Return the largest difference, divided by the larger of 1 and the largest expected magnitude."""
     return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
 
 
@@ -206,7 +206,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
         The largest relative difference between torch and the graph with rounded weights.
 
     Raises:
-        ModelError: The exported tokenizer and graph give embeddings that differ from torch.
+        ModelError: The embeddings of the exported tokenizer and graph differ from torch.
     """
 
     def embed(ids: Tensor) -> Tensor:

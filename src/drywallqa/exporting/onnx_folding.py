@@ -1,8 +1,8 @@
-"""Simplifies ONNX graphs to save time on loading and for each photo.
+"""Simplifies ONNX graphs so that they load faster and process photos faster.
 
 Norms that only add a constant become biases of the preceding convolutions. The runtime folds all other norms
 on loading. Padding is merged into the following convolution, because a separate Pad node makes ONNX Runtime
-leave its blocked channel layout. This costs more time than the convolution.
+leave its blocked channel layout. Leaving this layout takes more time than the convolution.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _users(graph: onnx.GraphProto) -> Counter[str]:
 
 
 def _zero_pads(graph: onnx.GraphProto, pad: onnx.NodeProto) -> list[int] | None:
-    """Return a Pad node's padding as [top, left, bottom, right]; None unless it pads H and W with zeros."""
+    """Return a Pad node's zero padding [top, left, bottom, right] of H and W, or None for other padding."""
     mode = next((a.s for a in pad.attribute if a.name == "mode"), b"constant")
     value = pad.input[2] if len(pad.input) > 2 else ""
     if mode != b"constant" or (value and np.any(_constant(graph, value))):

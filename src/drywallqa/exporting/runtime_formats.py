@@ -1,7 +1,7 @@
-"""Adds formats to a bundle's graphs: int8 for ONNX Runtime, and OpenVINO.
+"""Adds int8 graphs for ONNX Runtime, or OpenVINO files, to a bundle.
 
-Each format is compared with its source graphs on validation photos. A format is kept only if the difference
-is small enough.
+The outputs of each new format are compared with those of the original graphs on validation photos. A format
+is kept only if the difference is small enough.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from drywallqa.bundle.bundle import Bundle, load_bundle, save_head
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DataError, MissingExtraError, ModelError
 from drywallqa.evaluation.speed_cases import mean_iou_of
-from drywallqa.exporting.export_run import new_bundle_folder, with_data_notes
+from drywallqa.exporting.export_run import new_bundle_folder, save_with_card
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.onnx_session import DECODER, IMAGE_ENCODER, RuntimeOptions, graph_name
 from drywallqa.text.text_side import TextSide
@@ -29,13 +29,13 @@ INT8 = "int8"
 FORMATS = ("onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", INT8)
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
-"""Maximum mean difference of logits between a format and its source, relative to the source's range."""
+"""Maximum mean difference from the original logits, relative to the range of the original logits."""
 
 LARGEST_LOSS = 0.02
 """Maximum drop of a concept's mean validation IoU from fp32 to int8."""
-_PHOTOS = 8  # number of photos for comparing OpenVINO graphs with their source
+_PHOTOS = 8  # number of photos for comparing OpenVINO with the original graphs
 _CALIBRATED = 48  # number of photos for measuring activation ranges
-_JUDGED = 60  # number of photographs per concept for comparing int8 with fp32
+_JUDGED = 60  # number of source photos per concept for comparing int8 with fp32
 
 
 def check_form(form: str, precision: str) -> None:
@@ -52,13 +52,13 @@ def check_form(form: str, precision: str) -> None:
 
 
 def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None, notes: str | None) -> Bundle:
-    """Copy a bundle, and optionally replace the copy's text side and notes.
+    """Copy a bundle, and optionally replace the text encoder and the notes of the copy.
 
     Args:
         source: The bundle.
         out: The copy's folder, which may be the bundle's folder.
         overwrite: Whether to replace an existing folder.
-        text: A new text side for the copy, as returned by `load_text_side`.
+        text: A new text encoder for the copy, as returned by `load_text_side`.
         notes: Remarks on the training data for the card, in Markdown.
 
     Raises:
@@ -73,21 +73,21 @@ def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None,
     if text:
         text.save(out)
         bundle = save_head(bundle)
-    return with_data_notes(bundle, notes) if notes else bundle
+    return save_with_card(bundle, notes) if notes else bundle
 
 
 def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bundle:
-    """Add a format to a bundle after comparing it with its source on validation photos.
+    """Add a format to a bundle after comparing it with the original graphs on validation photos.
 
     Args:
         bundle: The bundle.
-        dataset: Its data set.
+        dataset: The bundle's data set.
         form: "onnx" or "openvino".
         precision: "fp32", "fp16" or "int8".
 
     Raises:
-        DataError: The val part is empty.
-        ModelError: The new graphs differ too much from their source.
+        DataError: The val split is empty.
+        ModelError: The new graphs differ too much from the original graphs.
         MissingExtraError: OpenVINO is not installed.
     """
     if precision == INT8 and graph_name(IMAGE_ENCODER, precision) not in bundle.files:
@@ -106,9 +106,13 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
             paths.append(Path(place) / graph.replace(".onnx", f".{precision}.xml"))
             openvino.save_model(model, str(paths[-1]), compress_to_fp16=precision == "fp16")
         worst = _difference(core, bundle, dataset, paths)
-        print(f"OpenVINO in {precision}: logits differ from ONNX Runtime's by {worst:.2g} of their range")
+        print(
+            f"OpenVINO in {precision}: logits differ from those of ONNX Runtime by {worst:.2g} of the range"
+        )
         if not worst <= TOLERANCES[precision]:
-            raise ModelError(f"{bundle.folder}: OpenVINO differs by {worst:.2g}; its files are not kept")
+            raise ModelError(
+                f"{bundle.folder}: OpenVINO logits differ by {worst:.2g}; the OpenVINO files are not kept"
+            )
         for path in sorted(Path(place).iterdir()):
             path.replace(bundle.folder / path.name)
     return save_head(bundle)
@@ -142,14 +146,14 @@ def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
 
     Args:
         bundle: The bundle.
-        dataset: The bundle's data set. The val part is used for calibration and evaluation.
+        dataset: The bundle's data set. Its val split is used for calibration and evaluation.
 
     Returns:
         The bundle with the new graphs and the IoU in both precisions.
 
     Raises:
-        DataError: The val part is empty.
-        ModelError: The int8 graphs lose too much IoU. They are not added.
+        DataError: The val split is empty.
+        ModelError: The int8 graphs lose too much IoU, so they are not added.
     """
     validation = dataset.part("val")
     if not len(validation):
@@ -169,7 +173,7 @@ def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
 
 
 def _inputs(bundle: Bundle, validation: Dataset, graph: str) -> Iterator[Mapping[str, Float]]:
-    """Yield a graph's inputs for photos at regular intervals in the val part."""
+    """Yield the inputs of a graph for photos at regular intervals in the val split."""
     backend = bundle.open_backend()
     embeddings = backend.encode_prompts(list(bundle.concepts))[None]
     step = max(1, len(validation) // _CALIBRATED)
@@ -195,7 +199,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
             """Return the next inputs; None at the end."""
             return next(inputs, None)
 
-    # First fold batch norms and remove casts of weights, because the runtime does this on loading.
+    # First fold batch norms and remove casts of weights, as the runtime does when it loads a graph.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = 1  # the session only optimises the graph
@@ -203,14 +207,14 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
     options.optimized_model_filepath = str(folded)
     onnxruntime.InferenceSession(str(folder / graph), options, providers=["CPUExecutionProvider"])
     model = onnx.load(str(folded))
-    add_pre_process_metadata(model)  # otherwise a warning asks for this preprocessing
+    add_pre_process_metadata(model)  # without this metadata, quantisation warns about missing preprocessing
     quantize_static(
         model,
         str(folder / graph_name(graph, INT8)),
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        reduce_range=True,  # 7-bit weights; without VNNI, pairs of products are summed in 16 bits
+        reduce_range=True,  # 7-bit weights, because CPUs without VNNI sum pairs of products in 16 bits
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
@@ -230,6 +234,6 @@ def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, 
         if not before - after <= LARGEST_LOSS:
             raise ModelError(
                 f"{bundle.folder}: int8 loses {before - after:.3f} IoU on '{concept}', more than "
-                f"{LARGEST_LOSS:.3f}; its graphs are not kept"
+                f"{LARGEST_LOSS:.3f}; the int8 graphs are not kept"
             )
     return figures

@@ -15,23 +15,23 @@ from drywallqa.fleet.photo_listing import FleetPhoto
 from drywallqa.fleet.worker import AttemptCounts, Opener, SegmentationRequest, Worker
 from drywallqa.processors import available_threads
 
-_TIMEOUT = 5.0  # seconds to wait for an address to answer
-_STORE = 200_000_000  # bytes of shared memory on this machine; Ray transfers only rows, never photos
-_BLOCKS_A_WORKER = 4  # minimum blocks per worker, so that no worker idles while others have much work left
+_TIMEOUT = 5.0  # time in s to wait for a connection
+_STORE = 200_000_000  # shared memory of a local Ray, in bytes; Ray transfers only table rows, no photos
+_BLOCKS_A_WORKER = 4  # with several small blocks per worker, all workers finish at about the same time
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The workers of a run.
+    """The number, size and location of the workers of a run.
 
     Attributes:
-        address: `HOST:PORT` of a Ray cluster, "auto" for a running cluster on this machine, None to start a
-            new cluster on this machine.
-        workers: Number of processes. None: as many as cores and GPUs allow.
-        threads: Cores of each worker.
-        gpus: GPUs of each worker.
-        block: Maximum number of photos in a block. If a worker dies, its block is repeated. Ray distributes
-            blocks one by one, so large fleets need larger blocks.
+        address: `HOST:PORT` of a Ray cluster; "auto" for a running cluster on this machine; None to start Ray
+            on this machine.
+        workers: Number of worker processes; None for the largest number that cores and GPUs allow.
+        threads: CPU cores per worker.
+        gpus: GPUs per worker.
+        block: Maximum number of photos per block. Ray assigns one block at a time to a worker, and repeats
+            the block if the worker dies. Runs with many workers need larger blocks.
     """
 
     address: str | None = None
@@ -43,13 +43,13 @@ class Fleet:
 
 @contextmanager
 def reached(address: str | None) -> Iterator[Any]:
-    """Connect to a cluster, or start Ray on this machine, and yield the module `ray`.
+    """Connect to a Ray cluster, or start Ray on this machine. Yield the module `ray`.
 
-    If Ray already runs in this process, the function uses that Ray and does not shut it down.
+    If Ray is already initialised in this process, the function uses it and does not shut it down.
 
     Args:
-        address: `HOST:PORT` of a cluster, "auto" for a running cluster on this machine, None to start Ray
-            here.
+        address: `HOST:PORT` of a Ray cluster; "auto" for a running cluster on this machine; None to start Ray
+            on this machine.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -58,7 +58,7 @@ def reached(address: str | None) -> Iterator[Any]:
     """
     if address not in (None, "auto"):
         _check_answers(str(address))
-    # Ray reports usage statistics to its developers by default.
+    # By default, Ray sends usage statistics to its developers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -78,7 +78,7 @@ def reached(address: str | None) -> Iterator[Any]:
         }
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **how)
-    except Exception as error:  # Ray also raises plain exceptions, for example if the machine is too busy
+    except Exception as error:  # Ray raises many types of errors
         where = f"at {address}" if address else "on this machine"
         raise BackendError(f"cannot connect to Ray or start it {where} ({_last_line(error)})") from error
     try:
@@ -88,10 +88,10 @@ def reached(address: str | None) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Check that a cluster answers, because Ray itself would wait for minutes before it fails."""
+    """Check that a cluster accepts connections. Ray itself would wait for minutes before it fails."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
-        raise ConfigError(f"the address is '{address}'; pass HOST:PORT of a Ray cluster, or auto")
+        raise ConfigError(f"'{address}' is not an address; pass HOST:PORT of a Ray cluster, or auto")
     try:
         socket.create_connection((host, int(port)), _TIMEOUT).close()
     except (OSError, OverflowError) as error:
@@ -109,23 +109,23 @@ def segment_blocks(
     request: SegmentationRequest,
     work: Sequence[tuple[FleetPhoto, list[str]]],
 ) -> Iterator[Any]:
-    """Segment photos on workers. Each worker loads the model once.
+    """Segment photos with Ray workers. Each worker loads the model once.
 
-    Ray replaces a worker that dies and reruns its block.
+    Ray replaces a worker that dies, and repeats its block of photos.
 
     Args:
         ray: The module `ray`, connected to a cluster.
         fleet: The workers.
-        opener: Loads the segmenter.
-        request: The prompts and options for every photo.
-        work: Photos, each with the prompts that have no finished mask.
+        opener: Function that loads the segmenter.
+        request: The prompts and options of the run.
+        work: Each photo, with the prompts whose masks are missing.
 
     Yields:
-        The table's rows, one `pyarrow.Table` per finished block.
+        The result rows of each finished block as a `pyarrow.Table`.
 
     Raises:
-        ConfigError: The cluster is too small for the workers.
-        DrywallQAError: An error of a worker, or all workers failed.
+        ConfigError: The cluster has too few cores or GPUs for the workers.
+        DrywallQAError: A worker failed.
     """
     import pyarrow
 
@@ -133,7 +133,7 @@ def segment_blocks(
     size = max(1, min(fleet.block, len(work) // (workers * _BLOCKS_A_WORKER)))
     rows = [asdict(photo) | {"todo": todo} for photo, todo in work]
     blocks = [pyarrow.Table.from_pylist(rows[start : start + size]) for start in range(0, len(rows), size)]
-    # The attempt counts are on this process's node, so that they survive the loss of another node.
+    # This actor runs on the node of this process, so that the counts survive the loss of another node.
     counts = ray.remote(AttemptCounts).options(num_cpus=0, scheduling_strategy=_on_this_node()).remote()
     ray.data.DataContext.get_current().enable_progress_bars = False
     done = ray.data.from_arrow(blocks).map_batches(
@@ -154,7 +154,7 @@ def segment_blocks(
 
 
 def _room_for(fleet: Fleet, resources: dict[str, float]) -> int:
-    """Return the number of workers, and check that the cluster has enough resources for them."""
+    """Return the number of workers. Check that the cluster has enough cores and GPUs for all workers."""
     room = int(resources.get("CPU", 0)) // fleet.threads
     if fleet.gpus:
         room = min(room, int(resources.get("GPU", 0) / fleet.gpus))
@@ -162,8 +162,8 @@ def _room_for(fleet: Fleet, resources: dict[str, float]) -> int:
     if not 1 <= wanted <= room:
         gpus = f" and {fleet.gpus:g} GPUs" if fleet.gpus else ""
         raise ConfigError(
-            f"{max(wanted, 1)} workers with {fleet.threads} threads{gpus} each were requested, but there is "
-            f"room for {room}; request fewer"
+            f"the cluster has room for {room} workers, but {max(wanted, 1)} workers with {fleet.threads} "
+            f"threads{gpus} each were requested; request fewer"
         )
     return wanted
 
@@ -176,7 +176,7 @@ def _on_this_node() -> Any:
 
 
 def own_error(error: BaseException) -> DrywallQAError:
-    """Find a `DrywallQAError` among the causes of a Ray error, or convert the Ray error into one."""
+    """Return the `DrywallQAError` that caused a Ray error, or a `BackendError` if there is none."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -186,7 +186,7 @@ def own_error(error: BaseException) -> DrywallQAError:
         if found is not None and id(found) not in seen:
             seen.add(id(found))
             waiting += [found.__context__, found.__cause__, getattr(found, "cause", None)]
-    return BackendError(f"a Ray worker failed ({_last_line(error)}); finished results are kept: run it again")
+    return BackendError(f"a Ray worker failed ({_last_line(error)}); run the command again to resume")
 
 
 def _last_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A fleet run: workers on many machines segment photos, and write masks and one table."""
+"""Segment photos with Ray workers on one or several machines. The run writes masks and one table."""
 
 from __future__ import annotations
 
@@ -39,27 +39,28 @@ def segment_fleet(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> SegmentSummary:
-    """Segment photos on the workers of a Ray cluster or of this machine.
+    """Segment photos with Ray workers on a cluster or on this machine.
 
-    The run writes the same masks under the same names as a local run. The table `results.parquet` is written
-    beside them. A mask of an earlier run is kept if its file exists and the photo's size and modification
-    time, the prompt, the model and the settings are the same. Photos, results and the bundle must have the
-    same path or address on every worker.
+    The masks and their file names are the same as in a local run. The run also writes the table
+    `results.parquet`. A mask of an earlier run is kept if its file exists and if the photo's size and
+    modification time, the prompt, the model and the settings have not changed. Photos, results and the bundle
+    must have the same path or address on every worker.
 
     Args:
-        opener: Loads the segmenter, here and on each worker: `partial(drywallqa.load, threads=1)`.
+        opener: Function that loads the segmenter, for example `partial(drywallqa.load, threads=1)`. It is
+            called in this process and on each worker.
         paths: Photos, folders and patterns on disks, or photos and folders in one store (`s3://` or `gs://`).
-        prompts: The prompts.
-        out: The folder for the results, on disk or in a store.
+        prompts: Text prompts.
+        out: Folder for the results, on disk or in a store.
         options: Options of the run.
-        fleet: The workers.
-        on_start: Called once with the number of photos.
-        on_outcome: Called after each photo, and for each path and prompt that failed.
+        fleet: Number, size and location of the workers.
+        on_start: Called once, with the number of photos.
+        on_outcome: Called for each finished or failed photo, and for each rejected path and prompt.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        BackendError: No cluster answers, or all workers failed.
-        OutputError: Results cannot be written.
+        BackendError: No Ray cluster answers at the address, or the workers failed.
+        OutputError: The results cannot be written.
         ConfigError: An address is invalid, or the photos are in different stores.
     """
     start, options = time.perf_counter(), options or RunOptions()
@@ -96,7 +97,7 @@ def _outcomes(
     fleet: Fleet,
     results: FolderResults | StoreResults,
 ) -> Iterator[PhotoOutcome]:
-    """Yield the outcomes of photos with finished results, then segment the other photos."""
+    """Yield the outcomes of photos from earlier runs, then segment the other photos."""
     if not request.prompts:
         return
     work: list[tuple[FleetPhoto, list[str]]] = []
@@ -126,7 +127,7 @@ def _done_earlier(
     photos: Sequence[FleetPhoto],
     results: FolderResults | StoreResults,
 ) -> dict[str, list[Record]]:
-    """Find the up-to-date records of each photo, by source."""
+    """Return the records of earlier runs that are still valid, grouped by the source of the photo."""
     outputs, out, known = request.options.all_outputs, request.out, results.masks
     _, marks = batch_run.queries_for(segmenter, request.prompts, request.options.segment)
     try:

@@ -1,4 +1,4 @@
-"""Read and write folders on this machine or in an object store through pyarrow's file systems."""
+"""Read and write files on disks and in object stores through pyarrow's file systems."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _STORES = {
 
 @dataclass(frozen=True)
 class Location:
-    """A folder or a file in a file system. It can be sent to other processes.
+    """The location of a folder or file on disk or in an object store. Instances can be pickled.
 
     Attributes:
         filesystem: A `pyarrow.fs.FileSystem`.
-        path: The path in the file system.
-        shown: The path that the user passed, without options.
+        path: Path in the file system.
+        shown: Path or address from the user, without the options after "?".
     """
 
     filesystem: Any
@@ -37,16 +37,16 @@ class Location:
         return bool(self.filesystem.type_name == "local")
 
     def below(self, inner: str) -> str:
-        """Return the path, in the file system, of a relative path below this location."""
+        """Convert a path relative to this location to a path in the file system."""
         return f"{self.path.rstrip('/')}/{inner}"
 
     def name(self, path: str) -> str:
-        """Convert a path in the file system to the path or address that a user would write."""
+        """Convert a path in the file system to the path or address for messages."""
         scheme = self.shown.partition("://")[0]
         return path if self.is_local else f"{scheme}://{path}"
 
     def read(self, path: str) -> bytes:
-        """Read a file by its path in the file system.
+        """Read the file at a path in the file system.
 
         Raises:
             PhotoError: The file cannot be read.
@@ -58,11 +58,11 @@ class Location:
             raise self.unreadable(path, error) from error
 
     def write(self, inner: str, content: bytes, overwrite: bool) -> None:
-        """Write a file below this location atomically, unless it already exists with this content.
+        """Write a file below this location, atomically on disks. Skip a file that already has this content.
 
         Raises:
-            OutputError: The file cannot be written, or exists with different content and `overwrite` is
-                false.
+            OutputError: The file cannot be written, or it exists with different content and `overwrite` is
+                False.
         """
         from pyarrow.fs import FileType
 
@@ -79,7 +79,7 @@ class Location:
                 raise OutputError(f"{self.name(target)} already exists with different content; {ADVICE}")
             try:
                 stream = self.filesystem.open_output_stream(target)
-            except FileNotFoundError:  # this file system has folders, and the file's folder is missing
+            except FileNotFoundError:  # the file system has real folders, and this one is missing
                 self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
                 stream = self.filesystem.open_output_stream(target)
             with stream:
@@ -88,12 +88,12 @@ class Location:
             raise self.unwritable(error) from error
 
     def entries(self, inner: str = "", *, recursive: bool = True) -> list[Any]:
-        """List the files in this location, or in a folder below it, as `pyarrow.fs.FileInfo`, sorted by path.
+        """List the files in this location, or in the folder `inner` below it, sorted by path.
 
-        The list is empty if the folder does not exist.
+        The entries are `pyarrow.fs.FileInfo`. The list is empty if the folder does not exist.
 
         Raises:
-            OSError: The store cannot be reached.
+            OSError: The file system or store cannot be reached.
         """
         from pyarrow.fs import FileSelector, FileType
 
@@ -113,14 +113,14 @@ class Location:
             raise self.unwritable(error) from error
 
     def unreadable(self, path: str, error: OSError) -> PhotoError:
-        """Create the error for a file or folder that cannot be read."""
+        """Convert an `OSError` from reading a file or folder to a `PhotoError`."""
         remedy = "check the path and its permissions" if self.is_local else self._remedy()
         return PhotoError(self.name(path), f"it cannot be read ({_short(error)})", remedy)
 
     def unwritable(self, error: OSError) -> OutputError:
-        """Create the error for a location that cannot be written to."""
+        """Convert an `OSError` from writing to this location to an `OutputError`."""
         remedy = "free some disk space or choose another folder" if self.is_local else self._remedy()
-        return OutputError(f"{self.shown}: cannot write results here ({_short(error)}); {remedy}")
+        return OutputError(f"cannot write results to {self.shown} ({_short(error)}); {remedy}")
 
     def _remedy(self) -> str:
         credentials = _STORES.get(self.shown.partition("://")[0])
@@ -128,14 +128,14 @@ class Location:
 
 
 def is_address(text: str) -> bool:
-    """Return whether a path is an address with a scheme, such as `s3://`."""
+    """Return whether a text is an address with a scheme, such as `s3://`, and not a path."""
     return "://" in text
 
 
 def open_location(text: str) -> Location:
     """Open a folder or file by its path or address, such as `s3://bucket/photos` or `gs://bucket/photos`.
 
-    The address can have pyarrow's options: `s3://bucket/photos?region=eu-central-1`.
+    The address may contain options of pyarrow, as in `s3://bucket/photos?region=eu-central-1`.
 
     Raises:
         ConfigError: The address is malformed or its scheme is unknown.
@@ -151,14 +151,14 @@ def open_location(text: str) -> Location:
         filesystem, path = fs.FileSystem.from_uri(text)
     except (OSError, ValueError, NotImplementedError) as error:
         raise ConfigError(
-            f"{text}: this address cannot be used ({_short(error)}); pass a local path, s3://BUCKET/PATH or "
+            f"cannot use the address {text} ({_short(error)}); pass a local path, s3://BUCKET/PATH or "
             "gs://BUCKET/PATH"
         ) from error
     return Location(filesystem, path, text.partition("?")[0])
 
 
 def _short(error: Exception) -> str:
-    """Shorten the multi-line error message of a store."""
+    """Shorten the error message of a file system or store to one line."""
     text = str(error)
     for words in ("ACCESS_DENIED", "NO_SUCH_BUCKET", "NETWORK_CONNECTION", "INVALID_ACCESS_KEY_ID"):
         if words in text:

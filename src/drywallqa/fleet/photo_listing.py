@@ -1,4 +1,4 @@
-"""Find the photos of a fleet run on disks or in an object store, and assign their output names."""
+"""Find photos on disks or in an object store, and assign the names of their results."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from drywallqa.inference.plan import PhotoOutcome, place_photos
 
 @dataclass(frozen=True)
 class FleetPhoto:
-    """One photo of a run.
+    """A photo to segment on a Ray worker.
 
     Attributes:
-        source: The path or address in the form that a user would type.
-        path: The path in the file system.
-        folder: The photo's folder below the results; "" if the photo has no subfolder.
-        image_id: The photo's name in the results.
-        size: Size in bytes.
-        modified: Modification time in nanoseconds since 1970.
+        source: Path or address of the photo for messages.
+        path: Path of the photo in its file system.
+        folder: Subfolder for the results of the photo; "" if there is none.
+        image_id: Name of the photo in the results.
+        size: File size in bytes.
+        modified: Modification time in nanoseconds since the start of 1970.
     """
 
     source: str
@@ -41,18 +41,18 @@ Found = tuple[Location, tuple[FleetPhoto, ...], tuple[PhotoOutcome, ...]]
 
 
 def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *, recursive: bool) -> Found:
-    """Find the photos of the given paths, either all on disks or all in one store.
+    """Find the photos at the given paths. All photos must be on disks, or all in one store.
 
     Args:
-        paths: Files, folders and patterns on disks, or files and folders in a store.
-        out: The location of the results. Files in it are not treated as photos.
-        recursive: Whether to search subfolders as well.
+        paths: Photos, folders and patterns on disks, or photos and folders in one store.
+        out: Location of the results. The search skips the files in it.
+        recursive: Whether to search subfolders.
 
     Returns:
-        The location for reading the photos, the photos, and outcomes of paths that failed.
+        The location for reading the photos, the photos, and the failed outcomes of unusable paths.
 
     Raises:
-        ConfigError: Some paths are on disks and others in a store, or in two stores.
+        ConfigError: The paths are on disks and in a store, or in two different stores.
     """
     texts = [os.fspath(path) for path in paths]
     places = [open_location(text) for text in texts if is_address(text)]
@@ -73,10 +73,10 @@ def _on_disks(paths: list[str], out: Location, recursive: bool) -> Found:
     for item in items:
         path = item.path
         try:
-            str(path).encode()  # only valid UTF-8 can be sent to workers
+            str(path).encode()  # Ray can only send valid UTF-8 to workers
             state = path.stat()
-        except OSError as error:  # deleted since the search
-            problems.append(PhotoError(path, f"it cannot be reached ({reason_of(error)})", "check the path"))
+        except OSError as error:  # the photo was deleted after the search
+            problems.append(PhotoError(path, f"it cannot be read ({reason_of(error)})", "check the path"))
         except UnicodeEncodeError:
             remedy = "rename it, or use --engine local"
             problems.append(PhotoError(path, "its name is not UTF-8 text", remedy))
@@ -97,7 +97,7 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> Found:
         except OSError as error:
             problems.append(place.unreadable(place.path, error))
             continue
-        # The results may be in a folder inside the photos' folder.
+        # The folder of the results may be inside the folder of the photos.
         within = f"{out.path.rstrip('/')}/" if out.filesystem == place.filesystem else None
         listed = [one for one in listed if within is None or not one.path.startswith(within)]
         bases.append(base)
@@ -116,7 +116,7 @@ def _in_store(places: list[Location], out: Location, recursive: bool) -> Found:
 
 
 def _listed(place: Location, recursive: bool) -> tuple[list[Any], str]:
-    """List the photos of a location as `pyarrow.fs.FileInfo`, and return the folder they are relative to."""
+    """Return the photos of a location as `pyarrow.fs.FileInfo`, and the folder that contains all of them."""
     from pyarrow.fs import FileType
 
     info = place.filesystem.get_file_info(place.path)

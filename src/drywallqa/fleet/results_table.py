@@ -1,9 +1,8 @@
-"""The records of a fleet run: a folder's manifest, and the same records as the table `results.parquet`.
+"""Write the records of a run with Ray: a manifest on disk, and the table `results.parquet`.
 
-In a folder, a run appends records to the manifest and creates the table from the manifest at the end. Files
-in a store cannot be appended to. In a store, the run writes rows in parts, so an interrupted run loses few
-rows. At the end, the run merges the parts into the table. `inference.manifest` defines which rows are
-current.
+On disk, a run appends each record to the manifest, and finally converts the manifest to the table. A file in
+an object store cannot be extended, so a run writes several small tables there and finally merges the small
+tables into one. An interrupted run loses few rows. `inference.manifest` defines which records are current.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _DECIDING = ["source", "prompt", "mask", "error"]
 
 
 def table_schema(kinds: Iterable[str]) -> Any:
-    """Return the `pyarrow.Schema` of records with these kinds of files."""
+    """Return the `pyarrow.Schema` of records that refer to these kinds of files."""
     import pyarrow
 
     types = {
@@ -48,41 +47,43 @@ def table_schema(kinds: Iterable[str]) -> Any:
 
 
 def without_empty_columns(row: Record) -> Record:
-    """Remove the empty columns of a row."""
+    """Return a row without its empty columns, except for the concept."""
     return {name: value for name, value in row.items() if value is not None or name == "concept"}
 
 
 class FolderResults(Manifest):
-    """The records of the runs into a folder, and their table.
+    """The manifest and the table of all runs into a folder on disk.
 
     Raises:
-        OutputError: The records cannot be read, or the existing `results.parquet` is not a table of results.
+        OutputError: The manifest cannot be read, or the existing `results.parquet` is not a table of results.
     """
 
     def __init__(self, out: Location) -> None:
         super().__init__(Path(out.path))
         self.out, self.table = out, Path(out.below(NAME))
         if self.table.is_file():
-            _read(out, NAME)  # raises an error for a file that is not a table of results
+            _read(out, NAME)  # raises an error if the file is not a table of results
 
     def add_table(self, rows: Any) -> None:
-        """Add a `pyarrow.Table` of records.
+        """Append the rows of a `pyarrow.Table` to the manifest.
 
         Raises:
-            OutputError: The records cannot be written.
+            OutputError: The manifest cannot be written.
         """
-        for row in rows.to_pylist():  # the rows are not kept in memory, because the run no longer needs them
+        for row in rows.to_pylist():  # written at once, to keep no rows in memory
             append_record(self.path, without_empty_columns(row))
 
     def close(self) -> None:
-        """Write the table of all records, unless the existing table is newer than the records.
+        """Write the table of all records, unless the existing table is newer than the manifest.
 
         Raises:
             OutputError: The table cannot be written.
         """
         lines, table = self.path, self.table
         try:
-            with file_lock(table):  # if two runs end at once, the second one writes the records of both
+            with file_lock(
+                table
+            ):  # if two runs end at the same time, the second run writes the records of both
                 compact_manifest(lines)
                 newer = table.is_file() and table.stat().st_mtime_ns > lines.stat().st_mtime_ns
                 if lines.is_file() and not newer:
@@ -103,7 +104,7 @@ def _table_of(lines: Path) -> Any:
 
 
 def _as_text(record: Record) -> Record:
-    """Escape file names that are not valid UTF-8, because a table cannot store them."""
+    """Escape text that is not valid UTF-8, such as some file names, because a table cannot store it."""
     return {
         name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for name, value in record.items()
@@ -111,11 +112,11 @@ def _as_text(record: Record) -> Record:
 
 
 class StoreResults:
-    """The records of runs into a location without file locks, such as a store. Only one run may write.
+    """The table of all runs into a folder in an object store. Only one run may write at a time.
 
     Args:
-        out: The location.
-        kinds: The kinds of files that a run writes. Columns of earlier runs are kept.
+        out: Location of the results.
+        kinds: Kinds of files that this run writes. The table keeps the columns of earlier runs.
     """
 
     def __init__(self, out: Location, kinds: Sequence[str]) -> None:
@@ -127,14 +128,14 @@ class StoreResults:
             raise out.unwritable(error) from error
 
     def _files(self) -> list[str]:
-        """List the paths of the table and its parts below the location, oldest first."""
+        """List the table and the small tables by their paths below the location, oldest first."""
         start = len(self.out.below(""))
         whole = [one.path[start:] for one in self.out.entries(recursive=False)]
         parts = [one.path[start:] for one in self.out.entries(PARTS)]
         return [name for name in whole if name == NAME] + [one for one in parts if one.endswith(".parquet")]
 
     def _counting(self, names: Sequence[str]) -> tuple[LatestRecords[int], Any]:
-        """Read files and find the current rows. Return their row indices and a table of them."""
+        """Read tables and find the current rows. Return the row indices and a table of these rows."""
         import pyarrow
 
         tables = [self.schema.empty_table(), *(_read(self.out, name) for name in names)]
@@ -146,26 +147,26 @@ class StoreResults:
 
     @property
     def masks(self) -> Mapping[str, Record]:
-        """The record of each mask of earlier runs, by the mask's path below the location."""
+        """The records of masks from earlier runs, by the path of the mask below the location."""
         import pyarrow.compute as pc
 
         rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
         return {str(row["mask"]): row for row in rows.to_pylist()}
 
     def add_table(self, rows: Any) -> None:
-        """See `FolderResults`. Rows are collected in memory and written in large parts."""
+        """Collect rows in memory, and write a table once there are enough rows."""
         self._pending.append(rows)
         if sum(map(len, self._pending)) >= _ROWS_OF_A_PART:
             self._flush()
 
     def add(self, record: Record) -> None:
-        """See `FolderResults`."""
+        """Add one record."""
         import pyarrow
 
         self.add_table(pyarrow.Table.from_pylist([record], schema=self.schema))
 
     def take_back(self, sources: Iterable[str], prompts: Iterable[str] = ()) -> None:
-        """See `FolderResults`."""
+        """See `Manifest.take_back`."""
         for record in self._latest.taken_back(sources, prompts):
             self.add(record)
 
@@ -178,7 +179,7 @@ class StoreResults:
         self._pending = []
 
     def close(self) -> None:
-        """Write the table (see `FolderResults`), then remove the parts."""
+        """Merge the small tables into `results.parquet`, then remove the small tables."""
         self._flush()
         names = self._files()
         parts = [name for name in names if name != NAME]

@@ -1,4 +1,4 @@
-"""A worker: it loads the model once and segments blocks of photos."""
+"""The Ray worker that loads the model once and segments blocks of photos."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from drywallqa.inference.outputs import PROBABILITY, write_prediction
 from drywallqa.inference.plan import RunOptions
 from drywallqa.inference.segmenter import Segmenter
 
-DEADLY = 3  # number of workers that may die while processing a photo before the photo is skipped
+DEADLY = 3  # a photo is skipped after this number of workers died while they processed it
 
 Opener = Callable[[], Segmenter]
 
 
 @dataclass(frozen=True)
 class SegmentationRequest:
-    """The prompts and options for every photo of a run, sent to the workers.
+    """The prompts, options and locations of a run, as sent to the workers.
 
     Attributes:
-        prompts: The prompts.
+        prompts: Text prompts.
         options: Options of the run.
-        source: The location of the photos.
-        out: The location of the results.
+        source: Location of the photos.
+        out: Location of the results.
     """
 
     prompts: tuple[str, ...]
@@ -45,37 +45,37 @@ class SegmentationRequest:
 
 
 class AttemptCounts:
-    """Counts the attempts for each photo. The counts are in a Ray actor, so they survive a dead worker."""
+    """A Ray actor that counts the attempts to segment each photo. The counts survive if a worker dies."""
 
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
 
     def begin_block(self, sources: Sequence[str]) -> list[int]:
-        """Count an attempt for all photos if none had one before. Return each photo's previous count."""
+        """Return the previous count of each photo. If all are zero, count one attempt for each photo."""
         before = [self._begun.get(source, 0) for source in sources]
         if not any(before):
             self._begun |= dict.fromkeys(sources, 1)
         return before
 
     def begin(self, source: str) -> int:
-        """Count an attempt for one photo, and return the photo's previous count."""
+        """Count one attempt for a photo, and return the photo's previous count."""
         before = self._begun.get(source, 0)
         self._begun[source] = before + 1
         return before
 
     def finish(self, sources: Sequence[str]) -> None:
-        """Remove the counts of finished photos."""
+        """Delete the counts of finished photos."""
         for source in sources:
             self._begun.pop(source, None)
 
 
 class Worker:
-    """Segments blocks of photos into rows of the table.
+    """Segments blocks of photos, and returns one table row per mask or error.
 
     Args:
-        opener: Loads the segmenter.
-        request: The prompts and options for every photo.
-        attempts: The actor with the `AttemptCounts`.
+        opener: Function that loads the segmenter.
+        request: The prompts, options and locations of the run.
+        attempts: Handle of the Ray actor `AttemptCounts`.
     """
 
     def __init__(self, opener: Opener, request: SegmentationRequest, attempts: Any) -> None:
@@ -86,13 +86,13 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
 
     def __call__(self, block: Any) -> Any:
-        """Segment a block, a `pyarrow.Table` with one row per photo, and return the rows of the results.
+        """Segment a block: a `pyarrow.Table` with one row per photo. Return the result rows as a table.
 
-        If a worker dies, its block is repeated. The next worker then starts the photos one at a time, to find
-        the photo that kills workers.
+        If a worker dies, Ray repeats its block on another worker. That worker counts an attempt before each
+        photo, to find the photo that kills workers.
 
         Raises:
-            OutputError: Nothing more can be written (the disk is full or read-only).
+            OutputError: The results cannot be written, for example because the disk is full.
         """
         import pyarrow
 
@@ -110,9 +110,9 @@ class Worker:
 
     def _begin_alone(self, photo: FleetPhoto, todo: Sequence[str]) -> list[Record]:
         if _get(self.attempts.begin.remote(photo.source)) >= DEADLY:
-            problem = f"{DEADLY} workers died while they processed it"
+            problem = f"{DEADLY} workers died while they processed this photo"
             error = PhotoError(
-                photo.source, problem, "leave it out, or try only this photo with --engine local"
+                photo.source, problem, "leave the photo out, or segment only this photo with --engine local"
             )
             return list(self._rows(photo, self._about(photo), error, todo))
         rows = list(self._rows(photo, *self._read(photo), todo))
@@ -129,14 +129,14 @@ class Worker:
         }
 
     def _read(self, photo: FleetPhoto) -> tuple[Record, photos.NotedPhoto | DrywallQAError]:
-        """Read a photo. Return the record of its file, and the photo or the error."""
+        """Read a photo. Return a record of the file, and either the photo or the error."""
         began, about = time.perf_counter(), self._about(photo)
         try:
             content = self.request.source.read(photo.path)
             noted = photos.read_photo_bytes(content, photo.source)
             about |= {"source_sha256": hashlib.sha256(content).hexdigest(), "read_ms": _ms_since(began)}
             return about, noted
-        except Exception as error:  # a decoder may raise any error, which must not stop the other photos
+        except Exception as error:  # a decoder may raise any error, and the other photos must not fail
             return about, _as_photo_error(photo.source, error)
 
     def _rows(
@@ -150,7 +150,7 @@ class Worker:
             if isinstance(found, DrywallQAError):
                 raise found
             yield from self._predict(photo, about, found, todo)
-        except Exception as error:  # for example out of memory, or a failure of the runtime
+        except Exception as error:  # for example out of memory, or an error of the runtime
             if batch_run.is_fatal(error):
                 raise
             problem = error if isinstance(error, DrywallQAError) else _as_photo_error(photo.source, error)
@@ -175,13 +175,13 @@ class Worker:
 
 
 def _as_photo_error(source: str, error: Exception) -> PhotoError:
-    """Convert any error of a photo to a `PhotoError`."""
+    """Convert any error to a `PhotoError`."""
     if isinstance(error, PhotoError):
         return error
     if isinstance(error, DrywallQAError):
-        return PhotoError(source, str(error), "fix this and run again")
+        return PhotoError(source, str(error), "fix this and run the command again")
     problem = f"it could not be segmented ({type(error).__name__}: {reason_of(error)})"
-    return PhotoError(source, problem, "leave it out, or try only this photo")
+    return PhotoError(source, problem, "leave the photo out, or segment only this photo")
 
 
 def _ms_since(began: float) -> float:

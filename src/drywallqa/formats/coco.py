@@ -1,4 +1,4 @@
-"""Read COCO exports from Roboflow, CVAT and Label Studio: boxes, polygons and both kinds of RLE."""
+"""Read COCO exports from Roboflow, CVAT and Label Studio, with boxes, polygons and both kinds of RLE."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from drywallqa.formats.values import class_name, identifier, number_of, size_of,
 
 
 def find_coco_files(root: Path) -> list[Path]:
-    """List the COCO annotation files of an export: JSON with "images" and "annotations"."""
+    """List the COCO annotation files of an export. They are JSON files with "images" and "annotations"."""
     return [path for path in sorted(root.rglob("*.json")) if _looks_like_coco(path)]
 
 
@@ -141,10 +141,10 @@ class _CocoFile:
         for position, entry in enumerate(categories, 1):
             key, name = _id_and(entry, "name")
             if key is None or name is None:
-                text = "has no id or no name; its annotations are dropped"
+                text = "the category has no id or no name; its annotations are dropped"
                 self._report(problems.MALFORMED, f"category no. {position}", text)
             elif classes.setdefault(key, name) != name:
-                text = f"is both '{classes[key]}' and '{name}'; its annotations are dropped"
+                text = f"the id has the names '{classes[key]}' and '{name}'; its annotations are dropped"
                 self._report(problems.DUPLICATE, f"category id {key}", text)
                 classes[key] = UNKNOWN_CLASS
         return classes
@@ -155,10 +155,14 @@ class _CocoFile:
         for position, entry in enumerate(images, 1):
             key, name = _id_and(entry, "file_name")
             if key is None or name is None:
-                self._report(problems.MALFORMED, f"image no. {position}", "has no id or file_name; skipped")
+                self._report(
+                    problems.MALFORMED,
+                    f"image no. {position}",
+                    "the image has no id or no file_name; skipped",
+                )
                 continue
             if names.setdefault(key, name) != name:
-                text = f"is used by both {names[key]} and {name}; its annotations are dropped"
+                text = f"the id belongs to {names[key]} and {name}; its annotations are dropped"
                 self._report(problems.DUPLICATE, f"image id {key}", text)
             found.setdefault((key, name), {**entry, "file_name": name})
         return [(key, image) for (key, _), image in found.items()]
@@ -167,18 +171,18 @@ class _CocoFile:
         where = f"annotation no. {position}"
         if not isinstance(entry, dict):
             self._unassigned.add(UNKNOWN_CLASS)
-            self._report(problems.MALFORMED, where, "is not an object; dropped")
+            self._report(problems.MALFORMED, where, "the annotation is not an object; dropped")
             return
         where = f"annotation id {entry['id']}" if entry.get("id") is not None else where
         image_id, category = identifier(entry.get("image_id")), identifier(entry.get("category_id"))
         name = UNKNOWN_CLASS if category is None else self.classes.get(category, UNKNOWN_CLASS)
         if image_id is None or image_id not in self._owners:
             self._unassigned.add(name)
-            text = f"image_id {entry.get('image_id')} is not in this file; dropped"
+            text = f"the file has no image with the id {entry.get('image_id')}; dropped"
             self._report(problems.WRONG_ID, where, text)
         elif name == UNKNOWN_CLASS or len(self._owners[image_id]) > 1:
             self._lost[image_id].add(name)
-            text = f"category_id {entry.get('category_id')} is not one category; dropped"
+            text = f"the file has no category with the id {entry.get('category_id')}; dropped"
             if name != UNKNOWN_CLASS:
                 text = (
                     f"image_id {image_id} belongs to {' and '.join(sorted(self._owners[image_id]))}; dropped"
@@ -200,12 +204,12 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); {remedy}") from error
+        raise DataError(f"{path}: cannot be read as JSON ({error}); {remedy}") from error
     if not isinstance(data, dict):
-        raise DataError(f"{path}: not a COCO file, it is not a JSON object; {remedy}")
+        raise DataError(f"{path}: not a COCO file, because it is not a JSON object; {remedy}")
     for key in ("images", "annotations", "categories"):
         if not isinstance(data.get(key), list):
-            raise DataError(f"{path}: not a COCO file, the list '{key}' is missing; {remedy}")
+            raise DataError(f"{path}: not a COCO file, because the list '{key}' is missing; {remedy}")
     return data
 
 
@@ -228,7 +232,7 @@ def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
         raise GeometryError(problems.MALFORMED, text)
     numbers = _numbers(entry.get("bbox"))
     if len(numbers) != 4:
-        text = "has neither a segmentation nor a bbox of four numbers; dropped"
+        text = "the annotation has no segmentation and no bbox of four numbers; dropped"
         raise GeometryError(problems.MALFORMED, text)
     left, top, width, height = numbers
     return Box(left, top, left + width, top + height), []
@@ -253,7 +257,7 @@ def _ring(values: object) -> Points:
         text = f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
         raise GeometryError(problems.MALFORMED, text)
     if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
         raise GeometryError(problems.FEW_POINTS, text)
     return np.array(numbers, np.float64).reshape(-1, 2)
 

@@ -130,8 +130,9 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
             f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(fitting)}"
         )
     raise DataError(
-        f"{root}: neither a COCO export (JSON with images and annotations), nor YOLO (a .txt label file for "
-        "each photo, data.yaml), nor mask files (images/ and masks/); choose the layout with --format"
+        f"{root}: cannot detect the layout; expected COCO (JSON with images and annotations), YOLO "
+        "(data.yaml and a .txt label file for each photo), or mask files (images/ and masks/); select the "
+        "layout with --format"
     )
 
 
@@ -161,10 +162,10 @@ def _is_mask(path: Path, root: Path) -> bool:
 
 
 def extract_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip into a folder; reject paths outside the folder, links, and zip bombs.
+    """Unpack a zip file into a folder. Reject paths outside the folder, links, and zip bombs.
 
     Raises:
-        DataError: The zip is damaged or unsafe.
+        DataError: The zip file is damaged or unsafe.
     """
     try:
         with zipfile.ZipFile(archive) as opened_zip:
@@ -174,7 +175,7 @@ def extract_zip(archive: Path, folder: Path) -> None:
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(
-            f"{archive}: the zip is damaged, encrypted or cannot be unpacked ({error}); download it again"
+            f"{archive}: the zip file is damaged or encrypted ({error}); download it again"
         ) from error
 
 
@@ -182,14 +183,16 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
     total = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
         raise DataError(
-            f"{archive}: has {len(members)} files, {total >> 20} MiB; unpack it and import the folder"
+            f"{archive}: too large ({len(members)} files, {total >> 20} MiB); unpack it and import the folder"
         )
     packed = max(1, sum(member.compress_size for member in members))
     if total > _SMALL and total > LARGEST_RATIO * packed:
-        raise DataError(f"{archive}: unpacks to {total // packed} times its size, like a zip bomb; refused")
+        raise DataError(
+            f"{archive}: rejected as a zip bomb, because it unpacks to {total // packed} times its size"
+        )
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise DataError(f"{archive}: needs {total >> 20} MiB to unpack, {folder} has {free >> 20}; make room")
+        raise DataError(f"{archive}: needs {total >> 20} MiB, but {folder} has only {free >> 20} MiB free")
 
 
 def _extract_member(
@@ -199,7 +202,7 @@ def _extract_member(
     parts = PurePosixPath(name).parts
     unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
     if unsafe or stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError(f"{archive}: the entry '{member.filename}' would land outside the folder; refused")
+        raise DataError(f"{archive}: rejected; '{member.filename}' would be written outside the folder")
     if name.endswith("/") or "__MACOSX" in parts or not parts:
         return
     target = folder.joinpath(*parts)
@@ -209,5 +212,5 @@ def _extract_member(
         while block := source.read(1 << 20):
             remaining -= len(block)
             if remaining < 0:
-                raise DataError(f"{archive}: the entry '{member.filename}' is larger than declared; refused")
+                raise DataError(f"{archive}: rejected; the entry '{member.filename}' is larger than declared")
             sink.write(block)

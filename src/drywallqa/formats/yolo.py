@@ -1,4 +1,4 @@
-"""Read YOLO exports from Roboflow, CVAT and Label Studio; each line is a box or a polygon."""
+"""Read YOLO exports from Roboflow, CVAT and Label Studio, in which each line is a box or a polygon."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _names_above(folder: Path, root: Path) -> Names:
         listed = ", ".join(relative_name(path, root) for path in lists[:3])
         raise DataError(f"{root}: no list of class names lies above {where} (found {listed}); copy one there")
     raise DataError(
-        f"{root}: no class names; a YOLO export has them in one of {', '.join(_CLASS_FILES)}; add one"
+        f"{root}: no file with class names; add one of {', '.join(_CLASS_FILES)} to the YOLO export"
     )
 
 
@@ -190,7 +190,7 @@ class _LabelFile:
         class_name = None if key is None else self.names.get(key)
         try:
             if class_name is None:
-                text = f"class {fields[0]} is not among the {len(self.names)} classes of the export; dropped"
+                text = f"the export has {len(self.names)} classes, but no class {fields[0]}; dropped"
                 raise GeometryError(problems.WRONG_ID, text)
             self.shapes.append(Shape(class_name, _geometry(fields[1:]), self.name, where))
         except GeometryError as error:
@@ -200,7 +200,7 @@ class _LabelFile:
     def entries(self, photos: Sequence[Path]) -> list[PhotoEntry]:
         """Return the entry of the file's photo. Labels that could belong to several photos belong to none."""
         if not photos:
-            text = "labels without a photo; skipped"
+            text = "the label file has no photo; skipped"
             self.problems.append(Problem(problems.MISSING_PHOTO, self.name, "", text))
         ambiguous = len(photos) > 1
         if ambiguous:
@@ -228,8 +228,10 @@ def _geometry(fields: Sequence[str]) -> Geometry:
         x, y, width, height = numbers
         return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2, relative=True)
     if len(numbers) % 2:
-        raise GeometryError(problems.MALFORMED, f"the number of coordinates is odd ({len(numbers)}); dropped")
+        raise GeometryError(
+            problems.MALFORMED, f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
+        )
     if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} of the three points it needs; dropped"
+        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
         raise GeometryError(problems.FEW_POINTS, text)
     return Outline((np.array(numbers, np.float64).reshape(-1, 2),), relative=True)

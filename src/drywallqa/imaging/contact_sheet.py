@@ -9,7 +9,7 @@ from typing import TypeVar
 from PIL import Image, ImageDraw, ImageFont
 
 TILE = 180
-# The default number of cells in a section.
+# Default maximum number of cells in a section.
 MOST_CELLS = 240
 MARK = (230, 60, 0)
 _CAPTION, _GAP, _TITLE = 34, 12, 40  # px
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SheetCell:
-    """One cell of a sheet: a two-line caption, and a function that draws one or two tiles."""
+    """One cell of a contact sheet: a two-line caption, and a function that returns one or two thumbnails."""
 
     caption: tuple[str, str]
     draw: Callable[[], Sequence[Image.Image]]
@@ -31,7 +31,7 @@ class SheetCell:
 
 @dataclass(frozen=True)
 class SheetSection:
-    """Cells under one title."""
+    """A section of a contact sheet: a title and the cells below it."""
 
     title: str
     cells: Sequence[SheetCell]
@@ -40,14 +40,14 @@ class SheetSection:
 def titled_section(
     title: str, items: Sequence[T], cell: Callable[[T], SheetCell], most: int = MOST_CELLS
 ) -> SheetSection:
-    """Make a section of at most `most` items, evenly spaced over all items."""
+    """Make a section with at most `most` of the items, picked at even intervals."""
     amount = f"{most} of {len(items)}" if len(items) > most else str(len(items))
     step = max(1, len(items) // most)
     return SheetSection(f"{title} ({amount})", [cell(item) for item in items[::step][:most]])
 
 
 def draw_contact_sheet(sections: Sequence[SheetSection]) -> Image.Image:
-    """Draw a sheet with these sections."""
+    """Draw a contact sheet with the given sections."""
     heights = [_TITLE + -(-len(section.cells) // _COLUMNS) * _ROW for section in sections]
     sheet = Image.new("RGB", (_COLUMNS * (2 * TILE + 2 * _GAP) + _GAP, sum(heights) + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)

@@ -1,4 +1,4 @@
-"""Detect missing image data in a JPEG file. The decoder fills the gap with grey and reports no error."""
+"""Detect missing image data in a JPEG file. Pillow fills the gap with grey and reports no error."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ _REMEDY = "copy it again from the camera"
 
 @dataclass
 class _Markers:
-    """The information in a JPEG file's markers.
+    """The information from the markers of a JPEG file.
 
     Attributes:
         frame: The frame marker (SOF).
         size: Width and height in px.
         sampling: The horizontal and vertical sampling factors of each component, by component id.
-        interval: The restart interval in blocks (MCUs); 0 for no restarts.
+        interval: The restart interval in blocks (MCUs); 0 if there are no restart markers.
         first_code: The symbol of the shortest code in the luminance AC table; 0 is "end of block".
-        depths: For each component, the lowest known bit of each of its 64 coefficients; 0 is the lowest bit.
+        depths: For each component, the lowest bit that the scans contain for each of its 64 coefficients. 0
+            means that a coefficient is complete.
         scans: For each scan, the number of components, and the start and stop of its data in the file.
         ended: Whether the file has an end marker.
     """
@@ -51,16 +52,16 @@ class _Markers:
 
 
 def lost_data(content: bytes, image: Image.Image) -> str | None:
-    """Check whether a JPEG file that could be decoded lacks some of its image data.
+    """Check whether a decodable JPEG file lacks some of its image data.
 
-    In a progressive file, missing scans are detected, but not a missing part of a scan.
+    In a progressive file, the check detects a missing scan, but it does not detect an incomplete scan.
 
     Args:
         content: The whole file.
         image: The image that Pillow decoded, before its EXIF orientation is applied.
 
     Returns:
-        A sentence with a remedy, or None if nothing is known to be missing.
+        A sentence that names the problem and a remedy, or None if the check found no problem.
     """
     markers = _read_markers(content)
     if not markers.scans or not markers.size[0]:
@@ -117,7 +118,7 @@ def _read_markers(content: bytes) -> _Markers:
 
 
 def _missing_restarts(content: bytes, markers: _Markers) -> float:
-    """Return the share of missing restart markers, for scans that contain all components."""
+    """Return the share of restart markers that the first scan lacks; 0 if that cannot be checked."""
     components, start, stop = markers.scans[0]
     if not markers.interval or components != len(markers.sampling):
         return 0.0
@@ -145,7 +146,7 @@ def _first_grey_row(image: Image.Image) -> int | None:
 
 
 class _EndlessBytes(io.BytesIO):
-    """A byte stream that raises EOFError at its end, so that a decoder stops at once."""
+    """A byte stream that raises EOFError at its end, so that a decoder stops immediately."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if not (data := super().read(size)) and size:
@@ -154,7 +155,7 @@ class _EndlessBytes(io.BytesIO):
 
 
 def _runs_out(content: bytes, markers: _Markers) -> bool:
-    """Decode the image without its end marker, and check whether the codes end before the last row."""
+    """Decode the image without its end marker, and check whether its data ends before the last row."""
     stream = _EndlessBytes(content[: markers.scans[0][2]] + _PADDING)
     with Image.open(stream, formats=("JPEG",)) as image:
         with suppress(EOFError):

@@ -1,8 +1,8 @@
-"""The letterbox converts a photo to a model's input, and logits back to the photo's size.
+"""Convert a photo to a model's input, and scale the model's logits back to the photo's size.
 
-A photo of H×W pixels is scaled so that its longer side fills the window. It is placed in the top left corner.
-The rest is padded with the mean of the normalisation, which becomes zero after normalising. The input is
-float32 [3,h,w]. `Placement.restore` crops the padding from logits and scales them to the size of the photo.
+A photo of H×W pixels is scaled so that its longer side fills the window, and it is placed in the top left
+corner. The rest of the window is padded with the mean colour, which normalisation turns into zero. The input
+is float32 [3,h,w]. `Placement.restore` crops the padding from logits and scales them to the photo's size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Placement:
-    """Placement of a photo of `height`×`width` px: scaled to `scaled_*` px on a canvas of `window_*` px."""
+    """The placement of a photo in a window: original size, scaled size and window size in px."""
 
     height: int
     width: int
@@ -31,14 +31,14 @@ class Placement:
     window_width: int
 
     def restore(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scale logits [h,w], on any grid over the window, to the photo's size (bilinear)."""
+        """Crop the padding from logits [h,w] of the window, and scale them to the photo's size (bilinear)."""
         rows, columns = logits.shape
         down, across = self.scaled_height / self.window_height, self.scaled_width / self.window_width
         return resample(logits, (0.0, 0.0, columns * across, rows * down), self.height, self.width)
 
 
 def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
-    """Return the range of pixels along one side that the given grid cells can affect in a restored photo.
+    """Return the range of the photo's pixels along one side that the given grid cells can affect.
 
     Args:
         cells: The indices of the cells, in ascending order; at least one.
@@ -52,7 +52,15 @@ def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Format of a model's input: longer side and divisor in px, square or not, normalisation (0–1 scale)."""
+    """The format of a model's input.
+
+    Attributes:
+        size: Longer side in px.
+        multiple: Both sides are multiples of this number of px.
+        square: Whether the input is always square.
+        mean: Mean for the normalisation of values in 0–1.
+        std: Standard deviation for the normalisation.
+    """
 
     size: int
     multiple: int = 32
@@ -66,7 +74,7 @@ class Letterbox:
 
     @property
     def padding(self) -> tuple[int, int, int]:
-        """The colour of the padding, 0–255: the mean, which becomes about 0 after normalising."""
+        """The padding colour, 0–255. It is the mean, which normalisation turns into about 0."""
         red, green, blue = (min(255, max(0, round(255 * value))) for value in self.mean)
         return red, green, blue
 
@@ -80,7 +88,7 @@ class Letterbox:
         return Placement(height, width, *scaled, *window)
 
     def fit(self, photo: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
-        """Turn a photo [H,W,3] uint8 into a model's input [3,h,w] float32 and its placement."""
+        """Convert a photo [H,W,3] uint8 to a model's input [3,h,w] float32; also return its placement."""
         placement = self.place(*photo.shape[:2])
         scaled = resize_photo(photo, placement.scaled_height, placement.scaled_width)
         canvas = np.zeros((3, placement.window_height, placement.window_width), np.float32)
@@ -90,7 +98,7 @@ class Letterbox:
     def normalise(
         self, photo: NDArray[np.uint8], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W], written to `out` if it is given."""
+        """Normalise a photo [H,W,3] uint8 to float32 [3,H,W]. The result is written to `out` if given."""
         scale = np.float32(1) / (np.asarray(self.std, np.float32) * np.float32(255))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         pixels = np.empty((3, *photo.shape[:2]), np.float32) if out is None else out
@@ -100,12 +108,12 @@ class Letterbox:
         return pixels
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the letterbox as plain data, for `bundle.json`."""
+        """Return the letterbox as plain data for `bundle.json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Letterbox:
-        """Read the data of `to_json`."""
+        """Create a letterbox from the data that `to_json` returned."""
         return cls(
             size=int(data["size"]),
             multiple=int(data["multiple"]),
@@ -116,12 +124,12 @@ class Letterbox:
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn logits into probabilities in [0,1]; stable for any finite logit."""
+    """Turn logits into probabilities in [0,1]. The function is stable for any finite logit."""
     return np.asarray(0.5 * (np.tanh(0.5 * logits) + 1.0), np.float32)
 
 
 def logit(probability: float) -> float:
-    """Return the logit of a probability, which is clipped to 1e-6 … 1 - 1e-6."""
+    """Clip a probability to 1e-6 … 1 - 1e-6, and return its logit."""
     inside = min(max(probability, 1e-6), 1 - 1e-6)
     return float(np.log(inside / (1 - inside)))
 
@@ -129,11 +137,12 @@ def logit(probability: float) -> float:
 def resample(
     grid: NDArray[np.float32], box: tuple[float, float, float, float], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Scale a part of a grid [h,w] to height×width (bilinear, antialiased when it shrinks).
+    """Scale a box of a grid [h,w] to height×width values (bilinear, antialiased if the result is smaller).
 
     Args:
-        grid: The values. Values just outside the box also contribute, so that parts join without a seam.
-        box: Left, top, right and bottom in grid pixels; may be fractional.
+        grid: The values. Values just outside the box also contribute, so that neighbouring boxes join
+            without a seam.
+        box: Left, top, right and bottom in cells of the grid; may be fractional.
         height: Rows of the result.
         width: Columns of the result.
     """
@@ -144,12 +153,19 @@ def resample(
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=inside), np.float32)
 
 
-_REDUCING_GAP = 3  # like Pillow's `reducing_gap`: first average boxes, down to this multiple of the target
+def resize_map(picture: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Resize a map of values [H,W] to `size` (height, width); bilinear, antialiased if it becomes smaller."""
+    if picture.shape == size:
+        return picture
+    return resample(picture, (0.0, 0.0, picture.shape[1], picture.shape[0]), size[0], size[1])
+
+
+_REDUCING_GAP = 3  # like Pillow's `reducing_gap`: first average blocks, down to this multiple of the target
 _STRIP = 4_000_000  # px of a photo to copy at a time
 
 
 def resize_photo(photo: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Scale a photo [H,W,3] to height×width px, antialiased (bilinear with support).
+    """Scale a photo [H,W,3] to height×width px, antialiased (bilinear).
 
     A large photo is copied strip by strip to bound memory use.
     """

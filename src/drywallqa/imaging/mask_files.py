@@ -1,7 +1,7 @@
 """Name, write and read mask files.
 
-A mask file is a PNG with one 8-bit channel and the values {0, 255}. It has the size of the photo as a viewer
-shows it.
+A mask file is a PNG with one 8-bit channel and the values {0, 255}. It has the size of the photo after
+its EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _RUNS = zlib.Z_RLE
 _STRIP = 4_000_000  # px; larger masks are encoded in strips of this size, since Pillow copies the whole mask
 _SUFFIX = ".png"
 _BETWEEN = "__"
-_SHORTEST_SLUG = 24  # minimum length of a prompt that is shortened to fit its photo's name
+_SHORTEST_SLUG = 24  # minimum number of bytes that are kept of a shortened prompt
 _NOT_IN_WINDOWS = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _DEVICES = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(?:\.|$))")
 _LIKE_A_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 
 
 def base_name(image_id: str, prompt: str) -> str:
-    """Name the results of one photo for one prompt, without suffix: `{image_id}__{prompt}`.
+    """Return the file name of the results of one photo and one prompt, without suffix.
 
-    The name is valid on every operating system and has at most 116 bytes. Names of different pairs also
-    differ on case-insensitive file systems, provided that the photos' names also differ there.
+    The name is valid on every operating system and has at most 116 bytes. Different pairs of photo and prompt
+    get different names, even on a case-insensitive file system if the photos' names differ there.
 
     Example:
         >>> base_name("IMG_1", "segment crack")
@@ -61,7 +61,7 @@ def safe_stem(image_id: str) -> str:
 
 
 def file_name(image_id: str, prompt: str) -> str:
-    """Name the mask file of one photo for one prompt: `{image_id}__{prompt}.png`."""
+    """Return the name of the mask file of one photo and one prompt: `{image_id}__{prompt}.png`."""
     return base_name(image_id, prompt) + _SUFFIX
 
 
@@ -82,7 +82,7 @@ def slug_of(prompt: str) -> str:
 
 
 def _shorten(text: str, limit: int, whole: str) -> str:
-    """Cut a text to `limit` bytes. A text that was cut ends with the digest of `whole`."""
+    """Cut a text to `limit` bytes. A shortened text ends with the digest of `whole`."""
     if len(text.encode()) <= limit:
         return text
     head = text.encode()[: limit - 9].decode("utf-8", "ignore")
@@ -94,13 +94,13 @@ def _digest(text: str) -> str:
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:
-    """Encode a boolean mask [H,W] as a mask file. Equal masks give equal bytes.
+    """Encode a boolean mask [H,W] as a mask file. Equal masks produce equal bytes.
 
     Raises:
         ValueError: The mask is not a boolean array with two axes and at least one pixel.
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"a mask is boolean [H,W], not {mask.dtype} {mask.shape}")
+        raise ValueError(f"a mask must be boolean [H,W], not {mask.dtype} {mask.shape}")
     if mask.size > _STRIP:
         return _encode_in_strips(mask)
     # A mask consists of runs of equal pixels, so run-length matching is faster and gives smaller files.

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Mask = NDArray[np.bool_]
 
-# The neighbours of a pixel, clockwise from the one above: P2 to P9 in the paper by Zhang and Suen.
+# The neighbours of a pixel, clockwise from the pixel above: P2 to P9 in the paper by Zhang and Suen.
 _NEIGHBOURS = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
@@ -109,7 +109,6 @@ def mean_width(mask: Mask) -> float:
     return float(mask.sum()) / length if length else 0.0
 
 
-Integers = NDArray[np.int64]
 BoundingBox = tuple[int, int, int, int]
 
 
@@ -123,8 +122,8 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
-    # Runs are in reading order, so both keys are sorted. The runs in the row above that touch a run form a
-    # range.
+    # Runs are in reading order, so both keys are sorted. The runs above that touch a given run are
+    # therefore consecutive.
     stride, reach = mask.shape[1] + 2, 0 if corners else 1
     first = np.searchsorted(rows * stride + ends, (rows - 1) * stride + starts + reach)
     last = np.searchsorted(rows * stride + starts, (rows - 1) * stride + ends - reach, "right")
@@ -140,8 +139,8 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
     return np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1]
 
 
-def group_links(count: int, links: ArrayLike) -> Integers:
-    """Return for each of `count` items the smallest index connected to it by links [N,2] (union-find)."""
+def group_links(count: int, links: ArrayLike) -> NDArray[np.int64]:
+    """Return, for each of `count` items, the smallest index linked to it by `links` [N,2] (union-find)."""
     root = np.arange(count)
     one, two = np.asarray(links, np.int64).reshape(-1, 2).T
     while len(one):
@@ -177,7 +176,7 @@ def without_holes(mask: Mask, most: float) -> Mask:
 def bounding_boxes(mask: Mask) -> list[BoundingBox]:
     """Return the bounding box (left, top, right, bottom; right and bottom exclusive) of each component.
 
-    Pixels that touch at a corner are connected.
+    Pixels that touch only at a corner count as connected.
     """
     labels = label_components(mask)
     rows, columns = np.nonzero(labels)

@@ -2,9 +2,9 @@
 
 The hash consists of the signs of the 8×8 lowest frequencies (DCT-II) of a 32×32 greyscale thumbnail. It
 follows Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), but compares with
-zero instead of the median. With zero, rotation is exact: mirroring an image negates every odd frequency, and
-transposing it transposes the frequencies. The hashes of all orientations therefore follow from one stored
-hash.
+zero instead of the median. This makes the hash exact under rotation, because mirroring an image only negates
+its odd frequencies, and transposing it only transposes the frequencies. The hashes of all orientations can
+therefore be computed from one stored hash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Value = TypeVar("Value", bound=np.generic)
 # Side length of the hashed thumbnail in px.
 THUMBNAIL_SIDE = 32
 
-# Two images may show the same photograph if their hashes differ in at most this number of the 63 bits.
+# Two images may come from the same source photo if their hashes differ in at most this number of the 63 bits.
 SAME_PHOTO_BITS = 11
 
 # Number of counter-clockwise quarter turns, and whether to mirror left to right afterwards. The first entry
@@ -47,7 +47,7 @@ def thumbnail(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def perceptual_hash(photo: NDArray[np.uint8]) -> int:
-    """Hash a photo [H,W,3] uint8 to an integer below 2**64; hashes of similar photos differ in few bits."""
+    """Hash a photo [H,W,3] uint8 to an integer below 2**64. Hashes of similar photos differ in few bits."""
     return hash_thumbnail(thumbnail(photo))
 
 
@@ -57,13 +57,13 @@ def frequencies(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def hash_signs(value: int) -> NDArray[np.bool_]:
-    """Return the signs [8,8] of a hash; the sign of the mean brightness is always False."""
+    """Unpack a hash into the signs [8,8] of its frequencies; the sign of the mean is always False."""
     octets = np.frombuffer(value.to_bytes(8, "big"), np.uint8)
     return np.unpackbits(octets).reshape(_SIDE, _SIDE).astype(np.bool_)
 
 
 def hash_thumbnail(grey: NDArray[np.float32]) -> int:
-    """Hash a thumbnail that `thumbnail` returned."""
+    """Compute the hash of a thumbnail that `thumbnail` returned."""
     signs = frequencies(grey) > 0
     signs[0, 0] = False  # the mean brightness carries no information about the photo
     return _pack(signs)
@@ -76,7 +76,7 @@ def orient(picture: NDArray[Value], turns: int, flip: bool) -> NDArray[Value]:
 
 
 def orientations(value: int) -> tuple[int, ...]:
-    """Return the hashes that the photo would have in each of `ORIENTATIONS`, in that order."""
+    """Return the hash of the photo in each of the `ORIENTATIONS`, in the same order."""
     odd = np.arange(_SIDE) % 2 == 1
     signs = hash_signs(value)
     hashes = []
@@ -87,7 +87,7 @@ def orientations(value: int) -> tuple[int, ...]:
 
 
 def closest_hash_distances(hashes: Sequence[int], others: Sequence[int]) -> NDArray[np.uint8]:
-    """Count the bits by which N hashes differ from the closest orientation of M others: [N,M]."""
+    """Compare N hashes with M others: the number of differing bits in the closest orientation, [N,M]."""
     left = np.array(hashes, np.uint64)[:, None]
     turned = np.array([orientations(value) for value in others], np.uint64).reshape(
         len(others), len(ORIENTATIONS)

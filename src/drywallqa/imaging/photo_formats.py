@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from drywallqa.errors import PhotoError
 
-# Imported one by one, since Pillow would otherwise import all its plug-ins.
+# Each plug-in is imported when it is needed. Otherwise, Pillow would import all its plug-ins.
 FORMATS = {
     "JPEG": "PIL.JpegImagePlugin",
     "PNG": "PIL.PngImagePlugin",
@@ -49,7 +49,7 @@ _warnings_lock = threading.Lock()
 
 
 def format_of_head(head: bytes) -> str | None:
-    """Return the format of a photo from its first bytes, since file names may be wrong."""
+    """Detect the format of a photo from its first bytes, because file names can have a wrong suffix."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
@@ -77,7 +77,7 @@ def open_as(stream: IO[bytes], kind: str) -> Image.Image:
 
 
 def load_large(image: Image.Image) -> None:
-    """Decode an image without the warning about large images, which the TIFF reader emits only here."""
+    """Decode an image without the warning about large images, which the TIFF reader emits while decoding."""
     if image.width * image.height <= (Image.MAX_IMAGE_PIXELS or float("inf")):
         image.load()
         return
@@ -89,11 +89,11 @@ def load_large(image: Image.Image) -> None:
 def page_of_photo(stream: IO[bytes], name: str) -> int:
     """Return the page of a TIFF file that contains the photo.
 
-    This is the first page, unless the first page is a reduced copy of another page.
+    The photo is on the first page. If that page is a reduced copy, the photo is on the largest page.
 
     Args:
         stream: The file, in any format. Its position changes.
-        name: The file name for errors. Its suffix is considered only if the file also names a camera.
+        name: The file name for error messages. A raw suffix counts only if the file also names a camera.
 
     Raises:
         PhotoError: The file is a camera raw file, or its photo cannot be read.
@@ -133,7 +133,7 @@ def _area(tags: Any) -> int:
 
 
 def _read_directories(stream: IO[bytes], head: bytes) -> tuple[list[Any], list[Any]]:
-    """Return the tags of each page and of each sub-image, as far as the file can be read."""
+    """Return the tags of each readable page and the tags of each readable sub-image."""
     pages, inner = list[Any](), list[Any]()
     tags = _read_directory(stream, head, None)
     while tags is not None:
@@ -182,10 +182,10 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
     Args:
         image: The decoded image.
         deep: The result of `deep_colour` before decoding.
-        stream: The image file, which decoding may have closed. Its position changes.
+        stream: The image file; may be closed after decoding. Its position changes.
 
     Returns:
-        The image, unchanged if it has 8 bits, and a note if the range is not the full range of its type.
+        The image (unchanged if it has 8 bits), and a note if its samples use only part of their range.
     """
     stream = None if stream is None or stream.closed else stream
     if image.mode.startswith(("I", "F")):
@@ -248,7 +248,7 @@ def _significant_bits(stream: IO[bytes]) -> int:
 
 
 def _scale(samples: NDArray[Any], declared: float | None) -> tuple[NDArray[np.uint8], str | None]:
-    """Scale high bit depth samples to 0–255 by the declared range, or by the smallest usual range that fits.
+    """Scale samples of more than 8 bits to 0–255 by the declared range, or by the smallest common range.
 
     Returns:
         The samples, and a note if the range is neither declared nor the full range of the type.

@@ -21,9 +21,9 @@ class FoundFiles:
     """The result of a search for photos.
 
     Attributes:
-        photos: The photos' paths, each once, in the order of the search.
-        base: The common folder of all photos; results mirror the folders below it.
-        problems: One error for each path without a photo.
+        photos: The paths of the photos in search order, without duplicates.
+        base: The folder that contains all photos. The results repeat its folder structure.
+        problems: One error for each path at which no photo was found.
     """
 
     photos: tuple[Path, ...]
@@ -31,7 +31,7 @@ class FoundFiles:
     problems: tuple[PhotoError, ...] = ()
 
     def folder_of(self, photo: Path) -> str:
-        """Return the photo's folder relative to `base` with forward slashes; "" for `base` itself."""
+        """Return the photo's folder relative to `base`, with forward slashes; "" for `base` itself."""
         return folder_below(absolute_path(photo.parent), self.base)
 
 
@@ -42,18 +42,18 @@ def search_photos(
     leave_out: Iterable[str | os.PathLike[str]] = (),
     made_in: Callable[[Path], Iterable[Path]] = lambda folder: (),
 ) -> FoundFiles:
-    """Find the photos that files, folders and glob patterns refer to.
+    """Find the photos in the given files, folders and glob patterns.
 
-    In a folder, every file with a photo suffix counts unless it is hidden. A file given explicitly always
-    counts. If several links lead to the same file or folder, it is listed once: under a name given explicitly
-    if there is one, otherwise under its real name if the search found that name.
+    In a folder, the search takes every file that has a photo suffix and is not hidden. A file that is given
+    explicitly needs no photo suffix. If several links lead to one photo, the photo is listed once. An
+    explicitly given name is preferred, then the real name.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
         recursive: Whether to search subfolders.
         leave_out: Files and folders to skip when a folder or pattern includes them.
-        made_in: Function that returns the results of earlier runs in and below a folder. The search calls it
-            for each folder, to exclude masks from the photos.
+        made_in: Function that returns the files that earlier runs wrote in and below a folder. The search
+            calls it for each folder, to exclude masks from the photos.
     """
     search = _Search(recursive, {absolute_path(path) for path in leave_out}, made_in)
     for path in paths:
@@ -68,7 +68,7 @@ def absolute_path(path: str | os.PathLike[str]) -> Path:
 
 
 def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
-    """Return the deepest common parent of absolute folders; ignore folders on other drives than the first."""
+    """Return the deepest common parent of absolute folders. Folders on another drive are ignored."""
     base = folders[0]
     for folder in folders:
         if folder.drive.casefold() == base.drive.casefold():
@@ -78,7 +78,7 @@ def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
 
 
 def folder_below(folder: PurePath, base: PurePath) -> str:
-    """Return a folder relative to another, with forward slashes; "" for that folder itself.
+    """Return the path of a folder relative to `base`, with forward slashes; "" for `base` itself.
 
     For a folder outside the base, such as on another drive, the result is its drive and full path.
     """
@@ -101,14 +101,16 @@ class _Search:
     real_paths: set[str] = field(default_factory=set)
 
     def add_path(self, path: Path) -> None:
-        """Add the photos that one path refers to, or a problem."""
+        """Add the photos found at one path, or an error if there is none."""
         if os.path.isdir(path):  # noqa: PTH112  # returns False for invalid names (too long, zero byte)
             if not self._add_folder(path):
                 inside = "" if self.recursive else ", or add --recursive to search its subfolders"
-                self._refuse(path, "there is no photo in this folder", f"pass a folder with photos{inside}")
+                self.problems.append(
+                    PhotoError(path, "there is no photo in this folder", f"pass a folder with photos{inside}")
+                )
         elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
             if not self._add_pattern(path):
-                self._refuse(path, "no photo matches this pattern", "check the path")
+                self.problems.append(PhotoError(path, "no photo matches this pattern", "check the path"))
         else:
             try:
                 check_readable_file(path)
@@ -117,7 +119,7 @@ class _Search:
                 self.problems.append(problem)
 
     def _add_pattern(self, pattern: Path) -> bool:
-        """Add the photos that match a pattern, linked paths last, and return whether any match."""
+        """Add the photos that match a pattern, links last, and return whether any photo was found."""
         matches = set(_expand(pattern, self._refuse_folder))
         found = False
         for match in sorted(
@@ -162,12 +164,13 @@ class _Search:
             self.folders.setdefault(absolute_path(folder))
 
     def _refuse_folder(self, error: OSError) -> None:
-        self._refuse(
-            error.filename, f"the folder cannot be read ({reason_of(error)})", "change its permissions"
+        self.problems.append(
+            PhotoError(
+                error.filename,
+                f"the folder cannot be read ({reason_of(error)})",
+                "change its permissions",
+            )
         )
-
-    def _refuse(self, path: str | Path, problem: str, remedy: str) -> None:
-        self.problems.append(PhotoError(path, problem, remedy))
 
 
 def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
@@ -188,7 +191,7 @@ def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path
 def _walk_real_folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
     """Yield a folder and its subfolders, each real folder once and links last; skip hidden folders.
 
-    Links to a parent of the top folder are not followed, since they would only lead back.
+    Links to a parent of the top folder are not followed, because they lead back to it.
     """
     real_top = Path(os.path.realpath(top))
     seen: set[str] = set()

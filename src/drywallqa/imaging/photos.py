@@ -1,4 +1,4 @@
-"""Read photos of any common format as RGB uint8 [H,W,3], oriented as a viewer shows them."""
+"""Read photos of any common format as RGB uint8 [H,W,3], with their EXIF orientation applied."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NotedPhoto(NamedTuple):
 
     Attributes:
         pixels: RGB uint8 [H,W,3].
-        notes: Sentences about missing data or the reading of the file. Each sentence names a remedy.
+        notes: Sentences about faults of the photo, such as missing image data. Each sentence names a remedy.
         orientation: EXIF orientation of the file, which was applied to the pixels; 1 if nothing was turned.
     """
 
@@ -42,12 +42,14 @@ class NotedPhoto(NamedTuple):
 
 Photo = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | NotedPhoto
 
-# Pillow rejects larger files, and warns above half of this size.
+# Pillow rejects photos with more pixels, and it warns above half of this number.
 MAX_PIXELS = 178_000_000
 _STRIP = 4_000_000  # px to copy at a time
 
-_SUFFIXES = "jpg jpeg jpe jfif mpo png webp bmp dib tif tiff heic heif hif"
-SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+SUFFIXES = frozenset((
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".heic",
+    ".heif", ".hif",
+))  # fmt: skip
 
 _TURNS = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -57,7 +59,7 @@ _TURNS = {  # by EXIF orientation
 
 
 def read_photo(source: Photo) -> NDArray[np.uint8]:
-    """Read a photo as RGB uint8 [H,W,3], as a viewer shows it.
+    """Read a photo as RGB uint8 [H,W,3].
 
     EXIF orientation is applied, transparent images are composited over white, and samples of higher bit depth
     are scaled to 8 bits by the range that they use. If a file contains several images, the first image is
@@ -75,7 +77,7 @@ def read_photo(source: Photo) -> NDArray[np.uint8]:
 
 
 def read_noted_photo(source: Photo) -> NotedPhoto:
-    """Read a photo like `read_photo`, with notes about the file: missing data, unused bits."""
+    """Read a photo like `read_photo`, and note faults of its file, such as missing image data."""
     if isinstance(source, NotedPhoto):
         return source._replace(pixels=_checked_array(source.pixels))
     if isinstance(source, np.ndarray):
@@ -88,13 +90,8 @@ def read_noted_photo(source: Photo) -> NotedPhoto:
             return _decode(source, name, stream)
     path = Path(source)
     check_readable_file(path)
-    try:
-        with path.open("rb") as stream:
-            return _read_stream(stream, str(path))
-    except PermissionError as error:
-        raise PhotoError(path, "permission to read it is denied", "change its permissions") from error
-    except OSError as error:
-        raise _damaged(path, error) from error
+    with _errors_about(str(path)), path.open("rb") as stream:
+        return _read_stream(stream, str(path))
 
 
 def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
@@ -102,7 +99,7 @@ def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
 
     Args:
         content: The whole file.
-        name: The file name for errors.
+        name: The file name for error messages.
 
     Raises:
         PhotoError: The photo cannot be read.
@@ -110,7 +107,8 @@ def read_photo_bytes(content: bytes, name: str) -> NotedPhoto:
     """
     if not content:
         raise PhotoError(name, "the file is empty (zero bytes)", "copy it again from the camera")
-    return _read_stream(io.BytesIO(content), name)
+    with _errors_about(name):
+        return _read_stream(io.BytesIO(content), name)
 
 
 def orient_mask(mask: NDArray[np.bool_], orientation: int) -> NDArray[np.bool_]:
@@ -145,11 +143,11 @@ def check_readable_file(path: Path) -> None:
     """Check that a path is a regular file that is not empty.
 
     Raises:
-        PhotoError: The path is not such a file; the message names the reason.
+        PhotoError: The path is not a regular file, or the file is empty; the message names the reason.
     """
     try:
         if path.is_dir():
-            raise PhotoError(path, "this is a folder, not a photo", "pass a photo in it")
+            raise PhotoError(path, "this is a folder, not a photo", "pass a photo from this folder")
         if not path.exists():
             raise PhotoError(path, "there is no such file", "check the path")
         if not path.is_file():
@@ -157,11 +155,13 @@ def check_readable_file(path: Path) -> None:
         if path.stat().st_size == 0:
             raise PhotoError(path, "the file is empty (zero bytes)", "copy it again from the camera")
     except (OSError, ValueError) as error:  # the name is too long or has a zero byte, or the folder is locked
-        raise PhotoError(path, f"it cannot be accessed ({reason_of(error)})", "check the path") from error
+        raise PhotoError(
+            path, f"the file cannot be accessed ({reason_of(error)})", "check the path"
+        ) from error
 
 
 def image_id_of(photo: Photo, otherwise: str = "photo") -> str:
-    """Return the stem of a photo's file name, or `otherwise` for a photo without a file."""
+    """Return the stem of a photo's file name, or `otherwise` if the photo does not come from a file."""
     if isinstance(photo, Image.Image):
         photo = str(getattr(photo, "filename", "") or "")
     return (Path(photo).stem if isinstance(photo, str | os.PathLike) else "") or otherwise
@@ -190,40 +190,37 @@ def _check_size(name: str, width: int, height: int) -> None:
 
 
 def _read_stream(stream: IO[bytes], name: str) -> NotedPhoto:
-    with _errors_about(name):
-        kind = format_of_head(stream.read(64))
-        page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
-        if kind is None:
-            raise PhotoError(
-                name, "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo", "convert it, or leave it out"
-            )
+    kind = format_of_head(stream.read(64))
+    page = page_of_photo(stream, name) if kind in ("TIFF", None) else 0
+    if kind is None:
+        raise PhotoError(
+            name, "this is not a JPEG, PNG, WebP, BMP, TIFF or HEIC photo", "convert it, or leave it out"
+        )
+    stream.seek(0)
+    if kind == "HEIF":
+        return _read_heif(stream, name)
+    with open_as(stream, kind) as image:
+        image.seek(page)
+        photo = _decode(image, name, stream)
         stream.seek(0)
-        if kind == "HEIF":
-            return _read_heif(stream, name)
-        with open_as(stream, kind) as image:
-            image.seek(page)
-            photo = _decode(image, name, stream)
-            stream.seek(0)
-            lost = lost_data(stream.read(), image) if kind == "JPEG" else None
-            return photo._replace(notes=(*photo.notes, lost)) if lost else photo
+        lost = lost_data(stream.read(), image) if kind == "JPEG" else None
+        return photo._replace(notes=(*photo.notes, lost)) if lost else photo
 
 
 @contextmanager
 def _errors_about(name: str) -> Iterator[None]:
     try:
         yield
-    except (DrywallQAError, PermissionError):
+    except DrywallQAError:
         raise
+    except PermissionError as error:
+        raise PhotoError(name, "reading the file is not permitted", "change its permissions") from error
     except Exception as error:  # decoders raise nearly any exception on damaged bytes
-        raise _damaged(name, error) from error
-
-
-def _damaged(path: str | Path, error: Exception) -> PhotoError:
-    return PhotoError(
-        path,
-        f"the photo is damaged or cut short ({reason_of(error)})",
-        "copy it again from the camera, or leave it out",
-    )
+        raise PhotoError(
+            name,
+            f"the photo is damaged or cut short ({reason_of(error)})",
+            "copy it again from the camera, or leave it out",
+        ) from error
 
 
 def _read_heif(stream: IO[bytes], name: str) -> NotedPhoto:

@@ -1,4 +1,4 @@
-"""Straight line segments: find them in a mask, and find the seam inside a labelled box."""
+"""Find straight line segments in a mask, and find the seam between two boards in a labelled box."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from drywallqa.imaging.morphology import BoundingBox, mean_width
+from drywallqa.imaging.morphology import BoundingBox, Mask, mean_width
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 
@@ -30,7 +29,7 @@ class StraightLine:
 
     @classmethod
     def between(cls, start: Floats, end: Floats) -> StraightLine:
-        """Make a line from two points [2]."""
+        """Create a line from two points, each [2]."""
         return cls((float(start[0]), float(start[1])), (float(end[0]), float(end[1])))
 
     @property
@@ -39,12 +38,12 @@ class StraightLine:
         return float(np.hypot(self.end[0] - self.start[0], self.end[1] - self.start[1]))
 
     def direction(self) -> tuple[float, float]:
-        """Unit vector from start to end."""
+        """Return the unit vector from start to end."""
         length = max(self.length, 1e-6)
         return (self.end[0] - self.start[0]) / length, (self.end[1] - self.start[1]) / length
 
     def place(self, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return each pixel's signed distance from the line and its position along it, float32 [H,W], px."""
+        """Return the signed distance from the line and the position along it for each pixel, [H,W] in px."""
         rows = np.arange(size[0], dtype=np.float32)[:, None] - np.float32(self.start[1])
         columns = np.arange(size[1], dtype=np.float32)[None, :] - np.float32(self.start[0])
         along_x, along_y = (np.float32(value) for value in self.direction())
@@ -56,7 +55,7 @@ class StraightLine:
         return (np.abs(across) <= half_width) & (along >= 0) & (along <= self.length)
 
     def box(self, size: tuple[int, int], margin: float) -> Mask:
-        """Return an axis-aligned box around the line with a margin in px, like a human label; bool [H,W]."""
+        """Return a mask [H,W] of the line's bounding box plus a margin in px, like a hand-drawn label."""
         mask = np.zeros(size, np.bool_)
         (x0, y0), (x1, y1) = self.start, self.end
         top, bottom = max(0, round(min(y0, y1) - margin)), round(max(y0, y1) + margin)
@@ -69,10 +68,10 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
     """Find the straight lines in a mask [H,W], sorted by descending pixel count.
 
     A Hough transform proposes a line, total least squares refines it, and its pixels are removed before the
-    next search. Gaps of up to 6 % of the longer side are bridged. A curve becomes several lines.
+    next search. Gaps of up to 6 % of the longer side are bridged. A curve is returned as several lines.
 
     Args:
-        mask: The mask. A band yields its centre line.
+        mask: The mask. For a wide band, the function returns the centre line.
         least: The minimum length of a line, as a share of the longer side.
     """
     step = -(-max(mask.shape) // _LONGER_SIDE)
@@ -99,7 +98,7 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
 
 
 def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None, Mask]:
-    """Return the ends [2,2] of the line with the most points [N,2] near it, and their mask [N]."""
+    """Find the line with the most points [N,2] near it; return its ends [2,2] and a mask [N] of points."""
     angle, offset = _peak(points, within)
     normal = np.array([np.cos(angle), np.sin(angle)])
     near = np.abs(points @ normal - offset) <= 1.5 * within
@@ -135,8 +134,8 @@ def _peak(points: Floats, within: float) -> tuple[float, float]:
     return at
 
 
-# A line is reliable if it reaches both values. Of 18 lines in boxes of the validation set, 15 reached them,
-# and all of these were correct. Of the other 3 lines, 1 was correct.
+# A seam is reliable if its depth and its share reach these values. In boxes of the validation split, 15 of 18
+# seams reached both values, and all 15 seams were correct. Of the other 3 seams, 1 was correct.
 LEAST_DEPTH, LEAST_SHARE = 5.0, 0.75
 _SIDES = (2.0, 3.5, 5.0)  # px at 640 px: distances from the line at which its sides are measured
 _DEEPEST = 12.0  # grey levels; limits the effect of a single black screw
@@ -169,14 +168,14 @@ class FoundSeam:
 
 
 def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:
-    """Search a box for its seam.
+    """Find the most likely seam in a box.
 
     Args:
         photo: RGB [H,W,3].
         box: Left, top, right, bottom in px; right and bottom are exclusive.
 
     Returns:
-        The most likely seam, or None if the box is too small to contain one.
+        The seam, or None if the box is too small to contain a seam.
     """
     left, top, right, bottom = box
     width, height = right - left, bottom - top
@@ -202,7 +201,7 @@ def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:
 
 
 def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: float, places: int) -> Floats:
-    """Return how much darker M lines are than both sides, in grey levels at points along each, [M,places]."""
+    """Return by how many grey levels M lines are darker than both sides, at points along them: [M,places]."""
     across = ends - starts
     along = across / np.hypot(*across.T)[:, None]
     normal = np.stack([-along[:, 1], along[:, 0]], 1)[:, None]

@@ -36,7 +36,7 @@ _FATAL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # these errors af
 
 
 def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
-    """Segment the photos of a plan, reading and writing in parallel with the model.
+    """Segment the photos of a plan. Photos are read and masks are written while the model runs.
 
     Raises:
         OutputError: Nothing more can be written (the disk is full or read-only).
@@ -53,8 +53,8 @@ def segment_plan(segmenter: Segmenter, plan: RunPlan) -> Iterator[PhotoOutcome]:
 def share_threads(segmenter: Segmenter, photos: int) -> tuple[Segmenter, int]:
     """Decide how many photos to segment at a time.
 
-    Several photos in parallel, each with few threads, are faster than single photos with all threads.
-    However, this requires reopening the model with fewer threads.
+    Segmenting several photos in parallel with few threads each is faster than segmenting one photo at a time
+    with all threads. However, the model has to be opened again with fewer threads.
 
     Args:
         segmenter: The loaded model.
@@ -74,14 +74,14 @@ def share_threads(segmenter: Segmenter, photos: int) -> tuple[Segmenter, int]:
 
 @dataclass
 class _PhotoJob:
-    """One photo of the run and the state of its work.
+    """One photo of a run and the progress of its segmentation.
 
     Attributes:
         item: The photo's path and output folder.
-        about: The record of its file.
+        about: The record fields that describe the photo's file.
         done: The records of finished masks.
         todo: The prompts without a finished mask.
-        photo: The pixels, if some prompts have no finished mask.
+        photo: The decoded photo; None if every prompt has a finished mask.
         writing: Pending writes; each returns the record of a written prediction.
         error: The first error that occurred for this photo.
     """
@@ -105,7 +105,7 @@ class _Run:
         if len(self.plan.items) == 1:
             yield self._finish(self._segment(self._read(self.plan.items[0]), run_now))
             return
-        # While the model segments some photos, the next one is read and the previous ones are written.
+        # While the model segments some photos, the next photo is read and the previous masks are written.
         self.segmenter, size = share_threads(self.segmenter, len(self.plan.items))
         jobs = prefetch(map(self._read, self.plan.items))
         with (
@@ -129,8 +129,8 @@ class _Run:
         """Return the record of a complete, up-to-date result, or None.
 
         Raises:
-            OutputError: The result comes from another photo, model, runtime or other settings. It is not
-                replaced.
+            OutputError: The existing result was made from another photo, model, runtime or settings, and it
+                may not be replaced.
         """
         base, out = mask_files.base_name(item.image_id, prompt), self.plan.out
         mask = out / MASK.path(item.folder, base)
@@ -143,7 +143,7 @@ class _Run:
             outputs = self.plan.options.all_outputs
             paths = [(output.kind, out / output.path(item.folder, base)) for output in outputs]
             return record if all(record.get(kind) and path.is_file() for kind, path in paths) else None
-        if self.plan.options.overwrite or same:  # if a user edited the mask, writing detects and rejects that
+        if self.plan.options.overwrite or same:  # if a user edited the mask, `write_output` rejects it
             return None
         changed = "other settings, another model or another runtime" if same_photo else "another photo"
         raise OutputError(f"{mask} already exists, made from {changed}; {ADVICE}")
@@ -193,7 +193,7 @@ class _Run:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Return whether this error affects every later file."""
+    """Return whether an error, such as a full disk, also affects all other files."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL
 
 
@@ -234,11 +234,13 @@ def _record_of_file(path: Path) -> Record:
         }
     except OSError as error:
         raise PhotoError(
-            path, f"no permission to read it ({reason_of(error)})", "change its permissions, or leave it out"
+            path,
+            f"reading the file is not permitted ({reason_of(error)})",
+            "change its permissions, or leave it out",
         ) from error
 
 
 def error_about(source: str, error: DrywallQAError) -> str:
-    """Return an error's text, including the path of the photo."""
+    """Return the text of an error. The text includes the path of the photo."""
     text = str(error)
     return text if source in text else f"{source}: {text}"

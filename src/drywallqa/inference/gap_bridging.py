@@ -1,4 +1,4 @@
-"""Join the components of a broken line if the model gives the gap enough probability."""
+"""Join the parts of a broken line if the model predicts a sufficient probability in the gap."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.backend import Float
-from drywallqa.imaging.morphology import dilate, label_components, skeletonise
-from drywallqa.inference.soft_refinement import resize_map
+from drywallqa.imaging.letterbox import resize_map
+from drywallqa.imaging.morphology import Mask, dilate, label_components, skeletonise
 
 _GAP_PX = 48.0  # the longest gap that is joined, in px at 640
 _LEAST_PROBABILITY = 0.2  # gaps with a lower mean probability along the path are not joined
@@ -23,7 +23,6 @@ _BACK_PX = 10.0  # length of skeleton that determines the direction of an end
 _FLOOR = 0.02  # lower probabilities are raised to this value
 _STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 
-Mask = NDArray[np.bool_]
 Place = tuple[int, int]
 
 
@@ -37,7 +36,7 @@ class _End:
 
 
 def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
-    """Join components of a mask [H,W] whose ends face each other, along the most probable path [H,W].
+    """Join components of a mask [H,W] whose ends face each other, along the path of highest probability.
 
     Large photos are first reduced to 640 px. A bridge is as wide as the narrower of the two components that
     it joins.
@@ -85,7 +84,7 @@ def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
 
 
 def _facing(ends: list[_End], unit: float) -> list[tuple[_End, _End]]:
-    """Pair the ends of different components that are close and point at each other, nearest first."""
+    """Pair the ends of different components that are close and face each other. Sort pairs by distance."""
     pairs = []
     for first, second in combinations(ends, 2):
         distance = math.dist(first.place, second.place)
@@ -117,11 +116,11 @@ def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.
 
 
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
-    """Return the cheapest path [n,2] between two pixels of a picture of positive costs [h,w].
+    """Return the cheapest path [n,2] between two pixels of an image of positive costs [h,w].
 
     A step to one of the eight neighbours costs its length times the mean cost of both pixels. The search
     updates the costs of all pixels at once until no cost changes (R. Bellman, "On a routing problem", 1958).
-    For pictures as small as a gap in a crack, this method is faster in NumPy than a priority queue.
+    For small images, such as a gap in a crack, this method is faster in NumPy than a priority queue.
     """
     height, width = cost.shape
     ring = np.pad(np.asarray(cost, np.float64), 1, constant_values=np.inf)

@@ -1,8 +1,8 @@
-"""`manifest.jsonl`: the masks in a folder of results, and the photos and prompts that failed.
+"""`manifest.jsonl` lists the masks in a results folder, and the photos and prompts that failed.
 
 Each line is a JSON object. A line with a `mask` describes the result of one photo and one prompt. A line with
 an `error` describes a photo (by its `source`) or a prompt that failed. If several lines describe the same
-mask, photo or prompt, the last line counts. A line without an error clears the errors of its photo and
+mask, photo or prompt, the last line is valid. A line without an error clears the errors of its photo and
 prompt.
 
 A run only appends lines, so an interrupted run loses nothing, and several runs can append to one file. At the
@@ -28,7 +28,7 @@ FIELDS: dict[str, type] = {
     "presence_threshold": float, "threshold": float, "area": float, "quality": list, "settings": str,
     "mask_sha256": str, "read_ms": float, "segment_ms": float, "write_ms": float, "worker": str, "error": str,
 }  # fmt: skip
-"""The fields of a record. It also has the path of each written file, with the kind of file as the key.
+"""The fields of a record. A record also contains the path of each written file under the kind of file.
 `source_size` is in bytes and `source_modified` in ns since 1970. Only Ray runs write the `*_ms` fields and
 `worker`."""
 
@@ -40,8 +40,8 @@ class LatestRecords(Generic[T]):
     """The current records: the last record of each mask, and all errors that no later record cleared.
 
     Attributes:
-        masks: Records by the mask's path below the results.
-        errors: Errors by photo or prompt.
+        masks: The record of each mask, by the mask's path relative to the results folder.
+        errors: The error of each photo or prompt that failed.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class LatestRecords(Generic[T]):
         self.errors: dict[tuple[str, str], T] = {}
 
     def take(self, record: Record, kept: T) -> None:
-        """Add a record that is newer than all others, and store the value `kept` for it."""
+        """Add a record that is newer than all earlier records, and store the value `kept` for it."""
         if record.get("error") is not None:
             self.errors |= dict.fromkeys(self._subjects(record)[:1], kept)
             return
@@ -60,7 +60,7 @@ class LatestRecords(Generic[T]):
             self.masks[str(record["mask"])] = kept
 
     def taken_back(self, sources: Iterable[str], prompts: Iterable[str]) -> list[Record]:
-        """Return the records that clear the errors of these photos, paths and prompts."""
+        """Return records that clear the errors of the given photos, paths and prompts."""
         named = [*({"source": source} for source in sources), *({"prompt": prompt} for prompt in prompts)]
         return [{**about, "error": None} for about in named if self._subjects(about)[0] in self.errors]
 
@@ -134,7 +134,7 @@ def append_record(path: Path, record: Record) -> None:
 
 
 def compact_manifest(path: Path) -> None:
-    """Remove the outdated lines of a manifest without losing lines of another run.
+    """Remove the outdated lines of a manifest without losing lines that another run appends.
 
     If this fails (the disk is full, or another process reads the file on Windows), the file is unchanged.
     """
@@ -152,12 +152,12 @@ def compact_manifest(path: Path) -> None:
 
 
 def files_of_record(record: Record) -> dict[str, str]:
-    """Return the files of a record: kind → path below the results."""
+    """Return the files of a record as a mapping from the kind of file to the path in the results folder."""
     return {name: value for name, value in record.items() if name not in FIELDS and isinstance(value, str)}
 
 
 def made_in(folder: Path) -> list[Path]:
-    """Return the files that earlier runs wrote in and below a folder, if it has their manifest."""
+    """Return the files in and below a folder that its manifest lists; [] if it has no readable manifest."""
     try:
         masks = Manifest(folder).masks.values() if (folder / NAME).is_file() else ()
     except OutputError:  # the manifest is unreadable, so the files are unknown

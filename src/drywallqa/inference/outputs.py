@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ ADVICE = "choose another --out, or add --overwrite to replace it"
 
 Photo = NDArray[np.uint8]
 WriteFile = Callable[[str, bytes, bool], None]
-"""Writes a file, given its path below the results. The flag says whether to replace different content."""
+"""Function that writes bytes to a path in the results folder. The flag states whether it may replace a file
+with different content."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Output:
     Attributes:
         kind: Its name in the manifest.
         suffix: The part of the file name after `{image_id}__{prompt}`.
-        encode: Encodes the photo [H,W,3] and the prediction as the file's bytes. Equal inputs give equal
+        encode: Function that encodes the photo [H,W,3] and the prediction as bytes. Equal inputs give equal
             bytes.
-        folder: A folder below the results for files that are not stored beside the masks.
-        replaceable: Whether the file may be replaced without `overwrite`. True for files that are only for
-            viewing.
+        folder: Subfolder of the results folder for files that are not stored beside the masks.
+        replaceable: Whether the file may be replaced without `overwrite`. True only for files that are meant
+            for viewing.
     """
 
     kind: str
@@ -44,7 +46,7 @@ class Output:
     replaceable: bool = False
 
     def path(self, folder: str, base_name: str) -> str:
-        """Return the file's path below the results' folder, with forward slashes."""
+        """Return the file's path relative to the results folder, with forward slashes."""
         return "/".join(part for part in (self.folder, folder, base_name + self.suffix) if part)
 
 
@@ -92,8 +94,8 @@ def write_prediction(
         photo: RGB uint8 [H,W,3].
         prediction: The prediction.
         outputs: The kinds of files.
-        folder: The photo's folder below the results; "" if the photo has no subfolder.
-        write: Writes a file.
+        folder: The photo's subfolder of the results folder; "" if there is no subfolder.
+        write: Function that writes a file; see `WriteFile`.
         overwrite: Whether to replace files with different content.
 
     Raises:
@@ -130,13 +132,10 @@ def write_output(path: Path, content: bytes, overwrite: bool) -> None:
     """
     if not overwrite:
         try:
-            present: bytes | None = path.read_bytes()
-        except FileNotFoundError:
-            present = None
+            with suppress(FileNotFoundError):
+                if path.read_bytes() == content:
+                    return
+                raise OutputError(f"{path} already exists with different content; {ADVICE}")
         except OSError as error:
             raise OutputError(f"{path}: cannot be read ({error.strerror}); choose another folder") from error
-        if present == content:
-            return
-        if present is not None:
-            raise OutputError(f"{path} already exists with different content; {ADVICE}")
     write_whole(path, content)

@@ -31,9 +31,9 @@ class RunOptions:
         segment: Options of the segmentation.
         overwrite: Whether to replace results with different content.
         recursive: Whether to search subfolders as well. The results then have the same folder structure.
-            (The results always keep this structure if photos in different folders have the same name.)
+            (The results also keep this structure if photos in different folders have the same name.)
         outputs: The kinds of files to write in addition to the masks.
-        index: Whether to write an HTML page of the folder. Runs on Ray do not write this page.
+        index: Whether to write an HTML page that shows the results. Runs on Ray do not write this page.
     """
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -44,7 +44,7 @@ class RunOptions:
 
     @property
     def all_outputs(self) -> tuple[Output, ...]:
-        """The kinds of files to write for each photo and prompt, the mask first."""
+        """The kinds of files to write for each photo and prompt, starting with the mask."""
         return (MASK, *self.outputs)
 
 
@@ -84,7 +84,7 @@ class SegmentSummary:
         prompts: The valid prompts.
         out: The folder or address of the results.
         index: The HTML page of the results, if it was written.
-        table: The table of results, if this was a run on Ray and wrote a table.
+        table: The table of results, if a run on Ray wrote it; otherwise None.
     """
 
     done: int
@@ -112,7 +112,7 @@ def count_outcomes(
 
 @dataclass(frozen=True)
 class PlannedPhoto:
-    """One photo of a run: its path, its folder below the results ("" if none) and its name there."""
+    """One photo of a run: its path, its subfolder of the results folder ("" if none) and its name there."""
 
     path: Path
     folder: str
@@ -152,7 +152,7 @@ def make_plan(
     """Find the photos and check the prompts before the run starts, so that errors appear early.
 
     Args:
-        bundle: The model. Its text side interprets the prompts.
+        bundle: The model. Its text model interprets the prompts.
         paths: Photos, folders and patterns.
         prompts: The prompts.
         out: The folder for the results; created if missing.
@@ -174,7 +174,7 @@ def make_plan(
 def split_refused(
     bundle: RunnableBundle, prompts: Sequence[str], allow_unknown: bool
 ) -> tuple[tuple[str, ...], tuple[PhotoOutcome, ...]]:
-    """Split prompts into valid ones, without duplicates, and outcomes of the rejected ones."""
+    """Split prompts into valid prompts, without duplicates, and outcomes of rejected prompts."""
     askable: list[str] = []
     refused: list[PhotoOutcome] = []
     for prompt in dict.fromkeys(prompts):
@@ -189,7 +189,7 @@ def split_refused(
 def place_photos(
     found: FoundFiles, recursive: bool
 ) -> tuple[tuple[PlannedPhoto, ...], tuple[PhotoOutcome, ...]]:
-    """Assign each photo a folder and name below the results. Also return an outcome per rejected photo.
+    """Assign a folder and a name in the results to each photo. Also return an outcome per rejected photo.
 
     Photos keep their folders in a recursive run, or if photos from different folders have the same name.
     Photos whose masks would have equal names (also on a case-insensitive file system) are rejected.
@@ -207,12 +207,12 @@ def place_photos(
     problems = [*found.problems]
     for first, *others in (group for group in named.values() if len(group) > 1):
         paths = " and ".join(str(item.path) for item in others)
-        problem = f"its masks would have the same names as those of {paths}"
+        problem = f"its masks would have the same names as the masks of {paths}"
         problems.append(PhotoError(first.path, problem, "rename one of them"))
     kept = tuple(group[0] for group in named.values() if len(group) == 1)
     return kept, tuple(PhotoOutcome("failed", error.source, (), str(error)) for error in problems)
 
 
 def _folded(name: str) -> str:
-    """Normalise a name. Names that any file system treats as equal become equal."""
+    """Normalise a name. Two names become equal if any file system treats them as equal."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -15,8 +15,8 @@ class Prediction:
     """The prediction for one photo of H×W pixels and one prompt.
 
     Attributes:
-        mask: Boolean [H,W]: probability above `threshold`. Empty if presence is below the concept's
-            presence threshold.
+        mask: Boolean [H,W]: True where the probability is above `threshold`. All values are False if presence
+            is below the concept's presence threshold.
         probability: float32 [H,W] in 0–1; None if the caller did not keep probabilities.
         presence: Predicted probability, 0–1, that the photo shows the concept.
         concept: The concept of the prompt. None for an accepted prompt without a known concept.
@@ -24,7 +24,7 @@ class Prediction:
         prompt: The prompt exactly as given.
         image_id: The full stem of the photo's file name, or the name passed by the caller.
         quality: Remarks on defects of the photo, such as "nearly black"; () if the photo has no defects.
-        presence_threshold: The mask is empty if presence is below this value.
+        presence_threshold: The mask is all False if presence is below this value.
     """
 
     mask: NDArray[np.bool_]
@@ -45,14 +45,14 @@ class Prediction:
             if found.dtype != np.float32 or found.shape != shape:
                 raise ValueError(f"probability must be float32 {shape}, got {found.dtype} {found.shape}")
             if not (found.min() >= 0 and found.max() <= 1):  # false for nan as well
-                raise ValueError("probability must lie in 0–1 everywhere")
+                raise ValueError("all probabilities must lie in 0–1")
         for name in ("presence", "threshold", "presence_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0–1, got {getattr(self, name)}")
 
     @property
     def area(self) -> float:
-        """The marked share of the photo, 0–1."""
+        """The share of the photo that the mask covers, 0–1."""
         return float(np.count_nonzero(self.mask)) / self.mask.size
 
     def lines(self) -> list[StraightLine]:

@@ -20,16 +20,15 @@ from drywallqa.inference.tiles import TileGrid, ViewPlan
 from drywallqa.inference.tiling import PhotoLogits, RowBand, TiledView, checked_decode, upsample
 
 _ROUNDING = 1e-3  # rounding error of interpolated logits
-# Weight of the first tiled view in the decision about presence; the whole photo has the remaining weight.
+# Weight of the first tiled view in the decision about presence. The whole photo has the remaining weight.
 # This weight separated walls with and without cracks best on 64 rendered walls of 8 to 16 megapixels and on
-# 27 more walls with cracks of 1 to 30 px. Tiles show hairlines that vanish in the whole photo, and the whole
-# photo shows
+# 27 more walls with cracks of 1 to 30 px. Only tiles show hairline cracks, and only the whole photo shows
 # whether a dark line runs straight through it.
 _CLOSER = np.float32(2 / 3)
 
 
 class PreparedPhoto(NamedTuple):
-    """A photo about to be encoded.
+    """A photo that is prepared for the encoder.
 
     Attributes:
         image_id: The photo's name in predictions.
@@ -145,10 +144,10 @@ class _PhotoQueries:
             yield mask.finish(float(presence[query.row]))
 
     def _bands(self, features: Features, keep: bool) -> Iterator[RowBand]:
-        """Run increasingly detailed views until none is needed, and yield the photo's rows from the top."""
+        """Run views of increasing detail while they are needed, and yield the photo's rows from the top."""
         view = self._whole(features) if self.plan.whole else None
         deciding = 0 if self.plan.whole else 1  # index of the last tiled view that affects presence
-        assert self.ready.pixels is not None, "the plan of the photo's views has tiles"
+        assert self.ready.pixels is not None, "the plan contains tiled views"
         for number, factor in enumerate(self.plan.factors):
             if number > deciding and not self._present.any():
                 break
@@ -177,7 +176,7 @@ class _PhotoQueries:
             yield from self._upsampled([view.logits], view, keep)
 
     def _whole(self, features: Features) -> PhotoLogits:
-        assert self.ready.whole is not None, "the plan of the photo's views shows it whole"
+        assert self.ready.whole is not None, "the plan contains a view of the whole photo"
         logits, presence = checked_decode(
             self.backend, features, self.queries.embeddings, self.ready.image_id
         )
@@ -186,13 +185,13 @@ class _PhotoQueries:
 
     @property
     def _present(self) -> NDArray[np.bool_]:
-        """Mask [P] of the prompts whose concept is present, according to all views so far."""
+        """Bool [P]: whether the concept of each prompt is present, according to all evaluated views."""
         return np.asarray(sigmoid(self.presence).astype(np.float64) >= self.gates)
 
     def _upsampled(
         self, rows: Iterable[Float], grid: PhotoLogits | TiledView, keep: bool
     ) -> Iterator[RowBand]:
-        """Upsample rows of a grid to the photo's size. Without probabilities, low logits are skipped."""
+        """Upsample rows of a grid to the photo's size. If `keep` is false, low logits are skipped."""
         levels = self.levels
         if keep:
             levels = np.full_like(self.levels, -np.inf)

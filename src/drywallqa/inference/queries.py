@@ -1,4 +1,4 @@
-"""Queries: prompts with concepts, embeddings and thresholds. One set of queries serves many photos."""
+"""Queries: prompts with concepts, embeddings and thresholds. The same queries are used for many photos."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class SegmentOptions:
 
     Attributes:
         threshold: Probability above which a pixel is marked; "auto" uses the concept's threshold, which was
-            chosen on validation.
+            chosen on the validation split.
         allow_unknown: Whether to accept prompts without a known concept.
         scale: Scale of large photos. "fit": the whole photo, scaled down. "native": tiles at full
             resolution. A number: tiles of the photo scaled by this factor. "auto": depends on the concept.
         refine: The refinement of the mask: "none", "guided", "crf", "morphology", "join", or several steps
-            joined by "+". "auto" uses the concept's refinement, which was chosen on validation.
+            joined by "+". "auto" uses the concept's refinement, which was chosen on the validation
+            split.
 
     Raises:
         ConfigError: The threshold, the scale or the refinement is invalid.
@@ -72,13 +73,13 @@ class PromptQuery:
         prompt: The prompt exactly as given.
         concept: The concept of the prompt, or None.
         threshold: Probability above which a pixel is marked.
-        presence_threshold: The mask is empty if presence is below this value.
+        presence_threshold: The mask is all False if presence is below this value.
         row: The prompt's row in the embeddings; equal prompts share a row.
         scale: The scale of large photos; see `SegmentOptions`.
-        native: Whether the concept is too thin for the model to find it on a large photo scaled down.
+        native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         refinement: The refinement of the mask.
-        closer: Mask and presence threshold for photos with tiled views. None: the thresholds for whole
-            photos.
+        closer: Mask and presence threshold for photos with tiled views. If None, the thresholds for
+            whole photos are used.
     """
 
     prompt: str
@@ -92,7 +93,7 @@ class PromptQuery:
     closer: tuple[float, float] | None = None
 
     def at(self, threshold: float) -> PromptQuery:
-        """Return a copy of the query with this mask threshold, for whole photos and tiled views."""
+        """Return a copy of the query with another mask threshold for both whole photos and tiled views."""
         closer = self.closer and (threshold, self.closer[1])
         return replace(self, threshold=threshold, closer=closer)
 
@@ -131,10 +132,10 @@ def make_queries(
     asked: Iterable[tuple[str, str | None]],
     options: SegmentOptions,
 ) -> PromptQueries:
-    """Embed prompts with given concepts, and set the segmentation options of each prompt.
+    """Embed prompts whose concepts are known, and choose the segmentation options of each prompt.
 
     Args:
-        bundle: The model. Options that are "auto" take its settings of each concept.
+        bundle: The model. For options that are "auto", its settings of each concept are used.
         backend: The running model.
         asked: Pairs of prompt and concept; None for a prompt without a known concept.
         options: Options of the segmentation.
@@ -142,9 +143,8 @@ def make_queries(
     Raises:
         PromptError: A prompt cannot be used.
     """
-    from drywallqa.bundle.bundle import (
-        ConceptSettings,
-    )  # imported late, so that the import does not slow down opening the model
+    # imported late, so that the import does not slow down opening the model
+    from drywallqa.bundle.bundle import ConceptSettings
 
     rows: dict[str, int] = {}
     each = []

@@ -1,4 +1,4 @@
-"""The segmenter: predicts masks from a photo and prompts."""
+"""The segmenter predicts masks from a photo and prompts."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def load(
     """Load a segmenter.
 
     Args:
-        bundle: A bundle's folder. None: the bundle of the package.
+        bundle: The folder of a bundle. None loads the bundled model.
         backend: The runtime: "onnxruntime", or, if installed, "openvino" or "torch".
         device: The device of the model.
-        threads: Number of threads per photo. None: the cores available to the process.
+        threads: Number of threads per photo. None uses all cores that are available to the process.
         precision: "fp32", "bf16" or "fp16" if the runtime and the machine support it, "int8" if the bundle
             has int8 graphs. None: fp32, or int8 for the profile "fast" if possible.
         profile: "full" or "fast". "fast" uses the smaller bundled model. For any other bundle, "fast" halves
@@ -48,7 +48,7 @@ def load(
         options: All runtime options in one object. The individual arguments above are then ignored.
 
     Raises:
-        BundleError: The bundle is missing, is damaged or needs a newer version.
+        BundleError: The bundle is missing, is damaged or needs a newer version of drywallqa.
         BackendError: The runtime cannot run the bundle.
         ConfigError: The profile is unknown.
         MissingExtraError: The runtime is not installed.
@@ -69,7 +69,7 @@ def load(
 class Segmenter:
     """Segments photos by prompts. Threads can share a segmenter, and it can be pickled.
 
-    Usually created by `load`.
+    `load` creates a segmenter for a bundle.
 
     Attributes:
         bundle: The bundle to run.
@@ -127,7 +127,7 @@ class Segmenter:
     def sharing(self, bundle: RunnableBundle) -> Segmenter:
         """Return a segmenter that runs this model with the settings of another bundle.
 
-        Thresholds, refinements, window and text side come from the other bundle. The model is not loaded
+        Thresholds, refinements, window and text model come from the other bundle. The model is not loaded
         again.
         """
         other = Segmenter(bundle, self.options)
@@ -164,7 +164,7 @@ class Segmenter:
     def ask_for(
         self, asked: Iterable[tuple[str, str | None]], *, scale: Scale = "auto", refine: str = AUTO
     ) -> PromptQueries:
-        """Prepare prompts with concepts given by the caller, without interpretation by the text side.
+        """Prepare prompts whose concepts the caller gives. The prompts are not interpreted.
 
         Args:
             asked: Pairs of prompt and concept; None for a prompt without a known concept.
@@ -191,7 +191,10 @@ class Segmenter:
         Raises:
             PhotoError: The photo cannot be read.
         """
-        ready = self._prepare(photo, image_id or photos.image_id_of(photo), questions)
+        ready = prepare_photo(
+            photos.read_noted_photo(photo), image_id or photos.image_id_of(photo), questions,
+            self.bundle.window,
+        )  # fmt: skip
         (features,) = encode_photos(self.open(), [ready])
         return predict(self.open(), ready, features, questions, keep_probability)
 
@@ -213,13 +216,13 @@ class Segmenter:
         Args:
             photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`. The photo is not
                 modified.
-            prompts: The prompts, in any wording of a concept that the model knows.
+            prompts: The prompts. Each may use any wording of a concept that the model knows.
             threshold: See `SegmentOptions`.
             allow_unknown: See `SegmentOptions`.
             image_id: The photo's name; by default the stem of its file.
             scale: See `SegmentOptions`.
-            keep_probability: Whether predictions keep their probabilities. These need four times the memory
-                of the masks.
+            keep_probability: Whether predictions keep their probabilities. Probabilities need four times as
+                much memory as masks.
             refine: See `SegmentOptions`.
             options: All `SegmentOptions` in one object. The individual arguments above are then ignored.
 
@@ -279,7 +282,8 @@ class Segmenter:
             try:
                 for number, photo in batch:
                     name = photos.image_id_of(photo, f"photo-{number}")
-                    ready.append(self._prepare(photo, name, queries))
+                    noted = photos.read_noted_photo(photo)
+                    ready.append(prepare_photo(noted, name, queries, self.bundle.window))
             except Exception as error:  # raised below, after the photos before it are segmented
                 failure = error
             for one, features in zip(ready, encode_photos(self.open(), ready), strict=True):
@@ -292,6 +296,3 @@ class Segmenter:
         from drywallqa.inference.video import segment_video
 
         return segment_video(self.ask, self.answer, video, prompts, **how)
-
-    def _prepare(self, photo: photos.Photo, image_id: str, queries: PromptQueries) -> PreparedPhoto:
-        return prepare_photo(photos.read_noted_photo(photo), image_id, queries, self.bundle.window)

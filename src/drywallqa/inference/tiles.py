@@ -49,7 +49,7 @@ def plan_views(scale: Scale, native: bool, height: int, width: int, window: Lett
 
     Args:
         scale: The requested scale.
-        native: Whether the concept is too thin for the model to find it on a large photo scaled down.
+        native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         height: Height of the photo in px.
         width: Width of the photo in px.
         window: The letterbox that fits photos to the model's input.
@@ -81,7 +81,7 @@ class Axis:
         length: The photo's side in px.
         scaled: The side of the scaled photo in px.
         tile: A tile's side in px of the scaled photo. The last tile may extend beyond the photo.
-        starts: Start of each tile in px of the scaled photo, a multiple of the window's `multiple`.
+        starts: Start of each tile in px of the scaled photo; each is a multiple of the window's `multiple`.
     """
 
     length: int
@@ -91,7 +91,7 @@ class Axis:
 
     @classmethod
     def cover(cls, length: int, factor: float, window: Letterbox) -> Axis:
-        """Cover a side evenly with the fewest tiles that overlap enough."""
+        """Cover a side evenly with as few tiles as the minimum overlap allows."""
         unit = window.multiple
         scaled = max(1, round(length * factor))
         padded, tile = -(-scaled // unit), window.size // unit
@@ -110,7 +110,7 @@ class Axis:
     def weights(self, stride: int) -> NDArray[np.float32]:
         """Return the weight of each tile along the side, on a grid with one value every `stride` px.
 
-        Neighbours are blended with a raised cosine. The weights sum to 1 at every position.
+        Neighbouring tiles are blended with a raised cosine. The weights sum to 1 at every position.
 
         Returns:
             [tiles, tile/stride].
@@ -130,24 +130,19 @@ class Axis:
             row /= total[start // stride : start // stride + cells]
         return weights.astype(np.float32)
 
-    def source(self, start: int) -> tuple[float, float, int]:
-        """Return a tile's start and end in px of the photo, and the number of its px inside the photo."""
-        shown = min(self.tile, self.scaled - start)
-        ratio = self.length / self.scaled
-        return start * ratio, min((start + shown) * ratio, float(self.length)), shown
-
     def cells(
         self, start: int, stride: int, length: int | None = None
     ) -> tuple[tuple[float, float], tuple[int, int]]:
-        """Locate a section of a grid with one cell every `stride` px of the scaled photo.
+        """Locate a section of a grid that has one cell every `stride` px of the scaled photo.
 
         Args:
             start: Start of the section in px of the scaled photo.
             stride: Px of the scaled photo per cell.
-            length: Length of the section in px of the scaled photo. None: the length of a tile.
+            length: Length of the section in px of the scaled photo. None means the length of a tile.
 
         Returns:
-            (start, end) in px of the photo, and the numbers of cells (inside the photo, beyond its end).
+            The start and end of the section in px of the photo, and the number of its cells inside and
+            outside the photo.
         """
         cells = (length or self.tile) // stride
         shown = min(cells, -(-self.scaled // stride) - start // stride)
@@ -161,7 +156,7 @@ def _raised_cosine(position: NDArray[np.floating]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Tiles over a photo, in rows."""
+    """A grid of tiles that covers a photo."""
 
     rows: Axis
     columns: Axis
@@ -175,9 +170,9 @@ class TileGrid:
     def cut(self, photo: NDArray[np.uint8], top: int, lefts: Sequence[int]) -> NDArray[np.float32]:
         """Crop the tiles at row `top` and columns `lefts` from a photo, as the model's input [B,3,h,w]."""
         canvases = np.zeros((len(lefts), 3, self.rows.tile, self.columns.tile), np.float32)
-        y0, y1, height = self.rows.source(top)
+        (y0, y1), (height, _) = self.rows.cells(top, 1)
         for canvas, left in zip(canvases, lefts, strict=True):
-            x0, x1, width = self.columns.source(left)
+            (x0, x1), (width, _) = self.columns.cells(left, 1)
             part = _scaled_part(photo, (x0, y0, x1, y1), height, width)
             self.window.normalise(part, canvas[:, :height, :width])
         return canvases

@@ -1,10 +1,10 @@
 """A tiled view of a large photo, with seamless tiles and bounded memory.
 
 The tiles of one row are encoded in batches and decoded for every prompt. Their logits are summed with
-weights that blend neighbours. Once a row of pixels is complete, the logits of the coarser views are mixed in.
+weights that blend neighbouring tiles. The logits of complete rows are then mixed with the coarser views.
 Only one row of tiles is in memory at a time.
 
-A view has half of the weight, and all coarser views together have the other half. A detection that the
+Each view has half of the weight, and all coarser views together have the other half. A detection that the
 coarser views do not support therefore needs much more evidence. If the coarser logits are very low in the
 area of a tile, the tile is not decoded and the coarser logits are kept.
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +34,13 @@ ROOM = -4.0  # a tile is skipped if the coarser views' mask logits in its area a
 
 @dataclass(frozen=True, eq=False)
 class PhotoLogits:
-    """The mask logits of a photo from all views so far.
+    """The mask logits of a photo, combined from one or more views.
 
     Attributes:
         logits: float32 [P,h,w]; the grid may extend beyond the photo.
         down: Rows of the grid per row of the photo.
         across: Columns of the grid per column of the photo.
-        stride: Px of the model's input per cell of its own logits.
+        stride: Px of the model's input per cell of the model's logits.
     """
 
     logits: Float
@@ -70,7 +69,7 @@ def checked_decode(
     if not (np.isfinite(logits).all() and np.isfinite(presence).all()):
         raise BackendError(
             f"{image_id}: the model returned NaN or infinite logits; "
-            "the bundle is damaged or the device computes wrongly: try --device cpu"
+            "the bundle may be damaged, or the device may compute wrong results; try --device cpu"
         )
     return logits, presence
 
@@ -84,12 +83,12 @@ class TiledView:
         photo: uint8 [H,W,3].
         embeddings: The embeddings of the prompts [P,D].
         before: The logits of the coarser views, or None.
-        wanted: Bool [P]: prompts that use tiles, except tiles with very low coarser logits. None: all prompts
-            use all tiles.
+        wanted: Bool [P]: whether each prompt uses tiles. Tiles with very low coarser logits are skipped. If
+            None, all prompts use all tiles.
         image_id: The photo's name in errors.
 
     Attributes:
-        presence: The maximum presence logit [P] of all tiles so far.
+        presence: The maximum presence logit [P] of the tiles decoded up to now.
         stride: Px of the scaled photo per cell of the grid; 0 before the first tile is decoded.
     """
 
@@ -109,7 +108,7 @@ class TiledView:
         self.stride = _stride(grid, before.stride) if before else 0
 
     def decode(self) -> PhotoLogits:
-        """Decode the whole photo."""
+        """Decode all tiles, and return the logits of the whole photo."""
         rows = np.concatenate(list(self.rows()), axis=1)
         return PhotoLogits(rows, self.down, self.across, self.stride)
 
@@ -156,7 +155,7 @@ class TiledView:
     def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
         """Find the tiles of a row that each prompt uses: bool [P,tiles].
 
-        Prompts are independent, so the mask of one prompt does not depend on the others.
+        Prompts are independent, so the mask of one prompt does not depend on other prompts.
         """
         columns = self.grid.columns
         room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)
@@ -212,7 +211,7 @@ class _Sums:
         self.sums[prompts, :, left : left + weight.shape[1]] += own * weight
 
     def fill(self, row: int, tiles: NDArray[np.bool_], coarse: Float) -> None:
-        """Add the logits of coarser views [P,rows,w] instead of unused tiles [P,tiles]."""
+        """Add the logits of coarser views [P,rows,w] in place of the skipped tiles, bool [P,tiles]."""
         weight = np.zeros((len(coarse), coarse.shape[2]), np.float32)
         for column, start in enumerate(self.grid.columns.starts):
             left = start // self.stride
@@ -232,17 +231,9 @@ class _Sums:
         return finished
 
 
-class RowBand(NamedTuple):
-    """Finished rows of a photo.
-
-    Attributes:
-        rows: The rows.
-        parts: For each prompt, a range of columns and their mask logits [rows,columns]. Logits outside the
-            range are below the level of interest. None if all logits are below it.
-    """
-
-    rows: slice
-    parts: tuple[tuple[slice, Float] | None, ...]
+# Finished rows of a photo, and for each prompt a range of columns with their mask logits [rows,columns].
+# Logits outside the range are below the prompt's level of interest. None: all logits are below the level.
+RowBand = tuple[slice, tuple[tuple[slice, Float] | None, ...]]
 
 
 def upsample(
@@ -271,7 +262,7 @@ def upsample(
                 _upsample_columns(own, level, grid, first, slice(top, bottom), width)
                 for own, level in zip(kept, levels, strict=True)
             )
-            yield RowBand(slice(top, bottom), tuple(parts))
+            yield slice(top, bottom), tuple(parts)
             top = bottom
         needless = max(0, int((top + 0.5) * grid.down - reach) - 1 - first)
         first, kept = first + needless, kept[:, needless:].copy()

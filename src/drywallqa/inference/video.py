@@ -56,7 +56,7 @@ def segment_video(
         answer: `Segmenter.answer`.
         video: A file, or an iterable of RGB uint8 arrays [H,W,3], which may be endless.
         prompts: See `Segmenter.segment`.
-        every: Segment every n-th frame and skip the others.
+        every: Segment every n-th frame and skip the other frames.
         keep_probability: Whether predictions keep their probabilities.
         how: Other options of `Segmenter.segment`, such as `threshold` and `scale`.
 
@@ -74,7 +74,6 @@ def segment_video(
     if every < 1:
         raise ConfigError(f"every is {every}; pass at least 1")
     queries = ask(prompts, **how)
-    frames: Iterator[Frame]
     if isinstance(video, str | os.PathLike):
         name, frames = Path(video).stem, _file_frames(_open_file(Path(video)), Path(video), every)
     else:
@@ -133,5 +132,5 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[Frame]:
         raise PhotoError(
             path,
             f"the video ends after {number} of {declared} frames, which were segmented",
-            "copy or record it again; if it was trimmed, convert it first",
+            "copy or record the video again; if the video was trimmed, convert it first",
         )

@@ -1,4 +1,4 @@
-"""Wrap a running model that is not a bundle on disk for use in `Segmenter`."""
+"""Wrap a model that is not stored as a bundle, so that `Segmenter` can run it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AnyBundle = TypeVar("AnyBundle", bound="Bundle | WrappedModel")
 
 
 class ConceptNamesOnly:
-    """Replaces the text side in a model that knows concepts only by name."""
+    """A placeholder for the text model of a model that knows concepts only by name."""
 
     def understand(self, prompt: str) -> None:
         """Return None for every prompt."""
@@ -33,7 +33,7 @@ class ConceptNamesOnly:
         Raises:
             PromptError: Always.
         """
-        raise PromptError(f'"{prompt}": this model has no text side; pass its concepts by name')
+        raise PromptError(f'"{prompt}": this model has no text model; pass the names of its concepts')
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class WrappedModel:
     """A running model: a run that was not exported, a model in training, or an external model.
 
     Attributes:
-        name: The name that outputs show.
+        name: The model's name in outputs.
         window: The letterbox that fits photos to the model's input.
         concepts: Concept → settings.
         backend: The running model.
-        text: The text side.
+        text: The text model, which interprets prompts.
         version: The model's version.
         vocabulary: "closed" if prompts must have a known concept, else "open".
         files: Empty, since the model is not on disk.

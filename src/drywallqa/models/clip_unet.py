@@ -17,18 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drywallqa.models.contract import Features, TrainedLayers, check_size, per_photo, with_presence
+from drywallqa.models.contract import (
+    Features,
+    TrainedLayers,
+    check_choice,
+    check_size,
+    per_photo,
+    with_presence,
+)
 from drywallqa.models.efficientnet_lite import EfficientNetLite
-from drywallqa.models.towers import ClipPrompted, check_choice, text_settings
+from drywallqa.models.towers import ClipPrompted, text_settings
 
 FUSIONS = ("film", "cross-attention", "both")
 SLOTS = 8
 """Number of tokens made from a prompt's embedding; cross-attention needs several tokens."""
-MULTIPLE = 32
 
 
 class Film(nn.Module):
-    """Scale and shift channels depending on the prompt."""
+    """Scale and shift channels by values that are computed from the prompt."""
 
     def __init__(self, channels: int, embedding: int) -> None:
         super().__init__()
@@ -116,7 +122,6 @@ class ClipUnetModel(ClipPrompted):
         config = CLIPTextConfig(**text_settings(size))
         self.text = CLIPTextModelWithProjection(config)
         self.embedding_width = int(config.projection_dim)
-        self.variant = encoder
         self.encoder = EfficientNetLite(encoder)
         skips, above = self.encoder.channels[-2::-1], self.encoder.channels[-1]
         widths = (4 * width, 4 * width, 2 * width, width)
@@ -132,7 +137,7 @@ class ClipUnetModel(ClipPrompted):
 
     def encode_image(self, images: Tensor) -> Features:
         """Encode [B,3,H,W] into five feature maps at strides 2…32."""
-        check_size("clip-unet", images, MULTIPLE)
+        check_size("clip-unet", images, 32)
         return self.encoder(images)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:

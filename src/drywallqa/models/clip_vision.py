@@ -1,4 +1,4 @@
-"""Model families that encode photos with CLIP's vision tower: CLIPSeg and the report's model."""
+"""Model families that encode photos with CLIP's vision tower: CLIPSeg and the model of the project report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drywallqa.models.contract import Features, check_size, is_tracing, per_phot
 from drywallqa.models.towers import PATCH, ClipPrompted, clip_settings
 
 WIDTH = 64
-"""Channels of the decoder in the report's model."""
+"""Channels of the decoder in `ClipCnnModel`."""
 
 
 class ClipSighted(ClipPrompted):
@@ -61,7 +61,8 @@ class ClipSegModel(ClipSighted):
     """CLIPSeg (`CIDAS/clipseg-rd64-refined`): CLIP's towers with a small transformer decoder.
 
     Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (CVPR 2022),
-    https://arxiv.org/abs/2112.10003, with the published parameter names. The report chose this model. The
+    https://arxiv.org/abs/2112.10003, with the published parameter names. The project report chose CLIPSeg.
+    The
     implementation in transformers encodes the photo again for every prompt. This class encodes a photo once,
     and only up to the last layer that the decoder reads. Input sides are multiples of 16.
 
@@ -169,11 +170,12 @@ class ConvolutionDecoder(nn.Module):
 
 
 class ClipCnnModel(ClipSighted):
-    """The report's model: CLIP's towers, two projections, a product, a convolutional decoder.
+    """The model of the project report: CLIP's towers, two projections, their product and a decoder.
 
     CLIP ViT-B/16 (149,620,737 parameters), projections 768→64 and 512→64 (82,048), and convolutions
-    64→256→128→64→1 (516,609). The report's parameter count omits the projections. Here the constructor
-    registers them, so that they are trained and saved. Input sides are multiples of 16.
+    64→256→128→64→1 (516,609). The report's parameter count omits the projections. In this
+    class, the projections are submodules, so that they are trained and saved. Input sides are
+    multiples of 16.
 
     Args:
         size: "base" (150,219,394 parameters) or "tiny".

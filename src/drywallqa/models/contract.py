@@ -26,10 +26,11 @@ class TrainedLayers:
     """The parts of a model to train.
 
     Attributes:
-        frozen_stages: Number of first stages to freeze, including the stem. Only for convolutional encoders.
+        frozen_stages: Number of initial stages to freeze, counting the stem. Only for convolutional encoders.
         vision_layers: Number of last layers of the vision tower to train. Only for transformer encoders. 0
             freezes the tower. A number above its layer count also trains its embeddings.
-        text_layers: Number of last layers of the text tower to train, with the same special values.
+        text_layers: Number of last layers of the text tower to train. 0 and large numbers have the same
+            meaning as for `vision_layers`.
     """
 
     frozen_stages: int = 3
@@ -43,7 +44,7 @@ class PromptedModel(nn.Module, ABC):
     Attributes:
         stride: Pixels of the input per pixel of the logits.
         embedding_width: D.
-        own_text: Whether `encode_prompts` works; otherwise the bundle's text side embeds the prompts.
+        own_text: Whether the model embeds prompts; otherwise, the bundle's text model embeds them.
     """
 
     stride: int = 2
@@ -66,7 +67,7 @@ class PromptedModel(nn.Module, ABC):
             ModelError: The family has no text tower.
         """
         raise ModelError(
-            f"{type(self).__name__} has no text tower; the bundle's text side embeds its prompts"
+            f"{type(self).__name__} has no text tower; the bundle's text model embeds its prompts"
         )
 
     def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,10 +79,10 @@ class PromptedModel(nn.Module, ABC):
         """Yield the parameters trained at the encoder's (lower) learning rate."""
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze all parameters outside `trained`, and their batch statistics, before each epoch."""
+        """Freeze all parameters outside `trained`, and their batch statistics. Called before each epoch."""
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Load published weights from folders given by the name of their origin.
+        """Load published weights. `folders` maps the name of each origin to the folder of its weights.
 
         Raises:
             ModelError: Weights are missing, damaged, or do not fit.
@@ -98,9 +99,19 @@ class PromptedModel(nn.Module, ABC):
         """
 
     @property
-    @abstractmethod
     def encoder_is_frozen(self) -> bool:
         """Whether a photo's features stay constant during training, so that they can be cached."""
+        return False
+
+
+def check_choice(what: str, given: str, known: Sequence[str]) -> None:
+    """Reject an unknown value of an option.
+
+    Raises:
+        ModelError: The value is not among `known`.
+    """
+    if given not in known:
+        raise ModelError(f"{what} '{given}' is not known; it is one of {', '.join(known)}")
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
@@ -117,7 +128,7 @@ def check_size(family: str, images: Tensor, multiple: int, side: int | None = No
     """Reject photos [B,3,H,W] whose size does not fit the encoder's grid, except in a traced graph.
 
     Args:
-        family: Name of the family, for the message.
+        family: Name of the family for the error message.
         images: The photos.
         multiple: Height and width must be positive multiples of this number of px.
         side: The only input side in px, if the model accepts only one square size.
@@ -139,7 +150,7 @@ def check_size(family: str, images: Tensor, multiple: int, side: int | None = No
 
 
 def is_tracing() -> bool:
-    """Whether a graph is being exported; its sizes are symbolic and cannot be compared."""
+    """Return whether a graph is being exported. Sizes are then symbolic and cannot be compared."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
@@ -156,30 +167,23 @@ def per_photo(embeddings: Tensor, photos: int) -> Tensor:
         if embeddings.shape[1] == 0:
             check_prompts(())
         if embeddings.shape[0] != photos:
-            raise ModelError(f"prompts of {embeddings.shape[0]} photos were given for {photos} photos")
+            raise ModelError(
+                f"the prompts are for {embeddings.shape[0]} photos, but {photos} photos were given"
+            )
     return embeddings
 
 
-def presence_of(logits: Tensor) -> Tensor:
-    """Compute presence without extra parameters: the mean of the mask's strongest logits.
+def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
+    """Reshape mask logits [B·P,h,w] to [B,P,h,w], and compute presence logits [B,P] from them.
 
+    The presence logit is the mean of the strongest mask logits, which needs no extra parameters.
     Published decoders have no presence output, and an added head would change the published model. Averaging
     several pixels prevents a single stray pixel from determining the presence. The pixels may lie anywhere in
-    the mask. With a square neighbourhood, a thin object would count as present only if its mask grew or its
-    logits became extreme.
-
-    Args:
-        logits: [N,h,w].
-
-    Returns:
-        [N].
+    the mask. A square neighbourhood would not fit thin objects, because most of its pixels would lie outside
+    the object.
     """
-    return logits.flatten(1).topk(PRESENCE_PIXELS, dim=1).values.mean(1)
-
-
-def with_presence(logits: Tensor, photos: int) -> tuple[Tensor, Tensor]:
-    """Reshape mask logits [B·P,h,w] to [B,P,h,w], and compute their presence [B,P]."""
-    return logits.unflatten(0, (photos, -1)), presence_of(logits).unflatten(0, (photos, -1))
+    masks, strongest = logits.unflatten(0, (photos, -1)), logits.flatten(1).topk(PRESENCE_PIXELS, dim=1)
+    return masks, strongest.values.mean(1).unflatten(0, (photos, -1))
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:

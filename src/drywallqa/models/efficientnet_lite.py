@@ -16,10 +16,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from drywallqa.errors import ModelError
-from drywallqa.models.contract import load_strictly
+from drywallqa.models.contract import check_choice, load_strictly
 
 # width multiplier, depth multiplier
 VARIANTS = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -47,24 +46,19 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-class SamePad(nn.Module):
-    """Pads like TensorFlow's SAME at stride 2 on even sizes: one more pixel at the right and the bottom."""
-
-    def __init__(self, kernel: int) -> None:
-        super().__init__()
-        before = (kernel - 2) // 2
-        self.padding = (before, kernel - 2 - before, before, kernel - 2 - before)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pad [B,C,H,W]."""
-        return functional.pad(x, self.padding)
-
-
 def _spatial(channels_in: int, channels_out: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
-    """Create a convolution that pads like TensorFlow's SAME."""
+    """Create a convolution that pads like TensorFlow's SAME on even sizes.
+
+    At stride 2, the right and the bottom get one more pixel than the left and the top.
+    """
     if stride == 1:
         return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)]
-    return [SamePad(kernel), nn.Conv2d(channels_in, channels_out, kernel, stride, groups=groups, bias=False)]
+    before, after = (kernel - 2) // 2, (kernel - 1) // 2
+    return [
+        # None pads with zeros; the number 0 would renumber the nodes of exported graphs
+        nn.ConstantPad2d((before, after, before, after), None),  # type: ignore[arg-type]
+        nn.Conv2d(channels_in, channels_out, kernel, stride, groups=groups, bias=False),
+    ]
 
 
 class InvertedResidual(nn.Module):
@@ -103,8 +97,7 @@ class EfficientNetLite(nn.Module):
 
     def __init__(self, variant: str = "lite0") -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise ModelError(f"encoder '{variant}' is not known; it is one of {', '.join(VARIANTS)}")
+        check_choice("encoder", variant, tuple(VARIANTS))
         width, depth = VARIANTS[variant]
         self.variant = variant
         # the stem has the same width in every Lite variant
@@ -134,8 +127,8 @@ class EfficientNetLite(nn.Module):
     def absorb_norms(self) -> None:
         """Move each norm's scale into the preceding convolution, so that the norm only adds a constant.
 
-        With fixed statistics, the function and the parameter names stay the same. Exported graphs then need
-        no norms.
+        The parameter names stay the same. The model's outputs also stay the same if the batch statistics are
+        fixed. Exported graphs then need no norm layers.
         """
         for part in self.modules():
             layers = list(part) if isinstance(part, nn.Sequential) else []
@@ -179,5 +172,7 @@ class EfficientNetLite(nn.Module):
         source = [v for name, v in published.items() if not name.startswith(("_conv_head", "_bn1", "_fc"))]
         own = list(self.state_dict())
         if len(source) != len(own):
-            raise ModelError(f"{files[0].name}: {len(source)} tensors, but the encoder has {len(own)}")
+            raise ModelError(
+                f"{files[0].name}: contains {len(source)} tensors, but the encoder needs {len(own)}"
+            )
         load_strictly(self, dict(zip(own, source, strict=True)), files[0].name)

@@ -63,6 +63,8 @@ class Neck(nn.Module):
 class OverLite(PromptedModel):
     """An EfficientNet-Lite encoder with a neck; subclasses add the decoder.
 
+    The neck is trained in every run, so the features of a photo cannot be cached.
+
     Args:
         encoder: "lite0", "lite1" or "lite2".
         width: Channels of the neck.
@@ -98,11 +100,6 @@ class OverLite(PromptedModel):
     def freeze(self, trained: TrainedLayers) -> None:
         """Freeze the encoder's stem and first stages, and all its batch statistics."""
         self.encoder.freeze(trained.frozen_stages)
-
-    @property
-    def encoder_is_frozen(self) -> bool:
-        """Always False: the neck computes the features and is trained in every run."""
-        return False
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
         """Load the encoder from its ImageNet package; the rest stays random."""
@@ -213,7 +210,7 @@ class SwiftDecoder(nn.Module):
 
 
 class SwiftModel(OverLite):
-    """EfficientNet-Lite with pixel embeddings; five prompts take little longer than one prompt.
+    """EfficientNet-Lite with pixel embeddings; five prompts take only slightly longer than one prompt.
 
     All prompts share one map of pixel embeddings. A mask is the product of pixel and prompt embeddings, as in
     Li et al., "LSeg" (ICLR 2022), https://arxiv.org/abs/2201.03546. The model also predicts presence.

@@ -1,4 +1,4 @@
-"""Published weights: their origins, their folders, and safe reading.
+"""Find, download and safely read published weights.
 
 This module imports torch only when it reads a file. Each origin is pinned to one revision of its repository,
 so that future models start from the same weights.
@@ -28,7 +28,7 @@ class Origin:
     """One published set of weights.
 
     Attributes:
-        name: Short name, the key of `load_pretrained`.
+        name: Short name, which is the key in `load_pretrained`.
         hub_id: Repository on the model hub.
         revision: Commit of the repository.
         licence: Licence of the weights.
@@ -63,7 +63,7 @@ ORIGINS = {
         ),
     )
 }
-PINS = "as public projects pin them; never downloaded where this was written, so not verified here"
+PINS = "copied from public projects; not verified, because the weights were never downloaded"
 """Source of the pinned revisions."""
 
 
@@ -135,11 +135,11 @@ def read_published(folder: Path, model_type: str) -> dict[str, Tensor]:
     """Read all tensors from a folder of published weights without running code from it.
 
     Args:
-        folder: Contains `config.json` and the weights as safetensors or as a pickle of tensors.
+        folder: A folder with `config.json` and the weights as safetensors or as a pickle of tensors.
         model_type: Required model type in `config.json`.
 
     Returns:
-        The tensors by name, without the position counters of old files.
+        The tensors by name, without the `position_ids` of old files.
 
     Raises:
         ModelError: A file is missing, truncated or altered, a pickle contains more than tensors, or the
@@ -176,7 +176,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, EOFError, RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: truncated or damaged ({_first_line(error)}); download it again") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{path}: is not a table of tensors; get the weights as {SAFE}")
+        raise ModelError(f"{path}: does not contain named tensors; get the weights as {SAFE}")
     return state
 
 

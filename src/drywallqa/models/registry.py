@@ -21,7 +21,7 @@ _SAM = "Apache-2.0 (SAM)"
 
 
 def _defaults(side: int, batch_size: int = 8) -> dict[str, Any]:
-    """Return default training settings: a tenth of the decoder's rate for towers, crops of `side` px."""
+    """Return default training settings: crops of `side` px, and a low learning rate for the encoder."""
     return {
         "data.window": side,
         "data.photo_scale": [side, 2 * side],
@@ -51,7 +51,7 @@ class Family:
         default_side: Default input size in px.
         tiny_side: The only input size of the "tiny" variant, if the family supports only one.
         open_vocabulary: Whether the model understands prompts beyond the trained concepts.
-        own_text: Whether the model embeds prompts; otherwise, a text side embeds them.
+        own_text: Whether the model embeds prompts; otherwise, the bundle's text model embeds them.
         trainable: Whether the model has trainable parts.
         exports: Supported export formats.
         origins: Names of the published weights for its initialisation, keys of `published_weights.ORIGINS`.

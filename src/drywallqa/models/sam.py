@@ -65,8 +65,8 @@ def load_sam(sam: nn.Module, folder: Path) -> None:
 class SamClipModel(ClipPrompted):
     """SAM's frozen image encoder, and its mask decoder prompted by CLIP's text embedding.
 
-    The text embedding is projected into SAM's prompt space. It replaces a point or a box as one sparse
-    prompt token. The model accepts one square input size.
+    The text embedding is projected into SAM's prompt space. The decoder receives the projection as one sparse
+    prompt token, in place of a point or a box. The model accepts one square input size.
 
     Args:
         size: "base" (1024 px) or "tiny" (128 px).
@@ -102,7 +102,7 @@ class SamClipModel(ClipPrompted):
         )
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the layers of SAM's image encoder (its neck is last) and the parts before them."""
+        """Return the layers of SAM's image encoder, ending with its neck, and the parts before them."""
         encoder = self.sam.vision_encoder
         return [*encoder.layers, encoder.neck], [encoder.patch_embed]
 

@@ -22,11 +22,11 @@ _PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchBackend:
-    """Runs a model of any family that follows the contract.
+    """Runs any model that follows the interface of `contract.PromptedModel`.
 
     Args:
         model: Model with `encode_image` and `decode`; set to evaluation mode for each call.
-        embed: Function of a text side that embeds prompts as [P,D]; None if the model embeds them.
+        embed: Function of a text model that embeds prompts as [P,D]; None if `model` embeds them.
         autocast: Half-precision type for matrix products on the CPU; none by default.
     """
 

@@ -1,4 +1,4 @@
-"""CLIP's two towers for all families that use them: sizes, tokens, text embeddings, unfreezing by depth.
+"""CLIP's text and vision towers, which several model families share.
 
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (ICML 2021),
 https://arxiv.org/abs/2103.00020. The code of the towers comes from transformers (Apache-2.0).
@@ -19,6 +19,7 @@ from drywallqa.files import write_whole
 from drywallqa.models.contract import (
     PromptedModel,
     TrainedLayers,
+    check_choice,
     check_prompts,
     load_strictly,
 )
@@ -56,18 +57,8 @@ _VISION_TOWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def check_choice(what: str, given: str, known: Sequence[str]) -> None:
-    """Reject an unknown value of an option.
-
-    Raises:
-        ModelError: The value is not among `known`.
-    """
-    if given not in known:
-        raise ModelError(f"{what} '{given}' is not known; it is one of {', '.join(known)}")
-
-
 def text_settings(size: str) -> dict[str, Any]:
-    """Return the text tower's settings: "base" as published, "tiny" for a single-letter vocabulary.
+    """Return the text tower's settings: "base" has the published size, "tiny" has a tiny vocabulary.
 
     Raises:
         ModelError: The size is unknown.
@@ -122,7 +113,7 @@ class ClipPrompted(PromptedModel):
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer; it has only single letters until weights are loaded into the random tower."""
+        """The tokenizer. Its vocabulary contains only single letters until published weights are loaded."""
         return letter_tokenizer(int(self.towers.text_model.config.vocab_size))
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
@@ -189,7 +180,7 @@ class ClipPrompted(PromptedModel):
         return self.embed_ids(self.tokenize(prompts).to(next(self.parameters()).device))
 
     def forward(self, images: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode and decode; integer inputs [P,L] or [B,P,L] are token ids, embedded here for training."""
+        """Encode and decode. Integer `embeddings` [P,L] or [B,P,L] are token ids and are embedded first."""
         if not embeddings.is_floating_point():
             embeddings = self.embed_ids(embeddings)
         return super().forward(images, embeddings)
@@ -229,7 +220,7 @@ class ClipPrompted(PromptedModel):
 
 
 def pool_tokens(tower: Any, ids: Tensor) -> Tensor:
-    """Run a text tower, [P,L] to [P,C], with operations whose traced graph works for any L."""
+    """Run a text tower on token ids [P,L] and return [P,C]. A traced graph works for any L."""
     places = torch.arange(ids.shape[1], device=ids.device)
     later = torch.where(places[None] > places[:, None], float("-inf"), 0.0)[None, None]
     states = tower.embeddings(input_ids=ids)

@@ -1,6 +1,7 @@
-"""A report as data: chapters of blocks, rendered as Markdown, HTML or PDF.
+"""The content of a report: chapters of blocks, for rendering as Markdown, HTML or PDF.
 
-Texts may contain `code` between backticks and **bold** between double asterisks, but no other markup.
+Texts may contain `code` between backticks and **bold** text between double asterisks. All other markup is
+escaped.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph.
+    """A paragraph of a report.
 
     Attributes:
         text: The text of the paragraph.
-        source: The file that the paragraph's figures come from; "" if there is none.
+        source: Name of the file that contains the paragraph's numbers; "" if there is no such file.
     """
 
     text: str
@@ -23,11 +24,11 @@ class Paragraph:
 
 
 class Callout(Paragraph):
-    """A highlighted paragraph."""
+    """A paragraph that the report highlights."""
 
 
 class CodeBlock(Paragraph):
-    """Commands or settings, printed literally."""
+    """Commands or settings, printed in a fixed-width font."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class BulletList:
-    """A list of points."""
+    """A list with bullets."""
 
     points: Sequence[str]
     source: str = ""
@@ -47,14 +48,14 @@ class BulletList:
 
 @dataclass(frozen=True)
 class Table:
-    """A table. The first `words` columns contain words, all others contain right-aligned figures.
+    """A table. The first `words` columns contain text. The other columns contain right-aligned numbers.
 
     Attributes:
-        head: Names of the columns.
+        head: Column names.
         rows: Cells of each row, one per column.
         caption: Description of the table.
-        source: The file that the figures come from.
-        words: Number of columns, from the left, that contain words.
+        source: Name of the file that contains the numbers.
+        words: Number of text columns on the left.
     """
 
     head: Sequence[str]
@@ -66,14 +67,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture.
+    """A picture in a report.
 
     Attributes:
-        content: An encoded PNG or JPEG.
-        name: File name, used if the picture is written as a file.
+        content: The encoded PNG or JPEG.
+        name: File name of the picture in the Markdown report.
         alt: Alternative text.
         caption: Caption below the picture.
-        source: The file from which it was drawn.
+        source: Name of the file with the data of the picture.
     """
 
     content: bytes = field(repr=False)
@@ -95,7 +96,7 @@ Block = Paragraph | Heading | BulletList | Table | Pictures
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter."""
+    """A chapter of a report."""
 
     title: str
     blocks: Sequence[Block]
@@ -103,12 +104,12 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report.
+    """A report.
 
     Attributes:
-        title: The title.
+        title: Title of the report.
         subtitle: One line below the title.
-        facts: Names and values listed at the top.
+        facts: Pairs of name and value, shown at the top of the report.
         chapters: The chapters in order.
     """
 
@@ -119,27 +120,27 @@ class Document:
 
     @property
     def pictures(self) -> list[Picture]:
-        """Every picture, in order."""
+        """All pictures of the report, in order."""
         blocks = [block for chapter in self.chapters for block in chapter.blocks]
         return [picture for block in blocks if isinstance(block, Pictures) for picture in block.pictures]
 
 
 def code(text: object) -> str:
-    """Mark external text as code. Backticks would end the code, so they become apostrophes."""
+    """Format text from outside the report as code. Backticks in the text become apostrophes."""
     return f"`{str(text).replace('`', chr(39))}`"
 
 
 def bold(text: object) -> str:
-    """Mark external text as bold."""
+    """Format text from outside the report as bold."""
     return f"**{escape(text).strip()}**"
 
 
 def as_sentence(text: object) -> str:
-    """Turn an external note into a sentence with a capital letter and a full stop."""
+    """Give a note a capital first letter and a full stop, and escape its markup."""
     note = escape(text).strip().rstrip(".")
     return f"{note[:1].upper()}{note[1:]}."
 
 
 def escape(text: object) -> str:
-    """Escape the markup in external text, such as a prompt or a file name."""
+    """Escape the markup in text from outside the report, such as a prompt or a file name."""
     return str(text).replace("`", "'").replace("**", "* *")

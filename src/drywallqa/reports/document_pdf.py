@@ -1,4 +1,4 @@
-"""Render a document as an A4 PDF. Requires the extra `report` (ReportLab, BSD)."""
+"""Render a report as an A4 PDF with ReportLab, which the optional dependency group `report` installs."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from drywallqa.reports.document import (
 
 _WIDTH = A4[0] - 36 * mm
 _GAP = 5 * mm
-_PADDING = 6  # points; padding of a ReportLab frame
+_PADDING = 6  # padding of a ReportLab frame, in points
 _TALLEST = 105 * mm
-_LONG = 15  # number of rows; longer tables may be split across pages
+_LONG = 15  # tables with more rows may be split across pages
 _ACCENT, _SOFT, _LINE, _SHADE = (colors.HexColor(c) for c in ("#0b4f8a", "#57606a", "#d5d9de", "#f5f7f9"))
 _FONTS = {"Vera": "Vera.ttf", "Vera-Bold": "VeraBd.ttf"}
 _MARKS = {r"`([^`]+)`": r'<font name="Courier">\1</font>', r"\*\*(.+?)\*\*": r"<b>\1</b>"}
@@ -65,8 +65,8 @@ _STYLES = {
 
 
 def render_pdf(document: Document) -> bytes:
-    """Render a document as PDF."""
-    rl_config.useA85 = 0  # write binary streams, which are a fifth smaller than ASCII85
+    """Render a report as PDF."""
+    rl_config.useA85 = 0  # binary streams are a fifth smaller than ASCII85 streams
     for name, file in _FONTS.items():
         pdfmetrics.registerFont(TTFont(name, Path(reportlab.__file__).parent / "fonts" / file))
     pdfmetrics.registerFontFamily("Vera", "Vera", "Vera-Bold", "Vera", "Vera-Bold")
@@ -101,7 +101,7 @@ def _story(document: Document) -> Iterator[Any]:
     for number, chapter in enumerate(document.chapters, 1):
         first = chapter.blocks[0] if chapter.blocks else None
         rows = len(first.rows) if isinstance(first, Table) and not _is_long(first) else 2
-        yield platypus.CondPageBreak((45 + 14 * rows) * mm)  # room for the title and its first table
+        yield platypus.CondPageBreak((45 + 14 * rows) * mm)  # keep the title on one page with the first table
         title = _paragraph(f"{number}  {chapter.title}", "chapter")
         title.chapter = f"{number} {chapter.title}"
         yield title
@@ -146,7 +146,7 @@ def _paragraph(text: str, style: str) -> Any:
 
 
 def _drawable(text: str) -> str:
-    """Replace letters that the fonts lack with their base letters or with question marks."""
+    """Replace each character that the fonts lack with its base letter or a question mark."""
     letters = (
         letter if letter.encode("cp1252", "ignore") else unicodedata.normalize("NFKD", letter)[:1]
         for letter in text.replace("→", "->")
@@ -164,7 +164,7 @@ def _table(block: Table) -> Iterator[Any]:
     styles = ["cell" if number < block.words else "figure" for number in range(len(block.head))]
     head = [f"**{cell}**" if cell else "" for cell in block.head]
     rows = [[_paragraph(*cell) for cell in zip(row, styles, strict=True)] for row in (head, *block.rows)]
-    # the longest cell of a column determines its width; very long cells wrap
+    # The longest cell of a column determines the column's width. Cells over 24 characters wrap.
     longest = [min(max(map(len, column)), 24) + 3 for column in zip(block.head, *block.rows, strict=True)]
     yield platypus.Table(
         rows if any(block.head) else rows[1:],

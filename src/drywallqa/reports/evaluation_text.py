@@ -1,9 +1,7 @@
-"""An evaluation as a table, JSON and CSV."""
+"""Format the results of an evaluation as a text table, JSON and CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +13,7 @@ from drywallqa.evaluation.evaluation import Difference, Evaluation
 from drywallqa.evaluation.measure import PairMeasurement
 from drywallqa.evaluation.slices import MEANINGS, PairSlice
 from drywallqa.intervals import Figure
-from drywallqa.reports.sweep_table import columns_text
+from drywallqa.reports.sweep_table import columns_text, csv_text
 
 _SHOWN = ("IoU", "Dice", "precision", "recall", "false alarms")
 _FURTHER = ("pixel accuracy", "pixel accuracy of all background", "clDice", "F1 within 3 px")
@@ -26,36 +24,36 @@ _COLUMNS = (
 
 
 def evaluation_table(evaluation: Evaluation) -> list[str]:
-    """Describe an evaluation as lines of text: notes, then one row per slice, with 95 % intervals."""
+    """Format an evaluation as lines of text: notes, and a table with one row per slice and 95 % intervals."""
     part, rows, further = evaluation.part, [], []
     for each in evaluation.slices:
         figures = each.figures()
-        cells = [_cell(figures.get(name)) for name in _SHOWN]
+        cells = [figure_cell(figures.get(name)) for name in _SHOWN]
         rows.append([_title(each), *cells, f"{each.pairs} ({each.absent_pairs})"])
         if each.kind == "concept":
-            texts = [f"{name} {_cell(figures[name])}" for name in _FURTHER if name in figures]
+            texts = [f"{name} {figure_cell(figures[name])}" for name in _FURTHER if name in figures]
             further.append(f"{each.concept}: {', '.join(texts)}")
     return [
         f"{evaluation.model.name} on {part.dataset.folder}, split '{part.split}': "
-        f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
+        f"{len(part.dataset)} photos made from {len(set(part.clusters.values()))} source photos",
         *(f"note: {note}" for note in evaluation.notes),
         "",
         *columns_text(["", *_SHOWN, "pairs (absent)"], rows).split("\n"),
         "",
         *further,
-        "the original report's own IoU (batches of 2 averaged, two empty masks count 1; no headline): "
-        f"{evaluation.report_iou:.3f}",
-        "In brackets: 95 % interval, photographs resampled, near-duplicates together.",
+        "IoU by the method of the training report of November 2025 (mean over batches of 2; two empty masks "
+        f"count as 1), only for comparison with that report: {evaluation.report_iou:.3f}",
+        "Brackets: 95 % bootstrap intervals over source photos. Near-duplicates are resampled together.",
     ]
 
 
 def difference_lines(compared: Sequence[Difference], first: str, second: str) -> list[str]:
-    """Describe a comparison as lines of text."""
-    lines = ["", f"{first} less {second}, on the same pairs:"]
+    """Format the comparison of two models as lines of text."""
+    lines = ["", f"{first} minus {second}, on the same pairs of photo and prompt:"]
     for each, gains in compared:
         if each.kind in ("overall", "concept"):
             found = {name: gains[name] for name in _SHOWN if name in gains}
-            texts = [f"{name} {_cell(figure, '+.3f')}" for name, figure in found.items()]
+            texts = [f"{name} {figure_cell(figure, '+.3f')}" for name, figure in found.items()]
             lines.append(f"  {_title(each)}: {', '.join(texts)}")
     return lines
 
@@ -64,7 +62,8 @@ def _title(each: PairSlice) -> str:
     return each.kind if each.kind == "overall" else f"{each.concept}, {each.kind}: {each.name}"
 
 
-def _cell(figure: Figure | None, form: str = ".3f") -> str:
+def figure_cell(figure: Figure | None, form: str = ".3f") -> str:
+    """Format a metric and its 95 % interval by a format specification; "–" if the metric is missing."""
     if figure is None or math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
@@ -74,7 +73,7 @@ def _cell(figure: Figure | None, form: str = ".3f") -> str:
 def evaluation_json(
     evaluation: Evaluation, against: Evaluation | None = None, compared: Sequence[Difference] = ()
 ) -> dict[str, Any]:
-    """Describe a whole evaluation as plain data for JSON."""
+    """Convert an evaluation, with an optional comparison, to data for JSON."""
     data = {
         **bundle_metrics(evaluation),
         "seconds": round(evaluation.seconds, 2),
@@ -90,7 +89,7 @@ def evaluation_json(
 
 
 def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Describe the figures stored in a bundle: notes, photos, and figures by slice."""
+    """Convert the metrics that a bundle stores to JSON data: notes, photo counts and metrics per slice."""
     part = evaluation.part
     return {
         "format_version": 1,
@@ -147,29 +146,23 @@ def _rows(rows: Sequence[curves.SweepRow]) -> list[dict[str, float | None]]:
 
 
 def figures_csv(evaluation: Evaluation) -> str:
-    """List all figures as CSV, one per row. The last column repeats the important notes."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    """Format all metrics as CSV, one metric per row. The last column repeats the evaluation's notes."""
+    rows: list[tuple[object, ...]] = [_COLUMNS]
     notes = "; ".join(evaluation.notes)
     for each in evaluation.slices:
         head = (evaluation.model.name, evaluation.part.split, each.kind, each.concept, each.name)
         for name, figure in each.figures().items():
             numbers = [_number(value) for value in (figure.value, figure.low, figure.high)]
-            writer.writerow((*head, name, *numbers, figure.photographs, figure.pairs, notes))
+            rows.append((*head, name, *numbers, figure.photographs, figure.pairs, notes))
         for name, count in asdict(each.counts).items():
-            writer.writerow((*head, name, count, "", "", "", "", notes))
-    return stream.getvalue()
+            rows.append((*head, name, count, "", "", "", "", notes))
+    return csv_text(rows)
 
 
 def pairs_csv(evaluation: Evaluation) -> str:
-    """List all pairs of photo and prompt as CSV, one per row."""
+    """Format the result of each pair of photo and prompt as CSV, one pair per row."""
     rows = [_pair(pair, pair.sample.key in evaluation.leaks) for pair in evaluation.measurements.pairs]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text([rows[0], *(row.values() for row in rows)])
 
 
 def _pair(pair: PairMeasurement, leaking: bool) -> dict[str, Any]:

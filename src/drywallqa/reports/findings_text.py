@@ -1,4 +1,4 @@
-"""Format audits and diagnoses as text: first the figures, then likely causes with evidence and remedies."""
+"""Format audits and diagnoses as text: first the measurements, then likely causes with remedies."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from drywallqa.checks.findings import Diagnosis
 
 _MARKS = ((0.5, "excellent"), (0.3, "good"), (0.1, "basic"))
-_SHOWN = 10  # number of lines per kind; further findings are only counted
+_SHOWN = 10  # number of findings to list per kind; the other findings are only counted
 
 
 def audit_lines(report: AuditReport) -> Iterator[str]:
-    """Write an audit line by line."""
+    """Format an audit as lines of text."""
     found, names = report.inventory, report.duplicate_names
     parts = Counter(photo.split or "no split" for photo in found.photos)
     listed = ", ".join(f"{name} {count}" for name, count in parts.most_common())
-    photographs = _many(report.photographs, "photograph")
-    yield f"{found.title}: {_many(len(found.photos), 'photo')} of {photographs} ({listed})"
-    yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of them boxes"
+    photographs = _many(report.photographs, "source photo")
+    yield f"{found.title}: {_many(len(found.photos), 'photo')} made from {photographs} ({listed})"
+    yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of which are boxes"
     for name, count in (+found.ignored).items():
         yield f"'{name}': nobody labelled {_many(count, 'pixel')}; training and figures leave them out"
     for leak in report.leaks:
-        photographs = _many(len(leak.photographs), "photograph")
+        photographs = _many(len(leak.photographs), "source photo")
         yield (
-            f"LEAK: {len(leak.photos)} of {leak.of} {leak.split} photos share their photograph "
+            f"LEAK: {len(leak.photos)} of {leak.of} {leak.split} photos share a source photo "
             f"with {leak.other} ({photographs}); split again with: drywallqa data split"
         )
     yield from _near_duplicates(report)
     yield from map(str, report.agreements)
-    yield from (f"one name for several photos: {', '.join(each)}" for each in names[:_SHOWN])
+    yield from (f"several photos share one name: {', '.join(each)}" for each in names[:_SHOWN])
     if len(names) > _SHOWN:
-        yield f"... {len(names)} names in all"
+        yield f"... {len(names)} such names in total"
     problems: dict[str, list[Problem]] = defaultdict(list)
     for problem in found.problems:
         problems[problem.kind].append(problem)
@@ -48,27 +48,27 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         yield from _first(list(map(str, own)))
     yield from _remarks(report)
     if report.likely_causes:
-        yield "likely causes, most certain first:"
+        yield "causes, most likely first:"
     for finding in report.likely_causes:
         yield f"  {finding.name}: {finding.evidence}. {finding.fault.cause}"
         yield f"    remedy: {finding.fault.remedy}"
-    yield "found something, see above" if report.found_something else "found nothing: clean"
+    yield "problems found, see above" if report.found_something else "no problems found"
 
 
 def _near_duplicates(report: AuditReport) -> Iterator[str]:
     if report.near_duplicates:
         amount = _many(len(report.near_duplicates), "pair")
         yield (
-            f"near-duplicates under other names: {amount} of photographs, {len(report.across)} of them "
-            "across parts"
+            f"near-duplicates with different names: {amount} of source photos, {len(report.across)} of which "
+            "are in different splits"
         )
         yield from (f"  {_pair(pair)}" for pair in [*report.across, *report.within[:_SHOWN]])
         if len(report.within) > _SHOWN:
-            yield f"  ... and {len(report.within) - _SHOWN} within a part; --json lists them all"
+            yield f"  ... and {len(report.within) - _SHOWN} more within one split; --json lists all pairs"
 
 
 def _pair(found: NearDuplicate) -> str:
-    turned = [f"turned {90 * found.pair.turns}°"] if found.pair.turns else []
+    turned = [f"rotated by {90 * found.pair.turns}°"] if found.pair.turns else []
     words = " and ".join([*turned, *(["mirrored"] if found.pair.flip else [])])
     how = f", {words}" if words else ""
     return f"{found.first.name} = {found.second.name} (agreement {found.pair.agreement:.2f}{how})"
@@ -84,14 +84,15 @@ def _remarks(report: AuditReport) -> Iterator[str]:
             yield from _first([remark.where for remark in own])
         else:
             named = ", ".join(sorted({f"'{remark.group}'" for remark in own if remark.group}))
-            why = f"most annotations of {named} are boxes" if named else "taken as showing nothing"
-            yield f"{kind}: {len(own)} (no finding: {why})"
+            empty = "such photos count as photos without the object"
+            why = f"most annotations of {named} are boxes" if named else empty
+            yield f"{kind}: {len(own)} (not a problem: {why})"
 
 
 def _first(lines: Sequence[str]) -> Iterator[str]:
     yield from (f"  {line}" for line in lines[:_SHOWN])
     if len(lines) > _SHOWN:
-        yield f"  ... and {len(lines) - _SHOWN} more; --json lists them all"
+        yield f"  ... and {len(lines) - _SHOWN} more; --json lists all findings"
 
 
 def _many(count: int, thing: str) -> str:
@@ -99,17 +100,17 @@ def _many(count: int, thing: str) -> str:
 
 
 def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
-    """Write a diagnosis line by line."""
+    """Format a diagnosis as lines of text."""
     counts = ", ".join(f"{part} {count}" for part, count in found.photos.items())
-    yield f"{found.model} on {found.data}: {sum(found.photos.values())} photos looked at ({counts})"
+    yield f"{found.model} on {found.data}: {sum(found.photos.values())} photos examined ({counts})"
     for concept, figures in found.facts.items():
         yield f"{concept}: {', '.join(f'{name} {_figure(value)}' for name, value in figures.items())}"
-        yield f"{concept}: {grade(figures['best mean IoU at any threshold'])} at its best threshold"
+        yield f"{concept}: IoU at the best threshold is {grade(figures['best mean IoU at any threshold'])}"
         sweep = "  ".join(f"{level:.1f} {value:.3f}" for level, value in found.sweep[concept])
         yield f"{concept}: IoU at thresholds  {sweep}"
     yield from (f"note: {note}" for note in found.notes)
     verdict = found.findings
-    yield f"verdict: {verdict[0].fault.cause if verdict else 'nothing wrong was found'}"
+    yield f"verdict: {verdict[0].fault.cause if verdict else 'no fault was found'}"
     for place, finding in enumerate(verdict, 1):
         yield f"{place}. {finding.name}"
         yield f"   evidence: {finding.evidence}"
@@ -119,7 +120,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
 
 
 def grade(iou: float) -> str:
-    """Grade an IoU in one word, on the scale of the training report of November 2025."""
+    """Grade an IoU by the scale of the training report of November 2025, such as "good"."""
     if math.isnan(iou):
         return "–"
     return next((word for mark, word in _MARKS if iou >= mark), "below basic")

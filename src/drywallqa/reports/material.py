@@ -1,4 +1,4 @@
-"""The inputs of a training report, and simple figures derived from them."""
+"""The inputs of a training report, and numbers derived from them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from drywallqa.reports.sources import Data, EvaluationRecord, RunRecord
 
 NOT_MEASURED = "not measured"
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-_NAMES = {"val": "Validation", "test": "Test", "train": "Training part"}
+_NAMES = {"val": "Validation", "test": "Test", "train": "Training split"}
 
 
 @dataclass(frozen=True)
 class SourcedFigures:
-    """Figures from a file, and the file's name in reports."""
+    """Data from a file, and the name by which reports cite the file."""
 
     data: Data
     source: str
@@ -32,16 +32,16 @@ class SourcedFigures:
 
 @dataclass(frozen=True)
 class ReportMaterial:
-    """All inputs of a report. Missing inputs are None or empty.
+    """All inputs of a training report. Missing inputs are None or empty.
 
     Attributes:
-        subject: The run's or bundle's folder.
-        bundle: The bundle, if the subject is one.
-        runs: The subject's training runs in order. If the subject is a run, it comes last.
-        evaluations: The subject's evaluations. The headline evaluation comes last.
+        subject: Folder of the reported run or bundle.
+        bundle: The reported bundle; None if the report is about a run.
+        runs: Training runs of the model, in order. If the report is about a run, this run is the last one.
+        evaluations: Evaluations of the model. The headline evaluation is the last one.
         others: Evaluations of other models and earlier runs.
-        data: The counts of `describe_data` for the data set.
-        footprint: Times and memory.
+        data: Photo counts of the data set, computed by `describe_data`.
+        footprint: Measured times and memory use.
         findings: Findings of `drywallqa diagnose`.
         commands: Commands that reproduce the results.
     """
@@ -58,27 +58,27 @@ class ReportMaterial:
 
     @property
     def name(self) -> str:
-        """The subject's name."""
+        """Name and version of the bundle, or name of the run."""
         return f"{self.bundle.name} {self.bundle.version}" if self.bundle else f"run {self.runs[-1].name}"
 
     @property
     def family(self) -> Family | None:
-        """The model's family; None if this package does not know it."""
+        """The model family; None if this package has no family of that name."""
         name = self.bundle.name if self.bundle else str(self.runs[-1].settings.get("model", {}).get("name"))
         return registry.FAMILIES.get(name)
 
     @property
     def headline(self) -> EvaluationRecord:
-        """The evaluation with the headline figures."""
+        """The evaluation with the headline metrics."""
         return self.evaluations[-1]
 
     def source(self, file: str) -> str:
-        """Return a file's name for reports, without the path to the subject's folder."""
+        """Return the name by which the report cites a file of the run or bundle: FOLDER/FILE."""
         return f"{self.subject.resolve().name}/{file}"
 
     @cached_property
     def parameters(self) -> tuple[dict[str, int], str]:
-        """The model's parameter counts by part, and the source file. Both are empty without weights."""
+        """Number of parameters per module, and the source file. Both are empty if there are no weights."""
         if self.bundle:
             path = self.subject / WEIGHTS
             if not path.is_file():
@@ -86,7 +86,7 @@ class ReportMaterial:
             shapes = {name: entry["shape"] for name, entry in safetensors_head(path).items()}
             return _by_part(shapes), self.source(WEIGHTS)
         if not weight_files(self.subject):
-            return {}, ""  # avoids the import of torch, which takes seconds
+            return {}, ""  # avoids importing torch, which takes seconds
         try:
             from drywallqa.training.checkpoints import read_weights
 
@@ -99,13 +99,13 @@ class ReportMaterial:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Size in bytes of each model file of the subject."""
+        """Size in bytes of each file of the model."""
         names = sorted([*self.bundle.files, HEAD]) if self.bundle else weight_files(self.subject)
         return {name: (self.subject / name).stat().st_size for name in names}
 
     @property
     def size(self) -> str:
-        """The size of the model's files as readable text."""
+        """Total size of the model's files as text, such as "12.3 MB"."""
         return f"{sum(self.sizes.values()) / 1e6:.1f} MB" if self.sizes else NOT_MEASURED
 
 
@@ -118,17 +118,17 @@ def _by_part(shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 
 def weight_files(run: Path) -> list[str]:
-    """Return the names of a run's weight files."""
+    """Return the names of the weight files in a run's folder."""
     return sorted(path.name for path in run.iterdir() if path.suffix in (".ckpt", ".safetensors"))
 
 
 def split_name(split: str) -> str:
-    """Return the readable name of a split."""
-    return _NAMES.get(split, f"Part '{split}'")
+    """Return the name of a split as the report shows it."""
+    return _NAMES.get(split, f"Split '{split}'")
 
 
 def describe_data(dataset: Dataset) -> dict[str, object]:
-    """Count a data set's photos, photographs and visible concepts by set and split."""
+    """Count the photos, source photos and visible concepts in each set and split of a data set."""
     keys = sorted({(sample.set_name, sample.split or "none") for sample in dataset})
     entries = []
     for set_name, split in keys:

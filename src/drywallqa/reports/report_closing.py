@@ -1,4 +1,4 @@
-"""The training report's last chapters: strengths and limits, runtime, next steps, reproduction."""
+"""The last chapters of the training report: strengths and limits, runtime, next steps, reproduction."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from drywallqa.reports.document import (
     escape,
 )
 from drywallqa.reports.judgement import Statement, steps
-from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures, split_name
+from drywallqa.reports.material import NOT_MEASURED, ReportMaterial, SourcedFigures
 from drywallqa.reports.sources import ENVIRONMENT, LOG
 
-_VERSIONS = ("drywallqa", "torch", "lightning", "python", "machine")  # entries from a run's environment
+_VERSIONS = ("drywallqa", "torch", "lightning", "python", "machine")  # keys of a run's environment.json
 _LIMITS = re.compile(r"^## Limits\s*\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def strengths(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Compose the chapter on strengths and limits from the figures and the model card."""
+    """Compose the chapter on strengths and limits from the metrics and the model card."""
     measured, card = material.headline, material.subject / CARD
     blocks: list[Block] = [
-        Paragraph(f"From the figures on {split_name(measured.split).lower()}, by fixed rules.")
+        Paragraph(f"Fixed rules derive these points from the metrics on the split '{measured.split}'.")
     ]
     for title, good in (("Strengths", True), ("Limits", False)):
         points = [statement.text for statement in statements if statement.good == good]
-        blocks += [Heading(title), BulletList(points or ["None by these rules."], measured.source)]
+        blocks += [Heading(title), BulletList(points or ["The rules find no such point."], measured.source)]
     found = _LIMITS.search(card.read_text(encoding="utf-8")) if card.is_file() else None
     if found:
         listed = re.split(r"^- ", found[1].strip(), flags=re.MULTILINE)
         points = [" ".join(point.split()) for point in listed if point.strip()]
-        blocks += [Heading("Limits by its card"), BulletList(points, material.source(CARD))]
+        blocks += [Heading("Limits stated in the model card"), BulletList(points, material.source(CARD))]
     return Chapter("Strengths and limits", blocks)
 
 
 def runtime(material: ReportMaterial) -> Chapter:
-    """Compose the chapter on times, memory and sizes."""
+    """Compose the chapter on times, memory use and file sizes."""
     timed = [(run, run.seconds) for run in material.runs if run.seconds is not None]
     training = "; ".join(f"{run.name}: {duration(seconds)}" for run, seconds in timed if seconds is not None)
     size = f"{material.size} in {len(material.sizes)} files" if material.sizes else NOT_MEASURED
     rows = [("training", training or NOT_MEASURED), ("size on disk", size)]
     sources = ", ".join([*(run.source(LOG) for run, _ in timed), material.source("")])
-    blocks: list[Block] = [Table(("measure", "figure"), rows, "", sources)]
+    blocks: list[Block] = [Table(("measurement", "value"), rows, "", sources)]
     if material.footprint:
         blocks += _speed(material.footprint)
     else:
-        reason = "it was left out" if material.bundle else "a run is measured once it is exported"
-        blocks.append(Paragraph(f"Time an image and peak memory: {NOT_MEASURED}; {reason}."))
+        reason = "the timing was disabled" if material.bundle else "export the run to measure it"
+        blocks.append(Paragraph(f"Time per image and peak memory: {NOT_MEASURED}; {reason}."))
     if material.bundle:
         rows = [
             (code(name), f"{size / 1e6:.2f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB")
@@ -68,7 +68,7 @@ def runtime(material: ReportMaterial) -> Chapter:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration as readable text."""
+    """Format a duration in seconds as text, such as "12 minutes"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
@@ -79,7 +79,7 @@ def _speed(figures: SourcedFigures) -> Iterator[Block]:
     rows = [
         (
             f"{row['prompts']} {'prompt' if row['prompts'] == 1 else 'prompts'}, "
-            + ("alone" if row["batch"] == 1 else f"in batches of {row['batch']}"),
+            + ("one by one" if row["batch"] == 1 else f"in batches of {row['batch']}"),
             f"{row['median_ms']:.1f} ms", f"{row['p95_ms']:.1f} ms", f"{row['photos_per_second']:.1f}",
             str(row["threads"]),
         )
@@ -87,15 +87,16 @@ def _speed(figures: SourcedFigures) -> Iterator[Block]:
         if not row.get("problem")
     ]  # fmt: skip
     yield Table(
-        ("an image", "median", "95th percentile", "images a second", "threads"), rows,
-        f"A photo of {data['photo']}, from its pixels to masks of its size", figures.source,
+        ("images", "median", "95th percentile", "images per second", "threads"), rows,
+        f"Photos of {data['photo']}; time per image from the pixel array to masks of the photo's size",
+        figures.source,
     )  # fmt: skip
     yield Table(
-        ("measure", "figure"),
+        ("measurement", "value"),
         (
             ("peak memory of a process that segments a photo", f"{start['peak_mb']:.0f} MB"),
-            ("from a cold start to the loaded model", f"{start['loaded_s']:.2f} s"),
-            ("from a cold start to the first mask", f"{start['first_mask_s']:.2f} s"),
+            ("time from a cold start to the loaded model", f"{start['loaded_s']:.2f} s"),
+            ("time from a cold start to the first mask", f"{start['first_mask_s']:.2f} s"),
             ("machine", f"{escape(data['machine'])}, {data['cores']} cores"),
             ("date", escape(data["date"])[:10]),
         ), "", figures.source,
@@ -103,10 +104,10 @@ def _speed(figures: SourcedFigures) -> Iterator[Block]:
 
 
 def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Compose the next steps: first the remedies of the diagnosis, then the steps from the figures."""
+    """Compose the chapter on next steps: remedies of the diagnosis, then steps derived from the metrics."""
     blocks: list[Block] = []
     if material.findings is None:
-        blocks.append(Paragraph(f"Diagnosis: {NOT_MEASURED}; make one with `drywallqa diagnose`."))
+        blocks.append(Paragraph(f"Diagnosis: {NOT_MEASURED}; run `drywallqa diagnose` to create one."))
     elif findings := material.findings.data.get("findings"):
         points = [
             f"{bold(one.get('name') or one.get('finding'))}: {escape(one['evidence'])}. "
@@ -116,7 +117,7 @@ def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Cha
         blocks += [Heading("Findings of the diagnosis"), BulletList(points, material.findings.source)]
     else:
         blocks.append(Paragraph(
-            "`drywallqa diagnose` looked for known faults of data, training and thresholds: none.",
+            "`drywallqa diagnose` found no known fault of data, training or thresholds.",
             material.findings.source,
         ))  # fmt: skip
     points = [
@@ -124,10 +125,10 @@ def next_steps(material: ReportMaterial, statements: Sequence[Statement]) -> Cha
         for one in steps(statements)
     ]
     if points:
-        blocks.append(Heading("Steps from the figures, most promising first"))
+        blocks.append(Heading("Steps derived from the metrics, most promising first"))
         blocks.append(BulletList(points, material.headline.source))
     else:
-        blocks.append(Paragraph("By the rules of this report, the figures suggest no further steps."))
+        blocks.append(Paragraph("The rules of this report derive no further steps from the metrics."))
     return Chapter("Next steps", blocks)
 
 
@@ -140,7 +141,10 @@ def reproduction(material: ReportMaterial) -> Chapter:
         blocks.append(Paragraph(text, run.source(ENVIRONMENT)))
     packages = sorted({str(one.data.get("package")) for one in material.evaluations})
     blocks.append(
-        Paragraph(f"Measured with drywallqa {escape(', '.join(packages))}, written with {__version__}.")
+        Paragraph(
+            f"The metrics were measured with drywallqa {escape(', '.join(packages))}. "
+            f"The report was written with drywallqa {__version__}."
+        )
     )
     if material.bundle:
         rows = [(code(name), code(digest)) for name, digest in material.bundle.files.items()]

@@ -1,4 +1,4 @@
-"""The training report's result chapters: summary, figures per prompt, comparison and failures."""
+"""The result chapters of the training report: summary, metrics per prompt, comparison and failures."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from drywallqa.reports.sources import EvaluationRecord, FigureSlice, figure_text
 from drywallqa.visualization.panel_folder import EXAMPLE, FAILURE, FOLDER, PROMPTS
 
 _CURVES = {
-    "precision-recall": "Precision and recall of pixels as the mask threshold moves",
-    "thresholds": "Figures at each mask threshold",
-    "calibration": "How often a pixel of this probability is foreground",
-    "presence": "Figures at each presence threshold",
+    "precision-recall": "Precision and recall of pixels at all mask thresholds",
+    "thresholds": "Metrics at each mask threshold",
+    "calibration": "Share of foreground pixels at each predicted probability",
+    "presence": "Metrics at each presence threshold",
 }
 _HEAD = ("IoU", "Dice", "precision", "recall", "false alarms", "photos with / without")
 _POOLED = {
-    "pixel accuracy": "pixel accuracy", "pixel accuracy of all background": "that of marking nothing",
+    "pixel accuracy": "pixel accuracy", "pixel accuracy of all background": "pixel accuracy of an empty mask",
     "pooled IoU": "pooled IoU", "pooled Dice": "pooled Dice", "clDice": "clDice",
     "F1 within 3 px": "F1 within 3 px",
 }  # fmt: skip
@@ -44,7 +44,7 @@ _COMPARED = ("IoU", "Dice", "false alarms")
 
 
 def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Compose the summary: the most important figures and the conclusions from them."""
+    """Compose the summary: the most important metrics, and conclusions from the metrics."""
     measured = material.headline
     loud = [note for note in measured.data["notes"] if "LEAK" in note or "skipped" in note]
     blocks: list[Block] = [Callout(as_sentence(note), measured.source) for note in loud]
@@ -56,34 +56,41 @@ def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapte
         for part in measured.of("concept")
     ]  # fmt: skip
     blocks.append(Table(
-        ("concept", "IoU (95 % interval)", "Dice (95 % interval)", "false alarms", "mark"), rows,
-        f"{split_name(measured.split)}: {measured.data['photos']} photos of {measured.data['photographs']} "
-        "photographs", measured.source,
+        ("concept", "IoU (95 % interval)", "Dice (95 % interval)", "false alarms", "grade"), rows,
+        f"{split_name(measured.split)}: {measured.data['photos']} photos made from "
+        f"{measured.data['photographs']} source photos", measured.source,
     ))  # fmt: skip
     blocks.append(Paragraph(
-        "IoU and Dice are means over photographs that show the concept; false alarms are the share of photos "
-        "without it of which more than 0.1 % is marked. Marks are those that the training report of November "
-        "2025 set itself: IoU above 0.1 basic, 0.3 good, 0.5 excellent."
+        "IoU and Dice are means over the source photos that show the concept. A false alarm is a photo "
+        "without the concept in which the model marks more than 0.1 % of the pixels. The grades are those of "
+        "the training report of November 2025: at least 0.1 IoU is basic, 0.3 is good, and 0.5 is excellent."
     ))  # fmt: skip
     points = [one.text for good in (True, False) for one in [s for s in statements if s.good == good][:3]]
-    points += [f"Next: {one.step}" for one in steps(statements)[:1]]
+    points += [f"Next step: {one.step}" for one in steps(statements)[:1]]
     if points:
         blocks.append(BulletList(points, measured.source))
     return Chapter("Summary", blocks)
 
 
 def results(material: ReportMaterial) -> Chapter:
-    """Compose the results: figures per prompt and split, then details of the headline split."""
+    """Compose the chapter on results: metrics per prompt and split, then details of the headline split."""
     blocks: list[Block] = []
     for measured in material.evaluations:
         blocks.append(Heading(split_name(measured.split)))
         blocks += [Callout(as_sentence(note)) for note in measured.data["notes"]]
         rows = [_row(f'"{part.name}"', part) for part in measured.of("prompt")]
         rows += [_row("all prompts", part) for part in measured.of("overall")]
-        blocks.append(Table(("prompt", *_HEAD), rows, "With 95 % intervals", measured.source))
+        blocks.append(Table(("prompt", *_HEAD), rows, "Metrics with 95 % intervals", measured.source))
         rows = [(escape(p.concept), *(p.text(name) for name in _POOLED)) for p in measured.of("concept")]
         head = ("concept", *_POOLED.values())
-        blocks.append(Table(head, rows, "Pixels pooled, and lines", measured.source))
+        blocks.append(
+            Table(
+                head,
+                rows,
+                "Metrics over the pixels of all photos, and metrics of centre lines",
+                measured.source,
+            )
+        )
     headline = material.headline
     blocks += [*_slices(headline), *_regions(headline), *_curves(headline), *_examples(headline)]
     blocks += _in_bundle(material)
@@ -97,7 +104,7 @@ def _row(name: str, part: FigureSlice) -> tuple[str, ...]:
 
 
 def _slices(measured: EvaluationRecord) -> Iterator[Block]:
-    # a table with a single set or setting would repeat the figures above
+    # A table with only one set or setting would repeat the metrics above.
     rows = [
         _row(f"{concept}, {kind}: {part.name}", part)
         for concept in dict.fromkeys(part.concept for part in measured.of("concept"))
@@ -107,8 +114,8 @@ def _slices(measured: EvaluationRecord) -> Iterator[Block]:
     ]
     if rows:
         yield Heading(f"{split_name(measured.split)}, by set, setting and width")
-        caption = "Widths are area by length of the middle line, at 640 px"
-        yield Table(("part", *_HEAD), rows, caption, measured.source)
+        caption = "The width is area divided by length of the centre line, at 640 px"
+        yield Table(("slice", *_HEAD), rows, caption, measured.source)
 
 
 def _regions(measured: EvaluationRecord) -> Iterator[Block]:
@@ -120,8 +127,8 @@ def _regions(measured: EvaluationRecord) -> Iterator[Block]:
     for truth, row in regions.items():
         total = sum(row.values())
         rows.append((escape(truth), *(f"{row[name] / total:.1%}" if total else "–" for name in columns)))
-    head = ("truth", *(f"marked as {escape(name)}" for name in columns))
-    caption = f"{split_name(measured.split)}: what the pixels of each truth were marked as"
+    head = ("ground truth", *(f"marked as {escape(name)}" for name in columns))
+    caption = f"{split_name(measured.split)}: predictions for the pixels of each concept"
     yield Table(head, rows, caption, measured.source)
 
 
@@ -132,12 +139,12 @@ def _curves(measured: EvaluationRecord) -> Iterator[Block]:
             file = f"pictures/{name}__{mask_files.slug_of(prompt)}.png"
             if (path := measured.folder / file).is_file():
                 picture = Picture(
-                    path.read_bytes(), f"{measured.split}-{path.name}", f'{caption}, under "{prompt}"',
+                    path.read_bytes(), f"{measured.split}-{path.name}", f'{caption}; prompt: "{prompt}"',
                     f"{caption}.", measured.beside(file),
                 )  # fmt: skip
                 pictures.append(picture)
         if pictures:
-            yield Heading(f'{split_name(measured.split)}, curves under "{escape(prompt)}"')
+            yield Heading(f'{split_name(measured.split)}, curves for the prompt "{escape(prompt)}"')
             yield Pictures(pictures)
 
 
@@ -145,17 +152,17 @@ def _examples(measured: EvaluationRecord) -> Iterator[Block]:
     if examples := list(_panels(measured, EXAMPLE)):
         yield Heading(f"{split_name(measured.split)}, examples")
         yield Paragraph(
-            "Chosen by rank of IoU, not by eye. The overlay lays the prediction over the photo: blue, with a "
-            "white and a black line around it."
+            "The examples are chosen by their rank in IoU, not by hand. The overlay draws the prediction in "
+            "blue over the photo, with a white and a black outline."
         )
         yield from examples
     if several := list(_panels(measured, PROMPTS)):
-        yield Heading("One photo under several prompts")
+        yield Heading("The same photo with several prompts")
         yield from several
 
 
 def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
-    """Show panels for the first prompt of each concept, because other wordings look the same."""
+    """Yield the pictures for the first prompt of each concept. Other prompts give similar pictures."""
     for panel in measured.panels:
         if panel.kind == kind and panel.prompt in ("", *measured.first_prompts):
             prompt = f'"{escape(panel.prompt)}", ' if panel.prompt else ""
@@ -168,7 +175,7 @@ def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
 
 
 def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
-    """Show the figures that were measured at export and stored in the bundle."""
+    """Show the metrics that the export measured and stored in the bundle."""
     metrics = material.bundle.metrics if material.bundle else {}
     rows = []
     for split in ("val", "test"):
@@ -181,18 +188,18 @@ def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
                 f"{one['pairs']} / {one['photographs']}",
             ))  # fmt: skip
     if rows:
-        yield Heading("Figures stored in the bundle")
+        yield Heading("Metrics stored in the bundle")
         yield Paragraph(
-            "Measured at export on the data set of the training, and stored in the bundle. These figures "
-            "describe the same model as those above, but possibly on photos of another data set."
+            "The export measured these metrics on the data set of the run. The metrics above are for "
+            "the same model, but possibly for another data set."
         )
         yield Table(
-            ("part", "concept", *_HEAD[:5], "photos / photographs"), rows, "", material.source(HEAD), 2
+            ("split", "concept", *_HEAD[:5], "photos / source photos"), rows, "", material.source(HEAD), 2
         )
     further = metrics.get("benchmark")
     if isinstance(further, dict) and further:
         rows = [(escape(name), escape(value)) for name, value in further.items()]
-        yield Table(("further measurements", "figure"), rows, "", material.source(HEAD))
+        yield Table(("further measurements", "value"), rows, "", material.source(HEAD))
 
 
 def comparison(material: ReportMaterial) -> Chapter:
@@ -213,21 +220,23 @@ def comparison(material: ReportMaterial) -> Chapter:
             for entry in against.get("differences", ())
             if entry["kind"] == "concept"
         ]
-        title = f"{escape(measured.model)} less {escape(against['model'])}, same pairs, with 95 % intervals"
+        title = f"{escape(measured.model)} minus {escape(against['model'])}, with 95 % intervals"
         blocks.append(Table(("concept", *_COMPARED), rows, title, measured.source))
     if others := [other for other in material.others if other.split != measured.split]:
         names = ", ".join(f"{escape(other.model)} ('{escape(other.split)}')" for other in others)
-        blocks.append(Paragraph(f"Measured on another part and therefore not comparable: {names}."))
+        blocks.append(
+            Paragraph(f"These models were measured on another split and are not comparable: {names}.")
+        )
     if not blocks:
         blocks.append(Paragraph(
-            "Not measured: no evaluation of an earlier run or another model was given (`--against`)."
+            "Not measured: no evaluation of an earlier run or another model was passed with `--against`."
         ))  # fmt: skip
     own = measured.data.get("report_iou")
     if own is not None:
         blocks.append(Paragraph(
-            f"Counted as the training report of November 2025 counted (batches of two averaged, two empty "
-            f"masks count 1), this model's IoU would be {own:.3f}. That figure serves the comparison with "
-            "that report alone.", measured.source,
+            "The training report of November 2025 averaged the IoU over batches of two photos, and counted "
+            f"two empty masks as 1. By this method, the IoU of this model is {own:.3f}. Use this number only "
+            "for a comparison with that report.", measured.source,
         ))  # fmt: skip
     return Chapter("Comparison with earlier runs and other models", blocks)
 
@@ -235,7 +244,7 @@ def comparison(material: ReportMaterial) -> Chapter:
 def _compared(one: EvaluationRecord, headline: EvaluationRecord) -> Iterator[tuple[str, ...]]:
     photos = f"{one.data['photos']} of {one.data['photographs']}"
     if photos != f"{headline.data['photos']} of {headline.data['photographs']}":
-        photos += " (others)"
+        photos += " (other photos)"
     for part in one.of("concept"):
         figures = (part.text("IoU"), part.text("Dice"), part.text("false alarms", ".1%"))
         yield (escape(one.model), escape(part.concept), *figures, photos)
@@ -249,22 +258,22 @@ def _difference(entry: dict[str, Any] | None) -> str:
 
 
 def failures(material: ReportMaterial) -> Chapter:
-    """Compose the chapter on failures, with counts by likely cause and pictures."""
+    """Compose the chapter on failures: number of failures per likely cause, and pictures."""
     measured = material.headline
     shown = list(_panels(measured, FAILURE))
     blocks: list[Block] = []
     if measured.causes:
         rows = [(escape(cause), str(count)) for cause, count in measured.causes.items()]
-        caption = "The worst of each kind under each prompt, by likely cause"
+        caption = "The worst masks of each kind and prompt, counted by likely cause"
         source = measured.beside("failures/to-labelling.csv")
         blocks.append(Table(("likely cause", "failures"), rows, caption, source))
         blocks.append(
-            Paragraph("Causes are rules of thumb on plain measurements. They say where to look first.")
+            Paragraph("The likely causes come from simple rules, and only suggest where to look first.")
         )
     if shown:
         blocks.append(Paragraph(
-            "Truth and prediction are drawn over the photo in blue. Errors: dark blue was missed, orange is "
-            "falsely marked, pale is correct."
+            "The ground truth and the prediction are drawn in blue over the photo. In the error map, missed "
+            "pixels are dark blue, falsely marked pixels are orange, and correct pixels are pale."
         ))  # fmt: skip
         blocks += shown
-    return Chapter("Failures", blocks or [Paragraph("No failures were collected in this evaluation.")])
+    return Chapter("Failures", blocks or [Paragraph("This evaluation lists no failures.")])

@@ -1,8 +1,7 @@
-"""The training report as a document: the head, and the chapters on model, data and training."""
+"""Compose the training report: title, summary facts, and the chapters on model, data and training."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from drywallqa.reports.report_closing import duration, next_steps, reproduction,
 from drywallqa.reports.report_results import comparison, failures, results, summary
 from drywallqa.reports.sources import CONFIG, ENVIRONMENT, LOG, RunRecord
 from drywallqa.visualization.charts import chart_png
+from drywallqa.visualization.overlay import image_bytes
 from drywallqa.visualization.training_charts import course_charts
 
 _REGISTRY = "the package's registry of models"
@@ -43,7 +43,7 @@ _SETTINGS = ("seed", "model", "data", "loss", "optimisation")
 
 
 def compose(material: ReportMaterial, today: str) -> Document:
-    """Compose the whole report.
+    """Compose the training report.
 
     Args:
         material: All inputs of the report.
@@ -61,8 +61,7 @@ def compose(material: ReportMaterial, today: str) -> Document:
     ]
     return Document(
         f"Training report: {material.name}",
-        "Prompted segmentation of cracks and taping areas on walls: how the model was made, how good it is, "
-        "and where it fails.",
+        "Training, quality and failures of a model that segments cracks and taping areas by text prompts.",
         facts,
         (
             summary(material, statements),
@@ -89,12 +88,13 @@ def _goal(material: ReportMaterial) -> Chapter:
     ]
     return Chapter("Goal", [
         Paragraph(
-            "The model takes a photo of a wall and a prompt. It returns a mask of the pixels that show what "
-            "the prompt names. The mask is empty if the photo does not show it. The mask is a PNG of the "
-            "photo's size with the values 0 and 255. A good model covers the pixels that people marked (IoU, "
-            "Dice) and marks nothing else (false alarms), in every setting and for thin and wide objects."
+            "The model takes a photo of a wall and a prompt. It returns a mask of the pixels that show the "
+            "object named by the prompt. The mask is empty if the photo does not show the object. The mask "
+            "is a PNG of the photo's size with the values 0 and 255. A good model marks the same pixels as "
+            "the human labels (high IoU and Dice) and few other pixels (few false alarms). It does so in "
+            "every setting, for thin and wide objects."
         ),
-        Paragraph("It was evaluated with these prompts:"),
+        Paragraph("The model was evaluated with these prompts:"),
         BulletList(prompts, material.headline.source),
     ])  # fmt: skip
 
@@ -102,14 +102,14 @@ def _goal(material: ReportMaterial) -> Chapter:
 def _approach(material: ReportMaterial) -> Chapter:
     blocks: list[Block] = []
     if family := material.family:
-        closed = "closed: a prompt that means none of its concepts is refused"
-        vocabulary = "open: it understands prompts beyond the trained concepts"
+        closed = "closed: the model rejects prompts that mean none of its concepts"
+        vocabulary = "open: the model accepts prompts beyond the trained concepts"
         blocks += [
             Paragraph(
-                f"**{family.name}**: {family.summary}. Vocabulary "
+                f"**{family.name}**: {family.summary}. The vocabulary is "
                 f"{vocabulary if family.open_vocabulary else closed}."
             ),
-            Paragraph(f"Published as or built on: {family.paper}.", _REGISTRY),
+            Paragraph(f"Publication of the architecture: {family.paper}.", _REGISTRY),
         ]
     if bundle := material.bundle:
         rows = [
@@ -117,18 +117,20 @@ def _approach(material: ReportMaterial) -> Chapter:
             for name, one in bundle.concepts.items()
         ]
         blocks.append(Table(
-            ("concept", "mask threshold", "presence threshold", "trained at"), rows,
-            f"Pixels above the mask threshold are marked, but none if presence is too low; window "
-            f"{bundle.window.size} px", material.source(HEAD),
+            ("concept", "mask threshold", "presence threshold", "trained size"), rows,
+            "Pixels above the mask threshold are marked. If the presence is below its threshold, no pixel "
+            f"is marked. The window is {bundle.window.size} px.", material.source(HEAD),
         ))  # fmt: skip
     counts, source = material.parameters
     if counts:
         total = sum(counts.values())
         parts = [(code(part), f"{count:,}", f"{count / total:.1%}") for part, count in counts.items()]
-        parts.append(("**all**", f"**{total:,}**", ""))
-        blocks.append(Table(("part", "parameters", "share"), parts, "Parameters", source))
+        parts.append(("**total**", f"**{total:,}**", ""))
+        blocks.append(Table(("module", "parameters", "share"), parts, "Parameters", source))
     else:
-        blocks.append(Paragraph("Parameters: not measured, because the model has no readable weights."))
+        blocks.append(
+            Paragraph("The number of parameters was not measured, because the model has no readable weights.")
+        )
     return Chapter("Approach and parameters", blocks)
 
 
@@ -144,14 +146,14 @@ def _models(material: ReportMaterial) -> Chapter:
         rows.append((code(family.name), family.summary, state, f"{parameters / 1e6:.1f} M"))
     return Chapter("Models compared", [
         Table(
-            ("family", "description", "here", "parameters"), rows,
-            "Families that the package can train or run, by the defaults of training but for this model",
+            ("family", "description", "in this report", "parameters"), rows,
+            "Model families of the package. Except for this model, sizes are those of the default settings.",
             _REGISTRY, 3,
         ),
         Paragraph(
-            "Measured figures of other models stand under “Comparison with earlier runs and other models”."
+            "The chapter “Comparison with earlier runs and other models” has the metrics of other models."
             if material.others else
-            "No other model's evaluation was given to this report, so none is compared by figures."
+            "This report contains no metrics of other models, because no evaluation of them was passed."
         ),
     ])  # fmt: skip
 
@@ -162,27 +164,31 @@ def _data(material: ReportMaterial) -> Chapter:
         photos = run.environment.get("photos")
         if isinstance(photos, dict):
             counts = ", ".join(f"{count} {part}" for part, count in photos.items())
-            blocks.append(Paragraph(f"Photos of {code(run.name)}: {counts}.", run.source(ENVIRONMENT)))
+            blocks.append(
+                Paragraph(
+                    f"Number of photos for the run {code(run.name)}: {counts}.", run.source(ENVIRONMENT)
+                )
+            )
     for measured in material.evaluations:
         data = measured.data
         blocks.append(Paragraph(
-            f"Measured on '{measured.split}': {data['photos']} photos of {data['photographs']} photographs; "
-            f"{data.get('skipped', 0)} skipped, {data.get('leaking_photos', 0)} show a photograph that the "
-            "model was trained on.", measured.source,
+            f"The split '{measured.split}' was evaluated on {data['photos']} photos made from "
+            f"{data['photographs']} source photos; {data.get('skipped', 0)} photos were skipped, and "
+            f"{data.get('leaking_photos', 0)} photos are copies of training photos.", measured.source,
         ))  # fmt: skip
     if bundle := material.bundle:
         known = len(bundle.training_hashes)
         blocks.append(Paragraph(
-            f"The bundle contains perceptual hashes of {known:,} training photos; every measured photo was "
-            "compared with them." if known else
-            "The bundle contains no hashes of its training photos, so leaks could not be detected.",
+            f"The bundle contains perceptual hashes of {known:,} training photos. Every evaluated photo "
+            "was compared with these hashes." if known else
+            "The bundle contains no hashes of its training photos. Leaks could not be detected.",
             material.source(HEAD),
         ))  # fmt: skip
         licences = [f"{part}: {licence}" for part, licence in bundle.licences.items()]
         blocks += [Heading("Licences"), BulletList(licences, material.source(HEAD))] if licences else []
     blocks.append(Paragraph(
-        "Copies of a photograph are averaged first, then photographs. Photographs that look the same are "
-        "resampled together, so that the intervals do not overstate the evidence."
+        "Each mean is first taken over the copies of a source photo, then over the source photos. "
+        "Near-duplicate source photos are resampled together, so that the intervals are not too narrow."
     ))  # fmt: skip
     return Chapter("Data sets and splits", blocks)
 
@@ -196,14 +202,14 @@ def _parts(figures: SourcedFigures) -> Table:
         cells = [f"{one['shown']} / {one['absent']}" if one else "–" for one in found]
         counts = (str(part["photos"]), str(part["photographs"]))
         rows.append((escape(part["set"]), escape(part["split"]), *counts, *cells))
-    head = ("set", "part", "photos", "photographs", *(f"{escape(c)}: shown / absent" for c in concepts))
+    head = ("set", "split", "photos", "source photos", *(f"{escape(c)}: shown / absent" for c in concepts))
     return Table(head, rows, f"Data set {escape(figures.data['title'])}", figures.source, 2)
 
 
 def _course(material: ReportMaterial) -> Iterator[Block]:
     if not material.runs:
         yield Paragraph(
-            "Not recorded here: a bundle does not contain its training log. Pass the run with `--run`."
+            "A bundle has no training log. Pass the training run with `--run` to see the course of training."
         )
     for run in material.runs:
         if len(material.runs) > 1:
@@ -212,15 +218,16 @@ def _course(material: ReportMaterial) -> Iterator[Block]:
         yield from _charts(run)
         found = [event for event in run.of("check", "alarm") if event.get("finding")]
         if found:
-            yield Callout(f"The checks of the run found {len(found)}:", run.source(LOG))
+            yield Callout(f"The checks of the run reported {len(found)} findings:", run.source(LOG))
             yield BulletList([f"{bold(event['finding'])}: {escape(event['evidence'])}" for event in found])
         elif run.events:
-            yield Paragraph("The checks before and during the run found nothing wrong.", run.source(LOG))
+            yield Paragraph("The checks before and during the run found no problem.", run.source(LOG))
         if (sheet := run.folder / _SHEET).is_file():
             yield Pictures([Picture(
                 _smaller(sheet), f"{run.name}-batch.jpg",
-                "Training pictures as the model sees them, with their truth drawn in",
-                "The first pictures that the model saw, with their truth drawn in.", run.source(_SHEET),
+                "The first training pictures, with the ground truth drawn over them",
+                "The first training pictures after augmentation, with the ground truth drawn over them.",
+                run.source(_SHEET),
             )])  # fmt: skip
         yield CodeBlock(_settings(run), run.source(CONFIG))
 
@@ -230,7 +237,7 @@ def _charts(run: RunRecord) -> Iterator[Block]:
     try:
         pictures = [
             Picture(
-                chart_png(chart), f"{run.name}-{name}.png", f"{chart.title}, over the steps of training",
+                chart_png(chart), f"{run.name}-{name}.png", f"{chart.title} over the training steps",
                 source=run.source(LOG),
             )
             for name, chart in charts.items()
@@ -245,9 +252,9 @@ def _charts(run: RunRecord) -> Iterator[Block]:
 def _duration(run: RunRecord) -> str:
     steps, seconds = run.of("step"), run.seconds
     if not run.events or seconds is None:
-        return f"{code(run.name)}: duration and losses were not logged."
+        return f"The log of the run {code(run.name)} has no duration and no losses."
     speeds = sorted(float(step["photos_per_second"]) for step in steps if step.get("photos_per_second"))
-    speed = f", at {speeds[len(speeds) // 2]:.1f} photos a second (median)" if speeds else ""
+    speed = f", at {speeds[len(speeds) // 2]:.1f} photos per second (median)" if speeds else ""
     starts = len(run.of("start"))
     resumed = f", resumed {starts - 1} times" if starts > 2 else ", resumed once" if starts == 2 else ""
     last = f"{steps[-1]['step']:,} steps, " if steps else ""
@@ -259,7 +266,7 @@ def _duration(run: RunRecord) -> str:
 
 
 def _settings(run: RunRecord) -> str:
-    import yaml  # imported late, because only runs need YAML
+    import yaml  # imported here, because only training runs need YAML
 
     settings = {name: run.settings[name] for name in _SETTINGS if name in run.settings}
     return str(yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=80)).strip()
@@ -269,6 +276,4 @@ def _smaller(path: Path, width: int = 1000) -> bytes:
     with Image.open(path) as picture:
         small = picture.convert("RGB")
     small.thumbnail((width, 4 * width), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=75, optimize=True)
-    return stream.getvalue()
+    return image_bytes(small, "JPEG", quality=75, optimize=True)

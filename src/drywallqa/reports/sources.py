@@ -1,4 +1,4 @@
-"""Read the source files of a training report from the folders of runs and evaluations."""
+"""Read the training runs and evaluations that a training report describes."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
+        raise ConfigError(f"cannot read {path} as JSON ({error})") from error
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A training run, as read from its folder.
+    """The settings and log of a training run.
 
     Attributes:
         folder: The run's folder.
-        settings: The run's resolved settings, by part.
-        environment: Packages, machine, and photos by split.
-        events: The run's log, one entry per event; empty if nothing was logged.
+        settings: The run's resolved settings, grouped by section.
+        environment: Package versions, machine, and number of photos per split.
+        events: The entries of the run's log; empty if there is no log.
     """
 
     folder: Path
@@ -56,20 +56,20 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """Name of the run's folder."""
         return self.folder.resolve().name
 
     def source(self, file: str) -> str:
-        """Return a file's name for reports, without the path to the folder."""
+        """Return the name by which a report cites a file of this run: FOLDER/FILE."""
         return f"{self.name}/{file}"
 
     def of(self, *kinds: str) -> list[Data]:
-        """Return the events of the given kinds, grouped by kind."""
+        """Return the log entries of the given kinds, grouped by kind."""
         return [event for kind in kinds for event in self.events if event.get("event") == kind]
 
     @property
     def seconds(self) -> float | None:
-        """Training time in seconds without the pauses before resumptions; None if the log has no times."""
+        """Training time in seconds; None if the log has no times. Pauses before a resumption do not count."""
         total, start, last = 0.0, None, None
         for event in self.events:
             try:
@@ -84,31 +84,34 @@ class RunRecord:
 
 
 def load_run(folder: Path) -> RunRecord:
-    """Read a run's settings, environment and log.
+    """Read the settings, environment and log of a training run.
 
-    A truncated log line is skipped. A run leaves such a line if it was killed or is still writing.
+    Truncated log lines are skipped. The last line is truncated if the run was killed or is still writing.
 
     Raises:
-        ConfigError: The folder is not a run, or a file in it is damaged.
+        ConfigError: The folder is not a training run, or one of its files is damaged.
     """
     path, environment, log = folder / CONFIG, folder / ENVIRONMENT, folder / LOG
     if not path.is_file():
-        raise ConfigError(f"{folder}: not a run ({CONFIG} is missing); pass a folder written by `train`")
-    import yaml  # imported late, because only runs need YAML
+        raise ConfigError(f"{folder} is not a training run ({CONFIG} is missing); pass a folder of `train`")
+    import yaml  # imported here, because only training runs need YAML
 
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
+        raise ConfigError(f"cannot read {path} as YAML ({error})") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: must contain names and values")
+        raise ConfigError(f"{path} must contain a mapping of setting names to values")
     events = [event for _, event in read_json_lines(log) if event] if log.is_file() else []
     return RunRecord(folder, settings, read_json(environment) if environment.is_file() else {}, tuple(events))
 
 
 @dataclass(frozen=True)
 class FigureSlice:
-    """Figures of a slice of the pairs; `kind` is overall, concept, prompt, set, setting or width."""
+    """Metrics of a subset of the photo-prompt pairs.
+
+    `kind` is overall, concept, prompt, set, setting or width.
+    """
 
     kind: str
     concept: str
@@ -118,16 +121,16 @@ class FigureSlice:
     figures: Mapping[str, Figure] = field(repr=False)
 
     def figure(self, name: str) -> Figure:
-        """Return a figure by name; NaN if the figure does not apply to the slice."""
+        """Return a metric by name; NaN if the metric is not defined for the slice."""
         return self.figures.get(name, MISSING)
 
     def text(self, name: str, form: str = ".3f") -> str:
-        """Format a figure and its interval with a Python format specification; a dash if it is missing."""
+        """Format a metric and its 95 % interval by a format specification; "–" if the metric is missing."""
         return figure_text(self.figure(name), form)
 
 
 def figure_text(figure: Figure, form: str = ".3f") -> str:
-    """Format a figure and its interval with a Python format specification; a dash if it is missing."""
+    """Format a metric and its 95 % interval by a format specification; "–" if the metric is missing."""
     if math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" ({figure.low:{form}}–{figure.high:{form}})"
@@ -136,15 +139,15 @@ def figure_text(figure: Figure, form: str = ".3f") -> str:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """An evaluation, as read from its folder.
+    """The content of an evaluation's folder.
 
     Attributes:
         folder: The evaluation's folder.
-        source: Name of its `evaluation.json` in reports.
+        source: Name by which reports cite the `evaluation.json`.
         data: Content of `evaluation.json`.
-        slices: The evaluation's slices of pairs.
-        panels: The evaluation's single pictures.
-        causes: Likely cause → number of failures, from the list of failures for relabelling.
+        slices: Metrics for subsets of the photo-prompt pairs.
+        panels: The evaluation's pictures for reports.
+        causes: Number of failures per likely cause, from `failures/to-labelling.csv`.
     """
 
     folder: Path
@@ -156,16 +159,16 @@ class EvaluationRecord:
 
     @property
     def split(self) -> str:
-        """The split that was measured."""
+        """Name of the evaluated split."""
         return str(self.data["split"])
 
     @property
     def model(self) -> str:
-        """The model that was measured."""
+        """Name of the evaluated model."""
         return str(self.data["model"])
 
     def of(self, kind: str, concept: str | None = None) -> list[FigureSlice]:
-        """Return the slices of one kind, for one concept or all concepts."""
+        """Return the slices of one kind, either for one concept or for all concepts."""
         return [each for each in self.slices if each.kind == kind and concept in (None, each.concept)]
 
     @property
@@ -177,16 +180,16 @@ class EvaluationRecord:
         return tuple(first.values())
 
     def beside(self, file: str) -> str:
-        """Return the name for reports of another file in the evaluation's folder."""
+        """Return the name by which a report cites another file in the evaluation's folder."""
         return f"{self.source.rpartition('/')[0]}/{file}"
 
 
 def load_evaluation(folder: Path, source: Callable[[Path], str]) -> EvaluationRecord:
-    """Read an evaluation's folder.
+    """Read the results of an evaluation from its folder.
 
     Args:
         folder: A folder that `drywallqa evaluate --out` wrote.
-        source: Function that returns a file's name in the report.
+        source: Function that returns the name by which the report cites a file.
 
     Raises:
         ConfigError: The folder contains no evaluation, or the evaluation is damaged.
@@ -194,19 +197,19 @@ def load_evaluation(folder: Path, source: Callable[[Path], str]) -> EvaluationRe
     path, listed = folder / EVALUATION, folder / "failures" / "to-labelling.csv"
     if not path.is_file():
         raise ConfigError(
-            f"{folder}: holds no {EVALUATION}; make one with: drywallqa evaluate --data DIR --out {folder}"
+            f"{folder} contains no {EVALUATION}; create it with: drywallqa evaluate --data DIR --out {folder}"
         )
     data = read_json(path)
     if not isinstance(data, dict) or not set(data) >= _NEEDED:
-        raise ConfigError(f"{path}: not an evaluation: it lacks some of {', '.join(sorted(_NEEDED))}")
+        raise ConfigError(f"{path} is not an evaluation; it lacks some of: {', '.join(sorted(_NEEDED))}")
     try:
         slices = tuple(_read_slice(entry) for entry in data["slices"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: damaged, or of another version ({error!r})") from error
+        raise ConfigError(f"{path} is damaged or comes from another version ({error!r})") from error
     try:
         panels = tuple(load_panels(folder))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{folder / FOLDER / LIST}: damaged ({error!r}); evaluate again") from error
+        raise ConfigError(f"{folder / FOLDER / LIST} is damaged ({error!r}); evaluate again") from error
     text = listed.read_text(encoding="utf-8") if listed.is_file() else ""
     causes = Counter(row.get("likely_cause") or "unknown" for row in csv.DictReader(io.StringIO(text)))
     return EvaluationRecord(folder, source(path), data, slices, panels, dict(causes.most_common()))

@@ -1,6 +1,7 @@
-"""Photo augmentation that imitates the variety of site photos. Masks get the same geometric changes.
+"""Augments photos to imitate the variety of photos from building sites.
 
-To preserve thin cracks, each photo is resampled only once, from its original pixels, and blur is mild.
+Masks get the same geometric changes as their photos. To preserve thin cracks, a single warp applies all
+geometric changes, and blur is mild.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ def warp_photo(
     generator: Generator,
     padding: Colour = (0, 0, 0),
 ) -> tuple[Photo, Truth]:
-    """Flip, rotate, scale, slightly shear and crop a photo to window×window px, in one resampling step.
+    """Flip, rotate, scale, slightly shear and crop a photo to window×window px in a single warp.
 
     Args:
         photo: uint8 [H,W,3].
         masks: Concept → bool [H,W].
-        window: Side of the result in px.
+        window: Side of the resulting picture in px.
         scale: Range of the photo's longer side in px before cropping.
-        generator: Source of random numbers.
+        generator: The random number generator.
         padding: Colour of the area outside the photo, as in `Letterbox.padding`.
 
     Returns:
-        The crop and its truth.
+        The crop and its ground truth.
     """
     matrix, factor = _random_affine(photo.shape[0], photo.shape[1], window, scale, generator)
     if factor < 0.75:
@@ -67,16 +68,16 @@ def warp_photo(
 def whole_photo(
     photo: Photo, masks: Mapping[str, Mask], window: int, padding: Colour = (0, 0, 0)
 ) -> tuple[Photo, Truth]:
-    """Scale a photo without augmentation, and paste it into the top left corner of window×window px.
+    """Scale a photo without augmentation, and paste it into the top left corner of a square picture.
 
     Args:
         photo: uint8 [H,W,3].
         masks: Concept → bool [H,W].
-        window: Side of the result in px.
+        window: Side of the resulting picture in px.
         padding: Colour of the area outside the photo, as in `Letterbox.padding`.
 
     Returns:
-        The picture and its truth.
+        The picture and its ground truth.
     """
     factor = window / max(photo.shape[:2])
     rows, columns = (max(1, round(length * factor)) for length in photo.shape[:2])
@@ -101,7 +102,7 @@ def _random_affine(
     linear = rotation @ np.array([[stretch, shear], [0.0, 1 / stretch]]) * factor
     if generator.random() < 0.5:
         linear = linear @ np.diag([-1.0, 1.0])
-    # choose a random position where the crop is inside the photo, or the photo is inside the crop
+    # choose a random position at which the crop lies inside the photo, or the photo inside the crop
     free = np.abs(linear) @ np.array([width, height]) - window
     centre = window / 2 + generator.uniform(-0.5, 0.5, 2) * free
     matrix = np.eye(3)
@@ -136,7 +137,7 @@ def vary_light(photo: Photo, generator: Generator) -> Photo:
 
 
 def _shade(height: int, width: int, generator: Generator) -> NDArray[np.float32]:
-    """Return brightness factors [H,W,1] between 0.45 and 1 for a shadow with a soft or hard edge."""
+    """Return brightness factors [H,W,1] from 0.45 to 1 that draw a shadow with a soft or hard edge."""
     angle = generator.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     along = (columns / width - 0.5) * np.cos(angle) + (rows / height - 0.5) * np.sin(angle)

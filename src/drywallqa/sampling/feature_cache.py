@@ -1,9 +1,9 @@
 """Disk cache for the features of frozen encoders. It avoids encoding the same photos in every epoch.
 
 The name of a cached file is a hash of the model's frozen weights, the input size, the view and the photo's
-bytes. The features depend on nothing else, so a cached file is never stale. If the cache exceeds its size
-limit, it removes the least recently used files. Files are written atomically, so several processes can share
-a cache.
+bytes. The features depend only on these inputs, so a cached file is never outdated. If the cache exceeds its
+size limit, it removes the least recently used files. Files are written atomically, so several processes can
+share a cache.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ DEFAULT_LIMIT = 20 * 1024**3
 
 
 def default_folder() -> Path:
-    """Return the path of `features` in the folder DRYWALLQA_CACHE, or else in the user's cache folder."""
+    """Return the folder for cached features.
+
+    It is `features` in the folder that the environment variable DRYWALLQA_CACHE names. If the variable is not
+    set, it is `drywallqa/features` in the user's cache folder.
+    """
     given = os.environ.get("DRYWALLQA_CACHE")
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "drywallqa"
     return base.expanduser() / "features"
@@ -54,22 +58,18 @@ class FeatureCache:
     """A folder of cached features with a size limit.
 
     Args:
-        folder: Folder of the cached files; `default_folder()` if None.
+        folder: Folder of the cached files. If None, use `default_folder()`.
         limit: Maximum size in bytes. The least recently used files are removed first.
 
-    Raises:
-        ConfigError: The limit is not a positive number.
     """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
-        if limit <= 0:
-            raise ConfigError(f"the size limit of the feature cache is {limit} bytes; it must be above 0")
         self.folder, self.limit = folder or default_folder(), limit
         self._size = self.size()
 
     @staticmethod
     def key(revision: str, side: int, view: int | str, content: bytes) -> str:
-        """Return a view's cache key, a hash of model revision, input side in px, view and photo bytes."""
+        """Return the cache key of a view: a hash of the model revision, input side, view and photo bytes."""
         digest = hashlib.sha256(FORMAT)
         for part in (revision.encode(), str(side).encode(), str(view).encode(), content):
             digest.update(hashlib.sha256(part).digest())
@@ -78,9 +78,9 @@ class FeatureCache:
     def get_or_make(
         self, key: str, make: Callable[[], Sequence[NDArray[np.generic]]]
     ) -> tuple[NDArray[np.float16], ...]:
-        """Return cached features. If there are none, compute the features and cache them as float16."""
+        """Return the cached features of a key. If there are none, compute and cache them as float16."""
         path = self.folder / key[:2] / f"{key}{SUFFIX}"
-        with suppress(Exception):  # a missing or damaged file is recomputed
+        with suppress(Exception):  # the features of a missing or damaged file are computed again
             with np.load(io.BytesIO(path.read_bytes())) as stored:
                 features = tuple(stored[name] for name in sorted(stored.files))
             with suppress(OSError):  # the folder may be read-only
@@ -96,7 +96,7 @@ class FeatureCache:
         return made
 
     def files(self) -> list[Path]:
-        """List the cache's files."""
+        """List the paths of the cached files."""
         return [path for path in self.folder.glob(f"*/*{SUFFIX}") if path.is_file()]
 
     def size(self) -> int:
@@ -128,7 +128,7 @@ class FeatureCache:
         """Return the time of last use, the size and the path of each file."""
         found = []
         for path in self.files():
-            with suppress(OSError):  # another process removed it
+            with suppress(OSError):  # another process may have removed the file
                 status = path.stat()
                 found.append((status.st_mtime, status.st_size, path))
         return found
@@ -142,7 +142,7 @@ class CachedEncoder:
         cache: The cache that stores the features.
 
     Raises:
-        ConfigError: The model's encoder is trained, so its features change.
+        ConfigError: The model's encoder is trained, so its features change during training.
     """
 
     def __init__(self, model: PromptedModel, cache: FeatureCache) -> None:
@@ -154,7 +154,7 @@ class CachedEncoder:
         self.model, self.cache, self.revision = model, cache, model_revision(model)
 
     def encode(self, content: bytes, view: int | str, side: int, image: Callable[[], Tensor]) -> Features:
-        """Return a view's features [1,…].
+        """Return the features [1,…] of a view of a photo.
 
         Args:
             content: The photo's file content.

@@ -1,11 +1,11 @@
 """Training pictures, each paired with a prompt for every concept.
 
-The sampler draws a set, then a photograph of that set, then a copy of that photograph. A photograph with
-many copies is therefore not drawn more often than others. Every picture is paired with every concept. If a
-picture does not show a concept, the truth of this pair is empty. With two concepts, about half of all pairs
-have an empty truth. `data.negative_share` lowers the share of pictures that are paired with absent concepts.
-Omitted pairs count as not labelled. Item i of epoch e with seed s depends only on (s, e, i), so a resumed run
-gets the same pictures.
+The sampler draws a set, then a source photo from this set, then a copy of this source photo. A source photo
+with many copies is therefore not drawn more often than other source photos. Every picture is paired with
+every concept. If a picture does not show a concept, the ground-truth mask of the pair is empty. With two
+concepts, about half of all pairs have an empty mask. `data.negative_share` lowers the share of pictures that
+are paired with absent concepts. Omitted pairs count as not labelled. Item i of epoch e with seed s depends
+only on (s, e, i), so a resumed run gets the same pictures.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ _JITTER_WIDTH = 64  # embedding width for which `data.phrase_jitter` is specifie
 
 
 class TrainingPicture(TypedDict):
-    """One picture: image [3,S,S], embeddings [K,D], truth [K,S/2,S/2], known [K] (1 if labelled).
+    """A training picture, the embeddings of K prompts, and the ground truth for each prompt.
 
-    `ignored` [K,S/2,S/2] is True at pixels that nobody labelled; it exists if the data set has such pixels.
+    The shapes are `image` [3,S,S], `embeddings` [K,D], `truth` [K,S/2,S/2] and `known` [K]. `known` is 1 if
+    the concept is labelled and 0 otherwise. `ignored`
+    [K,S/2,S/2] is True at pixels that nobody labelled. It exists if the data set has such pixels.
     """
 
     image: Tensor
@@ -54,7 +56,7 @@ def _ignored_layer(concept: str) -> str:
 
 
 class PhotoPool:
-    """Photos grouped by original photograph."""
+    """Photos grouped by their source photo."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         groups: dict[str, list[Sample]] = {}
@@ -63,7 +65,7 @@ class PhotoPool:
         self.groups = list(groups.values())
 
     def draw(self, generator: Generator) -> Sample:
-        """Draw a random photograph, then one of its copies."""
+        """Draw a random source photo, then one of its copies."""
         group = self.groups[generator.integers(len(self.groups))]
         return group[generator.integers(len(group))]
 
@@ -77,8 +79,8 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         config: Settings for drawing and augmenting photos.
         seed: The run's seed.
         epoch: Number of the epoch.
-        stride: Picture pixels per pixel of the logits; the truth has the size of the logits.
-        letterbox: The model's normalisation; ImageNet normalisation if None.
+        stride: Width of a logit pixel in picture pixels. Ground-truth masks have the size of the logits.
+        letterbox: The letterbox that normalises pictures. If None, use ImageNet normalisation.
         encoder: If given, items contain `features` from this frozen encoder instead of an image. Each photo
             has `data.cached_views` views, which depend on the seed. Each item uses a random view.
 
@@ -161,7 +163,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return self.dataset.read_photo(sample), self._paired_masks(sample, generator)
 
     def _draw_features(self, encoder: CachedEncoder, generator: Generator) -> tuple[Features, Truth]:
-        """Draw one of a photo's fixed views. Composites are not used, because each would be a new photo."""
+        """Draw one of a photo's fixed views. Composites are not used, because they could not be cached."""
         sample = self._draw_sample(generator)
         view = int(generator.integers(self.config.cached_views))
         content = self.dataset.photo_path(sample).read_bytes()
@@ -172,7 +174,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         box = self.letterbox
         features = encoder.encode(
             content,
-            # everything that determines the content of a view
+            # all settings that determine the content of a view
             f"{view if self.config.augment else 'whole'} seed {self.seed} scale {self.config.photo_scale} "
             f"mean {box.mean} std {box.std} padding {box.padding}",
             self.config.window,
@@ -191,7 +193,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     def _paired_masks(self, sample: Sample, generator: Generator) -> dict[str, Mask]:
         """Read the masks of the concepts that are paired with a photo."""
         share = self.config.negative_share
-        # if the share is 0 or 1, draw no random number: this keeps earlier runs reproducible
+        # draw no random number if the share is 0 or 1, so that earlier runs stay reproducible
         negatives = share > 0 if share in (0, 1) else generator.random() < share
         masks = self._masks(sample)
         if negatives:
@@ -210,7 +212,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
     def _draw_prompts(self, generator: Generator) -> NDArray[Any]:
         rows = np.stack([e[generator.integers(len(e))] for e in self.phrases.values()])
         if np.issubdtype(rows.dtype, np.integer):
-            return rows  # token ids, which the model embeds
+            return rows  # these are token ids, which the model embeds
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         # scale the noise so that its angle does not depend on the width and length of the embeddings
         jitter = self.config.phrase_jitter * length * np.sqrt(_JITTER_WIDTH / rows.shape[1])

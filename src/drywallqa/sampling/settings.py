@@ -11,7 +11,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class StrictModel(BaseModel):
-    """Immutable settings that reject unknown names."""
+    """Base class of settings that are immutable and reject unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,17 +20,18 @@ class DataConfig(StrictModel):
     """Settings for drawing and augmenting photos.
 
     Attributes:
-        window: Side of a training crop in px. If the model does not support this size, training prints and
-            uses the nearest supported size.
+        window: Side of a training crop in px. If the model does not support this size, training uses the
+            nearest supported size and prints it.
         photo_scale: Range of the photo's longer side in px before cropping (sampled log-uniformly).
         mix: Set name → sampling weight of the set. Other sets have weight 1.
-        augment: Whether to rotate, scale, crop and re-light photos randomly. If False, each photo is only
-            scaled to the window.
-        negative_share: Share of pictures that are also paired with the concepts that they do not show.
-        composite_share: Share of pictures that combine two photos by pasting a crack onto a board.
+        augment: Whether to randomly rotate, scale and crop photos and vary their light. If False, photos are
+            only scaled to the window.
+        negative_share: Share of pictures that are also paired with concepts that they do not show.
+        composite_share: Share of pictures that are made by pasting a crack from one photo onto a board in
+            another photo.
         phrases: Maximum number of phrasings to embed per concept.
-        cached_views: Number of fixed views per photo. Their features are cached on disk, which needs a frozen
-            encoder; 0 turns the cache off.
+        cached_views: Number of fixed views per photo. Their features are cached on disk, which requires a
+            frozen encoder. 0 turns the cache off.
         phrase_jitter: Standard deviation of the noise that is added to each component of a prompt embedding.
     """
 

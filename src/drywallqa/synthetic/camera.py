@@ -1,9 +1,9 @@
 """Lighting and camera models that turn a canvas into a photo.
 
-`photograph` models a plain camera whose photos look the same at every size. `develop_photo` models a phone
-camera at full resolution, with the stages in the order of a usual image signal processor. It reduces noise by
-coring: it shrinks differences from a blurred copy that are small compared with the noise. Flat areas become
-smooth with soft grain, fine texture is slightly smeared, and edges stay sharp.
+`photograph` models a simple camera. Its photos look the same at every size. `develop_photo` models a phone
+camera at full resolution. Its stages are in the order of a typical image signal processor. It reduces noise
+by coring: differences between the photo and a blurred copy are reduced if they are small compared with the
+noise. Flat areas become smooth, fine texture is slightly smeared, and edges stay sharp.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from PIL import Image, ImageFilter
 from drywallqa.synthetic.canvas import Canvas, Float, Generator, Photo, Size, distance_along, grid, noise
 
 ISOS = (50, 100, 200, 400, 800, 1600)
-_FULL_WELL = 4500.0  # electrons of a phone's pixel of about 1 µm at ISO 50
+_FULL_WELL = 4500.0  # electrons; capacity of a pixel of about 1 µm at ISO 50
 _READ_NOISE = 2.5  # electrons
 _GAMMA = 2.2
-_STEEPEST = 8.0  # limit of the display curve's slope near black
-_STRIP = 512  # rows; noise for the whole photo at once would need hundreds of MB more
+_STEEPEST = 8.0  # maximum slope of the tone curve, which is steep near black
+_STRIP = 512  # rows; computing noise strip by strip saves hundreds of MB of memory
 
 
 def light(canvas: Canvas, raking: float | None = None) -> Float:
@@ -29,16 +29,15 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
 
     Args:
         canvas: The canvas.
-        raking: Strength of the relief's shading, from 0 (frontal light) to 1 (grazing light); random by
-            default.
+        raking: Strength of the shading, from 0 (frontal light) to 1 (grazing light). Random if None.
 
     Returns:
-        Brightness, float32 [3,H,W], about 0–1.
+        Brightness, float32 [3,H,W], roughly in 0–1.
     """
     generator = canvas.generator
     raking = float(generator.beta(1.2, 3.0)) if raking is None else raking
     angle = generator.uniform(0, 2 * np.pi)
-    # Slope of the relief towards the light (central differences), px per px.
+    # Slope of the relief towards the light in px per px, from central differences.
     slope = np.zeros_like(canvas.height)
     slope[:, 1:-1] += np.float32(np.cos(angle) / 2) * (canvas.height[:, 2:] - canvas.height[:, :-2])
     slope[1:-1] += np.float32(np.sin(angle) / 2) * (canvas.height[2:] - canvas.height[:-2])
@@ -59,12 +58,12 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
 
 
 def _falloff(size: Size, generator: Generator, strength: float) -> Float:
-    """Compute light falloff across the photo, vignetting, and sometimes a lamp's bright spot."""
+    """Compute light falloff and vignetting across the photo, sometimes with the bright spot of a lamp."""
     rows, columns = grid(size)
     y, x = rows / size[0] - 0.5, columns / size[1] - 0.5
     angle = generator.uniform(0, 2 * np.pi)
-    field = 1 + np.float32(strength) * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y)
-    field = field * (1 - np.float32(generator.uniform(0, 0.5)) * (x * x + y * y))
+    gradient = 1 + np.float32(strength) * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y)
+    field = gradient * (1 - np.float32(generator.uniform(0, 0.5)) * (x * x + y * y))
     if generator.random() < 0.25:
         centre_y, centre_x = generator.uniform(-0.5, 0.5, 2)
         spread = np.float32(generator.uniform(0.05, 0.4))
@@ -74,7 +73,7 @@ def _falloff(size: Size, generator: Generator, strength: float) -> Float:
 
 
 def _cast_shadow(canvas: Canvas) -> Float:
-    """Compute the shadow of an object outside the photo: a straight soft edge or a bar."""
+    """Compute the shadow of an object outside the photo. It is a bar or has a single edge."""
     generator, scale, (height, width) = canvas.generator, canvas.scale, canvas.size
     angle = generator.uniform(0, 2 * np.pi)
     middle = generator.uniform(-0.35, 0.35) * max(canvas.size)
@@ -88,7 +87,7 @@ def _cast_shadow(canvas: Canvas) -> Float:
 
 
 def photograph(lit: Float, generator: Generator, scale: float) -> Photo:
-    """Take the photo with blur, clipping, sensor noise and usually JPEG compression; uint8 [H,W,3]."""
+    """Turn brightness [3,H,W] into a photo, uint8 [H,W,3], with noise, blur and often JPEG compression."""
     values = lit * np.float32(255)
     strength = generator.gamma(1.5, 1.6)
     if strength > 0.4:
@@ -105,7 +104,7 @@ def photograph(lit: Float, generator: Generator, scale: float) -> Photo:
 
 
 def _jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """Compress a picture as JPEG with 4:2:0 chroma subsampling, and decode it."""
+    """Compress an image as JPEG with 4:2:0 chroma subsampling, and decode it again."""
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality, subsampling=2)
     return Image.open(stream).convert("RGB")
@@ -116,13 +115,13 @@ class Camera:
     """Settings of a phone camera.
 
     Attributes:
-        iso: Sensor gain; shot noise grows with it.
+        iso: Sensor gain. A higher gain gives more shot noise.
         blur: Standard deviation of the lens blur in px.
-        denoise: Strength of noise reduction, 0–1.
-        sharpen: Factor for the difference from a blurred copy that sharpening adds.
-        radius: Standard deviation in px of the blur used for sharpening.
-        contrast: Strength of the S-shaped tone curve, 0–1.
-        quality: JPEG quality; chroma is subsampled (4:2:0).
+        denoise: Strength of noise reduction in 0–1.
+        sharpen: Strength of the unsharp mask.
+        radius: Standard deviation in px of the blur in the unsharp mask.
+        contrast: Strength of the S-shaped tone curve in 0–1.
+        quality: JPEG quality. The chroma subsampling is 4:2:0.
     """
 
     iso: int = 100
@@ -135,7 +134,7 @@ class Camera:
 
     @classmethod
     def draw(cls, generator: Generator) -> Camera:
-        """Draw typical camera settings at random."""
+        """Choose random settings in a realistic range."""
         return cls(
             iso=int(generator.choice(ISOS, p=[0.2, 0.25, 0.2, 0.15, 0.12, 0.08])),
             blur=float(generator.uniform(0.45, 1.1)),
@@ -148,11 +147,11 @@ class Camera:
 
 
 def develop_photo(lit: Float, camera: Camera, generator: Generator) -> Photo:
-    """Photograph a lit wall with a phone camera.
+    """Simulate a phone camera's photo of a lit wall.
 
     Args:
-        lit: Brightness as displayed, float32 [3,H,W], about 0–1; modified in place.
-        camera: Settings of the camera.
+        lit: Gamma-encoded brightness, float32 [3,H,W], roughly in 0–1. The array is modified.
+        camera: Camera settings.
         generator: Random generator for the noise.
 
     Returns:
@@ -163,13 +162,19 @@ def develop_photo(lit: Float, camera: Camera, generator: Generator) -> Photo:
     np.clip(lit, 0.004, 1.0, out=lit)
     luma = np.float32(0.3) * lit[0] + np.float32(0.59) * lit[1] + np.float32(0.11) * lit[2]
     processed, level = _noisy(luma, camera.iso, generator)
-    _denoise(processed, level, camera.denoise)
+    # Coring: differences between the noisy plane and a blurred copy are reduced if they are small.
+    base = smooth_noise(processed.copy(), 1.2)
+    processed -= base
+    square = processed * processed
+    bound = np.float32((2.5 * camera.denoise * level) ** 2 + 1e-9)
+    processed *= np.float32(1 - camera.denoise) + np.float32(camera.denoise) * square / (square + bound)
+    processed += base
     soft = smooth_noise(processed.copy(), camera.radius)
     processed += np.float32(camera.sharpen) * (processed - soft)
     processed -= luma
     lit += processed
     for plane in (lit[0], lit[2]):
-        # Chroma denoising in a phone leaves weak blotches several px wide.
+        # The chroma denoising of a phone leaves faint colour blotches that are several px wide.
         blotches = noise((luma.shape[0], luma.shape[1]), generator.uniform(3, 9), generator)
         plane += blotches * np.float32(0.35 * (level * (1.2 - camera.denoise)))
     np.clip(lit, 0, 1, out=lit)
@@ -181,7 +186,7 @@ def develop_photo(lit: Float, camera: Camera, generator: Generator) -> Photo:
 
 
 def smooth_noise(plane: Float, deviation: float) -> Float:
-    """Blur a plane [H,W] in place with an approximate Gaussian (deviation in px); edges are replicated."""
+    """Blur a plane [H,W] in place with an approximate Gaussian. `deviation` is in px."""
     passes = max(1, int(np.ceil(deviation**2 / 0.5)))
     share = np.float32(deviation**2 / passes / 2)
     for _ in range(passes):
@@ -193,7 +198,7 @@ def smooth_noise(plane: Float, deviation: float) -> Float:
 
 
 def _noisy(luma: Float, iso: int, generator: Generator) -> tuple[Float, float]:
-    """Add shot and read noise; return the noisy plane and the noise's standard deviation at middle grey."""
+    """Return a copy of a plane with shot and read noise, and the noise level at middle grey."""
     gain = iso / 50 / _FULL_WELL
     read = (_READ_NOISE / _FULL_WELL) ** 2 * (iso / 50)
     noisy = luma.copy()
@@ -201,17 +206,7 @@ def _noisy(luma: Float, iso: int, generator: Generator) -> tuple[Float, float]:
         part = noisy[top : top + _STRIP]
         linear = part**_GAMMA
         deviation = np.sqrt(linear * np.float32(gain) + np.float32(read))
-        deviation *= np.minimum(part / (linear * np.float32(_GAMMA)), _STEEPEST)  # slope of the display curve
+        deviation *= np.minimum(part / (linear * np.float32(_GAMMA)), _STEEPEST)  # slope of the tone curve
         part += deviation * generator.standard_normal(part.shape, dtype=np.float32)
     middle = 0.6**_GAMMA
     return noisy, float(np.sqrt(middle * gain + read) * 0.6 / (middle * _GAMMA))
-
-
-def _denoise(noisy: Float, level: float, strength: float) -> None:
-    """Shrink differences from the surroundings that are small compared with the noise."""
-    base = smooth_noise(noisy.copy(), 1.2)
-    bound = np.float32((2.5 * strength * level) ** 2 + 1e-9)
-    noisy -= base
-    square = noisy * noisy
-    noisy *= np.float32(1 - strength) + np.float32(strength) * square / (square + bound)
-    noisy += base

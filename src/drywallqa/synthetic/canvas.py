@@ -1,12 +1,12 @@
-"""The canvas on which a wall is drawn: its colours, its relief, and the operations on them.
+"""The canvas for drawing a wall, with functions for strokes, noise and blur.
 
-Lengths are given in px of a photo whose longer side is 640 px. `Canvas.scale` scales them, so that a wall
-looks the same at every size. Colours are roughly linear reflectances in 0–1.
+Most lengths in the drawing code are in px of a photo whose longer side is 640 px. They are multiplied by
+`Canvas.scale`, so that a wall looks the same at every size. Colours are roughly linear reflectances in 0–1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,19 +24,20 @@ Box = tuple[slice, slice]  # rows, columns
 Generator = np.random.Generator
 
 REFERENCE_SIDE = 640
-_INVISIBLE = 0.004  # opacity below one grey level
+_INVISIBLE = 0.004  # opacity; lower values change a colour by less than one grey level
 
 
 @dataclass
 class Canvas:
-    """A wall being drawn.
+    """An unfinished picture of a wall.
 
     Attributes:
-        colour: Reflectance, float32 [3,H,W] in 0–1. Channels come first because numpy is slow over short
-            last axes.
-        height: Relief in px towards the camera, float32 [H,W]; lighting shades it at the end.
+        colour: Reflectance, float32 [3,H,W] in 0–1. The channels are the first axis because NumPy is slow if
+            the last axis is short.
+        height: Relief of the wall in px towards the camera, float32 [H,W]. `camera.light` shades the relief.
         generator: Random generator for all choices.
-        zoom: Scale of objects on the wall; below 1 they are smaller, as if photographed from further away.
+        zoom: Scale of the objects on the wall. A value below 1 makes them smaller, as in a photo from further
+            away.
     """
 
     colour: Float
@@ -46,7 +47,7 @@ class Canvas:
 
     @classmethod
     def plain(cls, size: Size, colour: ArrayLike, generator: Generator) -> Canvas:
-        """Create a canvas of `size` (height, width) px in one uniform colour (red, green, blue)."""
+        """Create a canvas of `size` (height, width) px with a uniform colour (red, green, blue)."""
         surface = np.full((3, *size), np.asarray(colour, np.float32)[:, None, None])
         return cls(surface, np.zeros(size, np.float32), generator)
 
@@ -57,11 +58,11 @@ class Canvas:
 
     @property
     def scale(self) -> float:
-        """Px of this canvas per px of a 640 px photo, times the zoom."""
+        """Factor from px of a photo whose longer side is 640 px to px of this canvas, times the zoom."""
         return self.zoom * max(self.size) / REFERENCE_SIDE
 
     def somewhere(self, margin: float = 0.1) -> Point:
-        """Choose a random point at least `margin` (a share of each side) away from the borders."""
+        """Choose a random point. `margin` is the smallest distance to a border as a share of the side."""
         y, x = self.generator.uniform(margin, 1 - margin, 2) * self.size
         return float(x), float(y)
 
@@ -78,12 +79,12 @@ class Canvas:
         flat[:, index] = part + cover.reshape(-1)[index] * (rgb - part)
 
     def darken(self, cover: Float, box: Box | None = None) -> None:
-        """Multiply the canvas, or one box of it, by 1 − cover [h,w]; negative values brighten."""
+        """Multiply the canvas, or a box in it, by 1 − cover [h,w]. Negative values of `cover` brighten."""
         part = self.colour[:, box[0], box[1]] if box else self.colour
         part *= 1 - cover
 
     def stamp(self, patch: Image.Image, centre: Point, shadow: float = 0.0) -> None:
-        """Paste an RGBA picture onto the canvas, with a soft shadow offset by `shadow` px."""
+        """Paste an RGBA image onto the canvas, with a shadow that is offset by `shadow` px."""
         planes = np.asarray(patch, np.float32).transpose(2, 0, 1) / np.float32(255)
         top, left = round(centre[1] - patch.height / 2), round(centre[0] - patch.width / 2)
         if shadow > 0:
@@ -95,7 +96,7 @@ class Canvas:
         self.height[box] *= 1 - cover  # an object hides the wall's relief
 
     def _overlap(self, top: int, left: int, patch: Image.Image) -> tuple[Box, Box]:
-        """Return the box of the canvas that a patch covers, and the box of the patch inside the canvas."""
+        """Return the box where a patch and the canvas overlap, in canvas and in patch coordinates."""
         first, start = max(0, top), max(0, left)
         last = max(first, min(self.size[0], top + patch.height))
         stop = max(start, min(self.size[1], left + patch.width))
@@ -104,22 +105,26 @@ class Canvas:
 
     @contextmanager
     def sheet(self) -> Iterator[ImageDraw.ImageDraw]:
-        """Draw with Pillow on an empty RGBA sheet; on exit, paste the sheet over the whole canvas."""
+        """Yield a Pillow pen for a transparent sheet, and paste the sheet onto the canvas on exit."""
         image = Image.new("RGBA", self.size[::-1])
         yield ImageDraw.Draw(image)
         self.stamp(image, (self.size[1] / 2, self.size[0] / 2))
 
 
+Draw = Callable[[Canvas, Generator, float], None]
+"""A function that draws on a canvas. The other arguments are the canvas's random generator and scale."""
+
+
 @dataclass(frozen=True)
 class Stroke:
-    """A line through `points` (x, y in px); each segment has its own width in px, and joints are round."""
+    """A line through `points` (x, y in px). `widths` contains the width in px of each segment."""
 
     points: Sequence[Point] | Path
     widths: Sequence[float] | NDArray[np.float64]
 
 
 def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Float:
-    """Compute the share of each pixel that the strokes cover, float32 [H,W] in 0–1."""
+    """Compute how much of each pixel the strokes cover, float32 [H,W] in 0–1."""
     image = Image.new("L", (size[1] * oversampling, size[0] * oversampling))
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -134,10 +139,11 @@ def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Fl
 
 
 def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 3) -> tuple[Float, Box]:
-    """Draw a stroke like `coverage`, but only within its bounding box plus a margin in px.
+    """Compute the coverage of one stroke only in its bounding box, which is enlarged by a margin in px.
 
     Returns:
-        The coverage [h,w], empty if the stroke lies outside `size`, and the box's rows and columns.
+        The coverage [h,w] and the rows and columns of the box. Both are empty if the stroke lies outside
+        `size`.
     """
     points = np.asarray(stroke.points)
     left, top = np.maximum(np.floor(points.min(0)).astype(int) - margin, 0).tolist()
@@ -150,11 +156,14 @@ def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 
 
 
 def noise(size: Size, cell: float | tuple[float, float], generator: Generator) -> Float:
-    """Create smooth noise [H,W] with lumps of `cell` (or rows, columns) px; mean 0 and deviation about 1."""
+    """Create smooth noise [H,W] with mean 0 and standard deviation of about 1.
+
+    `cell` is the size of the lumps in px: one number, or a height and a width.
+    """
     rows, columns = cell if isinstance(cell, tuple) else (cell, cell)
     knots = (max(2, round(size[0] / rows) + 1), max(2, round(size[1] / columns) + 1))
     if knots[0] >= size[0] and knots[1] >= size[1]:
-        # Uniform instead of normal noise: it looks the same and takes a third of the time.
+        # Uniform noise looks like normal noise and takes a third of the time.
         return (generator.random(size, dtype=np.float32) - np.float32(0.5)) * np.float32(3.46)
     coarse = Image.fromarray(generator.standard_normal(knots, dtype=np.float32))
     image = coarse.resize(size[::-1], Image.Resampling.BICUBIC)
@@ -167,7 +176,7 @@ def octaves(
     weights: Sequence[float],
     generator: Generator,
 ) -> Float:
-    """Sum noise of several sizes (see `noise`), float32 [H,W]."""
+    """Compute a weighted sum of `noise` with several cell sizes, float32 [H,W]."""
     total = np.zeros(size, np.float32)
     for cell, weight in zip(cells, weights, strict=True):
         total += np.float32(weight) * noise(size, cell, generator)
@@ -175,13 +184,13 @@ def octaves(
 
 
 def blurred(values: Float, radius: float) -> Float:
-    """Blur values [H,W] in 0–1 with an approximate Gaussian; 8 bits in PIL are fast and precise enough."""
+    """Blur values [H,W] in 0–1 with an approximate Gaussian. The blur uses 8 bits, which is faster."""
     image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
 
 
 def grid(size: Size) -> tuple[Float, Float]:
-    """Return row and column numbers, shaped [H,1] and [1,W] for broadcasting."""
+    """Return the row indices [H,1] and column indices [1,W], which can be broadcast."""
     return np.arange(size[0], dtype=np.float32)[:, None], np.arange(size[1], dtype=np.float32)[None, :]
 
 

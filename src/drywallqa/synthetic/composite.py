@@ -1,9 +1,10 @@
 """Paste cracks from real photos onto photos of boards, so that one photo shows both a crack and a seam.
 
-A crack is extracted from its photo as *relief*: how much darker (or, at chipped edges, brighter) each pixel
-is than the wall around it, with the wall's grain removed. Multiplying the board by that relief keeps the
-board's colour, light and seam. Some cracks are pasted directly instead, with a soft edge, so that a model
-cannot learn to recognise a single way of pasting.
+Most cracks are extracted from their photos as *relief*. The relief is a factor per pixel. It states how much
+darker (or, at chipped edges, brighter) the crack is than the wall around it. The grain of the wall is removed
+from the relief. The board is multiplied by the relief and so keeps its colour, light and seam. The other
+cracks are pasted directly, with a soft edge. A model therefore cannot learn to recognise a single pasting
+method.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ from PIL import Image
 
 from drywallqa.synthetic.canvas import REFERENCE_SIDE, Box, Float, Generator, Mask, Photo, Size, blurred
 
-_COARSE = 4  # px; spacing of the grid on which the wall's brightness is estimated
-_LEAST_RELIEF = 0.3  # the core of a pasted crack is at least this much darker than the board
-_DARKEST_WALL = 12.0  # grey levels; areas darker than this are padding, not board
-_BLOCK = 8  # px; padding is detected in blocks of this size
-_EVEN = 0.5  # squared grey levels; a variance lower than any camera's noise
-_WALL_AROUND = 0.06  # margin of wall kept around the crack, as a share of its photo's side
+_COARSE = 4  # px; grid spacing for the estimate of the wall's brightness
+_LEAST_RELIEF = 0.3  # a pasted crack is darker than the board by at least this share
+_DARKEST_WALL = 12.0  # grey levels; darker areas are padding
+_BLOCK = 8  # px; block size for the detection of padding
+_EVEN = 0.5  # squared grey levels; a variance below the noise of any camera
+_WALL_AROUND = 0.06  # margin around the crack that is cut out with it, as a share of the photo's side
 
 
 @dataclass(frozen=True)
 class Pasting:
-    """How a crack may be moved and blended when it is pasted onto a board.
+    """Limits for moving and blending a crack when it is pasted onto a board.
 
     Attributes:
-        scale: Smallest and largest scale factor, relative to filling the board.
-        shift: Largest move in either direction, as a share of the board's side.
+        scale: Smallest and largest scale factor. At 1, the photo with the crack is just large enough to cover
+            the board.
+        shift: Largest shift along each axis, as a share of the board's side.
         flip: Whether the crack may be mirrored.
-        turn: Whether the crack may be rotated by quarter turns.
-        relief_share: Share of cracks applied as relief; the others are pasted with a soft edge.
+        turn: Whether the crack may be rotated by multiples of 90 degrees.
+        relief_share: Share of cracks that are pasted as relief. The other cracks are pasted with a soft edge.
     """
 
     scale: tuple[float, float] = (0.7, 1.4)
@@ -44,7 +46,7 @@ class Pasting:
 
 
 STILL = Pasting(scale=(1.0, 1.0), shift=0.0, relief_share=1.0)
-"""Keeps a crack's scale and position, so that a benchmark can compare composite and original photo."""
+"""Keeps the scale and position of a crack, which allows comparing a composite with the original photo."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,10 @@ class Composite:
 
     Attributes:
         photo: uint8 [H,W,3].
-        crack: True mask of the pasted crack, bool [H,W].
-        taping: True taping-area mask of the board, bool [H,W].
-        crack_index: Index of the crack sample.
-        board_index: Index of the board sample.
+        crack: Ground-truth mask of the pasted crack, bool [H,W].
+        taping: Ground-truth mask of the taping area, bool [H,W].
+        crack_index: Index of the sample that contains the crack.
+        board_index: Index of the sample that contains the board.
     """
 
     photo: Photo
@@ -73,18 +75,18 @@ def paste_crack(
     generator: Generator,
     pasting: Pasting | None = None,
 ) -> tuple[Photo, Mask]:
-    """Paste the crack of one photo onto a board and keep the board's seam visible.
+    """Paste a crack from one photo onto a photo of a board. The seam of the board stays visible.
 
     Args:
-        board: uint8 [H,W,3].
-        crack_photo: uint8 [h,w,3], of any size.
-        crack_mask: bool [h,w], the labelled outline around the crack.
+        board: Photo of the board, uint8 [H,W,3].
+        crack_photo: Photo of the crack, uint8 [h,w,3]. It may have any size.
+        crack_mask: Labelled area of the crack, bool [h,w].
         generator: Random generator for all choices.
-        pasting: Limits for moving and blending; by default, the limits used in training.
+        pasting: Limits for moving and blending. If None, the limits for training.
 
     Returns:
-        The composite, uint8 [H,W,3], and the crack's mask on it, bool [H,W]. If no part of the crack lies
-        on the board, returns the unchanged board and an empty mask.
+        The composite, uint8 [H,W,3], and the mask of the crack in the composite, bool [H,W]. If no part of
+        the crack lies on the board, the composite equals the board and the mask is empty.
     """
     pasting = pasting or Pasting()
     side = max(board.shape[:2])
@@ -112,22 +114,21 @@ def composites(
     boards: Sequence[tuple[Photo, Mask]],
     count: int = 200,
     seed: int = 0,
-    pasting: Pasting = STILL,
 ) -> Iterator[Composite]:
-    """Build composites; the same samples and seed always give the same composites.
+    """Build composites. The same samples and seed always give the same composites.
 
     Args:
-        cracks: (photo, crack mask) samples, which may be loaded on indexing.
-        boards: (photo, taping mask) samples, which may be loaded on indexing.
-        count: Number of composites. Every sample is used once before any is reused.
-        seed: Seed for the pairing and all other random choices.
-        pasting: Limits for moving and blending; by default the crack keeps its scale and position.
+        cracks: Samples with a photo and the mask of a crack. They may be loaded when they are indexed.
+        boards: Samples with a photo and the mask of the taping area. They may be loaded when they are
+            indexed.
+        count: Number of composites. Every sample is used once before a sample is used again.
+        seed: Seed for the pairing and for all other random choices.
 
     Yields:
-        `count` composites with a non-empty crack mask.
+        `count` composites with a non-empty crack mask. Each crack keeps its scale and position.
 
     Raises:
-        ValueError: If there are no samples, or no crack can be pasted onto any board.
+        ValueError: There are no samples, or no crack lies on a board after pasting.
     """
     if not len(cracks) or not len(boards):
         raise ValueError("composites need at least one crack and one board")
@@ -137,14 +138,14 @@ def composites(
     while made < count:
         crack_index, board_index = next(crack_order), next(board_order)
         board, taping = boards[board_index]
-        photo, crack = paste_crack(board, *cracks[crack_index], generator, pasting)
-        if not crack.any():
+        photo, crack = paste_crack(board, *cracks[crack_index], generator, STILL)
+        if crack.any():
+            made += 1
+            yield Composite(photo, crack, taping.copy(), crack_index, board_index)
+        else:
             misses += 1
             if misses > 10 * count + 100:
                 raise ValueError("no crack lies on a board after pasting")
-            continue
-        made += 1
-        yield Composite(photo, crack, taping.copy(), crack_index, board_index)
 
 
 def _cycle(length: int, generator: Generator) -> Iterator[int]:
@@ -158,8 +159,8 @@ def _move(
     """Rotate, mirror, scale and shift a crack.
 
     Returns:
-        The crack with some wall around it, its outline, and their box on a board of `size` (height, width).
-        None if the crack lies outside the board.
+        The picture of the crack with a margin, the mask of the crack, and the box of both on a board of
+        `size` (height, width). None if the crack lies outside the board.
     """
     turns = int(generator.integers(4)) if pasting.turn else 0
     mirror = pasting.flip and generator.random() < 0.5
@@ -171,7 +172,7 @@ def _move(
     frame = Image.fromarray(mask.astype(np.uint8)).getbbox()
     if frame is None:
         return None
-    # One factor for both directions, so that a crack keeps its shape on a board of another aspect ratio.
+    # Both axes have the same factor, so that the crack keeps its shape if the aspect ratios differ.
     factor *= max(size[0] / mask.shape[0], size[1] / mask.shape[1])
     margin = round(_WALL_AROUND * max(mask.shape))
     start = np.maximum(np.array(frame[1::-1]) - margin, 0)
@@ -199,9 +200,9 @@ def _resize(values: Photo, rows: int, columns: int, method: Image.Resampling) ->
 
 
 def _is_board(board: Photo) -> Mask:
-    """Mark the board, as opposed to the padding of an augmented copy; thin dark seams count as board.
+    """Compute a mask of the board without the padding of an augmented photo. Thin dark seams are board.
 
-    Padding is black, or a uniform grey (brightened black) that is much darker than the board.
+    Padding is black, or a uniform grey that is much darker than the board.
     """
     height, width = board.shape[:2]
     grey = np.asarray(Image.fromarray(board).convert("L"), np.float32)
@@ -217,11 +218,11 @@ def _is_board(board: Photo) -> Mask:
 
 
 def _surroundings(grey: Float, outside: Float, side: int) -> Float:
-    """Estimate the wall's brightness [h,w] under the crack from the wall outside the outline.
+    """Estimate the brightness [h,w] of the wall under the crack from the wall around it.
 
-    Uses normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight). The radius
-    is wide far from visible wall and narrow close to it. A wall's brightness changes slowly, so a coarse
-    grid suffices.
+    The method is normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight).
+    The blur radius is larger at a greater distance from visible wall. The brightness of a wall changes
+    slowly, so a coarse grid is sufficient.
     """
     rows, columns = grey.shape
     size = (max(1, columns // _COARSE), max(1, rows // _COARSE))
@@ -238,20 +239,20 @@ def _surroundings(grey: Float, outside: Float, side: int) -> Float:
 
 
 def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
-    """Compute the factor [h,w] by which a crack darkens or brightens the wall; 1 away from the crack.
+    """Compute the factor [h,w] by which a crack darkens or brightens the wall. It is 1 outside the crack.
 
-    `outline` covers the whole crack, `mask` the part of it on the board.
+    `outline` covers the whole crack. `mask` covers only the part of the crack that lies on the board.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32) / np.float32(255)
-    # Black pixels outside the outline are padding, not wall.
+    # Black pixels outside the outline are padding and do not show the wall.
     outside = ((~outline) & (grey > 0.02)).astype(np.float32)
     deviation = grey / np.maximum(_surroundings(grey, outside, side), 0.06) - 1.0
     dark, bright = np.maximum(-deviation, 0.0), np.maximum(deviation, 0.0)
-    # The percentile ignores other objects on the wall; the limit preserves faint cracks.
+    # The percentile ignores other objects on the wall. The upper limit preserves faint cracks.
     ring = np.abs(deviation[outside > 0])
     grain = float(np.percentile(ring[::7], 68)) if ring.size else 0.05
     grain = min(grain, 0.3 * float(np.percentile(dark[mask], 97)))
-    # Soft threshold: pixels within the wall's grain are not part of the crack.
+    # Small deviations belong to the grain of the wall, so a soft threshold removes them.
     dark *= np.clip((dark - grain) / (2.0 * grain + 0.02), 0, 1)
     bright *= 0.6 * np.clip((bright - 2.0 * grain) / (2.0 * grain + 0.02), 0, 1)
     core = float(np.percentile(dark[mask], 95))
@@ -261,7 +262,7 @@ def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
 
 
 def _feather(mask: Mask, side: int) -> Float:
-    """Compute weights: 1 inside the outline, falling smoothly to 0 at its edge and at cut-off ends."""
+    """Compute weights that are 1 inside the mask and fall smoothly to 0 at its edges."""
     radius = max(0.6, 3.0 * side / REFERENCE_SIDE)
     border = max(1, round(2 * radius))
     soft = blurred(np.pad(mask.astype(np.float32), border), radius)[border:-border, border:-border]
@@ -269,7 +270,7 @@ def _feather(mask: Mask, side: int) -> Float:
 
 
 def _soft_paste(board: Float, photo: Photo, mask: Mask, side: int) -> Float:
-    """Blend the crack's pixels onto the board with a soft outline, shifting their colours to the board's."""
+    """Blend the crack onto the board with a soft edge, and match the colours to the board."""
     pixels = photo.astype(np.float32)
     bright = np.percentile(pixels[mask], 75, axis=0)
     target = (board * mask[:, :, None]).sum((0, 1)) / mask.sum()

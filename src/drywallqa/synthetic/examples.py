@@ -1,4 +1,4 @@
-"""The example walls of the demonstration: eight rendered photos with their true masks."""
+"""Eight example walls for the demonstration: rendered photos with ground-truth masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drywallqa.synthetic.walls import Kind, Wall, WallOptions, render_wall
 
 @dataclass(frozen=True)
 class Example:
-    """One example wall: its name, kind, seed and options."""
+    """Name, kind, seed and options of one example wall."""
 
     name: str
     kind: Kind
@@ -37,11 +37,11 @@ EXAMPLES: tuple[Example, ...] = (
     Example("paint-switch-cable-nothing", "neither", 162, WallOptions("paint", ("switch", "cable"), 0.2)),
     Example("plaster-stain-nothing", "neither", 176, WallOptions("plaster", ("stain", "socket"), 0.4)),
 )
-"""Two examples of each kind: cracks, seams, both, and neither."""
+"""Two walls with a crack, two with a seam, two with both, and two with neither."""
 
 
 def render_example(example: Example, size: Size = (640, 640)) -> Wall:
-    """Render one example at `size` (height, width) px; the result is deterministic."""
+    """Render one example wall with `size` (height, width) in px. The result is always the same."""
     return render_wall(example.seed, size, example.kind, example.options)
 
 
@@ -49,14 +49,14 @@ def write_examples(folder: str | Path, size: Size = (640, 640)) -> dict[str, Wal
     """Render the example walls into `folder` as NAME.png.
 
     Args:
-        folder: Output folder; created if missing.
+        folder: Output folder. It is created if it does not exist.
         size: Height and width of each photo in px.
 
     Returns:
-        The walls by name, with their true masks.
+        Name → wall.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: The folder cannot be written to.
     """
     walls = {}
     for example in EXAMPLES:
@@ -69,12 +69,12 @@ def write_examples(folder: str | Path, size: Size = (640, 640)) -> dict[str, Wal
 
 @dataclass(frozen=True)
 class ExampleScore:
-    """How well predicted masks of one concept match the known truth of the example walls.
+    """Agreement of predicted masks with the labels of the example walls, for one concept.
 
     Attributes:
         concept: "crack" or "taping area".
-        overlaps: IoU of the predicted mask with the label, for each wall that shows the concept.
-        false_areas: Falsely marked share of the photo, for each wall without the concept.
+        overlaps: Wall name → IoU of prediction and label, for walls that show the concept.
+        false_areas: Wall name → marked share of the photo, for walls that do not show the concept.
     """
 
     concept: str
@@ -88,17 +88,17 @@ class ExampleScore:
 
     @property
     def false_alarms(self) -> int:
-        """Number of walls without the concept where more than `FALSE_ALARM_SHARE` is marked."""
+        """Number of walls that do not show the concept, but have a marked share above `FALSE_ALARM_SHARE`."""
         return sum(area > FALSE_ALARM_SHARE for area in self.false_areas.values())
 
 
 def score_example(truths: Mapping[str, Mask], concept: str, found: Mapping[str, Mask]) -> ExampleScore:
-    """Compare predicted masks with the labels of rendered walls.
+    """Compare the predicted masks for one concept with labels.
 
     Args:
-        truths: True mask of each wall, bool [H,W], by wall name; at least one shows the concept.
+        truths: Wall name → label mask, bool [H,W]. At least one mask must not be empty.
         concept: The concept that the masks mark.
-        found: Predicted mask of each wall, bool [H,W], by wall name.
+        found: Wall name → predicted mask, bool [H,W].
     """
     shown = {name: truth for name, truth in truths.items() if truth.any()}
     return ExampleScore(

@@ -1,4 +1,4 @@
-"""Draw untaped joints between boards, with tapered edges, a step, screws, print and torn paper."""
+"""Draw untaped joints between boards, with tapered edges, steps, screws, factory print and torn paper."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PRINTS = (
     "MOISTURE RESISTANT  EN 520",
 )
 HALF_WIDTH = 2.5
-"""Half width of a line's mask, in px of a photo whose longer side is 640 px."""
-_REACH = 34.0  # px in a 640 px photo; a joint changes the boards only within this distance from its line
+"""Half width of the mask of a line, in px of a photo whose longer side is 640 px."""
+_REACH = 34.0  # a joint changes pixels up to this distance, in px of a photo of 640 px
 
 
 def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HALF_WIDTH) -> Mask:
-    """Draw lines as one mask, bool [H,W].
+    """Draw several lines into one mask, bool [H,W].
 
     Args:
         lines: The lines.
@@ -41,7 +41,7 @@ def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HAL
 
 
 def clipped(line: StraightLine, quad: Mask | None, size: Size) -> StraightLine | None:
-    """Clip a line to the photo and the board; None if the rest is too short."""
+    """Clip a line to the photo and, if given, the board. None if the clipped line is too short."""
     start, end = np.asarray(line.start), np.asarray(line.end)
     path = start + np.linspace(0, 1, max(2, int(line.length)))[:, None] * (end - start)
     kept = path[inside(path, size, quad)]
@@ -78,7 +78,7 @@ def add_seam(canvas: Canvas, line: StraightLine) -> None:
     if generator.random() < 0.65:
         _screws(canvas, line)
     if generator.random() < 0.4:
-        # The factory print lies beside the line and parallel to it.
+        # The factory print is beside the line and parallel to it.
         away = generator.choice([-1, 1]) * generator.uniform(3, 28) * scale
         centre = _beside(line, generator.uniform(0.25, 0.75) * line.length, away)
         along_x, along_y = line.direction()
@@ -92,17 +92,17 @@ def _beside(line: StraightLine, along: float, away: float) -> Point:
 
 
 def _change(position: Float, line: StraightLine, canvas: Canvas, strength: float) -> Float:
-    """Compute slow random variation along the line: one value per pixel, about ±strength."""
+    """Compute a random value for each position along the line. Values vary slowly, about ±`strength`."""
     knots = max(4, int(line.length / (40 * canvas.scale)))
     values = canvas.generator.normal(0, strength, knots)
-    steps = max(256, round(line.length / 4))  # otherwise long lines would show steps
+    steps = max(256, round(line.length / 4))  # fewer points would give visible steps on long lines
     fine = np.interp(np.linspace(0, knots - 1, steps), np.arange(knots), values).astype(np.float32)
     place = position / max(line.length, 1) * (steps - 1)
     return np.asarray(fine[np.clip(place, 0, steps - 1).astype(np.intp)])
 
 
 def _gap(distance: Float, position: Float, line: StraightLine, canvas: Canvas) -> Float:
-    """Compute the line's shade, from a barely visible line to an open gap; paper edges can be bright."""
+    """Compute the darkening by a joint, which ranges from a faint line to an open gap."""
     generator, scale = canvas.generator, canvas.scale
     half = np.float32(scale * np.exp(generator.uniform(np.log(0.5), np.log(2.6))))
     # A line thinner than a pixel must be darker to be visible.
@@ -118,7 +118,7 @@ def _gap(distance: Float, position: Float, line: StraightLine, canvas: Canvas) -
 
 
 def _taper(distance: Float, canvas: Canvas, shade: Float, lift: Float) -> None:
-    """Draw tapered board edges: a shallow valley, and the fold of the face paper beside the line."""
+    """Draw tapered board edges: a shallow valley, sometimes with a fold in the face paper."""
     generator, scale = canvas.generator, canvas.scale
     breadth = np.float32(generator.uniform(8, 30) * scale)
     lift -= np.float32(generator.uniform(0.3, 3.0)) * np.clip(1 - np.abs(distance) / breadth, 0, 1)
@@ -130,7 +130,7 @@ def _taper(distance: Float, canvas: Canvas, shade: Float, lift: Float) -> None:
 
 
 def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
-    """Draw patches beside the line where torn face paper exposes brown liner or white core."""
+    """Draw patches of torn face paper beside the line, where the brown liner or the white core is visible."""
     generator, scale = canvas.generator, canvas.scale
     lumps = noise(canvas.size, 14 * scale, generator) - np.abs(across) / np.float32(9 * scale)
     patch = np.clip((lumps - np.float32(generator.uniform(0.7, 1.8))) * 4, 0, 0.85).astype(np.float32) * near
@@ -140,7 +140,7 @@ def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
 
 
 def _screws(canvas: Canvas, line: StraightLine) -> None:
-    """Draw rows of screw heads or dimples on both sides of the line; some are missing."""
+    """Draw a row of screw heads or dimples on each side of the line. Some are left out at random."""
     generator, scale = canvas.generator, canvas.scale
     spacing = generator.uniform(45, 130) * scale
     inset = generator.uniform(6, 15) * scale
@@ -155,7 +155,7 @@ def _screws(canvas: Canvas, line: StraightLine) -> None:
 
 
 def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
-    """Draw a screw head or dimple of `radius` px: a dark disc with a soft rim."""
+    """Draw a screw head or a dimple as a dark disc of `radius` px."""
     reach = int(np.ceil(radius * 2 + 2))
     top, left = int(centre[1]) - reach, int(centre[0]) - reach
     box = (slice(top, top + 2 * reach + 1), slice(left, left + 2 * reach + 1))
@@ -169,7 +169,7 @@ def add_screw(canvas: Canvas, centre: Point, radius: float) -> None:
 
 
 def add_print(canvas: Canvas, centre: Point, angle: float) -> None:
-    """Draw faint factory print around `centre`, rotated clockwise by `angle` degrees."""
+    """Draw faint factory print at `centre`, rotated clockwise by `angle` degrees."""
     generator, scale = canvas.generator, canvas.scale
     text = "   ".join(generator.choice(_PRINTS, int(generator.integers(1, 4)), replace=False))
     font = ImageFont.load_default(size=max(6.0, generator.uniform(5, 17) * scale * 2))

@@ -1,8 +1,6 @@
-"""Draw pictures without walls, in which a model must not mark anything for any prompt."""
+"""Draw pictures that do not show a wall. A model must not mark anything in them."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +9,7 @@ from PIL import ImageFont
 from drywallqa.synthetic.camera import photograph
 from drywallqa.synthetic.canvas import (
     Canvas,
+    Draw,
     Generator,
     Photo,
     Size,
@@ -26,25 +25,25 @@ from drywallqa.synthetic.surfaces import surface
 
 
 def render_other(seed: int | Generator, size: Size = (640, 640), kind: str | None = None) -> Photo:
-    """Render a picture without a wall.
+    """Render a picture that does not show a wall.
 
     Args:
-        seed: Seed or generator; the same seed gives the same picture.
+        seed: Seed or random generator. The same seed always gives the same picture.
         size: Height and width in px.
-        kind: One of `OTHERS`; random if None.
+        kind: One of `OTHERS`. Random if None.
 
     Returns:
-        uint8 [H,W,3].
+        The picture, uint8 [H,W,3].
     """
     generator = np.random.default_rng(seed)
-    name = kind or OTHERS[generator.integers(len(OTHERS))]
+    name = kind or list(OTHERS)[generator.integers(len(OTHERS))]
     canvas = Canvas.plain(size, (0, 0, 0), generator)
-    _MAKERS[name](canvas, generator, canvas.scale)
+    OTHERS[name](canvas, generator, canvas.scale)
     return photograph(canvas.colour, generator, canvas.scale)
 
 
 def _colour(generator: Generator) -> NDArray[np.float64]:
-    """Choose a random colour; most are muted."""
+    """Choose a random colour, which is usually muted."""
     vivid = generator.random() < 0.25
     values = generator.random(3)
     return values if vivid else values.mean() + 0.3 * (values - values.mean())
@@ -52,22 +51,20 @@ def _colour(generator: Generator) -> NDArray[np.float64]:
 
 def _gradient(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Draw a gradient between two colours, like a sky or a studio backdrop."""
-    size = canvas.size
     canvas.fill(_colour(generator))
-    rows, columns = grid(size)
+    rows, columns = grid(canvas.size)
     angle = generator.uniform(0, 2 * np.pi)
-    place = (columns / size[1] - 0.5) * np.cos(angle) + (rows / size[0] - 0.5) * np.sin(angle)
+    place = (columns / canvas.size[1] - 0.5) * np.cos(angle) + (rows / canvas.size[0] - 0.5) * np.sin(angle)
     canvas.blend(np.clip(place + 0.5, 0, 1).astype(np.float32), _colour(generator))
 
 
 def _shapes(canvas: Canvas, generator: Generator, scale: float) -> None:
     """Draw overlapping discs, boxes and polygons in random colours."""
-    size = canvas.size
     _gradient(canvas, generator, scale)
     with canvas.sheet() as pen:
         for _ in range(int(generator.integers(4, 26))):
-            centre = generator.random(2) * (size[1], size[0])
-            radius = generator.uniform(0.02, 0.25) * max(size)
+            centre = generator.random(2) * canvas.size[::-1]
+            radius = generator.uniform(0.02, 0.25) * max(canvas.size)
             fill = (*(int(value) for value in generator.integers(0, 256, 3)), 255)
             box = (centre[0] - radius, centre[1] - radius, centre[0] + radius, centre[1] + radius * 0.8)
             shape = generator.integers(3)
@@ -81,7 +78,7 @@ def _shapes(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _page(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a printed page or a screen full of text."""
+    """Draw lines of random text, as on a printed page or a screen."""
     dark = generator.random() < 0.3
     canvas.fill((0.1, 0.11, 0.13) if dark else (0.95, 0.95, 0.93))
     height = generator.uniform(9, 42) * scale
@@ -98,19 +95,18 @@ def _page(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _stripes(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw straight or wavy stripes, like shutters, fabric or ploughed fields."""
-    size = canvas.size
+    """Draw straight or wavy stripes, as in shutters, fabric or ploughed fields."""
     canvas.fill(_colour(generator))
     angle = generator.uniform(0, np.pi)
-    place = distance_along(size, (0, 0), (np.cos(angle), np.sin(angle)))
-    place = place + noise(size, 120 * scale, generator) * np.float32(generator.choice([0, 0, 6, 20]))
+    place = distance_along(canvas.size, (0, 0), (np.cos(angle), np.sin(angle)))
+    place = place + noise(canvas.size, 120 * scale, generator) * np.float32(generator.choice([0, 0, 6, 20]))
     wave = np.sin(place * np.float32(2 * np.pi / (generator.uniform(5, 90) * scale)))
     canvas.blend(np.clip(wave * generator.uniform(0.6, 6) + 0.5, 0, 1).astype(np.float32), _colour(generator))
-    canvas.darken(noise(size, 60 * scale, generator) * np.float32(0.06))
+    canvas.darken(noise(canvas.size, 60 * scale, generator) * np.float32(0.06))
 
 
 def _checks(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a chessboard or plaid."""
+    """Draw a chessboard or a plaid pattern."""
     canvas.fill(_colour(generator))
     rows, columns = grid(canvas.size)
     cell = generator.uniform(12, 110) * scale
@@ -120,26 +116,29 @@ def _checks(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _clouds(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw soft noise in two colours, like clouds, smoke, marble or water."""
+    """Draw soft noise in two colours, which looks like clouds, smoke, marble or water."""
     canvas.fill(_colour(generator))
     cells = (200 * scale, 90 * scale, 40 * scale, 18 * scale, 8 * scale)
     field = octaves(canvas.size, cells, (0.5, 0.25, 0.13, 0.06, 0.03), generator)
     canvas.blend(np.clip(field + 0.5, 0, 1), _colour(generator))
 
 
+def _backdrop(canvas: Canvas, generator: Generator, scale: float) -> None:
+    (_clouds if generator.random() < 0.5 else _gradient)(canvas, generator, scale)
+
+
 def _foliage(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw overlapping leaves in many greens, with branches between them."""
+    """Draw overlapping green or autumn leaves."""
     canvas.fill((0.08, 0.13, 0.06))
     leaf = generator.uniform(6, 34) * scale
-    autumn = generator.random() < 0.25
+    colour = (190, 120, 50) if generator.random() < 0.25 else (95, 165, 60)
     with canvas.sheet() as pen:
         for _ in range(int(generator.integers(250, 700))):
             x, y = generator.random(2) * (canvas.size[1], canvas.size[0])
             turn, light = generator.uniform(0, np.pi), generator.uniform(0.3, 1.0)
             tip = leaf * generator.uniform(0.6, 1.4) * np.array([np.cos(turn), np.sin(turn)])
             side = 0.3 * np.array([-tip[1], tip[0]])
-            green = (190, 120, 50) if autumn else (95, 165, 60)
-            fill = (*(int(channel * light) for channel in green), 255)
+            fill = (*(int(channel * light) for channel in colour), 255)
             pen.polygon(
                 [
                     (x - tip[0], y - tip[1]),
@@ -152,10 +151,8 @@ def _foliage(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _branches(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw bare branches against the sky: dark, forked and thin like cracks."""
-    size = canvas.size
-    backdrop = _clouds if generator.random() < 0.5 else _gradient
-    backdrop(canvas, generator, scale)
+    """Draw bare branches against the sky, which are dark, forked and thin like cracks."""
+    _backdrop(canvas, generator, scale)
     canvas.colour *= np.float32(0.5)
     canvas.colour += np.float32(0.5)
     strokes: list[Stroke] = []
@@ -170,20 +167,19 @@ def _branches(canvas: Canvas, generator: Generator, scale: float) -> None:
 
     for _ in range(int(generator.integers(1, 4))):
         grow(
-            generator.random() * size[1],
-            float(size[0]),
+            generator.random() * canvas.size[1],
+            float(canvas.size[0]),
             -np.pi / 2 + generator.normal(0, 0.2),
             generator.uniform(60, 140) * scale,
             generator.uniform(8, 26) * scale,
         )
-    canvas.blend(coverage(strokes, size, 2), (0.13, 0.10, 0.08))
+    canvas.blend(coverage(strokes, canvas.size, 2), (0.13, 0.10, 0.08))
 
 
 def _portrait(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a rough portrait in front of a background: head, eyes and shoulders."""
+    """Draw a simple portrait with head, eyes, mouth and shoulders in front of a background."""
     size = canvas.size
-    backdrop = _clouds if generator.random() < 0.5 else _gradient
-    backdrop(canvas, generator, scale)
+    _backdrop(canvas, generator, scale)
     x, y = generator.uniform(0.3, 0.7) * size[1], generator.uniform(0.3, 0.5) * size[0]
     head = generator.uniform(0.1, 0.24) * min(size)
     with canvas.sheet() as pen:
@@ -207,10 +203,10 @@ def _portrait(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _coins(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw rows of round objects, like coins, cells, fruit or pebbles."""
+    """Draw scattered round objects, which look like coins, cells, fruit or pebbles."""
     canvas.fill(_colour(generator))
     rows, columns = grid(canvas.size)
-    colour = np.asarray(_colour(generator))
+    colour = _colour(generator)
     for _ in range(int(generator.integers(6, 22))):
         y, x = generator.random(2) * canvas.size
         radius = np.float32(generator.uniform(14, 70) * scale)
@@ -221,7 +217,7 @@ def _coins(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _street(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw buildings with rows of windows under a sky."""
+    """Draw a street of buildings with rows of windows."""
     size = canvas.size
     _gradient(canvas, generator, scale)
     left = -20.0
@@ -240,7 +236,7 @@ def _street(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _grain(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a close-up texture, like wood, grass, gravel or fabric."""
+    """Draw a close-up of a texture such as wood, grass, gravel or fabric."""
     if generator.random() < 0.4:
         canvas.colour = surface("wood", canvas.size, generator).colour
         return
@@ -250,7 +246,7 @@ def _grain(canvas: Canvas, generator: Generator, scale: float) -> None:
     canvas.darken(noise(canvas.size, 2, generator) * np.float32(0.1))
 
 
-_MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
+OTHERS: dict[str, Draw] = {
     "gradient": _gradient,
     "shapes": _shapes,
     "page": _page,
@@ -268,5 +264,4 @@ _MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
     "figure": figure,
     "ridge": ridge,
 }
-OTHERS = tuple(_MAKERS)
-"""Names of all kinds that `render_other` can draw."""
+"""Kind of picture → function that draws it."""

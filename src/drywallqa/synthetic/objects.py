@@ -1,27 +1,44 @@
-"""Objects on walls other than cracks and seams, as an inspector's photo may show them."""
+"""Draw objects other than cracks and seams that an inspector's photo of a wall may show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from drywallqa.synthetic.canvas import Canvas, Generator, Stroke, coverage, distance_along, grid, noise
+from drywallqa.synthetic.canvas import (
+    Canvas,
+    Draw,
+    Generator,
+    Mask,
+    Stroke,
+    coverage,
+    distance_along,
+    grid,
+    noise,
+)
 from drywallqa.synthetic.joints import add_print, add_screw
 
-_FINE = 3  # objects are drawn this many times larger, then reduced
+_FINE = 3  # for smooth edges, some objects are drawn larger by this factor and then reduced
 
 
-def add_object(canvas: Canvas, name: str) -> None:
-    """Draw one object at a random position on the wall.
+def draw_objects(canvas: Canvas, names: Iterable[str], makers: Mapping[str, Draw]) -> Mask:
+    """Draw objects one after the other at random positions on the wall.
 
     Args:
         canvas: The canvas to draw on.
-        name: One of `OBJECTS`.
+        names: Names of the objects to draw.
+        makers: Name → function that draws the object, such as `OBJECTS`.
+
+    Returns:
+        The pixels that the objects hide, bool [H,W].
     """
-    _MAKERS[name](canvas, canvas.generator, canvas.scale)
+    before = canvas.colour[1].copy()
+    for name in names:
+        makers[name](canvas, canvas.generator, canvas.scale)
+    return np.asarray(np.abs(canvas.colour[1] - before) > 0.2)
 
 
 def _patch(side: float) -> tuple[Image.Image, ImageDraw.ImageDraw, int]:
@@ -36,7 +53,7 @@ def _plate(
     scale: float,
     inside: Callable[[ImageDraw.ImageDraw, int, Generator], None],
 ) -> None:
-    """Draw a square cover plate, its contents and its shadow."""
+    """Draw a square cover plate with a shadow. `inside` draws the contents of the plate."""
     image, pen, fine = _patch(generator.uniform(35, 110) * scale * 1.2)
     border = fine // 10
     level = int(generator.integers(190, 245))
@@ -65,16 +82,16 @@ def _switch_inside(pen: ImageDraw.ImageDraw, fine: int, generator: Generator) ->
 
 
 def _cable(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a cable in loose curves, with shadow and highlight."""
+    """Draw a curved cable with a shadow and a highlight."""
     curve = np.array([canvas.somewhere(-0.1) for _ in range(int(generator.integers(3, 7)))])
-    for _ in range(5):  # corner cutting (Chaikin, 1974) smooths the polygon
+    for _ in range(5):  # corner cutting (Chaikin, 1974) gives a smooth curve
         begin, stop = curve[:-1], curve[1:]
         cut = np.stack([0.75 * begin + 0.25 * stop, 0.25 * begin + 0.75 * stop], 1).reshape(-1, 2)
         curve = np.concatenate([curve[:1], cut, curve[-1:]])
     width = generator.uniform(2, 9) * scale
     widths = np.full(len(curve), width)
-    shadow = Stroke(curve + width * np.array([0.6, 0.8]), widths)
-    canvas.darken(coverage([shadow], canvas.size, 1) * np.float32(0.35))
+    offset = width * np.array([0.6, 0.8])
+    canvas.darken(coverage([Stroke(curve + offset, widths)], canvas.size, 1) * np.float32(0.35))
     colours = ((0.05, 0.05, 0.06), (0.85, 0.85, 0.83), (0.75, 0.35, 0.08), (0.30, 0.31, 0.33))
     colour = np.asarray(colours[generator.integers(len(colours))])
     canvas.blend(coverage([Stroke(curve, widths)], canvas.size, 2), colour)
@@ -83,7 +100,7 @@ def _cable(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw pencil marks: short straight strokes, a cross, and sometimes a long faint line."""
+    """Draw a few straight pencil strokes."""
     strokes = []
     for _ in range(int(generator.integers(1, 5))):
         x, y = canvas.somewhere()
@@ -95,7 +112,7 @@ def _pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _nails(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw nails, screws or their holes, scattered or in rows across the board."""
+    """Draw nails, screws or holes, either scattered or in rows."""
     radius = generator.uniform(0.9, 3.2) * scale
     if generator.random() < 0.5:
         for _ in range(int(generator.integers(2, 14))):
@@ -109,7 +126,7 @@ def _nails(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _stain(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a damp stain with a darker rim, or dirt."""
+    """Draw a brown stain with a darker rim."""
     rows, columns = grid(canvas.size)
     x, y = canvas.somewhere(0.0)
     radius = generator.uniform(40, 190) * scale
@@ -123,22 +140,22 @@ def _stain(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _mud(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw filler spread with a trowel: a smooth pale patch with ragged ends."""
+    """Draw a patch of filler, which is pale and smooth and has ragged ends."""
     centre = canvas.somewhere(0.0)
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.1)
     along = distance_along(canvas.size, centre, (np.cos(angle), np.sin(angle)))
     across = distance_along(canvas.size, centre, (-np.sin(angle), np.cos(angle)))
     length, breadth = generator.uniform(60, 400) * scale, generator.uniform(15, 75) * scale
     field = np.maximum(np.abs(along) / np.float32(length), np.abs(across) / np.float32(breadth))
-    field = field + 0.10 * noise(canvas.size, 22 * scale, generator)
-    cover = np.clip((1 - field) * 12, 0, 1).astype(np.float32)
+    ragged = field + 0.10 * noise(canvas.size, 22 * scale, generator)
+    cover = np.clip((1 - ragged) * 12, 0, 1).astype(np.float32)
     tint = generator.choice([0.0, 0.03])
     canvas.blend(cover * np.float32(generator.uniform(0.4, 0.9)), (0.83 - tint, 0.84 - tint, 0.86 + tint))
     canvas.height += cover * np.float32(generator.uniform(0.3, 1.5))
 
 
 def _scuffs(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw scratches and scuff marks: short, pale or dark, all in one direction."""
+    """Draw short scratches in about the same direction, either all pale or all dark."""
     x, y = canvas.somewhere()
     angle = generator.uniform(0, np.pi)
     strokes = []
@@ -152,7 +169,7 @@ def _scuffs(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _corner(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a corner between two walls, or wall and ceiling: the light changes at a straight edge."""
+    """Draw the corner between two walls, or between wall and ceiling, as a straight change in brightness."""
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.06)
     distance = distance_along(canvas.size, canvas.somewhere(0.12), (np.cos(angle), np.sin(angle)))
     beyond = np.clip(distance / np.float32(1.5 * scale) + 0.5, 0, 1)
@@ -161,7 +178,7 @@ def _corner(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _frame(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a door frame, a window frame or a skirting board along one side of the photo."""
+    """Draw a door frame, window frame or skirting board along one side of the photo."""
     height, width = canvas.size
     broad = int(generator.uniform(25, 130) * scale)
     inner = int(broad * generator.uniform(0.0, 0.7))
@@ -184,12 +201,11 @@ def _frame(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _factory_print(canvas: Canvas, generator: Generator, scale: float) -> None:
-    centre = canvas.somewhere(0.2)
-    add_print(canvas, centre, float(generator.choice([0, 90]) + generator.normal(0, 6)))
+    add_print(canvas, canvas.somewhere(0.2), float(generator.choice([0, 90]) + generator.normal(0, 6)))
 
 
 def _tool(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a clamp, level or trowel: a few bars and blocks of strong colour."""
+    """Draw a tool, such as a clamp or a level, as a few bars and blocks in strong colours."""
     image, pen, fine = _patch(generator.uniform(60, 170) * scale)
     for _ in range(int(generator.integers(2, 5))):
         x, y = generator.uniform(0.1, 0.6, 2) * fine
@@ -200,7 +216,7 @@ def _tool(canvas: Canvas, generator: Generator, scale: float) -> None:
     canvas.stamp(turned, canvas.somewhere(0.0), shadow=4 * scale)
 
 
-_MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
+OBJECTS: dict[str, Draw] = {
     "socket": partial(_plate, inside=_socket_inside),
     "switch": partial(_plate, inside=_switch_inside),
     "cable": _cable,
@@ -214,5 +230,4 @@ _MAKERS: dict[str, Callable[[Canvas, Generator, float], None]] = {
     "print": _factory_print,
     "tool": _tool,
 }
-OBJECTS = tuple(_MAKERS)
-"""Names of all objects that `add_object` can draw."""
+"""Name of an object → function that draws it at a random position."""

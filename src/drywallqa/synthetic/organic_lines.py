@@ -1,4 +1,4 @@
-"""Organic lines: vessels, fur, figures and ridges. They are dark and thin like cracks, but not on a wall."""
+"""Draw vessels, fur, figures and ridges. Many of their lines are dark and thin like cracks."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from drywallqa.synthetic.canvas import (
 
 
 def vessels(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw vessels of an eye's fundus or veins of a leaf: smooth lines that fork and thin out."""
+    """Draw forking lines like the blood vessels in an eye or the veins of a leaf."""
     size = canvas.size
-    flesh = np.array([0.75, 0.35, 0.2]) if generator.random() < 0.7 else generator.random(3)
-    flesh = flesh * generator.uniform(0.5, 1.2)
+    tone = np.array([0.75, 0.35, 0.2]) if generator.random() < 0.7 else generator.random(3)
+    flesh = tone * generator.uniform(0.5, 1.2)
     canvas.fill(flesh)
     canvas.darken(octaves(size, (160 * scale, 60 * scale, 5 * scale), (0.08, 0.05, 0.02), generator))
     strokes: list[Stroke] = []
     root = generator.uniform(0.15, 0.85, 2) * (size[1], size[0])
     for _ in range(int(generator.integers(3, 9))):
         _grow(strokes, root, generator.uniform(0, 2 * np.pi), generator.uniform(3, 8) * scale, generator)
-    depth = generator.uniform(0.35, 0.7)
-    canvas.blend(blurred(coverage(strokes, size, 2), 0.6 * scale) * np.float32(depth), 0.4 * flesh)
+    cover = blurred(coverage(strokes, size, 2), 0.6 * scale)
+    canvas.blend(cover * np.float32(generator.uniform(0.35, 0.7)), 0.4 * flesh)
     rows, columns = grid(size)
     if generator.random() < 0.5:
         spot = np.hypot(rows - np.float32(root[1]), columns - np.float32(root[0])) / (34 * scale)
@@ -42,7 +42,7 @@ def vessels(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, generator: Generator) -> None:
-    """Grow one winding vessel from a point; thinner branches leave it on either side."""
+    """Add a winding vessel that starts at a point, and its thinner branches, to `strokes`."""
     bend, at, points = generator.normal(0, 0.05), start, [start]
     thick = width
     while thick > 0.7 and len(points) < 90:
@@ -58,7 +58,7 @@ def _grow(strokes: list[Stroke], start: Path, angle: float, width: float, genera
 
 
 def fur(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw fur, hair, grass or feathers: thousands of strokes in a few shades that follow one flow."""
+    """Draw fur, hair, grass or feathers with many strokes in similar directions and a few shades."""
     size = canvas.size
     base = generator.uniform(0.15, 0.8) * (1 + generator.normal(0, 0.12, 3))
     canvas.fill(base)
@@ -84,7 +84,7 @@ def fur(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def figure(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw the outline or silhouette of a body with limbs, as in drawings, signs and masks."""
+    """Draw the outline or the silhouette of a body with limbs, as in a drawing or on a sign."""
     size = canvas.size
     dark = generator.random() < 0.5
     ground, ink = (0.97, 0.05) if generator.random() < 0.6 else (0.05, 0.95)
@@ -110,7 +110,7 @@ def figure(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def ridge(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw hills, waves or roofs behind each other, each with a jagged or smooth upper edge."""
+    """Draw hills, waves or roofs behind each other."""
     size = canvas.size
     canvas.fill(generator.uniform(0.4, 1.0) * np.array([0.8, 0.9, 1.0]))
     rows, _ = grid(size)

@@ -1,6 +1,7 @@
-"""Cracks of a given width in px of the actual photo, with their exact path and mask.
+"""Draw cracks whose width is given in px of the final photo, with exact paths and masks.
 
-Lengths in `cracks.py` scale with the photo. Here they do not: a 2 px crack is 2 px wide at every photo size.
+In this module, a crack with a width of 2 px is 2 px wide in a photo of any size. In `cracks.py`, widths are
+proportional to the size of the photo.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ from drywallqa.synthetic.canvas import (
 from drywallqa.synthetic.cracks import branch_direction, inside, midpoint_displacement, pixels_of
 
 WIDTHS = (1, 2, 3, 5, 8, 12, 20, 30)
-"""Width classes in px."""
-_PIECES = 48  # segments of a path drawn together; keeps the oversampled boxes small
-_FINE = 4
-_ATTEMPTS = 30
-_BROAD = 5  # px; cracks of at least this width show edges and a bottom
+"""Available widths of cracks in px."""
+_PIECES = 48  # segments of a path that are drawn together; more would need larger oversampled boxes
+_FINE = 4  # oversampling factor
+_ATTEMPTS = 30  # attempts to place a crack away from the other cracks
+_BROAD = 5  # px; cracks of at least this width have chipped edges
 
 
 @dataclass(frozen=True, eq=False)
 class PhoneCrack:
-    """One path of a crack; each branch is a separate path.
+    """One path of a crack. A branch of a crack is a separate `PhoneCrack`.
 
     Attributes:
         width: Nominal width in px.
         centreline: Visible points [N,2] of x, y in px, about one per px of length.
         box: Rows and columns of the photo that contain the crack.
-        mask: Visible pixels of the box of which the crack covers at least half, bool.
+        mask: Visible pixels in the box that the crack covers by at least half, bool [h,w].
     """
 
     width: int
@@ -51,21 +52,21 @@ class PhoneCrack:
     mask: Mask
 
     def without(self, hidden: Mask) -> PhoneCrack:
-        """Return the crack without its hidden parts; `hidden` is bool [H,W]."""
+        """Return the crack without the pixels in `hidden`, bool [H,W]."""
         visible = ~hidden[pixels_of(self.centreline, (hidden.shape[0], hidden.shape[1]))]
         return replace(self, centreline=self.centreline[visible], mask=self.mask & ~hidden[self.box])
 
 
 def add_phone_cracks(canvas: Canvas, widths: Sequence[int], region: Mask | None = None) -> list[PhoneCrack]:
-    """Draw cracks, some with branches, and keep them apart if there is room.
+    """Draw cracks, some with branches. They are kept apart if possible.
 
     Args:
         canvas: The canvas to draw on.
         widths: Nominal width of each crack in px.
-        region: Where cracks may run, bool [H,W]; anywhere by default.
+        region: Area that the cracks must not leave, bool [H,W]. If None, the whole photo.
 
     Returns:
-        The cracks in the order of `widths`, then the branches.
+        The cracks in the order of `widths`, followed by the branches. Cracks outside the photo are left out.
     """
     generator, size = canvas.generator, canvas.size
     courses: list[tuple[int, Path]] = []
@@ -85,7 +86,7 @@ def add_phone_cracks(canvas: Canvas, widths: Sequence[int], region: Mask | None 
 
 
 def _apart(size: Size, width: int, others: Sequence[Path], generator: Generator, region: Mask | None) -> Path:
-    """Create a path inside the region that stays away from the others over most of its length."""
+    """Create a path that lies mostly inside the region and away from the other paths."""
     best, best_score = np.empty((0, 2)), -np.inf
     for _ in range(_ATTEMPTS):
         course = _course(*_ends(size, generator), width, generator)
@@ -101,7 +102,7 @@ def _apart(size: Size, width: int, others: Sequence[Path], generator: Generator,
 
 
 def _ends(size: Size, generator: Generator) -> tuple[Path, Path]:
-    """Choose end points from a border inwards or both inside, 0.2 to 0.9 of the longer side apart."""
+    """Choose two end points whose distance is 0.2 to 0.9 of the longer side of the photo."""
     start = generator.uniform(0.05, 0.95, 2) * size[::-1]
     if generator.random() < 0.5:
         axis = int(generator.integers(2))
@@ -112,7 +113,7 @@ def _ends(size: Size, generator: Generator) -> tuple[Path, Path]:
 
 
 def _course(start: Path, end: Path, width: int, generator: Generator) -> Path:
-    """Refine a line by midpoint displacement to segments of 4 px or of the crack's width."""
+    """Turn a straight line into a jagged path with segments of about 4 px, or longer if the crack is wide."""
     length = max(float(np.hypot(*(end - start))), 8.0)
     levels = max(2, int(np.ceil(np.log2(length / max(4.0, width)))))
     jagged, roughness = range(levels - 5, levels - 1), generator.uniform(0.04, 0.11)
@@ -121,7 +122,7 @@ def _course(start: Path, end: Path, width: int, generator: Generator) -> Path:
 
 
 def _add(canvas: Canvas, width: int, course: Path, region: Mask | None) -> PhoneCrack | None:
-    """Draw one path; return None if it lies outside the photo."""
+    """Draw one path of a crack. Return None if the path lies outside the photo."""
     size, margin = canvas.size, 4 * width + 8
     low = np.maximum(np.floor(course.min(0)) - margin, 0).astype(int)
     high = np.minimum(np.ceil(course.max(0)) + margin + 1, size[::-1]).astype(int)
@@ -140,7 +141,7 @@ def _add(canvas: Canvas, width: int, course: Path, region: Mask | None) -> Phone
 
 
 def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
-    """Compute the covered share of each pixel in the box; widths vary slowly, edges are ragged or chipped."""
+    """Compute how much of each pixel in the box is covered by a crack with ragged or chipped edges."""
     count = len(course)
     swelling = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, 9), generator.uniform(0.75, 1.25, 9))
     ragged = generator.uniform(0.85, 1.15, count)
@@ -150,10 +151,10 @@ def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
     for first in range(0, count - 1, _PIECES):
         points = slice(first, first + _PIECES + 1)
         drawn, box = boxed_coverage(Stroke(course[points], widths[points]), size, 2 * width + 4, _FINE)
-        np.maximum(cover[box], drawn, out=cover[box])  # overlapping pieces do not add up
+        np.maximum(cover[box], drawn, out=cover[box])  # the coverage of overlapping pieces must not be added
     if width < _BROAD:
         return cover
-    # Edges of a broad crack are chipped: noise added to its blurred copy shifts the outline.
+    # Broad cracks have chipped edges. Adding noise to a blurred copy moves the outline.
     radius = 0.2 * width
     soft = blurred(cover, radius)
     lumps = octaves(size, (0.6 * width, max(1.5, radius)), (0.16, 0.09), generator)
@@ -162,10 +163,10 @@ def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
 
 
 def _lay(canvas: Canvas, cover: Float, width: int, box: Box) -> None:
-    """Darken the crack (more in the middle of wide ones), brighten a lip, and lower the relief."""
+    """Draw a crack in its box, sometimes with a bright edge, and lower the relief."""
     generator, part = canvas.generator, canvas.colour[:, box[0], box[1]]
     depth = generator.uniform(0.55 if width < _BROAD else 0.8, 0.97)
-    least = 0.35 if width < _BROAD else 0.75  # hairlines fade in places; broad cracks contain dust
+    least = 0.35 if width < _BROAD else 0.75  # minimum opacity of the fainter parts of a crack
     patchy = 0.85 + 0.3 * noise(cover.shape, max(6.0, 1.5 * width), generator)
     opacity = cover * np.clip(patchy, least, 1).astype(np.float32) * np.float32(depth)
     shadow = part.mean((1, 2)) * np.float32(generator.uniform(0.08, 0.3)) + np.float32(0.01)

@@ -1,4 +1,4 @@
-"""Details that only a large photo shows: pixel-level grain of the wall, and objects a few px wide."""
+"""Draw details that are visible only in large photos: fine grain of the wall and small objects."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from drywallqa.synthetic.canvas import (
     Canvas,
+    Draw,
     Generator,
     Path,
     Stroke,
@@ -20,81 +21,67 @@ from drywallqa.synthetic.canvas import (
 )
 from drywallqa.synthetic.surfaces import BOARDS
 
-_MARGIN = 0.04  # margin, as a share of each side, in which no detail starts
-
-
-def add_grain(canvas: Canvas, surface: str) -> None:
-    """Add a surface's texture at full photo resolution."""
-    _GRAINS[surface](canvas, canvas.generator)
+_MARGIN = 0.04  # details start at least this far from the borders, as a share of each side
 
 
 def _paper(canvas: Canvas, generator: Generator) -> None:
-    """Add board paper: fibres in both directions and small flecks."""
-    size = canvas.size
+    """Add the texture of board paper: fibres in both directions and small flecks."""
     coarse = generator.uniform(0.8, 2.0)
     fibres = octaves(
-        size,
+        canvas.size,
         ((1.3 * coarse, 6 * coarse), (6 * coarse, 1.3 * coarse), 1.2, 9 * coarse),
         (0.6, 0.5, 0.5, 0.4),
         generator,
     )
     canvas.darken(fibres * np.float32(generator.uniform(0.008, 0.022)))
     canvas.height += fibres * np.float32(generator.uniform(0.05, 0.25))
-    flecks = noise(size, 2.2 * coarse, generator) - np.float32(generator.uniform(3.0, 4.0))
+    flecks = noise(canvas.size, 2.2 * coarse, generator) - np.float32(generator.uniform(3.0, 4.0))
     canvas.darken(np.clip(flecks, 0, 0.5) * np.float32(generator.uniform(0.1, 0.5)))
 
 
 def _paint(canvas: Canvas, generator: Generator) -> None:
-    """Add the orange-peel texture of a paint roller, and fine grain."""
-    size = canvas.size
+    """Add fine grain and the orange-peel texture that a paint roller leaves."""
     cell = generator.uniform(3.0, 9.0)
-    peel = octaves(size, (1.5, cell, 2.2 * cell), (0.15, 0.6, 0.6), generator)
+    peel = octaves(canvas.size, (1.5, cell, 2.2 * cell), (0.15, 0.6, 0.6), generator)
     canvas.height += peel * np.float32(generator.uniform(0.1, 0.7) * cell / 4)
-    canvas.darken(noise(size, 1.4, generator) * np.float32(generator.uniform(0.002, 0.01)))
+    canvas.darken(noise(canvas.size, 1.4, generator) * np.float32(generator.uniform(0.002, 0.01)))
 
 
 def _plaster(canvas: Canvas, generator: Generator) -> None:
-    """Add the grains of sand in plaster."""
-    size = canvas.size
+    """Add the texture of plaster: grains of sand and pits."""
     cell = generator.uniform(1.6, 4.0)
-    sand = octaves(size, (cell, 2.5 * cell, 7 * cell), (0.5, 0.6, 0.7), generator)
+    sand = octaves(canvas.size, (cell, 2.5 * cell, 7 * cell), (0.5, 0.6, 0.7), generator)
     canvas.height += sand * np.float32(generator.uniform(0.2, 1.0) * cell / 2)
-    canvas.darken(noise(size, cell, generator) * np.float32(generator.uniform(0.005, 0.02)))
-    pits = noise(size, 2 * cell, generator) - np.float32(generator.uniform(2.8, 3.8))
+    canvas.darken(noise(canvas.size, cell, generator) * np.float32(generator.uniform(0.005, 0.02)))
+    pits = noise(canvas.size, 2 * cell, generator) - np.float32(generator.uniform(2.8, 3.8))
     canvas.darken(np.clip(pits, 0, 0.4) * np.float32(0.7))
 
 
 def _concrete(canvas: Canvas, generator: Generator) -> None:
-    """Add sand and cement in two tones, and air holes of several sizes."""
-    size = canvas.size
+    """Add the texture of concrete: grains of sand and air holes of two sizes."""
     cell = generator.uniform(1.5, 3.5)
-    sand = octaves(size, (cell, 3 * cell, 9 * cell), (0.6, 0.5, 0.6), generator)
+    sand = octaves(canvas.size, (cell, 3 * cell, 9 * cell), (0.6, 0.5, 0.6), generator)
     canvas.darken(sand * np.float32(generator.uniform(0.015, 0.04)))
     canvas.height += sand * np.float32(generator.uniform(0.1, 0.6))
     for hole in (4, 14):
-        depth = noise(size, hole * generator.uniform(0.8, 1.5), generator)
-        depth -= np.float32(generator.uniform(2.5, 3.6))
-        np.clip(depth * np.float32(2), 0, 1, out=depth)
+        lumps = noise(canvas.size, hole * generator.uniform(0.8, 1.5), generator)
+        depth = np.clip((lumps - np.float32(generator.uniform(2.5, 3.6))) * np.float32(2), 0, 1)
         canvas.darken(depth * np.float32(generator.uniform(0.2, 0.6)))
         canvas.height -= depth * np.float32(0.3 * hole)
 
 
-_GRAINS: dict[str, Callable[[Canvas, Generator], None]] = {
+GRAINS: dict[str, Callable[[Canvas, Generator], None]] = {
     **dict.fromkeys(BOARDS, _paper),
     "paint": _paint,
     "plaster": _plaster,
     "rough plaster": _plaster,
     "concrete": _concrete,
 }
-
-
-def add_detail(canvas: Canvas, name: str) -> None:
-    """Draw one kind of small object (a name from `DETAILS`) at random positions on the wall."""
-    _MAKERS[name](canvas, canvas.generator)
+"""Name of a surface → function that adds its texture at the full resolution of the photo."""
 
 
 def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity: float) -> None:
-    """Draw a thin line piecewise, broken by the wall's grain; `width` in px: one value, or one per point."""
+    """Draw a thin, irregular line. `width` is in px: one value, or one value per point."""
     widths = np.broadcast_to(width, len(points))
     for first in range(0, len(points) - 1, 12):
         piece = slice(first, first + 13)
@@ -107,8 +94,8 @@ def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity:
         part += cover * broken.astype(np.float32) * np.float32(opacity) * (np.float32(colour) - part)
 
 
-def _fine_pencil(canvas: Canvas, generator: Generator) -> None:
-    """Draw pencil lines, ruled or freehand, 1 to 4 px wide."""
+def _fine_pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
+    """Draw pencil lines with a width of 1 to 4 px."""
     for _ in range(int(generator.integers(1, 6))):
         start = np.array(canvas.somewhere(_MARGIN))
         angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.03)
@@ -120,8 +107,8 @@ def _fine_pencil(canvas: Canvas, generator: Generator) -> None:
         _ink(canvas, start + along + sway, width, tone, generator.uniform(0.2, 0.65))
 
 
-def _scratches(canvas: Canvas, generator: Generator) -> None:
-    """Draw short scratches, dark or bright, 1 to 3 px wide."""
+def _scratches(canvas: Canvas, generator: Generator, scale: float) -> None:
+    """Draw short scratches, which are dark or bright and 1 to 3 px wide."""
     for _ in range(int(generator.integers(3, 20))):
         length, angle = generator.uniform(30, 500), generator.uniform(0, 2 * np.pi)
         bend = np.cumsum(generator.normal(0, 0.04, 12)) + angle
@@ -132,8 +119,8 @@ def _scratches(canvas: Canvas, generator: Generator) -> None:
         _ink(canvas, points, widths, tone, generator.uniform(0.1, 0.4))
 
 
-def _screws(canvas: Canvas, generator: Generator) -> None:
-    """Draw rows of screw heads with a cross slot, a rim and a dimple."""
+def _screws(canvas: Canvas, generator: Generator, scale: float) -> None:
+    """Draw rows of screws with a cross slot."""
     radius = generator.uniform(7, 24)
     spacing = generator.uniform(250, 900)
     metal = generator.uniform(0.15, 0.6)
@@ -152,8 +139,7 @@ def _screw(canvas: Canvas, centre: np.ndarray, radius: float, metal: float) -> N
         return
     image = Image.new("L", (2 * side * fine, 2 * side * fine))
     middle, reach = side * fine, radius * fine
-    pen = ImageDraw.Draw(image)
-    pen.ellipse((middle - reach, middle - reach, middle + reach, middle + reach), fill=255)
+    ImageDraw.Draw(image).ellipse((middle - reach, middle - reach, middle + reach, middle + reach), fill=255)
     head = np.asarray(image.reduce(fine), np.float32) / np.float32(255)
     slot = Image.new("L", image.size)
     pen = ImageDraw.Draw(slot)
@@ -169,8 +155,8 @@ def _screw(canvas: Canvas, centre: np.ndarray, radius: float, metal: float) -> N
     canvas.height[box] -= blurred(head, 0.35 * radius) * np.float32(0.3 * radius)
 
 
-def _fibres(canvas: Canvas, generator: Generator) -> None:
-    """Draw hairs, threads and splashes of paint."""
+def _fibres(canvas: Canvas, generator: Generator, scale: float) -> None:
+    """Draw hairs, threads and small splashes of paint."""
     for _ in range(int(generator.integers(2, 14))):
         bend = np.cumsum(generator.normal(0, 0.25, 16)) + generator.uniform(0, 2 * np.pi)
         steps = np.stack([np.cos(bend), np.sin(bend)], 1) * generator.uniform(2, 14)
@@ -184,8 +170,8 @@ def _fibres(canvas: Canvas, generator: Generator) -> None:
         _ink(canvas, np.array([(x, y), end]), size, generator.choice([0.95, 0.3]), 0.7)
 
 
-def _clamp(canvas: Canvas, generator: Generator) -> None:
-    """Draw a bar clamp: a shiny steel bar, a handle, and two jaws with pads."""
+def _clamp(canvas: Canvas, generator: Generator, scale: float) -> None:
+    """Draw a bar clamp with a shiny steel bar, a handle, and two jaws with pads."""
     length = int(generator.uniform(0.12, 0.35) * max(canvas.size))
     wide = int(length * 0.3)
     image = Image.new("RGBA", (length, wide), (0, 0, 0, 0))
@@ -208,12 +194,11 @@ def _clamp(canvas: Canvas, generator: Generator) -> None:
     canvas.stamp(turned, canvas.somewhere(_MARGIN), shadow=0.06 * wide)
 
 
-_MAKERS: dict[str, Callable[[Canvas, Generator], None]] = {
+DETAILS: dict[str, Draw] = {
     "fine pencil": _fine_pencil,
     "scratches": _scratches,
     "screws": _screws,
     "fibres": _fibres,
     "clamp": _clamp,
 }
-DETAILS = tuple(_MAKERS)
-"""Names of all details that `add_detail` can draw."""
+"""Name of a small object → function that draws it. Most sizes are in px and do not depend on the scale."""

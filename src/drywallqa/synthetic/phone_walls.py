@@ -1,8 +1,8 @@
-"""Synthetic phone photos of walls: 8 to 16 megapixels, sharp at full resolution, with exact truth.
+"""Synthetic phone photos of walls with 8 to 16 megapixels and exact ground truth.
 
-A wall from `walls.render_wall` looks the same at every size. It therefore lacks details that only large
-photos show: pixel-level grain, thin marks, camera noise and sharpening. This module takes layout and objects
-from `walls` and adds all details in px of the actual photo.
+A wall from `walls.render_wall` looks the same at every size. It therefore lacks details that are visible only
+in large photos, such as fine grain, thin marks, camera noise and sharpening. This module uses the layout and
+the objects of `walls` and adds these details, whose sizes are in px of the final photo.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from drywallqa.imaging.straight_lines import StraightLine
 from drywallqa.synthetic.camera import Camera, develop_photo, light
 from drywallqa.synthetic.canvas import Canvas, Generator, Mask, Photo, Size
 from drywallqa.synthetic.joints import line_mask
-from drywallqa.synthetic.objects import OBJECTS, add_object
+from drywallqa.synthetic.objects import OBJECTS, draw_objects
 from drywallqa.synthetic.phone_cracks import WIDTHS, PhoneCrack, add_phone_cracks
-from drywallqa.synthetic.phone_details import DETAILS, add_detail, add_grain
+from drywallqa.synthetic.phone_details import DETAILS, GRAINS
 from drywallqa.synthetic.surfaces import BOARDS, WALLS, surface
 from drywallqa.synthetic.walls import (
     BELOW,
@@ -31,30 +31,29 @@ from drywallqa.synthetic.walls import (
     board_shape,
     check_known,
     choose_objects,
-    draw_objects,
 )
 
 SIZES = ((2448, 3264), (3000, 4000), (3024, 4032), (3456, 4608))
-"""Height and width in px of common phone photos, 8 to 16 megapixels; swapped for portrait photos."""
+"""Height and width in px of common phone photos in landscape format, 8 to 16 megapixels."""
 SURFACES = BOARDS + WALLS
-_COARSE = ("rough plaster", "concrete")  # the grain of these surfaces would hide a hairline
-_HAIRLINE = 2  # px
+_COARSE = ("rough plaster", "concrete")  # surfaces whose grain would hide a hairline crack
+_HAIRLINE = 2  # px; greatest width of a hairline crack
 _BELOW = (*BELOW, "fine pencil", "scratches", "screws", "fibres")
-_RELIEF = 0.8  # relief grows by scale ** _RELIEF, so shading stays visible but is weaker from far away
+_RELIEF = 0.8  # the relief is multiplied by scale ** _RELIEF, which keeps shading visible in large photos
 
 
 @dataclass(frozen=True, eq=False)
 class PhoneWall:
-    """A rendered phone photo and its truth.
+    """A rendered phone photo of a wall with its ground truth.
 
     Attributes:
-        photo: uint8 [H,W,3].
+        photo: The photo, uint8 [H,W,3].
         kind: "crack", "seam", "both" or "neither".
         surface: Name of the wall's surface.
         objects: Names of the other objects, from `objects.OBJECTS` and `phone_details.DETAILS`.
-        cracks: Visible part of each crack path.
-        seam_lines: Lines of the joints.
-        camera: Camera settings of the photo.
+        cracks: The cracks and their branches without hidden parts.
+        seam_lines: Centre lines of the joints.
+        camera: Settings of the simulated camera.
     """
 
     photo: Photo
@@ -67,7 +66,7 @@ class PhoneWall:
 
     @property
     def crack_mask(self) -> Mask:
-        """Pixels of all cracks, bool [H,W]."""
+        """Mask of all cracks, bool [H,W]."""
         mask = np.zeros(self.photo.shape[:2], np.bool_)
         for crack in self.cracks:
             mask[crack.box] |= crack.mask
@@ -75,7 +74,7 @@ class PhoneWall:
 
     @property
     def taping_area(self) -> Mask:
-        """Pixels of a band along each joint, bool [H,W]."""
+        """Mask with a band along each joint, bool [H,W]."""
         return line_mask(self.seam_lines, (self.photo.shape[0], self.photo.shape[1]), TAPING_HALF_WIDTH)
 
 
@@ -89,19 +88,19 @@ def render_phone_wall(
     """Render one phone photo of a wall.
 
     Args:
-        seed: Seed or generator; the same seed gives the same wall.
-        size: Height and width in px; if None, one of `SIZES` at random, landscape or portrait.
-        kind: One of `walls.KINDS`; random if None. Joints are drawn only on boards.
-        widths: Width in px of each crack, not counting branches; by default one to four random values from
-            `phone_cracks.WIDTHS`.
-        surface_name: A name from `SURFACES`; random if None.
+        seed: Seed or random generator. The same seed always gives the same wall.
+        size: Height and width in px. If None, one of `SIZES` at random, in landscape or portrait format.
+        kind: One of `walls.KINDS`. Random if None. Joints need a board as the surface.
+        widths: Width in px of each crack without its branches. If None or empty, one to four random values
+            from `phone_cracks.WIDTHS`.
+        surface_name: A name from `SURFACES`. Random if None.
 
     Returns:
-        The photo with its truth.
+        The photo with its ground truth.
 
     Raises:
-        ConfigError: The kind or the surface is unknown, joints are requested on a surface other than a
-            board, or the size is too small.
+        ConfigError: The kind or the surface is unknown, the kind needs joints but the surface is not a board,
+            or the size is too small.
     """
     generator = np.random.default_rng(seed)
     kind = kind or KINDS[generator.integers(len(KINDS))]
@@ -121,11 +120,11 @@ def render_phone_wall(
         raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; the minimum is 64 px")
     canvas = surface(name, size, generator)
     canvas.height *= np.float32(canvas.scale**_RELIEF)
-    add_grain(canvas, name)
+    GRAINS[name](canvas, generator)
     canvas.zoom = generator.uniform(0.3, 1.0)
     board = board_shape(size, generator) if name in BOARDS and generator.random() < 0.25 else None
     objects = choose_objects(name, generator)
-    objects += tuple(generator.choice(DETAILS, int(generator.integers(0, 4)), replace=False).tolist())
+    objects += tuple(generator.choice(list(DETAILS), int(generator.integers(0, 4)), replace=False).tolist())
     _draw(canvas, [item for item in objects if item in _BELOW])
     lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
     cracks = add_phone_cracks(canvas, widths, None if board is None else board > 0.5)
@@ -134,9 +133,9 @@ def render_phone_wall(
     hidden = _draw(canvas, [item for item in objects if item not in _BELOW])
     camera = Camera.draw(generator)
     photo = develop_photo(light(canvas), camera, generator)
-    visible = [crack.without(hidden) for crack in cracks]
-    visible = [crack for crack in visible if len(crack.centreline) and crack.mask.any()]
-    return PhoneWall(photo, kind, name, objects, tuple(visible), lines, camera)
+    visible = (crack.without(hidden) for crack in cracks)
+    shown = tuple(crack for crack in visible if len(crack.centreline) and crack.mask.any())
+    return PhoneWall(photo, kind, name, objects, shown, lines, camera)
 
 
 def _choose_surface(kind: Kind, widths: Sequence[int], generator: Generator) -> str:
@@ -147,6 +146,6 @@ def _choose_surface(kind: Kind, widths: Sequence[int], generator: Generator) -> 
 
 
 def _draw(canvas: Canvas, names: Iterable[str]) -> Mask:
-    """Draw objects, then details; return the pixels that they hide, bool [H,W]."""
-    hidden = draw_objects(canvas, [name for name in names if name in OBJECTS], add_object)
-    return hidden | draw_objects(canvas, [name for name in names if name in DETAILS], add_detail)
+    """Draw first the objects and then the details. Return the pixels that they hide, bool [H,W]."""
+    hidden = draw_objects(canvas, [name for name in names if name in OBJECTS], OBJECTS)
+    return hidden | draw_objects(canvas, [name for name in names if name in DETAILS], DETAILS)

@@ -1,13 +1,11 @@
-"""Surfaces of walls: board paper, plaster, paint, concrete, and jointed surfaces (brick, tiles, wood)."""
+"""Draw the surfaces of walls: board paper, plaster, paint, concrete, brick, tiles and wood."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from drywallqa.synthetic.canvas import Canvas, Float, Generator, Size, grid, noise, octaves
+from drywallqa.synthetic.canvas import Canvas, Draw, Float, Generator, Size, grid, noise, octaves
 
 BOARDS = ("grey board", "green board", "brown board", "pink board")
 WALLS = ("plaster", "paint", "rough plaster", "concrete")
@@ -26,7 +24,7 @@ _PAINTS = (
 
 
 def surface(name: str, size: Size, generator: Generator) -> Canvas:
-    """Draw a surface of `size` (height, width) px; `name` is in `BOARDS`, `WALLS` or `JOINTED`."""
+    """Draw a surface of `size` (height, width) px. `name` is in `BOARDS`, `WALLS` or `JOINTED`."""
     draw, colours, weights, spread = _SURFACES[name]
     colour = colours[generator.choice(len(colours), p=weights)]
     canvas = Canvas.plain(size, _shade(colour, generator, spread), generator)
@@ -35,7 +33,7 @@ def surface(name: str, size: Size, generator: Generator) -> Canvas:
 
 
 def _shade(colour: ArrayLike, generator: Generator, spread: float) -> NDArray[np.float64]:
-    """Vary a colour in brightness and slightly in hue."""
+    """Vary the brightness of a colour, and slightly vary its hue."""
     values = np.asarray(colour) * (1 + generator.normal(0, spread)) + generator.normal(0, 0.012, 3)
     return np.clip(values, 0.05, 0.97)
 
@@ -46,7 +44,7 @@ def _board(canvas: Canvas, generator: Generator, scale: float) -> None:
     streaks = noise(canvas.size, stretch, generator) * np.float32(generator.uniform(0, 0.008))
     mottle = noise(canvas.size, 90 * scale, generator) * np.float32(generator.uniform(0, 0.02))
     canvas.darken(fibres + streaks + mottle)
-    if generator.random() < 0.6:  # fibres in the paper, specks of paint, pores
+    if generator.random() < 0.6:  # fibres, specks of paint or pores in the paper
         count, depth = int(generator.integers(10, 120)), generator.uniform(0.1, 0.35)
         rows, columns = (generator.integers(0, side - 1, count) for side in canvas.size)
         factor = 1 - depth * generator.uniform(-0.5, 1, count).astype(np.float32)
@@ -62,9 +60,9 @@ def _paint(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _plaster(canvas: Canvas, generator: Generator, scale: float) -> None:
-    # grains of sand, and trowel strokes
-    cells = (1.5 * scale, 4 * scale, 14 * scale, (25 * scale, 110 * scale))
-    relief = octaves(canvas.size, cells, (0.4, 0.5, 0.5, 1.0), generator)
+    # grains of sand and trowel strokes
+    sand = (1.5 * scale, 4 * scale, 14 * scale)
+    relief = octaves(canvas.size, (*sand, (25 * scale, 110 * scale)), (0.4, 0.5, 0.5, 1.0), generator)
     canvas.height += relief * np.float32(generator.uniform(0.1, 0.7))
     canvas.darken(octaves(canvas.size, (20 * scale, 140 * scale), (0.012, 0.03), generator))
 
@@ -88,7 +86,7 @@ def _concrete(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _joints(size: Size, cell: tuple[float, float], joint: float, offset: bool) -> tuple[Float, Float]:
-    """Compute distances to the nearest joint of a running bond, in joint widths, and a number per stone."""
+    """Compute each pixel's distance to the nearest joint in joint widths, and the number of its stone."""
     rows, columns = grid(size)
     course = np.floor(rows / cell[0])
     moved = columns + (course % 2) * (cell[1] / 2) if offset else columns + 0 * rows
@@ -133,9 +131,9 @@ def _wood(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 _Colours = tuple[tuple[float, float, float], ...]
-_Draw = Callable[[Canvas, Generator, float], None]
-# drawing function of a surface, its colours, their shares (equal by default), and brightness variation
-_SURFACES: dict[str, tuple[_Draw, _Colours, tuple[float, ...] | None, float]] = {
+# Each value contains a drawing function, the colours, the shares of the colours (None: equal shares), and the
+# standard deviation of the relative brightness.
+_SURFACES: dict[str, tuple[Draw, _Colours, tuple[float, ...] | None, float]] = {
     "grey board": (_board, ((0.68, 0.67, 0.66),), None, 0.07),
     "green board": (_board, ((0.38, 0.66, 0.57),), None, 0.07),
     "brown board": (_board, ((0.66, 0.59, 0.50),), None, 0.07),

@@ -1,8 +1,8 @@
-"""Synthetic photos of walls with exact ground truth."""
+"""Render synthetic photos of walls with exact ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,37 +15,37 @@ from drywallqa.synthetic.camera import light, photograph
 from drywallqa.synthetic.canvas import Canvas, Float, Generator, Mask, Photo, Size
 from drywallqa.synthetic.cracks import Crack, add_crack, pixels_of
 from drywallqa.synthetic.joints import add_seam, clipped, line_mask
-from drywallqa.synthetic.objects import OBJECTS, add_object
+from drywallqa.synthetic.objects import OBJECTS, draw_objects
 from drywallqa.synthetic.surfaces import BOARDS, JOINTED, WALLS, surface
 
 Kind = Literal["crack", "seam", "both", "neither"]
 KINDS: tuple[Kind, ...] = ("crack", "seam", "both", "neither")
 CRACK, TAPING_AREA, SEAM_LINE = "crack", "taping area", "seam line"
 TAPING_HALF_WIDTH = 5.0
-"""Half width of the exact taping area along a joint, in px of a photo whose longer side is 640 px."""
+"""Half width of the ground-truth taping area along a joint, in px of a photo whose longer side is 640 px."""
 
 _SURFACES = BOARDS + WALLS + JOINTED
-_COARSE = ("rough plaster", "concrete", "brick")  # the grain of these surfaces would hide a hairline
-_ATTEMPTS = 20  # attempts to place a crack, which may miss the board
-_LEAST_SIDE = 32  # px; smaller photos cannot be drawn
-_ON_BOARDS = ("mud", "print", "nails")
+_COARSE = ("rough plaster", "concrete", "brick")  # surfaces whose grain would hide a hairline crack
+_ATTEMPTS = 20  # attempts to place a crack on the board
+_LEAST_SIDE = 32  # px; minimum height and width of a photo
+_ON_BOARDS = ("mud", "print", "nails")  # objects that are drawn only on boards
 BELOW = ("corner", "stain", "mud", "nails", "print", "scuffs", "pencil")
-"""Objects that are part of the wall and lie below cracks and joints; other objects are in front of them."""
+"""Objects below the cracks and joints. Other objects are in front of the cracks and joints."""
 
 
 @dataclass(frozen=True)
 class Wall:
-    """A rendered photo and its truth.
+    """A rendered photo of a wall with its ground truth.
 
     Attributes:
-        photo: uint8 [H,W,3].
+        photo: The photo, uint8 [H,W,3].
         kind: "crack", "seam", "both" or "neither".
         surface: Name of the wall's surface.
-        masks: Exact truth for "crack" (pixels of the crack) and "taping area" (a band along the joint),
-            bool [H,W] each; empty where absent.
-        labels: The masks that people would draw: outlines several times as wide as the crack, and
-            axis-aligned boxes around joints.
-        seam_lines: Lines of the joints.
+        masks: Exact masks, bool [H,W]. "crack" contains the pixels of the cracks. "taping area" contains a
+            band along each joint.
+        labels: Imitations of hand-drawn masks, bool [H,W]. "crack" contains outlines that are much wider than
+            the cracks. "taping area" contains an axis-aligned box around each joint.
+        seam_lines: Centre lines of the joints.
     """
 
     photo: Photo
@@ -58,14 +58,14 @@ class Wall:
 
 @dataclass(frozen=True)
 class WallOptions:
-    """Requested properties of a rendered wall; None makes a property random.
+    """Requested properties of a rendered wall. If a property is None, it is random.
 
     Attributes:
         surface: A name from `surfaces.BOARDS`, `WALLS` or `JOINTED`.
         objects: Names from `objects.OBJECTS`.
-        raking: Strength of grazing light in 0–1.
-        crack_width: Width of cracks in px of a 640 px photo.
-        scene: Whether the board stands in front of a background.
+        raking: Strength of the shading by grazing light in 0–1.
+        crack_width: Width of each crack in px of a photo whose longer side is 640 px.
+        scene: Whether the photo shows a free-standing board in front of a background.
     """
 
     surface: str | None = None
@@ -84,13 +84,13 @@ def render_wall(
     """Render one photo of a wall.
 
     Args:
-        seed: Seed or generator; the same seed gives the same wall.
+        seed: Seed or random generator. The same seed always gives the same wall.
         size: Height and width in px.
-        kind: One of `KINDS`; random if None.
+        kind: One of `KINDS`. Random if None.
         options: Other requested properties.
 
     Returns:
-        The photo with its truth.
+        The photo with its ground truth.
 
     Raises:
         ConfigError: The kind, the surface or an object is unknown, or the size is too small.
@@ -102,22 +102,23 @@ def render_wall(
     check_known("kind of wall", kind, KINDS)
     check_known("surface", name, _SURFACES)
     for item in options.objects or ():
-        check_known("object", item, OBJECTS)
+        check_known("object", item, tuple(OBJECTS))
     if min(size) < _LEAST_SIDE:
         raise ConfigError(f"a wall of {size[1]}×{size[0]} px is too small; the minimum is {_LEAST_SIDE} px")
     canvas = surface(name, size, generator)
     scene = name in BOARDS and generator.random() < 0.3 if options.scene is None else options.scene
     board = board_shape(size, generator) if scene else None
     objects = choose_objects(name, generator) if options.objects is None else options.objects
-    draw_objects(canvas, [item for item in objects if item in BELOW], add_object)
+    draw_objects(canvas, [item for item in objects if item in BELOW], OBJECTS)
     lines = add_seams(canvas, board) if kind in ("seam", "both") else ()
     cracks = _add_cracks(canvas, name, options, board) if kind in ("crack", "both") else ()
     if board is not None:
         canvas = before_background(canvas, board)
-    hidden = draw_objects(canvas, [item for item in objects if item not in BELOW], add_object)
+    hidden = draw_objects(canvas, [item for item in objects if item not in BELOW], OBJECTS)
     covered = sum(int((crack.core & hidden).sum()) for crack in cracks)
     if covered > sum(int(crack.core.sum()) for crack in cracks) / 2:
-        return render_wall(generator, size, kind, options)  # objects hide more than half of the cracks
+        # Objects hide more than half of the cracks, so the wall is rendered again.
+        return render_wall(generator, size, kind, options)
     photo = photograph(light(canvas, options.raking), generator, canvas.scale)
     masks, labels = _truth(canvas, lines, cracks, hidden)
     return Wall(photo, kind, name, masks, labels, lines)
@@ -127,18 +128,10 @@ def check_known(what: str, name: str, known: Sequence[str]) -> None:
     """Reject an unknown name.
 
     Raises:
-        ConfigError: The name is unknown; the message lists the known names.
+        ConfigError: The name is unknown. The message lists the known names.
     """
     if name not in known:
         raise ConfigError(f"'{name}' is not a known {what}; choose from {', '.join(known)}")
-
-
-def draw_objects(canvas: Canvas, names: Iterable[str], add: Callable[[Canvas, str], None]) -> Mask:
-    """Draw objects one after the other; return the pixels that they hide, bool [H,W]."""
-    before = canvas.colour[1].copy()
-    for name in names:
-        add(canvas, name)
-    return np.asarray(np.abs(canvas.colour[1] - before) > 0.2)
 
 
 def _choose_surface(kind: Kind, generator: Generator) -> str:
@@ -150,17 +143,17 @@ def _choose_surface(kind: Kind, generator: Generator) -> str:
 
 
 def choose_objects(name: str, generator: Generator) -> tuple[str, ...]:
-    """Choose up to four random objects that suit a surface."""
+    """Choose up to four random objects that are plausible on a surface."""
     count = int(generator.choice([0, 1, 2, 3, 4], p=[0.25, 0.3, 0.25, 0.12, 0.08]))
-    names = OBJECTS if name in BOARDS else tuple(item for item in OBJECTS if item not in _ON_BOARDS)
+    names = [item for item in OBJECTS if name in BOARDS or item not in _ON_BOARDS]
     return tuple(generator.choice(names, count, replace=False).tolist())
 
 
 def board_shape(size: Size, generator: Generator) -> Float:
-    """Create a board's coverage of the photo: a slightly irregular quadrilateral, 0–1 [H,W]."""
+    """Create the outline of a board: an irregular quadrilateral, as coverage [H,W] in 0–1."""
     low, high = generator.uniform(0.02, 0.28, 4), generator.uniform(0.72, 0.98, 4)
-    corners = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
-    corners = (corners + generator.normal(0, 0.03, (4, 2))) * size[::-1]
+    regular = np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
+    corners = (regular + generator.normal(0, 0.03, (4, 2))) * size[::-1]
     image = Image.new("L", size[::-1])
     ImageDraw.Draw(image).polygon([(x, y) for x, y in corners.tolist()], fill=255)
     turned = image.rotate(generator.normal(0, 9), Image.Resampling.BILINEAR).filter(ImageFilter.BoxBlur(0.7))
@@ -168,10 +161,10 @@ def board_shape(size: Size, generator: Generator) -> Float:
 
 
 def before_background(canvas: Canvas, board: Float) -> Canvas:
-    """Place a board in front of another wall and a floor."""
+    """Draw another wall and often a floor behind a board."""
     generator, size = canvas.generator, canvas.size
-    names = ("paint", "concrete", "wood", "plaster", "grey board")
-    behind = surface(str(generator.choice(names)), size, generator)
+    name = generator.choice(("paint", "concrete", "wood", "plaster", "grey board"))
+    behind = surface(str(name), size, generator)
     behind.colour *= np.float32(generator.uniform(0.3, 1.1))
     if generator.random() < 0.7:
         top = int(generator.uniform(0.55, 0.9) * size[0])
@@ -184,17 +177,14 @@ def before_background(canvas: Canvas, board: Float) -> Canvas:
 
 
 def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
-    """Draw one to three joints, parallel or at right angles, which may begin inside the photo."""
+    """Draw one to three joints, which are about parallel or perpendicular; return their centre lines."""
     generator, (height, width) = canvas.generator, canvas.size
     inside, spread = (None, 0.35) if board is None else (board > 0.5, 0.15)
     lines: list[StraightLine] = []
-    if generator.random() < 0.25:
-        first_angle = generator.uniform(0, np.pi)
-    else:  # nearly vertical or horizontal
-        first_angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.09)
+    any_angle = generator.random() < 0.25  # the other joints are nearly vertical or horizontal
+    first_angle = generator.uniform(0, np.pi) if any_angle else _right_angle(generator, 0.09)
     for number in range(int(generator.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))):
-        turn = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.01) if number else 0.0
-        angle = first_angle + turn
+        angle = first_angle + (_right_angle(generator, 0.01) if number else 0.0)
         middle = generator.uniform(0.5 - spread, 0.5 + spread, 2) * (width, height)
         step = 1.5 * max(height, width) * np.array([np.cos(angle), np.sin(angle)])
         begin = middle if number and generator.random() < 0.5 else middle - step
@@ -211,6 +201,10 @@ def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
     for line in lines:
         add_seam(canvas, line)
     return tuple(lines)
+
+
+def _right_angle(generator: Generator, deviation: float) -> float:
+    return float(generator.choice([0, np.pi / 2]) + generator.normal(0, deviation))
 
 
 def _too_near(line: StraightLine, other: StraightLine, canvas: Canvas) -> bool:
@@ -236,7 +230,7 @@ def _add_cracks(canvas: Canvas, name: str, options: WallOptions, board: Float | 
 def _truth(
     canvas: Canvas, lines: tuple[StraightLine, ...], cracks: tuple[Crack, ...], hidden: Mask
 ) -> tuple[dict[str, Mask], dict[str, Mask]]:
-    """Create exact masks by concept, and labels as people draw them."""
+    """Create the exact mask and the imitated label of each concept."""
     size, scale, generator = canvas.size, canvas.scale, canvas.generator
     masks = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: line_mask(lines, size, TAPING_HALF_WIDTH)}
     labels = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: np.zeros(size, np.bool_)}
@@ -246,7 +240,7 @@ def _truth(
         labels[CRACK] |= crack.label(width * scale, generator)
     for line in lines:
         labels[TAPING_AREA] |= line.box(size, generator.uniform(6, 26) * scale)
-    # People label across a cable, but not over a door frame.
+    # People extend labels across a cable, but not across a door frame.
     blocks = Image.fromarray(hidden.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(8 * scale))
     solid = np.asarray(blocks) > 230
     for concept in (CRACK, TAPING_AREA):

@@ -1,4 +1,8 @@
-"""Read the shipped phrase banks, and vary phrases with requests, typos and punctuation."""
+"""Read the shipped lists of phrases, and vary phrases with request templates, typos and punctuation.
+
+The lists are called phrase banks. Each bank is a text file in `phrases`, usually with the phrases for one
+concept.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ def expand(line: str) -> list[str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a phrase bank, without comments and blank lines.
+    """Read the lines of a text file with phrases. Comments and blank lines are skipped.
 
     Raises:
         DataError: The file cannot be read.
@@ -41,12 +45,12 @@ def read_lines(path: Path) -> list[str]:
 
 @cache
 def bank_lines(name: str) -> tuple[str, ...]:
-    """Return the unexpanded lines of a shipped bank, for example `crack`, `other_near` or `templates`."""
+    """Return the unexpanded lines of a shipped phrase bank, such as `crack`, `other_near` or `templates`."""
     return tuple(read_lines(FOLDER / f"{name}.txt"))
 
 
 def phrases_of(lines: Iterable[str]) -> list[str]:
-    """Return all alternatives of all lines, in order and without duplicates."""
+    """Expand the alternatives in all lines; return the phrases in order, without duplicates."""
     return list(dict.fromkeys(phrase for line in lines for phrase in expand(line)))
 
 
@@ -56,14 +60,14 @@ def some_phrases(phrases: Sequence[str], most: int) -> tuple[str, ...]:
 
 
 def concept_lines() -> dict[str, tuple[str, ...]]:
-    """Return the lines of each concept that has a shipped bank."""
+    """Return the unexpanded lines for each concept that has a shipped phrase bank."""
     stems = sorted(path.stem for path in FOLDER.glob("*.txt"))
     concepts = [stem for stem in stems if stem != "templates" and not stem.startswith("other_")]
     return {stem.replace("_", " "): bank_lines(stem) for stem in concepts}
 
 
 def other_lines() -> list[str]:
-    """Return the lines that name none of the concepts: near misses, everyday things, other languages."""
+    """Return the unexpanded lines that do not name a concept, such as near misses and everyday things."""
     stems = sorted(path.stem for path in FOLDER.glob("other_*.txt"))
     return [line for stem in stems for line in bank_lines(stem)]
 
@@ -71,14 +75,15 @@ def other_lines() -> list[str]:
 def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Assign the shipped phrases to the concepts that a model knows.
 
-    A phrase in two banks belongs to the bank with fewer phrases. For example, "joint line" means the seam
-    line in a model that knows this concept, and the taping area in a model that does not.
+    A phrase in the banks of two known concepts is assigned to the bank with fewer phrases. For example,
+    "joint line" means the seam line if the model knows the concept "seam line". Otherwise, it means the
+    taping area.
 
     Args:
         names: The known concepts.
 
     Returns:
-        The phrases of each known concept that has a bank, and the phrases that only mean unknown concepts.
+        The phrases for each known concept that has a bank, and the phrases that mean only unknown concepts.
     """
     banks = {name: phrases_of(lines) for name, lines in concept_lines().items()}
     wanted = set(names)
@@ -95,8 +100,8 @@ def shipped_meaning(text: str, concepts: tuple[str, ...]) -> str | None:
     """Look up a cleaned prompt in the shipped phrases.
 
     Returns:
-        One of these concepts; "" if the phrase means something else; None if the phrase is not listed. If one
-        of the concepts has no shipped bank, phrases that mean no shipped concept count as not listed.
+        The concept that the phrase means. "" if the phrase means something else. None if the phrase is not
+        listed. If one of `concepts` has no shipped bank, phrases in the `other_*` banks count as not listed.
     """
     meanings = _meanings(concepts)
     return meanings.get(text, meanings.get(text.removeprefix("the ")))
@@ -123,7 +128,7 @@ _BOTH = ("{} and {}", "{} and the {}", "{}, {}", "both {} and {}", "{} or {}", "
 
 
 def mistype(phrase: str, rng: random.Random) -> str:
-    """Make one typo in a word of four or more letters: swap, drop or double a letter, or hit a nearby key."""
+    """Make one typo in a word of at least four letters: swap, drop, double or replace a letter."""
     words = phrase.split()
     places = [place for place, word in enumerate(words) if len(word) >= 4 and word.isalpha()]
     if not places:
@@ -157,7 +162,7 @@ def decorate(phrase: str, rng: random.Random) -> str:
 
 
 def phrase_request(phrase: str, rng: random.Random) -> str:
-    """Insert a phrase into a shipped template. The first, most common templates are chosen more often."""
+    """Insert a phrase into a random template. The first templates in the list are chosen more often."""
     templates = bank_lines("templates")
     place = min(rng.randrange(len(templates)), rng.randrange(len(templates)))
     return templates[place].replace("{}", phrase)
@@ -166,14 +171,14 @@ def phrase_request(phrase: str, rng: random.Random) -> str:
 def labelled_phrases(
     concepts: Mapping[str, Sequence[str]], others: Sequence[str], seed: int = 0, scale: int = 6
 ) -> list[tuple[str, str]]:
-    """Generate labelled examples (phrase, concept); "other" labels phrases that mean none of the concepts.
+    """Generate labelled examples (phrase, label). The label is a concept, or "other" for other meanings.
 
-    Every concept gets about the same number of examples, so that the classifier also learns a concept with
+    Every concept gets about the same number of examples. The classifier can therefore learn a concept with
     only ten phrases.
 
     Args:
-        concepts: The lines of each concept, in the format of the phrase banks.
-        others: Lines that mean none of the concepts.
+        concepts: Unexpanded lines for each concept, in the format of the phrase banks.
+        others: Unexpanded lines that do not mean any of the concepts.
         seed: Seed of the random choices.
         scale: Number of examples per phrase in `others`.
     """
@@ -205,7 +210,7 @@ def _vary(phrases: Sequence[str], count: int, rng: random.Random) -> list[str]:
 def _change_meaning(
     phrases: Sequence[str], others: Sequence[str], count: int, rng: random.Random
 ) -> list[str]:
-    """Make phrases that ask for the absence of a concept, or for a concept together with another thing."""
+    """Make phrases that ask for the absence of a concept, or for both a concept and another thing."""
     short = [phrase for phrase in phrases if len(phrase.split()) <= 2]
     things = [phrase for phrase in others if len(phrase.split()) <= 2]
     made = []

@@ -1,4 +1,4 @@
-"""Interpret a complete prompt, which may mean one concept, no concept, several, or the absence of one."""
+"""Find out which concepts a prompt asks for, or whether it asks for the absence of a concept."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from drywallqa.text import phrase_bank, prompts
 from drywallqa.text.text_encoder import CACHED, OnnxTextEncoder
 
-SHORT = 14  # words; a single sentence vector does not capture the meaning of a longer prompt
-WINDOW = 10  # words
-SURE = 0.9  # minimum probability; below it, a window is ignored, or the phrase lists decide
-DOMINANCE = 2.0
+SHORT = 14  # words; longer prompts are classified window by window
+WINDOW = 10  # words in a window
+# Minimum probability of a classification. Below it, a window of a long prompt is ignored, and a short prompt
+# is looked up in the shipped phrase lists.
+SURE = 0.9
+DOMINANCE = 2.0  # minimum ratio of the scores of the best and second-best concept in a long prompt
 
 Float = NDArray[np.float32]
 
@@ -27,9 +29,9 @@ class PromptReading:
 
     Attributes:
         kind: `known`, `unknown`, `several` or `negated`.
-        concepts: The concepts in the prompt. `known` has exactly one concept. `several` may have only one
-            concept if the prompt also names an unknown thing.
-        essence: The part of the prompt that carries the meaning.
+        concepts: The concepts in the prompt. If `kind` is `known`, there is exactly one concept. If `kind` is
+            `several`, there may be only one concept, since the prompt may also name an unknown thing.
+        essence: The part of the prompt that expresses the concept. This is often the whole prompt.
     """
 
     kind: Literal["known", "unknown", "several", "negated"]
@@ -38,7 +40,7 @@ class PromptReading:
 
 
 class PromptReader:
-    """Interprets cleaned prompts by classifying the whole text, its parts and its negated words."""
+    """Interprets cleaned prompts. It classifies the whole text, the parts of the text, and negated words."""
 
     def __init__(self, encoder: OnnxTextEncoder, classifier: ConceptClassifier) -> None:
         self._encoder, self._classifier = encoder, classifier
@@ -48,7 +50,7 @@ class PromptReader:
         return type(self), (self._encoder, self._classifier)
 
     def _read(self, text: str) -> PromptReading:
-        """Interpret one cleaned prompt; if the classifier is not sure, use the shipped phrase lists."""
+        """Interpret one cleaned prompt. If the classifier is uncertain, use the shipped phrase lists."""
         concepts = self._classifier.concepts
         if not concepts:
             return PromptReading("unknown", (), text)
@@ -76,12 +78,12 @@ class PromptReader:
         return reading
 
     def _read_short(self, text: str) -> PromptReading:
-        """Classify the whole text, its parts, and its negated words."""
+        """Classify the whole text, the parts of the text, and the negated words."""
         negations, parts = prompts.negations(text), prompts.prompt_parts(text)
         texts = [text, *parts, *(n.scope for n in negations), *(n.rest or "-" for n in negations)]
         whole, *meanings = self._meanings(texts)
         named, negated = meanings[: len(parts)], meanings[len(parts) :]
-        # A single meaningful part may decide for the whole prompt: "find the crack and mark it".
+        # If only one part names a thing, that part decides. Example: "find the crack and mark it".
         whole = whole or (named[0] if len(parts) == 1 else None)
         scopes, rests = negated[: len(negations)], negated[len(negations) :]
         for negation, scope, rest in zip(negations, scopes, rests, strict=True):
@@ -96,7 +98,7 @@ class PromptReader:
         return PromptReading("known", (whole,), text) if whole else PromptReading("unknown", (), text)
 
     def _read_long(self, text: str) -> PromptReading:
-        """Read window by window and return the concept with the highest summed probability over windows."""
+        """Classify the windows of a long text; return the concept with the highest total probability."""
         concepts, windows = self._classifier.concepts, prompts.word_windows(text, WINDOW)
         scores = self._classify(windows)[:, :-1].copy()
         for place, window in enumerate(windows):
@@ -117,20 +119,20 @@ class PromptReader:
         return self._classifier.decide(self._classify(texts)) if texts else []
 
 
-# Minimum share of the most likely concept in the total probability of all concepts.
+# A prompt means a concept only if the concept has at least this share of all concepts' total probability.
 CLEAR = 0.5
-_PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # for fitting: L2 penalty, steps and initial learning rate
+_PENALTY, _STEPS, _RATE = 1e-3, 400, 0.2  # L2 penalty, training steps and initial learning rate
 
 
 @dataclass(frozen=True)
 class ConceptClassifier:
-    """A linear classifier over the concepts and the last class, "other".
+    """A linear classifier with one class per concept. The last class is "other".
 
     Attributes:
-        concepts: The K concepts.
-        weights: [F,K+1].
-        bias: [K+1].
-        threshold: A prompt means a concept only if the total probability of all concepts reaches this value.
+        concepts: Names of the K concepts.
+        weights: Weight matrix [F,K+1] for F features.
+        bias: Bias [K+1].
+        threshold: Minimum total probability of all concepts. Below it, a prompt does not mean any concept.
     """
 
     concepts: tuple[str, ...]
@@ -145,8 +147,8 @@ class ConceptClassifier:
     def decide(self, probabilities: Float) -> list[str | None]:
         """Return the concept that each row of probabilities [P,K+1] means, or None.
 
-        A row means its most likely concept if two conditions are met: the total probability of all concepts
-        reaches the threshold, and this concept has at least the share `CLEAR` of the total.
+        A row means its most likely concept under two conditions. The total probability of all concepts must
+        reach the threshold, and the most likely concept must have at least the share `CLEAR` of this total.
         """
         best = probabilities[:, :-1].argmax(axis=1)
         known = 1 - probabilities[:, -1]
@@ -161,10 +163,10 @@ def fit_classifier(
     concepts: Sequence[str],
     threshold: float,
 ) -> ConceptClassifier:
-    """Fit a classifier on features [N,F] and labels 0..K, where K means "other"; classes have equal weight.
+    """Fit a classifier on features [N,F] and labels 0..K. Label K means "other". Classes have equal weight.
 
-    Full-batch Adam minimises the cross-entropy with an L2 penalty on standardised features. The returned
-    weights apply to the original features.
+    The features are standardised. Full-batch Adam then minimises the cross-entropy plus an L2 penalty. The
+    returned weights apply to the original features.
     """
     classes = len(concepts) + 1
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
@@ -189,7 +191,8 @@ def fit_classifier(
 def choose_refusal_threshold(model: ConceptClassifier, features: Float, labels: NDArray[np.intp]) -> float:
     """Return the threshold with the lowest error rate on held-out phrases.
 
-    The error rate is the share of misread known phrases plus the share of other phrases that are accepted.
+    The error rate is the sum of two shares: known phrases that are classified wrongly, and other phrases that
+    are classified as a concept.
     """
     probabilities = model.probabilities(features)
     truth = np.array([*model.concepts, None], object)[labels]

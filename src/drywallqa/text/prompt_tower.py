@@ -1,16 +1,16 @@
-"""A model's CLIP text tower in ONNX Runtime: converts prompts to tokens, and tokens to embeddings.
+"""Run a model's CLIP text tower in ONNX Runtime: convert prompts to tokens, and tokens to embeddings.
 
-The tokens are those of CLIP (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020): byte-level
-byte-pair encoding (Sennrich et al., ACL 2016, https://arxiv.org/abs/1508.07909), loaded from the
-`tokenizer.json` of published weights. The base install has no tokenizer library, so this module implements
-the tokenizer.
+The tokenizer is the same as in CLIP (Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020). It uses
+byte-level byte-pair encoding (Sennrich et al., ACL 2016, https://arxiv.org/abs/1508.07909) and loads the
+`tokenizer.json` of published weights. This module implements the tokenizer, because the base install does not
+include a tokenizer library.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,32 +32,32 @@ Float = NDArray[np.float32]
 
 
 class PromptTower:
-    """Embeds prompts. Instances are thread-safe and can be pickled.
+    """Embeds prompts with a text tower. Instances are thread-safe and can be pickled.
 
     Args:
-        graph: The ONNX file. It maps token ids [P,L] to embeddings [P,D].
-        tokenizer: Content of the `tokenizer.json` that was used to train the tower.
+        graph: Path of the ONNX file, which maps token ids [P,L] to embeddings [P,D].
+        tokenizer: Content of the `tokenizer.json` with which the tower was trained.
 
     Raises:
-        BundleError: The tokenizer is damaged.
+        BundleError: The content of `tokenizer.json` is invalid.
     """
 
     def __init__(self, graph: Path, tokenizer: bytes) -> None:
         self._graph, self._tokenizer = graph, tokenizer
-        self._tokens = ClipTokens.read(tokenizer)
+        self._tokens = ClipTokens(tokenizer)
         self._session: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._graph, self._tokenizer)
 
     def embed(self, prompts: Sequence[str]) -> Float:
-        """Embed P prompts as float32 [P,D]. Prompts are truncated to the tower's 77 tokens.
+        """Embed P prompts as float32 [P,D]. Each prompt is truncated to 77 tokens.
 
         Raises:
-            BundleError: The graph is damaged.
+            BundleError: The ONNX file is damaged.
         """
         rows = [self._tokens.encode(prompt) for prompt in prompts]
-        # The tower's attention is causal, so tokens after the end of a text have no effect.
+        # The attention is causal, so the padding after the end token has no effect.
         ids = np.full((len(rows), max(map(len, rows), default=1)), self._tokens.end, np.int64)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
@@ -73,41 +73,30 @@ class ClipTokens:
     """Converts texts to token ids.
 
     Args:
-        vocabulary: Piece → id.
-        merges: Pairs of pieces to merge, most frequent first.
+        content: Content of a `tokenizer.json`.
 
     Raises:
-        BundleError: The vocabulary lacks the start or the end token.
+        BundleError: The content is invalid, describes another type of tokenizer, or lacks the start or end
+            token.
     """
 
-    def __init__(self, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]]) -> None:
-        self._ids = dict(vocabulary)
-        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
-        if START not in self._ids or END not in self._ids:
-            raise BundleError(f"{TOKENIZER}: lacks {START} or {END}; get the bundle again")
-        self.end = self._ids[END]
-
-    @classmethod
-    def read(cls, content: bytes) -> ClipTokens:
-        """Read the content of a `tokenizer.json`.
-
-        Raises:
-            BundleError: The content is damaged, or describes another kind of tokenizer.
-        """
+    def __init__(self, content: bytes) -> None:
         try:
             model = json.loads(content)["model"]
             if model["type"] != "BPE":
                 raise ValueError("it is not a byte-pair encoding")
-            # Older files store a pair as one string, newer files as a list.
+            # Older files store a pair of pieces as one string. Newer files store it as a list.
             halves = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
-            pairs = [(str(first), str(second)) for first, second in halves]
-            vocabulary = {str(piece): int(number) for piece, number in model["vocab"].items()}
+            self._ranks = {(str(first), str(second)): rank for rank, (first, second) in enumerate(halves)}
+            self._ids = {str(piece): int(number) for piece, number in model["vocab"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{TOKENIZER}: damaged ({error}); get the bundle again") from error
-        return cls(vocabulary, pairs)
+        if START not in self._ids or END not in self._ids:
+            raise BundleError(f"{TOKENIZER}: lacks {START} or {END}; get the bundle again")
+        self.end = self._ids[END]
 
     def encode(self, text: str, longest: int = LONGEST) -> list[int]:
-        """Return the token ids of a text with start and end, truncated to a total of `longest` ids."""
+        """Return at most `longest` token ids of a text, including the start and end tokens."""
         ids: list[int] = []
         for word in clip_words(text):
             ids += [self._ids[word]] if word in (START, END) else self._encode_word(word)
@@ -143,17 +132,12 @@ def clip_words(text: str) -> Iterator[str]:
 
 
 def _kind(letter: str) -> str:
-    """Distinguish letters (L), numbers (N), spaces (S) and others (O)."""
+    """Return the type of a character: letter (L), number (N), space (S) or other (O)."""
     category = unicodedata.category(letter)[0]
     return "S" if letter.isspace() else category if category in "LN" else "O"
 
 
-def _byte_letters() -> list[str]:
-    """Return the printable letters that represent the 256 bytes in byte-level tokenizers."""
-    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    others = iter(range(256, 512))
-    return [chr(byte if byte in printable else next(others)) for byte in range(256)]
-
-
-# Byte → letter.
-BYTE_LETTERS = _byte_letters()
+_PRINTABLE = {*range(33, 127), *range(161, 173), *range(174, 256)}
+_OTHERS = iter(range(256, 512))
+BYTE_LETTERS = [chr(byte if byte in _PRINTABLE else next(_OTHERS)) for byte in range(256)]
+"""Printable letters that represent the 256 byte values in byte-level tokenizers."""

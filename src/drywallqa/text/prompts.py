@@ -1,6 +1,6 @@
-"""Clean and split prompts: find the parts, the word windows and the negated words of a text.
+"""Clean prompts, split them into parts and word windows, and find negated words.
 
-This module does not depend on concepts. The text side decides whether a part means a concept.
+This module does not know the concepts. The text model decides whether a part of a prompt means a concept.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from drywallqa.errors import PromptError
 
-LONGEST = 10_000
+LONGEST = 10_000  # maximum number of characters in a prompt
 
-# Control characters separate words. Format, surrogate and private characters are dropped.
+# Control characters are replaced by spaces. Format, surrogate and private-use characters are removed.
 _REPLACEMENTS = {"Cc": " ", "Cf": "", "Cs": "", "Co": ""}
 
 _SENTENCE_END = re.compile(r"[.!?;:\n]+(?=\s|$)")
@@ -24,13 +24,13 @@ _BETWEEN_THINGS = re.compile(
 _PURPOSE = re.compile(
     r"\b(?:so that|so|because|in order to|since|before|after|while|as soon as|when|for me to)\b"
 )
-# These words state the location of a thing. "in", "on" and "of" are left out, since they can also state the
-# kind of thing, as in "crack in the mirror".
+# These words state the location of a thing. The list does not include "in", "on" and "of", since these words
+# can also state the kind of thing, as in "crack in the mirror".
 _PLACE = re.compile(
     r"\b(?:above|behind|below|beneath|beside|by|close to|from|near|next to|over|under|underneath|"
     r"(?:left|right) of) (?:a|an|the|that|this|my|our)\b[^,;:.!?]*"
 )
-# A part with only these words does not name a thing: "find the crack *and mark it*".
+# Parts that contain only these words do not name a thing. Example: "mark it" in "find the crack and mark it".
 _EMPTY = (
     "a all an and any are at be can check colour color could detect do draw each every find for get "
     "give have he hello help here hey hi highlight i identify in is it its just label let like "
@@ -41,22 +41,23 @@ _EMPTY = (
     "upper very wide "
 )
 _EMPTY_WORDS = frozenset(_EMPTY.split())
-# These phrases look like negations but ask for the thing.
+# These phrases look like negations, but the prompt still asks for the thing.
 _NO_NEGATION = re.compile(
     r"\b(?:(?:do not|don'?t|never|without|not) (?:miss|missing|forget|forgetting|skip|skipping|overlook|"
     r"overlooking|leave out|leaving out|leave any)|nothing but|not only|no matter|if not|or not|no doubt|"
     r"without (?:a )?doubt|not sure|why not|whether or not|no problem|do not know|don'?t know|can ?not find|"
     r"can'?t find|can ?not see|can'?t see)\b"
 )
-_VERB_NEGATION = r"not|non|never|cannot|(?:is|are|was|were|has|have|had|does|do|did|ca|wo|should|could)n'?t"
 _NEGATION = re.compile(
-    rf"\b(?P<verb>{_VERB_NEGATION})\b[- ]*"
+    r"\b(?P<verb>not|non|never|cannot|"
+    r"(?:is|are|was|were|has|have|had|does|do|did|ca|wo|should|could)n'?t)\b[- ]*"
     r"|\b(?:anything but|everything but|all but|but no|but not|other than|apart from|aside from|"
     r"rather than|instead of|free of|free from|clear of|absence of|lack of|lacking|devoid of|none of|"
     r"except for|except|excepting|excluding|exclude|ignoring|ignore|omitting|omit|leave out|minus|sans|zero|"
     r"skipping|skip|forget(?: about)?|nothing about|no need (?:for|of)|without|w/o|neither|nor|no)\b\s*"
 )
-# The last clause of "the area, not just the line" excludes nothing, since it follows another clause.
+# "not just the line" in "the area, not just the line" does not exclude the line, since it follows another
+# clause.
 _NOT_ONLY = re.compile(r"^(?:and )?not (?:just|merely|simply)\b")
 _CLAUSE_END = re.compile(
     r"\s*(?:[,;:.!?](?=\s|$)|\bbut\b|\band(?= (?:find|give|hand|just|mark|only|segment|show)\b))\s*"
@@ -74,9 +75,9 @@ class Negation:
     """A negated part of a prompt.
 
     Attributes:
-        scope: The negated words, for example `cracks`.
-        rest: The prompt without the negated words and the negating word, for example `wall`.
-        doubtful: Whether the negated word may be part of the thing's name, as in "untaped joint".
+        scope: The negated words, such as "cracks" in "wall without cracks".
+        rest: The prompt without the negated words and the negating word, such as "wall".
+        doubtful: Whether the negated word may be part of a thing's name, as in "untaped joint".
     """
 
     scope: str
@@ -85,10 +86,10 @@ class Negation:
 
 
 def clean_prompt(prompt: str) -> str:
-    """Check a prompt and normalise it: NFKC, lower case, single spaces, no control characters.
+    """Check a prompt and normalise it to NFKC, lower case, single spaces and no control characters.
 
     Args:
-        prompt: The text that the user entered.
+        prompt: The user's text.
 
     Raises:
         PromptError: The prompt is not a string, is empty, has only control characters, or is longer than
@@ -98,7 +99,7 @@ def clean_prompt(prompt: str) -> str:
         raise PromptError(f"a prompt must be a string, not {type(prompt).__name__}; pass a string")
     if len(prompt) > LONGEST:
         raise PromptError(
-            f"the prompt has {len(prompt):,} characters, the limit is {LONGEST:,}; use a few words"
+            f"the prompt has {len(prompt):,} characters, but the limit is {LONGEST:,}; use a few words"
         )
     visible = "".join(_REPLACEMENTS.get(unicodedata.category(letter), letter) for letter in prompt)
     text = " ".join(unicodedata.normalize("NFKC", visible).lower().replace("’", "'").split())
@@ -115,22 +116,22 @@ def prompt_parts(text: str) -> list[str]:
 
 
 def main_clause(text: str) -> str:
-    """Return the text before the first "so that", "because", "before" or similar words, or the whole text."""
+    """Return the text before the first "so that", "because" or similar; otherwise return the whole text."""
     found = _PURPOSE.search(text)
     return _tidy(text[: found.start()]) if found and found.start() else text
 
 
 def without_place(text: str) -> str:
-    """Remove phrases that state a location ("above the door"), since they would obscure the meaning."""
+    """Remove phrases that state a location, such as "above the door", so that only the thing remains."""
     return _tidy(_PLACE.sub(" ", text)) or text
 
 
 def word_windows(text: str, longest: int) -> list[str]:
-    """Split a cleaned prompt into sentences, and long sentences into windows of words.
+    """Split a cleaned prompt into sentences, and split long sentences into windows of words.
 
     Args:
         text: A cleaned prompt.
-        longest: The maximum number of words in a window. Windows overlap by half.
+        longest: Maximum number of words in a window. Neighbouring windows share half of their words.
     """
     windows = []
     step = max(longest // 2, 1)
@@ -142,14 +143,15 @@ def word_windows(text: str, longest: int) -> list[str]:
 
 
 def without_idioms(text: str) -> str:
-    """Remove phrases that look like a negation but are not ("do not miss", "not only")."""
+    """Remove phrases that look like a negation but ask for the thing, such as "do not miss"."""
     return _tidy(_NO_NEGATION.sub(" ", text)) or text
 
 
 def negations(text: str) -> list[Negation]:
     """Find the negations in a cleaned prompt: "no X", "without X", "X-free", "not X-ed".
 
-    "not taped joints" negates only "taped". "no joints" negates the rest of its clause.
+    In "not taped joints", only "taped" is negated. In "no joints on the wall", the rest of the clause is
+    negated.
     """
     text = without_idioms(text)
     found = []
@@ -168,16 +170,18 @@ def negations(text: str) -> list[Negation]:
 
 
 def negated_scopes(text: str) -> list[str]:
-    """Return the words that a cleaned prompt negates unambiguously."""
+    """Return the negated words of a cleaned prompt. Doubtful negations, such as "untaped", are left out."""
     return [negation.scope for negation in negations(text) if not negation.doubtful]
 
 
 def contrast(text: str) -> tuple[str, list[str]]:
-    """Separate the requested words of a prompt from the excluded ones: "the line, *not the area around it*".
+    """Separate the requested words of a prompt from the excluded words.
+
+    For "the line, not the area around it", the result is ("the line", ["the area around it"]).
 
     Returns:
-        The requesting clauses, joined, and the words that the other clauses negate. ("", []) if no clause
-        negates anything, or if every clause negates something.
+        The requesting clauses as one text, and the words that the other clauses negate. ("", []) if no clause
+        contains a negation or every clause contains a negation.
     """
     clauses = [clause for clause in _CLAUSE_END.split(text) if clause.strip(" -")]
     asking, refused = [], list[str]()

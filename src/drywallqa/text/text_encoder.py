@@ -1,9 +1,10 @@
-"""Encode prompts as embeddings and features: WordPiece tokens and an ONNX graph, with a cache."""
+"""Encode prompts as embeddings and features with WordPiece tokens, an ONNX graph and a cache."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ ENCODER, VOCABULARY = "text_encoder.onnx", "vocabulary.txt"
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 LONGEST = 48  # maximum number of tokens that the encoder reads
 LONGEST_WORD = 100  # characters
-CACHED = 4096  # texts
-BATCH = 256
+CACHED = 4096  # maximum number of texts in the cache
+BATCH = 256  # texts per run of the graph
 
 Float = NDArray[np.float32]
 
@@ -27,10 +28,10 @@ class WordPiece:
     """Converts text to token ids by greedy longest match (Devlin et al., BERT, 2018).
 
     Args:
-        pieces: The vocabulary; the id of a piece is its index.
+        pieces: The vocabulary. The id of a piece is its index in this list.
 
     Raises:
-        BundleError: The vocabulary lacks the padding or the unknown piece.
+        BundleError: The vocabulary lacks the padding piece or the piece for unknown words.
     """
 
     def __init__(self, pieces: Sequence[str]) -> None:
@@ -54,15 +55,11 @@ class WordPiece:
 
     def encode(self, text: str, limit: int) -> list[int]:
         """Return the first `limit` token ids of a text."""
-        ids: list[int] = []
-        for word in basic_words(text):
-            ids += self._encode_word(word)
-            if len(ids) >= limit:
-                break
-        return ids[:limit]
+        ids = (number for word in basic_words(text) for number in self._encode_word(word))
+        return list(islice(ids, limit))
 
     def _encode_word(self, word: str) -> list[int]:
-        """Split one word into pieces. If any part is not in the vocabulary, the whole word is unknown."""
+        """Split a word into pieces. If this is impossible, return the id for unknown words."""
         ids, start = list[int](), 0
         if len(word) > LONGEST_WORD:
             return [self.unknown]
@@ -78,7 +75,7 @@ class WordPiece:
 
 
 def basic_words(text: str) -> list[str]:
-    """Split a text into lower-case words without accents. Each punctuation mark is a separate word."""
+    """Split a text into lower-case words without accents. Each punctuation mark becomes a separate word."""
     spaced = ""
     for letter in unicodedata.normalize("NFD", text.lower()):
         category = unicodedata.category(letter)
@@ -95,11 +92,11 @@ class OnnxTextEncoder:
     """Encodes cleaned texts. Instances are thread-safe and can be pickled.
 
     Args:
-        graph: Content of the ONNX file. It maps tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
-        vocabulary: The vocabulary of the graph.
+        graph: Content of the ONNX file, which maps tokens [P,T] to `embeddings` [P,D] and `features` [P,F].
+        vocabulary: The vocabulary with which the graph was trained.
 
     Raises:
-        BundleError: The graph is damaged.
+        BundleError: The ONNX file is damaged.
     """
 
     def __init__(self, graph: bytes, vocabulary: WordPiece) -> None:
@@ -115,7 +112,7 @@ class OnnxTextEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> OnnxTextEncoder:
-        """Read the graph and the vocabulary from a bundle folder.
+        """Read the ONNX file and the vocabulary from a bundle folder.
 
         Raises:
             BundleError: A file is missing or damaged.
@@ -127,7 +124,7 @@ class OnnxTextEncoder:
             raise BundleError(f"{path}: the text encoder cannot be read; get the bundle again") from error
 
     def files(self) -> dict[str, bytes]:
-        """Return the names and contents of the encoder's files in a bundle."""
+        """Return the encoder's bundle files as a mapping from file name to content."""
         return {ENCODER: self._graph, VOCABULARY: ("\n".join(self._vocabulary.pieces) + "\n").encode()}
 
     def is_long(self, text: str) -> bool:
@@ -135,15 +132,15 @@ class OnnxTextEncoder:
         return len(self._vocabulary.encode(text, LONGEST + 1)) > LONGEST
 
     def encode(self, texts: Sequence[str]) -> tuple[Float, Float]:
-        """Return embeddings [P,D] and features [P,F] of P texts. Repeated texts come from the cache."""
-        cache = self._cache  # the dict is replaced, never modified, so that threads need no lock
+        """Return embeddings [P,D] and features [P,F] of P texts, and cache both."""
+        cache = self._cache  # threads need no lock, since the dict is replaced and never modified
         if missing := [text for text in dict.fromkeys(texts) if text not in cache]:
             cache = {**cache, **dict(zip(missing, zip(*self.run(missing), strict=True), strict=True))}
             self._cache = cache if len(cache) <= CACHED else {}
         return np.stack([cache[text][0] for text in texts]), np.stack([cache[text][1] for text in texts])
 
     def run(self, texts: Sequence[str]) -> tuple[Float, Float]:
-        """Encode many texts without the cache. Texts of similar length share a batch."""
+        """Encode many texts without the cache. Each batch contains texts of similar length."""
         encoded = [self._vocabulary.encode(text, LONGEST) or [self._vocabulary.unknown] for text in texts]
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
         rows: list[tuple[Float, Float]] = []

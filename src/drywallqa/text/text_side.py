@@ -1,11 +1,10 @@
-"""The text side of a bundle: maps prompts to embeddings and to concepts, without torch."""
+"""The text model of a bundle, which maps prompts to embeddings and concepts. It does not need PyTorch."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,24 +25,26 @@ from drywallqa.text.prompts import clean_prompt
 from drywallqa.text.text_encoder import OnnxTextEncoder
 
 UNDERSTANDING, SPACE = "understanding.json", "text_space.npz"
-THRESHOLD = 0.8
+THRESHOLD = 0.8  # minimum probability at which a prompt means a concept
 FORMAT = 1
-_SAME = 0.9  # two phrases above this cosine similarity have the same meaning
+_SAME = 0.9  # cosine similarity of embeddings above which two phrases have the same meaning
 
 Float = NDArray[np.float32]
+Tower = Callable[[Sequence[str]], Float]
 Lines = tuple[Mapping[str, Sequence[str]], Sequence[str]]
 
 
 class TextSide:
-    """Embeds and interprets prompts. Instances are thread-safe and can be pickled.
+    """A text model, which embeds and interprets prompts. Instances are thread-safe and can be pickled.
 
     Use `TextSide.load` to create an instance.
 
     Args:
-        encoder: Encodes texts as embeddings and features.
-        classifier: The classifier on the features.
-        prototypes: The mean embedding [D] of each concept's phrasings.
-        space: Content of the text space file, which is needed to train another decoder in the same space.
+        encoder: The encoder, which returns embeddings and features.
+        classifier: The classifier, which maps features to concepts.
+        prototypes: Mean embedding [D] of the phrasings of each concept.
+        space: Content of `text_space.npz`, which is needed to train a new text encoder for the same decoder.
+        tower: The text tower of a segmentation model. If given, it embeds the prompts instead of the encoder.
     """
 
     def __init__(
@@ -52,15 +53,19 @@ class TextSide:
         classifier: ConceptClassifier,
         prototypes: Mapping[str, Float],
         space: bytes | None = None,
+        tower: Tower | None = None,
     ) -> None:
         self._encoder, self._classifier = encoder, classifier
-        self._prototypes, self._space = prototypes, space
+        self._prototypes, self._space, self._tower = prototypes, space, tower
         self._reader = PromptReader(encoder, classifier)
-        self._tower: Callable[[Sequence[str]], Float] | None = None
 
     @classmethod
-    def load(cls, folder: Path | str) -> TextSide:
-        """Read a text side from a bundle folder.
+    def load(cls, folder: Path | str, tower: Tower | None = None) -> TextSide:
+        """Read a text model from a bundle folder.
+
+        Args:
+            folder: The bundle folder.
+            tower: The text tower of a segmentation model, if it has one.
 
         Raises:
             BundleError: A file is missing or damaged.
@@ -69,8 +74,10 @@ class TextSide:
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             if stored["format_version"] != FORMAT:
-                found = stored["format_version"]
-                raise BundleError(f"{path}: format {found}, this package reads {FORMAT}; update the package")
+                raise BundleError(
+                    f"{path}: has format {stored['format_version']}, but this package reads format {FORMAT}; "
+                    "update the package"
+                )
             classifier = ConceptClassifier(
                 tuple(stored["concepts"]),
                 np.asarray(stored["weights"], np.float32),
@@ -81,11 +88,13 @@ class TextSide:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{path}: missing or damaged ({error}); get the bundle again") from error
         side = cls.untrained(folder)
-        return cls(side._encoder, classifier, prototypes, side._space)
+        return cls(side._encoder, classifier, prototypes, side._space, tower)
 
     @classmethod
     def untrained(cls, folder: Path | str) -> TextSide:
-        """Read only the encoder. The text side knows no concepts until `with_concepts` adds them.
+        """Read only the encoder and the text space. The returned text model does not know any concept yet.
+
+        Use `with_concepts` to add concepts.
 
         Raises:
             BundleError: A file is missing or damaged.
@@ -96,7 +105,7 @@ class TextSide:
         return cls(OnnxTextEncoder.load(Path(folder)), classifier, {}, content)
 
     def save(self, folder: Path | str) -> None:
-        """Write the files of the text side to a folder, each atomically."""
+        """Write the text model to a folder. Each file is written atomically."""
         classifier = self._classifier
         stored = {
             "format_version": FORMAT,
@@ -113,27 +122,22 @@ class TextSide:
         for name, content in files.items():
             write_whole(Path(folder) / name, content)
 
-    def through(self, tower: Callable[[Sequence[str]], Float]) -> TextSide:
-        """Return a text side that embeds prompts with a model's text tower and interprets them as before."""
-        made = copy(self)
-        made._tower = tower
-        return made
-
     @property
     def concepts(self) -> tuple[str, ...]:
-        """The known concepts."""
+        """The concepts that the text model knows."""
         return self._classifier.concepts
 
     @property
     def threshold(self) -> float:
-        """The minimum probability at which a prompt is taken to mean a concept."""
+        """Minimum total probability of all concepts at which a prompt means a concept."""
         return self._classifier.threshold
 
     def embed(self, prompts: Sequence[str]) -> Float:
         """Embed P prompts as float32 [P,D], L2-normalised.
 
-        For a long prompt, only its meaningful part is embedded. A model's text tower embeds complete prompts
-        instead, and its embeddings have the norm that the decoder expects.
+        If a prompt is too long for the encoder, only the part that expresses the concept is embedded. If the
+        segmentation model has a text tower, the tower embeds complete
+        prompts instead. Its embeddings have the norm that the decoder expects.
 
         Raises:
             PromptError: A prompt cannot be used.
@@ -148,7 +152,7 @@ class TextSide:
         )[0]
 
     def read(self, prompt: str) -> PromptReading:
-        """Interpret a prompt, which may mean one concept, no concept, several, or the absence of one.
+        """Find out which concepts a prompt asks for, or whether it asks for the absence of a concept.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -156,7 +160,7 @@ class TextSide:
         return self._reader.read(clean_prompt(prompt))
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept that a prompt means; None for no concept, several, or a negated concept.
+        """Return the concept that a prompt means. None unless it means exactly one concept.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -168,7 +172,7 @@ class TextSide:
         """Return the concept that a prompt means.
 
         Raises:
-            UnknownPromptError: The prompt means no concept, several concepts, or the absence of one.
+            UnknownPromptError: The prompt means no concept, several concepts, or the absence of a concept.
             PromptError: The prompt cannot be used.
         """
         reading = self.read(prompt)
@@ -195,13 +199,13 @@ class TextSide:
         others: Sequence[str] | None = None,
         held_out: Lines | None = None,
     ) -> TextSide:
-        """Make a text side that knows exactly these concepts. This needs only NumPy and takes a few seconds.
+        """Return a text model that knows exactly these concepts. This takes a few seconds on a CPU.
 
         Args:
-            concepts: The phrasings of each concept. The concept's name is always included. A concept with a
-                shipped bank ("crack") also gets the phrases of the bank.
-            others: Lines that mean none of the concepts; by default the shipped bank.
-            held_out: Phrases for choosing the threshold. Without them, the threshold does not change.
+            concepts: Phrasings of each concept. The name of the concept is added to them. If `others` is None
+                and the concept has a shipped phrase bank, the phrases in the bank are added.
+            others: Lines that do not mean any of the concepts. If None, lines from the shipped phrase banks.
+            held_out: Held-out lines for choosing the threshold. If None, the threshold does not change.
         """
         banks, strangers = phrase_bank.banks_for(concepts)
         lines = {name: [name, *given] for name, given in concepts.items()}
@@ -226,7 +230,7 @@ class TextSide:
         return self._run([text for text, _ in made])[1], np.array([numbers[label] for _, label in made])
 
     def _without_meaning(self, lines: Mapping[str, Sequence[str]], others: Sequence[str]) -> list[str]:
-        """Return the other phrases, except those that name a new concept or are embedded close to one."""
+        """Expand the other lines; leave out phrases that name a new concept or have a similar embedding."""
         banks = phrase_bank.concept_lines()
         given = [line for name, lines_ in lines.items() if name not in banks for line in lines_]
         new = [clean_prompt(phrase) for phrase in phrase_bank.phrases_of(given)]
@@ -246,5 +250,5 @@ class TextSide:
 
 
 def _short(values: Float) -> list[float]:
-    """Round to six significant digits, the precision of fp32 features."""
+    """Round values to six significant digits, which is about the precision of fp32."""
     return [float(f"{value:.6g}") for value in values]

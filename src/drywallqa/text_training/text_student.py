@@ -1,4 +1,4 @@
-"""The small text encoder (token table, two transformer layers, linear output) and its ONNX export."""
+"""The student, which is a small transformer that encodes texts, and its export to ONNX."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from drywallqa.onnx_session import open_session
 from drywallqa.text.text_encoder import LONGEST
 
 WIDTH, HEADS, LAYERS = 128, 4, 2
-TOLERANCE = 0.01
+TOLERANCE = 0.01  # largest accepted difference between embeddings in PyTorch and ONNX Runtime
 
 
 class TextStudent(nn.Module):
-    """Maps token ids [P,T] (padded with 0) to an embedding [P,D] and features [P,256].
+    """Maps token ids [P,T], which are padded with 0, to embeddings [P,D] and features [P,256].
 
     Args:
-        pieces: Size of the vocabulary.
-        mean: The mean [S] of the text space; S is the width of the teacher's sentence embeddings.
-        components: The components [D,S] of the text space.
+        pieces: Number of pieces in the vocabulary.
+        mean: Mean [S] of the text space, where S is the width of the teacher's sentence embeddings.
+        components: Axes [D,S] of the text space.
     """
 
     mean: torch.Tensor
@@ -43,7 +43,7 @@ class TextStudent(nn.Module):
         self.register_buffer("components", components)
 
     def features(self, pieces: torch.Tensor) -> torch.Tensor:
-        """Compute features [P,256] from ids [P,T]: the normalised mean and maximum over the tokens."""
+        """Compute features [P,256] from ids [P,T] with mean and maximum pooling over the tokens."""
         kept = (pieces != 0)[..., None].to(self.positions.dtype)
         state = self.table(pieces) + self.positions[: pieces.shape[1]]
         bias = (1.0 - kept.transpose(1, 2)[:, None]) * -1e4
@@ -58,13 +58,13 @@ class TextStudent(nn.Module):
         return functional.normalize((sentence - self.mean) @ self.components.T, dim=-1)
 
     def forward(self, pieces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the embedding [P,D] and the features [P,256] from ids [P,T]."""
+        """Compute embeddings [P,D] and features [P,256] from token ids [P,T]."""
         features = self.features(pieces)
         return self.project(functional.normalize(self.to_sentence(features), dim=-1)), features
 
 
 class TextLayer(nn.Module):
-    """A pre-norm transformer layer with attention and a feed-forward network."""
+    """A transformer layer with self-attention, a feed-forward network, and normalisation before both."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class TextLayer(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, state: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """Transform states [P,T,128] with an additive attention mask [P,1,1,T]."""
+        """Transform hidden states [P,T,128]. The mask [P,1,1,T] is added to the attention scores."""
         shape = (state.shape[0], state.shape[1], 3, HEADS, WIDTH // HEADS)
         query, key, value = (
             self.query_key_value(self.before_attention(state)).reshape(shape).permute(2, 0, 3, 1, 4)
@@ -90,7 +90,7 @@ class TextLayer(nn.Module):
 
 
 def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> None:
-    """Initialise the token table with the first 128 principal components of the teacher's table [V,384]."""
+    """Initialise the student's token embeddings from 128 principal components of the teacher's [V,384]."""
     centred = teacher_table - teacher_table.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     reduced = centred @ vectors[:, ::-1][:, :WIDTH]
@@ -101,21 +101,20 @@ def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> Non
 
 
 def export_student(student: TextStudent, path: Path) -> float:
-    """Export the encoder to ONNX with an int8 token table and fp16 weights, and compare it with torch.
+    """Export the student to ONNX with int8 token embeddings and fp16 weights, and compare it with PyTorch.
 
     Returns:
-        The largest absolute difference of an embedding value over two trials with different shapes.
+        The largest absolute difference between embedding values in ONNX Runtime and PyTorch.
 
     Raises:
-        ModelError: The difference is larger than `TOLERANCE`, so rounding cannot be the cause.
+        ModelError: The difference is larger than `TOLERANCE`, so the exported graph is wrong.
     """
     from torch.export import Dim
 
     student = student.eval()
-    example = torch.randint(1, student.table.num_embeddings, (3, 7))
     torch.onnx.export(
         student,
-        (example,),
+        (torch.randint(1, student.table.num_embeddings, (3, 7)),),
         str(path),
         input_names=["tokens"],
         output_names=["embeddings", "features"],
@@ -136,13 +135,14 @@ def export_student(student: TextStudent, path: Path) -> float:
         worst = max(worst, float(np.abs(embedding - expected).max()))
     if worst > TOLERANCE:
         raise ModelError(
-            f"{path}: the exported text encoder differs from torch by {worst:.3f}; export it again"
+            f"{path}: embeddings of the exported text encoder differ from PyTorch by {worst:.3f}; "
+            "train the text model again"
         )
     return worst
 
 
 def _compress(path: Path) -> None:
-    """Store the token table as int8 with one scale per row, and all other large arrays as fp16."""
+    """Store the token embeddings as int8 with one scale per row, and other large arrays as fp16."""
     import onnx
     from onnx import helper, numpy_helper
 
@@ -170,7 +170,7 @@ def _compress(path: Path) -> None:
 
 
 def _quantise_rows(graph: Any, reader: Any, array: NDArray[np.float32]) -> None:
-    """Replace a Gather of fp32 rows with Gathers of int8 rows and of their scales, which are multiplied."""
+    """Replace a Gather node for fp32 rows by two Gather nodes for int8 rows and scales, and a product."""
     import onnx
     from onnx import helper, numpy_helper
 

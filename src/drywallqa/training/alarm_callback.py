@@ -1,4 +1,4 @@
-"""Checks a run before its first step, raises alarms in training, and saves batches with a non-finite loss."""
+"""Checks a run before training, raises alarms during training, and saves a batch with a non-finite loss."""
 
 from __future__ import annotations
 
@@ -31,17 +31,21 @@ from drywallqa.training.run_log import RunLog
 
 NOT_FINITE = "not-finite.pt"
 CHECKED, AT_MOST, PROBED = 12, 96, 2
-"""Number of pictures to check, its maximum if they show no foreground, and pictures run through the model."""
+"""Numbers of training pictures for the check before training.
+
+The check reads 12 pictures. If none of them shows foreground, it reads up to 96 pictures. The model processes
+only the 2 pictures with the most foreground.
+"""
 
 
 class AlarmCallback(lightning.Callback):
-    """Checks a run before its first step, then after each step and each validation.
+    """Checks a run before its first training step, after each step, and after each validation.
 
     Args:
         dataset: The data set with its splits.
-        photos: The run's pictures, phrasings and settings.
-        log: The log for all findings.
-        fail_fast: Whether a finding stops the run.
+        photos: The data module with the run's pictures, phrasings and settings.
+        log: The log that records all failed checks and alarms.
+        fail_fast: Whether a failed check or an alarm stops the run.
     """
 
     def __init__(
@@ -52,10 +56,10 @@ class AlarmCallback(lightning.Callback):
         self.found_empty = False
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        """Check the data, the text and the model.
+        """Check the training data, the phrasings and the model.
 
         Raises:
-            AlarmError: There was a finding and `fail_fast` is set.
+            AlarmError: A check found a problem, and `fail_fast` is set.
         """
         pairs = self.photos.pairs()
         items: list[TrainingPicture] = []
@@ -67,7 +71,7 @@ class AlarmCallback(lightning.Callback):
         filled = sorted(items, key=lambda item: -float(item["truth"].sum()))[:PROBED]
         batch = {name: value.to(module.device) for name, value in default_collate(filled).items()}
         if not any(finding.name == "masks-range" for finding in findings):
-            shares = batch["truth"].clamp(0, 1)  # rounding can put a mean of ones slightly above 1
+            shares = batch["truth"].clamp(0, 1)  # rounding errors can raise a share slightly above 1
             probe = ProbeBatch(batch["image"], batch["embeddings"], shares, batch["known"])
             findings += check_model(module.model, probe, module.loss_of, trainer.optimizers[0])
         share = float(np.mean([float(item["truth"].mean()) for item in items]))
@@ -77,7 +81,7 @@ class AlarmCallback(lightning.Callback):
         self._report(trainer, findings)
 
     def _check_inputs(self, items: list[TrainingPicture]) -> list[FaultFinding]:
-        """Check the split, the phrasings, and the first pictures as the model receives them."""
+        """Check the data split, the phrasings, and the first training pictures as the model receives them."""
         phrases = self.photos.phrases
         images, truth, known = (
             np.stack([item[name].numpy() for item in items]) for name in ("image", "truth", "known")
@@ -91,7 +95,7 @@ class AlarmCallback(lightning.Callback):
         return findings + check_images(images)
 
     def on_before_backward(self, trainer: Any, module: Any, loss: Tensor) -> None:
-        """If the loss is not finite, save its batch, and stop the run before the weights change.
+        """If the loss is not finite, save the batch and stop the run before the weights change.
 
         Raises:
             AlarmError: The loss is NaN or infinite.
@@ -113,23 +117,23 @@ class AlarmCallback(lightning.Callback):
         self.run_log.finding("alarm", finding)
         raise AlarmError(
             f"{finding.sentence()} (the batch and the weights are saved in {path}; "
-            f"to find the cause: drywallqa replay {self.run_log.run})"
+            f"to find the cause, run: drywallqa replay {self.run_log.run})"
         )
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Check the step for alarms.
+        """Raise an alarm if the losses or outputs of this step show a problem.
 
         Raises:
-            AlarmError: There was an alarm and `fail_fast` is set.
+            AlarmError: An alarm was raised, and `fail_fast` is set.
         """
         figures = step_figures(float(module.figures["loss"]), *module.outputs)
         self._report(trainer, self.monitor.step(figures))
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Raise one alarm if the IoU of every concept is zero after the grace period.
+        """Raise a single alarm if the validation IoU of every concept is zero after the grace period.
 
         Raises:
-            AlarmError: There was an alarm and `fail_fast` is set.
+            AlarmError: An alarm was raised, and `fail_fast` is set.
         """
         ious = [
             float(value)
@@ -139,7 +143,7 @@ class AlarmCallback(lightning.Callback):
         if trainer.global_step < self.monitor.grace or not ious or any(ious) or self.found_empty:
             return
         self.found_empty = True
-        evidence = f"after {trainer.global_step} steps the validation IoU is zero for every concept"
+        evidence = f"after {trainer.global_step} steps, the validation IoU is zero for every concept"
         self._report(trainer, [finding_of("validation-empty", evidence)])
 
     def _report(self, trainer: Any, findings: list[FaultFinding]) -> None:

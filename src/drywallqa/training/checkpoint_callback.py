@@ -1,9 +1,9 @@
-"""Saves a run: the last state, the weights with the best validation IoU, and weights per epoch.
+"""Saves the last state of a run, the weights with the best validation IoU, and the weights of each epoch.
 
-A state is saved only between optimiser steps: before a batch begins or after the run has ended. At these
-points, the weights, average, optimiser, schedule and batch position belong to the same step, and no gradients
-are accumulated. The user may press Ctrl-C during a step, so the handler only sets a flag. The callback checks
-this flag before the next batch.
+The state is saved only between optimiser steps, either before a batch or after the end of the run. At these
+points, the weights, their average, the optimiser, the schedule and the batch position belong to the same
+step, and there are no accumulated gradients. Because the user may press Ctrl-C during a step, the handler
+only sets a flag. The callback checks this flag before the next batch.
 """
 
 from __future__ import annotations
@@ -26,17 +26,15 @@ from drywallqa.training.distributed import agree
 from drywallqa.training.run_log import RunLog
 from drywallqa.training.task import MONITORED
 
-_GB = 1e9
-
 
 class CheckpointCallback(lightning.Callback):
-    """Saves a run on schedule and on Ctrl-C. A second Ctrl-C stops the run at once.
+    """Saves a run at regular intervals and on Ctrl-C. A second Ctrl-C stops the run at once.
 
     Args:
         run: The run's folder.
-        config: When to save, and the disk budget.
-        accumulate: Batches per optimiser step.
-        log: The log for new best IoUs, stops, and a warning if the budget is too small.
+        config: The settings for save intervals and the disk budget.
+        accumulate: Number of batches per optimiser step.
+        log: The log that records each new best IoU, a stop by Ctrl-C, and a disk budget that is too small.
 
     Attributes:
         best: The best validation IoU so far.
@@ -52,7 +50,7 @@ class CheckpointCallback(lightning.Callback):
 
     @property
     def state_key(self) -> str:
-        """The name of this callback's state in checkpoints; all versions use the same name."""
+        """The name of this callback's state in checkpoints. It must not change between versions."""
         return "Keeping"
 
     def state_dict(self) -> dict[str, Any]:
@@ -66,8 +64,8 @@ class CheckpointCallback(lightning.Callback):
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Start the timer, and install the Ctrl-C handler in the main thread.
 
-        `setup` would be too early. Lightning records all signal handlers after `setup`, and restores them at
-        the end.
+        The hook `setup` would be too early, because Lightning records all signal handlers after `setup` and
+        restores them at the end of training.
         """
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         if threading.current_thread() is threading.main_thread():
@@ -90,14 +88,14 @@ class CheckpointCallback(lightning.Callback):
         print("stopping after this step; press Ctrl-C again to stop at once", file=sys.stderr, flush=True)
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        """Save the state after the previous epoch, before the new epoch loads data."""
+        """Save the state after the previous epoch, and before the new epoch loads data."""
         if trainer.global_step > self.saved_step:
             self.between_epochs = True
             self._save(trainer)
             self.between_epochs = False
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        """Save within an epoch if a save is due. After Ctrl-C, save and stop.
+        """Save the run if the save interval has passed. After Ctrl-C, save and stop the run.
 
         Raises:
             StoppedError: The user pressed Ctrl-C, and the run was saved.
@@ -113,7 +111,9 @@ class CheckpointCallback(lightning.Callback):
         if stop or agree(trainer, due):
             self._save(trainer)
         if stop:
-            self.run_log.write("stop", f"Ctrl-C in epoch {trainer.current_epoch} after step {step}; saved")
+            self.run_log.write(
+                "stop", f"Ctrl-C in epoch {trainer.current_epoch} after step {step}; the run is saved"
+            )
             raise StoppedError(
                 f"stopped by Ctrl-C after step {step}; saved to {self.run / LAST}; continue with --resume"
             )
@@ -141,7 +141,7 @@ class CheckpointCallback(lightning.Callback):
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
-        """Save the weights if their IoU is the best so far, or equals the best."""
+        """Save the averaged weights if their validation IoU is at least as high as the best earlier IoU."""
         score = float(trainer.callback_metrics.get(MONITORED, math.nan))
         if not score >= self.best:
             return
@@ -151,7 +151,7 @@ class CheckpointCallback(lightning.Callback):
             self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, saved in {BEST}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """If `every_epoch` is set, save the epoch's weights, and remove the oldest ones to stay in budget."""
+        """If `every_epoch` is set, save the epoch's weights. Remove the oldest weights to stay in budget."""
         if self.config.every_epoch and trainer.is_global_zero:
             name = f"epoch-{trainer.current_epoch:04d}.safetensors"
             self._write_average(module, self.run / EPOCHS / name, trainer, {})
@@ -165,7 +165,7 @@ class CheckpointCallback(lightning.Callback):
         epochs = sorted((self.run / EPOCHS).glob("epoch-*.safetensors"))
         fixed = (self.run / LAST, weights_path(self.run / LAST), self.run / BEST)
         needed = sum(path.stat().st_size for path in fixed if path.is_file())
-        budget = self.config.budget_gb * _GB
+        budget = self.config.budget_gb * 1e9
         while epochs and needed + sum(path.stat().st_size for path in epochs) > budget:
             epochs.pop(0).unlink()
         if not epochs and not self.warned:
@@ -173,5 +173,5 @@ class CheckpointCallback(lightning.Callback):
             self.run_log.write(
                 "alarm",
                 f"checkpoints.budget_gb={self.config.budget_gb:g} leaves no room for the weights of an "
-                f"epoch: the last and best checkpoints need {needed / _GB:.3g} GB",
+                f"epoch, because the last and best checkpoints need {needed / 1e9:.3g} GB",
             )

@@ -27,7 +27,7 @@ from drywallqa.files import whole_file
 LAST, BEST, EPOCHS = "last.ckpt", "best.safetensors", "epochs"
 """Names of the run's last state, its best weights, and the folder with each epoch's weights."""
 AVERAGED = "average.module."
-"""Prefix of the averaged weights in a run's state. Export uses the averaged weights."""
+"""Prefix of the names of the averaged weights in a run's state. Export uses the averaged weights."""
 UNREADABLE = (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError, SafetensorError)
 """Errors that a damaged or missing checkpoint raises."""
 
@@ -39,7 +39,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         """Write one checkpoint.
 
         Raises:
-            OutputError: The checkpoint cannot be written; the previous checkpoint is intact.
+            OutputError: The checkpoint cannot be written. The previous checkpoint is unchanged.
         """
         target, token = Path(path), uuid.uuid4().hex
         _finish_save(target)
@@ -50,7 +50,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         _rename_weights(target)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint and its weights. Supports Lightning's single-file checkpoints as well."""
+        """Read a checkpoint and its weights, or a checkpoint that Lightning wrote as a single file."""
         state = super().load_checkpoint(path, map_location or (lambda storage, _: storage), weights_only)
         if "state_dict" not in state:
             state["state_dict"] = load_file(_weights_of(Path(path), str(state.pop("weights", ""))))
@@ -58,7 +58,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def weights_path(state: Path) -> Path:
-    """Return the path of the weights that belong to a state."""
+    """Return the path of the weights file that belongs to a state file."""
     return state.with_suffix(".safetensors")
 
 
@@ -94,21 +94,23 @@ def weights_header(path: Path) -> dict[str, str]:
 
 
 def _weights_of(state: Path, token: str) -> Path:
-    """Find the weights that belong to a state.
+    """Find the weights file that has the same token as a state file.
 
     Raises:
-        ModelError: The weights are missing.
+        ModelError: The weights file is missing.
     """
     # try the first path twice, because another process may be renaming the weights
     for path in (weights_path(state), _new_weights(state), weights_path(state)):
         with suppress(ModelError):
             if weights_header(path).get("token") == token:
                 return path
-    raise ModelError(f"{weights_path(state)}: not the weights that belong to {state.name}; train again")
+    raise ModelError(
+        f"{weights_path(state)}: does not contain the weights that belong to {state.name}; train again"
+    )
 
 
 def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, Tensor]]:
-    """Read the averaged weights of a run, with the model's parameter names.
+    """Read the averaged weights of a run under the names of the model's parameters.
 
     Args:
         run: The run's folder.
@@ -116,7 +118,7 @@ def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, T
             the last weights if there are no best weights.
 
     Returns:
-        The file, and the weights.
+        The path of the file, and the weights.
 
     Raises:
         ModelError: The checkpoint does not exist or is damaged.
@@ -150,7 +152,7 @@ def write_weights(weights: Mapping[str, Tensor], target: Path, metadata: Mapping
     """Save tensors atomically as a safetensors file.
 
     Raises:
-        OutputError: The file cannot be written; an older file is intact.
+        OutputError: The file cannot be written. If the file existed before, it is unchanged.
     """
     tensors: dict[str, Tensor] = {}
     addresses: set[int] = set()
@@ -166,7 +168,7 @@ def write_tensors(content: Any, target: Path) -> None:
     """Save an object atomically with `torch.save`.
 
     Raises:
-        OutputError: The file cannot be written; an older file is intact.
+        OutputError: The file cannot be written. If the file existed before, it is unchanged.
     """
 
     def save(beside: Path) -> None:
@@ -191,7 +193,7 @@ def _write(target: Path, save: Callable[[Path], None]) -> None:
 
 
 def _disk_problem(error: BaseException) -> str | None:
-    """Return the disk problem behind an error, or None; PyTorch wraps disk errors once or twice."""
+    """Describe the disk error that caused an exception, or return None. PyTorch wraps disk errors."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError):

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 class ModelConfig(StrictModel):
-    """The model and its trained parts.
+    """Settings of the model and of the parts to train.
 
     Attributes:
-        frozen_stages: Number of encoder stages, from the stem, that keep their ImageNet weights.
-        vision_layers: Number of layers of a transformer vision tower to train, from the last. A number above
-            the layer count trains the whole tower.
-        text_layers: Number of layers of a text tower to train, from the last.
+        frozen_stages: Number of encoder stages to freeze, counted from the stem. Frozen stages keep their
+            ImageNet weights.
+        vision_layers: Number of layers to train in a transformer vision tower, counted from the last layer. A
+            number above the layer count trains the whole tower.
+        text_layers: Number of layers to train in a text tower, counted from the last layer.
         weights: Folder with the published weights to start from. If None, use the model hub cache.
-        options: Options of the family, e.g. fusion or size.
+        options: Options of the model family, e.g. fusion or size.
         batch_norm: How the trained parts compute batch statistics. "trained" computes them in each process,
             "frozen" never updates them, and "synchronised" computes them over all processes on GPUs.
     """
@@ -45,23 +46,23 @@ class ModelConfig(StrictModel):
 
     @property
     def training(self) -> TrainedLayers:
-        """The parts of the model that are trained."""
+        """The layers of the model to train."""
         from drywallqa.models.contract import TrainedLayers
 
         return TrainedLayers(self.frozen_stages, self.vision_layers, self.text_layers)
 
 
 class LossConfig(StrictModel):
-    """The mask loss; see `losses` for formulas and sources.
+    """Settings of the mask loss. The module `losses` gives formulas and sources.
 
     Attributes:
-        pos_weight: Factor that multiplies the foreground weight. weighted_bce_dice computes the foreground
-            weight from the training set's foreground share.
-        tversky_alpha: Weight of false positives.
-        tversky_beta: Weight of false negatives.
-        region_weight: Factor of the clDice or boundary term.
-        skeleton_steps: Number of erosions for the soft skeleton of clDice. They thin lines up to
-            2·skeleton_steps logit pixels wide to their centre line.
+        pos_weight: Factor that multiplies the foreground weight. The loss weighted_bce_dice computes the
+            foreground weight from the share of foreground in the training set.
+        tversky_alpha: Weight of false positives in the Tversky loss.
+        tversky_beta: Weight of false negatives in the Tversky loss.
+        region_weight: Factor that multiplies the clDice or boundary term of the loss.
+        skeleton_steps: Number of erosions for the soft skeleton of clDice. The erosions thin lines to their
+            centre line if the lines are at most 2·skeleton_steps logit pixels wide.
     """
 
     name: Literal[
@@ -77,10 +78,11 @@ class LossConfig(StrictModel):
 
 
 class WatchConfig(StrictModel):
-    """Settings of the training alarms; see `checks.alarms`.
+    """Settings of the training alarms in `checks.alarms`.
 
     Attributes:
-        grace: Length of the grace period in steps. During it, only a NaN or infinite loss raises an alarm.
+        grace: Length of the grace period in steps. In this period, only a NaN or infinite loss raises an
+            alarm.
         window: Number of steps that a symptom must last before it raises an alarm.
     """
 
@@ -89,11 +91,11 @@ class WatchConfig(StrictModel):
 
 
 class CheckpointConfig(StrictModel):
-    """When to save a run, and its disk budget.
+    """Settings for saving a run, and the run's disk budget.
 
     Attributes:
-        minutes: Minutes between two saves within an epoch; 0 turns this interval off.
-        steps: Optimiser steps between two saves within an epoch; 0 turns this interval off.
+        minutes: Number of minutes between two saves within an epoch; 0 turns these saves off.
+        steps: Number of optimiser steps between two saves within an epoch; 0 turns these saves off.
         every_epoch: Whether to keep the weights of every epoch.
         budget_gb: Maximum size of a run's checkpoints in GB (10⁹ bytes). To stay within this size, training
             removes the oldest epoch weights. It never removes the last or the best checkpoint.
@@ -106,21 +108,21 @@ class CheckpointConfig(StrictModel):
 
 
 class OptimisationConfig(StrictModel):
-    """Learning rates, schedule, weight averaging, and the weights of the loss parts.
+    """Settings for learning rates, their schedule, weight averaging, and the weights of the loss terms.
 
     Attributes:
         epsilon: Epsilon of AdamW, which is added to the divisor of each update. Gradients below epsilon cause
             updates smaller than the learning rate. With the default, even a rounding error causes a full
-            update, so runs that sum in a different order diverge.
+            update. Two runs that sum numbers in a different order therefore diverge.
         accumulate: Number of batches whose gradients are summed before a step.
         schedule: Learning-rate schedule. "one_cycle" raises and lowers the rates once, "cosine" lowers them
             along a cosine, and "plateau" lowers them if the validation IoU stops improving.
-        plateau_factor: Factor that lowers the rates of the plateau schedule.
+        plateau_factor: Factor by which the plateau schedule multiplies the learning rates to lower them.
         plateau_patience: Number of validations without a better IoU that the plateau schedule tolerates
             before it lowers the rates.
         patience: Number of validations without a better IoU before the run stops early; 0 turns early
-            stopping off. The default is 5 for plateau. It is 0 for the other schedules, because they give the
-            best results at the end of the run.
+            stopping off. The default is 5 for the plateau schedule. It is 0 for the other schedules, because
+            they give the best results at the end of a run.
         average_decay: Decay of the exponential moving average of weights. The averaged weights are validated
             and exported.
         precision: Precision of the forward pass. Weights, losses and optimiser state are always float32.
@@ -173,7 +175,7 @@ class TrainConfig(StrictModel):
         """Number of batches per epoch.
 
         Raises:
-            ConfigError: An epoch has no batch.
+            ConfigError: An epoch has too few pictures for a single batch.
         """
         batches = self.data.photos_per_epoch // self.optimisation.batch_size
         if not batches:
@@ -199,7 +201,7 @@ def load_config(path: Path | None = None, settings: Sequence[str] = ()) -> Train
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read names and values from a YAML file.
+    """Read settings from a YAML file.
 
     Raises:
         ConfigError: The file is missing or damaged, or does not contain names and values.

@@ -1,4 +1,4 @@
-"""Loads the batches of each epoch. Their order is fixed, so a run can resume at any batch."""
+"""Loads the batches of each epoch in a fixed order, so that a run can resume at any batch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class RemainingBatches(Sampler[list[int]]):
     Args:
         batches: Number of batches in the whole epoch. `len` returns this number for resumed epochs as well,
             because Lightning counts the batches that were processed before the interruption.
-        size: Photos per batch, summed over all processes.
-        first: The first batch to return.
+        size: Number of photos per batch over all processes.
+        first: Index of the first batch to yield.
         rank: The rank of this process.
         world: The number of processes. Each process gets an equal share of every batch.
     """
@@ -51,8 +51,8 @@ class PhotoDataModule(lightning.LightningDataModule):
         dataset: The train split of the data set.
         phrases: The embeddings of each concept's phrasings.
         config: The settings.
-        stride: Picture pixels per pixel of the logits.
-        letterbox: The model's normalisation.
+        stride: Width of a logit pixel in picture pixels.
+        letterbox: The letterbox that normalises pictures for the model.
         encoder: If given, items contain cached features from this encoder instead of pictures.
     """
 
@@ -77,24 +77,24 @@ class PhotoDataModule(lightning.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[TrainingPicture]:
-        """Load the current epoch; a resumed run continues with the next batch."""
+        """Return a loader for the current epoch. In a resumed run, the loader starts at the next batch."""
         assert self.trainer is not None, "Lightning calls this with a trainer"
         loop = self.trainer.fit_loop
         done = int(loop.epoch_loop.batch_progress.current.completed) if loop.restarting else 0
         return self.loader(self.trainer.current_epoch, done % self.config.batches)
 
     def loader(self, epoch: int, first: int = 0) -> DataLoader[TrainingPicture]:
-        """Load this process's share of an epoch's batches, starting at batch `first`."""
+        """Return a loader for this process's share of an epoch's batches, starting at batch `first`."""
         size, workers = self.config.optimisation.batch_size, self.config.data.workers
         if self.encoder is not None:
-            workers = 0  # only this process runs the encoder
+            workers = 0  # the encoder runs in this process
         return DataLoader(
             self.pairs(epoch, self.encoder),
             batch_sampler=RemainingBatches(self.config.batches, size, first, rank(), world()),
             num_workers=workers,
             worker_init_fn=_prepare_worker,
             prefetch_factor=4 if workers else None,
-            generator=torch.Generator().manual_seed(0),  # loading must not use the model's generator
+            generator=torch.Generator().manual_seed(0),  # loading must not change the model's random numbers
         )
 
     def val_dataloader(self) -> DataLoader[Any]:

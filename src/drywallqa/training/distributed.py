@@ -1,6 +1,6 @@
-"""Distributed training: which rank writes files, how ranks agree, and how counts are summed over ranks.
+"""Distributed training: decides which rank writes files, and combines values of all ranks.
 
-With a single process these functions do nothing and take no time.
+In a single process, these functions return immediately.
 """
 
 from __future__ import annotations
@@ -9,18 +9,16 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, distributed
-
-from drywallqa.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The processes that share a run.
+    """The processes that train one run together.
 
     Attributes:
-        devices: Number of processes per machine: one per accelerator, or CPU processes.
+        devices: Number of processes per machine. Each process uses one accelerator, or the CPU if the machine
+            has no accelerator.
         nodes: Number of machines.
         ray: Whether Ray Train started the processes.
     """
@@ -33,26 +31,6 @@ class Devices:
     def world(self) -> int:
         """The total number of processes."""
         return self.devices * self.nodes
-
-    def check(self, batch_size: int) -> None:
-        """Reject a batch size that cannot be divided evenly among the processes.
-
-        Raises:
-            ConfigError: The batch size is not a multiple of the number of processes.
-        """
-        if batch_size % self.world:
-            raise ConfigError(
-                f"optimisation.batch_size={batch_size} cannot be divided evenly among "
-                f"{self.world} processes; use a multiple of {self.world}"
-            )
-
-    def threads(self, available: int) -> int:
-        """Return the CPU threads per process: an equal share, or all threads if there is an accelerator."""
-        return available if torch.cuda.is_available() else max(1, available // self.devices)
-
-
-ALONE = Devices()
-"""One process on one machine."""
 
 
 def world() -> int:
@@ -70,7 +48,10 @@ def _connected() -> bool:
 
 
 def is_first() -> bool:
-    """Return whether this process writes the files. Before the processes connect, use the environment."""
+    """Return whether this process is the first one, which writes the run's files.
+
+    Before the processes connect, environment variables such as RANK determine the first process.
+    """
     if _connected():
         return distributed.get_rank() == 0
     numbers = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -78,14 +59,14 @@ def is_first() -> bool:
 
 
 def agree(trainer: Any, flag: bool) -> bool:
-    """Return whether any process sets the flag. All processes must call this function at the same point."""
+    """Return whether the flag is true in any process. All processes must call this at the same point."""
     if trainer.world_size == 1:
         return flag
     return bool(trainer.strategy.reduce_boolean_decision(flag, all=False))
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Convert this process's count for a batch into the divisor for its sums.
+    """Return the number by which this process must divide its sums over a batch.
 
     Processes average their gradients. To get the gradient of the mean over the whole batch, each process must
     divide its sum by (count in the whole batch) / (number of processes). A total count of 0 is treated as 1.
@@ -98,7 +79,7 @@ def shared_count(count: Tensor) -> Tensor:
 
 
 def gather_lists(parts: list[Any]) -> list[Any]:
-    """Merge the lists of all ranks, and restore the order before the split by `[rank::world]`."""
+    """Merge the lists of all ranks. Each list must be the slice `[rank::world]` of the merged list."""
     if world() == 1:
         return parts
     lists: list[list[Any]] = [[] for _ in range(world())]

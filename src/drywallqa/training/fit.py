@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.errors import DataError, ModelError
+from drywallqa.errors import ConfigError, DataError, ModelError
 from drywallqa.imaging.letterbox import Letterbox
 from drywallqa.imaging.photos import open_picture
 from drywallqa.models import registry
@@ -21,7 +21,7 @@ from drywallqa.training.checkpoint_callback import CheckpointCallback
 from drywallqa.training.checkpoints import LAST
 from drywallqa.training.config import TrainConfig
 from drywallqa.training.data_module import PhotoDataModule
-from drywallqa.training.distributed import ALONE, Devices, is_first
+from drywallqa.training.distributed import Devices, is_first
 from drywallqa.training.phrase_embeddings import PhraseEmbeddings
 from drywallqa.training.pictures import TensorBoardPictures, write_sample_sheet
 from drywallqa.training.run_folder import (
@@ -47,12 +47,13 @@ class TrainingRequest:
         config: YAML file of settings.
         settings: Further settings, each as `a.b=value`.
         start: A bundle to fine-tune; "default" is the built-in bundle.
-        text: The folder of a text side. If None, use the text side of the start bundle or the default bundle.
+        text: The folder of a text encoder. If None, the encoder comes from the start bundle or the default
+            bundle.
         resume: Whether to resume from the last checkpoint.
         overwrite: Whether to replace an existing run.
         progress: Whether to show progress.
         fail_fast: Whether a failed check or an alarm stops the run.
-        devices: The processes that share the run.
+        devices: The processes that train the run together.
         ray_workers: Number of Ray Train workers, which replace `devices`; 0 to train without Ray.
     """
 
@@ -66,7 +67,7 @@ class TrainingRequest:
     overwrite: bool = False
     progress: bool = True
     fail_fast: bool = False
-    devices: Devices = ALONE
+    devices: Devices = field(default_factory=Devices)
     ray_workers: int = 0
 
 
@@ -112,14 +113,20 @@ def fit(
         The last checkpoint.
 
     Raises:
-        OutputError: A run exists and neither resume nor overwrite is set.
+        ConfigError: The batch size is not a multiple of the number of processes.
+        OutputError: The folder contains a run, and neither `resume` nor `overwrite` is set.
         DataError: The split "train" or "val" is empty.
         ModelError: `start` does not fit the model.
-        AlarmError: A loss is not finite, or `fail_fast` is set and there is a finding.
-        StoppedError: The user pressed Ctrl-C; the run is saved.
+        AlarmError: The loss is not finite, or a check found a problem and `fail_fast` is set.
+        StoppedError: The user pressed Ctrl-C. The run is saved.
     """
     run, devices = request.run, request.devices
-    devices.check(config.optimisation.batch_size)
+    size = config.optimisation.batch_size
+    if size % devices.world:
+        raise ConfigError(
+            f"optimisation.batch_size={size} cannot be divided evenly among {devices.world} processes; "
+            f"use a multiple of {devices.world}"
+        )
     checkpoint = prepare_run_folder(run, resume=request.resume, overwrite=request.overwrite)
     check_dataset(dataset)
     prepare_process(config, devices)
@@ -149,8 +156,11 @@ def prepare_training(
     run: Path,
     start: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[SegmentationTask, PhotoDataModule, ValidationPart]:
-    """Build the task, data module and validation of a run. `config` of the data module has adjusted sizes."""
-    model = build_model(config, phrases.width)
+    """Build the task, the data module and the validation of a run.
+
+    The window sizes in the data module's `config` are adjusted to the model family.
+    """
+    model = build_model(config, phrases.text.embed(()).shape[1])
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if start is not None:
         load_strictly(model, start, "the weights to start from")
@@ -170,7 +180,11 @@ def prepare_training(
 
 
 def fit_sizes(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
-    """Adjust both window sizes to the family and print changes. Return new settings and crop letterbox."""
+    """Adjust the window sizes of training and validation to the model family, and print each change.
+
+    Returns:
+        The adjusted settings, and the letterbox for training pictures.
+    """
     family = registry.find_family(config.model.name, config.model.options)
     letterbox = family.letterbox(config.data.window, print)
     validation = family.letterbox(config.validation_window, print)
@@ -179,7 +193,7 @@ def fit_sizes(config: TrainConfig) -> tuple[TrainConfig, Letterbox]:
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """Reject a data set that cannot be used for training. To save time, do not decode the masks' pixels.
+    """Check that a data set can be used for training. To save time, read only the sizes of the masks.
 
     Raises:
         DataError: A split is empty, a file is missing, or a mask and its photo differ in size.

@@ -1,8 +1,9 @@
 """Losses on logits, computed in float32 and stable for any finite logit; `loss.name` selects the mask loss.
 
-Every mask loss has a pixel term, which also trains pairs with an empty truth. Most mask losses add a region
-term. Symbols: σ is the sigmoid, x is a logit, t is the foreground share, and p = σ(x). Shapes: B photos,
-K prompts, h×w logits.
+Every mask loss has a pixel term, which also trains pairs whose ground-truth mask is empty. Most mask losses
+add a region term. In the formulas, σ is the sigmoid, x is a logit, t is the foreground share of a pixel, and
+p = σ(x). In the shapes, B is the number of photos, K is the number of prompts, and h×w is the size of the
+logits.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ from drywallqa.training.distributed import shared_count
 _PRESENT = 0.003  # a concept with more than this share of the picture is present
 _SURE = -30.0  # a logit that is certain of the background: its losses and their gradients round to 0
 
-MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Function of logits [B,K,h,w], truth [B,K,h,w] and known [B,K] that returns a scalar."""
 
-
-def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[float] = ()) -> MaskLoss:
+def make_mask_loss(
+    config: LossConfig, dice_weight: float, weights: Sequence[float] = ()
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Build the mask loss of a run.
 
     Args:
         config: Name and parameters of the loss.
-        dice_weight: Factor of the Dice or Tversky term, if the loss has one.
-        weights: Foreground weight of each concept, for the weighted loss; see `foreground_weight`.
+        dice_weight: Factor that multiplies the Dice or Tversky term, if the loss has such a term.
+        weights: Foreground weight of each concept for the weighted loss; see `foreground_weight`.
+
+    Returns:
+        Function of the logits [B,K,h,w], `truth` [B,K,h,w] and `known` [B,K] that returns a scalar; see
+        `mask_loss`.
     """
     name = config.name
 
@@ -40,7 +44,7 @@ def make_mask_loss(config: LossConfig, dice_weight: float, weights: Sequence[flo
         if name == "focal":
             return mean_known(focal(logits, truth, config.focal_gamma, config.focal_alpha), known)
         factor = dice_weight
-        # gradients are summed in the reverse order of these calls, so the order affects the last digits
+        # autograd sums gradients in the reverse order of these calls, so the order affects the last digits
         if name == "weighted_bce_dice":
             weight = torch.tensor(weights, device=logits.device)
             pixels = mean_known(cross_entropy(logits, truth, weight), known)
@@ -65,14 +69,14 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
     """Binary cross-entropy plus soft Dice, averaged over labelled pairs.
 
     Dice loss = 1 - (2Σσt + 1)/(Σσ + Σt + 1) (Milletari et al., V-Net, 3DV 2016,
-    https://arxiv.org/abs/1606.04797). Pairs with an empty truth have no Dice term, because their Dice
-    improves only when the last false pixel disappears.
+    https://arxiv.org/abs/1606.04797). Pairs with an empty ground-truth mask have no Dice term,
+    because their Dice improves only when the last false-positive pixel disappears.
 
     Args:
         logits: [B,K,h,w].
-        truth: Share of foreground in [0,1], [B,K,h,w].
-        known: [B,K], 1 if the concept is labelled.
-        dice_weight: Factor of the Dice term.
+        truth: Foreground share of each pixel in [0,1], [B,K,h,w].
+        known: 1 for each labelled concept, otherwise 0, [B,K].
+        dice_weight: Factor that multiplies the Dice term.
     """
     logits = logits.float()  # convert once, so that gradients are summed in float32
     cross = mean_known(cross_entropy(logits, truth), known)
@@ -85,8 +89,8 @@ def mask_loss(logits: Tensor, truth: Tensor, known: Tensor, dice_weight: float) 
 def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy of presence logits [B,K].
 
-    A concept counts as present if it covers more than 0.3 % of the picture, and as absent if its truth is
-    empty. Pairs between these limits, e.g. at the border of a crop, are ignored.
+    A concept counts as present if it covers more than 0.3 % of the picture, and as absent if its
+    ground-truth mask is empty. Pairs between these limits, e.g. at the border of a crop, are ignored.
     """
     share = truth.mean((2, 3))
     present = (share > _PRESENT).float()
@@ -120,12 +124,12 @@ def presence_known(truth: Tensor, known: Tensor, ignored: Tensor) -> Tensor:
 
 
 def mean_known(values: Tensor, known: Tensor) -> Tensor:
-    """Average values [B,K] over labelled pairs."""
+    """Average values [B,K] over all labelled pairs."""
     return (values * known).sum() / shared_count(known.sum())
 
 
 def mean_filled(values: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Average values [B,K] over labelled pairs with a non-empty truth."""
+    """Average values [B,K] over all labelled pairs whose ground-truth mask is not empty."""
     return mean_known(values, known * (truth.sum((2, 3)) > 1).float())
 
 
@@ -146,9 +150,10 @@ def cross_entropy(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -
 
 
 def foreground_weight(share: float, pos_weight: float) -> float:
-    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s. Rare foreground weighs more.
+    """Return the foreground weight `pos_weight`·(1-s)/s at foreground share s.
 
-    At s = 5 %, which is typical of crack photos, the weight is 19 with `pos_weight` 1 and 190 with 10.
+    The weight is high if foreground is rare. At s = 5 %, which is typical of crack photos, the weight is 19
+    with `pos_weight` 1 and 190 with `pos_weight` 10.
     """
     return pos_weight * (1 - share) / share if 0 < share < 1 else pos_weight
 
@@ -181,7 +186,7 @@ def tversky(logits: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
 def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
     """1 - 2TS/(T+S) with T = (Σ S_p t + 1)/(ΣS_p + 1) and S = (Σ S_t p + 1)/(ΣS_t + 1): [B,K].
 
-    S_p and S_t are soft skeletons of prediction and truth. Shit et al., clDice (CVPR 2021),
+    S_p and S_t are soft skeletons of the prediction and the ground truth. Shit et al., clDice (CVPR 2021),
     https://arxiv.org/abs/2003.07311, eq. 3 and algorithm 1.
     """
     p, t = torch.sigmoid(logits.float()), truth.float()
@@ -210,7 +215,7 @@ def soft_skeleton(share: Tensor, steps: int) -> Tensor:
 
 
 def boundary(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of p·φ, where φ is the distance to the truth's outline (negative inside): [B,K].
+    """Mean over pixels of p·φ: [B,K]. φ is the distance to the ground-truth outline, negative inside.
 
     Distances are in units of the grid's longer side. Kervadec et al., Boundary loss for highly unbalanced
     segmentation (MIDL 2019), https://arxiv.org/abs/1812.07032, eq. 5.

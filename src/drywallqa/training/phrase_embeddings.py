@@ -1,4 +1,4 @@
-"""Concepts of a training run, their phrasings, and the embeddings of the phrasings."""
+"""Collects and embeds the phrasings of the concepts in a training run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drywallqa.models.contract import PromptedModel
 from drywallqa.text import phrase_bank
 from drywallqa.text.text_side import TextSide
 
-_TOWER_TEXTS = 200  # maximum phrasings per concept for a text tower, which is slow
+_TOWER_TEXTS = 200  # maximum number of phrasings per concept for a text tower, because towers are slow
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PhraseEmbeddings:
 
     Attributes:
         embeddings: Concept → embeddings of its phrasings [N,D], or token ids [N,L].
-        text: The run's text side.
+        text: The run's text encoder.
         texts: Concept → all embedded phrasings.
     """
 
@@ -34,16 +34,11 @@ class PhraseEmbeddings:
     text: TextSide
     texts: Mapping[str, tuple[str, ...]]
 
-    @property
-    def width(self) -> int:
-        """Width D of the embeddings."""
-        return int(next(iter(self.embeddings.values())).shape[1])
-
     def centre(self, concept: str) -> NDArray[np.float32]:
-        """Return the mean direction of a concept's phrasings [D]."""
+        """Return an embedding [D] with the mean direction and mean length of a concept's phrasings."""
         rows = self.embeddings[concept]
         mean = rows.mean(0)
-        # text tower embeddings do not have length 1, and the mask decoder uses their lengths
+        # embeddings from a text tower do not have length 1, and the mask decoder uses their length
         length = np.linalg.norm(rows, axis=1).mean()
         return np.asarray(mean / np.linalg.norm(mean) * length, np.float32)
 
@@ -74,17 +69,17 @@ class PhraseEmbeddings:
 def embed_phrases(
     concepts: Mapping[str, Sequence[str]], side: Path | None = None, seed: int = 0, most: int = 4000
 ) -> PhraseEmbeddings:
-    """Embed the phrasings of each concept: from the data set, the built-in phrase banks and the templates.
+    """Embed phrasings of each concept from the data set, the built-in phrase lists and the templates.
 
     Args:
         concepts: Concept → phrasings from the data set.
-        side: Folder of a text side or bundle; the default bundle if None.
-        seed: Seed for the random choice of each phrase's template.
+        side: Folder of a text encoder or a bundle. If None, use the default bundle.
+        seed: Seed for choosing a random template for each phrase.
         most: Maximum number of phrasings per concept.
 
     Raises:
         DataError: The data set has no concept.
-        BundleError: The text side is missing or damaged.
+        BundleError: The text encoder is missing or damaged.
     """
     if not concepts:
         raise DataError("the data set has no concept; import it again with --concept CLASS=NAME")

@@ -1,4 +1,4 @@
-"""Draws training pictures with their truth, and validation photos with their masks for TensorBoard."""
+"""Draws training pictures with their ground truth, and validation photos with their masks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from drywallqa.sampling.pairs import TrainingPairs, TrainingPicture
 from drywallqa.training.validation import ValidationPart
 
 INKS = ((255, 106, 0), (0, 130, 255), (200, 0, 200), (0, 170, 90))
-"""Colours of the concepts, in data set order; colour-blind people can tell them apart."""
+"""Colours of the concepts, in the order of the data set. Colour-blind people can distinguish the colours."""
 SHOWN = 3
-"""Number of validation photos per concept."""
+"""Number of validation photos that TensorBoard shows per concept."""
 SIDE = 256
-"""Longer side of a validation photo, in px."""
+"""Longer side in px of a validation photo in TensorBoard."""
 _GAP, _CAPTION, _COLUMNS = 8, 18, 4
 _OPACITY = 0.55
 
@@ -29,7 +29,7 @@ _OPACITY = 0.55
 def write_sample_sheet(pairs: TrainingPairs, path: Path, count: int = 12) -> None:
     """Draw the first training pictures of an epoch in a grid, as the model receives them.
 
-    Below each picture, one line per concept states its foreground share.
+    Below each picture, one line per concept states the concept's share of the picture.
 
     Raises:
         OutputError: The file cannot be written.
@@ -56,7 +56,7 @@ def write_sample_sheet(pairs: TrainingPairs, path: Path, count: int = 12) -> Non
 
 
 def _outlined(item: TrainingPicture, letterbox: Letterbox) -> NDArray[np.uint8]:
-    """Convert a normalised picture [3,S,S] to RGB [S,S,3], and outline each concept's truth."""
+    """Convert a normalised picture [3,S,S] to RGB [S,S,3], and outline each concept's ground truth."""
     pixels = item["image"].numpy().transpose(1, 2, 0)
     photo = (pixels * np.array(letterbox.std) + np.array(letterbox.mean)) * 255
     picture: NDArray[np.uint8] = np.clip(photo, 0, 255).round().astype(np.uint8)
@@ -82,7 +82,7 @@ class TensorBoardPictures(lightning.Callback):
         writer, epoch, dataset = trainer.logger.experiment, trainer.current_epoch, self.validation.dataset
         for concept, rows in self.validation.curves.items():
             for row in rows:
-                # TensorBoard calls its axis "step"; here it is the threshold in per cent
+                # TensorBoard labels the axis "step", but it shows the threshold in per cent
                 name, percent = f"threshold curve: {concept}/epoch {epoch:03d}", round(100 * row.level)
                 writer.add_scalar(name, row.iou, percent)
         for concept in self.validation.concepts:
@@ -97,7 +97,7 @@ class TensorBoardPictures(lightning.Callback):
 def side_by_side(
     photo: NDArray[np.uint8], truth: NDArray[np.bool_], mask: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Draw a photo [H,W,3] three times in a row (plain, with its truth, with a mask) as RGB [h,3w,3]."""
+    """Draw a photo [H,W,3] plain, with its ground truth, and with a mask, side by side as RGB [h,3w,3]."""
     height, width = photo.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -105,7 +105,7 @@ def side_by_side(
     tiles = [small]
     for marked in (truth, mask):
         shape = Image.fromarray(marked.astype(np.uint8) * np.uint8(255)).resize(size, Image.Resampling.BOX)
-        # increase the opacity of partly covered pixels to keep thin lines visible
+        # raise the opacity of partly covered pixels to keep thin lines visible
         share = np.minimum(1, np.asarray(shape, np.float32)[:, :, None] / 100) * _OPACITY
         tiles.append(np.asarray(small * (1 - share) + np.array(INKS[0], np.float32) * share, np.float32))
     return np.concatenate(tiles, axis=1).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Learning-rate finder: trains for a few steps while the learning rates rise exponentially.
+"""Finds learning rates by training for a few steps at exponentially rising rates.
 
 The finder suggests the rates at which the loss falls fastest. The ratio of the encoder rate to the decoder
 rate stays fixed, which Lightning's finder does not support. Source: L. N. Smith, Cyclical Learning Rates for
@@ -25,15 +25,15 @@ from drywallqa.training.data_module import PhotoDataModule
 from drywallqa.training.task import SegmentationTask, make_optimizer, seed_torch
 
 STEPS, LOWEST, HIGHEST = 100, 1e-3, 1e2
-"""Number of steps, and the lowest and highest factor that multiplies the configured rates."""
+"""Number of steps, and the lowest and the highest factor to multiply the configured rates by."""
 _SMOOTHING = 0.9  # decay of the smoothed loss
 _DIVERGED = 4.0  # the search ends if the loss exceeds its minimum by this factor
-_LEAST = 10  # minimum number of steps
+_LEAST = 10  # minimum number of steps before the search can end
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """The loss as a function of the learning rates.
+    """The training loss as a function of the learning rates.
 
     Attributes:
         factors: Factors that multiply the configured rates, in ascending order.
@@ -56,13 +56,13 @@ class RateCurve:
 
 
 def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> RateCurve:
-    """Train for a few steps at rising rates, and write the curve to the run's folder.
+    """Train for a few steps at rising rates, and write the loss curve to the run's folder.
 
-    The training changes the model, so do not use the model afterwards.
+    This training changes the model, so do not use the model afterwards.
 
     Raises:
         AlarmError: The loss diverged within the first steps.
-        OutputError: The curve cannot be written.
+        OutputError: The loss curve cannot be written.
     """
     settings = task.config.optimisation
     optimizer = make_optimizer(task.model, settings)
@@ -79,7 +79,9 @@ def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> Ra
         factors.append(_factor(step))
         losses.append(value)
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * value
-        smoothed.append(mean / (1 - _SMOOTHING ** (step + 1)))  # bias correction for the start at 0
+        smoothed.append(
+            mean / (1 - _SMOOTHING ** (step + 1))
+        )  # bias correction, because the mean starts at 0
         if len(losses) > _LEAST and smoothed[-1] > _DIVERGED * min(smoothed):
             break
         optimizer.zero_grad()
@@ -107,7 +109,7 @@ def _factor(step: int) -> float:
 
 
 def steepest(factors: Sequence[float], losses: Sequence[float]) -> float:
-    """Return the factor at which the loss falls fastest, as a function of the factor's logarithm.
+    """Return the factor at which the loss falls fastest over a logarithmic axis of factors.
 
     Factors above the factor with the lowest loss are ignored, because the loss diverges there.
     """

@@ -1,4 +1,4 @@
-"""Prepares a run's folder for a new or resumed run, protects existing runs, and describes the run."""
+"""Prepares the folder of a new or resumed run, and writes a description of the run to it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,27 @@ from drywallqa.training.losses import foreground_weight
 from drywallqa.training.run_log import RunLog
 
 CONFIG, ENVIRONMENT, TEXT, SHEET = "config.yaml", "environment.json", "text", "batch.png"
-"""The files for the settings, the environment, the text side, and the first training pictures."""
+"""Paths in a run's folder.
+
+They contain the settings, a description of the environment, the text encoder (a folder), and a drawing of
+the first training pictures.
+"""
 FOREGROUND = "foreground.json"
 """File with each concept's foreground share in the training set."""
 EXTREME_WEIGHT = 50.0
-"""Foreground weight above which the log warns, because the model will mark far too much."""
+"""The log warns of a higher foreground weight, because the model will mark far too much."""
 _VERSIONS = ("torch", "lightning", "numpy", "opencv-python-headless", "safetensors", "transformers")
 
 
 def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | None:
-    """Prepare a run's folder.
+    """Prepare the folder of a new or resumed run.
 
     Returns:
         The checkpoint to resume from, or None.
 
     Raises:
-        OutputError: There is nothing to resume, another run exists, or the folder cannot be written.
+        OutputError: There is no checkpoint to resume from, the folder contains another run, or the folder
+            cannot be written.
     """
     last = run / LAST
     if resume:
@@ -59,7 +64,10 @@ def prepare_run_folder(run: Path, *, resume: bool, overwrite: bool) -> Path | No
 
 
 def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devices, log: RunLog) -> None:
-    """Write the settings and environment, and warn if the data of a resumed run has changed."""
+    """Write the settings of a run and a description of its environment to the run's folder.
+
+    Warn if the data set of a resumed run has changed.
+    """
     digest = dataset.digest()
     before = run / ENVIRONMENT
     if before.is_file() and (run / LAST).is_file():
@@ -98,7 +106,7 @@ def foreground_weights(
 ) -> list[float]:
     """Return the foreground weight of each concept for the weighted loss; empty for other losses.
 
-    A weight depends on the concept's mean foreground share over the photos that show it. This function
+    The weight of a concept depends on its mean foreground share in the photos that show it. This function
     measures the shares once, saves them in the run's folder, and logs them with the weights.
     """
     if config.loss.name != "weighted_bce_dice":
@@ -112,12 +120,12 @@ def foreground_weights(
     weights = []
     for concept in concepts:
         share, weight = shares[concept], foreground_weight(shares[concept], config.loss.pos_weight)
-        text = f"'{concept}' covers {share:.2%} of the photos that show it; its weight is {weight:.1f}"
+        text = f"mean share of '{concept}' in photos that show it: {share:.2%}; loss weight: {weight:.1f}"
         log.write("check", text, concept=concept, share=share, weight=weight)
         if weight > EXTREME_WEIGHT:
             text = (
-                f"with a weight of {weight:.0f} for '{concept}' the model will mark far too much; "
-                f"loss.pos_weight={config.loss.pos_weight:g} multiplies the foreground weight, set it to 1"
+                f"the foreground weight of '{concept}' is {weight:.0f}, so the model will mark far too much; "
+                f"set loss.pos_weight, which multiplies this weight, from {config.loss.pos_weight:g} to 1"
             )
             log.write("alarm", text, concept=concept, weight=weight)
             print(f"warning: {text}", flush=True)

@@ -24,17 +24,17 @@ from drywallqa.files import append_line, json_bytes, read_json_lines
 
 LINES, TEXT = "log.jsonl", "log.txt"
 EVERY = 10
-"""Number of batches between log lines."""
+"""Number of batches per log line."""
 PRINTED = 30.0
-"""Seconds between printed lines if stderr is not a terminal."""
+"""Minimum number of seconds between printed lines if stderr is not a terminal."""
 WAITING, WORKING = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batch"
-"""Lightning's names for the two parts of a training step: waiting for the batch and processing it."""
+"""Lightning's names for the two parts of a training step, waiting for a batch and processing the batch."""
 MUCH_WAITING = 0.1
-"""If the share of time spent waiting exceeds this value, the log suggests more workers."""
+"""If training waits for data for more than this share of the time, the log suggests more workers."""
 
 
 def read_events(run: Path) -> list[dict[str, Any]]:
-    """Read a run's log, without incomplete lines. Runs of early versions have no log and return []."""
+    """Read the events in a run's log, without incomplete lines. Return [] if the run has no log."""
     try:
         return [event for _, event in read_json_lines(run / LINES) if event is not None]
     except OSError:
@@ -46,7 +46,7 @@ class RunLog:
 
     Args:
         run: The run's folder, which must exist.
-        writes: Whether this process writes the files.
+        writes: Whether this process writes the log files.
     """
 
     def __init__(self, run: Path, writes: bool = True) -> None:
@@ -57,7 +57,7 @@ class RunLog:
 
         Args:
             event: "start", "check", "step", "validation", "best", "alarm", "stop", "speed" or "end".
-            text: The sentence for both files.
+            text: The text for both log files.
             figures: Additional values for `log.jsonl`.
 
         Raises:
@@ -79,7 +79,7 @@ class RunLog:
                 ) from error
 
     def finding(self, event: str, finding: FaultFinding) -> None:
-        """Log a finding of a check or an alarm."""
+        """Log a problem that a check or an alarm has found."""
         fault = finding.fault
         self.write(
             event, finding.sentence(), finding=fault.name, symptom=fault.symptom, evidence=finding.evidence,
@@ -96,12 +96,12 @@ def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class LoggingCallback(lightning.Callback):
-    """Logs losses, rates and speed every few batches, every validation, and finally the overall speed.
+    """Logs the losses, rate and speed every few batches, the validation metrics, and the overall speed.
 
     Args:
         log: The run's log.
-        shown: Whether to print validations to stderr. If stderr is not a terminal, some steps are printed as
-            well.
+        shown: Whether to print the metrics of each validation to stderr. If stderr is not a terminal, the
+            losses of some steps are also printed.
     """
 
     def __init__(self, log: RunLog, *, shown: bool) -> None:
@@ -112,7 +112,7 @@ class LoggingCallback(lightning.Callback):
         self.since = self.printed_at = 0.0
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        """Measure time with Lightning's profiler. Hooks would count checkpoints and validation as waiting."""
+        """Install Lightning's profiler. Timing in hooks would count checkpoints and validation as waiting."""
         trainer.profiler = self.profiler
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -122,7 +122,7 @@ class LoggingCallback(lightning.Callback):
         self.run_log.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log every few batches, and the last batch of an epoch."""
+        """Log the losses, rate and speed every few batches and after the last batch of an epoch."""
         self.photos += len(batch["known"]) * trainer.world_size
         if (batch_idx + 1) % EVERY and batch_idx + 1 < trainer.num_training_batches:
             return
@@ -155,7 +155,7 @@ class LoggingCallback(lightning.Callback):
             print(f"validation: {text}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Log the end, and the speed of the training steps since the run was started or resumed."""
+        """Log the end of the run, and the speed of the training steps since the run started or resumed."""
         self.run_log.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")
         if not self.all_photos:
             return
@@ -176,14 +176,14 @@ class LoggingCallback(lightning.Callback):
 
 
 class TrainingProgress(RichProgressBar):
-    """Lightning's progress bar on stderr. Shows the remaining time of the run, including validations."""
+    """Lightning's progress bar on stderr, with the remaining time of the run, including validations."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4, console_kwargs={"stderr": True})
         self.started_at, self.first = 0.0, 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Start the clock."""
+        """Start measuring the time of the run."""
         super().on_train_start(trainer, pl_module)
         self.started_at, self.first = time.monotonic(), _batches_done(trainer)
 

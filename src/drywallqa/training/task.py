@@ -1,4 +1,4 @@
-"""The Lightning task: training step, optimiser, learning-rate schedule and averaged weights."""
+"""Defines the training step, the optimiser, the learning-rate schedule and the averaged weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from drywallqa.training.losses import make_mask_loss, presence_known, presence_l
 
 MONITORED = "val/iou"
 """Validation IoU, averaged over concepts."""
-_NEVER = 10**9  # interval in epochs; Lightning therefore never steps the plateau schedule
 
 
 class SegmentationTask(lightning.LightningModule):
@@ -28,16 +27,16 @@ class SegmentationTask(lightning.LightningModule):
 
     Args:
         model: The model, including its frozen parts.
-        config: The run's settings.
+        config: The settings of the run.
         steps: Total number of optimiser steps of the run.
         validate: Function that measures the averaged model in each validation and returns metrics to log.
         foreground_weights: Foreground weight of each concept, if the loss uses one.
 
     Attributes:
         batch: The batch of the last step.
-        position: The position of the batch in the run: seed, epoch, batch, rank.
+        position: The seed, epoch, batch and rank that identify the last batch.
         figures: The losses of the last step.
-        outputs: The logits, truth and known of the last step.
+        outputs: The mask logits of the last step, and the values `truth` and `known` of its batch.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class SegmentationTask(lightning.LightningModule):
     def loss_of(
         self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor, ignored: Tensor | None = None
     ) -> Tensor:
-        """Return the weighted sum of mask and presence loss, and store both losses in `figures`."""
+        """Return the weighted sum of the mask loss and the presence loss. Store all three in `figures`."""
         seen = known
         if ignored is not None:
             logits, truth = without_ignored(logits, truth, ignored)
@@ -123,7 +122,7 @@ class SegmentationTask(lightning.LightningModule):
         seed_torch(self.position)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Update the average after each optimiser step. During warm-up, the average copies the weights."""
+        """Update the averaged weights after each optimiser step. During warm-up, copy the current weights."""
         if self.global_step == self.averaged:
             return  # gradients are still being accumulated
         self.averaged = self.global_step
@@ -136,7 +135,7 @@ class SegmentationTask(lightning.LightningModule):
         """Do nothing, because `on_validation_epoch_end` validates the model."""
 
     def on_validation_epoch_end(self) -> None:
-        """Validate the averaged weights."""
+        """Validate the averaged weights, and step the plateau schedule."""
         if self.validate is not None:
             figures = self.validate(self.average.module)
             self.log_dict(figures, sync_dist=True)
@@ -153,7 +152,7 @@ class SegmentationTask(lightning.LightningModule):
 
 
 def seed_torch(position: Sequence[int]) -> None:
-    """Seed torch with a position in a run; see `SegmentationTask.position`."""
+    """Seed torch with a position in a run, as in `SegmentationTask.position`."""
     torch.manual_seed(int(np.random.SeedSequence(list(position)).generate_state(1)[0]))
 
 
@@ -168,7 +167,7 @@ def make_optimizer(
 def parameter_groups(
     model: PromptedModel, encoder_rate: float, decoder_rate: float, decay: float
 ) -> list[dict[str, Any]]:
-    """Group trainable parameters by rate and weight decay. Only parameters with 2 or more axes decay."""
+    """Group trainable parameters by rate and weight decay. Parameters with one axis have no weight decay."""
     encoder = {id(p) for p in model.encoder_parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = []
@@ -190,15 +189,20 @@ def make_schedule(
 
     Args:
         optimizer: The optimiser. The rates of its groups are the peak rates of the schedule.
-        settings: Kind and parameters of the schedule.
+        settings: The settings that define the schedule.
         steps: Total number of optimiser steps of the run.
     """
     if settings.schedule == "plateau":
         plateau = lr_scheduler.ReduceLROnPlateau(
             optimizer, mode="max", factor=settings.plateau_factor, patience=settings.plateau_patience
         )
-        never = {"interval": "epoch", "frequency": _NEVER, "monitor": MONITORED, "strict": False}
-        return {"scheduler": plateau, **never}
+        return {
+            "scheduler": plateau,
+            "interval": "epoch",
+            "frequency": 10**9,  # so many epochs that Lightning never steps this schedule
+            "monitor": MONITORED,
+            "strict": False,
+        }
     if settings.schedule == "one_cycle":
         cycle = lr_scheduler.OneCycleLR(
             optimizer,

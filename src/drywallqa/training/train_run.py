@@ -33,16 +33,16 @@ from drywallqa.training.trainer import prepare_process
 
 
 def run_training(request: TrainingRequest) -> Path:
-    """Train on a data set.
+    """Train a model on a data set.
 
-    A resumed run uses the settings and the text side in its folder. A fine-tuned run uses the architecture
-    and, by default, the text side of the bundle.
+    A resumed run uses the settings and the text encoder in its folder. Fine-tuning uses the architecture of
+    the bundle and, by default, its text encoder.
 
     Returns:
         The last checkpoint.
 
     Raises:
-        DrywallQAError: Any error of `fit`; under Ray, the error of a failed worker.
+        DrywallQAError: Any error that `fit` raises. With Ray, the error of a failed worker.
         MissingExtraError: Ray is requested but not installed.
         BackendError: Ray cannot be started or reached.
     """
@@ -57,7 +57,7 @@ def run_training(request: TrainingRequest) -> Path:
 def _read_inputs(
     request: TrainingRequest,
 ) -> tuple[Dataset, PhraseEmbeddings, TrainConfig, Mapping[str, Tensor] | None]:
-    """Read the data set, phrases, settings and start weights."""
+    """Read the data set, the phrasings, the settings and the initial weights."""
     dataset, weights = load_dataset(request.data), None
     settings, text = request.settings, request.text
     if request.start is not None:
@@ -74,7 +74,7 @@ def _read_inputs(
 
 
 def _settings_of(bundle: Bundle) -> list[str]:
-    """Return the settings that rebuild a bundle's model, with the bundle folder as the tokenizer's source."""
+    """Return settings that rebuild a bundle's model and take the tokenizer from the bundle."""
     shared = registry.find_family(bundle.name).takes
     return [
         f"model.name={bundle.name}",
@@ -83,13 +83,13 @@ def _settings_of(bundle: Bundle) -> list[str]:
         *(
             f"model.{name if name in shared else f'options.{name}'}={json.dumps(value)}"
             for name, value in bundle.architecture.items()
-            if name != "embedding_width"  # the text side determines this width
+            if name != "embedding_width"  # the text encoder determines this width
         ),
     ]
 
 
 def run_rate_finder(request: TrainingRequest) -> RateCurve:
-    """Find the rates at which the loss falls fastest, without saving a run.
+    """Find the learning rates at which the loss falls fastest. No run is saved.
 
     Raises:
         OutputError: The run's folder cannot be written.
@@ -103,7 +103,7 @@ def run_rate_finder(request: TrainingRequest) -> RateCurve:
 
 
 def show_batch(request: TrainingRequest, file: Path) -> None:
-    """Draw the first training pictures as the model would receive them. Trains nothing.
+    """Draw the first training pictures as the model would receive them, without training.
 
     Raises:
         OutputError: The file cannot be written.
@@ -135,7 +135,7 @@ def _train_with_ray(request: TrainingRequest) -> Path:
         cpus = None if os.environ.get("RAY_ADDRESS") else max(workers + 1, available_threads())
         try:
             ray.init(num_cpus=cpus, include_dashboard=False, logging_level=logging.WARNING)
-        except Exception as error:  # Ray raises nothing more specific
+        except Exception as error:  # Ray has no more specific error class
             raise BackendError(f"Ray could not be started: {error}") from error
     paths = {
         name: path if str(path) == "default" else path.resolve()  # workers have a different working directory

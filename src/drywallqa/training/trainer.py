@@ -1,4 +1,4 @@
-"""Builds the Lightning trainer of a run, and prepares its process."""
+"""Prepares the process of a run, and builds the Lightning trainer."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _INTENDED = (  # Lightning warnings about intended behaviour
     ".*number of training batches.*",
     ".*exists and is not empty.*",
     ".*LeafSpec.*",
-    ".*dataloader is not resumable.*",  # our sampler makes it resumable
+    ".*dataloader is not resumable.*",  # our sampler makes the data loader resumable
     ".*does not have many workers.*",
     ".*GPU available but not used.*",
 )
 
 
 def prepare_process(config: TrainConfig, devices: Devices) -> None:
-    """Prepare this process for training: memory, threads, seeds, and Lightning's warnings."""
+    """Set up memory allocation, threads, random seeds and warnings for training in this process."""
     _keep_memory()
     # each worker uses one core; a forked worker hangs if it resizes an existing cv2 thread pool
     cv2.setNumThreads(0)
@@ -44,7 +44,9 @@ def prepare_process(config: TrainConfig, devices: Devices) -> None:
     for pattern in _INTENDED:
         warnings.filterwarnings("ignore", pattern)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    torch.set_num_threads(devices.threads(config.threads or available_threads()))
+    threads = config.threads or available_threads()
+    # on the CPU, the processes of a machine share its threads
+    torch.set_num_threads(threads if torch.cuda.is_available() else max(1, threads // devices.devices))
 
 
 def _keep_memory() -> None:
@@ -71,7 +73,7 @@ def make_trainer(
     *,
     progress_bar: bool,
 ) -> lightning.Trainer:
-    """Build the trainer of a run; logs and checkpoints go to the run's folder.
+    """Build the trainer of a run, which writes logs and checkpoints to the run's folder.
 
     Raises:
         ConfigError: Synchronised batch statistics are requested, but there is no GPU.
@@ -95,7 +97,7 @@ def make_trainer(
         **processes,
         precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
         sync_batchnorm=config.model.batch_norm == "synchronised",
-        use_distributed_sampler=False,  # our sampler divides the batches
+        use_distributed_sampler=False,  # our sampler divides each batch among the processes
         max_epochs=settings.epochs,
         gradient_clip_val=settings.gradient_clip,
         accumulate_grad_batches=settings.accumulate,
@@ -106,7 +108,7 @@ def make_trainer(
         log_every_n_steps=min(10, config.batches),
         enable_progress_bar=progress_bar,
         enable_model_summary=False,
-        enable_checkpointing=False,  # `CheckpointCallback` saves
+        enable_checkpointing=False,  # `CheckpointCallback` saves checkpoints
         default_root_dir=run,
         logger=[TensorBoardLogger(run, name="", version="tensorboard"), CSVLogger(run, name="", version=csv)],
         callbacks=[*extra, *callbacks],

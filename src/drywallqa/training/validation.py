@@ -1,4 +1,4 @@
-"""Validation during training, with the same segmentation code as `drywallqa segment`."""
+"""Validates a model during training with the same segmentation code as `drywallqa segment`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ from drywallqa.training.task import MONITORED
 
 
 class ValidationPart:
-    """Measures the averaged model on the val split. In distributed training, the ranks share the photos.
+    """Measures the averaged model on the val split.
+
+    In distributed training, each rank measures some of the photos.
 
     Args:
         dataset: The val split.
         phrases: The embeddings of each concept's phrasings.
         letterbox: The letterbox for validation.
-        gated: Whether a mask is empty if its presence is below 0.5. False for a run that does not train
-            presence.
+        gated: Whether to empty a mask if the predicted presence is below 0.5. Use False for a run that does
+            not train presence.
 
     Attributes:
         concepts: The concepts to measure.
@@ -50,7 +52,11 @@ class ValidationPart:
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return each concept's metrics at a mask threshold of 0.5, and the mean IoU over concepts."""
-        pairs = self._measure(model)
+        mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
+        groups: dict[str, list[PairMeasurement]] = {sample.photo: [] for sample in mine}
+        for pair in measure_pairs(self.evaluator(model, mine)):
+            groups[pair.sample.photo].append(pair)
+        pairs = [pair for group in gather_lists(list(groups.values())) for pair in group]
         figures: dict[str, float] = {}
         for concept, summary in summarise(pairs, self.concepts).items():
             figures |= {
@@ -83,15 +89,8 @@ class ValidationPart:
         chosen = [(concept, concept) for concept in concepts or self.concepts]
         return Evaluator(segmenter, dataset, segmenter.ask_for(chosen))
 
-    def _measure(self, model: nn.Module) -> list[PairMeasurement]:
-        mine = self.dataset.with_samples(self.dataset.samples[rank() :: world()])
-        groups: dict[str, list[PairMeasurement]] = {sample.photo: [] for sample in mine}
-        for pair in measure_pairs(self.evaluator(model, mine)):
-            groups[pair.sample.photo].append(pair)
-        return [pair for group in gather_lists(list(groups.values())) for pair in group]
-
     def _embed(self, model: Any, concept: str) -> Any:
-        """Return the mean embedding of a concept. If the text tower is trained, compute it again."""
+        """Return the mean embedding of a concept. If the text tower is trained, use its current weights."""
         if not np.issubdtype(self.phrases.embeddings[concept].dtype, np.integer):
             return self.phrases.centre(concept)
         with torch.inference_mode():

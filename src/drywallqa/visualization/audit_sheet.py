@@ -1,4 +1,4 @@
-"""Draw the findings of an audit as one picture. Each pair of photos and each annotation has a cell."""
+"""Draw the findings of a data-set audit as one picture, with one cell per photo pair or annotation."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _FEW = 16
 
 
 def audit_sheet(report: AuditReport) -> Image.Image:
-    """Draw near-duplicates side by side (rotated to match), shared photographs and suspicious annotations."""
+    """Draw near-duplicates (rotated to match), copies in different splits, and suspicious annotations."""
     sections = [section for section in _sections(report) if section.cells]
-    return draw_contact_sheet(sections or [SheetSection(f"{report.inventory.title}: nothing found", ())])
+    return draw_contact_sheet(sections or [SheetSection(f"{report.inventory.title}: no findings", ())])
 
 
 def _sections(report: AuditReport) -> Iterator[SheetSection]:
-    title = "Near-duplicates under other names, on"
-    yield titled_section(f"{title} two sides of the split", report.across, _pair_cell)
-    yield titled_section(f"{title} one side", report.within, _pair_cell)
+    title = "Near-duplicates with different names"
+    yield titled_section(f"{title} in different splits", report.across, _pair_cell)
+    yield titled_section(f"{title} in the same split", report.within, _pair_cell)
     for leak in report.leaks:
-        title = f"{leak.split} photos whose photograph is in {leak.other}"
-        # for each photograph in two splits, one photo per split
+        title = f"{leak.split} photos whose source photo is also in {leak.other}"
+        # For each source photo with copies in two splits, show one copy from each split.
         first, second = (
             {photo.photograph: photo for photo in report.inventory.photos if photo.split == split}
             for split in (leak.split, leak.other)
@@ -73,7 +73,7 @@ def _remark_cell(remark: Remark) -> SheetCell:
 
 
 def _tile(path: Path, turns: int = 0, flip: bool = False, frame: Frame | None = None) -> Image.Image:
-    """Shrink a photo to a tile. Return a grey tile if the photo cannot be read."""
+    """Scale a photo to the size of a tile. Return a grey tile if the photo cannot be read."""
     try:
         photo = photos.read_photo(path)
     except (DrywallQAError, OSError, ValueError):

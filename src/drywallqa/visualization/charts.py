@@ -1,7 +1,8 @@
-"""Line charts and tables of shares, drawn with Matplotlib.
+"""Draw line charts and confusion matrices with Matplotlib.
 
-Lines differ in colour, dash and marker to be readable in greyscale and for colour-blind people.
-The colours are from M. Okabe and K. Ito, "Color Universal Design" (2008).
+Lines differ in colour, dash pattern and marker, so that they stay distinguishable in greyscale and for
+colour-blind people.
+The colours come from M. Okabe and K. Ito, "Color Universal Design" (2008).
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: Name in the legend. A line without a name is a helper line, drawn thin and grey.
-        points: (x, y) in the chart's units. NaN leaves a gap.
-        markers: Whether each point gets a marker.
-        joined: Whether a line connects the points.
+        name: Name in the legend. A line with an empty name is drawn thin and grey, and is not in the legend.
+        points: Pairs (x, y) in axis units. A NaN interrupts the line.
+        markers: Whether to draw a marker at each point.
+        joined: Whether to connect the points.
     """
 
     name: str
@@ -61,19 +62,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart. Both axes run from 0 to 1 by default.
+    """A line chart. By default, both axes range from 0 to 1.
 
     Attributes:
-        title: Title above the chart.
+        title: Chart title.
         x_title: Title of the x axis.
         y_title: Title of the y axis.
-        lines: The lines in the order of the legend.
-        mark: A vertical line, such as the current threshold: its x value and its name in the legend.
+        lines: The lines, in the order of the legend.
+        mark: x value and legend name of a vertical line, for example at the current threshold.
         x_range: Limits of the x axis.
         y_range: Limits of the y axis.
-        notes: Sentences below the chart.
+        notes: Remarks to print below the chart.
         log: Whether the x axis is logarithmic.
-        x_names: Labels for the x values 0, 1, …, instead of numbers.
+        x_names: Tick labels for the x values 0, 1, … instead of numbers.
     """
 
     title: str
@@ -89,7 +90,7 @@ class Chart:
 
 
 def chart_png(*charts: Chart) -> bytes:
-    """Draw charts as one PNG, from top to bottom.
+    """Draw charts below each other as one PNG.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -109,7 +110,7 @@ def shares_png(
     shares: Sequence[Sequence[float]],
     notes: Sequence[str],
 ) -> bytes:
-    """Draw a table of shares in 0–1 as PNG. Larger shares have darker cells.
+    """Draw a confusion matrix of shares between 0 and 1 as PNG. Cells with larger shares are darker.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -118,7 +119,7 @@ def shares_png(
     with _figure(1.4 + 1.1 * len(columns), 1.3 + 0.5 * len(rows)) as figure:
         _write(figure, title, notes)
         axes = figure.subplots()
-        # the square root makes small shares easier to distinguish
+        # The square root makes small shares easier to distinguish.
         axes.imshow(np.sqrt(values), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         axes.set_xlabel("marked as", labelpad=8)
         axes.set_ylabel("ground truth")
@@ -136,7 +137,7 @@ def shares_png(
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
-    """Create a figure with fixed settings and without pyplot's global state. The size is in inches."""
+    """Create a figure of the given size in inches, with fixed settings and without pyplot's global state."""
     try:
         from matplotlib import style
         from matplotlib.figure import Figure
@@ -144,13 +145,13 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
     except ModuleNotFoundError as error:
         raise MissingExtraError("drawing charts", "report") from error
     settings = {**_STYLE, "axes.prop_cycle": cycler(**_CYCLE)}
-    # Matplotlib warns of letters that its font lacks, and draws a box for them.
+    # Matplotlib draws a box for each letter that its font lacks, and warns. The warnings are ignored.
     with style.context(["default", settings]), warnings.catch_warnings(action="ignore", category=UserWarning):
         yield Figure((width, height), dpi=_DENSITY, layout="constrained")
 
 
 def _write(part: Figure | SubFigure, title: str, notes: Sequence[str]) -> None:
-    """Write a title above a part of a figure and notes below it."""
+    """Write a title above a figure or subfigure, and notes below it."""
     letters = round(part.bbox.width / _DENSITY * 12)
     part.suptitle(textwrap.fill(title, letters), x=0.02, ha="left")
     lines = [textwrap.fill(note, round(1.5 * letters)) for note in notes]
@@ -179,7 +180,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
 def _encode(figure: Figure) -> bytes:
     drawn, encoded = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
-    # A chart has few colours, so a palette image needs only a third of the bytes.
+    # A palette image needs only a third of the bytes, because a chart has few colours.
     with Image.open(drawn) as picture:
         picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(encoded, "PNG", optimize=True)
     return encoded.getvalue()

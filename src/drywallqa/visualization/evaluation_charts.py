@@ -1,4 +1,4 @@
-"""Draw an evaluation's charts: curves over thresholds, calibration and confusion of concepts."""
+"""Draw the charts of an evaluation: metrics over thresholds, calibration curves and a confusion matrix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SWEPT = {
 
 
 def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
-    """Draw every chart of an evaluation, and yield (file name, PNG).
+    """Draw all charts of an evaluation. Yield the file name and the PNG of each chart.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -43,7 +43,7 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
             "presence": _presence_curve("presence threshold", pairs, query, "in use"),
             "percentiles": replace(
                 _sweep("percentile", curves.percentile_sweep(pairs, None, _PERCENTILES)),
-                title="each photo's own percentile as threshold", x_range=(70.0, 100.0),
+                title="percentile of each photo's probabilities as threshold", x_range=(70.0, 100.0),
             ),
         }  # fmt: skip
         for name, chart in charts.items():
@@ -54,12 +54,12 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
         counts = np.array([[row[name] for name in columns] for row in regions.values()], np.float64)
         total = counts.sum(axis=1, keepdims=True)
         shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
-        title = f"Predictions for the true pixels of each concept, on {split}"
+        title = f"Predictions for the pixels of each concept, on the split {split}"
         yield "confusion.png", shares_png(title, list(regions), columns, shares.tolist(), notes)
 
 
 def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
-    """Draw the curves that were used to choose thresholds, and yield (file name, PNG).
+    """Draw the curves by which thresholds were chosen. Yield the file name and the PNG of each chart.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.

@@ -1,8 +1,9 @@
-"""Draw a mask over its photo, readable in greyscale and by colour-blind people."""
+"""Draw a mask over its photo. The result is also readable in greyscale and for colour-blind people."""
 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +13,20 @@ from drywallqa.imaging.letterbox import resize_photo
 from drywallqa.inference.outputs import Output
 from drywallqa.inference.prediction import Prediction
 
-FILL = (0, 114, 178)  # blue is rare on walls, and nearly everybody can distinguish it
+FILL = (0, 114, 178)  # blue, which is rare on walls and visible to most colour-blind people
 _FILL_SHARE = 0.35
 _JPEG_LIMIT = 65_000  # px per side
 _LINES = 320  # ratio of photo side to line width; lines are 2 px wide at 640 px
-_NARROWEST = 360  # minimum width in px; keeps the legend readable below the smallest photo
+_NARROWEST = 360  # minimum width in px, to keep the legend of a small photo readable
 THUMBNAIL_SIZE = 480  # px, the longer side
 THUMBNAIL_FOLDER = "index_files"
 
 
 def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Draw a mask [H,W] over a photo [H,W,3]: translucent, with a white and a black outline.
+    """Draw a translucent mask [H,W] with a white and a black outline over a photo [H,W,3].
 
-    The outlines are outside the mask and therefore never hide a thin crack. On any wall, at least one outline
-    has a strong contrast, even in greyscale.
+    The outlines are outside the mask, so that they do not hide a thin crack. At least one of the two outlines
+    has a strong contrast to the wall, even in greyscale.
     """
     drawn = photo.copy()
     if not mask.any():
@@ -41,7 +42,7 @@ def draw_mask(photo: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def _dilate_square(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Dilate a mask with a square, which is faster than a disc and sufficient for an outline."""
+    """Dilate a mask with a square, which is faster than a disc and good enough for an outline."""
     for axis in (0, 1):
         source, mask = mask, mask.copy()
         for shift in range(1, min(pixels, source.shape[axis] - 1) + 1):
@@ -53,14 +54,14 @@ def _dilate_square(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
 
 
 def encode_overlay(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    """Encode an overlay at the photo's size, with a legend below it, as JPEG."""
+    """Draw a mask over its photo at the photo's size, with a legend below, and encode the result as JPEG."""
     picture = Image.fromarray(draw_mask(photo, prediction.mask))
     picture.thumbnail((_JPEG_LIMIT, _JPEG_LIMIT - 200), Image.Resampling.BILINEAR)
-    return _jpeg(_with_legend(picture, prediction), quality=90)
+    return image_bytes(_with_legend(picture, prediction), "JPEG", quality=90)
 
 
 def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
-    from PIL import ImageDraw, ImageFont  # imported late, because the first mask needs no text
+    from PIL import ImageDraw, ImageFont  # imported here, so that the import does not delay the first mask
 
     width = max(picture.width, _NARROWEST)
     size = int(np.clip(round(min(width, 2 * picture.height) / 36), 15, 72))
@@ -83,7 +84,7 @@ def _with_legend(picture: Image.Image, prediction: Prediction) -> Image.Image:
 
 
 def legend(prediction: Prediction) -> str:
-    """Describe an overlay in one line."""
+    """Return one line with the prompt, the share of marked pixels and the presence."""
     found = f"{prediction.area:.1%} marked" if prediction.mask.any() else "nothing marked"
     prompt = " ".join(prediction.prompt.split())
     shown = prompt if len(prompt) <= 60 else prompt[:59] + "…"
@@ -91,20 +92,21 @@ def legend(prediction: Prediction) -> str:
 
 
 def encode_thumbnail(photo: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    """Encode a small overlay for the results page as JPEG."""
+    """Draw a mask over a reduced photo for the results page, and encode the result as JPEG."""
     height, width = photo.shape[:2]
     scale = min(1.0, THUMBNAIL_SIZE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = resize_photo(photo, size[1], size[0])
     covered = Image.fromarray(prediction.mask.view(np.uint8) * np.uint8(255))
     share = np.asarray(covered.resize(size, Image.Resampling.BOX))
-    # Mark a small pixel if a quarter of it is covered, so that thin cracks stay visible.
-    return _jpeg(Image.fromarray(draw_mask(small, share >= 64)), quality=85)
+    # Mark a thumbnail pixel if the mask covers a quarter of it, so that thin cracks stay visible.
+    return image_bytes(Image.fromarray(draw_mask(small, share >= 64)), "JPEG", quality=85)
 
 
-def _jpeg(image: Image.Image, quality: int) -> bytes:
+def image_bytes(image: Image.Image, form: str, **options: Any) -> bytes:
+    """Encode an image in one of Pillow's formats, with Pillow's options for the format."""
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
+    image.save(stream, form, **options)
     return stream.getvalue()
 
 

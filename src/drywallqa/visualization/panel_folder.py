@@ -1,8 +1,7 @@
-"""An evaluation's single pictures for reports. They have heads but no captions, which reports add."""
+"""Write and list the pictures of an evaluation, called panels. Reports show them with captions."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from drywallqa.evaluation.failures import Failure
 from drywallqa.evaluation.measure import LabelledPrediction, PairMeasurement
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.imaging import mask_files
-from drywallqa.visualization.overlay import draw_mask
+from drywallqa.visualization.overlay import draw_mask, image_bytes
 from drywallqa.visualization.panels import (
     HEADS,
     INK,
@@ -33,24 +32,24 @@ FOLDER, LIST = "panels", "panels.json"
 EXAMPLE, FAILURE, PROMPTS = "example", "failure", "prompts"
 EXAMPLE_HEADS = ("photo", "truth", "prediction", "overlay")
 RANKS = (90, 50, 10)
-"""Ranks of the examples: each is better than this percentage of the photos. No example is hand-picked."""
+"""Percentile ranks, by IoU, of the photos that serve as examples."""
 
 _SIDE, _GAP, _HEAD, _LETTERS = 240, 6, 22, 15  # px
-_SHOWN = 2  # number of failures per kind and prompt
-_PHOTOS = 2  # number of photos that are drawn with the masks of all prompts
+_SHOWN = 2  # maximum number of failures per kind and prompt
+_PHOTOS = 2  # number of photos to draw with the masks of all prompts
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One written picture.
+    """One picture: several tiles side by side.
 
     Attributes:
-        file: File name in the folder.
+        file: File name in the folder `FOLDER`.
         kind: `EXAMPLE`, `FAILURE` or `PROMPTS`.
-        heads: Descriptions of the tiles, from left to right.
-        image_id: The photo's name.
-        prompt: The prompt; "" if there are several.
-        words: The rest of the caption.
+        heads: Titles of the tiles, from left to right.
+        image_id: Name of the photo.
+        prompt: The prompt; "" if the panel shows several prompts.
+        words: Remaining text of the caption.
     """
 
     file: str
@@ -62,7 +61,7 @@ class Panel:
 
 
 class PanelFiles:
-    """Writes panels into a folder, and at the end a list of the panels.
+    """Writes panels into an evaluation's folder, and finally the list of the panels.
 
     Args:
         folder: The evaluation's folder.
@@ -74,7 +73,7 @@ class PanelFiles:
         self._failures: Counter[tuple[str, str]] = Counter()
 
     def add_failure(self, failure: Failure, labelled: LabelledPrediction) -> None:
-        """Write a failure's panel, unless its prompt already has enough panels of this kind."""
+        """Write the panel of a failure, unless the prompt already has enough failures of this kind."""
         prompt, kind = failure.pair.prompt, failure.kind
         self._failures[prompt, kind] += 1
         number = self._failures[prompt, kind]
@@ -87,7 +86,7 @@ class PanelFiles:
             self._write(Panel(f"{slug}.jpg", FAILURE, HEADS, labelled.sample.image_id, prompt, words), tiles)
 
     def finish(self, evaluation: Evaluation) -> None:
-        """Write examples by rank, photos with the masks of every prompt, and the list of panels."""
+        """Write the examples, the photos with the masks of all prompts, and the list of panels."""
         for query in evaluation.queries:
             own = [p for p in evaluation.measurements.pairs if p.query == query and not p.absent]
             own.sort(key=lambda pair: pair.counts.iou)
@@ -105,7 +104,7 @@ class PanelFiles:
         photo, masks = shrink_photo(labelled.photo, both, _SIDE)
         drawn = [np.repeat(mask[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2) for mask in masks]
         words = (
-            f"better than {rank} % of the photos: IoU {pair.counts.iou:.2f}, Dice "
+            f"higher IoU than on {rank} % of the photos: IoU {pair.counts.iou:.2f}, Dice "
             f"{pair.counts.dice:.2f}, presence {pair.presence:.2f}"
         )
         file = f"{mask_files.slug_of(pair.prompt)}__better-than-{rank}.jpg"
@@ -113,7 +112,7 @@ class PanelFiles:
         self._write(panel, [photo, *drawn, draw_mask(photo, masks[1])])
 
     def _add_under_prompts(self, evaluation: Evaluation) -> None:
-        """Write the photos that show the most concepts, with their masks for every prompt."""
+        """Draw the photos that show the most concepts, with one mask per prompt."""
         measured = {pair.sample.key: pair.sample for pair in evaluation.measurements.pairs}
         shown = {key: sum(map(bool, sample.labels.values())) for key, sample in measured.items()}
         samples = [sample for key, sample in measured.items() if shown[key] == max(shown.values())]
@@ -123,15 +122,15 @@ class PanelFiles:
             labelled = evaluation.evaluator.predict(samples[place])
             photo, masks = shrink_photo(labelled.photo, [labelled.masks[p] for p in prompts], _SIDE)
             words = "; ".join(
-                f'"{p}": {labelled.masks[p].mean():.1%} marked, presence {labelled.presence[p]:.2f}'
-                for p in prompts
+                f'"{each.prompt}": {each.mask.mean():.1%} marked, presence {each.presence:.2f}'
+                for each in labelled.predictions
             )
             heads = ("photo", *(f'"{prompt}"' for prompt in prompts))
             panel = Panel(f"prompts-{number}.jpg", PROMPTS, heads, labelled.sample.image_id, "", words)
             self._write(panel, [photo, *(draw_mask(photo, mask) for mask in masks)])
 
     def _write(self, panel: Panel, tiles: Sequence[Photo]) -> None:
-        """Place tiles of equal size side by side below their heads. Borders make white tiles visible."""
+        """Write tiles of equal size side by side. Each tile has a title above and a grey border."""
         height, width = tiles[0].shape[:2]
         strip = Image.new("RGB", (len(tiles) * (width + _GAP) - _GAP, height + _HEAD), PAPER)
         pen = ImageDraw.Draw(strip)
@@ -141,17 +140,16 @@ class PanelFiles:
             strip.paste(Image.fromarray(framed), (left * (width + _GAP), _HEAD))
             text = fit_text(head, _LETTERS, width)
             pen.text((left * (width + _GAP), _HEAD - 6), text, INK, font(_LETTERS), "ls")
-        stream = io.BytesIO()
-        strip.save(stream, "JPEG", quality=75, optimize=True)
-        write_whole(self.folder / FOLDER / panel.file, stream.getvalue())
+        content = image_bytes(strip, "JPEG", quality=75, optimize=True)
+        write_whole(self.folder / FOLDER / panel.file, content)
         self.panels.append(panel)
 
 
 def load_panels(folder: Path) -> Iterator[Panel]:
-    """Read the list of an evaluation's panels. Yield nothing if there is no list.
+    """Yield the panels listed in an evaluation's folder. If there is no list, yield nothing.
 
     Raises:
-        ValueError: The list is damaged.
+        ValueError: The list is not valid JSON.
     """
     path = folder / FOLDER / LIST
     if path.is_file():
@@ -160,7 +158,7 @@ def load_panels(folder: Path) -> Iterator[Panel]:
 
 
 def describe_failure(failure: Failure) -> str:
-    """Describe the severity of a failure with figures."""
+    """Describe a failure by IoU and presence, or by the falsely marked share and presence."""
     pair = failure.pair
-    false = f"{pair.counts.fp / pair.histogram.size:.1%} of the photo marked though it is absent"
+    false = f"{pair.counts.fp / pair.counts.size:.1%} of the photo falsely marked"
     return f"{false if pair.absent else f'IoU {pair.counts.iou:.2f}'}, presence {pair.presence:.2f}"

@@ -1,8 +1,7 @@
-"""Photo, truth, prediction and error map side by side, for greyscale and colour-blind viewers as well."""
+"""Draw the photo, ground truth, prediction and error map side by side, also readable in greyscale."""
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from drywallqa.visualization.overlay import draw_mask
+from drywallqa.visualization.overlay import draw_mask, image_bytes
 
 TILE = 200
 GAP = 10
 HEADS = ("photo", "truth", "prediction", "errors")
 INK, PAPER = (30, 30, 30), (255, 255, 255)
 
-# In greyscale, hits are light, false alarms medium and misses dark.
+# In greyscale, correct pixels are light, falsely marked pixels are medium, and missed pixels are dark.
 MISS, FALSE, RIGHT = (0, 62, 134), (230, 142, 0), (196, 228, 220)
 _LIGHT = 0.35  # opacity of the photo below the error map
 
@@ -33,7 +32,7 @@ def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def fit_text(text: str, size: float, width: float) -> str:
-    """Truncate a text until it fits into `width` px at font size `size` px."""
+    """Truncate a text to a width of `width` px at a font size of `size` px."""
     if font(size).getlength(text) <= width:
         return text
     while text and font(size).getlength(text + "…") > width:
@@ -43,13 +42,11 @@ def fit_text(text: str, size: float, width: float) -> str:
 
 def png_bytes(image: Image.Image) -> bytes:
     """Encode a picture as PNG."""
-    stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return stream.getvalue()
+    return image_bytes(image, "PNG", optimize=True)
 
 
 def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
-    """Draw misses in dark blue, false alarms in orange and hits in a pale colour over a faded grey photo."""
+    """Draw missed pixels dark blue, falsely marked ones orange and correct ones pale over a faded photo."""
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     drawn = np.repeat((255 - (255 - grey) * _LIGHT)[:, :, None], 3, axis=2).astype(np.uint8)
     for part, colour in ((mask & truth, RIGHT), (mask & ~truth, FALSE), (truth & ~mask, MISS)):
@@ -58,7 +55,7 @@ def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
 
 
 def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo, list[Mask]]:
-    """Scale a photo and masks to `side` px on the longer side. Thin parts of a mask do not vanish."""
+    """Scale a photo and its masks so that the longer side is `side` px. Thin mask parts are preserved."""
     height, width = photo.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -71,13 +68,13 @@ def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple
 
 
 def comparison_panels(photo: Photo, truth: Mask, mask: Mask, side: int = TILE) -> list[Photo]:
-    """Draw a photo, its truth, a mask and the errors as tiles with a longer side of `side` px."""
+    """Draw a photo, its ground truth, a predicted mask and the errors as tiles of up to `side` px."""
     photo, (truth, mask) = shrink_photo(photo, [truth, mask], side)
     return [photo, draw_mask(photo, truth), draw_mask(photo, mask), error_map(photo, mask, truth)]
 
 
 def panel_row(tiles: Sequence[Photo], lines: Sequence[str]) -> Image.Image:
-    """Place tiles of up to `TILE` px side by side below lines of text."""
+    """Draw tiles of up to `TILE` px side by side, with lines of text above them."""
     head = 18 * len(lines) + 4
     picture = Image.new("RGB", (len(tiles) * (TILE + GAP), TILE + head + GAP), PAPER)
     pen = ImageDraw.Draw(picture)
@@ -91,7 +88,7 @@ def panel_row(tiles: Sequence[Photo], lines: Sequence[str]) -> Image.Image:
 def panel_sheet(
     title: str, sections: Sequence[tuple[str, Sequence[Image.Image]]], columns: int, notes: Sequence[str]
 ) -> Image.Image:
-    """Arrange rows of equally sized panels below section titles, and write notes at the bottom."""
+    """Draw a sheet with a title, sections of equally sized panels, and notes at the bottom."""
     cells = [cell for _, members in sections for cell in members]
     width = max((cell.width for cell in cells), default=4 * (TILE + GAP)) + GAP
     height = max((cell.height for cell in cells), default=0)
@@ -117,10 +114,10 @@ def panel_sheet(
 
 def _draw_legend(pen: ImageDraw.ImageDraw, top: int) -> None:
     left = float(GAP)
-    words = f"Each: {', '.join(HEADS)}. Errors:"
+    words = f"Each row: {', '.join(HEADS)}. Errors:"
     pen.text((left, top), words, INK, font(14))
     left += font(14).getlength(words) + 14
-    for colour, name in ((MISS, "missed"), (FALSE, "falsely marked"), (RIGHT, "right")):
+    for colour, name in ((MISS, "missed"), (FALSE, "falsely marked"), (RIGHT, "correct")):
         pen.rectangle((left, top + 1, left + 22, top + 15), fill=colour, outline=INK)
         pen.text((left + 28, top), name, INK, font(14))
         left += 48 + font(14).getlength(name)

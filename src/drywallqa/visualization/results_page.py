@@ -1,4 +1,4 @@
-"""Write `index.html`, a page that shows a folder of results without a server."""
+"""Write `index.html`, a page that shows the results in a folder and needs no server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Record = dict[str, Any]
 
 
 def write_results_page(folder: Path, records: Iterable[Record]) -> Path:
-    """Write the results page of a folder from its manifest's lines.
+    """Write the results page of a folder from the records of its manifest.
 
     Args:
-        folder: The results' folder. Links to pictures are relative, so users can move or send the folder.
-        records: The manifest's lines.
+        folder: Folder of the results. The links in the page are relative, so that users can move the folder.
+        records: The records of the manifest.
 
     Raises:
         OutputError: The page cannot be written.
@@ -33,7 +33,7 @@ def write_results_page(folder: Path, records: Iterable[Record]) -> Path:
 
 
 def render_results_page(records: list[Record], title: str) -> str:
-    """Render the page's HTML."""
+    """Render the results page as HTML."""
     photos: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if "mask" in record:
@@ -64,7 +64,7 @@ def _card(folder: str, name: str, records: list[Record]) -> str:
     words = " ".join([folder, name, *(str(record["prompt"]) for record in records)]).lower()
     size = f"{records[0]['width']} × {records[0]['height']} px"
     place = f'<span class="place">{html.escape(folder)}/</span>' if folder else ""
-    # photo defects are listed, because an empty mask of a bad photo is not an all-clear
+    # The page shows defects of a photo, because an empty mask of a bad photo does not mean an intact wall.
     notes = dict.fromkeys(str(note) for record in records for note in record.get("quality") or ())
     doubts = "".join(f'<p class="doubt">{html.escape(note)}</p>' for note in notes)
     return (
@@ -78,7 +78,7 @@ def _figure(record: Record) -> str:
     prompt, concept = html.escape(_shorten(str(record["prompt"]))), record["concept"]
     meaning = f" <span class=concept>{html.escape(str(concept))}</span>" if concept else ""
     presence, area = float(record["presence"]), float(record["area"])
-    # a small share must not be rounded to zero
+    # A small share must not be rounded to zero.
     share = f"{area:.1%}" if area >= 0.01 else f"{area:.2%}" if area >= 0.0001 else "under 0.01%"
     empty = "nothing marked" + (", but see the note above" if record.get("quality") else "")
     found = f"{share} marked" if area > 0 else empty

@@ -1,4 +1,4 @@
-"""Draw training charts: the progress of a run, a learning-rate search and the trials of a sweep."""
+"""Draw charts of a training run, of a learning-rate search, and of the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from drywallqa.experiments.optuna_sweep import Field, SweepTrial
     from drywallqa.training.rate_finder import RateCurve
 
-_SMOOTHED = 10  # number of logged steps per average
+_SMOOTHED = 10  # number of logged steps per moving average
 _LOSSES = {"loss/mask": "mask loss", "loss/presence": "presence loss"}
 
 
@@ -29,16 +29,16 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
     margin = 0.15 * max(high - low, 1e-6)
     best = curve.best * curve.decoder_rate
     chart = Chart(
-        title="Loss while the learning rates rise",
+        title="Loss at increasing learning rates",
         x_title="learning rate of the decoder",
-        y_title="loss, smoothed",
+        y_title="smoothed loss",
         lines=[Line("loss", list(zip(rates, curve.losses, strict=True)))],
         mark=(best, f"steepest decrease: {best:.2g}"),
         x_range=(rates[0], rates[-1]),
         y_range=(low - margin, high + margin),
         notes=[
-            f"The encoder's rate is {curve.encoder_rate / curve.decoder_rate:.3g} times the decoder's "
-            f"throughout. Suggested: {' '.join(f'--set {s}' for s in curve.settings())}"
+            f"The encoder's rate is always {curve.encoder_rate / curve.decoder_rate:.3g} times the decoder's "
+            f"rate. Suggested settings: {' '.join(f'--set {s}' for s in curve.settings())}"
         ],
         log=True,
     )
@@ -48,7 +48,7 @@ def write_rate_curve(curve: RateCurve, run: Path) -> Path:
 
 
 def trials_png(trials: Sequence[SweepTrial], fields: Sequence[Field]) -> bytes:
-    """Plot the IoU of a sweep's trials in order, and against each varied setting, as PNG.
+    """Plot the IoU of a sweep's trials, in order and against each varied setting, as one PNG.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -91,10 +91,13 @@ def _dots(points: Sequence[Point]) -> Line:
 
 
 def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
-    """Plot a run's logged losses, validation scores and learning rates over its steps. Keys are chart names.
+    """Create charts of a run's logged losses, validation IoU and learning rates over its steps.
 
     Args:
-        events: The run's log, one entry per event.
+        events: The entries of the run's log.
+
+    Returns:
+        The charts by name.
     """
     steps = [event for event in events if event.get("event") == "step"]
     validations = [event for event in events if event.get("event") == "validation"]
@@ -104,10 +107,10 @@ def course_charts(events: Sequence[Mapping[str, Any]]) -> dict[str, Chart]:
         if len(points) > 1:
             losses += [Line("", points), Line(f"{name}, mean of {_SMOOTHED} entries", _smoothed(points))]
     keys = dict.fromkeys(key for event in validations for key in event if key.endswith("/iou"))
-    # `val/crack/iou` is a concept's figure, `val/iou` is the mean over all concepts
+    # `val/crack/iou` is the IoU of one concept. `val/iou` is the mean over all concepts.
     names = {key: " ".join(key.split("/")[1:-1]) or "mean" for key in keys}
     scores = [Line(f"{names[key]} IoU", _points(validations, key), markers=True) for key in keys]
-    rates = [Line("highest learning rate of any group", _points(steps, "rate"))]
+    rates = [Line("highest learning rate of all parameter groups", _points(steps, "rate"))]
     last = max((float(event.get("step", 0)) for event in events), default=0.0)
     charts = {}
     for name, title, unit, lines in (

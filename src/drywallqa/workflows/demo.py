@@ -1,4 +1,4 @@
-"""The demonstration: segment rendered example walls and compare the masks with the ground truth."""
+"""The demo: render example walls, segment them, and compare the masks with the ground truth."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from pathlib import Path
 from drywallqa.imaging import mask_files
 from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.synthetic.canvas import Mask
 from drywallqa.synthetic.examples import ExampleScore, score_example, write_examples
 from drywallqa.synthetic.joints import line_mask
-from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Wall
+from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA
 from drywallqa.visualization.overlay import OVERLAY
 from drywallqa.workflows.segment import segment_into
 
 PROMPTS = {CRACK: "segment crack", TAPING_AREA: "segment taping area", SEAM_LINE: "segment seam line"}
-"""The prompt for each concept that a model may know."""
+"""Concept → prompt. The demo uses the concepts that the model knows."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The results of the demonstration.
+    """The results of the demo.
 
     Attributes:
-        photos: The folder with the rendered photos.
-        summary: The results of the run over them.
+        photos: Folder with the rendered photos.
+        summary: Summary of the segmentation.
         agreements: Agreement of the masks with the ground truth, one entry per concept. Empty if a photo
             failed.
     """
@@ -44,14 +43,14 @@ def run_demo(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
-    """Render walls into OUT/photos, segment them into OUT/results and compare with the ground truth.
+    """Render walls into OUT/photos, segment them into OUT/results, and compare with the ground truth.
 
-    Results of an earlier demonstration in the same folder are replaced if they differ.
+    Results of an earlier demo in the same folder are replaced.
 
     Args:
         segmenter: The model.
-        out: The folder for everything.
-        on_start: Called once with the number of photos.
+        out: Folder for the photos and the results.
+        on_start: Called once, with the number of photos.
         on_outcome: Called after each photo.
 
     Raises:
@@ -74,10 +73,11 @@ def run_demo(
     agreements = []
     for concept, prompt in prompts.items():
         found = {name: mask_files.read_mask(results / mask_files.file_name(name, prompt)) for name in walls}
-        truths = {name: _truth(wall, concept) for name, wall in walls.items()}
+        truths = {
+            name: wall.labels[concept]
+            if concept != SEAM_LINE
+            else line_mask(wall.seam_lines, wall.photo.shape[:2])
+            for name, wall in walls.items()
+        }
         agreements.append(score_example(truths, concept, found))
     return DemoResult(photos, summary, tuple(agreements))
-
-
-def _truth(wall: Wall, concept: str) -> Mask:
-    return line_mask(wall.seam_lines, wall.photo.shape[:2]) if concept == SEAM_LINE else wall.labels[concept]

@@ -1,4 +1,4 @@
-"""Diagnose a model: open it, run it on photos, check for every known cause and rank the findings."""
+"""Diagnose a model: run the model on photos, check for all known faults, and rank the findings."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHOTOS = 40
-"""Number of photos of each split that a model is run on."""
+"""Number of photos per split on which the model is run."""
 VARIED = 8
-"""Number of photos that the model is also run on with varied inputs."""
+"""Number of photos on which the model is also run with varied inputs."""
 _GRAPHS = (IMAGE_ENCODER, DECODER, UNDERSTANDING, "text_encoder.onnx")
 PROVED = 0.96
-"""A finding of at least this weight proves its cause. Varied inputs are then skipped."""
+"""A finding of at least this weight is proof of its cause. The runs with varied inputs are then skipped."""
 
 
 @dataclass(frozen=True, eq=False)
 class DiagnosedModel:
-    """The model to diagnose, with all parts that could be opened.
+    """A model to diagnose, and the information from its files.
 
     Attributes:
-        subject: The runnable model, or None if it cannot be opened.
-        bundle: The bundle. None for a run or a weights file, which have no chosen thresholds.
-        trained: A run's model with its weights before weight averaging.
-        weights: A bundle's weights. None if torch is not installed or the bundle has no weights.
-        young: Whether the model had too little training for meaningful predictions.
-        findings: Faults found in the model's files.
-        notes: Remarks for the reader.
+        subject: The runnable model; None if the model cannot be opened.
+        bundle: The bundle; None for a run or a weights file, for which no thresholds were chosen.
+        trained: The run's model without weight averaging; None for a bundle or a weights file.
+        weights: The bundle's weights; None if the bundle has no weights or torch is not installed.
+        young: Whether the model was trained too little for meaningful predictions.
+        findings: Faults in the model's files.
+        notes: Remarks for the user.
     """
 
     subject: MeasuredModel | None
@@ -66,22 +66,22 @@ def run_diagnosis(
     """Diagnose a run, a bundle or a weights file on a data set.
 
     Args:
-        model: The folder of a run or bundle, or a weights file. None: the bundled model.
-        data: The data set's folder.
-        photos: Number of photos of each split to run the model on.
-        family: The family of a weights file. None: inferred from the names and shapes of the weights.
+        model: Folder of a run or bundle, or a weights file; None for the bundled model.
+        data: Folder of the data set.
+        photos: Number of photos per split on which the model is run.
+        family: Model family of a weights file; None to infer it from the names and shapes of the weights.
 
     Raises:
         DataError: The folder is not a data set.
-        ConfigError: No photo in train, val and test can be read.
-        BundleError: The model is neither a run, a bundle nor a file, or cannot be opened.
+        ConfigError: The splits train, val and test have no readable photo.
+        BundleError: The model is not a run, a bundle or a file, or it cannot be opened.
         ModelError: A checkpoint or weights file cannot be read.
     """
     dataset = datasets.load_dataset(data)
     opened = _open(model, family)
     sample, mask_files, broken = read_probe_photos(dataset, photos)
     if not sample:
-        raise ConfigError(f"{dataset.folder}: no photo in train, val or test; run: drywallqa data split")
+        raise ConfigError(f"{dataset.folder} has no photo in train, val or test; run: drywallqa data split")
     found = Diagnosis(str(model or "the bundled model"), str(data), notes=[*opened.notes])
     found.photos = dict(Counter(photo.sample.split or "none" for photo in sample))
     hashes = opened.subject.training_hashes if opened.subject else ()
@@ -109,10 +109,10 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
     is_run = (model / "config.yaml").is_file()
     if not is_run and not model.is_file():
         raise BundleError(
-            f"{model}: neither a bundle ({HEAD} is missing), nor a run (config.yaml is missing), nor a file"
+            f"{model} is neither a bundle ({HEAD} is missing), nor a run (config.yaml is missing), nor a file"
         )
     if find_spec("lightning") is None:
-        raise MissingExtraError(f"diagnosing a {'run' if is_run else 'file of weights'}", "train")
+        raise MissingExtraError(f"diagnosing a {'run' if is_run else 'weights file'}", "train")
     if is_run:
         from drywallqa.training.open_run import open_finished
 
@@ -126,7 +126,9 @@ def _open(model: Path | None, family: str | None) -> DiagnosedModel:
     subject = recognised_weights.open_weights(model, known, state)
     notes = [known.sentence(state)]
     if subject is None:
-        notes.append("its predictions were not checked: drywallqa cannot run this family from a weights file")
+        notes.append(
+            "the predictions were not checked, because drywallqa cannot run this family from a weights file"
+        )
     findings = [*recognised_weights.check_family(known), *check_weights(state)]
     return DiagnosedModel(subject, findings=findings, notes=notes)
 
@@ -137,14 +139,14 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
     try:
         weights = file_checks.read_bundle_weights(bundle)
         subject = measured_bundle(bundle)
-    except Exception as error:  # a runtime may raise any error for a damaged graph
-        findings.append(finding_of("bundle-damaged", f"it cannot be opened: {error}", 0.994))
+    except Exception as error:  # the runtime may raise any error if a graph is damaged
+        findings.append(finding_of("bundle-damaged", f"the bundle cannot be opened: {error}", 0.994))
         return DiagnosedModel(None, findings=findings)
     claimed = [float(figures.get("iou") or 0) for figures in dict(bundle.metrics.get("val", {})).values()]
     young = bool(claimed) and max(claimed) < model_outputs.USABLE
     notes = []
     if weights is None:
-        notes.append("weights and graphs could not be compared: torch is not installed")
+        notes.append("the weights were not compared with the graphs, because torch is not installed")
     else:
         from drywallqa.checks.weight_values import check_weights
 
@@ -155,10 +157,10 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
 def _judge(
     model: DiagnosedModel, dataset: Dataset, photos: Sequence[ProbePhoto], found: Diagnosis
 ) -> Sequence[CoarsePair]:
-    """Run the model and the bundled model on the photos. Use both to check the labels and the model.
+    """Run the model and the bundled model on the photos, and check the labels and the model.
 
     Returns:
-        The model's predictions, or the bundled model's predictions if the model has none.
+        The predictions of the model. If there are none, the predictions of the bundled model.
     """
     reference = load_bundle(DEFAULT)
     labelled = list(dict.fromkeys(concept for photo in photos for concept in photo.truths))
@@ -179,7 +181,7 @@ def _judge(
         _judge_model(model, probe, photos, pairs, second, found, not wrong_labels, text)
     elif model.subject is not None:
         found.notes.append(
-            "the model knows none of the data set's concepts, so its predictions were not checked"
+            "the predictions were not checked, because the model knows none of the data set's concepts"
         )
     return pairs or second
 
@@ -187,7 +189,7 @@ def _judge(
 def _probe(
     subject: MeasuredModel | None, labelled: Sequence[str], like: ModelProbe | None = None
 ) -> ModelProbe | None:
-    """Prepare a model to predict the labelled concepts. Return None if it knows none of them."""
+    """Prepare a model to predict the labelled concepts. Return None if the model knows no such concept."""
     shared = [concept for concept in labelled if subject is not None and concept in subject.thresholds]
     return ModelProbe(subject, shared, like) if subject is not None and shared else None
 
@@ -202,17 +204,17 @@ def _judge_model(
     labels_hold: bool,
     other_text: TextSide | None,
 ) -> None:
-    """Check the model's predictions, and compare them with the labels if the labels are correct.
+    """Check the predictions of the model. Compare the predictions with the labels if the labels are correct.
 
     Args:
-        model: The model.
-        probe: Runs the model.
+        model: The model to check.
+        probe: Object that runs the model.
         photos: The photos.
-        pairs: The model's predictions.
-        second: The bundled model's predictions.
-        found: The diagnosis; findings are appended to it.
+        pairs: Predictions of the model.
+        second: Predictions of the bundled model.
+        found: The diagnosis. New findings are appended to it.
         labels_hold: Whether the labels are correct.
-        other_text: The text side of the bundled model. None if the model has the same text side.
+        other_text: Text encoder of the bundled model; None if the model has the same text encoder.
     """
     outputs = model_outputs.check_range(pairs)
     broken = any(finding.name == "weights-not-finite" for finding in outputs)
@@ -220,7 +222,7 @@ def _judge_model(
     if broken:
         return
     if model.bundle and model.weights is not None:
-        running = probe.subject.backend
+        running = probe.subject.segmenter.open()
         found.findings += file_checks.check_graph(model.bundle, model.weights, photos[:3], running)
     picked = pick_photos(photos, VARIED)
     if labels_hold and model.trained is not None:
@@ -232,7 +234,7 @@ def _judge_model(
         variants = counterfactuals.run_variants(probe, picked)
         found.findings += model_outputs.check_inputs(probe.predict(picked), variants)
         if other_text is not None:
-            # With meaningless embeddings, the model marks any salient object, which is often correct.
+            # With wrong text embeddings, the model marks any salient object, which is often correct.
             # Only a larger number of photos shows the difference.
             more = pick_photos(photos, 3 * VARIED)
             variants = counterfactuals.run_other_text(probe, more, other_text)

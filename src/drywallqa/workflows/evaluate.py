@@ -1,4 +1,4 @@
-"""Measure a model on a split of a data set, write figures and pictures, and describe them as text."""
+"""Measure a model on a split of a data set, write metrics and pictures, and return a text summary."""
 
 from __future__ import annotations
 
@@ -42,28 +42,28 @@ _RUN_CONFIG = "config.yaml"
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """The options of an evaluation. The help of `drywallqa evaluate` explains them.
+    """Options of an evaluation. The help of `drywallqa evaluate` explains the options.
 
     Attributes:
-        data: The data set's folder.
-        model: A bundle or a run; None for the bundled model.
-        split: The split to measure.
-        against: A second bundle or run.
-        prompts: The prompts; by default one per concept.
-        sets: The sets to measure; by default all.
-        choose: Rule for choosing the mask thresholds on validation before the measurement.
-        choose_presence: Rule for choosing the presence thresholds on validation before the measurement.
+        data: Folder of the data set.
+        model: Folder of a bundle or run; None for the bundled model.
+        split: Name of the split to measure.
+        against: Folder of a second bundle or run, for a comparison.
+        prompts: Prompts to measure; by default one per concept.
+        sets: Names of the sets to measure; by default all sets.
+        choose: Rule for choosing the mask thresholds on the validation split before the measurement.
+        choose_presence: Rule for choosing the presence thresholds on the validation split.
         out: Folder for tables, pictures and failures.
-        worst: Number of failures to show per kind and prompt.
-        allow_leak: Whether to measure on training photos as well.
+        worst: Number of failures to draw per kind and prompt.
+        allow_leak: Whether to measure even if some photos were used for training.
         write: Whether to write metrics and chosen thresholds into the bundle.
         overwrite: Whether to replace an existing evaluation in `out`.
-        refine: Refinement of the masks; "auto" uses the bundle's refinement.
+        refine: Refinement steps for the masks; "auto" uses the setting of the bundle.
         scale: Scale of large photos, as in `Segmenter.segment`.
-        backend: The runtime of a bundle.
+        backend: Runtime for a bundle.
         precision: Precision of the runtime.
-        caution: Settings such as "crack=0.75". If several presence thresholds are equally good, 0 takes the
-            lowest, 1 the highest and a fraction one in between.
+        caution: Settings such as "crack=0.75", which choose among equally good presence thresholds. 0 takes
+            the lowest, 1 takes the highest, and a fraction takes one in between.
     """
 
     data: Path
@@ -87,23 +87,25 @@ class EvaluationRequest:
 
 
 def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> tuple[list[str], int]:
-    """Measure a model, write the requested files and describe the result.
+    """Measure a model and write the requested files.
 
     Returns:
-        The lines of the description, and the number of photos that could not be measured.
+        A description of the result as lines of text, and the number of photos that could not be measured.
 
     Raises:
-        LeakError: Some photos are copies of training photographs.
-        BundleError: The model is not a bundle or run, or one of its files is damaged.
-        OutputError: Results cannot be written, or already exist.
+        LeakError: Some photos are copies of training photos.
+        BundleError: The model is not a bundle or a run, or one of its files is damaged.
+        OutputError: The results cannot be written, or already exist.
     """
     if request.out:
         check_folder(request.out)
         if (request.out / RESULT).exists() and not request.overwrite:
-            raise OutputError(f"{request.out / RESULT}: already exists; pass --overwrite to replace it")
+            raise OutputError(f"{request.out / RESULT} already exists; pass --overwrite to replace it")
     known = datasets.load_dataset(request.data)
     if request.write and _is_run(request.model or DEFAULT):
-        raise ConfigError(f"{request.model}: metrics cannot be written into a run; export it and use --write")
+        raise ConfigError(
+            f"cannot write metrics into the run {request.model}; export it, then evaluate the bundle"
+        )
     opener = _Opener(request, known, progress)
     part = take_part(known, request.split, request.sets, progress)
     model, chosen = opener.open(request.model)
@@ -121,7 +123,11 @@ def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> t
     if request.out:
         lines += ["", *_write(measured, request.out, request.worst, progress)]
         charts = chain(evaluation_charts(measured), choosing_charts(chosen) if chosen else ())
-        lines += _write_charts(request.out, charts)
+        try:
+            for name, content in charts:
+                write_whole(request.out / "pictures" / name, content)
+        except MissingExtraError as error:
+            lines.append(f"no charts: {error}")
         data = evaluation_text.evaluation_json(measured, against, compared)
         write_whole(request.out / RESULT, json_bytes(data))
     if request.write:
@@ -134,7 +140,7 @@ def _is_run(model: Path) -> bool:
 
 
 class _Opener:
-    """Opens the models of one request with the requested thresholds and refinements."""
+    """Opens models with the requested thresholds, refinement and scale."""
 
     def __init__(self, request: EvaluationRequest, known: Dataset, progress: Progress) -> None:
         self.request, self.known, self.progress = request, known, progress
@@ -145,13 +151,13 @@ class _Opener:
         self.scale = SegmentOptions(scale=request.scale).scale
 
     def open(self, folder: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:
-        """Open a bundle or a run. Thresholds are chosen if requested, and always for a run."""
+        """Open a bundle or a run. Thresholds are chosen on request, and always for a run."""
         request, run = self.request, folder is not None and _is_run(folder)
         if folder is not None and run:
             model = _open_run(folder, self.known)
         elif folder is not None and not (folder / HEAD).is_file():
             raise BundleError(
-                f"{folder}: neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
+                f"{folder} is neither a bundle ({HEAD} is missing) nor a run ({_RUN_CONFIG} is missing)"
             )
         else:
             bundle = load_bundle(folder)
@@ -168,18 +174,18 @@ class _Opener:
 
 
 def _open_run(run: Path, known: Dataset) -> MeasuredModel:
-    """Open a run's checkpoint in torch. Its training photos are the train split of the data set."""
+    """Open the checkpoint of a run in torch. The train split of the data set gives the training photos."""
     try:
         from drywallqa.training.open_run import open_run
     except ModuleNotFoundError as error:
-        raise MissingExtraError("evaluating a run that is not exported", "train") from error
+        raise MissingExtraError("evaluating a run without an export", "train") from error
     train = known.part("train")
     hashes = tuple(perceptual_hash.perceptual_hash(train.read_photo(sample)) for sample in train)
     return dataclasses.replace(open_run(run), training_hashes=hashes)
 
 
 def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> Iterator[str]:
-    """Write tables, pictures and failures into a folder, and describe them."""
+    """Write tables, pictures and failures into a folder. Yield lines that describe the files and failures."""
     write_whole(out / "figures.csv", evaluation_text.figures_csv(measured).encode())
     write_whole(out / "pairs.csv", evaluation_text.pairs_csv(measured).encode())
     write_whole(out / "table.txt", "\n".join([*evaluation_text.evaluation_table(measured), ""]).encode())
@@ -197,38 +203,30 @@ def _write(measured: Evaluation, out: Path, worst: int, progress: Progress) -> I
         write_whole(out / "failures" / f"{mask_files.slug_of(query.prompt)}.png", png_bytes(picture))
     listed = failure_sheets.failures_csv([failure for failure, _ in drawn])
     write_whole(out / "failures" / "to-labelling.csv", listed.encode())
-    yield f"written: {out} (table, JSON, CSV, pictures; {len(drawn)} failures for labelling)"
+    yield f"written: {out} (table, JSON, CSV, pictures, and a list of {len(drawn)} failures for relabelling)"
     causes = Counter(failure.cause.name for failure, _ in drawn)
     if causes:
         yield f"likely causes: {', '.join(f'{name} {count}' for name, count in causes.most_common())}"
 
 
-def _write_charts(out: Path, charts: Iterator[tuple[str, bytes]]) -> list[str]:
-    """Write charts. If a chart cannot be drawn, return a line with the reason instead of failing."""
-    try:
-        for name, content in charts:
-            write_whole(out / "pictures" / name, content)
-    except MissingExtraError as error:
-        return [f"no charts: {error}"]
-    return []
-
-
 def _write_bundle(bundle: Bundle, measured: Evaluation, chosen: ChosenThresholds | None) -> str:
-    """Write the metrics and chosen thresholds into the bundle, its card and its head file."""
+    """Write the metrics and chosen thresholds into a bundle, and update its model card and metadata."""
     if chosen:
         bundle = store_thresholds(bundle, chosen)
-        if measured.part.split == CHOSEN_ON:  # the thresholds were chosen on these photos
+        if (
+            measured.part.split == CHOSEN_ON
+        ):  # metrics on these photos would be too optimistic, because the thresholds were chosen on them
             save_head(bundle)
-            return f"{bundle.folder}: thresholds written"
+            return f"thresholds written to {bundle.folder}"
     write_whole(bundle.folder / METRICS, json_bytes(evaluation_text.bundle_metrics(measured)))
     save_head(bundle)
-    return f"{bundle.folder / METRICS}: written" + ("; thresholds written" if chosen else "")
+    return f"written: {bundle.folder / METRICS}" + (" and the chosen thresholds" if chosen else "")
 
 
 def store_thresholds(bundle: Bundle, chosen: ChosenThresholds) -> Bundle:
-    """Return a bundle with thresholds, refinements and a record of how they were chosen.
+    """Add chosen thresholds, and a record of how they were chosen, to a bundle and its model card.
 
-    The model card is rewritten. The caller must call `save_head`.
+    The returned bundle is not saved. The caller must pass it to `save_head`.
     """
     from drywallqa.exporting.card import render_card
 

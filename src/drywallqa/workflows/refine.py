@@ -1,4 +1,4 @@
-"""Measure refinements on validation, describe them, and store the helpful ones in a bundle."""
+"""Measure mask refinements on the validation split, and store the helpful refinements in a bundle."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from drywallqa.evaluation.refinements import (
 )
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.inference.refinement import parse_refinements
+from drywallqa.reports.evaluation_text import figure_cell
+from drywallqa.reports.sweep_table import columns_text
 
 
 def run_refinements(
@@ -35,43 +37,44 @@ def run_refinements(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> list[str]:
-    """Measure refinements on validation, write the requested files and describe the result as text.
+    """Measure mask refinements on the validation split. Write the requested files and return a text table.
 
     Args:
-        data: The data set's folder.
-        model: A bundle; None for the bundled model.
+        data: Folder of the data set.
+        model: Folder of a bundle; None for the bundled model.
         candidates: Refinements to measure; by default `CANDIDATES`.
-        sets: The sets to measure; by default all.
-        out: A JSON file for the table.
+        sets: Names of the sets to measure; by default all sets.
+        out: JSON file for the table.
         write: Whether to store the best refinements in the bundle.
-        overwrite: Whether to replace the JSON file.
-        progress: Receives the progress.
+        overwrite: Whether to replace an existing JSON file.
+        progress: Called with the step, the number of finished items and the total.
 
     Raises:
         ConfigError: A candidate is not a refinement.
-        BundleError: The model is not a bundle, or one of its files is damaged.
-        DataError: There is no validation split, or nothing in it can be measured.
+        BundleError: The folder is not a bundle, or one of its files is damaged.
+        DataError: The validation split is empty, or none of its photos can be measured.
         OutputError: The JSON file already exists.
     """
     wanted = parse_refinements(candidates) if candidates else CANDIDATES
     if out and out.exists() and not overwrite:
-        raise OutputError(f"{out}: already exists; pass --overwrite to replace it")
+        raise OutputError(f"{out} already exists; pass --overwrite to replace it")
     bundle = load_bundle(model)
     part = take_part(datasets.load_dataset(data), CHOSEN_ON, sets, progress)
     rows = compare_refinements(measured_bundle(bundle), part, wanted, progress)
     best = best_refinements(rows)
     lines = [
         f"{bundle.name} {bundle.version} on {part.dataset.folder}, split '{CHOSEN_ON}': "
-        f"{len(part.dataset)} photos of {len(set(part.clusters.values()))} photographs",
+        f"{len(part.dataset)} photos made from {len(set(part.clusters.values()))} source photos",
         *(f"note: {note}" for note in part.notes),
         *_table(rows),
     ]
     for concept, row in best.items():
         if row.refinement:
-            lines.append(f"{concept}: {row.refinement} gains {_gain(row, 'IoU')} IoU and will be used")
+            gain = figure_cell(row.gains.get("IoU"), "+.4f")
+            lines.append(f"{concept}: the best refinement is {row.refinement} (IoU {gain})")
         else:
             lines.append(
-                f"{concept}: no refinement reliably gains {LEAST_GAIN} IoU without harm, so none is used"
+                f"{concept}: no refinement is used, because none reliably gains {LEAST_GAIN} IoU without harm"
             )
     if out:
         table = {
@@ -83,40 +86,34 @@ def run_refinements(
         write_whole(out, json_bytes(table))
     if write:
         _store(bundle, best)
-        lines.append(f"{bundle.folder}: refinements and their thresholds written")
+        lines.append(f"refinements and their thresholds written to {bundle.folder}")
     return lines
 
 
 def _table(rows: Sequence[RefinementRow]) -> list[str]:
-    """Describe rows as lines of text: figures and gains over no refinement, with 95 % intervals."""
-    gained = ["IoU gained [95 %]", "F1 gained [95 %]"]
-    cells = [["concept", "refinement", "threshold", *FIGURES, *gained, "ms a photo"]]
+    """Format the metrics of each refinement, and the gains over no refinement with 95 % intervals."""
+    gained = ["IoU gain [95 %]", "F1 gain [95 %]"]
+    head = ["concept", "refinement", "threshold", *FIGURES, *gained, "ms per photo"]
+    cells = []
     for row in rows:
         values = [row.figures[name].value if name in row.figures else math.nan for name in FIGURES]
         shown = ["–" if math.isnan(value) else f"{value:.4f}" for value in values]
-        gains = [_gain(row, name) if row.refinement else "" for name in ("IoU", "F1 within 3 px")]
-        head = [row.concept, str(row.refinement), f"{row.threshold:.3f}"]
-        cells.append([*head, *shown, *gains, f"{row.milliseconds:.0f}"])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
-    return ["", *(line.rstrip() for line in lines), ""]
-
-
-def _gain(row: RefinementRow, name: str) -> str:
-    figure = row.gains.get(name)
-    if figure is None or math.isnan(figure.value):
-        return "–"
-    interval = "" if math.isnan(figure.low) else f" [{figure.low:+.4f}, {figure.high:+.4f}]"
-    return f"{figure.value:+.4f}{interval}"
+        gains = [
+            figure_cell(row.gains.get(name), "+.4f") if row.refinement else ""
+            for name in ("IoU", "F1 within 3 px")
+        ]
+        about = [row.concept, str(row.refinement), f"{row.threshold:.3f}"]
+        cells.append([*about, *shown, *gains, f"{row.milliseconds:.0f}"])
+    return ["", *columns_text(head, cells).split("\n"), ""]
 
 
 def _store(bundle: Bundle, best: Mapping[str, RefinementRow]) -> None:
-    """Store the refinement and mask threshold of each concept in a bundle, its card and its head file."""
+    """Store the refinement and mask threshold of each concept in a bundle's metadata and model card."""
     from drywallqa.exporting.card import render_card
 
     concepts = dict(bundle.concepts)
     for concept, row in best.items():
-        # without a refinement, keep the mask threshold, which was chosen together with the presence threshold
+        # Without a refinement, keep the mask threshold that was chosen together with the presence threshold.
         threshold = row.threshold if row.refinement else concepts[concept].threshold
         refined = dataclasses.replace(concepts[concept], refine=str(row.refinement), threshold=threshold)
         concepts[concept] = refined

@@ -1,4 +1,4 @@
-"""The verb `report`: run missing measurements, assemble the report and write it in every format."""
+"""Write a training report: run the missing measurements, compose the report, and write it in all formats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drywallqa.reports.sources import CONFIG, EvaluationRecord, load_evaluation,
 from drywallqa.workflows import evaluate
 
 FORMATS = {"html": "markdown_it", "md": "", "pdf": "reportlab"}
-"""Format → the module that it requires; "" for none."""
+"""Format → the module that the format requires; "" if there is none."""
 SPLITS = ("val", "test")
 NAME = "report"
 _DATA, _BENCH, _DIAGNOSIS, _STAMP = "data.json", "bench.json", "diagnosis.json", "measured.json"
@@ -33,24 +33,24 @@ _DATA, _BENCH, _DIAGNOSIS, _STAMP = "data.json", "bench.json", "diagnosis.json",
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """Options of a report. The help of `drywallqa report` explains them.
+    """Options of a training report. The help of `drywallqa report` explains the options.
 
     Attributes:
-        subject: The run or bundle.
-        data: The data set's folder. None: the folder recorded in the run.
-        out: The report's folder. None: RUN/report.
+        subject: Folder of the run or bundle.
+        data: Folder of the data set; None for the data set of the run.
+        out: Folder for the report; None for RUN/report.
         evaluations: Folders of existing evaluations.
-        splits: Splits to measure if there are no existing evaluations. (): all of `SPLITS` in the data set.
-        prompts: Prompts of new evaluations. (): one phrasing per concept.
-        runs: Training runs of a bundle.
-        against: Evaluations of other models and earlier runs.
-        formats: A selection of `FORMATS`. (): all formats whose dependencies are installed.
-        bench: An existing `bench.json`.
-        diagnosis: An existing diagnosis as JSON.
-        timing: Whether to measure times and memory if `bench` is None.
+        splits: Splits to measure if there are no existing evaluations; if empty, the non-empty `SPLITS`.
+        prompts: Prompts for new evaluations; if empty, one phrasing per concept.
+        runs: Folders of the training runs of a bundle.
+        against: Folders of evaluations of other models and earlier runs.
+        formats: Names from `FORMATS`; if empty, all formats whose dependencies are installed.
+        bench: Path of an existing `bench.json`.
+        diagnosis: Path of an existing diagnosis (JSON).
+        timing: Whether to measure times and memory use if `bench` is None.
         diagnose: Whether to run a diagnosis if `diagnosis` is None.
-        worst: Number of failures per kind and prompt in new evaluations.
-        allow_leak: Whether to measure on training photos as well.
+        worst: Number of failures to draw per kind and prompt in new evaluations.
+        allow_leak: Whether to measure even if some photos were used for training.
     """
 
     subject: Path
@@ -71,13 +71,13 @@ class ReportRequest:
 
 
 def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]:
-    """Write a report and return a line for each file.
+    """Write a training report. Return one line per written file.
 
     Raises:
-        BundleError: The subject is not a run or bundle, or is damaged.
-        ConfigError: An evaluation, run or format is invalid, or belongs to another model.
-        DataError: The folder is not a data set, or has none of the splits.
-        LeakError: Some photos are copies of training photographs.
+        BundleError: The folder is not a run or bundle, or is damaged.
+        ConfigError: An evaluation, run or format is invalid, or an evaluation belongs to another model.
+        DataError: The data folder is not a data set, or all splits to measure are empty.
+        LeakError: Some photos are copies of training photos.
         MissingExtraError: The dependency of a requested format is not installed.
         OutputError: The report cannot be written.
     """
@@ -88,11 +88,11 @@ def run_report(request: ReportRequest, progress: Progress = silent) -> list[str]
 
 
 def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
-    """Return the formats to write, and a line for each format that is skipped because of a missing extra."""
+    """Return the formats to write, and one line for each format whose dependency is missing."""
     chosen, lines = [], []
     for name in request.formats or FORMATS:
         if name not in FORMATS:
-            raise ConfigError(f"--format {name}: choose from {', '.join(FORMATS)}")
+            raise ConfigError(f"unknown format '{name}'; choose from {', '.join(FORMATS)}")
         if not FORMATS[name] or importlib.util.find_spec(FORMATS[name]):
             chosen.append(name)
             continue
@@ -104,7 +104,7 @@ def _choose_formats(request: ReportRequest) -> tuple[list[str], list[str]]:
 
 
 class _Job:
-    """Collects the inputs of a report and measures missing figures."""
+    """Collects the inputs of a report and runs the missing measurements."""
 
     def __init__(self, request: ReportRequest, progress: Progress) -> None:
         self.request, self.progress, subject = request, progress, request.subject
@@ -114,13 +114,13 @@ class _Job:
         if self.bundle:
             self.bundle.check()
             if request.out is None:
-                raise ConfigError(f"{subject}: cannot write a report into a bundle; pass --out DIR")
+                raise ConfigError(f"cannot write a report into the bundle {subject}; pass --out DIR")
         elif (subject / CONFIG).is_file():
             self.runs.append(load_run(subject))
             data = data or self.runs[-1].environment.get("data")
         else:
             raise BundleError(
-                f"{subject}: neither a bundle ({HEAD} is missing) nor a run ({CONFIG} is missing)"
+                f"{subject} is neither a bundle ({HEAD} is missing) nor a run ({CONFIG} is missing)"
             )
         self.out = check_folder(request.out or subject / NAME)
         try:
@@ -128,13 +128,13 @@ class _Job:
         except DataError:
             if request.data:
                 raise
-            self.known = None  # the run's data set may be missing; the user can pass evaluations instead
+            self.known = None  # the data set of the run may be missing, because the user can pass evaluations
 
     def material(self) -> ReportMaterial:
         """Collect the inputs of the report."""
         request = self.request
         evaluations = [self._load(folder) for folder in request.evaluations or self._evaluate()]
-        # the test split comes last, because the headline shows the last evaluation
+        # The test split must come last, because the last evaluation is the headline.
         evaluations.sort(key=lambda one: one.split == "test")
         return ReportMaterial(
             subject=request.subject,
@@ -149,12 +149,12 @@ class _Job:
         )
 
     def _source(self, path: Path) -> str:
-        """Return a file's path relative to the report, or its last three parts if that is impossible."""
+        """Return the path by which the report cites a file, relative to the report if possible."""
         whole, out = path.resolve(), self.out.resolve()
         return whole.relative_to(out).as_posix() if whole.is_relative_to(out) else "/".join(whole.parts[-3:])
 
     def _load(self, folder: Path) -> EvaluationRecord:
-        """Read an evaluation and check that it belongs to this model and its thresholds."""
+        """Read an evaluation. Check that it belongs to this model and the current thresholds."""
         bundle, measured = self.bundle, load_evaluation(folder, self._source)
         name = f"{bundle.name} {bundle.version}" if bundle else f"run {self.request.subject.name}"
         if measured.model != name:
@@ -163,23 +163,23 @@ class _Job:
             settings = bundle.concepts.get(question["concept"]) if bundle else None
             if settings and abs(settings.threshold - question["threshold"]) > 1e-6:
                 raise ConfigError(
-                    f"{folder}: measured at a mask threshold of {question['threshold']:g} for "
+                    f"{folder} was measured with a mask threshold of {question['threshold']:g} for "
                     f"'{question['concept']}', but the bundle has {settings.threshold:g}; evaluate again"
                 )
         return measured
 
     def _evaluate(self) -> Iterator[Path]:
-        """Measure the splits that have no current evaluation, and yield all folders."""
+        """Evaluate the splits that have no up-to-date evaluation. Yield the folder of each evaluation."""
         request = self.request
         if self.known is None:
             raise ConfigError(
-                f"{request.subject}: nothing to report; pass --data DIR, or --evaluation DIR with a folder "
-                "written by `drywallqa evaluate --out DIR`"
+                f"no data set or evaluation of {request.subject}; pass --data DIR, or --evaluation DIR with "
+                "a folder written by `drywallqa evaluate --out DIR`"
             )
         splits = request.splits or [split for split in SPLITS if len(self.known.part(split))]
         if not splits:
             raise DataError(
-                f"{self.known.folder}: no photo in {' or '.join(SPLITS)}; run: drywallqa data split"
+                f"{self.known.folder} has no photo in {' or '.join(SPLITS)}; run: drywallqa data split"
             )
         model = hashlib.sha256()  # hash of the model and its thresholds
         for name in [HEAD] if self.bundle else [CONFIG, *weight_files(request.subject)]:
@@ -200,7 +200,7 @@ class _Job:
             yield folder
 
     def _made(self, name: str, given: Path | None, make: Callable[[], Any]) -> SourcedFigures | None:
-        """Read a given file, or compute the figures and write them to the report's folder."""
+        """Read an existing file, or run `make` and write its result to the report's folder."""
         if given is not None:
             return SourcedFigures(read_json(given), self._source(given))
         made = make()
@@ -210,7 +210,7 @@ class _Job:
         return SourcedFigures(made, name)
 
     def _bench(self) -> Any:
-        """Time the bundle on single photos and batches, with one and two prompts."""
+        """Measure the speed of the bundle on single photos and batches, with one and two prompts."""
         if not self.bundle or not self.request.timing:
             return None
         from drywallqa.processors import available_threads
@@ -232,7 +232,7 @@ class _Job:
         return run_diagnosis(self.request.subject, self.known.folder).to_json()
 
     def _commands(self, evaluations: Sequence[EvaluationRecord]) -> Iterator[str]:
-        """Yield the commands that reproduce the report, in order."""
+        """Yield the shell commands that reproduce the report, in order."""
         request, subject, data = self.request, _typed(self.request.subject), "DATA"
         for run in self.runs:
             data = _typed(Path(str(run.environment.get("data", "DATA"))))
@@ -253,12 +253,12 @@ class _Job:
 
 
 def _typed(path: Path) -> str:
-    """Quote a path for the shell. Keep only the name of an absolute path, because folders differ by user."""
+    """Quote a path for the shell. Shorten an absolute path to its name, because folders differ by user."""
     return shlex.quote(path.name if path.is_absolute() else path.as_posix())
 
 
 def _is_stamped(folder: Path, stamp: dict[str, Any]) -> bool:
-    """Return whether the folder has a complete evaluation of exactly this model and data."""
+    """Return whether a folder contains a complete evaluation of this model, data set and settings."""
     if (folder / _STAMP).is_file() and (folder / evaluate.RESULT).is_file():
         with suppress(ConfigError):
             return bool(read_json(folder / _STAMP) == stamp)
@@ -274,14 +274,14 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
         write_whole(out / f"{NAME}.html", document_markdown.render_html(document))
         yield f"written: {out / NAME}.html"
     if "pdf" in formats:
-        from drywallqa.reports import document_pdf  # an optional dependency
+        from drywallqa.reports import document_pdf  # requires an optional package
 
         write_whole(out / f"{NAME}.pdf", document_pdf.render_pdf(document))
         yield f"written: {out / NAME}.pdf"
 
 
 def _write_pictures(document: Document, folder: Path) -> None:
-    """Write the pictures that the Markdown refers to, and remove the pictures of an earlier report."""
+    """Write the pictures of the Markdown report, and remove the other pictures of an earlier report."""
     wanted = {picture.name: picture.content for picture in document.pictures}
     for name, content in wanted.items():
         write_whole(folder / name, content)
@@ -290,6 +290,4 @@ def _write_pictures(document: Document, folder: Path) -> None:
             try:
                 path.unlink()
             except OSError as error:
-                raise OutputError(
-                    f"{path}: cannot remove this file of an earlier report ({error})"
-                ) from error
+                raise OutputError(f"cannot remove {path}, a file of an earlier report ({error})") from error

@@ -1,4 +1,4 @@
-"""Segment photos by prompts into a folder of masks, pictures, a manifest and an HTML page."""
+"""Segment photos by text prompts, and write masks, pictures, a manifest and an HTML page into a folder."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def segment_into(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> SegmentSummary:
-    """Segment photos into a folder.
+    """Segment photos by text prompts, and write the results into a folder.
 
     Args:
         segmenter: The model.
         paths: Photos, folders and patterns.
-        prompts: The prompts.
-        out: The folder for the results.
+        prompts: Text prompts.
+        out: Folder for the results.
         options: Options of the run.
-        on_start: Called once with the number of photos.
-        on_outcome: Called after each photo, and for each path and prompt that failed.
+        on_start: Called once, with the number of photos.
+        on_outcome: Called for each finished or failed photo, and for each rejected path and prompt.
 
     Raises:
         OutputError: The folder cannot be written to.
@@ -45,7 +45,7 @@ def segment_into(
     counts = count_outcomes(segment_plan(segmenter, plan), on_outcome)
     page = None
     if options.index and any(plan.manifest):
-        # Imported late, so that the import does not delay the first mask.
+        # Imported here, so that the import does not delay the first mask.
         from drywallqa.visualization.results_page import write_results_page
 
         page = write_results_page(plan.out, plan.manifest)

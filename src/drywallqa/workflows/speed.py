@@ -1,4 +1,4 @@
-"""Measure the speed of a bundle; print, plot, save and compare the results."""
+"""Measure the speed of a bundle, and format, plot, save and compare the results."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _KEYS = ("bundle", "backend", "precision", "window", "prompts", "batch", "thread
 
 @dataclass(frozen=True)
 class SpeedRequest:
-    """The configurations to measure.
+    """The configurations of a speed measurement. Every combination of the sequences is measured.
 
     Attributes:
-        model: The bundle's folder. None: the two bundles of the package, full and fast.
+        model: Folder of a bundle; None for the full and the fast bundle of the package.
         backends: Runtimes.
-        precisions: Precisions. Empty: fp32, and also int8 for the fast bundle.
-        windows: Window sizes in px. Empty: the window size of each bundle.
-        prompts: Numbers of prompts, up to 5.
-        batches: Numbers of photos that are encoded together.
-        threads: Numbers of threads. Empty: 1 to all cores.
-        seconds: Duration of the repetitions of each case.
-        data: A data set. Its val split is used to measure the quality of each row.
-        with_clipseg: Whether to measure plain CLIPSeg as well.
+        precisions: Precisions; if empty, fp32, and also int8 for the fast bundle.
+        windows: Window sizes in px; if empty, the window size of each bundle.
+        prompts: Numbers of prompts, from 1 to 5.
+        batches: Batch sizes in photos.
+        threads: Numbers of threads; if empty, from 1 to the number of cores.
+        seconds: Time in s for which each case is repeated.
+        data: Folder of a data set. The quality of each case is measured on its validation split.
+        with_clipseg: Whether to measure the original CLIPSeg model for comparison.
         side: Side of the square photo in px.
     """
 
@@ -63,20 +63,20 @@ class SpeedRequest:
 
 
 def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Measure the speed of one bundle, or of the bundles in the package.
+    """Measure the speed of one bundle, or of both bundles in the package.
 
     Args:
         request: The configurations to measure.
-        report: Receives each row after its measurement.
+        report: Called with a line of text for each measured case and each step.
 
     Returns:
-        All figures as plain data, in the format of `bench.json`.
+        All measurements, in the format of `bench.json`.
 
     Raises:
         ConfigError: A configuration cannot be measured.
     """
     if not all(1 <= count <= 5 for count in request.prompts):
-        raise ConfigError(f"prompts are {list(request.prompts)}; pass numbers from 1 to 5")
+        raise ConfigError(f"the numbers of prompts are {list(request.prompts)}; pass numbers from 1 to 5")
     bundles = [load_bundle(folder) for folder in ([request.model] if request.model else [DEFAULT, FAST])]
     bundle = bundles[0]
     photo = render_example(EXAMPLES[0], (request.side, request.side)).photo
@@ -90,7 +90,7 @@ def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line
         for row in measure_cases(each, chosen, photo, seconds=request.seconds, validation=validation):
             rows.append(row)
             report(speed_line(row))
-    report("stages, cold start and hardware limits …")
+    report("measuring the stages, the cold start and the hardware limits …")
     segmenter = load_case(bundle, first[0])
     return {
         "package": __version__,
@@ -113,7 +113,7 @@ def _clipseg(
 ) -> dict[str, Any]:
     if not request.with_clipseg:
         return {"problem": "not requested"}
-    report("plain CLIPSeg …")
+    report("measuring the original CLIPSeg …")
     try:
         return speed_parts.time_clipseg(photo, threads, request.seconds, request.prompts)
     except MissingExtraError as error:
@@ -121,7 +121,7 @@ def _clipseg(
 
 
 def speed_line(row: Mapping[str, Any]) -> str:
-    """Describe a row in one line."""
+    """Format the measurement of one case as one line."""
     how = (
         f"{row['bundle']:<7} {row['backend']:<11} {row['precision']:<4} {row['window']:>4} px  "
         f"{row['prompts']} prompts  batch {row['batch']}  {row['threads']} threads"
@@ -140,12 +140,12 @@ def _way(row: Mapping[str, Any]) -> str:
 
 
 def speed_table(report: Mapping[str, Any]) -> list[str]:
-    """Describe a report as lines of text."""
+    """Format a speed report as lines of text."""
     bundle, start, ceiling = report["bundle"], report["start"], report["ceiling"]
     product = ceiling["matrix_gflops"]
     return [
         f"{bundle['name']} {bundle['version']} (drywallqa {report['package']}) on {report['machine']}, "
-        f"{report['cores']} cores, {report['date']}; a photo of {report['photo']}",
+        f"{report['cores']} cores, {report['date']}; photo size: {report['photo']}",
         *(speed_line(row) for row in report["rows"]),
         "stages: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in report["stages_ms"].items()),
         f"cold start: model loaded after {start['loaded_s']:.2f} s, first mask after "
@@ -159,13 +159,13 @@ def speed_table(report: Mapping[str, Any]) -> list[str]:
 def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
     other = report["clipseg"]
     if "median_ms" not in other:
-        return [f"plain CLIPSeg: {NOT_MEASURED} ({other['problem']})"]
+        return [f"original CLIPSeg: {NOT_MEASURED} ({other['problem']})"]
     lines = []
     for count, took in other["median_ms"].items():
         processor = other["cpu_ms"][count]
         lines.append(
-            f"plain CLIPSeg ({other['parameters']:,} parameters, random, {speed_parts.CLIPSEG_SIDE} px), "
-            f"{count} prompts: {took:.0f} ms, {processor:.0f} ms CPU time"
+            f"original CLIPSeg ({other['parameters']:,} parameters, random weights, "
+            f"{speed_parts.CLIPSEG_SIDE} px), {count} prompts: {took:.0f} ms, {processor:.0f} ms CPU time"
         )
         for row in report["rows"]:
             same = row["prompts"] == int(count) and row["threads"] == report["threads"]
@@ -176,19 +176,19 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
 
 
 def compare_speed(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
-    """Compare the rows that two reports share. Each line has the new time as a fraction of the old time."""
+    """Compare the cases of two reports. Each line has the new time as a fraction of the old time."""
     before = {tuple(row.get(key) for key in _KEYS): row for row in earlier["rows"]}
     lines = [f"compared with drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
     for row in report["rows"]:
         old = before.get(tuple(row[key] for key in _KEYS))
         if old and old["median_ms"] and row["median_ms"]:
             share = row["median_ms"] / old["median_ms"]
-            lines.append(f"  {' '.join(str(row[key]) for key in _KEYS)}: {share:.2f} of the time")
-    return lines if len(lines) > 1 else [*lines, "  no case in common"]
+            lines.append(f"  {' '.join(str(row[key]) for key in _KEYS)}: {share:.2f} of the earlier time")
+    return lines if len(lines) > 1 else [*lines, "  the two reports have no case in common"]
 
 
 def read_speed(path: Path) -> dict[str, Any]:
-    """Read the report of an earlier run.
+    """Read an earlier speed report.
 
     Raises:
         ConfigError: The file is missing or is not a speed report.
@@ -198,12 +198,12 @@ def read_speed(path: Path) -> dict[str, Any]:
         if not {"rows", "package", "date", "machine"} <= set(found):
             raise ValueError("it is not a speed report")
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: cannot compare with this file ({error}); pass a {JSON}") from error
+        raise ConfigError(f"cannot compare with {path} ({error}); pass a {JSON}") from error
     return dict(found)
 
 
 def write_speed(report: Mapping[str, Any], out: Path) -> str:
-    """Write `bench.json`, and `bench.png` if charts can be drawn. Return a line that names the files.
+    """Write `bench.json`, and `bench.png` if Matplotlib is installed. Return a line that names the files.
 
     Raises:
         OutputError: A file cannot be written.
@@ -225,7 +225,7 @@ def speed_chart(report: Mapping[str, Any]) -> Chart:
             groups.setdefault(name, []).append((row["prompts"], row["photos_per_second"]))
     other = report["clipseg"].get("median_ms", {})
     if other:
-        groups["plain CLIPSeg"] = [(float(count), 1e3 / took) for count, took in other.items()]
+        groups["original CLIPSeg"] = [(float(count), 1e3 / took) for count, took in other.items()]
     highest = max((y for points in groups.values() for _, y in points), default=1.0)
     return Chart(
         title="Photos per second",
@@ -235,6 +235,7 @@ def speed_chart(report: Mapping[str, Any]) -> Chart:
         x_range=(0.0, 5.0),
         y_range=(0.0, 1.1 * highest),
         notes=[
-            f"{report['machine']}, {report['cores']} cores; a photo of {report['photo']}, array to masks."
+            f"{report['machine']}, {report['cores']} cores. Photos of {report['photo']}, from the pixel "
+            "array to the masks."
         ],
     )

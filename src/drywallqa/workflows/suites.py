@@ -1,4 +1,4 @@
-"""The fixed suites of `drywallqa evaluate --suite`: the figures of a release, and phone-sized photos."""
+"""The suites of `drywallqa evaluate --suite`: metrics for a release, and tests with phone-sized photos."""
 
 from __future__ import annotations
 
@@ -38,24 +38,25 @@ def run_suite(
     write: bool = False,
     report: Callable[[str], None] = print,
 ) -> list[str]:
-    """Measure a bundle with a suite, write the requested files and describe the result as text.
+    """Measure a bundle with a fixed suite. Write the requested files and return a text summary.
 
     Args:
         suite: One of `SUITES`.
-        data: The data set's folder.
-        model: A bundle; None for the bundled model.
-        split: The split to measure.
-        count: Number of composites of the suite "release" (200). For "phone" see `measure_phone_size`.
-        robustness: Whether "release" also varies photos and wording.
-        sections: Sections of "phone"; by default all that can be measured.
-        elsewhere: Folder of photographs outside the data set, for the section "large-walls" of "phone".
-        json_file: A JSON file for the figures.
-        write: Whether to write the figures into the bundle and its card.
-        report: Receives a description of each step.
+        data: Folder of the data set.
+        model: Folder of a bundle; None for the bundled model.
+        split: Name of the split to measure.
+        count: Number of composites in the suite "release"; by default 200. For the suite "phone", see
+            `measure_phone_size`.
+        robustness: Whether the suite "release" also measures changed photos and other phrasings.
+        sections: Sections of the suite "phone"; by default all sections for which there is data.
+        elsewhere: Folder of photos from outside the data set, for the section "large-walls".
+        json_file: JSON file for the metrics.
+        write: Whether to write the metrics into the bundle and its model card.
+        report: Called with a description of each step.
 
     Raises:
         ConfigError: The suite, the split or a section is unknown.
-        DataError: The split is empty, or the folder of other photographs is invalid.
+        DataError: The split is empty, or the folder `elsewhere` is invalid.
     """
     if suite not in SUITES:
         raise ConfigError(f"unknown suite '{suite}'; choose from {', '.join(SUITES)}")
@@ -74,7 +75,7 @@ def run_suite(
         )
         lines = phone_size_lines(found)
         if LARGE not in found and not sections:
-            lines.append(f"{LARGE}: not measured; pass a folder of other photographs as --elsewhere")
+            lines.append(f"{LARGE}: not measured; pass a folder of other photos with --elsewhere")
         plain = {name: {what: f.to_json() for what, f in each.items()} for name, each in found.items()}
         plain = {"bundle": f"{bundle.name} {bundle.version}", "split": split, "sections": plain}
         card = {
@@ -85,14 +86,14 @@ def run_suite(
         write_whole(json_file, json_bytes(plain))
     if write:
         _write(replace(bundle, metrics={**bundle.metrics, **figures}), suite)
-        lines.append(f"{bundle.folder}: figures and card written")
+        lines.append(f"metrics and model card written to {bundle.folder}")
     return lines
 
 
 def _write(bundle: Bundle, suite: str) -> None:
-    """Write a bundle's head file and card. For the suite "release", also draw failures on rendered walls."""
+    """Save a bundle's metadata and model card. The suite "release" also draws failures on rendered walls."""
     from drywallqa.exporting.export_run import save_with_card
-    from drywallqa.visualization.failed_walls import failed_walls
+    from drywallqa.visualization.failure_sheets import failed_walls
 
     if suite == "release":
         labelled = [concept for concept in (CRACK, TAPING_AREA) if concept in bundle.concepts]
@@ -101,7 +102,7 @@ def _write(bundle: Bundle, suite: str) -> None:
 
 
 def _card_table(measured: ReleaseFigures) -> dict[str, str]:
-    """Return the figures of a release as rows of the model card."""
+    """Return the metrics of a release as rows for the model card."""
     table = {
         name: f"{alarms} of {pairs} ({alarms / max(pairs, 1):.1%})"
         for name, (alarms, pairs) in false_alarm_counts(measured).items()

@@ -1,8 +1,12 @@
-"""Distractor tests: composites of both concepts, and pictures that do not show a wall."""
+"""Tests of a release on special photos.
+
+The photos are composites of a crack and a taped joint, pictures that do not show a wall, and walls with known
+seams.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +16,21 @@ from numpy.typing import NDArray
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.evaluation.measure import Mask
 from drywallqa.imaging import photos
+from drywallqa.imaging.straight_lines import StraightLine, straight_lines
 from drywallqa.inference.segmenter import Segmenter
-from drywallqa.metrics import FALSE_ALARM_SHARE, Counts
+from drywallqa.metrics import FALSE_ALARM_SHARE, Counts, share_near
 from drywallqa.synthetic.composite import composites
-from drywallqa.synthetic.walls import CRACK, TAPING_AREA
+from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, render_wall
+
+WITHIN = 5.0  # largest distance of a found line from a true line, in px at a photo size of 640 px
+ENOUGH = 0.9  # the seams of a photo count as found if at least this share of their length is found
+RENDERED = 60  # largest number of rendered walls with seams
+_SEED = 9_000_000  # far from the seeds of rendered training pictures
 
 Photo = NDArray[np.uint8]
+Lines = Sequence[StraightLine]
 
-# Photographs and pages in scikit-image; drawn shapes and walls are left out.
+# Photos and scanned pages in scikit-image. Drawn shapes and walls are left out.
 _NO_WALLS = (
     "astronaut.png", "camera.png", "cell.png", "chelsea.png", "coffee.png", "coins.png", "color.png",
     "grass.png", "horse.png", "hubble_deep_field.jpg", "ihc.png", "microaneurysms.png", "moon.png",
@@ -29,7 +40,7 @@ _NO_WALLS = (
 
 
 class MaskSource:
-    """Runs a segmenter with one prompt per concept and returns the masks by concept.
+    """Runs a segmenter with one prompt per concept and returns one mask per concept.
 
     Args:
         segmenter: The segmenter.
@@ -48,16 +59,16 @@ class MaskSource:
 
 @dataclass(frozen=True)
 class CompositeRecall:
-    """Accuracy for a concept on composites.
+    """Accuracy of one concept's masks on composites.
 
     Attributes:
         alone: Mean IoU on the photos from which the composites were made.
         composite: Mean IoU on the composites.
         kept: The ratio `composite / alone`.
-        other_marked: Share of the other concept's truth (without this concept's truth) that is marked,
-            pooled over composites.
-        other_before: Share of the same pixels that is marked on the original photo, before the other concept
-            was pasted; None for cracks, because the composite does not contain their original photo.
+        other_marked: Share of the other concept's pixels that are wrongly marked as this concept, pooled over
+            composites. Pixels that show both concepts are not counted.
+        other_before: Share of the same pixels that are marked on the original photo, before a crack was
+            pasted onto it. None for cracks, because a composite does not contain their original photo.
     """
 
     alone: float
@@ -68,7 +79,7 @@ class CompositeRecall:
 
 
 class _Loaded(Sequence[tuple[Photo, Mask]]):
-    """Photos and masks of samples, read when indexed."""
+    """A sequence that reads the photo and mask of a sample when it is indexed."""
 
     def __init__(self, dataset: Dataset, samples: Sequence[Sample], concept: str) -> None:
         self.dataset, self.samples, self.concept = dataset, samples, concept
@@ -82,7 +93,7 @@ class _Loaded(Sequence[tuple[Photo, Mask]]):
 
 
 def measure_composites(source: MaskSource, dataset: Dataset, count: int = 200) -> dict[str, CompositeRecall]:
-    """Paste cracks from the crack photos onto photos of boards, and segment both concepts.
+    """Paste cracks onto photos of boards, and segment both concepts in these composites.
 
     Args:
         source: The model.
@@ -137,10 +148,95 @@ def false_alarms(source: MaskSource, pictures: Iterable[Photo]) -> tuple[int, in
 
 
 def no_wall_photos() -> Iterator[Photo]:
-    """Yield the pictures shipped with scikit-image, except brick.png, which shows a wall."""
+    """Yield the sample pictures of scikit-image. brick.png is left out because it shows a wall."""
     import skimage.data
 
     folder = Path(str(skimage.data.__file__)).parent
     for name in _NO_WALLS:
         if (folder / name).is_file():
             yield photos.read_photo(folder / name)
+
+
+@dataclass(frozen=True)
+class SeamScore:
+    """Agreement between the found lines and the true lines.
+
+    Attributes:
+        asked: The concept named in the prompt.
+        photos: Number of photos with seams.
+        found: Share of the true lines' length that was found, averaged over photos.
+        true: Share of the found lines' length that is correct, averaged over photos with found lines.
+        enough: Share of photos in which at least 90 % of the true lines' length was found.
+    """
+
+    asked: str
+    photos: int
+    found: float
+    true: float
+    enough: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.found:.1%} of the true length was found within {WITHIN:g} px, and {self.true:.1%} of the "
+            f"found length is correct; {self.enough:.1%} of {self.photos} photos have at least {ENOUGH:.0%} "
+            f"found (prompt '{self.asked}')"
+        )
+
+
+def score_seams(
+    asked: str, find: Callable[[Photo], Lines], walls: Iterable[tuple[Photo, Lines]]
+) -> SeamScore | None:
+    """Compare the lines found on photos with the true lines. Return None if there are no photos.
+
+    Args:
+        asked: The concept named in the prompt.
+        find: Finds lines on a photo [H,W,3].
+        walls: Photos with their true lines.
+    """
+    found, true = [], []
+    for photo, truth in walls:
+        lines, within = find(photo), WITHIN * max(photo.shape[:2]) / 640
+        found.append(share_near(truth, lines, within))
+        true.append(share_near(lines, truth, within))
+    if not found:
+        return None
+    shares = np.array(found)
+    correct = float(np.nanmean(true)) if not np.isnan(true).all() else 0.0
+    return SeamScore(asked, len(found), float(shares.mean()), correct, float((shares >= ENOUGH).mean()))
+
+
+def rendered_walls(count: int) -> Iterator[tuple[Photo, Lines]]:
+    """Render walls with seams. These walls were not used for training."""
+    for number in range(count):
+        wall = render_wall(np.random.default_rng([_SEED, number]), kind=("seam", "both")[number % 2])
+        if wall.seam_lines:
+            yield wall.photo, wall.seam_lines
+
+
+def labelled_walls(dataset: Dataset) -> Iterator[tuple[Photo, Lines]]:
+    """Yield the photos whose seam lines were labelled with `drywallqa data seam-lines`."""
+    for sample in dataset:
+        if sample.labels.get(SEAM_LINE):
+            yield dataset.read_photo(sample), straight_lines(dataset.read_mask(sample, SEAM_LINE))
+
+
+def measure_seams(source: MaskSource, dataset: Dataset, count: int) -> dict[str, SeamScore]:
+    """Score the lines found with the seam-line concept or, if the model lacks it, with the taping area.
+
+    Args:
+        source: The model.
+        dataset: Photos; only photos with labelled seam lines are used.
+        count: Number of walls to render.
+
+    Returns:
+        Group of photos → score of the lines on these photos; groups without photos are missing.
+    """
+    concept = SEAM_LINE if SEAM_LINE in source.concepts else TAPING_AREA
+    if concept not in source.concepts:
+        return {}
+    walls = {"rendered walls": rendered_walls(count), "labelled photos": labelled_walls(dataset)}
+    scores = {
+        name: score_seams(concept, lambda photo: straight_lines(source.masks(photo)[concept]), photos)
+        for name, photos in walls.items()
+    }
+    return {name: score for name, score in scores.items() if score}
