@@ -127,7 +127,7 @@ def test_audited__an_empty_run_length_mask_is_reported(tmp_path):
 def test_audited__a_mask_that_is_a_rectangle_is_box_like(tmp_path):
     for number in range(4):
         write_photo(tmp_path / "images" / f"{number}.jpg", number)
-        mask = square(8, 8, 24, 24) if number == 3 else np.tri(64, dtype=bool)
+        mask = square(8, 8, 24, 24) if number == 3 else np.tri(64, k=-8, dtype=bool)
         write_photo(tmp_path / "masks" / f"{number}.png", mask.astype(np.uint8) * 255)
     with audit_source(tmp_path) as report:
         assert [(remark.kind, remark.name) for remark in report.findings] == [("box-like", "images/3.jpg")]

@@ -7,6 +7,7 @@ from drywallqa.formats import mask_folders
 from drywallqa.formats.annotations import ReadOptions
 from drywallqa.formats.exports import read_export
 from drywallqa.formats.geometry import rasterise
+from drywallqa.formats.mask_layouts import ONLY_CLASS
 from tiny_exports import square, write_photo, write_text
 
 
@@ -73,7 +74,7 @@ def test_read__plain_masks_of_one_class(tmp_path):
     write_photo(tmp_path / "valid" / "images" / "a.jpg", 1)
     write_photo(tmp_path / "valid" / "masks" / "a_mask.png", square(4, 4, 20, 20).astype(np.uint8))
     export = mask_folders.read_mask_folders(tmp_path, ReadOptions())
-    assert export.used_classes() == (mask_folders.ONLY_CLASS,)
+    assert export.used_classes() == (ONLY_CLASS,)
     assert [photo.split for photo in export.entries] == ["val"]
     assert (_mask(export) == square(4, 4, 20, 20)).all()
 

@@ -259,7 +259,7 @@ def install_set(stage: Path, dataset: Dataset, name: str) -> None:
     After an error, the old set and the old manifest are in place again.
 
     Args:
-        stage: Folder on the same disk with the set's `photos/NAME`, `masks/CONCEPT/NAME`, `ignored/CONCEPT/NAME` and
+        stage: Folder on the same disk with `photos/NAME`, `masks/CONCEPT/NAME`, `ignored/CONCEPT/NAME` and
             `problems/NAME.jsonl`.
         dataset: The data set with the samples of the new set.
         name: Name of the set.
