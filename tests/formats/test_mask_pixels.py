@@ -114,9 +114,19 @@ def test_survey__a_rare_class_is_never_rounded_away(values, tmp_path):
     assert set(file.counts) == set(values)
 
 
-def test_survey__much_between_two_values_is_not_rounded(tmp_path):
+def test_survey__much_between_two_values_is_rounded_only_if_a_value_is_known(tmp_path):
     pixels = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
-    assert survey_mask(_saved(Image.fromarray(pixels), tmp_path / "m.png")).levels == ()
+    path = _saved(Image.fromarray(pixels), tmp_path / "m.png")
+    assert survey_mask(path).levels == ()
+    assert survey_mask(path, known=(255,)).counts == {0: 12000, 255: 12000}
+
+
+def test_survey__class_numbers_beside_a_known_value_are_not_rounded(tmp_path):
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[:60] = np.arange(WIDTH) % 60
+    pixels[60] = 255
+    file = survey_mask(_saved(Image.fromarray(pixels), tmp_path / "m.png"), known=(255,))
+    assert len(file.counts) == 61
 
 
 def test_survey__several_known_values_with_soft_edges(tmp_path):

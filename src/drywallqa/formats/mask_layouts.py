@@ -23,7 +23,8 @@ MASK_FOLDERS = frozenset({"masks", "mask", "segmentationclass", "labels", "annot
 
 _PHOTO_FOLDERS = frozenset({"images", "image", "imgs", "img", "photos", "jpegimages"})
 _WITH_TABLE = "segmentationclass"
-_SUFFIX = "_mask"
+MASK_SUFFIX = "_mask"
+"""The end of a mask's file name, if it lies beside its photo."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,13 @@ def find_masks(root: Path) -> tuple[list[FoundMask], list[Problem]]:
         named = table if folder.name.lower() == _WITH_TABLE and table.is_file() else None
         by_class: dict[str, dict[Path, str]] = defaultdict(dict)
         for mask in list_photos(folder) if photos else ():
-            name, key = _class_and_key(mask, folder, set(photos.values()), with_class=named is None)
-            by_class[name][mask] = key
-        for name, keys in by_class.items():
-            for mask, fitting in _pair(keys, photos, root, notes).items():
+            name, keys = _class_and_keys(mask, folder, set(photos.values()), with_class=named is None)
+            by_class[name][mask] = keys[0]
+            if len(keys) > 1:
+                fitting = tuple(photo for photo, key in photos.items() if key in keys)
+                found[mask] = FoundMask(mask, name, fitting, named)
+        for name, named_masks in by_class.items():
+            for mask, fitting in _pair(named_masks, photos, root, notes).items():
                 found.setdefault(mask, FoundMask(mask, name, fitting, named))
     for folder, paths in folders.items():
         if _mask_folder(folder, root) is None:
@@ -86,34 +90,49 @@ def _photos_of(folder: Path) -> dict[Path, str]:
         photo: photo.relative_to(other).with_suffix("").as_posix()
         for other in beside
         if other.name.lower() in _PHOTO_FOLDERS
-        for photo in list_photos(other)
-        if not photo.stem.endswith(_SUFFIX)
+        for photo in _without_masks(list_photos(other))
     }
-    return found or {
-        photo: photo.stem
-        for photo in list_photos(folder.parent)
-        if photo.parent == folder.parent and not photo.stem.endswith(_SUFFIX)
-    }
+    above = [path for path in list_photos(folder.parent) if path.parent == folder.parent]
+    return found or {photo: photo.stem for photo in _without_masks(above)}
 
 
-def _class_and_key(mask: Path, folder: Path, keys: set[str], *, with_class: bool) -> tuple[str, str]:
+def _without_masks(paths: Sequence[Path]) -> list[Path]:
+    """Leave out masks beside their photo: files whose name is another file's name and "_mask"."""
+    stems = {path.with_suffix("") for path in paths}
+    return [
+        path
+        for path in paths
+        if path.stem.removesuffix(MASK_SUFFIX) == path.stem
+        or path.with_name(path.stem.removesuffix(MASK_SUFFIX)) not in stems
+    ]
+
+
+def _class_and_keys(
+    mask: Path, folder: Path, keys: set[str], *, with_class: bool
+) -> tuple[str, tuple[str, ...]]:
     """Infer a mask's class and its photo's key from the path [SPLIT/][CLASS/][SPLIT/]NAME.
 
-    A folder that the photos also have is not a class.
+    The first folder is not a class if a photo is in a folder of the same name. If the path fits photos both
+    with and without the folder, both keys are returned.
     """
     parts = list(mask.relative_to(folder).with_suffix("").parts)
-    bare = [*parts[:-1], parts[-1].removesuffix(_SUFFIX)]
     classes = [part for part in parts[:-1] if not split_word(part)]
-    if not with_class or not classes or {"/".join(parts), "/".join(bare)} & keys:
-        return ONLY_CLASS, "/".join(parts)
+    whole = "/".join(parts)
+    if not with_class or not classes:
+        return ONLY_CLASS, (whole,)
     parts.remove(classes[0])
-    return classes[0], "/".join(parts)
+    fitting = [
+        key for key in (whole, "/".join(parts)) if not keys.isdisjoint((key, key.removesuffix(MASK_SUFFIX)))
+    ]
+    if fitting == [whole]:
+        return ONLY_CLASS, (whole,)
+    return classes[0], tuple(fitting) or ("/".join(parts),)
 
 
 def _beside(folder: Path, paths: Sequence[Path], root: Path, notes: list[Problem]) -> list[FoundMask]:
     """Find the masks in a folder of photos: their names end with "_mask"."""
     table = folder / ROBOFLOW_TABLE
-    masks = {path: path.stem for path in paths if path.stem.endswith(_SUFFIX)}
+    masks = {path: path.stem for path in paths if path.stem.endswith(MASK_SUFFIX)}
     photos = {path: path.stem for path in paths if path not in masks}
     paired = _pair(masks, photos, root, notes) if masks else {}
     if not table.is_file() and not any(paired.values()):
@@ -139,7 +158,7 @@ def _pair(
         by_name[spelling_key(photo.stem)].append(photo)
     found: dict[Path, tuple[Path, ...]] = {}
     for mask, key in masks.items():
-        keys = list(dict.fromkeys((key, key.removesuffix(_SUFFIX))))
+        keys = list(dict.fromkeys((key, key.removesuffix(MASK_SUFFIX))))
         fitting = next((exact[each] for each in keys if each in exact), [])
         if not fitting:
             fitting = next((similar[name] for each in keys if (name := spelling_key(each)) in similar), [])
@@ -148,7 +167,7 @@ def _pair(
     claimed = Counter(photo for fitting in found.values() for photo in fitting)
     for mask, key in masks.items():
         if not found[mask] and "/" not in key:
-            names = [spelling_key(each) for each in (key, key.removesuffix(_SUFFIX))]
+            names = [spelling_key(each) for each in (key, key.removesuffix(MASK_SUFFIX))]
             loose = next((by_name[name] for name in names if name in by_name), [])
             found[mask] = tuple(photo for photo in loose if not claimed[photo])
     return found

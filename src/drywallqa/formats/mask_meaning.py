@@ -93,12 +93,14 @@ def decide_meanings(
     readings = [_Reading(group, known) for group in groups]
     open_values = [line for reading in readings for line in reading.open_values(root)]
     if open_values:
-        more = f", and {len(open_values) - _LISTED} more" if len(open_values) > _LISTED else ""
+        many = len(open_values) > _LISTED
+        more = f", and {len(open_values) - _LISTED} more" if many else ""
+        soft = "; if the other values are soft edges, this rounds them" if many else ""
         example = open_values[0].split()[0]
         raise DataError(
             f"{root}: the meaning of some values in the mask files is not certain: "
             f"{', '.join(open_values[:_LISTED])}{more}; give each value a meaning, such as --value "
-            f'"{example}=CLASS", "{example}={BACKGROUND}" or "{example}={IGNORE}" (unlabelled pixels)'
+            f'"{example}=CLASS", "{example}={BACKGROUND}" or "{example}={IGNORE}" (unlabelled pixels){soft}'
         )
     if options.invert is None:
         _check_polarity(readings, root)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ def survey_mask(
 
     Args:
         path: The mask file.
-        known: Values that certainly have a meaning, for files with soft edges.
+        known: Values that a user gave a meaning. In a file with soft edges of any width, all other values
+            are rounded to these and to black.
         table: The values of a table of classes, if there is one. Then no value is rounded. A palette counts
             by its indices if the table has numbers and the palette's colours are not such numbers.
 
@@ -245,9 +247,18 @@ def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) 
         if not lossy and not _looks_blurred(counts, levels, unit):
             continue
         clear = sum(n for value, n in counts.items() if _off(value, levels) <= NEAR * unit)
-        if clear >= CLEAR_SHARE * sum(counts.values()):
+        if clear >= CLEAR_SHARE * sum(counts.values()) or (
+            levels in candidates and _is_gradual(counts, _APART * unit)
+        ):
             return levels
     return ()
+
+
+def _is_gradual(counts: Mapping[Value, int], step: int) -> bool:
+    """Whether greys occur in steps smaller than `step` from the lowest to the highest."""
+    greys = sorted(value for value in counts if isinstance(value, int))
+    steps = [high - low for low, high in pairwise(greys)]
+    return len(greys) == len(counts) and max(steps, default=0) < step
 
 
 def _off(value: Value, levels: Sequence[Value]) -> int:
@@ -273,8 +284,8 @@ def _looks_blurred(counts: Mapping[Value, int], levels: Sequence[Value], unit: i
     low = [value for value in others if distance(value, 0) <= NEAR * unit]
     if len(counts) <= _CRISP and (low or any(_off(value, levels) > NEAR * unit for value in others)):
         return False
-    if len(low) == len(others):  # small numbers beside one large value: classes, not edges
-        return not others
+    if all(isinstance(value, int) and value <= CLASS_NUMBERS * unit for value in others):
+        return not others  # small numbers beside large values are classes, not edges
     between = {value: n for value, n in others.items() if _off(value, levels) > NEAR * unit}
     most = max(between.values(), default=0)
     return most <= _SPOT or 2 * most <= sum(between.values())
