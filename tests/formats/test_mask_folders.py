@@ -191,6 +191,25 @@ def test_read__photos_above_a_folder_of_masks(tmp_path):
     assert [(entry.path.name, entry.source) for entry in export.entries] == [("a.jpg", "masks/a.png")]
 
 
+@pytest.mark.parametrize(
+    ("photos", "masks"),
+    [("train", "train_masks"), ("crack_images", "crack-masks"), ("images", "masks_png"), ("IMG", "GT")],
+)
+def test_read__other_names_of_the_two_folders(tmp_path, photos, masks):
+    export = _plain(tmp_path, f"{masks}/a.png", photo=f"{photos}/a.jpg")
+    assert [(entry.path.name, entry.source) for entry in export.entries] == [("a.jpg", f"{masks}/a.png")]
+    assert export.problems == ()
+
+
+def test_read__masks_of_unknown_photos_are_no_photos(tmp_path):
+    write_photo(tmp_path / "crack_masks" / "b.png", np.zeros((64, 64), np.uint8))
+    export = _plain(tmp_path, "masks/a.png")
+    assert {entry.path.name for entry in export.entries} == {"a.jpg"}
+    assert [(problem.kind, problem.file) for problem in export.problems] == [
+        ("missing photo", "crack_masks/b.png")
+    ]
+
+
 def test_read__voc_masks_without_a_table(tmp_path):
     write_photo(tmp_path / "SegmentationObject" / "a.png", 3)
     export = _plain(tmp_path, "SegmentationClass/a.png", photo="JPEGImages/a.jpg")

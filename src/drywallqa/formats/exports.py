@@ -57,7 +57,6 @@ _SMALL = 16 << 20
 
 # Files that export tools add and that hold no labels.
 _COMPANIONS = ("readme*", "license*", "licence*", "*.md", "thumbs.db", "desktop.ini", "*.cache")
-_NO_PHOTOS = mask_layouts.MASK_FOLDERS | {"segmentationobject"}
 
 
 @contextmanager
@@ -158,7 +157,8 @@ def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
 
 def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
-    return path.stem.lower().endswith("_mask") or not _NO_PHOTOS.isdisjoint(part.lower() for part in folders)
+    named = path.stem.lower().endswith(mask_layouts.MASK_SUFFIX) or "SegmentationObject" in folders
+    return named or mask_layouts.mask_folder(path.parent, root) is not None
 
 
 def extract_zip(archive: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,11 @@ from drywallqa.formats.problems import Problem
 ONLY_CLASS = "mask"
 """The class of plain masks that are not in a folder named after a class."""
 
-MASK_FOLDERS = frozenset({"masks", "mask", "segmentationclass", "labels", "annotations", "gt", "groundtruth"})
-"""Folders of mask files, in lower case."""
-
 _PHOTO_FOLDERS = frozenset({"images", "image", "imgs", "img", "photos", "jpegimages"})
+_MASK_FOLDERS = frozenset(
+    {"masks", "mask", "segmentationclass", "labels", "annotations", "gt", "groundtruth", "ground_truth"}
+)
+_NAMED_MASKS = re.compile(r"(?:(.+)[ _-])?masks?(?:[ _-](.+))?")
 _WITH_TABLE = "segmentationclass"
 MASK_SUFFIX = "_mask"
 """The end of a mask's file name, if it lies beside its photo."""
@@ -55,7 +57,7 @@ def find_masks(root: Path) -> tuple[list[FoundMask], list[Problem]]:
     folders: dict[Path, list[Path]] = defaultdict(list)
     for path in list_photos(root):
         folders[path.parent].append(path)
-    mask_folders = sorted({top for folder in folders if (top := _mask_folder(folder, root))})
+    mask_folders = sorted({top for folder in folders if (top := mask_folder(folder, root))})
     for folder in mask_folders:
         photos = _photos_of(folder)
         table = folder.parent / CVAT_TABLE
@@ -71,16 +73,29 @@ def find_masks(root: Path) -> tuple[list[FoundMask], list[Problem]]:
             for mask, fitting in _pair(named_masks, photos, root, notes).items():
                 found.setdefault(mask, FoundMask(mask, name, fitting, named))
     for folder, paths in folders.items():
-        if _mask_folder(folder, root) is None:
+        if mask_folder(folder, root) is None:
             for each in _beside(folder, paths, root, notes):
                 found.setdefault(each.path, each)
     return list(found.values()), notes
 
 
-def _mask_folder(folder: Path, root: Path) -> Path | None:
+def mask_folder(folder: Path, root: Path) -> Path | None:
     """Return the outermost folder of masks that a folder is in, or None."""
-    inside = [folder, *folder.parents][: len(folder.relative_to(root).parts)]
-    return next((each for each in reversed(inside) if each.name.lower() in MASK_FOLDERS), None)
+    in_photos = False
+    for each in reversed([folder, *folder.parents][: len(folder.relative_to(root).parts)]):
+        name = each.name.lower()
+        if name in _MASK_FOLDERS or (not in_photos and _NAMED_MASKS.fullmatch(name)):
+            return each
+        in_photos |= name in _PHOTO_FOLDERS
+    return None
+
+
+def _belong(photos: Path, masks: Path) -> bool:
+    """Whether a folder holds the photos of a folder of masks: images/ and masks/, wall/ and wall_masks/."""
+    name, found = photos.name.lower(), _NAMED_MASKS.fullmatch(masks.name.lower())
+    words = [word for word in found.groups() if word] if found else []
+    others = {f"{word}{mark}{images}" for word in words for mark in "_- " for images in _PHOTO_FOLDERS}
+    return name in others | set(words) | _PHOTO_FOLDERS
 
 
 def _photos_of(folder: Path) -> dict[Path, str]:
@@ -89,7 +104,7 @@ def _photos_of(folder: Path) -> dict[Path, str]:
     found = {
         photo: photo.relative_to(other).with_suffix("").as_posix()
         for other in beside
-        if other.name.lower() in _PHOTO_FOLDERS
+        if _belong(other, folder)
         for photo in _without_masks(list_photos(other))
     }
     above = [path for path in list_photos(folder.parent) if path.parent == folder.parent]

@@ -192,6 +192,8 @@ def _simplified(image: Image.Image, view: str) -> Image.Image | NDArray[np.int64
 
 
 def _deep_values(array: NDArray[np.generic]) -> NDArray[np.int64]:
+    if np.issubdtype(array.dtype, np.unsignedinteger):
+        return array.astype(np.int64)
     values = array.astype(np.float64)
     if not np.isfinite(values).all() or values.min(initial=0) < 0:
         raise ValueError("it has values that are negative or not finite")
