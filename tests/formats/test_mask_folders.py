@@ -288,3 +288,11 @@ def test_read__a_mask_of_another_size_says_nothing(tmp_path, shape, blank):
     labels = _label(tmp_path, square(4, 4, 20, 10)[: shape[0], : shape[1]] & (not blank))
     assert labels.masks == {}
     assert [problem.kind for problem in labels.problems] == ["wrong size"]
+
+
+def test_read__masks_without_any_photo_are_named(tmp_path):
+    write_photo(tmp_path / "masks" / "crack" / "a.png", np.zeros((64, 64), np.uint8))
+    export = read_export(tmp_path)
+    assert [(problem.kind, problem.file) for problem in export.problems] == [
+        ("missing photo", "masks/crack/a.png")
+    ]

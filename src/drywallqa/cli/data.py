@@ -22,7 +22,8 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a data set written by `import`.")]
-Layout = Annotated[str, typer.Option("--format", help="Format of the export: auto, coco, yolo or masks.")]
+_FORMATS = "auto, coco, yolo, masks, cvat, labelstudio, labelme, voc or supervisely."
+Layout = Annotated[str, typer.Option("--format", help=f"Format of the export: {_FORMATS}")]
 Values = Annotated[
     list[str] | None,
     typer.Option("--value", metavar="VALUE=CLASS", help="Class of a mask value, background or ignore."),
@@ -77,8 +78,12 @@ def import_(
     ] = "auto",
     value: Values = None,
     invert: Invert = None,
+    fully_labelled: Annotated[
+        bool,
+        typer.Option("--fully-labelled", help="Every labelled photo was labelled for all classes."),
+    ] = False,
 ) -> None:
-    """Import an export from Roboflow, CVAT or Label Studio into a data set.
+    """Import an export from Roboflow, CVAT, Label Studio, LabelMe or other tools into a data set.
 
     The exit code is 3 if a label or a photo was lost.
     """
@@ -86,7 +91,7 @@ def import_(
     from drywallqa.datasets.merging import merge_export
     from drywallqa.formats.annotations import ReadOptions
 
-    read = ReadOptions.parse(value or (), invert)
+    read = ReadOptions.parse(value or (), invert, fully_labelled=fully_labelled)
     options = ImportOptions(
         concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
     )

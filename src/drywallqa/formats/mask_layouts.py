@@ -20,9 +20,8 @@ ONLY_CLASS = "mask"
 """The class of plain masks that are not in a folder named after a class."""
 
 _PHOTO_FOLDERS = frozenset({"images", "image", "imgs", "img", "photos", "jpegimages"})
-_MASK_FOLDERS = frozenset(
-    {"masks", "mask", "segmentationclass", "labels", "annotations", "gt", "groundtruth", "ground_truth"}
-)
+_OTHER_LABELS = frozenset({"labels", "annotations", "gt", "groundtruth", "ground_truth"})
+_MASK_FOLDERS = _OTHER_LABELS | {"masks", "mask", "segmentationclass"}
 _NAMED_MASKS = re.compile(r"(?:(.+)[ _-])?masks?(?:[ _-](.+))?")
 _WITH_TABLE = "segmentationclass"
 MASK_SUFFIX = "_mask"
@@ -63,7 +62,8 @@ def find_masks(root: Path) -> tuple[list[FoundMask], list[Problem]]:
         table = folder.parent / CVAT_TABLE
         named = table if folder.name.lower() == _WITH_TABLE and table.is_file() else None
         by_class: dict[str, dict[Path, str]] = defaultdict(dict)
-        for mask in list_photos(folder) if photos else ():
+        certain = bool(photos) or folder.name.lower() not in _OTHER_LABELS
+        for mask in list_photos(folder) if certain else ():
             name, keys = _class_and_keys(mask, folder, set(photos.values()), with_class=named is None)
             by_class[name][mask] = keys[0]
             if len(keys) > 1:

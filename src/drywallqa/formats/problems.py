@@ -16,6 +16,7 @@ NOT_A_NUMBER = "not a number"
 OUTSIDE = "outside the photo"
 SIZE = "wrong size"
 UNREADABLE = "unreadable"
+UNSUPPORTED = "not supported"
 WRONG_ID = "wrong id"
 
 # Nothing was lost, but the user must know.
@@ -32,7 +33,7 @@ UNKNOWN_PIXELS = "unknown pixels"
 LOSSES = frozenset(
     {
         CONFLICT, DEGENERATE, DUPLICATE, EMPTY, FEW_POINTS, MALFORMED, MISSING_PHOTO, NOT_A_NUMBER, OUTSIDE,
-        SIZE, UNREADABLE, WRONG_ID,
+        SIZE, UNREADABLE, UNSUPPORTED, WRONG_ID,
     }
 )  # fmt: skip
 
