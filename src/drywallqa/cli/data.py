@@ -24,6 +24,13 @@ app = typer.Typer(
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a data set written by `import`.")]
 _FORMATS = "auto, coco, yolo, masks, cvat, labelstudio, labelme, voc or supervisely."
 Layout = Annotated[str, typer.Option("--format", help=f"Format of the export: {_FORMATS}")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--value", metavar="VALUE=CLASS", help="Class of a mask value, background or ignore."),
+]
+Invert = Annotated[
+    str | None, typer.Option("--invert", metavar="yes|no", help="Whether mask files mark the background.")
+]
 _SHOWN = 20  # number of import problems to print; the other problems are only counted
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
@@ -69,13 +76,8 @@ def import_(
     exif: Annotated[
         str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
     ] = "auto",
-    value: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VALUE=CLASS", help="Class of a mask value or #colour, or ignore. Repeatable."),
-    ] = None,
-    invert: Annotated[
-        str | None, typer.Option(metavar="yes|no", help="Whether mask files mark the background.")
-    ] = None,
+    value: Values = None,
+    invert: Invert = None,
     fully_labelled: Annotated[
         bool,
         typer.Option("--fully-labelled", help="Every labelled photo was labelled for all classes."),
@@ -175,16 +177,20 @@ def audit(
         str, typer.Option(help="Find copies by file name (source), by picture content (hash), or by both.")
     ] = "both",
     layout: Layout = "auto",
+    value: Values = None,
+    invert: Invert = None,
 ) -> None:
     """Find leaks, near-duplicates and suspicious annotations. The exit code is 1 if there are findings."""
     from drywallqa.curation import audit as auditing
     from drywallqa.files import json_bytes, write_whole
+    from drywallqa.formats.annotations import ReadOptions
     from drywallqa.reports.findings_text import audit_lines
     from drywallqa.visualization.audit_sheet import audit_sheet
     from drywallqa.visualization.panels import png_bytes
 
     _check_outputs(json_file, sheet)
-    with auditing.audit_source(source, layout=layout, by=by, progress=_progress("auditing")) as report:
+    read, progress = ReadOptions.parse(value or (), invert), _progress("auditing")
+    with auditing.audit_source(source, layout=layout, by=by, read=read, progress=progress) as report:
         # Write the files first, because a reader of the text such as `head` may close the pipe.
         if json_file:
             write_whole(json_file, json_bytes(report.to_json()))

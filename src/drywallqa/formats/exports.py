@@ -21,6 +21,7 @@ from drywallqa.formats import (
     label_studio,
     labelme,
     mask_folders,
+    mask_layouts,
     problems,
     recognised,
     supervisely,
@@ -77,9 +78,6 @@ _SMALL = 16 << 20
 
 # Files that export tools add and that hold no labels.
 _COMPANIONS = ("readme*", "license*", "licence*", "*.md", "thumbs.db", "desktop.ini", "*.cache")
-_MASK_FOLDERS = frozenset(
-    {"masks", "mask", "segmentationclass", "segmentationobject", "labels", "annotations", "gt"}
-)
 
 
 @contextmanager
@@ -181,9 +179,8 @@ def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
 
 def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
-    return path.stem.lower().endswith("_mask") or not _MASK_FOLDERS.isdisjoint(
-        part.lower() for part in folders
-    )
+    named = path.stem.lower().endswith(mask_layouts.MASK_SUFFIX) or "SegmentationObject" in folders
+    return named or mask_layouts.mask_folder(path.parent, root) is not None
 
 
 def extract_zip(archive: Path, folder: Path) -> None:
