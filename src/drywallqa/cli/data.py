@@ -1,4 +1,4 @@
-"""`drywallqa data`: import, split, audit, extend and measure data sets."""
+"""`drywallqa data`: import, export, split, audit, extend and measure data sets."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Annotated
 
 import typer
 
-from drywallqa.cli import FAILED, FOUND, one_line
-from drywallqa.cli.progress import show_step
+from drywallqa.cli import FAILED, FOUND, data_export, one_line
+from drywallqa.cli.progress import show_problems, show_step
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Import, split, audit and measure data sets.",
+    help="Import, export, split, audit and measure data sets.",
     pretty_exceptions_enable=False,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a data set written by `import`.")]
 Layout = Annotated[str, typer.Option("--format", help="Format of the export: auto, coco, yolo or masks.")]
-_SHOWN = 20  # number of import problems to print; the other problems are only counted
+app.command("export")(data_export.export)
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
 ]
@@ -82,14 +82,8 @@ def import_(
         concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
     )
     result = import_export(export, out, options, _progress("importing"))
-    for problem in result.problems[:_SHOWN]:
-        print(one_line(str(problem)), file=sys.stderr)
-    if (count := len(result.problems)) > _SHOWN:
-        place = f"problems/{result.added[0].set_name}.jsonl"
-        print(f"... and {count - _SHOWN} more problems; {place} lists all of them", file=sys.stderr)
-    if count:
-        kinds = _count(problem.kind for problem in result.problems)
-        print(f"{count} problem{'' if count == 1 else 's'} ({kinds})")
+    if counts := show_problems(result.problems, f"problems/{result.added[0].set_name}.jsonl"):
+        print(counts)
     splits = _count(sample.split or "no split" for sample in result.added)
     print(f"{len(result.added)} photos ({splits}) imported into {out}")
     print(f"{out} now has {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")

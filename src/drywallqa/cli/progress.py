@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from drywallqa.cli import one_line
@@ -12,7 +14,11 @@ from drywallqa.cli import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from drywallqa.formats.problems import Problem
     from drywallqa.inference.plan import PhotoOutcome
+
+
+_SHOWN = 20  # number of problems to print; the other problems are only counted
 
 
 class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
@@ -94,3 +100,21 @@ def show_step(what: str, done: int, total: int) -> None:
     print(
         f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
     )
+
+
+def show_problems(problems: Sequence[Problem], listed_in: str | PurePath) -> str:
+    """Print the first problems of labels to stderr; return a sentence with the number of each kind.
+
+    Args:
+        problems: The problems.
+        listed_in: The file that lists all of them.
+    """
+    for problem in problems[:_SHOWN]:
+        print(one_line(str(problem)), file=sys.stderr)
+    count = len(problems)
+    if count > _SHOWN:
+        print(f"... and {count - _SHOWN} more problems; {listed_in} lists all of them", file=sys.stderr)
+    kinds = ", ".join(
+        f"{kind} {number}" for kind, number in Counter(problem.kind for problem in problems).most_common()
+    )
+    return f"{count} problem{'' if count == 1 else 's'} ({kinds})" if count else ""

@@ -56,7 +56,16 @@ MOST_MEMBERS = 2_000_000
 _SMALL = 16 << 20
 
 # Files that export tools add and that hold no labels.
-_COMPANIONS = ("readme*", "license*", "licence*", "*.md", "thumbs.db", "desktop.ini", "*.cache")
+_COMPANIONS = (
+    "readme*",
+    "license*",
+    "licence*",
+    "*.md",
+    "thumbs.db",
+    "desktop.ini",
+    "*.cache",
+    "problems.jsonl",
+)
 _MASK_FOLDERS = frozenset(
     {"masks", "mask", "segmentationclass", "segmentationobject", "labels", "annotations", "gt"}
 )
