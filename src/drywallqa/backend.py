@@ -16,10 +16,10 @@ Features = tuple[Float, ...]
 
 
 class Backend(Protocol):
-    """A runnable model: encode a photo once, then decode it with any number of prompts."""
+    """A runnable model, which encodes a photo once and then decodes it with any number of prompts."""
 
     def encode_image(self, images: Float) -> Features:
-        """Encode normalised photos [B,3,H,W]. The first axis of every returned array is B."""
+        """Encode normalised photos [B,3,H,W]. The first axis of every returned array has length B."""
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
         """Embed P prompts as [P,D]."""

@@ -1,4 +1,4 @@
-"""Run work in background threads: a single call, prefetching of items, or a bounded queue of calls.
+"""Run work in background threads: a single call, prefetched items, or a bounded queue of calls.
 
 `concurrent.futures` is imported only when it is needed, because importing it takes noticeable time.
 """
@@ -26,8 +26,9 @@ class BackgroundCall(Generic[T]):
     """Calls a function in a separate thread; `result` waits for it.
 
     A runtime such as ONNX Runtime loads a model without blocking Python, so Python can import modules at the
-    same time. This class avoids `concurrent.futures`, because importing it would take longer than this saves.
-    The thread is not a daemon thread, because the process would crash if it exited while a model is loaded.
+    same time. This class avoids `concurrent.futures`, because importing it takes longer than the parallel
+    imports save. The thread is not a daemon thread, because a process crashes if it exits while a daemon
+    thread loads a model.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -52,10 +53,11 @@ class BackgroundCall(Generic[T]):
 
 
 def prefetch(source: Iterable[T]) -> Iterator[T]:
-    """Yield the items of a source; produce the next item while the caller processes the current one.
+    """Yield the items of a source, and produce the next item while the caller processes the current one.
 
-    At most one item is prefetched. An error is raised when its item is requested. If the consumer stops
-    early, it waits for the item in progress, and no further items are produced.
+    At most one item is prefetched. If the source fails to produce an item, the error is raised when the
+    caller requests this item. If the caller stops early, the iterator finishes the item in progress and
+    produces no further items.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -68,7 +70,7 @@ def prefetch(source: Iterable[T]) -> Iterator[T]:
 
 
 def run_now(work: Callable[[], T]) -> Result[T]:
-    """Call `work` now, and return a function that returns its result. Errors are raised immediately."""
+    """Call `work` immediately, and return a function that returns the result. Errors are raised at once."""
     result = work()
     return lambda: result
 
@@ -106,7 +108,7 @@ def background_writer() -> Iterator[Later[Any]]:
 
 
 def map_in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R, None, None]:
-    """Yield the result of `work` for each item, in order, and take at most `threads` + 1 items in advance."""
+    """Yield the result of `work` for each item, in order, and read at most `threads` + 1 items ahead."""
     from concurrent.futures import ThreadPoolExecutor
 
     pending: deque[Future[R]] = deque()

@@ -25,7 +25,7 @@ class PromptError(DrywallQAError):
 
 
 class UnknownPromptError(PromptError):
-    """A prompt names something that the model has not learnt, names two things, or is negated."""
+    """A prompt is negated, or names two things or a thing that the model was not trained on."""
 
 
 class DataError(DrywallQAError):

@@ -21,7 +21,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     Missing folders are created.
 
     Raises:
-        OutputError: The file cannot be written; the message names it.
+        OutputError: The file cannot be written. The message names the file.
     """
     try:
         with whole_file(path) as beside:
@@ -108,7 +108,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     """Create a folder for results, and check that files can be written to it.
 
     Raises:
-        OutputError: The folder cannot be created or written to; the message names it.
+        OutputError: The folder cannot be created or written to. The message names the folder.
     """
     path = Path(folder)
     try:
@@ -124,7 +124,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """Yield the number and the object of each line; None for a line that is truncated or not a JSON object.
+    """Yield each line's number and JSON object, or None if the line is truncated or not a JSON object.
 
     Only a line feed ends a line, since names and prompts may contain other line separators such as U+2028.
     Empty lines are skipped.
@@ -160,7 +160,7 @@ def append_line(path: Path, line: bytes) -> None:
 def file_lock(path: Path) -> Iterator[None]:
     """Lock a file against all other threads and processes that use this lock.
 
-    The lock is an empty hidden file next to the locked file, which may be replaced while it is locked.
+    The lock is an empty hidden file next to the locked file, so the locked file itself may be replaced.
 
     Raises:
         OSError: The folder cannot be written to.

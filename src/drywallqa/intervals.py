@@ -57,7 +57,8 @@ class Terms:
         whole: Denominator of each cluster [C].
         photographs: Total number of source photos.
         pairs: Total number of (photo, prompt) pairs.
-        events: Whether the numerators count events. An event may be possible even if it was never observed.
+        events: Whether the numerators count events. If so, the interval includes rates above 0 even
+            if no event was observed.
     """
 
     part: Array
@@ -68,7 +69,7 @@ class Terms:
 
     @property
     def value(self) -> float:
-        """The ratio of the sums."""
+        """The sum of the numerators divided by the sum of the denominators."""
         whole = float(self.whole.sum())
         return float(self.part.sum()) / whole if whole else float("nan")
 
@@ -105,7 +106,7 @@ def mean_figure(values: Sequence[float], photographs: Sequence[str]) -> Figure:
 
 
 def difference(first: Terms, second: Terms) -> Figure:
-    """Return the first ratio minus the second ratio. Both use the same clusters and the same resamples.
+    """Return the first ratio minus the second ratio. Both ratios use the same resampled clusters.
 
     Raises:
         ValueError: The ratios have different numbers of clusters.
@@ -126,7 +127,7 @@ def _interval(draws: Array) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _weights(clusters: int) -> Array:
-    """Return how often each of C clusters is drawn in each resample [DRAWS,C]; always the same for one C.
+    """Return how often each of C clusters is drawn in each resample [DRAWS,C]. The draws depend only on C.
 
     With fewer than two clusters there is no interval, so all weights are 0.
     """

@@ -59,22 +59,22 @@ class Counts:
 
     @property
     def iou(self) -> float:
-        """Tp / (tp + fp + fn); nan if the ground truth and the mask are both empty."""
+        """IoU: tp / (tp + fp + fn), or nan if the ground truth and the mask are both empty."""
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def dice(self) -> float:
-        """2 tp / (2 tp + fp + fn); nan if the ground truth and the mask are both empty."""
+        """Dice: 2 tp / (2 tp + fp + fn), or nan if the ground truth and the mask are both empty."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def precision(self) -> float:
-        """Tp / (tp + fp); nan for an empty mask."""
+        """Precision: tp / (tp + fp), or nan if the mask is empty."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """Tp / (tp + fn); nan for an empty ground truth."""
+        """Recall: tp / (tp + fn), or nan if the ground truth is empty."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
@@ -104,7 +104,7 @@ class Histogram:
 
     @classmethod
     def pooled(cls, histograms: Iterable[Histogram]) -> Histogram:
-        """Add up histograms; without any, all bins are 0."""
+        """Add up histograms. If there are none, all bins are 0."""
         bins = np.array([(each.inside, each.outside) for each in histograms], np.int64)
         return cls(*bins.reshape(-1, 2, BINS).sum(axis=0))
 
@@ -142,10 +142,11 @@ class ThinScore:
 
     Attributes:
         tolerant_f1: Harmonic mean of precision and recall, where a pixel within the tolerance counts as
-            correct; 0 for an empty mask.
-        cldice: Harmonic mean of two shares: the mask's skeleton inside the ground truth, and the ground
-            truth's skeleton inside the mask; 0 for an empty mask. S. Shit et al., "clDice: a Novel
-            Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021, equation 2.
+            correct. It is 0 for an empty mask.
+        cldice: Harmonic mean of two shares: the share of the mask's skeleton inside the ground truth, and the
+            share of the ground truth's skeleton inside the mask. It is 0 for an empty mask. Shit et al.,
+            "clDice: a Novel Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021,
+            equation 2.
         width: Mean width of the ground truth (area divided by skeleton length), in px of a photo whose longer
             side is 640 px.
     """
@@ -176,7 +177,7 @@ def _harmonic(first: float, second: float) -> float:
 
 
 def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], within: float) -> float:
-    """Return the share of the length of `lines` that is at most `within` px from `others`; nan without lines.
+    """Return the share of the lines' length that is at most `within` px from `others`, or nan without lines.
 
     If `lines` are the true lines, the share is the recall. For predicted lines, it is the precision.
     """
@@ -196,7 +197,7 @@ def share_near(lines: Sequence[StraightLine], others: Sequence[StraightLine], wi
 
 
 def mean_by_group(values: Sequence[float], groups: Sequence[str]) -> float:
-    """Return the mean of the group means; nan without values."""
+    """Return the mean of the group means, or nan if there are no values."""
     return float(np.mean(list(group_means(values, groups).values()))) if len(values) else float("nan")
 
 

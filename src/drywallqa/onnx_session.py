@@ -81,7 +81,7 @@ def graph_name(graph: str, precision: str) -> str:
 
 
 def prefetch_session(graph: Path, device: str = "cpu", threads: int | None = None) -> None:
-    """Start opening a graph in the background; `open_session` with the same arguments returns it.
+    """Start opening a graph in the background. `open_session` with the same arguments returns the session.
 
     If opening the graph fails, `open_session` raises the error.
     """

@@ -1,4 +1,4 @@
-"""Determine the useful number of threads, because a container may use fewer cores than it can see.
+"""Determine how many threads are useful. A container may see more cores than it is allowed to use.
 
 Linux reports the cores that a process may run on (its affinity). Separately, it reports the CPU time quota of
 the process's control groups: version 2 in `cpu.max`, version 1 in `cpu.cfs_quota_us` and `cpu.cfs_period_us`.
@@ -24,7 +24,7 @@ _PERIOD = 100_000.0  # µs, the kernel's default
 
 
 def available_threads(root: Path = _ROOT) -> int:
-    """Return the number of threads that can run at the same time within this process's CPU quota.
+    """Return the number of threads that this process's CPU quota allows to run at the same time.
 
     Args:
         root: The folder that contains `proc` and `sys`.
@@ -45,8 +45,8 @@ def visible_cores() -> int:
 def limit_library_threads() -> None:
     """Limit the threads of OpenMP, which torch and OpenBLAS use, to the CPU quota of this process.
 
-    These libraries count the cores when they are loaded, so this function must be called first. If the user
-    has set OMP_NUM_THREADS, its value is kept.
+    These libraries count the cores when they are loaded, so this function must be called before they are
+    loaded. If the user has set OMP_NUM_THREADS, its value is kept.
     """
     threads = available_threads()
     if threads < visible_cores():
@@ -75,7 +75,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _mounts(root: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yield controllers (none in version 2), top group and folder of each mounted control-group tree."""
+    """Yield the controllers (none in version 2), top group and folder of each mounted control-group tree."""
     for line in _lines(root / "proc/self/mountinfo"):
         place, _, kind = line.partition(" - ")
         fields, described = place.split(), kind.split()

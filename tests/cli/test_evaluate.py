@@ -265,7 +265,11 @@ def test_evaluate__a_refinement_changes_the_masks_that_are_measured(data, use, t
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--choose-presence", "percentile=95"], 2, "presence can be chosen by iou, recall or precision"),
+        (
+            ["--choose-presence", "percentile=95"],
+            2,
+            "presence thresholds can be chosen by iou, recall or precision",
+        ),
         (["--choose", "percentile=100"], 2, "is not a threshold rule"),
         (["--refine", "sharpen"], 2, "unknown refinement 'sharpen'"),
         (["--against", "nowhere"], 2, "nowhere is neither a bundle"),
@@ -282,7 +286,7 @@ def test_evaluate__wrong_options_are_one_sentence(data, use, capsys, options, co
 def test_evaluate__nothing_to_choose_on_is_refused(use, tmp_path, capsys) -> None:
     make_dataset(tmp_path / "data", splits=("train", "test"))
     assert run(tmp_path / "data", use(), "--choose", "iou") == 3
-    assert "no photo in split 'val', on which thresholds are chosen" in capsys.readouterr().err
+    assert "no photo in split 'val', which is needed to choose thresholds" in capsys.readouterr().err
 
 
 def test_evaluate__no_data_set_and_a_torn_manifest_are_refused(data, use, tmp_path, capsys) -> None:

@@ -1,5 +1,6 @@
 """One picture under two names, labelled by two people: how far they agree is told by the audit."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -66,3 +67,34 @@ def test_audit__passes_over_a_label_that_cannot_be_read(
     told = capsys.readouterr().out
     assert "two.png" in told
     assert "labelled twice" not in told
+
+
+def _audit(folder: Path) -> list[dict]:
+    main(["data", "audit", str(folder), "--json", str(folder / "audit.json")])
+    return json.loads((folder / "audit.json").read_text("utf-8"))["contradictions"]
+
+
+def test_audit__names_identical_photos_with_other_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wall = render_wall(3, (160, 160), "crack").photo
+    one, two = (
+        picture(tmp_path, name, wall, (40, 80, 20, right)) for name, right in (("one", 140), ("two", 60))
+    )
+    none = picture(tmp_path, "none", wall, (0, 0, 0, 0))
+    samples = (one, two, dataclasses.replace(none, labels={"crack": None, "seam": None}))
+    dataset.save_dataset(dataset.Dataset(tmp_path, samples, {"crack": ()}))
+    found = {(each["first"], each["second"]): each["iou"] for each in _audit(tmp_path)}
+    assert found == {
+        ("photos/one.png", "photos/two.png"): pytest.approx(1 / 3),
+        ("photos/one.png", "photos/none.png"): None,
+    }
+    assert "contradictory labels of one photo: 2 pairs" in capsys.readouterr().out
+
+
+def test_audit__names_copies_whose_labels_do_not_overlap(twice: Path) -> None:
+    assert _audit(twice) == []  # an IoU of 0.5 is no contradiction between two shots
+    wall = render_wall(3, (160, 160), "crack").photo
+    picture(twice, "two", np.ascontiguousarray(np.rot90(wall, 2)), (20, 60, 20, 140))
+    (found,) = _audit(twice)
+    assert (found["identical"], found["iou"]) == (False, 0.0)

@@ -266,7 +266,7 @@ def test_measure_phone_size__every_section_is_measured_and_described(fake, tiny,
 
 
 def test_measure_phone_size__unknown_splits_and_sections_and_missing_folders_are_refused(fake, tiny):
-    with pytest.raises(ConfigError, match="on the split 'train'"):
+    with pytest.raises(ConfigError, match="use the split 'train'"):
         measure_phone_size(fake, tiny, "train")
     with pytest.raises(ConfigError, match="unknown section 'dogs'"):
         measure_phone_size(fake, tiny, "val", ["dogs"])

@@ -70,12 +70,12 @@ def open_graph(path: Path, options: RuntimeOptions, precision: str) -> Graph:
 
 
 class _OpenVinoGraph:
-    """A graph in OpenVINO. A request handles one call at a time, so each thread has a separate request."""
+    """A graph in OpenVINO. Each thread has its own request, because a request handles one call at a time."""
 
     def __init__(self, path: Path, options: RuntimeOptions, precision: str) -> None:
         if options.device != "cpu":
             raise BackendError(
-                f"device '{options.device}': OpenVINO runs only on the CPU here; use --device cpu"
+                f"device '{options.device}': drywallqa runs OpenVINO only on the CPU; use --device cpu"
             )
         try:
             import openvino
@@ -84,7 +84,7 @@ class _OpenVinoGraph:
         core = openvino.Core()
         able = {str(name).lower() for name in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")}
         if precision in ("bf16", "fp16") and precision not in able:
-            raise BackendError(f"precision '{precision}': this machine does not support it; use fp32")
+            raise BackendError(f"this machine does not support the precision '{precision}'; use fp32")
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _OPENVINO_HINTS[precision],
             "INFERENCE_NUM_THREADS": options.threads or available_threads(),

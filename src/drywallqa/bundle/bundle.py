@@ -38,17 +38,17 @@ _FAST_SIDE = 5 / 7  # side of the fast profile's window relative to the full win
 class ConceptSettings:
     """Segmentation settings for a concept, usually chosen on the validation split.
 
-    The defaults are for models without a validation split.
+    The defaults apply if there is no validation split.
 
     Attributes:
         phrasings: Examples of prompts for the concept.
         threshold: Probability above which a pixel belongs to the mask.
-        presence_threshold: Minimum presence probability. Below it, the mask is empty.
+        presence_threshold: Minimum presence probability. If the presence is lower, the mask is empty.
         scale: Longer side in px of the photos used for training and for choosing the thresholds. 0 if
             unknown.
-        native: Whether the concept is too thin to be found on a large photo that is scaled down. If true, the
-            model also searches large photos at full resolution.
-        refine: Text that selects the default refinement; see `Refinement.parse`.
+        native: Whether the concept is too thin to be found on a downscaled large photo. If true, the model
+            also searches large photos at full resolution.
+        refine: The default refinement, as text that `Refinement.parse` reads.
         closer: Mask threshold and presence threshold for large photos, which the model also searches in
             tiles. If None, `threshold` and `presence_threshold` apply to these photos.
     """
@@ -150,7 +150,7 @@ class Bundle:
 
     @cached_property
     def _weights_verified(self) -> None:
-        """Verify the SHA-256 of the weights file, if any. The property is cached to do this only once."""
+        """Verify the SHA-256 of the weights file, if any. This cached property reads the file only once."""
         if WEIGHTS in self.files:
             self._verify(WEIGHTS)
 
@@ -179,7 +179,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     """Read the `bundle.json` of a bundle.
 
     Args:
-        path: Folder of the bundle. If None, the default bundle of this package.
+        path: Folder of the bundle. If None, the package's default bundle is read.
 
     Raises:
         BundleError: The bundle is missing, damaged, or has an unsupported format version.
@@ -215,7 +215,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
 
 
 def with_smaller_window(bundle: Bundle) -> Bundle:
-    """Return a copy of a bundle whose window has half the area. This is the profile "fast".
+    """Return a copy of a bundle with half the window area, for the profile "fast".
 
     Raises:
         BackendError: The model works with only one window size.
@@ -259,7 +259,7 @@ def save_head(bundle: Bundle) -> Bundle:
 
 
 def examples_of(phrasings: Iterable[str]) -> tuple[str, ...]:
-    """Expand the alternatives in phrasings, and choose the examples that are stored in a bundle."""
+    """Expand alternatives such as `[fine|thin]`, and choose the examples to store in a bundle."""
     return some_phrases(phrases_of(phrasings), _EXAMPLES)
 
 

@@ -1,7 +1,7 @@
 """Alarms during training, based on a few statistics of each step. Each alarm is raised once.
 
-A new model marks nothing, so the first `grace` steps are checked only for a NaN or infinite loss. Later, an
-alarm is raised only if the last `window` steps show a symptom.
+An untrained model marks no pixels, so the first `grace` steps are checked only for a NaN or infinite loss.
+Later, an alarm is raised only if the last `window` steps show a symptom of a fault.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class StepFigures:
         foreground: Share of foreground pixels in pairs that have foreground; 0 if no pair has foreground.
         contrast: Mean probability inside the ground truth minus the mean probability outside. The value is
             meaningless without foreground.
-        spread: Spread of logits over prompts, divided by their spread over the photo; None for one prompt.
-        bounded: Whether all logits lie in 0–1, like probabilities.
+        spread: Mean range of the logits over prompts, divided by the logits' standard deviation; None for one
+            prompt.
+        bounded: Whether all logits lie in 0–1, as if they were probabilities.
     """
 
     loss: float
@@ -75,8 +76,9 @@ class AlarmMonitor:
     """Collects the statistics of training steps and raises alarms.
 
     Args:
-        grace: Length of the grace period in steps. During it, only a NaN or infinite loss raises an alarm.
-        window: Number of recent steps that must show a symptom.
+        grace: Length of the grace period in steps. During the grace period, only a NaN or infinite loss
+            raises an alarm.
+        window: Number of recent steps that must show a symptom of a fault.
 
     Example:
         >>> monitor = AlarmMonitor(grace=2, window=2)

@@ -30,7 +30,7 @@ class CoarsePair:
 
     Attributes:
         photo: The photo's name.
-        photograph: Name of the source photo. Copies of a source photo share it.
+        photograph: Name of the source photo. Copies of the same source photo have the same name.
         part: "train", "val" or "test".
         concept: The concept of the prompt.
         truth: Ground truth [h,w]; all False if the concept is labelled as absent.
@@ -87,7 +87,7 @@ def by_concept(pairs: Sequence[CoarsePair]) -> dict[str, list[CoarsePair]]:
 
 @dataclass(frozen=True)
 class Gain:
-    """The gain in IoU from a change, over pairs of the same photos.
+    """The gain in IoU from a change to the labels or the model, measured on the same photos.
 
     Attributes:
         before: Mean IoU without the change.
@@ -117,7 +117,7 @@ class Gain:
 def compare_pairs(
     before: Sequence[float], after: Sequence[float], groups: Sequence[str] | None = None
 ) -> Gain:
-    """Compare the same photos' IoU before and after a change.
+    """Compare the IoU of photos before and after a change.
 
     Args:
         before: IoU of each photo before the change.
@@ -152,6 +152,6 @@ def best_logit_threshold(pairs: Iterable[CoarsePair]) -> tuple[float, float]:
 
 
 def best_ious(pairs: Sequence[CoarsePair]) -> list[float]:
-    """Return the IoU of each pair that shows its concept, at the concept's best threshold."""
+    """Return the IoU of each pair with a non-empty ground truth, at the best threshold for its concept."""
     best = {concept: best_logit_threshold(members)[0] for concept, members in by_concept(pairs).items()}
     return [coarse_iou(p.logits > best[p.concept], p.truth) for p in pairs if p.truth.any()]

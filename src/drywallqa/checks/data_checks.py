@@ -35,7 +35,7 @@ def check_truth(truth: Floats, known: Floats, concepts: Sequence[str]) -> list[F
     """Check the range and the foreground share of the ground truth that the loss receives.
 
     Args:
-        truth: Ground truth as shares of foreground [N,K,h,w].
+        truth: Share of foreground in each cell of the ground truth's grid [N,K,h,w].
         known: [N,K], above 0 if the concept was labelled.
         concepts: The K concepts' names.
     """
@@ -114,7 +114,7 @@ def check_split(parts: Mapping[str, Sequence[str]]) -> list[FaultFinding]:
 
 
 def check_copies(pairs: Sequence[tuple[str, str]]) -> list[FaultFinding]:
-    """Check that no photo of one split is a duplicate of a photo of another split under another name."""
+    """Check that no photo is in two splits under different names."""
     if not pairs:
         return []
     few = name_some([f"{one} = {other}" for one, other in pairs], 2)
@@ -136,10 +136,10 @@ def check_repeats(pairs: int, photographs: int) -> list[FaultFinding]:
 
 
 def check_problems(problems: Sequence[tuple[str, str]], photos: int) -> list[FaultFinding]:
-    """Check that all files of photos and masks are usable.
+    """Check that all photo files and mask files are usable.
 
     Args:
-        problems: Kind and text of each problem.
+        problems: Kind and description of each problem.
         photos: Number of readable photos.
     """
     sizes = [text for kind, text in problems if kind == "wrong size" or "the mask is" in text]
@@ -175,7 +175,7 @@ def check_boxes(
 
 
 def check_sizes(sizes: Mapping[str, Sequence[int]]) -> list[FaultFinding]:
-    """Check that photos of train, val and test have similar sizes.
+    """Check that the photos in train, val and test have similar sizes.
 
     Args:
         sizes: Split → longer side in px of each photo in the split.

@@ -60,7 +60,7 @@ def finding_of(name: str, evidence: str, weight: float = 1.0) -> FaultFinding:
 
 
 def rank_findings(findings: Iterable[FaultFinding]) -> list[FaultFinding]:
-    """Sort findings by descending weight. Of each fault, only the finding with the highest weight is kept."""
+    """Sort findings by descending weight. Keep only the highest-weighted finding of each fault."""
     best: dict[str, FaultFinding] = {}
     for finding in sorted(findings, key=lambda each: -each.weight):
         best.setdefault(finding.name, finding)
@@ -82,8 +82,8 @@ class Diagnosis:
         model: A description of the model.
         data: The data set's folder.
         photos: Number of photos in each split.
-        facts: Concept → name of a statistic → value.
-        sweep: Concept → (threshold, mean IoU) for the thresholds 0.1 to 0.9.
+        facts: Statistics of each concept, as concept → name of the statistic → value.
+        sweep: Mean IoU at the thresholds 0.1 to 0.9, as concept → (threshold, mean IoU).
         findings: The likely faults, each once, with the most likely fault first.
         notes: Remarks for the reader.
     """

@@ -95,7 +95,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _call(model: nn.Module, probe: ProbeBatch) -> ForwardCall:
-    """Run the model once. Record the parameters that it creates and the leaves of the autograd graph."""
+    """Run the model once. Record the parameters that this creates and the leaves of the autograd graph."""
     made: dict[str, nn.Parameter] = {}
 
     def note(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -176,7 +176,7 @@ def _check_gradients(model: nn.Module, loss: Tensor) -> list[FaultFinding]:
 
 
 def _check_sigmoid(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that some output lies outside 0–1, for the photos or for their pixels multiplied by 20."""
+    """Check that some output lies outside 0–1, either for the photos or for 20 times their pixel values."""
     strong = model(probe.images * 20, probe.embeddings)[0]
     ranges = [(float(output.min()), float(output.max())) for output in (logits, strong)]
     if not all(low >= 0 and high <= 1 for low, high in ranges):
@@ -189,8 +189,8 @@ def _check_sigmoid(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[
 def _check_start(logits: Tensor, probe: ProbeBatch) -> list[FaultFinding]:
     """Compare the initial BCE with the BCE of a model that predicts a constant probability.
 
-    If a share s of the pixels is foreground, a constant p has the BCE -(s log p + (1-s) log(1-p)). The mean
-    predicted probability is used as p.
+    If a share s of the pixels is foreground, a constant prediction p has the BCE -(s log p + (1-s) log(1-p)).
+    The mean predicted probability is used as p.
     """
     labelled = probe.known > 0
     x, t = logits.double()[labelled], probe.truth.double()[labelled]
@@ -206,11 +206,11 @@ def _check_start(logits: Tensor, probe: ProbeBatch) -> list[FaultFinding]:
 
 
 def _check_prompt(model: nn.Module, probe: ProbeBatch, logits: Tensor) -> list[FaultFinding]:
-    """Check that another embedding changes the logits, with the current or with slightly changed weights.
+    """Check that the logits depend on the prompt's embedding, at least after a small change to the weights.
 
-    The prompt of a new decoder may have no effect before training, so the second trial perturbs the weights
-    of a copy. The other embeddings have the same length and a random direction. In token ids, the first word
-    is replaced.
+    A new decoder may ignore the prompt before training, so a second trial uses a copy of the model with
+    slightly perturbed weights. Each trial compares the batch's embeddings with embeddings of the same norm
+    but random directions. If the prompts are token ids, each prompt's first word is replaced instead.
     """
     generator = torch.Generator().manual_seed(0)
     if probe.embeddings.is_floating_point():
@@ -239,7 +239,7 @@ def _check_rates(optimizer: torch.optim.Optimizer) -> list[FaultFinding]:
     """Compare Adam's learning rates with the size of the weights.
 
     An Adam step changes each weight by about the learning rate, so a rate close to the size of the weights
-    destroys the weights. Of a warm-up schedule, the highest rate is checked.
+    destroys the weights. For a schedule with warm-up, the highest learning rate is checked.
     """
     adam = isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW)
     for group in optimizer.param_groups if adam else ():

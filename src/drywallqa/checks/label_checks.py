@@ -1,8 +1,8 @@
-"""Find faulty labels by testing which changes of the labels improve the agreement with a model.
+"""Find faulty labels by testing which changes to the labels improve their agreement with a model.
 
-The predictions of a good model agree with correct labels. If they agree far better after the labels were
-moved, rotated or exchanged, the labels are probably shifted, rotated or exchanged. The change with the
-largest gain is reported. The predictions of a poor model agree with the labels after no change, so nothing is
+The predictions of a good model agree with correct labels. If they agree far better with moved, rotated or
+exchanged labels, the original labels are probably shifted, rotated or exchanged. The change with the largest
+gain is reported. If the model is poor, no change makes the labels agree with its predictions, so nothing is
 reported.
 """
 
@@ -44,13 +44,13 @@ _SQUARE_TURNS: Mapping[str, Callable[[Mask], Mask]] = {
 
 @dataclass(frozen=True)
 class LabelExplanation:
-    """A change of the ground truth, and its gain.
+    """A change to the ground truth that may explain a fault, and the gain in IoU from this change.
 
     Attributes:
         fault: The fault that the change indicates.
         change: A description of the change.
-        gain: The gain from the change, over source photos.
-        cost: The gain expected by chance if the best of several variants is chosen.
+        gain: The gain from the change, averaged over source photos.
+        cost: The gain that choosing the best of several variants yields by chance.
     """
 
     fault: str
@@ -65,7 +65,7 @@ class LabelExplanation:
 
     @property
     def holds(self) -> bool:
-        """Whether the explanation is significant."""
+        """Whether the gain is large and certain enough to report the fault."""
         gain = self.gain
         if gain.after < GOOD or self.worth < LEAST_GAIN:
             return False
@@ -79,13 +79,13 @@ class LabelExplanation:
 
 @dataclass(frozen=True, eq=False)
 class LabelTrial:
-    """The IoU of one photo after each change of its ground truth.
+    """The IoU of one photo after each change to its ground truth.
 
     Attributes:
         pair: The photo.
         changed: (fault, description of the change) → IoU.
         shifted: IoU at each shift; see `shift_ious`.
-        elsewhere: Best IoU with the ground truth of the concept in any photo of another source photo.
+        elsewhere: Best IoU with the concept's ground truth in a photo from any other source photo.
     """
 
     pair: CoarsePair
@@ -95,7 +95,7 @@ class LabelTrial:
 
 
 def shift_ious(mask: Mask, truth: Mask) -> NDArray[np.float64]:
-    """Return the IoU [2·REACH+1, 2·REACH+1] after moving the truth by (row - REACH, column - REACH) px."""
+    """Return the IoU [2·REACH+1, 2·REACH+1] for each shift of the truth by (row, column) - REACH px."""
     side = 2 ** int(np.ceil(np.log2(max(mask.shape) + REACH)))
     spectra = [np.fft.rfft2(each.astype(np.float32), (side, side)) for each in (mask, truth)]
     common = np.fft.irfft2(spectra[0] * np.conj(spectra[1]), (side, side))
@@ -147,7 +147,7 @@ def try_changes(pair: CoarsePair, pool: Sequence[CoarsePair]) -> LabelTrial:
 
 
 def _changes(trials: Sequence[LabelTrial]) -> Iterator[tuple[str, str, list[float], float]]:
-    """Yield each change of a group of photos: fault, description, IoU of each photo, cost."""
+    """Yield the tested changes: fault, description, IoU of each photo after the change, and cost."""
     before = [t.pair.iou for t in trials]
     for fault, change in trials[0].changed:
         if not all((fault, change) in t.changed for t in trials):
@@ -181,7 +181,7 @@ def _changes(trials: Sequence[LabelTrial]) -> Iterator[tuple[str, str, list[floa
 
 
 def explain_labels(members: Sequence[CoarsePair], trials: Sequence[LabelTrial]) -> LabelExplanation | None:
-    """Compare all changes over the photos of a group, and return the best significant change.
+    """Compare all changes on a group of photos, and return the best significant change.
 
     Args:
         members: The photos of the group.
@@ -232,7 +232,7 @@ def check_labels(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
 
 
 def _check_missing(group: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Find photos whose label says that the concept is absent although the model is sure to detect it."""
+    """Find photos whose label says that the concept is absent although the model confidently detects it."""
     empty = [p for p in members if not p.truth.any()]
     shown = [p for p in members if p.truth.any()]
     certain = [p for p in empty if p.detected and p.presence >= max(0.9, p.presence_threshold)]
@@ -250,7 +250,7 @@ def _check_missing(group: str, members: Sequence[CoarsePair]) -> list[FaultFindi
 
 
 def _check_chance(group: str, members: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Find labels that do not overlap the model's masks although the model detects presence well."""
+    """Find labels that do not overlap the model's masks although the model reliably predicts presence."""
     shown = [p for p in members if p.truth.any()]
     empty = [p for p in members if not p.truth.any()]
     detected = [p for p in shown if p.detected]

@@ -22,7 +22,7 @@ INVERTED = 0.7
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """Facts about one mask file.
+    """Properties of one mask file.
 
     Attributes:
         name: The file's name.
@@ -31,9 +31,9 @@ class MaskFacts:
         grey: Share of pixels that are neither 0 nor 255.
         share: Share of pixels above 127, which count as foreground.
         stray: Number of lone foreground pixels and one-pixel holes, relative to the foreground area.
-        frame: Share of foreground among the pixels on the photo's border.
-        digest: SHA-256 of the pixels; "" for an empty mask or a rectangle, because two of these may be equal
-            by chance.
+        frame: Share of the pixels on the photo's border that are foreground.
+        digest: SHA-256 of the pixels; "" for an empty or rectangular mask, because two such masks may be
+            equal by chance.
     """
 
     name: str
@@ -47,7 +47,7 @@ class MaskFacts:
 
 
 def describe_mask_file(name: str, photograph: str, values: NDArray[np.uint8]) -> MaskFacts:
-    """Compute the facts about a mask file from its pixel values [H,W]."""
+    """Derive the properties of a mask file from its pixel values [H,W]."""
     mask = values > 127
     edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     area = int(mask.sum())
@@ -65,13 +65,13 @@ def describe_mask_file(name: str, photograph: str, values: NDArray[np.uint8]) ->
 
 
 def read_facts(path: Path, name: str, photograph: str) -> MaskFacts:
-    """Read a mask file and compute the facts about it."""
+    """Read a mask file and return its properties."""
     with open_picture(path) as image:
         return describe_mask_file(name, photograph, np.asarray(image.convert("L")))
 
 
 def _count_stray(mask: NDArray[np.bool_]) -> int:
-    """Count foreground pixels with at most one marked neighbour and background pixels with at least seven."""
+    """Count marked pixels with at most one marked neighbour, and other pixels with at least seven."""
     padded = np.pad(mask.astype(np.int8), 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - mask
@@ -115,6 +115,6 @@ def check_mask_files(facts: Sequence[MaskFacts]) -> Iterator[FaultFinding]:
 def _finding(
     fault: str, some: Sequence[MaskFacts], count: int, text: str, least: float, more: float
 ) -> FaultFinding:
-    """Create a finding about some of `count` files. Its weight is `least` plus `more` times their share."""
+    """Create a finding about some of the `count` files, with weight `least` + `more` × their share."""
     evidence = f"{len(some)} of {count} mask files {text} ({name_some([f.name for f in some], 2)})"
     return finding_of(fault, evidence, least + more * len(some) / count)

@@ -1,4 +1,4 @@
-"""Descriptions of the faults of a trained model. `training_faults` has the faults of a training run."""
+"""Descriptions of the faults of a trained model. `training_faults` describes the faults of a training run."""
 
 from __future__ import annotations
 

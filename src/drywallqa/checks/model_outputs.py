@@ -56,9 +56,9 @@ def check_range(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
 
 
 def _check_prompts(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that another prompt changes the prediction.
+    """Check that the prediction depends on the prompt.
 
-    The finding ranks below faulty weights, which may be the cause.
+    The finding has a lower weight than findings about faulty weights, which may be its cause.
     """
     both = [(p, p.other) for p in pairs if p.other is not None]
     if not both:
@@ -76,7 +76,7 @@ def _check_prompts(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
 
 
 def check_exchange(pairs: Sequence[CoarsePair]) -> list[FaultFinding]:
-    """Check that the prompt of the other concept does not give better predictions."""
+    """Check that the right concept's prompt does not give worse masks than the wrong concept's prompt."""
     both = [(p, p.other) for p in pairs if p.truth.any() and p.other is not None]
     after = [coarse_iou(np.asarray(other > p.threshold), p.truth) for p, other in both]
     gain = compare_pairs([p.iou for p, _ in both], after)
@@ -103,8 +103,9 @@ def check_thresholds(
     """Compare the stored thresholds of each concept with the best thresholds on these photos.
 
     Args:
-        pairs: Pairs of validation photos, on which thresholds are chosen.
-        held_out: Pairs of test photos. Thresholds that fit test photos better were tuned on test photos.
+        pairs: Predictions for validation photos, on which thresholds are chosen.
+        held_out: Predictions for test photos. Stored thresholds that fit the test photos better than the
+            validation photos were probably tuned on test photos.
     """
     for concept, members in by_concept(pairs).items():
         shown = [p for p in members if p.truth.any()]
@@ -166,7 +167,7 @@ def _check_presence_threshold(
 def check_inputs(
     as_is: Sequence[CoarsePair], variants: Mapping[str, tuple[str, Sequence[CoarsePair]]]
 ) -> list[FaultFinding]:
-    """Check that no other preparation of the photos gives better predictions.
+    """Check that the predictions do not improve if the photos are prepared differently.
 
     Args:
         as_is: Predictions for photos that were prepared as the model specifies.

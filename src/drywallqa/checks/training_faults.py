@@ -1,7 +1,7 @@
-"""Descriptions of the faults of a training run, with symptom, cause, remedy and command.
+"""Descriptions of possible faults of a training run, each with its symptom, cause, remedy and a command.
 
-These faults are used by the checks before the first step, the alarms during training and the diagnosis of a
-finished run. A `Fault` is a general description. A `FaultFinding` adds the evidence of one run.
+The checks before the first step, the alarms during training and the diagnosis of a finished run report these
+faults. A `Fault` is a general description. A `FaultFinding` adds the evidence of one run.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def check_weights(state: Mapping[str, Tensor], *, trained: bool = True) -> list[
 
 
 def _check_dead(floats: Mapping[str, Tensor]) -> list[FaultFinding]:
-    """Find matrices that are constant or whose rows are zero in more than a fifth of the cases."""
+    """Find matrices that are constant, and matrices in which more than a fifth of the rows are zero."""
     weights = {name: tensor for name, tensor in floats.items() if tensor.dim() >= 2 and tensor.numel() >= 16}
     dead = [name for name, tensor in weights.items() if float(tensor.max()) == float(tensor.min())]
     if dead:
@@ -70,7 +70,7 @@ def is_at_start(tensor: Tensor) -> bool:
 
 
 def check_optimizer(checkpoint: Mapping[str, Any], names: Sequence[str]) -> list[FaultFinding]:
-    """Check that a checkpoint's optimizer has every trainable tensor and that each tensor received gradients.
+    """Check that the optimizer has every trainable tensor and that each tensor received gradients.
 
     Args:
         checkpoint: A Lightning checkpoint.
@@ -108,7 +108,7 @@ def check_weight_average(
 
     Args:
         trained: The trained weights.
-        average: Their moving average, which is used for validation and export.
+        average: The moving average of the trained weights, which is used for validation and export.
         steps: Number of optimizer steps of the run.
     """
     distances = [

@@ -38,7 +38,7 @@ def import_(
     concept: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CLASS=CONCEPT", help="Concept for a class. CLASS=ignore drops the class. Repeatable."
+            metavar="CLASS=CONCEPT", help="Map a class to a concept. CLASS=ignore skips it. Repeatable."
         ),
     ] = None,
     absent: Annotated[
@@ -97,17 +97,17 @@ def import_(
 def split(
     folder: Folder,
     ratios: Annotated[str, typer.Option(help="Ratio of the splits train/val/test.")] = "70/15/15",
-    seed: Annotated[int, typer.Option(help="Random seed. Equal seeds give equal splits.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed. The same seed gives the same splits.")] = 0,
     blocks: Annotated[
         bool, typer.Option("--blocks", help="Keep source photos with consecutive names in one split.")
     ] = False,
     group: Annotated[
-        str, typer.Option(help="Keep copies of a source photo (source) or also near-duplicates in one split.")
+        str, typer.Option(help="Keep in one split: copies of a photo (source), or also near-duplicates.")
     ] = "source",
     by_csv: Annotated[
         Path | None,
         typer.Option(
-            "--by-csv", metavar="FILE", help="Take the splits from a CSV file with the columns file,split."
+            "--by-csv", metavar="FILE", help="Read the splits from a CSV file with the columns file,split."
         ),
     ] = None,
     setting: Annotated[
@@ -181,7 +181,7 @@ def render(
         str, typer.Option("--set", metavar="NAME", help="Name for the new set.")
     ] = "rendered",
     part: Annotated[str, typer.Option("--split", help="Split for the new pictures.")] = "train",
-    seed: Annotated[int, typer.Option(help="Random seed. Equal seeds give equal pictures.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed. The same seed gives the same pictures.")] = 0,
     phone: Annotated[
         bool, typer.Option("--phone", help="Render phone photos of walls with 8 to 16 megapixels.")
     ] = False,
@@ -205,7 +205,7 @@ def mosaics(
         str, typer.Option("--split", help="Split of the crack photos and of the mosaics.")
     ] = "val",
     set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name for the new set.")] = "mosaics",
-    columns: Annotated[int, typer.Option(min=2, help="Number of columns and of rows in a mosaic.")] = 3,
+    columns: Annotated[int, typer.Option(min=2, help="Photos along each side of a mosaic.")] = 3,
 ) -> None:
     """Combine labelled crack photos into large mosaics, to choose thresholds for tiled inference."""
     from drywallqa.curation.rendered_sets import add_mosaics
@@ -228,7 +228,7 @@ def seam_lines(
         str, typer.Option(metavar="CONCEPT", help="Concept whose boxes are searched for seams.")
     ] = "taping area",
     concept: Annotated[
-        str, typer.Option(metavar="CONCEPT", help="Name for the concept of the seams.")
+        str, typer.Option(metavar="CONCEPT", help="Name of the concept for the seams.")
     ] = "seam line",
 ) -> None:
     """Find the thin seam inside each taping box, and label the seam as a separate concept."""

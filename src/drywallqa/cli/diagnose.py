@@ -27,7 +27,10 @@ def diagnose(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
     ] = None,
 ) -> None:
-    """Find the likely causes of bad masks, with evidence and remedies. Exit code 1: there are findings."""
+    """Find the likely causes of bad masks, with evidence and remedies.
+
+    The exit code is 1 if faults were found.
+    """
     from drywallqa.cli import FOUND, one_line
     from drywallqa.files import json_bytes, write_whole
     from drywallqa.reports.findings_text import diagnosis_lines

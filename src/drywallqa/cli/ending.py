@@ -33,7 +33,7 @@ def escape_output() -> None:
 
 
 def flush_output() -> None:
-    """Flush the output streams, because an error during Python's exit could not be handled.
+    """Flush the output streams now, because an error while Python exits could not be handled.
 
     Raises:
         BrokenPipeError: The reader of a stream closed the pipe.
@@ -138,7 +138,7 @@ def _print_error(text: str) -> None:
 
 
 def _streams() -> list[Any]:
-    """Return stdout and stderr without Typer's wrappers. A Python without a console has no streams."""
+    """Return stdout and stderr without Typer's wrappers. Without a console, Python has no such streams."""
     found: list[Any] = [sys.stdout, sys.stderr]
     return [getattr(stream, "wrapped", stream) for stream in found if stream is not None]
 

@@ -1,4 +1,4 @@
-"""`drywallqa evaluate` and `refine`: measure a model on a split, and measure mask refinements on val."""
+"""`drywallqa evaluate` and `refine`: measure a model, and compare mask refinements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluate(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="BUNDLE|RUN", help="Model for a comparison on the same photos and prompts."),
+        typer.Option(metavar="BUNDLE|RUN", help="Second model, to measure on the same photos and prompts."),
     ] = None,
     prompt: Annotated[
         list[str] | None,
@@ -49,23 +49,24 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="First choose the mask thresholds on val. Rules: iou, recall=0.9, precision=0.8, sweep (the "
-            "best of 0.1 … 0.9) or percentile=95.",
+            help="Choose new mask thresholds on val before measuring. Rules: iou, recall=0.9, precision=0.8, "
+            "sweep (the best of 0.1 … 0.9) or percentile=95.",
         ),
     ] = None,
     choose_presence: Annotated[
         str | None,
         typer.Option(
             metavar="RULE",
-            help="First choose the presence thresholds on val. Rules: iou, recall=0.95 or precision=0.9.",
+            help="Choose new presence thresholds on val before measuring. Rules: iou, recall=0.95 or "
+            "precision=0.9.",
         ),
     ] = None,
     caution: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CONCEPT=SHARE",
-            help="Choose among presence thresholds that are equally good on val: 0 takes the lowest, 1 takes "
-            "the highest, and a fraction takes one in between. Default: nearest to 0.5. Repeatable.",
+            help="If several presence thresholds are equally good on val: 0 selects the lowest, 1 the "
+            "highest, and a fraction one in between. Default: the one nearest to 0.5. Repeatable.",
         ),
     ] = None,
     refine: Annotated[
@@ -89,9 +90,12 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for tables, JSON, CSV, pictures and failures.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=0, help="Number of failures to show per kind and prompt.")] = 12,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Number of failures to show per kind of failure and prompt.")
+    ] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Allow training photos. All outputs then contain a warning.")
+        bool,
+        typer.Option("--allow-leak", help="Also measure training photos, with a warning in all outputs."),
     ] = False,
     write: Annotated[
         bool, typer.Option("--write", help="Write the metrics and the chosen thresholds into the bundle.")
@@ -103,8 +107,9 @@ def evaluate(
         int | None,
         typer.Option(
             min=1,
-            help="Suite release: number of composites (default 200). Suite phone: number of rendered walls "
-            "without cracks (200), and limits for boards (60), mosaics (30) and cracks per width (60).",
+            help="Suite release: number of composites (default: 200). Suite phone: number of rendered walls "
+            "without cracks (default: 200), and maximum number of boards (60), of mosaics (30) and of cracks "
+            "per width (60).",
         ),
     ] = None,
     robustness: Annotated[
@@ -123,7 +128,9 @@ def evaluate(
     ] = None,
     elsewhere: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Suite phone: folder of other photos, for the section large-walls."),
+        typer.Option(
+            metavar="DIR", help="Suite phone: folder of external photos for the section large-walls."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -210,7 +217,7 @@ def refine(
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show the progress.")] = False,
 ) -> None:
-    """Measure mask refinements on val: the gain over no refinement with 95 % intervals, and the time."""
+    """Measure on val how much each mask refinement gains (with 95 % intervals) and how long it takes."""
     from drywallqa.cli.progress import progress_unless
     from drywallqa.workflows.refine import run_refinements
 

@@ -40,7 +40,7 @@ def export(
     ] = "fp32",
     text: Annotated[
         Path | None,
-        typer.Option(metavar="SIDE|BUNDLE", help="Another text encoder, trained in the same text space."),
+        typer.Option(metavar="SIDE|BUNDLE", help="Another text encoder, trained for the same text space."),
     ] = None,
     caution: Annotated[
         list[str] | None,
@@ -78,7 +78,7 @@ def export(
     if (run / HEAD).is_file():
         if tie_breaks:
             raise ConfigError(
-                "--caution cannot be used for a bundle, whose thresholds are already chosen; export its run"
+                "--caution does not work for a bundle, because its thresholds are fixed; export its run"
             )
         side = export_run.load_text_side(run, text, dataset) if text else None  # fails before the copy
         bundle = runtime_formats.copy_bundle(run, out, overwrite, side, remarks)

@@ -101,10 +101,10 @@ def try_model(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(metavar="PX", help="Input size in px. Default: the default of the model family."),
+        typer.Option(metavar="PX", help="Input size in px. Default: the usual size of the model family."),
     ] = None,
 ) -> None:
-    """Segment photos with a published model without training: CLIPSeg, or SAM masks ranked by CLIP."""
+    """Segment photos with a published model that needs no training: CLIPSeg, or SAM masks ranked by CLIP."""
     from drywallqa.cli import FAILED
     from drywallqa.errors import PhotoError
     from drywallqa.experiments.published_models import open_published, segment_published
@@ -140,7 +140,7 @@ def _options(given: Sequence[str]) -> dict[str, Any]:
 
 @app.command("clear-cache")
 def clear_cache() -> None:
-    """Delete the cached features of training runs with data.cached_views."""
+    """Delete the features that training runs with data.cached_views have cached on disk."""
     from drywallqa.sampling.feature_cache import FeatureCache
 
     cache = FeatureCache()

@@ -91,7 +91,7 @@ class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
 
 
 def progress_unless(quiet: bool) -> Callable[[str, int, int], None]:
-    """Return `show_step`; if `quiet` is set or stderr is not a terminal, return a function without output."""
+    """Return `show_step`, or a function that does nothing if `quiet` is set or stderr is no terminal."""
     return show_step if sys.stderr.isatty() and not quiet else lambda what, done, total: None
 
 

@@ -63,9 +63,12 @@ def report(
     diagnose: Annotated[
         bool, typer.Option("--diagnose/--no-diagnose", help="Diagnose the model on the data set.")
     ] = True,
-    worst: Annotated[int, typer.Option(min=0, help="Number of failures to show per kind and prompt.")] = 12,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Number of failures to show per kind of failure and prompt.")
+    ] = 12,
     allow_leak: Annotated[
-        bool, typer.Option("--allow-leak", help="Allow training photos. All outputs then contain a warning.")
+        bool,
+        typer.Option("--allow-leak", help="Also measure training photos, with a warning in all outputs."),
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show the progress.")] = False,
 ) -> None:

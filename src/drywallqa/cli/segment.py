@@ -124,7 +124,7 @@ def segment(
     device: Annotated[str, typer.Option("--device", help="Device on which the model runs.")] = "cpu",
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Threads per photo. Default: the runtime chooses."),
+        typer.Option("--threads", min=1, help="Number of threads per photo. Default: the runtime chooses."),
     ] = None,
     engine: Annotated[
         str,
@@ -154,10 +154,10 @@ def segment(
 
     Each mask is written to DIR/{photo}__{prompt}.png, with values 0 and 255 and the size of the photo.
     DIR/manifest.jsonl has one record per mask, and DIR/index.html shows all results. With --engine ray,
-    DIR/results.parquet has the records, times and errors. On s3:// and gs://, there is no manifest.
+    DIR/results.parquet has the records, times and errors. No manifest is written to s3:// or gs://.
 
-    If photos from different folders have the same name, DIR gets the same subfolders. Photos with finished
-    results are skipped.
+    If photos from different folders have the same name, the results keep the folder structure. Photos that
+    already have results are skipped.
 
     The exit code is 0 for success, 2 for wrong usage, and 3 if some inputs failed.
     """

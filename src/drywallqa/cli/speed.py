@@ -12,7 +12,7 @@ import typer
 def speed(
     model: Annotated[
         Path | None,
-        typer.Option(metavar="BUNDLE", help="Bundle to measure. Default: both bundles of the package."),
+        typer.Option(metavar="BUNDLE", help="Bundle to measure. Default: both bundles in the package."),
     ] = None,
     backend: Annotated[
         list[str] | None,
@@ -24,7 +24,9 @@ def speed(
     ] = None,
     window: Annotated[
         list[int] | None,
-        typer.Option(metavar="PX", min=32, help="Window size. Repeatable. Default: the size of each bundle."),
+        typer.Option(
+            metavar="PX", min=32, help="Window size. Repeatable. Default: the bundle's window size."
+        ),
     ] = None,
     prompts: Annotated[
         list[int] | None,
@@ -34,13 +36,16 @@ def speed(
         list[int] | None, typer.Option(min=1, help="Photos per batch. Repeatable. Default: 1 and 4.")
     ] = None,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Number of threads. Repeatable. Default: 1 to all cores.")
+        list[int] | None,
+        typer.Option(min=1, help="Number of threads. Repeatable. Default: from 1 to the number of cores."),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Also measure the quality on the val split of this data set."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.0, help="Time in s for which each case is repeated.")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="Time in s to measure each combination of options.")
+    ] = 2.0,
     side: Annotated[int, typer.Option(min=32, help="Side of the square test photo in px.")] = 640,
     clipseg: Annotated[
         bool, typer.Option("--clipseg/--no-clipseg", help="Also measure the original CLIPSeg model.")
@@ -49,10 +54,10 @@ def speed(
         Path | None, typer.Option(metavar="DIR", help="Folder for bench.json and bench.png.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An earlier bench.json to compare with.")
+        Path | None, typer.Option(metavar="FILE", help="Earlier bench.json to compare the results with.")
     ] = None,
 ) -> None:
-    """Measure latency, throughput, start-up time and memory of a bundle, in comparison with CLIPSeg."""
+    """Measure latency, throughput, start-up time and memory of a bundle, and compare them with CLIPSeg."""
     from drywallqa.workflows import speed
 
     earlier = speed.read_speed(against) if against else None

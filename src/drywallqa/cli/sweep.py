@@ -20,7 +20,7 @@ def sweep(
     out: Annotated[Path, typer.Option(metavar="SWEEP", help="Folder for the runs and the table.")],
     field: Annotated[
         list[str],
-        typer.Option(metavar="a.b=LOW..HIGH|A,B,C", help="A setting and its values. Repeatable."),
+        typer.Option(metavar="a.b=LOW..HIGH|A,B,C", help="A setting to vary and its values. Repeatable."),
     ],
     trials: Annotated[
         int, typer.Option(metavar="N", min=1, help="Total number of runs, including finished runs.")
@@ -41,7 +41,7 @@ def sweep(
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not show the progress.")] = False,
 ) -> None:
-    """Train runs with a range of settings, and rank the runs by IoU on val.
+    """Train several runs with different settings, and rank the runs by IoU on val.
 
     Repeat the command to resume a sweep.
     """
@@ -85,8 +85,8 @@ def ablate(
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Train only this recipe. Repeatable.")
     ] = None,
-    scale: Annotated[float, typer.Option(min=0.0, help="Factor for the number of pictures per epoch.")] = 1.0,
-    split: Annotated[str, typer.Option(help="Split to measure. The thresholds are chosen on val.")] = "test",
+    scale: Annotated[float, typer.Option(min=0.0, help="Multiplies the number of pictures per epoch.")] = 1.0,
+    split: Annotated[str, typer.Option(help="Split to measure on. Thresholds are chosen on val.")] = "test",
     seed: Annotated[int, typer.Option(help="Random seed for the choice of photos.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an ablation with other settings in --out.")

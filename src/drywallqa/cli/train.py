@@ -17,14 +17,14 @@ def train(
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Model family.")] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="YAML file with settings.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="A setting. Repeatable.")
+        list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="Change a setting. Repeatable.")
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="BUNDLE",
-            help="Bundle to fine-tune; the word default selects the bundled model.",
+            help="Bundle to fine-tune, or 'default' for the bundled model.",
         ),
     ] = None,
     text: Annotated[
@@ -115,7 +115,7 @@ def train_text(
     space: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Existing text_space.npz to reuse, so that trained decoders stay valid."
+            metavar="FILE", help="Existing text_space.npz to reuse, so that trained decoders still fit."
         ),
     ] = None,
     phrases: Annotated[int, typer.Option(min=1000, help="Number of phrases for distillation.")] = 120_000,
@@ -125,7 +125,7 @@ def train_text(
     ] = False,
     seed: Annotated[int, typer.Option(help="Random seed for phrases and weights.")] = 0,
 ) -> None:
-    """Distil a text encoder from a sentence model, and fit its concepts (half an hour on one core)."""
+    """Distil a text encoder from a sentence model, and fit its classifier (half an hour on one core)."""
     from drywallqa.text_training.distillation import TextConfig, distill_text_side
     from drywallqa.text_training.text_space import TextSpace
 
@@ -145,7 +145,7 @@ def check_text(
         ),
     ],
 ) -> None:
-    """Print the numbers of correctly classified and correctly rejected phrasings, and all errors."""
+    """Count the phrasings that a text model classifies or rejects correctly, and list all errors."""
     from drywallqa.text.text_side import TextSide
     from drywallqa.text_training.phrasing_lists import measure_phrasings, read_lists
 

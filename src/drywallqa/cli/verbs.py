@@ -1,8 +1,8 @@
 """The root command. It imports the module of a subcommand only if the user runs it.
 
-Since version 0.27, Typer converts every argument with pydantic, whose import takes half of the start-up time
-limit. Text arguments and missing options need no conversion, so this module lets these arguments skip
-pydantic. With an older Typer, the module changes nothing.
+Since version 0.27, Typer converts every argument with pydantic. Importing pydantic takes half of the time
+that the start-up may take. Text arguments and missing options need no conversion, so this module lets these
+arguments skip pydantic. With an older Typer, the module changes nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _TextConversion:
 
 
 def lighten(parameters: list[Any]) -> list[Any]:
-    """Let the text arguments among a command's parameters skip the conversion. Return the same list."""
+    """Make a command's text arguments skip Typer's conversion, and return the same list of parameters."""
     for parameter in parameters:
         if getattr(parameter, "_runtime_param", ...) is None and hasattr(parameter, "type_descriptor"):
             parameter._runtime_param = _TextConversion()
@@ -66,7 +66,7 @@ class LazyVerbs(TyperGroup):
         return lighten(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Import the subcommand at the start of the arguments, by its current or an earlier name."""
+        """Import the subcommand that the first argument names, by its current or an earlier name."""
         if args[0] in self.renamed:
             now = self.renamed[args[0]]
             note_renamed(f"drywallqa {args[0]}", f"drywallqa {' '.join(now)}")

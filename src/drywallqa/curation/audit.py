@@ -27,7 +27,12 @@ from drywallqa.checks.mask_values import check_mask_files
 from drywallqa.curation import inventory as inventories
 from drywallqa.curation.inventory import AuditedPhoto, Inventory, Progress, Remark
 from drywallqa.curation.near_duplicates import NearDuplicate, find_pairs
-from drywallqa.curation.twice_labelled import LabelAgreement, agreements
+from drywallqa.curation.twice_labelled import (
+    LabelAgreement,
+    LabelContradiction,
+    agreements,
+    contradictions,
+)
 from drywallqa.datasets import dataset
 from drywallqa.errors import DataError
 from drywallqa.formats import exports
@@ -67,12 +72,14 @@ class AuditReport:
         near_duplicates: Source photos that occur under several names.
         agreements: Agreement between the two labels of a photo that occurs under two names. Empty for an
             export that was not imported.
+        contradictions: Copies of one photo with contradictory labels. Empty for an export.
     """
 
     inventory: Inventory
     leaks: Sequence[Leak]
     near_duplicates: Sequence[NearDuplicate]
     agreements: Sequence[LabelAgreement] = ()
+    contradictions: Sequence[LabelContradiction] = ()
 
     @property
     def photographs(self) -> int:
@@ -116,7 +123,7 @@ class AuditReport:
     @property
     def found_something(self) -> bool:
         """Whether the audit found a problem."""
-        copies = self.leaks or self.near_duplicates or self.duplicate_names
+        copies = self.leaks or self.near_duplicates or self.duplicate_names or self.contradictions
         return bool(copies or self.inventory.problems or self.findings or self.likely_causes)
 
     @cached_property
@@ -157,6 +164,7 @@ class AuditReport:
             "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
             "duplicate_names": [list(names) for names in self.duplicate_names],
             "labelled_twice": [asdict(each) for each in self.agreements],
+            "contradictions": [asdict(each) for each in self.contradictions],
             "problems": [problem.to_json() for problem in self.inventory.problems],
             "remarks": dict(remarks),
             "findings": [each.to_json() for each in self.likely_causes],
@@ -190,7 +198,7 @@ def audit_source(
         known = dataset.load_dataset(path)
         inventory = inventories.of_dataset(known, progress)
         leaks, pairs = _find_copies(inventory.photos, by)
-        yield AuditReport(inventory, leaks, pairs, agreements(known, pairs))
+        yield AuditReport(inventory, leaks, pairs, agreements(known, pairs), contradictions(known, pairs))
         return
     with exports.opened_export(path, layout) as export:
         inventory = inventories.of_export(path, export, progress)

@@ -7,17 +7,19 @@ than the labels agree with each other, so compare a model's IoU with this agreem
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from drywallqa.curation.near_duplicates import NearDuplicate
-from drywallqa.datasets.dataset import Dataset
+from drywallqa.curation.near_duplicates import DuplicatePair, NearDuplicate
+from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import DrywallQAError
+from drywallqa.files import file_digest
 from drywallqa.imaging import perceptual_hash, photos
-from drywallqa.imaging.morphology import group_links
+from drywallqa.imaging.morphology import equal_but_edges, group_links
 from drywallqa.intervals import mean_figure
 from drywallqa.metrics import Counts
 
@@ -25,6 +27,10 @@ SAME_PICTURE = 12.0
 """Maximum mean difference in grey levels between copies of one photo. Two photos of one wall differ more."""
 SAME_AGREEMENT = 0.9
 """Minimum `DuplicatePair.agreement` between copies of one photo."""
+
+
+LEAST_OVERLAP = 0.1
+"""Minimum IoU of two masks of near-identical photos; masks that overlap less contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,32 @@ class LabelAgreement:
         )
 
 
+@dataclass(frozen=True)
+class LabelContradiction:
+    """Two photos of one picture whose labels of a concept contradict each other.
+
+    Attributes:
+        concept: The labelled concept.
+        first: Name of the first photo.
+        second: Name of the second photo.
+        identical: Whether the two files are identical byte for byte.
+        iou: IoU of the two masks, or None if the concept is absent in exactly one of the photos.
+    """
+
+    concept: str
+    first: str
+    second: str
+    identical: bool
+    iou: float | None
+
+    def __str__(self) -> str:
+        how = "identical photos" if self.identical else "copies of one photo"
+        what = "one label marks it and the other says that it is absent"
+        if self.iou is not None:
+            what = f"the two masks agree with an IoU of {self.iou:.2f}"
+        return f"{self.first} and {self.second} are {how}, but for '{self.concept}' {what}"
+
+
 def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelAgreement]:
     """Compare the labels of photos that a data set contains under two names, for each concept.
 
@@ -72,16 +104,68 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[La
         if not shared or not _same_picture(found):
             continue
         for concept in shared:
-            try:
-                mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
-            except (DrywallQAError, OSError, ValueError):
-                continue  # the audit reports the file as a problem
-            turned = perceptual_hash.orient(twin, found.pair.turns, found.pair.flip)
-            if turned.shape != mask.shape:
-                grey = Image.fromarray(turned.astype(np.uint8) * 255)
-                turned = np.asarray(grey.resize(mask.shape[::-1], Image.Resampling.BOX)) > 127
-            counts[concept].append((groups[found.first.photograph], Counts.of(mask, turned)))
+            if masks := _read_pair(dataset, first, second, concept, found.pair):
+                counts[concept].append((groups[found.first.photograph], Counts.of(*masks)))
     return [_agreement(concept, rows) for concept, rows in sorted(counts.items())]
+
+
+def contradictions(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelContradiction]:
+    """Find copies of one photo whose labels contradict each other.
+
+    Labels of identical files must agree up to one pixel along the edges. Labels of near-identical photos must
+    overlap, and must not mark a concept that the other photo's labels declare absent.
+
+    Args:
+        dataset: The data set with the labels.
+        duplicates: Near-duplicates in the data set, from an audit.
+    """
+    samples = {sample.photo: sample for sample in dataset}
+    files = {name: dataset.photo_path(sample) for name, sample in samples.items()}
+    digests = {name: file_digest(path) for name, path in files.items() if path.is_file()}
+    by_content: dict[str, list[Sample]] = defaultdict(list)
+    for name, digest in digests.items():
+        by_content[digest].append(samples[name])
+    found: list[LabelContradiction] = []
+    for group in by_content.values():
+        for other in group[1:]:
+            found += _contradictions(dataset, group[0], other, None)
+    for near in duplicates:
+        first, second = samples[near.first.name], samples[near.second.name]
+        if digests.get(first.photo) != digests.get(second.photo) and _same_picture(near):
+            found += _contradictions(dataset, first, second, near.pair)
+    return found
+
+
+def _contradictions(
+    dataset: Dataset, first: Sample, second: Sample, pair: DuplicatePair | None
+) -> Iterator[LabelContradiction]:
+    identical = pair is None
+    for concept in first.labels.keys() & second.labels.keys():
+        marked = [sample.labels[concept] is not None for sample in (first, second)]
+        if marked == [False, False]:
+            continue
+        iou = None
+        if all(marked):
+            masks = _read_pair(dataset, first, second, concept, pair)
+            iou = Counts.of(*masks).iou if masks else 1.0
+            if not masks or (equal_but_edges(*masks) if identical else iou >= LEAST_OVERLAP):
+                continue
+        yield LabelContradiction(concept, first.photo, second.photo, identical, iou)
+
+
+def _read_pair(
+    dataset: Dataset, first: Sample, second: Sample, concept: str, pair: DuplicatePair | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Read two masks, the second turned to the first; None if the audit reports one of them as a problem."""
+    try:
+        mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
+    except (DrywallQAError, OSError, ValueError):
+        return None
+    turned = perceptual_hash.orient(twin, pair.turns, pair.flip) if pair else twin
+    if turned.shape != mask.shape:
+        grey = Image.fromarray(turned.astype(np.uint8) * 255)
+        turned = np.asarray(grey.resize(mask.shape[::-1], Image.Resampling.BOX)) > 127
+    return mask, turned
 
 
 def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreement:

@@ -19,7 +19,7 @@ from drywallqa.formats import problems
 from drywallqa.formats.annotations import UNKNOWN_CLASS, Export, PhotoEntry, Shape, relative_name, split_of
 from drywallqa.formats.geometry import Geometry, GeometryError, fit_geometry, rasterise
 from drywallqa.formats.problems import Problem
-from drywallqa.imaging.morphology import dilate
+from drywallqa.imaging.morphology import equal_but_edges
 from drywallqa.imaging.photos import orient_mask
 
 Mask = NDArray[np.bool_]
@@ -156,10 +156,9 @@ def _unite_class(
 
 
 def _agree(first: Mask | None, second: Mask | None) -> bool:
-    """Whether two masks are equal but for one pixel along their edges."""
     if first is None or second is None:
         return first is second
-    return not bool((first & ~dilate(second, 1)).any() or (second & ~dilate(first, 1)).any())
+    return equal_but_edges(first, second)
 
 
 def _read_entry(

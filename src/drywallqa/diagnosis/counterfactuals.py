@@ -41,8 +41,8 @@ def run_variants(
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
     """Run the model on changed inputs: reversed channels, other normalisations and other windows.
 
-    Each change is first tested on every second photo. If the mean IoU of these photos does not rise, the
-    change is dropped, because the remaining photos could hardly make the gain significant.
+    Each change is first tested on every second photo. If their mean IoU does not rise, the change is not
+    tested on the other photos, because these could hardly make the gain significant.
 
     Returns:
         Description of a change → the fault that it indicates, and the predictions after the change.
@@ -68,7 +68,7 @@ def run_variants(
 def run_other_text(
     probe: ModelProbe, photos: Sequence[ProbePhoto], text: TextSide
 ) -> Mapping[str, tuple[str, list[CoarsePair]]]:
-    """Predict with the embeddings of another text model, if they differ from the model's but have its width.
+    """Predict with another text model's embeddings, unless they equal the model's own or have another width.
 
     Returns:
         A mapping like the result of `run_variants`.
@@ -124,7 +124,7 @@ def check_average(
 def check_claims(
     bundle: Bundle, own: Sequence[CoarsePair], reference: Sequence[CoarsePair]
 ) -> Iterator[FaultFinding]:
-    """Check the metrics stored in a bundle, for concepts that the bundled model segments well here."""
+    """Check the stored metrics of the concepts that the bundled model segments well on these photos."""
     for concept, figures in dict(bundle.metrics.get("val", {})).items():
         claimed = float(figures.get("iou") or 0)
         reached, other = (

@@ -42,7 +42,7 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
     """Compare the SHA-256 of every file of a bundle with the stored value.
 
     Returns:
-        The bundle with the actual hashes of its files, which can be opened despite differences, and the
+        The bundle, which stores the actual hashes so that it can be opened despite differences, and the
         findings.
     """
     actual = {}
@@ -62,7 +62,7 @@ def check_bundle_files(bundle: Bundle) -> tuple[Bundle, list[FaultFinding]]:
 
 
 def check_bundle_head(bundle: Bundle) -> Iterator[FaultFinding]:
-    """Check that the window fits the model family and the thresholds, and that thresholds are plausible."""
+    """Check the thresholds, and check that the window fits the thresholds and the model family."""
     from drywallqa.models import registry
 
     window = bundle.window
@@ -142,7 +142,7 @@ def read_bundle_weights(bundle: Bundle) -> dict[str, Tensor] | None:
 def check_graph(
     bundle: Bundle, weights: Mapping[str, Tensor], photos: Sequence[ProbePhoto], running: Backend
 ) -> list[FaultFinding]:
-    """Compare the logits of the graphs and of the weights that they were exported from, on a few photos.
+    """Compare the logits of the exported graphs with the logits of the original weights on a few photos.
 
     Args:
         bundle: The bundle, with its family, architecture and text model.
@@ -179,13 +179,13 @@ def check_graph(
 def compare_logits(
     images: Sequence[Floats], graph: Callable[[Floats], Floats], expected: Callable[[Floats, float], Floats]
 ) -> list[FaultFinding]:
-    """Find out how the logits of a graph differ from the logits of the weights.
+    """Find out how the logits of an exported graph differ from the logits of the original weights.
 
     Args:
         images: Photos [3,h,w], normalised.
-        graph: Maps a photo to the logits of the graph [P,h',w'].
-        expected: Maps a photo and a factor to the logits of the weights, with the distance between prompts
-            multiplied by the factor.
+        graph: Function that runs the graph on a photo and returns the logits [P,h',w'].
+        expected: Function that runs the original weights on a photo and returns the logits [P,h',w']. It
+            multiplies the distances between the prompt embeddings by the given factor.
     """
     ran, wanted = [graph(image) for image in images], [expected(image, 1.0) for image in images]
     got, meant = _flat(ran), _flat(wanted)
@@ -233,7 +233,7 @@ def _correlation(one: Iterable[Floats], other: Iterable[Floats]) -> float:
 
 
 def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
-    """Check that the splits have photos of similar size and that no source photo is in two splits."""
+    """Check that photos have similar sizes in all splits and that no source photo is in two splits."""
     parts = {name: list(dataset.part(name)) for name in PARTS}
     if not any(parts.values()):
         yield finding_of("split-empty", f"none of {len(dataset)} photos is in train, val or test", 0.9)
@@ -246,7 +246,7 @@ def check_parts(dataset: Dataset) -> Iterator[FaultFinding]:
 def check_pictures(
     dataset: Dataset, photos: Sequence[ProbePhoto], training_hashes: Sequence[int]
 ) -> Iterator[FaultFinding]:
-    """Check by comparing pixels that val and test photos are not in train and were not used for training.
+    """Compare pixels to check that no val or test photo is in train or was used for training.
 
     Args:
         dataset: The data set.

@@ -102,7 +102,7 @@ def read_probe_photos(
 
 
 class CachingBackend:
-    """A backend that caches the model's result for the same pixels and prompts.
+    """A backend that caches the model's results, by pixels and prompts.
 
     Args:
         backend: The model.
@@ -114,7 +114,7 @@ class CachingBackend:
         self._size = 0
 
     def encode_image(self, images: Float) -> Features:
-        """Return the pixels unchanged. `decode` encodes the pixels if their result is not cached."""
+        """Return the pixels unchanged. `decode` encodes them later, unless the result is cached."""
         return (images,)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Float:
@@ -220,7 +220,7 @@ def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int
 
 
 def _coarse_truth(mask: Mask, size: tuple[int, int]) -> Mask:
-    """Resize a ground-truth mask [H,W] to the grid (width, height); at 40 % coverage, a cell is marked."""
+    """Resize a mask [H,W] to the grid (width, height). Mark each cell that is at least 40 % covered."""
     image = Image.fromarray(mask.astype(np.uint8) * 255)
     share = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
     return np.asarray(share >= 0.4)

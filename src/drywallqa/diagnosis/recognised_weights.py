@@ -35,7 +35,7 @@ class RecognisedFamily:
         options: Options for building a model of the family.
         missing: Tensors of the model that are not in the file.
         unexpected: Tensors in the file that are not in the model.
-        reshaped: Tensors whose shapes differ in the file and the model.
+        reshaped: Tensors that have a different shape in the file than in the model.
     """
 
     name: str | None = None
@@ -95,7 +95,7 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
 def _unwrap(found: Any) -> dict[str, Tensor]:
     """Find the table of tensors in a training checkpoint, and strip prefixes from the names.
 
-    From a checkpoint of this project, the averaged weights are taken.
+    If the file is a checkpoint of this project, return its averaged weights.
     """
     import torch
 
@@ -113,7 +113,7 @@ def _unwrap(found: Any) -> dict[str, Tensor]:
 
 
 def recognise_family(state: State, named: str | None = None) -> RecognisedFamily:
-    """Recognise the family of a file's tensors without allocating the weights of a model.
+    """Recognise the model family of a file's tensors without allocating memory for a model's weights.
 
     Args:
         state: The tensors.

@@ -48,7 +48,7 @@ class PrecisionRecall:
     Attributes:
         precision: Precision at each threshold; nan if nothing is marked.
         recall: Recall at each threshold. Recall falls as the threshold rises.
-        average_precision: Area under the curve: the sum of each precision times its step in recall.
+        average_precision: Area under the curve: the sum of precision × change in recall over the thresholds.
     """
 
     precision: Array
@@ -125,9 +125,9 @@ def threshold_sweep(
     presence_threshold: float | None = None,
     levels: Sequence[float] = SWEEP,
 ) -> list[SweepRow]:
-    """Measure the masks at each mask threshold; the presence threshold is fixed.
+    """Measure the masks at each mask threshold, with a fixed presence threshold.
 
-    If a threshold is None, the threshold that was used for each pair applies.
+    If `presence_threshold` is None, each pair keeps the presence threshold that was used for its mask.
     """
     return [_row(level, scores, [s.counts_at(level, presence_threshold) for s in scores]) for level in levels]
 
@@ -137,9 +137,9 @@ def presence_sweep(
     threshold: float | None = None,
     levels: Sequence[float] = PRESENCE_LEVELS,
 ) -> list[SweepRow]:
-    """Measure the masks at each presence threshold; the mask threshold is fixed.
+    """Measure the masks at each presence threshold, with a fixed mask threshold.
 
-    If a threshold is None, the threshold that was used for each pair applies.
+    If `threshold` is None, each pair keeps the mask threshold that was used for its mask.
     """
     return [_row(level, scores, [s.counts_at(threshold, level) for s in scores]) for level in levels]
 
@@ -161,7 +161,7 @@ def percentile_sweep(
 
 
 def percentile_threshold(histogram: Histogram, percentile: float) -> float:
-    """Return the lowest threshold k/256 at or above which at most 100 − `percentile` % of the pixels lie."""
+    """Return the lowest threshold k/256 that at most 100 − `percentile` % of the pixels reach."""
     whole = histogram.inside + histogram.outside
     above = np.append(np.cumsum(whole[::-1])[::-1], 0)
     return int(np.argmax(above <= (1 - percentile / 100) * whole.sum() + 1e-9)) / BINS

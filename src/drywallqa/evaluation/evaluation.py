@@ -1,4 +1,4 @@
-"""Measure a model on a split of a data set. Warn about, or refuse, photos that would inflate its metrics."""
+"""Measure a model on a split of a data set. Copies of training photos cause a warning or an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MeasuredPart:
         dataset: The data set with only these photos.
         split: The name of the split.
         thumbnails: Photo → grey thumbnail [32,32]. Unreadable photos are missing.
-        clusters: Photo → number of its source photo. Near-duplicates share a number.
+        clusters: Photo → number of the cluster that contains its source photo and near-duplicates.
         notes: Notes about photos that were left out.
     """
 
@@ -52,8 +52,8 @@ class Evaluation:
     Attributes:
         model: The model.
         part: The photos.
-        evaluator: Can run the model on single photos again.
-        measurements: The measurements of all pairs.
+        evaluator: Runs the model again on individual photos.
+        measurements: The measurements of all (photo, prompt) pairs.
         leaks: Photo that matches a training photo → number of differing hash bits.
         notes: Warnings for the reader.
         seconds: Duration of the measurement in s.
@@ -69,7 +69,7 @@ class Evaluation:
 
     @property
     def queries(self) -> tuple[PromptQuery, ...]:
-        """The prompts that the model answered."""
+        """The prompts that the model was measured with."""
         return self.evaluator.queries.each
 
     @cached_property
@@ -79,7 +79,7 @@ class Evaluation:
 
     @property
     def report_iou(self) -> float:
-        """The IoU as in the original report; see `slices.report_iou`."""
+        """The IoU, computed as in the original training report; see `slices.report_iou`."""
         return report_iou(self.measurements.pairs)
 
     def pairs(self, prompt: str) -> list[PairMeasurement]:
@@ -143,7 +143,8 @@ def evaluate_part(
         model: The model.
         part: The photos, from `take_part`.
         prompts: The prompts; by default one phrasing of each concept.
-        allow_leak: Whether to measure, and add a note, even if the model was trained on some of the photos.
+        allow_leak: Whether to measure the model even if it was trained on some of the photos. The evaluation
+            then contains a note about these photos.
         progress: Called with the name of the step, the number of finished photos and the total.
 
     Raises:
@@ -186,10 +187,10 @@ Difference = tuple[PairSlice, dict[str, Figure]]
 
 
 def compare_models(first: Evaluation, second: Evaluation) -> list[Difference]:
-    """Compare two models on the pairs that were measured for both models.
+    """Compare two models on the (photo, prompt) pairs that were measured for both models.
 
     Returns:
-        For each slice, the first model's metrics minus the second model's, with intervals.
+        For each slice, the metrics of the first model minus the metrics of the second model, with intervals.
 
     Raises:
         UnknownPromptError: The models map the same prompt to different concepts.

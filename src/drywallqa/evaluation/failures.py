@@ -71,7 +71,7 @@ class Failure:
 def select_failures(
     pairs: Sequence[PairMeasurement], clusters: Clusters, worst: int
 ) -> list[tuple[PairMeasurement, str]]:
-    """Select up to `worst` pairs of each kind for each prompt. Each source photo is selected at most once."""
+    """For each prompt, select up to `worst` pairs per kind of failure, and at most one per source photo."""
     chosen: list[tuple[PairMeasurement, str]] = []
     for prompt in dict.fromkeys(pair.prompt for pair in pairs):
         own = [pair for pair in pairs if pair.prompt == prompt]
@@ -146,10 +146,11 @@ def _confused(
 
 
 def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause | None:
-    """Blame the lighting if the photo is too dark or too bright, or if a thin object has little contrast.
+    """Return a lighting problem if the photo is too dark or bright, or if a thin object has little contrast.
 
     Labels are wider than the cracks, so the contrast uses the darkest pixels near the label's centreline. The
-    contrast is measured in standard deviations of the photo. The contrast of areas is not checked.
+    contrast is measured in standard deviations of the photo. The contrast is not checked for concepts that
+    are areas.
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     mean = float(grey.mean())
@@ -170,7 +171,7 @@ def _light(photo: NDArray[np.uint8], pair: PairMeasurement, mask: Mask, truth: M
 
 
 def _label_or_form(pair: PairMeasurement, mask: Mask, truth: Mask) -> Cause:
-    """Blame the label if it looks doubtful, and otherwise describe how the mask is wrong."""
+    """Return the label as the cause if it looks doubtful, and otherwise describe the error in the mask."""
     if not truth.any():
         return Cause("false edge", "the photo does not show the concept")
     counts, share = pair.counts, float(truth.mean())

@@ -1,9 +1,9 @@
-"""Find photos that a model was trained on, even if they were compressed or resized again.
+"""Find photos that a model was trained on, even if they have been recompressed or resized.
 
-A bundle stores the signs of the 63 lowest frequencies of each training photo. Different photos of plain
-boards in front of a dark backdrop share most of these signs, so counting the differing bits would report
-false leaks. Saving a photo again flips only the signs of very weak frequencies. Two photos therefore count as
-the same only if every differing sign belongs to a weak frequency.
+For each training photo, a bundle stores the signs of the photo's 63 lowest frequencies. Different photos of
+plain boards in front of a dark backdrop share most of these signs, so counting the differing bits would
+report false leaks. Saving a photo again flips only the signs of very weak frequencies. Two photos therefore
+count as the same only if every differing sign belongs to a weak frequency.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def find_training_leaks(photos: Mapping[str, Thumbnail], training_hashes: Sequen
         training_hashes: Perceptual hashes of the training photos.
 
     Returns:
-        Photo → number of hash bits that differ from the nearest training photo.
+        Copied photo → number of hash bits that differ between it and the nearest training photo.
     """
     found: dict[str, int] = {}
     for name, _, bits in _matches(photos, training_hashes):
@@ -64,7 +64,7 @@ def _matches(photos: Mapping[str, Thumbnail], hashes: Sequence[int]) -> list[tup
 
 
 def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.int64]:
-    """Return how many bits differ from each hash in the best orientation; 64 for different source photos."""
+    """For each hash, count the differing bits in the best orientation. Return 64 if the photos differ."""
     others = np.array([perceptual_hash.hash_signs(value) for value in hashes]).reshape(len(hashes), -1)
     best = np.full(len(hashes), 64, np.int64)
     for turns, flip in perceptual_hash.ORIENTATIONS:
@@ -80,7 +80,7 @@ def _bits_where_weak(thumbnail: Thumbnail, hashes: Sequence[int]) -> NDArray[np.
 
 
 def photograph_clusters(photos: Mapping[str, Thumbnail], photographs: Mapping[str, str]) -> dict[str, int]:
-    """Give the same number to photos with the same source photo, matched by name or perceptual hash.
+    """Group photos by source photo, using names and perceptual hashes. Return photo → number of its group.
 
     Args:
         photos: Photo → grey thumbnail [32,32]. Unreadable photos are missing.

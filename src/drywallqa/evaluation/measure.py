@@ -1,4 +1,4 @@
-"""Run a model on labelled photos with its user settings, and store the counts for all metrics."""
+"""Run a model on labelled photos as `drywallqa segment` does, and store the counts for all metrics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PairMeasurement:
 
     @property
     def photograph(self) -> str:
-        """Name of the source photo, unique over sets; copies of a source photo share it."""
+        """Name of the source photo, which is unique across sets and the same for all its copies."""
         return self.sample.photograph
 
     @property
@@ -73,7 +73,7 @@ class PairMeasurement:
         return self.presence >= (self.thresholds[1] if presence_threshold is None else presence_threshold)
 
     def counts_at(self, threshold: float | None = None, presence_threshold: float | None = None) -> Counts:
-        """Return the counts at other thresholds; None keeps a threshold. Low presence gives an empty mask."""
+        """Return the counts at other thresholds. None keeps a threshold. Low presence empties the mask."""
         if not self.is_present(presence_threshold):
             return self.histogram.empty_mask()
         return self.histogram.counts(self.thresholds[0] if threshold is None else threshold)
@@ -88,7 +88,8 @@ class LabelledPrediction:
         photo: RGB uint8 [H,W,3].
         truths: Concept → ground-truth mask [H,W], for concepts that have both a query and a label.
         predictions: The prediction for each query, in the order of the queries, with probabilities.
-        seconds: Thread CPU time in s of each prediction. The first time includes encoding the photo.
+        seconds: Thread CPU time in s of each prediction. The first value includes the time to encode the
+            photo.
     """
 
     sample: Sample
@@ -112,7 +113,7 @@ class Evaluator:
     """Runs a segmenter on labelled photos; all measurements use this class.
 
     Args:
-        segmenter: The model with its user settings.
+        segmenter: The model with the settings for segmentation.
         dataset: The photos and their ground-truth masks.
         queries: The prompts that the model answers for each photo.
     """
@@ -121,7 +122,7 @@ class Evaluator:
         self.segmenter, self.dataset, self.queries = segmenter, dataset, queries
 
     def thin_concepts(self) -> set[str]:
-        """Return the concepts of the queries that are thin according to the model or the data set's masks."""
+        """Return the queried concepts that are thin according to the model or to the data set's masks."""
         native = {str(query.concept): query.native for query in self.queries.each}
         return {concept for concept in native if native[concept] or is_thin(self.dataset, concept)}
 
@@ -130,7 +131,7 @@ class Evaluator:
 
         Raises:
             PhotoError: The photo or a mask cannot be read.
-            DataError: Photo, manifest and masks disagree on the size.
+            DataError: The photo's size differs from the size of its masks or from the size in the manifest.
             BackendError: The model returned NaN or infinite logits.
         """
         photo = self.dataset.read_photo(sample)
@@ -176,7 +177,7 @@ def measure_pairs(
 
     Raises:
         PhotoError: A photo or mask cannot be read.
-        DataError: Photo, manifest and masks disagree on the size.
+        DataError: The photo's size differs from the size of its masks or from the size in the manifest.
         BackendError: The model returned NaN or infinite logits.
     """
     for done, sample in enumerate(evaluator.dataset, 1):

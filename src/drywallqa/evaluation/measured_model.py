@@ -1,4 +1,4 @@
-"""A model to be measured, its prompts, and the choice of its thresholds on validation photos."""
+"""Describes a model to be measured, and chooses its prompts and its thresholds."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Thresholds = Mapping[str, tuple[float, float]]  # concept → (mask threshold, p
 
 @dataclass(frozen=True)
 class MeasuredModel:
-    """A model to be measured, with its user settings.
+    """A model to be measured, with the user's settings.
 
     Attributes:
-        name: The model's name in outputs.
+        name: The name under which outputs show the model.
         segmenter: The running model. Its bundle contains the thresholds and refinements.
         training_hashes: Perceptual hashes of the model's training photos.
         scale: The scale at which the model sees photos.
@@ -89,8 +89,8 @@ class MeasuredModel:
         Args:
             dataset: The photos.
             prompts: Prompt → its concept.
-            gated: Whether a mask is empty if the presence is below its threshold. Use False to choose mask
-                thresholds and presence thresholds independently.
+            gated: Whether masks with a presence below the presence threshold are emptied. Use False to choose
+                mask thresholds and presence thresholds independently.
         """
         ungated = {
             name: {"presence_threshold": 0.0, "closer": each.closer and (each.closer[0], 0.0)}
@@ -119,19 +119,20 @@ def measured_bundle(
 def choose_prompts(
     model: MeasuredModel, part: Dataset, prompts: Sequence[str] = ()
 ) -> tuple[dict[str, str], list[str]]:
-    """Choose the prompts for the photos of a split.
+    """Choose the prompts to measure on the photos of a split.
 
     Args:
         model: The model.
-        part: The photos. A concept that is labelled in no photo cannot be measured.
-        prompts: Prompts; by default the first phrasing of each concept that both model and data have.
+        part: The photos. Only concepts that are labelled in at least one of them can be measured.
+        prompts: Prompts; by default the first phrasing of each labelled concept that the model knows.
 
     Returns:
         The mapping prompt → concept, and notes on concepts that cannot be measured.
 
     Raises:
         UnknownPromptError: A prompt does not refer to a concept of the model.
-        DataError: Model and data share no concept, or a prompt's concept is labelled in no photo.
+        DataError: The model knows none of the labelled concepts, or no photo is labelled with a prompt's
+            concept.
     """
     labelled = list(dict.fromkeys(concept for sample in part for concept in sample.labels))
     known = model.segmenter.bundle.concepts
@@ -149,7 +150,7 @@ def choose_prompts(
     shared = [concept for concept in labelled if concept in known]
     if not shared:
         raise DataError(
-            f"{part.folder}: labels {_listed(labelled)}, but {model.name} knows {_listed(known)}; "
+            f"{part.folder}: the labels are {_listed(labelled)}, but {model.name} knows {_listed(known)}; "
             "measure another model, or fine-tune this one: drywallqa train --from"
         )
     notes = [f"'{c}' is labelled, but the model does not know it" for c in labelled if c not in shared]
@@ -208,7 +209,8 @@ def choose_on_validation(
         dataset: A data set with a validation split.
         rule: The rule for the mask thresholds.
         presence: The rule for the presence thresholds.
-        progress: Called with the name of the step, the number of finished photos and the total.
+        progress: Called with the name of the step, the number of finished photos and the number of all
+            photos.
         prompts: Prompts; by default one phrasing of each concept.
         caution: Concept → caution, as in `thresholds.choose_for_concept`.
 
@@ -240,7 +242,7 @@ def choose_by_kind(
     Rendered pictures are used only for closer views, unless there are no real photos.
 
     Raises:
-        DataError: A concept is shown by no photo of either kind.
+        DataError: Some concept is not visible in any photo.
     """
     real = [pair for pair in pairs if not pair.sample.rendered]
     kinds = [pair for pair in real or pairs if not pair.closer], [pair for pair in pairs if pair.closer]
@@ -267,7 +269,9 @@ def validation_part(dataset: Dataset) -> Dataset:
     """
     part = dataset.part(CHOSEN_ON)
     if not len(part):
-        raise DataError(f"{dataset.folder}: no photo in split '{CHOSEN_ON}', on which thresholds are chosen")
+        raise DataError(
+            f"{dataset.folder}: no photo in split '{CHOSEN_ON}', which is needed to choose thresholds"
+        )
     real = without_rendered(part)
     return real if len(real) else part
 

@@ -64,12 +64,12 @@ def measure_phone_size(
     """Measure a segmenter with its default settings. Only one large photo is in memory at a time.
 
     Args:
-        segmenter: The segmenter. Its bundle must have the concept "crack".
-        dataset: A data set that was split, with photos of cracks and boards.
-        split: "val" or "test". Each split has separate seeds for rendered walls.
+        segmenter: The segmenter. The bundle of the segmenter must have the concept "crack".
+        dataset: A data set with splits that contain photos of cracks and boards.
+        split: "val" or "test". Walls are rendered with different seeds for the two splits.
         sections: Some of `SECTIONS`; by default all sections that can be measured.
-        count: Number of rendered walls without a crack (default 200). This value also limits the number of
-            boards (at most 60), of mosaics (at most 30) and of cracks of each width (at most 60).
+        count: Number of rendered walls without a crack (default 200). If this value is smaller than the
+            number of boards (60), mosaics (30) or cracks per width (60), it also replaces that number.
         elsewhere: Folder of external photos, for the section "large-walls".
         size: Height and width of rendered walls in px; by default the size of a phone photo.
         report: Called with a description of each step.
@@ -85,12 +85,12 @@ def measure_phone_size(
     """
     bundle = segmenter.bundle
     if split not in _SPLITS:
-        raise ConfigError(f"phone size cannot be measured on the split '{split}'; choose val or test")
+        raise ConfigError(f"the phone-size suite cannot use the split '{split}'; choose val or test")
     if unknown := [name for name in sections if name not in SECTIONS]:
         raise ConfigError(f"unknown section '{unknown[0]}'; choose from {', '.join(SECTIONS)}")
     if CRACK not in bundle.concepts:
         raise ConfigError(
-            f"the bundle {bundle.name} has no concept '{CRACK}', which the suite for phone size needs"
+            f"the bundle {bundle.name} has no concept '{CRACK}', which the phone-size suite needs"
         )
     if LARGE in sections and elsewhere is None:
         raise ConfigError(f"the section '{LARGE}' needs a folder of external photos; pass --elsewhere DIR")
@@ -114,17 +114,17 @@ def enlarged_boards(
 ) -> Figures:
     """Enlarge photos of boards without a crack, and count the photos on which the model marks a crack.
 
-    Photos are enlarged to each side by bicubic interpolation. For the last side, photos are also enlarged by
-    Lanczos interpolation and passed through a simulated phone camera. In the bootstrap, copies of one source
-    photo stay together.
+    Photos are enlarged by bicubic interpolation to each length in `sides`. Photos are also enlarged to the
+    last length by Lanczos interpolation, and then passed through a simulated phone camera. In the bootstrap,
+    copies of one source photo stay together.
 
     Args:
         marks: The model.
         part: The photos. Only photos with a joint that are labelled as free of cracks are used.
-        seed: First part of every camera's seed.
-        most: Largest number of photos. The first copy of each source photo is used before any second copy.
+        seed: First number of the seed of each simulated camera.
+        most: Maximum number of photos. The first copy of each source photo is used before any second copy.
         report: Called with a description of each step.
-        sides: Longer sides in px.
+        sides: Lengths of the longer side of the enlarged photos, in px.
     """
     boards = _in_turn(s for s in part if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None)
     boards = boards[:most]
@@ -169,8 +169,8 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
     Args:
         marks: The model.
         part: The photos. Only photos of 640×640 px with a crack are used.
-        seed: Decides which photos are combined.
-        most: Largest number of mosaics.
+        seed: Seed for the random selection of the photos in each mosaic.
+        most: Maximum number of mosaics.
         report: Called with a description of each step.
     """
     cracks = [s for s in one_a_photograph(part, CRACK) if (s.height, s.width) == (SIDE, SIDE)]
@@ -196,6 +196,6 @@ def phone_size_lines(sections: Mapping[str, Figures]) -> list[str]:
 
 
 def share_text(figure: Figure) -> str:
-    """Format a share with its interval and the numbers of pairs and source photos."""
+    """Format a share with its interval, the number of pairs and the number of source photos."""
     interval = f"95 % interval {figure.low:.1%}–{figure.high:.1%}"
     return f"{figure.value:.1%} ({interval}; {figure.pairs} in {figure.photographs} photographs)"

@@ -38,7 +38,8 @@ class Ratios:
     """Ratios by name, each stored as one numerator and one denominator per cluster.
 
     Args:
-        names: Names of the first ratios, in order. Other names follow in the order of their first `add`.
+        names: Names of the ratios that `figures` returns first, in order. Other names follow in the order of
+            their first `add`.
 
     Example:
         >>> ratios = Ratios()
@@ -85,9 +86,9 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
 
     Args:
         marks: The model.
-        seed: First part of every wall's seed.
+        seed: First number of the seed of each wall.
         count: Number of walls to render.
-        report: Called with a description of every tenth wall.
+        report: Called with a progress message after every tenth wall.
         size: Height and width in px; by default the size of a phone photo.
     """
     ratios, groups = Ratios(), Ratios()
@@ -109,7 +110,7 @@ def clean_walls(marks: Marks, seed: int, count: int, report: Report, size: Size 
 
 
 def add_alarm(ratios: Ratios, name: str, cluster: str, mask: Mask) -> None:
-    """Add a mask that should be empty to two rates: over 0.1 % marked, and any pixel marked."""
+    """Count a mask that should be empty in two rates: over 0.1 % marked, and at least one pixel marked."""
     ratios.add(f"{name}: over 0.1 % marked", cluster, bool(mask.mean() > FALSE_ALARM_SHARE), events=True)
     ratios.add(f"{name}: any px marked", cluster, bool(mask.any()), events=True)
 
@@ -121,7 +122,7 @@ def add_pixels(ratios: Ratios, cluster: str, counts: Counts) -> None:
 
 
 def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Size = None) -> Figures:
-    """Render walls until each width has `least` cracks, and measure the detected share of the length.
+    """Render walls until each width has `least` cracks, and measure how much of their length is detected.
 
     A pixel of a crack's centreline counts as found if its distance to the mask is at most half the crack's
     width plus a tolerance of 3 px · longer side / 640. Pixels within this distance of another crack are left
@@ -129,9 +130,10 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
 
     Args:
         marks: The model.
-        seed: First part of every wall's seed.
-        least: Number of cracks to render for each width. Rendering stops at twice the usual number of walls.
-        report: Called with a description of every tenth wall.
+        seed: First number of the seed of each wall.
+        least: Number of cracks to render for each width. Rendering stops early at twice the number of walls
+            that are needed if every crack is long enough.
+        report: Called with a progress message after every tenth wall.
         size: Height and width in px; by default the size of a phone photo.
     """
     names = {width: f"{width} px wide" for width in WIDTHS}
@@ -156,7 +158,7 @@ def cracked_walls(marks: Marks, seed: int, least: int, report: Report, size: Siz
 
 
 def found_lengths(wall: PhoneWall, mask: Mask) -> list[tuple[PhoneCrack, int, int]]:
-    """Return each crack that is long enough, with the numbers of found and of all centreline pixels."""
+    """Count the found and the total centreline pixels of each crack that is long enough."""
     found = []
     for crack in wall.cracks:
         reach = crack.width / 2 + _tolerance(mask)
@@ -187,11 +189,12 @@ def _alone(crack: PhoneCrack, others: Sequence[PhoneCrack], reach: float) -> NDA
 
 
 def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figures:
-    """Measure lines and pixels of cracks on wall photos in the original size of the camera.
+    """Measure how well masks match the lines and pixels of cracks on wall photos at full camera resolution.
 
     The tolerance is 3 px · longer side / 640, and at least 1.5 px. Line recall is the share of the skeleton
     of the ground truth within the tolerance of the mask's skeleton. Line precision is the share of the mask's
-    skeleton within the tolerance of the skeleton of the ground truth. Both are pooled over photos.
+    skeleton within the tolerance of the skeleton of the ground truth. Line recall and line precision are
+    pooled over photos.
 
     Args:
         marks: The model.
@@ -200,7 +203,7 @@ def large_walls(marks: Marks, folder: Path, part: str, report: Report) -> Figure
         report: Called with a description of each step.
 
     Raises:
-        DataError: The list or a mask is missing or invalid.
+        DataError: `split.csv` or a mask is missing or invalid.
         PhotoError: A photo cannot be read.
     """
     names = _listed(folder / "split.csv", part)

@@ -1,4 +1,4 @@
-"""Measure the gain and the computing time of each mask refinement on validation, and choose the best."""
+"""Measure the gain and the CPU time of mask refinements on the val split, and choose the best refinement."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _best_thresholds(
     part: MeasuredPart,
     progress: Progress,
 ) -> dict[tuple[str | None, Soft], float]:
-    """Choose the mask threshold of each concept after each sequence of soft steps, if a photo shows it."""
+    """For each concept that a photo shows, choose the mask threshold after each sequence of soft steps."""
     shown = part.dataset.with_samples(
         s for s in part.dataset if any(s.labels.get(c) for c in prompts.values())
     )
@@ -168,9 +168,9 @@ def _rows(
 def best_refinements(rows: Sequence[RefinementRow]) -> dict[str, RefinementRow]:
     """Choose the best useful refinement of each concept, or "none".
 
-    A refinement is useful if it raises the mean IoU by at least `LEAST_GAIN`, with an interval above 0, and
-    makes no other metric significantly worse. If gains differ by at most `EQUAL_GAIN`, the fastest of these
-    refinements is chosen.
+    A refinement is useful if it raises the mean IoU by at least `LEAST_GAIN`, the interval of this gain lies
+    above 0, and no other metric becomes significantly worse. Of the useful refinements whose gain is within
+    `EQUAL_GAIN` of the largest gain, the fastest is chosen.
     """
     best = {row.concept: row for row in rows if not row.refinement}
     for concept in best:

@@ -50,11 +50,14 @@ class ReleaseFigures:
         composites: Concept → accuracy on composites.
         wrong_prompt: Number of false alarms, and number of (photo, prompt) pairs in which the photo does not
             show the prompt's concept.
-        no_walls: Number of false alarms, and number of pairs, on pictures that do not show a wall.
-        cables: Number of false cracks, and number of pairs, on photos of setting C, which show cables.
+        no_walls: Number of false alarms, and number of (photo, prompt) pairs, on pictures that do not show a
+            wall.
+        cables: Number of false alarms for cracks, and number of pairs, on photos of setting C, which show
+            cables.
         seams: Group of photos → accuracy of the seam lines on these photos.
         calibration: Concept → expected calibration error of the pixel probabilities.
-        robustness: IoU on changed photos and agreement of phrasings; None if not measured.
+        robustness: IoU on changed photos, and agreement between the masks of different phrasings; None if not
+            measured.
     """
 
     split: str
@@ -90,7 +93,7 @@ def measure_release(
         bundle: The bundle.
         dataset: A data set that was split. The baselines use its train split.
         split: Name of the split to measure.
-        count: Number of composites, and largest number of rendered walls.
+        count: Number of composites, and maximum number of rendered walls.
         robustness: Whether to also measure changed photos and other phrasings.
         report: Called with a description of each step.
     """
@@ -165,7 +168,7 @@ def baselines(train: Dataset, test: Dataset, concept: str) -> dict[str, float]:
 
 
 def _grid_shares(mask: Mask) -> NDArray[np.float32]:
-    """Return the covered share of each grid cell of a mask, float32."""
+    """Return the share of each grid cell that a mask covers, float32."""
     image = Image.fromarray(mask.astype(np.uint8) * 255).resize((_GRID, _GRID), Image.Resampling.BOX)
     return np.asarray(np.asarray(image) / 255, np.float32)
 
@@ -219,7 +222,7 @@ def release_lines(benchmark: ReleaseFigures) -> Sequence[str]:
 
 
 def false_alarm_counts(benchmark: ReleaseFigures) -> dict[str, tuple[int, int]]:
-    """Return description of a false-alarm test → (number of false alarms, number of pairs)."""
+    """Return name of a false-alarm test → (number of false alarms, number of pairs)."""
     return {
         "false alarms under the wrong prompt": benchmark.wrong_prompt,
         "false alarms on pictures that are no walls": benchmark.no_walls,

@@ -1,4 +1,4 @@
-"""Tests of a release on special photos.
+"""Test a model on special photos before a release.
 
 The photos are composites of a crack and a taped joint, pictures that do not show a wall, and walls with known
 seams.
@@ -52,7 +52,7 @@ class MaskSource:
         self.queries = segmenter.ask_for((prompt, concept) for concept, prompt in prompts.items())
 
     def masks(self, photo: Photo) -> dict[str, Mask]:
-        """Return each concept's mask on a photo [H,W,3]."""
+        """Return each concept's mask for a photo [H,W,3]."""
         predictions = self.segmenter.answer(photo, self.queries, keep_probability=False)
         return {str(each.concept): each.mask for each in predictions}
 
@@ -68,7 +68,7 @@ class CompositeRecall:
         other_marked: Share of the other concept's pixels that are wrongly marked as this concept, pooled over
             composites. Pixels that show both concepts are not counted.
         other_before: Share of the same pixels that are marked on the original photo, before a crack was
-            pasted onto it. None for cracks, because a composite does not contain their original photo.
+            pasted onto it. None for cracks, because only the crack is pasted, not the rest of its photo.
     """
 
     alone: float
@@ -79,7 +79,7 @@ class CompositeRecall:
 
 
 class _Loaded(Sequence[tuple[Photo, Mask]]):
-    """A sequence that reads the photo and mask of a sample when it is indexed."""
+    """A sequence of photos with masks that reads each photo and mask only when it is indexed."""
 
     def __init__(self, dataset: Dataset, samples: Sequence[Sample], concept: str) -> None:
         self.dataset, self.samples, self.concept = dataset, samples, concept
@@ -221,7 +221,7 @@ def labelled_walls(dataset: Dataset) -> Iterator[tuple[Photo, Lines]]:
 
 
 def measure_seams(source: MaskSource, dataset: Dataset, count: int) -> dict[str, SeamScore]:
-    """Score the lines found with the seam-line concept or, if the model lacks it, with the taping area.
+    """Score the lines found for the concept seam line or, if the model lacks it, for the taping area.
 
     Args:
         source: The model.
@@ -229,7 +229,7 @@ def measure_seams(source: MaskSource, dataset: Dataset, count: int) -> dict[str,
         count: Number of walls to render.
 
     Returns:
-        Group of photos → score of the lines on these photos; groups without photos are missing.
+        Group of photos → score of the lines on these photos; groups without photos are left out.
     """
     concept = SEAM_LINE if SEAM_LINE in source.concepts else TAPING_AREA
     if concept not in source.concepts:

@@ -45,7 +45,7 @@ PHRASINGS = {
 
 @dataclass(frozen=True)
 class Perturbation:
-    """A change of a photo.
+    """A change that is applied to photos to test robustness.
 
     Attributes:
         name: The change's name in tables.
@@ -125,8 +125,8 @@ class PhrasingAgreement:
         phrasings: The phrasings that were compared.
         refused: Phrasings that were left out because the model did not map them to the concept.
         iou: Mean IoU over photos and pairs of phrasings. The IoU of two empty masks is 1.
-        worst_pair: Mean IoU of the two phrasings that agree least.
-        steady_photos: Share of photos on which any two masks have an IoU of at least 0.95.
+        worst_pair: Mean IoU of the pair of phrasings whose masks agree least.
+        steady_photos: Share of photos on which every pair of masks has an IoU of at least 0.95.
     """
 
     phrasings: tuple[str, ...]
@@ -142,7 +142,8 @@ class Robustness:
 
     Attributes:
         photos: Number of photos that show a concept.
-        ious: Concept → change → mean IoU over source photos. The key `CLEAN` has the IoU without a change.
+        ious: Concept → change → mean IoU over source photos. The key `CLEAN` maps to the IoU on unchanged
+            photos.
         agreements: Concept → agreement between its phrasings.
     """
 
@@ -166,7 +167,7 @@ def measure_robustness(
     """Measure the IoU after each change, and the agreement between phrasings.
 
     Args:
-        segmenter: The model with its user settings.
+        segmenter: The model, with the settings that a user would run it with.
         dataset: Usually a val or test split. Photos that show no concept are left out.
         prompts: Concept → prompt.
         phrasings: Concept → phrasings to compare.
@@ -206,7 +207,7 @@ def _measure_changes(
 def _measure_agreement(
     segmenter: Segmenter, shown: Dataset, concept: str, phrasings: Sequence[str]
 ) -> PhrasingAgreement:
-    """Compare the masks for any two phrasings of a concept, on each photo that shows the concept."""
+    """Compare the masks of each pair of phrasings of a concept, on each photo that shows the concept."""
     kept = tuple(phrase for phrase in phrasings if segmenter.understand(phrase) == concept)
     refused = tuple(phrase for phrase in phrasings if phrase not in kept)
     rows = []

@@ -53,9 +53,9 @@ class PairSlice:
         kind: "overall", "concept", "prompt", "set", "setting" or "width".
         concept: The concept, or "all concepts" for the kind "overall".
         name: The prompt, or the name of the set, setting or width class.
-        terms: Metric → its ratio. Metrics that do not apply are missing.
+        terms: Metric → numerators and denominators of its ratio. Metrics that do not apply are missing.
         counts: Sum of the confusion counts of all pairs in the slice.
-        pairs: Number of pairs that show the concept.
+        pairs: Number of (photo, prompt) pairs whose photo shows the concept.
         absent_pairs: Number of pairs whose label says that the photo does not show the concept.
     """
 
@@ -87,7 +87,7 @@ def slice_pairs(pairs: Sequence[PairMeasurement], clusters: Clusters) -> list[Pa
 
 
 def concept_slice(concept: str, pairs: Sequence[PairMeasurement], clusters: Clusters) -> PairSlice:
-    """Measure all pairs of one concept."""
+    """Compute the metrics of all pairs of one concept."""
     return _slice("concept", concept, "all prompts", pairs, clusters)
 
 
@@ -155,7 +155,7 @@ def _sum_terms(
     *,
     events: bool = False,
 ) -> Terms:
-    """Sum numerators and denominators of all pairs by cluster."""
+    """For each cluster, sum the numerators and the denominators of its pairs."""
     numbers = np.array([clusters[p.sample.key] for p in pairs], np.int64)
     _, places = np.unique(numbers, return_inverse=True)
     columns = np.asarray(parts, np.float64).reshape(-1, 2).T
@@ -164,7 +164,7 @@ def _sum_terms(
 
 
 def report_iou(pairs: Sequence[PairMeasurement]) -> float:
-    """Return the mean IoU over batches of two pairs. It only serves for comparison with the original report.
+    """Return the mean IoU over batches of two pairs, which is used only to compare with the original report.
 
     A batch consists of two consecutive measurements, whose pixels are pooled. Two empty masks have IoU 1.
     """
@@ -194,7 +194,7 @@ class ConceptSummary:
         background_accuracy: Pixel accuracy of a mask that marks nothing.
         absent_pairs: Number of photos whose label says that they do not show the concept.
         false_alarm_rate: Share of photos without the concept whose mask covers more than 0.1 % of the photo.
-        false_area: Mean share of the pixels that are marked in photos without the concept.
+        false_area: Mean share of marked pixels in photos without the concept.
     """
 
     concept: str
@@ -224,7 +224,7 @@ def summarise(
     """Summarise measured pairs by concept.
 
     Args:
-        pairs: Pairs of any concepts.
+        pairs: Measured (photo, prompt) pairs of any concepts.
         concepts: The concepts to summarise.
         clusters: Photo → number of its source photo; by default, file names identify the source photo.
     """

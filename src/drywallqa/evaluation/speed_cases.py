@@ -1,6 +1,7 @@
 """Measure the speed and the quality of a bundle with different runtimes and settings.
 
-Times are given per photo, from an RGB array to masks of the same size. The prompts are embedded beforehand.
+Each time is the time per photo to turn an RGB array into masks of the same size. It does not include the time
+to embed the prompts.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def measure_cases(
         bundle: The model.
         chosen: The cases. If a case cannot be run, its row contains the reason.
         photo: uint8 [H,W,3].
-        seconds: Duration of the repeats of each case, in s.
+        seconds: How long to repeat each case, in s.
         validation: Labelled photos for measuring the IoU; None uses the IoU stored in the bundle.
 
     Yields:
@@ -171,7 +172,7 @@ def time_repeatedly(work: Callable[[], object], seconds: float, least: int = 5) 
         least: Smallest number of runs.
 
     Returns:
-        Wall time, and CPU time summed over all threads, of each run in s [N,2].
+        Wall time and CPU time in s for each of N runs [N,2]. The CPU time is the sum over all threads.
     """
     work()
     times: list[tuple[float, float]] = []

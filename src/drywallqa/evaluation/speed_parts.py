@@ -1,4 +1,4 @@
-"""Time the stages of a prediction, the start of a process, the machine, and CLIPSeg for comparison."""
+"""Measure the time of each stage of a prediction, the start-up time, the machine's speed, and CLIPSeg."""
 
 from __future__ import annotations
 
@@ -70,8 +70,9 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
 
     Args:
         segmenter: The running model.
-        photo: uint8 [H,W,3]. Its longer side is at most two windows, so the model sees only the whole photo.
-        seconds: Duration of the repeated runs of each stage, in s.
+        photo: uint8 [H,W,3]. Its longer side must be at most twice the window size, so that the model needs
+            no tiles.
+        seconds: Time in s for the repeated runs of a stage.
     """
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, "JPEG", quality=92)
@@ -96,7 +97,7 @@ def time_stages(segmenter: Segmenter, photo: Photo, seconds: float) -> dict[str,
 
 
 def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
-    """Start new processes, and return the medians of the start-up times and of the peak memory.
+    """Start several processes, and return the median start-up times and the median peak memory.
 
     Args:
         folder: The bundle's folder; None for the bundle in the package.
@@ -120,11 +121,11 @@ def cold_start(folder: Path | None, repeats: int = 3) -> dict[str, float]:
 
 
 def machine_ceiling(threads: int, seconds: float) -> dict[str, Any]:
-    """Measure the speed of the machine with a matrix product in ONNX Runtime and with a memory copy.
+    """Measure the machine's speed for a matrix product in ONNX Runtime and for a memory copy.
 
     Args:
         threads: Number of threads for the matrix product.
-        seconds: Duration of the repeated runs of each measurement, in s.
+        seconds: Time in s for the repeated runs of each measurement.
 
     Returns:
         `matrix_gflops` (None if the package `onnx` is not installed) and `copy_gb_s`.
@@ -167,18 +168,18 @@ def describe_machine() -> str:
 
 
 def time_clipseg(photo: Photo, threads: int, seconds: float, prompts: Sequence[int]) -> dict[str, Any]:
-    """Time the CLIPSeg of transformers in its usual size, with random weights, from an array to masks.
+    """Measure how long CLIPSeg (from transformers, full size, random weights) takes from an array to masks.
 
     CLIPSeg encodes the photo again for each prompt.
 
     Args:
         photo: uint8 [H,W,3].
         threads: Number of torch threads.
-        seconds: Duration of the repeated runs for each number of prompts, in s.
+        seconds: Time in s for the repeated runs with each number of prompts.
         prompts: Numbers of prompts to measure.
 
     Returns:
-        `parameters`, the number of weights, and number of prompts → time for `median_ms` and `cpu_ms`.
+        `parameters` is the number of weights. `median_ms` and `cpu_ms` map each number of prompts to a time.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.

@@ -1,4 +1,4 @@
-"""Choose the mask threshold and the presence threshold of a concept on validation photos by a rule."""
+"""Choose the mask and presence thresholds of each concept by a rule, using validation photos."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class ThresholdRule:
     """A rule for choosing a threshold.
 
     Attributes:
-        kind: "iou" maximises the mean IoU. "recall" and "precision" reach the value `wanted`. "sweep" takes
-            the best of the thresholds 0.1, 0.2 … 0.9, as in the original report. "percentile" takes the
-            threshold below which `wanted` percent of the pixels lie, over all photos that show the concept.
+        kind: "iou" maximises the mean IoU. "recall" and "precision" choose a threshold that reaches the value
+            `wanted`. "sweep" takes the best of the thresholds 0.1, 0.2 … 0.9, as in the original report.
+            "percentile" takes the threshold below which the probabilities of `wanted` percent of the pixels
+            lie, over all photos that show the concept.
         wanted: A share in (0,1), or a percentage in (0,100) for "percentile"; 0 for the other kinds.
     """
 
@@ -82,7 +83,7 @@ def parse_tie_breaks(given: Sequence[str]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """A mask threshold and a presence threshold, with their IoU and false-alarm rate on validation."""
+    """A mask threshold and a presence threshold, with their IoU and false-alarm rate on validation photos."""
 
     threshold: float
     presence_threshold: float
@@ -102,7 +103,7 @@ def choose_thresholds(
         scores: The validation pairs of all concepts.
         rule: The rule for the mask thresholds.
         presence: The rule for the presence thresholds.
-        caution: Concept → caution; a concept without an entry has no caution.
+        caution: Concept → caution, as in `choose_for_concept`. It may be missing for some concepts.
     """
     return {
         c: choose_for_concept([s for s in scores if s.concept == c], rule, presence, (caution or {}).get(c))
@@ -123,10 +124,10 @@ def choose_for_concept(
     presence threshold that keeps the wanted share of the source photos with the concept. The rule "precision"
     takes the lowest presence threshold at which the wanted share of the kept photos shows the concept.
 
-    Many presence thresholds are often equally good on validation. In this case the threshold nearest to 0.5
-    is used, unless `caution` is given. A low threshold keeps correct masks on kinds of wall that are missing
-    from the training photos, because the model predicts a lower presence there. A high threshold prevents
-    false masks of objects that look like the concept. Many objects look like cracks.
+    Often, many presence thresholds are equally good on the validation photos. In this case, the one nearest
+    to 0.5 is used, unless `caution` is given. A low threshold keeps correct masks on kinds of wall that are
+    missing from the training photos, because the model predicts a lower presence there. A high threshold
+    prevents false masks of objects that look like the concept, as many objects look like cracks.
 
     The mask threshold is then chosen by its own rule. The rule "recall" takes the highest threshold that
     reaches the wanted pixel recall, which keeps precision as high as possible. The rule "precision" takes the
@@ -153,7 +154,9 @@ def choose_for_concept(
 
 
 def best_mask_threshold(scores: Sequence[PairMeasurement]) -> float:
-    """Return the mask threshold with the best mean IoU over source photos with the concept; ignore presence.
+    """Return the mask threshold with the best mean IoU over source photos that show the concept.
+
+    Presence is ignored.
 
     Raises:
         DataError: No photo shows the concept.
@@ -209,7 +212,7 @@ class _Candidates:
                 wanted = 1 / (1 + np.exp(-(low + caution * (high - low))))
             return float(equal[np.abs(equal - wanted).argmin()])
         if rule.kind not in ("recall", "precision"):
-            raise ConfigError(f"presence can be chosen by iou, recall or precision, not by {rule}")
+            raise ConfigError(f"presence thresholds can be chosen by iou, recall or precision, not by {rule}")
         kept = self.presence >= PRESENCE_CHOICES[:, None]
         if rule.kind == "recall":
             shares = np.array([float(self.weights @ each) for each in kept])

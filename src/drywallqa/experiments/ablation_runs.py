@@ -39,7 +39,7 @@ class Recipe:
 
     Attributes:
         name: Name of the recipe file without its suffix.
-        title: The comment in the first line of the recipe file. Without a comment, the name.
+        title: The comment in the first line of the recipe file, or the recipe's name if there is no comment.
         settings: The base settings with the recipe's changes applied.
     """
 
@@ -60,13 +60,13 @@ def run_ablation(
     """Train and measure every recipe without a result, and update the tables after each recipe.
 
     Args:
-        request: The training options that all recipes share. Its run folder is the output folder for photos,
-            resolved recipes, runs, rows and tables. Its `overwrite` replaces an ablation with different
-            conditions in this folder.
+        request: The training options that all recipes share. The run folder in these options is the output
+            folder, which contains photos, resolved recipes, runs, rows and tables. The option `overwrite`
+            replaces an ablation with different conditions in this folder.
         folder: The folder of recipes; see `read_recipes`.
         only: Names of the recipes to run now; all recipes if empty.
         scale: Factor that multiplies each recipe's number of pictures per epoch.
-        split: The split to measure runs on. Thresholds are always chosen on val.
+        split: The split on which the trained models are measured. Thresholds are always chosen on val.
         seed: Seed for the choice of photos.
         report: Function that prints a line of progress.
 
@@ -170,7 +170,7 @@ def _make_row(
 
 
 def _training_figures(run: Path) -> Row:
-    """Read the numbers of steps and epochs, the mean loss of the last epoch, and the alarms from a log."""
+    """Read a log: the numbers of steps and epochs, the mean loss of the last epoch, and the alarms."""
     events = read_events(run)
     steps = [event for event in events if event["event"] == "step"]
     last = [e["loss"] for e in steps if e["epoch"] == steps[-1]["epoch"] and e.get("loss") is not None]

@@ -1,4 +1,4 @@
-"""Sweeps hyper-parameters by training runs with different settings and comparing their validation IoU.
+"""Sweeps hyper-parameters: trains with different settings, and compares the runs by validation IoU.
 
 Optuna proposes the settings with a tree-structured Parzen estimator (Bergstra et al., Algorithms for
 Hyper-Parameter Optimization, NeurIPS 2011). Optuna writes a journal, from which an interrupted sweep and
@@ -99,7 +99,7 @@ def _number(text: str) -> float:
 
 
 def _value(text: str) -> Any:
-    """Parse a value as YAML, but read 1e-4 as a number, which YAML reads as text."""
+    """Parse a value as YAML, but read values such as 1e-4 as numbers, although YAML reads them as text."""
     try:
         return _number(text)
     except ValueError:
@@ -171,7 +171,7 @@ def run_sweep(
 
 
 def _claim_folder(request: TrainingRequest, fields: Sequence[Field], seed: int) -> None:
-    """Check that a resumed sweep has the same conditions, and write the conditions to the sweep's folder.
+    """Check that a resumed sweep has unchanged data, settings and seed, or save those of a new sweep.
 
     Raises:
         OutputError: The folder contains a different sweep.

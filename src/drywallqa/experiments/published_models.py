@@ -1,4 +1,4 @@
-"""Segments photos with a published model without training it. All thresholds are 0.5."""
+"""Segments photos with a published model that needs no training. All thresholds are 0.5."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def segment_published(
     """Segment every photo with every prompt, and write the masks to a folder.
 
     Yields:
-        The path and prediction of each mask, or an error for each photo that cannot be read.
+        The path of each mask with its prediction, or an error for each photo that cannot be read.
 
     Raises:
         PromptError: A prompt cannot be used.

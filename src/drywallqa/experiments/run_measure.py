@@ -63,7 +63,7 @@ def measure_run(run: Path, dataset: Dataset, split: str) -> dict[str, Any]:
 def _measure_part(
     model: MeasuredModel, dataset: Dataset, prompts: Mapping[str, str], rules: Sequence[Thresholds]
 ) -> tuple[list[list[PairMeasurement]], float | None]:
-    """Measure every labelled photo-prompt pair with each rule, and average the loss over non-empty masks.
+    """Measure every labelled photo-prompt pair with each rule, and average the loss over non-empty truths.
 
     Args:
         model: The model. It encodes each photo only once for all rules.
@@ -98,8 +98,8 @@ def _measure_part(
 def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
     """Return the BCE + Dice loss of a photo at its original size [H,W].
 
-    This loss compares recipes that train with different losses. The formulas are the same as in
-    `losses.mask_loss`, but the probabilities are clipped to [1e-7, 1 - 1e-7].
+    This loss makes it possible to compare recipes that train with different losses. The formulas are the same
+    as in `losses.mask_loss`, but the probabilities are clipped to [1e-7, 1 - 1e-7].
     """
     p = np.clip(probability.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     cross = -(np.log(p[truth]).sum() + np.log1p(-p[~truth]).sum()) / truth.size
@@ -108,7 +108,7 @@ def pair_loss(probability: NDArray[np.float32], truth: NDArray[np.bool_]) -> flo
 
 
 def _figures(pairs: Sequence[PairMeasurement], rule: str, levels: Thresholds) -> dict[str, Any]:
-    """Return the metrics of each concept with a threshold rule, and their means over concepts."""
+    """Return the metrics of each concept at a rule's thresholds, and their means over concepts."""
     concepts = {
         concept: finite_figures(
             {**summary.to_json(), "threshold": levels[concept][0], "presence": levels[concept][1]}

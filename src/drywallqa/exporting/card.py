@@ -49,7 +49,7 @@ def _table(intro: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
 
 
 def _thresholds(bundle: Bundle) -> str:
-    """Render the table of thresholds. Separate thresholds for large photos get a separate row."""
+    """Render the table of thresholds. Each set of thresholds for large photos gets a separate row."""
     rows = []
     for name, settings in bundle.concepts.items():
         chosen = f"{settings.threshold:.3f}", f"{settings.presence_threshold:.2f}"

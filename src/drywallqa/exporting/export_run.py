@@ -68,7 +68,7 @@ def export_run(
         run: The run's folder.
         dataset: The run's data set. Its val split is used to choose the window and the thresholds.
         out: The bundle's folder.
-        windows: Window sizes in px to choose from.
+        windows: Window sizes in px, from which the export chooses the best.
         version: The model's version.
         checkpoint: "best", "last" or the path of a file; see `checkpoints.read_weights`.
         text: Folder of a text encoder that replaces the run's text encoder.
@@ -80,8 +80,8 @@ def export_run(
     Raises:
         OutputError: `out` exists and `overwrite` is false.
         DataError: The val split is empty.
-        ModelError: The family cannot be exported, the checkpoint does not fit the model, or the
-            results of a graph differ from torch.
+        ModelError: The family cannot be exported, the checkpoint does not fit the model, or an ONNX graph and
+            the torch model give different results.
         ConfigError: A window is too small for the model, the text encoder uses a different text space, or
             `caution` names a concept that the run was not trained on.
     """
@@ -142,8 +142,8 @@ def save_with_card(bundle: Bundle, notes: str | None = None) -> Bundle:
 
     Args:
         bundle: The bundle with the new metadata.
-        notes: Remarks on the training data for the card, in Markdown. They replace earlier remarks, and stay
-            on the card when it is rewritten. If None, the card keeps its remarks.
+        notes: Remarks on the training data for the card, in Markdown. These remarks replace earlier remarks.
+            Later rewrites of the card keep them. If None, the card keeps its remarks.
     """
     if notes:
         bundle = dataclasses.replace(bundle, metrics={**bundle.metrics, "notes": notes})
@@ -154,8 +154,9 @@ def save_with_card(bundle: Bundle, notes: str | None = None) -> Bundle:
 def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
     """Load the text encoder of a run or bundle, or a replacement for this encoder.
 
-    The replacement gets the concepts of the original text encoder. It is fitted to the shipped phrases and to
-    the data set's phrases for these concepts. To update a text encoder to new phrases, pass its folder twice.
+    The replacement gets the concepts of the original text encoder. The replacement is fitted to the phrases
+    for these concepts, both the shipped phrases and the phrases in the data set. To refit a text encoder to
+    new phrases, pass its folder as both `own` and `other`.
 
     Args:
         own: Folder of the original text encoder.
@@ -185,7 +186,7 @@ def load_text_side(own: Path, other: Path | None, dataset: Dataset) -> TextSide:
 def training_cost(run: Path, pictures_a_step: int) -> dict[str, Any]:
     """Return a run's training cost: `pictures`, `seconds`, `processors` and `accelerators`.
 
-    `seconds` is the time from the first to the last log entry, including checks, validation and pauses.
+    `seconds` is the time between the first and the last log entry, including checks, validation and pauses.
     Values that the run did not record are omitted.
 
     Args:

@@ -2,9 +2,9 @@
 
 Encoder and decoder are separate graphs, because a joint export silently fixes the batch size. The export is
 kept only if both graphs agree with torch at two batch sizes. The weights are stored in one safetensors file.
-The graphs refer to this file as external data, and fine-tuning reads it. Matrices and kernels are stored in
-fp16, which halves the file size. The runtime casts them to fp32 on loading, so inference is not slower.
-Graphs with rounded weights are checked with a separate tolerance.
+The graphs refer to this file as external data, and fine-tuning starts from it. Matrices and kernels are
+stored in fp16, which halves the file size. The runtime casts them to fp32 on loading, so inference is not
+slower. Graphs with rounded weights are checked with a separate tolerance.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class ModelPart(nn.Module):
 def export_graphs(model: Any, encoder_path: Path, decoder_path: Path, embedding_width: int) -> float:
     """Write a model's encoder graph, decoder graph and weights to the same folder.
 
-    The export merges the encoder's norms into its convolutions, which does not change the model's outputs.
+    The export merges the encoder's normalisation layers into its convolutions, which does not change the
+    model's outputs.
 
     Returns:
         The largest relative difference between torch and the graphs with rounded weights.
@@ -128,7 +129,7 @@ def trace(
         path: The graph's file.
         names: Names of the inputs.
         outputs: Names of the outputs.
-        axes: Name of an input or output → number and name of each dynamic dimension.
+        axes: Name of an input or output → index and name of each dynamic dimension.
     """
     with warnings.catch_warnings():
         # ignore warnings that the tracer is deprecated and that it skips constant folding
@@ -178,7 +179,7 @@ def refer_to_weights(path: Path, weights: Path) -> None:
 
 
 def relative_difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    """Return the largest difference, divided by the larger of 1 and the largest expected magnitude."""
+    """Return the largest difference relative to the largest expected magnitude, or to 1 if 1 is larger."""
     return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
 
 
@@ -206,7 +207,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
         The largest relative difference between torch and the graph with rounded weights.
 
     Raises:
-        ModelError: The embeddings of the exported tokenizer and graph differ from torch.
+        ModelError: The exported tokenizer and graph give other embeddings than torch.
     """
 
     def embed(ids: Tensor) -> Tensor:
@@ -225,7 +226,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
 
 
 def _compare_prompts(model: ClipPrompted, folder: Path, tolerance: float) -> float:
-    """Compare the prompt embeddings of the bundle's tokenizer and graph with torch."""
+    """Compare the prompt embeddings of the bundle's tokenizer and graph with those of the torch model."""
     tower = PromptTower(folder / PROMPT_ENCODER, (folder / TOKENIZER).read_bytes())
     with torch.no_grad():
         worst = max(

@@ -1,8 +1,8 @@
 """Simplifies ONNX graphs so that they load faster and process photos faster.
 
 Norms that only add a constant become biases of the preceding convolutions. The runtime folds all other norms
-on loading. Padding is merged into the following convolution, because a separate Pad node makes ONNX Runtime
-leave its blocked channel layout. Leaving this layout takes more time than the convolution.
+when it loads the graph. Padding is merged into the following convolution, because a separate Pad node makes
+ONNX Runtime leave its blocked channel layout. This change of layout takes more time than the convolution.
 """
 
 from __future__ import annotations

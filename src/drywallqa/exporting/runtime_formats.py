@@ -48,7 +48,7 @@ def check_form(form: str, precision: str) -> None:
         if value not in known:
             raise ConfigError(f"the {name} is '{value}'; choose one of {', '.join(known)}")
     if (form, precision) == ("onnx", "fp16"):
-        raise ConfigError("ONNX graphs are written in fp32 or int8; fp16 is for --format openvino")
+        raise ConfigError("ONNX graphs support only fp32 and int8; for fp16, pass --format openvino")
 
 
 def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None, notes: str | None) -> Bundle:
@@ -59,7 +59,7 @@ def copy_bundle(source: Path, out: Path, overwrite: bool, text: TextSide | None,
         out: The copy's folder, which may be the bundle's folder.
         overwrite: Whether to replace an existing folder.
         text: A new text encoder for the copy, as returned by `load_text_side`.
-        notes: Remarks on the training data for the card, in Markdown.
+        notes: Remarks on the training data for the model card, in Markdown.
 
     Raises:
         BundleError: The source is not a bundle, or is damaged.
@@ -81,7 +81,7 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
 
     Args:
         bundle: The bundle.
-        dataset: The bundle's data set.
+        dataset: The data set on which the bundle was trained.
         form: "onnx" or "openvino".
         precision: "fp32", "fp16" or "int8".
 
@@ -119,7 +119,7 @@ def add_form(bundle: Bundle, dataset: Dataset, form: str, precision: str) -> Bun
 
 
 def _difference(core: Any, bundle: Bundle, dataset: Dataset, paths: list[Path]) -> float:
-    """Return the largest mean difference of a photo's logits from fp32, relative to the fp32 range."""
+    """Return the mean difference of the logits from fp32, as a share of their range, for the worst photo."""
     photos = dataset.part("val").samples[:_PHOTOS]
     if not photos:
         raise DataError(f"{dataset.folder}: no photo in split 'val', which is needed to check the export")
@@ -146,7 +146,8 @@ def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
 
     Args:
         bundle: The bundle.
-        dataset: The bundle's data set. Its val split is used for calibration and evaluation.
+        dataset: The data set on which the bundle was trained. Its val split is used for calibration and
+            evaluation.
 
     Returns:
         The bundle with the new graphs and the IoU in both precisions.
@@ -173,7 +174,7 @@ def add_int8(bundle: Bundle, dataset: Dataset) -> Bundle:
 
 
 def _inputs(bundle: Bundle, validation: Dataset, graph: str) -> Iterator[Mapping[str, Float]]:
-    """Yield the inputs of a graph for photos at regular intervals in the val split."""
+    """Yield the inputs of a graph for evenly spaced photos of the val split."""
     backend = bundle.open_backend()
     embeddings = backend.encode_prompts(list(bundle.concepts))[None]
     step = max(1, len(validation) // _CALIBRATED)
@@ -222,7 +223,7 @@ def _quantise(folder: Path, graph: str, inputs: Iterator[Mapping[str, Float]]) -
 
 
 def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, dict[str, Any]]:
-    """Measure both precisions on every concept, and reject int8 if a concept loses too much IoU."""
+    """Measure the IoU of every concept in both precisions, and reject int8 if a concept loses too much."""
     exact, rounded = Segmenter(bundle), Segmenter(quantised, RuntimeOptions(precision=INT8))
     figures: dict[str, dict[str, Any]] = {"fp32": {}, INT8: {}}
     for concept in bundle.concepts:
@@ -233,7 +234,7 @@ def _judge(bundle: Bundle, quantised: Bundle, validation: Dataset) -> dict[str, 
         figures["fp32"][concept], figures[INT8][concept] = before, after
         if not before - after <= LARGEST_LOSS:
             raise ModelError(
-                f"{bundle.folder}: int8 loses {before - after:.3f} IoU on '{concept}', more than "
-                f"{LARGEST_LOSS:.3f}; the int8 graphs are not kept"
+                f"{bundle.folder}: int8 loses {before - after:.3f} IoU on '{concept}', but at most "
+                f"{LARGEST_LOSS:.3f} is allowed; the int8 graphs are not kept"
             )
     return figures

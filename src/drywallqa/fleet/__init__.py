@@ -1,4 +1,4 @@
-"""Segment photos on several machines with Ray Data. Photos and masks are on disks or in object stores.
+"""Segment photos on several machines with Ray Data. Photos and masks can be on disks or in object stores.
 
 Example:
     >>> from functools import partial

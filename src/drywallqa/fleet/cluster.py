@@ -27,11 +27,11 @@ class Fleet:
     Attributes:
         address: `HOST:PORT` of a Ray cluster; "auto" for a running cluster on this machine; None to start Ray
             on this machine.
-        workers: Number of worker processes; None for the largest number that cores and GPUs allow.
+        workers: Number of worker processes; None for as many as the cores and GPUs allow.
         threads: CPU cores per worker.
         gpus: GPUs per worker.
         block: Maximum number of photos per block. Ray assigns one block at a time to a worker, and repeats
-            the block if the worker dies. Runs with many workers need larger blocks.
+            the block if the worker dies. Use larger blocks for runs with many workers.
     """
 
     address: str | None = None
@@ -88,7 +88,7 @@ def reached(address: str | None) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Check that a cluster accepts connections. Ray itself would wait for minutes before it fails."""
+    """Check that a cluster accepts connections. Without this check, Ray waits for minutes before it fails."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ConfigError(f"'{address}' is not an address; pass HOST:PORT of a Ray cluster, or auto")
@@ -118,7 +118,7 @@ def segment_blocks(
         fleet: The workers.
         opener: Function that loads the segmenter.
         request: The prompts and options of the run.
-        work: Each photo, with the prompts whose masks are missing.
+        work: The photos, each with the prompts that still need a mask.
 
     Yields:
         The result rows of each finished block as a `pyarrow.Table`.

@@ -50,11 +50,12 @@ def segment_fleet(
     Args:
         opener: Function that loads the segmenter, for example `partial(drywallqa.load, threads=1)`. It is
             called in this process and on each worker.
-        paths: Photos, folders and patterns on disks, or photos and folders in one store (`s3://` or `gs://`).
+        paths: Photos, folders and patterns on disk, or photos and folders in one object store (`s3://` or
+            `gs://`).
         prompts: Text prompts.
         out: Folder for the results, on disk or in a store.
         options: Options of the run.
-        fleet: Number, size and location of the workers.
+        fleet: The Ray cluster, the number of workers, and the cores and GPUs of each worker.
         on_start: Called once, with the number of photos.
         on_outcome: Called for each finished or failed photo, and for each rejected path and prompt.
 
@@ -100,7 +101,7 @@ def _outcomes(
     fleet: Fleet,
     results: FolderResults | StoreResults,
 ) -> Iterator[PhotoOutcome]:
-    """Yield the outcomes of photos from earlier runs, then segment the other photos."""
+    """Yield the outcomes of photos that earlier runs finished, then segment the other photos."""
     if not request.prompts:
         return
     work: list[tuple[FleetPhoto, list[str]]] = []

@@ -41,7 +41,7 @@ class Location:
         return f"{self.path.rstrip('/')}/{inner}"
 
     def name(self, path: str) -> str:
-        """Convert a path in the file system to the path or address for messages."""
+        """Convert a path in the file system to the path or address that messages show."""
         scheme = self.shown.partition("://")[0]
         return path if self.is_local else f"{scheme}://{path}"
 
@@ -58,7 +58,7 @@ class Location:
             raise self.unreadable(path, error) from error
 
     def write(self, inner: str, content: bytes, overwrite: bool) -> None:
-        """Write a file below this location, atomically on disks. Skip a file that already has this content.
+        """Write a file below this location, atomically on a disk. A file with this content is left unchanged.
 
         Raises:
             OutputError: The file cannot be written, or it exists with different content and `overwrite` is
@@ -135,7 +135,7 @@ def is_address(text: str) -> bool:
 def open_location(text: str) -> Location:
     """Open a folder or file by its path or address, such as `s3://bucket/photos` or `gs://bucket/photos`.
 
-    The address may contain options of pyarrow, as in `s3://bucket/photos?region=eu-central-1`.
+    The address may contain options for pyarrow, as in `s3://bucket/photos?region=eu-central-1`.
 
     Raises:
         ConfigError: The address is malformed or its scheme is unknown.

@@ -41,7 +41,7 @@ Found = tuple[Location, tuple[FleetPhoto, ...], tuple[PhotoOutcome, ...]]
 
 
 def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *, recursive: bool) -> Found:
-    """Find the photos at the given paths. All photos must be on disks, or all in one store.
+    """Find the photos at the given paths. All photos must be on disks, or all in one object store.
 
     Args:
         paths: Photos, folders and patterns on disks, or photos and folders in one store.
@@ -49,10 +49,10 @@ def find_fleet_photos(paths: Sequence[str | os.PathLike[str]], out: Location, *,
         recursive: Whether to search subfolders.
 
     Returns:
-        The location for reading the photos, the photos, and the failed outcomes of unusable paths.
+        The location from which to read the photos, the photos, and a failed outcome for each unusable path.
 
     Raises:
-        ConfigError: The paths are on disks and in a store, or in two different stores.
+        ConfigError: Some paths are on disks and others in a store, or the paths are in several stores.
     """
     texts = [os.fspath(path) for path in paths]
     places = [open_location(text) for text in texts if is_address(text)]

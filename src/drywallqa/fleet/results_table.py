@@ -2,7 +2,8 @@
 
 On disk, a run appends each record to the manifest, and finally converts the manifest to the table. A file in
 an object store cannot be extended, so a run writes several small tables there and finally merges the small
-tables into one. An interrupted run loses few rows. `inference.manifest` defines which records are current.
+tables into one. If a run is interrupted, only a few rows are lost. `inference.manifest` defines which records
+are current.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ def table_schema(kinds: Iterable[str]) -> Any:
 
 
 def without_empty_columns(row: Record) -> Record:
-    """Return a row without its empty columns, except for the concept."""
+    """Return a row without its empty columns. The concept is kept even if it is empty."""
     return {name: value for name, value in row.items() if value is not None or name == "concept"}
 
 
 class FolderResults(Manifest):
-    """The manifest and the table of all runs into a folder on disk.
+    """The manifest and the table of all runs that write to the same folder on disk.
 
     Raises:
         OutputError: The manifest cannot be read, or the existing `results.parquet` is not a table of results.
@@ -112,7 +113,7 @@ def _as_text(record: Record) -> Record:
 
 
 class StoreResults:
-    """The table of all runs into a folder in an object store. Only one run may write at a time.
+    """The table of all runs that write to one folder in an object store, one run at a time.
 
     Args:
         out: Location of the results.
@@ -128,7 +129,7 @@ class StoreResults:
             raise out.unwritable(error) from error
 
     def _files(self) -> list[str]:
-        """List the table and the small tables by their paths below the location, oldest first."""
+        """List the paths of the table and of the small tables, relative to the location, oldest first."""
         start = len(self.out.below(""))
         whole = [one.path[start:] for one in self.out.entries(recursive=False)]
         parts = [one.path[start:] for one in self.out.entries(PARTS)]
@@ -147,7 +148,7 @@ class StoreResults:
 
     @property
     def masks(self) -> Mapping[str, Record]:
-        """The records of masks from earlier runs, by the path of the mask below the location."""
+        """Path of a mask, relative to the location → its record from an earlier run."""
         import pyarrow.compute as pc
 
         rows = self._earlier.filter(pc.is_valid(self._earlier["mask"]))
@@ -205,7 +206,7 @@ def _read(out: Location, name: str) -> Any:
         return pyarrow.concat_tables([table_schema(()).empty_table(), rows], promote_options="permissive")
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(
-            f"{out.name(path)} is not a table of results ({reason_of(error)}); move it away"
+            f"{out.name(path)} is not a table of results ({reason_of(error)}); move the file elsewhere"
         ) from error
 
 

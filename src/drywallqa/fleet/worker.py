@@ -51,7 +51,7 @@ class AttemptCounts:
         self._begun: dict[str, int] = {}
 
     def begin_block(self, sources: Sequence[str]) -> list[int]:
-        """Return the previous count of each photo. If all are zero, count one attempt for each photo."""
+        """Return the previous count of each photo. If all counts are zero, set them to 1."""
         before = [self._begun.get(source, 0) for source in sources]
         if not any(before):
             self._begun |= dict.fromkeys(sources, 1)
@@ -88,8 +88,8 @@ class Worker:
     def __call__(self, block: Any) -> Any:
         """Segment a block: a `pyarrow.Table` with one row per photo. Return the result rows as a table.
 
-        If a worker dies, Ray repeats its block on another worker. That worker counts an attempt before each
-        photo, to find the photo that kills workers.
+        If a worker dies, Ray repeats its block on another worker. The other worker counts an attempt before
+        it processes each photo. These counts identify a photo that kills workers.
 
         Raises:
             OutputError: The results cannot be written, for example because the disk is full.

@@ -1,4 +1,4 @@
-"""Detect missing image data in a JPEG file. Pillow fills the gap with grey and reports no error."""
+"""Detect missing image data in a JPEG file. Pillow fills missing areas with grey and reports no error."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class _Markers:
         sampling: The horizontal and vertical sampling factors of each component, by component id.
         interval: The restart interval in blocks (MCUs); 0 if there are no restart markers.
         first_code: The symbol of the shortest code in the luminance AC table; 0 is "end of block".
-        depths: For each component, the lowest bit that the scans contain for each of its 64 coefficients. 0
-            means that a coefficient is complete.
+        depths: For each of the 64 coefficients of each component, the lowest bit that the scans contain. 0
+            means that the coefficient is complete.
         scans: For each scan, the number of components, and the start and stop of its data in the file.
         ended: Whether the file has an end marker.
     """
@@ -118,7 +118,7 @@ def _read_markers(content: bytes) -> _Markers:
 
 
 def _missing_restarts(content: bytes, markers: _Markers) -> float:
-    """Return the share of restart markers that the first scan lacks; 0 if that cannot be checked."""
+    """Return the share of restart markers that the first scan lacks; 0 if the share is unknown."""
     components, start, stop = markers.scans[0]
     if not markers.interval or components != len(markers.sampling):
         return 0.0

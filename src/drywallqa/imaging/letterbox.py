@@ -38,7 +38,7 @@ class Placement:
 
 
 def touched_span(cells: NDArray[np.intp], step: float, length: int) -> slice:
-    """Return the range of the photo's pixels along one side that the given grid cells can affect.
+    """Return the range of pixels, along one side of the photo, that the given grid cells can affect.
 
     Args:
         cells: The indices of the cells, in ascending order; at least one.
@@ -56,7 +56,7 @@ class Letterbox:
 
     Attributes:
         size: Longer side in px.
-        multiple: Both sides are multiples of this number of px.
+        multiple: Number of px by which both sides are divisible.
         square: Whether the input is always square.
         mean: Mean for the normalisation of values in 0–1.
         std: Standard deviation for the normalisation.
@@ -124,7 +124,7 @@ class Letterbox:
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn logits into probabilities in [0,1]. The function is stable for any finite logit."""
+    """Turn logits into probabilities in [0,1]. The function is numerically stable for any finite logit."""
     return np.asarray(0.5 * (np.tanh(0.5 * logits) + 1.0), np.float32)
 
 
@@ -137,7 +137,7 @@ def logit(probability: float) -> float:
 def resample(
     grid: NDArray[np.float32], box: tuple[float, float, float, float], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Scale a box of a grid [h,w] to height×width values (bilinear, antialiased if the result is smaller).
+    """Resample a box of a grid [h,w] to height×width values (bilinear, antialiased if the result is smaller).
 
     Args:
         grid: The values. Values just outside the box also contribute, so that neighbouring boxes join

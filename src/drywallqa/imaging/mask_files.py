@@ -34,10 +34,10 @@ _LIKE_A_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 
 
 def base_name(image_id: str, prompt: str) -> str:
-    """Return the file name of the results of one photo and one prompt, without suffix.
+    """Return the file name, without suffix, for the results of one photo and one prompt.
 
     The name is valid on every operating system and has at most 116 bytes. Different pairs of photo and prompt
-    get different names, even on a case-insensitive file system if the photos' names differ there.
+    get different names. On a case-insensitive file system, this is true if the photos' names differ there.
 
     Example:
         >>> base_name("IMG_1", "segment crack")
@@ -68,8 +68,8 @@ def file_name(image_id: str, prompt: str) -> str:
 def slug_of(prompt: str) -> str:
     """Turn a prompt into a part of a file name: keep `[A-Za-z0-9-]`, turn other characters into `_`.
 
-    A run of other characters becomes one `_`. If anything except single spaces is replaced, or the prompt has
-    capitals, `-` and the first 8 hex digits of the prompt's SHA-256 are appended.
+    A run of other characters becomes one `_`. If the prompt contains capitals, or if anything except single
+    spaces is replaced, the result ends with `-` and the first 8 hex digits of the prompt's SHA-256.
 
     Example:
         >>> slug_of("segment crack"), slug_of("segment joint/tape")
@@ -94,7 +94,7 @@ def _digest(text: str) -> str:
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> bytes:
-    """Encode a boolean mask [H,W] as a mask file. Equal masks produce equal bytes.
+    """Encode a boolean mask [H,W] as a mask file. The same mask always gives the same bytes.
 
     Raises:
         ValueError: The mask is not a boolean array with two axes and at least one pixel.
@@ -108,7 +108,7 @@ def encode_mask(mask: NDArray[np.bool_]) -> bytes:
 
 
 def _encode_in_strips(mask: NDArray[np.bool_]) -> bytes:
-    """Write the PNG directly (W3C, "Portable Network Graphics", 2003), with one strip in memory at a time."""
+    """Build the PNG file without Pillow (W3C, "Portable Network Graphics", 2003), one strip at a time."""
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, _RUNS)
     height, width = mask.shape
     step = max(1, _STRIP // width)

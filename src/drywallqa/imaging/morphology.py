@@ -34,6 +34,11 @@ def dilate(mask: Mask, radius: int) -> Mask:
     return result
 
 
+def equal_but_edges(first: Mask, second: Mask) -> bool:
+    """Check whether two masks [H,W] are equal except for one pixel along their edges."""
+    return not bool((first & ~dilate(second, 1)).any() or (second & ~dilate(first, 1)).any())
+
+
 def close_mask(mask: Mask, radius: int) -> Mask:
     """Close a mask [H,W] with a disc of `radius` px; edge values are replicated beyond the border."""
     padded = np.pad(mask, radius, mode="edge")
@@ -41,7 +46,7 @@ def close_mask(mask: Mask, radius: int) -> Mask:
 
 
 def _tables() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two tables over the 256 neighbourhoods of a pixel.
+    """Return two lookup tables with one entry for each of a pixel's 256 possible neighbourhoods.
 
     The first table [2,256] states whether each half-step of thinning removes the pixel. The second table
     [256] states whether the pixel can be removed without breaking a connection, that is, whether S. Yokoi's
@@ -140,7 +145,7 @@ def label_components(mask: Mask, *, corners: bool = True) -> NDArray[np.int32]:
 
 
 def group_links(count: int, links: ArrayLike) -> NDArray[np.int64]:
-    """Return, for each of `count` items, the smallest index linked to it by `links` [N,2] (union-find)."""
+    """For each of `count` items, return the smallest index to which `links` [N,2] connect it (union-find)."""
     root = np.arange(count)
     one, two = np.asarray(links, np.int64).reshape(-1, 2).T
     while len(one):

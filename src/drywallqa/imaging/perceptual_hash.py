@@ -1,10 +1,10 @@
 """A perceptual hash of a photo that can be compared under all eight rotations and reflections.
 
 The hash consists of the signs of the 8×8 lowest frequencies (DCT-II) of a 32×32 greyscale thumbnail. It
-follows Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), but compares with
-zero instead of the median. This makes the hash exact under rotation, because mirroring an image only negates
-its odd frequencies, and transposing it only transposes the frequencies. The hashes of all orientations can
-therefore be computed from one stored hash.
+follows Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), but compares the
+frequencies with zero instead of their median. Mirroring an image only negates its odd frequencies, and
+transposing it only transposes the frequencies. The exact hashes of all orientations can therefore be computed
+from one stored hash.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def orientations(value: int) -> tuple[int, ...]:
 
 
 def closest_hash_distances(hashes: Sequence[int], others: Sequence[int]) -> NDArray[np.uint8]:
-    """Compare N hashes with M others: the number of differing bits in the closest orientation, [N,M]."""
+    """Return the number of bits [N,M] in which N hashes differ from M others in the closest orientation."""
     left = np.array(hashes, np.uint64)[:, None]
     turned = np.array([orientations(value) for value in others], np.uint64).reshape(
         len(others), len(ORIENTATIONS)

@@ -93,7 +93,8 @@ def page_of_photo(stream: IO[bytes], name: str) -> int:
 
     Args:
         stream: The file, in any format. Its position changes.
-        name: The file name for error messages. A raw suffix counts only if the file also names a camera.
+        name: The file name for error messages. A raw suffix such as ".nef" counts only if the file also names
+            a camera.
 
     Raises:
         PhotoError: The file is a camera raw file, or its photo cannot be read.
@@ -182,7 +183,7 @@ def eight_bits(image: Image.Image, deep: bool, stream: IO[bytes] | None) -> tupl
     Args:
         image: The decoded image.
         deep: The result of `deep_colour` before decoding.
-        stream: The image file; may be closed after decoding. Its position changes.
+        stream: The image file, which decoding may have closed. Its position changes.
 
     Returns:
         The image (unchanged if it has 8 bits), and a note if its samples use only part of their range.
@@ -248,7 +249,7 @@ def _significant_bits(stream: IO[bytes]) -> int:
 
 
 def _scale(samples: NDArray[Any], declared: float | None) -> tuple[NDArray[np.uint8], str | None]:
-    """Scale samples of more than 8 bits to 0–255 by the declared range, or by the smallest common range.
+    """Scale samples of more than 8 bits to 0–255 by the declared range or the smallest usual range that fits.
 
     Returns:
         The samples, and a note if the range is neither declared nor the full range of the type.

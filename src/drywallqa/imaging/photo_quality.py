@@ -1,4 +1,4 @@
-"""Detect photo faults that would hide a crack: nearly black, overexposed, flat, out of focus, motion blur."""
+"""Detect photo faults that would hide a crack: darkness, overexposure, low contrast, defocus, motion blur."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MOVED = 0.17
 
 
 def quality_notes(photo: NDArray[np.uint8]) -> tuple[str, ...]:
-    """Describe a fault that would hide a crack in a photo.
+    """Check a photo for faults that would hide a crack, and describe the first one.
 
-    A smooth wall is not a fault. Sharpness is judged only if the photo shows enough edges. Only a photo
+    A smooth wall is not a fault. Sharpness is checked only if the photo shows enough edges. Only a photo
     without any sharp edge counts as out of focus.
 
     Args:

@@ -22,8 +22,8 @@ class FoundFiles:
 
     Attributes:
         photos: The paths of the photos in search order, without duplicates.
-        base: The folder that contains all photos. The results repeat its folder structure.
-        problems: One error for each path at which no photo was found.
+        base: The folder that contains all photos. The results folder gets the same subfolders.
+        problems: One error for each given path that leads to no photo.
     """
 
     photos: tuple[Path, ...]
@@ -44,16 +44,16 @@ def search_photos(
 ) -> FoundFiles:
     """Find the photos in the given files, folders and glob patterns.
 
-    In a folder, the search takes every file that has a photo suffix and is not hidden. A file that is given
-    explicitly needs no photo suffix. If several links lead to one photo, the photo is listed once. An
-    explicitly given name is preferred, then the real name.
+    In a folder, the search takes every file that has a photo suffix and is not hidden. A file that the caller
+    names explicitly does not need a photo suffix. If several links lead to one photo, the photo is listed
+    once. The list then contains the name that the caller gave, or else the real name of the file.
 
     Args:
         paths: Files, folders and patterns such as `site/*.jpg` or `site/**/*.jpg`.
         recursive: Whether to search subfolders.
         leave_out: Files and folders to skip when a folder or pattern includes them.
-        made_in: Function that returns the files that earlier runs wrote in and below a folder. The search
-            calls it for each folder, to exclude masks from the photos.
+        made_in: Function that returns the files that earlier runs wrote into a folder and its subfolders. The
+            search calls this function for each folder, and does not list these files as photos.
     """
     search = _Search(recursive, {absolute_path(path) for path in leave_out}, made_in)
     for path in paths:
@@ -80,7 +80,7 @@ def common_folder(folders: Sequence[AnyPath]) -> AnyPath:
 def folder_below(folder: PurePath, base: PurePath) -> str:
     """Return the path of a folder relative to `base`, with forward slashes; "" for `base` itself.
 
-    For a folder outside the base, such as on another drive, the result is its drive and full path.
+    If the folder is outside `base`, for example on another drive, return its full path including the drive.
     """
     if folder.is_relative_to(base):
         relative = folder.relative_to(base).as_posix()
@@ -189,7 +189,7 @@ def _expand(pattern: Path, on_error: Callable[[OSError], None]) -> Iterator[Path
 
 
 def _walk_real_folders(top: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield a folder and its subfolders, each real folder once and links last; skip hidden folders.
+    """Yield a folder and its subfolders except hidden folders. Each real folder is yielded once, links last.
 
     Links to a parent of the top folder are not followed, because they lead back to it.
     """

@@ -61,9 +61,9 @@ _TURNS = {  # by EXIF orientation
 def read_photo(source: Photo) -> NDArray[np.uint8]:
     """Read a photo as RGB uint8 [H,W,3].
 
-    EXIF orientation is applied, transparent images are composited over white, and samples of higher bit depth
-    are scaled to 8 bits by the range that they use. If a file contains several images, the first image is
-    read, or the largest image if the first is marked as a reduced copy.
+    EXIF orientation is applied, transparent images are composited over white, and pixel values of higher bit
+    depth are scaled from the range that they use to 8 bits. If a file contains several images, the first
+    image is read, or the largest image if the first is marked as a reduced copy.
 
     Args:
         source: A path, a PIL image, an RGB uint8 array [H,W,3] (returned unchanged), or a result of
@@ -77,7 +77,7 @@ def read_photo(source: Photo) -> NDArray[np.uint8]:
 
 
 def read_noted_photo(source: Photo) -> NotedPhoto:
-    """Read a photo like `read_photo`, and note faults of its file, such as missing image data."""
+    """Read a photo like `read_photo`, and note faults in its file, such as missing image data."""
     if isinstance(source, NotedPhoto):
         return source._replace(pixels=_checked_array(source.pixels))
     if isinstance(source, np.ndarray):
@@ -269,7 +269,7 @@ def is_turned(path: Path) -> bool:
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Copy an image to an RGB array in strips, since Pillow would keep three copies of a large image."""
+    """Copy an image to an RGB array in strips, to avoid three copies of a large image in memory."""
     image = image if image.mode == "RGB" else image.convert("RGB")
     width, height = image.size
     step = max(1, _STRIP // width)

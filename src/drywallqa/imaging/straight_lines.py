@@ -43,7 +43,7 @@ class StraightLine:
         return (self.end[0] - self.start[0]) / length, (self.end[1] - self.start[1]) / length
 
     def place(self, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the signed distance from the line and the position along it for each pixel, [H,W] in px."""
+        """Return each pixel's signed distance from the line and its position along the line, [H,W] in px."""
         rows = np.arange(size[0], dtype=np.float32)[:, None] - np.float32(self.start[1])
         columns = np.arange(size[1], dtype=np.float32)[None, :] - np.float32(self.start[0])
         along_x, along_y = (np.float32(value) for value in self.direction())
@@ -98,7 +98,7 @@ def straight_lines(mask: Mask, least: float = 0.05) -> list[StraightLine]:
 
 
 def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None, Mask]:
-    """Find the line with the most points [N,2] near it; return its ends [2,2] and a mask [N] of points."""
+    """Find the line near the most points [N,2]; return its ends [2,2] and a mask [N] of these points."""
     angle, offset = _peak(points, within)
     normal = np.array([np.cos(angle), np.sin(angle)])
     near = np.abs(points @ normal - offset) <= 1.5 * within
@@ -121,7 +121,7 @@ def _strongest(points: Floats, within: float, gap: float) -> tuple[Floats | None
 
 
 def _peak(points: Floats, within: float) -> tuple[float, float]:
-    """Return the angle of the normal and the distance from the origin of the line with the most points."""
+    """Find the line near the most points; return its normal's angle and its distance from the origin."""
     best, at = -1, (0.0, 0.0)
     for angle in _ANGLES:
         offsets = points @ np.array([np.cos(angle), np.sin(angle)]) / within
@@ -152,8 +152,8 @@ class FoundSeam:
 
     Attributes:
         line: The seam, in px of the photo.
-        depth: Mean number of grey levels by which the seam is darker than both its sides, clipped to ±12 at
-            each position.
+        depth: Mean number of grey levels by which the seam is darker than both its sides. Before averaging,
+            the values are clipped to ±12.
         share: Share of the seam's length that is darker than both sides.
     """
 
@@ -201,7 +201,7 @@ def find_seam(photo: NDArray[np.uint8], box: BoundingBox) -> FoundSeam | None:
 
 
 def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: float, places: int) -> Floats:
-    """Return by how many grey levels M lines are darker than both sides, at points along them: [M,places]."""
+    """Return how many grey levels points along M lines are darker than both sides, [M,places]."""
     across = ends - starts
     along = across / np.hypot(*across.T)[:, None]
     normal = np.stack([-along[:, 1], along[:, 0]], 1)[:, None]
@@ -221,7 +221,7 @@ def _depths(values: NDArray[np.float32], starts: Floats, ends: Floats, scale: fl
 
 
 def _refine(values: NDArray[np.float32], start: Floats, end: Floats, step: float, scale: float) -> FoundSeam:
-    """Move both ends to the best neighbouring points, first by half a step and then by one pixel."""
+    """Move both ends of a line to the best nearby points, first by half a step and then by one pixel."""
     for by in (step / 2, 1.0):
         moves = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]) * by
         starts, ends = np.repeat(start + moves, 9, 0), np.tile(end + moves, (9, 1))

@@ -1,4 +1,4 @@
-"""Segment many photos into a folder: skip finished results, write missing ones, and report failures."""
+"""Segment many photos, write the missing results to a folder, skip finished results and report failures."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def queries_for(
 
     Returns:
         The queries, and one text for each prompt. The text lists everything that determines the results,
-        except the photo. A rerun compares this text to find finished results.
+        except the photo. A rerun compares this text with the recorded text to find finished results.
     """
     queries, marks = segmenter.ask(prompts, options=options), {}
     bundle, runtime = segmenter.bundle, segmenter.options

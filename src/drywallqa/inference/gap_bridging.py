@@ -1,4 +1,4 @@
-"""Join the parts of a broken line if the model predicts a sufficient probability in the gap."""
+"""Join the parts of a broken line if the probabilities in the gap are high enough."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class _End:
 def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
     """Join components of a mask [H,W] whose ends face each other, along the path of highest probability.
 
-    Large photos are first reduced to 640 px. A bridge is as wide as the narrower of the two components that
-    it joins.
+    The mask of a large photo is first scaled down to 640 px. A bridge is as wide as the narrower of the two
+    components that it joins.
     """
     shrink = 1 / unit if unit > 1.25 else 1.0
     size = tuple(max(1, round(side * shrink)) for side in mask.shape)
@@ -104,7 +104,7 @@ def _cosine(first: tuple[float, float], second: tuple[float, float]) -> float:
 
 
 def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.int64]:
-    """Return the most probable path [n,2] between two pixels, within their box padded by half the gap."""
+    """Return the most probable path [n,2] between two pixels, near the straight line between them."""
     margin = max(2, round(math.dist(start, end) / 2))
     top, left = (max(0, min(a, b) - margin) for a, b in zip(start, end, strict=True))
     bottom, right = (max(a, b) + margin + 1 for a, b in zip(start, end, strict=True))
@@ -116,7 +116,7 @@ def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.
 
 
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
-    """Return the cheapest path [n,2] between two pixels of an image of positive costs [h,w].
+    """Return the cheapest path [n,2] between two pixels in an image [h,w] of positive costs.
 
     A step to one of the eight neighbours costs its length times the mean cost of both pixels. The search
     updates the costs of all pixels at once until no cost changes (R. Bellman, "On a routing problem", 1958).

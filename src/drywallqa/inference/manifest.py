@@ -2,7 +2,7 @@
 
 Each line is a JSON object. A line with a `mask` describes the result of one photo and one prompt. A line with
 an `error` describes a photo (by its `source`) or a prompt that failed. If several lines describe the same
-mask, photo or prompt, the last line is valid. A line without an error clears the errors of its photo and
+mask, photo or prompt, only the last line counts. A line without an error clears the errors of its photo and
 prompt.
 
 A run only appends lines, so an interrupted run loses nothing, and several runs can append to one file. At the
@@ -49,7 +49,7 @@ class LatestRecords(Generic[T]):
         self.errors: dict[tuple[str, str], T] = {}
 
     def take(self, record: Record, kept: T) -> None:
-        """Add a record that is newer than all earlier records, and store the value `kept` for it."""
+        """Add the newest record, and store the value `kept` for it."""
         if record.get("error") is not None:
             self.errors |= dict.fromkeys(self._subjects(record)[:1], kept)
             return
@@ -157,7 +157,7 @@ def files_of_record(record: Record) -> dict[str, str]:
 
 
 def made_in(folder: Path) -> list[Path]:
-    """Return the files in and below a folder that its manifest lists; [] if it has no readable manifest."""
+    """Return the files that the manifest of a folder lists; [] if the folder has no readable manifest."""
     try:
         masks = Manifest(folder).masks.values() if (folder / NAME).is_file() else ()
     except OutputError:  # the manifest is unreadable, so the files are unknown

@@ -30,10 +30,10 @@ class Output:
     """One kind of file that is written for every photo and prompt.
 
     Attributes:
-        kind: Its name in the manifest.
+        kind: Name of this kind of file in the manifest.
         suffix: The part of the file name after `{image_id}__{prompt}`.
-        encode: Function that encodes the photo [H,W,3] and the prediction as bytes. Equal inputs give equal
-            bytes.
+        encode: Function that encodes the photo [H,W,3] and the prediction as bytes. The same inputs always
+            give the same bytes.
         folder: Subfolder of the results folder for files that are not stored beside the masks.
         replaceable: Whether the file may be replaced without `overwrite`. True only for files that are meant
             for viewing.

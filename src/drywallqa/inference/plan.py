@@ -83,7 +83,7 @@ class SegmentSummary:
         done: Photos segmented.
         skipped: Photos whose results already existed.
         failed: Photos, paths and prompts that failed.
-        masks: Number of masks of this run's photos and prompts, new and existing.
+        masks: Number of masks for this run's photos and prompts, including masks that already existed.
         seconds: Duration of the run.
         prompts: The valid prompts.
         out: The folder or address of the results.
@@ -109,7 +109,7 @@ class SegmentSummary:
 def count_outcomes(
     outcomes: Iterable[PhotoOutcome], on_outcome: Callable[[PhotoOutcome], None]
 ) -> dict[str, Any]:
-    """Count outcomes for a `SegmentSummary`, and call `on_outcome` after each."""
+    """Count outcomes for a `SegmentSummary`, and call `on_outcome` with each outcome."""
     counts = dict.fromkeys(("done", "skipped", "failed", "masks"), 0)
     for outcome in outcomes:
         counts[outcome.status] += 1
@@ -120,7 +120,7 @@ def count_outcomes(
 
 @dataclass(frozen=True)
 class PlannedPhoto:
-    """One photo of a run: its path, its subfolder of the results folder ("" if none) and its name there."""
+    """The path of a photo, and the subfolder ("" if none) and name of its results in the results folder."""
 
     path: Path
     folder: str
@@ -182,7 +182,7 @@ def make_plan(
 def split_refused(
     bundle: RunnableBundle, prompts: Sequence[str], allow_unknown: bool
 ) -> tuple[tuple[str, ...], tuple[PhotoOutcome, ...]]:
-    """Split prompts into valid prompts, without duplicates, and outcomes of rejected prompts."""
+    """Return the valid prompts without duplicates, and an outcome for each rejected prompt."""
     askable: list[str] = []
     refused: list[PhotoOutcome] = []
     for prompt in dict.fromkeys(prompts):
@@ -200,7 +200,8 @@ def place_photos(
     """Assign a folder and a name in the results to each photo. Also return an outcome per rejected photo.
 
     Photos keep their folders in a recursive run, or if photos from different folders have the same name.
-    Photos whose masks would have equal names (also on a case-insensitive file system) are rejected.
+    Photos are rejected if their masks would have the same name on some file system, such as a
+    case-insensitive one.
     """
     items = [PlannedPhoto(path, found.folder_of(path), image_id_of(path)) for path in found.photos]
     folders: dict[str, set[str]] = {}

@@ -19,10 +19,10 @@ class Prediction:
             is below the concept's presence threshold.
         probability: float32 [H,W] in 0–1; None if the caller did not keep probabilities.
         presence: Predicted probability, 0–1, that the photo shows the concept.
-        concept: The concept of the prompt. None for an accepted prompt without a known concept.
+        concept: The concept of the prompt. None if the prompt was accepted but belongs to no known concept.
         threshold: The probability above which a pixel is marked.
         prompt: The prompt exactly as given.
-        image_id: The full stem of the photo's file name, or the name passed by the caller.
+        image_id: The photo's file name without its suffix, or the name passed by the caller.
         quality: Remarks on defects of the photo, such as "nearly black"; () if the photo has no defects.
         presence_threshold: The mask is all False if presence is below this value.
     """

@@ -63,7 +63,7 @@ def prepare_photo(
 
 
 def encode_photos(backend: Backend, ready: Sequence[PreparedPhoto]) -> list[Features]:
-    """Encode whole photos, in batches of equal shape, and return the features [1,…] of each photo."""
+    """Encode whole photos in batches of the same shape, and return the features [1,…] of each photo."""
     canvases = {place: one.whole[0] for place, one in enumerate(ready) if one.whole is not None}
     encoded: dict[int, Features] = {}
     for shape in dict.fromkeys(canvas.shape for canvas in canvases.values()):
@@ -84,7 +84,7 @@ def predict(
         ready: The photo.
         features: Features of the whole photo [1,…].
         queries: The queries for which the photo was prepared.
-        keep: Whether the predictions keep their probabilities.
+        keep: Whether the predictions contain the probability of each pixel.
 
     Raises:
         BackendError: The model returned NaN or infinite logits.
@@ -104,7 +104,7 @@ def predict(
 
 
 class _PhotoQueries:
-    """One photo with P prompts that share a plan of views."""
+    """One photo with P prompts that use the same plan of views."""
 
     def __init__(
         self, backend: Backend, ready: PreparedPhoto, plan: ViewPlan, queries: PromptQueries
@@ -144,7 +144,7 @@ class _PhotoQueries:
             yield mask.finish(float(presence[query.row]))
 
     def _bands(self, features: Features, keep: bool) -> Iterator[RowBand]:
-        """Run views of increasing detail while they are needed, and yield the photo's rows from the top."""
+        """Run the model on finer and finer views while they are needed. Yield rows from top to bottom."""
         view = self._whole(features) if self.plan.whole else None
         deciding = 0 if self.plan.whole else 1  # index of the last tiled view that affects presence
         assert self.ready.pixels is not None, "the plan contains tiled views"
@@ -191,7 +191,7 @@ class _PhotoQueries:
     def _upsampled(
         self, rows: Iterable[Float], grid: PhotoLogits | TiledView, keep: bool
     ) -> Iterator[RowBand]:
-        """Upsample rows of a grid to the photo's size. If `keep` is false, low logits are skipped."""
+        """Upsample rows of a grid to the photo's size. If `keep` is false, skip areas with low logits."""
         levels = self.levels
         if keep:
             levels = np.full_like(self.levels, -np.inf)
@@ -215,7 +215,7 @@ class _MaskBits:
         self.probability = np.empty(ready.size, np.float32) if keep else None
 
     def add(self, rows: slice, part: tuple[slice, Float] | None) -> None:
-        """Add rows of the photo: columns and their mask logits."""
+        """Add some rows of the photo. `part` contains the columns and their mask logits."""
         if part is None:
             return
         columns, values = part[0], sigmoid(part[1])
@@ -226,7 +226,7 @@ class _MaskBits:
             self.probability[rows, columns] = values
 
     def finish(self, presence: float) -> Prediction:
-        """Create the prediction. Its mask is empty if presence is too low."""
+        """Create the prediction. The mask is empty if `presence` is below the threshold."""
         query = self.query
         mask: NDArray[np.bool_] = np.unpackbits(self.bits, axis=1, count=self.width).view(np.bool_)
         if presence < query.presence_threshold:
@@ -240,7 +240,7 @@ class _MaskBits:
 def _refine(
     prediction: Prediction, query: PromptQuery, ready: PreparedPhoto, plan: ViewPlan, keep: bool
 ) -> Prediction:
-    """Apply the query's refinement, and drop the probability unless the caller keeps it."""
+    """Apply the query's refinement, and discard the probabilities if `keep` is false."""
     refinement, probability, mask = query.refinement, prediction.probability, prediction.mask
     if probability is None or (keep and not refinement):
         return prediction

@@ -50,7 +50,7 @@ class SegmentOptions:
         named = isinstance(scale, str) and scale in ("auto", "fit", "native")
         if not named and not (isinstance(scale, int | float) and 0 < scale <= LARGEST_FACTOR):
             raise ConfigError(
-                f"the scale is {scale!r}; pass auto, fit, native or a factor above 0, "
+                f"the scale is {scale!r}; pass auto, fit, native, or a factor above 0 and "
                 f"at most {LARGEST_FACTOR:g}"
             )
         if self.refine != AUTO:
@@ -74,7 +74,7 @@ class PromptQuery:
         concept: The concept of the prompt, or None.
         threshold: Probability above which a pixel is marked.
         presence_threshold: The mask is all False if presence is below this value.
-        row: The prompt's row in the embeddings; equal prompts share a row.
+        row: Index of the row in the embeddings that belongs to the prompt; equal prompts share a row.
         scale: The scale of large photos; see `SegmentOptions`.
         native: Whether the concept is too thin for the model to find it on a large photo that is scaled down.
         refinement: The refinement of the mask.
@@ -102,7 +102,7 @@ class PromptQuery:
         return plan_views(self.scale, self.native, height, width, window)
 
     def for_closer_views(self) -> PromptQuery:
-        """Return the query with the thresholds for photos with tiled views."""
+        """Return a copy of the query that uses the thresholds for photos with tiled views."""
         if self.closer is None:
             return self
         return replace(self, threshold=self.closer[0], presence_threshold=self.closer[1])
@@ -132,10 +132,10 @@ def make_queries(
     asked: Iterable[tuple[str, str | None]],
     options: SegmentOptions,
 ) -> PromptQueries:
-    """Embed prompts whose concepts are known, and choose the segmentation options of each prompt.
+    """Embed prompts whose concepts were already looked up, and choose the options of each prompt.
 
     Args:
-        bundle: The model. For options that are "auto", its settings of each concept are used.
+        bundle: The model. Options that are "auto" are replaced by its settings for each concept.
         backend: The running model.
         asked: Pairs of prompt and concept; None for a prompt without a known concept.
         options: Options of the segmentation.

@@ -85,7 +85,7 @@ class Refinement:
         Args:
             photo: RGB uint8 [H,W,3].
             probability: float32 [H,W] in 0–1.
-            unit: Scale of all distances: px of the photo per px of a photo with a longer side of 640 px.
+            unit: Factor for all distances, which are given for a photo with a longer side of 640 px.
 
         Returns:
             float32 [H,W] in 0–1; the same array if there are no soft steps.
@@ -129,11 +129,11 @@ def parse_refinements(texts: Iterable[str]) -> list[Refinement]:
 
 
 def guided_filter(photo: Photo, probability: Float, unit: float) -> Float:
-    """Align a probability [H,W] with the edges of its photo [H,W,3] by the guided filter.
+    """Align a probability [H,W] with the edges in its photo [H,W,3] by a guided filter.
 
     In every window, the probability is fitted as a linear function of the grey levels. Overlapping fits are
-    averaged. K. He, J. Sun, X. Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8. Large photos
-    use a coarser grid, as in K. He, J. Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
+    averaged. The filter follows He, Sun and Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8.
+    Large photos use a coarser grid, as in He and Sun, "Fast Guided Filter", arXiv:1505.00996 (2015).
     """
     grey = luminance(photo)
     size = _grid_size(probability, _GUIDED_GRID)
@@ -159,11 +159,12 @@ def crf(photo: Photo, probability: Float, unit: float) -> Float:
     """Refine a probability [H,W] by a fully connected random field over its photo [H,W,3].
 
     The field has two labels, a Potts penalty and two Gaussian kernels between all pairs of pixels: a kernel
-    of position and grey, and a kernel of position only. P. Krähenbühl, V. Koltun, "Efficient Inference in
-    Fully Connected CRFs with Gaussian Edge Potentials", NeurIPS 2011, algorithm 1. In contrast to the paper,
-    the weights of each pixel's neighbours sum to 1. The kernel of position and grey uses a bilateral grid (J.
-    Chen, S. Paris, F. Durand, "Real-time Edge-Aware Image Processing with the Bilateral Grid", SIGGRAPH 2007)
-    of a reduced photo. The change of the logits is then resized to the photo's size.
+    of position and grey, and a kernel of position only. The inference follows Krähenbühl and Koltun,
+    "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials", NeurIPS 2011, algorithm 1. In
+    contrast to the paper, the weights of each pixel's neighbours sum to 1. The kernel of position and grey is
+    computed on a bilateral grid of a reduced photo (Chen, Paris and Durand, "Real-time Edge-Aware Image
+    Processing with the Bilateral Grid", SIGGRAPH 2007). The change of the logits is then resized to the
+    photo's size.
     """
     size = _grid_size(probability, _CRF_GRID)
     guide, belief = resize_map(luminance(photo), size), resize_map(probability, size)

@@ -39,12 +39,12 @@ def load(
     Args:
         bundle: The folder of a bundle. None loads the bundled model.
         backend: The runtime: "onnxruntime", or, if installed, "openvino" or "torch".
-        device: The device of the model.
+        device: The device on which to run the model.
         threads: Number of threads per photo. None uses all cores that are available to the process.
         precision: "fp32", "bf16" or "fp16" if the runtime and the machine support it, "int8" if the bundle
-            has int8 graphs. None: fp32, or int8 for the profile "fast" if possible.
+            has int8 graphs. None selects fp32, or int8 for the profile "fast" if possible.
         profile: "full" or "fast". "fast" uses the smaller bundled model. For any other bundle, "fast" halves
-            the pixels of the window.
+            the number of pixels in the window.
         options: All runtime options in one object. The individual arguments above are then ignored.
 
     Raises:
@@ -94,7 +94,7 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """The precision in which the model computes."""
+        """The numeric precision of the model."""
         return self.options.precision or "fp32"
 
     @property
@@ -135,7 +135,7 @@ class Segmenter:
         return other
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept of a prompt, or None if it has no known concept.
+        """Return the concept that a prompt names, or None if the prompt names no known concept.
 
         Raises:
             PromptError: The prompt is empty, too long, or has only control characters.
@@ -167,7 +167,7 @@ class Segmenter:
         """Prepare prompts whose concepts the caller gives. The prompts are not interpreted.
 
         Args:
-            asked: Pairs of prompt and concept; None for a prompt without a known concept.
+            asked: Pairs of prompt and concept. The concept is None if the prompt names no known concept.
             scale: See `segment`.
             refine: See `segment`.
 
@@ -211,15 +211,15 @@ class Segmenter:
         refine: str = AUTO,
         options: SegmentOptions | None = None,
     ) -> list[Prediction]:
-        """Segment one photo by each prompt. The model encodes the photo, or each tile, only once.
+        """Segment one photo with each prompt. The model encodes the photo, or each tile, only once.
 
         Args:
             photo: A path, a PIL image, an RGB uint8 array [H,W,3] or a `NotedPhoto`. The photo is not
                 modified.
-            prompts: The prompts. Each may use any wording of a concept that the model knows.
+            prompts: The prompts. Each prompt may use any wording for a concept that the model knows.
             threshold: See `SegmentOptions`.
             allow_unknown: See `SegmentOptions`.
-            image_id: The photo's name; by default the stem of its file.
+            image_id: The photo's name; by default its file name without the suffix.
             scale: See `SegmentOptions`.
             keep_probability: Whether predictions keep their probabilities. Probabilities need four times as
                 much memory as masks.
@@ -254,15 +254,15 @@ class Segmenter:
         """Segment a stream of photos, with up to `batch_size` photos in memory at a time.
 
         See `segment` for all other arguments. Photos that are not files get the names `photo-1`, `photo-2`
-        and so on by their position. The model encodes up to `batch_size` photos together if their shapes are
-        equal.
+        and so on, according to their position in the stream. The model encodes up to `batch_size` photos
+        together if their shapes are equal.
 
         Yields:
             The predictions of each photo, one per prompt, in the order of the photos.
 
         Raises:
             PhotoError: A photo cannot be read. The photos before it are segmented first.
-            PromptError: See `segment`; raised immediately.
+            PromptError: See `segment`. This error is raised before any photo is read.
         """
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; pass at least 1")

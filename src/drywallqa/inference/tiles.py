@@ -1,4 +1,4 @@
-"""Plan the views of a photo: the whole photo, then tiles of increasing scale, and the layout of the tiles."""
+"""Plan the views of a photo (the whole photo, then tiles of increasing scale), and lay out the tiles."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def plan_views(scale: Scale, native: bool, height: int, width: int, window: Lett
 
     With "auto", the model sees the whole photo if the photo is not much larger than the window, as in
     training. For thin concepts, larger photos also get tiled views of increasing scale, up to full
-    resolution. Joints would vanish in a panorama that is scaled down, so a panorama gets tiles as high as the
-    window.
+    resolution. A panorama would lose its joints if it were scaled down to the window, so only its shorter
+    side is scaled to the window, and the panorama is split into tiles.
 
     Args:
         scale: The requested scale.
@@ -78,10 +78,12 @@ class Axis:
     """Tiles along one side of a photo.
 
     Attributes:
-        length: The photo's side in px.
-        scaled: The side of the scaled photo in px.
-        tile: A tile's side in px of the scaled photo. The last tile may extend beyond the photo.
-        starts: Start of each tile in px of the scaled photo; each is a multiple of the window's `multiple`.
+        length: Length of this side of the photo in px.
+        scaled: Length of this side in px after the photo is scaled.
+        tile: Length of a tile along this side, in px of the scaled photo. The last tile may extend beyond the
+            photo.
+        starts: Start of each tile in px of the scaled photo. Every start is a multiple of the window's
+            `multiple`.
     """
 
     length: int
@@ -137,7 +139,7 @@ class Axis:
 
         Args:
             start: Start of the section in px of the scaled photo.
-            stride: Px of the scaled photo per cell.
+            stride: Size of a cell in px of the scaled photo.
             length: Length of the section in px of the scaled photo. None means the length of a tile.
 
         Returns:

@@ -1,12 +1,12 @@
 """A tiled view of a large photo, with seamless tiles and bounded memory.
 
 The tiles of one row are encoded in batches and decoded for every prompt. Their logits are summed with
-weights that blend neighbouring tiles. The logits of complete rows are then mixed with the coarser views.
-Only one row of tiles is in memory at a time.
+weights that blend neighbouring tiles. The logits of complete rows are then mixed with those of the coarser
+views. Only one row of tiles is in memory at a time.
 
-Each view has half of the weight, and all coarser views together have the other half. A detection that the
-coarser views do not support therefore needs much more evidence. If the coarser logits are very low in the
-area of a tile, the tile is not decoded and the coarser logits are kept.
+In this mix, the tiled view has half of the weight, and all coarser views together have the other half. An
+object that is found only in the tiled view therefore needs much higher logits there. If the coarser logits
+are very low in the area of a tile, the tile is not decoded and the coarser logits are kept.
 
 Shapes: P prompts, h×w a grid over the whole photo, H×W the photo.
 """
@@ -88,7 +88,7 @@ class TiledView:
         image_id: The photo's name in errors.
 
     Attributes:
-        presence: The maximum presence logit [P] of the tiles decoded up to now.
+        presence: The maximum presence logit [P] of the tiles decoded so far.
         stride: Px of the scaled photo per cell of the grid; 0 before the first tile is decoded.
     """
 
@@ -155,7 +155,7 @@ class TiledView:
     def _room(self, coarse: Float | None) -> NDArray[np.bool_]:
         """Find the tiles of a row that each prompt uses: bool [P,tiles].
 
-        Prompts are independent, so the mask of one prompt does not depend on other prompts.
+        The tiles are chosen separately for each prompt, so a mask does not depend on the other prompts.
         """
         columns = self.grid.columns
         room = np.ones((len(self.embeddings), len(columns.starts)), np.bool_)
@@ -168,7 +168,7 @@ class TiledView:
         return room
 
     def _tiles(self, top: int, chosen: Sequence[int]) -> Iterator[tuple[int, Float]]:
-        """Yield the column and the logits [P,h,w] of the chosen tiles of a row."""
+        """Decode the chosen tiles of a row; yield the column and the logits [P,h,w] of each tile."""
         starts = self.grid.columns.starts
         batches = (chosen[first : first + BATCH] for first in range(0, len(chosen), BATCH))
         cut = (
@@ -186,7 +186,7 @@ class TiledView:
 
 
 def _stride(grid: TileGrid, stride: float) -> int:
-    """Return the stride of the grid for summing tiles: the logits' stride if it fits the tiles, else 1."""
+    """Return the stride of the grid on which tiles are summed: that of the logits if it fits, else 1."""
     whole = stride == int(stride) and grid.window.multiple % int(stride) == 0
     return int(stride) if whole else 1
 
@@ -211,7 +211,7 @@ class _Sums:
         self.sums[prompts, :, left : left + weight.shape[1]] += own * weight
 
     def fill(self, row: int, tiles: NDArray[np.bool_], coarse: Float) -> None:
-        """Add the logits of coarser views [P,rows,w] in place of the skipped tiles, bool [P,tiles]."""
+        """For skipped tiles, bool [P,tiles], add the logits of the coarser views [P,rows,w] instead."""
         weight = np.zeros((len(coarse), coarse.shape[2]), np.float32)
         for column, start in enumerate(self.grid.columns.starts):
             left = start // self.stride
@@ -243,9 +243,10 @@ def upsample(
 
     Args:
         rows: Rows [P,n,w] of the grid from top to bottom.
-        grid: The grid of the rows.
+        grid: The object that describes the grid to which the rows belong.
         size: Height and width of the photo in px.
-        levels: Level of interest [P] of each prompt. Lower mask logits need not be upsampled.
+        levels: Smallest relevant mask logit [P] of each prompt. Areas with lower logits need not be
+            upsampled.
     """
     height, width = size
     kept: Float | None = None

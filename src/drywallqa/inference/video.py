@@ -31,7 +31,8 @@ class VideoFrame:
     Attributes:
         number: The index of the frame in the video, from 0.
         seconds: Time from the start of the video; None for a stream of arrays.
-        predictions: The predictions, one per prompt. Their `image_id` is the video's name and the number.
+        predictions: The predictions, one per prompt. Their `image_id` consists of the video's name and the
+            frame's number.
     """
 
     number: int
@@ -131,6 +132,6 @@ def _file_frames(capture: Any, path: Path, every: int) -> Iterator[Frame]:
     if number < declared - max(1, round(_ROUNDING * declared)):
         raise PhotoError(
             path,
-            f"the video ends after {number} of {declared} frames, which were segmented",
+            f"the video ends after {number} of {declared} frames; these frames were segmented",
             "copy or record the video again; if the video was trimmed, convert it first",
         )

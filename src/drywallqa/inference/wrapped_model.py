@@ -38,7 +38,7 @@ class ConceptNamesOnly:
 
 @dataclass(frozen=True)
 class WrappedModel:
-    """A running model: a run that was not exported, a model in training, or an external model.
+    """A model in memory, such as a run that was not exported, a model in training, or an external model.
 
     Attributes:
         name: The model's name in outputs.
@@ -47,7 +47,7 @@ class WrappedModel:
         backend: The running model.
         text: The text model, which interprets prompts.
         version: The model's version.
-        vocabulary: "closed" if prompts must have a known concept, else "open".
+        vocabulary: "closed" if every prompt must name a known concept, else "open".
         files: Empty, since the model is not on disk.
     """
 
@@ -74,11 +74,11 @@ class WrappedModel:
 
 
 def with_concepts(bundle: AnyBundle, changes: Mapping[str, Mapping[str, Any]]) -> AnyBundle:
-    """Return a bundle with changed settings of its concepts.
+    """Return a copy of a bundle with changed concept settings.
 
     Args:
         bundle: A bundle or a wrapped model.
-        changes: Concept → field of `ConceptSettings` → its new value.
+        changes: Concept → field of `ConceptSettings` → new value of the field.
     """
     concepts = {
         name: dataclasses.replace(settings, **changes.get(name, {}))

@@ -1,6 +1,6 @@
 """CLIP + U-Net: CLIP's text embedding conditions a U-Net with skip connections.
 
-U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, over an EfficientNet-Lite encoder.
+U-Net: Ronneberger et al. (MICCAI 2015), https://arxiv.org/abs/1505.04597, with an EfficientNet-Lite encoder.
 The fusion method is configurable: FiLM (Perez et al., AAAI 2018, https://arxiv.org/abs/1709.07871),
 cross-attention scaled by √d (Vaswani et al., NeurIPS 2017, https://arxiv.org/abs/1706.03762), or both. With
 `pyramid`, logits come from the sum of all decoder scales (feature pyramid, Lin et al., CVPR 2017,
@@ -94,7 +94,7 @@ class ClipUnetModel(ClipPrompted):
         encoder: "lite0", "lite1" or "lite2".
         fusion: "film", "cross-attention" or "both".
         pyramid: Whether logits come from all decoder scales instead of only the last.
-        width: Channels of the decoder's finest scale; coarser scales have up to four times as many.
+        width: Number of channels at the decoder's finest scale. Coarser scales have up to four times as many.
 
     Example:
         >>> model = ClipUnetModel("tiny", width=8).eval()
@@ -141,7 +141,7 @@ class ClipUnetModel(ClipPrompted):
         return self.encoder(images)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
+        """Decode logits [B,P,H/2,W/2] and presence [B,P] for prompts [P,D] or [B,P,D]."""
         photos = features[0].shape[0]
         embeddings = per_photo(embeddings, photos)
         # CLIP's embeddings have norms around ten; the fusions expect unit norm scaled by the width
@@ -163,7 +163,7 @@ class ClipUnetModel(ClipPrompted):
         yield from self.encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the text tower, the encoder's stem and first stages, and all its batch statistics."""
+        """Freeze the text tower, and the encoder's stem, first stages and batch statistics."""
         super().freeze(trained)
         self.encoder.freeze(trained.frozen_stages)
 

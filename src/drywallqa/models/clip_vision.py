@@ -18,7 +18,7 @@ WIDTH = 64
 
 
 class ClipSighted(ClipPrompted):
-    """Base of families that encode photos with CLIP's vision tower; input sides are multiples of 16."""
+    """Base class of families that encode photos with CLIP's vision tower. Input sides are multiples of 16."""
 
     family: ClassVar[str]
 
@@ -28,7 +28,7 @@ class ClipSighted(ClipPrompted):
         return list(tower.encoder.layers), [tower.embeddings, tower.pre_layrnorm]
 
     def encode_layers(self, images: Tensor) -> Iterator[tuple[Tensor, torch.Size]]:
-        """Encode photos [B,3,H,W]; yield tokens [B,1+h·w,C] and (h, w) of each layer that a mask depends on.
+        """Encode photos [B,3,H,W], and yield the tokens [B,1+h·w,C] and (h, w) of each layer in use.
 
         Raises:
             ModelError: A side is not a multiple of 16.
@@ -61,10 +61,9 @@ class ClipSegModel(ClipSighted):
     """CLIPSeg (`CIDAS/clipseg-rd64-refined`): CLIP's towers with a small transformer decoder.
 
     Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (CVPR 2022),
-    https://arxiv.org/abs/2112.10003, with the published parameter names. The project report chose CLIPSeg.
-    The
-    implementation in transformers encodes the photo again for every prompt. This class encodes a photo once,
-    and only up to the last layer that the decoder reads. Input sides are multiples of 16.
+    https://arxiv.org/abs/2112.10003. The parameters have their published names. The project report chose
+    CLIPSeg. The implementation in transformers encodes the photo again for every prompt. This class encodes a
+    photo once, and only up to the last layer that the decoder reads. Input sides are multiples of 16.
 
     Args:
         size: "base" (150,747,746 parameters) or "tiny".
@@ -117,7 +116,7 @@ class ClipSegModel(ClipSighted):
         return layers[: max(self.network.extract_layers) + 1], before
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode [B,3,H,W]: a map [B,C,h,w] and a class token [B,C,1,1] per layer that the decoder reads."""
+        """Encode [B,3,H,W] into a map [B,C,h,w] and a class token [B,C,1,1] for each decoded layer."""
         kept: list[Tensor] = []
         for index, (tokens, grid) in enumerate(self.encode_layers(images)):
             if index in self.network.extract_layers:
@@ -125,7 +124,7 @@ class ClipSegModel(ClipSighted):
         return tuple(kept)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H,W] and presence [B,P]."""
+        """Decode features with prompts [P,D] or [B,P,D] into logits [B,P,H,W] and presence [B,P]."""
         decoder = self.network.decoder
         photos, _, rows, columns = features[0].shape
         embeddings = per_photo(embeddings, photos)
@@ -151,7 +150,7 @@ class ClipSegModel(ClipSighted):
 
 
 class ConvolutionDecoder(nn.Module):
-    """64→256→128→64→1 channels, upsampled ×2 after each 3×3 convolution: from stride 16 to stride 2."""
+    """Decoder with 64→256→128→64→1 channels that upsamples ×2 after each 3×3 convolution (stride 16→2)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -211,7 +210,7 @@ class ClipCnnModel(ClipSighted):
         return (tokens[:, 1:].transpose(1, 2).unflatten(2, grid),)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/2,W/2] and presence [B,P]."""
+        """Decode features with prompts [P,D] or [B,P,D] into logits [B,P,H/2,W/2] and presence [B,P]."""
         photos = features[0].shape[0]
         codes = self.prompt_projection(per_photo(embeddings, photos))
         shared = self.photo_projection(features[0].movedim(1, 3)).movedim(3, 1)
@@ -219,5 +218,5 @@ class ClipCnnModel(ClipSighted):
         return with_presence(self.decoder(product.flatten(0, 1)), photos)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Load the CLIP part from a folder of CLIP weights; projections and decoder stay random."""
+        """Load the CLIP part from a folder of CLIP weights. The projections and the decoder stay random."""
         self.load_whole(self.clip, folders["clip"], "clip")

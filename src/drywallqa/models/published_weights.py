@@ -108,7 +108,7 @@ def locate_weights(origin: Origin, given: str | Path | None = None) -> Path:
 
 
 def pull_weights(origin: Origin) -> Path:
-    """Download a revision into the hub's cache.
+    """Download the pinned revision of an origin into the hub's cache.
 
     Raises:
         MissingExtraError: The hub client is not installed.
@@ -139,7 +139,7 @@ def read_published(folder: Path, model_type: str) -> dict[str, Tensor]:
         model_type: Required model type in `config.json`.
 
     Returns:
-        The tensors by name, without the `position_ids` of old files.
+        The tensors by name, without the `position_ids` that old files contain.
 
     Raises:
         ModelError: A file is missing, truncated or altered, a pickle contains more than tensors, or the
@@ -181,7 +181,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _check_sums(folder: Path) -> None:
-    """Compare weight files with their SHA-256 if it is known.
+    """Verify the SHA-256 of each weight file whose SHA-256 is known.
 
     The hub's cache names large files by their SHA-256; other folders may contain `SHA256SUMS`.
 

@@ -1,4 +1,4 @@
-"""The registry of model families; a family's module is imported only when a model is created."""
+"""The registry of model families. A family's module is imported only when a model is created."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Family:
         default_side: Default input size in px.
         tiny_side: The only input size of the "tiny" variant, if the family supports only one.
         open_vocabulary: Whether the model understands prompts beyond the trained concepts.
-        own_text: Whether the model embeds prompts; otherwise, the bundle's text model embeds them.
+        own_text: Whether the model embeds prompts itself. Otherwise, the bundle's text model embeds them.
         trainable: Whether the model has trainable parts.
         exports: Supported export formats.
-        origins: Names of the published weights for its initialisation, keys of `published_weights.ORIGINS`.
-        takes: Names of the general model settings that its class accepts.
+        origins: Names of the published weights that initialise the model, as in `published_weights.ORIGINS`.
+        takes: Names of the general model settings that the model's class accepts.
         training_defaults: Default settings of a training run; a user's settings override them.
-        mean: Mean for the normalisation of values in 0–1.
-        std: Standard deviation for the normalisation.
+        mean: Mean of each channel, to normalise values in 0–1.
+        std: Standard deviation of each channel, to normalise values in 0–1.
     """
 
     name: str
@@ -222,7 +222,7 @@ FAMILIES = {
 
 
 def find_family(name: str, options: Mapping[str, Any] | None = None) -> Family:
-    """Return a family by name, adapted to options: a tiny variant may have another input size.
+    """Return a family by name. Its input size is adapted to the options, for example to a tiny variant.
 
     Raises:
         ModelError: No family has this name; the message suggests the nearest name.
@@ -256,7 +256,7 @@ def create_from_settings(name: str, general: Mapping[str, Any], options: Mapping
 
 
 def find_weights(name: str, given: str | Path | None = None) -> dict[str, Path]:
-    """Find the folders of the published weights that a family starts from, without network access.
+    """Find the local folders of a family's published weights, without network access.
 
     Raises:
         ModelError: Weights are missing; see `published_weights.locate_weights`.

@@ -1,4 +1,4 @@
-"""Model families based on SAM: mask decoder prompted by CLIP's text embedding, or masks ranked by CLIP.
+"""Model families based on SAM: CLIP's text embedding prompts the mask decoder, or CLIP ranks the masks.
 
 Kirillov et al., "Segment Anything" (ICCV 2023), https://arxiv.org/abs/2304.02643.
 """
@@ -102,7 +102,7 @@ class SamClipModel(ClipPrompted):
         )
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the layers of SAM's image encoder, ending with its neck, and the parts before them."""
+        """Return the layers of SAM's image encoder, with its neck last, and the parts before these layers."""
         encoder = self.sam.vision_encoder
         return [*encoder.layers, encoder.neck], [encoder.patch_embed]
 
@@ -112,7 +112,7 @@ class SamClipModel(ClipPrompted):
         return (self.sam.vision_encoder(images).last_hidden_state,)
 
     def decode(self, features: Features, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode for prompts [P,D] or [B,P,D]: logits [B,P,S/4,S/4] and presence [B,P].
+        """Decode logits [B,P,S/4,S/4] and presence [B,P] for prompts [P,D] or [B,P,D].
 
         Before fine-tuning, the presence output is SAM's quality estimate for its mask.
         """
@@ -134,7 +134,7 @@ class SamClipModel(ClipPrompted):
         yield from self.sam.vision_encoder.parameters()
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze the image encoder and the text tower, except their last layers given by `trained`."""
+        """Freeze the image encoder and the text tower, except the last layers that `trained` selects."""
         super().freeze(trained)
         layers, _ = self.vision_layers()
         self.sam.vision_encoder.pos_embed.requires_grad_(trained.vision_layers > len(layers))
@@ -150,7 +150,7 @@ def _column(values: tuple[float, float, float]) -> Tensor:
 
 
 class SamZeroShotModel(ClipPrompted):
-    """SAM proposes masks at a grid of points, and CLIP ranks them by the prompt, without any training.
+    """SAM proposes masks at a grid of points, and CLIP ranks them for the prompt, without any training.
 
     A mask's score is the CLIP similarity of its crop to the prompt minus the similarity to a neutral prompt.
     No parameter was tuned on photos of walls. The model accepts one square input size.
@@ -158,7 +158,7 @@ class SamZeroShotModel(ClipPrompted):
     Args:
         size: "base" (1024 px) or "tiny" (128 px).
         points: Number of points along each side of the grid at which SAM proposes masks.
-        kept: Number of best-quality masks that CLIP ranks.
+        kept: Number of masks that CLIP ranks. These are the masks of the best quality.
 
     Example:
         >>> model = SamZeroShotModel("tiny", points=2, kept=3).eval()

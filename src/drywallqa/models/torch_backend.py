@@ -1,4 +1,4 @@
-"""Adapt a torch model to the NumPy-typed backend protocol, and load a bundle's weights into it."""
+"""Adapt a torch model to the backend protocol for NumPy arrays, and load a bundle's weights into a model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TorchBackend:
 
     Args:
         model: Model with `encode_image` and `decode`; set to evaluation mode for each call.
-        embed: Function of a text model that embeds prompts as [P,D]; None if `model` embeds them.
+        embed: Function of a text model that embeds prompts as [P,D]; None if `model` itself embeds prompts.
         autocast: Half-precision type for matrix products on the CPU; none by default.
     """
 
@@ -81,7 +81,7 @@ def open_torch(bundle: Any, options: RuntimeOptions) -> Backend:
 
     Args:
         bundle: The bundle.
-        options: Runtime options; torch's thread settings of this process apply.
+        options: Runtime options. If they set no number of threads, torch's number in this process applies.
 
     Raises:
         BackendError: The bundle has no weights, or the device or precision is not supported.

@@ -68,7 +68,7 @@ def text_settings(size: str) -> dict[str, Any]:
 
 
 def clip_settings(size: str) -> dict[str, Any]:
-    """Return the settings of CLIP with both towers.
+    """Return the settings of both CLIP towers.
 
     Raises:
         ModelError: The size is unknown.
@@ -79,7 +79,7 @@ def clip_settings(size: str) -> dict[str, Any]:
 
 
 def letter_tokenizer(vocabulary: int) -> Any:
-    """Create CLIP's tokenizer with only single letters, for towers with random weights."""
+    """Create a CLIP tokenizer that knows only single letters, for towers with random weights."""
     from transformers import CLIPTokenizer
 
     letters = sorted(BYTE_LETTERS)
@@ -108,7 +108,7 @@ class ClipPrompted(PromptedModel):
         return self.towers.text_model, self.towers.text_projection
 
     def vision_layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
-        """Return the vision tower's layers that a mask depends on, and the parts before them."""
+        """Return the vision tower's layers that the masks depend on, and the modules before these layers."""
         return [], []
 
     @cached_property
@@ -161,7 +161,7 @@ class ClipPrompted(PromptedModel):
         self.load_text(folder)
 
     def load_whole(self, part: nn.Module, folder: Path, model_type: str) -> None:
-        """Load a complete published model into a part, and read the tokenizer.
+        """Load a complete published model into one of this model's modules, and read the tokenizer.
 
         Raises:
             ModelError: The folder contains another model, or names or shapes do not fit.
@@ -186,13 +186,13 @@ class ClipPrompted(PromptedModel):
         return super().forward(images, embeddings)
 
     def photo_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the image encoder's parameters that a mask depends on."""
+        """Yield the parameters of the image encoder that the masks depend on."""
         layers, before = self.vision_layers()
         for module in (*before, *layers):
             yield from module.parameters()
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the parameters of image encoder and text tower that a mask depends on."""
+        """Yield the parameters of the image encoder and the text tower that the masks depend on."""
         yield from self.photo_parameters()
         for module in self.text_parts():
             yield from module.parameters()

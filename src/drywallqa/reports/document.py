@@ -1,4 +1,4 @@
-"""The content of a report: chapters of blocks, for rendering as Markdown, HTML or PDF.
+"""The content of a report as chapters and blocks, which are rendered as Markdown, HTML or PDF.
 
 Texts may contain `code` between backticks and **bold** text between double asterisks. All other markup is
 escaped.
@@ -74,7 +74,7 @@ class Picture:
         name: File name of the picture in the Markdown report.
         alt: Alternative text.
         caption: Caption below the picture.
-        source: Name of the file with the data of the picture.
+        source: Name of the file with the data that the picture shows.
     """
 
     content: bytes = field(repr=False)
@@ -109,7 +109,7 @@ class Document:
     Attributes:
         title: Title of the report.
         subtitle: One line below the title.
-        facts: Pairs of name and value, shown at the top of the report.
+        facts: Names and values that are shown at the top of the report.
         chapters: The chapters in order.
     """
 
@@ -136,7 +136,7 @@ def bold(text: object) -> str:
 
 
 def as_sentence(text: object) -> str:
-    """Give a note a capital first letter and a full stop, and escape its markup."""
+    """Turn a note into a sentence with a capital letter and a full stop, and escape its markup."""
     note = escape(text).strip().rstrip(".")
     return f"{note[:1].upper()}{note[1:]}."
 

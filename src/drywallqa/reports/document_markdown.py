@@ -35,7 +35,7 @@ _OPEN_BAR, _BAR = re.compile(r"(?<!\\)\|"), r"\\|"
 
 
 def render_markdown(document: Document) -> bytes:
-    """Render a report as UTF-8 Markdown. Its links expect the pictures in the folder `PICTURES`."""
+    """Render a report as UTF-8 Markdown. Its links point to picture files in the folder `PICTURES`."""
     facts = Table(("", ""), document.facts, words=2)
     parts = [f"# {_inline(document.title)}", _inline(document.subtitle), _block(facts)]
     for number, chapter in enumerate(document.chapters, 1):

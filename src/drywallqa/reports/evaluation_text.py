@@ -63,7 +63,7 @@ def _title(each: PairSlice) -> str:
 
 
 def figure_cell(figure: Figure | None, form: str = ".3f") -> str:
-    """Format a metric and its 95 % interval by a format specification; "–" if the metric is missing."""
+    """Format a metric and its 95 % interval with a format specification; "–" if the metric is missing."""
     if figure is None or math.isnan(figure.value):
         return "–"
     interval = "" if math.isnan(figure.low) else f" [{figure.low:{form}}, {figure.high:{form}}]"
@@ -89,7 +89,7 @@ def evaluation_json(
 
 
 def bundle_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Convert the metrics that a bundle stores to JSON data: notes, photo counts and metrics per slice."""
+    """Return the JSON data that is stored in a bundle: notes, photo counts and metrics per slice."""
     part = evaluation.part
     return {
         "format_version": 1,

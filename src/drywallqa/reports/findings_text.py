@@ -35,6 +35,9 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         )
     yield from _near_duplicates(report)
     yield from map(str, report.agreements)
+    if report.contradictions:
+        yield f"contradictory labels of one photo: {_many(len(report.contradictions), 'pair')}"
+        yield from _first(list(map(str, report.contradictions)))
     yield from (f"several photos share one name: {', '.join(each)}" for each in names[:_SHOWN])
     if len(names) > _SHOWN:
         yield f"... {len(names)} such names in total"
@@ -118,7 +121,7 @@ def diagnosis_lines(found: Diagnosis) -> Iterator[str]:
 
 
 def grade(iou: float) -> str:
-    """Grade an IoU by the scale of the training report of November 2025, such as "good"."""
+    """Grade an IoU, for example as "good", by the scale of the training report of November 2025."""
     if math.isnan(iou):
         return "–"
     return next((word for mark, word in _MARKS if iou >= mark), "below basic")

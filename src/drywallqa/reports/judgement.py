@@ -188,7 +188,7 @@ def _calibration(measured: EvaluationRecord, part: FigureSlice, name: str) -> It
 
 
 def _foreground_error(found: Mapping[str, Sequence[float | None]]) -> float:
-    """Return the calibration error of probabilities above `_FOREGROUND`, without most background pixels."""
+    """Return the calibration error of probabilities above `_FOREGROUND`, to exclude most background."""
     bins = [
         (abs(predicted - observed), pixels)
         for predicted, observed, pixels in zip(*(found[key] for key in _BINS), strict=True)

@@ -24,7 +24,7 @@ _NAMES = {"val": "Validation", "test": "Test", "train": "Training split"}
 
 @dataclass(frozen=True)
 class SourcedFigures:
-    """Data from a file, and the name by which reports cite the file."""
+    """Data from a file, and the name that reports use to cite the file."""
 
     data: Data
     source: str
@@ -38,7 +38,7 @@ class ReportMaterial:
         subject: Folder of the reported run or bundle.
         bundle: The reported bundle; None if the report is about a run.
         runs: Training runs of the model, in order. If the report is about a run, this run is the last one.
-        evaluations: Evaluations of the model. The headline evaluation is the last one.
+        evaluations: Evaluations of the model. The report's main metrics come from the last one.
         others: Evaluations of other models and earlier runs.
         data: Photo counts of the data set, computed by `describe_data`.
         footprint: Measured times and memory use.
@@ -69,11 +69,11 @@ class ReportMaterial:
 
     @property
     def headline(self) -> EvaluationRecord:
-        """The evaluation with the headline metrics."""
+        """The evaluation from which the report takes its main metrics."""
         return self.evaluations[-1]
 
     def source(self, file: str) -> str:
-        """Return the name by which the report cites a file of the run or bundle: FOLDER/FILE."""
+        """Return the name that the report uses to cite a file of the run or bundle: FOLDER/FILE."""
         return f"{self.subject.resolve().name}/{file}"
 
     @cached_property

@@ -44,7 +44,7 @@ _COMPARED = ("IoU", "Dice", "false alarms")
 
 
 def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapter:
-    """Compose the summary: the most important metrics, and conclusions from the metrics."""
+    """Compose the summary, which lists the most important metrics and draws conclusions from them."""
     measured = material.headline
     loud = [note for note in measured.data["notes"] if "LEAK" in note or "skipped" in note]
     blocks: list[Block] = [Callout(as_sentence(note), measured.source) for note in loud]
@@ -73,7 +73,7 @@ def summary(material: ReportMaterial, statements: Sequence[Statement]) -> Chapte
 
 
 def results(material: ReportMaterial) -> Chapter:
-    """Compose the chapter on results: metrics per prompt and split, then details of the headline split."""
+    """Compose the results chapter: metrics per prompt and split, then details of the main split."""
     blocks: list[Block] = []
     for measured in material.evaluations:
         blocks.append(Heading(split_name(measured.split)))
@@ -175,7 +175,7 @@ def _panels(measured: EvaluationRecord, kind: str) -> Iterator[Pictures]:
 
 
 def _in_bundle(material: ReportMaterial) -> Iterator[Block]:
-    """Show the metrics that the export measured and stored in the bundle."""
+    """Show the metrics that were measured during the export and stored in the bundle."""
     metrics = material.bundle.metrics if material.bundle else {}
     rows = []
     for split in ("val", "test"):
@@ -258,7 +258,7 @@ def _difference(entry: dict[str, Any] | None) -> str:
 
 
 def failures(material: ReportMaterial) -> Chapter:
-    """Compose the chapter on failures: number of failures per likely cause, and pictures."""
+    """Compose the chapter on failures, with the number of failures per likely cause and with pictures."""
     measured = material.headline
     shown = list(_panels(measured, FAILURE))
     blocks: list[Block] = []

@@ -1,4 +1,4 @@
-"""Compose the training report: title, summary facts, and the chapters on model, data and training."""
+"""Compose the training report: its title, its summary, and the chapters on model, data and training."""
 
 from __future__ import annotations
 

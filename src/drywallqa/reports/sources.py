@@ -69,7 +69,7 @@ class RunRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Training time in seconds; None if the log has no times. Pauses before a resumption do not count."""
+        """Training time in seconds without pauses before resumptions; None if the log has no times."""
         total, start, last = 0.0, None, None
         for event in self.events:
             try:

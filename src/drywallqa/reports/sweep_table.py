@@ -19,7 +19,7 @@ NAME = "trials"
 
 
 def write_sweep_table(trials: Sequence[SweepTrial], fields: Sequence[Field], out: Path) -> str:
-    """Write `trials.txt`, `trials.csv`, `trials.json` and `trials.png` into a folder, the best trial first.
+    """Write the trials, best first, to `trials.txt`, `trials.csv`, `trials.json` and `trials.png`.
 
     Returns:
         The table as text.

@@ -1,4 +1,4 @@
-"""Augments photos to imitate the variety of photos from building sites.
+"""Augment photos, so that training photos are as varied as photos from building sites.
 
 Masks get the same geometric changes as their photos. To preserve thin cracks, a single warp applies all
 geometric changes, and blur is mild.
@@ -112,7 +112,7 @@ def _random_affine(
 
 
 def vary_light(photo: Photo, generator: Generator) -> Photo:
-    """Randomly vary the light, colour, sharpness, noise and JPEG compression of a photo [H,W,3]."""
+    """Randomly change the light, colour, sharpness, noise and JPEG compression of a photo [H,W,3]."""
     picture = photo.astype(np.float32)
     if generator.random() < 0.8:
         gain = np.exp(generator.normal(0.0, 0.22)) * np.exp(generator.normal(0.0, 0.05, 3))
@@ -137,7 +137,7 @@ def vary_light(photo: Photo, generator: Generator) -> Photo:
 
 
 def _shade(height: int, width: int, generator: Generator) -> NDArray[np.float32]:
-    """Return brightness factors [H,W,1] from 0.45 to 1 that draw a shadow with a soft or hard edge."""
+    """Return brightness factors [H,W,1] from 0.45 to 1 for a random shadow with a soft or hard edge."""
     angle = generator.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     along = (columns / width - 0.5) * np.cos(angle) + (rows / height - 0.5) * np.sin(angle)

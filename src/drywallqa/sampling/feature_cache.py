@@ -1,9 +1,9 @@
 """Disk cache for the features of frozen encoders. It avoids encoding the same photos in every epoch.
 
-The name of a cached file is a hash of the model's frozen weights, the input size, the view and the photo's
-bytes. The features depend only on these inputs, so a cached file is never outdated. If the cache exceeds its
-size limit, it removes the least recently used files. Files are written atomically, so several processes can
-share a cache.
+Each file name is a hash of the model's frozen weights, the input size, the view and the photo's bytes. The
+features depend only on these inputs, so a cached file is never outdated. If the cache exceeds its size limit,
+it removes the least recently used files. Files are written atomically, so several processes can share a
+cache.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def model_revision(model: nn.Module) -> str:
 
 
 class FeatureCache:
-    """A folder of cached features with a size limit.
+    """A folder for cached features, with a limit on its total size.
 
     Args:
         folder: Folder of the cached files. If None, use `default_folder()`.
@@ -78,7 +78,7 @@ class FeatureCache:
     def get_or_make(
         self, key: str, make: Callable[[], Sequence[NDArray[np.generic]]]
     ) -> tuple[NDArray[np.float16], ...]:
-        """Return the cached features of a key. If there are none, compute and cache them as float16."""
+        """Return the cached features for a key. If there are none, cache the result of `make` as float16."""
         path = self.folder / key[:2] / f"{key}{SUFFIX}"
         with suppress(Exception):  # the features of a missing or damaged file are computed again
             with np.load(io.BytesIO(path.read_bytes())) as stored:
@@ -158,7 +158,7 @@ class CachedEncoder:
 
         Args:
             content: The photo's file content.
-            view: The number or name of the view.
+            view: Number or name of the view, for the cache key.
             side: Input side in px.
             image: Function that returns the normalised view [3,S,S]. It is called only if the cache does not
                 contain the features.

@@ -71,7 +71,8 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         config: Settings for drawing and augmenting photos.
         seed: The run's seed.
         epoch: Number of the epoch.
-        stride: Width of a logit pixel in picture pixels. Ground-truth masks have the size of the logits.
+        stride: Width of a pixel of the logits, in pixels of the picture. Ground-truth masks have the size of
+            the logits.
         letterbox: The letterbox that normalises pictures. If None, use ImageNet normalisation.
         encoder: If given, items contain `features` from this frozen encoder instead of an image. Each photo
             has `data.cached_views` views, which depend on the seed. Each item uses a random view.

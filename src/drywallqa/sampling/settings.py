@@ -1,4 +1,4 @@
-"""Settings for drawing and augmenting training pictures."""
+"""Settings that control how training pictures are sampled and augmented."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ class StrictModel(BaseModel):
 
 
 class DataConfig(StrictModel):
-    """Settings for drawing and augmenting photos.
+    """Settings that control how photos are sampled and augmented.
 
     Attributes:
         window: Side of a training crop in px. If the model does not support this size, training uses the
             nearest supported size and prints it.
         photo_scale: Range of the photo's longer side in px before cropping (sampled log-uniformly).
-        mix: Set name → sampling weight of the set. Other sets have weight 1.
-        augment: Whether to randomly rotate, scale and crop photos and vary their light. If False, photos are
-            only scaled to the window.
-        negative_share: Share of pictures that are also paired with concepts that they do not show.
+        mix: Set name → sampling weight of the set. Sets that are not listed have weight 1.
+        augment: Whether to rotate, scale and crop photos randomly and to vary their light. If False, photos
+            are only scaled to the window.
+        negative_share: Share of pictures that are also trained with prompts for concepts that they do not
+            show.
         composite_share: Share of pictures that are made by pasting a crack from one photo onto a board in
             another photo.
         phrases: Maximum number of phrasings to embed per concept.
-        cached_views: Number of fixed views per photo. Their features are cached on disk, which requires a
-            frozen encoder. 0 turns the cache off.
+        cached_views: Number of fixed views per photo. The features of these views are cached on disk, which
+            requires a frozen encoder. 0 turns the cache off.
         phrase_jitter: Standard deviation of the noise that is added to each component of a prompt embedding.
     """
 

@@ -1,9 +1,9 @@
 """Lighting and camera models that turn a canvas into a photo.
 
 `photograph` models a simple camera. Its photos look the same at every size. `develop_photo` models a phone
-camera at full resolution. Its stages are in the order of a typical image signal processor. It reduces noise
-by coring: differences between the photo and a blurred copy are reduced if they are small compared with the
-noise. Flat areas become smooth, fine texture is slightly smeared, and edges stay sharp.
+camera at full resolution. It applies its steps in the order of a typical image signal processor. It reduces
+noise by coring: differences between the photo and a blurred copy are reduced if they are small compared with
+the noise. Flat areas become smooth, fine texture is slightly smeared, and edges stay sharp.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def light(canvas: Canvas, raking: float | None = None) -> Float:
 
 
 def _falloff(size: Size, generator: Generator, strength: float) -> Float:
-    """Compute light falloff and vignetting across the photo, sometimes with the bright spot of a lamp."""
+    """Compute factors for light falloff and vignetting, and sometimes for the bright spot of a lamp."""
     rows, columns = grid(size)
     y, x = rows / size[0] - 0.5, columns / size[1] - 0.5
     angle = generator.uniform(0, 2 * np.pi)
@@ -73,7 +73,7 @@ def _falloff(size: Size, generator: Generator, strength: float) -> Float:
 
 
 def _cast_shadow(canvas: Canvas) -> Float:
-    """Compute the shadow of an object outside the photo. It is a bar or has a single edge."""
+    """Compute the shadow of an object outside the photo. The shadow is a bar or has a single edge."""
     generator, scale, (height, width) = canvas.generator, canvas.scale, canvas.size
     angle = generator.uniform(0, 2 * np.pi)
     middle = generator.uniform(-0.35, 0.35) * max(canvas.size)
@@ -134,7 +134,7 @@ class Camera:
 
     @classmethod
     def draw(cls, generator: Generator) -> Camera:
-        """Choose random settings in a realistic range."""
+        """Choose random but realistic settings."""
         return cls(
             iso=int(generator.choice(ISOS, p=[0.2, 0.25, 0.2, 0.15, 0.12, 0.08])),
             blur=float(generator.uniform(0.45, 1.1)),
@@ -198,7 +198,7 @@ def smooth_noise(plane: Float, deviation: float) -> Float:
 
 
 def _noisy(luma: Float, iso: int, generator: Generator) -> tuple[Float, float]:
-    """Return a copy of a plane with shot and read noise, and the noise level at middle grey."""
+    """Add shot and read noise to a copy of a plane; return the copy and the noise level at middle grey."""
     gain = iso / 50 / _FULL_WELL
     read = (_READ_NOISE / _FULL_WELL) ** 2 * (iso / 50)
     noisy = luma.copy()

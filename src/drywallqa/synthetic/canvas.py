@@ -32,8 +32,8 @@ class Canvas:
     """An unfinished picture of a wall.
 
     Attributes:
-        colour: Reflectance, float32 [3,H,W] in 0–1. The channels are the first axis because NumPy is slow if
-            the last axis is short.
+        colour: Reflectance, float32 [3,H,W] in 0–1. The first axis contains the channels, because NumPy is
+            slow if the last axis is short.
         height: Relief of the wall in px towards the camera, float32 [H,W]. `camera.light` shades the relief.
         generator: Random generator for all choices.
         zoom: Scale of the objects on the wall. A value below 1 makes them smaller, as in a photo from further
@@ -58,11 +58,11 @@ class Canvas:
 
     @property
     def scale(self) -> float:
-        """Factor from px of a photo whose longer side is 640 px to px of this canvas, times the zoom."""
+        """Factor that converts px at a photo size of 640 px to px of this canvas, including the zoom."""
         return self.zoom * max(self.size) / REFERENCE_SIDE
 
     def somewhere(self, margin: float = 0.1) -> Point:
-        """Choose a random point. `margin` is the smallest distance to a border as a share of the side."""
+        """Choose a random point. `margin` is its smallest distance to a border, as a share of the side."""
         y, x = self.generator.uniform(margin, 1 - margin, 2) * self.size
         return float(x), float(y)
 
@@ -79,7 +79,7 @@ class Canvas:
         flat[:, index] = part + cover.reshape(-1)[index] * (rgb - part)
 
     def darken(self, cover: Float, box: Box | None = None) -> None:
-        """Multiply the canvas, or a box in it, by 1 − cover [h,w]. Negative values of `cover` brighten."""
+        """Multiply the canvas, or a box in it, by 1 − `cover` [h,w]. Negative values make it brighter."""
         part = self.colour[:, box[0], box[1]] if box else self.colour
         part *= 1 - cover
 
@@ -139,7 +139,7 @@ def coverage(strokes: Iterable[Stroke], size: Size, oversampling: int = 3) -> Fl
 
 
 def boxed_coverage(stroke: Stroke, size: Size, margin: int, oversampling: int = 3) -> tuple[Float, Box]:
-    """Compute the coverage of one stroke only in its bounding box, which is enlarged by a margin in px.
+    """Compute the coverage of one stroke within its bounding box, enlarged by a margin in px.
 
     Returns:
         The coverage [h,w] and the rows and columns of the box. Both are empty if the stroke lies outside
@@ -184,7 +184,7 @@ def octaves(
 
 
 def blurred(values: Float, radius: float) -> Float:
-    """Blur values [H,W] in 0–1 with an approximate Gaussian. The blur uses 8 bits, which is faster."""
+    """Blur values [H,W] in 0–1 with an approximate Gaussian. To save time, they are rounded to 8 bits."""
     image = Image.fromarray((values * np.float32(255)).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
 

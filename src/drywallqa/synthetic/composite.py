@@ -1,10 +1,10 @@
 """Paste cracks from real photos onto photos of boards, so that one photo shows both a crack and a seam.
 
-Most cracks are extracted from their photos as *relief*. The relief is a factor per pixel. It states how much
-darker (or, at chipped edges, brighter) the crack is than the wall around it. The grain of the wall is removed
-from the relief. The board is multiplied by the relief and so keeps its colour, light and seam. The other
-cracks are pasted directly, with a soft edge. A model therefore cannot learn to recognise a single pasting
-method.
+Most cracks are extracted from their photos as *relief*. The relief contains one factor per pixel, which
+states how much darker (or, at chipped edges, brighter) the crack is than the wall around it. The relief does
+not contain the grain of the wall. The board is multiplied by the relief, so its colour, light and seam are
+preserved. The other cracks are pasted directly, with a soft edge. The use of two methods keeps a model from
+learning the traces of one method instead of the crack.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def paste_crack(
         crack_photo: Photo of the crack, uint8 [h,w,3]. It may have any size.
         crack_mask: Labelled area of the crack, bool [h,w].
         generator: Random generator for all choices.
-        pasting: Limits for moving and blending. If None, the limits for training.
+        pasting: Limits for moving and blending. If None, the default limits for training are used.
 
     Returns:
         The composite, uint8 [H,W,3], and the mask of the crack in the composite, bool [H,W]. If no part of
@@ -118,14 +118,16 @@ def composites(
     """Build composites. The same samples and seed always give the same composites.
 
     Args:
-        cracks: Samples with a photo and the mask of a crack. They may be loaded when they are indexed.
-        boards: Samples with a photo and the mask of the taping area. They may be loaded when they are
-            indexed.
+        cracks: Samples with a photo and the mask of a crack. The sequence may load a sample when the sample
+            is indexed.
+        boards: Samples with a photo and the mask of the taping area. The sequence may load a sample when the
+            sample is indexed.
         count: Number of composites. Every sample is used once before a sample is used again.
         seed: Seed for the pairing and for all other random choices.
 
     Yields:
-        `count` composites with a non-empty crack mask. Each crack keeps its scale and position.
+        `count` composites with a non-empty crack mask. Cracks may be rotated or mirrored, but are not shifted
+        or rescaled.
 
     Raises:
         ValueError: There are no samples, or no crack lies on a board after pasting.
@@ -159,8 +161,8 @@ def _move(
     """Rotate, mirror, scale and shift a crack.
 
     Returns:
-        The picture of the crack with a margin, the mask of the crack, and the box of both on a board of
-        `size` (height, width). None if the crack lies outside the board.
+        The picture of the crack with a margin, the mask of the crack, and the box that the picture and the
+        mask cover on a board of `size` (height, width). None if the crack lies outside the board.
     """
     turns = int(generator.integers(4)) if pasting.turn else 0
     mirror = pasting.flip and generator.random() < 0.5
@@ -200,7 +202,7 @@ def _resize(values: Photo, rows: int, columns: int, method: Image.Resampling) ->
 
 
 def _is_board(board: Photo) -> Mask:
-    """Compute a mask of the board without the padding of an augmented photo. Thin dark seams are board.
+    """Compute a mask of the board that excludes the padding of an augmented photo but includes thin seams.
 
     Padding is black, or a uniform grey that is much darker than the board.
     """
@@ -221,8 +223,8 @@ def _surroundings(grey: Float, outside: Float, side: int) -> Float:
     """Estimate the brightness [h,w] of the wall under the crack from the wall around it.
 
     The method is normalised convolution (Knutsson and Westin, 1993): blur(signal × weight) / blur(weight).
-    The blur radius is larger at a greater distance from visible wall. The brightness of a wall changes
-    slowly, so a coarse grid is sufficient.
+    The blur radius grows with the distance from the visible wall. The brightness of a wall changes slowly, so
+    a coarse grid is sufficient.
     """
     rows, columns = grey.shape
     size = (max(1, columns // _COARSE), max(1, rows // _COARSE))
@@ -239,7 +241,7 @@ def _surroundings(grey: Float, outside: Float, side: int) -> Float:
 
 
 def _relief(photo: Photo, outline: Mask, mask: Mask, side: int) -> Float:
-    """Compute the factor [h,w] by which a crack darkens or brightens the wall. It is 1 outside the crack.
+    """Compute factors [h,w] by which a crack darkens or brightens the wall; 1 outside the crack.
 
     `outline` covers the whole crack. `mask` covers only the part of the crack that lies on the board.
     """

@@ -88,7 +88,7 @@ class ExampleScore:
 
     @property
     def false_alarms(self) -> int:
-        """Number of walls that do not show the concept, but have a marked share above `FALSE_ALARM_SHARE`."""
+        """Number of walls without the concept whose marked share is above `FALSE_ALARM_SHARE`."""
         return sum(area > FALSE_ALARM_SHARE for area in self.false_areas.values())
 
 

@@ -41,7 +41,7 @@ def line_mask(lines: Iterable[StraightLine], size: Size, half_width: float = HAL
 
 
 def clipped(line: StraightLine, quad: Mask | None, size: Size) -> StraightLine | None:
-    """Clip a line to the photo and, if given, the board. None if the clipped line is too short."""
+    """Clip a line to the photo and, if given, the board. Return None if the clipped line is too short."""
     start, end = np.asarray(line.start), np.asarray(line.end)
     path = start + np.linspace(0, 1, max(2, int(line.length)))[:, None] * (end - start)
     kept = path[inside(path, size, quad)]
@@ -92,7 +92,7 @@ def _beside(line: StraightLine, along: float, away: float) -> Point:
 
 
 def _change(position: Float, line: StraightLine, canvas: Canvas, strength: float) -> Float:
-    """Compute a random value for each position along the line. Values vary slowly, about ±`strength`."""
+    """Compute a slowly varying random value of about ±`strength` for each position along the line."""
     knots = max(4, int(line.length / (40 * canvas.scale)))
     values = canvas.generator.normal(0, strength, knots)
     steps = max(256, round(line.length / 4))  # fewer points would give visible steps on long lines
@@ -102,7 +102,7 @@ def _change(position: Float, line: StraightLine, canvas: Canvas, strength: float
 
 
 def _gap(distance: Float, position: Float, line: StraightLine, canvas: Canvas) -> Float:
-    """Compute the darkening by a joint, which ranges from a faint line to an open gap."""
+    """Compute how much a joint darkens the wall. Joints range from faint lines to open gaps."""
     generator, scale = canvas.generator, canvas.scale
     half = np.float32(scale * np.exp(generator.uniform(np.log(0.5), np.log(2.6))))
     # A line thinner than a pixel must be darker to be visible.
@@ -140,7 +140,7 @@ def _torn_paper(canvas: Canvas, across: Float, near: Mask) -> None:
 
 
 def _screws(canvas: Canvas, line: StraightLine) -> None:
-    """Draw a row of screw heads or dimples on each side of the line. Some are left out at random."""
+    """Draw a row of screw heads or dimples on each side of the line. Some of them are left out at random."""
     generator, scale = canvas.generator, canvas.scale
     spacing = generator.uniform(45, 130) * scale
     inset = generator.uniform(6, 15) * scale

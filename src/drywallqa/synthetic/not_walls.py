@@ -1,4 +1,4 @@
-"""Draw pictures that do not show a wall. A model must not mark anything in them."""
+"""Draw pictures that do not show a wall, in which a model must not mark anything."""
 
 from __future__ import annotations
 

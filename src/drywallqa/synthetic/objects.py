@@ -140,7 +140,7 @@ def _stain(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _mud(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw a patch of filler, which is pale and smooth and has ragged ends."""
+    """Draw a pale, smooth patch of filler with ragged ends."""
     centre = canvas.somewhere(0.0)
     angle = generator.choice([0, np.pi / 2]) + generator.normal(0, 0.1)
     along = distance_along(canvas.size, centre, (np.cos(angle), np.sin(angle)))

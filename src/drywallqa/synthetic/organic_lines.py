@@ -110,7 +110,7 @@ def figure(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def ridge(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw hills, waves or roofs behind each other."""
+    """Draw hills, waves or roofs, one behind the other."""
     size = canvas.size
     canvas.fill(generator.uniform(0.4, 1.0) * np.array([0.8, 0.9, 1.0]))
     rows, _ = grid(size)

@@ -1,4 +1,4 @@
-"""Draw cracks whose width is given in px of the final photo, with exact paths and masks.
+"""Draw cracks whose width is given in px of the final photo, and return their exact paths and masks.
 
 In this module, a crack with a width of 2 px is 2 px wide in a photo of any size. In `cracks.py`, widths are
 proportional to the size of the photo.
@@ -41,7 +41,7 @@ class PhoneCrack:
 
     Attributes:
         width: Nominal width in px.
-        centreline: Visible points [N,2] of x, y in px, about one per px of length.
+        centreline: Visible points (x, y) on the path, [N,2] in px, about one per px of length.
         box: Rows and columns of the photo that contain the crack.
         mask: Visible pixels in the box that the crack covers by at least half, bool [h,w].
     """
@@ -58,7 +58,7 @@ class PhoneCrack:
 
 
 def add_phone_cracks(canvas: Canvas, widths: Sequence[int], region: Mask | None = None) -> list[PhoneCrack]:
-    """Draw cracks, some with branches. They are kept apart if possible.
+    """Draw cracks, some of them with branches, and keep the cracks apart if possible.
 
     Args:
         canvas: The canvas to draw on.
@@ -102,7 +102,7 @@ def _apart(size: Size, width: int, others: Sequence[Path], generator: Generator,
 
 
 def _ends(size: Size, generator: Generator) -> tuple[Path, Path]:
-    """Choose two end points whose distance is 0.2 to 0.9 of the longer side of the photo."""
+    """Choose two end points with a distance of 0.2 to 0.9 times the longer side of the photo."""
     start = generator.uniform(0.05, 0.95, 2) * size[::-1]
     if generator.random() < 0.5:
         axis = int(generator.integers(2))
@@ -163,7 +163,7 @@ def _cover(course: Path, width: int, size: Size, generator: Generator) -> Float:
 
 
 def _lay(canvas: Canvas, cover: Float, width: int, box: Box) -> None:
-    """Draw a crack in its box, sometimes with a bright edge, and lower the relief."""
+    """Draw a crack in its box, sometimes with a bright edge, and lower the wall's relief there."""
     generator, part = canvas.generator, canvas.colour[:, box[0], box[1]]
     depth = generator.uniform(0.55 if width < _BROAD else 0.8, 0.97)
     least = 0.35 if width < _BROAD else 0.75  # minimum opacity of the fainter parts of a crack

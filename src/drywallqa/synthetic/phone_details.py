@@ -81,7 +81,7 @@ GRAINS: dict[str, Callable[[Canvas, Generator], None]] = {
 
 
 def _ink(canvas: Canvas, points: Path, width: ArrayLike, colour: float, opacity: float) -> None:
-    """Draw a thin, irregular line. `width` is in px: one value, or one value per point."""
+    """Draw a thin, irregular line. `width` in px is a single value or one value per point."""
     widths = np.broadcast_to(width, len(points))
     for first in range(0, len(points) - 1, 12):
         piece = slice(first, first + 13)
@@ -108,7 +108,7 @@ def _fine_pencil(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _scratches(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw short scratches, which are dark or bright and 1 to 3 px wide."""
+    """Draw short, dark or bright scratches that are 1 to 3 px wide."""
     for _ in range(int(generator.integers(3, 20))):
         length, angle = generator.uniform(30, 500), generator.uniform(0, 2 * np.pi)
         bend = np.cumsum(generator.normal(0, 0.04, 12)) + angle
@@ -120,7 +120,7 @@ def _scratches(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _screws(canvas: Canvas, generator: Generator, scale: float) -> None:
-    """Draw rows of screws with a cross slot."""
+    """Draw rows of cross-slot screws."""
     radius = generator.uniform(7, 24)
     spacing = generator.uniform(250, 900)
     metal = generator.uniform(0.15, 0.6)

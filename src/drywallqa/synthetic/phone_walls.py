@@ -1,8 +1,8 @@
-"""Synthetic phone photos of walls with 8 to 16 megapixels and exact ground truth.
+"""Renders walls as phone photos of 8 to 16 megapixels with exact ground truth.
 
 A wall from `walls.render_wall` looks the same at every size. It therefore lacks details that are visible only
 in large photos, such as fine grain, thin marks, camera noise and sharpening. This module uses the layout and
-the objects of `walls` and adds these details, whose sizes are in px of the final photo.
+the objects of `walls` and adds these details. The sizes of the details are in px of the final photo.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PhoneWall:
         kind: "crack", "seam", "both" or "neither".
         surface: Name of the wall's surface.
         objects: Names of the other objects, from `objects.OBJECTS` and `phone_details.DETAILS`.
-        cracks: The cracks and their branches without hidden parts.
+        cracks: The visible parts of the cracks and their branches.
         seam_lines: Centre lines of the joints.
         camera: Settings of the simulated camera.
     """
@@ -91,8 +91,8 @@ def render_phone_wall(
         seed: Seed or random generator. The same seed always gives the same wall.
         size: Height and width in px. If None, one of `SIZES` at random, in landscape or portrait format.
         kind: One of `walls.KINDS`. Random if None. Joints need a board as the surface.
-        widths: Width in px of each crack without its branches. If None or empty, one to four random values
-            from `phone_cracks.WIDTHS`.
+        widths: Width in px of each crack, which does not apply to its branches. If None or empty, one to four
+            random values from `phone_cracks.WIDTHS`.
         surface_name: A name from `SURFACES`. Random if None.
 
     Returns:
@@ -115,9 +115,9 @@ def render_phone_wall(
     check_known("kind of wall", kind, KINDS)
     check_known("surface of a phone photo", name, SURFACES)
     if kind in ("seam", "both") and name not in BOARDS:
-        raise ConfigError(f"joints need a board, not '{name}'; choose one of {', '.join(BOARDS)}")
+        raise ConfigError(f"joints need a board surface, not '{name}'; choose one of {', '.join(BOARDS)}")
     if min(size) < 64:
-        raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; the minimum is 64 px")
+        raise ConfigError(f"a phone photo of {size[1]}×{size[0]} px is too small; the minimum side is 64 px")
     canvas = surface(name, size, generator)
     canvas.height *= np.float32(canvas.scale**_RELIEF)
     GRAINS[name](canvas, generator)
@@ -146,6 +146,6 @@ def _choose_surface(kind: Kind, widths: Sequence[int], generator: Generator) -> 
 
 
 def _draw(canvas: Canvas, names: Iterable[str]) -> Mask:
-    """Draw first the objects and then the details. Return the pixels that they hide, bool [H,W]."""
+    """Draw first the objects and then the details. Return the pixels that are hidden, bool [H,W]."""
     hidden = draw_objects(canvas, [name for name in names if name in OBJECTS], OBJECTS)
     return hidden | draw_objects(canvas, [name for name in names if name in DETAILS], DETAILS)

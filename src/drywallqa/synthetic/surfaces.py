@@ -86,7 +86,7 @@ def _concrete(canvas: Canvas, generator: Generator, scale: float) -> None:
 
 
 def _joints(size: Size, cell: tuple[float, float], joint: float, offset: bool) -> tuple[Float, Float]:
-    """Compute each pixel's distance to the nearest joint in joint widths, and the number of its stone."""
+    """For each pixel, compute its stone's number and its distance to the nearest joint in joint widths."""
     rows, columns = grid(size)
     course = np.floor(rows / cell[0])
     moved = columns + (course % 2) * (cell[1] / 2) if offset else columns + 0 * rows

@@ -63,9 +63,9 @@ class WallOptions:
     Attributes:
         surface: A name from `surfaces.BOARDS`, `WALLS` or `JOINTED`.
         objects: Names from `objects.OBJECTS`.
-        raking: Strength of the shading by grazing light in 0–1.
+        raking: Strength of the shading, from 0 (frontal light) to 1 (grazing light).
         crack_width: Width of each crack in px of a photo whose longer side is 640 px.
-        scene: Whether the photo shows a free-standing board in front of a background.
+        scene: Whether the photo shows a board that stands in front of a background.
     """
 
     surface: str | None = None
@@ -161,7 +161,7 @@ def board_shape(size: Size, generator: Generator) -> Float:
 
 
 def before_background(canvas: Canvas, board: Float) -> Canvas:
-    """Draw another wall and often a floor behind a board."""
+    """Draw the background of a board: another wall and often a floor."""
     generator, size = canvas.generator, canvas.size
     name = generator.choice(("paint", "concrete", "wood", "plaster", "grey board"))
     behind = surface(str(name), size, generator)
@@ -177,7 +177,7 @@ def before_background(canvas: Canvas, board: Float) -> Canvas:
 
 
 def add_seams(canvas: Canvas, board: Float | None) -> tuple[StraightLine, ...]:
-    """Draw one to three joints, which are about parallel or perpendicular; return their centre lines."""
+    """Draw one to three roughly parallel or perpendicular joints, and return their centre lines."""
     generator, (height, width) = canvas.generator, canvas.size
     inside, spread = (None, 0.35) if board is None else (board > 0.5, 0.15)
     lines: list[StraightLine] = []
@@ -230,7 +230,7 @@ def _add_cracks(canvas: Canvas, name: str, options: WallOptions, board: Float | 
 def _truth(
     canvas: Canvas, lines: tuple[StraightLine, ...], cracks: tuple[Crack, ...], hidden: Mask
 ) -> tuple[dict[str, Mask], dict[str, Mask]]:
-    """Create the exact mask and the imitated label of each concept."""
+    """Create the exact mask and the imitation of a hand-drawn mask for each concept."""
     size, scale, generator = canvas.size, canvas.scale, canvas.generator
     masks = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: line_mask(lines, size, TAPING_HALF_WIDTH)}
     labels = {CRACK: np.zeros(size, np.bool_), TAPING_AREA: np.zeros(size, np.bool_)}

@@ -75,9 +75,9 @@ def other_lines() -> list[str]:
 def banks_for(names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Assign the shipped phrases to the concepts that a model knows.
 
-    A phrase in the banks of two known concepts is assigned to the bank with fewer phrases. For example,
-    "joint line" means the seam line if the model knows the concept "seam line". Otherwise, it means the
-    taping area.
+    A phrase in the banks of two known concepts is assigned to the concept whose bank has fewer phrases. For
+    example, "joint line" means the seam line if the model knows the concept "seam line". Otherwise, it means
+    the taping area.
 
     Args:
         names: The known concepts.
@@ -162,7 +162,7 @@ def decorate(phrase: str, rng: random.Random) -> str:
 
 
 def phrase_request(phrase: str, rng: random.Random) -> str:
-    """Insert a phrase into a random template. The first templates in the list are chosen more often."""
+    """Insert a phrase into a random template. Templates near the start of the list are likelier."""
     templates = bank_lines("templates")
     place = min(rng.randrange(len(templates)), rng.randrange(len(templates)))
     return templates[place].replace("{}", phrase)
@@ -173,7 +173,7 @@ def labelled_phrases(
 ) -> list[tuple[str, str]]:
     """Generate labelled examples (phrase, label). The label is a concept, or "other" for other meanings.
 
-    Every concept gets about the same number of examples. The classifier can therefore learn a concept with
+    Every concept gets about the same number of examples. The classifier can therefore learn a concept from
     only ten phrases.
 
     Args:

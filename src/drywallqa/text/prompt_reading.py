@@ -30,7 +30,7 @@ class PromptReading:
     Attributes:
         kind: `known`, `unknown`, `several` or `negated`.
         concepts: The concepts in the prompt. If `kind` is `known`, there is exactly one concept. If `kind` is
-            `several`, there may be only one concept, since the prompt may also name an unknown thing.
+            `several`, there may be only one concept, because the prompt may also name something unknown.
         essence: The part of the prompt that expresses the concept. This is often the whole prompt.
     """
 
@@ -40,7 +40,7 @@ class PromptReading:
 
 
 class PromptReader:
-    """Interprets cleaned prompts. It classifies the whole text, the parts of the text, and negated words."""
+    """Interprets cleaned prompts by classifying the whole text, parts of the text, and negated words."""
 
     def __init__(self, encoder: OnnxTextEncoder, classifier: ConceptClassifier) -> None:
         self._encoder, self._classifier = encoder, classifier
@@ -98,7 +98,7 @@ class PromptReader:
         return PromptReading("known", (whole,), text) if whole else PromptReading("unknown", (), text)
 
     def _read_long(self, text: str) -> PromptReading:
-        """Classify the windows of a long text; return the concept with the highest total probability."""
+        """Classify each word window of a long text; return the concept with the highest total probability."""
         concepts, windows = self._classifier.concepts, prompts.word_windows(text, WINDOW)
         scores = self._classify(windows)[:, :-1].copy()
         for place, window in enumerate(windows):
@@ -147,8 +147,8 @@ class ConceptClassifier:
     def decide(self, probabilities: Float) -> list[str | None]:
         """Return the concept that each row of probabilities [P,K+1] means, or None.
 
-        A row means its most likely concept under two conditions. The total probability of all concepts must
-        reach the threshold, and the most likely concept must have at least the share `CLEAR` of this total.
+        A row means its most likely concept if the total probability of all concepts reaches the threshold,
+        and if the most likely concept has at least the share `CLEAR` of this total.
         """
         best = probabilities[:, :-1].argmax(axis=1)
         known = 1 - probabilities[:, -1]
@@ -166,7 +166,7 @@ def fit_classifier(
     """Fit a classifier on features [N,F] and labels 0..K. Label K means "other". Classes have equal weight.
 
     The features are standardised. Full-batch Adam then minimises the cross-entropy plus an L2 penalty. The
-    returned weights apply to the original features.
+    returned weights apply to features that are not standardised.
     """
     classes = len(concepts) + 1
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
@@ -191,8 +191,8 @@ def fit_classifier(
 def choose_refusal_threshold(model: ConceptClassifier, features: Float, labels: NDArray[np.intp]) -> float:
     """Return the threshold with the lowest error rate on held-out phrases.
 
-    The error rate is the sum of two shares: known phrases that are classified wrongly, and other phrases that
-    are classified as a concept.
+    The error rate is the share of known phrases that are classified wrongly plus the share of other phrases
+    that are classified as a concept.
     """
     probabilities = model.probabilities(features)
     truth = np.array([*model.concepts, None], object)[labels]

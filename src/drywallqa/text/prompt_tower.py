@@ -117,7 +117,7 @@ class ClipTokens:
 
 
 def clip_words(text: str) -> Iterator[str]:
-    """Split a lower-cased text into runs of letters, single digits, and runs of other characters."""
+    """Convert a text to lower case, and split it into runs of letters, single digits and runs of others."""
     text = "".join(letter.lower() for letter in unicodedata.normalize("NFC", text))
     place = 0
     while place < len(text):

@@ -76,8 +76,9 @@ class Negation:
 
     Attributes:
         scope: The negated words, such as "cracks" in "wall without cracks".
-        rest: The prompt without the negated words and the negating word, such as "wall".
-        doubtful: Whether the negated word may be part of a thing's name, as in "untaped joint".
+        rest: The other words of the prompt, except the negating word, such as "wall" in "wall without
+            cracks".
+        doubtful: Whether the negation may be part of a name, as in "untaped joint".
     """
 
     scope: str
@@ -86,7 +87,7 @@ class Negation:
 
 
 def clean_prompt(prompt: str) -> str:
-    """Check a prompt and normalise it to NFKC, lower case, single spaces and no control characters.
+    """Check a prompt. Convert it to NFKC and lower case, with single spaces and without control characters.
 
     Args:
         prompt: The user's text.
@@ -116,13 +117,13 @@ def prompt_parts(text: str) -> list[str]:
 
 
 def main_clause(text: str) -> str:
-    """Return the text before the first "so that", "because" or similar; otherwise return the whole text."""
+    """Return the text before the first "so that", "because" or similar, or else the whole text."""
     found = _PURPOSE.search(text)
     return _tidy(text[: found.start()]) if found and found.start() else text
 
 
 def without_place(text: str) -> str:
-    """Remove phrases that state a location, such as "above the door", so that only the thing remains."""
+    """Remove phrases that state a location, such as "above the door". The named thing remains."""
     return _tidy(_PLACE.sub(" ", text)) or text
 
 
@@ -143,7 +144,7 @@ def word_windows(text: str, longest: int) -> list[str]:
 
 
 def without_idioms(text: str) -> str:
-    """Remove phrases that look like a negation but ask for the thing, such as "do not miss"."""
+    """Remove phrases that look like negations but do not negate the request, such as "do not miss"."""
     return _tidy(_NO_NEGATION.sub(" ", text)) or text
 
 
@@ -180,8 +181,8 @@ def contrast(text: str) -> tuple[str, list[str]]:
     For "the line, not the area around it", the result is ("the line", ["the area around it"]).
 
     Returns:
-        The requesting clauses as one text, and the words that the other clauses negate. ("", []) if no clause
-        contains a negation or every clause contains a negation.
+        The clauses with a request as one text, and the negated words of the other clauses. ("", []) if no
+        clause contains a negation or every clause contains a negation.
     """
     clauses = [clause for clause in _CLAUSE_END.split(text) if clause.strip(" -")]
     asking, refused = [], list[str]()

@@ -1,4 +1,4 @@
-"""Encode prompts as embeddings and features with WordPiece tokens, an ONNX graph and a cache."""
+"""Split prompts into WordPiece tokens, encode them with an ONNX graph, and cache the results."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ class TextSide:
         classifier: The classifier, which maps features to concepts.
         prototypes: Mean embedding [D] of the phrasings of each concept.
         space: Content of `text_space.npz`, which is needed to train a new text encoder for the same decoder.
-        tower: The text tower of a segmentation model. If given, it embeds the prompts instead of the encoder.
+        tower: The text tower of a segmentation model. If given, it replaces the encoder for embedding
+            prompts.
     """
 
     def __init__(
@@ -129,15 +130,15 @@ class TextSide:
 
     @property
     def threshold(self) -> float:
-        """Minimum total probability of all concepts at which a prompt means a concept."""
+        """Total probability of all concepts below which a prompt does not mean any concept."""
         return self._classifier.threshold
 
     def embed(self, prompts: Sequence[str]) -> Float:
         """Embed P prompts as float32 [P,D], L2-normalised.
 
         If a prompt is too long for the encoder, only the part that expresses the concept is embedded. If the
-        segmentation model has a text tower, the tower embeds complete
-        prompts instead. Its embeddings have the norm that the decoder expects.
+        segmentation model has a text tower, the tower embeds the complete prompts instead, and its embeddings
+        have the norm that the decoder expects.
 
         Raises:
             PromptError: A prompt cannot be used.
@@ -160,7 +161,7 @@ class TextSide:
         return self._reader.read(clean_prompt(prompt))
 
     def understand(self, prompt: str) -> str | None:
-        """Return the concept that a prompt means. None unless it means exactly one concept.
+        """Return the concept that a prompt means, or None if the prompt does not mean exactly one concept.
 
         Raises:
             PromptError: The prompt cannot be used.
@@ -204,8 +205,10 @@ class TextSide:
         Args:
             concepts: Phrasings of each concept. The name of the concept is added to them. If `others` is None
                 and the concept has a shipped phrase bank, the phrases in the bank are added.
-            others: Lines that do not mean any of the concepts. If None, lines from the shipped phrase banks.
-            held_out: Held-out lines for choosing the threshold. If None, the threshold does not change.
+            others: Phrase lines that do not mean any of the concepts. If None, lines from the shipped phrase
+                banks.
+            held_out: Held-out phrase lines for choosing the threshold. If None, the threshold does not
+                change.
         """
         banks, strangers = phrase_bank.banks_for(concepts)
         lines = {name: [name, *given] for name, given in concepts.items()}
@@ -230,7 +233,7 @@ class TextSide:
         return self._run([text for text, _ in made])[1], np.array([numbers[label] for _, label in made])
 
     def _without_meaning(self, lines: Mapping[str, Sequence[str]], others: Sequence[str]) -> list[str]:
-        """Expand the other lines; leave out phrases that name a new concept or have a similar embedding."""
+        """Expand the lines in `others`; leave out phrases that name or closely resemble a new concept."""
         banks = phrase_bank.concept_lines()
         given = [line for name, lines_ in lines.items() if name not in banks for line in lines_]
         new = [clean_prompt(phrase) for phrase in phrase_bank.phrases_of(given)]

@@ -35,7 +35,8 @@ class TextConfig:
     Attributes:
         phrases: Number of phrases in the distillation corpus.
         epochs: Number of passes over the corpus.
-        batch: Number of corpus phrases per step. Each step also uses half as many labelled phrases.
+        batch: Number of corpus phrases per step. Each step also uses labelled phrases, half as many as corpus
+            phrases.
         seed: Seed for the choice of phrases and for the initial weights.
     """
 
@@ -209,7 +210,7 @@ class Distillation:
             yield from batches
 
     def _distillation_losses(self, texts: Sequence[str], targets: torch.Tensor) -> list[torch.Tensor]:
-        """Return the mean cosine distance to the teacher's embeddings [B,S] before and after projection.
+        """Return the mean cosine distances to the teacher's embeddings [B,S] before and after projection.
 
         Before the student embeds the texts, a typo or a symbol is added to some of them.
         """

@@ -1,4 +1,4 @@
-"""Evaluate a text model on lists of phrasings: measure how many it classifies or refuses correctly."""
+"""Measure how many phrasings in given lists a text model classifies or rejects correctly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PhrasingResult:
 
     Attributes:
         confusion: Number of phrasings for each combination of true concept, predicted concept and result. A
-            concept is None if there is none. The result is the predicted concept or, if there is none, the
+            missing concept is None. The result is the predicted concept or, if there is none, the
             `PromptReading.kind`.
         misses: One line of text about each wrongly classified phrasing.
     """
@@ -27,16 +27,16 @@ class PhrasingResult:
     misses: list[str] = field(default_factory=list)
 
     def count(self, *, known: bool) -> tuple[int, int]:
-        """Count correctly classified phrasings and all phrasings.
+        """Return the number of correctly classified phrasings and the total number of phrasings.
 
         Args:
-            known: True counts the phrasings that mean a concept. False counts the other phrasings.
+            known: True to count phrasings that mean a concept, False to count the other phrasings.
         """
         chosen = [(key, n) for key, n in self.confusion.items() if (key[0] is not None) == known]
         return sum(n for (truth, concept, _), n in chosen if concept == truth), sum(n for _, n in chosen)
 
     def rate(self, *, known: bool) -> float:
-        """Compute the share of correctly classified phrasings, with the same argument as `count`."""
+        """Compute the share of correctly classified phrasings. `known` has the same meaning as in `count`."""
         right, total = self.count(known=known)
         return right / max(total, 1)
 
@@ -56,9 +56,9 @@ class PhrasingResult:
 def read_lists(folder: Path, concepts: Sequence[str]) -> dict[str | None, list[str]]:
     """Read a folder of phrasing lists.
 
-    A `.txt` file contains one phrasing per line. It is named after the concept, such as `taping_area.txt` for
-    "taping area". Each line of a `.tsv` file contains a concept, a tab, and a phrasing. Names that are not in
-    `concepts`, such as "unrelated" or "near miss", are replaced by None.
+    A `.txt` file contains one phrasing per line. The file is named after the concept, such as
+    `taping_area.txt` for "taping area". Each line of a `.tsv` file contains a concept, a tab, and a phrasing.
+    Names that are not in `concepts`, such as "unrelated" or "near miss", are replaced by None.
 
     Raises:
         DataError: The folder contains no list, or a line of a `.tsv` file has no tab.

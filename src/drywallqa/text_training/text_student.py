@@ -1,4 +1,4 @@
-"""The student, which is a small transformer that encodes texts, and its export to ONNX."""
+"""Defines the student, which is a small transformer that encodes texts, and exports it to ONNX."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class TextLayer(nn.Module):
 
 
 def start_table(student: TextStudent, teacher_table: NDArray[np.float32]) -> None:
-    """Initialise the student's token embeddings from 128 principal components of the teacher's [V,384]."""
+    """Initialise the token embeddings from 128 principal components of the teacher's embeddings [V,384]."""
     centred = teacher_table - teacher_table.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     reduced = centred @ vectors[:, ::-1][:, :WIDTH]
@@ -170,7 +170,7 @@ def _compress(path: Path) -> None:
 
 
 def _quantise_rows(graph: Any, reader: Any, array: NDArray[np.float32]) -> None:
-    """Replace a Gather node for fp32 rows by two Gather nodes for int8 rows and scales, and a product."""
+    """Replace a Gather node for fp32 rows with a Mul node of gathered int8 rows and gathered scales."""
     import onnx
     from onnx import helper, numpy_helper
 

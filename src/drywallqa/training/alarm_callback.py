@@ -1,4 +1,4 @@
-"""Checks a run before training, raises alarms during training, and saves a batch with a non-finite loss."""
+"""Checks a run before and during training, and saves a batch if its loss is not finite."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class CheckpointCallback(lightning.Callback):
             self.run_log.write("best", f"epoch {trainer.current_epoch}: IoU {score:.4f}, saved in {BEST}")
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """If `every_epoch` is set, save the epoch's weights. Remove the oldest weights to stay in budget."""
+        """If `every_epoch` is set, save the epoch's weights and delete old weights beyond the budget."""
         if self.config.every_epoch and trainer.is_global_zero:
             name = f"epoch-{trainer.current_epoch:04d}.safetensors"
             self._write_average(module, self.run / EPOCHS / name, trainer, {})

@@ -1,9 +1,10 @@
 """Atomic checkpoints: a checkpoint is either complete or absent, even if writing is interrupted.
 
-A resumed run needs two files. `last.ckpt` contains the state of the optimiser, schedule, loops and callbacks.
-`last.safetensors` contains the trained and the averaged weights. Both files contain the same token, which
-identifies them as a pair. A save has three steps: write the new weights under another name, replace the old
-state, then rename the weights. After each step, the current state's weights exist under one of the two names.
+To resume a run, two files are needed. `last.ckpt` contains the state of the optimiser, schedule, loops and
+callbacks. `last.safetensors` contains the trained and the averaged weights. Both files contain the same
+token, which identifies them as a pair. A save has three steps: write the new weights under another name,
+replace the old state, then rename the weights. After each step, the weights of the current state exist under
+one of the two names.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _weights_of(state: Path, token: str) -> Path:
 
 
 def read_weights(run: Path, which: str | None = None) -> tuple[Path, dict[str, Tensor]]:
-    """Read the averaged weights of a run under the names of the model's parameters.
+    """Read the averaged weights of a run, with the same names as the model's parameters.
 
     Args:
         run: The run's folder.
@@ -152,7 +153,7 @@ def write_weights(weights: Mapping[str, Tensor], target: Path, metadata: Mapping
     """Save tensors atomically as a safetensors file.
 
     Raises:
-        OutputError: The file cannot be written. If the file existed before, it is unchanged.
+        OutputError: The file cannot be written. An existing file is left unchanged.
     """
     tensors: dict[str, Tensor] = {}
     addresses: set[int] = set()
@@ -168,7 +169,7 @@ def write_tensors(content: Any, target: Path) -> None:
     """Save an object atomically with `torch.save`.
 
     Raises:
-        OutputError: The file cannot be written. If the file existed before, it is unchanged.
+        OutputError: The file cannot be written. An existing file is left unchanged.
     """
 
     def save(beside: Path) -> None:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class ModelConfig(StrictModel):
-    """Settings of the model and of the parts to train.
+    """Settings that choose the model and the parts of it to train.
 
     Attributes:
         frozen_stages: Number of encoder stages to freeze, counted from the stem. Frozen stages keep their
             ImageNet weights.
         vision_layers: Number of layers to train in a transformer vision tower, counted from the last layer. A
-            number above the layer count trains the whole tower.
+            number larger than the number of layers trains the whole tower.
         text_layers: Number of layers to train in a text tower, counted from the last layer.
         weights: Folder with the published weights to start from. If None, use the model hub cache.
         options: Options of the model family, e.g. fusion or size.
@@ -61,8 +61,8 @@ class LossConfig(StrictModel):
         tversky_alpha: Weight of false positives in the Tversky loss.
         tversky_beta: Weight of false negatives in the Tversky loss.
         region_weight: Factor that multiplies the clDice or boundary term of the loss.
-        skeleton_steps: Number of erosions for the soft skeleton of clDice. The erosions thin lines to their
-            centre line if the lines are at most 2·skeleton_steps logit pixels wide.
+        skeleton_steps: Number of erosions with which clDice computes a soft skeleton. Lines of at most
+            2·skeleton_steps logit pixels in width are thinned to their centre line.
     """
 
     name: Literal[
@@ -112,8 +112,9 @@ class OptimisationConfig(StrictModel):
 
     Attributes:
         epsilon: Epsilon of AdamW, which is added to the divisor of each update. Gradients below epsilon cause
-            updates smaller than the learning rate. With the default, even a rounding error causes a full
-            update. Two runs that sum numbers in a different order therefore diverge.
+            updates smaller than the learning rate. With the default value, even a rounding error in the
+            gradient causes an update of full size. Two runs that sum numbers in a different order therefore
+            diverge.
         accumulate: Number of batches whose gradients are summed before a step.
         schedule: Learning-rate schedule. "one_cycle" raises and lowers the rates once, "cosine" lowers them
             along a cosine, and "plateau" lowers them if the validation IoU stops improving.

@@ -25,7 +25,7 @@ class RemainingBatches(Sampler[list[int]]):
     Args:
         batches: Number of batches in the whole epoch. `len` returns this number for resumed epochs as well,
             because Lightning counts the batches that were processed before the interruption.
-        size: Number of photos per batch over all processes.
+        size: Number of photos per batch in all processes together.
         first: Index of the first batch to yield.
         rank: The rank of this process.
         world: The number of processes. Each process gets an equal share of every batch.
@@ -51,7 +51,7 @@ class PhotoDataModule(lightning.LightningDataModule):
         dataset: The train split of the data set.
         phrases: The embeddings of each concept's phrasings.
         config: The settings.
-        stride: Width of a logit pixel in picture pixels.
+        stride: Width of a pixel of the logits, in pixels of the picture.
         letterbox: The letterbox that normalises pictures for the model.
         encoder: If given, items contain cached features from this encoder instead of pictures.
     """

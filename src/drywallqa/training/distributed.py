@@ -48,7 +48,7 @@ def _connected() -> bool:
 
 
 def is_first() -> bool:
-    """Return whether this process is the first one, which writes the run's files.
+    """Return whether this is the first process, which writes the run's files.
 
     Before the processes connect, environment variables such as RANK determine the first process.
     """
@@ -59,14 +59,14 @@ def is_first() -> bool:
 
 
 def agree(trainer: Any, flag: bool) -> bool:
-    """Return whether the flag is true in any process. All processes must call this at the same point."""
+    """Return whether the flag is true in any process. Every process must call this function."""
     if trainer.world_size == 1:
         return flag
     return bool(trainer.strategy.reduce_boolean_decision(flag, all=False))
 
 
 def shared_count(count: Tensor) -> Tensor:
-    """Return the number by which this process must divide its sums over a batch.
+    """Return the number by which this process must divide sums over its part of a batch.
 
     Processes average their gradients. To get the gradient of the mean over the whole batch, each process must
     divide its sum by (count in the whole batch) / (number of processes). A total count of 0 is treated as 1.

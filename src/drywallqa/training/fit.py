@@ -1,4 +1,4 @@
-"""Trains a model on a data set and writes a run folder with checkpoints for resuming and export."""
+"""Trains a model on a data set and writes a run folder, from which the run can be resumed or exported."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class TrainingRequest:
 
 
 def build_model(config: TrainConfig, embedding_width: int) -> PromptedModel:
-    """Build the model to train, load its published weights, and freeze its untrained parts.
+    """Build the model to train, load its published weights, and freeze the parts that are not trained.
 
     Raises:
-        ModelError: The family cannot be trained, or its weights are missing or do not fit.
+        ModelError: The family cannot be trained, or the published weights are missing or do not fit.
     """
     settings = config.model
     family = registry.find_family(settings.name)

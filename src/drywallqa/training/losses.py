@@ -1,9 +1,9 @@
-"""Losses on logits, computed in float32 and stable for any finite logit; `loss.name` selects the mask loss.
+"""Losses on logits, computed in float32 and stable for any finite logit. `loss.name` selects the mask loss.
 
-Every mask loss has a pixel term, which also trains pairs whose ground-truth mask is empty. Most mask losses
-add a region term. In the formulas, σ is the sigmoid, x is a logit, t is the foreground share of a pixel, and
-p = σ(x). In the shapes, B is the number of photos, K is the number of prompts, and h×w is the size of the
-logits.
+Every mask loss has a pixel term, which also applies to pairs whose ground-truth mask is empty. Most mask
+losses add a region term. In the formulas, σ is the sigmoid, x is a logit, t is the foreground share of a
+pixel, and p = σ(x). In the shapes, B is the number of photos, K is the number of prompts, and h×w is the size
+of the logits.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Binary cross-entropy of presence logits [B,K].
 
     A concept counts as present if it covers more than 0.3 % of the picture, and as absent if its
-    ground-truth mask is empty. Pairs between these limits, e.g. at the border of a crop, are ignored.
+    ground-truth mask is empty. Pairs between these limits are ignored, for example if a crop cuts off most of
+    the concept.
     """
     share = truth.mean((2, 3))
     present = (share > 0.003).float()
@@ -133,7 +134,7 @@ def foreground_weight(share: float, pos_weight: float) -> float:
 
 
 def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
-    """FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
+    """Focal loss FL = -α t (1-p)^γ log p - (1-α)(1-t) p^γ log(1-p), mean over pixels: [B,K].
 
     Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), https://arxiv.org/abs/1708.02002, eq. 5.
     The factors are computed as exp(γ log σ(∓x)). This avoids powers of values that were rounded to 0.
@@ -146,8 +147,9 @@ def focal(logits: Tensor, truth: Tensor, gamma: float, alpha: float) -> Tensor:
 
 
 def tversky(logits: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
-    """1 - (Σpt + ½)/(Σpt + α Σp(1-t) + β Σ(1-p)t + ½): [B,K]; equal to the Dice loss at α = β = ½.
+    """Tversky loss 1 - (Σpt + ½)/(Σpt + α Σp(1-t) + β Σ(1-p)t + ½): [B,K].
 
+    If α = β = ½, this is the Dice loss.
     Salehi et al., Tversky loss function for image segmentation (MLMI 2017), https://arxiv.org/abs/1706.05721.
     With β above α, a false negative costs more than a false positive.
     """
@@ -158,7 +160,7 @@ def tversky(logits: Tensor, truth: Tensor, alpha: float, beta: float) -> Tensor:
 
 
 def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
-    """1 - 2TS/(T+S) with T = (Σ S_p t + 1)/(ΣS_p + 1) and S = (Σ S_t p + 1)/(ΣS_t + 1): [B,K].
+    """Loss clDice: 1 - 2TS/(T+S), T = (Σ S_p t + 1)/(ΣS_p + 1), S = (Σ S_t p + 1)/(ΣS_t + 1): [B,K].
 
     S_p and S_t are soft skeletons of the prediction and the ground truth. Shit et al., clDice (CVPR 2021),
     https://arxiv.org/abs/2003.07311, eq. 3 and algorithm 1.
@@ -171,7 +173,7 @@ def centre_line_dice(logits: Tensor, truth: Tensor, steps: int) -> Tensor:
 
 
 def soft_skeleton(share: Tensor, steps: int) -> Tensor:
-    """Thin masks [B,K,h,w] with `steps` soft erosions. Shapes up to 2·`steps` px wide become lines."""
+    """Skeletonise masks [B,K,h,w] with `steps` soft erosions. Shapes up to 2·`steps` px wide become lines."""
 
     def erode(x: Tensor) -> Tensor:
         rows = -functional.max_pool2d(-x, (3, 1), 1, (1, 0))
@@ -189,10 +191,10 @@ def soft_skeleton(share: Tensor, steps: int) -> Tensor:
 
 
 def boundary(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean over pixels of p·φ: [B,K]. φ is the distance to the ground-truth outline, negative inside.
+    """Boundary loss, the mean of p·φ over pixels: [B,K]. φ is the signed distance to the true outline.
 
-    Distances are in units of the grid's longer side. Kervadec et al., Boundary loss for highly unbalanced
-    segmentation (MIDL 2019), https://arxiv.org/abs/1812.07032, eq. 5.
+    Inside the outline, φ is negative. Distances are divided by the longer side of the grid. Kervadec et al.,
+    Boundary loss for highly unbalanced segmentation (MIDL 2019), https://arxiv.org/abs/1812.07032, eq. 5.
     """
     masks = (truth.detach().cpu().numpy() > 0.5).reshape(-1, *truth.shape[2:])
     phi = torch.from_numpy(np.stack([_signed_distance(mask) for mask in masks]))

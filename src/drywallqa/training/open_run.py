@@ -94,7 +94,7 @@ class FinishedRun:
             not fit the model.
         findings: Problems found in the settings, the log, the optimiser state and the weights.
         notes: Remarks to print in addition to the findings.
-        young: Whether the run has too few steps to check its masks.
+        young: Whether the run has too few steps for a check of its masks.
     """
 
     averaged: MeasuredModel | None

@@ -27,7 +27,7 @@ class PhraseEmbeddings:
     Attributes:
         embeddings: Concept → embeddings of its phrasings [N,D], or token ids [N,L].
         text: The run's text encoder.
-        texts: Concept → all embedded phrasings.
+        texts: Concept → the phrasings that were embedded.
     """
 
     embeddings: Mapping[str, NDArray[np.float32]]
@@ -35,7 +35,7 @@ class PhraseEmbeddings:
     texts: Mapping[str, tuple[str, ...]]
 
     def centre(self, concept: str) -> NDArray[np.float32]:
-        """Return an embedding [D] with the mean direction and mean length of a concept's phrasings."""
+        """Return an embedding [D] with the mean direction and mean length of a concept's embeddings."""
         rows = self.embeddings[concept]
         mean = rows.mean(0)
         # embeddings from a text tower do not have length 1, and the mask decoder uses their length
@@ -45,8 +45,8 @@ class PhraseEmbeddings:
     def embedded_by(self, model: PromptedModel) -> PhraseEmbeddings:
         """Embed the phrasings with the model's text tower, if the model has one.
 
-        A frozen tower embeds the phrasings once. For a trained tower, the phrasings are converted to token
-        ids and padded to equal length.
+        If the tower is frozen, the phrasings are embedded once. If the run trains the tower, they are
+        converted to token ids and padded to equal length.
         """
         if not model.own_text:
             return self

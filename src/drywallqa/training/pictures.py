@@ -97,7 +97,7 @@ class TensorBoardPictures(lightning.Callback):
 def side_by_side(
     photo: NDArray[np.uint8], truth: NDArray[np.bool_], mask: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Draw a photo [H,W,3] plain, with its ground truth, and with a mask, side by side as RGB [h,3w,3]."""
+    """Draw a photo [H,W,3] three times in a row [h,3w,3]: plain, with its ground truth, and with a mask."""
     height, width = photo.shape[:2]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

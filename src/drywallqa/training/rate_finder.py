@@ -1,7 +1,7 @@
 """Finds learning rates by training for a few steps at exponentially rising rates.
 
 The finder suggests the rates at which the loss falls fastest. The ratio of the encoder rate to the decoder
-rate stays fixed, which Lightning's finder does not support. Source: L. N. Smith, Cyclical Learning Rates for
+rate stays fixed, which Lightning's finder does not support. Source: Smith, Cyclical Learning Rates for
 Training Neural Networks (WACV 2017), https://arxiv.org/abs/1506.01186.
 """
 
@@ -109,7 +109,7 @@ def _factor(step: int) -> float:
 
 
 def steepest(factors: Sequence[float], losses: Sequence[float]) -> float:
-    """Return the factor at which the loss falls fastest over a logarithmic axis of factors.
+    """Return the factor at which the loss falls fastest on a logarithmic axis of factors.
 
     Factors above the factor with the lowest loss are ignored, because the loss diverges there.
     """

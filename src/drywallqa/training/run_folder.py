@@ -104,7 +104,7 @@ def describe_run(run: Path, dataset: Dataset, config: TrainConfig, devices: Devi
 def foreground_weights(
     dataset: Dataset, concepts: list[str], config: TrainConfig, run: Path, log: RunLog
 ) -> list[float]:
-    """Return the foreground weight of each concept for the weighted loss; empty for other losses.
+    """Return each concept's foreground weight for the weighted loss, or an empty list for other losses.
 
     The weight of a concept depends on its mean foreground share in the photos that show it. This function
     measures the shares once, saves them in the run's folder, and logs them with the weights.
@@ -134,7 +134,7 @@ def foreground_weights(
 
 
 def read_foreground(run: Path) -> dict[str, float]:
-    """Read the foreground share of each concept; empty if the run has not measured the shares."""
+    """Return each concept's foreground share, or an empty mapping if the run has not measured the shares."""
     path = run / FOREGROUND
     shares: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return shares

@@ -79,7 +79,7 @@ class RunLog:
                 ) from error
 
     def finding(self, event: str, finding: FaultFinding) -> None:
-        """Log a problem that a check or an alarm has found."""
+        """Log a problem that was found by a check or an alarm."""
         fault = finding.fault
         self.write(
             event, finding.sentence(), finding=fault.name, symptom=fault.symptom, evidence=finding.evidence,
@@ -96,12 +96,12 @@ def finite_figures(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class LoggingCallback(lightning.Callback):
-    """Logs the losses, rate and speed every few batches, the validation metrics, and the overall speed.
+    """Logs losses, learning rate and speed every few batches, the validation metrics, and the overall speed.
 
     Args:
         log: The run's log.
-        shown: Whether to print the metrics of each validation to stderr. If stderr is not a terminal, the
-            losses of some steps are also printed.
+        shown: Whether to print the metrics of each validation to stderr. If stderr is not a terminal, losses
+            are printed from time to time as well.
     """
 
     def __init__(self, log: RunLog, *, shown: bool) -> None:
@@ -112,7 +112,7 @@ class LoggingCallback(lightning.Callback):
         self.since = self.printed_at = 0.0
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        """Install Lightning's profiler. Timing in hooks would count checkpoints and validation as waiting."""
+        """Install Lightning's profiler. Timers in hooks would count checkpoints and validation as waiting."""
         trainer.profiler = self.profiler
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -122,7 +122,7 @@ class LoggingCallback(lightning.Callback):
         self.run_log.write("start", f"epoch {epoch}, step {step}", step=step, epoch=epoch)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log the losses, rate and speed every few batches and after the last batch of an epoch."""
+        """Log losses, learning rate and speed every few batches and after the last batch of an epoch."""
         self.photos += len(batch["known"]) * trainer.world_size
         if (batch_idx + 1) % EVERY and batch_idx + 1 < trainer.num_training_batches:
             return
@@ -155,7 +155,7 @@ class LoggingCallback(lightning.Callback):
             print(f"validation: {text}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Log the end of the run, and the speed of the training steps since the run started or resumed."""
+        """Log the end of the run, and the average training speed since the run started or resumed."""
         self.run_log.write("end", f"after epoch {trainer.current_epoch}, step {trainer.global_step}")
         if not self.all_photos:
             return
@@ -176,7 +176,7 @@ class LoggingCallback(lightning.Callback):
 
 
 class TrainingProgress(RichProgressBar):
-    """Lightning's progress bar on stderr, with the remaining time of the run, including validations."""
+    """Lightning's progress bar on stderr, with the time left in the run, including validations."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4, console_kwargs={"stderr": True})

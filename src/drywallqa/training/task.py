@@ -72,7 +72,7 @@ class SegmentationTask(lightning.LightningModule):
         return loss
 
     def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-        """Return the weighted sum of the mask loss and the presence loss. Store all three in `figures`."""
+        """Return the weighted sum of the mask loss and the presence loss. Store the losses in `figures`."""
         mask = self.mask_loss(logits, truth, known)
         image_score = presence_loss(presence, truth, known)
         loss = mask + self.config.optimisation.presence_weight * image_score
@@ -97,13 +97,13 @@ class SegmentationTask(lightning.LightningModule):
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze the untrained parts again, and make sure that the last epoch ends with a validation."""
+        """Freeze the parts that are not trained, and make sure that the last epoch ends with a validation."""
         self.freeze_model()
         if self.current_epoch == self.config.optimisation.epochs - 1:
             self.trainer.check_val_every_n_epoch = 1
 
     def freeze_model(self) -> None:
-        """Freeze the untrained parts, and the batch statistics if `model.batch_norm` is "frozen"."""
+        """Freeze parts that are not trained, and batch statistics if `model.batch_norm` is "frozen"."""
         self.model.freeze(self.config.model.training)
         if self.config.model.batch_norm == "frozen":
             for part in self.model.modules():
@@ -153,7 +153,7 @@ def seed_torch(position: Sequence[int]) -> None:
 def make_optimizer(
     model: PromptedModel, settings: OptimisationConfig, *, fused: bool = False
 ) -> torch.optim.AdamW:
-    """Build AdamW for the trainable parameters; norms and biases have no weight decay."""
+    """Build AdamW for the trainable parameters, without weight decay for norms and biases."""
     groups = parameter_groups(model, settings.encoder_rate, settings.decoder_rate, settings.weight_decay)
     return torch.optim.AdamW(groups, eps=settings.epsilon, fused=fused)
 
@@ -178,8 +178,8 @@ def make_schedule(
 ) -> dict[str, Any]:
     """Return a learning-rate schedule in Lightning's format.
 
-    `SegmentationTask` steps the plateau schedule after each validation. Lightning would skip this step in the
-    epoch in which a run is resumed.
+    `SegmentationTask` steps the plateau schedule after each validation. If Lightning stepped the schedule
+    itself, it would skip the epoch in which a run is resumed.
 
     Args:
         optimizer: The optimiser. The rates of its groups are the peak rates of the schedule.

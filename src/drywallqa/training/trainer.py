@@ -1,4 +1,4 @@
-"""Prepares the process of a run, and builds the Lightning trainer."""
+"""Prepares this process for a training run, and builds the Lightning trainer."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def prepare_process(config: TrainConfig, devices: Devices) -> None:
 def _keep_memory() -> None:
     """Make glibc keep freed memory instead of returning it to the system.
 
-    Each training step frees and allocates the same large blocks. Without this setting, clearing memory pages
-    in the kernel takes half the time of a training step on the CPU. On systems without glibc, this function
+    Each training step frees and allocates the same large blocks. Without this setting, the kernel's clearing
+    of memory pages takes half the time of a training step on the CPU. On systems without glibc, this function
     does nothing.
     """
     try:
@@ -121,7 +121,7 @@ def make_trainer(
 
 
 def _processes(devices: Devices) -> tuple[list[Any], dict[str, Any]]:
-    """Return the Lightning plugins and settings for the processes of a run."""
+    """Return the Lightning plugins and settings for running these processes."""
     if devices.ray:
         from ray.train.lightning import RayDDPStrategy, RayLightningEnvironment
 

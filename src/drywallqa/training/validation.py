@@ -90,7 +90,7 @@ class ValidationPart:
         return Evaluator(segmenter, dataset, segmenter.ask_for(chosen))
 
     def _embed(self, model: Any, concept: str) -> Any:
-        """Return the mean embedding of a concept. If the text tower is trained, use its current weights."""
+        """Return a concept's mean embedding. If the text tower is trained, use its current weights."""
         if not np.issubdtype(self.phrases.embeddings[concept].dtype, np.integer):
             return self.phrases.centre(concept)
         with torch.inference_mode():

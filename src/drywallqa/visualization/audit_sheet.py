@@ -26,7 +26,7 @@ _FEW = 16
 
 
 def audit_sheet(report: AuditReport) -> Image.Image:
-    """Draw near-duplicates (rotated to match), copies in different splits, and suspicious annotations."""
+    """Draw near-duplicates (rotated to match), copies across splits, and suspicious annotations."""
     sections = [section for section in _sections(report) if section.cells]
     return draw_contact_sheet(sections or [SheetSection(f"{report.inventory.title}: no findings", ())])
 

@@ -69,7 +69,7 @@ class Chart:
         x_title: Title of the x axis.
         y_title: Title of the y axis.
         lines: The lines, in the order of the legend.
-        mark: x value and legend name of a vertical line, for example at the current threshold.
+        mark: x value and legend name of a vertical line, which can mark the current threshold, for example.
         x_range: Limits of the x axis.
         y_range: Limits of the y axis.
         notes: Remarks to print below the chart.
@@ -90,7 +90,7 @@ class Chart:
 
 
 def chart_png(*charts: Chart) -> bytes:
-    """Draw charts below each other as one PNG.
+    """Draw one or more charts, one below the other, as a single PNG.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -110,7 +110,7 @@ def shares_png(
     shares: Sequence[Sequence[float]],
     notes: Sequence[str],
 ) -> bytes:
-    """Draw a confusion matrix of shares between 0 and 1 as PNG. Cells with larger shares are darker.
+    """Draw a confusion matrix as PNG. The values are shares between 0 and 1, and larger shares are darker.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -137,7 +137,7 @@ def shares_png(
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
-    """Create a figure of the given size in inches, with fixed settings and without pyplot's global state."""
+    """Create a figure of a given size in inches, with fixed settings and no use of pyplot's global state."""
     try:
         from matplotlib import style
         from matplotlib.figure import Figure

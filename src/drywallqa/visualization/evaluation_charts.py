@@ -59,7 +59,7 @@ def evaluation_charts(evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:
 
 
 def choosing_charts(chosen: ChosenThresholds) -> Iterator[tuple[str, bytes]]:
-    """Draw the curves by which thresholds were chosen. Yield the file name and the PNG of each chart.
+    """Draw the curves from which thresholds were chosen. Yield the file name and the PNG of each chart.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.

@@ -32,7 +32,7 @@ _SHOWN_WALLS = 3  # number of walls to show per concept and kind of failure
 def draw_failures(
     found: Iterable[tuple[Failure, LabelledPrediction]], panels: PanelFiles, progress: Callable[[int], None]
 ) -> list[tuple[Failure, Image.Image]]:
-    """Draw one row of pictures per failure. Write each panel at once, to keep no photo in memory."""
+    """Draw one row of pictures per failure. Write each panel immediately, to keep memory use low."""
     drawn = []
     for done, (failure, labelled) in enumerate(found, 1):
         panels.add_failure(failure, labelled)
@@ -59,7 +59,7 @@ def failure_sheet(
 
 
 def failures_csv(failures: Sequence[Failure]) -> str:
-    """List failures as CSV for relabelling, with likely cause, suggested action and an empty verdict."""
+    """List failures as CSV for relabelling: likely cause, suggested action, and a column for the verdict."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
@@ -86,7 +86,7 @@ def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WAL
 
     Args:
         segmenter: The bundle's segmenter.
-        concepts: Concepts to segment. Rendered walls must have labels for all of them.
+        concepts: Concepts to segment. Rendered walls must have labels for each of these concepts.
         count: Number of walls to render.
     """
     source = MaskSource(segmenter, {concept: concept for concept in concepts})
@@ -115,7 +115,7 @@ def failed_walls(segmenter: Segmenter, concepts: Sequence[str], count: int = WAL
 
 
 def _wall_row(source: MaskSource, concept: str, score: float, seed: int) -> Image.Image:
-    """Render a wall again and draw its mask. Only the scores of the walls were kept in memory."""
+    """Render a wall again, because only its score was kept in memory, and draw its mask."""
     wall = render_wall(seed)
     text = f"IoU {score:.2f}" if wall.labels[concept].any() else f"{-score:.1%} falsely marked"
     tiles = comparison_panels(wall.photo, wall.labels[concept], source.masks(wall.photo)[concept])

@@ -46,7 +46,7 @@ def png_bytes(image: Image.Image) -> bytes:
 
 
 def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
-    """Draw missed pixels dark blue, falsely marked ones orange and correct ones pale over a faded photo."""
+    """Draw missed pixels dark blue, false positives orange and correct pixels pale over a faded photo."""
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)
     drawn = np.repeat((255 - (255 - grey) * _LIGHT)[:, :, None], 3, axis=2).astype(np.uint8)
     for part, colour in ((mask & truth, RIGHT), (mask & ~truth, FALSE), (truth & ~mask, MISS)):
@@ -55,7 +55,7 @@ def error_map(photo: Photo, mask: Mask, truth: Mask) -> Photo:
 
 
 def shrink_photo(photo: Photo, masks: Sequence[Mask], side: int = TILE) -> tuple[Photo, list[Mask]]:
-    """Scale a photo and its masks so that the longer side is `side` px. Thin mask parts are preserved."""
+    """Scale a photo and its masks so that the longer side is `side` px. Thin parts of masks are kept."""
     height, width = photo.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

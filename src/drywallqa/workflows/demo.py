@@ -43,7 +43,7 @@ def run_demo(
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
 ) -> DemoResult:
-    """Render walls into OUT/photos, segment them into OUT/results, and compare with the ground truth.
+    """Render walls into OUT/photos, segment them into OUT/results, and compare the masks with the truth.
 
     Results of an earlier demo in the same folder are replaced.
 

@@ -46,7 +46,7 @@ class DiagnosedModel:
         bundle: The bundle; None for a run or a weights file, for which no thresholds were chosen.
         trained: The run's model without weight averaging; None for a bundle or a weights file.
         weights: The bundle's weights; None if the bundle has no weights or torch is not installed.
-        young: Whether the model was trained too little for meaningful predictions.
+        young: Whether the model has not been trained enough to give meaningful predictions.
         findings: Faults in the model's files.
         notes: Remarks for the user.
     """
@@ -157,10 +157,10 @@ def _open_bundle(model: Path | None) -> DiagnosedModel:
 def _judge(
     model: DiagnosedModel, dataset: Dataset, photos: Sequence[ProbePhoto], found: Diagnosis
 ) -> Sequence[CoarsePair]:
-    """Run the model and the bundled model on the photos, and check the labels and the model.
+    """Run the model and the bundled model on the photos, and use the predictions to check labels and model.
 
     Returns:
-        The predictions of the model. If there are none, the predictions of the bundled model.
+        The predictions of the model, or those of the bundled model if the model made none.
     """
     reference = load_bundle(DEFAULT)
     labelled = list(dict.fromkeys(concept for photo in photos for concept in photo.truths))
@@ -212,7 +212,7 @@ def _judge_model(
         photos: The photos.
         pairs: Predictions of the model.
         second: Predictions of the bundled model.
-        found: The diagnosis. New findings are appended to it.
+        found: The diagnosis. New findings are added to it.
         labels_hold: Whether the labels are correct.
         other_text: Text encoder of the bundled model; None if the model has the same text encoder.
     """

@@ -104,7 +104,7 @@ def run_evaluation(request: EvaluationRequest, progress: Progress = silent) -> t
     known = datasets.load_dataset(request.data)
     if request.write and _is_run(request.model or DEFAULT):
         raise ConfigError(
-            f"cannot write metrics into the run {request.model}; export it, then evaluate the bundle"
+            f"cannot write metrics into the run {request.model}; export the run and evaluate the bundle"
         )
     opener = _Opener(request, known, progress)
     part = take_part(known, request.split, request.sets, progress)
@@ -151,7 +151,7 @@ class _Opener:
         self.scale = SegmentOptions(scale=request.scale).scale
 
     def open(self, folder: Path | None) -> tuple[MeasuredModel, ChosenThresholds | None]:
-        """Open a bundle or a run. Thresholds are chosen on request, and always for a run."""
+        """Open a bundle or a run. New thresholds are chosen on request, and always for a run."""
         request, run = self.request, folder is not None and _is_run(folder)
         if folder is not None and run:
             model = _open_run(folder, self.known)
@@ -174,7 +174,7 @@ class _Opener:
 
 
 def _open_run(run: Path, known: Dataset) -> MeasuredModel:
-    """Open the checkpoint of a run in torch. The train split of the data set gives the training photos."""
+    """Open the checkpoint of a run in torch. Photos in the train split count as its training photos."""
     try:
         from drywallqa.training.open_run import open_run
     except ModuleNotFoundError as error:

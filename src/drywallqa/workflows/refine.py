@@ -91,7 +91,7 @@ def run_refinements(
 
 
 def _table(rows: Sequence[RefinementRow]) -> list[str]:
-    """Format the metrics of each refinement, and the gains over no refinement with 95 % intervals."""
+    """Format the metrics of each refinement, and its gains over unrefined masks with 95 % intervals."""
     gained = ["IoU gain [95 %]", "F1 gain [95 %]"]
     head = ["concept", "refinement", "threshold", *FIGURES, *gained, "ms per photo"]
     cells = []

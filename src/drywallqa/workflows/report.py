@@ -40,10 +40,11 @@ class ReportRequest:
         data: Folder of the data set; None for the data set of the run.
         out: Folder for the report; None for RUN/report.
         evaluations: Folders of existing evaluations.
-        splits: Splits to measure if there are no existing evaluations; if empty, the non-empty `SPLITS`.
+        splits: Splits to measure if there are no existing evaluations. If empty, all `SPLITS` that contain
+            photos.
         prompts: Prompts for new evaluations; if empty, one phrasing per concept.
         runs: Folders of the training runs of a bundle.
-        against: Folders of evaluations of other models and earlier runs.
+        against: Folders of evaluations of other models or earlier runs to compare with.
         formats: Names from `FORMATS`; if empty, all formats whose dependencies are installed.
         bench: Path of an existing `bench.json`.
         diagnosis: Path of an existing diagnosis (JSON).
@@ -154,7 +155,7 @@ class _Job:
         return whole.relative_to(out).as_posix() if whole.is_relative_to(out) else "/".join(whole.parts[-3:])
 
     def _load(self, folder: Path) -> EvaluationRecord:
-        """Read an evaluation. Check that it belongs to this model and the current thresholds."""
+        """Read an evaluation. Check that it was made with this model and its thresholds."""
         bundle, measured = self.bundle, load_evaluation(folder, self._source)
         name = f"{bundle.name} {bundle.version}" if bundle else f"run {self.request.subject.name}"
         if measured.model != name:
@@ -253,7 +254,7 @@ class _Job:
 
 
 def _typed(path: Path) -> str:
-    """Quote a path for the shell. Shorten an absolute path to its name, because folders differ by user."""
+    """Quote a path for the shell. Shorten an absolute path to its name, as each user has other folders."""
     return shlex.quote(path.name if path.is_absolute() else path.as_posix())
 
 
@@ -281,7 +282,7 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
 
 
 def _write_pictures(document: Document, folder: Path) -> None:
-    """Write the pictures of the Markdown report, and remove the other pictures of an earlier report."""
+    """Write the pictures of the Markdown report, and remove pictures that only an earlier report used."""
     wanted = {picture.name: picture.content for picture in document.pictures}
     for name, content in wanted.items():
         write_whole(folder / name, content)

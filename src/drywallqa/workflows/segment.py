@@ -44,7 +44,7 @@ def segment_into(
         out: Folder for the results.
         options: Options of the run.
         on_start: Called once, with the number of photos.
-        on_outcome: Called for each finished or failed photo, and for each rejected path and prompt.
+        on_outcome: Called after each finished or failed photo, and for each rejected path or prompt.
 
     Raises:
         ConfigError: The annotation format of the labels is unknown.

@@ -33,7 +33,7 @@ _KEYS = ("bundle", "backend", "precision", "window", "prompts", "batch", "thread
 
 @dataclass(frozen=True)
 class SpeedRequest:
-    """The configurations of a speed measurement. Every combination of the sequences is measured.
+    """The configurations of a speed measurement. All combinations of the listed values are measured.
 
     Attributes:
         model: Folder of a bundle; None for the full and the fast bundle of the package.
@@ -43,7 +43,7 @@ class SpeedRequest:
         prompts: Numbers of prompts, from 1 to 5.
         batches: Batch sizes in photos.
         threads: Numbers of threads; if empty, from 1 to the number of cores.
-        seconds: Time in s for which each case is repeated.
+        seconds: Time in s during which the measurement of each case is repeated.
         data: Folder of a data set. The quality of each case is measured on its validation split.
         with_clipseg: Whether to measure the original CLIPSeg model for comparison.
         side: Side of the square photo in px.
@@ -67,7 +67,7 @@ def run_speed(request: SpeedRequest, report: Callable[[str], None] = lambda line
 
     Args:
         request: The configurations to measure.
-        report: Called with a line of text for each measured case and each step.
+        report: Called with a line of text for each measured case and for each other step.
 
     Returns:
         All measurements, in the format of `bench.json`.
@@ -176,7 +176,7 @@ def _against_clipseg(report: Mapping[str, Any]) -> list[str]:
 
 
 def compare_speed(report: Mapping[str, Any], earlier: Mapping[str, Any]) -> list[str]:
-    """Compare the cases of two reports. Each line has the new time as a fraction of the old time."""
+    """Compare the cases of two reports. Each line shows the new time as a fraction of the old time."""
     before = {tuple(row.get(key) for key in _KEYS): row for row in earlier["rows"]}
     lines = [f"compared with drywallqa {earlier['package']} of {earlier['date']} on {earlier['machine']}:"]
     for row in report["rows"]:

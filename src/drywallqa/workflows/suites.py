@@ -52,7 +52,7 @@ def run_suite(
         elsewhere: Folder of photos from outside the data set, for the section "large-walls".
         json_file: JSON file for the metrics.
         write: Whether to write the metrics into the bundle and its model card.
-        report: Called with a description of each step.
+        report: Function that is called with a description of each step.
 
     Raises:
         ConfigError: The suite, the split or a section is unknown.
