@@ -1,4 +1,4 @@
-"""Fill the folder of a new export: copy the photos under safe names, and leave out what a format cannot say."""
+"""Fill the folder of a new export: copy photos under safe names, and leave out what a format cannot say."""
 
 from __future__ import annotations
 

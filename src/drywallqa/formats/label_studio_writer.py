@@ -21,8 +21,8 @@ def write_label_studio(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
     """Write `tasks.json` and `label_config.xml`, and copy the photos to `images/SPLIT/`.
 
     Masks of a model become predictions, which Label Studio shows as pre-annotations. Other masks become
-    finished annotations. The tasks name the photos as local files below the folder, or below the folder of the
-    photos if these are not copied.
+    finished annotations. The tasks name the photos as local files below the folder. If the photos are not
+    copied, the tasks name them as local files below the folder of the photos.
 
     A finished annotation without a class states that the class is absent, so photos in which a class is
     unknown are left out.

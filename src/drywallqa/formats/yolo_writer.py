@@ -20,8 +20,9 @@ _DECIMALS = 8
 def write_yolo(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[str]) -> WriteResult:
     """Write `data.yaml` and `labels/SPLIT/NAME.txt`, and copy the photos to `images/SPLIT/`.
 
-    Each 4-connected region is a line with one polygon along pixel edges. Its holes are joined to its border by
-    seams of zero width. A class without a line is absent, so photos in which a class is unknown are left out.
+    Each 4-connected region is a line with one polygon along pixel edges. Its holes are joined to its border
+    by seams of zero width. A class without a line is absent, so photos in which a class is unknown are left
+    out.
 
     Args:
         folder: A new folder.
@@ -34,18 +35,16 @@ def write_yolo(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[st
     for photo in target.take(photos, all_known=True):
         splits.add(photo.split or "")
         name = PurePosixPath("labels", photo.split or "", photo.name).with_suffix(".txt")
-        masks = [
-            (number, mask) for number, each in enumerate(classes) if (mask := photo.masks[each]) is not None
-        ]
-        lines = [line for number, mask in masks for line in _lines(number, mask)]
+        masks = {classes.index(each): mask for each, mask in photo.masks.items() if mask is not None}
+        lines = [line for number, mask in masks.items() for line in _lines(number, mask)]
         target.add(str(name)).write_text("".join(lines), encoding="ascii")
-        marked += sum(int(mask.sum()) for _, mask in masks)
-        added += sum(_border_size(mask) for _, mask in masks)
+        marked += sum(int(mask.sum()) for mask in masks.values())
+        added += sum(_border_size(mask) for mask in masks.values())
     target.add("data.yaml").write_text(_data_yaml(splits, classes), encoding="utf-8")
     if added:
         text = (
-            f"readers that fill polygons with OpenCV, such as Ultralytics, also mark the pixels right of and "
-            f"below each region: {added} px more than the {marked} marked px; drywallqa reads the exact pixels"
+            "readers that fill polygons with OpenCV, such as Ultralytics, also mark the pixels right of and "
+            f"below each region: {added} px more than the {marked} marked px; drywallqa reads it exactly"
         )
         target.note(problems.INEXACT, text)
     return target.result()
@@ -74,4 +73,4 @@ def _data_yaml(splits: set[str], classes: Sequence[str]) -> str:
 
     content = {split: f"{IMAGES}/{split}" for split in sorted(splits)}
     names = dict(enumerate(classes))
-    return yaml.safe_dump(content | {"names": names}, allow_unicode=True, sort_keys=False)
+    return str(yaml.safe_dump(content | {"names": names}, allow_unicode=True, sort_keys=False))
