@@ -3,7 +3,8 @@ import pytest
 
 from drywallqa.curation import stats
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.datasets.importing import ImportOptions, import_export, write_mask
+from drywallqa.datasets.importing import ImportOptions, import_export
+from drywallqa.datasets.set_files import write_mask
 from tiny_exports import roboflow_coco, square
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from drywallqa.datasets import dataset as dataset_module
+from drywallqa.datasets import set_files
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import DataError, OutputError
@@ -33,7 +33,7 @@ def test_install_set__an_error_leaves_the_old_set_and_manifest(tmp_path, monkeyp
     def full(dataset):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(dataset_module, "save_dataset", full)
+    monkeypatch.setattr(set_files, "save_dataset", full)
     options = ImportOptions(["crack=crack"], set_name="x", replace_set=True)
     with pytest.raises(OutputError, match="full"):
         import_export(roboflow_yolo(tmp_path / "y"), tmp_path / "out", options)

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from drywallqa.datasets.dataset import load_dataset
-from drywallqa.datasets.importing import ImportOptions, import_export, read_problems
+from drywallqa.datasets.importing import ImportOptions, import_export
+from drywallqa.datasets.set_files import read_problems
 from drywallqa.errors import ConfigError, DataError
 from tiny_exports import (
     roboflow_coco,

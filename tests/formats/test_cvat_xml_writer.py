@@ -22,7 +22,7 @@ def _write(folder, photos, classes=("crack",)):
 
 
 def _images(folder):
-    return ElementTree.parse(folder / "out/annotations.xml").getroot().findall("image")
+    return ElementTree.parse(folder / "out/default.xml").getroot().findall("image")
 
 
 def _mask_of(element, height, width):
@@ -57,11 +57,16 @@ def test_cvat__labels_subsets_and_sources(tmp_path):
         masked_photo(tmp_path, "c.png", {"crack": spot}),
     ]
     result = _write(tmp_path, photos, ("crack", "a & b"))
-    root = ElementTree.parse(tmp_path / "out/annotations.xml").getroot()
-    assert [label.findtext("name") for label in root.iter("label")] == ["crack", "a & b"]
-    images = [(image.get("name"), image.get("subset"), image.get("id")) for image in root.iter("image")]
-    assert images == [("a.png", "train", "0"), ("wall/b.png", "default", "1")]
-    assert [(mask.get("label"), mask.get("source")) for mask in root.iter("mask")] == [
+    roots = [ElementTree.parse(tmp_path / "out" / name).getroot() for name in ("train.xml", "default.xml")]
+    for root in roots:
+        assert [label.findtext("name") for label in root.iter("label")] == ["crack", "a & b"]
+    images = [image for root in roots for image in root.iter("image")]
+    assert [(each.get("name"), each.get("subset"), each.get("id")) for each in images] == [
+        ("a.png", "train", "0"),
+        ("wall/b.png", "default", "0"),
+    ]
+    masks = [mask for root in roots for mask in root.iter("mask")]
+    assert [(mask.get("label"), mask.get("source")) for mask in masks] == [
         ("crack", "manual"),
         ("a & b", "auto"),
     ]

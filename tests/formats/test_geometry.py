@@ -84,7 +84,7 @@ def test_fit__keeps_the_good_ring_of_two_and_says_so():
     )
     result = fit_geometry(outline, 64, 64, ONE)
     assert len(result.geometry.rings) == 1
-    assert [(error.kind, str(error)[:11]) for error in result.lost] == [("degenerate", "ring 2 of 2")]
+    assert [(error.kind, str(error)[:11]) for error in result.lost] == [("degenerate", "one of its ")]
 
 
 def test_rasterise__box_and_its_outline_mark_the_same():

@@ -59,6 +59,12 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an existing set with the same name.")
     ] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Replace labels of photos that the data set already has.")
+    ] = False,
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="With --merge: person who corrected the labels.")
+    ] = "",
     exif: Annotated[
         str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
     ] = "auto",
@@ -75,17 +81,23 @@ def import_(
     The exit code is 3 if a label or a photo was lost.
     """
     from drywallqa.datasets.importing import ImportOptions, import_export
+    from drywallqa.datasets.merging import merge_export
     from drywallqa.formats.annotations import ReadOptions
 
     read = ReadOptions.parse(value or (), invert)
     options = ImportOptions(
         concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
     )
-    result = import_export(export, out, options, _progress("importing"))
-    if counts := show_problems(result.problems, f"problems/{result.added[0].set_name}.jsonl"):
+    if merge:
+        result = merge_export(export, out, options, by, _progress("merging"))
+    else:
+        result = import_export(export, out, options, _progress("importing"))
+    listed_in = None if merge else f"problems/{result.added[0].set_name}.jsonl"
+    if counts := show_problems(result.problems, listed_in):
         print(counts)
     splits = _count(sample.split or "no split" for sample in result.added)
-    print(f"{len(result.added)} photos ({splits}) imported into {out}")
+    done = "relabelled in" if merge else "imported into"
+    print(f"{len(result.added)} photos ({splits}) {done} {out}")
     print(f"{out} now has {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
     for line in result.label_counts():
         print(line)

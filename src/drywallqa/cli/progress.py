@@ -102,18 +102,18 @@ def show_step(what: str, done: int, total: int) -> None:
     )
 
 
-def show_problems(problems: Sequence[Problem], listed_in: str | PurePath) -> str:
+def show_problems(problems: Sequence[Problem], listed_in: str | PurePath | None) -> str:
     """Print the first problems of labels to stderr; return a sentence with the number of each kind.
 
     Args:
         problems: The problems.
-        listed_in: The file that lists all of them.
+        listed_in: The file that lists all of them; None prints all.
     """
-    for problem in problems[:_SHOWN]:
+    count, shown = len(problems), _SHOWN if listed_in else None
+    for problem in problems[:shown]:
         print(one_line(str(problem)), file=sys.stderr)
-    count = len(problems)
-    if count > _SHOWN:
-        print(f"... and {count - _SHOWN} more problems; {listed_in} lists all of them", file=sys.stderr)
+    if shown and count > shown:
+        print(f"... and {count - shown} more problems; {listed_in} lists all of them", file=sys.stderr)
     kinds = ", ".join(
         f"{kind} {number}" for kind, number in Counter(problem.kind for problem in problems).most_common()
     )

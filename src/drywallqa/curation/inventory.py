@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from drywallqa.checks.mask_values import MaskFacts, read_facts
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.datasets.importing import read_problems, turned_problem
+from drywallqa.datasets.importing import turned_problem
 from drywallqa.datasets.photo_labels import LabelledPhoto, PhotoLabels, label_photo, unite_entries
+from drywallqa.datasets.set_files import read_problems
 from drywallqa.errors import DrywallQAError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import Export, source_photo

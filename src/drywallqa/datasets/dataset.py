@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,23 @@ from drywallqa.text.phrase_bank import phrases_of
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A change of one label after the import.
+
+    Attributes:
+        concept: The concept whose label was replaced.
+        by: The person who corrected the label; empty if unknown.
+        at: Time of the correction, ISO 8601.
+        source: The annotation file, and the line or id in it.
+    """
+
+    concept: str
+    by: str
+    at: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,7 @@ class Sample:
             show the concept. If a concept has no entry, its ground truth is unknown.
         notes: Descriptions of the annotations that the import dropped or repaired.
         incomplete: Concepts whose mask lacks an annotation that the import could not use.
+        corrections: Later changes of the labels, the oldest first.
     """
 
     image_id: str
@@ -60,6 +78,7 @@ class Sample:
     setting: str | None = None
     notes: tuple[str, ...] = ()
     incomplete: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
     @property
     def key(self) -> str:
@@ -90,7 +109,11 @@ class Sample:
             "labels": dict(self.labels),
             "notes": list(self.notes),
         }
-        return data | ({"incomplete": list(self.incomplete)} if self.incomplete else {})
+        optional = {
+            "incomplete": list(self.incomplete),
+            "corrections": [asdict(each) for each in self.corrections],
+        }
+        return data | {key: value for key, value in optional.items() if value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sample:
@@ -107,6 +130,7 @@ class Sample:
             labels=dict(data["labels"]),
             notes=tuple(data.get("notes", ())),
             incomplete=tuple(data.get("incomplete", ())),
+            corrections=tuple(Correction(**each) for each in data.get("corrections", ())),
         )
 
 
@@ -233,39 +257,3 @@ def save_dataset(dataset: Dataset) -> None:
     lines = b"".join(json_bytes(sample.to_json(), None) for sample in dataset.samples)
     write_whole(dataset.folder / MANIFEST, lines)
     write_whole(dataset.folder / "dataset.json", json_bytes(head))
-
-
-def install_set(stage: Path, dataset: Dataset, name: str) -> None:
-    """Move a new set from a staging folder into its data set, in place of an old set of the same name.
-
-    After an error, the old set and the old manifest are in place again.
-
-    Args:
-        stage: Folder on the same disk with the set's `photos/NAME`, `masks/CONCEPT/NAME` and
-            `problems/NAME.jsonl`.
-        dataset: The data set with the samples of the new set.
-        name: Name of the set.
-    """
-    folder = dataset.folder
-    parts = ("photos/" + name, f"masks/*/{name}", f"problems/{name}.jsonl")
-    heads = [path for path in (folder / MANIFEST, folder / "dataset.json") if path.is_file()]
-    before = {path: path.read_bytes() for path in heads}
-    moves: list[tuple[Path, Path]] = []
-    try:
-        for source, target in ((folder, stage / "old"), (stage, folder)):
-            for path in [path for part in parts for path in sorted(source.glob(part))]:
-                moves.append((path, target / path.relative_to(source)))
-                _move(*moves[-1])
-        save_dataset(dataset)
-    except BaseException:
-        for source, target in reversed(moves):
-            if target.exists():
-                _move(target, source)
-        for path, content in before.items():
-            write_whole(path, content)
-        raise
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)

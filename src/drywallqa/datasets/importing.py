@@ -12,19 +12,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from drywallqa.datasets.concepts import ConceptMap, folder_name, read_phrasings
-from drywallqa.datasets.dataset import Dataset, Sample, install_set, load_dataset
+from drywallqa.datasets.concepts import ConceptMap, read_phrasings
+from drywallqa.datasets.dataset import Dataset, Sample, load_dataset
 from drywallqa.datasets.photo_labels import (
     EXIF_CHOICES,
     LabelledPhoto,
-    PhotoLabels,
     label_photo,
     unite_entries,
 )
+from drywallqa.datasets.set_files import PROBLEMS_FOLDER, install_set, write_labels
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
-from drywallqa.files import json_bytes, read_json_lines, write_whole
+from drywallqa.files import json_bytes, write_whole
 from drywallqa.formats import exports, problems
 from drywallqa.formats.annotations import Export, ReadOptions, source_photo
 from drywallqa.formats.problems import Problem
@@ -33,8 +32,6 @@ from drywallqa.imaging.mask_files import safe_stem
 
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
-
-PROBLEMS_FOLDER = "problems"
 
 
 @dataclass(frozen=True)
@@ -228,26 +225,13 @@ class _Import:
             source_photo=source_photo(photo.path.stem),
             height=height,
             width=width,
-            labels=self._write_labels(labels, stem),
+            labels=write_labels(labels, self.concepts, self.stage, self.name, stem),
             split=photo.split,
             notes=tuple(
                 f"{problem.kind}: {problem.where or problem.file}: {problem.text}" for problem in own
             ),
             incomplete=self.concepts.incomplete(labels),
         )
-
-    def _write_labels(self, labels: PhotoLabels, stem: str) -> dict[str, str | None]:
-        """Write the mask of each concept, and return the concepts' masks and absences."""
-        written: dict[str, str | None] = {}
-        for concept in self.concepts.mapped():
-            known, mask = self.concepts.mask_of(concept, labels)
-            if mask is not None:
-                name = Path("masks") / folder_name(concept) / self.name / f"{stem}.png"
-                write_mask(self.stage / name, mask)
-                written[concept] = name.as_posix()
-            elif known:
-                written[concept] = None
-        return written | dict.fromkeys(self.concepts.absent)
 
     def _unique(self, stem: str) -> str:
         """Return the file stem. Add a number if the set already has this stem (case-insensitive)."""
@@ -266,23 +250,3 @@ def turned_problem(names: Sequence[str]) -> Problem:
         "picture; pass --exif viewed to confirm this, or --exif stored if they refer to the stored pixels"
     )
     return Problem(problems.TURNED, "", "", text)
-
-
-def write_mask(path: Path, mask: Mask) -> None:
-    """Write a mask [H,W] as a PNG with the values {0, 255}."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(path, compress_level=4)
-
-
-def read_problems(folder: Path) -> list[tuple[str, Problem]]:
-    """Read the problems that all imports of a data set reported, as (set name, problem)."""
-    found = []
-    for path in sorted((folder / PROBLEMS_FOLDER).glob("*.jsonl")):
-        for number, line in read_json_lines(path):
-            try:
-                if line is None:
-                    raise ValueError("the line is truncated or not a JSON object")
-                found.append((path.stem, Problem(**line)))
-            except (ValueError, TypeError) as error:
-                raise DataError(f"{path}, line {number}: damaged ({error}); import the set again") from error
-    return found

@@ -37,10 +37,12 @@ class ReadOptions:
     Attributes:
         values: Value of a mask file ("100", or a colour "#ff0000") → its class, or "ignore".
         invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
+        photos: A folder with further photos that annotation files may name.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     invert: bool | None = None
+    photos: Path | None = None
 
     @classmethod
     def parse(cls, values: Sequence[str], invert: str | None) -> ReadOptions:
@@ -90,6 +92,8 @@ class PhotoEntry:
             `UNKNOWN_CLASS` stands for every class.
         declared_size: Height and width that the annotations refer to, if the export declares them.
         source: The annotation file, and the line or id in it; empty for a photo without labels.
+        author: The person who made the annotations, if the file names one.
+        changed: Time of the last change, ISO 8601, if the file tells it.
     """
 
     path: Path
@@ -99,6 +103,8 @@ class PhotoEntry:
     lost: frozenset[str] = frozenset()
     declared_size: tuple[int, int] | None = None
     source: str = ""
+    author: str = ""
+    changed: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +186,8 @@ def split_word(name: str) -> str | None:
 
 def split_of(path: Path, root: Path) -> str | None:
     """Find the split in the folder names between an export's root and a file; the outermost match counts."""
+    if not path.is_relative_to(root):
+        return None
     words = (split_word(part) for part in path.relative_to(root).parts[:-1])
     return next((word for word in words if word), None)
 

@@ -48,13 +48,13 @@ def read_coco(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: Has no effect, since COCO files leave nothing open.
+        options: A folder with further photos.
 
     Raises:
         DataError: A file is not a COCO file.
     """
     files = [_CocoFile(root, path) for path in find_coco_files(root)]
-    index = PhotoIndex(root)
+    index = PhotoIndex(root, options.photos)
     names = [name for file in files for name in file.names()]
     paths = iter(index.find(names))
     entries = [entry for file in files for entry in file.entries([next(paths) for _ in file.names()])]

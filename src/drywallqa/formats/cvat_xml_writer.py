@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 from xml.sax.saxutils import escape, quoteattr
 
 from drywallqa.errors import ConfigError
@@ -14,9 +17,15 @@ from drywallqa.formats.rle import encode_box_runs
 
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_HEAD = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta><task><labels>{labels}</labels></task></meta>
+"""
+
 
 def write_cvat_xml(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[str]) -> WriteResult:
-    """Write `annotations.xml`, and copy the photos to `images/SPLIT/`.
+    """Write `SPLIT.xml`, and copy the photos to `images/SPLIT/`.
 
     CVAT has no empty masks. A label without a mask is absent, so photos in which a class is unknown are left
     out.
@@ -33,25 +42,34 @@ def write_cvat_xml(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequenc
     if wrong is not None:
         raise ConfigError(f"XML cannot contain the class name {wrong!r}; rename the class")
     target = LabelFolder(folder, classes)
-    with target.add("annotations.xml").open("w", encoding="utf-8") as stream:
-        stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-        labels = "".join(f"<label><name>{escape(name)}</name><type>mask</type></label>" for name in classes)
-        stream.write(f"  <meta><task><labels>{labels}</labels></task></meta>\n")
-        for number, photo in enumerate(target.take(photos, all_known=True)):
-            place = f"name={_quoted(photo.name)} subset={_quoted(photo.split or '')}"
-            stream.write(f'  <image id="{number}" {place} width="{photo.width}" height="{photo.height}">\n')
-            for name, mask in photo.masks.items():
-                if mask is not None:
-                    runs = encode_box_runs(mask)
-                    box = f'left="{runs.left}" top="{runs.top}" width="{runs.width}" height="{runs.height}"'
-                    source = "auto" if photo.model else "manual"
-                    stream.write(
-                        f'    <mask label={quoteattr(name)} source="{source}" occluded="0" rle="{runs.rle}" '
-                        f'{box} z_order="0"/>\n'
-                    )
-            stream.write("  </image>\n")
-        stream.write("</annotations>\n")
+    files: dict[str | None, IO[str]] = {}
+    numbers: Counter[str | None] = Counter()
+    labels = "".join(f"<label><name>{escape(name)}</name><type>mask</type></label>" for name in classes)
+    with ExitStack() as stack:
+        for photo in target.take(photos, all_known=True):
+            if photo.split not in files:
+                path = target.add(f"{photo.split}.xml")
+                files[photo.split] = stack.enter_context(path.open("w", encoding="utf-8"))
+                files[photo.split].write(_HEAD.format(labels=labels))
+            files[photo.split].write(_image(numbers[photo.split], photo))
+            numbers[photo.split] += 1
+        for stream in files.values():
+            stream.write("</annotations>\n")
     return target.result()
+
+
+def _image(number: int, photo: MaskedPhoto) -> str:
+    """Return the element of one photo."""
+    place = f"name={_quoted(photo.name)} subset={_quoted(photo.split or '')}"
+    lines = [f'  <image id="{number}" {place} width="{photo.width}" height="{photo.height}">\n']
+    source = "auto" if photo.model else "manual"
+    for name, mask in photo.masks.items():
+        if mask is not None:
+            runs = encode_box_runs(mask)
+            box = f'left="{runs.left}" top="{runs.top}" width="{runs.width}" height="{runs.height}"'
+            about = f'label={quoteattr(name)} source="{source}" occluded="0" z_order="0"'
+            lines.append(f'    <mask {about} rle="{runs.rle}" {box}/>\n')
+    return "".join([*lines, "  </image>\n"])
 
 
 def _quoted(name: str) -> str:

@@ -154,11 +154,11 @@ def _fit_box(box: Box, height: int, width: int, factors: Points) -> Fitted:
 
 def _fit_outline(outline: Outline, height: int, width: int, factors: Points) -> Fitted:
     rings, remarks, lost = [], [], []
-    for number, ring in enumerate(outline.rings, 1):
+    for ring in outline.rings:
         try:
             cropped, words = _fit_ring(ring * factors, height, width)
         except GeometryError as error:
-            which = f"ring {number} of {len(outline.rings)}: " if len(outline.rings) > 1 else ""
+            which = "one of its rings: " if len(outline.rings) > 1 else ""
             lost.append(GeometryError(error.kind, f"{which}{error}"))
             continue
         rings.append(cropped)

@@ -50,17 +50,25 @@ class PhotoName:
 class PhotoIndex:
     """The photos of an export.
 
+    Args:
+        root: The export's folder.
+        elsewhere: A folder with further photos, whose names are relative to it.
+
     Attributes:
         root: The export's folder.
         photos: Paths of all photos below the root, sorted.
         problems: Names that no photo, or more than one photo, fits.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, elsewhere: Path | None = None) -> None:
         self.root = root
         self.photos = list_photos(root)
         self.problems: list[Problem] = []
-        self._exact = {path.relative_to(root).as_posix(): path for path in self.photos}
+        self._exact = {
+            path.relative_to(folder).as_posix(): path
+            for folder in ([elsewhere] if elsewhere else []) + [root]
+            for path in list_photos(folder)
+        }
         self._similar: dict[str, list[Path]] = defaultdict(list)
         self._by_base: dict[str, list[Path]] = defaultdict(list)
         for name, path in self._exact.items():
@@ -114,8 +122,12 @@ class PhotoIndex:
         """Return the only photo with the name's last part, unless its folders contradict the name."""
         paths = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
         given = {spelling_key(part) for part in name.parts[:-1]}
-        fitting = [path for path in paths if not _contradict(given, path.relative_to(self.root).parts[:-1])]
+        fitting = [path for path in paths if not _contradict(given, self._folders_of(path))]
         return fitting[0] if len(fitting) == 1 and len(paths) == 1 else None
+
+    def _folders_of(self, path: Path) -> tuple[str, ...]:
+        """Return the folders of a photo below the export's folder; none for a photo elsewhere."""
+        return path.relative_to(self.root).parts[:-1] if path.is_relative_to(self.root) else ()
 
     def _report_missing(self, name: PhotoName, other: Path | None) -> None:
         named = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []

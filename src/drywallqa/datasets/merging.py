@@ -1,0 +1,166 @@
+"""Merge corrected labels from an export into the photos that a data set already contains.
+
+The corrected labels replace the old ones, and the data set records who changed them and when. A photo keeps
+its split, whatever the export says.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from drywallqa.datasets.concepts import ConceptMap
+from drywallqa.datasets.dataset import Correction, Dataset, Sample, load_dataset, save_dataset
+from drywallqa.datasets.importing import ImportOptions, ImportResult, turned_problem
+from drywallqa.datasets.photo_labels import LabelledPhoto, PhotoLabels, label_photo, unite_entries
+from drywallqa.datasets.set_files import write_labels
+from drywallqa.errors import DataError
+from drywallqa.files import file_digest
+from drywallqa.formats import exports, problems
+from drywallqa.formats.annotations import Export
+from drywallqa.formats.problems import Problem
+from drywallqa.imaging import photos
+from drywallqa.imaging.mask_files import safe_stem
+
+Progress = Callable[[int, int], None]
+
+
+def merge_export(
+    source: str | Path,
+    out: str | Path,
+    options: ImportOptions,
+    by: str = "",
+    progress: Progress | None = None,
+) -> ImportResult:
+    """Replace labels of a data set by the labels of an export.
+
+    A photo of the export is found in the data set by its content, or by its name if the export has no photos.
+    The export's labels replace the labels of the concepts that the export knows in this photo.
+
+    Args:
+        source: The export: a folder, a zip or an annotation file's folder.
+        out: The data set's folder.
+        options: The mapping of classes to concepts, and other options.
+        by: Name of the person who corrected the labels, for annotations that do not name one.
+        progress: Called with the number of finished photos and the total.
+
+    Returns:
+        The data set, and the samples with new labels.
+
+    Raises:
+        ConfigError: A class has no concept.
+        DataError: The data set or the export cannot be read, no photo of the export is in the data set, or
+            `strict` is True and the export has a problem.
+    """
+    folder = Path(out)
+    known = load_dataset(folder)
+    read = replace(options.read, photos=folder / "photos")
+    with (
+        exports.opened_export(source, options.layout, read) as export,
+        tempfile.TemporaryDirectory(dir=folder, prefix=".merge-") as stage,
+    ):
+        concepts = ConceptMap.parse(options.concepts, options.absent, export)
+        work = _Merge(known, export, concepts, options, Path(stage))
+        changed = work.run(by, progress)
+        if not changed:
+            first = f"; first problem: {work.found[0]}" if work.found else ""
+            raise DataError(f"{source}: no photo of this export has labels and is in {folder}{first}")
+        for path in sorted(Path(stage).rglob("*.png")):
+            target = folder / path.relative_to(stage)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        dataset = known.with_samples(changed.get(sample.photo, sample) for sample in known)
+        phrasings = {name: (f"segment {name}",) for name in concepts.concepts()}
+        dataset = replace(dataset, concepts=phrasings | dict(known.concepts))
+        save_dataset(dataset)
+    return ImportResult(dataset, tuple(changed.values()), concepts.concepts(), tuple(work.found))
+
+
+class _Merge:
+    """Finds the samples of an export's photos, and writes their new masks."""
+
+    def __init__(
+        self, known: Dataset, export: Export, concepts: ConceptMap, options: ImportOptions, stage: Path
+    ) -> None:
+        self.known = known
+        self.export = export
+        self.concepts = concepts
+        self.options = options
+        self.stage = stage
+        united, split_problems = unite_entries(export)
+        self.photos = [photo for photo in united if any(entry.source for entry in photo.entries)]
+        self.found = [problem for problem in export.problems if problem.kind != problems.MISSING_LABELS]
+        self.found += split_problems
+        self._by_path = {known.photo_path(sample).resolve(): sample for sample in known}
+        self._by_content: dict[str, list[Sample]] = defaultdict(list)
+
+    def run(self, by: str, progress: Progress | None) -> dict[str, Sample]:
+        """Return the changed samples by the path of their photo."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        changed: dict[str, Sample] = {}
+        turned = []
+        for number, photo in enumerate(self.photos, 1):
+            self._stop_if_strict()
+            if sample := self._sample_of(photo):
+                read = photos.read_noted_photo(self.known.photo_path(sample))
+                labels = label_photo(photo, sample.height, sample.width, read.orientation, self.options.exif)
+                self.found += labels.problems
+                turned += [photo.name] if labels.orientation_unknown else []
+                changed[sample.photo] = self._relabel(sample, photo, labels, Correction("", by, at, ""))
+            if progress:
+                progress(number, len(self.photos))
+        self.found += [turned_problem(turned)] if turned else []
+        self._stop_if_strict()
+        return changed
+
+    def _stop_if_strict(self) -> None:
+        if self.options.strict and self.found:
+            raise DataError(f"{self.found[0]} (--strict: nothing was merged)")
+
+    def _sample_of(self, photo: LabelledPhoto) -> Sample | None:
+        """Find the photo in the data set by its path or its content, and report a photo that is not there."""
+        if sample := self._by_path.get(photo.path.resolve()):
+            return sample
+        if not self._by_content:
+            for sample in self.known:
+                if self.known.photo_path(sample).is_file():
+                    self._by_content[file_digest(self.known.photo_path(sample))].append(sample)
+        equal = self._by_content.get(file_digest(photo.path), [])
+        named = [sample for sample in equal if sample.image_id == safe_stem(photo.path.stem)]
+        if len(equal) == 1 or len(named) == 1:
+            return named[0] if len(named) == 1 else equal[0]
+        text = "the data set has this photo twice" if equal else "the data set does not have this photo"
+        problem = Problem(problems.MISSING_PHOTO, photo.name, "", f"{text}; its labels are skipped")
+        self.found.append(problem)
+        return None
+
+    def _relabel(
+        self, sample: Sample, photo: LabelledPhoto, labels: PhotoLabels, correction: Correction
+    ) -> Sample:
+        """Return a sample with the known labels of an export, and note who corrected them."""
+        if photo.split and sample.split and photo.split != sample.split:
+            text = f"the export puts this photo into {photo.split}; it stays in {sample.split}"
+            self.found.append(Problem(problems.TWO_SPLITS, photo.name, "", text))
+        new = write_labels(labels, self.concepts, self.stage, sample.set_name, sample.image_id)
+        author = next((entry for entry in reversed(photo.entries) if entry.author), None)
+        corrections = tuple(
+            replace(
+                correction,
+                concept=concept,
+                by=author.author if author else correction.by,
+                at=(author.changed if author else "") or correction.at,
+                source=photo.entries[-1].source,
+            )
+            for concept in new
+        )
+        kept = [concept for concept in sample.incomplete if concept not in new]
+        return replace(
+            sample,
+            labels={**sample.labels, **new},
+            incomplete=(*kept, *self.concepts.incomplete(labels)),
+            corrections=(*sample.corrections, *corrections),
+        )

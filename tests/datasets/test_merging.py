@@ -1,0 +1,105 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from drywallqa.cli import main
+from drywallqa.datasets.dataset import load_dataset, save_dataset
+from drywallqa.datasets.importing import ImportOptions, import_export
+from drywallqa.datasets.merging import merge_export
+from drywallqa.errors import DataError
+from tiny_exports import square, write_coco, write_photo
+
+CRACK = ImportOptions(["crack=crack"])
+FIRST, BETTER = ({"bbox": [left, 8, 16, 24]} for left in (8, 40))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Two photos with crack labels, in train and val."""
+    for number, name in enumerate("ab"):
+        write_photo(tmp_path / "x" / f"{name}.jpg", number)
+    write_coco(tmp_path / "x" / "result.json", ["a.jpg", "b.jpg"], [FIRST, FIRST | {"image_id": 2}])
+    known = import_export(tmp_path / "x", tmp_path / "out", ImportOptions(["crack=crack"], ["seam"])).dataset
+    split = dict(zip("ab", ("train", "val"), strict=True))
+    save_dataset(known.with_samples(dataclasses.replace(s, split=split[s.image_id]) for s in known))
+    return tmp_path / "out"
+
+
+def correction(tmp_path, names, annotations, photos=()):
+    for number, name in photos:
+        write_photo(tmp_path / "corrected" / name, number)
+    write_coco(tmp_path / "corrected" / "val" / "result.json", names, annotations)
+    return tmp_path / "corrected"
+
+
+def test_merge__corrected_labels_win_and_the_rest_stays(tmp_path, dataset):
+    export = correction(tmp_path, ["a.jpg"], [BETTER])
+    result = merge_export(export, dataset, CRACK, by="Ada")
+    first, second = load_dataset(dataset).samples
+    mask = result.dataset.read_mask(first, "crack")
+    assert (mask == square(40, 8, 56, 32)).all()
+    assert [(each.concept, each.by) for each in first.corrections] == [("crack", "Ada")]
+    assert first.corrections[0].source == "val/result.json, image id 1"
+    assert first.corrections[0].at.startswith("20")
+    assert (first.labels["seam"], second.corrections) == (None, ())
+    assert (result.dataset.read_mask(second, "crack") == square(8, 8, 24, 32)).all()
+
+
+def test_merge__a_photo_never_changes_its_split(tmp_path, dataset):
+    result = merge_export(correction(tmp_path, ["a.jpg"], [BETTER]), dataset, CRACK)
+    assert [sample.split for sample in load_dataset(dataset)] == ["train", "val"]
+    assert [(problem.kind, problem.file) for problem in result.problems] == [("two splits", "a.jpg")]
+
+
+def test_merge__a_label_that_was_deleted_is_absent_now(tmp_path, dataset):
+    merge_export(correction(tmp_path, ["b.jpg"], []), dataset, CRACK)
+    known = load_dataset(dataset)
+    assert known.samples[1].labels["crack"] is None
+    assert not known.read_mask(known.samples[1], "crack").any()
+
+
+def test_merge__photos_are_found_by_content_whatever_their_name(tmp_path, dataset):
+    export = correction(tmp_path, ["../renamed.jpg"], [BETTER], photos=[(1, "renamed.jpg")])
+    merge_export(export, dataset, CRACK)
+    corrected = [sample.image_id for sample in load_dataset(dataset) if sample.corrections]
+    assert corrected == ["b"]
+
+
+def test_merge__a_photo_of_another_data_set_is_named_and_skipped(tmp_path, dataset):
+    export = correction(
+        tmp_path, ["a.jpg", "../other.jpg"], [BETTER, BETTER | {"image_id": 2}], photos=[(7, "other.jpg")]
+    )
+    result = merge_export(export, dataset, CRACK)
+    assert [sample.image_id for sample in result.added] == ["a"]
+    assert ("missing photo", "other.jpg") in {(problem.kind, problem.file) for problem in result.problems}
+    assert len(load_dataset(dataset)) == 2
+
+
+def test_merge__contradictory_labels_leave_the_old_ones(tmp_path, dataset):
+    export = correction(tmp_path, ["a.jpg"], [BETTER])
+    write_coco(export / "again.json", ["a.jpg"], [FIRST])
+    result = merge_export(export, dataset, CRACK)
+    known = load_dataset(dataset)
+    assert (known.read_mask(known.samples[0], "crack") == square(8, 8, 24, 32)).all()
+    assert known.samples[0].corrections == ()
+    assert "contradiction" in [problem.kind for problem in result.problems]
+
+
+def test_merge__nothing_to_merge_is_an_error_and_changes_nothing(tmp_path, dataset):
+    before = {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match=r"no photo of this export .*first problem.*zzz"):
+        merge_export(correction(tmp_path, ["zzz.jpg"], [BETTER]), dataset, CRACK)
+    with pytest.raises(DataError, match=r"two splits.*nothing was merged"):
+        merge_export(
+            correction(tmp_path, ["a.jpg"], [BETTER]), dataset, ImportOptions(["crack=crack"], strict=True)
+        )
+    assert {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()} == before
+
+
+def test_import__merge_on_the_command_line(tmp_path, dataset, capsys):
+    export = correction(tmp_path, ["a.jpg"], [BETTER])
+    arguments = ["data", "import", str(export), "--out", str(dataset), "--concept", "crack=crack", "--merge"]
+    assert main([*arguments, "--by", "Ada"]) == 0
+    assert "1 photos (train 1) relabelled in" in capsys.readouterr().out
+    assert np.array_equal([len(sample.corrections) for sample in load_dataset(dataset)], [1, 0])
