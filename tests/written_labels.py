@@ -50,3 +50,22 @@ def large_mask(height: int = 3000, width: int = 4000) -> Mask:
     y, x = np.ogrid[:height, :width]
     mask |= ((y - height / 2) ** 2 + (x - width / 2) ** 2).astype(int) // 9000 % 5 == 4
     return mask
+
+
+def small_masks() -> dict[str, Mask]:
+    """Masks of 40×50 px that break tracers and encodings, by name; one is empty."""
+    y, x = np.indices((40, 50))
+    edge = np.minimum.reduce([x, y, 49 - x, 39 - y])
+    return {
+        "empty": x < 0,
+        "full": x >= 0,
+        "pixel": (x == 7) & (y == 9),
+        "corner": (x == 49) & (y == 39),
+        "hole": (edge >= 3) & ~((x > 10) & (x < 20) & (y > 8) & (y < 30)),
+        "holes in holes": edge % 4 < 2,
+        "lines": (x % 9 == 0) | (y == 20),
+        "diagonals": (x + y) % 7 == 0,
+        "checks": (x + y) % 2 == 0,
+        "border": edge == 0,
+        "noise": np.random.default_rng(1).random((40, 50)) < 0.5,
+    }

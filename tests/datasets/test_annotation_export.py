@@ -3,11 +3,12 @@ import pytest
 
 from drywallqa.datasets.annotation_export import export_dataset
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
-from drywallqa.datasets.importing import ImportOptions, import_export, write_mask
+from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.formats import problems
 from drywallqa.formats.exports import FORMATS
 from drywallqa.formats.writing import WRITERS
+from drywallqa.imaging.mask_files import write_mask_file
 from tiny_exports import write_photo
 
 GENERATOR = np.random.default_rng(3)
@@ -21,7 +22,7 @@ def _add(folder, name, masks, **settings):
     for concept, mask in masks.items():
         path = folder / "masks" / concept / "walls" / f"{name}.png"
         if mask is not None:
-            write_mask(path, mask)
+            write_mask_file(path, mask)
         labels[concept] = None if mask is None else path.relative_to(folder).as_posix()
     path = photo.relative_to(folder).as_posix()
     return Sample(name, path, "walls", name, 64, 64, labels, **settings)

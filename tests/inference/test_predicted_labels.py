@@ -8,7 +8,7 @@ from drywallqa.formats import problems
 from drywallqa.formats.rle import decode_runs
 from drywallqa.imaging.mask_files import file_name, write_mask_file
 from drywallqa.inference.manifest import Manifest
-from drywallqa.inference.predicted_labels import write_labels
+from drywallqa.inference.predicted_labels import write_predicted_labels
 
 SPOT = np.eye(6, 9, dtype=bool)
 
@@ -51,7 +51,9 @@ def test_labels__are_the_masks_under_the_names_of_their_concepts(tmp_path):
         _record(tmp_path, "a", "the red pipe", SPOT & ~SPOT, None, "wall/"),
         _record(tmp_path, "b", "an earlier prompt", SPOT),
     )
-    folder, written = write_labels(tmp_path, manifest, ("segment crack", "the red pipe"), "coco-rle")
+    folder, written = write_predicted_labels(
+        tmp_path, manifest, ("segment crack", "the red pipe"), "coco-rle"
+    )
     assert folder == tmp_path / "labels-coco-rle"
     assert written.problems == ()
     masks, names = _coco(folder)
@@ -66,13 +68,13 @@ def test_labels__are_the_masks_under_the_names_of_their_concepts(tmp_path):
 def test_labels__prompts_of_one_concept_stay_apart(tmp_path):
     prompts = ("segment crack", "fissure")
     manifest = _manifest(tmp_path, *(_record(tmp_path, "a", each, SPOT, "crack") for each in prompts))
-    folder, _ = write_labels(tmp_path, manifest, prompts, "coco-rle")
+    folder, _ = write_predicted_labels(tmp_path, manifest, prompts, "coco-rle")
     assert sorted(_coco(folder)[0]) == [("a.jpg", "fissure"), ("a.jpg", "segment crack")]
 
 
 def test_labels__name_the_model_and_its_confidence(tmp_path):
     manifest = _manifest(tmp_path, _record(tmp_path, "a", "segment crack", SPOT, "crack"))
-    folder, _ = write_labels(tmp_path, manifest, ("segment crack",), "label-studio")
+    folder, _ = write_predicted_labels(tmp_path, manifest, ("segment crack",), "label-studio")
     ((prediction,),) = [task["predictions"] for task in json.loads((folder / "tasks.json").read_text())]
     assert prediction["model_version"] == "drywallqa 1, compact 2 ab"
     assert prediction["score"] == 0.75
@@ -84,7 +86,7 @@ def test_labels__failed_photos_damaged_masks_and_missing_prompts_are_told(tmp_pa
     (tmp_path / records[0]["mask"]).write_bytes(b"no picture")
     write_mask_file(tmp_path / records[1]["mask"], SPOT.T)
     manifest = _manifest(tmp_path, *records, {"source": "site/e.jpg", "error": "is empty"})
-    _, written = write_labels(tmp_path, manifest, ("segment crack", "the red pipe"), "yolo")
+    _, written = write_predicted_labels(tmp_path, manifest, ("segment crack", "the red pipe"), "yolo")
     assert written.photos == 1
     told = [(problem.kind, problem.file) for problem in written.problems]
     assert told[:4] == [
@@ -99,9 +101,9 @@ def test_labels__an_earlier_folder_is_replaced_but_never_masks(tmp_path):
     records = [_record(tmp_path, name, "segment crack", SPOT, "crack") for name in "ab"]
     for count in (1, 2):
         manifest = _manifest(tmp_path, *records[:count])
-        folder, _ = write_labels(tmp_path, manifest, ("segment crack",), "coco-rle")
+        folder, _ = write_predicted_labels(tmp_path, manifest, ("segment crack",), "coco-rle")
         assert len(_coco(folder)[1]) == count
     inside = _record(tmp_path, "c", "segment crack", SPOT, "crack", "labels-coco-rle/")
     with pytest.raises(OutputError, match="has masks"):
-        write_labels(tmp_path, _manifest(tmp_path, inside), ("segment crack",), "coco-rle")
+        write_predicted_labels(tmp_path, _manifest(tmp_path, inside), ("segment crack",), "coco-rle")
     assert (tmp_path / inside["mask"]).is_file()

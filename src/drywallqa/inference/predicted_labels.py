@@ -16,7 +16,7 @@ from drywallqa.imaging.mask_files import read_mask
 from drywallqa.inference.manifest import Manifest, Record
 
 
-def write_labels(
+def write_predicted_labels(
     out: Path, manifest: Manifest, prompts: Sequence[str], layout: str
 ) -> tuple[Path, WriteResult]:
     """Write the masks of a results folder in an annotation format, into the subfolder `labels-FORMAT`.

@@ -77,7 +77,7 @@ def _write_labels(plan: RunPlan) -> tuple[Path | None, tuple[Problem, ...]]:
     """Write the masks in the chosen annotation format; return its folder and problems."""
     if not plan.options.labels or not plan.manifest.masks:
         return None, ()
-    from drywallqa.inference.predicted_labels import write_labels
+    from drywallqa.inference.predicted_labels import write_predicted_labels
 
-    folder, written = write_labels(plan.out, plan.manifest, plan.prompts, plan.options.labels)
+    folder, written = write_predicted_labels(plan.out, plan.manifest, plan.prompts, plan.options.labels)
     return folder, written.problems
