@@ -2,14 +2,17 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import drywallqa
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import load_dataset
+from drywallqa.formats import exports, recognised
 from drywallqa.imaging.photos import SUFFIXES
 from tiny_exports import photo, roboflow_coco, roboflow_yolo, write_photo, write_text
+from tool_exports import CLEAN, MARKED, clean_labelme
 
 
 def _import(tmp_path, *more):
@@ -53,6 +56,31 @@ def test_import__photos_that_cannot_be_read_give_exit_code_3(tmp_path):
     arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
     assert main(arguments) == 3
     assert len(load_dataset(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize("tool", CLEAN)
+def test_import__clean_exports_of_other_tools_need_no_question(tmp_path, capsys, tool):
+    """Each marks the same 40×20 px in the first photo."""
+    export, out = CLEAN[tool](tmp_path / "x"), tmp_path / "out"
+    concepts = [] if tool == "voc" else ["--concept", "seam=seam"]
+    arguments = ["data", "import", str(export), "--out", str(out), "--concept", "crack=crack", *concepts]
+    assert main([*arguments, "--strict"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "problem" not in printed.out
+    mask = load_dataset(out).samples[0].labels["crack"]
+    with Image.open(out / mask) as image:
+        assert (np.asarray(image) > 0).sum() == MARKED.sum()
+
+
+def test_import__classes_that_no_file_declares_are_absent_only_if_stated(tmp_path, capsys):
+    export = clean_labelme(tmp_path / "x")
+    (export / "labels.txt").unlink()
+    arguments = ["data", "import", str(export), "--out", str(tmp_path / "out"), "--concept", "crack=crack"]
+    assert main([*arguments, "--concept", "seam=seam"]) == 0
+    assert "'crack': 1 marked, 0 absent, 1 unknown" in capsys.readouterr().out
+    assert main([*arguments, "--concept", "seam=seam", "--replace", "--fully-labelled"]) == 0
+    assert "'crack': 1 marked, 1 absent, 0 unknown" in capsys.readouterr().out
 
 
 def test_import__a_missing_export_is_named(tmp_path, capsys):
@@ -166,3 +194,10 @@ def test_sources__one_list_of_suffixes():
         if listing.search(line) and '"' in line
     ]
     assert not found, "use photos.SUFFIXES"
+
+
+def test_import__the_help_lists_every_format_that_can_be_read(capsys):
+    assert main(["data", "import", "--help"]) == 0
+    shown = " ".join(re.sub(r"[^a-z]", " ", capsys.readouterr().out).split())
+    readable = [name for name in exports.LAYOUTS if name not in recognised.FOREIGN]
+    assert set(readable) <= set(shown.split())

@@ -7,6 +7,7 @@ import pytest
 from drywallqa.errors import DataError
 from drywallqa.formats import exports
 from tiny_exports import roboflow_coco, roboflow_yolo, write_photo, write_text
+from tool_exports import CLEAN
 
 
 def zipped(folder: Path, archive: Path, top: str = "") -> Path:
@@ -103,5 +104,22 @@ def test_opened__a_problem_within_a_zip_names_the_zip(tmp_path):
 
 
 def test_opened__an_unknown_layout_is_refused(tmp_path):
-    with pytest.raises(DataError, match="auto, coco, yolo, masks"), exports.opened_export(tmp_path, "voc"):
+    with pytest.raises(DataError, match="auto, coco, yolo, masks"), exports.opened_export(tmp_path, "kitti"):
         pass
+
+
+@pytest.mark.parametrize("tool", CLEAN)
+def test_read__clean_exports_of_every_tool_have_no_problems(tmp_path, tool):
+    export = exports.read_export(CLEAN[tool](tmp_path))
+    assert export.layout == tool.split()[0]
+    assert export.problems == ()
+    assert len(export.entries) == 2
+    assert all(entry.source for entry in export.entries)
+
+
+@pytest.mark.parametrize("tool", CLEAN)
+def test_read__clean_exports_in_a_zip(tmp_path, tool):
+    archive = zipped(CLEAN[tool](tmp_path / "x"), tmp_path / "x.zip", "walls/")
+    with exports.opened_export(archive) as export:
+        assert export.problems == ()
+        assert sum(len(entry.shapes) for entry in export.entries) >= 2

@@ -52,7 +52,7 @@ def test_crop__a_point_is_inside_as_before(points, data):
     x, y = data.draw(st.floats(0.5, 49.5)), data.draw(st.floats(0.5, 49.5))
     before = np.array(points, np.float32).reshape(-1, 1, 2)
     hull = cv2.convexHull(before)
-    assume(len(hull) > 2)
+    assume(hull is not None and len(hull) > 2)
     distance = cv2.pointPolygonTest(hull, (x, y), measureDist=True)
     after = crop_ring(hull.reshape(-1, 2).astype(float), 50, 50)
     if abs(distance) > 0.1:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,11 @@ def show_step(what: str, done: int, total: int) -> None:
     print(
         f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
     )
+
+
+def step_progress(verb: str) -> Callable[[int, int], None] | None:
+    """Return a function that shows the progress; None if stderr is not a terminal."""
+    return partial(show_step, verb) if sys.stderr.isatty() else None
 
 
 def show_problems(problems: Sequence[Problem], listed_in: str | PurePath | None) -> str:

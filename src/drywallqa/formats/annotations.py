@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,15 +38,18 @@ class ReadOptions:
     Attributes:
         values: Value of a mask file ("100", or a colour "#ff0000") → its class, or "ignore".
         invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
+        fully_labelled: Whether each photo with labels was labelled for every class of the export. A class
+            without a shape is then absent from the photo. It affects formats that do not list their classes.
         photos: A folder with further photos that annotation files may name.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     invert: bool | None = None
+    fully_labelled: bool = False
     photos: Path | None = None
 
     @classmethod
-    def parse(cls, values: Sequence[str], invert: str | None) -> ReadOptions:
+    def parse(cls, values: Sequence[str], invert: str | None, *, fully_labelled: bool = False) -> ReadOptions:
         """Read "VALUE=CLASS" options and "yes" or "no".
 
         Raises:
@@ -60,7 +64,9 @@ class ReadOptions:
         if invert not in (None, "yes", "no"):
             raise ConfigError(f"--invert {invert} is invalid; write yes or no")
         return cls(
-            {value.lower(): name for value, _, name in pairs}, None if invert is None else invert == "yes"
+            {value.lower(): name for value, _, name in pairs},
+            None if invert is None else invert == "yes",
+            fully_labelled=fully_labelled,
         )
 
 
@@ -204,12 +210,11 @@ def relative_name(path: Path, root: Path) -> str:
 
 def list_files(folder: Path) -> list[Path]:
     """List the files under a folder, sorted; skip hidden files and the `__MACOSX` folders of macOS zips."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
-    )
+    found = []
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        found += [Path(base, name) for name in names if not name.startswith(".") and name != "__MACOSX"]
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.parts)
 
 
 def list_photos(folder: Path) -> list[Path]:

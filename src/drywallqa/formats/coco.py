@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
@@ -22,25 +20,23 @@ from drywallqa.formats.annotations import (
     split_of,
     split_word,
 )
-from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, Points, Runs
+from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, Runs
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName
 from drywallqa.formats.problems import Problem
-from drywallqa.formats.values import class_name, identifier, number_of, size_of, whole_number
+from drywallqa.formats.rings import read_numbers, read_ring
+from drywallqa.formats.text_files import load_json, read_heads
+from drywallqa.formats.values import class_name, identifier, size_of, whole_number
 
 
 def find_coco_files(root: Path) -> list[Path]:
     """List the COCO annotation files of an export. They are JSON files with "images" and "annotations"."""
-    return [path for path in sorted(root.rglob("*.json")) if _looks_like_coco(path)]
+    return [path for path, head in read_heads(root, ".json") if _looks_like_coco(path, head)]
 
 
-def _looks_like_coco(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(1 << 16).lstrip(b"\xef\xbb\xbf").lstrip()
-    except OSError:
-        return False
+def _looks_like_coco(path: Path, head: bytes) -> bool:
     named = path.name.startswith(("_annotations", "instances_")) or path.name == "result.json"
-    return head.startswith(b"{") and (named or b'"images"' in head or b'"annotations"' in head)
+    annotations = b'"annotations"' in head and (b'"image_id"' in head or b'"category_id"' in head)
+    return head.startswith(b"{") and (named or annotations or bool(re.search(rb'"images"\s*:', head)))
 
 
 def read_coco(root: Path, options: ReadOptions) -> Export:
@@ -201,10 +197,7 @@ class _CocoFile:
 
 def _load(path: Path) -> dict[str, Any]:
     remedy = "export the data set again as COCO"
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error}); {remedy}") from error
+    data = load_json(path, remedy)
     if not isinstance(data, dict):
         raise DataError(f"{path}: not a COCO file, because it is not a JSON object; {remedy}")
     for key in ("images", "annotations", "categories"):
@@ -230,7 +223,7 @@ def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
     if segmentation not in (None, []):
         text = f"the segmentation has the unknown type {type(segmentation).__name__}; dropped"
         raise GeometryError(problems.MALFORMED, text)
-    numbers = _numbers(entry.get("bbox"))
+    numbers = read_numbers(entry.get("bbox"))
     if len(numbers) != 4:
         text = "the annotation has no segmentation and no bbox of four numbers; dropped"
         raise GeometryError(problems.MALFORMED, text)
@@ -242,33 +235,13 @@ def _outline(rings: list[Any]) -> tuple[Outline, list[GeometryError]]:
     good, bad = [], []
     for number, ring in enumerate(rings, 1):
         try:
-            good.append(_ring(ring))
+            good.append(read_ring(ring))
         except GeometryError as error:
             which = f"ring {number} of {len(rings)}: " if len(rings) > 1 else ""
             bad.append(GeometryError(error.kind, which + str(error)))
     if not good:
         raise bad[0]
     return Outline(tuple(good)), bad
-
-
-def _ring(values: object) -> Points:
-    numbers = _numbers(values)
-    if len(numbers) % 2:
-        text = f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
-        raise GeometryError(problems.MALFORMED, text)
-    if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
-        raise GeometryError(problems.FEW_POINTS, text)
-    return np.array(numbers, np.float64).reshape(-1, 2)
-
-
-def _numbers(values: object) -> list[float]:
-    if not isinstance(values, list):
-        return []
-    numbers = [number_of(value) for value in values]
-    if None in numbers:
-        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a number; dropped")
-    return [number for number in numbers if number is not None]
 
 
 def _runs(segmentation: dict[str, Any]) -> Runs:

@@ -8,23 +8,40 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from drywallqa.errors import DataError
-from drywallqa.formats import coco, mask_folders, problems, yolo
+from drywallqa.formats import (
+    coco,
+    cvat_xml,
+    label_studio,
+    labelme,
+    mask_folders,
+    problems,
+    recognised,
+    supervisely,
+    voc,
+    yolo,
+)
 from drywallqa.formats.annotations import (
     Export,
+    MaskedPhoto,
     PhotoEntry,
     ReadOptions,
+    WriteResult,
     list_files,
     relative_name,
     split_of,
 )
+from drywallqa.formats.coco_writer import write_coco
+from drywallqa.formats.cvat_xml_writer import write_cvat_xml
+from drywallqa.formats.label_studio_writer import write_label_studio
 from drywallqa.formats.problems import Problem
+from drywallqa.formats.yolo_writer import write_yolo
 from drywallqa.imaging.photos import SUFFIXES
 
 
@@ -36,18 +53,33 @@ class Format:
         title: The format's name for people.
         find: Lists the files of the format below a folder, other than photos; empty if there are none.
         read: Reads an export of the format.
+        write: Writes photos and their masks with the given classes into a new folder; None if that is not
+            possible.
     """
 
     title: str
     find: Callable[[Path], Collection[Path]]
     read: Callable[[Path, ReadOptions], Export]
+    write: Callable[[Path, Iterable[MaskedPhoto], Sequence[str]], WriteResult] | None = None
 
 
 FORMATS: Mapping[str, Format] = {
-    "coco": Format("COCO", coco.find_coco_files, coco.read_coco),
-    "yolo": Format("YOLO", yolo.find_yolo_files, yolo.read_yolo),
+    "coco": Format("COCO", coco.find_coco_files, coco.read_coco, write_coco),
+    "yolo": Format("YOLO", yolo.find_yolo_files, yolo.read_yolo, write_yolo),
     "masks": Format("mask files", mask_folders.find_mask_files, mask_folders.read_mask_folders),
+    "cvat": Format("CVAT XML", cvat_xml.find_cvat_files, cvat_xml.read_cvat_xml, write_cvat_xml),
+    "label-studio": Format(
+        "Label Studio",
+        label_studio.find_label_studio_files,
+        label_studio.read_label_studio,
+        write_label_studio,
+    ),
+    "labelme": Format("LabelMe", labelme.find_labelme_files, labelme.read_labelme),
+    "voc": Format("Pascal VOC", voc.find_voc_files, voc.read_voc),
+    "supervisely": Format("Supervisely", supervisely.find_supervisely_files, supervisely.read_supervisely),
+    **{name: Format(each.title, each.find, each.read) for name, each in recognised.FOREIGN.items()},
 }
+"""All formats. Some are only recognised: reading them is an error that names the way to convert."""
 LAYOUTS = ("auto", *FORMATS)
 
 LARGEST_ZIP_BYTES = 64 << 30
@@ -130,7 +162,8 @@ def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = 
 
 def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
     fitting = [name for name, paths in found.items() if paths]
-    if len(fitting) == 1:
+    readable = [name for name in fitting if name not in recognised.FOREIGN]
+    if len(fitting) == 1 or (fitting and not readable):
         return fitting[0]
     if fitting:
         examples = {name: relative_name(min(found[name]), root) for name in fitting}
@@ -138,12 +171,12 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
             f"{FORMATS[name].title} ({len(found[name])} files such as {examples[name]})" for name in fitting
         )
         raise DataError(
-            f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(fitting)}"
+            f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(readable)}"
         )
     raise DataError(
         f"{root}: cannot detect the layout; expected COCO (JSON with images and annotations), YOLO "
-        "(data.yaml and a .txt label file for each photo), or mask files (images/ and masks/); select the "
-        "layout with --format"
+        "(data.yaml and a .txt label file for each photo), mask files (images/ and masks/), or files of "
+        "CVAT, Label Studio, LabelMe, Supervisely or Pascal VOC; select the layout with --format"
     )
 
 

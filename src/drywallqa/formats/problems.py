@@ -17,6 +17,7 @@ NOT_A_NUMBER = "not a number"
 OUTSIDE = "outside the photo"
 SIZE = "wrong size"
 UNREADABLE = "unreadable"
+UNSUPPORTED = "not supported"
 WRONG_ID = "wrong id"
 
 # Nothing was lost, but the user must know.
@@ -34,7 +35,7 @@ TWO_SPLITS = "two splits"
 LOSSES = frozenset(
     {
         CONFLICT, DEGENERATE, DUPLICATE, EMPTY, FEW_POINTS, LEFT_OUT, MALFORMED, MISSING_PHOTO, NOT_A_NUMBER,
-        OUTSIDE, SIZE, UNREADABLE, WRONG_ID,
+        OUTSIDE, SIZE, UNREADABLE, UNSUPPORTED, WRONG_ID,
     }
 )  # fmt: skip
 

@@ -11,18 +11,16 @@ from drywallqa.errors import ConfigError, DataError
 from drywallqa.files import json_bytes, whole_folder
 from drywallqa.formats.annotations import MaskedPhoto, WriteResult
 from drywallqa.formats.coco_writer import write_coco
-from drywallqa.formats.cvat_xml_writer import write_cvat_xml
-from drywallqa.formats.label_studio_writer import write_label_studio
+from drywallqa.formats.exports import FORMATS
 from drywallqa.formats.problems import Problem
-from drywallqa.formats.yolo_writer import write_yolo
 
-WRITERS: Mapping[str, Callable[[Path, Iterable[MaskedPhoto], Sequence[str]], WriteResult]] = {
-    "coco": write_coco,
+Writer = Callable[[Path, Iterable[MaskedPhoto], Sequence[str]], WriteResult]
+
+WRITERS: Mapping[str, Writer] = {
+    **{name: each.write for name, each in FORMATS.items() if each.write},
     "coco-rle": partial(write_coco, rle=True),
-    "yolo": write_yolo,
-    "cvat": write_cvat_xml,
-    "label-studio": write_label_studio,
 }
+"""Each writer by the name of its format. A writer fills a new folder."""
 
 PROBLEMS_FILE = "problems.jsonl"
 

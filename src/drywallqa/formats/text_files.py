@@ -1,0 +1,92 @@
+"""Recognise annotation files by their first bytes, and read JSON and XML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from drywallqa.errors import DataError
+from drywallqa.formats.annotations import list_files
+
+_HEAD = 1 << 16
+
+
+def read_heads(root: Path, suffix: str) -> Iterable[tuple[Path, bytes]]:
+    """Yield each file below a folder with a suffix such as ".json", and its first 64 KiB without a BOM."""
+    for path in list_files(root):
+        if path.suffix.lower() == suffix:
+            yield path, head_of(path)
+
+
+def head_of(path: Path) -> bytes:
+    """Return a file's first 64 KiB without a BOM; nothing if the file cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_HEAD).lstrip(b"\xef\xbb\xbf").lstrip()
+    except OSError:
+        return b""
+
+
+def load_json(path: Path, remedy: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        remedy: What the user can do if the file is damaged.
+
+    Raises:
+        DataError: The file cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error}); {remedy}") from error
+
+
+def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Element, int]]:
+    """Read an XML file to its root element, and the line of each element.
+
+    Args:
+        path: The file.
+        tag: The tag of the root element.
+        remedy: What the user can do if the file is damaged.
+
+    Raises:
+        DataError: The file is damaged, or has a document type, whose entities could expand to any size.
+    """
+    builder, lines = TreeBuilder(), {}
+    parser = expat.ParserCreate()
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        lines[builder.start(name, attributes)] = parser.CurrentLineNumber
+
+    def refuse(*_: object) -> None:
+        line = parser.CurrentLineNumber
+        raise DataError(
+            f"{path}, line {line}: has a document type, which no annotation tool writes; {remedy}"
+        )
+
+    parser.StartElementHandler, parser.EndElementHandler = start, builder.end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = builder.data, refuse
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except (OSError, expat.ExpatError, LookupError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as XML ({error}); {remedy}") from error
+    root = builder.close()
+    if root.tag != tag:
+        raise DataError(f"{path}: its root element is '{root.tag}', not '{tag}'; {remedy}")
+    return root, lines
+
+
+def mapping_of(value: object) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one for any other value."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(value: object) -> list[Any]:
+    """Return a JSON list, or an empty one for any other value."""
+    return value if isinstance(value, list) else []
