@@ -48,7 +48,7 @@ def large_mask(height: int = 3000, width: int = 4000) -> Mask:
     mask[::370, ::410] ^= True
     mask[:, 0] = mask[-1] = True
     y, x = np.ogrid[:height, :width]
-    mask |= ((y - height / 2) ** 2 + (x - width / 2) ** 2).astype(int) // 9000 % 5 == 4
+    mask |= ((y - height / 2) ** 2 + (x - width / 2) ** 2).astype(int) // 60_000 % 5 == 4
     return mask
 
 

@@ -75,5 +75,5 @@ def test_write__a_folder_with_content_is_replaced_only_on_request(tmp_path):
 
 
 def test_write__an_unknown_format(tmp_path):
-    with pytest.raises(ConfigError, match="use one of coco, coco-rle"):
+    with pytest.raises(ConfigError, match="use one of coco, yolo"):
         write_export(tmp_path / "out", "voc", [], ["crack"])

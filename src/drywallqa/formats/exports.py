@@ -97,6 +97,7 @@ _COMPANIONS = (
     "desktop.ini",
     "*.cache",
     "problems.jsonl",
+    "label_config.xml",
 )
 _MASK_FOLDERS = frozenset(
     {"masks", "mask", "segmentationclass", "segmentationobject", "labels", "annotations", "gt"}
