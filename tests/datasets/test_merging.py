@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -103,3 +104,24 @@ def test_import__merge_on_the_command_line(tmp_path, dataset, capsys):
     assert main([*arguments, "--by", "Ada"]) == 0
     assert "1 photos (train 1) relabelled in" in capsys.readouterr().out
     assert np.array_equal([len(sample.corrections) for sample in load_dataset(dataset)], [1, 0])
+
+
+def test_merge__label_studio_names_photo_author_and_time_without_the_photos(tmp_path, dataset):
+    region = {
+        "id": "r1", "type": "rectanglelabels", "from_name": "label", "to_name": "image",
+        "original_width": 64, "original_height": 64,
+        "value": {"x": 50, "y": 0, "width": 25, "height": 25, "rotation": 0, "rectanglelabels": ["crack"]},
+    }  # fmt: skip
+    annotation = {
+        "id": 5, "result": [region], "completed_by": {"email": "ada@example.org"},
+        "updated_at": "2026-11-30T10:00:00Z",
+    }  # fmt: skip
+    task = {"id": 1, "data": {"image": "/data/upload/1/0a1b2c3d-b.jpg"}, "annotations": [annotation]}
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "project-1.json").write_text(json.dumps([task]))
+    result = merge_export(tmp_path / "project", dataset, CRACK, by="somebody else")
+    known = load_dataset(dataset)
+    assert result.problems == ()
+    assert (known.read_mask(known.samples[1], "crack") == square(32, 0, 48, 16)).all()
+    (correction,) = known.samples[1].corrections
+    assert (correction.by, correction.at) == ("ada@example.org", "2026-11-30T10:00:00Z")

@@ -49,7 +49,7 @@ def read_cvat_xml(root: Path, options: ReadOptions) -> Export:
         DataError: A file is damaged, or is not CVAT XML.
     """
     files = [_CvatFile(root, path, options) for path in find_cvat_files(root)]
-    index = PhotoIndex(root)
+    index = PhotoIndex(root, options.photos)
     paths = iter(index.find([image.name for file in files for image in file.images]))
     entries = [entry for file in files for entry in file.entries([next(paths) for _ in file.images])]
     found = [problem for file in files for problem in file.problems]

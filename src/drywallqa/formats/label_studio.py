@@ -26,7 +26,7 @@ from drywallqa.formats.label_studio_regions import Regions, read_regions
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName, spelling_key
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads
-from drywallqa.formats.values import identifier
+from drywallqa.formats.values import class_name, identifier
 from drywallqa.imaging.photos import SUFFIXES
 
 _REMEDY = "export the project again as JSON"
@@ -59,7 +59,7 @@ def read_label_studio(root: Path, options: ReadOptions) -> Export:
     Raises:
         DataError: A file is damaged or is not a list of tasks.
     """
-    index = PhotoIndex(root)
+    index = PhotoIndex(root, options.photos)
     files = [_LabelStudioFile(root, path, index.photos) for path in find_label_studio_files(root)]
     paths = iter(index.find([task.photo for file in files for task in file.tasks]))
     used = frozenset().union(*(file.used for file in files))
@@ -143,6 +143,8 @@ class _LabelStudioFile:
                 frozenset(regions.lost),
                 regions.size,
                 f"{self.name}, {where}",
+                author=regions.author,
+                changed=regions.changed,
             )
             for where, regions in task.annotations
         ]
@@ -202,7 +204,12 @@ def _read_annotation(annotation: object, file: str, where: str) -> Regions:
         lists = (value for value in content.values() if isinstance(value, list))
         results = [value for values in lists for value in values if isinstance(value, dict)]
     if isinstance(results, list):
-        return read_regions(results, file, where)
+        regions = read_regions(results, file, where)
+        author = content.get("completed_by", content.get("annotator"))
+        email = mapping_of(author).get("email") if isinstance(author, dict) else author
+        regions.author = class_name(email) or ""
+        regions.changed = class_name(content.get("updated_at") or content.get("created_at")) or ""
+        return regions
     text = "has no list of results; the labels of its photo are unknown"
     return Regions(lost={UNKNOWN_CLASS}, problems=[Problem(problems.MALFORMED, file, where, text)])
 

@@ -36,6 +36,8 @@ class Regions:
         problems: Problems found so far.
         size: The height and width in px that the annotation declares for its photo.
         others: Number of results by type that mark no region, such as choices for the whole photo.
+        author: The person who finished the annotation; empty if unknown.
+        changed: Time of the last change; empty if unknown.
     """
 
     shapes: list[Shape] = field(default_factory=list)
@@ -43,6 +45,8 @@ class Regions:
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] | None = None
     others: Counter[str] = field(default_factory=Counter)
+    author: str = ""
+    changed: str = ""
 
 
 def read_regions(results: Sequence[object], file: str, where: str) -> Regions:

@@ -56,7 +56,7 @@ def read_labelme(root: Path, options: ReadOptions) -> Export:
         return classes if options.fully_labelled else _classes_above(file.path, root, listed)
 
     files = [_read_file(PhotoFile(root, path)) for path in find_labelme_files(root)]
-    return combine("labelme", root, files, declared, frozenset().union(*listed.values()), lists)
+    return combine("labelme", root, options, files, declared, frozenset().union(*listed.values()), lists)
 
 
 def _read_classes(path: Path) -> frozenset[str]:

@@ -14,6 +14,7 @@ from drywallqa.formats.annotations import (
     UNKNOWN_CLASS,
     Export,
     PhotoEntry,
+    ReadOptions,
     Shape,
     relative_name,
     split_of,
@@ -110,6 +111,7 @@ class PhotoFile:
 def combine(
     layout: str,
     root: Path,
+    options: ReadOptions,
     files: Sequence[PhotoFile],
     declared: Callable[[PhotoFile, frozenset[str]], frozenset[str]],
     listed: Collection[str] = (),
@@ -121,6 +123,7 @@ def combine(
     Args:
         layout: The format's name.
         root: The export's folder.
+        options: A folder with further photos.
         files: The annotation files.
         declared: Returns the classes that were on offer for a file, given all classes of the export.
         listed: Classes that the export lists.
@@ -128,7 +131,7 @@ def combine(
         splits: Split by the stem of an annotation file.
     """
     named = [(file, file.photo) for file in files if file.photo]
-    index = PhotoIndex(root)
+    index = PhotoIndex(root, options.photos)
     found = index.find([photo for _, photo in named])
     paths = {file: path for (file, _), path in zip(named, found, strict=True)}
     used = {shape.class_name for file in files for shape in file.shapes}.union(*(file.lost for file in files))

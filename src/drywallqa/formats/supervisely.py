@@ -64,7 +64,7 @@ def read_supervisely(root: Path, options: ReadOptions) -> Export:
         return metas[above[0]] if above else classes if options.fully_labelled else frozenset()
 
     others = [path for path in list_files(root) if path in metas or path.name in _COMPANIONS]
-    return combine("supervisely", root, files, declared, frozenset().union(*metas.values()), others)
+    return combine("supervisely", root, options, files, declared, frozenset().union(*metas.values()), others)
 
 
 def _read_classes(path: Path) -> frozenset[str]:

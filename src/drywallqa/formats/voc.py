@@ -54,7 +54,7 @@ def read_voc(root: Path, options: ReadOptions) -> Export:
     classes = frozenset().union(*listed.values())
     found = _unread_masks(root)
     splits = _read_splits(lists, root, found)
-    export = combine("voc", root, files, declared, classes, {*lists, *tables}, splits)
+    export = combine("voc", root, options, files, declared, classes, {*lists, *tables}, splits)
     return replace(export, problems=(*found, *export.problems))
 
 
