@@ -268,8 +268,8 @@ def clean_voc(root: Path) -> Path:
 
 CLEAN = {
     "cvat": clean_cvat,
-    "labelstudio": clean_label_studio,
-    "labelstudio min": clean_label_studio_min,
+    "label-studio": clean_label_studio,
+    "label-studio min": clean_label_studio_min,
     "labelme": clean_labelme,
     "supervisely": clean_supervisely,
     "voc": clean_voc,

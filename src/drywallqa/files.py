@@ -62,6 +62,42 @@ def whole_file(path: str | os.PathLike[str], *, durable: bool = False) -> Iterat
         raise
 
 
+@contextmanager
+def whole_folder(folder: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder for a new folder. It is renamed at the end, or removed after an error.
+
+    Args:
+        folder: The final path. A folder may exist there if it is empty.
+        replace: Whether to replace a folder with content. The old folder is removed last.
+
+    Raises:
+        OutputError: The folder has content and `replace` is false, or it cannot be written.
+    """
+    import tempfile  # needed only here, and its import takes time
+
+    target = Path(folder)
+    try:
+        if not replace and target.exists() and any(target.iterdir()):
+            raise OutputError(f"{target}: is not empty; choose another folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".drywallqa-") as beside:
+            new, old = Path(beside) / "new", Path(beside) / "old"
+            new.mkdir()
+            yield new
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+    except OSError as error:
+        raise OutputError(
+            f"{target}: cannot be written ({reason_of(error)}); free disk space or choose another folder"
+        ) from error
+
+
 def json_bytes(data: Any, indent: int | None = 1) -> bytes:
     """Encode data as readable JSON. A file name that is not valid text is escaped and can be read back."""
     text = json.dumps(data, indent=indent, ensure_ascii=False) + "\n"

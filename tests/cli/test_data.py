@@ -198,6 +198,6 @@ def test_sources__one_list_of_suffixes():
 
 def test_import__the_help_lists_every_format_that_can_be_read(capsys):
     assert main(["data", "import", "--help"]) == 0
-    shown = " ".join(re.sub(r"[^a-z]", " ", capsys.readouterr().out).split())
+    shown = " ".join(re.sub(r"[^a-z-]", " ", capsys.readouterr().out).split())
     readable = [name for name in exports.LAYOUTS if name not in recognised.FOREIGN]
     assert set(readable) <= set(shown.split())

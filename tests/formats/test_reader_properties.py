@@ -306,7 +306,7 @@ WRITERS: Mapping[str, Callable[[Path, list[Photo]], Written]] = {
     "yolo": write_yolo_plan,
     "masks": write_mask_plan,
     "cvat": write_cvat_plan,
-    "labelstudio": write_label_studio_plan,
+    "label-studio": write_label_studio_plan,
     "labelme": write_labelme_plan,
     "supervisely": write_supervisely_plan,
     "voc": write_voc_plan,
@@ -368,7 +368,7 @@ def test_read__a_truncated_file_is_named(layout):
             path = root / written.places[0][0]
             content = path.read_bytes().rstrip()
             path.write_bytes(content[: int(len(content) * share)])
-            if layout in ("coco", "cvat", "labelstudio"):
+            if layout in ("coco", "cvat", "label-studio"):
                 with pytest.raises(DataError, match=path.name):
                     FORMATS[layout].read(root, ReadOptions())
                 return

@@ -1,28 +1,27 @@
-"""`drywallqa data`: import, split, audit, extend and measure data sets."""
+"""`drywallqa data`: import, export, split, audit, extend and measure data sets."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drywallqa.cli import FAILED, FOUND, one_line
-from drywallqa.cli.progress import show_step
+from drywallqa.cli import FAILED, FOUND, data_export, data_render, one_line
+from drywallqa.cli.progress import show_problems, step_progress
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Import, split, audit and measure data sets.",
+    help="Import, export, split, audit and measure data sets.",
     pretty_exceptions_enable=False,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a data set written by `import`.")]
-_FORMATS = "auto, coco, yolo, masks, cvat, labelstudio, labelme, voc or supervisely."
+_FORMATS = "auto, coco, yolo, masks, cvat, label-studio, labelme, voc or supervisely."
 Layout = Annotated[str, typer.Option("--format", help=f"Format of the export: {_FORMATS}")]
 Values = Annotated[
     list[str] | None,
@@ -31,7 +30,6 @@ Values = Annotated[
 Invert = Annotated[
     str | None, typer.Option("--invert", metavar="yes|no", help="Whether mask files mark the background.")
 ]
-_SHOWN = 20  # number of import problems to print; the other problems are only counted
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
 ]
@@ -96,18 +94,12 @@ def import_(
         concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
     )
     if merge:
-        result = merge_export(export, out, options, by, _progress("merging"))
+        result = merge_export(export, out, options, by, step_progress("merging"))
     else:
-        result = import_export(export, out, options, _progress("importing"))
-    shown = None if merge else _SHOWN
-    for problem in result.problems[:shown]:
-        print(one_line(str(problem)), file=sys.stderr)
-    if (count := len(result.problems)) > _SHOWN and not merge:
-        place = f"problems/{result.added[0].set_name}.jsonl"
-        print(f"... and {count - _SHOWN} more problems; {place} lists all of them", file=sys.stderr)
-    if count:
-        kinds = _count(problem.kind for problem in result.problems)
-        print(f"{count} problem{'' if count == 1 else 's'} ({kinds})")
+        result = import_export(export, out, options, step_progress("importing"))
+    listed_in = None if merge else f"problems/{result.added[0].set_name}.jsonl"
+    if counts := show_problems(result.problems, listed_in):
+        print(counts)
     splits = _count(sample.split or "no split" for sample in result.added)
     done = "relabelled in" if merge else "imported into"
     print(f"{len(result.added)} photos ({splits}) {done} {out}")
@@ -116,6 +108,11 @@ def import_(
         print(line)
     if result.losses:
         raise typer.Exit(FAILED)
+
+
+app.command("export")(data_export.export)
+app.command("render")(data_render.render)
+app.command("mosaics")(data_render.mosaics)
 
 
 @app.command()
@@ -189,7 +186,7 @@ def audit(
     from drywallqa.visualization.panels import png_bytes
 
     _check_outputs(json_file, sheet)
-    read, progress = ReadOptions.parse(value or (), invert), _progress("auditing")
+    read, progress = ReadOptions.parse(value or (), invert), step_progress("auditing")
     with auditing.audit_source(source, layout=layout, by=by, read=read, progress=progress) as report:
         # Write the files first, because a reader of the text such as `head` may close the pipe.
         if json_file:
@@ -200,51 +197,6 @@ def audit(
             print(one_line(line))
     if report.found_something:
         raise typer.Exit(FOUND)
-
-
-@app.command()
-def render(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a new or existing data set.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of pictures to render.")] = 1000,
-    set_name: Annotated[
-        str, typer.Option("--set", metavar="NAME", help="Name for the new set.")
-    ] = "rendered",
-    part: Annotated[str, typer.Option("--split", help="Split for the new pictures.")] = "train",
-    seed: Annotated[int, typer.Option(help="Random seed. The same seed gives the same pictures.")] = 0,
-    phone: Annotated[
-        bool, typer.Option("--phone", help="Render phone photos of walls with 8 to 16 megapixels.")
-    ] = False,
-) -> None:
-    """Add a set of rendered pictures, with and without walls, with exact ground-truth masks."""
-    from drywallqa.curation.rendered_sets import add_phone_walls, add_rendered
-
-    add = add_phone_walls if phone else add_rendered
-    done = add(folder, count, set_name=set_name, seed=seed, split=part, progress=_progress("rendering"))
-    print(f"{folder} now has {len(done)} photos. The new set '{set_name}' has {count} photos.")
-
-
-@app.command()
-def mosaics(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a new or existing data set.")],
-    source: Annotated[
-        Path,
-        typer.Option("--of", metavar="DIR", help="Data set with labelled crack photos."),
-    ],
-    part: Annotated[
-        str, typer.Option("--split", help="Split of the crack photos and of the mosaics.")
-    ] = "val",
-    set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name for the new set.")] = "mosaics",
-    columns: Annotated[int, typer.Option(min=2, help="Photos along each side of a mosaic.")] = 3,
-) -> None:
-    """Combine labelled crack photos into large mosaics, to choose thresholds for tiled inference."""
-    from drywallqa.curation.rendered_sets import add_mosaics
-    from drywallqa.datasets import dataset
-
-    done = add_mosaics(
-        folder, dataset.load_dataset(source).part(part), columns=columns, set_name=set_name, split=part,
-        progress=_progress("laying"),
-    )  # fmt: skip
-    print(f"{folder} now has {len(done)} photos. The mosaics are in the set '{set_name}'.")
 
 
 @app.command("seam-lines")
@@ -268,7 +220,7 @@ def seam_lines(
 
     _check_outputs(None, sheet)
     found = add_seam_lines(
-        load_dataset(folder), boxes=boxes, concept=concept, progress=_progress("searching")
+        load_dataset(folder), boxes=boxes, concept=concept, progress=step_progress("searching")
     )
     if sheet:
         write_whole(sheet, png_bytes(seam_sheet(found)))
@@ -286,7 +238,7 @@ def stats(folder: Folder, json_file: JsonFile = None) -> None:
     from drywallqa.files import json_bytes, write_whole
 
     _check_outputs(json_file)
-    figures = measure_dataset(load_dataset(folder), _progress("measuring"))
+    figures = measure_dataset(load_dataset(folder), step_progress("measuring"))
     if json_file:
         write_whole(json_file, json_bytes(figures))
     for line in stats_lines(figures):
@@ -295,11 +247,6 @@ def stats(folder: Folder, json_file: JsonFile = None) -> None:
 
 def _count(words: Iterable[str]) -> str:
     return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())
-
-
-def _progress(verb: str) -> Callable[[int, int], None] | None:
-    """Return a function that shows the progress; None if stderr is not a terminal."""
-    return partial(show_step, verb) if sys.stderr.isatty() else None
 
 
 def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from drywallqa.cli import one_line
@@ -12,7 +15,11 @@ from drywallqa.cli import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from drywallqa.formats.problems import Problem
     from drywallqa.inference.plan import PhotoOutcome
+
+
+_SHOWN = 20  # number of problems to print; the other problems are only counted
 
 
 class OutcomeDisplay(AbstractContextManager["OutcomeDisplay"]):
@@ -94,3 +101,26 @@ def show_step(what: str, done: int, total: int) -> None:
     print(
         f"\r{what}: {done} of {total}\x1b[K", end="\n" if done == total else "", file=sys.stderr, flush=True
     )
+
+
+def step_progress(verb: str) -> Callable[[int, int], None] | None:
+    """Return a function that shows the progress; None if stderr is not a terminal."""
+    return partial(show_step, verb) if sys.stderr.isatty() else None
+
+
+def show_problems(problems: Sequence[Problem], listed_in: str | PurePath | None) -> str:
+    """Print the first problems of labels to stderr; return a sentence with the number of each kind.
+
+    Args:
+        problems: The problems.
+        listed_in: The file that lists all of them; None prints all.
+    """
+    count, shown = len(problems), _SHOWN if listed_in else None
+    for problem in problems[:shown]:
+        print(one_line(str(problem)), file=sys.stderr)
+    if shown and count > shown:
+        print(f"... and {count - shown} more problems; {listed_in} lists all of them", file=sys.stderr)
+    kinds = ", ".join(
+        f"{kind} {number}" for kind, number in Counter(problem.kind for problem in problems).most_common()
+    )
+    return f"{count} problem{'' if count == 1 else 's'} ({kinds})" if count else ""

@@ -94,6 +94,15 @@ def segment(
     index: Annotated[
         bool, typer.Option("--index/--no-index", help="Write index.html, a page that shows the results.")
     ] = True,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="coco|coco-rle|yolo|cvat|label-studio|masks",
+            help="Also write the masks as pre-annotations in this format, to DIR/labels-FORMAT. A class is "
+            "named after the concept of its prompt. The photos are not copied.",
+        ),
+    ] = None,
     backend: Annotated[
         str,
         typer.Option("--backend", metavar="NAME", help="Runtime: onnxruntime, openvino or torch."),
@@ -157,7 +166,7 @@ def segment(
     runtime = RuntimeOptions(backend, device, fleet.threads if fleet else threads, precision, profile)
     opener = partial(_load, bundle, runtime)
     loading = None if fleet else _load_in_background(opener, bundle, runtime)
-    from drywallqa.cli.progress import OutcomeDisplay
+    from drywallqa.cli.progress import OutcomeDisplay, show_problems
     from drywallqa.inference.outputs import LINES, PROBABILITY
     from drywallqa.inference.plan import RunOptions
     from drywallqa.inference.queries import SegmentOptions, number_or_word
@@ -166,7 +175,7 @@ def segment(
     masks = SegmentOptions(number_or_word(threshold), allow_unknown, number_or_word(scale), refine)
     outputs = ((OVERLAY, overlay), (PROBABILITY, probability), (LINES, lines))
     options = RunOptions(
-        masks, overwrite, recursive, tuple(output for output, wanted in outputs if wanted), index
+        masks, overwrite, recursive, tuple(output for output, wanted in outputs if wanted), index, labels
     )
     with OutcomeDisplay(json=json, quiet=quiet, verbose=verbose) as display:
         display_calls: dict[str, Any] = {"on_start": display.start, "on_outcome": display.show}
@@ -183,7 +192,11 @@ def segment(
             summary = segment_into(loading.result(), paths, prompt, out, options, **display_calls)
     if not quiet:
         print(_sentence(summary), file=sys.stderr if json else sys.stdout)
-    if summary.failed:
+    if summary.labels:
+        counts = show_problems(summary.label_problems, summary.labels / "problems.jsonl")
+        if not quiet:
+            print(". ".join(filter(None, (f"Labels: {summary.labels}", counts))), file=sys.stderr)
+    if summary.failed or any(problem.is_loss for problem in summary.label_problems):
         raise typer.Exit(cli.FAILED if summary.prompts else cli.USAGE)
 
 

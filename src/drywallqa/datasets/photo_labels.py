@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import UNKNOWN_CLASS, Export, PhotoEntry, Shape, relative_name, split_of
-from drywallqa.formats.geometry import Geometry, GeometryError, fit_geometry, rasterise
+from drywallqa.formats.geometry import Geometry, GeometryError, fit_geometry, pixels_around, rasterise
 from drywallqa.formats.problems import Problem
 from drywallqa.imaging.morphology import equal_but_edges
 from drywallqa.imaging.photos import orient_mask
@@ -190,7 +190,8 @@ def _read_entry(
         try:
             fitted = fit_geometry(shape.geometry, height, width, scale or (1.0, 1.0))
             mask = rasterise(fitted.geometry, height, width)
-            if not mask.any():
+            extent = pixels_around(fitted.geometry)  # a photo may have thousands of small regions
+            if not mask[extent].any():
                 raise GeometryError(problems.EMPTY, "marks no pixel; dropped")
         except GeometryError as error:
             labels.problems.append(shape.problem(error.kind, str(error)))
@@ -201,8 +202,11 @@ def _read_entry(
         labels.problems += [shape.problem(error.kind, str(error)) for error in fitted.lost]
         lost |= {shape.class_name} if fitted.lost else set()
         labels.annotations.append((shape, fitted.geometry, (height, width)))
-        mask = orient_mask(mask, orientation if stored else 1)
-        masks[shape.class_name] = masks[shape.class_name] | mask if shape.class_name in masks else mask
+        if shape.class_name in masks:
+            masks[shape.class_name][extent] |= mask[extent]
+        else:
+            masks[shape.class_name] = mask
+    masks = {name: orient_mask(mask, orientation if stored else 1) for name, mask in masks.items()}
     ignored = None
     if entry.ignored and scale:
         ignored = orient_mask(rasterise(entry.ignored, height, width), orientation if stored else 1)

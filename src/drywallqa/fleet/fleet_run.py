@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from drywallqa.errors import ConfigError
 from drywallqa.files import check_folder
 from drywallqa.fleet import cluster
 from drywallqa.fleet.cluster import Fleet
@@ -62,9 +63,11 @@ def segment_fleet(
         MissingExtraError: Ray is not installed.
         BackendError: No Ray cluster answers at the address, or the workers failed.
         OutputError: The results cannot be written.
-        ConfigError: An address is invalid, or the photos are in different stores.
+        ConfigError: An address is invalid, the photos are in different stores, or labels are requested.
     """
     start, options = time.perf_counter(), options or RunOptions()
+    if options.labels:
+        raise ConfigError("--format writes labels only with --engine local; run it on the same folder later")
     if not is_address(os.fspath(out)):
         check_folder(out)
     place, segmenter = open_location(os.fspath(out)), opener()

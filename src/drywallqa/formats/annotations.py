@@ -154,6 +154,8 @@ class MaskedPhoto:
         width: Width in px.
         masks: Class → boolean mask [H,W], or None if the class is absent. A missing class is unknown.
         split: "train", "val", "test", another word, or None.
+        model: Name and version of the model that predicted the masks; empty for labels by people.
+        scores: Class → confidence of a predicted mask, between 0 and 1.
     """
 
     name: str
@@ -162,14 +164,28 @@ class MaskedPhoto:
     width: int
     masks: Mapping[str, NDArray[np.bool_] | None]
     split: str | None = None
+    model: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """The files that a writer of an annotation format wrote, and what the format could not hold."""
+    """The files that a writer of an annotation format wrote, and what the format could not hold.
+
+    Attributes:
+        files: The written files.
+        problems: Photos and labels that were left out, and notes about the others.
+        photos: Number of photos in the export.
+    """
 
     files: tuple[Path, ...]
     problems: tuple[Problem, ...] = ()
+    photos: int = 0
+
+    @property
+    def losses(self) -> int:
+        """The number of problems that left out a photo or a label."""
+        return sum(problem.is_loss for problem in self.problems)
 
 
 def split_word(name: str) -> str | None:

@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -30,13 +30,19 @@ from drywallqa.formats import (
 )
 from drywallqa.formats.annotations import (
     Export,
+    MaskedPhoto,
     PhotoEntry,
     ReadOptions,
+    WriteResult,
     list_files,
     relative_name,
     split_of,
 )
+from drywallqa.formats.coco_writer import write_coco
+from drywallqa.formats.cvat_xml_writer import write_cvat_xml
+from drywallqa.formats.label_studio_writer import write_label_studio
 from drywallqa.formats.problems import Problem
+from drywallqa.formats.yolo_writer import write_yolo
 from drywallqa.imaging.photos import SUFFIXES
 
 
@@ -48,20 +54,26 @@ class Format:
         title: The format's name for people.
         find: Lists the files of the format below a folder, other than photos; empty if there are none.
         read: Reads an export of the format.
+        write: Writes photos and their masks with the given classes into a new folder; None if that is not
+            possible.
     """
 
     title: str
     find: Callable[[Path], Collection[Path]]
     read: Callable[[Path, ReadOptions], Export]
+    write: Callable[[Path, Iterable[MaskedPhoto], Sequence[str]], WriteResult] | None = None
 
 
 FORMATS: Mapping[str, Format] = {
-    "coco": Format("COCO", coco.find_coco_files, coco.read_coco),
-    "yolo": Format("YOLO", yolo.find_yolo_files, yolo.read_yolo),
+    "coco": Format("COCO", coco.find_coco_files, coco.read_coco, write_coco),
+    "yolo": Format("YOLO", yolo.find_yolo_files, yolo.read_yolo, write_yolo),
     "masks": Format("mask files", mask_folders.find_mask_files, mask_folders.read_mask_folders),
-    "cvat": Format("CVAT XML", cvat_xml.find_cvat_files, cvat_xml.read_cvat_xml),
-    "labelstudio": Format(
-        "Label Studio", label_studio.find_label_studio_files, label_studio.read_label_studio
+    "cvat": Format("CVAT XML", cvat_xml.find_cvat_files, cvat_xml.read_cvat_xml, write_cvat_xml),
+    "label-studio": Format(
+        "Label Studio",
+        label_studio.find_label_studio_files,
+        label_studio.read_label_studio,
+        write_label_studio,
     ),
     "labelme": Format("LabelMe", labelme.find_labelme_files, labelme.read_labelme),
     "voc": Format("Pascal VOC", voc.find_voc_files, voc.read_voc),
@@ -77,7 +89,17 @@ MOST_MEMBERS = 2_000_000
 _SMALL = 16 << 20
 
 # Files that export tools add and that hold no labels.
-_COMPANIONS = ("readme*", "license*", "licence*", "*.md", "thumbs.db", "desktop.ini", "*.cache")
+_COMPANIONS = (
+    "readme*",
+    "license*",
+    "licence*",
+    "*.md",
+    "thumbs.db",
+    "desktop.ini",
+    "*.cache",
+    "problems.jsonl",
+    "label_config.xml",
+)
 
 
 @contextmanager

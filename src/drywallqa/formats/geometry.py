@@ -214,6 +214,19 @@ def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
         raise GeometryError(problems.MALFORMED, f"{error}; dropped") from error
 
 
+def pixels_around(geometry: Geometry) -> tuple[slice, slice]:
+    """Return the rows and columns outside which an annotation that `fit_geometry` returned marks no pixel."""
+    if isinstance(geometry, Box):
+        corners = np.array([[geometry.left, geometry.top], [geometry.right, geometry.bottom]])
+    elif isinstance(geometry, Outline):
+        corners = np.concatenate(geometry.rings)
+    else:
+        return slice(None), slice(None)
+    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0).tolist()
+    right, bottom = (np.ceil(corners.max(axis=0)).astype(int) + 1).tolist()
+    return slice(top, bottom), slice(left, right)
+
+
 def _check_mask_size(size: tuple[int, ...], height: int, width: int) -> None:
     if size != (height, width):
         raise GeometryError(

@@ -72,7 +72,7 @@ def read_label_studio(root: Path, options: ReadOptions) -> Export:
     found = [problem for file in files for problem in file.problems]
     return Export(
         root,
-        "labelstudio",
+        "label-studio",
         tuple(entries),
         (*found, *index.problems),
         tuple(sorted(used)),

@@ -1,4 +1,4 @@
-"""Kinds of problems in an export, and their reports."""
+"""Kinds of problems when labels are read or written, and their reports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ DEGENERATE = "degenerate"
 DUPLICATE = "duplicate"
 EMPTY = "empty"
 FEW_POINTS = "too few points"
+LEFT_OUT = "left out"
 MALFORMED = "malformed"
 MISSING_PHOTO = "missing photo"
 NOT_A_NUMBER = "not a number"
@@ -21,6 +22,8 @@ WRONG_ID = "wrong id"
 
 # Nothing was lost, but the user must know.
 CROPPED = "cropped"
+INCOMPLETE = "incomplete"
+INEXACT = "inexact"
 MISSING_LABELS = "missing labels"
 PASSED_OVER = "passed over"
 PHOTO_NOTE = "photo"
@@ -32,8 +35,8 @@ UNKNOWN_PIXELS = "unknown pixels"
 
 LOSSES = frozenset(
     {
-        CONFLICT, DEGENERATE, DUPLICATE, EMPTY, FEW_POINTS, MALFORMED, MISSING_PHOTO, NOT_A_NUMBER, OUTSIDE,
-        SIZE, UNREADABLE, UNSUPPORTED, WRONG_ID,
+        CONFLICT, DEGENERATE, DUPLICATE, EMPTY, FEW_POINTS, LEFT_OUT, MALFORMED, MISSING_PHOTO, NOT_A_NUMBER,
+        OUTSIDE, SIZE, UNREADABLE, UNSUPPORTED, WRONG_ID,
     }
 )  # fmt: skip
 

@@ -241,17 +241,31 @@ def _decode(image: Image.Image, name: str, stream: IO[bytes] | None) -> NotedPho
     deep = deep_colour(image)
     load_large(image)
     picture, note = eight_bits(image, deep, stream)
-    try:
-        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # unreadable EXIF data does not affect the pixels
-        orientation = 1
-    if orientation in _TURNS:
+    orientation = _orientation(image)
+    if orientation != 1:
         picture = picture.transpose(_TURNS[orientation])
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, (255, 255, 255, 255)), layer)
-    turned = orientation if orientation in _TURNS else 1
-    return NotedPhoto(_pixels(picture), (note,) if note else (), turned)
+    return NotedPhoto(_pixels(picture), (note,) if note else (), orientation)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened image; 1 if there is none."""
+    try:
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # unreadable EXIF data does not affect the pixels
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def is_turned(path: Path) -> bool:
+    """Check whether a viewer turns a photo by its EXIF orientation. Only the file's header is read."""
+    try:
+        with open_picture(path) as image:
+            return _orientation(image) != 1
+    except Exception:  # decoders raise nearly any exception on damaged bytes
+        return False
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:

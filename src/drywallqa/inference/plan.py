@@ -20,6 +20,7 @@ from drywallqa.inference.queries import SegmentOptions, concept_of
 from drywallqa.text.prompts import LONGEST
 
 if TYPE_CHECKING:
+    from drywallqa.formats.problems import Problem
     from drywallqa.inference.wrapped_model import RunnableBundle
 
 
@@ -34,6 +35,8 @@ class RunOptions:
             (The results also keep this structure if photos in different folders have the same name.)
         outputs: The kinds of files to write in addition to the masks.
         index: Whether to write an HTML page that shows the results. Runs on Ray do not write this page.
+        labels: Annotation format (a key of `formats.writing.WRITERS`) in which to write the masks as well;
+            None for none. Runs on Ray cannot write it.
     """
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
@@ -41,6 +44,7 @@ class RunOptions:
     recursive: bool = False
     outputs: tuple[Output, ...] = ()
     index: bool = True
+    labels: str | None = None
 
     @property
     def all_outputs(self) -> tuple[Output, ...]:
@@ -85,6 +89,8 @@ class SegmentSummary:
         out: The folder or address of the results.
         index: The HTML page of the results, if it was written.
         table: The table of results, if a run on Ray wrote it; otherwise None.
+        labels: The folder of the masks in an annotation format, if it was written.
+        label_problems: Photos that are missing there, and what the format cannot store exactly.
     """
 
     done: int
@@ -96,6 +102,8 @@ class SegmentSummary:
     out: Path | str
     index: Path | None = None
     table: str | None = None
+    labels: Path | None = None
+    label_problems: tuple[Problem, ...] = ()
 
 
 def count_outcomes(

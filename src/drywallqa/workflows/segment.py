@@ -6,11 +6,23 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drywallqa.inference.batch_run import segment_plan
-from drywallqa.inference.plan import PhotoOutcome, RunOptions, SegmentSummary, count_outcomes, make_plan
+from drywallqa.inference.plan import (
+    PhotoOutcome,
+    RunOptions,
+    RunPlan,
+    SegmentSummary,
+    count_outcomes,
+    make_plan,
+)
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.visualization.overlay import THUMBNAIL
+
+if TYPE_CHECKING:
+    from drywallqa.formats.problems import Problem
 
 
 def segment_into(
@@ -35,9 +47,14 @@ def segment_into(
         on_outcome: Called after each finished or failed photo, and for each rejected path or prompt.
 
     Raises:
+        ConfigError: The annotation format of the labels is unknown.
         OutputError: The folder cannot be written to.
     """
     start, options = time.perf_counter(), options or RunOptions()
+    if options.labels:
+        from drywallqa.formats.writing import check_writable_format
+
+        check_writable_format(options.labels)
     if options.index:
         options = replace(options, outputs=(*options.outputs, THUMBNAIL))
     plan = make_plan(segmenter.bundle, paths, prompts, out, options)
@@ -49,5 +66,18 @@ def segment_into(
         from drywallqa.visualization.results_page import write_results_page
 
         page = write_results_page(plan.out, plan.manifest)
-    seconds = time.perf_counter() - start
-    return SegmentSummary(**counts, seconds=seconds, prompts=plan.prompts, out=plan.out, index=page)
+    labels, problems = _write_labels(plan)
+    return SegmentSummary(
+        **counts, seconds=time.perf_counter() - start, prompts=plan.prompts, out=plan.out, index=page,
+        labels=labels, label_problems=problems,
+    )  # fmt: skip
+
+
+def _write_labels(plan: RunPlan) -> tuple[Path | None, tuple[Problem, ...]]:
+    """Write the masks in the chosen annotation format; return its folder and problems."""
+    if not plan.options.labels or not plan.manifest.masks:
+        return None, ()
+    from drywallqa.inference.predicted_labels import write_predicted_labels
+
+    folder, written = write_predicted_labels(plan.out, plan.manifest, plan.prompts, plan.options.labels)
+    return folder, written.problems

@@ -1,0 +1,141 @@
+"""Fill the folder of a new export: copy photos under safe names, and leave out what a format cannot say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from drywallqa.errors import reason_of
+from drywallqa.formats import problems
+from drywallqa.formats.annotations import MaskedPhoto, WriteResult, split_word
+from drywallqa.formats.photo_index import spelling_key
+from drywallqa.formats.problems import Problem
+from drywallqa.imaging.mask_files import safe_stem
+from drywallqa.imaging.photos import is_turned
+
+NO_SPLIT = "default"
+"""Folder of the photos without a split, as CVAT names it."""
+
+IMAGES = "images"
+
+# Names to which readers of exports give a meaning.
+_SPECIAL_FOLDERS = frozenset({"images", "labels", "masks", "mask", "annotations", "gt"})
+_SPECIAL_FILES = frozenset({"classes", "notes", "obj", "data", "readme"})
+
+
+class LabelFolder:
+    """The folder of a new export, with the photos in `images/SPLIT/`.
+
+    Attributes:
+        folder: The folder, which exists and is empty.
+        classes: The classes that the export can mark.
+        problems: Problems found so far.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[str]) -> None:
+        self.folder = folder
+        self.classes = tuple(classes)
+        self.problems: list[Problem] = []
+        self._files: list[Path] = []
+        self._names: set[str] = set()
+        self._turned: list[str] = []
+
+    def take(self, photos: Iterable[MaskedPhoto], *, all_known: bool) -> Iterator[MaskedPhoto]:
+        """Copy photos, and yield each one with the name and split that it has in this export.
+
+        Only the masks of the export's classes remain. An empty mask becomes None, since its class is absent.
+
+        Args:
+            photos: The photos. The masks of a photo can be freed once the next photo is requested.
+            all_known: Whether to leave out photos in which a class is unknown. Otherwise a photo needs one
+                known class.
+        """
+        for photo in photos:
+            known = [name for name in self.classes if name in photo.masks]
+            if len(known) < (len(self.classes) if all_known else 1):
+                self._leave_out(photo, known)
+                continue
+            masks = {name: photo.masks[name] for name in known}
+            masks = {name: mask if mask is not None and mask.any() else None for name, mask in masks.items()}
+            placed = replace(
+                photo, name=self._unique_name(photo), split=safe_stem(photo.split or NO_SPLIT), masks=masks
+            )
+            if photo.path is None or self._copy_photo(photo, photo.path, self.path_of(placed)):
+                yield placed
+
+    def path_of(self, photo: MaskedPhoto) -> str:
+        """Return a photo's path below the folder of images; its name if the photo was not copied."""
+        return photo.name if photo.path is None else f"{photo.split}/{photo.name}"
+
+    def add(self, name: str) -> Path:
+        """Return the path of a new file, and create its folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._files.append(path)
+        return path
+
+    def note(self, kind: str, text: str) -> None:
+        """Report a problem about the whole export."""
+        self.problems.append(Problem(kind, "", "", text))
+
+    def result(self) -> WriteResult:
+        """Return the written files and the problems."""
+        if self._turned:
+            text = (
+                f"EXIF turns {len(self._turned)} photos (such as {self._turned[0]}); the labels refer to the "
+                "picture as a viewer shows it"
+            )
+            self.note(problems.TURNED, text)
+        return WriteResult(tuple(self._files), tuple(self.problems))
+
+    def _leave_out(self, photo: MaskedPhoto, known: Sequence[str]) -> None:
+        text = "no class is known in this photo"
+        if known:
+            listed = ", ".join(f"'{name}'" for name in self.classes if name not in known)
+            text = (
+                f"{listed} unknown in this photo, but the file would declare it absent; export the other "
+                "classes, or use the format coco"
+            )
+        self.problems.append(Problem(problems.LEFT_OUT, photo.name, "", text))
+
+    def _unique_name(self, photo: MaskedPhoto) -> str:
+        """Return a name that is valid on every operating system, and a stem that no other photo has."""
+        *folders, last = PurePosixPath(photo.name).parts or ("photo",)
+        suffix = re.fullmatch(r".*?(\.[A-Za-z0-9]+)?", last, re.DOTALL)
+        suffix_text = (suffix and suffix[1]) or ""
+        stem = _safe_part(last.removesuffix(suffix_text), _SPECIAL_FILES)
+        path = [_safe_part(part, _SPECIAL_FOLDERS) for part in folders if part not in ("/", "..")]
+        place, number = "/".join([*path, stem]), 1
+        split = photo.split or NO_SPLIT
+        while (key := spelling_key(f"{split}/{place}")) in self._names:
+            number += 1
+            place = "/".join([*path, f"{stem}--{number}"])
+        self._names.add(key)
+        if place + suffix_text != photo.name:
+            text = f"is called {place}{suffix_text} in the export"
+            self.problems.append(Problem(problems.SIMILAR_NAME, photo.name, "", text))
+        return place + suffix_text
+
+    def _copy_photo(self, photo: MaskedPhoto, source: Path, target: str) -> bool:
+        """Copy a photo to a path below the folder of images; return whether its file could be read."""
+        try:
+            with source.open("rb"):
+                pass
+        except OSError as error:
+            text = f"{source} cannot be read ({reason_of(error)}); the photo is left out"
+            self.problems.append(Problem(problems.UNREADABLE, photo.name, "", text))
+            return False
+        shutil.copyfile(source, self.add(f"{IMAGES}/{target}"))
+        self._turned += [photo.name] if is_turned(source) else []
+        return True
+
+
+def _safe_part(part: str, special: frozenset[str]) -> str:
+    """Return a part of a path that is valid everywhere, not hidden, and has no meaning for readers."""
+    safe = safe_stem(part)
+    safe = f"_{safe}" if safe.startswith(".") else safe
+    has_meaning = safe.lower() in special or split_word(safe) or safe.lower().endswith("_mask")
+    return f"{safe}_" if has_meaning else safe
