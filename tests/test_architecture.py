@@ -205,6 +205,7 @@ def test_ground__knows_no_runtime() -> None:
 
 def test_verbs__import_no_other_verb() -> None:
     shared = {"drywallqa.cli", "drywallqa.cli.progress", "drywallqa.cli.verbs"}
+    shared |= {"drywallqa.cli.data_rank"}  # a part of the verb `data` in a file of its own
     verbs = {name for name in modules() if name.startswith("drywallqa.cli.")} - shared
     crossing = {
         module: sorted(targets & verbs)
@@ -308,6 +309,7 @@ ASKS_A_MODEL = {
     "models.lite_models": "the torch models themselves",
     "models.torch_backend": "a torch model, or a bundle's weights, as a backend",
     "diagnosis.probe": "a backend that remembers its answers, behind a segmenter",
+    "curation.learning_signals": "a backend that records features, behind a segmenter",
     "evaluation.speed_parts": "a backend that times its calls, behind a segmenter",
     "training.task": "training",
     "sampling.feature_cache": "training from kept features",

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from drywallqa.cli import FAILED, FOUND, one_line
+from drywallqa.cli import FAILED, FOUND, data_rank, one_line
 from drywallqa.cli.progress import show_step
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A data set that `import` wrote.")]
 Layout = Annotated[str, typer.Option("--format", help="auto, coco, yolo or masks.")]
+app.command("rank")(data_rank.rank)
 _SHOWN = 20  # number of import problems to print; further problems are only counted
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")]
 
