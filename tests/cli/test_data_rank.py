@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 
 import pytest
 
@@ -43,6 +45,19 @@ def test_rank__an_unreadable_photo_is_one_line_and_exit_code_3(imported, tmp_pat
     assert printed.err.count("\n") == 1
     assert "b.jpg" in printed.err
     assert "a.png" in printed.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows names that are not text")
+def test_rank__a_name_that_is_not_text_is_written_as_it_is(imported, tmp_path):
+    folder = tmp_path / "new"
+    name = os.fsdecode(b"wall\xff.png")
+    write_photo(folder / "a.png", wall())
+    (folder / "a.png").rename(folder / name)
+    files = [tmp_path / kind for kind in ("r.json", "r.csv", "r.txt")]
+    options = [f"--{kind}={path}" for kind, path in zip(("json", "csv", "list"), files, strict=True)]
+    assert main(["data", "rank", str(imported), str(folder), "--concept", "crack", *options]) == 0
+    assert files[2].read_bytes() == os.fsencode(folder / name) + b"\n"
+    assert os.fsencode(name) in files[1].read_bytes()
 
 
 @pytest.mark.parametrize(

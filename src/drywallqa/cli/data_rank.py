@@ -64,9 +64,9 @@ def rank(
     if json_file:
         write_whole(json_file, json_bytes(kept.to_json()))
     if csv_file:
-        write_whole(csv_file, kept.to_csv().encode())
+        write_whole(csv_file, kept.to_csv().encode("utf-8", "surrogateescape"))
     if list_file:
-        write_whole(list_file, "".join(f"{photo.photo}\n" for photo in kept.photos).encode())
+        write_whole(list_file, kept.to_list().encode("utf-8", "surrogateescape"))
     for line in ranking_lines(kept, shown):
         print(one_line(line))
     if ranking.failed:

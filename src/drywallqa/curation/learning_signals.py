@@ -100,7 +100,7 @@ class SignalReader:
             BackendError: The model returned NaN or infinite logits.
         """
         noted = read_noted_photo(photo)
-        return PhotoFeatures(self._answer(noted)[1], thumbnail(noted.pixels))
+        return PhotoFeatures(self._answer(noted, keep=False)[1], thumbnail(noted.pixels))
 
     def measure(self, photo: Photo) -> tuple[LearningSignals, PhotoFeatures]:
         """Measure the signals of an unlabelled photo, and read its features.
@@ -111,7 +111,7 @@ class SignalReader:
         """
         noted = read_noted_photo(photo)
         seen, features = self._answer(noted)
-        mirrored, _ = self._answer(NotedPhoto(np.ascontiguousarray(noted.pixels[:, ::-1])))
+        mirrored, _ = self._answer(NotedPhoto(np.ascontiguousarray(noted.pixels[:, ::-1])), keep=False)
         signals = LearningSignals(
             mask_uncertainty(seen),
             float(closeness(seen.presence, seen.presence_threshold)),
@@ -120,9 +120,9 @@ class SignalReader:
         )
         return signals, PhotoFeatures(features, thumbnail(noted.pixels))
 
-    def _answer(self, noted: NotedPhoto) -> tuple[Prediction, Float]:
+    def _answer(self, noted: NotedPhoto, *, keep: bool = True) -> tuple[Prediction, Float]:
         self._backend.recorded = None
-        (prediction,) = self._segmenter.answer(noted, self._queries)
+        (prediction,) = self._segmenter.answer(noted, self._queries, keep_probability=keep)
         assert self._backend.recorded is not None, "every prediction encodes the photo"
         return prediction, self._backend.recorded
 

@@ -111,6 +111,10 @@ class Ranking:
         """Return the ranking as JSON data."""
         return asdict(self)
 
+    def to_list(self) -> str:
+        """Return one path per line, the most useful first."""
+        return "".join(f"{photo.photo}\n" for photo in self.photos)
+
     def to_csv(self) -> str:
         """Return one row per photo, the most useful first."""
         stream = io.StringIO()
