@@ -41,7 +41,7 @@ SETTINGS = (
     "data.mix={}", "data.composite_share=0", "data.photos_per_epoch=768",
     "validate_every=4",
 )  # fmt: skip
-WINDOW = 256  # px, the side of the photos that the models see
+WINDOW = 320  # px; half the side of the photos, so that the start model sees each photo only as a whole
 
 
 def call(*arguments: object) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from drywallqa.bundle.bundle import ConceptSettings
 from drywallqa.curation import learning_signals as signals
 from drywallqa.inference.prediction import Prediction
 from drywallqa.inference.segmenter import Segmenter
@@ -83,11 +84,19 @@ def test_reader__sees_a_model_that_depends_on_the_side():
 
 
 def test_reader__features_of_a_large_photo_are_those_of_the_whole_photo():
-    segmenter = Segmenter(FakeBundle())
-    reader = signals.SignalReader(segmenter, "crack", "crack")
-    small, large = wall(48, 64), wall(48, 64).repeat(8, 0).repeat(8, 1)
+    bundle = FakeBundle(concepts={"crack": ConceptSettings(native=True)})
+    reader = signals.SignalReader(Segmenter(bundle), "crack", "crack")
+    small = wall(48, 64)
+    large = small.repeat(8, 0).repeat(8, 1)
+    before = bundle.backend.encoded
     found = reader.describe(large).features
-    assert found == pytest.approx(reader.describe(small).features, abs=0.05)
+    assert bundle.backend.encoded > before + 1, "the model sees closer views of the large photo"
+    assert found == pytest.approx(reader.describe(small).features, abs=0.02)
+
+
+def test_uncertainty__is_the_larger_of_mask_and_presence():
+    assert signals.LearningSignals(0.1, 0.7, 0).uncertainty == 0.7
+    assert signals.LearningSignals(0.8, 0.7, 0).uncertainty == 0.8
 
 
 def test_nearest_distances__to_the_nearest_known_photo():
