@@ -5,6 +5,7 @@
 #   make bench              measurements of speed and start-up            make lint    ruff and mypy alone
 #   make benchmark-quality  the bundled model on the two public data sets in $DRYWALLQA_DATA
 #   make benchmark-phone    the same on photos of 2 to 16 megapixels (hours; COUNT=10 SPLIT=val for less)
+#   make benchmark-rank     do labels chosen by data rank teach more than random ones (an hour or more)
 #   make large-thresholds   choose the bundles' thresholds of large photos (half an hour)
 #   make report-table       the original report's table, filled (three hours; SCALE=0.1 for a tenth of the pictures)
 #   make report             the example report of the bundled model on rendered walls, docs/report
@@ -21,7 +22,7 @@ TESTS ?=
 export DRYWALLQA_DATA ?= ../shared/data
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test lint prove bench benchmark-quality benchmark-phone large-thresholds report-table pictures report environment clean help
+.PHONY: demo test lint prove bench benchmark-quality benchmark-phone benchmark-rank large-thresholds report-table pictures report environment clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -87,7 +88,7 @@ prove: $(DEVELOPMENT)
 # --- measurements -----------------------------------------------------------------------------------------
 
 bench: $(DEVELOPMENT)
-	@status=0; for script in tools/bench_*.py; do \
+	@status=0; for script in $(filter-out tools/bench_rank.py,$(wildcard tools/bench_*.py)); do \
 		echo "== $$script"; $(BIN)/python $$script || status=1; \
 	done; \
 	echo "== drywallqa speed"; $(BIN)/drywallqa speed --backend onnxruntime --backend openvino \
@@ -125,6 +126,10 @@ SPLIT ?= test
 benchmark-phone: $(BENCHMARK_READY)
 	time $(BIN)/drywallqa evaluate --suite phone --data $(BENCHMARK) --split $(SPLIT) --count $(COUNT) \
 		$(foreach folder,$(wildcard $(DRYWALLQA_DATA)/elsewhere),--elsewhere $(folder)) $(OPTIONS)
+
+# Seven short trainings; the same command goes on after an interruption.
+benchmark-rank: $(DEVELOPMENT)
+	time $(BIN)/python tools/bench_rank.py
 
 SCALE ?= 1
 

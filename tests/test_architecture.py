@@ -205,7 +205,7 @@ def test_ground__knows_no_runtime() -> None:
 
 def test_verbs__import_no_other_verb() -> None:
     shared = {"drywallqa.cli", "drywallqa.cli.progress", "drywallqa.cli.verbs"}
-    shared |= {"drywallqa.cli.data_export", "drywallqa.cli.data_render"}  # parts of the verb `data`
+    shared |= {f"drywallqa.cli.data_{part}" for part in ("export", "import", "rank", "render")}  # of `data`
     verbs = {name for name in modules() if name.startswith("drywallqa.cli.")} - shared
     crossing = {
         module: sorted(targets & verbs)
@@ -309,6 +309,7 @@ ASKS_A_MODEL = {
     "models.lite_models": "the torch models themselves",
     "models.torch_backend": "a torch model, or a bundle's weights, as a backend",
     "diagnosis.probe": "a backend that remembers its answers, behind a segmenter",
+    "curation.learning_signals": "a backend that records features, behind a segmenter",
     "evaluation.speed_parts": "a backend that times its calls, behind a segmenter",
     "training.task": "training",
     "sampling.feature_cache": "training from kept features",

@@ -127,7 +127,7 @@ def test_audited__an_empty_run_length_mask_is_reported(tmp_path):
 def test_audited__a_mask_that_is_a_rectangle_is_box_like(tmp_path):
     for number in range(4):
         write_photo(tmp_path / "images" / f"{number}.jpg", number)
-        mask = square(8, 8, 24, 24) if number == 3 else np.tri(64, dtype=bool)
+        mask = square(8, 8, 24, 24) if number == 3 else np.tri(64, k=-8, dtype=bool)
         write_photo(tmp_path / "masks" / f"{number}.png", mask.astype(np.uint8) * 255)
     with audit_source(tmp_path) as report:
         assert [(remark.kind, remark.name) for remark in report.findings] == [("box-like", "images/3.jpg")]
@@ -186,3 +186,18 @@ def test_audited__near_duplicates_of_cracks_are_those_that_the_split_drops():
         assert 60 <= len(report.near_duplicates) <= 85, (
             "the pairs were all true to the eye when there were 73"
         )
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_audited__pixels_that_nobody_labelled_are_counted(tmp_path, imported):
+    root = tmp_path / "x"
+    write_photo(root / "images" / "a.jpg", 1)
+    mask = square(8, 8, 24, 24).astype(np.uint8) + square(40, 40, 50, 50).astype(np.uint8) * 255
+    write_photo(root / "masks" / "crack" / "a.png", mask)
+    if imported:
+        import_export(root, tmp_path / "out", ImportOptions(["crack=crack"]))
+        root = tmp_path / "out"
+    with audit_source(root) as report:
+        assert report.to_json()["ignored_pixels"] == {"crack": 100}
+        line = "'crack': nobody labelled 100 pixels; training and figures leave them out"
+        assert line in list(audit_lines(report))

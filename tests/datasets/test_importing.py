@@ -199,3 +199,56 @@ def test_read_problems__a_damaged_line_is_named(tmp_path):
     write_text(tmp_path / "problems" / "x.jsonl", json.dumps({"kind": "a"}) + "\n")
     with pytest.raises(DataError, match=r"x\.jsonl, line 1"):
         read_problems(tmp_path)
+
+
+def _voc_masks(root):
+    """Photo a: a crack with a border that nobody labelled. Photo b: a border only. Photo c: nothing."""
+    border, crack = square(4, 4, 20, 6), square(4, 6, 20, 20)
+    masks = {"a": crack + border * 255, "b": border * 255, "c": crack * 0}
+    for number, (name, mask) in enumerate(masks.items()):
+        write_photo(root / "images" / f"{name}.jpg", number)
+        write_photo(root / "masks" / "crack" / f"{name}.png", mask.astype(np.uint8))
+    return root, crack, border
+
+
+def test_import_export__pixels_that_nobody_labelled_stay_unknown(tmp_path):
+    root, crack, border = _voc_masks(tmp_path / "x")
+    result = import_export(root, tmp_path / "out", CRACK)
+    dataset = load_dataset(tmp_path / "out")
+    first, second, third = dataset.samples
+    assert (dataset.read_mask(first, "crack") == crack).all()
+    assert (dataset.read_ignored(first, "crack") == border).all()
+    assert second.labels == {"crack": None}
+    assert (dataset.read_ignored(second, "crack") == border).all()
+    assert dataset.read_ignored(third, "crack") is None
+    lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert ["ignored" in line for line in lines] == [True, True, False]
+    assert [problem.kind for problem in result.problems] == ["unknown pixels"]
+    assert result.losses == 0
+
+
+def test_import_export__replacing_a_set_removes_its_unknown_pixels(tmp_path):
+    root, _, _ = _voc_masks(tmp_path / "x")
+    import_export(root, tmp_path / "out", CRACK)
+    before = load_dataset(tmp_path / "out").digest()
+    for name in "ab":
+        (root / "masks" / "crack" / f"{name}.png").unlink()
+    import_export(root, tmp_path / "out", ImportOptions(["crack=crack"], replace_set=True))
+    assert not (tmp_path / "out" / "ignored" / "crack" / "x").exists()
+    assert load_dataset(tmp_path / "out").digest() != before
+
+
+def test_import_export__a_pixel_that_one_class_of_a_concept_marks_is_known(tmp_path):
+    root, _, border = _voc_masks(tmp_path / "x")
+    write_photo(root / "masks" / "hairline" / "a.png", border.astype(np.uint8) * 255)
+    result = import_export(root, tmp_path / "out", ImportOptions(["crack=crack", "hairline=crack"]))
+    assert "crack" not in result.added[0].ignored
+    assert result.dataset.read_mask(result.added[0], "crack")[border].all()
+
+
+def test_import_export__masks_that_agree_but_for_unknown_pixels_do_not_contradict(tmp_path):
+    root, crack, border = _voc_masks(tmp_path / "x")
+    write_photo(root / "masks" / "crack" / "a_mask.png", (crack | border).astype(np.uint8))
+    result = import_export(root, tmp_path / "out", CRACK)
+    assert [problem.kind for problem in result.problems] == ["unknown pixels"]
+    assert (result.dataset.read_mask(result.added[0], "crack") & ~border == crack).all()

@@ -2,11 +2,12 @@ import stat
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drywallqa.errors import DataError
 from drywallqa.formats import exports
-from tiny_exports import roboflow_coco, roboflow_yolo, write_photo, write_text
+from tiny_exports import roboflow_coco, roboflow_yolo, square, write_photo, write_text
 from tool_exports import CLEAN
 
 
@@ -79,7 +80,7 @@ def test_read__finds_out_the_layout(tmp_path, make, layout):
 
 def test_read__mask_folders_are_found_out_too(tmp_path):
     write_photo(tmp_path / "images" / "a.png", 1)
-    write_photo(tmp_path / "masks" / "a.png", 2)
+    write_photo(tmp_path / "masks" / "a.png", square(4, 4, 20, 20).astype(np.uint8) * 255)
     assert exports.read_export(tmp_path).layout == "masks"
 
 

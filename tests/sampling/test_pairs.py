@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,35 @@ def test_settings__left_alone_change_no_picture(data) -> None:
     """Runs made before these settings existed are repeated to the last digit."""
     for one, other in zip(items(data, 4), items(data, 4, augment=True, negative_share=1.0), strict=True):
         assert np.array_equal(one["image"], other["image"])
+
+
+@pytest.fixture
+def ignoring(data) -> Dataset:
+    """The same photos; exactly the crack of each photo was labelled by nobody."""
+    samples = []
+    for sample in _without_boards(data):
+        mask = sample.labels["crack"]
+        ignored = {"crack": mask} if mask else {}
+        samples.append(replace(sample, labels=dict.fromkeys(sample.labels), ignored=ignored))
+    return data.with_samples(samples)
+
+
+def _without_boards(data: Dataset) -> Dataset:
+    return data.with_samples(sample for sample in data if not sample.labels["taping area"])
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_ignored__moves_with_the_photo(data, ignoring, augment) -> None:
+    marked = items(_without_boards(data), augment=augment)
+    unknown = items(ignoring, augment=augment)
+    for one, other in zip(marked, unknown, strict=True):
+        assert np.array_equal(one["image"], other["image"])
+        assert np.array_equal(one["truth"][0] > 0, other["ignored"][0])
+        assert not other["ignored"][1].any()
+    assert any(item["ignored"].any() for item in unknown)
+    assert all("ignored" not in item for item in marked)
+
+
+def test_ignored__absent_concepts_that_are_left_out_ignore_nothing(ignoring) -> None:
+    for item in items(ignoring, augment=False, negative_share=0.0):
+        assert not item["ignored"].any()

@@ -157,3 +157,29 @@ def test_presence_loss__slivers_count_nothing() -> None:
     presence_loss(logits, truth, torch.ones(1, 2)).backward()
     assert logits.grad[0, 0] == 0
     assert logits.grad[0, 1] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_ignored__unlabelled_pixels_have_no_gradient_and_no_effect(name: str) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 2, 24, 24, requires_grad=True)
+    ignored = torch.zeros(2, 2, 24, 24, dtype=torch.bool)
+    ignored[:, :, :, 12:] = True
+    wrong = line()
+    wrong[:, :, :, 14:] = 1 - wrong[:, :, :, 14:]
+    found = []
+    for truth in (line(), wrong):
+        value = loss(name)(*losses.without_ignored(logits, truth, ignored), KNOWN)
+        (gradient,) = torch.autograd.grad(value, logits)
+        assert not gradient[:, :, :, 12:].any()
+        assert gradient[:, :, :, :12].any()
+        found.append(float(value.detach()))
+    assert found[0] == found[1]
+
+
+def test_presence_known__a_concept_that_unlabelled_pixels_may_hide_is_not_absent() -> None:
+    truth, ignored = line(), torch.zeros(2, 2, 24, 24, dtype=torch.bool)
+    ignored[0] = True
+    ignored[0, 0] = False
+    ignored[1, 0, 0, 0] = True
+    assert losses.presence_known(truth, KNOWN, ignored).tolist() == [[1.0, 0.0], [1.0, 1.0]]

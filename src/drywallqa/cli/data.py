@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from drywallqa.cli import FAILED, FOUND, data_export, data_render, one_line
-from drywallqa.cli.progress import show_problems, step_progress
+from drywallqa.cli import FOUND, data_export, data_import, data_rank, data_render, one_line
+from drywallqa.cli.data_import import Invert, Layout, Values
+from drywallqa.cli.progress import step_progress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,94 +22,14 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a data set written by `import`.")]
-_FORMATS = "auto, coco, yolo, masks, cvat, label-studio, labelme, voc or supervisely."
-Layout = Annotated[str, typer.Option("--format", help=f"Format of the export: {_FORMATS}")]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the results as JSON.")
 ]
 
 
-@app.command("import")
-def import_(
-    export: Annotated[Path, typer.Argument(metavar="EXPORT", help="Folder or ZIP file of the export.")],
-    out: Annotated[Path, typer.Option(help="Data set to which the photos are added.")] = Path(
-        "data/processed"
-    ),
-    concept: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CLASS=CONCEPT", help="Map a class to a concept. CLASS=ignore skips it. Repeatable."
-        ),
-    ] = None,
-    absent: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CONCEPT", help="A concept that no photo of the export shows. Repeatable."),
-    ] = None,
-    set_name: Annotated[
-        str | None, typer.Option("--set", metavar="NAME", help="Name for the set of photos.")
-    ] = None,
-    phrasings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File of phrasings, one per line, below headers such as [crack]."),
-    ] = None,
-    layout: Layout = "auto",
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Reject the export if it has any problem.")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace an existing set with the same name.")
-    ] = False,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Replace labels of photos that the data set already has.")
-    ] = False,
-    by: Annotated[
-        str, typer.Option(metavar="NAME", help="With --merge: person who corrected the labels.")
-    ] = "",
-    exif: Annotated[
-        str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
-    ] = "auto",
-    value: Annotated[
-        list[str] | None,
-        typer.Option(metavar="VALUE=CLASS", help="Class of a mask value or #colour, or ignore. Repeatable."),
-    ] = None,
-    invert: Annotated[
-        str | None, typer.Option(metavar="yes|no", help="Whether mask files mark the background.")
-    ] = None,
-    fully_labelled: Annotated[
-        bool,
-        typer.Option("--fully-labelled", help="Every labelled photo was labelled for all classes."),
-    ] = False,
-) -> None:
-    """Import an export from Roboflow, CVAT, Label Studio, LabelMe or other tools into a data set.
-
-    The exit code is 3 if a label or a photo was lost.
-    """
-    from drywallqa.datasets.importing import ImportOptions, import_export
-    from drywallqa.datasets.merging import merge_export
-    from drywallqa.formats.annotations import ReadOptions
-
-    read = ReadOptions.parse(value or (), invert, fully_labelled=fully_labelled)
-    options = ImportOptions(
-        concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read
-    )
-    if merge:
-        result = merge_export(export, out, options, by, step_progress("merging"))
-    else:
-        result = import_export(export, out, options, step_progress("importing"))
-    listed_in = None if merge else f"problems/{result.added[0].set_name}.jsonl"
-    if counts := show_problems(result.problems, listed_in):
-        print(counts)
-    splits = _count(sample.split or "no split" for sample in result.added)
-    done = "relabelled in" if merge else "imported into"
-    print(f"{len(result.added)} photos ({splits}) {done} {out}")
-    print(f"{out} now has {len(result.dataset)} photos; concepts: {', '.join(result.dataset.concepts)}")
-    for line in result.label_counts():
-        print(line)
-    if result.losses:
-        raise typer.Exit(FAILED)
-
-
+app.command("import")(data_import.import_)
 app.command("export")(data_export.export)
+app.command("rank")(data_rank.rank)
 app.command("render")(data_render.render)
 app.command("mosaics")(data_render.mosaics)
 
@@ -172,16 +93,20 @@ def audit(
         str, typer.Option(help="Find copies by file name (source), by picture content (hash), or by both.")
     ] = "both",
     layout: Layout = "auto",
+    value: Values = None,
+    invert: Invert = None,
 ) -> None:
     """Find leaks, near-duplicates and suspicious annotations. The exit code is 1 if there are findings."""
     from drywallqa.curation import audit as auditing
     from drywallqa.files import json_bytes, write_whole
+    from drywallqa.formats.annotations import ReadOptions
     from drywallqa.reports.findings_text import audit_lines
     from drywallqa.visualization.audit_sheet import audit_sheet
     from drywallqa.visualization.panels import png_bytes
 
     _check_outputs(json_file, sheet)
-    with auditing.audit_source(source, layout=layout, by=by, progress=step_progress("auditing")) as report:
+    read, progress = ReadOptions.parse(value or (), invert), step_progress("auditing")
+    with auditing.audit_source(source, layout=layout, by=by, read=read, progress=progress) as report:
         # Write the files first, because a reader of the text such as `head` may close the pipe.
         if json_file:
             write_whole(json_file, json_bytes(report.to_json()))

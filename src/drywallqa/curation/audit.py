@@ -36,6 +36,7 @@ from drywallqa.curation.twice_labelled import (
 from drywallqa.datasets import dataset
 from drywallqa.errors import DataError
 from drywallqa.formats import exports
+from drywallqa.formats.annotations import ReadOptions
 
 WAYS = ("both", "source", "hash")
 
@@ -160,6 +161,7 @@ class AuditReport:
             "splits": dict(Counter(photo.split or "none" for photo in self.inventory.photos)),
             "annotations": dict(self.inventory.annotations),
             "boxes": dict(self.inventory.boxes),
+            "ignored_pixels": dict(+self.inventory.ignored),
             "leaks": [leak.to_json() for leak in self.leaks],
             "near_duplicates": [pair.to_json() for pair in self.near_duplicates],
             "duplicate_names": [list(names) for names in self.duplicate_names],
@@ -174,7 +176,12 @@ class AuditReport:
 
 @contextmanager
 def audit_source(
-    source: str | Path, *, layout: str = "auto", by: str = "both", progress: Progress | None = None
+    source: str | Path,
+    *,
+    layout: str = "auto",
+    by: str = "both",
+    read: ReadOptions | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[AuditReport]:
     """Audit a data set folder or an export. Its photos can be read only inside the context.
 
@@ -183,6 +190,7 @@ def audit_source(
         layout: Layout of the export, one of `exports.LAYOUTS`.
         by: How to find copies of a photo. "source" compares file names, "hash" compares perceptual hashes,
             and "both" compares file names and hashes.
+        read: Decisions about what an export leaves open.
         progress: Called with the number of finished photos and the total.
 
     Yields:
@@ -200,7 +208,7 @@ def audit_source(
         leaks, pairs = _find_copies(inventory.photos, by)
         yield AuditReport(inventory, leaks, pairs, agreements(known, pairs), contradictions(known, pairs))
         return
-    with exports.opened_export(path, layout) as export:
+    with exports.opened_export(path, layout, read) as export:
         inventory = inventories.of_export(path, export, progress)
         yield AuditReport(inventory, *_find_copies(inventory.photos, by))
 

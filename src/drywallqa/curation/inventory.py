@@ -83,6 +83,7 @@ class Inventory:
         remarks: Box-like and frame-filling annotations, and photos without annotations.
         boxes: Number of box annotations for each class or concept. Rectangular masks count as boxes.
         annotations: Number of annotations for each class or concept.
+        ignored: Number of pixels that nobody labelled, for each class or concept.
         mask_files: Facts about the mask files of an imported data set.
     """
 
@@ -92,6 +93,7 @@ class Inventory:
     remarks: list[Remark] = field(default_factory=list)
     boxes: Counter[str] = field(default_factory=Counter)
     annotations: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
     mask_files: list[MaskFacts] = field(default_factory=list)
 
     def add_photo(
@@ -153,6 +155,7 @@ def _without_consequence(problem: Problem) -> Problem:
 def _add_annotations(inventory: Inventory, photo: LabelledPhoto, labels: PhotoLabels) -> None:
     for entry in photo.entries:
         inventory.annotations.update(shape.class_name for shape in entry.shapes)
+    inventory.ignored.update({name: int(pixels.sum()) for name, pixels in labels.ignored.items()})
     if labels.masks and not any(mask is not None for mask in labels.masks.values()):
         inventory.remarks.append(Remark(NO_ANNOTATION, "", photo.name, photo.path, "", None))
     for shape, geometry, size in labels.annotations:
@@ -207,6 +210,7 @@ def of_dataset(dataset: Dataset, progress: Progress | None = None) -> Inventory:
 
 def _add_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Path) -> None:
     for concept, name in sample.labels.items():
+        _count_ignored(inventory, dataset, sample, concept)
         if name is None:
             continue
         inventory.annotations[concept] += 1
@@ -224,3 +228,12 @@ def _add_masks(inventory: Inventory, dataset: Dataset, sample: Sample, path: Pat
         inventory.add_annotation(remark, rectangle, share)
     if sample.labels and not any(sample.labels.values()) and not sample.notes:
         inventory.remarks.append(Remark(NO_ANNOTATION, "", sample.photo, path, "", None))
+
+
+def _count_ignored(inventory: Inventory, dataset: Dataset, sample: Sample, concept: str) -> None:
+    try:
+        ignored = dataset.read_ignored(sample, concept)
+    except DrywallQAError as error:
+        inventory.problems.append(Problem(problems.UNREADABLE, sample.ignored[concept], "", str(error)))
+    else:
+        inventory.ignored[concept] += 0 if ignored is None else int(ignored.sum())

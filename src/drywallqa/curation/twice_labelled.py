@@ -156,16 +156,29 @@ def _contradictions(
 def _read_pair(
     dataset: Dataset, first: Sample, second: Sample, concept: str, pair: DuplicatePair | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Read two masks, the second turned to the first; None if the audit reports one of them as a problem."""
+    """Read two masks, the second turned to the first; None if the audit reports one of them as a problem.
+
+    Pixels that one of the labels leaves out are False in both masks.
+    """
     try:
         mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
+        ignored, twin_ignored = (dataset.read_ignored(sample, concept) for sample in (first, second))
     except (DrywallQAError, OSError, ValueError):
         return None
-    turned = perceptual_hash.orient(twin, pair.turns, pair.flip) if pair else twin
-    if turned.shape != mask.shape:
-        grey = Image.fromarray(turned.astype(np.uint8) * 255)
-        turned = np.asarray(grey.resize(mask.shape[::-1], Image.Resampling.BOX)) > 127
+    turned = _turned(twin, pair, mask.shape)
+    for layer in (ignored, None if twin_ignored is None else _turned(twin_ignored, pair, mask.shape)):
+        if layer is not None:
+            mask, turned = mask & ~layer, turned & ~layer
     return mask, turned
+
+
+def _turned(layer: NDArray[np.bool_], pair: DuplicatePair | None, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Turn and scale a mask of the second photo to the first photo, whose mask has the given shape."""
+    turned = perceptual_hash.orient(layer, pair.turns, pair.flip) if pair else layer
+    if turned.shape == tuple(shape):
+        return turned
+    grey = Image.fromarray(turned.astype(np.uint8) * 255)
+    return np.asarray(grey.resize((shape[1], shape[0]), Image.Resampling.BOX)) > 127
 
 
 def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreement:

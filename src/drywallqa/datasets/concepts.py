@@ -86,6 +86,16 @@ class ConceptMap:
             return True, np.logical_or.reduce(masks)
         return all(name in labels.masks for name in classes), None
 
+    def ignored_of(self, concept: str, labels: PhotoLabels) -> NDArray[np.bool_] | None:
+        """Return the pixels [H,W] that nobody labelled for any class of a concept; None if there are none."""
+        found = [labels.ignored[name] for name in self.classes_of(concept) if name in labels.ignored]
+        if not found:
+            return None
+        ignored = np.logical_or.reduce(found)
+        mask = self.mask_of(concept, labels)[1]
+        ignored = ignored if mask is None else ignored & ~mask
+        return ignored if ignored.any() else None
+
     def incomplete(self, labels: PhotoLabels) -> tuple[str, ...]:
         """Return the concepts with a mask, of which an annotation in this photo was lost."""
         return tuple(

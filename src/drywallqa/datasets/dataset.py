@@ -6,6 +6,7 @@ Layout of a data set folder::
     manifest.jsonl    one line per photo, see `Sample`
     photos/SET/NAME   the photos, byte for byte as imported
     masks/CONCEPT/SET/NAME.png   values {0, 255}, the photo's size after the EXIF rotation
+    ignored/CONCEPT/SET/NAME.png   like a mask: pixels that nobody labelled, only if there are any
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Sample:
             show the concept. If a concept has no entry, its ground truth is unknown.
         notes: Descriptions of the annotations that the import dropped or repaired.
         incomplete: Concepts whose mask lacks an annotation that the import could not use.
+        ignored: Concept → path of the mask of pixels that nobody labelled. Neither training nor figures use
+            these pixels.
         corrections: Later changes of the labels, the oldest first.
     """
 
@@ -78,6 +81,7 @@ class Sample:
     setting: str | None = None
     notes: tuple[str, ...] = ()
     incomplete: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
     corrections: tuple[Correction, ...] = ()
 
     @property
@@ -110,6 +114,7 @@ class Sample:
             "notes": list(self.notes),
         }
         optional = {
+            "ignored": dict(self.ignored),
             "incomplete": list(self.incomplete),
             "corrections": [asdict(each) for each in self.corrections],
         }
@@ -130,6 +135,7 @@ class Sample:
             labels=dict(data["labels"]),
             notes=tuple(data.get("notes", ())),
             incomplete=tuple(data.get("incomplete", ())),
+            ignored=dict(data.get("ignored", {})),
             corrections=tuple(Correction(**each) for each in data.get("corrections", ())),
         )
 
@@ -168,7 +174,7 @@ class Dataset:
         digest = hashlib.sha256(json.dumps({c: list(p) for c, p in self.concepts.items()}).encode())
         for sample in sorted(self, key=lambda sample: sample.photo):
             sizes = []
-            for name in (sample.photo, *filter(None, sample.labels.values())):
+            for name in (sample.photo, *filter(None, sample.labels.values()), *sample.ignored.values()):
                 path = self.folder / name
                 sizes.append(path.stat().st_size if path.is_file() else -1)
             digest.update(json.dumps([sample.to_json(), sizes], sort_keys=True).encode())
@@ -201,6 +207,18 @@ class Dataset:
         name = sample.labels[concept]
         if name is None:
             return np.zeros((sample.height, sample.width), np.bool_)
+        return self._read_layer(sample, name)
+
+    def read_ignored(self, sample: Sample, concept: str) -> NDArray[np.bool_] | None:
+        """Read the pixels that nobody labelled for a concept as boolean [H,W]; None if there are none.
+
+        Raises:
+            DataError: The file has a different size than the photo.
+        """
+        name = sample.ignored.get(concept)
+        return None if name is None else self._read_layer(sample, name)
+
+    def _read_layer(self, sample: Sample, name: str) -> NDArray[np.bool_]:
         mask = mask_files.read_mask(self.folder / name)
         if mask.shape != (sample.height, sample.width):
             raise DataError(

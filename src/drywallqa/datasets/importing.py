@@ -21,7 +21,7 @@ from drywallqa.datasets.photo_labels import (
     label_photo,
     unite_entries,
 )
-from drywallqa.datasets.set_files import PROBLEMS_FOLDER, install_set, write_labels
+from drywallqa.datasets.set_files import PROBLEMS_FOLDER, install_set, write_ignored, write_labels
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
 from drywallqa.files import json_bytes, write_whole
 from drywallqa.formats import exports, problems
@@ -231,6 +231,7 @@ class _Import:
                 f"{problem.kind}: {problem.where or problem.file}: {problem.text}" for problem in own
             ),
             incomplete=self.concepts.incomplete(labels),
+            ignored=write_ignored(labels, self.concepts, self.stage, self.name, stem),
         )
 
     def _unique(self, stem: str) -> str:

@@ -17,7 +17,7 @@ from drywallqa.datasets.concepts import ConceptMap
 from drywallqa.datasets.dataset import Correction, Dataset, Sample, load_dataset, save_dataset
 from drywallqa.datasets.importing import ImportOptions, ImportResult, turned_problem
 from drywallqa.datasets.photo_labels import LabelledPhoto, PhotoLabels, label_photo, unite_entries
-from drywallqa.datasets.set_files import write_labels
+from drywallqa.datasets.set_files import write_ignored, write_labels
 from drywallqa.errors import DataError
 from drywallqa.files import file_digest
 from drywallqa.formats import exports, problems
@@ -157,10 +157,13 @@ class _Merge:
             )
             for concept in new
         )
+        ignored = write_ignored(labels, self.concepts, self.stage, sample.set_name, sample.image_id)
+        kept_ignored = {name: path for name, path in sample.ignored.items() if name not in new}
         kept = [concept for concept in sample.incomplete if concept not in new]
         return replace(
             sample,
             labels={**sample.labels, **new},
             incomplete=(*kept, *self.concepts.incomplete(labels)),
+            ignored=kept_ignored | ignored,
             corrections=(*sample.corrections, *corrections),
         )

@@ -17,7 +17,7 @@ def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) ->
     """Choose the first copy of each source photo that shows a concept, at most `most` photos in total."""
     found: dict[tuple[str, str], Sample] = {}
     for sample in dataset:
-        if sample.labels.get(concept):
+        if sample.labels.get(concept) and concept not in sample.ignored:
             found.setdefault((sample.set_name, sample.source_photo), sample)
     return list(found.values())[:most]
 

@@ -46,6 +46,7 @@ class PhotoLabels:
         masks: Class → mask [H,W] as a viewer shows the photo, or None if the class is absent. A class that is
             missing here is unknown.
         incomplete: Classes with a mask, of which an annotation was lost.
+        ignored: Class → pixels [H,W] that nobody labelled, if there are any.
         conflicts: Classes about which two entries contradict each other.
         problems: The problems found.
         annotations: The usable annotations, fitted to the stored or viewed photo, and its height and width.
@@ -54,6 +55,7 @@ class PhotoLabels:
 
     masks: dict[str, Mask | None] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
+    ignored: dict[str, Mask] = field(default_factory=dict)
     conflicts: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     annotations: list[tuple[Shape, Geometry, tuple[int, int]]] = field(default_factory=list)
@@ -68,6 +70,7 @@ class _Statement:
     masks: Mapping[str, Mask]
     declared: frozenset[str]
     lost: frozenset[str]
+    ignored: Mask | None = None
 
     def knows(self, name: str) -> bool:
         return name in self.masks or (name in self.declared and not self.lost & {name, UNKNOWN_CLASS})
@@ -139,8 +142,8 @@ def _unite_class(
     known = [statement for statement in statements if statement.knows(name)]
     if not known:
         return
-    first = known[0].masks.get(name)
-    rival = next((other for other in known[1:] if not _agree(first, other.masks.get(name))), None)
+    first, ignored = known[0].masks.get(name), known[0].ignored
+    rival = next((other for other in known[1:] if not _agree(known[0], other, name)), None)
     if rival:
         sides = f"{known[0].source} and {rival.source}"
         text = f"{sides} contradict each other about '{name}'; it is unknown in this photo"
@@ -153,11 +156,18 @@ def _unite_class(
         labels.incomplete |= {name} if lost else set()
     elif not lost:
         labels.masks[name] = None
+    if ignored is not None and name in labels.masks:
+        labels.ignored[name] = ignored
 
 
-def _agree(first: Mask | None, second: Mask | None) -> bool:
+def _agree(one: _Statement, other: _Statement, name: str) -> bool:
+    """Whether two masks of a class are equal but for one pixel along their edges, and ignored pixels."""
+    first, second = one.masks.get(name), other.masks.get(name)
     if first is None or second is None:
         return first is second
+    for ignored in (one.ignored, other.ignored):
+        if ignored is not None:
+            first, second = first & ~ignored, second & ~ignored
     return equal_but_edges(first, second)
 
 
@@ -197,7 +207,10 @@ def _read_entry(
         else:
             masks[shape.class_name] = mask
     masks = {name: orient_mask(mask, orientation if stored else 1) for name, mask in masks.items()}
-    return _Statement(entry.source, masks, entry.declared, frozenset(lost))
+    ignored = None
+    if entry.ignored and scale:
+        ignored = orient_mask(rasterise(entry.ignored, height, width), orientation if stored else 1)
+    return _Statement(entry.source, masks, entry.declared, frozenset(lost), ignored)
 
 
 def _refers_to_stored(entry: PhotoEntry, size: tuple[int, int], orientation: int, exif: str) -> bool | None:
@@ -214,9 +227,11 @@ def _refers_to_stored(entry: PhotoEntry, size: tuple[int, int], orientation: int
 
 
 def declared_scale(entry: PhotoEntry, height: int, width: int) -> tuple[float, float] | None:
-    """Return photo size / annotated size (vertical, horizontal); None if the aspect ratios differ."""
+    """Return photo size / annotated size (vertical, horizontal); None if the labels do not fit the photo."""
     if entry.declared_size is None:
         return (1.0, 1.0)
+    if entry.same_size and entry.declared_size != (height, width):
+        return None
     vertical, horizontal = height / entry.declared_size[0], width / entry.declared_size[1]
     return (vertical, horizontal) if _fits(entry.declared_size, (height, width)) else None
 

@@ -47,6 +47,24 @@ def write_labels(
     return written | dict.fromkeys(concepts.absent)
 
 
+def write_ignored(
+    labels: PhotoLabels, concepts: ConceptMap, folder: Path, set_name: str, stem: str
+) -> dict[str, str]:
+    """Write the pixels of each concept that nobody labelled; see `write_labels`.
+
+    Returns:
+        Concept → path of the pixels' mask relative to the folder, for known concepts with such pixels.
+    """
+    written: dict[str, str] = {}
+    for concept in concepts.mapped():
+        ignored = concepts.ignored_of(concept, labels)
+        if ignored is not None and concepts.mask_of(concept, labels)[0]:
+            name = Path("ignored") / folder_name(concept) / set_name / f"{stem}.png"
+            write_mask(folder / name, ignored)
+            written[concept] = name.as_posix()
+    return written
+
+
 def write_mask(path: Path, mask: Mask) -> None:
     """Write a mask [H,W] as a PNG with the values {0, 255}."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,13 +91,13 @@ def install_set(stage: Path, dataset: Dataset, name: str) -> None:
     After an error, the old set and the old manifest are in place again.
 
     Args:
-        stage: Folder on the same disk with the set's `photos/NAME`, `masks/CONCEPT/NAME` and
+        stage: Folder on the same disk with `photos/NAME`, `masks/CONCEPT/NAME`, `ignored/CONCEPT/NAME` and
             `problems/NAME.jsonl`.
         dataset: The data set with the samples of the new set.
         name: Name of the set.
     """
     folder = dataset.folder
-    parts = ("photos/" + name, f"masks/*/{name}", f"problems/{name}.jsonl")
+    parts = ("photos/" + name, f"masks/*/{name}", f"ignored/*/{name}", f"problems/{name}.jsonl")
     heads = [path for path in (folder / MANIFEST, folder / "dataset.json") if path.is_file()]
     before = {path: path.read_bytes() for path in heads}
     moves: list[tuple[Path, Path]] = []

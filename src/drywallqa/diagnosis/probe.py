@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +39,13 @@ class ProbePhoto:
         sample: The photo's entry in the data set.
         photo: RGB uint8 [H,W,3].
         truths: Labelled concept → ground-truth mask [H,W].
+        ignored: Concept → pixels [H,W] that nobody labelled.
     """
 
     sample: Sample
     photo: NDArray[np.uint8]
     truths: Mapping[str, Mask]
+    ignored: Mapping[str, Mask] = field(default_factory=dict)
 
 
 def choose_samples(dataset: Dataset, most: int) -> list[Sample]:
@@ -88,6 +90,7 @@ def read_probe_photos(
         try:
             photo = dataset.read_photo(sample)
             truths = {concept: dataset.read_mask(sample, concept) for concept in sample.labels}
+            layers = {concept: dataset.read_ignored(sample, concept) for concept in sample.ignored}
         except DrywallQAError as error:
             broken.append(("unreadable", str(error)))
             continue
@@ -95,7 +98,8 @@ def read_probe_photos(
             size = f"{photo.shape[1]}×{photo.shape[0]} px, its mask {sample.width}×{sample.height} px"
             broken.append(("wrong size", f"{sample.photo}: the photo is {size}"))
             continue
-        photos.append(ProbePhoto(sample, photo, truths))
+        ignored = {concept: layer for concept, layer in layers.items() if layer is not None}
+        photos.append(ProbePhoto(sample, photo, truths, ignored))
         for name in filter(None, sample.labels.values()):
             mask_files.append(read_facts(dataset.folder / name, name, sample.photograph))
     return photos, mask_files, broken
@@ -208,7 +212,8 @@ class ModelProbe:
         evaluator = subject.evaluator(Dataset(Path(), ()), names, gated=False)
         for photo in photos:
             found = tuple(evaluator.segmenter.answer(photo.photo, evaluator.queries))
-            yield from evaluator.measure(LabelledPrediction(photo.sample, photo.photo, photo.truths, found))
+            shown = LabelledPrediction(photo.sample, photo.photo, photo.truths, found, ignored=photo.ignored)
+            yield from evaluator.measure(shown)
 
 
 def _coarse_logits(probability: NDArray[np.float32] | None, size: tuple[int, int]) -> NDArray[np.float32]:

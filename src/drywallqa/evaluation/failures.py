@@ -115,7 +115,7 @@ def likely_cause(
     labelled: LabelledPrediction, pair: PairMeasurement, queries: Sequence[PromptQuery]
 ) -> Cause:
     """Return the first of `CAUSES` that applies to a wrong mask."""
-    mask, truth = labelled.masks[pair.prompt], labelled.truths[pair.concept]
+    mask, truth = labelled.known_masks(pair.prompt, pair.concept)
     confused = _confused(labelled, pair, queries, mask, truth)
     return confused or _light(labelled.photo, pair, mask, truth) or _label_or_form(pair, mask, truth)
 

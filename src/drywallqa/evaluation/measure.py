@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,7 @@ class LabelledPrediction:
         predictions: The prediction for each query, in the order of the queries, with probabilities.
         seconds: Thread CPU time in s of each prediction. The first value includes the time to encode the
             photo.
+        ignored: Concept → pixels [H,W] that nobody labelled. No figure uses them.
     """
 
     sample: Sample
@@ -97,11 +99,23 @@ class LabelledPrediction:
     truths: Mapping[str, Mask]
     predictions: tuple[Prediction, ...]
     seconds: tuple[float, ...] = ()
+    ignored: Mapping[str, Mask] = field(default_factory=dict)
 
     @property
     def masks(self) -> dict[str, Mask]:
         """Prompt → mask [H,W]."""
         return {each.prompt: each.mask for each in self.predictions}
+
+    def known_masks(self, prompt: str, concept: str) -> tuple[Mask, Mask]:
+        """Return the mask [H,W] of a prompt and the truth of its concept, without pixels nobody labelled."""
+        mask, truth = self.masks[prompt], self.truths[concept]
+        ignored = self.ignored.get(concept)
+        return (mask, truth) if ignored is None else (mask & ~ignored, truth & ~ignored)
+
+    def known_pixels(self, concept: str, *maps: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Select the labelled pixels [N] of maps [H,W]; return whole maps if all pixels are labelled."""
+        ignored = self.ignored.get(concept)
+        return maps if ignored is None else tuple(each[~ignored] for each in maps)
 
     @property
     def probabilities(self) -> dict[str, NDArray[np.float32]]:
@@ -142,11 +156,13 @@ class Evaluator:
             )
         concepts = dict.fromkeys(str(query.concept) for query in self.queries.each)
         truths = {c: self.dataset.read_mask(sample, c) for c in concepts if c in sample.labels}
+        ignored = {c: pixels for c in truths if (pixels := self.dataset.read_ignored(sample, c)) is not None}
         predictions, times = [], [time.thread_time()]
         for each in self.segmenter.answer(photo, self.queries, image_id=sample.image_id):
             predictions.append(each)
             times.append(time.thread_time())
-        return LabelledPrediction(sample, photo, truths, tuple(predictions), tuple(np.diff(times).tolist()))
+        seconds = tuple(np.diff(times).tolist())
+        return LabelledPrediction(sample, photo, truths, tuple(predictions), seconds, ignored)
 
     def measure(self, labelled: LabelledPrediction, thin: Collection[str] = ()) -> Iterator[PairMeasurement]:
         """Measure a photo for every query whose concept is labelled.
@@ -160,8 +176,10 @@ class Evaluator:
             truth = labelled.truths.get(str(query.concept))
             if truth is not None:
                 assert each.probability is not None, "measuring needs the probability"
-                histogram, counts = Histogram.of(each.probability, truth), Counts.of(each.mask, truth)
-                line = ThinScore.of(each.mask, truth) if query.concept in thin and truth.any() else None
+                histogram = Histogram.of(*labelled.known_pixels(str(query.concept), each.probability, truth))
+                counts = Counts.of(*labelled.known_pixels(str(query.concept), each.mask, truth))
+                shown = query.concept in thin and histogram.truth_area
+                line = ThinScore.of(*labelled.known_masks(each.prompt, str(query.concept))) if shown else None
                 closer = bool(query.views(height, width, self.segmenter.bundle.window).factors)
                 yield PairMeasurement(labelled.sample, query, each.presence, histogram, counts, line, closer)
 
@@ -245,9 +263,10 @@ def _count_regions(
     for number, mask in enumerate(masks, 1):
         marked = np.where(mask, np.where(marked > 0, len(masks) + 1, number), marked).astype(np.uint8)
     nowhere: Mask = ~np.any(list(labelled.truths.values()), axis=0)
+    known: Mask = ~np.any([np.zeros_like(nowhere), *labelled.ignored.values()], axis=0)
     names = ["nothing", *prompts, "several"]
     for name, truth in {**labelled.truths, "background": nowhere}.items():
-        counts = np.bincount(marked[truth], minlength=len(names))
+        counts = np.bincount(marked[truth & known], minlength=len(names))
         row = regions.setdefault(name, dict.fromkeys(names, 0))
         for column, count in zip(names, counts.tolist(), strict=True):
             row[column] += count

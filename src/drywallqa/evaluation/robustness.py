@@ -197,6 +197,9 @@ def _measure_changes(
             changed = change.photo(photo, np.random.default_rng([seed, number]))
             for concept, whole in truths.items():
                 mask, truth = sources[concept].masks(changed)[concept], change.truth(whole)
+                if (ignored := shown.read_ignored(sample, concept)) is not None:
+                    known = ~change.truth(ignored)
+                    mask, truth = mask & known, truth & known
                 if truth.any():
                     values, photographs = ious[concept][change.name]
                     values.append(Counts.of(mask, truth).iou)

@@ -91,7 +91,8 @@ def _measure_part(
         probabilities = shown.probabilities
         for prompt, concept in prompts.items():
             if concept in shown.truths and shown.truths[concept].any():
-                losses.append(pair_loss(probabilities[prompt], shown.truths[concept]))
+                maps = probabilities[prompt], shown.truths[concept]
+                losses.append(pair_loss(*shown.known_pixels(concept, *maps)))
     return pairs, float(np.mean(losses)) if losses else None
 
 

@@ -36,7 +36,7 @@ class ReadOptions:
     """What a user decides about an export that its files leave open.
 
     Attributes:
-        values: Value of a mask file ("100", or a colour "#ff0000") → its class, or "ignore".
+        values: Value of a mask file ("100", or a colour "#ff0000") → its class, "background" or "ignore".
         invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
         fully_labelled: Whether each photo with labels was labelled for every class of the export. A class
             without a shape is then absent from the photo. It affects formats that do not list their classes.
@@ -97,6 +97,8 @@ class PhotoEntry:
         lost: Classes of annotations that could not be read, or only in part. Such a class is never absent.
             `UNKNOWN_CLASS` stands for every class.
         declared_size: Height and width that the annotations refer to, if the export declares them.
+        same_size: Whether annotations of another size than the photo are refused rather than scaled.
+        ignored: Pixels that nobody labelled. The declared classes are unknown there.
         source: The annotation file, and the line or id in it; empty for a photo without labels.
         author: The person who made the annotations, if the file names one.
         changed: Time of the last change, ISO 8601, if the file tells it.
@@ -109,6 +111,8 @@ class PhotoEntry:
     lost: frozenset[str] = frozenset()
     declared_size: tuple[int, int] | None = None
     source: str = ""
+    same_size: bool = False
+    ignored: Geometry | None = None
     author: str = ""
     changed: str = ""
 

@@ -21,6 +21,7 @@ from drywallqa.formats import (
     label_studio,
     labelme,
     mask_folders,
+    mask_layouts,
     problems,
     recognised,
     supervisely,
@@ -98,9 +99,6 @@ _COMPANIONS = (
     "*.cache",
     "problems.jsonl",
     "label_config.xml",
-)
-_MASK_FOLDERS = frozenset(
-    {"masks", "mask", "segmentationclass", "segmentationobject", "labels", "annotations", "gt"}
 )
 
 
@@ -203,9 +201,8 @@ def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
 
 def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
-    return path.stem.lower().endswith("_mask") or not _MASK_FOLDERS.isdisjoint(
-        part.lower() for part in folders
-    )
+    named = path.stem.lower().endswith(mask_layouts.MASK_SUFFIX) or "SegmentationObject" in folders
+    return named or mask_layouts.mask_folder(path.parent, root) is not None
 
 
 def extract_zip(archive: Path, folder: Path) -> None:

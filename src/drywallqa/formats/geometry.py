@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.formats import problems
+from drywallqa.formats.mask_pixels import VIEWS, Value, read_marked
 from drywallqa.formats.outlines import draw_ring
 from drywallqa.formats.polygons import (
     TOLERANCE_PX,
@@ -19,7 +20,6 @@ from drywallqa.formats.polygons import (
     ring_area,
 )
 from drywallqa.formats.rle import decode_runs
-from drywallqa.imaging.photos import open_picture
 
 SMALLEST_BOX = 4.0
 """Minimum side of a box in px. A smaller box counts as an accidental click, not as an annotation."""
@@ -74,10 +74,12 @@ class Runs:
 
 @dataclass(frozen=True)
 class Layer:
-    """The pixels of a mask file that have a given index or colour. None selects all foreground pixels."""
+    """The pixels of a mask file with one of the given values; see `mask_pixels.read_marked`."""
 
     path: Path
-    value: int | tuple[int, int, int] | None
+    values: frozenset[Value]
+    levels: tuple[Value, ...] = ()
+    view: str = VIEWS[0]
 
 
 Geometry = Box | Outline | Runs | Layer
@@ -235,28 +237,13 @@ def _check_mask_size(size: tuple[int, ...], height: int, width: int) -> None:
 
 def _draw_layer(layer: Layer, height: int, width: int) -> NDArray[np.bool_]:
     try:
-        pixels = read_pixels(layer.path, colours=isinstance(layer.value, tuple))
-    except (OSError, ValueError, SyntaxError) as error:
+        mask = read_marked(layer.path, layer.values, layer.levels, layer.view)
+    except (OSError, ValueError) as error:
         raise GeometryError(
             problems.UNREADABLE, f"the mask file cannot be read ({error}); dropped"
         ) from error
-    _check_mask_size(pixels.shape[:2], height, width)
-    if isinstance(layer.value, tuple):
-        return np.asarray((pixels == np.array(layer.value)).all(axis=-1))
-    if layer.value is not None:
-        return np.asarray(pixels == layer.value)
-    # Masks saved with interpolation or as JPEG have grey fringes, so the threshold is 127 of 255.
-    return np.asarray(pixels > (127 if pixels.max(initial=0) > 1 else 0))
-
-
-def read_pixels(path: Path, *, colours: bool) -> NDArray[np.int64]:
-    """Read a mask file as RGB colours [H,W,3] if `colours`, otherwise as indices or grey values [H,W]."""
-    with open_picture(path) as image:
-        if colours:
-            return np.asarray(image.convert("RGB"), np.int64)
-        if image.mode in {"P", "L", "I", "I;16", "1"}:
-            return np.asarray(image, np.int64)
-        return np.asarray(image.convert("L"), np.int64)
+    _check_mask_size(mask.shape, height, width)
+    return mask
 
 
 def is_box_like(geometry: Geometry) -> bool:

@@ -1,15 +1,15 @@
-"""Read mask files: Roboflow semantic masks, CVAT segmentation mask 1.1, and plain images/ and masks/."""
+"""Read mask files: Roboflow semantic masks, CVAT and VOC segmentation masks, and folders of plain masks.
+
+Plain masks lie in images/ and masks/, or beside the photos with the suffix "_mask". `mask_layouts` finds the
+files, `mask_tables` reads the tables of classes, and `mask_meaning` decides what the files' values mean.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import (
     UNKNOWN_CLASS,
@@ -22,26 +22,27 @@ from drywallqa.formats.annotations import (
     split_of,
     split_word,
 )
-from drywallqa.formats.geometry import Geometry, Layer, read_pixels
+from drywallqa.formats.geometry import Layer
+from drywallqa.formats.mask_layouts import FoundMask, find_masks
+from drywallqa.formats.mask_meaning import MaskGroup, MaskMeaning, decide_meanings, known_values
+from drywallqa.formats.mask_pixels import MaskFile, describe_value, survey_mask
+from drywallqa.formats.mask_tables import CVAT_TABLE, ROBOFLOW_TABLE, read_class_table
 from drywallqa.formats.problems import Problem
-
-ONLY_CLASS = "mask"
-"""The class of plain masks that are not in a folder named after a class."""
-
-_ROBOFLOW, _CVAT = "_classes.csv", "labelmap.txt"
-_BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"})
-
-Values = Mapping[str, int | tuple[int, int, int]]
 
 
 def find_mask_files(root: Path) -> set[Path]:
-    """List the mask files and class tables of the three layouts."""
-    tables = {path for name in (_ROBOFLOW, _CVAT) for path in root.rglob(name)}
-    masks = {path for table in tables for path in list_photos(table.parent) if path.stem.endswith("_mask")}
-    masks |= {path for table in tables for path in list_photos(table.parent / "SegmentationClass")}
-    lists = {path for table in tables for path in (table.parent / "ImageSets").rglob("*.txt")}
-    plain = {path for folder in _plain_folders(root) for path in list_photos(folder / "masks")}
-    return tables | masks | lists | plain
+    """List the mask files, tables of classes and lists of photos of all layouts."""
+    masks = {mask.path for mask in find_masks(root)[0]}
+    return masks | _companions(root) if masks else set()
+
+
+def _companions(root: Path) -> set[Path]:
+    """List the tables of classes, and the files of CVAT exports that say nothing about classes."""
+    tables = {path for name in (ROBOFLOW_TABLE, CVAT_TABLE) for path in root.rglob(name)}
+    folders = {table.parent for table in tables} | {path.parent for path in root.rglob("SegmentationClass")}
+    lists = {path for folder in folders for path in (folder / "ImageSets").rglob("*.txt")}
+    objects = {path for folder in folders for path in list_photos(folder / "SegmentationObject")}
+    return tables | lists | objects
 
 
 def read_mask_folders(root: Path, options: ReadOptions) -> Export:
@@ -52,191 +53,110 @@ def read_mask_folders(root: Path, options: ReadOptions) -> Export:
         options: The meaning of values, and whether masks are inverted.
 
     Raises:
-        DataError: The table of classes cannot be read.
+        DataError: A table of classes cannot be read, or the meaning of the masks is not certain.
     """
-    found: list[Problem] = []
-    photos: list[PhotoEntry] = []
-    declared: set[str] = set()
-    for table in sorted(root.rglob(_ROBOFLOW)):
-        values = _roboflow_classes(table)
-        declared |= set(values)
-        photos += _read_roboflow(table.parent, values, root, found)
-    for table in sorted(root.rglob(_CVAT)):
-        colours = _labelmap(table)
-        declared |= set(colours)
-        photos += _read_cvat(table.parent, colours, root, found)
-    if not photos:
-        for folder in _plain_folders(root):
-            photos += _read_plain(folder, root, found)
-            masks = folder / "masks"
-            declared |= {_place(path.relative_to(masks))[0] for path in list_photos(masks)}
-    return Export(
-        root, "masks", tuple(photos), tuple(found), tuple(sorted(declared)), frozenset(find_mask_files(root))
-    )
+    masks, found = find_masks(root)
+    groups = _groups(masks, root)
+    surveyed = _survey(masks, groups, options, root, found)
+    meanings, notes = decide_meanings(list(groups.values()), options, root)
+    by_group = dict(zip(groups, meanings, strict=True))
+    splits = _listed_splits(root)
+    entries = []
+    for mask in masks:
+        entry = _entry(mask, surveyed.get(mask.path), by_group[_group_key(mask)], root, found)
+        for photo in mask.photos:
+            split = splits.get(photo) or split_of(photo, root)
+            entries.append(replace(entry, path=photo, split=split))
+    classes = sorted({name for meaning in meanings for name in meaning.classes})
+    files = frozenset({*(mask.path for mask in masks), *_companions(root)})
+    return Export(root, "masks", tuple(entries), (*found, *notes), tuple(classes), files)
 
 
-def _shapes(
-    mask: Path, values: Values, root: Path, found: list[Problem]
-) -> tuple[tuple[Shape, ...], set[str]]:
-    """Return a shape for each class in a mask file, and the classes that could not be determined."""
-    name = relative_name(mask, root)
-    coloured = any(isinstance(value, tuple) for value in values.values())
-    try:
-        pixels = read_pixels(mask, colours=coloured)
-    except (OSError, ValueError, SyntaxError) as error:
-        text = f"the mask file cannot be read ({error}); the photo counts as unlabelled"
-        found.append(Problem(problems.UNREADABLE, name, "", text))
-        return (), {UNKNOWN_CLASS}
-    flat = pixels.reshape(-1, 3) @ np.array([65536, 256, 1]) if coloured else pixels.reshape(-1)
-    present = set(np.unique(flat).tolist())
-    keys = {key: _number(value) for key, value in values.items()}
-    unknown = present - set(keys.values()) - {0}
-    if unknown:
-        listed = ", ".join(_name_value(value, coloured) for value in sorted(unknown)[:5])
-        text = f"the values {listed} do not belong to a class; these pixels are ignored"
-        found.append(Problem(problems.WRONG_ID, name, f"value {_name_value(min(unknown), coloured)}", text))
-    shapes = tuple(
-        Shape(key, Layer(mask, values[key]), name, f"class {key}")
-        for key in values
-        if key.lower() not in _BACKGROUND and keys[key] in present
-    )
-    return shapes, {UNKNOWN_CLASS} if unknown else set()
+def _group_key(mask: FoundMask) -> str:
+    return str(mask.table or mask.class_name)
 
 
-def _number(value: int | tuple[int, int, int]) -> int:
-    return value if isinstance(value, int) else value[0] * 65536 + value[1] * 256 + value[2]
+def _groups(masks: Collection[FoundMask], root: Path) -> dict[str, MaskGroup]:
+    """Group mask files that must agree on the meaning of values: those of a table, or of a class."""
+    tables = {
+        path: read_class_table(path) for name in (ROBOFLOW_TABLE, CVAT_TABLE) for path in root.rglob(name)
+    }
+    groups: dict[str, MaskGroup] = {}
+    for mask in masks:
+        table = tables[mask.table] if mask.table else None
+        name = relative_name(mask.table, root) if mask.table else mask.class_name
+        groups.setdefault(_group_key(mask), MaskGroup(name, table=table))
+    return groups
 
 
-def _name_value(value: int, coloured: bool) -> str:
-    return f"#{value:06x}" if coloured else str(value)
-
-
-def _roboflow_classes(table: Path) -> dict[str, int]:
-    try:
-        rows = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
-        return {row[1].strip(): int(row[0]) for row in rows[1:] if row}
-    except (OSError, ValueError, IndexError) as error:
-        raise DataError(
-            f"{table}: not a table of 'Pixel Value, Class' ({error}); export the data set again"
-        ) from error
-
-
-def _read_roboflow(folder: Path, values: Values, root: Path, found: list[Problem]) -> Iterable[PhotoEntry]:
-    paths = [path for path in list_photos(folder) if path.parent == folder]
-    masks = {path.stem.removesuffix("_mask"): path for path in paths if path.stem.endswith("_mask")}
-    photos = [path for path in paths if not path.stem.endswith("_mask")]
-    return _pair(photos, masks, values, root, found)
-
-
-def _labelmap(table: Path) -> dict[str, tuple[int, int, int]]:
-    remedy = "a line must have the form name:red,green,blue:parts:actions"
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{table}: cannot be read ({error}); {remedy}") from error
-    colours = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            name, colour = line.split(":")[:2]
-            red, green, blue = (int(part) for part in colour.split(","))
-        except ValueError as error:
-            raise DataError(f"{table}, line {number}: invalid; {remedy}") from error
-        colours[name] = (red, green, blue)
-    return colours
-
-
-def _read_cvat(folder: Path, colours: Values, root: Path, found: list[Problem]) -> Iterable[PhotoEntry]:
-    masks_folder, photos_folder = folder / "SegmentationClass", folder / "JPEGImages"
-    masks = {_stem(path, masks_folder): path for path in list_photos(masks_folder)}
-    photos = list_photos(photos_folder)
-    splits = {}
-    for listing in sorted((folder / "ImageSets" / "Segmentation").glob("*.txt")):
-        for line in listing.read_text(encoding="utf-8-sig").splitlines():
-            splits[line.strip()] = split_word(listing.stem)
-    paired = _pair(photos, masks, colours, root, found, photos_folder)
-    return [
-        replace(photo, split=splits.get(_stem(photo.path, photos_folder)) or photo.split) for photo in paired
-    ]
-
-
-def _stem(path: Path, folder: Path) -> str:
-    """Return a file's path below a folder, without suffix; CVAT keeps the same subfolders in both trees."""
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def _pair(
-    photos: list[Path],
-    masks: dict[str, Path],
-    values: Values,
+def _survey(
+    masks: Collection[FoundMask],
+    groups: dict[str, MaskGroup],
+    options: ReadOptions,
     root: Path,
     found: list[Problem],
-    folder: Path | None = None,
-) -> list[PhotoEntry]:
-    result, used = [], set()
-    for path in photos:
-        key = _stem(path, folder) if folder else path.stem
-        mask = masks.get(key)
-        if mask is None:
+) -> dict[Path, MaskFile]:
+    """Count the values of each mask file, and add the files to their groups."""
+    known = known_values(options)
+    surveyed: dict[Path, MaskFile] = {}
+    for mask in masks:
+        group = groups[_group_key(mask)]
+        try:
+            file = survey_mask(mask.path, known, None if group.table is None else group.table.values)
+        except (OSError, ValueError) as error:
+            text = f"the mask file cannot be read ({error}); its classes are unknown in this photo"
+            found.append(Problem(problems.UNREADABLE, relative_name(mask.path, root), "", text))
             continue
-        used.add(key)
-        shapes, dropped = _shapes(mask, values, root, found)
-        declared = frozenset(key for key in values if key.lower() not in _BACKGROUND)
-        source = relative_name(mask, root)
-        result.append(
-            PhotoEntry(path, split_of(path, root), shapes, declared, frozenset(dropped), source=source)
+        surveyed[mask.path] = file
+        group.files.append(file)
+    return surveyed
+
+
+def _listed_splits(root: Path) -> dict[Path, str | None]:
+    """Read the splits of photos from the lists in ImageSets/Segmentation of CVAT and VOC exports."""
+    splits: dict[Path, str | None] = {}
+    for listing in sorted(root.rglob("ImageSets/Segmentation/*.txt")):
+        folder = listing.parents[2] / "JPEGImages"
+        names = {line.strip() for line in listing.read_text("utf-8-sig", "replace").splitlines()}
+        for photo in list_photos(folder):
+            if photo.relative_to(folder).with_suffix("").as_posix() in names:
+                splits[photo] = split_word(listing.stem)
+    return splits
+
+
+def _entry(
+    mask: FoundMask, file: MaskFile | None, meaning: MaskMeaning, root: Path, found: list[Problem]
+) -> PhotoEntry:
+    """Return what a mask file says about its photo. A file whose name fits several photos says nothing."""
+    name = relative_name(mask.path, root)
+    nothing = PhotoEntry(mask.path, None, lost=frozenset(meaning.classes), source=name)
+    if not mask.photos:
+        found.append(Problem(problems.MISSING_PHOTO, name, "", "a mask without a photo; skipped"))
+    if len(mask.photos) > 1:
+        listed = " and ".join(relative_name(photo, root) for photo in mask.photos)
+        text = f"may belong to {listed}; its classes are unknown in these photos"
+        found.append(Problem(problems.CONFLICT, name, "", text))
+    if file is None or len(mask.photos) != 1:
+        return nothing
+    stray = sorted(describe_value(value) for value in meaning.stray & set(file.counts))
+    if stray:
+        text = (
+            f"the values {', '.join(stray[:5])} do not belong to a class; their pixels are dropped; pass "
+            f'--value "{stray[0]}=CLASS" to give them a meaning'
         )
-    for key in sorted(set(masks) - used):
-        found.append(_without_photo(masks[key], root))
-    return result
-
-
-def _without_photo(mask: Path, root: Path) -> Problem:
-    text = "the mask has no photo; skipped"
-    return Problem(problems.MISSING_PHOTO, relative_name(mask, root), "", text)
-
-
-def _plain_folders(root: Path) -> list[Path]:
-    """List the folders that contain both images/ and masks/."""
-    return sorted(
-        path.parent for path in root.rglob("masks") if path.is_dir() and (path.parent / "images").is_dir()
+        found.append(Problem(problems.WRONG_ID, name, f"value {stray[0]}", text))
+    shapes = tuple(
+        Shape(class_name, Layer(file.path, values, file.levels, file.view), name, f"class {class_name}")
+        for class_name, values in meaning.classes.items()
+        if values & set(file.counts)
     )
-
-
-def _read_plain(folder: Path, root: Path, found: list[Problem]) -> list[PhotoEntry]:
-    images, masks = folder / "images", folder / "masks"
-    by_photo: dict[str, list[tuple[str, Path]]] = {}
-    for path in list_photos(masks):
-        class_name, key = _place(path.relative_to(masks))
-        by_photo.setdefault(key, []).append((class_name, path))
-    result = []
-    for path in list_photos(images):
-        named = by_photo.pop(_stem(path, images), None)
-        if named is None:
-            continue
-        for class_name, mask in named:
-            name = relative_name(mask, root)
-            shape = Shape(class_name, Layer(mask, None), name, f"class {class_name}")
-            shapes = () if _is_blank(shape.geometry) else (shape,)
-            declared = frozenset({class_name})
-            result.append(PhotoEntry(path, split_of(path, root), shapes, declared, source=name))
-    found += [_without_photo(mask, root) for named in by_photo.values() for _, mask in named]
-    return result
-
-
-def _is_blank(geometry: Geometry) -> bool:
-    """Check whether a mask file is readable and empty, which means that the class is not in the photo."""
-    try:
-        return isinstance(geometry, Layer) and not read_pixels(geometry.path, colours=False).any()
-    except (OSError, ValueError, SyntaxError):
-        return False  # reported later, when the mask is used
-
-
-def _place(relative: Path) -> tuple[str, str]:
-    """Infer a class and a photo from the path masks/[SPLIT/][CLASS/]NAME or masks/[CLASS/][SPLIT/]NAME."""
-    folders = list(relative.parts[:-1])
-    splits = [part for part in folders if split_word(part)]
-    classes = [part for part in folders if not split_word(part)]
-    stem = relative.stem.removesuffix("_mask")
-    return (classes[0] if classes else ONLY_CLASS), "/".join([*splits, stem])
+    ignored = Layer(file.path, meaning.ignored, file.levels, file.view)
+    return replace(
+        nothing,
+        shapes=shapes,
+        declared=frozenset(meaning.classes),
+        lost=frozenset({UNKNOWN_CLASS} if stray else ()),
+        declared_size=file.size,
+        same_size=True,
+        ignored=ignored if meaning.ignored & set(file.counts) else None,
+    )

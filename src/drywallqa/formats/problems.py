@@ -31,6 +31,7 @@ SIMILAR_NAME = "similar name"
 SOFT_MASK = "soft mask"
 TURNED = "turned photo"
 TWO_SPLITS = "two splits"
+UNKNOWN_PIXELS = "unknown pixels"
 
 LOSSES = frozenset(
     {

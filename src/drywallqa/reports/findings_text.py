@@ -27,6 +27,8 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
     photographs = _many(report.photographs, "source photo")
     yield f"{found.title}: {_many(len(found.photos), 'photo')} made from {photographs} ({listed})"
     yield f"{_many(found.annotations.total(), 'annotation')}, {found.boxes.total()} of which are boxes"
+    for name, count in (+found.ignored).items():
+        yield f"'{name}': nobody labelled {_many(count, 'pixel')}; training and figures leave them out"
     for leak in report.leaks:
         photographs = _many(len(leak.photographs), "source photo")
         yield (

@@ -11,8 +11,8 @@ only on (s, e, i), so a resumed run gets the same pictures.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ from drywallqa.sampling.settings import DataConfig
 from drywallqa.synthetic.composite import paste_crack
 from drywallqa.synthetic.walls import CRACK, TAPING_AREA
 
+_IGNORED = "\n"  # marks a layer of ignored pixels; concept names have no line feed
 _JITTER_WIDTH = 64  # embedding width for which `data.phrase_jitter` is specified
 
 
@@ -38,13 +39,20 @@ class TrainingPicture(TypedDict):
     """A training picture, the embeddings of K prompts, and the ground truth for each prompt.
 
     The shapes are `image` [3,S,S], `embeddings` [K,D], `truth` [K,S/2,S/2] and `known` [K]. `known` is 1 if
-    the concept is labelled and 0 otherwise.
+    the concept is labelled and 0 otherwise. `ignored`
+    [K,S/2,S/2] is True at pixels that nobody labelled. It exists if the data set has such pixels.
     """
 
     image: Tensor
     embeddings: Tensor
     truth: Tensor
     known: Tensor
+    ignored: NotRequired[Tensor]
+
+
+def _ignored_layer(concept: str) -> str:
+    """Name the layer of a concept's ignored pixels, which is warped like its mask."""
+    return f"{concept}{_IGNORED}"
 
 
 class PhotoPool:
@@ -103,6 +111,7 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         cracked = [s for s in dataset if s.labels.get(CRACK) and s.labels.get(TAPING_AREA, "") is None]
         boards = [s for s in dataset if s.labels.get(TAPING_AREA) and s.labels.get(CRACK, "") is None]
         self.composite = (PhotoPool(cracked), PhotoPool(boards)) if cracked and boards else None
+        self.some_ignored = any(sample.ignored for sample in dataset)
         self.letterbox, self.encoder = letterbox or Letterbox(config.window), encoder
 
     def __len__(self) -> int:
@@ -119,15 +128,26 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         else:
             item["features"], truth = self._draw_features(self.encoder, generator)
         item["embeddings"] = torch.from_numpy(self._draw_prompts(generator))
-        side = self.config.window // self.stride
-        truths = np.zeros((len(self.phrases), side, side), np.float32)
-        for row, concept in enumerate(self.phrases):
-            if concept in truth:
-                truths[row] = cv2.resize(truth[concept], (side, side), interpolation=cv2.INTER_AREA)
-        item["truth"] = torch.from_numpy(truths)
+        item["truth"] = torch.from_numpy(self._stack(truth, self.phrases))
+        if self.some_ignored:
+            shares = self._stack(truth, [_ignored_layer(concept) for concept in self.phrases])
+            item["ignored"] = torch.from_numpy(shares > 0)
         item["known"] = torch.tensor([float(concept in truth) for concept in self.phrases])
         picked: TrainingPicture = item
         return picked
+
+    def _stack(self, truth: Truth, layers: Iterable[str]) -> NDArray[np.float32]:
+        """Scale layers to the size of the logits, and stack them [K,S/2,S/2]. Missing layers are 0."""
+        side = self.config.window // self.stride
+        nothing = np.zeros((side, side), np.float32)
+        return np.stack(
+            [
+                cv2.resize(truth[name], (side, side), interpolation=cv2.INTER_AREA)
+                if name in truth
+                else nothing
+                for name in layers
+            ]
+        )
 
     def _draw_photo(self, generator: Generator) -> tuple[Photo, dict[str, Mask]]:
         """Draw a photo, or paste a crack from one photo onto a photo of a board."""
@@ -167,7 +187,9 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         return self.pools[generator.choice(len(self.pools), p=self.weights)].draw(generator)
 
     def _masks(self, sample: Sample) -> dict[str, Mask]:
-        return {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
+        masks = {c: self.dataset.read_mask(sample, c) for c in self.phrases if c in sample.labels}
+        layers = {_ignored_layer(c): self.dataset.read_ignored(sample, c) for c in masks}
+        return masks | {name: layer for name, layer in layers.items() if layer is not None}
 
     def _paired_masks(self, sample: Sample, generator: Generator) -> dict[str, Mask]:
         """Read the masks of the concepts that are paired with a photo."""
@@ -175,7 +197,9 @@ class TrainingPairs(TorchDataset[TrainingPicture]):
         # draw no random number if the share is 0 or 1, so that earlier runs stay reproducible
         negatives = share > 0 if share in (0, 1) else generator.random() < share
         masks = self._masks(sample)
-        return masks if negatives else {c: mask for c, mask in masks.items() if sample.labels[c] is not None}
+        if negatives:
+            return masks
+        return {c: mask for c, mask in masks.items() if sample.labels[c.removesuffix(_IGNORED)] is not None}
 
     def _warp(self, photo: Photo, masks: Mapping[str, Mask], generator: Generator) -> tuple[Photo, Truth]:
         side, padding = self.config.window, self.letterbox.padding

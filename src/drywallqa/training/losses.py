@@ -20,6 +20,9 @@ from torch.nn import functional
 from drywallqa.training.config import LossConfig
 from drywallqa.training.distributed import shared_count
 
+_PRESENT = 0.003  # a concept with more than this share of the picture is present
+_SURE = -30.0  # a logit that is certain of the background: its losses and their gradients round to 0
+
 
 def make_mask_loss(
     config: LossConfig, dice_weight: float, weights: Sequence[float] = ()
@@ -91,11 +94,34 @@ def presence_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     the concept.
     """
     share = truth.mean((2, 3))
-    present = (share > 0.003).float()
-    clear = known * ((share > 0.003) | (share < 1e-6)).float()
+    present = (share > _PRESENT).float()
+    clear = known * ((share > _PRESENT) | (share < 1e-6)).float()
     return mean_known(
         functional.binary_cross_entropy_with_logits(logits.float(), present, reduction="none"), clear
     )
+
+
+def without_ignored(logits: Tensor, truth: Tensor, ignored: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace pixels that nobody labelled by certain, correct background, which has no loss or gradient.
+
+    Args:
+        logits: [B,K,h,w].
+        truth: [B,K,h,w].
+        ignored: [B,K,h,w], True at the pixels to replace.
+    """
+    return logits.masked_fill(ignored, _SURE), truth.masked_fill(ignored, 0.0)
+
+
+def presence_known(truth: Tensor, known: Tensor, ignored: Tensor) -> Tensor:
+    """Return which pairs [B,K] have a known presence: the concept may be hidden in ignored pixels.
+
+    Args:
+        truth: [B,K,h,w], without ignored pixels.
+        known: [B,K], 1 if the concept is labelled.
+        ignored: [B,K,h,w], True at pixels that nobody labelled.
+    """
+    hidden = ignored.any(-1).any(-1) & (truth.mean((2, 3)) <= _PRESENT)
+    return known * (~hidden).float()
 
 
 def mean_known(values: Tensor, known: Tensor) -> Tensor:

@@ -248,7 +248,7 @@ def replay_batch(run: Path) -> tuple[list[str], bool]:
             broken_layers.append(f"{layers[layer]} ({type(layer).__name__})")
 
     with torch.no_grad(), register_module_forward_hook(check):
-        task.loss_of(*task.predict(batch), batch["truth"], batch["known"])
+        task.loss_of(*task.predict(batch), batch["truth"], batch["known"], batch.get("ignored"))
     return _replay_report(kept, task.figures, broken_layers)
 
 

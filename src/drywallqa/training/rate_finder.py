@@ -72,7 +72,7 @@ def find_rates(task: SegmentationTask, photos: PhotoDataModule, run: Path) -> Ra
     batches = itertools.chain.from_iterable(photos.loader(epoch) for epoch in itertools.count())
     for step, batch in enumerate(itertools.islice(batches, STEPS)):
         seed_torch([task.config.seed, 0, step, 0])
-        loss = task.loss_of(*task.predict(batch), batch["truth"], batch["known"])
+        loss = task.loss_of(*task.predict(batch), batch["truth"], batch["known"], batch.get("ignored"))
         value = float(loss.detach())
         if not math.isfinite(value):
             break

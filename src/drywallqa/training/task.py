@@ -16,7 +16,7 @@ from drywallqa.models.contract import PromptedModel
 from drywallqa.sampling.pairs import TrainingPicture
 from drywallqa.training.config import OptimisationConfig, TrainConfig
 from drywallqa.training.distributed import rank
-from drywallqa.training.losses import make_mask_loss, presence_loss
+from drywallqa.training.losses import make_mask_loss, presence_known, presence_loss, without_ignored
 
 MONITORED = "val/iou"
 """Validation IoU, averaged over concepts."""
@@ -66,15 +66,21 @@ class SegmentationTask(lightning.LightningModule):
     def training_step(self, batch: TrainingPicture, index: int) -> Tensor:
         """Return the loss of one batch."""
         logits, presence = self.predict(batch)
-        loss = self.loss_of(logits, presence, batch["truth"], batch["known"])
+        loss = self.loss_of(logits, presence, batch["truth"], batch["known"], batch.get("ignored"))
         self.outputs = (logits.detach(), batch["truth"], batch["known"])
         self.log_dict({"loss/total" if name == "loss" else name: v for name, v in self.figures.items()})
         return loss
 
-    def loss_of(self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    def loss_of(
+        self, logits: Tensor, presence: Tensor, truth: Tensor, known: Tensor, ignored: Tensor | None = None
+    ) -> Tensor:
         """Return the weighted sum of the mask loss and the presence loss. Store the losses in `figures`."""
+        seen = known
+        if ignored is not None:
+            logits, truth = without_ignored(logits, truth, ignored)
+            seen = presence_known(truth, known, ignored)
         mask = self.mask_loss(logits, truth, known)
-        image_score = presence_loss(presence, truth, known)
+        image_score = presence_loss(presence, truth, seen)
         loss = mask + self.config.optimisation.presence_weight * image_score
         figures = {"loss/mask": mask, "loss/presence": image_score, "loss": loss}
         self.figures = {name: value.detach() for name, value in figures.items()}

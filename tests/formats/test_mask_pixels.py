@@ -1,0 +1,160 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drywallqa.formats.mask_pixels import describe_value, parse_value, read_marked, survey_mask
+
+HEIGHT, WIDTH = 120, 200
+LINE = np.zeros((HEIGHT, WIDTH), bool)
+LINE[50:60, 20:180] = True
+
+
+def _grey(high: int = 255, low: int = 0) -> Image.Image:
+    return Image.fromarray(np.where(LINE, high, low).astype(np.uint8))
+
+
+def _full(value: int) -> Image.Image:
+    return Image.new("L", (WIDTH, HEIGHT), value)
+
+
+def _palette(indices: np.ndarray, *colours: int) -> Image.Image:
+    image = Image.fromarray(indices.astype(np.uint8), "P")
+    image.putpalette(colours)
+    return image
+
+
+def _saved(image: Image.Image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+ENCODINGS = {
+    "palette, white first": (_palette(~LINE, 255, 255, 255, 0, 0, 0), {255: 1600, 0: 22400}),
+    "palette, black first": (_palette(LINE, 0, 0, 0, 255, 255, 255), {255: 1600, 0: 22400}),
+    "palette without colours": (_palette(LINE, 0, 0, 0, 0, 0, 0), {1: 1600, 0: 22400}),
+    "palette, quantized": (_grey().convert("RGB").quantize(2), {255: 1600, 0: 22400}),
+    "white under alpha": (Image.merge("RGBA", (*[_full(255)] * 3, _grey())), {255: 1600, 0: 22400}),
+    "black under alpha": (Image.merge("RGBA", (*[_full(0)] * 3, _grey())), {255: 1600, 0: 22400}),
+    "grey and alpha": (Image.merge("LA", (_full(255), _grey())), {255: 1600, 0: 22400}),
+    "red and alpha": (Image.merge("RGBA", (_grey(), _full(0), _full(0), _grey())), {255: 1600, 0: 22400}),
+    "alpha everywhere": (Image.merge("RGBA", (*[_grey()] * 3, _full(255))), {255: 1600, 0: 22400}),
+    "transparent everywhere": (Image.merge("RGBA", (*[_full(255)] * 3, _full(0))), {0: 24000}),
+    "red on black": (Image.merge("RGB", (_grey(), _full(0), _full(0))), {(255, 0, 0): 1600, 0: 22400}),
+    "one bit": (_grey().convert("1"), {255: 1600, 0: 22400}),
+    "zero and one": (_grey(1), {1: 1600, 0: 22400}),
+    "sixteen bits": (Image.fromarray(LINE.astype(np.uint16) * 65535), {65535: 1600, 0: 22400}),
+    "any number": (_grey(120), {120: 1600, 0: 22400}),
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_survey__reads_the_values_that_a_viewer_shows(name, tmp_path):
+    image, counts = ENCODINGS[name]
+    file = survey_mask(_saved(image, tmp_path / "m.png"))
+    assert file.counts == counts
+    assert (file.size, file.levels, file.rounded) == ((HEIGHT, WIDTH), (), 0)
+    marked = read_marked(file.path, set(counts) - {0}, file.levels, file.view)
+    assert (marked == (LINE if len(counts) > 1 else False)).all()
+
+
+def test_survey__shares_from_zero_to_one(tmp_path):
+    values = np.where(LINE, 1.0, 0.0).astype(np.float32)
+    assert survey_mask(_saved(Image.fromarray(values), tmp_path / "a.tif")).counts == {1: 1600, 0: 22400}
+    assert survey_mask(_saved(Image.fromarray(values / 2), tmp_path / "b.tif")).counts == {
+        128: 1600,
+        0: 22400,
+    }
+    with pytest.raises(ValueError, match="negative or not finite"):
+        survey_mask(_saved(Image.fromarray(np.full((8, 8), np.nan, np.float32)), tmp_path / "c.tif"))
+    with pytest.raises(ValueError, match="neither whole numbers nor shares"):
+        survey_mask(_saved(Image.fromarray(values * 1.5), tmp_path / "d.tif"))
+
+
+def test_survey__colours_with_transparent_background(tmp_path):
+    red, green = LINE & (np.arange(WIDTH) < 100), LINE & (np.arange(WIDTH) >= 100)
+    pixels = np.full((HEIGHT, WIDTH, 4), (255, 255, 255, 0), np.uint8)
+    pixels[red], pixels[green] = (255, 0, 0, 255), (0, 255, 0, 255)
+    file = survey_mask(_saved(Image.fromarray(pixels), tmp_path / "m.png"))
+    assert file.counts == {0: 22400, (255, 0, 0): 800, (0, 255, 0): 800}
+    assert (read_marked(file.path, {(0, 255, 0)}) == green).all()
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [(".jpg", "L"), (".jpg", "RGB"), (".png", "L")])
+def test_survey__soft_edges_and_compression_become_two_values(suffix, mode, tmp_path):
+    image = _grey()
+    if suffix == ".png":  # saved as JPEG before
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=95)
+        image = Image.open(stream)
+    file = survey_mask(_saved(image.convert(mode), tmp_path / f"m{suffix}", quality=95))
+    assert set(file.counts) == {0, 255} == set(file.levels)
+    assert file.rounded > 0
+    assert (read_marked(file.path, {255}, file.levels) == LINE).all()
+
+
+def test_survey__compressed_colours_become_two_values(tmp_path):
+    image = Image.merge("RGB", (_grey(250, 2), _grey(10, 2), _grey(10, 2)))
+    file = survey_mask(_saved(image, tmp_path / "m.jpg", quality=98, subsampling=0))
+    assert len(file.counts) == 2
+    (colour,) = set(file.counts) - {0}
+    assert (read_marked(file.path, {colour}, file.levels) == LINE).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(0, 100, 200), (0, 1, 2), (0, 1, 2, 3, 4, 5, 200), (0, 128, 250, 251, 252, 253, 254, 255)],
+)
+def test_survey__a_rare_class_is_never_rounded_away(values, tmp_path):
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for number, value in enumerate(values[1:]):
+        pixels[4:10, 10 * number : 10 * number + 6] = value
+    file = survey_mask(_saved(Image.fromarray(pixels), tmp_path / "m.png"))
+    assert set(file.counts) == set(values)
+
+
+def test_survey__much_between_two_values_is_rounded_only_if_a_value_is_known(tmp_path):
+    pixels = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
+    path = _saved(Image.fromarray(pixels), tmp_path / "m.png")
+    assert survey_mask(path).levels == ()
+    assert survey_mask(path, known=(255,)).counts == {0: 12000, 255: 12000}
+
+
+def test_survey__class_numbers_beside_a_known_value_are_not_rounded(tmp_path):
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[:60] = np.arange(WIDTH) % 60
+    pixels[60] = 255
+    file = survey_mask(_saved(Image.fromarray(pixels), tmp_path / "m.png"), known=(255,))
+    assert len(file.counts) == 61
+
+
+def test_survey__several_known_values_with_soft_edges(tmp_path):
+    pixels = np.where(LINE, 100, 0).astype(np.float32)
+    pixels[80:110, 20:100] = 200
+    noise = np.random.default_rng(0).integers(-3, 4, pixels.shape) * (pixels > 0)
+    path = _saved(Image.fromarray((pixels + noise).astype(np.uint8)), tmp_path / "m.png")
+    assert survey_mask(path, known=(100, 200)).counts == {0: 20000, 100: 1600, 200: 2400}
+    assert len(survey_mask(path).counts) > 3
+
+
+def test_survey__a_picture_is_not_a_mask(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    with pytest.raises(ValueError, match="more than 65536 colours"):
+        survey_mask(_saved(Image.fromarray(pixels), tmp_path / "m.png"))
+
+
+def test_survey__a_table_of_numbers_counts_indices_unless_the_colours_are_numbers(tmp_path):
+    indexed = _saved(_palette(LINE, 0, 0, 0, 128, 0, 0), tmp_path / "indexed.png")
+    assert survey_mask(indexed, table={1, 2}).counts == {1: 1600, 0: 22400}
+    swapped = _saved(_palette(~LINE, 1, 1, 1, 0, 0, 0), tmp_path / "swapped.png")
+    file = survey_mask(swapped, table={1, 2})
+    assert file.counts == {1: 1600, 0: 22400}
+    assert (read_marked(swapped, {1}, file.levels, file.view) == LINE).all()
+    coloured = survey_mask(indexed, table={(128, 0, 0)})
+    assert coloured.counts == {(128, 0, 0): 1600, 0: 22400}
+
+
+def test_values__text_and_back():
+    assert [parse_value(text) for text in ("100", "#ff0000", "#ffffff")] == [100, (255, 0, 0), 255]
+    assert [describe_value(value) for value in (100, (255, 0, 0))] == ["100", "#ff0000"]
