@@ -5,7 +5,7 @@ import pytest
 
 from drywallqa.curation.ranking import rank_photos, ranking_lines
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.datasets.importing import write_mask
+from drywallqa.datasets.set_files import write_mask
 from drywallqa.errors import ConfigError, DataError, PhotoError, UnknownPromptError
 from drywallqa.inference.segmenter import Segmenter
 from fakes import FakeBundle, wall

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drywallqa.cli import FAILED, one_line
-from drywallqa.cli.progress import show_step
+from drywallqa.cli.progress import step_progress
 
 
 def rank(
@@ -55,9 +54,10 @@ def rank(
         if path.is_dir():
             raise OutputError(f"{path} is a folder; pass a file")
         check_folder(path.parent)
-    progress = partial(show_step, "ranking") if sys.stderr.isatty() else None
     dataset = load_dataset(folder)
-    ranking = rank_photos(dataset, concept, load(model), photos, recursive=recursive, progress=progress)
+    ranking = rank_photos(
+        dataset, concept, load(model), photos, recursive=recursive, progress=step_progress("ranking")
+    )
     for problem in ranking.failed:
         print(f"error: {one_line(problem)}", file=sys.stderr)
     kept = ranking.first(limit)

@@ -27,7 +27,6 @@ from drywallqa.curation.learning_signals import (
     nearest_distances,
 )
 from drywallqa.curation.near_duplicates import find_pairs
-from drywallqa.datasets.annotations import source_photo
 from drywallqa.datasets.dataset import Dataset, Sample
 from drywallqa.errors import (
     BackendError,
@@ -37,6 +36,7 @@ from drywallqa.errors import (
     PhotoError,
     UnknownPromptError,
 )
+from drywallqa.formats.annotations import source_photo
 from drywallqa.imaging.morphology import group_links
 from drywallqa.imaging.photo_search import search_photos
 from drywallqa.inference.manifest import made_in
