@@ -16,6 +16,7 @@ from drywallqa.files import (
     json_bytes,
     read_json_lines,
     whole_file,
+    whole_folder,
     write_whole,
 )
 
@@ -138,3 +139,51 @@ def test_json_bytes__name_that_is_no_text() -> None:
     content = json_bytes({"photo": name})
     assert "é" in content.decode()
     assert json.loads(content) == {"photo": name}
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_whole_folder__appears_when_it_is_complete(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "a" / "b") as new:
+        (new / "one").touch()
+        assert not (tmp_path / "a" / "b").exists()
+    assert _names(tmp_path) == ["a", "a/b", "a/b/one"]
+    assert (tmp_path / "a" / "b").stat().st_mode == (tmp_path / "a").stat().st_mode
+
+
+def test_whole_folder__takes_the_place_of_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    with whole_folder(tmp_path / "b") as new:
+        (new / "one").touch()
+    assert _names(tmp_path) == ["b", "b/one"]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_whole_folder__an_error_leaves_the_old_folder(tmp_path: Path, replace: bool) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "old").touch()
+
+    def fill() -> None:
+        with whole_folder(tmp_path / "b", replace=replace) as new:
+            (new / "one").touch()
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="no space left" if replace else "not empty"):
+        fill()
+    assert _names(tmp_path) == ["b", "b/old"]
+
+
+def test_whole_folder__replaces_an_old_folder(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "old").touch()
+    with whole_folder(tmp_path / "b", replace=True) as new:
+        (new / "one").touch()
+    assert _names(tmp_path) == ["b", "b/one"]
+
+
+def test_whole_folder__a_file_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "b").touch()
+    with pytest.raises(OutputError, match="cannot be written"), whole_folder(tmp_path / "b"):
+        pass

@@ -488,3 +488,11 @@ def test_refused__usage(
 def test_refused__an_unknown_scheme(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ftp://host/photos", *BOTH, "--out", "out", *RAY) == 2
     assert "cannot use the address" in errors(capsys)[0]
+
+
+def test_labels__are_refused_before_the_run(
+    site: Path, ray: InlineRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("site", *BOTH, *RAY, "--out", "out", "--format", "coco") == 2
+    assert "only with --engine local" in capsys.readouterr().err
+    assert not (site / "out").exists()

@@ -11,7 +11,7 @@ from drywallqa.formats import problems
 from drywallqa.formats.cvat_xml_writer import write_cvat_xml
 from drywallqa.formats.rle import BoxRuns, decode_box_runs
 from odd_masks import odd_masks
-from written_labels import large_mask, masked_photo
+from written_labels import large_mask, masked_photo, read_back
 
 many = settings(max_examples=60, deadline=None)
 
@@ -36,6 +36,11 @@ def test_cvat__each_pixel_comes_back(mask):
     with tempfile.TemporaryDirectory() as name:
         _write(Path(name), [masked_photo(Path(name), "a.png", {"crack": mask})])
         (image,) = _images(Path(name))
+        labels = read_back(Path(name) / "out", "cvat")["images/default/a.png"]
+    assert labels.problems == []
+    read = labels.masks["crack"]
+    assert (read is None) == (not mask.any())
+    assert read is None or (read == mask).all()
     assert [image.attrib[name] for name in ("height", "width")] == list(map(str, mask.shape))
     found = [_mask_of(each, *mask.shape) for each in image]
     assert len(found) == mask.any()

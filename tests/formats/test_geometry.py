@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from drywallqa.formats.geometry import (
@@ -11,6 +13,7 @@ from drywallqa.formats.geometry import (
     Runs,
     fit_geometry,
     is_box_like,
+    pixels_around,
     rasterise,
 )
 from tiny_exports import square
@@ -147,3 +150,20 @@ def test_is_box_like__rectangles_only():
     assert not is_box_like(_ring((5, 5), (30, 5), (30, 20)))
     assert not is_box_like(_ring((5, 12), (17, 5), (30, 12), (17, 20)))
     assert not is_box_like(Box(1, 1, 9, 9))
+
+
+_place = st.floats(-20, 84)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(_place, _place), min_size=2, max_size=7))
+def test_pixels_around__nothing_outside_is_marked(points):
+    (left, top), (right, bottom) = np.min(points, axis=0), np.max(points, axis=0)
+    for geometry in (_ring(*points), Box(left, top, right, bottom)):
+        try:
+            fitted = fit_geometry(geometry, 64, 60, ONE).geometry
+        except GeometryError:
+            continue
+        mask = rasterise(fitted, 64, 60)
+        inside = mask[pixels_around(fitted)].sum()
+        assert inside == mask.sum()

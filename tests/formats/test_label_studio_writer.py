@@ -11,7 +11,7 @@ from drywallqa.formats import problems
 from drywallqa.formats.label_studio_writer import write_label_studio
 from drywallqa.formats.rle import decode_brush, encode_brush
 from odd_masks import odd_masks
-from written_labels import large_mask, masked_photo
+from written_labels import large_mask, masked_photo, read_back
 
 many = settings(max_examples=60, deadline=None)
 
@@ -31,6 +31,10 @@ def test_label_studio__each_pixel_comes_back(mask):
     with tempfile.TemporaryDirectory() as name:
         _write(Path(name), [masked_photo(Path(name), "a.png", {"crack": mask})])
         (task,) = _tasks(Path(name))
+        labels = read_back(Path(name) / "out", "label-studio")["images/default/a.png"]
+    assert labels.problems == []
+    assert (labels.masks.get("crack") is None) == (not mask.any())
+    assert not mask.any() or (labels.masks["crack"] == mask).all()
     (annotation,) = task["annotations"]
     assert len(annotation["result"]) == mask.any()
     for result in annotation["result"]:

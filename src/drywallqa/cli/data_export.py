@@ -29,9 +29,9 @@ def export(
 ) -> None:
     """Write the photos and labels of a data set as COCO, YOLO, CVAT XML, Label Studio or mask files.
 
-    Each concept becomes a class. Files of these formats state that a class without a label is absent. If a
-    concept is unknown in a photo, coco and coco-rle write a separate file that does not list the class, and
-    all other formats leave the photo out. Use --concept to export only what is known.
+    Each concept becomes a class. In most formats, a class without a label is absent. If a concept is unknown
+    in a photo, coco and coco-rle write a separate file that does not list the class, masks writes no mask
+    file, and all other formats leave the photo out. Use --concept to export only what is known.
 
     The exit code is 3 if a photo or a label was left out.
     """

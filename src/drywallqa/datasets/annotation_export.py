@@ -27,7 +27,8 @@ def export_dataset(
     """Write the photos and labels of a data set in an annotation format.
 
     A concept is a class of the export. If a concept is unknown in a photo, the formats "coco" and "coco-rle"
-    write a separate file that does not declare it. The other formats leave the photo out.
+    write a separate file that does not declare it, and the format "masks" writes no mask file. The other
+    formats leave the photo out.
 
     Args:
         dataset: The data set.

@@ -41,6 +41,7 @@ from drywallqa.formats.annotations import (
 from drywallqa.formats.coco_writer import write_coco
 from drywallqa.formats.cvat_xml_writer import write_cvat_xml
 from drywallqa.formats.label_studio_writer import write_label_studio
+from drywallqa.formats.mask_writer import write_mask_folders
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.yolo_writer import write_yolo
 from drywallqa.imaging.photos import SUFFIXES
@@ -67,7 +68,9 @@ class Format:
 FORMATS: Mapping[str, Format] = {
     "coco": Format("COCO", coco.find_coco_files, coco.read_coco, write_coco),
     "yolo": Format("YOLO", yolo.find_yolo_files, yolo.read_yolo, write_yolo),
-    "masks": Format("mask files", mask_folders.find_mask_files, mask_folders.read_mask_folders),
+    "masks": Format(
+        "mask files", mask_folders.find_mask_files, mask_folders.read_mask_folders, write_mask_folders
+    ),
     "cvat": Format("CVAT XML", cvat_xml.find_cvat_files, cvat_xml.read_cvat_xml, write_cvat_xml),
     "label-studio": Format(
         "Label Studio",
