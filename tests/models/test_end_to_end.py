@@ -75,15 +75,18 @@ def test_export__prompts_mean_to_the_bundle_what_they_mean_to_torch(
 ) -> None:
     from drywallqa.training.open_run import open_run
 
-    bundle, run = load_bundle(exported(name, data, place)), open_run(trained(name, data, place))
+    bundle, run = (
+        load_bundle(exported(name, data, place)),
+        open_run(trained(name, data, place)).segmenter.open(),
+    )
     prompts = ["segment joint/tape", "crack"]
     backend, image = bundle.open_backend(RuntimeOptions(threads=1)), np.zeros((1, 3, 64, 64), np.float32)
     image[:, :, 20:30] = 1
-    ours, theirs = backend.encode_prompts(prompts), run.backend.encode_prompts(prompts)
+    ours, theirs = backend.encode_prompts(prompts), run.encode_prompts(prompts)
     assert np.abs(ours - theirs).max() < 0.01 * np.abs(theirs).max()
     assert np.abs(ours[0] - ours[1]).max() > 0
     got = backend.decode(backend.encode_image(image), ours)
-    expected = run.backend.decode(run.backend.encode_image(image), theirs)
+    expected = run.decode(run.encode_image(image), theirs)
     for mine, torchs in zip(got, expected, strict=True):
         assert np.abs(mine - torchs).max() < 0.02 * max(1, np.abs(torchs).max())
 

@@ -174,7 +174,7 @@ def test_models__tell_of_the_bundled_model_what_it_is(capsys):
     assert main(["models", "info", bundle.name]) == 0
     out = capsys.readouterr().out
     assert f"{count:,} parameters (encoder {bundle.architecture['encoder']}" in out
-    assert f"{registry.find_family(bundle.name).parameters:,} with the default options" in out
+    assert f"{registry.find_family(bundle.name).parameters:,} with the default training options" in out
 
 
 def test_models__try_writes_masks_and_tells_a_bad_photo(folder, capsys, tmp_path):
@@ -199,7 +199,7 @@ def test_models__try_writes_masks_and_tells_a_bad_photo(folder, capsys, tmp_path
     [
         (["clip-cnn", "--prompt", "crack"], "must be trained before use"),
         (["clipseg"], "no prompt"),
-        (["clipseg", "--prompt", "crack", "--option", "tiny"], "name=value"),
+        (["clipseg", "--prompt", "crack", "--option", "tiny"], "NAME=VALUE"),
         (["clipseg", "--prompt", "crack", "--option", "size=huge"], "size 'huge' is not known"),
     ],
 )

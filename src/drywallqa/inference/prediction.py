@@ -45,7 +45,7 @@ class Prediction:
             if found.dtype != np.float32 or found.shape != shape:
                 raise ValueError(f"probability must be float32 {shape}, got {found.dtype} {found.shape}")
             if not (found.min() >= 0 and found.max() <= 1):  # false for nan as well
-                raise ValueError("all probabilities must lie in 0–1")
+                raise ValueError("each probability must lie in 0–1")
         for name in ("presence", "threshold", "presence_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0–1, got {getattr(self, name)}")
