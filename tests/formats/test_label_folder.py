@@ -69,13 +69,6 @@ def test_take__copies_photos_byte_for_byte(tmp_path):
     assert target.result().files == (tmp_path / "images/train/b/a.png",)
 
 
-def test_take__a_missing_photo_is_left_out(tmp_path):
-    photo = MaskedPhoto("a.png", tmp_path / "none.png", 8, 8, {"crack": SPOT})
-    target, taken = _take(tmp_path, [photo])
-    assert taken == []
-    assert [(problem.kind, problem.file) for problem in target.problems] == [(problems.UNREADABLE, "a.png")]
-
-
 def test_take__an_empty_mask_means_absent_and_other_classes_are_dropped(tmp_path):
     masks = {"seam": SPOT, "crack": np.zeros((8, 8), bool)}
     _, (photo,) = _take(tmp_path, [MaskedPhoto("a.png", None, 8, 8, masks)])

@@ -27,6 +27,17 @@ def test_write__names_its_files_and_lists_problems(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", WRITERS)
+def test_write__a_missing_photo_is_left_out(tmp_path, name):
+    photos = [masked_photo(tmp_path, f"{letter}.png", {"crack": SPOT}) for letter in "ab"]
+    photos[0].path.unlink()
+    result = write_export(tmp_path / "out", name, photos, ["crack"])
+    assert result.photos == 1
+    assert [(each.kind, each.file) for each in result.problems if each.is_loss] == [
+        (problems.UNREADABLE, "a.png")
+    ]
+
+
+@pytest.mark.parametrize("name", WRITERS)
 def test_write__photos_are_requested_one_after_another(tmp_path, name):
     """The masks of a photo can be freed before those of the photo after the next are made."""
     alive: set[int] = set()

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from drywallqa.errors import reason_of
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import MaskedPhoto, WriteResult, split_word
 from drywallqa.formats.photo_index import spelling_key
@@ -63,8 +62,10 @@ class LabelFolder:
             placed = replace(
                 photo, name=self._unique_name(photo), split=safe_stem(photo.split or NO_SPLIT), masks=masks
             )
-            if photo.path is None or self._copy_photo(photo, photo.path, self.path_of(placed)):
-                yield placed
+            if photo.path:
+                shutil.copyfile(photo.path, self.add(f"{IMAGES}/{self.path_of(placed)}"))
+                self._turned += [photo.name] if is_turned(photo.path) else []
+            yield placed
 
     def path_of(self, photo: MaskedPhoto) -> str:
         """Return a photo's path below the folder of images; its name if the photo was not copied."""
@@ -118,19 +119,6 @@ class LabelFolder:
             text = f"is called {place}{suffix_text} in the export"
             self.problems.append(Problem(problems.SIMILAR_NAME, photo.name, "", text))
         return place + suffix_text
-
-    def _copy_photo(self, photo: MaskedPhoto, source: Path, target: str) -> bool:
-        """Copy a photo to a path below the folder of images; return whether its file could be read."""
-        try:
-            with source.open("rb"):
-                pass
-        except OSError as error:
-            text = f"{source} cannot be read ({reason_of(error)}); the photo is left out"
-            self.problems.append(Problem(problems.UNREADABLE, photo.name, "", text))
-            return False
-        shutil.copyfile(source, self.add(f"{IMAGES}/{target}"))
-        self._turned += [photo.name] if is_turned(source) else []
-        return True
 
 
 def _safe_part(part: str, special: frozenset[str]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from drywallqa.errors import ConfigError, DataError
+from drywallqa.errors import ConfigError, DataError, reason_of
 from drywallqa.files import json_bytes, whole_folder
+from drywallqa.formats import problems
 from drywallqa.formats.annotations import MaskedPhoto, WriteResult
 from drywallqa.formats.coco_writer import write_coco
 from drywallqa.formats.exports import FORMATS
@@ -65,11 +66,12 @@ def write_export(
 
     def photos() -> Iterator[MaskedPhoto]:
         for item in items:
-            if isinstance(item, MaskedPhoto):
+            problem = item if isinstance(item, Problem) else _check_readable(item)
+            if problem:
+                found.append(problem)
+            elif isinstance(item, MaskedPhoto):
                 requested.add(item.name)
                 yield item
-            else:
-                found.append(item)
 
     with whole_folder(target, replace=replace) as new:
         written = WRITERS[name](new, photos(), classes)
@@ -82,3 +84,15 @@ def write_export(
             (new / PROBLEMS_FILE).write_bytes(lines)
     files = tuple(target / path.relative_to(new) for path in written.files)
     return WriteResult(files, tuple(found), count)
+
+
+def _check_readable(photo: MaskedPhoto) -> Problem | None:
+    """Return a problem if a photo that is to be copied cannot be read."""
+    if photo.path is None:
+        return None
+    try:
+        with photo.path.open("rb"):
+            return None
+    except OSError as error:
+        text = f"{photo.path} cannot be read ({reason_of(error)}); the photo is left out"
+        return Problem(problems.UNREADABLE, photo.name, "", text)
