@@ -161,9 +161,8 @@ def test_data__output_that_lacks_a_character(tmp_path: Path, encoding: str) -> N
         (export / "test" / "labels" / f"{name}.txt").write_text("0 .5 .5 .3 .3\n0 .5 .5 .001 .001\n", "utf-8")
     (export / "data.yaml").write_text("names: [crack]\n", "utf-8")
     how = {"PYTHONIOENCODING": encoding}
-    assert (
-        drywallqa("data", "import", export, "--out", data, "--concept", "crack=crack", **how).returncode == 0
-    )
+    done = drywallqa("data", "import", export, "--out", data, "--concept", "crack=crack", **how)
+    assert done.returncode == 3, done.stderr  # shapes that are too small were lost
     audit = drywallqa("data", "audit", export, "--json", tmp_path / "壁.json", **how)
     assert audit.returncode == 1, audit.stderr  # near-duplicates, and shapes that are too small
     assert b"\\u58c1" in audit.stdout

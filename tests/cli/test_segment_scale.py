@@ -71,4 +71,4 @@ def test_segment__another_scale_is_another_result(site: Path, capsys: pytest.Cap
 @pytest.mark.parametrize("scale", ["huge", "0", "-1", "nan", "9"])
 def test_segment__impossible_scale(site: Path, capsys: pytest.CaptureFixture[str], scale: str) -> None:
     assert run("--out", "out", f"--scale={scale}") == 2
-    assert "auto, fit, native or a factor" in capsys.readouterr().err
+    assert "auto, fit, native, or a factor" in capsys.readouterr().err

@@ -254,7 +254,7 @@ def test_benchmark__prints_and_writes_figures(
     finally:
         dataset.save_dataset(known)
     told = capsys.readouterr().out
-    for word in ("IoU of the baselines", "composites", "no walls", "wrong prompt", "before it was there"):
+    for word in ("IoU of the baselines", "composites", "no walls", "wrong prompt", "before it was pasted"):
         assert word in told
     kept = json.loads((tmp_path / "b.json").read_text())["composites"]
     assert kept["crack"]["other_before"] is None
