@@ -144,10 +144,11 @@ $(LINES_READY): $(BENCHMARK_READY)
 $(BENCHMARK_READY): benchmarks/split.csv | $(DEVELOPMENT)
 	@test -d "$$DRYWALLQA_DATA" || { echo "error: no data sets in $$DRYWALLQA_DATA; set DRYWALLQA_DATA to the" \
 		"folder that holds cracks.yolov8 and drywall-join-detect.coco" >&2; exit 2; }
+	# Exit code 3: both exports have boxes under 4 px, which are lost and listed.
 	$(BIN)/drywallqa data import "$$DRYWALLQA_DATA/cracks.yolov8" --out $(BENCHMARK) --replace \
-		--concept "NewCracks - v2 2024-05-18 10-54pm=crack" --absent "taping area" --set cracks
+		--concept "NewCracks - v2 2024-05-18 10-54pm=crack" --absent "taping area" --set cracks || [ $$? -eq 3 ]
 	$(BIN)/drywallqa data import "$$DRYWALLQA_DATA/drywall-join-detect.coco" --out $(BENCHMARK) --replace \
-		--concept "drywall-join=taping area" --absent crack --set taping
+		--concept "drywall-join=taping area" --absent crack --set taping || [ $$? -eq 3 ]
 	$(BIN)/drywallqa data split $(BENCHMARK) --by-csv benchmarks/split.csv
 	@touch $@
 
