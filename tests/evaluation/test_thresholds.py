@@ -87,7 +87,7 @@ def test_choose__presence_by_a_wanted_recall_or_precision_of_photos() -> None:
         scores, presence=ThresholdRule.parse("precision=0.75")
     ).presence_threshold
     assert by_precision == pytest.approx(0.32), "three right ones and one wrong one are kept from here on"
-    with pytest.raises(ConfigError, match="presence can be chosen by"):
+    with pytest.raises(ConfigError, match="presence thresholds can be chosen by"):
         choose_for_concept(scores, presence=ThresholdRule.parse("sweep"))
 
 
