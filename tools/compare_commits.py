@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ RENAMED: dict[str, str] = {}
 # Pattern of run/file for files that may differ → reason.
 EXPECTED: dict[str, str] = {
     "evaluate-*/out/pictures/*": "Matplotlib draws the charts, and panels replace the sheets of examples",
+    "evaluate-*/out/failures/*.png": "reworded captions",
+    "*/stdout-*.txt": "reworded messages",
+    "*/stderr-*.txt": "reworded messages",
 }
 
 # Text that varies between runs of the same commit: its description, its pattern, and its replacement.
@@ -104,12 +108,16 @@ class Side:
 
 @dataclass
 class Result:
-    """The result of a run, with the number of equal files, and the names and faults of different files."""
+    """The result of a run, with numbers of equal files, and the names and faults of different files.
+
+    A text file is reworded if its words differ, but both versions have the same numbers.
+    """
 
     run: Run
     seconds: str
     equal: int = 0
     but_varying: int = 0
+    reworded: int = 0
     different: dict[str, str] = field(default_factory=dict)
 
     def unexpected(self) -> int:
@@ -118,7 +126,7 @@ class Result:
 
     def cells(self) -> list[object]:
         """Return a row of the report's table."""
-        counts = self.equal, self.but_varying, len(self.different)
+        counts = self.equal, self.but_varying, self.reworded, len(self.different)
         return [self.run.name, self.run.photos, sum(counts), *counts, self.unexpected(), self.seconds]
 
 
@@ -201,9 +209,11 @@ def compare(run: Run, base: Side, head: Side) -> Result:
             result.equal += 1
         elif len({without_varying(top / name, run.name.startswith("ray")) for top in folders}) == 1:
             result.but_varying += 1
+        elif Path(name).suffix in TEXT and numbers_of(folders[0] / name) == numbers_of(folders[1] / name):
+            result.reworded += 1
         else:
             result.different[f"{run.name}/{name}"] = "other content"
-    told = "{} ({}): {} files, {} + {} equal, {} different, {} unexpected; {} s"
+    told = "{} ({}): {} files, {} + {} equal, {} reworded, {} different, {} unexpected; {} s"
     print(told.format(*result.cells()), flush=True)
     return result
 
@@ -221,6 +231,11 @@ def without_varying(path: Path, any_order: bool) -> bytes:
     return b"\n".join(sorted(content.split(b"\n"))) if any_order and path.suffix in TEXT else content
 
 
+def numbers_of(path: Path) -> Counter[bytes]:
+    """Count the numbers in a text file, without those that vary between runs of the same commit."""
+    return Counter(re.findall(rb"\d+(?:\.\d+)?", without_varying(path, any_order=True)))
+
+
 def report(sides: Sequence[Side], photos: dict[str, list[str]], results: Sequence[Result]) -> str:
     """Return the comparison as a Markdown report."""
     versions = [f"{name} {version(name)}" for name in ("numpy", "onnxruntime", "pillow")]
@@ -231,9 +246,12 @@ def report(sides: Sequence[Side], photos: dict[str, list[str]], results: Sequenc
         f"Python {platform.python_version()}, {', '.join(versions)}",
         f"\n{sum(map(len, photos.values()))} photos, rendered (walls, phone) and real (all others): "
         + ", ".join(f"{name} {len(paths)}" for name, paths in photos.items()),
-        *table("run|photos|files|equal|varying|different|unexpected|seconds", map(Result.cells, results)),
+        *table(
+            "run|photos|files|equal|varying|reworded|different|unexpected|seconds", map(Result.cells, results)
+        ),
         "\nEqual files agree in every byte. Varying files agree without the values listed below. Parquet",
-        "tables are compared by their rows, and the text of Ray runs without the order of its lines:\n",
+        "tables are compared by their rows, and the text of Ray runs without the order of its lines.",
+        "Reworded files have other words and the same numbers. The values that vary:\n",
         *(f"- {words}" for words, _, _ in VARIES),
         *table("different file|how", [item for result in results for item in result.different.items()]),
         *table("expected to differ|why", EXPECTED.items()),
