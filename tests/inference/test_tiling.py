@@ -354,7 +354,7 @@ def test_segment__broken_model_in_tiles(bundle: FakeBundle, monkeypatch: pytest.
 
 @pytest.mark.parametrize("scale", ["large", 0, -1.0, 5.0, float("nan")])
 def test_segment__impossible_scale(bundle: FakeBundle, scale: float) -> None:
-    with pytest.raises(ConfigError, match="auto, fit, native or a factor"):
+    with pytest.raises(ConfigError, match="auto, fit, native, or a factor"):
         Segmenter(bundle).segment(wall(), "crack", scale=scale)
 
 

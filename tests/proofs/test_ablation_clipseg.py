@@ -34,10 +34,10 @@ def test_ablate__clipseg_is_trained_to_its_text_tower(tmp_path: Path) -> None:
     (row,) = json.loads((out / "table.json").read_text(encoding="utf-8"))
     assert [measured["rule"] for measured in row["measured"]] == ["0.5", "chosen on val"]
     assert row["settings"]["model"]["name"] == "clipseg"
-    opened = open_run(out / "runs" / "1-recipe")
-    embedded = opened.backend.encode_prompts(["segment crack", "segment taping area"])
-    assert embedded.shape == (2, opened.backend.model.embedding_width)
-    model = opened.backend.model
+    opened = open_run(out / "runs" / "1-recipe").segmenter.open()
+    embedded = opened.encode_prompts(["segment crack", "segment taping area"])
+    assert embedded.shape == (2, opened.model.embedding_width)
+    model = opened.model
     model.freeze(load_config(out / "runs" / "1-recipe" / "config.yaml").model.training)
     # what is left out has no part in any mask
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
