@@ -46,14 +46,10 @@ def rank(
     """Order unlabelled photos: first those from whose labels the model would learn most."""
     from drywallqa.curation.ranking import rank_photos, ranking_lines
     from drywallqa.datasets.dataset import load_dataset
-    from drywallqa.errors import OutputError
-    from drywallqa.files import check_folder, json_bytes, write_whole
+    from drywallqa.files import check_output_files, json_bytes, write_whole
     from drywallqa.inference.segmenter import load
 
-    for path in filter(None, (json_file, csv_file, list_file)):
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; pass a file")
-        check_folder(path.parent)
+    check_output_files(json_file, csv_file, list_file)
     dataset = load_dataset(folder)
     ranking = rank_photos(
         dataset, concept, load(model), photos, recursive=recursive, progress=step_progress("ranking")

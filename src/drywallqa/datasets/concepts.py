@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.photo_labels import PhotoLabels
-from drywallqa.errors import ConfigError, DataError
+from drywallqa.errors import ConfigError
 from drywallqa.formats.annotations import Export
+from drywallqa.formats.text_files import read_lines
 
 IGNORE = "ignore"
 """Concept name in a "CLASS=CONCEPT" option that drops the class."""
@@ -168,13 +169,9 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
     Raises:
         DataError: The file cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the phrasings cannot be read ({error}); pass a UTF-8 text file") from error
     found: dict[str | None, list[str]] = {}
     concept: str | None = None
-    for line in lines:
+    for line in read_lines(path, "the phrasings", "pass a UTF-8 text file"):
         words = " ".join(line.split())
         if not words or words.startswith("#"):
             continue

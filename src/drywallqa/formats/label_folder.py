@@ -12,7 +12,7 @@ from drywallqa.formats import problems
 from drywallqa.formats.annotations import MaskedPhoto, WriteResult, split_word
 from drywallqa.formats.photo_index import spelling_key
 from drywallqa.formats.problems import Problem
-from drywallqa.imaging.mask_files import safe_stem
+from drywallqa.imaging.mask_files import free_name, safe_stem
 from drywallqa.imaging.photos import is_turned
 
 NO_SPLIT = "default"
@@ -109,21 +109,25 @@ class LabelFolder:
         suffix_text = (suffix and suffix[1]) or ""
         stem = _safe_part(last.removesuffix(suffix_text), _SPECIAL_FILES)
         path = [_safe_part(part, _SPECIAL_FOLDERS) for part in folders if part not in ("/", "..")]
-        place, number = "/".join([*path, stem]), 1
         split = photo.split or NO_SPLIT
-        while (key := spelling_key(f"{split}/{place}")) in self._names:
-            number += 1
-            place = "/".join([*path, f"{stem}--{number}"])
-        self._names.add(key)
+        place = free_name(
+            "/".join([*path, stem]), lambda name: spelling_key(f"{split}/{name}") not in self._names
+        )
+        self._names.add(spelling_key(f"{split}/{place}"))
         if place + suffix_text != photo.name:
             text = f"is called {place}{suffix_text} in the export"
             self.problems.append(Problem(problems.SIMILAR_NAME, photo.name, "", text))
         return place + suffix_text
 
 
+def visible_name(name: str) -> str:
+    """Return a file or folder name that every operating system allows and that readers do not skip."""
+    safe = safe_stem(name)
+    return f"_{safe}" if safe.startswith((".", "__MACOSX")) else safe
+
+
 def _safe_part(part: str, special: frozenset[str]) -> str:
     """Return a part of a path that is valid everywhere, not hidden, and has no meaning for readers."""
-    safe = safe_stem(part)
-    safe = f"_{safe}" if safe.startswith(".") else safe
+    safe = visible_name(part)
     has_meaning = safe.lower() in special or split_word(safe) or safe.lower().endswith("_mask")
     return f"{safe}_" if has_meaning else safe

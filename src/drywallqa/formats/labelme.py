@@ -16,7 +16,7 @@ from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.rings import ellipse_ring, read_points
 from drywallqa.formats.stored_masks import decode_picture, paste_mask, runs_of
-from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads
+from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads, read_lines
 from drywallqa.formats.values import class_name, size_of
 from drywallqa.imaging.photos import MAX_PIXELS
 
@@ -60,10 +60,7 @@ def read_labelme(root: Path, options: ReadOptions) -> Export:
 
 
 def _read_classes(path: Path) -> frozenset[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the class names cannot be read ({error}); save it as UTF-8 text") from error
+    lines = read_lines(path, "the class names", "save the file as UTF-8 text")
     return frozenset(line.strip() for line in lines if line.strip()) - _NO_CLASSES
 
 

@@ -114,8 +114,8 @@ def combine(
     options: ReadOptions,
     files: Sequence[PhotoFile],
     declared: Callable[[PhotoFile, frozenset[str]], frozenset[str]],
-    listed: Collection[str] = (),
-    others: Collection[Path] = (),
+    listed: Collection[str],
+    others: Collection[Path],
     splits: Mapping[str, str | None] | None = None,
 ) -> Export:
     """Combine the files of an export.

@@ -1,4 +1,4 @@
-"""Recognise annotation files by their first bytes, and read JSON and XML."""
+"""Recognise annotation files by their first bytes, and read JSON, XML and lists of lines."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ def head_of(path: Path) -> bytes:
             return stream.read(_HEAD).lstrip(b"\xef\xbb\xbf").lstrip()
     except OSError:
         return b""
+
+
+def read_lines(path: Path, content: str, remedy: str) -> list[str]:
+    """Read the lines of a UTF-8 text file.
+
+    Args:
+        path: The file.
+        content: What the file contains, for the message, such as "the class names".
+        remedy: What the user can do if the file is damaged.
+
+    Raises:
+        DataError: The file cannot be read, or is not UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {content} cannot be read ({error}); {remedy}") from error
 
 
 def load_json(path: Path, remedy: str) -> Any:

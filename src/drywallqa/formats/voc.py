@@ -15,12 +15,13 @@ from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.rings import read_numbers, read_ring
-from drywallqa.formats.text_files import load_xml, read_heads
+from drywallqa.formats.text_files import load_xml, read_heads, read_lines
 from drywallqa.formats.values import size_of
 
 _LISTS = "ImageSets"
 _MASKS = "SegmentationClass"
 _CLASSES = "labelmap.txt"
+_AS_LIST = ("the list", "export the data set again")
 
 
 def find_voc_files(root: Path) -> list[Path]:
@@ -60,15 +61,8 @@ def read_voc(root: Path, options: ReadOptions) -> Export:
 
 def _read_classes(path: Path) -> frozenset[str]:
     """Read the class names of a labelmap.txt, whose lines are name:colour:parts:actions."""
-    names = {line.split(":")[0].strip() for line in _read_lines(path) if not line.startswith("#")}
+    names = {line.split(":")[0].strip() for line in read_lines(path, *_AS_LIST) if not line.startswith("#")}
     return frozenset(name for name in names if name.lower() not in {"", "background", "ignored"})
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the list cannot be read ({error}); export the data set again") from error
 
 
 def _unread_masks(root: Path) -> list[Problem]:
@@ -85,7 +79,7 @@ def _read_splits(lists: set[Path], root: Path, found: list[Problem]) -> dict[str
     splits: dict[str, str | None] = {}
     for path in sorted(lists):
         split = split_word(path.stem)
-        for line in filter(str.strip, _read_lines(path) if split else []):
+        for line in filter(str.strip, read_lines(path, *_AS_LIST) if split else []):
             stem = line.split()[0]
             if splits.setdefault(stem, split) != split:
                 text = f"{stem} is also in another split's list; no split is used"
