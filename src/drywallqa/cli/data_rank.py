@@ -14,13 +14,13 @@ from drywallqa.cli.progress import step_progress
 
 def rank(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A data set; its labelled photos are what the model knows.")
+        Path, typer.Argument(metavar="DIR", help="Folder of the data set with the labelled photos.")
     ],
     concept: Annotated[str, typer.Option(metavar="CONCEPT", help="The concept to label.")],
     photos: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PHOTOS", help="A folder of photos to rank [default: the set's unlabelled photos]"
+            metavar="PHOTOS", help="Folder of photos to rank [default: the data set's unlabelled photos]"
         ),
     ] = None,
     model: Annotated[
@@ -43,7 +43,7 @@ def rank(
         Path | None, typer.Option("--list", metavar="FILE", help="Write one path per line.")
     ] = None,
 ) -> None:
-    """Order unlabelled photos: first those from whose labels the model would learn most."""
+    """Order unlabelled photos by how much the model would learn from their labels."""
     from drywallqa.curation.ranking import rank_photos, ranking_lines
     from drywallqa.datasets.dataset import load_dataset
     from drywallqa.files import check_output_files, json_bytes, write_whole

@@ -1,4 +1,4 @@
-"""`drywallqa data render` and `mosaics`: add sets of pictures that are made from others or rendered."""
+"""`drywallqa data render` and `mosaics`: add sets of rendered pictures and of mosaics."""
 
 from __future__ import annotations
 

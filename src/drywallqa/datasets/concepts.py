@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from drywallqa.datasets.photo_labels import PhotoLabels
 from drywallqa.errors import ConfigError
 from drywallqa.formats.annotations import Export
-from drywallqa.formats.text_files import read_lines
+from drywallqa.formats.text_files import load_lines
 
 IGNORE = "ignore"
 """Concept name in a "CLASS=CONCEPT" option that drops the class."""
@@ -98,7 +98,7 @@ class ConceptMap:
         return ignored if ignored.any() else None
 
     def incomplete(self, labels: PhotoLabels) -> tuple[str, ...]:
-        """Return the concepts with a mask, of which an annotation in this photo was lost."""
+        """Return the concepts that have a mask although one of their annotations in this photo was lost."""
         return tuple(
             concept
             for concept in self.mapped()
@@ -171,7 +171,7 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
     """
     found: dict[str | None, list[str]] = {}
     concept: str | None = None
-    for line in read_lines(path, "the phrasings", "pass a UTF-8 text file"):
+    for line in load_lines(path, "the phrasings", "pass a UTF-8 text file"):
         words = " ".join(line.split())
         if not words or words.startswith("#"):
             continue

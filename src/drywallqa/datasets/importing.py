@@ -76,7 +76,7 @@ class ImportOptions:
         strict: Whether the first problem of the export raises an error.
         replace_set: Whether to replace an existing set of the same name.
         exif: One of `photo_labels.EXIF_CHOICES`.
-        read: Decisions about what the export leaves open.
+        read: The user's decisions about the export's files.
     """
 
     concepts: Sequence[str]
@@ -237,7 +237,7 @@ class _Import:
 
 
 def turned_problem(names: Sequence[str]) -> Problem:
-    """Describe photos that EXIF turns, and whose labels do not show which picture they refer to."""
+    """Report photos that EXIF turns if their labels may refer to the stored or to the viewed picture."""
     text = (
         f"EXIF turns {len(names)} photos (such as {names[0]}); their labels were read as drawn on the viewed "
         "picture; pass --exif viewed to confirm this, or --exif stored if they refer to the stored pixels"

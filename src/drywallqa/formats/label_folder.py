@@ -1,4 +1,4 @@
-"""Fill the folder of a new export: copy photos under safe names, and leave out what a format cannot say."""
+"""Copy photos to a new export under safe names, and leave out photos whose labels it cannot express."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from drywallqa.imaging.mask_files import free_name, safe_stem
 from drywallqa.imaging.photos import is_turned
 
 NO_SPLIT = "default"
-"""Folder of the photos without a split, as CVAT names it."""
+"""Folder of the photos without a split. CVAT uses the same name."""
 
 IMAGES = "images"
 
-# Names to which readers of exports give a meaning.
+# Names that have a meaning for readers of exports.
 _SPECIAL_FOLDERS = frozenset({"images", "labels", "masks", "mask", "annotations", "gt"})
 _SPECIAL_FILES = frozenset({"classes", "notes", "obj", "data", "readme"})
 
@@ -45,7 +45,7 @@ class LabelFolder:
     def take(self, photos: Iterable[MaskedPhoto], *, all_known: bool) -> Iterator[MaskedPhoto]:
         """Copy photos, and yield each one with the name and split that it has in this export.
 
-        Only the masks of the export's classes remain. An empty mask becomes None, since its class is absent.
+        Only the masks of the export's classes remain. An empty mask becomes None (absent).
 
         Args:
             photos: The photos. The masks of a photo can be freed once the next photo is requested.
@@ -93,17 +93,17 @@ class LabelFolder:
         return WriteResult(tuple(self._files), tuple(self.problems))
 
     def _leave_out(self, photo: MaskedPhoto, known: Sequence[str]) -> None:
-        text = "no class is known in this photo"
+        text = "the photo has no label for any of the classes"
         if known:
             listed = ", ".join(f"'{name}'" for name in self.classes if name not in known)
             text = (
-                f"{listed} unknown in this photo, but the file would declare it absent; export the other "
-                "classes, or use the format coco"
+                f"the photo has no label for {listed}, but the file would declare it absent; export the "
+                "other classes, or use the format coco"
             )
         self.problems.append(Problem(problems.LEFT_OUT, photo.name, "", text))
 
     def _unique_name(self, photo: MaskedPhoto) -> str:
-        """Return a name that is valid on every operating system, and a stem that no other photo has."""
+        """Return a name that is valid on every operating system. No other photo has the same stem."""
         *folders, last = PurePosixPath(photo.name).parts or ("photo",)
         suffix = re.fullmatch(r".*?(\.[A-Za-z0-9]+)?", last, re.DOTALL)
         suffix_text = (suffix and suffix[1]) or ""
@@ -127,7 +127,7 @@ def visible_name(name: str) -> str:
 
 
 def _safe_part(part: str, special: frozenset[str]) -> str:
-    """Return a part of a path that is valid everywhere, not hidden, and has no meaning for readers."""
+    """Return a visible file or folder name that has no special meaning for readers."""
     safe = visible_name(part)
     has_meaning = safe.lower() in special or split_word(safe) or safe.lower().endswith("_mask")
     return f"{safe}_" if has_meaning else safe

@@ -1,4 +1,4 @@
-"""Write folders of mask files in the layout of the original report, which `mask_folders` reads.
+"""Write folders of mask files in the layout of the original report. `mask_folders` reads this layout.
 
 Layout::
 
@@ -49,7 +49,7 @@ def write_mask_folders(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
 
 
 class _MaskWriter:
-    """The files and names that were written so far."""
+    """Writes the files, and remembers which names are in use."""
 
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self.folder = folder
@@ -93,7 +93,7 @@ class _MaskWriter:
             self.files.append(target)
 
     def _place(self, photo: MaskedPhoto) -> PurePosixPath:
-        """Return a path below images/ such that the names of its masks fit no other photo."""
+        """Return a path below images/. The names of its masks must not fit another photo."""
         given = PurePosixPath(photo.name)
         parts = [photo.split] if photo.split and split_word(photo.split) else []
         parts += [self._photo_folder(part) for part in given.parent.parts if part not in ("/", "..")]

@@ -23,7 +23,7 @@ def read_heads(root: Path, suffix: str) -> Iterable[tuple[Path, bytes]]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return a file's first 64 KiB without a BOM; nothing if the file cannot be read."""
+    """Return a file's first 64 KiB without a BOM. If the file cannot be read, the result is empty."""
     try:
         with path.open("rb") as stream:
             return stream.read(_HEAD).lstrip(b"\xef\xbb\xbf").lstrip()
@@ -31,7 +31,7 @@ def head_of(path: Path) -> bytes:
         return b""
 
 
-def read_lines(path: Path, content: str, remedy: str) -> list[str]:
+def load_lines(path: Path, content: str, remedy: str) -> list[str]:
     """Read the lines of a UTF-8 text file.
 
     Args:
@@ -65,7 +65,7 @@ def load_json(path: Path, remedy: str) -> Any:
 
 
 def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Element, int]]:
-    """Read an XML file to its root element, and the line of each element.
+    """Parse an XML file, and return its root element and the line number of each element.
 
     Args:
         path: The file.
@@ -73,7 +73,8 @@ def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Elemen
         remedy: What the user can do if the file is damaged.
 
     Raises:
-        DataError: The file is damaged, or has a document type, whose entities could expand to any size.
+        DataError: The file is damaged, has another root element, or has a document type, whose entities
+            could expand to any size.
     """
     builder, lines = TreeBuilder(), {}
     parser = expat.ParserCreate()
