@@ -78,7 +78,7 @@ def _read_labels(
             continue
         for concept in known:
             if concept in sample.incomplete:
-                text = f"the mask of '{concept}' lacks a label that the import dropped; the export hides this gap"
+                text = f"the mask of '{concept}' lacks a label that the import dropped; the export hides this"
                 yield Problem(problems.INCOMPLETE, name, "", text)
         path = dataset.photo_path(sample) if copy_photos else None
         yield MaskedPhoto(name, path, sample.height, sample.width, masks, sample.split)

@@ -16,7 +16,7 @@ from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.rings import ellipse_ring, read_points
 from drywallqa.formats.stored_masks import decode_picture, paste_mask, runs_of
-from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads, load_lines
+from drywallqa.formats.text_files import list_of, load_json, load_lines, mapping_of, read_heads
 from drywallqa.formats.values import class_name, size_of
 from drywallqa.imaging.photos import MAX_PIXELS
 

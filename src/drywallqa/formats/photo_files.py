@@ -126,7 +126,7 @@ def combine(
         root: The export's folder.
         options: The options, which can name a folder with more photos.
         files: The annotation files.
-        declared: Returns the classes that the annotator of a file could choose. Its second argument is the set of
+        declared: Returns the classes that the annotator of a file could choose. The second argument is
             all classes of the export.
         listed: Classes that the export lists.
         others: Other files of the format, such as lists of classes.

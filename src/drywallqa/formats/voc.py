@@ -15,7 +15,7 @@ from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.rings import read_numbers, read_ring
-from drywallqa.formats.text_files import load_xml, read_heads, load_lines
+from drywallqa.formats.text_files import load_lines, load_xml, read_heads
 from drywallqa.formats.values import size_of
 
 _LISTS = "ImageSets"

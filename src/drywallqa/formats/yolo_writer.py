@@ -44,7 +44,8 @@ def write_yolo(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[st
     if added:
         text = (
             "readers that fill polygons with OpenCV, such as Ultralytics, also mark the pixels right of "
-            f"and below each region: {added} px more than the {marked} marked px; drywallqa reads the labels exactly"
+            f"and below each region: {added} px more than the {marked} marked px; drywallqa reads "
+            "the labels exactly"
         )
         target.note(problems.INEXACT, text)
     return target.result()
