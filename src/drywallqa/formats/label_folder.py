@@ -93,7 +93,7 @@ class LabelFolder:
         return WriteResult(tuple(self._files), tuple(self.problems))
 
     def _leave_out(self, photo: MaskedPhoto, known: Sequence[str]) -> None:
-        text = "the photo has no label for any of the classes"
+        text = "no class is known in this photo"
         if known:
             listed = ", ".join(f"'{name}'" for name in self.classes if name not in known)
             text = (

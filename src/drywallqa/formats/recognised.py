@@ -46,7 +46,7 @@ class ForeignFormat:
         Raises:
             DataError: Always. The message explains how to convert the export.
         """
-        raise DataError(f"{root}: this is a {self.title}, which drywallqa cannot read; {self.remedy}")
+        raise DataError(f"{root}: this is a {self.title}, which is not read directly; {self.remedy}")
 
 
 def _has(head: bytes, marks: list[re.Pattern[bytes]]) -> bool:

@@ -145,9 +145,7 @@ def decode_brush(rle: Sequence[int], height: int, width: int) -> Mask:
         raise ValueError(f"the brush (RLE) has values of {(header >> 16 & 31) + 1} bits instead of 8")
     if header >> 21 != _CHANNELS * height * width:
         count = header >> 21
-        raise ValueError(
-            f"the brush (RLE) covers {count / _CHANNELS:g} px, but the photo has {height * width}"
-        )
+        raise ValueError(f"the brush (RLE) covers {count / _CHANNELS:g} px, the photo has {height * width}")
     sizes = [(header >> shift & 15) + 1 for shift in (12, 8, 4, 0)]
     alpha = _read_stream(data, sizes, header >> 21)[3::_CHANNELS].reshape(height, width)
     return np.asarray(alpha > (127 if alpha.max(initial=0) > 1 else 0))
@@ -259,5 +257,5 @@ def _repeat(runs: Sequence[int], size: int, whole: str) -> Mask:
     if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
         raise ValueError("a run length is negative or not an integer")
     if sum(runs) != size:
-        raise ValueError(f"the run lengths cover {sum(runs)} px, but the {whole} has {size}")
+        raise ValueError(f"the run lengths cover {sum(runs)} px, the {whole} has {size}")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs)
