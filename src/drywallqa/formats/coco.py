@@ -248,7 +248,7 @@ def _runs(segmentation: dict[str, Any]) -> Runs:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     sides = [whole_number(side) for side in size] if isinstance(size, list) else []
     if len(sides) != 2 or sides[0] is None or sides[1] is None:
-        raise GeometryError(problems.MALFORMED, "the run lengths have no size of two whole numbers; dropped")
+        raise GeometryError(problems.MALFORMED, "run lengths without a size of two whole numbers; dropped")
     if not isinstance(counts, str | list):
-        raise GeometryError(problems.MALFORMED, "the run lengths have no counts; dropped")
+        raise GeometryError(problems.MALFORMED, "run lengths without counts; dropped")
     return Runs(counts if isinstance(counts, str) else tuple(counts), sides[0], sides[1])

@@ -35,7 +35,7 @@ class Regions:
         lost: Labels of regions that could not be read.
         problems: Problems found so far.
         size: The height and width in px that the annotation declares for its photo.
-        others: Type → number of results that do not mark a region, such as choices for the whole photo.
+        others: Number of results by type that mark no region, such as choices for the whole photo.
         author: The person who finished the annotation; empty if unknown.
         changed: Time of the last change; empty if unknown.
     """

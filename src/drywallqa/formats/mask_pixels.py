@@ -259,7 +259,7 @@ def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) 
 
 
 def _is_gradual(counts: Mapping[Value, int], step: int) -> bool:
-    """Check whether greys occur in steps smaller than `step` from the lowest to the highest."""
+    """Whether greys occur in steps smaller than `step` from the lowest to the highest."""
     greys = sorted(value for value in counts if isinstance(value, int))
     steps = [high - low for low, high in pairwise(greys)]
     return len(greys) == len(counts) and max(steps, default=0) < step

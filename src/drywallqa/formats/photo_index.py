@@ -119,7 +119,7 @@ class PhotoIndex:
         return path
 
     def _by_last_part(self, name: PhotoName) -> Path | None:
-        """Return the only photo with this file name, unless its folders contradict the name."""
+        """Return the only photo with the name's last part, unless its folders contradict the name."""
         paths = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
         given = {spelling_key(part) for part in name.parts[:-1]}
         fitting = [path for path in paths if not _contradict(given, self._folders_of(path))]

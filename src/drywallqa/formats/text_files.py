@@ -23,7 +23,7 @@ def read_heads(root: Path, suffix: str) -> Iterable[tuple[Path, bytes]]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return a file's first 64 KiB without a BOM. If the file cannot be read, the result is empty."""
+    """Return a file's first 64 KiB without a BOM; nothing if the file cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(_HEAD).lstrip(b"\xef\xbb\xbf").lstrip()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def identifier(value: object) -> int | str | None:
-    """Return an id in one form, so that 7, 7.0, "7" and " 7 " are equal. Other values give None."""
+    """Return an id such that 7, 7.0, "7" and " 7 " are equal; None if the value cannot be an id."""
     number = number_of(value)
     if number is not None and number.is_integer():
         return int(number)
