@@ -1,7 +1,7 @@
 """Merge corrected labels from an export into the photos that a data set already contains.
 
 The corrected labels replace the old ones, and the data set records who changed them and when. A photo keeps
-its split, whatever the export says.
+its split, even if the export names another one.
 """
 
 from __future__ import annotations

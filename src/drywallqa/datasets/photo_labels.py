@@ -50,7 +50,7 @@ class PhotoLabels:
         conflicts: Classes about which two entries contradict each other.
         problems: The problems found.
         annotations: The usable annotations, fitted to the stored or viewed photo, and its height and width.
-        orientation_unknown: Whether it is unknown if the labels refer to the stored or to the viewed picture.
+        orientation_unknown: Whether the labels may refer either to the stored or to the viewed picture.
     """
 
     masks: dict[str, Mask | None] = field(default_factory=dict)
