@@ -29,7 +29,7 @@ import numpy as np
 from drywallqa import load
 from drywallqa.backend import Backend, Features, Float
 from drywallqa.datasets import dataset
-from drywallqa.datasets.mosaics import mosaic, one_a_photograph
+from drywallqa.datasets.mosaics import mosaic, one_per_source_photo
 from drywallqa.inference.segmenter import Segmenter
 from drywallqa.inference.tiles import TileGrid
 from drywallqa.inference.wrapped_model import WrappedModel
@@ -80,7 +80,7 @@ def forced(segmenter: Segmenter, data, most: int) -> dict:
     """Cut photos into tiles that are hardly larger than the window, and compare them with whole photos."""
     whole, tiled = Tally("fit"), Tally("tiles at native pixels")
     bends: dict[str, list[float]] = {"border": [], "elsewhere": []}
-    for sample in one_a_photograph(data, "crack", most):
+    for sample in one_per_source_photo(data, "crack", most):
         photo, truth = data.read_photo(sample), data.read_mask(sample, "crack")
         if not truth.any():
             continue
@@ -116,7 +116,7 @@ def bend(probability, grid: TileGrid) -> dict:
 def mosaics(segmenter: Segmenter, data, count: int, seed: int = 0) -> dict:
     """Compare mosaics. A quarter of them have no cracks; in the others, two thirds of the photos do."""
     generator = np.random.default_rng(seed)
-    cracks, boards = one_a_photograph(data, "crack"), one_a_photograph(data, "taping area")
+    cracks, boards = one_per_source_photo(data, "crack"), one_per_source_photo(data, "taping area")
     tallies = [Tally("fit"), Tally("native")]
     for number in range(count + count // 3):
         share = 2 / 3 if number < count else 0.0

@@ -104,6 +104,18 @@ def json_bytes(data: Any, indent: int | None = 1) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def check_output_files(*paths: Path | None) -> None:
+    """Check that files can be written at the given paths, and skip None.
+
+    Raises:
+        OutputError: A path is a folder, or its folder cannot be created or written to.
+    """
+    for path in filter(None, paths):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; pass the path of a file")
+        check_folder(path.parent)
+
+
 def check_folder(folder: str | os.PathLike[str]) -> Path:
     """Create a folder for results, and check that files can be written to it.
 

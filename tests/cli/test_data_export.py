@@ -28,7 +28,7 @@ def test_export__exit_code_3_and_a_line_for_each_photo_that_is_left_out(data, tm
     arguments = ["data", "export", str(data), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--format", "yolo"]) == 3
     printed = capsys.readouterr()
-    lines = [line for line in printed.err.splitlines() if "left out: 'seam' unknown" in line]
+    lines = [line for line in printed.err.splitlines() if "left out: the photo has no label" in line]
     assert len(lines) == 3
     assert "left out 3" in printed.out
     assert "3 photos exported" in printed.out

@@ -65,7 +65,7 @@ def test_rank__a_name_that_is_not_text_is_written_as_it_is(imported, tmp_path):
     [
         (["--concept", "stain"], 2, "does not know the concept 'stain'"),
         (["gone", "--concept", "crack"], 3, "gone"),
-        (["--concept", "crack", "--json", "."], 2, "is a folder; pass a file"),
+        (["--concept", "crack", "--json", "."], 2, "is a folder; pass the path of a file"),
     ],
     ids=["unknown concept", "no folder", "output is a folder"],
 )

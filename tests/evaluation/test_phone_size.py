@@ -6,7 +6,7 @@ from PIL import Image
 
 from drywallqa.cli import main
 from drywallqa.datasets.dataset import Dataset, Sample, save_dataset
-from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_per_source_photo
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.evaluation import phone_size
 from drywallqa.evaluation.phone_size import (
@@ -214,7 +214,7 @@ def test_crack_mosaics__nine_photographs_once_each_and_pixels_against_their_trut
 
 
 def test_mosaic__truth_lies_where_its_photo_lies(tiny):
-    crack, board = one_a_photograph(tiny, "crack")[0], one_a_photograph(tiny, "taping area")[0]
+    crack, board = one_per_source_photo(tiny, "crack")[0], one_per_source_photo(tiny, "taping area")[0]
     photo, truth = mosaic(tiny, [board, crack], "crack", 2)
     assert photo.shape == (SIDE, 2 * SIDE, 3)
     assert not truth[:, :SIDE].any()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from drywallqa.datasets.photo_labels import label_photo, unite_entries
-from drywallqa.errors import OutputError
 from drywallqa.formats.annotations import MaskedPhoto, ReadOptions
 from drywallqa.formats.exports import read_export
 from drywallqa.formats.mask_writer import write_mask_folders
@@ -106,9 +105,3 @@ def test_write__a_split_that_readers_do_not_know_is_told(tmp_path):
     assert [str(problem) for problem in result.problems] == [
         "a.png: two splits: the split 'held out' cannot be written; the photo is in no split"
     ]
-
-
-def test_write__a_folder_with_files_is_refused(tmp_path):
-    photos = _photos(tmp_path / "photos", ("a.png", {"crack": None}))
-    with pytest.raises(OutputError, match="not empty; pass a new folder"):
-        write_mask_folders(tmp_path / "photos", photos, ["crack"])

@@ -69,7 +69,10 @@ def test_write__nothing_appears_after_an_error(tmp_path, name):
 
 def test_write__an_export_without_photos_is_an_error(tmp_path):
     photo = MaskedPhoto("a.png", None, 8, 8, {"crack": SPOT})
-    with pytest.raises(DataError, match=r"no photo could be exported as yolo; a\.png: left out: 'seam'"):
+    with pytest.raises(
+        DataError,
+        match=r"exported as yolo; a\.png: left out: .* no label for 'seam'",
+    ):
         write_export(tmp_path / "out", "yolo", [photo], ["crack", "seam"])
     assert not (tmp_path / "out").exists()
 

@@ -91,4 +91,4 @@ def test_yolo__a_photo_with_an_unknown_class_is_left_out(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out/labels/default").iterdir()) == ["b.txt"]
     (lost,) = [problem for problem in result.problems if problem.is_loss]
     assert (lost.kind, lost.file) == (problems.LEFT_OUT, "a.png")
-    assert "'seam' unknown" in lost.text
+    assert "no label for 'seam'" in lost.text

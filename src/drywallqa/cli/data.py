@@ -171,11 +171,8 @@ def _count(words: Iterable[str]) -> str:
 def _check_outputs(json_file: Path | None, sheet: Path | None = None) -> None:
     """Check the output paths before the work starts."""
     from drywallqa.errors import OutputError
-    from drywallqa.files import check_folder
+    from drywallqa.files import check_output_files
 
-    for path in filter(None, (json_file, sheet)):
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; pass the path of a file")
-        check_folder(path.parent)
+    check_output_files(json_file, sheet)
     if sheet and sheet.suffix.lower() != ".png":
         raise OutputError(f"{sheet} is not a PNG file; pass FILE.png")

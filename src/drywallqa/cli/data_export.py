@@ -31,7 +31,7 @@ def export(
 
     Each concept becomes a class. In most formats, a class without a label is absent. If a concept is unknown
     in a photo, coco and coco-rle write a separate file that does not list the class, masks writes no mask
-    file, and all other formats leave the photo out. Use --concept to export only what is known.
+    file, and all other formats leave the photo out. Use --concept to export only known concepts.
 
     The exit code is 3 if a photo or a label was left out.
     """

@@ -15,7 +15,9 @@ _FORMATS = "auto, coco, yolo, masks, cvat, label-studio, labelme, voc or supervi
 Layout = Annotated[str, typer.Option("--format", help=f"Format of the export: {_FORMATS}")]
 Values = Annotated[
     list[str] | None,
-    typer.Option("--value", metavar="VALUE=CLASS", help="Class of a mask value, background or ignore."),
+    typer.Option(
+        "--value", metavar="VALUE=CLASS", help="Class of a mask value, background or ignore. Repeatable."
+    ),
 ]
 Invert = Annotated[
     str | None, typer.Option("--invert", metavar="yes|no", help="Whether mask files mark the background.")
@@ -58,7 +60,7 @@ def import_(
         str, typer.Option(metavar="NAME", help="With --merge: person who corrected the labels.")
     ] = "",
     exif: Annotated[
-        str, typer.Option(help="Whether labels of turned photos refer to the viewed or the stored picture.")
+        str, typer.Option(help="Picture to which labels of turned photos refer: auto, viewed or stored.")
     ] = "auto",
     value: Values = None,
     invert: Invert = None,

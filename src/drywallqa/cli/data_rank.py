@@ -14,13 +14,13 @@ from drywallqa.cli.progress import step_progress
 
 def rank(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A data set; its labelled photos are what the model knows.")
+        Path, typer.Argument(metavar="DIR", help="Folder of the data set with the labelled photos.")
     ],
     concept: Annotated[str, typer.Option(metavar="CONCEPT", help="The concept to label.")],
     photos: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PHOTOS", help="A folder of photos to rank [default: the set's unlabelled photos]"
+            metavar="PHOTOS", help="Folder of photos to rank [default: the data set's unlabelled photos]"
         ),
     ] = None,
     model: Annotated[
@@ -43,17 +43,13 @@ def rank(
         Path | None, typer.Option("--list", metavar="FILE", help="Write one path per line.")
     ] = None,
 ) -> None:
-    """Order unlabelled photos: first those from whose labels the model would learn most."""
+    """Order unlabelled photos by how much the model would learn from their labels."""
     from drywallqa.curation.ranking import rank_photos, ranking_lines
     from drywallqa.datasets.dataset import load_dataset
-    from drywallqa.errors import OutputError
-    from drywallqa.files import check_folder, json_bytes, write_whole
+    from drywallqa.files import check_output_files, json_bytes, write_whole
     from drywallqa.inference.segmenter import load
 
-    for path in filter(None, (json_file, csv_file, list_file)):
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; pass a file")
-        check_folder(path.parent)
+    check_output_files(json_file, csv_file, list_file)
     dataset = load_dataset(folder)
     ranking = rank_photos(
         dataset, concept, load(model), photos, recursive=recursive, progress=step_progress("ranking")

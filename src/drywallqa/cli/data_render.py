@@ -1,4 +1,4 @@
-"""`drywallqa data render` and `mosaics`: add sets of pictures that are made from others or rendered."""
+"""`drywallqa data render` and `mosaics`: add sets of rendered pictures and of mosaics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def render(
     set_name: Annotated[
         str, typer.Option("--set", metavar="NAME", help="Name for the new set.")
     ] = "rendered",
-    part: Annotated[str, typer.Option("--split", help="Split for the new pictures.")] = "train",
+    split: Annotated[str, typer.Option(help="Split for the new pictures.")] = "train",
     seed: Annotated[int, typer.Option(help="Random seed. The same seed gives the same pictures.")] = 0,
     phone: Annotated[
         bool, typer.Option("--phone", help="Render phone photos of walls with 8 to 16 megapixels.")
@@ -26,7 +26,7 @@ def render(
     from drywallqa.curation.rendered_sets import add_phone_walls, add_rendered
 
     add = add_phone_walls if phone else add_rendered
-    done = add(folder, count, set_name=set_name, seed=seed, split=part, progress=step_progress("rendering"))
+    done = add(folder, count, set_name=set_name, seed=seed, split=split, progress=step_progress("rendering"))
     print(f"{folder} now has {len(done)} photos. The new set '{set_name}' has {count} photos.")
 
 
@@ -36,9 +36,7 @@ def mosaics(
         Path,
         typer.Option("--of", metavar="DIR", help="Data set with labelled crack photos."),
     ],
-    part: Annotated[
-        str, typer.Option("--split", help="Split of the crack photos and of the mosaics.")
-    ] = "val",
+    split: Annotated[str, typer.Option(help="Split of the crack photos and of the mosaics.")] = "val",
     set_name: Annotated[str, typer.Option("--set", metavar="NAME", help="Name for the new set.")] = "mosaics",
     columns: Annotated[int, typer.Option(min=2, help="Photos along each side of a mosaic.")] = 3,
 ) -> None:
@@ -47,7 +45,7 @@ def mosaics(
     from drywallqa.datasets import dataset
 
     done = add_mosaics(
-        folder, dataset.load_dataset(source).part(part), columns=columns, set_name=set_name, split=part,
+        folder, dataset.load_dataset(source).part(split), columns=columns, set_name=set_name, split=split,
         progress=step_progress("laying"),
     )  # fmt: skip
     print(f"{folder} now has {len(done)} photos. The mosaics are in the set '{set_name}'.")

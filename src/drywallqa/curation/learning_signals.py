@@ -1,6 +1,6 @@
-"""Signals of how much a model would learn from the label of a photo: uncertainty, disagreement, features.
+"""Measure how much a model would learn from the label of a photo: uncertainty, disagreement, features.
 
-All masks come from `Segmenter.answer`. The features of a photo are recorded on the way to its mask.
+All masks come from `Segmenter.answer`. The features of a photo are recorded when its mask is computed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEAST = 1e-6  # smallest divisor, for thresholds of exactly 0 or 1
 
 @dataclass(frozen=True, eq=False)
 class PhotoFeatures:
-    """The description of a photo that comparisons with other photos use.
+    """Features of a photo for comparisons with other photos.
 
     Attributes:
         features: Mean of the encoder's deepest features over the photo [C], of length 1.
@@ -39,7 +39,7 @@ class PhotoFeatures:
 
 @dataclass(frozen=True)
 class LearningSignals:
-    """The model's doubts about one photo.
+    """Signals of the model's uncertainty about one photo.
 
     Attributes:
         mask_uncertainty: Share of the possibly marked area whose probability is close to the mask threshold,
@@ -57,7 +57,7 @@ class LearningSignals:
 
     @property
     def uncertainty(self) -> float:
-        """The larger of both uncertainties."""
+        """The larger of the two uncertainties."""
         return max(self.mask_uncertainty, self.presence_uncertainty)
 
 
@@ -143,7 +143,7 @@ def closeness(probability: ArrayLike, threshold: float) -> NDArray[np.float64]:
 def mask_uncertainty(prediction: Prediction) -> float:
     """Return the share of uncertain pixels among all uncertain and all certainly marked pixels, 0–1.
 
-    A constant of 0.1 % of the photo is added to the divisor, so that a few stray pixels do not count.
+    A constant of 0.1 % of the photo is added to the divisor, so that a few stray pixels have little effect.
     """
     assert prediction.probability is not None, "uncertainty needs the probability"
     near = closeness(prediction.probability, prediction.threshold) >= _UNCERTAIN

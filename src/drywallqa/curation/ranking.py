@@ -43,13 +43,13 @@ from drywallqa.inference.manifest import made_in
 from drywallqa.inference.segmenter import Segmenter
 
 TRAINED_ON = ("train", None)
-"""Splits whose photos can teach a model something; None is a photo without a split."""
+"""Splits whose photos a model can be trained on. None means that a photo has no split."""
 
 _COLUMNS = ("score", "uncertainty", "disagreement", "distance")
 
 
 class Candidate(NamedTuple):
-    """A photo to read: its path, and the name that all copies of its photograph share."""
+    """A photo to read: its path, and the name that all copies of its source photo share."""
 
     path: Path
     photograph: str
@@ -68,7 +68,7 @@ class RankedPhoto:
         disagreement: See `LearningSignals`.
         distance: Cosine distance, 0–2, of the photo's features to the nearest labelled photo. None if no
             photo is labelled.
-        copy_of: The labelled photo, or the photo with a higher score, of the same photograph.
+        copy_of: The labelled photo, or the photo with a higher score, of which this photo is a copy.
         quality: Remarks on defects of the photo.
     """
 
@@ -104,7 +104,7 @@ class Ranking:
     failed: tuple[str, ...] = ()
 
     def first(self, limit: int | None) -> Ranking:
-        """Return the ranking with only its first photos; all of them for None."""
+        """Return the ranking with only its first photos. None keeps all photos."""
         return replace(self, photos=self.photos[:limit])
 
     def to_json(self) -> dict[str, Any]:
@@ -137,11 +137,11 @@ def rank_photos(
     """Order unlabelled photos by how much the model would learn from their labels.
 
     Args:
-        dataset: Contains the labelled photos. Without `folder`, also the unlabelled photos: those without a
-            label for the concept. Photos of the splits val and test are not used.
+        dataset: The data set with the labelled photos. If `folder` is None, its photos without a label for
+            the concept are ranked. Photos of the splits val and test are not used.
         concept: The concept to label.
-        segmenter: The model. If it was trained on the unlabelled photos, its doubts about them are too small.
-        folder: A folder of unlabelled photos, which is not a data set.
+        segmenter: The model. If it was trained on the unlabelled photos, their uncertainty is too low.
+        folder: A folder of unlabelled photos. It must not be a data set.
         recursive: Whether to search the subfolders of `folder`.
         progress: Called with the number of finished photos and the total.
 
@@ -267,7 +267,7 @@ def _ranked(
 
 
 def _photograph_groups(photos: Sequence[tuple[Candidate, PhotoFeatures]]) -> NDArray[np.int64]:
-    """Give photos of the same photograph the same number, by name or by near-duplicate pictures."""
+    """Return a number for each photo [N]. Copies, found by name or as near-duplicates, share a number."""
     names = [each.photograph for each, _ in photos]
     first: dict[str, int] = {}
     links = [(place, first.setdefault(name, place)) for place, name in enumerate(names)]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from drywallqa.datasets.concepts import folder_name
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset, save_dataset
-from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_per_source_photo
 from drywallqa.errors import DataError
 from drywallqa.imaging.mask_files import write_mask_file
 from drywallqa.imaging.morphology import dilate
@@ -119,7 +119,7 @@ def add_mosaics(
         DataError: The data set already has this set, or there are too few photos for one mosaic.
     """
     fitting = source.with_samples(s for s in source if (s.height, s.width) == (SIDE, SIDE))
-    shown, size = one_a_photograph(fitting, CRACK), columns * columns
+    shown, size = one_per_source_photo(fitting, CRACK), columns * columns
     count = len(shown) // size
     if not count:
         raise DataError(

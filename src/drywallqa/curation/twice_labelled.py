@@ -28,7 +28,6 @@ SAME_PICTURE = 12.0
 SAME_AGREEMENT = 0.9
 """Minimum `DuplicatePair.agreement` between copies of one photo."""
 
-
 LEAST_OVERLAP = 0.1
 """Minimum IoU of two masks of near-identical photos; masks that overlap less contradict each other."""
 
@@ -64,7 +63,7 @@ class LabelAgreement:
 
 @dataclass(frozen=True)
 class LabelContradiction:
-    """Two photos of one picture whose labels of a concept contradict each other.
+    """Two copies of one photo whose labels of a concept contradict each other.
 
     Attributes:
         concept: The labelled concept.
@@ -156,9 +155,9 @@ def _contradictions(
 def _read_pair(
     dataset: Dataset, first: Sample, second: Sample, concept: str, pair: DuplicatePair | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Read two masks, the second turned to the first; None if the audit reports one of them as a problem.
+    """Read two masks, and turn the second to match the first. Return None if a file cannot be read.
 
-    Pixels that one of the labels leaves out are False in both masks.
+    The audit reports such files. Pixels that either label ignores are False in both masks.
     """
     try:
         mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))

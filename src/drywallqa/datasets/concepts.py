@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.datasets.photo_labels import PhotoLabels
-from drywallqa.errors import ConfigError, DataError
+from drywallqa.errors import ConfigError
 from drywallqa.formats.annotations import Export
+from drywallqa.formats.text_files import load_lines
 
 IGNORE = "ignore"
 """Concept name in a "CLASS=CONCEPT" option that drops the class."""
@@ -97,7 +98,7 @@ class ConceptMap:
         return ignored if ignored.any() else None
 
     def incomplete(self, labels: PhotoLabels) -> tuple[str, ...]:
-        """Return the concepts with a mask, of which an annotation in this photo was lost."""
+        """Return the concepts that have a mask although one of their annotations in this photo was lost."""
         return tuple(
             concept
             for concept in self.mapped()
@@ -168,13 +169,9 @@ def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
     Raises:
         DataError: The file cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the phrasings cannot be read ({error}); pass a UTF-8 text file") from error
     found: dict[str | None, list[str]] = {}
     concept: str | None = None
-    for line in lines:
+    for line in load_lines(path, "the phrasings", "pass a UTF-8 text file"):
         words = " ".join(line.split())
         if not words or words.startswith("#"):
             continue

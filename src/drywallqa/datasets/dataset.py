@@ -6,7 +6,7 @@ Layout of a data set folder::
     manifest.jsonl    one line per photo, see `Sample`
     photos/SET/NAME   the photos, byte for byte as imported
     masks/CONCEPT/SET/NAME.png   values {0, 255}, the photo's size after the EXIF rotation
-    ignored/CONCEPT/SET/NAME.png   like a mask: pixels that nobody labelled, only if there are any
+    ignored/CONCEPT/SET/NAME.png   pixels that nobody labelled, if the photo has any
 """
 
 from __future__ import annotations

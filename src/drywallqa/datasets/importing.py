@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from drywallqa.datasets.concepts import ConceptMap, read_phrasings
 from drywallqa.datasets.dataset import Dataset, Sample, load_dataset
@@ -28,9 +24,8 @@ from drywallqa.formats import exports, problems
 from drywallqa.formats.annotations import Export, ReadOptions, source_photo
 from drywallqa.formats.problems import Problem
 from drywallqa.imaging import photos
-from drywallqa.imaging.mask_files import safe_stem
+from drywallqa.imaging.mask_files import free_name, safe_stem
 
-Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
 
 
@@ -81,7 +76,7 @@ class ImportOptions:
         strict: Whether the first problem of the export raises an error.
         replace_set: Whether to replace an existing set of the same name.
         exif: One of `photo_labels.EXIF_CHOICES`.
-        read: Decisions about what the export leaves open.
+        read: The user's decisions about the export's files.
     """
 
     concepts: Sequence[str]
@@ -175,7 +170,7 @@ class _Import:
         self.photos, split_problems = unite_entries(export)
         self.found = [*export.problems, *split_problems]
         self._turned: list[str] = []
-        self._stems: Counter[str] = Counter()
+        self._stems: set[str] = set()
 
     def run(self, progress: Progress | None) -> list[Sample]:
         self._stop_if_strict()
@@ -236,16 +231,13 @@ class _Import:
 
     def _unique(self, stem: str) -> str:
         """Return the file stem. Add a number if the set already has this stem (case-insensitive)."""
-        candidate, number = stem, 1
-        while self._stems[candidate.lower()]:
-            number += 1
-            candidate = f"{stem}--{number}"
-        self._stems[candidate.lower()] += 1
-        return candidate
+        name = free_name(stem, lambda candidate: candidate.lower() not in self._stems)
+        self._stems.add(name.lower())
+        return name
 
 
 def turned_problem(names: Sequence[str]) -> Problem:
-    """Describe photos that EXIF turns, and whose labels do not show which picture they refer to."""
+    """Report photos that EXIF turns if their labels may refer to the stored or to the viewed picture."""
     text = (
         f"EXIF turns {len(names)} photos (such as {names[0]}); their labels were read as drawn on the viewed "
         "picture; pass --exif viewed to confirm this, or --exif stored if they refer to the stored pixels"

@@ -1,7 +1,7 @@
 """Merge corrected labels from an export into the photos that a data set already contains.
 
 The corrected labels replace the old ones, and the data set records who changed them and when. A photo keeps
-its split, whatever the export says.
+its split, even if the export names another one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def merge_export(
     The export's labels replace the labels of the concepts that the export knows in this photo.
 
     Args:
-        source: The export: a folder, a zip or an annotation file's folder.
+        source: Path of the export, which is a folder or a zip file.
         out: The data set's folder.
         options: The mapping of classes to concepts, and other options.
         by: Name of the person who corrected the labels, for annotations that do not name one.
@@ -81,7 +81,7 @@ def merge_export(
 
 
 class _Merge:
-    """Finds the samples of an export's photos, and writes their new masks."""
+    """Finds the samples of an export's photos in the data set, and writes their new masks."""
 
     def __init__(
         self, known: Dataset, export: Export, concepts: ConceptMap, options: ImportOptions, stage: Path

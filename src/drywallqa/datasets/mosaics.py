@@ -13,7 +13,7 @@ SIDE = 640
 """Side length of each photo in px."""
 
 
-def one_a_photograph(dataset: Dataset, concept: str, most: int | None = None) -> list[Sample]:
+def one_per_source_photo(dataset: Dataset, concept: str, most: int | None = None) -> list[Sample]:
     """Choose the first copy of each source photo that shows a concept, at most `most` photos in total."""
     found: dict[tuple[str, str], Sample] = {}
     for sample in dataset:

@@ -1,4 +1,4 @@
-"""Decide what all annotation files together say about one photo.
+"""Unite the labels of one photo from all annotation files.
 
 Several entries may describe one photo: one annotation file for each class, a backup beside the file, or one
 file with two ids. Their shapes are united by class. If two entries contradict each other about a class, the
@@ -30,7 +30,7 @@ _SAME_ASPECT = 0.02
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """One photo of an export with everything that its annotation files say about it."""
+    """One photo of an export, with its entries from all annotation files."""
 
     path: Path
     name: str
@@ -45,12 +45,12 @@ class PhotoLabels:
     Attributes:
         masks: Class → mask [H,W] as a viewer shows the photo, or None if the class is absent. A class that is
             missing here is unknown.
-        incomplete: Classes with a mask, of which an annotation was lost.
-        ignored: Class → pixels [H,W] that nobody labelled, if there are any.
+        incomplete: Classes that have a mask although one of their annotations was lost.
+        ignored: Class → pixels [H,W] that nobody labelled. Classes without such pixels are missing.
         conflicts: Classes about which two entries contradict each other.
         problems: The problems found.
         annotations: The usable annotations, fitted to the stored or viewed photo, and its height and width.
-        orientation_unknown: Whether the labels may refer to the stored or to the viewed picture.
+        orientation_unknown: Whether the labels may refer either to the stored or to the viewed picture.
     """
 
     masks: dict[str, Mask | None] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class PhotoLabels:
 
 @dataclass(frozen=True)
 class _Statement:
-    """The masks of one entry by class, its certain classes, and the classes of which something was lost."""
+    """The masks of one entry, its declared classes, and the classes of which an annotation was lost."""
 
     source: str
     masks: Mapping[str, Mask]
@@ -161,7 +161,7 @@ def _unite_class(
 
 
 def _agree(one: _Statement, other: _Statement, name: str) -> bool:
-    """Whether two masks of a class are equal but for one pixel along their edges, and ignored pixels."""
+    """Check whether masks of a class are equal, except for ignored pixels and one pixel along the edges."""
     first, second = one.masks.get(name), other.masks.get(name)
     if first is None or second is None:
         return first is second
@@ -214,7 +214,7 @@ def _read_entry(
 
 
 def _refers_to_stored(entry: PhotoEntry, size: tuple[int, int], orientation: int, exif: str) -> bool | None:
-    """Whether labels refer to the stored picture; None if only the EXIF option could tell."""
+    """Check whether labels refer to the stored picture. None means that only the EXIF option can decide."""
     if orientation == 1:
         return False
     if exif != "auto":

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from drywallqa.datasets.dataset import Dataset, Sample
-from drywallqa.datasets.mosaics import SIDE, mosaic, one_a_photograph
+from drywallqa.datasets.mosaics import SIDE, mosaic, one_per_source_photo
 from drywallqa.errors import ConfigError
 from drywallqa.evaluation.measured_model import without_rendered
 from drywallqa.evaluation.phone_wall_accuracy import (
@@ -173,7 +173,7 @@ def crack_mosaics(marks: Marks, part: Dataset, seed: int, most: int, report: Rep
         most: Maximum number of mosaics.
         report: Called with a description of each step.
     """
-    cracks = [s for s in one_a_photograph(part, CRACK) if (s.height, s.width) == (SIDE, SIDE)]
+    cracks = [s for s in one_per_source_photo(part, CRACK) if (s.height, s.width) == (SIDE, SIDE)]
     order = np.random.default_rng([seed, 4]).permutation(len(cracks))
     each, ratios = CELLS * CELLS, Ratios()
     count = min(most, len(cracks) // each)

@@ -33,14 +33,14 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user decides about an export that its files leave open.
+    """The user's decisions about questions that the files of an export leave open.
 
     Attributes:
         values: Value of a mask file ("100", or a colour "#ff0000") → its class, "background" or "ignore".
         invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
         fully_labelled: Whether each photo with labels was labelled for every class of the export. A class
             without a shape is then absent from the photo. It affects formats that do not list their classes.
-        photos: A folder with further photos that annotation files may name.
+        photos: A folder with more photos that annotation files can name.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class PhotoEntry:
-    """The statement of one annotation file about one photo. Several entries may be about the same photo.
+    """The labels of one photo in one annotation file. A photo can have several entries.
 
     Attributes:
         path: Path of the photo.
@@ -94,14 +94,14 @@ class PhotoEntry:
         shapes: The annotations.
         declared: Classes that the annotation file could have marked. A declared class without a shape is
             absent from the photo. Nothing is known about any other class without a shape.
-        lost: Classes of annotations that could not be read, or only in part. Such a class is never absent.
+        lost: Classes of annotations that could not be read completely. Such a class never counts as absent.
             `UNKNOWN_CLASS` stands for every class.
         declared_size: Height and width that the annotations refer to, if the export declares them.
         same_size: Whether annotations of another size than the photo are refused rather than scaled.
         ignored: Pixels that nobody labelled. The declared classes are unknown there.
         source: The annotation file, and the line or id in it; empty for a photo without labels.
         author: The person who made the annotations, if the file names one.
-        changed: Time of the last change, ISO 8601, if the file tells it.
+        changed: Time of the last change, ISO 8601; empty if the file does not state it.
     """
 
     path: Path
@@ -124,10 +124,10 @@ class Export:
     Attributes:
         root: The export's folder.
         layout: The name of its format, a key of `exports.FORMATS`.
-        entries: Statements about photos.
+        entries: The labels of the photos.
         problems: Problems of the annotation files.
         declared_classes: Classes that the export declares, even if no annotation uses them.
-        files: Files that were read or belong to the format, other than photos.
+        files: Files that were read or that belong to the format. Photos are not included.
     """
 
     root: Path
@@ -145,12 +145,12 @@ class Export:
 
 @dataclass(frozen=True, eq=False)
 class MaskedPhoto:
-    """One photo with its masks, as writers of annotation formats take it.
+    """A photo with its masks, which is the input of every writer of an annotation format.
 
     Attributes:
         name: File name of the photo. It may start with folders, separated by "/".
         path: The photo's file, or None if only the labels are to be written.
-        height: Height in px, as a viewer shows the photo.
+        height: Height in px of the photo as a viewer shows it.
         width: Width in px.
         masks: Class → boolean mask [H,W], or None if the class is absent. A missing class is unknown.
         split: "train", "val", "test", another word, or None.
@@ -170,11 +170,11 @@ class MaskedPhoto:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """The files that a writer of an annotation format wrote, and what the format could not hold.
+    """The files that a writer of an annotation format wrote, and the problems that it found.
 
     Attributes:
         files: The written files.
-        problems: Photos and labels that were left out, and notes about the others.
+        problems: Reports about photos and labels that were left out, and notes about other photos.
         photos: Number of photos in the export.
     """
 
@@ -203,7 +203,7 @@ def split_of(path: Path, root: Path) -> str | None:
 
 
 def source_photo(stem: str) -> str:
-    """Return the source photograph of an image stem: the text before ".rf.", or the whole stem."""
+    """Return the source photo of an image stem: the text before ".rf.", or the whole stem."""
     return stem.split(".rf.", 1)[0]
 
 
@@ -222,5 +222,5 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """List the files under a folder that have a photo's suffix, like `list_files`."""
+    """List the files under a folder that have the suffix of a photo, in the order of `list_files`."""
     return [path for path in list_files(folder) if path.suffix.lower() in SUFFIXES]

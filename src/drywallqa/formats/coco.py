@@ -44,7 +44,7 @@ def read_coco(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: A folder with further photos.
+        options: The options, which can name a folder with more photos.
 
     Raises:
         DataError: A file is not a COCO file.
@@ -88,7 +88,7 @@ class _CocoFile:
             self._owners[image_id].add(image["file_name"])
         self._shapes: dict[int | str, list[Shape]] = defaultdict(list)
         self._lost: dict[int | str, set[str]] = defaultdict(set)
-        self._unassigned: set[str] = set()  # classes of annotations that belong to no known photo
+        self._unassigned: set[str] = set()  # classes of annotations without a known photo
         for position, annotation in enumerate(data["annotations"], 1):
             self._read_annotation(position, annotation)
 
@@ -207,7 +207,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _id_and(entry: object, key: str) -> tuple[int | str | None, str | None]:
-    """Return an entry's id and the name under a key; None for each that is missing."""
+    """Return an entry's id and the name under a key. A missing value is None."""
     if not isinstance(entry, dict):
         return None, None
     return identifier(entry.get("id")), class_name(entry.get(key))

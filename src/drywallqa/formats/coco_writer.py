@@ -25,12 +25,12 @@ def write_coco(
     """Write `annotations/instances_SPLIT.json`, and copy the photos to `images/SPLIT/`.
 
     A COCO file declares its classes for all its photos. Photos in which other classes are known therefore get
-    a file of their own, such as `instances_SPLIT2.json`.
+    a separate file, such as `instances_SPLIT2.json`.
 
     Args:
         folder: A new folder.
         photos: The photos with their masks.
-        classes: The classes; their positions from 1 on are the category ids.
+        classes: The classes. Their positions, counted from 1, are the category ids.
         rle: Whether each mask is one annotation with compressed run lengths. Otherwise each 4-connected
             region is an annotation with one polygon, whose holes are joined to its border by seams.
     """
@@ -51,7 +51,7 @@ def write_coco(
 
 
 class _CocoOutput:
-    """One COCO file. Its annotations are written at once, its list of images at the end."""
+    """One COCO file. Its annotations are written immediately, and its list of images at the end."""
 
     def __init__(self, stream: IO[str], categories: dict[str, int]) -> None:
         self.stream = stream

@@ -39,7 +39,7 @@ def find_cvat_files(root: Path) -> list[Path]:
 
 
 def read_cvat_xml(root: Path, options: ReadOptions) -> Export:
-    """Read all CVAT XML files of an export. The labels that a file declares are absent unless marked.
+    """Read all CVAT XML files of an export. A declared label without a shape is absent.
 
     Args:
         root: The export's folder.
@@ -90,7 +90,7 @@ class _CvatFile:
         self.name = relative_name(path, root)
         self.problems: list[Problem] = []
         self.images: list[_Image] = []
-        self._unassigned: set[str] = set()  # labels of shapes that belong to no known photo
+        self._unassigned: set[str] = set()  # labels of shapes without a known photo
         self._tags: Counter[str] = Counter()
         tree, self._lines = load_xml(path, "annotations", _REMEDY)
         self.declared = _labels(tree)
@@ -187,7 +187,7 @@ class _CvatFile:
 
 
 def _labels(tree: Element) -> frozenset[str]:
-    """Return the declared labels of a task, job or project; image tags and parts of skeletons are none."""
+    """Return the declared labels of a task, job or project, without image tags and parts of skeletons."""
     labels = [label for meta in tree.iter("meta") for label in meta.iter("label")]
     names = [
         (label.findtext("name") or "")
@@ -229,7 +229,7 @@ def _mask(element: Element, size: tuple[int, int] | None) -> Geometry:
 
 
 def _numbers(element: Element, *names: str) -> list[float]:
-    """Return attributes as numbers; only a missing rotation is 0."""
+    """Return attributes as numbers. A missing rotation is 0, and no other attribute may be missing."""
     return read_numbers([element.get(name, "0" if name == "rotation" else "") for name in names])
 
 

@@ -1,4 +1,4 @@
-"""Open a downloaded export: a folder or a zip, in any supported layout."""
+"""Open an export, which is a folder or a zip file in any supported format."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Format:
     """An annotation format.
 
     Attributes:
-        title: The format's name for people.
+        title: The format's name in messages.
         find: Lists the files of the format below a folder, other than photos; empty if there are none.
         read: Reads an export of the format.
-        write: Writes photos and their masks with the given classes into a new folder; None if that is not
-            possible.
+        write: Writes photos and their masks with the given classes into a new folder; None if the format
+            cannot be written.
     """
 
     title: str
@@ -83,7 +83,7 @@ FORMATS: Mapping[str, Format] = {
     "supervisely": Format("Supervisely", supervisely.find_supervisely_files, supervisely.read_supervisely),
     **{name: Format(each.title, each.find, each.read) for name, each in recognised.FOREIGN.items()},
 }
-"""All formats. Some are only recognised: reading them is an error that names the way to convert."""
+"""All formats. Some are only recognised. Reading them raises an error that explains how to convert them."""
 LAYOUTS = ("auto", *FORMATS)
 
 LARGEST_ZIP_BYTES = 64 << 30
@@ -91,7 +91,7 @@ LARGEST_RATIO = 200
 MOST_MEMBERS = 2_000_000
 _SMALL = 16 << 20
 
-# Files that export tools add and that hold no labels.
+# Files without labels that export tools add.
 _COMPANIONS = (
     "readme*",
     "license*",
@@ -114,7 +114,7 @@ def opened_export(
     Args:
         source: A folder or a zip file.
         layout: One of `LAYOUTS`.
-        options: Decisions about what the export leaves open.
+        options: The user's decisions about the export.
 
     Yields:
         The parsed export.
@@ -124,7 +124,7 @@ def opened_export(
     """
     path = Path(source)
     if layout not in LAYOUTS:
-        raise DataError(f"unknown layout '{layout}'; choose one of {', '.join(LAYOUTS)}")
+        raise DataError(f"unknown format '{layout}'; choose one of {', '.join(LAYOUTS)}")
     if path.is_dir():
         yield read_export(path, layout, options)
         return
@@ -142,13 +142,13 @@ def opened_export(
 
 
 def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = None) -> Export:
-    """Read an export's folder, and detect its layout if `layout` is "auto".
+    """Read an export's folder, and detect its format if `layout` is "auto".
 
-    Every file of the folder is a photo with labels, a photo without labels, a file of the format, or counted
-    as passed over.
+    Each file of the folder counts as a photo with labels, a photo without labels, a file of the format, or a
+    file that is passed over.
 
     Raises:
-        DataError: No layout fits, or several do, or the export is damaged.
+        DataError: No format or several formats fit, or the export is damaged.
     """
     found = {name: set(each.find(root)) for name, each in FORMATS.items()}
     chosen = _detect(root, found) if layout == "auto" else layout
@@ -156,9 +156,7 @@ def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = 
     others = {path: name for name, paths in found.items() if name != chosen for path in paths}
     export = _with_remaining_files(export, others)
     if not export.entries and not export.problems:
-        raise DataError(
-            f"{root}: no photos found in this export ({chosen}); was it exported with its images?"
-        )
+        raise DataError(f"{root}: no photos found in this export ({chosen}); export it again with its images")
     return export
 
 
@@ -176,9 +174,9 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
             f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(readable)}"
         )
     raise DataError(
-        f"{root}: cannot detect the layout; expected COCO (JSON with images and annotations), YOLO "
+        f"{root}: cannot detect the format; expected COCO (JSON with images and annotations), YOLO "
         "(data.yaml and a .txt label file for each photo), mask files (images/ and masks/), or files of "
-        "CVAT, Label Studio, LabelMe, Supervisely or Pascal VOC; select the layout with --format"
+        "CVAT, Label Studio, LabelMe, Supervisely or Pascal VOC; select the format with --format"
     )
 
 

@@ -29,7 +29,7 @@ OUTSIDE_SHARE = 0.01
 """Coordinates up to 2 px or 1 % of the side outside the photo are cropped silently as rounding errors."""
 
 FARTHEST_PX = 2.0**53
-"""Beyond this, a floating-point number does not resolve a pixel, so an outline cannot be cropped."""
+"""Beyond this distance, floating-point numbers cannot resolve a pixel, so an outline cannot be cropped."""
 RECTANGLE_FILL = 0.985
 FRAME_SHARE = 0.95
 
@@ -46,7 +46,7 @@ class GeometryError(ValueError):
 
 @dataclass(frozen=True)
 class Box:
-    """A box given by its edges, in px or, if `relative`, as shares of the sides."""
+    """A box given by its edges, in px or, if `relative`, as fractions of the sides."""
 
     left: float
     top: float
@@ -57,7 +57,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Outline:
-    """One or more polygons of points [N,2] (x, y), in px or, if `relative`, as shares of the sides."""
+    """One or more polygons of points [N,2] (x, y), in px or, if `relative`, as fractions of the sides."""
 
     rings: tuple[Points, ...]
     relative: bool = False
@@ -91,7 +91,7 @@ class Fitted:
 
     Attributes:
         geometry: The annotation in px within the photo.
-        cropped: A description of the part outside the photo; empty if there is at most a rounding error.
+        cropped: A description of the part outside the photo; empty if it is at most a rounding error.
         lost: Errors about rings of an outline that could not be used.
     """
 
@@ -121,7 +121,7 @@ def fit_geometry(geometry: Geometry, height: int, width: int, scale: tuple[float
 
 
 def _check_place(points: Points, height: int, width: int) -> str:
-    """Check that points [N,2] can be cropped; describe the largest excess if it is more than rounding."""
+    """Check that points [N,2] can be cropped. Return a description if they exceed the photo noticeably."""
     if not np.isfinite(points).all():
         raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a finite number; dropped")
     limits = np.array([width, height], np.float64)
@@ -215,7 +215,7 @@ def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def pixels_around(geometry: Geometry) -> tuple[slice, slice]:
-    """Return the rows and columns outside which an annotation that `fit_geometry` returned marks no pixel."""
+    """Return rows and columns that contain all pixels of an annotation that `fit_geometry` returned."""
     if isinstance(geometry, Box):
         corners = np.array([[geometry.left, geometry.top], [geometry.right, geometry.bottom]])
     elif isinstance(geometry, Outline):

@@ -1,4 +1,4 @@
-"""Fill the folder of a new export: copy photos under safe names, and leave out what a format cannot say."""
+"""Copy photos to a new export under safe names, and leave out photos whose labels it cannot express."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from drywallqa.formats import problems
 from drywallqa.formats.annotations import MaskedPhoto, WriteResult, split_word
 from drywallqa.formats.photo_index import spelling_key
 from drywallqa.formats.problems import Problem
-from drywallqa.imaging.mask_files import safe_stem
+from drywallqa.imaging.mask_files import free_name, safe_stem
 from drywallqa.imaging.photos import is_turned
 
 NO_SPLIT = "default"
-"""Folder of the photos without a split, as CVAT names it."""
+"""Folder of the photos without a split. CVAT uses the same name."""
 
 IMAGES = "images"
 
-# Names to which readers of exports give a meaning.
+# Names that have a meaning for readers of exports.
 _SPECIAL_FOLDERS = frozenset({"images", "labels", "masks", "mask", "annotations", "gt"})
 _SPECIAL_FILES = frozenset({"classes", "notes", "obj", "data", "readme"})
 
@@ -45,7 +45,7 @@ class LabelFolder:
     def take(self, photos: Iterable[MaskedPhoto], *, all_known: bool) -> Iterator[MaskedPhoto]:
         """Copy photos, and yield each one with the name and split that it has in this export.
 
-        Only the masks of the export's classes remain. An empty mask becomes None, since its class is absent.
+        Only the masks of the export's classes remain. An empty mask becomes None (absent).
 
         Args:
             photos: The photos. The masks of a photo can be freed once the next photo is requested.
@@ -97,33 +97,37 @@ class LabelFolder:
         if known:
             listed = ", ".join(f"'{name}'" for name in self.classes if name not in known)
             text = (
-                f"{listed} unknown in this photo, but the file would declare it absent; export the other "
-                "classes, or use the format coco"
+                f"the photo has no label for {listed}, but the file would declare it absent; export the "
+                "other classes, or use the format coco"
             )
         self.problems.append(Problem(problems.LEFT_OUT, photo.name, "", text))
 
     def _unique_name(self, photo: MaskedPhoto) -> str:
-        """Return a name that is valid on every operating system, and a stem that no other photo has."""
+        """Return a name that is valid on every operating system. No other photo has the same stem."""
         *folders, last = PurePosixPath(photo.name).parts or ("photo",)
         suffix = re.fullmatch(r".*?(\.[A-Za-z0-9]+)?", last, re.DOTALL)
         suffix_text = (suffix and suffix[1]) or ""
         stem = _safe_part(last.removesuffix(suffix_text), _SPECIAL_FILES)
         path = [_safe_part(part, _SPECIAL_FOLDERS) for part in folders if part not in ("/", "..")]
-        place, number = "/".join([*path, stem]), 1
         split = photo.split or NO_SPLIT
-        while (key := spelling_key(f"{split}/{place}")) in self._names:
-            number += 1
-            place = "/".join([*path, f"{stem}--{number}"])
-        self._names.add(key)
+        place = free_name(
+            "/".join([*path, stem]), lambda name: spelling_key(f"{split}/{name}") not in self._names
+        )
+        self._names.add(spelling_key(f"{split}/{place}"))
         if place + suffix_text != photo.name:
             text = f"is called {place}{suffix_text} in the export"
             self.problems.append(Problem(problems.SIMILAR_NAME, photo.name, "", text))
         return place + suffix_text
 
 
+def visible_name(name: str) -> str:
+    """Return a file or folder name that every operating system allows and that readers do not skip."""
+    safe = safe_stem(name)
+    return f"_{safe}" if safe.startswith((".", "__MACOSX")) else safe
+
+
 def _safe_part(part: str, special: frozenset[str]) -> str:
-    """Return a part of a path that is valid everywhere, not hidden, and has no meaning for readers."""
-    safe = safe_stem(part)
-    safe = f"_{safe}" if safe.startswith(".") else safe
+    """Return a visible file or folder name that has no special meaning for readers."""
+    safe = visible_name(part)
     has_meaning = safe.lower() in special or split_word(safe) or safe.lower().endswith("_mask")
     return f"{safe}_" if has_meaning else safe

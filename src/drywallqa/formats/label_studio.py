@@ -105,7 +105,7 @@ class _LabelStudioFile:
         self.problems: list[Problem] = []
         self.used: frozenset[str] = frozenset()
         self._known = {spelling_key(photo.name) for photo in photos}
-        self._unassigned: set[str] = set()  # labels of annotations that belong to no known photo
+        self._unassigned: set[str] = set()  # labels of annotations without a known photo
         self._others: Counter[str] = Counter()
         data = load_json(path, _REMEDY)
         if not isinstance(data, list):
@@ -116,10 +116,10 @@ class _LabelStudioFile:
             self._read_task(position, mapping_of(task))
         if passed := +self._others:
             listed = ", ".join(f"{count} {kind}" for kind, count in passed.most_common())
-            self._report(problems.PASSED_OVER, "", f"{listed}: these are not labels of regions")
+            self._report(problems.PASSED_OVER, "", f"{listed} do not label regions")
 
     def entries(self, task: _Task, path: Path | None, used: frozenset[str]) -> list[PhotoEntry]:
-        """Return an entry for each finished annotation of a task, or one without a source if there is none.
+        """Return an entry for each finished annotation of a task. Without any, return one without a source.
 
         Args:
             task: The task.
@@ -172,16 +172,18 @@ class _LabelStudioFile:
         self._unassigned |= set().union(*(_names(regions) for _, regions in annotations))
         self._unassigned |= set() if task else {UNKNOWN_CLASS}
         count = sum(len(regions.shapes) for _, regions in annotations)
-        self._report(problems.MALFORMED, where, f"names no photo, or several; its {count} labels are dropped")
+        self._report(
+            problems.MALFORMED, where, f"does not name exactly one photo; its {count} labels are dropped"
+        )
 
     def _photo_name(self, image: str) -> str:
-        """Return the photo's name, without the prefix of an upload if only the original file is there."""
+        """Return the photo's name. Remove the upload prefix if the export has only the original file."""
         name = photo_name(image)
         stripped = self._originals.get(name)
         return stripped if stripped and spelling_key(PurePosixPath(name).name) not in self._known else name
 
     def _annotations(self, task: Mapping[str, Any], where: str) -> Iterable[tuple[str, object]]:
-        """Yield the position and content of each finished annotation, and count what is no annotation."""
+        """Yield the position and content of each finished annotation, and count the other entries."""
         if not isinstance(task.get("data"), dict):  # JSON-MIN: a task with one annotation
             yield f"{where}, annotation id {task.get('annotation_id', '?')}", task
             return
@@ -219,7 +221,7 @@ def _names(regions: Regions) -> set[str]:
 
 
 def _image_of(task: Mapping[str, Any]) -> str | None:
-    """Return the picture in a task's data; None without one, or if it is unclear which was labelled."""
+    """Return the picture in a task's data. None means that there is none, or that several are possible."""
     data = task["data"] if isinstance(task.get("data"), dict) else task
     pictures = {
         key: value
@@ -239,7 +241,7 @@ def _image_of(task: Mapping[str, Any]) -> str | None:
 
 
 def _originals(names: Iterable[str]) -> dict[str, str]:
-    """Map uploaded files to their names before the upload, as far as these are unique."""
+    """Map uploaded files to their names before the upload, if these names are unique."""
     uploaded = {name: _UPLOAD_PREFIX.sub("", name) for name in set(names)}
     counts = Counter(uploaded.values())
     return {name: bare for name, bare in uploaded.items() if bare != name and counts[bare] == 1}

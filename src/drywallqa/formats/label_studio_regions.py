@@ -83,7 +83,7 @@ def _geometry_values(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _key(result: Mapping[str, Any]) -> str:
-    """Return what the results of one region share: their id, or (JSON-MIN) their geometry."""
+    """Return a key that the results of one region share: their id or, in JSON-MIN, their geometry."""
     geometry = _geometry_values(result)
     shared = class_name(result.get("id")) or json.dumps(geometry, sort_keys=True, default=str)
     return shared if geometry or result.get("id") else ""
@@ -99,7 +99,7 @@ def _read_region(regions: Regions, group: Sequence[Mapping[str, Any]], file: str
         if not labels:
             raise GeometryError(problems.WRONG_ID, "has no label; dropped")
         if not marked:
-            raise GeometryError(problems.MALFORMED, f"{_listed(labels)} without a geometry; dropped")
+            raise GeometryError(problems.MALFORMED, f"{_listed(labels)} has no geometry; dropped")
         geometry = _geometry(marked[0], labels)
         regions.size = regions.size or _size(marked[0])
         regions.shapes += [Shape(label, geometry, file, where) for label in labels]
@@ -173,5 +173,5 @@ def _sides(size: tuple[int, int] | None) -> Any:
 
 
 def _numbers(value: Mapping[str, Any], *names: str) -> list[float]:
-    """Return numbers; only a missing rotation is 0."""
+    """Return numbers. A missing rotation is 0, and no other value may be missing."""
     return read_numbers([(value.get(name) or 0) if name == "rotation" else value.get(name) for name in names])

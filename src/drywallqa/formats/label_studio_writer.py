@@ -63,7 +63,7 @@ def _task(number: int, photo: MaskedPhoto, path: str) -> dict[str, Any]:
     prediction: dict[str, Any] = {"model_version": photo.model, "result": results}
     scores = [result["score"] for result in results if "score" in result]
     if scores:
-        prediction["score"] = min(scores)  # Label Studio sorts tasks by it, the least certain first
+        prediction["score"] = min(scores)  # Label Studio sorts tasks by this score, the least certain first
     return {"id": number, "data": data, "predictions": [prediction]}
 
 

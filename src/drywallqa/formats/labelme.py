@@ -16,7 +16,7 @@ from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.rings import ellipse_ring, read_points
 from drywallqa.formats.stored_masks import decode_picture, paste_mask, runs_of
-from drywallqa.formats.text_files import list_of, load_json, mapping_of, read_heads
+from drywallqa.formats.text_files import list_of, load_json, load_lines, mapping_of, read_heads
 from drywallqa.formats.values import class_name, size_of
 from drywallqa.imaging.photos import MAX_PIXELS
 
@@ -39,8 +39,9 @@ def find_labelme_files(root: Path) -> list[Path]:
 def read_labelme(root: Path, options: ReadOptions) -> Export:
     """Read all LabelMe files of an export.
 
-    LabelMe files do not list the classes that were on offer. A class without a shape is therefore unknown,
-    unless a labels.txt above the file lists it, or the user states that all photos are fully labelled.
+    LabelMe files do not list the classes that the annotator could choose. A class without a shape is
+    therefore unknown, unless a labels.txt above the file lists it, or the user states that all photos are
+    fully labelled.
 
     Args:
         root: The export's folder.
@@ -60,15 +61,12 @@ def read_labelme(root: Path, options: ReadOptions) -> Export:
 
 
 def _read_classes(path: Path) -> frozenset[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the class names cannot be read ({error}); save it as UTF-8 text") from error
+    lines = load_lines(path, "the class names", "save the file as UTF-8 text")
     return frozenset(line.strip() for line in lines if line.strip()) - _NO_CLASSES
 
 
 def _classes_above(path: Path, root: Path, listed: Mapping[Path, frozenset[str]]) -> frozenset[str]:
-    """Return the classes of the nearest list above a label file; none without a list."""
+    """Return the classes of the nearest list above a label file. Without a list, there are none."""
     folders = [folder for folder in path.parents if folder in listed and folder.is_relative_to(root)]
     return listed[folders[0]] if folders else frozenset()
 
@@ -125,10 +123,10 @@ def _circle(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
 
 
 def _mask(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
-    """Read a picture and the corners of its box; both corners are pixels of the box."""
+    """Read a picture and the corners of its box. The box includes the pixels at both corners."""
     corners = read_points(shape.get("points"), exactly=2)
     if not (np.abs(corners) <= MAX_PIXELS).all():
-        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a possible number; dropped")
+        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a valid number; dropped")
     left, top = corners.min(axis=0).astype(int).tolist()
     part = decode_picture(shape.get("mask"))
     columns, rows = (np.ptp(corners, axis=0).astype(int) + 1).tolist()

@@ -1,7 +1,7 @@
 """Read mask files: Roboflow semantic masks, CVAT and VOC segmentation masks, and folders of plain masks.
 
 Plain masks lie in images/ and masks/, or beside the photos with the suffix "_mask". `mask_layouts` finds the
-files, `mask_tables` reads the tables of classes, and `mask_meaning` decides what the files' values mean.
+files, `mask_tables` reads the tables of classes, and `mask_meaning` decides the meaning of the values.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def find_mask_files(root: Path) -> set[Path]:
 
 
 def _companions(root: Path) -> set[Path]:
-    """List the tables of classes, and the files of CVAT exports that say nothing about classes."""
+    """List the tables of classes, and the files of CVAT exports that do not describe classes."""
     tables = {path for name in (ROBOFLOW_TABLE, CVAT_TABLE) for path in root.rglob(name)}
     folders = {table.parent for table in tables} | {path.parent for path in root.rglob("SegmentationClass")}
     lists = {path for folder in folders for path in (folder / "ImageSets").rglob("*.txt")}
@@ -77,7 +77,7 @@ def _group_key(mask: FoundMask) -> str:
 
 
 def _groups(masks: Collection[FoundMask], root: Path) -> dict[str, MaskGroup]:
-    """Group mask files that must agree on the meaning of values: those of a table, or of a class."""
+    """Group mask files by table or class. The values of a group have the same meaning in all its files."""
     tables = {
         path: read_class_table(path) for name in (ROBOFLOW_TABLE, CVAT_TABLE) for path in root.rglob(name)
     }
@@ -127,11 +127,11 @@ def _listed_splits(root: Path) -> dict[Path, str | None]:
 def _entry(
     mask: FoundMask, file: MaskFile | None, meaning: MaskMeaning, root: Path, found: list[Problem]
 ) -> PhotoEntry:
-    """Return what a mask file says about its photo. A file whose name fits several photos says nothing."""
+    """Return the labels of a mask file's photo. They are unknown if the file's name fits several photos."""
     name = relative_name(mask.path, root)
     nothing = PhotoEntry(mask.path, None, lost=frozenset(meaning.classes), source=name)
     if not mask.photos:
-        found.append(Problem(problems.MISSING_PHOTO, name, "", "a mask without a photo; skipped"))
+        found.append(Problem(problems.MISSING_PHOTO, name, "", "the mask has no photo; skipped"))
     if len(mask.photos) > 1:
         listed = " and ".join(relative_name(photo, root) for photo in mask.photos)
         text = f"may belong to {listed}; its classes are unknown in these photos"

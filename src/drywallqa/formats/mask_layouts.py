@@ -35,7 +35,7 @@ class FoundMask:
     Attributes:
         path: Path of the file.
         class_name: The class of its foreground, unless a table or the user names the classes of its values.
-        photos: The photos that the file's name fits. It belongs to a photo only if there is one.
+        photos: The photos that the file's name fits. The mask is used only if there is exactly one.
         table: The table of classes, if there is one.
     """
 
@@ -91,7 +91,7 @@ def mask_folder(folder: Path, root: Path) -> Path | None:
 
 
 def _belong(photos: Path, masks: Path) -> bool:
-    """Whether a folder holds the photos of a folder of masks: images/ and masks/, wall/ and wall_masks/."""
+    """Check whether a folder has the photos of a folder of masks, such as wall/ for wall_masks/."""
     name, found = photos.name.lower(), _NAMED_MASKS.fullmatch(masks.name.lower())
     words = [word for word in found.groups() if word] if found else []
     others = {f"{word}{mark}{images}" for word in words for mark in "_- " for images in _PHOTO_FOLDERS}
@@ -112,7 +112,7 @@ def _photos_of(folder: Path) -> dict[Path, str]:
 
 
 def _without_masks(paths: Sequence[Path]) -> list[Path]:
-    """Leave out masks beside their photo: files whose name is another file's name and "_mask"."""
+    """Leave out masks beside their photo, whose name is the name of the photo and "_mask"."""
     stems = {path.with_suffix("") for path in paths}
     return [
         path
@@ -161,9 +161,9 @@ def _beside(folder: Path, paths: Sequence[Path], root: Path, notes: list[Problem
 def _pair(
     masks: Mapping[Path, str], photos: Mapping[Path, str], root: Path, notes: list[Problem]
 ) -> dict[Path, tuple[Path, ...]]:
-    """Find the photos that each mask's key fits: exactly, in another spelling, or by the file name alone.
+    """Find the photos that each mask's key fits: exactly, in another spelling, or by the file name.
 
-    The file name alone counts only if the mask is in no subfolder, and no other mask fits the photo better.
+    The file name counts only if the mask is not in a subfolder and no other mask fits the photo better.
     """
     exact, similar, by_name = (defaultdict[str, list[Path]](list) for _ in range(3))
     for photo, key in photos.items():
@@ -191,7 +191,7 @@ def _pair(
 def _spelling_notes(
     mask: Path, keys: Sequence[str], fitting: Sequence[Path], photos: Mapping[Path, str], root: Path
 ) -> list[Problem]:
-    """Report a mask whose name differs by case. Other differences in spelling mean the same name."""
+    """Report a mask if the case of its name differs. Other differences in spelling are not reported."""
     plain = {unicodedata.normalize("NFC", unquote(key)) for key in keys}
     if len(fitting) != 1:
         return []
@@ -199,5 +199,5 @@ def _spelling_notes(
     names = (photos[photo], photos[photo] + photo.suffix)
     if plain & {unicodedata.normalize("NFC", unquote(name)) for name in names}:
         return []
-    text = f"was taken for a mask of {relative_name(photo, root)}"
+    text = f"was used as a mask of {relative_name(photo, root)}"
     return [Problem(problems.SIMILAR_NAME, relative_name(mask, root), "", text)]

@@ -1,8 +1,8 @@
 """Decide what the values of mask files mean.
 
-Black is background. One other value in all files of a class is its foreground. The value 255 beside class
-numbers marks pixels that nobody labelled, as in Pascal VOC. Everything else is a question to the user, and
-the import is refused until `--value` or `--invert` answers it.
+Black is background. If the files of a class have only one other value, this value is the foreground. The
+value 255 beside class numbers marks pixels that nobody labelled, as in Pascal VOC. The user must decide about
+all other values. Without `--value` or `--invert`, the import is refused.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class MaskMeaning:
 
 @dataclass
 class MaskGroup:
-    """Mask files that say something about the same classes.
+    """Mask files that label the same classes.
 
     Attributes:
-        name: The class of the files, if their values do not say otherwise.
+        name: The class of the foreground, unless a table or the user names the classes of the values.
         files: The mask files.
         table: The table of classes, if there is one.
     """
@@ -129,7 +129,7 @@ def _check_polarity(readings: Sequence[_Reading], root: Path) -> None:
         raise DataError(
             f"{root}: {len(inverted)} of {len(files)} mask files mark more than {MOSTLY:.0%} of their photo "
             f"(such as {relative_name(example.path, root)}: {share:.0%}); pass --invert yes if black marks "
-            "the class in all mask files, or --invert no if the masks are right"
+            "the class in all mask files, or --invert no if the masks are correct"
         )
 
 
@@ -160,7 +160,7 @@ class _Reading:
         return self.group.table is not None or bool(self.classes)
 
     def open_values(self, root: Path) -> Iterator[str]:
-        """Describe each value whose meaning is not certain. A table's stray values are not questions."""
+        """Describe each value whose meaning is not certain. With a table, every meaning is certain."""
         if self.group.table is not None or not self.rest:
             return
         if not self.classes and self._is_one_value():
@@ -170,7 +170,7 @@ class _Reading:
             yield f"{describe_value(value)} ({self.totals[value]} px in {_listed(files, root)})"
 
     def _is_one_value(self) -> bool:
-        """Whether the undecided values are one value, but for what compression changed."""
+        """Check whether the undecided values are one value that compression changed slightly."""
         if len(self.rest) < 2:
             return True
         rounded = {value for file in self.group.files if file.rounded for value in file.counts}

@@ -1,7 +1,7 @@
 """Read the pixels of a mask file as grey values and colours, independent of how the file stores them.
 
 A palette counts by its colours, and alpha counts if it varies. If almost all pixels are close to two values,
-every pixel takes the nearer one: soft edges and JPEG compression leave such values.
+each pixel is rounded to the nearer value. Soft edges and JPEG compression cause the other values.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Value = int | tuple[int, int, int]
 """A grey value, or a colour (red, green, blue) that is not grey."""
 
 NEAR = 16
-"""Values that differ by at most this much may mean the same; for 16-bit files times 257."""
+"""Values that differ by at most this may have the same meaning. For 16-bit files, it is multiplied by 257."""
 CLEAR_SHARE = 0.995
 """Minimum share of pixels near one of two values, if the other pixels are soft edges."""
 CLASS_NUMBERS = 32
-"""A grey value up to this one can be the number of a class."""
+"""Largest grey value that can be the number of a class."""
 
 VIEWS = ("meaning", "colour", "index")
-"""How to read pixels: alpha or colours, whichever is the mask; colours only; or the indices of a palette."""
+"""Ways to read pixels: the mask, which is in alpha or the colours; only the colours; or palette indices."""
 
 _APART = 3 * NEAR  # minimum difference of two values with soft edges between them
-_CRISP = 4  # a file with this few values was not blurred
-_SPOT = 25  # px; a value in between with more pixels than this, and than all others, is a value of its own
+_CRISP = 4  # a file with at most this number of values was not blurred
+_SPOT = 25  # px; a value between the levels with more pixels, and more than all others, is a class
 _MOST_COLOURS = 1 << 16
 _WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.uint32)
 
@@ -168,7 +168,9 @@ def _view(image: Image.Image, table: Collection[Value] | None) -> str:
         return plain if table is None else colour
     colours = {_colour_at(image, index) for index, count in enumerate(image.histogram()) if count}
     if table is None:
-        return index if len(colours) == 1 else plain  # a palette that was never filled says nothing
+        return (
+            index if len(colours) == 1 else plain
+        )  # the colours of a palette that was never filled have no meaning
     numbered = all(isinstance(value, int) for value in table)
     return index if numbered and not colours <= {0, *table} else colour
 
@@ -207,7 +209,7 @@ def _deep_values(array: NDArray[np.generic]) -> NDArray[np.int64]:
 def _without_alpha(image: Image.Image, view: str) -> Image.Image:
     """Return the mask of an image of mode RGBA: alpha if it varies, otherwise the colours.
 
-    Alpha alone is the mask if all visible pixels have the same colour. Otherwise transparent is black.
+    Alpha is the mask if all visible pixels have the same colour. Otherwise, transparent pixels are black.
     """
     alpha = image.getchannel("A")
     colours = image.convert("RGB")
@@ -281,7 +283,7 @@ def _two_levels(counts: Mapping[Value, int]) -> tuple[Value, ...]:
 
 
 def _looks_blurred(counts: Mapping[Value, int], levels: Sequence[Value], unit: int) -> bool:
-    """Whether values beside the levels come from soft edges, rather than from further classes."""
+    """Check whether values other than the levels come from soft edges, rather than from more classes."""
     others = {value: n for value, n in counts.items() if value not in levels}
     low = [value for value in others if distance(value, 0) <= NEAR * unit]
     if len(counts) <= _CRISP and (low or any(_off(value, levels) > NEAR * unit for value in others)):

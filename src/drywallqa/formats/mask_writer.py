@@ -1,4 +1,4 @@
-"""Write folders of mask files in the layout of the original report, which `mask_folders` reads.
+"""Write folders of mask files in the layout of the original report. `mask_folders` reads this layout.
 
 Layout::
 
@@ -9,8 +9,7 @@ Layout::
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, count
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,12 +17,13 @@ import numpy as np
 from drywallqa.errors import OutputError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import MaskedPhoto, WriteResult, split_word
+from drywallqa.formats.label_folder import IMAGES, visible_name
 from drywallqa.formats.mask_layouts import MASK_SUFFIX
 from drywallqa.formats.photo_index import spelling_key
 from drywallqa.formats.problems import Problem
-from drywallqa.imaging.mask_files import safe_stem, write_mask_file
+from drywallqa.imaging.mask_files import free_name, write_mask_file
 
-_IMAGES, _MASKS = "images", "masks"
+_MASKS = "masks"
 
 
 def write_mask_folders(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[str]) -> WriteResult:
@@ -32,7 +32,7 @@ def write_mask_folders(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
     An absent class gets a blank mask, and an unknown class gets no file.
 
     Args:
-        folder: Folder to write into, new or empty.
+        folder: A new folder.
         photos: The photos with their masks. They are read one by one.
         classes: The classes to write.
 
@@ -40,10 +40,8 @@ def write_mask_folders(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
         The files, and a note for each name that had to change.
 
     Raises:
-        OutputError: The folder has files already, or a file cannot be written.
+        OutputError: A file cannot be written.
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"{folder}: the folder is not empty; pass a new folder")
     writer = _MaskWriter(folder, classes)
     for photo in photos:
         writer.write(photo)
@@ -51,7 +49,7 @@ def write_mask_folders(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
 
 
 class _MaskWriter:
-    """The files and names that were written so far."""
+    """Writes the files, and remembers which names are in use."""
 
     def __init__(self, folder: Path, classes: Sequence[str]) -> None:
         self.folder = folder
@@ -67,7 +65,7 @@ class _MaskWriter:
         bare = _safe_part(name)
         start = f"{bare}-class" if split_word(bare) else bare
         taken = {folder.casefold() for folder in self._class_folders.values()}
-        folder = _first_free(start, lambda candidate: candidate.casefold() not in taken)
+        folder = free_name(start, lambda candidate: candidate.casefold() not in taken)
         self._note(name, folder, f"the class '{name}' is written as the folder {folder}")
         return folder
 
@@ -79,7 +77,7 @@ class _MaskWriter:
         place = self._place(photo)
         try:
             if photo.path:
-                target = self.folder / _IMAGES / place
+                target = self.folder / IMAGES / place
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(photo.path, target)
                 self.files.append(target)
@@ -95,14 +93,14 @@ class _MaskWriter:
             self.files.append(target)
 
     def _place(self, photo: MaskedPhoto) -> PurePosixPath:
-        """Return a path below images/ such that the names of its masks fit no other photo."""
+        """Return a path below images/. The names of its masks must not fit another photo."""
         given = PurePosixPath(photo.name)
         parts = [photo.split] if photo.split and split_word(photo.split) else []
         parts += [self._photo_folder(part) for part in given.parent.parts if part not in ("/", "..")]
         inside = "".join(f"{part}/" for part in parts)
         stem = _safe_part(given.stem)
         start = f"{stem}-photo" if stem.endswith(MASK_SUFFIX) else stem
-        stem = _first_free(start, lambda candidate: not self._used & _keys(inside + candidate, given.suffix))
+        stem = free_name(start, lambda candidate: not self._used & _keys(inside + candidate, given.suffix))
         self._used |= _keys(inside + stem, given.suffix)
         name = f"{stem}{given.suffix}"
         self._note(given.name, name, f"the photo {photo.name} is written as {inside}{name}")
@@ -122,13 +120,6 @@ def _keys(stem: str, suffix: str) -> set[str]:
     return {spelling_key(stem), spelling_key(stem + suffix)}
 
 
-def _first_free(start: str, is_free: Callable[[str], bool]) -> str:
-    """Return a name, with the first number that makes it free if it is taken."""
-    numbered = (f"{start}--{number}" for number in count(2))
-    return next(name for name in chain([start], numbered) if is_free(name))
-
-
 def _safe_part(name: str) -> str:
-    """Return a valid name of a file or folder that readers do not skip as hidden."""
-    safe = safe_stem(name.strip().rstrip("."))
-    return f"_{safe}" if safe.startswith((".", "__MACOSX")) else safe
+    """Return a valid name of a file or folder, without spaces at its ends and dots at its end."""
+    return visible_name(name.strip().rstrip("."))

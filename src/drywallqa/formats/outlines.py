@@ -1,4 +1,4 @@
-"""Rasterise outlines: rings of points that are pixel corners, or lie anywhere."""
+"""Rasterise outlines, whose points can be pixel corners or any other points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drywallqa.formats.polygons import (
 )
 
 HAIRLINE_PX = 1.5
-"""All touched pixels of a loop with a smaller mean width are marked, because it may cover none by half."""
+"""A loop with a smaller mean width may not cover any pixel by half, so all touched pixels are marked."""
 
 _FINER = 4
 
@@ -24,8 +24,8 @@ _FINER = 4
 def draw_ring(mask: NDArray[np.bool_], ring: Points) -> None:
     """Mark the pixels of a mask [H,W] that a ring [N,2] within it covers by at least half.
 
-    A hairline marks all pixels that it touches. A ring along the edges of pixels encloses whole pixels, and
-    marks exactly these, however thin it is. Parts of a ring that are walked there and back mark nothing.
+    A hairline marks all pixels that it touches. A ring along pixel edges marks exactly the pixels that it
+    encloses, even if it is thin. Parts of a ring that run in both directions along one line mark nothing.
     """
     corners = pixel_corners(ring)
     if corners is not None:
@@ -50,14 +50,14 @@ def _fill_corners(mask: NDArray[np.bool_], corners: NDArray[np.int64]) -> None:
     x, y = np.concatenate([corners[vertical], ends[vertical]]).T
     toggles = np.zeros((rows + 1, columns + 1), np.bool_)
     np.logical_xor.at(toggles, (y - top, x - left), np.True_)
-    # First along the columns, which restores the vertical edges; then along the rows.
+    # The first pass, along the columns, restores the vertical edges. The second pass fills the rows.
     edges = np.logical_xor.accumulate(toggles, axis=0)
     filled = np.logical_xor.accumulate(edges, axis=1)[:rows, :columns]
     mask[top : top + rows, left : left + columns] |= filled
 
 
 def _unite(loops: list[Points], start: tuple[int, int], size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Fill the loops of one ring by the even-odd rule, and draw hairlines that lie in no other loop.
+    """Fill the loops of one ring by the even-odd rule, and draw hairlines that do not lie in another loop.
 
     Args:
         loops: The loops [N,2].
@@ -99,5 +99,5 @@ def _draw_loop(mask: NDArray[np.bool_], loop: Points, *, hairline: bool, toggle:
 
 
 def _is_hairline(loop: Points) -> bool:
-    """Check whether a loop's mean width, twice its area divided by its perimeter, is that of a hairline."""
+    """Check whether a loop is a hairline. Its mean width is twice its area divided by its perimeter."""
     return 2 * ring_area(loop) < HAIRLINE_PX * perimeter(loop)

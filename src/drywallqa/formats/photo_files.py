@@ -1,6 +1,7 @@
-"""Formats with one annotation file per photo: what they share.
+"""Common code of the formats that have one annotation file per photo.
 
-A damaged file costs only the labels of its photo. The photo is then unknown, also if only its name fits.
+If a file is damaged, only the labels of its photo are unknown. If the file cannot name its photo, the photo
+with the same stem in the same folder is unknown.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class PhotoFile:
         lost: Classes of shapes that could not be read.
         problems: Problems found so far.
         unreadable: Whether the whole file is damaged.
-        without_photo: What a user can do if the photo is missing, in addition to the usual report.
+        without_photo: Advice that is reported if the photo is missing, in addition to the usual report.
     """
 
     root: Path
@@ -56,12 +57,12 @@ class PhotoFile:
         return relative_name(self.path, self.root)
 
     def name_photo(self, name: object, *folders: Path) -> None:
-        """Set the photo's name, if the value is one, and the folders in which to search it."""
+        """Set the photo's name and the folders to search. A value that is not a name is ignored."""
         if isinstance(name, str) and name.strip():
             self.photo = PhotoName(name.strip(), folders, self.name, "")
 
     def lose(self, label: str, kind: str, where: str, text: str) -> None:
-        """Report a lost shape; an empty label stands for any class."""
+        """Report a lost shape. An empty label means that its class is not known."""
         self.lost.add(label or UNKNOWN_CLASS)
         self.problems.append(Problem(kind, self.name, where, text))
 
@@ -83,11 +84,11 @@ class PhotoFile:
     def entries(
         self, path: Path | None, declared: frozenset[str], photos: Sequence[Path], split: str | None
     ) -> list[PhotoEntry]:
-        """Return the entry of the file's photo; if it is missing, unknown ones for photos of the file's name.
+        """Return the entry of the file's photo. If it is missing, photos with the file's stem are unknown.
 
         Args:
             path: The photo, if it was found.
-            declared: The classes that were on offer.
+            declared: The classes that the annotator could choose.
             photos: All photos of the export.
             split: The photo's split, if a list names it.
         """
@@ -114,20 +115,21 @@ def combine(
     options: ReadOptions,
     files: Sequence[PhotoFile],
     declared: Callable[[PhotoFile, frozenset[str]], frozenset[str]],
-    listed: Collection[str] = (),
-    others: Collection[Path] = (),
+    listed: Collection[str],
+    others: Collection[Path],
     splits: Mapping[str, str | None] | None = None,
 ) -> Export:
-    """Combine the files of an export.
+    """Combine the annotation files of an export.
 
     Args:
         layout: The format's name.
         root: The export's folder.
-        options: A folder with further photos.
+        options: The options, which can name a folder with more photos.
         files: The annotation files.
-        declared: Returns the classes that were on offer for a file, given all classes of the export.
+        declared: Returns the classes that the annotator of a file could choose. The second argument is
+            all classes of the export.
         listed: Classes that the export lists.
-        others: Further files of the format, such as lists of classes.
+        others: Other files of the format, such as lists of classes.
         splits: Split by the stem of an annotation file.
     """
     named = [(file, file.photo) for file in files if file.photo]

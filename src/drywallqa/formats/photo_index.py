@@ -1,9 +1,9 @@
 """Find the photos of an export by the names that annotation files give them.
 
 Annotation files name photos in many ways: with folders of another computer, Windows separators, percent
-escapes, or another Unicode form. A name that fits a path exactly comes first. A similar path is taken if it
-is the only one. A name whose folders are missing from the export may fit by its last part, but only if
-nothing else claims that photo and no folder contradicts the name.
+escapes, or another Unicode form. An exact match of the path comes first. Otherwise, a path with a similar
+spelling matches if there is only one. If the folders of a name are missing from the export, the file name is
+compared. Such a match counts only if no other name matches that photo and no folder contradicts the name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PhotoName:
 
     Attributes:
         name: The name, possibly with folders.
-        folders: Folders in which the name is searched, in this order.
+        folders: Folders to search, in this order.
         file: The annotation file relative to the export's root, for problem reports.
         where: The line or id in the annotation file, for problem reports.
     """
@@ -43,7 +43,7 @@ class PhotoName:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The name's parts, without a drive, "..", or percent escapes of the separators."""
+        """The folders and the file name. Slashes and backslashes separate them."""
         return PurePosixPath(self.name.replace("\\", "/")).parts
 
 
@@ -52,12 +52,12 @@ class PhotoIndex:
 
     Args:
         root: The export's folder.
-        elsewhere: A folder with further photos, whose names are relative to it.
+        elsewhere: A folder with more photos. Their names are relative to this folder.
 
     Attributes:
         root: The export's folder.
         photos: Paths of all photos below the root, sorted.
-        problems: Names that no photo, or more than one photo, fits.
+        problems: Reports about names without a photo, and about photos with a similar name.
     """
 
     def __init__(self, root: Path, elsewhere: Path | None = None) -> None:
@@ -79,7 +79,7 @@ class PhotoIndex:
         """Find the photo of each name, and report names without a photo.
 
         Args:
-            names: All names of the export. A name may only fall back on a photo that no other name fits.
+            names: All names of the export. A match by file name must not take the photo of another name.
 
         Returns:
             A path for each name, or None.
@@ -111,10 +111,10 @@ class PhotoIndex:
         return None
 
     def _taken_as(self, name: PhotoName, path: Path) -> Path:
-        """Report a photo whose name differs by case. Other differences in spelling mean the same name."""
+        """Report a photo if the case of its name differs. Other differences in spelling are not reported."""
         given, real = (unicodedata.normalize("NFC", unquote(text)) for text in (name.parts[-1], path.name))
         if given != real:
-            text = f"{name.name} was taken for {relative_name(path, self.root)}"
+            text = f"{name.name} was matched to {relative_name(path, self.root)}"
             self.problems.append(Problem(problems.SIMILAR_NAME, name.file, name.where, text))
         return path
 
@@ -132,7 +132,7 @@ class PhotoIndex:
     def _report_missing(self, name: PhotoName, other: Path | None) -> None:
         named = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
         listed = " and ".join(relative_name(path, self.root) for path in ([other] if other else named[:2]))
-        remark = f" ({listed} may be another photo of this name)" if listed else ""
+        remark = f" ({listed} may be another photo with this name)" if listed else ""
         text = f"{name.name} is not in the export{remark}; skipped"
         self.problems.append(Problem(problems.MISSING_PHOTO, name.file, name.where, text))
 
@@ -144,12 +144,12 @@ def _joined(folder: Path, parts: Iterable[str]) -> str | None:
 
 
 def spelling_key(name: str) -> str:
-    """Reduce a name to what all its spellings share: Unicode form, percent escapes, separators and case."""
+    """Normalise the Unicode form, percent escapes, separators and case of a name to compare its spellings."""
     return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
 
 
 def _contradict(given: set[str], folders: Sequence[str]) -> bool:
-    """Whether a photo's folders contradict the folders in a name: another split or specific folder."""
+    """Check whether a photo's folders contradict the folders in a name by another split or folder name."""
     if not given:
         return False
     splits = {split_word(part) for part in given} - {None}

@@ -1,4 +1,4 @@
-"""Polygons with real coordinates: crop them to the photo, remove seams, and fill pixels exactly."""
+"""Crop polygons with real coordinates to the photo, remove their seams, and split them into loops."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 
 TOLERANCE_PX = 0.01
-"""Points closer than this to a pixel corner or to an edge lie on it. Exports round more finely."""
+"""A point closer than this to a pixel corner or an edge counts as lying on it. Exports round more finely."""
 
 _PAIRS_AT_A_TIME = 1 << 20
-"""Edges and points compared in one step, to limit the memory."""
+"""Maximum number of pairs of edge and point that are compared in one step, to limit memory use."""
 
 
 def ring_area(ring: Points) -> float:
@@ -32,7 +32,7 @@ def perimeter(ring: Points) -> float:
 def crop_ring(ring: Points, height: int, width: int) -> Points:
     """Crop a ring [N,2] to the photo (Sutherland and Hodgman); a ring inside is returned unchanged.
 
-    Parts of the result can run along the photo's border there and back, if the outline leaves it twice.
+    If the outline leaves the photo twice, parts of the result can run along the border in both directions.
 
     Returns:
         The ring within the photo [M,2]; M can be 0.
@@ -81,9 +81,9 @@ def lies_within(loop: Points, other: Points) -> bool:
 def enclosed_loops(ring: Points) -> list[Points]:
     """Split a ring [N,2] into the loops that enclose something.
 
-    Parts that are walked there and back, such as a bridge between two shapes or the slit of a keyhole, are
-    removed because they enclose nothing. The rest is split where it passes a point twice. Filled by the
-    even-odd rule, the loops together mark what the ring encloses.
+    Parts that run in both directions along one line, such as a bridge between two shapes or the slit of a
+    keyhole, are removed because they enclose nothing. The rest is split at each point that it passes twice.
+    Filled by the even-odd rule, the loops together mark the area that the ring encloses.
 
     Returns:
         The loops; only the ring itself if it has no such parts.
@@ -139,7 +139,7 @@ def _near_pairs(ring: Points) -> Iterator[tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _split(edges: list[tuple[int, int]]) -> list[list[int]]:
-    """Cancel edges that are walked in both directions, and split the others into loops of point numbers."""
+    """Remove edges that run in both directions, and split the other edges into loops of point numbers."""
     spare = Counter(edges)
     spare = Counter({(a, b): count - spare[b, a] for (a, b), count in spare.items() if count > spare[b, a]})
     onwards: dict[int, list[int]] = {}

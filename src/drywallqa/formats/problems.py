@@ -1,4 +1,4 @@
-"""Kinds of problems when labels are read or written, and their reports."""
+"""Kinds of problems that occur when labels are read or written, and the report of one problem."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNREADABLE = "unreadable"
 UNSUPPORTED = "not supported"
 WRONG_ID = "wrong id"
 
-# Nothing was lost, but the user must know.
+# Nothing was lost, but the user must be told.
 CROPPED = "cropped"
 INCOMPLETE = "incomplete"
 INEXACT = "inexact"

@@ -1,4 +1,4 @@
-"""Recognise formats of other tools that this package does not read itself, and name the way to convert."""
+"""Recognise formats of other tools that this package cannot read, and explain how to convert them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from drywallqa.formats.annotations import Export, ReadOptions, list_files
 from drywallqa.formats.text_files import head_of
 
 _BY_DATUMARO = (
-    "convert it with Datumaro in an environment of its own (pip install 'datumaro[cli]'; "
+    "convert it with Datumaro in a separate environment (pip install 'datumaro[cli]'; "
     "datum convert -i FOLDER -if {} -f coco_instances -o OUT -- --save-media), and import OUT"
 )
 
 
 @dataclass(frozen=True)
 class ForeignFormat:
-    """A format that this package recognises but does not read itself.
+    """A format that this package recognises but cannot read.
 
     Attributes:
-        title: The format's name for people.
-        pattern: What the path of an annotation file matches.
-        marks: What the first 64 KiB of an annotation file contain, all of them.
-        remedy: The way to convert.
+        title: The format's name in messages.
+        pattern: Regular expression for the path of an annotation file.
+        marks: Regular expressions. All of them match in the first 64 KiB of an annotation file.
+        remedy: How to convert the format.
     """
 
     title: str
@@ -44,7 +44,7 @@ class ForeignFormat:
         """Refuse the format.
 
         Raises:
-            DataError: Always, with the way to convert.
+            DataError: Always. The message explains how to convert the export.
         """
         raise DataError(f"{root}: this is a {self.title}, which is not read directly; {self.remedy}")
 

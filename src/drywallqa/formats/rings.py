@@ -1,4 +1,4 @@
-"""Rings of points: read them from annotation files, and convert boxes and ellipses to them."""
+"""Read rings of points from annotation files, and convert boxes and ellipses to rings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from drywallqa.formats.geometry import GeometryError, Points
 from drywallqa.formats.values import number_of
 
 _DEVIATION_PX = 0.02
-"""Largest distance between an ellipse and its polygon."""
+"""Maximum distance between an ellipse and its polygon."""
 
 
 def read_numbers(values: object) -> list[float]:
-    """Read a list of numbers; a value that is no list gives no numbers.
+    """Read a list of numbers. A value that is not a list gives an empty list.
 
     Raises:
         GeometryError: A value is not a number.
@@ -32,7 +32,7 @@ def read_ring(values: object) -> Points:
     """Read a list x, y, x, y, … of at least three points as a ring [N,2].
 
     Raises:
-        GeometryError: A value is not a number, or there are too few or an odd number of values.
+        GeometryError: A value is not a number, the number of values is odd, or there are too few values.
     """
     numbers = read_numbers(values)
     if len(numbers) % 2:

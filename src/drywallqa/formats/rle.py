@@ -1,4 +1,4 @@
-"""Run-length encodings of masks in both directions: COCO, Label Studio's brush, and CVAT's masks."""
+"""Encode and decode masks as run lengths of COCO, of Label Studio's brush, and of CVAT."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def decode_runs(counts: str | Sequence[int], height: int, width: int) -> Mask:
 def compress(runs: Sequence[int]) -> str:
     """Encode run lengths as COCO's compressed string (pycocotools, `rleToString`).
 
-    Each character holds five bits of a number, lowest bits first; its sixth bit marks a continuation. From
+    Each character contains five bits of a number, lowest bits first; its sixth bit marks a continuation. From
     the fourth run length on, each number is the difference from the run length two positions earlier.
     """
     numbers = np.array(runs, np.int64)

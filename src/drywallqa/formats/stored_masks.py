@@ -1,4 +1,4 @@
-"""Masks that an annotation file stores itself, as run lengths of some kind or as a small picture."""
+"""Read masks that are stored inside an annotation file, as run lengths or as a small picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def runs_of(decode: Callable[[int, int], Mask], size: tuple[int, int] | None) ->
 
     Args:
         decode: Returns the mask [H,W] for a height and width in px.
-        size: The declared height and width in px, if there are any.
+        size: The declared height and width in px, or None.
 
     Raises:
         GeometryError: The size is missing, or the mask is damaged.
@@ -43,11 +43,11 @@ def runs_of(decode: Callable[[int, int], Mask], size: tuple[int, int] | None) ->
 
 
 def decode_picture(text: object, *, compressed: bool = False) -> Mask:
-    """Decode a picture in base64 to the mask [H,W] of its nonzero pixels, or of its opaque ones.
+    """Decode a base64 picture to a mask [H,W]. The mask marks pixels with a nonzero value or, if any, alpha.
 
     Args:
         text: The picture's file in base64.
-        compressed: Whether the file is compressed by zlib in addition.
+        compressed: Whether the file is also compressed with zlib.
 
     Raises:
         GeometryError: The text is not a picture.

@@ -29,7 +29,7 @@ Size = tuple[int, int] | None
 
 
 def find_supervisely_files(root: Path) -> list[Path]:
-    """List the annotation files of a Supervisely project, and the files of classes above them."""
+    """List the annotation files of a Supervisely project, and the meta.json files above them."""
     files = [
         path
         for path, head in read_heads(root, ".json")
@@ -44,7 +44,7 @@ def _metas_above(path: Path, root: Path) -> list[Path]:
 
 
 def read_supervisely(root: Path, options: ReadOptions) -> Export:
-    """Read a Supervisely project. The classes of the nearest meta.json are absent unless marked.
+    """Read a Supervisely project. A class of the nearest meta.json without a shape is absent.
 
     Args:
         root: The export's folder.

@@ -1,4 +1,4 @@
-"""Recognise annotation files by their first bytes, and read JSON and XML."""
+"""Recognise annotation files by their first bytes, and read JSON, XML and lists of lines."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ def head_of(path: Path) -> bytes:
         return b""
 
 
+def load_lines(path: Path, content: str, remedy: str) -> list[str]:
+    """Read the lines of a UTF-8 text file.
+
+    Args:
+        path: The file.
+        content: What the file contains, for the message, such as "the class names".
+        remedy: What the user can do if the file is damaged.
+
+    Raises:
+        DataError: The file cannot be read, or is not UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {content} cannot be read ({error}); {remedy}") from error
+
+
 def load_json(path: Path, remedy: str) -> Any:
     """Read a JSON file.
 
@@ -48,7 +65,7 @@ def load_json(path: Path, remedy: str) -> Any:
 
 
 def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Element, int]]:
-    """Read an XML file to its root element, and the line of each element.
+    """Parse an XML file, and return its root element and the line number of each element.
 
     Args:
         path: The file.
@@ -56,7 +73,8 @@ def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Elemen
         remedy: What the user can do if the file is damaged.
 
     Raises:
-        DataError: The file is damaged, or has a document type, whose entities could expand to any size.
+        DataError: The file is damaged, has another root element, or has a document type, whose entities
+            could expand to any size.
     """
     builder, lines = TreeBuilder(), {}
     parser = expat.ParserCreate()

@@ -16,8 +16,8 @@ class Region:
     """The outlines of a 4-connected region: one outer ring, and one ring per hole.
 
     Pixel (row, column) covers the square from corner (column, row) to (column + 1, row + 1). All edges are
-    parallel to an axis, and every corner turns. Outer rings run clockwise on the screen, holes
-    counterclockwise. A ring can touch itself or another ring at a corner.
+    parallel to an axis, and the direction changes at every corner. Outer rings run clockwise on the screen,
+    and holes run counterclockwise. A ring can touch itself or another ring at a corner.
     """
 
     outer: Corners
@@ -115,9 +115,9 @@ def _edges_on_the_left(
 
 
 def keyhole(region: Region) -> Corners:
-    """Join the holes of a region to its outer ring by seams of zero width, walked there and back.
+    """Join the holes of a region to its outer ring by seams of zero width.
 
-    For formats that have no holes, such as YOLO segmentation and COCO polygons. A seam runs left from the
+    YOLO segmentation and COCO polygons need this, because they have no holes. A seam runs left from the
     hole's topmost, then leftmost corner to the nearest edge of another ring of the region. Filled by the
     even-odd rule, the ring [N,2] encloses exactly the region.
     """
@@ -169,7 +169,7 @@ def _upward_edges_on_the_left(
 
 
 def _in_order(corners: list[list[int]], chain: list[int]) -> Corners:
-    """Collect linked corners from corner 0 on, without immediate repetitions."""
+    """Collect the linked corners, starting with corner 0, and drop immediate repetitions."""
     ring, corner = [corners[0]], chain[0]
     while corner:
         if corners[corner] != ring[-1]:

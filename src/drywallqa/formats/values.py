@@ -1,4 +1,4 @@
-"""Read values of annotation files by what they mean, whatever type an exporter gave them."""
+"""Read ids, numbers and names of annotation files, independent of the type that the exporter used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def identifier(value: object) -> int | str | None:
 
 
 def number_of(value: object) -> float | None:
-    """Return a number, also if it is written as text; None for other values. NaN and infinity stay."""
+    """Convert a number, or a text with a number, to a float. NaN and infinity are kept. Others give None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -25,7 +25,7 @@ def number_of(value: object) -> float | None:
 
 
 def whole_number(value: object) -> int | None:
-    """Return a whole number, also if it is a float or text; None for other values."""
+    """Convert a whole number, a float such as 3.0, or such a text to an integer. Other values give None."""
     number = number_of(value)
     return int(number) if number is not None and math.isfinite(number) and number.is_integer() else None
 

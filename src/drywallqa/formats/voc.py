@@ -15,12 +15,13 @@ from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_files import PhotoFile, combine
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.rings import read_numbers, read_ring
-from drywallqa.formats.text_files import load_xml, read_heads
+from drywallqa.formats.text_files import load_lines, load_xml, read_heads
 from drywallqa.formats.values import size_of
 
 _LISTS = "ImageSets"
 _MASKS = "SegmentationClass"
 _CLASSES = "labelmap.txt"
+_AS_LIST = ("the list", "export the data set again")
 
 
 def find_voc_files(root: Path) -> list[Path]:
@@ -31,8 +32,9 @@ def find_voc_files(root: Path) -> list[Path]:
 def read_voc(root: Path, options: ReadOptions) -> Export:
     """Read all Pascal VOC files of an export.
 
-    The files do not list the classes that were on offer. A class without a shape is therefore unknown, unless
-    a labelmap.txt above the file lists it, or the user states that all photos are fully labelled.
+    The files do not list the classes that the annotator could choose. A class without a shape is therefore
+    unknown, unless a labelmap.txt above the file lists it, or the user states that all photos are fully
+    labelled.
 
     Args:
         root: The export's folder.
@@ -60,15 +62,8 @@ def read_voc(root: Path, options: ReadOptions) -> Export:
 
 def _read_classes(path: Path) -> frozenset[str]:
     """Read the class names of a labelmap.txt, whose lines are name:colour:parts:actions."""
-    names = {line.split(":")[0].strip() for line in _read_lines(path) if not line.startswith("#")}
+    names = {line.split(":")[0].strip() for line in load_lines(path, *_AS_LIST) if not line.startswith("#")}
     return frozenset(name for name in names if name.lower() not in {"", "background", "ignored"})
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: the list cannot be read ({error}); export the data set again") from error
 
 
 def _unread_masks(root: Path) -> list[Problem]:
@@ -81,11 +76,11 @@ def _unread_masks(root: Path) -> list[Problem]:
 
 
 def _read_splits(lists: set[Path], root: Path, found: list[Problem]) -> dict[str, str | None]:
-    """Read the splits by stem from lists such as ImageSets/Main/train.txt; a stem of two splits has none."""
+    """Read the splits by stem from lists such as ImageSets/Main/train.txt. A stem in two splits gets none."""
     splits: dict[str, str | None] = {}
     for path in sorted(lists):
         split = split_word(path.stem)
-        for line in filter(str.strip, _read_lines(path) if split else []):
+        for line in filter(str.strip, load_lines(path, *_AS_LIST) if split else []):
             stem = line.split()[0]
             if splits.setdefault(stem, split) != split:
                 text = f"{stem} is also in another split's list; no split is used"

@@ -1,4 +1,4 @@
-"""Write an export in one of the annotation formats, all files or none."""
+"""Write an export in one of the annotation formats. After an error, no file remains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITERS: Mapping[str, Writer] = {
     **{name: each.write for name, each in FORMATS.items() if each.write},
     "coco-rle": partial(write_coco, rle=True),
 }
-"""Each writer by the name of its format. A writer fills a new folder."""
+"""Name of a format → its writer, which fills a new folder."""
 
 PROBLEMS_FILE = "problems.jsonl"
 
@@ -78,7 +78,9 @@ def write_export(
         found += written.problems
         count = len(requested - {problem.file for problem in found if problem.is_loss})
         if not count:
-            raise DataError(f"no photo could be exported as {name}; {found[0] if found else 'there is none'}")
+            raise DataError(
+                f"no photo could be exported as {name}; {found[0] if found else 'there are no photos'}"
+            )
         if found:
             lines = b"".join(json_bytes(problem.to_json(), None) for problem in found)
             (new / PROBLEMS_FILE).write_bytes(lines)
@@ -87,7 +89,7 @@ def write_export(
 
 
 def _check_readable(photo: MaskedPhoto) -> Problem | None:
-    """Return a problem if a photo that is to be copied cannot be read."""
+    """Return a problem if a photo must be copied but cannot be read."""
     if photo.path is None:
         return None
     try:

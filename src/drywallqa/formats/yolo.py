@@ -43,7 +43,7 @@ def read_yolo(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: Not used, since YOLO files leave nothing open.
+        options: Not used, because YOLO files leave no question open.
 
     Raises:
         DataError: The list of class names is missing or cannot be read.
@@ -65,7 +65,7 @@ def read_yolo(root: Path, options: ReadOptions) -> Export:
 
 
 def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
-    """Map each label file to its photos. A file of another spelling counts if no photo fits it exactly."""
+    """Map each label file to its photos. A similar spelling counts if no photo has exactly this name."""
     photos = list_photos(root)
     owners: dict[Path, list[Path]] = defaultdict(list)
     for photo in photos:
@@ -78,7 +78,7 @@ def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
         for labels in _label_paths(photo, root):
             if photo not in labelled and (path := left.get(spelling_key(str(labels)))):
                 owners[path].append(photo)
-                text = f"was taken for the labels of {relative_name(photo, root)}"
+                text = f"was used as the labels of {relative_name(photo, root)}"
                 found.append(Problem(problems.SIMILAR_NAME, relative_name(path, root), "", text))
     return owners
 
@@ -198,7 +198,7 @@ class _LabelFile:
             self.lost.add(class_name or UNKNOWN_CLASS)
 
     def entries(self, photos: Sequence[Path]) -> list[PhotoEntry]:
-        """Return the entry of the file's photo. Labels that could belong to several photos belong to none."""
+        """Return the entry of the file's photo. Labels that could belong to several photos are dropped."""
         if not photos:
             text = "the label file has no photo; skipped"
             self.problems.append(Problem(problems.MISSING_PHOTO, self.name, "", text))

@@ -27,7 +27,7 @@ def write_yolo(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[st
     Args:
         folder: A new folder.
         photos: The photos with their masks.
-        classes: The classes; their positions from 0 on are the class numbers.
+        classes: The classes. Their positions, counted from 0, are the class numbers.
     """
     target = LabelFolder(folder, classes)
     splits: set[str] = set()
@@ -43,8 +43,9 @@ def write_yolo(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[st
     target.add("data.yaml").write_text(_data_yaml(splits, classes), encoding="utf-8")
     if added:
         text = (
-            "readers that fill polygons with OpenCV, such as Ultralytics, also mark the pixels right of and "
-            f"below each region: {added} px more than the {marked} marked px; drywallqa reads it exactly"
+            "readers that fill polygons with OpenCV, such as Ultralytics, also mark the pixels right of "
+            f"and below each region: {added} px more than the {marked} marked px; drywallqa reads "
+            "the labels exactly"
         )
         target.note(problems.INEXACT, text)
     return target.result()

@@ -12,6 +12,8 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Callable
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,12 @@ def safe_stem(image_id: str) -> str:
     stem = _NOT_IN_WINDOWS.sub("_", image_id.encode("utf-8", "replace").decode("utf-8"))
     stem = _DEVICES.sub(lambda match: match.group() + "_", stem) or "_"
     return stem if stem == image_id else f"{stem}-{_digest(image_id)}"
+
+
+def free_name(start: str, is_free: Callable[[str], bool]) -> str:
+    """Return a name if it is free; otherwise the first free one of NAME--2, NAME--3 and so on."""
+    numbered = (f"{start}--{number}" for number in count(2))
+    return next(name for name in chain([start], numbered) if is_free(name))
 
 
 def file_name(image_id: str, prompt: str) -> str:

@@ -1,4 +1,4 @@
-"""The predicted masks of a results folder as labels, for pre-annotation in other tools."""
+"""Write the predicted masks of a results folder as labels for pre-annotation in other tools."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_predicted_labels(
         layout: A key of `formats.writing.WRITERS`.
 
     Returns:
-        The folder, and what was written; a folder of an earlier run is replaced.
+        The folder and the result of the writer. A folder of an earlier run is replaced.
 
     Raises:
         DataError: No photo could be written.
@@ -85,5 +85,5 @@ def _read_photos(
 
 
 def _model_of(record: Record) -> str:
-    """Return the version of drywallqa and of the model, with which a record's settings begin."""
+    """Return the versions of drywallqa and of the model, which are the first settings of a record."""
     return ", ".join(str(record["settings"]).split(", ")[:2])
