@@ -158,3 +158,24 @@ def test_survey__a_table_of_numbers_counts_indices_unless_the_colours_are_number
 def test_values__text_and_back():
     assert [parse_value(text) for text in ("100", "#ff0000", "#ffffff")] == [100, (255, 0, 0), 255]
     assert [describe_value(value) for value in (100, (255, 0, 0))] == ["100", "#ff0000"]
+
+
+def test_survey__colours_of_a_half_transparent_picture_are_kept(tmp_path):
+    pixels = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    pixels[LINE], pixels[80:90, 20:40] = (255, 0, 0, 90), (0, 255, 0, 90)
+    path = _saved(Image.fromarray(pixels), tmp_path / "a.png")
+    assert survey_mask(path).counts == {0: 22200, (255, 0, 0): 1600, (0, 255, 0): 200}
+
+
+def test_survey__soft_edges_of_several_colours_are_rounded_once_the_colours_are_known(tmp_path):
+    large = Image.new("RGB", (4 * WIDTH, 4 * HEIGHT))
+    large.paste((255, 0, 0), (40, 40, 120, 120))
+    large.paste((0, 255, 0), (200, 40, 280, 120))
+    path = _saved(large.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR), tmp_path / "a.png")
+    found = survey_mask(path, [(255, 0, 0), (0, 255, 0)])
+    assert found.counts == {0: 23200, (255, 0, 0): 400, (0, 255, 0): 400}
+    assert found.rounded > 0
+    unknown = np.asarray(Image.open(path)).copy()
+    unknown[90:100, 100:120] = (0, 0, 255)
+    _saved(Image.fromarray(unknown), path)
+    assert survey_mask(path, [(255, 0, 0), (0, 255, 0)]).counts[0, 0, 255] == 200

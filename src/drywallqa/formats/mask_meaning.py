@@ -149,7 +149,8 @@ class _Reading:
                 self.classes.setdefault(name, set()).add(value)
         certain = {*self.given, *table.values}
         self.border = {value for file in group.files for value in _border(file)} - certain
-        self.ignored = self.border | {value for value, name in self.given.items() if name == IGNORE}
+        given_ignored = {value for value, name in self.given.items() if name == IGNORE}
+        self.ignored = self.border | table.ignored | given_ignored
         background = {value for value, name in self.given.items() if name == BACKGROUND}
         self.background = background | table.background | ({_BLACK} - certain)
         self.rest = set(self.totals) - certain - self.border - self.background

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +219,7 @@ def _without_alpha(image: Image.Image, view: str) -> Image.Image:
     if view == VIEWS[0] and (not len(visible) or np.ptp(visible, axis=0).max() <= 2 * NEAR):
         return alpha
     black = Image.new("RGB", image.size)
-    return Image.composite(colours, black, alpha.point(lambda level: 255 if level > 127 else 0))
+    return Image.composite(colours, black, alpha.point(lambda level: 255 if level > highest // 2 else 0))
 
 
 def _count(pixels: Image.Image | NDArray[np.int64]) -> dict[Value, int]:
@@ -249,18 +249,25 @@ def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) 
         if not lossy and not _looks_blurred(counts, levels, unit):
             continue
         clear = sum(n for value, n in counts.items() if _off(value, levels) <= NEAR * unit)
-        if clear >= CLEAR_SHARE * sum(counts.values()) or (
-            levels in candidates and _is_gradual(counts, _APART * unit)
-        ):
+        gradual = levels in candidates and _is_gradual(counts, levels, _APART * unit)
+        if gradual or clear >= CLEAR_SHARE * sum(counts.values()):
             return levels
     return ()
 
 
-def _is_gradual(counts: Mapping[Value, int], step: int) -> bool:
-    """Whether greys occur in steps smaller than `step` from the lowest to the highest."""
+def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int) -> bool:
+    """Whether greys occur in steps smaller than `step`, and whether colours are mixtures of two levels."""
     greys = sorted(value for value in counts if isinstance(value, int))
-    steps = [high - low for low, high in pairwise(greys)]
-    return len(greys) == len(counts) and max(steps, default=0) < step
+    if len(greys) == len(counts):
+        return max((high - low for low, high in pairwise(greys)), default=0) < step
+    colours = np.array([np.broadcast_to(value, 3) for value in counts], np.float64)
+    off = np.full(len(colours), np.inf)
+    for one, two in combinations(levels, 2):
+        start = np.broadcast_to(one, 3)
+        way = np.subtract(np.broadcast_to(two, 3), start)
+        share = np.clip((colours - start) @ way / (way @ way), 0, 1)
+        off = np.minimum(off, np.abs(colours - start - share[:, None] * way).max(axis=1))
+    return bool((off <= NEAR).all())
 
 
 def _off(value: Value, levels: Sequence[Value]) -> int:

@@ -35,6 +35,7 @@ class PhotoFile:
         size: The photo's height and width in px, if the file declares them.
         shapes: The shapes that could be read.
         lost: Classes of shapes that could not be read.
+        tags: What the file says about the whole photo. A class among them may be in the photo.
         problems: Problems found so far.
         unreadable: Whether the whole file is damaged.
         without_photo: What a user can do if the photo is missing, in addition to the usual report.
@@ -46,6 +47,7 @@ class PhotoFile:
     size: tuple[int, int] | None = None
     shapes: list[Shape] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     unreadable: bool = False
     without_photo: str = ""
@@ -93,6 +95,10 @@ class PhotoFile:
         """
         if path:
             split = split or split_of(self.path, self.root) or split_of(path, self.root)
+            marked = {shape.class_name for shape in self.shapes} | self.lost
+            for name in sorted(self.tags & declared - marked):
+                self.lost.add(name)
+                self.problems.append(problems.only_named(name, "tag", self.name, ""))
             lost = frozenset(self.lost)
             return [PhotoEntry(path, split, tuple(self.shapes), declared, lost, self.size, self.name)]
         if self.photo is None and not self.unreadable:
