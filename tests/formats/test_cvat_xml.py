@@ -156,9 +156,9 @@ def test_read__a_label_that_only_a_tag_states_is_unknown(tmp_path):
     export = _read(
         tmp_path, cvat_image(0, "a.png", '<tag label="seam"/><tag label="crack"/>', cvat_mask(MARKED))
     )
-    assert export.entries[0].lost == {"seam"}
-    kinds = [(problem.kind, problem.where) for problem in export.problems]
-    assert kinds == [("not supported", "image id 0 (line 5)"), ("passed over", "")]
+    assert (export.entries[0].declared, export.entries[0].lost) == ({"crack"}, set())
+    assert [problem.where for problem in export.problems] == ["image id 0 (line 5)", ""]
+    assert "'seam' marks no pixels; the class is unknown" in export.problems[0].text
 
 
 def test_read__a_shape_outside_the_picture_is_no_label(tmp_path):

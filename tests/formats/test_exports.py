@@ -64,6 +64,19 @@ def test_extract__a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     assert not list((tmp_path / "in").iterdir())
 
 
+def test_extract__two_different_files_of_one_name_are_refused(tmp_path):
+    archive = tmp_path / "x.zip"
+    for second in ("one", "two"):
+        with zipfile.ZipFile(archive, "w") as opened:
+            opened.writestr("walls/a.txt", "one")
+            opened.writestr("walls\\a.txt", second)
+        if second == "one":
+            exports.extract_zip(archive, tmp_path / "in")
+            continue
+        with pytest.raises(DataError, match="two different files"):
+            exports.extract_zip(archive, tmp_path / "in")
+
+
 def test_opened__a_damaged_zip_is_refused(tmp_path):
     archive = zipped(roboflow_coco(tmp_path / "x"), tmp_path / "x.zip")
     content = bytearray(archive.read_bytes())

@@ -130,8 +130,8 @@ def test_read__a_label_that_only_a_choice_states_is_unknown(tmp_path):
     answers = {"id": "c", "type": "choices", "value": {"choices": ["crack", "dry"]}}
     tasks = ls_task(1, "a.jpg", [answers]), ls_task(2, "b.jpg", [ls_polygon(), answers])
     export = _read(tmp_path, *tasks)
-    assert [entry.lost for entry in export.entries] == [{"crack"}, set()]
-    assert [problem.kind for problem in export.problems] == ["passed over", "not supported"]
+    assert [entry.declared for entry in export.entries] == [set(), {"crack"}]
+    assert [problem.where for problem in export.problems] == ["", "task id 1, annotation id 11"]
 
 
 def test_read__json_min_with_one_region_instead_of_a_list(tmp_path):

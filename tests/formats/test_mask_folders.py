@@ -318,3 +318,13 @@ def test_read__a_table_names_the_colour_of_unlabelled_pixels(tmp_path):
     assert (rasterise(export.entries[0].ignored, 64, 64) == square(4, 2, 20, 4)).all()
     assert (_mask(export) == square(4, 4, 20, 20)).all()
     assert export.problems == ()
+
+
+def test_read__a_mask_with_several_pages_leaves_its_photo_unknown(tmp_path):
+    write_photo(tmp_path / "images" / "a.jpg", 1)
+    first, second = (Image.fromarray(square(left, 4, 20, 20)) for left in (4, 12))
+    (tmp_path / "masks").mkdir()
+    first.save(tmp_path / "masks" / "a.tif", save_all=True, append_images=[second])
+    export = read_export(tmp_path)
+    assert [(problem.kind, problem.file) for problem in export.problems] == [("unreadable", "masks/a.tif")]
+    assert [entry.shapes for entry in export.entries] == [()]

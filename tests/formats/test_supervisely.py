@@ -68,5 +68,5 @@ def test_read__a_class_that_only_a_tag_of_the_photo_states_is_unknown(tmp_path):
             path.read_text().replace('"tags": []', f'"tags": [{{"name": "{name}"}}, {{"name": "dark"}}]')
         )
     export = supervisely.read_supervisely(tmp_path, ReadOptions())
-    assert [entry.lost for entry in export.entries] == [{"seam"}, {"crack"}]
-    assert [problem.kind for problem in export.problems] == ["not supported"] * 2
+    assert [entry.declared for entry in export.entries] == [{"crack"}, {"seam"}]
+    assert [problem.kind for problem in export.problems] == ["passed over"] * 2

@@ -65,13 +65,14 @@ def read_cvat_xml(root: Path, options: ReadOptions) -> Export:
 
 @dataclass
 class _Image:
-    """An image element: its name, size, subset, shapes, and the labels of shapes that were dropped."""
+    """An image element: its name, size, subset, shapes, and labels that are not absent from it."""
 
     name: PhotoName
     size: tuple[int, int] | None
     subset: str
     shapes: list[Shape]
     lost: set[str]
+    stated: set[str]  # labels that only a tag states
 
 
 class _CvatFile:
@@ -118,7 +119,7 @@ class _CvatFile:
                 path,
                 split_word(image.subset) or split or split_of(path, self.root),
                 tuple(image.shapes),
-                declared,
+                declared - image.stated,
                 frozenset(image.lost),
                 image.size,
                 f"{self.name}, {image.name.where}",
@@ -150,6 +151,7 @@ class _CvatFile:
             subset,
             [],
             set(),
+            set(),
         )
         for child in element:
             if child.tag not in _NO_SHAPES:
@@ -166,10 +168,10 @@ class _CvatFile:
         """Count the tags of an image. A tag that names a label without a shape leaves the label unknown."""
         marked = {shape.class_name for shape in image.shapes} | image.lost
         for label in tags:
-            if label in self.declared - marked:
-                image.lost.add(label)
+            if label in self.declared - marked - image.stated:
+                image.stated.add(label)
                 self.problems.append(problems.only_named(label, "tag", self.name, image.name.where))
-            else:
+            elif label not in image.stated:
                 self._tags[label] += 1
 
     def _read_shape(self, element: Element, image: _Image) -> None:

@@ -218,7 +218,12 @@ def extract_zip(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened_zip:
             members = opened_zip.infolist()
             _check_amount(archive, members, folder)
+            sums: dict[str, int] = {}
             for member in members:
+                if sums.setdefault(member.filename.replace("\\", "/"), member.CRC) != member.CRC:
+                    raise DataError(
+                        f"{archive}: has two different files named '{member.filename}'; zip it again"
+                    )
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(

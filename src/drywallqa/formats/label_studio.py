@@ -135,15 +135,15 @@ class _LabelStudioFile:
             self._report(problems.MISSING_LABELS, task.photo.where, text)
             return [PhotoEntry(path, split)]
         for where, regions in task.annotations:
-            for name in sorted(regions.choices & used - _names(regions)):
-                regions.lost.add(name)
+            regions.choices &= used - _names(regions)
+            for name in sorted(regions.choices):
                 self.problems.append(problems.only_named(name, "choice", self.name, where))
         return [
             PhotoEntry(
                 path,
                 split,
                 tuple(regions.shapes),
-                declared,
+                declared - regions.choices,
                 frozenset(regions.lost),
                 regions.size,
                 f"{self.name}, {where}",

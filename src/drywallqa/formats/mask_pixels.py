@@ -128,6 +128,8 @@ def read_marked(
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with open_picture(path) as image:
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise ValueError("it has several pages")
             yield image
     except (OSError, ValueError):
         raise
@@ -186,9 +188,7 @@ def _simplified(image: Image.Image, view: str) -> Image.Image | NDArray[np.int64
         return _deep_values(np.asarray(image))
     if image.has_transparency_data:
         return _without_alpha(image.convert("RGBA"), view)
-    if image.mode == "1":
-        return image.convert("L")
-    return image.copy() if image.mode == "L" else image.convert("RGB")
+    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
 def _deep_values(array: NDArray[np.generic]) -> NDArray[np.int64]:

@@ -96,11 +96,12 @@ class PhotoFile:
         if path:
             split = split or split_of(self.path, self.root) or split_of(path, self.root)
             marked = {shape.class_name for shape in self.shapes} | self.lost
-            for name in sorted(self.tags & declared - marked):
-                self.lost.add(name)
-                self.problems.append(problems.only_named(name, "tag", self.name, ""))
+            stated = self.tags & declared - marked
+            self.problems += [problems.only_named(name, "tag", self.name, "") for name in sorted(stated)]
             lost = frozenset(self.lost)
-            return [PhotoEntry(path, split, tuple(self.shapes), declared, lost, self.size, self.name)]
+            return [
+                PhotoEntry(path, split, tuple(self.shapes), declared - stated, lost, self.size, self.name)
+            ]
         if self.photo is None and not self.unreadable:
             text = f"names no photo; its {len(self.shapes)} labels are dropped"
             self.problems.append(Problem(problems.MALFORMED, self.name, "", text))
