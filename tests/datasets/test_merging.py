@@ -146,4 +146,6 @@ def test_merge__options_of_an_import_are_refused(tmp_path, dataset, capsys):
     for option in (["--replace"], ["--set", "walls"], ["--exif", "sensor"]):
         assert main([*asked, *option]) == 2
         assert option[0] in capsys.readouterr().err
+    assert main([*asked[:-1], "--by", "Ada"]) == 2
+    assert "--by applies to --merge" in capsys.readouterr().err
     assert not any(sample.corrections for sample in load_dataset(dataset))

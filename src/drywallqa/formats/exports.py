@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 from drywallqa.formats import (
     coco,
     cvat_xml,
@@ -148,11 +148,15 @@ def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = 
     as passed over.
 
     Raises:
+        ConfigError: The options apply to mask files, but the export is of another format.
         DataError: No layout fits, or several do, or the export is damaged.
     """
     found = {name: set(each.find(root)) for name, each in FORMATS.items()}
     chosen = _detect(root, found) if layout == "auto" else layout
-    export = FORMATS[chosen].read(root, options or ReadOptions())
+    options = options or ReadOptions()
+    if chosen != "masks" and (options.values or options.invert is not None):
+        raise ConfigError(f"--value and --invert apply to mask files only; {root} is read as {chosen}")
+    export = FORMATS[chosen].read(root, options)
     others = {path: name for name, paths in found.items() if name != chosen for path in paths}
     export = _with_remaining_files(export, others)
     if not export.entries and not export.problems:
