@@ -15,16 +15,9 @@ from pathlib import Path
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import ReadOptions, relative_name
-from drywallqa.formats.mask_pixels import (
-    CLASS_NUMBERS,
-    NEAR,
-    MaskFile,
-    Value,
-    describe_value,
-    distance,
-    parse_value,
-)
+from drywallqa.formats.mask_pixels import CLASS_NUMBERS, MaskFile
 from drywallqa.formats.mask_tables import ClassTable
+from drywallqa.formats.pixel_values import NEAR, Value, describe_value, distance, parse_value
 from drywallqa.formats.problems import Problem
 
 IGNORE, BACKGROUND = "ignore", "background"

@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.errors import reason_of
+from drywallqa.formats.pixel_values import NEAR, Value, distance, grey_or_colour
 from drywallqa.imaging.photos import open_picture
 
-Value = int | tuple[int, int, int]
-"""A grey value, or a colour (red, green, blue) that is not grey."""
-
-NEAR = 16
-"""Values that differ by at most this much may mean the same; for 16-bit files times 257."""
 CLEAR_SHARE = 0.995
 """Minimum share of pixels near one of two values, if the other pixels are soft edges."""
 CLASS_NUMBERS = 32
@@ -36,6 +32,7 @@ VIEWS = ("meaning", "colour", "index")
 _APART = 3 * NEAR  # minimum difference of two values with soft edges between them
 _CRISP = 4  # a file with this few values was not blurred
 _SPOT = 25  # px; a value in between with more pixels than this, and than all others, is a value of its own
+_FULL = 255
 _MOST_COLOURS = 1 << 16
 _WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.uint32)
 
@@ -80,9 +77,12 @@ def survey_mask(
     with _opened(path) as image:
         lossy = image.format in {"JPEG", "MPO"}
         view = _view(image, table)
+        deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
         pixels = _simplified(image, view)
         size = image.height, image.width
     counts = _count(pixels)
+    if deep and not isinstance(pixels, np.ndarray) and max(distance(value, 0) for value in counts) < _FULL:
+        raise ValueError("of its 16-bit colours, only the upper 8 bits can be read")
     levels = _levels(counts, known, lossy) if table is None else ()
     nearest = {value: _nearest(value, levels) for value in counts} if levels else {}
     united: Counter[Value] = Counter()
@@ -135,29 +135,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # decoders raise nearly any exception on damaged bytes
         raise OSError(reason_of(error)) from error
-
-
-def grey_or_colour(colour: Sequence[int]) -> Value:
-    """Return a colour as a value: the grey value if red, green and blue are equal."""
-    red, green, blue = (int(part) for part in colour)
-    return red if red == green == blue else (red, green, blue)
-
-
-def parse_value(text: str) -> Value:
-    """Parse a value such as "100" or "#ff0000"."""
-    return grey_or_colour(bytes.fromhex(text[1:])) if text.startswith("#") else int(text)
-
-
-def describe_value(value: Value) -> str:
-    """Write a value as `parse_value` reads it."""
-    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
-
-
-def distance(first: Value, second: Value) -> int:
-    """Return the largest difference of two values in any of red, green and blue."""
-    if isinstance(first, int) and isinstance(second, int):
-        return abs(first - second)
-    return int(np.abs(np.subtract(np.broadcast_to(first, 3), np.broadcast_to(second, 3))).max())
 
 
 def _nearest(value: Value, levels: Sequence[Value]) -> Value:
@@ -218,8 +195,9 @@ def _without_alpha(image: Image.Image, view: str) -> Image.Image:
     visible = np.asarray(colours)[np.asarray(alpha) > NEAR]
     if view == VIEWS[0] and (not len(visible) or np.ptp(visible, axis=0).max() <= 2 * NEAR):
         return alpha
+    half = int(np.asarray(alpha).max()) // 2
     black = Image.new("RGB", image.size)
-    return Image.composite(colours, black, alpha.point(lambda level: 255 if level > highest // 2 else 0))
+    return Image.composite(colours, black, alpha.point(lambda level: 255 if level > half else 0))
 
 
 def _count(pixels: Image.Image | NDArray[np.int64]) -> dict[Value, int]:
@@ -249,13 +227,13 @@ def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) 
         if not lossy and not _looks_blurred(counts, levels, unit):
             continue
         clear = sum(n for value, n in counts.items() if _off(value, levels) <= NEAR * unit)
-        gradual = levels in candidates and _is_gradual(counts, levels, _APART * unit)
+        gradual = levels in candidates and _is_gradual(counts, levels, _APART * unit, lossy)
         if gradual or clear >= CLEAR_SHARE * sum(counts.values()):
             return levels
     return ()
 
 
-def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int) -> bool:
+def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int, lossy: bool) -> bool:
     """Whether greys occur in steps smaller than `step`, and whether colours are mixtures of two levels."""
     greys = sorted(value for value in counts if isinstance(value, int))
     if len(greys) == len(counts):
@@ -267,7 +245,8 @@ def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int)
         way = np.subtract(np.broadcast_to(two, 3), start)
         share = np.clip((colours - start) @ way / (way @ way), 0, 1)
         off = np.minimum(off, np.abs(colours - start - share[:, None] * way).max(axis=1))
-    return bool((off <= NEAR).all())
+    mixed = sum(count for count, near in zip(counts.values(), off <= NEAR, strict=True) if near)
+    return mixed >= (CLEAR_SHARE if lossy else 1) * sum(counts.values())
 
 
 def _off(value: Value, levels: Sequence[Value]) -> int:

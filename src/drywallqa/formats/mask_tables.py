@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.errors import DataError
-from drywallqa.formats.mask_pixels import Value, grey_or_colour
+from drywallqa.formats.pixel_values import Value, grey_or_colour
 from drywallqa.formats.values import whole_number
 
 ROBOFLOW_TABLE, CVAT_TABLE = "_classes.csv", "labelmap.txt"
