@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,12 @@ def test_export__nothing_left_is_an_error(dataset, tmp_path):
     with pytest.raises(DataError, match="no photo could be exported as cvat"):
         export_dataset(dataset, "cvat", tmp_path / "out", splits=["test"])
     assert not (tmp_path / "out").exists()
+
+
+def test_export__unlabelled_pixels_are_counted(dataset, tmp_path):
+    write_mask_file(dataset.folder / "ignored" / "one.png", MASKS["a"])
+    samples = [replace(dataset.samples[0], ignored={"crack": "ignored/one.png"}), *dataset.samples[1:]]
+    done = export_dataset(dataset.with_samples(samples), "coco", tmp_path / "out")
+    (problem,) = done.problems
+    assert (problem.kind, problem.file) == (problems.INCOMPLETE, "walls/one.png")
+    assert problem.text.startswith(f"{MASKS['a'].sum()} px that nobody labelled for 'crack'")

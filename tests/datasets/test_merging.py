@@ -125,3 +125,27 @@ def test_merge__label_studio_names_photo_author_and_time_without_the_photos(tmp_
     assert (known.read_mask(known.samples[1], "crack") == square(32, 0, 48, 16)).all()
     (correction,) = known.samples[1].corrections
     assert (correction.by, correction.at) == ("ada@example.org", "2026-11-30T10:00:00Z")
+
+
+def test_merge__copies_of_one_photo_that_contradict_each_other_leave_the_old_label(tmp_path, dataset):
+    copies = [(0, "p/a.jpg"), (0, "q/a.jpg")]
+    names, second = ["../p/a.jpg", "../q/a.jpg"], FIRST | {"image_id": 2}
+    export = correction(tmp_path, names, [BETTER, second], photos=copies)
+    result = merge_export(export, dataset, CRACK)
+    assert [problem.kind for problem in result.problems if problem.is_loss] == ["contradiction"]
+    known = load_dataset(dataset)
+    assert (known.read_mask(known.samples[0], "crack") == square(8, 8, 24, 32)).all()
+    export = correction(tmp_path, names, [BETTER, BETTER | {"image_id": 2}], photos=copies)
+    assert len(merge_export(export, dataset, CRACK).added) == 1
+    assert (known.read_mask(known.samples[0], "crack") == square(40, 8, 56, 32)).all()
+
+
+def test_merge__options_of_an_import_are_refused(tmp_path, dataset, capsys):
+    export = correction(tmp_path, ["a.jpg"], [BETTER])
+    asked = ["data", "import", str(export), "--out", str(dataset), "--concept", "crack=crack", "--merge"]
+    for option in (["--replace"], ["--set", "walls"], ["--exif", "sensor"]):
+        assert main([*asked, *option]) == 2
+        assert option[0] in capsys.readouterr().err
+    assert main([*asked[:-1], "--by", "Ada"]) == 2
+    assert "--by applies to --merge" in capsys.readouterr().err
+    assert not any(sample.corrections for sample in load_dataset(dataset))

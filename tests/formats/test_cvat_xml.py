@@ -150,3 +150,20 @@ def test_read__a_damaged_file_is_named_with_its_line(tmp_path):
     write_text(tmp_path / "annotations.xml", written(cvat_image(0, "a.png", "<polygon>")))
     with pytest.raises(DataError, match=r"annotations\.xml: cannot be read as XML \(mismatched tag: line 7"):
         cvat_xml.read_cvat_xml(tmp_path, ReadOptions())
+
+
+def test_read__a_label_that_only_a_tag_states_is_unknown(tmp_path):
+    export = _read(
+        tmp_path, cvat_image(0, "a.png", '<tag label="seam"/><tag label="crack"/>', cvat_mask(MARKED))
+    )
+    assert (export.entries[0].declared, export.entries[0].lost) == ({"crack"}, set())
+    assert [problem.where for problem in export.problems] == ["image id 0 (line 5)", ""]
+    assert "'seam' marks no pixels; the class is unknown" in export.problems[0].text
+
+
+def test_read__a_shape_outside_the_picture_is_no_label(tmp_path):
+    hidden = cvat_shape("box", "seam", xtl="2", ytl="2", xbr="40", ybr="9", outside="1")
+    export = _read(tmp_path, cvat_image(0, "a.png", cvat_mask(MARKED), hidden))
+    assert [shape.class_name for shape in export.entries[0].shapes] == ["crack"]
+    assert export.entries[0].lost == {"seam"}
+    assert [problem.kind for problem in export.problems] == ["not supported"]

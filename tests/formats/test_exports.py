@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 from drywallqa.formats import exports
+from drywallqa.formats.annotations import ReadOptions
 from tiny_exports import roboflow_coco, roboflow_yolo, square, write_photo, write_text
 from tool_exports import CLEAN
 
@@ -62,6 +63,20 @@ def test_extract__a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     with pytest.raises(DataError, match="zip bomb"):
         exports.extract_zip(archive, tmp_path / "in")
     assert not list((tmp_path / "in").iterdir())
+
+
+def test_extract__two_different_files_of_one_name_are_refused(tmp_path):
+    archive = tmp_path / "x.zip"
+    (tmp_path / "in").mkdir()
+    for second in ("one", "two"):
+        with zipfile.ZipFile(archive, "w") as opened:
+            opened.writestr("walls/a.txt", "one")
+            opened.writestr("walls\\a.txt", second)
+        if second == "one":
+            exports.extract_zip(archive, tmp_path / "in")
+            continue
+        with pytest.raises(DataError, match="two different files"):
+            exports.extract_zip(archive, tmp_path / "in")
 
 
 def test_opened__a_damaged_zip_is_refused(tmp_path):
@@ -124,3 +139,10 @@ def test_read__clean_exports_in_a_zip(tmp_path, tool):
     with exports.opened_export(archive) as export:
         assert export.problems == ()
         assert sum(len(entry.shapes) for entry in export.entries) >= 2
+
+
+def test_read__options_of_mask_files_are_refused_for_other_formats(tmp_path):
+    root = roboflow_coco(tmp_path)
+    for options in (ReadOptions.parse(["1=crack"], None), ReadOptions.parse([], "no")):
+        with pytest.raises(ConfigError, match="mask files only"):
+            exports.read_export(root, "auto", options)

@@ -124,3 +124,21 @@ def test_find__coco_results_and_other_lists_are_not_tasks(tmp_path):
     write_text(tmp_path / "numbers.json", "[1, 2]")
     write_text(tmp_path / "createml.json", '[{"image": "a.jpg", "annotations": [{"coordinates": {}}]}]')
     assert label_studio.find_label_studio_files(tmp_path) == []
+
+
+def test_read__a_label_that_only_a_choice_states_is_unknown(tmp_path):
+    answers = {"id": "c", "type": "choices", "value": {"choices": ["crack", "dry"]}}
+    tasks = ls_task(1, "a.jpg", [answers]), ls_task(2, "b.jpg", [ls_polygon(), answers])
+    export = _read(tmp_path, *tasks)
+    assert [entry.declared for entry in export.entries] == [set(), {"crack"}]
+    assert [problem.where for problem in export.problems] == ["", "task id 1, annotation id 11"]
+
+
+def test_read__json_min_with_one_region_instead_of_a_list(tmp_path):
+    (path,) = clean_label_studio_min(tmp_path).glob("*.json")
+    tasks = json.loads(path.read_text())
+    tasks[0] |= {"label": tasks[0]["label"][0], "annotator": {"id": 1, "email": "ada@example.org"}}
+    path.write_text(json.dumps(tasks))
+    export = label_studio.read_label_studio(tmp_path, ReadOptions())
+    assert [[shape.class_name for shape in entry.shapes] for entry in export.entries] == [["crack"], ["seam"]]
+    assert export.problems == ()

@@ -121,3 +121,12 @@ def test_read__a_list_of_classes_that_is_no_text_is_refused(tmp_path):
     (clean_labelme(tmp_path) / "labels.txt").write_bytes(b"\xff\xfecrack")
     with pytest.raises(DataError, match=r"labels\.txt.*UTF-8"):
         labelme.read_labelme(tmp_path, ReadOptions())
+
+
+def test_read__a_class_that_only_a_flag_of_the_photo_states_is_unknown(tmp_path):
+    write_text(tmp_path / "labels.txt", "crack\nseam\n")
+    flags = {"crack": True, "seam": False, "blurred": True}
+    export = _read(tmp_path, flags=flags)
+    assert export.entries[0].declared == {"seam"}
+    assert [problem.kind for problem in export.problems] == ["passed over"]
+    assert _read(tmp_path, labelme_shape("polygon", RING), flags=flags).problems == ()

@@ -296,3 +296,35 @@ def test_read__masks_without_any_photo_are_named(tmp_path):
     assert [(problem.kind, problem.file) for problem in export.problems] == [
         ("missing photo", "masks/crack/a.png")
     ]
+
+
+def test_read__a_table_without_a_header_keeps_its_first_class(tmp_path):
+    write_text(_roboflow(tmp_path) / "train" / "_classes.csv", "1, crack\n2, seam\n")
+    export = read_export(tmp_path)
+    assert [entry.declared for entry in export.entries] == [{"crack", "seam"}]
+    assert (_mask(export) == square(4, 4, 20, 20)).all()
+    assert export.problems == ()
+
+
+def test_read__a_table_names_the_colour_of_unlabelled_pixels(tmp_path):
+    table = "background:0,0,0::\ncrack:128,0,0::\nignored:224,224,192::\n"
+    write_text(tmp_path / "labelmap.txt", table)
+    write_photo(tmp_path / "JPEGImages" / "a.jpg", 1)
+    colours = np.zeros((64, 64, 3), np.uint8)
+    colours[square(4, 4, 20, 20)], colours[square(4, 2, 20, 4)] = (128, 0, 0), (224, 224, 192)
+    write_photo(tmp_path / "SegmentationClass" / "a.png", colours)
+    export = read_export(tmp_path)
+    assert export.declared_classes == ("crack",)
+    assert (rasterise(export.entries[0].ignored, 64, 64) == square(4, 2, 20, 4)).all()
+    assert (_mask(export) == square(4, 4, 20, 20)).all()
+    assert export.problems == ()
+
+
+def test_read__a_mask_with_several_pages_leaves_its_photo_unknown(tmp_path):
+    write_photo(tmp_path / "images" / "a.jpg", 1)
+    first, second = (Image.fromarray(square(left, 4, 20, 20)) for left in (4, 12))
+    (tmp_path / "masks").mkdir()
+    first.save(tmp_path / "masks" / "a.tif", save_all=True, append_images=[second])
+    export = read_export(tmp_path)
+    assert [(problem.kind, problem.file) for problem in export.problems] == [("unreadable", "masks/a.tif")]
+    assert [entry.shapes for entry in export.entries] == [()]

@@ -155,3 +155,22 @@ def test_meaning__a_mapping_applies_where_its_values_occur(tmp_path):
     _write(tmp_path, OTHER * 255, folder="masks/seam")
     export = _read(tmp_path, "100=crack", "200=stain")
     _same(_masks(export), {(0, "crack"): MARKED, (0, "stain"): OTHER, (0, "seam"): OTHER})
+
+
+@pytest.mark.parametrize("given", ["1=seam", "1=ignore", "1=background"])
+def test_meaning__the_user_corrects_a_table_of_classes(given, tmp_path):
+    write_photo(tmp_path / "train" / "0.png", 1)
+    write_photo(tmp_path / "train" / "0_mask.png", (MARKED + OTHER * 2).astype(np.uint8))
+    table = "Pixel Value, Class\n0, background\n1, crack\n2, tape\n"
+    (tmp_path / "train" / "_classes.csv").write_text(table)
+    export = _read(tmp_path, given)
+    seam = {(0, "seam"): MARKED} if given == "1=seam" else {}
+    _same(_masks(export), {(0, "tape"): OTHER} | seam)
+    ignored = export.entries[0].ignored
+    assert (ignored is not None) == (given == "1=ignore")
+    assert ignored is None or (rasterise(ignored, 64, 64) == MARKED).all()
+
+
+def test_meaning__named_values_are_not_inverted(tmp_path):
+    with pytest.raises(DataError, match="--invert yes does not apply"):
+        _read(_write(tmp_path, MARKED * 255), "255=crack", invert="yes")

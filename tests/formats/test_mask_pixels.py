@@ -1,10 +1,13 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from drywallqa.formats.mask_pixels import describe_value, parse_value, read_marked, survey_mask
+from drywallqa.formats.mask_pixels import read_marked, survey_mask
+from drywallqa.formats.pixel_values import describe_value, parse_value
 
 HEIGHT, WIDTH = 120, 200
 LINE = np.zeros((HEIGHT, WIDTH), bool)
@@ -158,3 +161,51 @@ def test_survey__a_table_of_numbers_counts_indices_unless_the_colours_are_number
 def test_values__text_and_back():
     assert [parse_value(text) for text in ("100", "#ff0000", "#ffffff")] == [100, (255, 0, 0), 255]
     assert [describe_value(value) for value in (100, (255, 0, 0))] == ["100", "#ff0000"]
+
+
+def test_survey__colours_of_a_half_transparent_picture_are_kept(tmp_path):
+    pixels = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    pixels[LINE], pixels[80:90, 20:40] = (255, 0, 0, 90), (0, 255, 0, 90)
+    path = _saved(Image.fromarray(pixels), tmp_path / "a.png")
+    assert survey_mask(path).counts == {0: 22200, (255, 0, 0): 1600, (0, 255, 0): 200}
+
+
+def test_survey__soft_edges_of_several_colours_are_rounded_once_the_colours_are_known(tmp_path):
+    large = Image.new("RGB", (4 * WIDTH, 4 * HEIGHT))
+    large.paste((255, 0, 0), (40, 40, 120, 120))
+    large.paste((0, 255, 0), (200, 40, 280, 120))
+    path = _saved(large.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR), tmp_path / "a.png")
+    found = survey_mask(path, [(255, 0, 0), (0, 255, 0)])
+    assert found.counts == {0: 23200, (255, 0, 0): 400, (0, 255, 0): 400}
+    assert found.rounded > 0
+    unknown = np.asarray(Image.open(path)).copy()
+    unknown[90:100, 100:120] = (0, 0, 255)
+    _saved(Image.fromarray(unknown), path)
+    assert survey_mask(path, [(255, 0, 0), (0, 255, 0)]).counts[0, 0, 255] == 200
+
+
+def test_survey__given_colours_of_a_compressed_picture_are_found(tmp_path):
+    pixels = np.zeros((512, 512, 3), np.uint8)
+    pixels[50:200, 60:90], pixels[300:330, 100:400] = (255, 0, 0), (0, 255, 0)
+    path = _saved(Image.fromarray(pixels), tmp_path / "a.jpg", quality=75)
+    assert (255, 0, 0) not in survey_mask(path).counts
+    counts = survey_mask(path, [(255, 0, 0), (0, 255, 0)]).counts
+    assert counts == {0: 512 * 512 - 13500, (255, 0, 0): 4500, (0, 255, 0): 9000}
+
+
+@pytest.mark.parametrize(("high", "readable"), [(65535, True), (1, False)])
+def test_survey__small_numbers_in_16_bit_colours_are_refused(high, readable, tmp_path):
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = np.repeat(LINE.astype(">u2") * high, 3, axis=1)
+    head = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, 2, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows.astype(">u2")))
+    chunks = chunk(b"IHDR", head), chunk(b"IDAT", data), chunk(b"IEND", b"")
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    if readable:
+        assert survey_mask(path).counts == {0: 22400, 255: 1600}
+    else:
+        with pytest.raises(ValueError, match="upper 8 bits"):
+            survey_mask(path)

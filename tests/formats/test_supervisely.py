@@ -59,3 +59,14 @@ def test_read__a_damaged_list_of_classes_is_refused(tmp_path):
     write_text(clean_supervisely(tmp_path) / "meta.json", '{"classes": 5}')
     with pytest.raises(DataError, match=r"meta\.json: the list 'classes' is missing"):
         supervisely.read_supervisely(tmp_path, ReadOptions())
+
+
+def test_read__a_class_that_only_a_tag_of_the_photo_states_is_unknown(tmp_path):
+    clean_supervisely(tmp_path)
+    for path, name in zip(sorted(tmp_path.rglob("ann/*.json")), ("seam", "crack"), strict=True):
+        path.write_text(
+            path.read_text().replace('"tags": []', f'"tags": [{{"name": "{name}"}}, {{"name": "dark"}}]')
+        )
+    export = supervisely.read_supervisely(tmp_path, ReadOptions())
+    assert [entry.declared for entry in export.entries] == [{"crack"}, {"seam"}]
+    assert [problem.kind for problem in export.problems] == ["passed over"] * 2

@@ -83,3 +83,11 @@ def test_read__a_stem_in_two_lists_has_no_split(tmp_path):
     export = voc.read_voc(tmp_path, ReadOptions())
     assert [entry.split for entry in export.entries] == [None, "val"]
     assert [problem.kind for problem in export.problems] == ["two splits"]
+
+
+def test_read__files_that_labelimg_marked_as_verified(tmp_path):
+    write_photo(tmp_path / "a.png", 1)
+    text = voc_xml("a.png", voc_object()).replace("<annotation>", '<annotation verified="yes">')
+    write_text(tmp_path / "a.xml", text)
+    (entry,) = voc.read_voc(tmp_path, ReadOptions()).entries
+    assert entry.shapes[0].geometry == Box(10, 10, 50, 30)

@@ -75,8 +75,11 @@ def import_(
     """
     from drywallqa.datasets.importing import ImportOptions, import_export
     from drywallqa.datasets.merging import merge_export
+    from drywallqa.errors import ConfigError
     from drywallqa.formats.annotations import ReadOptions
 
+    if by and not merge:
+        raise ConfigError("--by applies to --merge only; add --merge, or leave --by out")
     read = ReadOptions.parse(value or (), invert, fully_labelled=fully_labelled)
     options = ImportOptions(
         concept or (), absent or (), set_name, phrasings, layout, strict, replace, exif, read

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from drywallqa.datasets.concepts import normal_concept
 from drywallqa.datasets.dataset import Dataset
 from drywallqa.errors import ConfigError, DrywallQAError
@@ -73,12 +75,18 @@ def _read_labels(
                 concept: None if sample.labels[concept] is None else dataset.read_mask(sample, concept)
                 for concept in known
             }
+            unlabelled = {concept: dataset.read_ignored(sample, concept) for concept in known}
         except DrywallQAError as error:
             yield Problem(problems.UNREADABLE, name, "", f"{error}; the photo is left out")
             continue
         for concept in known:
             if concept in sample.incomplete:
                 text = f"the mask of '{concept}' lacks a label that the import dropped; the export hides this"
+                yield Problem(problems.INCOMPLETE, name, "", text)
+            ignored = unlabelled[concept]
+            if ignored is not None:
+                count = np.count_nonzero(ignored)
+                text = f"{count} px that nobody labelled for '{concept}' are written as pixels without it"
                 yield Problem(problems.INCOMPLETE, name, "", text)
         path = dataset.photo_path(sample) if copy_photos else None
         yield MaskedPhoto(name, path, sample.height, sample.width, masks, sample.split)

@@ -89,6 +89,10 @@ class ImportOptions:
     exif: str = "auto"
     read: ReadOptions = field(default_factory=ReadOptions)
 
+    def __post_init__(self) -> None:
+        if self.exif not in EXIF_CHOICES:
+            raise ConfigError(f"--exif {self.exif} is unknown; use one of {', '.join(EXIF_CHOICES)}")
+
 
 def import_export(
     source: str | Path, out: str | Path, options: ImportOptions, progress: Progress | None = None
@@ -105,8 +109,6 @@ def import_export(
         ConfigError: A class has no concept, or the set already exists.
         DataError: The export cannot be read, or `strict` is True and the export has a problem.
     """
-    if options.exif not in EXIF_CHOICES:
-        raise ConfigError(f"--exif {options.exif} is unknown; use one of {', '.join(EXIF_CHOICES)}")
     folder = Path(out)
     known = load_dataset(folder) if (folder / "dataset.json").exists() else Dataset(folder, ())
     name = set_folder_name(options.set_name or Path(source).resolve().stem)

@@ -18,7 +18,7 @@ from drywallqa.datasets.dataset import Correction, Dataset, Sample, load_dataset
 from drywallqa.datasets.importing import ImportOptions, ImportResult, turned_problem
 from drywallqa.datasets.photo_labels import LabelledPhoto, PhotoLabels, label_photo, unite_entries
 from drywallqa.datasets.set_files import write_ignored, write_labels
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 from drywallqa.files import file_digest
 from drywallqa.formats import exports, problems
 from drywallqa.formats.annotations import Export
@@ -52,10 +52,12 @@ def merge_export(
         The data set, and the samples with new labels.
 
     Raises:
-        ConfigError: A class has no concept.
+        ConfigError: A class has no concept, or an option does not apply to a merge.
         DataError: The data set or the export cannot be read, no photo of the export is in the data set, or
             `strict` is True and the export has a problem.
     """
+    if options.replace_set or options.set_name or options.phrasings:
+        raise ConfigError("--merge changes labels only; leave out --replace, --set and --phrasings")
     folder = Path(out)
     known = load_dataset(folder)
     read = replace(options.read, photos=folder / "photos")
@@ -103,19 +105,34 @@ class _Merge:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         changed: dict[str, Sample] = {}
         turned = []
-        for number, photo in enumerate(self.photos, 1):
+        pairs = self._pairs()
+        for number, (sample, photo) in enumerate(pairs, 1):
             self._stop_if_strict()
-            if sample := self._sample_of(photo):
-                read = photos.read_noted_photo(self.known.photo_path(sample))
-                labels = label_photo(photo, sample.height, sample.width, read.orientation, self.options.exif)
-                self.found += labels.problems
-                turned += [photo.name] if labels.orientation_unknown else []
-                changed[sample.photo] = self._relabel(sample, photo, labels, Correction("", by, at, ""))
+            read = photos.read_noted_photo(self.known.photo_path(sample))
+            labels = label_photo(photo, sample.height, sample.width, read.orientation, self.options.exif)
+            self.found += labels.problems
+            turned += [photo.name] if labels.orientation_unknown else []
+            changed[sample.photo] = self._relabel(sample, photo, labels, Correction("", by, at, ""))
             if progress:
-                progress(number, len(self.photos))
+                progress(number, len(pairs))
         self.found += [turned_problem(turned)] if turned else []
         self._stop_if_strict()
         return changed
+
+    def _pairs(self) -> list[tuple[Sample, LabelledPhoto]]:
+        """Pair each sample with its photo in the export. Copies of one photo are united."""
+        pairs: dict[str, tuple[Sample, LabelledPhoto]] = {}
+        for photo in self.photos:
+            sample = self._sample_of(photo)
+            if sample is None:
+                continue
+            if photo.split and sample.split and photo.split != sample.split:
+                text = f"the export puts this photo into {photo.split}; it stays in {sample.split}"
+                self.found.append(Problem(problems.TWO_SPLITS, photo.name, "", text))
+            first = pairs[sample.photo][1] if sample.photo in pairs else None
+            united = replace(first, entries=(*first.entries, *photo.entries)) if first else photo
+            pairs[sample.photo] = sample, united
+        return list(pairs.values())
 
     def _stop_if_strict(self) -> None:
         if self.options.strict and self.found:
@@ -142,9 +159,6 @@ class _Merge:
         self, sample: Sample, photo: LabelledPhoto, labels: PhotoLabels, correction: Correction
     ) -> Sample:
         """Return a sample with the known labels of an export, and note who corrected them."""
-        if photo.split and sample.split and photo.split != sample.split:
-            text = f"the export puts this photo into {photo.split}; it stays in {sample.split}"
-            self.found.append(Problem(problems.TWO_SPLITS, photo.name, "", text))
         new = write_labels(labels, self.concepts, self.stage, sample.set_name, sample.image_id)
         author = next((entry for entry in reversed(photo.entries) if entry.author), None)
         corrections = tuple(

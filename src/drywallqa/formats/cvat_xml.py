@@ -30,7 +30,7 @@ from drywallqa.formats.text_files import load_xml, read_heads
 from drywallqa.formats.values import size_of, whole_number
 
 _REMEDY = "export the task again as 'CVAT for images 1.1'"
-_ATTRIBUTES = frozenset({"attribute"})
+_NO_SHAPES = frozenset({"attribute", "tag"})
 
 
 def find_cvat_files(root: Path) -> list[Path]:
@@ -65,13 +65,14 @@ def read_cvat_xml(root: Path, options: ReadOptions) -> Export:
 
 @dataclass
 class _Image:
-    """An image element: its name, size, subset, shapes, and the labels of shapes that were dropped."""
+    """An image element: its name, size, subset, shapes, and labels that are not absent from it."""
 
     name: PhotoName
     size: tuple[int, int] | None
     subset: str
     shapes: list[Shape]
     lost: set[str]
+    stated: set[str]  # labels that only a tag states
 
 
 class _CvatFile:
@@ -118,7 +119,7 @@ class _CvatFile:
                 path,
                 split_word(image.subset) or split or split_of(path, self.root),
                 tuple(image.shapes),
-                declared,
+                declared - image.stated,
                 frozenset(image.lost),
                 image.size,
                 f"{self.name}, {image.name.where}",
@@ -150,12 +151,12 @@ class _CvatFile:
             subset,
             [],
             set(),
+            set(),
         )
         for child in element:
-            if child.tag == "tag":
-                self._tags[child.get("label", "?")] += 1
-            elif child.tag not in _ATTRIBUTES:
+            if child.tag not in _NO_SHAPES:
                 self._read_shape(child, image)
+        self._read_tags([child.get("label", "?") for child in element.findall("tag")], image)
         if name:
             self.images.append(image)
             return
@@ -163,12 +164,25 @@ class _CvatFile:
         text = f"has no name; the image and its {len(image.shapes)} annotations are dropped"
         self._report(problems.MALFORMED, where, text)
 
+    def _read_tags(self, tags: Iterable[str], image: _Image) -> None:
+        """Count the tags of an image. A tag that names a label without a shape leaves the label unknown."""
+        marked = {shape.class_name for shape in image.shapes} | image.lost
+        for label in tags:
+            if label in self.declared - marked - image.stated:
+                image.stated.add(label)
+                self.problems.append(problems.only_named(label, "tag", self.name, image.name.where))
+            elif label not in image.stated:
+                self._tags[label] += 1
+
     def _read_shape(self, element: Element, image: _Image) -> None:
         label = element.get("label", "")
         where = f"{image.name.where}, line {self._lines[element]}"
         try:
             if not label.strip():
                 raise GeometryError(problems.WRONG_ID, f"a {element.tag} has no label; dropped")
+            if element.get("outside") == "1":
+                text = f"a {element.tag} with the label '{label}' is marked as not visible (outside); dropped"
+                raise GeometryError(problems.UNSUPPORTED, text)
             if element.tag not in _READERS:
                 text = f"a {element.tag} with the label '{label}' encloses no pixels; dropped"
                 raise GeometryError(problems.UNSUPPORTED, text)

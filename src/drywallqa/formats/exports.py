@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from drywallqa.errors import DataError
+from drywallqa.errors import ConfigError, DataError
 from drywallqa.formats import (
     coco,
     cvat_xml,
@@ -148,11 +148,15 @@ def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = 
     file that is passed over.
 
     Raises:
+        ConfigError: The options apply to mask files, but the export is of another format.
         DataError: No format or several formats fit, or the export is damaged.
     """
     found = {name: set(each.find(root)) for name, each in FORMATS.items()}
     chosen = _detect(root, found) if layout == "auto" else layout
-    export = FORMATS[chosen].read(root, options or ReadOptions())
+    options = options or ReadOptions()
+    if chosen != "masks" and (options.values or options.invert is not None):
+        raise ConfigError(f"--value and --invert apply to mask files only; {root} is read as {chosen}")
+    export = FORMATS[chosen].read(root, options)
     others = {path: name for name, paths in found.items() if name != chosen for path in paths}
     export = _with_remaining_files(export, others)
     if not export.entries and not export.problems:
@@ -216,7 +220,12 @@ def extract_zip(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened_zip:
             members = opened_zip.infolist()
             _check_amount(archive, members, folder)
+            sums: dict[str, int] = {}
             for member in members:
+                if sums.setdefault(member.filename.replace("\\", "/"), member.CRC) != member.CRC:
+                    raise DataError(
+                        f"{archive}: has two different files named '{member.filename}'; zip it again"
+                    )
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(

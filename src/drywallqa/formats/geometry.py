@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drywallqa.formats import problems
-from drywallqa.formats.mask_pixels import VIEWS, Value, read_marked
+from drywallqa.formats.mask_pixels import VIEWS, read_marked
 from drywallqa.formats.outlines import draw_ring
+from drywallqa.formats.pixel_values import Value
 from drywallqa.formats.polygons import (
     TOLERANCE_PX,
     crop_ring,

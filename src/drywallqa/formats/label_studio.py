@@ -134,12 +134,16 @@ class _LabelStudioFile:
             text = f"{task.photo.name} has no finished annotation; it counts as unlabelled"
             self._report(problems.MISSING_LABELS, task.photo.where, text)
             return [PhotoEntry(path, split)]
+        for where, regions in task.annotations:
+            regions.choices &= used - _names(regions)
+            for name in sorted(regions.choices):
+                self.problems.append(problems.only_named(name, "choice", self.name, where))
         return [
             PhotoEntry(
                 path,
                 split,
                 tuple(regions.shapes),
-                declared,
+                declared - regions.choices,
                 frozenset(regions.lost),
                 regions.size,
                 f"{self.name}, {where}",
@@ -203,8 +207,10 @@ def _read_annotation(annotation: object, file: str, where: str) -> Regions:
     content = mapping_of(annotation)
     results = content.get("result")
     if "annotation_id" in content or "annotator" in content:
-        lists = (value for value in content.values() if isinstance(value, list))
-        results = [value for values in lists for value in values if isinstance(value, dict)]
+        lists = [value if isinstance(value, list) else [value] for value in content.values()]
+        objects = [value for values in lists for value in values if isinstance(value, dict)]
+        alone = [value for value in content.values() if isinstance(value, dict)]
+        results = [value for value in objects if value not in alone or _is_result(value)]
     if isinstance(results, list):
         regions = read_regions(results, file, where)
         author = content.get("completed_by", content.get("annotator"))
@@ -214,6 +220,10 @@ def _read_annotation(annotation: object, file: str, where: str) -> Regions:
         return regions
     text = "has no list of results; the labels of its photo are unknown"
     return Regions(lost={UNKNOWN_CLASS}, problems=[Problem(problems.MALFORMED, file, where, text)])
+
+
+def _is_result(value: Mapping[str, Any]) -> bool:
+    return any(key.endswith(("labels", "choices")) for key in value)
 
 
 def _names(regions: Regions) -> set[str]:

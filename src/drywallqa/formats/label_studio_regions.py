@@ -36,6 +36,7 @@ class Regions:
         problems: Problems found so far.
         size: The height and width in px that the annotation declares for its photo.
         others: Number of results by type that mark no region, such as choices for the whole photo.
+        choices: Answers about the whole photo. A label among them may be in the photo.
         author: The person who finished the annotation; empty if unknown.
         changed: Time of the last change; empty if unknown.
     """
@@ -45,6 +46,7 @@ class Regions:
     problems: list[Problem] = field(default_factory=list)
     size: tuple[int, int] | None = None
     others: Counter[str] = field(default_factory=Counter)
+    choices: set[str] = field(default_factory=set)
     author: str = ""
     changed: str = ""
 
@@ -94,6 +96,8 @@ def _read_region(regions: Regions, group: Sequence[Mapping[str, Any]], file: str
     marked = [result for result in group if _geometry_values(result)]
     if not marked and not labels:
         regions.others.update(str(result.get("type", "result")) for result in group)
+        answers = (answer for result in group for answer in list_of(_value(result).get("choices")))
+        regions.choices.update(filter(None, map(class_name, answers)))
         return
     try:
         if not labels:

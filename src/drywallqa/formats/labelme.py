@@ -84,6 +84,7 @@ def _read_file(file: PhotoFile) -> PhotoFile:
             f"{file.photo.name} is stored inside this file (imageData); write the picture next to it with "
             "`labelme_export_json`, and import again"
         )
+    file.tags = {name for name, holds in mapping_of(data.get("flags")).items() if holds is True}
     shapes = data.get("shapes")
     if not isinstance(shapes, list):
         file.lose("", problems.MALFORMED, "", "'shapes' is not a list; the labels of its photo are unknown")

@@ -25,8 +25,9 @@ from drywallqa.formats.annotations import (
 from drywallqa.formats.geometry import Layer
 from drywallqa.formats.mask_layouts import FoundMask, find_masks
 from drywallqa.formats.mask_meaning import MaskGroup, MaskMeaning, decide_meanings, known_values
-from drywallqa.formats.mask_pixels import MaskFile, describe_value, survey_mask
+from drywallqa.formats.mask_pixels import MaskFile, survey_mask
 from drywallqa.formats.mask_tables import CVAT_TABLE, ROBOFLOW_TABLE, read_class_table
+from drywallqa.formats.pixel_values import describe_value
 from drywallqa.formats.problems import Problem
 
 

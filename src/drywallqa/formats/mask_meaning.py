@@ -15,16 +15,9 @@ from pathlib import Path
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import ReadOptions, relative_name
-from drywallqa.formats.mask_pixels import (
-    CLASS_NUMBERS,
-    NEAR,
-    MaskFile,
-    Value,
-    describe_value,
-    distance,
-    parse_value,
-)
+from drywallqa.formats.mask_pixels import CLASS_NUMBERS, MaskFile
 from drywallqa.formats.mask_tables import ClassTable
+from drywallqa.formats.pixel_values import NEAR, Value, describe_value, distance, parse_value
 from drywallqa.formats.problems import Problem
 
 IGNORE, BACKGROUND = "ignore", "background"
@@ -102,6 +95,11 @@ def decide_meanings(
             f"{', '.join(open_values[:_LISTED])}{more}; give each value a meaning, such as --value "
             f'"{example}=CLASS", "{example}={BACKGROUND}" or "{example}={IGNORE}" (unlabelled pixels){soft}'
         )
+    if options.invert and any(reading.explicit for reading in readings):
+        raise DataError(
+            f"{root}: --invert yes does not apply to values that --value or a table of classes names; "
+            "name each value with --value instead"
+        )
     if options.invert is None:
         _check_polarity(readings, root)
     notes = [note for reading in readings for note in reading.notes(root)]
@@ -143,15 +141,18 @@ class _Reading:
             self.totals.update(file.counts)
         self.given = {value: name for value, name in known.items() if value in self.totals}
         table = group.table or ClassTable({})
-        self.classes: dict[str, set[Value]] = {name: {value} for name, value in table.classes.items()}
+        self.classes: dict[str, set[Value]] = {
+            name: {value} for name, value in table.classes.items() if self.given.get(value, name) == name
+        }
         for value, name in self.given.items():
             if name not in (IGNORE, BACKGROUND):
                 self.classes.setdefault(name, set()).add(value)
         certain = {*self.given, *table.values}
         self.border = {value for file in group.files for value in _border(file)} - certain
-        self.ignored = self.border | {value for value, name in self.given.items() if name == IGNORE}
+        given_ignored = {value for value, name in self.given.items() if name == IGNORE}
+        self.ignored = self.border | (table.ignored - set(self.given)) | given_ignored
         background = {value for value, name in self.given.items() if name == BACKGROUND}
-        self.background = background | table.background | ({_BLACK} - certain)
+        self.background = background | (table.background - set(self.given)) | ({_BLACK} - certain)
         self.rest = set(self.totals) - certain - self.border - self.background
 
     @property

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.errors import reason_of
+from drywallqa.formats.pixel_values import NEAR, Value, distance, grey_or_colour
 from drywallqa.imaging.photos import open_picture
 
-Value = int | tuple[int, int, int]
-"""A grey value, or a colour (red, green, blue) that is not grey."""
-
-NEAR = 16
-"""Values that differ by at most this may have the same meaning. For 16-bit files, it is multiplied by 257."""
 CLEAR_SHARE = 0.995
 """Minimum share of pixels near one of two values, if the other pixels are soft edges."""
 CLASS_NUMBERS = 32
@@ -36,6 +32,7 @@ VIEWS = ("meaning", "colour", "index")
 _APART = 3 * NEAR  # minimum difference of two values with soft edges between them
 _CRISP = 4  # a file with at most this number of values was not blurred
 _SPOT = 25  # px; a value between the levels with more pixels, and more than all others, is a class
+_FULL = 255
 _MOST_COLOURS = 1 << 16
 _WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.uint32)
 
@@ -80,9 +77,12 @@ def survey_mask(
     with _opened(path) as image:
         lossy = image.format in {"JPEG", "MPO"}
         view = _view(image, table)
+        deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
         pixels = _simplified(image, view)
         size = image.height, image.width
     counts = _count(pixels)
+    if deep and not isinstance(pixels, np.ndarray) and max(distance(value, 0) for value in counts) < _FULL:
+        raise ValueError("of its 16-bit colours, only the upper 8 bits can be read")
     levels = _levels(counts, known, lossy) if table is None else ()
     nearest = {value: _nearest(value, levels) for value in counts} if levels else {}
     united: Counter[Value] = Counter()
@@ -128,34 +128,13 @@ def read_marked(
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with open_picture(path) as image:
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise ValueError("it has several pages")
             yield image
     except (OSError, ValueError):
         raise
     except Exception as error:  # decoders raise nearly any exception on damaged bytes
         raise OSError(reason_of(error)) from error
-
-
-def grey_or_colour(colour: Sequence[int]) -> Value:
-    """Return a colour as a value: the grey value if red, green and blue are equal."""
-    red, green, blue = (int(part) for part in colour)
-    return red if red == green == blue else (red, green, blue)
-
-
-def parse_value(text: str) -> Value:
-    """Parse a value such as "100" or "#ff0000"."""
-    return grey_or_colour(bytes.fromhex(text[1:])) if text.startswith("#") else int(text)
-
-
-def describe_value(value: Value) -> str:
-    """Write a value as `parse_value` reads it."""
-    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
-
-
-def distance(first: Value, second: Value) -> int:
-    """Return the largest difference of two values in any of red, green and blue."""
-    if isinstance(first, int) and isinstance(second, int):
-        return abs(first - second)
-    return int(np.abs(np.subtract(np.broadcast_to(first, 3), np.broadcast_to(second, 3))).max())
 
 
 def _nearest(value: Value, levels: Sequence[Value]) -> Value:
@@ -188,9 +167,7 @@ def _simplified(image: Image.Image, view: str) -> Image.Image | NDArray[np.int64
         return _deep_values(np.asarray(image))
     if image.has_transparency_data:
         return _without_alpha(image.convert("RGBA"), view)
-    if image.mode == "1":
-        return image.convert("L")
-    return image.copy() if image.mode == "L" else image.convert("RGB")
+    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
 
 
 def _deep_values(array: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -220,8 +197,9 @@ def _without_alpha(image: Image.Image, view: str) -> Image.Image:
     visible = np.asarray(colours)[np.asarray(alpha) > NEAR]
     if view == VIEWS[0] and (not len(visible) or np.ptp(visible, axis=0).max() <= 2 * NEAR):
         return alpha
+    half = int(np.asarray(alpha).max()) // 2
     black = Image.new("RGB", image.size)
-    return Image.composite(colours, black, alpha.point(lambda level: 255 if level > 127 else 0))
+    return Image.composite(colours, black, alpha.point(lambda level: 255 if level > half else 0))
 
 
 def _count(pixels: Image.Image | NDArray[np.int64]) -> dict[Value, int]:
@@ -251,18 +229,26 @@ def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) 
         if not lossy and not _looks_blurred(counts, levels, unit):
             continue
         clear = sum(n for value, n in counts.items() if _off(value, levels) <= NEAR * unit)
-        if clear >= CLEAR_SHARE * sum(counts.values()) or (
-            levels in candidates and _is_gradual(counts, _APART * unit)
-        ):
+        gradual = levels in candidates and _is_gradual(counts, levels, _APART * unit, lossy)
+        if gradual or clear >= CLEAR_SHARE * sum(counts.values()):
             return levels
     return ()
 
 
-def _is_gradual(counts: Mapping[Value, int], step: int) -> bool:
-    """Whether greys occur in steps smaller than `step` from the lowest to the highest."""
+def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int, lossy: bool) -> bool:
+    """Whether greys occur in steps smaller than `step`, and whether colours are mixtures of two levels."""
     greys = sorted(value for value in counts if isinstance(value, int))
-    steps = [high - low for low, high in pairwise(greys)]
-    return len(greys) == len(counts) and max(steps, default=0) < step
+    if len(greys) == len(counts):
+        return max((high - low for low, high in pairwise(greys)), default=0) < step
+    colours = np.array([np.broadcast_to(value, 3) for value in counts], np.float64)
+    off = np.full(len(colours), np.inf)
+    for one, two in combinations(levels, 2):
+        start = np.broadcast_to(one, 3)
+        way = np.subtract(np.broadcast_to(two, 3), start)
+        share = np.clip((colours - start) @ way / (way @ way), 0, 1)
+        off = np.minimum(off, np.abs(colours - start - share[:, None] * way).max(axis=1))
+    mixed = sum(count for count, near in zip(counts.values(), off <= NEAR, strict=True) if near)
+    return mixed >= (CLEAR_SHARE if lossy else 1) * sum(counts.values())
 
 
 def _off(value: Value, levels: Sequence[Value]) -> int:

@@ -8,25 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drywallqa.errors import DataError
-from drywallqa.formats.mask_pixels import Value, grey_or_colour
+from drywallqa.formats.pixel_values import Value, grey_or_colour
 from drywallqa.formats.values import whole_number
 
 ROBOFLOW_TABLE, CVAT_TABLE = "_classes.csv", "labelmap.txt"
 
 _BACKGROUND = frozenset({"background", "_background_", "unlabeled", "unlabelled"})
+_IGNORED = frozenset({"ignored", "ignore"})
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The values of mask files: class → value, and the values of the background."""
+    """The values of mask files.
+
+    Attributes:
+        classes: Class → value.
+        background: Values of the background.
+        ignored: Values of pixels that nobody labelled.
+    """
 
     classes: Mapping[str, Value]
     background: frozenset[Value] = frozenset()
+    ignored: frozenset[Value] = frozenset()
 
     @property
     def values(self) -> frozenset[Value]:
         """All values that the table lists."""
-        return self.background.union(self.classes.values())
+        return self.background.union(self.ignored, self.classes.values())
 
 
 def read_class_table(path: Path) -> ClassTable:
@@ -43,8 +51,10 @@ def read_class_table(path: Path) -> ClassTable:
             raise DataError(
                 f"{path}: '{name}' and '{names[value]}' have conflicting values; correct the table"
             )
-    classes = {name: value for name, value in table.items() if name.lower() not in _BACKGROUND}
-    return ClassTable(classes, frozenset(set(table.values()) - set(classes.values())))
+    background = frozenset(value for name, value in table.items() if name.lower() in _BACKGROUND)
+    ignored = frozenset(value for name, value in table.items() if name.lower() in _IGNORED)
+    others = {name: value for name, value in table.items() if value not in background | ignored}
+    return ClassTable(others, background, ignored)
 
 
 def _lines(path: Path, remedy: str) -> list[str]:
@@ -59,7 +69,7 @@ def _roboflow_rows(path: Path) -> list[tuple[str, Value]]:
     rows: list[tuple[str, Value]] = []
     for number, row in enumerate(csv.reader(_lines(path, remedy), skipinitialspace=True), 1):
         value = whole_number(row[0].strip()) if row else None
-        if number == 1 or not "".join(row).strip():
+        if not "".join(row).strip() or (number == 1 and value is None):
             continue
         if value is None or value < 0 or len(row) < 2 or not row[1].strip():
             raise DataError(f"{path}, line {number}: '{', '.join(row)}' is invalid; {remedy}")

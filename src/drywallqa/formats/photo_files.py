@@ -36,6 +36,7 @@ class PhotoFile:
         size: The photo's height and width in px, if the file declares them.
         shapes: The shapes that could be read.
         lost: Classes of shapes that could not be read.
+        tags: What the file says about the whole photo. A class among them may be in the photo.
         problems: Problems found so far.
         unreadable: Whether the whole file is damaged.
         without_photo: Advice that is reported if the photo is missing, in addition to the usual report.
@@ -47,6 +48,7 @@ class PhotoFile:
     size: tuple[int, int] | None = None
     shapes: list[Shape] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     unreadable: bool = False
     without_photo: str = ""
@@ -94,8 +96,13 @@ class PhotoFile:
         """
         if path:
             split = split or split_of(self.path, self.root) or split_of(path, self.root)
+            marked = {shape.class_name for shape in self.shapes} | self.lost
+            stated = self.tags & declared - marked
+            self.problems += [problems.only_named(name, "tag", self.name, "") for name in sorted(stated)]
             lost = frozenset(self.lost)
-            return [PhotoEntry(path, split, tuple(self.shapes), declared, lost, self.size, self.name)]
+            return [
+                PhotoEntry(path, split, tuple(self.shapes), declared - stated, lost, self.size, self.name)
+            ]
         if self.photo is None and not self.unreadable:
             text = f"names no photo; its {len(self.shapes)} labels are dropped"
             self.problems.append(Problem(problems.MALFORMED, self.name, "", text))

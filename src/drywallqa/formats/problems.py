@@ -69,3 +69,16 @@ class Problem:
     def to_json(self) -> dict[str, str]:
         """Return the problem as plain data."""
         return {"kind": self.kind, "file": self.file, "where": self.where, "text": self.text}
+
+
+def only_named(name: str, statement: str, file: str, where: str) -> Problem:
+    """Describe a class that a tag of the whole photo names, although no annotation marks it there.
+
+    Args:
+        name: The class.
+        statement: What names it, such as "tag".
+        file: The annotation file, relative to the export's root.
+        where: The line or id within the file.
+    """
+    text = f"the {statement} '{name}' marks no pixels; the class is unknown in this photo"
+    return Problem(PASSED_OVER, file, where, text)

@@ -85,6 +85,8 @@ def _read_file(file: PhotoFile) -> PhotoFile:
         return file
     size = mapping_of(data.get("size"))
     file.size = size_of(size.get("height"), size.get("width"))
+    tags = (class_name(mapping_of(tag).get("name")) for tag in list_of(data.get("tags")))
+    file.tags = {name for name in tags if name}
     objects = data.get("objects")
     if not isinstance(objects, list):
         file.lose("", problems.MALFORMED, "", "'objects' is not a list; the labels of its photo are unknown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -26,7 +27,7 @@ _AS_LIST = ("the list", "export the data set again")
 
 def find_voc_files(root: Path) -> list[Path]:
     """List the Pascal VOC files of an export: XML with an element "annotation"."""
-    return [path for path, head in read_heads(root, ".xml") if b"<annotation>" in head]
+    return [path for path, head in read_heads(root, ".xml") if re.search(rb"<annotation[\s>]", head)]
 
 
 def read_voc(root: Path, options: ReadOptions) -> Export:

@@ -1,0 +1,36 @@
+"""Values of mask pixels: grey values and colours, as users write them, and how far they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Value = int | tuple[int, int, int]
+"""A grey value, or a colour (red, green, blue) that is not grey."""
+
+NEAR = 16
+"""Values that differ by at most this much may mean the same; for 16-bit files times 257."""
+
+
+def grey_or_colour(colour: Sequence[int]) -> Value:
+    """Return a colour as a value: the grey value if red, green and blue are equal."""
+    red, green, blue = (int(part) for part in colour)
+    return red if red == green == blue else (red, green, blue)
+
+
+def parse_value(text: str) -> Value:
+    """Parse a value such as "100" or "#ff0000"."""
+    return grey_or_colour(bytes.fromhex(text[1:])) if text.startswith("#") else int(text)
+
+
+def describe_value(value: Value) -> str:
+    """Write a value as `parse_value` reads it."""
+    return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
+
+
+def distance(first: Value, second: Value) -> int:
+    """Return the largest difference of two values in any of red, green and blue."""
+    if isinstance(first, int) and isinstance(second, int):
+        return abs(first - second)
+    return int(np.abs(np.subtract(np.broadcast_to(first, 3), np.broadcast_to(second, 3))).max())
