@@ -35,6 +35,7 @@ from drywallqa.formats.annotations import (
     ReadOptions,
     WriteResult,
     list_files,
+    list_unread,
     relative_name,
     split_of,
 )
@@ -90,6 +91,7 @@ LARGEST_ZIP_BYTES = 64 << 30
 LARGEST_RATIO = 200
 MOST_MEMBERS = 2_000_000
 _SMALL = 16 << 20
+_ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"})
 
 # Files without labels that export tools add.
 _COMPANIONS = (
@@ -173,6 +175,13 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
         raise DataError(
             f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(readable)}"
         )
+    archives = (path for path in list_files(root) if path.suffix.lower() in _ARCHIVES)
+    hints = [
+        *(f"{relative_name(path, root)} {text}" for path, text in list_unread(root).items()),
+        *(f"unpack {relative_name(path, root)} and import what it contains" for path in archives),
+    ]
+    if hints:
+        raise DataError(f"{root}: cannot detect the layout; {hints[0]}")
     raise DataError(
         f"{root}: cannot detect the format; expected COCO (JSON with images and annotations), YOLO "
         "(data.yaml and a .txt label file for each photo), mask files (images/ and masks/), or files of "
@@ -183,10 +192,17 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
 def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
     """Add the photos without labels, and report the files that were passed over."""
     used = {entry.path for entry in export.entries} | export.files
+    used |= {path.resolve() for path in used}  # labels/ may be a link to another folder
+    used |= {folder for path in export.files for folder in path.parents}
     passed = Counter(f"{FORMATS[name].title} file" for path, name in others.items() if path not in used)
-    unlabelled, found = [], []
+    unlabelled = []
+    unread = {path: text for path, text in list_unread(export.root).items() if path not in used}
+    found = [
+        Problem(problems.UNREADABLE, relative_name(path, export.root), "", text)
+        for path, text in unread.items()
+    ]
     for path in list_files(export.root):
-        if path in used or path in others:
+        if path in used or path in others or path in unread:
             continue
         if path.suffix.lower() in SUFFIXES and not _is_mask(path, export.root):
             unlabelled.append(PhotoEntry(path, split_of(path, export.root)))
@@ -216,6 +232,7 @@ def extract_zip(archive: Path, folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened_zip:
             members = opened_zip.infolist()
             _check_amount(archive, members, folder)
+            _check_names(archive, members)
             for member in members:
                 _extract_member(archive, opened_zip, member, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
@@ -238,6 +255,17 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
     free = shutil.disk_usage(folder).free
     if total > free:
         raise DataError(f"{archive}: needs {total >> 20} MiB, but {folder} has only {free >> 20} MiB free")
+
+
+def _check_names(archive: Path, members: list[zipfile.ZipInfo]) -> None:
+    contents: dict[PurePosixPath, tuple[int, int]] = {}
+    for member in members:
+        content = member.CRC, member.file_size
+        if contents.setdefault(PurePosixPath(member.filename.replace("\\", "/")), content) != content:
+            raise DataError(
+                f"{archive}: has two different files '{member.filename}'; unpack it, keep the right one, and "
+                "import the folder"
+            )
 
 
 def _extract_member(

@@ -23,6 +23,7 @@ from drywallqa.formats.problems import Problem
 _GENERIC = frozenset(
     {"images", "image", "img", "imgs", "photos", "pictures", "data", "jpegimages", "obj_train_data"}
 )
+_FOR_LABELS = frozenset({"annotations", "annotation", "labels", "label", "ann", "json", "xml", "coco"})
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,16 @@ class PhotoIndex:
         return path
 
     def _by_last_part(self, name: PhotoName) -> Path | None:
-        """Return the only photo with the name's last part, unless its folders contradict the name."""
+        """Return the only photo with the name's last part, if its folders fit the name and the file."""
         paths = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
         given = {spelling_key(part) for part in name.parts[:-1]}
-        fitting = [path for path in paths if not _contradict(given, self._folders_of(path))]
+        own = PurePosixPath(name.file).parts[:-1]
+        fitting = [
+            path
+            for path in paths
+            if not _contradict(given, folders := self._folders_of(path))
+            and not _lie_apart(own, [part for part in folders if spelling_key(part) not in given])
+        ]
         return fitting[0] if len(fitting) == 1 and len(paths) == 1 else None
 
     def _folders_of(self, path: Path) -> tuple[str, ...]:
@@ -160,3 +167,15 @@ def _contradict(given: set[str], folders: Sequence[str]) -> bool:
         if not split and spelling_key(folder) not in given | _GENERIC:
             return True
     return False
+
+
+def _lie_apart(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the folders of an annotation file and of a photo belong to two splits, sites or videos."""
+    apart = [[part for part in each if part not in rest] for each, rest in ((one, other), (other, one))]
+    splits = [{split_word(part) for part in each} - {None} for each in apart]
+    if splits[0] and splits[1]:
+        return splits[0] != splits[1]
+    known = _GENERIC | _FOR_LABELS
+    return all(
+        any(not split_word(part) and spelling_key(part) not in known for part in each) for each in apart
+    )
