@@ -194,7 +194,11 @@ def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
     used = {entry.path for entry in export.entries} | export.files
     used |= {path.resolve() for path in used}  # labels/ may be a link to another folder
     used |= {folder for path in export.files for folder in path.parents}
-    passed = Counter(f"{FORMATS[name].title} file" for path, name in others.items() if path not in used)
+    passed = Counter(
+        f"{FORMATS[name].title.removesuffix(' files')} file"
+        for path, name in others.items()
+        if path not in used
+    )
     unlabelled = []
     unread = {path: text for path, text in list_unread(export.root).items() if path not in used}
     found = [

@@ -103,9 +103,10 @@ class PhotoIndex:
     def _find_in_folders(self, name: PhotoName) -> Path | None:
         inside = [folder for folder in name.folders if folder.is_relative_to(self.root)]
         candidates = [_joined(folder.relative_to(self.root), name.parts) for folder in inside]
-        for candidate in filter(None, candidates):
-            if path := self._exact.get(candidate):
-                return path
+        exact = dict.fromkeys(self._exact[each] for each in candidates if each in self._exact)
+        if exact:
+            beside = candidates[0] in self._exact  # the first folder wins; other folders must not compete
+            return next(iter(exact)) if beside or len(exact) == 1 else None
         for candidate in filter(None, candidates):
             if len(paths := self._similar.get(spelling_key(candidate), [])) == 1:
                 return self._taken_as(name, paths[0])
