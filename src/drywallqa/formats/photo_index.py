@@ -114,8 +114,7 @@ class PhotoIndex:
 
     def _taken_as(self, name: PhotoName, path: Path) -> Path:
         """Report a photo if the case of its name differs. Other differences in spelling are not reported."""
-        given, real = (unicodedata.normalize("NFC", unquote(text)) for text in (name.parts[-1], path.name))
-        if given != real:
+        if not is_same_name(name.parts[-1], path.name):
             text = f"{name.name} was matched to {relative_name(path, self.root)}"
             self.problems.append(Problem(problems.SIMILAR_NAME, name.file, name.where, text))
         return path
@@ -154,6 +153,11 @@ def _joined(folder: Path, parts: Iterable[str]) -> str | None:
 def spelling_key(name: str) -> str:
     """Normalise the Unicode form, percent escapes, separators and case of a name to compare its spellings."""
     return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
+
+
+def is_same_name(one: str, other: str) -> bool:
+    """Whether two names differ at most by their Unicode form and by percent escapes."""
+    return unicodedata.normalize("NFC", unquote(one)) == unicodedata.normalize("NFC", unquote(other))
 
 
 def _contradict(given: set[str], folders: Sequence[str]) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import (
     UNKNOWN_CLASS,
@@ -18,15 +19,17 @@ from drywallqa.formats.annotations import (
     list_photos,
     relative_name,
     split_of,
+    split_word,
 )
 from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
-from drywallqa.formats.photo_index import spelling_key
+from drywallqa.formats.photo_index import PhotoIndex, PhotoName, is_same_name, spelling_key
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.text_files import head_of
 from drywallqa.formats.values import number_of, whole_number
 from drywallqa.formats.yolo_names import CLASS_FILES, ClassList, class_list_above
 
-_OTHER_FILES = ("obj.data", "notes.json", "train.txt", "val.txt", "valid.txt", "test.txt")
+_SPLIT_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")
+_OTHER_FILES = ("obj.data", "notes.json", *_SPLIT_LISTS)
 _NO_LABELS = frozenset({*CLASS_FILES, *_OTHER_FILES, "notes.txt"})
 
 _FEWEST_FIELDS = 5
@@ -60,11 +63,38 @@ def read_yolo(root: Path, options: ReadOptions) -> Export:
         file = _LabelFile(path, lists[path.parent], root)
         entries += file.entries(owners.get(path, ()))
         found += file.problems
+    entries += _listed_splits(root, {entry.path for entry in entries})
     others = {path for name in (*CLASS_FILES, *_OTHER_FILES) for path in root.rglob(name)}
     classes = sorted({name for each in lists.values() for name in each.names.values()})
     return Export(
         root, "yolo", tuple(entries), tuple(found), tuple(classes), frozenset({*label_files, *others})
     )
+
+
+def _listed_splits(root: Path, labelled: Collection[Path]) -> list[PhotoEntry]:
+    """Return entries that only put labelled photos into the splits of lists such as train.txt."""
+    names = [
+        PhotoName(line.strip(), (path.parent, root), relative_name(path, root), f"line {number}")
+        for name in _SPLIT_LISTS
+        for path in sorted(root.rglob(name))
+        if not _has_labels(path)
+        for number, line in enumerate(_lines(path), 1)
+        if line.strip()
+    ]
+    splits = [split_word(Path(name.file).stem) for name in names]
+    photos = PhotoIndex(root).find(names) if names else []
+    return [
+        PhotoEntry(photo, split, source=f"{name.file}, {name.where}")
+        for photo, split, name in zip(photos, splits, names, strict=True)
+        if photo in labelled and split != split_of(photo, root)
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_bytes().decode("utf-8-sig", "surrogateescape").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: the list of photos cannot be read ({error}); copy it again") from error
 
 
 def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
@@ -81,8 +111,9 @@ def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
         for labels in _label_paths(photo, root):
             if photo not in labelled and (path := left.get(spelling_key(str(labels)))):
                 owners[path].append(photo)
-                text = f"was used as the labels of {relative_name(photo, root)}"
-                found.append(Problem(problems.SIMILAR_NAME, relative_name(path, root), "", text))
+                if not is_same_name(str(path), str(labels)):
+                    text = f"was used as the labels of {relative_name(photo, root)}"
+                    found.append(Problem(problems.SIMILAR_NAME, relative_name(path, root), "", text))
     return owners
 
 

@@ -65,7 +65,7 @@ def read_class_list(path: Path) -> ClassList:
     try:
         text = path.read_text(encoding="utf-8-sig")
         found = _from_yaml(text) if path.suffix in {".yaml", ".yml"} else ClassList(_from_lines(text))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: the class names cannot be read ({error}); correct the file or export it again"
         ) from error
@@ -100,9 +100,11 @@ def _from_yaml(text: str) -> ClassList:
     names = data.get("names") or []
     if isinstance(names, str):
         raise ValueError(f"names is the text '{names}' instead of a list such as ['{names}']")
-    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    pairs = dict(names.items() if isinstance(names, dict) else enumerate(names))
+    if wrong := next((name for name in pairs.values() if not isinstance(name, str)), None):
+        raise ValueError(f"the class name {wrong} is not a text")
     return ClassList(
-        {int(number): str(name) for number, name in pairs if str(name).strip()}, "kpt_shape" in data
+        {int(number): name for number, name in pairs.items() if name.strip()}, "kpt_shape" in data
     )
 
 
