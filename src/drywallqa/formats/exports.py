@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import stat
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from drywallqa.errors import DataError
 from drywallqa.formats import (
@@ -45,6 +42,7 @@ from drywallqa.formats.label_studio_writer import write_label_studio
 from drywallqa.formats.mask_writer import write_mask_folders
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.yolo_writer import write_yolo
+from drywallqa.formats.zip_files import extract_zip
 from drywallqa.imaging.photos import SUFFIXES
 
 
@@ -87,10 +85,6 @@ FORMATS: Mapping[str, Format] = {
 """All formats. Some are only recognised. Reading them raises an error that explains how to convert them."""
 LAYOUTS = ("auto", *FORMATS)
 
-LARGEST_ZIP_BYTES = 64 << 30
-LARGEST_RATIO = 200
-MOST_MEMBERS = 2_000_000
-_SMALL = 16 << 20
 _ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"})
 
 # Files without labels that export tools add.
@@ -224,70 +218,3 @@ def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
     named = path.stem.lower().endswith(mask_layouts.MASK_SUFFIX) or "SegmentationObject" in folders
     return named or mask_layouts.mask_folder(path.parent, root) is not None
-
-
-def extract_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip file into a folder. Reject paths outside the folder, links, and zip bombs.
-
-    Raises:
-        DataError: The zip file is damaged or unsafe.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened_zip:
-            members = opened_zip.infolist()
-            _check_amount(archive, members, folder)
-            _check_names(archive, members)
-            for member in members:
-                _extract_member(archive, opened_zip, member, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(
-            f"{archive}: the zip file is damaged or encrypted ({error}); download it again"
-        ) from error
-
-
-def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
-    total = sum(member.file_size for member in members)
-    if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
-        raise DataError(
-            f"{archive}: too large ({len(members)} files, {total >> 20} MiB); unpack it and import the folder"
-        )
-    packed = max(1, sum(member.compress_size for member in members))
-    if total > _SMALL and total > LARGEST_RATIO * packed:
-        raise DataError(
-            f"{archive}: rejected as a zip bomb, because it unpacks to {total // packed} times its size"
-        )
-    free = shutil.disk_usage(folder).free
-    if total > free:
-        raise DataError(f"{archive}: needs {total >> 20} MiB, but {folder} has only {free >> 20} MiB free")
-
-
-def _check_names(archive: Path, members: list[zipfile.ZipInfo]) -> None:
-    contents: dict[PurePosixPath, tuple[int, int]] = {}
-    for member in members:
-        content = member.CRC, member.file_size
-        if contents.setdefault(PurePosixPath(member.filename.replace("\\", "/")), content) != content:
-            raise DataError(
-                f"{archive}: has two different files '{member.filename}'; unpack it, keep the right one, and "
-                "import the folder"
-            )
-
-
-def _extract_member(
-    archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path
-) -> None:
-    name = member.filename.replace("\\", "/")
-    parts = PurePosixPath(name).parts
-    unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
-    if unsafe or stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError(f"{archive}: rejected; '{member.filename}' would be written outside the folder")
-    if name.endswith("/") or "__MACOSX" in parts or not parts:
-        return
-    target = folder.joinpath(*parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remaining = member.file_size
-    with opened_zip.open(member) as source, target.open("wb") as sink:
-        while block := source.read(1 << 20):
-            remaining -= len(block)
-            if remaining < 0:
-                raise DataError(f"{archive}: rejected; the entry '{member.filename}' is larger than declared")
-            sink.write(block)

@@ -86,7 +86,7 @@ def _listed_splits(root: Path, labelled: Collection[Path]) -> list[PhotoEntry]:
     return [
         PhotoEntry(photo, split, source=f"{name.file}, {name.where}")
         for photo, split, name in zip(photos, splits, names, strict=True)
-        if photo in labelled and split != split_of(photo, root)
+        if photo and photo in labelled and split != split_of(photo, root)
     ]
 
 
