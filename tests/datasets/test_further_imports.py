@@ -209,3 +209,9 @@ def test_label_files_in_another_unicode_form(tmp_path):
 def test_class_lists_that_mean_nothing(tmp_path, capsys, names):
     yolo(tmp_path, names=names)
     assert "data.yaml: the class names cannot be read" in refused(tmp_path, capsys)
+
+
+def test_a_lost_annotation_may_belong_to_any_photo(tmp_path):
+    coco(tmp_path, HIGH, HIGH | {"image_id": 9})
+    assert imported(tmp_path) == (3, {"a": 448, "b": None}, ["wrong id"])
+    assert [sample.incomplete for sample in load_dataset(tmp_path / "out")] == [("crack",), ()]

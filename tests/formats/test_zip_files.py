@@ -50,4 +50,14 @@ def test_extract__two_files_of_one_name_are_refused(tmp_path):
     with zipfile.ZipFile(archive, "a") as opened, pytest.warns(UserWarning, match="Duplicate"):
         opened.writestr("labels/a.txt", "")
     with pytest.raises(DataError, match=r"two different files 'labels/a\.txt'"):
-        extract_zip(archive, tmp_path / "in")
+        extract_zip(archive, tmp_path)
+
+
+def test_extract__names_of_macos_zips(tmp_path):
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("k__che.txt", "0")
+    archive.write_bytes(archive.read_bytes().replace(b"k__che", "k\u00fcche".encode()))
+    (tmp_path / "x").mkdir()
+    extract_zip(archive, tmp_path / "x")
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["k\u00fcche.txt"]

@@ -108,17 +108,14 @@ class _CocoFile:
             paths: The photo of each image, in the order of `names`.
         """
         split = split_of(self.path, self.root) or split_word(self.path.stem)
-        named = set(self.classes.values())
-        declared = frozenset(
-            () if UNKNOWN_CLASS in self._unassigned else named - self._unassigned - {UNKNOWN_CLASS}
-        )
+        declared = frozenset(self.classes.values()) - {UNKNOWN_CLASS}
         return [
             PhotoEntry(
                 path,
                 split or split_of(path, self.root),
                 tuple(self._shapes[image_id]),
                 frozenset() if image.get("annotated") is False else declared,
-                frozenset(self._lost[image_id]),
+                frozenset(self._lost[image_id] | self._unassigned),
                 size_of(image.get("height"), image.get("width")),
                 f"{self.name}, image id {image_id}",
             )

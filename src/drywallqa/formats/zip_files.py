@@ -6,6 +6,7 @@ import shutil
 import stat
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from drywallqa.errors import DataError
@@ -14,6 +15,7 @@ LARGEST_ZIP_BYTES = 64 << 30
 LARGEST_RATIO = 200
 MOST_MEMBERS = 2_000_000
 _SMALL = 16 << 20
+_UTF8_FLAG = 0x800
 
 
 def extract_zip(archive: Path, folder: Path) -> None:
@@ -51,11 +53,20 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
         raise DataError(f"{archive}: needs {total >> 20} MiB, but {folder} has only {free >> 20} MiB free")
 
 
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """Return a member's name with forward slashes. macOS writes UTF-8 without the flag that says so."""
+    name = member.filename.replace("\\", "/")
+    if not member.flag_bits & _UTF8_FLAG:
+        with suppress(UnicodeError):
+            return name.encode("cp437").decode("utf-8")
+    return name
+
+
 def _check_names(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     contents: dict[PurePosixPath, tuple[int, int]] = {}
     for member in members:
         content = member.CRC, member.file_size
-        if contents.setdefault(PurePosixPath(member.filename.replace("\\", "/")), content) != content:
+        if contents.setdefault(PurePosixPath(_name_of(member)), content) != content:
             raise DataError(
                 f"{archive}: has two different files '{member.filename}'; unpack it, keep the right one, and "
                 "import the folder"
@@ -65,7 +76,7 @@ def _check_names(archive: Path, members: list[zipfile.ZipInfo]) -> None:
 def _extract_member(
     archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path
 ) -> None:
-    name = member.filename.replace("\\", "/")
+    name = _name_of(member)
     parts = PurePosixPath(name).parts
     unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
     if unsafe or stat.S_ISLNK(member.external_attr >> 16):
