@@ -215,3 +215,10 @@ def test_a_lost_annotation_may_belong_to_any_photo(tmp_path):
     coco(tmp_path, HIGH, HIGH | {"image_id": 9})
     assert imported(tmp_path) == (3, {"a": 448, "b": None}, ["wrong id"])
     assert [sample.incomplete for sample in load_dataset(tmp_path / "out")] == [("crack",), ()]
+
+
+@pytest.mark.parametrize("name", ["site%2Fa.jpg", "site\\a.jpg", "https%3A//host/site/a.jpg"])
+def test_escaped_separators_are_no_other_name(tmp_path, name):
+    write_photo(tmp_path / "x" / "site" / "a.jpg", 1)
+    write_coco(tmp_path / "x" / "i.json", [name], [HIGH])
+    assert imported(tmp_path) == (0, {"a": 448}, [])

@@ -114,7 +114,7 @@ class PhotoIndex:
 
     def _taken_as(self, name: PhotoName, path: Path) -> Path:
         """Report a photo if the case of its name differs. Other differences in spelling are not reported."""
-        if not is_same_name(name.parts[-1], path.name):
+        if not is_same_name(unquote(name.name).replace("\\", "/").rsplit("/", 1)[-1], path.name):
             text = f"{name.name} was matched to {relative_name(path, self.root)}"
             self.problems.append(Problem(problems.SIMILAR_NAME, name.file, name.where, text))
         return path
