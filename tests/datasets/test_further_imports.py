@@ -222,3 +222,16 @@ def test_escaped_separators_are_no_other_name(tmp_path, name):
     write_photo(tmp_path / "x" / "site" / "a.jpg", 1)
     write_coco(tmp_path / "x" / "i.json", [name], [HIGH])
     assert imported(tmp_path) == (0, {"a": 448}, [])
+
+
+@pytest.mark.parametrize(
+    ("degrees", "pixels"), [(0, 320), ("0.0", 320), (90.0, 320), (180, 320), (float("nan"), None)]
+)
+def test_turned_boxes_of_cvat(tmp_path, degrees, pixels):
+    box = {"segmentation": [], "bbox": [12, 27, 40, 8], "attributes": {"rotation": degrees}}
+    coco(tmp_path, box)
+    code, labels, _ = imported(tmp_path)
+    assert (code, labels["a"]) == (0 if pixels else 3, pixels)
+    if degrees == 90:
+        data = load_dataset(tmp_path / "out")
+        assert data.read_mask(data.samples[0], "crack")[11:51, 28:36].all()

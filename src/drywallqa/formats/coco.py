@@ -23,9 +23,9 @@ from drywallqa.formats.annotations import (
 from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, Runs
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName
 from drywallqa.formats.problems import Problem
-from drywallqa.formats.rings import read_numbers, read_ring
-from drywallqa.formats.text_files import load_json, read_heads
-from drywallqa.formats.values import class_name, identifier, size_of, whole_number
+from drywallqa.formats.rings import box_ring, read_numbers, read_ring, turn_points
+from drywallqa.formats.text_files import load_json, mapping_of, read_heads
+from drywallqa.formats.values import class_name, identifier, number_of, size_of, whole_number
 
 
 def find_coco_files(root: Path) -> list[Path]:
@@ -230,6 +230,10 @@ def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
         text = "the annotation has no segmentation and no bbox of four numbers; dropped"
         raise GeometryError(problems.MALFORMED, text)
     left, top, width, height = numbers
+    degrees = number_of(mapping_of(entry.get("attributes")).get("rotation"))
+    if degrees:  # CVAT writes a turned box as an upright one and its rotation
+        ring = box_ring(left, top, left + width, top + height)
+        return Outline((turn_points(ring, (left + width / 2, top + height / 2), degrees),)), []
     return Box(left, top, left + width, top + height), []
 
 

@@ -48,7 +48,7 @@ def _read_agreeing(paths: list[Path]) -> ClassList:
     first, *others = map(read_class_list, paths)
     for path, other in zip(paths[1:], others, strict=True):
         for number in sorted(first.names.keys() & other.names.keys()):
-            if first.names[number] != other.names[number]:
+            if first.names[number].strip() != other.names[number].strip():
                 raise DataError(
                     f"{paths[0]} names class {number} '{first.names[number]}', but {path.name} names it "
                     f"'{other.names[number]}'; remove the wrong list"
