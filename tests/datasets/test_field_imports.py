@@ -273,7 +273,7 @@ def test_two_layouts_in_one_folder(tmp_path):
     labels, kinds, result = imported(tmp_path, layout="yolo")
     assert labels == {"a": {"crack": 1024}, "b": {"crack": 1024}}
     assert kinds == ["passed over"]
-    assert "1 mask files file" in result.problems[0].text
+    assert "1 mask file" in result.problems[0].text
     labels, kinds, _ = imported(tmp_path, "mask=crack", layout="masks")
     assert labels == {"a": {"crack": 448}, "b": {}}
     assert kinds == ["missing labels", "passed over"]

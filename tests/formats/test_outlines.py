@@ -51,3 +51,9 @@ def test_draw__a_slit_and_a_thin_hole_stay_open():
 def test_draw__rings_at_the_border():
     assert _draw((0, 0), (8, 0), (8, 8), (0, 8), side=8).all()
     assert _draw((0.1, 0.1), (7.9, 0), (8, 7.9), (0.1, 8), side=8).all()
+
+
+def test_a_wide_loop_that_crosses_itself_is_no_hairline():
+    mask = np.zeros((64, 64), bool)
+    draw_ring(mask, np.array([[4, 4], [60, 60], [60, 4], [4, 60]], float))
+    assert mask.sum() == pytest.approx(56 * 56 / 2, rel=0.02)

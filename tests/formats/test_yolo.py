@@ -129,38 +129,3 @@ def test_read__without_names_is_refused(tmp_path):
     (tmp_path / "data.yaml").unlink()
     with pytest.raises(DataError, match=r"no file with class names.*data\.yaml"):
         yolo.read_yolo(tmp_path, ReadOptions())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "names: ['a, b', \"c]\", d e]\n",
-        "names: [\n  'a, b',\n  'c]', d e\n]\nnc: 3\n",
-        "names:\n- 'a, b'\n- c]\n- d e  # third\nnc: 3\n",
-        "names:\n  0: a, b\n  1: 'c]'\n  2: \"d e\"\nnc: 3\n",
-        "path: x\nnames: {0: 'a, b', 1: 'c]', 2: d e}\n",
-    ],
-)
-def test_class_names__of_yaml(tmp_path, text):
-    write_text(tmp_path / "data.yaml", text)
-    assert yolo.read_class_names(tmp_path / "data.yaml") == {0: "a, b", 1: "c]", 2: "d e"}
-
-
-def test_class_names__are_text_whatever_they_look_like(tmp_path):
-    write_text(tmp_path / "data.yaml", "names: [no, 1, 2024-05-18, 'it''s', \"a \\\"b\\\"\"]")
-    assert list(yolo.read_class_names(tmp_path / "data.yaml").values()) == [
-        "no",
-        "1",
-        "2024-05-18",
-        "it's",
-        'a "b"',
-    ]
-
-
-@pytest.mark.parametrize(
-    "text", ["nc: 1\n", "names: []\n", "names: [crack\n", "names: {a: crack}\n", "- crack\n"]
-)
-def test_class_names__none_or_damaged_are_refused(tmp_path, text):
-    write_text(tmp_path / "data.yaml", text)
-    with pytest.raises(DataError, match="class names"):
-        yolo.read_class_names(tmp_path / "data.yaml")

@@ -19,7 +19,7 @@ from drywallqa.datasets.photo_labels import (
 )
 from drywallqa.datasets.set_files import PROBLEMS_FOLDER, install_set, write_ignored, write_labels
 from drywallqa.errors import ConfigError, DataError, DrywallQAError
-from drywallqa.files import json_bytes, write_whole
+from drywallqa.files import check_folder, json_bytes, write_whole
 from drywallqa.formats import exports, problems
 from drywallqa.formats.annotations import Export, ReadOptions, source_photo
 from drywallqa.formats.problems import Problem
@@ -118,7 +118,7 @@ def import_export(
     with exports.opened_export(source, options.layout, options.read) as export:
         concepts = ConceptMap.parse(options.concepts, options.absent, export)
         united = _phrasings(known, concepts, phrasings)  # checked before an old set is removed
-        folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as stage:
             work = _Import(export, concepts, name, Path(stage), options)
             samples = work.run(progress)

@@ -221,6 +221,27 @@ def list_files(folder: Path) -> list[Path]:
     return sorted((path for path in found if path.is_file()), key=lambda path: path.parts)
 
 
+def list_unread(folder: Path) -> dict[Path, str]:
+    """Describe what `list_files` leaves out, although it may hold photos or labels."""
+    found: dict[Path, str] = {}
+
+    def note(error: OSError) -> None:
+        found[Path(error.filename)] = f"the folder cannot be read ({error.strerror})"
+
+    for base, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(base, name) for name in (*folders, *names) if not name.startswith(".")):
+            if path.is_symlink() and not path.exists():
+                found[path] = "links to a missing file"
+            elif path.is_symlink() and path.is_dir() and not path.resolve().is_relative_to(folder.resolve()):
+                found[path] = "links to a folder elsewhere; copy that folder into the export"
+            elif not path.is_dir() and not path.is_file():
+                found[path] = "is not a regular file"
+            elif path.is_file() and not os.access(path, os.R_OK):
+                found[path] = "cannot be read (permission denied)"
+    return found
+
+
 def list_photos(folder: Path) -> list[Path]:
     """List the files under a folder that have the suffix of a photo, in the order of `list_files`."""
     return [path for path in list_files(folder) if path.suffix.lower() in SUFFIXES]

@@ -23,9 +23,9 @@ from drywallqa.formats.annotations import (
 from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline, Runs
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName
 from drywallqa.formats.problems import Problem
-from drywallqa.formats.rings import read_numbers, read_ring
-from drywallqa.formats.text_files import load_json, read_heads
-from drywallqa.formats.values import class_name, identifier, size_of, whole_number
+from drywallqa.formats.rings import box_ring, read_numbers, read_ring, turn_points
+from drywallqa.formats.text_files import load_json, mapping_of, read_heads
+from drywallqa.formats.values import class_name, identifier, number_of, size_of, whole_number
 
 
 def find_coco_files(root: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def find_coco_files(root: Path) -> list[Path]:
 def _looks_like_coco(path: Path, head: bytes) -> bool:
     named = path.name.startswith(("_annotations", "instances_")) or path.name == "result.json"
     annotations = b'"annotations"' in head and (b'"image_id"' in head or b'"category_id"' in head)
-    return head.startswith(b"{") and (named or annotations or bool(re.search(rb'"images"\s*:', head)))
+    return head.startswith(b"{") and (named or annotations or bool(re.search(rb'"images"\s*:\s*[\[{]', head)))
 
 
 def read_coco(root: Path, options: ReadOptions) -> Export:
@@ -102,21 +102,20 @@ class _CocoFile:
     def entries(self, paths: Iterable[Path | None]) -> list[PhotoEntry]:
         """Return an entry for each image whose photo was found.
 
+        COCO Annotator marks images that nobody has annotated yet; such an image declares no class.
+
         Args:
             paths: The photo of each image, in the order of `names`.
         """
         split = split_of(self.path, self.root) or split_word(self.path.stem)
-        named = set(self.classes.values())
-        declared = frozenset(
-            () if UNKNOWN_CLASS in self._unassigned else named - self._unassigned - {UNKNOWN_CLASS}
-        )
+        declared = frozenset(self.classes.values()) - {UNKNOWN_CLASS}
         return [
             PhotoEntry(
                 path,
                 split or split_of(path, self.root),
                 tuple(self._shapes[image_id]),
-                declared,
-                frozenset(self._lost[image_id]),
+                frozenset() if image.get("annotated") is False else declared,
+                frozenset(self._lost[image_id] | self._unassigned),
                 size_of(image.get("height"), image.get("width")),
                 f"{self.name}, image id {image_id}",
             )
@@ -160,6 +159,9 @@ class _CocoFile:
             if names.setdefault(key, name) != name:
                 text = f"the id belongs to {names[key]} and {name}; its annotations are dropped"
                 self._report(problems.DUPLICATE, f"image id {key}", text)
+            if entry.get("annotated") is False:
+                text = "is marked as not annotated yet; classes without a shape are unknown"
+                self._report(problems.MISSING_LABELS, f"image id {key}", text)
             found.setdefault((key, name), {**entry, "file_name": name})
         return [(key, image) for (key, _), image in found.items()]
 
@@ -228,6 +230,10 @@ def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
         text = "the annotation has no segmentation and no bbox of four numbers; dropped"
         raise GeometryError(problems.MALFORMED, text)
     left, top, width, height = numbers
+    degrees = number_of(mapping_of(entry.get("attributes")).get("rotation"))
+    if degrees:  # CVAT writes a turned box as an upright one and its rotation
+        ring = box_ring(left, top, left + width, top + height)
+        return Outline((turn_points(ring, (left + width / 2, top + height / 2), degrees),)), []
     return Box(left, top, left + width, top + height), []
 
 
@@ -249,6 +255,11 @@ def _runs(segmentation: dict[str, Any]) -> Runs:
     sides = [whole_number(side) for side in size] if isinstance(size, list) else []
     if len(sides) != 2 or sides[0] is None or sides[1] is None:
         raise GeometryError(problems.MALFORMED, "run lengths without a size of two whole numbers; dropped")
-    if not isinstance(counts, str | list):
+    if isinstance(counts, str):
+        return Runs(counts, sides[0], sides[1])
+    if not isinstance(counts, list):
         raise GeometryError(problems.MALFORMED, "run lengths without counts; dropped")
-    return Runs(counts if isinstance(counts, str) else tuple(counts), sides[0], sides[1])
+    runs = [run for run in map(whole_number, counts) if run is not None]
+    if len(runs) != len(counts):
+        raise GeometryError(problems.MALFORMED, "a run length is not a whole number; dropped")
+    return Runs(tuple(runs), sides[0], sides[1])

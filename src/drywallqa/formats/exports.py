@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import stat
 import tempfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from drywallqa.errors import ConfigError, DataError
 from drywallqa.formats import (
@@ -35,6 +32,7 @@ from drywallqa.formats.annotations import (
     ReadOptions,
     WriteResult,
     list_files,
+    list_unread,
     relative_name,
     split_of,
 )
@@ -44,6 +42,7 @@ from drywallqa.formats.label_studio_writer import write_label_studio
 from drywallqa.formats.mask_writer import write_mask_folders
 from drywallqa.formats.problems import Problem
 from drywallqa.formats.yolo_writer import write_yolo
+from drywallqa.formats.zip_files import extract_zip
 from drywallqa.imaging.photos import SUFFIXES
 
 
@@ -86,10 +85,7 @@ FORMATS: Mapping[str, Format] = {
 """All formats. Some are only recognised. Reading them raises an error that explains how to convert them."""
 LAYOUTS = ("auto", *FORMATS)
 
-LARGEST_ZIP_BYTES = 64 << 30
-LARGEST_RATIO = 200
-MOST_MEMBERS = 2_000_000
-_SMALL = 16 << 20
+_ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz"})
 
 # Files without labels that export tools add.
 _COMPANIONS = (
@@ -177,6 +173,13 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
         raise DataError(
             f"{root}: has labels in several formats: {listed}; choose one with --format {'|'.join(readable)}"
         )
+    archives = (path for path in list_files(root) if path.suffix.lower() in _ARCHIVES)
+    hints = [
+        *(f"{relative_name(path, root)} {text}" for path, text in list_unread(root).items()),
+        *(f"unpack {relative_name(path, root)} and import what it contains" for path in archives),
+    ]
+    if hints:
+        raise DataError(f"{root}: cannot detect the layout; {hints[0]}")
     raise DataError(
         f"{root}: cannot detect the format; expected COCO (JSON with images and annotations), YOLO "
         "(data.yaml and a .txt label file for each photo), mask files (images/ and masks/), or files of "
@@ -187,10 +190,21 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
 def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
     """Add the photos without labels, and report the files that were passed over."""
     used = {entry.path for entry in export.entries} | export.files
-    passed = Counter(f"{FORMATS[name].title} file" for path, name in others.items() if path not in used)
-    unlabelled, found = [], []
+    used |= {path.resolve() for path in used}  # labels/ may be a link to another folder
+    used |= {folder for path in export.files for folder in path.parents}
+    passed = Counter(
+        f"{FORMATS[name].title.removesuffix(' files')} file"
+        for path, name in others.items()
+        if path not in used
+    )
+    unlabelled = []
+    unread = {path: text for path, text in list_unread(export.root).items() if path not in used}
+    found = [
+        Problem(problems.UNREADABLE, relative_name(path, export.root), "", text)
+        for path, text in unread.items()
+    ]
     for path in list_files(export.root):
-        if path in used or path in others:
+        if path in used or path in others or path in unread:
             continue
         if path.suffix.lower() in SUFFIXES and not _is_mask(path, export.root):
             unlabelled.append(PhotoEntry(path, split_of(path, export.root)))
@@ -208,63 +222,3 @@ def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
     named = path.stem.lower().endswith(mask_layouts.MASK_SUFFIX) or "SegmentationObject" in folders
     return named or mask_layouts.mask_folder(path.parent, root) is not None
-
-
-def extract_zip(archive: Path, folder: Path) -> None:
-    """Unpack a zip file into a folder. Reject paths outside the folder, links, and zip bombs.
-
-    Raises:
-        DataError: The zip file is damaged or unsafe.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened_zip:
-            members = opened_zip.infolist()
-            _check_amount(archive, members, folder)
-            sums: dict[str, int] = {}
-            for member in members:
-                if sums.setdefault(member.filename.replace("\\", "/"), member.CRC) != member.CRC:
-                    raise DataError(
-                        f"{archive}: has two different files named '{member.filename}'; zip it again"
-                    )
-                _extract_member(archive, opened_zip, member, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(
-            f"{archive}: the zip file is damaged or encrypted ({error}); download it again"
-        ) from error
-
-
-def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
-    total = sum(member.file_size for member in members)
-    if len(members) > MOST_MEMBERS or total > LARGEST_ZIP_BYTES:
-        raise DataError(
-            f"{archive}: too large ({len(members)} files, {total >> 20} MiB); unpack it and import the folder"
-        )
-    packed = max(1, sum(member.compress_size for member in members))
-    if total > _SMALL and total > LARGEST_RATIO * packed:
-        raise DataError(
-            f"{archive}: rejected as a zip bomb, because it unpacks to {total // packed} times its size"
-        )
-    free = shutil.disk_usage(folder).free
-    if total > free:
-        raise DataError(f"{archive}: needs {total >> 20} MiB, but {folder} has only {free >> 20} MiB free")
-
-
-def _extract_member(
-    archive: Path, opened_zip: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path
-) -> None:
-    name = member.filename.replace("\\", "/")
-    parts = PurePosixPath(name).parts
-    unsafe = name.startswith("/") or ".." in parts or PureWindowsPath(name).drive or "\0" in name
-    if unsafe or stat.S_ISLNK(member.external_attr >> 16):
-        raise DataError(f"{archive}: rejected; '{member.filename}' would be written outside the folder")
-    if name.endswith("/") or "__MACOSX" in parts or not parts:
-        return
-    target = folder.joinpath(*parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remaining = member.file_size
-    with opened_zip.open(member) as source, target.open("wb") as sink:
-        while block := source.read(1 << 20):
-            remaining -= len(block)
-            if remaining < 0:
-                raise DataError(f"{archive}: rejected; the entry '{member.filename}' is larger than declared")
-            sink.write(block)

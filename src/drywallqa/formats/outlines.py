@@ -90,6 +90,9 @@ def _draw_loop(mask: NDArray[np.bool_], loop: Points, *, hairline: bool, toggle:
     points = [(x, y) for x, y in np.rint((loop - (left, top)) * _FINER - 0.5).astype(int).tolist()]
     pen = ImageDraw.Draw(canvas)
     pen.polygon(points, fill=255)
+    if hairline:  # the signed area of a loop that crosses itself may be small, although it is wide
+        filled = int(np.count_nonzero(np.asarray(canvas))) / _FINER**2
+        hairline = 2 * filled < (HAIRLINE_PX + 2 / _FINER) * perimeter(loop)
     if hairline:  # Pillow leaves gaps where a polygon is thinner than a pixel
         pen.line([*points, points[0]], fill=255)
     target = mask[top : top + rows, left : left + columns]

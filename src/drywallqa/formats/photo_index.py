@@ -23,6 +23,7 @@ from drywallqa.formats.problems import Problem
 _GENERIC = frozenset(
     {"images", "image", "img", "imgs", "photos", "pictures", "data", "jpegimages", "obj_train_data"}
 )
+_FOR_LABELS = frozenset({"annotations", "annotation", "labels", "label", "ann", "json", "xml", "coco"})
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,10 @@ class PhotoIndex:
     def _find_in_folders(self, name: PhotoName) -> Path | None:
         inside = [folder for folder in name.folders if folder.is_relative_to(self.root)]
         candidates = [_joined(folder.relative_to(self.root), name.parts) for folder in inside]
-        for candidate in filter(None, candidates):
-            if path := self._exact.get(candidate):
-                return path
+        exact = dict.fromkeys(self._exact[each] for each in candidates if each in self._exact)
+        if exact:
+            beside = candidates[0] in self._exact  # the first folder wins; other folders must not compete
+            return next(iter(exact)) if beside or len(exact) == 1 else None
         for candidate in filter(None, candidates):
             if len(paths := self._similar.get(spelling_key(candidate), [])) == 1:
                 return self._taken_as(name, paths[0])
@@ -112,17 +114,22 @@ class PhotoIndex:
 
     def _taken_as(self, name: PhotoName, path: Path) -> Path:
         """Report a photo if the case of its name differs. Other differences in spelling are not reported."""
-        given, real = (unicodedata.normalize("NFC", unquote(text)) for text in (name.parts[-1], path.name))
-        if given != real:
+        if not is_same_name(unquote(name.name).replace("\\", "/").rsplit("/", 1)[-1], path.name):
             text = f"{name.name} was matched to {relative_name(path, self.root)}"
             self.problems.append(Problem(problems.SIMILAR_NAME, name.file, name.where, text))
         return path
 
     def _by_last_part(self, name: PhotoName) -> Path | None:
-        """Return the only photo with the name's last part, unless its folders contradict the name."""
+        """Return the only photo with the name's last part, if its folders fit the name and the file."""
         paths = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
         given = {spelling_key(part) for part in name.parts[:-1]}
-        fitting = [path for path in paths if not _contradict(given, self._folders_of(path))]
+        own = PurePosixPath(name.file).parts[:-1]
+        fitting = [
+            path
+            for path in paths
+            if not _contradict(given, folders := self._folders_of(path))
+            and not _lie_apart(own, [part for part in folders if spelling_key(part) not in given])
+        ]
         return fitting[0] if len(fitting) == 1 and len(paths) == 1 else None
 
     def _folders_of(self, path: Path) -> tuple[str, ...]:
@@ -148,6 +155,11 @@ def spelling_key(name: str) -> str:
     return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
 
 
+def is_same_name(one: str, other: str) -> bool:
+    """Whether two names differ at most by their Unicode form and by percent escapes."""
+    return unicodedata.normalize("NFC", unquote(one)) == unicodedata.normalize("NFC", unquote(other))
+
+
 def _contradict(given: set[str], folders: Sequence[str]) -> bool:
     """Check whether a photo's folders contradict the folders in a name by another split or folder name."""
     if not given:
@@ -160,3 +172,15 @@ def _contradict(given: set[str], folders: Sequence[str]) -> bool:
         if not split and spelling_key(folder) not in given | _GENERIC:
             return True
     return False
+
+
+def _lie_apart(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the folders of an annotation file and of a photo belong to two splits, sites or videos."""
+    apart = [[part for part in each if part not in rest] for each, rest in ((one, other), (other, one))]
+    splits = [{split_word(part) for part in each} - {None} for each in apart]
+    if splits[0] and splits[1]:
+        return splits[0] != splits[1]
+    known = _GENERIC | _FOR_LABELS
+    return all(
+        any(not split_word(part) and spelling_key(part) not in known for part in each) for each in apart
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,12 +24,15 @@ def read_heads(root: Path, suffix: str) -> Iterable[tuple[Path, bytes]]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return a file's first 64 KiB without a BOM; nothing if the file cannot be read."""
+    """Return a file's first 64 KiB as UTF-8 without a BOM; nothing if the file cannot be read."""
     try:
         with path.open("rb") as stream:
-            return stream.read(_HEAD).lstrip(b"\xef\xbb\xbf").lstrip()
+            head = stream.read(_HEAD)
     except OSError:
         return b""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", "ignore").encode("utf-8", "ignore")
+    return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def load_lines(path: Path, content: str, remedy: str) -> list[str]:
@@ -59,9 +63,19 @@ def load_json(path: Path, remedy: str) -> Any:
         DataError: The file cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_object_of)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); {remedy}") from error
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object. Python would silently keep only the last of several values of one key."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise ValueError(f"an object has two different values for '{key}'")
+    return found
 
 
 def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Element, int]]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,999}(\.0*)?")
 
 
 def identifier(value: object) -> int | str | None:
-    """Return an id such that 7, 7.0, "7" and " 7 " are equal; None if the value cannot be an id."""
-    number = number_of(value)
-    if number is not None and number.is_integer():
-        return int(number)
-    return (value.strip() or None) if isinstance(value, str) else None
+    """Return an id such that 7, 7.0, "7" and " 7 " are equal; None if the value cannot be an id.
+
+    Large numbers stay exact, and a hash such as "1e5" stays text.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else text or None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
 def number_of(value: object) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +19,21 @@ from drywallqa.formats.annotations import (
     list_photos,
     relative_name,
     split_of,
+    split_word,
 )
 from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
-from drywallqa.formats.photo_index import spelling_key
+from drywallqa.formats.photo_index import PhotoIndex, PhotoName, is_same_name, spelling_key
 from drywallqa.formats.problems import Problem
+from drywallqa.formats.text_files import head_of
 from drywallqa.formats.values import number_of, whole_number
+from drywallqa.formats.yolo_names import CLASS_FILES, ClassList, class_list_above
 
-_CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "obj.names", "classes.txt")
-_OTHER_FILES = ("obj.data", "notes.json", "train.txt", "val.txt", "valid.txt", "test.txt")
-_NO_LABELS = frozenset({*_CLASS_FILES, *_OTHER_FILES, "notes.txt"})
+_SPLIT_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")
+_OTHER_FILES = ("obj.data", "notes.json", *_SPLIT_LISTS)
+_NO_LABELS = frozenset({*CLASS_FILES, *_OTHER_FILES, "notes.txt"})
 
-Names = dict[int, str]
+_FEWEST_FIELDS = 5
+"""Fields of a label line with a box: the class and four numbers."""
 
 
 def find_yolo_files(root: Path) -> set[Path]:
@@ -51,17 +55,46 @@ def read_yolo(root: Path, options: ReadOptions) -> Export:
     found: list[Problem] = []
     owners = _owners(root, found)
     label_files = sorted({*owners, *_all_label_files(root)})
-    names = {folder: _names_above(folder, root) for folder in {path.parent for path in label_files} or {root}}
+    lists = {
+        folder: class_list_above(folder, root) for folder in {path.parent for path in label_files} or {root}
+    }
     entries: list[PhotoEntry] = []
     for path in label_files:
-        file = _LabelFile(path, names[path.parent], root)
+        file = _LabelFile(path, lists[path.parent], root)
         entries += file.entries(owners.get(path, ()))
         found += file.problems
-    lists = {path for name in (*_CLASS_FILES, *_OTHER_FILES) for path in root.rglob(name)}
-    classes = sorted({name for each in names.values() for name in each.values()})
+    entries += _listed_splits(root, {entry.path for entry in entries})
+    others = {path for name in (*CLASS_FILES, *_OTHER_FILES) for path in root.rglob(name)}
+    classes = sorted({name for each in lists.values() for name in each.names.values()})
     return Export(
-        root, "yolo", tuple(entries), tuple(found), tuple(classes), frozenset({*label_files, *lists})
+        root, "yolo", tuple(entries), tuple(found), tuple(classes), frozenset({*label_files, *others})
     )
+
+
+def _listed_splits(root: Path, labelled: Collection[Path]) -> list[PhotoEntry]:
+    """Return entries that only put labelled photos into the splits of lists such as train.txt."""
+    names = [
+        PhotoName(line.strip(), (path.parent, root), relative_name(path, root), f"line {number}")
+        for name in _SPLIT_LISTS
+        for path in sorted(root.rglob(name))
+        if not _has_labels(path)
+        for number, line in enumerate(_lines(path), 1)
+        if line.strip()
+    ]
+    splits = [split_word(Path(name.file).stem) for name in names]
+    photos = PhotoIndex(root).find(names) if names else []
+    return [
+        PhotoEntry(photo, split, source=f"{name.file}, {name.where}")
+        for photo, split, name in zip(photos, splits, names, strict=True)
+        if photo and photo in labelled and split != split_of(photo, root)
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_bytes().decode("utf-8-sig", "surrogateescape").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: the list of photos cannot be read ({error}); copy it again") from error
 
 
 def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
@@ -70,7 +103,7 @@ def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
     owners: dict[Path, list[Path]] = defaultdict(list)
     for photo in photos:
         for labels in _label_paths(photo, root):
-            if labels.name not in _NO_LABELS and labels.is_file():
+            if labels.is_file() and _has_labels(labels):
                 owners[labels].append(photo)
     labelled = {photo for each in owners.values() for photo in each}
     left = {spelling_key(str(path)): path for path in sorted(_all_label_files(root) - set(owners))}
@@ -78,8 +111,9 @@ def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
         for labels in _label_paths(photo, root):
             if photo not in labelled and (path := left.get(spelling_key(str(labels)))):
                 owners[path].append(photo)
-                text = f"was used as the labels of {relative_name(photo, root)}"
-                found.append(Problem(problems.SIMILAR_NAME, relative_name(path, root), "", text))
+                if not is_same_name(str(path), str(labels)):
+                    text = f"was used as the labels of {relative_name(photo, root)}"
+                    found.append(Problem(problems.SIMILAR_NAME, relative_name(path, root), "", text))
     return owners
 
 
@@ -99,78 +133,29 @@ def _all_label_files(root: Path) -> set[Path]:
     """Find the label files: the .txt files below "labels" or "obj_…_data" folders, except known lists."""
     folders = {
         path.parent
-        for path in root.rglob("*.txt")
+        for path in root.rglob("*.[tT][xX][tT]")
         for part in path.relative_to(root).parts[:-1]
-        if part == "labels" or (part.startswith("obj_") and part.endswith("_data"))
+        if part.lower() == "labels" or (part.startswith("obj_") and part.endswith("_data"))
     }
-    return {path for folder in folders for path in folder.glob("*.txt") if path.name not in _NO_LABELS}
+    return {path for folder in folders for path in folder.glob("*.[tT][xX][tT]") if _has_labels(path)}
 
 
-def _names_above(folder: Path, root: Path) -> Names:
-    """Read the class names from the nearest folder above a label file, or the only list in the export."""
-    for parent in (folder, *folder.parents):
-        if not parent.is_relative_to(root):
-            break
-        for name in _CLASS_FILES:
-            if (parent / name).is_file():
-                return read_class_names(parent / name)
-    lists = [path for name in _CLASS_FILES for path in sorted(root.rglob(name))]
-    if len(lists) == 1:
-        return read_class_names(lists[0])
-    where = relative_name(folder, root)
-    if lists:
-        listed = ", ".join(relative_name(path, root) for path in lists[:3])
-        raise DataError(f"{root}: no list of class names lies above {where} (found {listed}); copy one there")
-    raise DataError(
-        f"{root}: no file with class names; add one of {', '.join(_CLASS_FILES)} to the YOLO export"
-    )
-
-
-def read_class_names(path: Path) -> Names:
-    """Read class names by number from data.yaml, obj.names or classes.txt.
-
-    Raises:
-        DataError: The file has no names or cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        names = _names_of_yaml(text) if path.suffix in {".yaml", ".yml"} else text.splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: the class names cannot be read ({error}); export the data set again"
-        ) from error
-    if isinstance(names, list):
-        names = dict(enumerate(line.strip() for line in names if line.strip()))
-    if not names:
-        raise DataError(f"{path}: no class names found; write them as: names: ['crack', 'seam']")
-    return names
-
-
-def _names_of_yaml(text: str) -> Names | list[str]:
-    """Read `names`, a list or a mapping by number. Every scalar is a string, even a name such as "no".
-
-    Raises:
-        ValueError: The text is not valid YAML, or a class number is not an integer.
-    """
-    import yaml
-
-    try:
-        data = yaml.load(text, Loader=yaml.BaseLoader)  # creates only lists, mappings and strings
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    names = data.get("names") if isinstance(data, dict) else None
-    if isinstance(names, dict):
-        return {int(number): str(name) for number, name in names.items()}
-    return [str(name) for name in names or []]
+def _has_labels(path: Path) -> bool:
+    """Whether a text file is no list of classes or photos. Labels of a photo such as test.jpg are none."""
+    if path.name not in _NO_LABELS:
+        return True
+    line = head_of(path).partition(b"\n")[0].decode("utf-8", "replace").split()
+    return len(line) >= _FEWEST_FIELDS and all(number_of(field) is not None for field in line)
 
 
 class _LabelFile:
     """The lines of one label file."""
 
-    def __init__(self, path: Path, names: Names, root: Path) -> None:
+    def __init__(self, path: Path, classes: ClassList, root: Path) -> None:
         self.root = root
         self.name = relative_name(path, root)
-        self.names = names
+        self.names = classes.names
+        self.keypoints = classes.keypoints
         self.problems: list[Problem] = []
         self.shapes: list[Shape] = []
         self.lost: set[str] = set()
@@ -192,6 +177,8 @@ class _LabelFile:
             if class_name is None:
                 text = f"the export has {len(self.names)} classes, but no class {fields[0]}; dropped"
                 raise GeometryError(problems.WRONG_ID, text)
+            if self.keypoints and len(fields) > _FEWEST_FIELDS:
+                raise GeometryError(problems.UNSUPPORTED, "has keypoints, which mark no area; dropped")
             self.shapes.append(Shape(class_name, _geometry(fields[1:]), self.name, where))
         except GeometryError as error:
             self.problems.append(Problem(error.kind, self.name, where, str(error)))
