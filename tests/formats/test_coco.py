@@ -4,7 +4,7 @@ import pytest
 
 from drywallqa.errors import DataError
 from drywallqa.formats import coco
-from drywallqa.formats.annotations import ReadOptions
+from drywallqa.formats.annotations import UNKNOWN_CLASS, ReadOptions
 from drywallqa.formats.geometry import Box, Outline, Runs
 from tiny_exports import roboflow_coco, write_coco, write_photo, write_text
 
@@ -109,3 +109,22 @@ def test_read__no_coco_is_refused_by_name(tmp_path, text):
     write_text(tmp_path / "result.json", text)
     with pytest.raises(DataError, match=r"result\.json.*export"):
         coco.read_coco(tmp_path, ReadOptions())
+
+
+@pytest.mark.parametrize("flag", [{"ignore": 1}, {"deleted": True}, {"ignore": "1"}])
+def test_read__an_annotation_marked_as_ignored_is_no_label(tmp_path, flag):
+    export = _one(tmp_path, {"bbox": [8, 8, 16, 24]} | flag)
+    assert [problem.kind for problem in export.problems] == ["not supported"]
+    assert (export.entries[0].shapes, export.entries[0].lost) == ((), {"crack"})
+    assert _one(tmp_path, {"bbox": [8, 8, 16, 24], "ignore": 0, "deleted": False}).problems == ()
+
+
+def test_read__annotations_inside_an_image_leave_it_unknown(tmp_path):
+    write_photo(tmp_path / "a.jpg", 1)
+    path = write_coco(tmp_path / "result.json", ["a.jpg"], [])
+    data = json.loads(path.read_text())
+    data["images"][0]["annotations"] = [{"bbox": [8, 8, 16, 24], "category_id": 1}]
+    write_text(path, json.dumps(data))
+    export = coco.read_coco(tmp_path, ReadOptions())
+    assert [(problem.kind, problem.where) for problem in export.problems] == [("not supported", "image id 1")]
+    assert export.entries[0].lost == {UNKNOWN_CLASS}

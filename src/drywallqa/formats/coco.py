@@ -115,7 +115,7 @@ class _CocoFile:
                 split or split_of(path, self.root),
                 tuple(self._shapes[image_id]),
                 frozenset() if image.get("annotated") is False else declared,
-                frozenset(self._lost[image_id] | self._unassigned),
+                frozenset(self._lost[image_id] | self._unassigned | _nested(image)),
                 size_of(image.get("height"), image.get("width")),
                 f"{self.name}, image id {image_id}",
             )
@@ -162,6 +162,9 @@ class _CocoFile:
             if entry.get("annotated") is False:
                 text = "is marked as not annotated yet; classes without a shape are unknown"
                 self._report(problems.MISSING_LABELS, f"image id {key}", text)
+            if _nested(entry):
+                text = "the image entry contains annotations, which COCO does not know; dropped"
+                self._report(problems.UNSUPPORTED, f"image id {key}", text)
             found.setdefault((key, name), {**entry, "file_name": name})
         return [(key, image) for (key, _), image in found.items()]
 
@@ -208,6 +211,11 @@ def _load(path: Path) -> dict[str, Any]:
     return data
 
 
+def _nested(image: dict[str, Any]) -> set[str]:
+    """Return the unknown class if an image entry contains annotations, which COCO keeps in another list."""
+    return {UNKNOWN_CLASS} if image.get("annotations") else set()
+
+
 def _id_and(entry: object, key: str) -> tuple[int | str | None, str | None]:
     """Return an entry's id and the name under a key. A missing value is None."""
     if not isinstance(entry, dict):
@@ -217,6 +225,9 @@ def _id_and(entry: object, key: str) -> tuple[int | str | None, str | None]:
 
 def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
     """Read one annotation, and describe its damaged rings. If its segmentation is empty, use its box."""
+    for flag in ("ignore", "deleted"):
+        if number_of(entry.get(flag)) or entry.get(flag) is True:
+            raise GeometryError(problems.UNSUPPORTED, f"the annotation is marked as '{flag}'; dropped")
     segmentation = entry.get("segmentation")
     if isinstance(segmentation, dict):
         return _runs(segmentation), []
