@@ -235,7 +235,7 @@ def _listed(path: Path, part: str) -> list[str]:
         names = [row["file"] for row in rows if row["set"] == LARGE_WALLS and row["part"] == part]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise DataError(
-            f"{path}: not a table of photos with the columns set, file and part ({error!r})"
+            f"{path}: must be a table of photos with the columns 'set', 'file' and 'part' ({error!r})"
         ) from error
     if not names:
         raise DataError(f"{path}: lists no photo of the set {LARGE_WALLS} in the split '{part}'")

@@ -207,7 +207,7 @@ def export_prompts(model: ClipPrompted, folder: Path) -> float:
         The largest relative difference between torch and the graph with rounded weights.
 
     Raises:
-        ModelError: The exported tokenizer and graph give other embeddings than torch.
+        ModelError: The exported tokenizer and graph produce different embeddings from torch.
     """
 
     def embed(ids: Tensor) -> Tensor:

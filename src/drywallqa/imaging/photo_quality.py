@@ -82,8 +82,8 @@ def _measure_steps(rows: NDArray[np.uint8]) -> tuple[tuple[int, int], tuple[floa
     """Measure the steepest and the typical brightness steps along rows.
 
     Returns:
-        The step sizes over `_FAR` px, and the sharpness. The sharpness is the step size over one pixel
-        divided by the step size over `_FAR` px.
+        The change of grey level across `_FAR` px at each edge, and the sharpness of the edge. The sharpness
+        is the change across one pixel divided by the change across `_FAR` px.
     """
     values = rows.astype(np.int16)
     near = _reached(np.abs(values[:, 1:] - values[:, :-1]))

@@ -40,7 +40,7 @@ class PhotoLogits:
         logits: float32 [P,h,w]; the grid may extend beyond the photo.
         down: Rows of the grid per row of the photo.
         across: Columns of the grid per column of the photo.
-        stride: Px of the model's input per cell of the model's logits.
+        stride: Input pixels per logit cell.
     """
 
     logits: Float

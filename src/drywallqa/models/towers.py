@@ -208,7 +208,7 @@ class ClipPrompted(PromptedModel):
         return not any(p.requires_grad for part in self.text_parts() for p in part.parameters())
 
     def freeze(self, trained: TrainedLayers) -> None:
-        """Freeze all parts that no mask depends on, and the towers except the layers given by `trained`."""
+        """Freeze the towers except the layers in `trained`, and all parts that do not affect the mask."""
         tower = self.towers.text_model
         _thaw(list(tower.encoder.layers), [tower.embeddings], trained.text_layers)
         for part in (tower.final_layer_norm, self.towers.text_projection):

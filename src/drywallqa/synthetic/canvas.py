@@ -105,7 +105,7 @@ class Canvas:
 
     @contextmanager
     def sheet(self) -> Iterator[ImageDraw.ImageDraw]:
-        """Yield a Pillow pen for a transparent sheet, and paste the sheet onto the canvas on exit."""
+        """Yield a Pillow `ImageDraw` for a transparent layer, and paste the layer onto the canvas on exit."""
         image = Image.new("RGBA", self.size[::-1])
         yield ImageDraw.Draw(image)
         self.stamp(image, (self.size[1] / 2, self.size[0] / 2))

@@ -63,7 +63,7 @@ def untrained_model(run: Path) -> tuple[TrainConfig, TextSide, PromptedModel]:
     """Read a run's settings and text encoder, and build its model without the trained weights.
 
     Raises:
-        ConfigError: The settings are damaged.
+        ConfigError: The settings file cannot be read.
         BundleError: The text encoder is missing or damaged.
     """
     config, text = load_config(run / CONFIG), TextSide.load(run / TEXT)

@@ -28,7 +28,7 @@ from drywallqa.training.task import MONITORED
 class ValidationPart:
     """Measures the averaged model on the val split.
 
-    In distributed training, each rank measures some of the photos.
+    In distributed training, each rank evaluates the model on some of the photos.
 
     Args:
         dataset: The val split.

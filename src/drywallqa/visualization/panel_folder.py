@@ -158,7 +158,7 @@ def load_panels(folder: Path) -> Iterator[Panel]:
 
 
 def describe_failure(failure: Failure) -> str:
-    """Describe a failure by presence and IoU or, if the concept is absent, by the falsely marked share."""
+    """Describe a failure by its presence score and IoU, or by the share of pixels that are falsely marked."""
     pair = failure.pair
     false = f"{pair.counts.fp / pair.counts.size:.1%} of the photo falsely marked"
     return f"{false if pair.absent else f'IoU {pair.counts.iou:.2f}'}, presence {pair.presence:.2f}"
