@@ -36,7 +36,7 @@ RENAMED: dict[str, str] = {}
 EXPECTED: dict[str, str] = {
     "evaluate-*/out/pictures/*": "Matplotlib draws the charts, and panels replace the sheets of examples",
     "evaluate-*/out/failures/*.png": "reworded captions",
-    "evaluate-*/out/[eft]*.*": "line metrics and causes of failures consider every thin concept; reworded notes",
+    "evaluate-*/out/[eft]*.*": "line metrics and causes of failures for all thin concepts; reworded",
     "evaluate-*/out/panels/panels.json": "reworded causes of failures",
     "*/stdout-*.txt": "reworded messages",
     "*/stderr-*.txt": "reworded messages",
