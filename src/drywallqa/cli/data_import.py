@@ -1,4 +1,4 @@
-"""`drywallqa data import`: import an export of an annotation tool into a data set."""
+"""`drywallqa data import`: import labels from an annotation tool into a data set."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ Layout = Annotated[str, typer.Option("--format", help=f"Format of the export: {_
 Values = Annotated[
     list[str] | None,
     typer.Option(
-        "--value", metavar="VALUE=CLASS", help="Class of a mask value, background or ignore. Repeatable."
+        "--value",
+        metavar="VALUE=CLASS",
+        help="Map a mask value to a class, background or ignore. Repeatable.",
     ),
 ]
 Invert = Annotated[
-    str | None, typer.Option("--invert", metavar="yes|no", help="Whether mask files mark the background.")
+    str | None,
+    typer.Option("--invert", metavar="yes|no", help="Whether masks mark the background, not the class."),
 ]
 
 
@@ -40,7 +43,7 @@ def import_(
         typer.Option(metavar="CONCEPT", help="A concept that no photo of the export shows. Repeatable."),
     ] = None,
     set_name: Annotated[
-        str | None, typer.Option("--set", metavar="NAME", help="Name for the set of photos.")
+        str | None, typer.Option("--set", metavar="NAME", help="Name of the imported set of photos.")
     ] = None,
     phrasings: Annotated[
         Path | None,
@@ -54,19 +57,19 @@ def import_(
         bool, typer.Option("--replace", help="Replace an existing set with the same name.")
     ] = False,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Replace labels of photos that the data set already has.")
+        bool, typer.Option("--merge", help="Replace the labels of photos that are in the data set.")
     ] = False,
     by: Annotated[
-        str, typer.Option(metavar="NAME", help="With --merge: person who corrected the labels.")
+        str, typer.Option(metavar="NAME", help="With --merge, name of the person who corrected the labels.")
     ] = "",
     exif: Annotated[
-        str, typer.Option(help="Picture to which labels of turned photos refer: auto, viewed or stored.")
+        str, typer.Option(help="Orientation that the labels of rotated photos use: auto, viewed or stored.")
     ] = "auto",
     value: Values = None,
     invert: Invert = None,
     fully_labelled: Annotated[
         bool,
-        typer.Option("--fully-labelled", help="Every labelled photo was labelled for all classes."),
+        typer.Option("--fully-labelled", help="Every labelled photo was checked for all classes."),
     ] = False,
 ) -> None:
     """Import an export from Roboflow, CVAT, Label Studio, LabelMe or other tools into a data set.

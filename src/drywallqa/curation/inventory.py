@@ -84,7 +84,7 @@ class Inventory:
         boxes: Number of box annotations for each class or concept. Rectangular masks count as boxes.
         annotations: Number of annotations for each class or concept.
         ignored: Number of pixels that nobody labelled, for each class or concept.
-        mask_files: Facts about the mask files of an imported data set.
+        mask_files: Properties of the mask files of an imported data set.
     """
 
     title: str
@@ -99,7 +99,7 @@ class Inventory:
     def add_photo(
         self, path: Path, name: str, set_name: str, split: str | None, photograph: str
     ) -> NotedPhoto | None:
-        """Read a photo and add it; return it, or None if it cannot be read."""
+        """Read a photo and add it to the inventory. Return None if the photo cannot be read."""
         try:
             read = photos.read_noted_photo(path)
         except (DrywallQAError, OSError, ValueError) as error:
@@ -121,7 +121,7 @@ class Inventory:
 
 
 def of_export(source: Path, export: Export, progress: Progress | None = None) -> Inventory:
-    """Take the inventory of a downloaded export, without a mapping of its classes to concepts.
+    """Take the inventory of a downloaded export, whose classes are not mapped to concepts.
 
     Args:
         source: Path of the export, whose name becomes the title.
@@ -148,7 +148,7 @@ def of_export(source: Path, export: Export, progress: Progress | None = None) ->
 
 
 def _without_consequence(problem: Problem) -> Problem:
-    """Remove the words about the consequence for an import, which an audit does not have."""
+    """Remove "; dropped" or "; cropped" from a problem's text, because an audit does neither."""
     return replace(problem, text=problem.text.removesuffix("; dropped").removesuffix("; cropped"))
 
 
@@ -179,7 +179,7 @@ def _frame_of(geometry: Box | Outline) -> Frame:
 
 
 def describe_mask(mask: NDArray[np.bool_]) -> tuple[Frame, bool, float]:
-    """Return the bounding box of a mask, whether the mask fills the box, and its share of the photo."""
+    """Return a mask's bounding box, whether the mask fills it, and the marked fraction of the photo."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     area = int(mask.sum())

@@ -49,7 +49,7 @@ _COLUMNS = ("score", "uncertainty", "disagreement", "distance")
 
 
 class Candidate(NamedTuple):
-    """A photo to read: its path, and the name that all copies of its source photo share."""
+    """The path of a photo to read, and the name that all copies of its source photo share."""
 
     path: Path
     photograph: str
@@ -57,18 +57,18 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class RankedPhoto:
-    """One unlabelled photo in the order of labelling.
+    """An unlabelled photo with its score and the signals behind the score.
 
     Attributes:
         photo: Path of the photo.
         score: Mean of the ranks of its signals, 0–1.
-        uncertainty: The larger of the two following values.
+        uncertainty: The larger of `mask_uncertainty` and `presence_uncertainty`.
         mask_uncertainty: See `LearningSignals`.
         presence_uncertainty: See `LearningSignals`.
         disagreement: See `LearningSignals`.
-        distance: Cosine distance, 0–2, of the photo's features to the nearest labelled photo. None if no
-            photo is labelled.
-        copy_of: The labelled photo, or the photo with a higher score, of which this photo is a copy.
+        distance: Cosine distance, 0–2, between the features of the photo and of the nearest labelled photo.
+            None if no photo is labelled.
+        copy_of: Path of a labelled or higher-scored copy of this photo. None if there is no such copy.
         quality: Remarks on defects of the photo.
     """
 
@@ -85,7 +85,7 @@ class RankedPhoto:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Unlabelled photos in the order of labelling.
+    """Unlabelled photos in the order in which to label them.
 
     Attributes:
         concept: The concept that is not labelled in these photos.
@@ -93,7 +93,7 @@ class Ranking:
         photos: The photos, the most useful first.
         unlabelled: Number of unlabelled photos, including those that `first` removed.
         labelled: Number of labelled photos with which the photos were compared.
-        failed: One sentence for each photo that could not be read.
+        failed: An error message for each photo that could not be read.
     """
 
     concept: str
@@ -104,7 +104,7 @@ class Ranking:
     failed: tuple[str, ...] = ()
 
     def first(self, limit: int | None) -> Ranking:
-        """Return the ranking with only its first photos. None keeps all photos."""
+        """Return the ranking with only its first `limit` photos. None keeps all photos."""
         return replace(self, photos=self.photos[:limit])
 
     def to_json(self) -> dict[str, Any]:
@@ -112,11 +112,11 @@ class Ranking:
         return asdict(self)
 
     def to_list(self) -> str:
-        """Return one path per line, the most useful first."""
+        """Return the paths of the photos, one per line, with the most useful photo first."""
         return "".join(f"{photo.photo}\n" for photo in self.photos)
 
     def to_csv(self) -> str:
-        """Return one row per photo, the most useful first."""
+        """Return the ranking as CSV text, with the most useful photo in the first row."""
         stream = io.StringIO()
         writer = csv.DictWriter(stream, ["rank", *RankedPhoto.__dataclass_fields__], lineterminator="\n")
         writer.writeheader()
@@ -179,7 +179,7 @@ def _candidate(dataset: Dataset, sample: Sample) -> Candidate:
 def _unlabelled(
     dataset: Dataset, concept: str, folder: Path | None, recursive: bool
 ) -> tuple[list[Candidate], list[str]]:
-    """Find the unlabelled photos, and describe the paths that cannot be read."""
+    """Return the unlabelled photos, and an error message for each path that cannot be read."""
     if folder is None:
         missing = [sample for sample in dataset if concept not in sample.labels]
         found = [_candidate(dataset, sample) for sample in missing if sample.split in TRAINED_ON]
@@ -206,7 +206,7 @@ def _read_all(
     failed: list[str],
     progress: Callable[[int, int], None] | None,
 ) -> list[tuple[Candidate, LearningSignals | None, PhotoFeatures]]:
-    """Run the model on all photos. Labelled photos get no signals; failures are added to `failed`."""
+    """Run the model on all photos, and add error messages to `failed`. Labelled photos get no signals."""
     results: list[tuple[Candidate, LearningSignals | None, PhotoFeatures]] = []
     total = len(labelled) + len(unlabelled)
     for done, each in enumerate((*labelled, *unlabelled), 1):
@@ -226,7 +226,7 @@ def _ordered(
     described: Sequence[tuple[Candidate, PhotoFeatures]],
     measured: Sequence[tuple[Candidate, LearningSignals, PhotoFeatures]],
 ) -> Iterator[RankedPhoto]:
-    """Score the measured photos and yield them in order, copies last."""
+    """Score the measured photos. Yield them from the most useful to the least useful, then the copies."""
     signals = [each for _, each, _ in measured]
     values: list[Any] = [[each.uncertainty for each in signals], [each.disagreement for each in signals]]
     distances = nearest_distances([f.features for *_, f in measured], [f.features for _, f in described])
@@ -267,7 +267,7 @@ def _ranked(
 
 
 def _photograph_groups(photos: Sequence[tuple[Candidate, PhotoFeatures]]) -> NDArray[np.int64]:
-    """Return a number for each photo [N]. Copies, found by name or as near-duplicates, share a number."""
+    """Return a group number for each photo [N]. Near-duplicates and copies of a source photo share it."""
     names = [each.photograph for each, _ in photos]
     first: dict[str, int] = {}
     links = [(place, first.setdefault(name, place)) for place, name in enumerate(names)]
@@ -276,7 +276,7 @@ def _photograph_groups(photos: Sequence[tuple[Candidate, PhotoFeatures]]) -> NDA
 
 
 def ranking_lines(ranking: Ranking, shown: int) -> Iterator[str]:
-    """Describe a ranking as text: the first photos with their signals, and the number of copies."""
+    """Yield lines of text that list the first photos with their signals, and give the number of copies."""
     yield "rank  " + "  ".join(f"{name:>12}" for name in _COLUMNS) + "  photo"
     for number, photo in enumerate(ranking.photos[:shown], 1):
         values = (getattr(photo, name) for name in _COLUMNS)

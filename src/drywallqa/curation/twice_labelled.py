@@ -1,7 +1,7 @@
-"""Measure the agreement between two labels of the same photo, if a data set has the photo under two names.
+"""Measure how well two labels of one photo agree if a data set contains the photo under two names.
 
-A second annotator would agree with the labels about as well. A model cannot agree with the labels much better
-than the labels agree with each other, so compare a model's IoU with this agreement.
+This agreement estimates how well a second annotator would agree with the labels. A model cannot agree with
+the labels much better than the labels agree with each other, so compare a model's IoU with this agreement.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SAME_AGREEMENT = 0.9
 """Minimum `DuplicatePair.agreement` between copies of one photo."""
 
 LEAST_OVERLAP = 0.1
-"""Minimum IoU of two masks of near-identical photos; masks that overlap less contradict each other."""
+"""Minimum IoU of two masks of near-identical photos. Masks with a lower IoU contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class LabelAgreement:
 
 @dataclass(frozen=True)
 class LabelContradiction:
-    """Two copies of one photo whose labels of a concept contradict each other.
+    """Two copies of one photo whose labels contradict each other about a concept.
 
     Attributes:
         concept: The labelled concept.
@@ -88,7 +88,7 @@ class LabelContradiction:
 
 
 def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelAgreement]:
-    """Compare the labels of photos that a data set contains under two names, for each concept.
+    """For each concept, compare the labels of photos that a data set contains under two names.
 
     Args:
         dataset: The data set with the labels.
@@ -111,8 +111,8 @@ def agreements(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[La
 def contradictions(dataset: Dataset, duplicates: Sequence[NearDuplicate]) -> list[LabelContradiction]:
     """Find copies of one photo whose labels contradict each other.
 
-    Labels of identical files must agree up to one pixel along the edges. Labels of near-identical photos must
-    overlap, and must not mark a concept that the other photo's labels declare absent.
+    Labels of identical files may differ by only one pixel along the edges. Labels of near-identical photos
+    must overlap, and must not mark a concept that the other photo's labels declare absent.
 
     Args:
         dataset: The data set with the labels.
@@ -155,9 +155,9 @@ def _contradictions(
 def _read_pair(
     dataset: Dataset, first: Sample, second: Sample, concept: str, pair: DuplicatePair | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Read two masks, and turn the second to match the first. Return None if a file cannot be read.
+    """Read two masks, and align the second with the first. Return None if a file cannot be read.
 
-    The audit reports such files. Pixels that either label ignores are False in both masks.
+    The audit reports unreadable files. Pixels that either label ignores are False in both masks.
     """
     try:
         mask, twin = (dataset.read_mask(sample, concept) for sample in (first, second))
@@ -172,7 +172,7 @@ def _read_pair(
 
 
 def _turned(layer: NDArray[np.bool_], pair: DuplicatePair | None, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Turn and scale a mask of the second photo to the first photo, whose mask has the given shape."""
+    """Rotate, flip and scale a mask of the second photo to match the first photo's mask [shape]."""
     turned = perceptual_hash.orient(layer, pair.turns, pair.flip) if pair else layer
     if turned.shape == tuple(shape):
         return turned
@@ -188,7 +188,7 @@ def _agreement(concept: str, rows: Sequence[tuple[str, Counts]]) -> LabelAgreeme
 
 
 def _groups(duplicates: Sequence[NearDuplicate]) -> dict[str, str]:
-    """Map each source photo to a common name for all its duplicates, including duplicates of duplicates."""
+    """Map each source photo to its group's name. Duplicates, and their duplicates, belong to one group."""
     links = [(found.first.photograph, found.second.photograph) for found in duplicates]
     names = list(dict.fromkeys(name for link in links for name in link))
     joined = group_links(len(names), [(names.index(one), names.index(two)) for one, two in links]).tolist()

@@ -61,7 +61,7 @@ class ConceptMap:
         return result
 
     def mapped(self) -> tuple[str, ...]:
-        """Return the concepts to which a class is mapped."""
+        """Return the concepts to which at least one class is mapped."""
         return tuple(dict.fromkeys(concept for concept in self.by_class.values() if concept))
 
     def concepts(self) -> tuple[str, ...]:
@@ -73,11 +73,12 @@ class ConceptMap:
         return [name for name, target in self.by_class.items() if target == concept]
 
     def mask_of(self, concept: str, labels: PhotoLabels) -> tuple[bool, NDArray[np.bool_] | None]:
-        """Unite a photo's masks of a concept's classes.
+        """Merge the masks of all classes of a concept in one photo.
 
         Returns:
-            Whether the concept's ground truth is known, and its mask [H,W], or None if the concept is absent
-            or unknown. It is absent only if every class is absent, and unknown if a class is contradictory.
+            Whether the photo's ground truth for the concept is known, and the concept's mask [H,W]. The mask
+            is None if the concept is absent or unknown. A concept is absent only if all its classes are
+            absent. It is unknown if entries contradict each other about one of its classes.
         """
         classes = self.classes_of(concept)
         if labels.conflicts & set(classes):
@@ -88,7 +89,7 @@ class ConceptMap:
         return all(name in labels.masks for name in classes), None
 
     def ignored_of(self, concept: str, labels: PhotoLabels) -> NDArray[np.bool_] | None:
-        """Return the pixels [H,W] that nobody labelled for any class of a concept; None if there are none."""
+        """Return the pixels [H,W] to ignore for a concept, or None if there are none."""
         found = [labels.ignored[name] for name in self.classes_of(concept) if name in labels.ignored]
         if not found:
             return None
@@ -153,7 +154,7 @@ def _advice(missing: Sequence[str], used: Sequence[str]) -> str:
 
 
 def read_phrasings(path: Path) -> dict[str | None, tuple[str, ...]]:
-    """Read phrasings from a text file, one per line, below heading lines with a concept in brackets.
+    """Read phrasings from a text file with one phrasing per line, below headings such as [crack].
 
     Example::
 

@@ -1,7 +1,7 @@
 """Merge corrected labels from an export into the photos that a data set already contains.
 
 The corrected labels replace the old ones, and the data set records who changed them and when. A photo keeps
-its split, even if the export names another one.
+its split, even if the export puts the photo into another split.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ def merge_export(
     by: str = "",
     progress: Progress | None = None,
 ) -> ImportResult:
-    """Replace labels of a data set by the labels of an export.
+    """Replace labels in a data set with the labels of an export.
 
-    A photo of the export is found in the data set by its content, or by its name if the export has no photos.
-    The export's labels replace the labels of the concepts that the export knows in this photo.
+    A photo of the export is matched to the data set by its content, or by its name if the export has no
+    photos. In each photo, the export
+    replaces only the labels of concepts that it marks or declares absent.
 
     Args:
         source: Path of the export, which is a folder or a zip file.
         out: The data set's folder.
         options: The mapping of classes to concepts, and other options.
-        by: Name of the person who corrected the labels, for annotations that do not name one.
+        by: Name of the person who corrected the labels. It is used for annotations that do not name their
+            author.
         progress: Called with the number of finished photos and the total.
 
     Returns:
@@ -83,7 +85,7 @@ def merge_export(
 
 
 class _Merge:
-    """Finds the samples of an export's photos in the data set, and writes their new masks."""
+    """Matches the photos of an export with the samples of a data set, and writes their new masks."""
 
     def __init__(
         self, known: Dataset, export: Export, concepts: ConceptMap, options: ImportOptions, stage: Path
@@ -101,7 +103,7 @@ class _Merge:
         self._by_content: dict[str, list[Sample]] = defaultdict(list)
 
     def run(self, by: str, progress: Progress | None) -> dict[str, Sample]:
-        """Return the changed samples by the path of their photo."""
+        """Write the new masks, and return the changed samples, keyed by photo path."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         changed: dict[str, Sample] = {}
         turned = []
@@ -120,7 +122,7 @@ class _Merge:
         return changed
 
     def _pairs(self) -> list[tuple[Sample, LabelledPhoto]]:
-        """Pair each sample with its photo in the export. Copies of one photo are united."""
+        """Pair each sample with its photo in the export. The labels of a photo's copies are merged."""
         pairs: dict[str, tuple[Sample, LabelledPhoto]] = {}
         for photo in self.photos:
             sample = self._sample_of(photo)
@@ -139,7 +141,7 @@ class _Merge:
             raise DataError(f"{self.found[0]} (--strict: nothing was merged)")
 
     def _sample_of(self, photo: LabelledPhoto) -> Sample | None:
-        """Find the photo in the data set by its path or its content, and report a photo that is not there."""
+        """Find a photo's sample by path or content. Report a problem if not exactly one sample matches."""
         if sample := self._by_path.get(photo.path.resolve()):
             return sample
         if not self._by_content:
@@ -158,7 +160,7 @@ class _Merge:
     def _relabel(
         self, sample: Sample, photo: LabelledPhoto, labels: PhotoLabels, correction: Correction
     ) -> Sample:
-        """Return a sample with the known labels of an export, and note who corrected them."""
+        """Return a sample with its new labels from the export, and record who corrected them."""
         new = write_labels(labels, self.concepts, self.stage, sample.set_name, sample.image_id)
         author = next((entry for entry in reversed(photo.entries) if entry.author), None)
         corrections = tuple(
