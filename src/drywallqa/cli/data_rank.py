@@ -27,20 +27,21 @@ def rank(
         Path | None, typer.Option(metavar="BUNDLE", help="The model [default: the bundled model]")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Keep only the first N photos.")
+        int | None, typer.Option(metavar="N", min=1, help="Keep only the N highest-ranked photos.")
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", help="Search the subfolders of the folder of photos.")
+        bool, typer.Option("--recursive", help="Also search the subfolders of PHOTOS.")
     ] = False,
     shown: Annotated[int, typer.Option(metavar="N", min=0, help="Number of photos to print.")] = 20,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the ranking as JSON.")
     ] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write one row per photo.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write the ranking as CSV, one row per photo."),
     ] = None,
     list_file: Annotated[
-        Path | None, typer.Option("--list", metavar="FILE", help="Write one path per line.")
+        Path | None, typer.Option("--list", metavar="FILE", help="Write the photo paths, one per line.")
     ] = None,
 ) -> None:
     """Order unlabelled photos by how much the model would learn from their labels."""

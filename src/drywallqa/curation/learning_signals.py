@@ -1,6 +1,8 @@
-"""Measure how much a model would learn from the label of a photo: uncertainty, disagreement, features.
+"""Measure how much a model would learn from the label of a photo.
 
-All masks come from `Segmenter.answer`. The features of a photo are recorded when its mask is computed.
+The signals are the model's uncertainty, the difference between its masks of the photo and of the mirrored
+photo, and the photo's features. All masks come from `Segmenter.answer`. A photo's features are recorded when
+its mask is predicted.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class PhotoFeatures:
     """Features of a photo for comparisons with other photos.
 
     Attributes:
-        features: Mean of the encoder's deepest features over the photo [C], of length 1.
+        features: The encoder's deepest features, averaged over the photo and scaled to length 1 [C].
         thumbnail: Grey thumbnail [32,32].
     """
 
@@ -39,15 +41,16 @@ class PhotoFeatures:
 
 @dataclass(frozen=True)
 class LearningSignals:
-    """Signals of the model's uncertainty about one photo.
+    """Measures of how uncertain the model is about one photo.
 
     Attributes:
-        mask_uncertainty: Share of the possibly marked area whose probability is close to the mask threshold,
-            0–1.
-        presence_uncertainty: Closeness of presence to the presence threshold, 0–1; 1 is at the threshold.
-        disagreement: 1 minus the IoU of the photo's mask and the mirrored photo's mask, mirrored back; 0 if
-            both are empty.
-        quality: Remarks on defects of the photo.
+        mask_uncertainty: Share of pixels whose probability is close to the mask threshold, among all pixels
+            that may be marked, 0–1.
+        presence_uncertainty: How close the presence probability is to the presence threshold, 0–1. The value
+            is 1 at the threshold.
+        disagreement: 1 minus the IoU of two masks: the photo's mask, and the mirrored photo's mask, mirrored
+            back. The value is 0 if both masks are empty.
+        quality: Remarks about defects of the photo.
     """
 
     mask_uncertainty: float
@@ -57,12 +60,15 @@ class LearningSignals:
 
     @property
     def uncertainty(self) -> float:
-        """The larger of the two uncertainties."""
+        """The larger of the mask uncertainty and the presence uncertainty."""
         return max(self.mask_uncertainty, self.presence_uncertainty)
 
 
 class _RecordingBackend:
-    """A backend that records the pooled features of the first call after `recorded` is set to None."""
+    """A backend that records pooled features.
+
+    After `recorded` is set to None, the next call of `encode_image` is recorded.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self.backend, self.decode = backend, backend.decode
@@ -128,22 +134,28 @@ class SignalReader:
 
 
 def pooled(part: Float) -> Float:
-    """Average features [B,C,h,w] or [B,N,C] over a photo, or over its first tiles, to length 1 [C]."""
+    """Average features [B,C,h,w] or [B,N,C] over a photo or its first tiles.
+
+    The mean [C] is scaled to length 1.
+    """
     axes = (0, 2, 3) if part.ndim == 4 else tuple(range(part.ndim - 1))
     mean = part.mean(axis=axes, dtype=np.float64)
     return np.asarray(mean / max(float(np.linalg.norm(mean)), _LEAST), np.float32)
 
 
 def closeness(probability: ArrayLike, threshold: float) -> NDArray[np.float64]:
-    """Return 1 at the threshold, falling linearly to 0 at the probabilities 0 and 1."""
+    """Return how close a probability is to a threshold.
+
+    The result is 1 at the threshold and falls linearly to 0 at the probabilities 0 and 1.
+    """
     values = np.asarray(probability, np.float64)
     return np.minimum(values / max(threshold, _LEAST), (1 - values) / max(1 - threshold, _LEAST)).clip(0, 1)
 
 
 def mask_uncertainty(prediction: Prediction) -> float:
-    """Return the share of uncertain pixels among all uncertain and all certainly marked pixels, 0–1.
+    """Return the share of uncertain pixels among all uncertain or certainly marked pixels, 0–1.
 
-    A constant of 0.1 % of the photo is added to the divisor, so that a few stray pixels have little effect.
+    The divisor also includes 0.1 % of the photo's pixels, so that a few stray pixels have little effect.
     """
     assert prediction.probability is not None, "uncertainty needs the probability"
     near = closeness(prediction.probability, prediction.threshold) >= _UNCERTAIN
@@ -159,9 +171,9 @@ def mask_disagreement(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> floa
 
 
 def nearest_distances(features: Sequence[Float], known: Sequence[Float]) -> NDArray[np.float64]:
-    """Return the cosine distance [N] of each vector [C] to the nearest known vector [C], all of length 1.
+    """Return the cosine distance [N] from each vector [C] to the nearest known vector [C].
 
-    Without known vectors, all distances are nan.
+    All vectors have length 1. If there are no known vectors, all distances are NaN.
     """
     nearest = np.full(len(features), np.nan)
     for start in range(0, len(features) if known else 0, _BLOCK):

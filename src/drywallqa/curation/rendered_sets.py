@@ -23,7 +23,7 @@ from drywallqa.synthetic.walls import CRACK, SEAM_LINE, TAPING_AREA, Kind, rende
 CYCLE: tuple[Kind, ...] = ("neither", "crack", "seam", "neither", "both", "seam", "neither", "crack")
 """The kinds of walls in a set at phone resolution, in order. Five of eight walls have no crack."""
 OUTLINE = 2.5
-"""Distance in px by which hand-drawn outlines exceed a crack, if the photo's longer side is 640 px."""
+"""How far hand-drawn outlines lie outside a crack, in px, if the photo's longer side is 640 px."""
 _SIZE = (480, 480)  # height and width of a rendered image in px
 _OTHERS = 0.35  # share of rendered images that do not show a wall
 
@@ -35,7 +35,7 @@ LabelledPicture = tuple[str, NDArray[np.uint8], Mapping[str, Mask]]
 def add_rendered(
     folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render walls and other images as a new set of a data set.
+    """Render images of walls and of other things, and add them to a data set as a new set.
 
     Seam lines are labelled if the data set has the concept "seam line".
 
@@ -43,7 +43,7 @@ def add_rendered(
         folder: Folder of the data set, which is created if it does not exist.
         count: Number of images to render.
         set_name: Name of the new set.
-        seed: Equal seeds give equal images.
+        seed: Random seed. The same seed gives the same images.
         split: The split of all new images.
         progress: Called with the number of finished images and the total.
 
@@ -71,15 +71,15 @@ def add_rendered(
 def add_phone_walls(
     folder: Path, count: int, *, set_name: str, seed: int, split: str, progress: Progress | None = None
 ) -> Dataset:
-    """Render walls of 8 to 16 megapixels as a new set of a data set.
+    """Render images of walls with 8 to 16 megapixels, and add them to a data set as a new set.
 
-    Crack labels resemble hand-drawn labels, so their outlines are wider than the crack.
+    The crack labels imitate hand-drawn labels, so they are wider than the crack.
 
     Args:
         folder: Folder of the data set, which is created if it does not exist.
         count: Number of walls to render.
         set_name: Name of the new set.
-        seed: Equal seeds give equal images.
+        seed: Random seed. The same seed gives the same images.
         split: The split of all new images.
         progress: Called with the number of finished images and the total.
 
@@ -105,7 +105,7 @@ def add_mosaics(
     split: str,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Add mosaics of crack photos as a new set of a data set. Each source photo is used once.
+    """Add mosaics of crack photos to a data set as a new set. Each source photo is used at most once.
 
     Args:
         folder: Folder of the data set, which is created if it does not exist.

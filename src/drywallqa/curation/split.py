@@ -26,7 +26,7 @@ Assigned = list[tuple[Group, str]]
 
 
 def parse_ratios(text: str) -> tuple[float, float, float]:
-    """Parse the shares of train, val and test from a text such as "70/15/15". Their sum can be any number.
+    """Parse the shares of train, val and test from a text such as "70/15/15". They can have any sum.
 
     Raises:
         ConfigError: The text does not have three numbers, a number is negative, or the share of train is 0.
@@ -52,12 +52,12 @@ def split_dataset(
     blocks: bool = False,
     grouping: str = "source",
 ) -> Dataset:
-    """Split by source photo within each set and setting. The shares apply to the whole data set.
+    """Split a data set by source photo within each set and setting. The shares apply to the whole data set.
 
     Args:
         dataset: The data set. An earlier split is discarded.
         ratios: Shares of train, val and test.
-        seed: Equal seeds give equal splits.
+        seed: Random seed. The same seed gives the same split.
         blocks: Whether to keep source photos with consecutive names together, for example the photos of
             one site visit.
         grouping: "source" keeps all copies of a source photo together. "near-duplicates" also keeps
@@ -128,10 +128,10 @@ def _assign(
     seed: int,
     cut: Callable[[Sequence[Group], dict[str, float], random.Random], Assigned],
 ) -> Assigned:
-    """Assign the groups of each stratum to splits. The deficit of a split carries over to the next stratum.
+    """Assign the groups of each stratum to splits. Later strata make up for the deficits of a split.
 
-    The strata are processed in random order, because the first strata with a single group go to train. If a
-    split has no photos, it gets the smallest group of a split that has several groups, if possible.
+    The strata are processed in random order, because the first strata with a single group go to train. A
+    split without photos gets the smallest group of a split that has several groups, if there is one.
     """
     generator = random.Random(seed)
     keys = sorted(strata)
@@ -153,7 +153,7 @@ def _assign(
 
 
 def _scattered(groups: Sequence[Group], lacking: dict[str, float], generator: random.Random) -> Assigned:
-    """Assign each group, the largest first, to the split that lacks the most photos."""
+    """Assign each group to the split that lacks the most photos, starting with the largest group."""
     shuffled = list(groups)
     generator.shuffle(shuffled)
     shuffled.sort(key=len, reverse=True)
@@ -181,7 +181,7 @@ def _in_blocks(groups: Sequence[Group], lacking: dict[str, float], generator: ra
 
 
 def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list[str]]:
-    """Split as a CSV file specifies. The file stem of a photo identifies its row.
+    """Split a data set as a CSV file specifies. A photo's file stem identifies its row.
 
     Args:
         dataset: The data set.
@@ -189,7 +189,7 @@ def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list
             "setting". Photos that are not in the CSV file get no split.
 
     Returns:
-        The data set, the photos that are not in the CSV file, and the files in it that match no photo.
+        The data set, the photos that the CSV file does not list, and the listed files that match no photo.
 
     Raises:
         DataError: The CSV file is invalid, matches no photo, or puts copies of a source photo in two splits.
@@ -222,7 +222,7 @@ def split_by_csv(dataset: Dataset, path: Path) -> tuple[Dataset, list[str], list
 
 
 def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
-    """Read the rows of a CSV file, grouped by the file stem in the column "file"."""
+    """Read the rows of a CSV file, and group them by the file stem in the column "file"."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -243,7 +243,7 @@ def _read_rows(path: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def _row_of(sample: Sample, rows: Mapping[str, list[dict[str, str]]]) -> dict[str, str] | None:
-    """Find the row of a sample. If several rows have its file stem, prefer a path that contains its set."""
+    """Find the row of a sample. If several rows have its file stem, prefer one whose path has its set."""
     found = rows.get(sample.image_id, [])
     if len(found) > 1:
         name = sample.set_name
@@ -270,7 +270,7 @@ def _refuse_leaks(samples: Sequence[Sample], path: Path) -> None:
 
 
 def hold_out(dataset: Dataset, setting: str) -> Dataset:
-    """Use one setting only for the test split, to measure a model on an unseen setting.
+    """Reserve one setting for the test split, to measure a model on a setting that it has not seen.
 
     All photos of the setting become the test split. The former test photos of other settings get the split
     "unused".

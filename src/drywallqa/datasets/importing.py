@@ -1,4 +1,4 @@
-"""Import an export into a data set. Map its classes to concepts, and convert its annotations to masks."""
+"""Import an export into a data set: map classes to concepts, and convert annotations to masks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ImportResult:
     """The result of an import.
 
     Attributes:
-        dataset: The data set with all its sets.
+        dataset: The data set after the import, with all its sets.
         added: The imported samples.
         concepts: The concepts of this import.
         problems: The problems found.
@@ -47,11 +47,11 @@ class ImportResult:
 
     @property
     def losses(self) -> int:
-        """The number of problems that lost a label, a part of it, or a photo."""
+        """The number of problems that caused the loss of a label, part of a label, or a photo."""
         return sum(problem.is_loss for problem in self.problems)
 
     def label_counts(self) -> list[str]:
-        """Count for each concept the photos that show it, do not show it, or leave it unknown."""
+        """For each concept, count the photos in which it is marked, absent or unknown."""
         lines = []
         for concept in self.concepts:
             known = [sample.labels[concept] for sample in self.added if concept in sample.labels]
@@ -71,12 +71,12 @@ class ImportOptions:
         concepts: "CLASS=CONCEPT" or "CLASS=ignore" for each class.
         absent: Concepts that no photo of this export shows.
         set_name: Name of the set, or None to use the name of the export.
-        phrasings: A text file of phrasings in the format of `concepts.read_phrasings`.
+        phrasings: A text file with phrasings, in the format that `concepts.read_phrasings` reads.
         layout: One of `exports.LAYOUTS`.
         strict: Whether the first problem of the export raises an error.
         replace_set: Whether to replace an existing set of the same name.
         exif: One of `photo_labels.EXIF_CHOICES`.
-        read: The user's decisions about the export's files.
+        read: Options for reading the export's files.
     """
 
     concepts: Sequence[str]
@@ -138,7 +138,7 @@ def set_folder_name(name: str) -> str:
 def _phrasings(
     known: Dataset, concepts: ConceptMap, given: Mapping[str | None, tuple[str, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """Merge existing and given phrasings. The default phrasing of a concept is "segment" and its name."""
+    """Merge existing and given phrasings. By default, a concept has the phrasing "segment CONCEPT"."""
     result = dict(known.concepts)
     targets = concepts.concepts()
     strangers = [name for name in given if name is not None and name not in {*targets, *result}]
@@ -232,14 +232,14 @@ class _Import:
         )
 
     def _unique(self, stem: str) -> str:
-        """Return the file stem. Add a number if the set already has this stem (case-insensitive)."""
+        """Return the file stem. If the set already has this stem (ignoring case), add a number."""
         name = free_name(stem, lambda candidate: candidate.lower() not in self._stems)
         self._stems.add(name.lower())
         return name
 
 
 def turned_problem(names: Sequence[str]) -> Problem:
-    """Report photos that EXIF turns if their labels may refer to the stored or to the viewed picture."""
+    """Report photos with an EXIF rotation whose labels may refer to the stored or the viewed picture."""
     text = (
         f"EXIF turns {len(names)} photos (such as {names[0]}); their labels were read as drawn on the viewed "
         "picture; pass --exif viewed to confirm this, or --exif stored if they refer to the stored pixels"

@@ -1,4 +1,4 @@
-"""Create mosaics, which are large images made of photos side by side, with hand-drawn ground truth."""
+"""Combine photos and their hand-drawn ground truth into mosaics: large images of photos side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDE = 640
 
 
 def one_per_source_photo(dataset: Dataset, concept: str, most: int | None = None) -> list[Sample]:
-    """Choose the first copy of each source photo that shows a concept, at most `most` photos in total."""
+    """Choose the first copy of each source photo that shows a concept. Return at most `most` photos."""
     found: dict[tuple[str, str], Sample] = {}
     for sample in dataset:
         if sample.labels.get(concept) and concept not in sample.ignored:
@@ -28,7 +28,7 @@ def mosaic(
     """Place photos of 640×640 px side by side, row by row.
 
     Args:
-        dataset: The data set of the photos.
+        dataset: The data set with the photos.
         samples: The photos. Their number must be a multiple of `columns`.
         concept: The concept whose ground truth is returned.
         columns: Photos per row.

@@ -1,4 +1,4 @@
-"""Write and read the files of a set of photos: masks and problems."""
+"""Write and read the files of a set of photos: its masks and its list of problems."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PROBLEMS_FOLDER = "problems"
 def write_labels(
     labels: PhotoLabels, concepts: ConceptMap, folder: Path, set_name: str, stem: str
 ) -> dict[str, str | None]:
-    """Write the masks of one photo, and return the labels of all concepts that are known for it.
+    """Write the masks of one photo, and return the labels of all concepts that are known in this photo.
 
     Args:
         labels: The photo's labels by class.
-        concepts: The concepts of the classes.
+        concepts: The concept of each class.
         folder: The data set's folder, or a staging folder.
-        set_name: The set of the photo.
+        set_name: Name of the photo's set.
         stem: The photo's image id.
 
     Returns:
@@ -50,10 +50,10 @@ def write_labels(
 def write_ignored(
     labels: PhotoLabels, concepts: ConceptMap, folder: Path, set_name: str, stem: str
 ) -> dict[str, str]:
-    """Write the pixels of each concept that nobody labelled; see `write_labels`.
+    """Write a mask of the unlabelled pixels of each concept. The arguments are those of `write_labels`.
 
     Returns:
-        Concept → path of the pixels' mask relative to the folder, for known concepts with such pixels.
+        Concept → path of this mask relative to the folder, for known concepts with unlabelled pixels.
     """
     written: dict[str, str] = {}
     for concept in concepts.mapped():
@@ -72,7 +72,7 @@ def write_mask(path: Path, mask: Mask) -> None:
 
 
 def read_problems(folder: Path) -> list[tuple[str, Problem]]:
-    """Read the problems that all imports of a data set reported, as (set name, problem)."""
+    """Read the problems that the imports of a data set reported, each as (set name, problem)."""
     found = []
     for path in sorted((folder / PROBLEMS_FOLDER).glob("*.jsonl")):
         for number, line in read_json_lines(path):
@@ -86,12 +86,12 @@ def read_problems(folder: Path) -> list[tuple[str, Problem]]:
 
 
 def install_set(stage: Path, dataset: Dataset, name: str) -> None:
-    """Move a new set from a staging folder into its data set, in place of an old set of the same name.
+    """Move a new set from a staging folder into its data set, and replace an old set of the same name.
 
-    After an error, the old set and the old manifest are in place again.
+    If an error occurs, the old set and the old manifest are restored.
 
     Args:
-        stage: Folder on the same disk with `photos/NAME`, `masks/CONCEPT/NAME`, `ignored/CONCEPT/NAME` and
+        stage: A folder on the same disk, with `photos/NAME`, `masks/CONCEPT/NAME`, `ignored/CONCEPT/NAME` and
             `problems/NAME.jsonl`.
         dataset: The data set with the samples of the new set.
         name: Name of the set.
