@@ -1,4 +1,4 @@
-"""`drywallqa data export`: write a data set in an annotation format of other tools."""
+"""`drywallqa data export`: export a data set to an annotation format that other tools can read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ def export(
         list[str] | None, typer.Option(metavar="SPLIT", help="Split to export. Repeatable. Default: all.")
     ] = None,
     photos: Annotated[
-        bool, typer.Option("--photos/--no-photos", help="Copy the photos, or only name them in the labels.")
+        bool, typer.Option("--photos/--no-photos", help="Copy the photos, or only refer to them by name.")
     ] = True,
 ) -> None:
     """Write the photos and labels of a data set as COCO, YOLO, CVAT XML, Label Studio or mask files.
 
-    Each concept becomes a class. In most formats, a class without a label is absent. If a concept is unknown
-    in a photo, coco and coco-rle write a separate file that does not list the class, masks writes no mask
-    file, and all other formats leave the photo out. Use --concept to export only known concepts.
+    Each concept becomes a class. In most formats, a class without a label counts as absent from the photo.
+    For photos in which a concept is unknown, coco and coco-rle write a separate file that does not list its
+    class. The masks format writes no mask file for the concept. All other formats leave the photo out. To
+    keep such a photo, select only its known concepts with --concept.
 
     The exit code is 3 if a photo or a label was left out.
     """

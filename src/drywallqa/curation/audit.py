@@ -70,10 +70,10 @@ class AuditReport:
     Attributes:
         inventory: The audited photos and annotations.
         leaks: Source photos that are in two splits.
-        near_duplicates: Source photos that occur under several names.
-        agreements: Agreement between the two labels of a photo that occurs under two names. Empty for an
-            export that was not imported.
-        contradictions: Copies of one photo with contradictory labels. Empty for an export.
+        near_duplicates: Pairs of source photos that are copies of each other but have different names.
+        agreements: For each concept, the agreement of labels between photos that occur under two names. Empty
+            for an export that was not imported.
+        contradictions: Pairs of copies of one photo whose labels contradict each other. Empty for an export.
     """
 
     inventory: Inventory
@@ -108,7 +108,8 @@ class AuditReport:
     def is_finding(self, remark: Remark) -> bool:
         """Return whether a remark needs attention.
 
-        Annotations that fill the frame need attention, and also boxes in a class that has few boxes.
+        Annotations that fill the frame need attention. A box needs attention if at most half of the
+        annotations in its class are boxes.
         """
         boxes, annotations = self.inventory.boxes, self.inventory.annotations
         customary = 2 * boxes[remark.group] > annotations[remark.group]
@@ -183,21 +184,21 @@ def audit_source(
     read: ReadOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[AuditReport]:
-    """Audit a data set folder or an export. Its photos can be read only inside the context.
+    """Audit a data set folder or an export. Its photos can be read only inside the `with` block.
 
     Args:
         source: The folder of an imported data set, or an export (folder or zip file).
         layout: Layout of the export, one of `exports.LAYOUTS`.
         by: How to find copies of a photo. "source" compares file names, "hash" compares perceptual hashes,
             and "both" compares file names and hashes.
-        read: Decisions about what an export leaves open.
+        read: Options for information that the export's files do not contain.
         progress: Called with the number of finished photos and the total.
 
     Yields:
         The report of the audit.
 
     Raises:
-        DataError: The source is neither a data set nor an export, or is damaged, or `by` is unknown.
+        DataError: The source is damaged, it is neither a data set nor an export, or `by` is unknown.
     """
     if by not in WAYS:
         raise DataError(f"--by {by} is unknown; use one of {', '.join(WAYS)}")
@@ -234,7 +235,7 @@ def _find_leaks(photos: Sequence[AuditedPhoto]) -> list[Leak]:
 
 
 def _find_near_duplicates(photos: Sequence[AuditedPhoto]) -> list[NearDuplicate]:
-    """Find duplicates with different names. Pairs in different splits come first, then the most similar."""
+    """Find duplicates with different names. Sort pairs across splits first, then by agreement."""
     thumbnails = np.stack([photo.thumbnail for photo in photos])
     best: dict[tuple[str, ...], NearDuplicate] = {}
     for pair in find_pairs(thumbnails, [photo.photograph for photo in photos]):

@@ -1,11 +1,11 @@
 """Find copies of the same source photo that were re-encoded, resized, rotated, mirrored or slightly changed.
 
-The perceptual hash first selects similar pairs among all pairs and orientations. Two correlations then verify
-each pair on its 32×32 thumbnails. The first correlation compares fine detail (the thumbnail minus its local
-mean), and the second compares coarse gradients. Both correlations use square roots to limit the effect of a
-single strong line. Both ignore shading, which is similar on many walls. The last test is the median
-correlation over 7×7 small cells. Different boards in front of the same background can have similar outlines,
-but only copies of the same source photo agree in most cells.
+First, the perceptual hash selects pairs that are similar in any orientation. Two correlations between the
+32×32 thumbnails then verify each pair. The first correlation compares fine detail (the thumbnail minus its
+local mean), and the second compares coarse gradients. Both correlations take square roots of the values to
+limit the effect of a single strong line. Both correlations ignore shading, which is similar on many walls.
+The last test checks the median correlation over a grid of 7×7 cells. Different boards in front of the same
+background can have similar outlines, but only copies of the same source photo agree in most cells.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from drywallqa.curation.inventory import AuditedPhoto
 from drywallqa.imaging import perceptual_hash
 
 SAME_PHOTO_AGREEMENT = 0.62
-"""Minimum mean correlation of a pair with similar hashes that counts as copies of the same source photo.
+"""A pair with similar hashes counts as copies of one source photo if its mean correlation is at least this.
 
-We chose this value and `SAME_PHOTO_CELLS` after we inspected pairs from a crack and a board data set.
+We chose this value and `SAME_PHOTO_CELLS` after inspecting pairs from a crack data set and a board data set.
 """
 
 SAME_PHOTO_CELLS = 0.42
-"""Minimum median correlation over the cells of a pair that counts as copies of the same source photo."""
+"""A pair counts as copies of one source photo only if its median cell correlation is at least this."""
 
 _BLOCK = 512
 _RADIUS = 2
@@ -45,7 +45,7 @@ class DuplicatePair:
         first: Index of the first photo.
         second: Index of the second photo, always larger than `first`.
         bits: Number of bits in which the hashes differ.
-        agreement: Mean of the correlations of detail and gradients, at most 1.
+        agreement: Mean of the detail correlation and the gradient correlation, at most 1.
         turns: Number of counter-clockwise rotations by 90° that map the second photo to the first.
         flip: Whether the rotated second photo must also be mirrored left to right.
     """
@@ -60,7 +60,7 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two source photos with different names that are duplicates, with their most similar pair of photos."""
+    """Two duplicate source photos with different names, and their most similar pair of photos."""
 
     first: AuditedPhoto
     second: AuditedPhoto
@@ -83,7 +83,7 @@ class NearDuplicate:
 
 
 def find_pairs(thumbnails: Thumbnails, groups: Sequence[object]) -> list[DuplicatePair]:
-    """Find pairs of photos that are copies of the same source photo, sorted by agreement.
+    """Find pairs of photos that are copies of the same source photo, with the highest agreement first.
 
     Args:
         thumbnails: Grey thumbnails [N,32,32] from `perceptual_hash.thumbnail`.
@@ -122,7 +122,7 @@ def _sieve(thumbnails: Thumbnails, groups: Sequence[object]) -> Iterator[tuple[i
 def _verify(
     thumbnails: Thumbnails, candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the best agreement of each candidate pair over all orientations, and the best orientation."""
+    """Return each candidate pair's best agreement, and the index of the orientation that gives it."""
     best = np.full(len(candidates), -1, np.float32)
     orientation = np.zeros(len(candidates), np.int64)
     involved, places = np.unique(candidates[:, :2], return_inverse=True)
@@ -142,7 +142,7 @@ def _verify(
 
 
 def _features(thumbnails: Thumbnails) -> NDArray[np.float32]:
-    """Convert thumbnails [N,32,32] to vectors [N,D], whose dot product is the agreement of two thumbnails."""
+    """Convert thumbnails [N,32,32] to vectors [N,D] whose pairwise dot products are the agreements."""
     detail = thumbnails - _local_mean(thumbnails)
     detail = detail[:, _BORDER:-_BORDER, _BORDER:-_BORDER].reshape(len(thumbnails), -1)
     side = thumbnails.shape[1] // 2
@@ -155,7 +155,7 @@ def _features(thumbnails: Thumbnails) -> NDArray[np.float32]:
 
 
 def cell_agreement(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Return the median correlation of the detail of two thumbnails [32,32] over cells of 4×4 px."""
+    """Correlate the detail of two thumbnails [32,32] in cells of 4×4 px, and return the median."""
     pictures = np.stack([first, second])
     detail = (pictures - _local_mean(pictures))[:, _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
     count = detail.shape[1] // _CELL

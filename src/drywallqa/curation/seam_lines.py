@@ -18,12 +18,15 @@ from drywallqa.imaging.straight_lines import FoundSeam, find_seam
 from drywallqa.synthetic.joints import line_mask
 
 PHRASINGS = ("segment seam line",)
-_RECTANGLE = 0.97  # minimum share of its bounding box that a component fills to count as a box
+_RECTANGLE = 0.97  # a component counts as a box if it fills at least this share of its bounding box
 
 
 @dataclass(frozen=True)
 class SearchedBox:
-    """One box of a photo and the seam in it, or None if the box is too small or not a rectangle."""
+    """A searched box in a photo, with the seam found in it.
+
+    The seam is None if the box is too small or not a rectangle.
+    """
 
     sample: Sample
     box: BoundingBox
@@ -41,8 +44,8 @@ class SeamLabels:
 
     Attributes:
         dataset: The data set with the new concept.
-        labelled: Number of photos that now have labelled seam lines.
-        absent: Number of photos without a box, which therefore show no seam line.
+        labelled: Number of photos whose seam lines are now labelled.
+        absent: Number of photos without a box. Their labels state that they show no seam line.
         left: Number of photos that stay unlabelled, because a seam is uncertain or a mask is not a box.
         searched: The searched boxes, from one copy of each source photo.
     """
@@ -66,7 +69,7 @@ def add_seam_lines(
         progress: Called with the number of finished photos and the total.
 
     Raises:
-        DataError: The data set lacks the concept of the boxes, or already has the new concept.
+        DataError: The data set lacks the concept `boxes`, or already has the new concept.
     """
     if boxes not in dataset.concepts:
         known = ", ".join(sorted(dataset.concepts)) or "none"
@@ -113,7 +116,7 @@ def _label(dataset: Dataset, sample: Sample, concept: str, found: list[SearchedB
 
 
 def seam_sheet(labels: SeamLabels) -> Image.Image:
-    """Draw every searched box with and without its line, for one copy of each source photo."""
+    """Draw a contact sheet that shows each searched box with and without its line."""
     kinds = {"Labelled": True, "Not labelled": False}
     return draw_contact_sheet([
         titled_section(

@@ -1,4 +1,4 @@
-"""Count the photos of a data set by set and split, and measure the masks of each concept."""
+"""Count the photos in each set and split of a data set, and measure the masks of each concept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drywallqa.datasets.dataset import Dataset
 from drywallqa.imaging.morphology import bounding_boxes, mean_width
 
 SIDE = 640
-"""Length in px of a photo's longer side, to which widths and boxes are scaled."""
+"""Widths and boxes are scaled as if the longer side of every photo had this length in px."""
 
 _THINNED = 200  # maximum number of masks per concept whose width is measured, because skeletonising is slow
 _QUANTILES = {"minimum": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 0.75, "maximum": 1.0}
@@ -24,7 +24,7 @@ _QUANTILES = {"minimum": 0.0, "quarter": 0.25, "median": 0.5, "three_quarters": 
 
 @dataclass
 class ConceptStats:
-    """Number of photos that show, do not show or do not label a concept, and the sizes of its masks."""
+    """Number of photos in which a concept is shown, absent or unlabelled, and the sizes of its masks."""
 
     shown: int = 0
     absent: int = 0
@@ -34,7 +34,7 @@ class ConceptStats:
     boxes: list[tuple[float, float]] = field(default_factory=list)
 
     def add_mask(self, mask: NDArray[np.bool_], *, with_width: bool) -> None:
-        """Measure a mask [H,W], with its line width if `with_width`."""
+        """Measure a mask [H,W]. Measure its line width only if `with_width` is set."""
         self.shown += 1
         self.shares.append(float(mask.mean()))
         scale = SIDE / max(mask.shape)
@@ -50,7 +50,7 @@ class ConceptStats:
             self.widths.append(mean_width(mask))
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON data with the minimum, quartiles and maximum of each measurement."""
+        """Return the counts, and the quartiles, extremes and mean of each measurement, as JSON data."""
         return {
             "shown": self.shown,
             "absent": self.absent,
@@ -115,7 +115,7 @@ def measure_dataset(dataset: Dataset, progress: Callable[[int, int], None] | Non
 
 
 def stats_lines(figures: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a text report of the results of `measure_dataset`."""
+    """Format the results of `measure_dataset` as the lines of a text report."""
     yield f"{figures['title']}: {figures['photos']} photos, made from {figures['photographs']} source photos"
     for part in figures["parts"]:
         counts = f"{part['photos']} photos, made from {part['photographs']} source photos"

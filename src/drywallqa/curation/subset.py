@@ -1,4 +1,4 @@
-"""Copy a smaller data set with a given number of photos of each concept in each split."""
+"""Create a smaller data set with a given number of photos per concept and split."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Sizes = Mapping[str, Mapping[str, int]]
 def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> Dataset:
     """Copy some photos with their masks into a new data set.
 
-    Photos come from as many different source photos as possible. One copy of each source photo is taken
-    before any second copy. A photo that shows two concepts counts only for the first concept in `sizes`.
-    Rendered images are skipped.
+    The new data set covers as many different source photos as possible. One copy of each source photo is
+    taken before any second copy. A photo that shows two concepts counts only for the first concept in
+    `sizes`. Rendered images are skipped.
 
     Args:
-        dataset: A data set with a split.
-        sizes: The number of photos of each concept in each split.
+        dataset: A data set whose photos are assigned to splits.
+        sizes: Concept → split → number of photos to copy.
         out: Folder of the new data set.
-        seed: Equal seeds select equal photos.
+        seed: The same seed selects the same photos.
 
     Raises:
-        DataError: There are not enough photos.
+        DataError: A split has too few photos of a concept.
         OutputError: A file cannot be copied.
     """
     taken: dict[str, Sample] = {}
@@ -60,7 +60,7 @@ def take_subset(dataset: Dataset, sizes: Sizes, out: Path, *, seed: int = 0) -> 
 
 
 def _spread(pool: Sequence[Sample], count: int, generator: random.Random) -> list[Sample]:
-    """Draw samples in rounds, with one copy of each source photo per round."""
+    """Draw samples in rounds. Each round takes at most one copy of each source photo."""
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in sorted(pool, key=lambda s: s.photo):
         groups[sample.set_name, sample.source_photo].append(sample)

@@ -1,4 +1,4 @@
-"""Export a data set in an annotation format of other tools."""
+"""Export a data set to an annotation format that other tools can read."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def export_dataset(
 ) -> WriteResult:
     """Write the photos and labels of a data set in an annotation format.
 
-    A concept is a class of the export. If a concept is unknown in a photo, the formats "coco" and "coco-rle"
-    write a separate file that does not declare it, and the format "masks" writes no mask file. The other
-    formats leave the photo out.
+    Each concept becomes a class. For photos in which a concept is unknown, the formats "coco" and "coco-rle"
+    write a separate file that does not declare its class. The format "masks" writes no mask file for the
+    concept. The other formats leave the photo out.
 
     Args:
         dataset: The data set.
         layout: A key of `formats.writing.WRITERS`.
-        out: Folder for the export; it must be new or empty.
+        out: Folder for the export. It must be new or empty.
         concepts: The concepts to export; empty for all.
         splits: The splits to export; empty for all photos.
-        copy_photos: Whether to copy the photos. Otherwise the labels only name them.
+        copy_photos: Whether to copy the photos. Otherwise, the labels only refer to the photos by name.
 
     Raises:
         ConfigError: The format, a concept or a split is unknown.
         DataError: No photo could be exported.
-        OutputError: The folder has content, or it cannot be written.
+        OutputError: The folder is not empty, or a file cannot be written.
     """
     check_writable_format(layout)
     classes = _chosen_concepts(dataset, concepts)
@@ -66,7 +66,7 @@ def _chosen_concepts(dataset: Dataset, concepts: Sequence[str]) -> tuple[str, ..
 def _read_labels(
     dataset: Dataset, classes: Sequence[str], copy_photos: bool
 ) -> Iterator[MaskedPhoto | Problem]:
-    """Yield the photos of a data set with their masks, and problems. One photo is in memory at a time."""
+    """Yield the photos with their masks, and any problems. Only one photo is in memory at a time."""
     for sample in dataset:
         name = f"{sample.set_name}/{Path(sample.photo).name}"
         known = [concept for concept in classes if concept in sample.labels]

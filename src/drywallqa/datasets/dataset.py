@@ -1,4 +1,4 @@
-"""The common data set format, with photos, one PNG mask per concept and photo, and a manifest.
+"""The common data set format: photos, one PNG mask per concept and photo, and a manifest.
 
 Layout of a data set folder::
 
@@ -32,7 +32,7 @@ MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class Correction:
-    """A change of one label after the import.
+    """A correction made to one label after the import.
 
     Attributes:
         concept: The concept whose label was replaced.
@@ -56,8 +56,8 @@ class Sample:
         photo: Path of the photo, relative to the data set's folder.
         set_name: The export that the photo came from.
         source_photo: Name of the source photo. All copies of a source photo have the same value.
-        split: "train", "val" or "test". Another word means that training does not use the photo. None means
-            that the data set was not split yet.
+        split: "train", "val" or "test". Training does not use photos with any other value. None if the data
+            set has not been split yet.
         setting: Where the photo was taken, if known.
         height: Photo height in px, after the EXIF rotation is applied.
         width: Photo width in px, after the EXIF rotation is applied.
@@ -65,7 +65,7 @@ class Sample:
             show the concept. If a concept has no entry, its ground truth is unknown.
         notes: Descriptions of the annotations that the import dropped or repaired.
         incomplete: Concepts whose mask lacks an annotation that the import could not use.
-        ignored: Concept → path of the mask of pixels that nobody labelled. Neither training nor figures use
+        ignored: Concept → path of a mask that marks pixels that nobody labelled. Training and metrics ignore
             these pixels.
         corrections: Later changes of the labels, the oldest first.
     """
@@ -166,10 +166,10 @@ class Dataset:
         return iter(self.samples)
 
     def digest(self) -> str:
-        """Return a SHA-256 of the data set's metadata and the size of each file.
+        """Return a SHA-256 hash of the data set's metadata and file sizes.
 
-        The files' contents are not read, because this would take minutes. If a file is replaced by another
-        file of the same size, the digest therefore stays the same.
+        The files' contents are not read, because this would take minutes. Therefore, the hash does not change
+        if a file is replaced by another file of the same size.
         """
         digest = hashlib.sha256(json.dumps({c: list(p) for c, p in self.concepts.items()}).encode())
         for sample in sorted(self, key=lambda sample: sample.photo):
@@ -197,10 +197,10 @@ class Dataset:
         return photos.read_photo(self.photo_path(sample))
 
     def read_mask(self, sample: Sample, concept: str) -> NDArray[np.bool_]:
-        """Read the ground-truth mask of a concept as boolean [H,W]. It is all False if the concept is absent.
+        """Read a concept's ground-truth mask [H,W]. The mask is all False if the concept is absent.
 
         Raises:
-            DataError: The concept was not labelled in this photo, or mask and photo differ in size.
+            DataError: The concept was not labelled in this photo, or the mask and the photo differ in size.
         """
         if concept not in sample.labels:
             raise DataError(f"{sample.photo}: '{concept}' was not labelled in this photo")
@@ -210,7 +210,7 @@ class Dataset:
         return self._read_layer(sample, name)
 
     def read_ignored(self, sample: Sample, concept: str) -> NDArray[np.bool_] | None:
-        """Read the pixels that nobody labelled for a concept as boolean [H,W]; None if there are none.
+        """Read the mask [H,W] of pixels that nobody labelled for a concept. Return None if there are none.
 
         Raises:
             DataError: The file has a different size than the photo.

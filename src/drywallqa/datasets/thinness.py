@@ -15,9 +15,9 @@ from drywallqa.imaging.straight_lines import straight_lines
 
 # A concept is thin if its width is less than this share of the photo's longer side (18 px of 448 px).
 THIN = 0.04
-STRAIGHT = 0.95  # share of a straight concept's skeleton that lies on long straight lines, at least
+STRAIGHT = 0.95  # minimum share of a straight concept's skeleton that lies on long straight lines
 
-_SIDE = 320  # px to which masks are subsampled before measuring
+_SIDE = 320  # masks are subsampled to about this length in px before they are measured
 _PHOTOGRAPHS = 64  # maximum number of source photos to measure
 _LONG = 0.25  # minimum length of a long line, as a share of the longer side
 _NEAR = 1.5  # maximum distance from a line in px, in the subsampled mask
@@ -29,7 +29,7 @@ def wants_native(dataset: Dataset, concept: str) -> bool:
     """Check whether the model must search a large photo at full resolution to find a concept.
 
     A thin crack disappears if the photo is scaled down. Straight lines such as seams are an exception. The
-    model recognises a seam by its course through the whole photo, which a single tile does not show.
+    model recognises a seam because the seam runs across the whole photo. A single tile does not show this.
 
     Args:
         dataset: A data set with ground-truth masks.
