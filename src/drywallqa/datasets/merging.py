@@ -39,8 +39,7 @@ def merge_export(
     """Replace labels in a data set with the labels of an export.
 
     A photo of the export is matched to the data set by its content, or by its name if the export has no
-    photos. In each photo, the export
-    replaces only the labels of concepts that it marks or declares absent.
+    photos. In each photo, the export replaces only the labels of concepts that it marks or declares absent.
 
     Args:
         source: Path of the export, which is a folder or a zip file.

@@ -1,8 +1,8 @@
-"""Unite the labels of one photo from all annotation files.
+"""Merge the labels of each photo from all annotation files of an export.
 
-Several entries may describe one photo: one annotation file for each class, a backup beside the file, or one
-file with two ids. Their shapes are united by class. If two entries contradict each other about a class, the
-class is unknown in this photo.
+Several entries may describe one photo, for example if each class has its own annotation file, if the export
+contains a backup, or if a file lists the photo under two ids. The shapes of each class are merged. If two
+entries contradict each other about a class, the class is unknown in the photo.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class PhotoLabels:
     """The labels of one photo.
 
     Attributes:
-        masks: Class → mask [H,W] as a viewer shows the photo, or None if the class is absent. A class that is
-            missing here is unknown.
+        masks: Class → mask [H,W] in the orientation of the viewed photo, or None if the class is absent.
+            Classes without a key are unknown.
         incomplete: Classes that have a mask although one of their annotations was lost.
-        ignored: Class → pixels [H,W] that nobody labelled. Classes without such pixels are missing.
+        ignored: Class → pixels [H,W] that nobody labelled. Classes without such pixels have no key.
         conflicts: Classes about which two entries contradict each other.
         problems: The problems found.
-        annotations: The usable annotations, fitted to the stored or viewed photo, and its height and width.
-        orientation_unknown: Whether the labels may refer either to the stored or to the viewed picture.
+        annotations: The usable annotations in px of the stored or viewed photo, each with that photo's size.
+        orientation_unknown: Whether it is unclear if the labels refer to the stored or to the viewed picture.
     """
 
     masks: dict[str, Mask | None] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class PhotoLabels:
 
 @dataclass(frozen=True)
 class _Statement:
-    """The masks of one entry, its declared classes, and the classes of which an annotation was lost."""
+    """The masks of one entry, its declared classes, and the classes that lost an annotation."""
 
     source: str
     masks: Mapping[str, Mask]
@@ -77,10 +77,10 @@ class _Statement:
 
 
 def unite_entries(export: Export) -> tuple[list[LabelledPhoto], list[Problem]]:
-    """Group an export's entries by photo, in the order of the first entries.
+    """Group an export's entries by photo. The photos are in the order of their first entries.
 
     Returns:
-        The photos, and a problem for each photo that two entries put into different splits.
+        The photos, and a problem for each photo that belongs to different splits.
     """
     groups: dict[Path, list[PhotoEntry]] = defaultdict(list)
     for entry in export.entries:
@@ -111,14 +111,15 @@ def _split(
 def label_photo(
     photo: LabelledPhoto, height: int, width: int, orientation: int = 1, exif: str = "auto"
 ) -> PhotoLabels:
-    """Unite the entries of one photo.
+    """Merge the labels of all entries of one photo.
 
     Args:
         photo: The photo and its entries.
         height: Height of the viewed photo in px.
         width: Width of the viewed photo in px.
         orientation: EXIF orientation of the photo's file.
-        exif: One of `EXIF_CHOICES`: whether the labels refer to the viewed or the stored picture.
+        exif: One of `EXIF_CHOICES`. It states whether the labels refer to the viewed or to the stored
+            picture.
     """
     labels = PhotoLabels()
     statements = [
@@ -161,7 +162,7 @@ def _unite_class(
 
 
 def _agree(one: _Statement, other: _Statement, name: str) -> bool:
-    """Check whether masks of a class are equal, except for ignored pixels and one pixel along the edges."""
+    """Check whether two masks of a class differ only in ignored pixels and by one pixel along the edges."""
     first, second = one.masks.get(name), other.masks.get(name)
     if first is None or second is None:
         return first is second
@@ -174,7 +175,7 @@ def _agree(one: _Statement, other: _Statement, name: str) -> bool:
 def _read_entry(
     entry: PhotoEntry, photo: str, size: tuple[int, int], orientation: int, exif: str, labels: PhotoLabels
 ) -> _Statement:
-    """Rasterise one entry; add its problems and annotations to the photo's labels."""
+    """Rasterise the shapes of one entry, and add its problems and annotations to `labels`."""
     stored = _refers_to_stored(entry, size, orientation, exif)
     labels.orientation_unknown |= stored is None and bool(entry.shapes)
     height, width = size if not stored or orientation < 5 else size[::-1]
@@ -214,7 +215,7 @@ def _read_entry(
 
 
 def _refers_to_stored(entry: PhotoEntry, size: tuple[int, int], orientation: int, exif: str) -> bool | None:
-    """Check whether labels refer to the stored picture. None means that only the EXIF option can decide."""
+    """Return whether labels refer to the stored picture, or None if only the EXIF option can decide this."""
     if orientation == 1:
         return False
     if exif != "auto":
@@ -227,7 +228,7 @@ def _refers_to_stored(entry: PhotoEntry, size: tuple[int, int], orientation: int
 
 
 def declared_scale(entry: PhotoEntry, height: int, width: int) -> tuple[float, float] | None:
-    """Return photo size / annotated size (vertical, horizontal); None if the labels do not fit the photo."""
+    """Return photo size / annotated size (vertical, horizontal), or None if the two sizes do not match."""
     if entry.declared_size is None:
         return (1.0, 1.0)
     if entry.same_size and entry.declared_size != (height, width):

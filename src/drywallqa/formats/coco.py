@@ -44,7 +44,7 @@ def read_coco(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: The options, which can name a folder with more photos.
+        options: The options, which can include a folder to search for further photos.
 
     Raises:
         DataError: A file is not a COCO file.
@@ -72,7 +72,7 @@ class _CocoFile:
     Attributes:
         path: The file.
         problems: Problems found so far.
-        classes: Class name by category id; `UNKNOWN_CLASS` for an id with two names.
+        classes: Category id → class name. The name is `UNKNOWN_CLASS` if the file gives an id two names.
     """
 
     def __init__(self, root: Path, path: Path) -> None:
@@ -102,10 +102,10 @@ class _CocoFile:
     def entries(self, paths: Iterable[Path | None]) -> list[PhotoEntry]:
         """Return an entry for each image whose photo was found.
 
-        COCO Annotator marks images that nobody has annotated yet; such an image declares no class.
+        An image that COCO Annotator marks as not annotated yet declares no class.
 
         Args:
-            paths: The photo of each image, in the order of `names`.
+            paths: Path of each image's photo in the order of `names`, or None if the photo was not found.
         """
         split = split_of(self.path, self.root) or split_word(self.path.stem)
         declared = frozenset(self.classes.values()) - {UNKNOWN_CLASS}
@@ -212,19 +212,19 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _nested(image: dict[str, Any]) -> set[str]:
-    """Return the unknown class if an image entry contains annotations, which COCO keeps in another list."""
+    """Return `UNKNOWN_CLASS` if an image entry contains annotations, which COCO stores in a separate list."""
     return {UNKNOWN_CLASS} if image.get("annotations") else set()
 
 
 def _id_and(entry: object, key: str) -> tuple[int | str | None, str | None]:
-    """Return an entry's id and the name under a key. A missing value is None."""
+    """Return an entry's id and the name stored under a key, or None for a missing value."""
     if not isinstance(entry, dict):
         return None, None
     return identifier(entry.get("id")), class_name(entry.get(key))
 
 
 def _geometry(entry: dict[str, Any]) -> tuple[Geometry, list[GeometryError]]:
-    """Read one annotation, and describe its damaged rings. If its segmentation is empty, use its box."""
+    """Return the segmentation, or the box if there is none, and an error for each damaged ring."""
     for flag in ("ignore", "deleted"):
         if number_of(entry.get(flag)) or entry.get(flag) is True:
             raise GeometryError(problems.UNSUPPORTED, f"the annotation is marked as '{flag}'; dropped")

@@ -24,15 +24,15 @@ def write_coco(
 ) -> WriteResult:
     """Write `annotations/instances_SPLIT.json`, and copy the photos to `images/SPLIT/`.
 
-    A COCO file declares its classes for all its photos. Photos in which other classes are known therefore get
-    a separate file, such as `instances_SPLIT2.json`.
+    Each class in a COCO file is known in all photos of the file. Photos with other known classes are
+    therefore written to a separate file, such as `instances_SPLIT2.json`.
 
     Args:
         folder: A new folder.
         photos: The photos with their masks.
         classes: The classes. Their positions, counted from 1, are the category ids.
-        rle: Whether each mask is one annotation with compressed run lengths. Otherwise each 4-connected
-            region is an annotation with one polygon, whose holes are joined to its border by seams.
+        rle: Whether to write each mask as one annotation with compressed run lengths. Otherwise, each
+            4-connected region is written as one polygon, whose holes are joined to its border by seams.
     """
     target = LabelFolder(folder, classes)
     files: dict[tuple[str | None, tuple[str, ...]], _CocoOutput] = {}
@@ -103,7 +103,7 @@ def _encoded(mask: Mask, *, rle: bool) -> Iterator[dict[str, Any]]:
 
 
 def _box(corners: NDArray[np.int64]) -> list[int]:
-    """Return left, top, width and height of points [N,2] in px."""
+    """Return the bounding box of points [N,2] as left, top, width and height in px."""
     left, top = corners.min(axis=0).tolist()
     width, height = np.ptp(corners, axis=0).tolist()
     return [left, top, width, height]

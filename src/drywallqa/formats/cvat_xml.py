@@ -34,16 +34,17 @@ _NO_SHAPES = frozenset({"attribute", "tag"})
 
 
 def find_cvat_files(root: Path) -> list[Path]:
-    """List the CVAT XML files of an export: XML with an element "annotations"."""
+    """List the CVAT XML files of an export. They contain an element "annotations"."""
     return [path for path, head in read_heads(root, ".xml") if b"<annotations" in head]
 
 
 def read_cvat_xml(root: Path, options: ReadOptions) -> Export:
-    """Read all CVAT XML files of an export. A declared label without a shape is absent.
+    """Read all CVAT XML files of an export. A declared label is absent from images without its shape.
 
     Args:
         root: The export's folder.
-        options: Whether photos of files without a list of labels are fully labelled.
+        options: The options. With `fully_labelled`, a file without a list of labels declares the labels that
+            it uses.
 
     Raises:
         DataError: A file is damaged, or is not CVAT XML.
@@ -65,7 +66,7 @@ def read_cvat_xml(root: Path, options: ReadOptions) -> Export:
 
 @dataclass
 class _Image:
-    """An image element: its name, size, subset, shapes, and labels that are not absent from it."""
+    """An image element with its shapes, and with labels that have no shape but are not absent."""
 
     name: PhotoName
     size: tuple[int, int] | None
@@ -81,8 +82,8 @@ class _CvatFile:
     Attributes:
         path: The file.
         problems: Problems found so far.
-        declared: The labels that the file declares.
-        images: The images with a name.
+        declared: The labels in the file's list of labels.
+        images: The images that have a name.
     """
 
     def __init__(self, root: Path, path: Path, options: ReadOptions) -> None:
@@ -110,7 +111,7 @@ class _CvatFile:
         """Return an entry for each image whose photo was found.
 
         Args:
-            paths: The photo of each image, in the order of `images`.
+            paths: Path of each image's photo in the order of `images`, or None if the photo was not found.
         """
         declared = frozenset() if UNKNOWN_CLASS in self._unassigned else self.declared - self._unassigned
         split = split_of(self.path, self.root) or split_word(self.path.stem)
@@ -165,7 +166,7 @@ class _CvatFile:
         self._report(problems.MALFORMED, where, text)
 
     def _read_tags(self, tags: Iterable[str], image: _Image) -> None:
-        """Count the tags of an image. A tag that names a label without a shape leaves the label unknown."""
+        """Count the tags of an image. A label that has a tag but no shape is unknown in the image."""
         marked = {shape.class_name for shape in image.shapes} | image.lost
         for label in tags:
             if label in self.declared - marked - image.stated:
@@ -201,7 +202,7 @@ class _CvatFile:
 
 
 def _labels(tree: Element) -> frozenset[str]:
-    """Return the declared labels of a task, job or project, without image tags and parts of skeletons."""
+    """Return the declared labels of a task, job or project, except image tags and parts of skeletons."""
     labels = [label for meta in tree.iter("meta") for label in meta.iter("label")]
     names = [
         (label.findtext("name") or "")
@@ -243,7 +244,7 @@ def _mask(element: Element, size: tuple[int, int] | None) -> Geometry:
 
 
 def _numbers(element: Element, *names: str) -> list[float]:
-    """Return attributes as numbers. A missing rotation is 0, and no other attribute may be missing."""
+    """Return attributes as numbers. Only the rotation may be missing, and it is 0 by default."""
     return read_numbers([element.get(name, "0" if name == "rotation" else "") for name in names])
 
 

@@ -27,13 +27,13 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
 def write_cvat_xml(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[str]) -> WriteResult:
     """Write `SPLIT.xml`, and copy the photos to `images/SPLIT/`.
 
-    CVAT has no empty masks. A label without a mask is absent, so photos in which a class is unknown are left
-    out.
+    CVAT cannot store empty masks. A label without a mask therefore means that the class is absent, and photos
+    in which a class is unknown are left out.
 
     Args:
         folder: A new folder.
         photos: The photos with their masks.
-        classes: The classes, which become labels.
+        classes: The classes to write as labels.
 
     Raises:
         ConfigError: A class name has characters that XML cannot contain.
@@ -59,7 +59,7 @@ def write_cvat_xml(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequenc
 
 
 def _image(number: int, photo: MaskedPhoto) -> str:
-    """Return the element of one photo."""
+    """Return the XML element of one photo."""
     place = f"name={_quoted(photo.name)} subset={_quoted(photo.split or '')}"
     lines = [f'  <image id="{number}" {place} width="{photo.width}" height="{photo.height}">\n']
     source = "auto" if photo.model else "manual"
@@ -73,5 +73,5 @@ def _image(number: int, photo: MaskedPhoto) -> str:
 
 
 def _quoted(name: str) -> str:
-    """Quote a file name as an attribute; characters that XML cannot contain become "_"."""
+    """Quote a file name as an XML attribute. Replace characters that XML cannot contain by "_"."""
     return quoteattr(_NOT_IN_XML.sub("_", name))

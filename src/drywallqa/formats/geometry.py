@@ -38,7 +38,7 @@ Points = NDArray[np.float64]
 
 
 class GeometryError(ValueError):
-    """Raised if an annotation cannot be used. `kind` is the kind of problem."""
+    """Raised if an annotation cannot be used. `kind` is a constant of the module `problems`."""
 
     def __init__(self, kind: str, text: str) -> None:
         self.kind = kind
@@ -47,7 +47,7 @@ class GeometryError(ValueError):
 
 @dataclass(frozen=True)
 class Box:
-    """A box given by its edges, in px or, if `relative`, as fractions of the sides."""
+    """A box whose edges are given in px, or as fractions of the photo's sides if `relative` is True."""
 
     left: float
     top: float
@@ -58,7 +58,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Outline:
-    """One or more polygons of points [N,2] (x, y), in px or, if `relative`, as fractions of the sides."""
+    """Polygons with points [N,2] (x, y) in px, or as fractions of the photo's sides if `relative` is True."""
 
     rings: tuple[Points, ...]
     relative: bool = False
@@ -75,7 +75,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Layer:
-    """The pixels of a mask file with one of the given values; see `mask_pixels.read_marked`."""
+    """The pixels that have one of the given values in a mask file (see `mask_pixels.read_marked`)."""
 
     path: Path
     values: frozenset[Value]
@@ -88,12 +88,12 @@ Geometry = Box | Outline | Runs | Layer
 
 @dataclass(frozen=True)
 class Fitted:
-    """An annotation in a photo's pixels.
+    """An annotation after scaling and cropping to a photo.
 
     Attributes:
         geometry: The annotation in px within the photo.
-        cropped: A description of the part outside the photo; empty if it is at most a rounding error.
-        lost: Errors about rings of an outline that could not be used.
+        cropped: Description of the part outside the photo. Empty if there is none except for rounding errors.
+        lost: An error for each ring of an outline that could not be used.
     """
 
     geometry: Geometry
@@ -122,7 +122,7 @@ def fit_geometry(geometry: Geometry, height: int, width: int, scale: tuple[float
 
 
 def _check_place(points: Points, height: int, width: int) -> str:
-    """Check that points [N,2] can be cropped. Return a description if they exceed the photo noticeably."""
+    """Check that points [N,2] can be cropped. Describe points that lie noticeably outside the photo."""
     if not np.isfinite(points).all():
         raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a finite number; dropped")
     limits = np.array([width, height], np.float64)
@@ -191,10 +191,10 @@ def _fit_ring(ring: Points, height: int, width: int) -> tuple[Points, str]:
 
 
 def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
-    """Convert an annotation that `fit_geometry` returned to a mask [height,width].
+    """Convert an annotation from `fit_geometry` to a mask [height,width].
 
     Raises:
-        GeometryError: A mask file or run lengths cannot be read, or mask and photo differ in size.
+        GeometryError: A mask file or run lengths cannot be read, or a mask and its photo differ in size.
     """
     if isinstance(geometry, Box):
         mask = np.zeros((height, width), np.bool_)
@@ -216,7 +216,7 @@ def rasterise(geometry: Geometry, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def pixels_around(geometry: Geometry) -> tuple[slice, slice]:
-    """Return rows and columns that contain all pixels of an annotation that `fit_geometry` returned."""
+    """Return the rows and columns that contain all pixels of an annotation from `fit_geometry`."""
     if isinstance(geometry, Box):
         corners = np.array([[geometry.left, geometry.top], [geometry.right, geometry.bottom]])
     elif isinstance(geometry, Outline):

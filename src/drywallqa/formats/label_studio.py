@@ -38,7 +38,7 @@ _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
 def find_label_studio_files(root: Path) -> list[Path]:
-    """List the Label Studio files of an export: JSON lists of tasks."""
+    """List the Label Studio files of an export. Each file is a JSON list of tasks."""
     return [
         path
         for path, head in read_heads(root, ".json")
@@ -49,12 +49,12 @@ def find_label_studio_files(root: Path) -> list[Path]:
 def read_label_studio(root: Path, options: ReadOptions) -> Export:
     """Read all Label Studio files of an export.
 
-    An export does not contain the project's list of labels. All annotators of a project choose from one list,
-    so each finished annotation declares the labels that any annotation of its file uses.
+    An export does not contain the project's list of labels, although all annotators choose from it. Each
+    finished annotation therefore declares all labels that are used in its file.
 
     Args:
         root: The export's folder.
-        options: Whether finished annotations declare the labels of all files.
+        options: The options. With `fully_labelled`, finished annotations declare the labels of all files.
 
     Raises:
         DataError: A file is damaged or is not a list of tasks.
@@ -82,7 +82,7 @@ def read_label_studio(root: Path, options: ReadOptions) -> Export:
 
 @dataclass
 class _Task:
-    """A task: its photo, and the position and content of its finished annotations."""
+    """The photo of a task, with the position and content of each finished annotation."""
 
     photo: PhotoName
     annotations: list[tuple[str, Regions]]
@@ -94,7 +94,7 @@ class _LabelStudioFile:
     Attributes:
         path: The file.
         problems: Problems found so far.
-        tasks: The tasks with a photo.
+        tasks: The tasks that name a photo.
         used: Labels that the file's annotations use.
     """
 
@@ -119,11 +119,11 @@ class _LabelStudioFile:
             self._report(problems.PASSED_OVER, "", f"{listed} do not label regions")
 
     def entries(self, task: _Task, path: Path | None, used: frozenset[str]) -> list[PhotoEntry]:
-        """Return an entry for each finished annotation of a task. Without any, return one without a source.
+        """Return an entry for each finished annotation of a task, or one without a source if there is none.
 
         Args:
             task: The task.
-            path: Its photo, if it was found.
+            path: Path of the task's photo, or None if the photo was not found.
             used: The labels that the annotators could choose.
         """
         if path is None:
@@ -187,7 +187,7 @@ class _LabelStudioFile:
         return stripped if stripped and spelling_key(PurePosixPath(name).name) not in self._known else name
 
     def _annotations(self, task: Mapping[str, Any], where: str) -> Iterable[tuple[str, object]]:
-        """Yield the position and content of each finished annotation, and count the other entries."""
+        """Yield the position and content of each finished annotation, and count all other entries."""
         if not isinstance(task.get("data"), dict):  # JSON-MIN: a task with one annotation
             yield f"{where}, annotation id {task.get('annotation_id', '?')}", task
             return
@@ -203,7 +203,7 @@ class _LabelStudioFile:
 
 
 def _read_annotation(annotation: object, file: str, where: str) -> Regions:
-    """Read an annotation of a task, or (JSON-MIN) the lists of regions of a task itself."""
+    """Read an annotation of a task. In JSON-MIN, the lists of regions are in the task itself."""
     content = mapping_of(annotation)
     results = content.get("result")
     if "annotation_id" in content or "annotator" in content:
@@ -231,7 +231,7 @@ def _names(regions: Regions) -> set[str]:
 
 
 def _image_of(task: Mapping[str, Any]) -> str | None:
-    """Return the picture in a task's data. None means that there is none, or that several are possible."""
+    """Return the photo that a task's data names, or None if there is no photo or several are possible."""
     data = task["data"] if isinstance(task.get("data"), dict) else task
     pictures = {
         key: value
@@ -251,17 +251,18 @@ def _image_of(task: Mapping[str, Any]) -> str | None:
 
 
 def _originals(names: Iterable[str]) -> dict[str, str]:
-    """Map uploaded files to their names before the upload, if these names are unique."""
+    """Map the names of uploaded files to their original names, if the original names are unique."""
     uploaded = {name: _UPLOAD_PREFIX.sub("", name) for name in set(names)}
     counts = Counter(uploaded.values())
     return {name: bare for name, bare in uploaded.items() if bare != name and counts[bare] == 1}
 
 
 def photo_name(url: str) -> str:
-    """Return the path that a task's URL stands for; other texts are returned unchanged.
+    """Return the path of the file that a task's URL refers to. Other texts are returned unchanged.
 
-    Label Studio's own URLs are an upload (only its file name matters), a local file, or a presigned file.
-    Other URLs, such as "s3://bucket/folder/a.jpg", stand for the path behind the host.
+    Label Studio's own URLs refer to an upload, a local file or a presigned file. Only the file name of an
+    upload is returned. For other URLs, such as "s3://bucket/folder/a.jpg", the path behind the host is
+    returned.
     """
     if "://" not in url and not url.startswith(("/data/", "/tasks/", "data/")):
         return url

@@ -1,7 +1,8 @@
 """Read mask files: Roboflow semantic masks, CVAT and VOC segmentation masks, and folders of plain masks.
 
-Plain masks lie in images/ and masks/, or beside the photos with the suffix "_mask". `mask_layouts` finds the
-files, `mask_tables` reads the tables of classes, and `mask_meaning` decides the meaning of the values.
+Plain masks are in masks/, with photos in images/, or next to the photos with the suffix "_mask".
+`mask_layouts` finds the files, `mask_tables` reads the tables of classes, and `mask_meaning` decides the
+meaning of the values.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from drywallqa.formats.problems import Problem
 
 
 def find_mask_files(root: Path) -> set[Path]:
-    """List the mask files, tables of classes and lists of photos of all layouts."""
+    """List the mask files, class tables and photo lists in all supported layouts."""
     masks = {mask.path for mask in find_masks(root)[0]}
     return masks | _companions(root) if masks else set()
 
 
 def _companions(root: Path) -> set[Path]:
-    """List the tables of classes, and the files of CVAT exports that do not describe classes."""
+    """List the class tables, the photo lists, and the instance masks, which do not show classes."""
     tables = {path for name in (ROBOFLOW_TABLE, CVAT_TABLE) for path in root.rglob(name)}
     folders = {table.parent for table in tables} | {path.parent for path in root.rglob("SegmentationClass")}
     lists = {path for folder in folders for path in (folder / "ImageSets").rglob("*.txt")}
@@ -51,10 +52,10 @@ def read_mask_folders(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: The meaning of values, and whether masks are inverted.
+        options: The options, with the meaning of values and whether masks are inverted.
 
     Raises:
-        DataError: A table of classes cannot be read, or the meaning of the masks is not certain.
+        DataError: A table of classes cannot be read, or the meaning of the masks is ambiguous.
     """
     masks, found = find_masks(root)
     groups = _groups(masks, root)
@@ -78,7 +79,7 @@ def _group_key(mask: FoundMask) -> str:
 
 
 def _groups(masks: Collection[FoundMask], root: Path) -> dict[str, MaskGroup]:
-    """Group mask files by table or class. The values of a group have the same meaning in all its files."""
+    """Create a group for each class table or class. A value has the same meaning in all files of a group."""
     tables = {
         path: read_class_table(path) for name in (ROBOFLOW_TABLE, CVAT_TABLE) for path in root.rglob(name)
     }
@@ -97,7 +98,7 @@ def _survey(
     root: Path,
     found: list[Problem],
 ) -> dict[Path, MaskFile]:
-    """Count the values of each mask file, and add the files to their groups."""
+    """Count the pixels of each value in each mask file, and add the files to their groups."""
     known = known_values(options)
     surveyed: dict[Path, MaskFile] = {}
     for mask in masks:
@@ -114,7 +115,7 @@ def _survey(
 
 
 def _listed_splits(root: Path) -> dict[Path, str | None]:
-    """Read the splits of photos from the lists in ImageSets/Segmentation of CVAT and VOC exports."""
+    """Read the splits of photos from the photo lists of CVAT and VOC exports (ImageSets/Segmentation)."""
     splits: dict[Path, str | None] = {}
     for listing in sorted(root.rglob("ImageSets/Segmentation/*.txt")):
         folder = listing.parents[2] / "JPEGImages"
@@ -128,7 +129,7 @@ def _listed_splits(root: Path) -> dict[Path, str | None]:
 def _entry(
     mask: FoundMask, file: MaskFile | None, meaning: MaskMeaning, root: Path, found: list[Problem]
 ) -> PhotoEntry:
-    """Return the labels of a mask file's photo. They are unknown if the file's name fits several photos."""
+    """Return the labels in a mask file. They are unknown if the file's name matches several photos."""
     name = relative_name(mask.path, root)
     nothing = PhotoEntry(mask.path, None, lost=frozenset(meaning.classes), source=name)
     if not mask.photos:

@@ -1,7 +1,8 @@
-"""Read the pixels of a mask file as grey values and colours, independent of how the file stores them.
+"""Read the pixels of a mask file as grey values and colours, regardless of how the file stores them.
 
-A palette counts by its colours, and alpha counts if it varies. If almost all pixels are close to two values,
-each pixel is rounded to the nearer value. Soft edges and JPEG compression cause the other values.
+Palette indices are converted to colours, and alpha is used if it varies. If almost all pixels are close to
+one of two values, each pixel is rounded to the nearer value, because the others are soft edges or JPEG
+artefacts.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from drywallqa.formats.pixel_values import NEAR, Value, distance, grey_or_colour
 from drywallqa.imaging.photos import open_picture
 
 CLEAR_SHARE = 0.995
-"""Minimum share of pixels near one of two values, if the other pixels are soft edges."""
+"""Minimum fraction of pixels near one of two values in a file whose other pixels are soft edges."""
 CLASS_NUMBERS = 32
 """Largest grey value that can be the number of a class."""
 
 VIEWS = ("meaning", "colour", "index")
-"""Ways to read pixels: the mask, which is in alpha or the colours; only the colours; or palette indices."""
+"""Ways to read pixels: as a mask in alpha or in the colours, only as colours, or as palette indices."""
 
 _APART = 3 * NEAR  # minimum difference of two values with soft edges between them
 _CRISP = 4  # a file with at most this number of values was not blurred
@@ -39,13 +40,13 @@ _WEIGHTS = np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 @dataclass(frozen=True)
 class MaskFile:
-    """The values of a mask file.
+    """The values in a mask file, and how often they occur.
 
     Attributes:
         path: Path of the file.
         size: Height and width in px.
         counts: Value → number of pixels.
-        levels: If not empty, the values that all others were rounded to.
+        levels: The values to which all others were rounded. Empty if no pixel was rounded.
         rounded: Number of pixels that were rounded.
         view: How the pixels were read, one of `VIEWS`.
     """
@@ -61,18 +62,19 @@ class MaskFile:
 def survey_mask(
     path: Path, known: Collection[Value] = (), table: Collection[Value] | None = None
 ) -> MaskFile:
-    """Count the values of a mask file.
+    """Count the pixels of each value in a mask file.
 
     Args:
         path: The mask file.
-        known: Values that a user gave a meaning. In a file with soft edges of any width, all other values
-            are rounded to these and to black.
-        table: The values of a table of classes, if there is one. Then no value is rounded. A palette counts
-            by its indices if the table has numbers and the palette's colours are not such numbers.
+        known: Values for which the user gave a meaning. In a file with soft edges of any width, all other
+            values are rounded to the nearest of these values and black.
+        table: The values in a class table, or None if there is none. With a table, no value is rounded.
+            Palette indices are used if the table has only numbers and does not list all colours of the
+            palette.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The pixels are not those of a mask.
+        ValueError: The file does not contain a valid mask.
     """
     with _opened(path) as image:
         lossy = image.format in {"JPEG", "MPO"}
@@ -95,7 +97,7 @@ def survey_mask(
 def read_marked(
     path: Path, values: Collection[Value], levels: Sequence[Value] = (), view: str = VIEWS[0]
 ) -> NDArray[np.bool_]:
-    """Mark the pixels [H,W] of a mask file that have one of the values.
+    """Return a mask [H,W] of the pixels in a mask file that have one of the given values.
 
     Args:
         path: The mask file.
@@ -105,7 +107,7 @@ def read_marked(
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The pixels are not those of a mask.
+        ValueError: The file does not contain a valid mask.
     """
     with _opened(path) as image:
         pixels = _simplified(image, view)
@@ -160,7 +162,7 @@ def _colour_at(image: Image.Image, index: int) -> Value:
 
 
 def _simplified(image: Image.Image, view: str) -> Image.Image | NDArray[np.int64]:
-    """Return an image of mode L or RGB, or grey values [H,W] with more than 8 bits."""
+    """Convert an image to mode L or RGB, or to an array [H,W] of grey values with more than 8 bits."""
     if image.mode == "P" and view == VIEWS[2]:
         return Image.frombytes("L", image.size, image.tobytes())
     if image.mode == "F" or image.mode.startswith("I"):
@@ -184,9 +186,10 @@ def _deep_values(array: NDArray[np.generic]) -> NDArray[np.int64]:
 
 
 def _without_alpha(image: Image.Image, view: str) -> Image.Image:
-    """Return the mask of an image of mode RGBA: alpha if it varies, otherwise the colours.
+    """Return either the alpha channel or the colours of an RGBA image, whichever is the mask.
 
-    Alpha is the mask if all visible pixels have the same colour. Otherwise, transparent pixels are black.
+    Alpha is the mask if it varies and all visible pixels have about the same colour. In other images with
+    varying alpha, transparent pixels become black.
     """
     alpha = image.getchannel("A")
     colours = image.convert("RGB")
@@ -217,7 +220,7 @@ def _count(pixels: Image.Image | NDArray[np.int64]) -> dict[Value, int]:
 
 
 def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) -> tuple[Value, ...]:
-    """Return the values that all others are to be rounded to; empty if no value may be rounded."""
+    """Return the values to which all others are rounded. Return () if no value may be rounded."""
     candidates = [tuple(dict.fromkeys((0, *known)))] if known else []
     for levels in (*candidates, _two_levels(counts)):
         unit = 257 if max((value for value in counts if isinstance(value, int)), default=0) > 255 else 1
@@ -236,7 +239,7 @@ def _levels(counts: Mapping[Value, int], known: Collection[Value], lossy: bool) 
 
 
 def _is_gradual(counts: Mapping[Value, int], levels: Sequence[Value], step: int, lossy: bool) -> bool:
-    """Whether greys occur in steps smaller than `step`, and whether colours are mixtures of two levels."""
+    """Check whether adjacent greys differ by less than `step`, or colours are mixtures of two levels."""
     greys = sorted(value for value in counts if isinstance(value, int))
     if len(greys) == len(counts):
         return max((high - low for low, high in pairwise(greys)), default=0) < step
@@ -256,7 +259,7 @@ def _off(value: Value, levels: Sequence[Value]) -> int:
 
 
 def _two_levels(counts: Mapping[Value, int]) -> tuple[Value, ...]:
-    """Return the two extremes of greys, or the two most frequent colours. A value near black is black."""
+    """Return the darkest and lightest grey, or the two most frequent colours, with values near black as 0."""
     greys = [value for value in counts if isinstance(value, int)]
     if len(greys) == len(counts):
         unit = 257 if max(greys) > 255 else 1
@@ -269,7 +272,7 @@ def _two_levels(counts: Mapping[Value, int]) -> tuple[Value, ...]:
 
 
 def _looks_blurred(counts: Mapping[Value, int], levels: Sequence[Value], unit: int) -> bool:
-    """Check whether values other than the levels come from soft edges, rather than from more classes."""
+    """Check whether values other than the levels are caused by soft edges, and not by further classes."""
     others = {value: n for value, n in counts.items() if value not in levels}
     low = [value for value in others if distance(value, 0) <= NEAR * unit]
     if len(counts) <= _CRISP and (low or any(_off(value, levels) > NEAR * unit for value in others)):

@@ -1,4 +1,4 @@
-"""Values of mask pixels: grey values and colours, as users write them, and how far they differ."""
+"""Parse, format and compare the values of mask pixels, which are grey values or colours."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Value = int | tuple[int, int, int]
 """A grey value, or a colour (red, green, blue) that is not grey."""
 
 NEAR = 16
-"""Values that differ by at most this much may mean the same; for 16-bit files times 257."""
+"""Maximum difference of two values that may mean the same. For 16-bit files, it is multiplied by 257."""
 
 
 def grey_or_colour(colour: Sequence[int]) -> Value:
-    """Return a colour as a value: the grey value if red, green and blue are equal."""
+    """Return the grey value of a colour if red, green and blue are equal, else the colour."""
     red, green, blue = (int(part) for part in colour)
     return red if red == green == blue else (red, green, blue)
 
@@ -25,12 +25,12 @@ def parse_value(text: str) -> Value:
 
 
 def describe_value(value: Value) -> str:
-    """Write a value as `parse_value` reads it."""
+    """Return a value as text that `parse_value` can read."""
     return str(value) if isinstance(value, int) else "#{:02x}{:02x}{:02x}".format(*value)
 
 
 def distance(first: Value, second: Value) -> int:
-    """Return the largest difference of two values in any of red, green and blue."""
+    """Return the largest difference between two values in red, green or blue."""
     if isinstance(first, int) and isinstance(second, int):
         return abs(first - second)
     return int(np.abs(np.subtract(np.broadcast_to(first, 3), np.broadcast_to(second, 3))).max())

@@ -1,4 +1,4 @@
-"""Crop polygons with real coordinates to the photo, remove their seams, and split them into loops."""
+"""Crop polygons with fractional coordinates to the photo, remove their seams, and split them into loops."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 
 TOLERANCE_PX = 0.01
-"""A point closer than this to a pixel corner or an edge counts as lying on it. Exports round more finely."""
+"""A point within this distance of an edge or corner lies on it. Coordinates in exports are more precise."""
 
 _PAIRS_AT_A_TIME = 1 << 20
-"""Maximum number of pairs of edge and point that are compared in one step, to limit memory use."""
+"""Maximum number of edge-point pairs that are compared in one step, to limit memory use."""
 
 
 def ring_area(ring: Points) -> float:
@@ -30,12 +30,12 @@ def perimeter(ring: Points) -> float:
 
 
 def crop_ring(ring: Points, height: int, width: int) -> Points:
-    """Crop a ring [N,2] to the photo (Sutherland and Hodgman); a ring inside is returned unchanged.
+    """Crop a ring [N,2] to the photo (Sutherland-Hodgman algorithm). A ring inside the photo stays unchanged.
 
     If the outline leaves the photo twice, parts of the result can run along the border in both directions.
 
     Returns:
-        The ring within the photo [M,2]; M can be 0.
+        The part of the ring within the photo [M,2], where M can be 0.
     """
     limits = np.array([width, height], np.float64)
     if ((ring >= 0) & (ring <= limits)).all():
@@ -79,14 +79,15 @@ def lies_within(loop: Points, other: Points) -> bool:
 
 
 def enclosed_loops(ring: Points) -> list[Points]:
-    """Split a ring [N,2] into the loops that enclose something.
+    """Split a ring [N,2] into loops that each enclose an area.
 
     Parts that run in both directions along one line, such as a bridge between two shapes or the slit of a
-    keyhole, are removed because they enclose nothing. The rest is split at each point that it passes twice.
-    Filled by the even-odd rule, the loops together mark the area that the ring encloses.
+    keyhole, are removed because they enclose nothing. The rest is split wherever it passes through the same
+    point again. If all loops are filled together by the even-odd rule, they cover the area that the ring
+    encloses.
 
     Returns:
-        The loops; only the ring itself if it has no such parts.
+        The loops, or only the unchanged ring if it has no parts that run in both directions.
     """
     points = _with_touched_points(ring)
     corners, numbers = np.unique(points, axis=0, return_inverse=True)
@@ -99,7 +100,7 @@ def enclosed_loops(ring: Points) -> list[Points]:
 
 
 def _with_touched_points(ring: Points) -> Points:
-    """Insert into each edge the ring's points that lie on it, in order."""
+    """Insert into each edge all other points of the ring that lie on the edge, in order."""
     steps = np.roll(ring, -1, axis=0) - ring
     lengths = np.linalg.norm(steps, axis=1)
     lengths[lengths == 0] = 1.0
@@ -116,7 +117,7 @@ def _with_touched_points(ring: Points) -> Points:
 
 
 def _near_pairs(ring: Points) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield, block by block, all pairs of an edge and a point in the edge's bounding box."""
+    """Yield all pairs of an edge and a point in the edge's bounding box, in several blocks."""
     ends = np.stack([ring, np.roll(ring, -1, axis=0)])
     least, most = ends.min(axis=0) - TOLERANCE_PX, ends.max(axis=0) + TOLERANCE_PX
     ranges = []

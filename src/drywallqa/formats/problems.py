@@ -1,4 +1,4 @@
-"""Kinds of problems that occur when labels are read or written, and the report of one problem."""
+"""Kinds of problems that occur when labels are read or written, and the class that describes a problem."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Problem:
 
     Attributes:
         kind: One of the constants of this module.
-        file: The affected file, relative to the export's root; empty for the whole export.
-        where: The line or id within the file; empty for the whole file.
+        file: The affected file, relative to the export's root. Empty if the whole export is affected.
+        where: The line or id within the file. Empty if the whole file is affected.
         text: A description of the problem and its consequence.
     """
 
@@ -67,16 +67,16 @@ class Problem:
         return ": ".join(filter(None, (place, self.kind, self.text)))
 
     def to_json(self) -> dict[str, str]:
-        """Return the problem as plain data."""
+        """Return the problem as JSON data."""
         return {"kind": self.kind, "file": self.file, "where": self.where, "text": self.text}
 
 
 def only_named(name: str, statement: str, file: str, where: str) -> Problem:
-    """Describe a class that a tag of the whole photo names, although no annotation marks it there.
+    """Return a problem for a class that a tag names for the whole photo, but that no annotation marks.
 
     Args:
         name: The class.
-        statement: What names it, such as "tag".
+        statement: The kind of statement that names the class, such as "tag".
         file: The annotation file, relative to the export's root.
         where: The line or id within the file.
     """

@@ -1,4 +1,4 @@
-"""Encode and decode masks as run lengths of COCO, of Label Studio's brush, and of CVAT."""
+"""Encode and decode the run-length encodings of masks in COCO, Label Studio (brush) and CVAT."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 
 _LONGEST_NUMBER = 7
-"""Characters of the longest number in COCO's compressed string: 35 bits, more than its decoder's 32 bits."""
+"""Characters of the longest number in COCO's compressed string. COCO decodes only 32 of their 35 bits."""
 
 _CHANNELS = 4
 _WORD_BITS = 8
@@ -47,8 +47,9 @@ def decode_runs(counts: str | Sequence[int], height: int, width: int) -> Mask:
 def compress(runs: Sequence[int]) -> str:
     """Encode run lengths as COCO's compressed string (pycocotools, `rleToString`).
 
-    Each character contains five bits of a number, lowest bits first; its sixth bit marks a continuation. From
-    the fourth run length on, each number is the difference from the run length two positions earlier.
+    Each character contains five bits of a number, lowest bits first. Its sixth bit is set if the next
+    character continues the number. From the fourth run length on, each number is the difference from the run
+    length two positions earlier.
     """
     numbers = np.array(runs, np.int64)
     numbers[3:] -= np.array(runs[1:-2], np.int64)
@@ -64,7 +65,7 @@ def decompress(text: str) -> list[int]:
     """Decode COCO's compressed run lengths, as `compress` writes them (pycocotools, `rleFrString`).
 
     Raises:
-        ValueError: The string has invalid characters, is truncated, or contains an excessive number.
+        ValueError: The string has invalid characters, is truncated, or contains a number that is too large.
     """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64) - 48
     wrong = np.flatnonzero((codes < 0) | (codes > 63))
@@ -87,12 +88,12 @@ def decompress(text: str) -> list[int]:
 
 
 def encode_brush(mask: Mask) -> list[int]:
-    """Encode a mask [H,W] as a Label Studio brush: the bytes of its bit-packed run lengths.
+    """Encode a mask [H,W] as the bytes of a Label Studio brush, which are bit-packed run lengths.
 
     The stream describes RGBA pixels, row-major and with interleaved channels. All four channels of a marked
-    pixel are 255. A 53-bit header has the number of values (32 bits), the bits per value less one (5) and
-    four bit sizes less one (4 each). Each run has a bit 1, the index of a size (2), its length less one in
-    that size, and its value (8).
+    pixel are 255. The header has 53 bits: the number of values (32 bits), the bits per value minus 1 (5
+    bits), and four field sizes minus 1 (4 bits each). Each run consists of a bit 1, the index of a field size
+    (2 bits), the run length minus 1 in a field of this size, and the value (8 bits).
     """
     runs = np.array(_rows_first(mask), np.int64) * _CHANNELS
     values = np.where(np.arange(len(runs)) % 2, 255, 0)[runs > 0]
@@ -112,7 +113,7 @@ def encode_brush(mask: Mask) -> list[int]:
 
 
 def _pack_bits(words: NDArray[np.int64], widths: NDArray[np.int64]) -> list[int]:
-    """Concatenate words of at most 32 bits [N] with given widths in bits [N], highest bit first."""
+    """Concatenate words [N] of at most 32 bits with the given widths [N] in bits, highest bit first."""
     ends = np.cumsum(widths)
     cell, offset = np.divmod(ends - widths, 32)
     placed = words.astype(np.uint64) << (64 - offset - widths).astype(np.uint64)
@@ -125,7 +126,7 @@ def _pack_bits(words: NDArray[np.int64], widths: NDArray[np.int64]) -> list[int]
 def decode_brush(rle: Sequence[int], height: int, width: int) -> Mask:
     """Decode a Label Studio brush to a mask [height,width] of the pixels that are at least half opaque.
 
-    A stream whose values are only 0 and 1 marks the ones.
+    If a stream has only the values 0 and 1, the pixels with value 1 are marked.
 
     Args:
         rle: The bytes of the stream, as `encode_brush` describes them.
@@ -152,7 +153,7 @@ def decode_brush(rle: Sequence[int], height: int, width: int) -> Mask:
 
 
 def _read_stream(data: bytes, sizes: Sequence[int], count: int) -> NDArray[np.uint8]:
-    """Read `count` values from a Label Studio stream behind its header."""
+    """Read the `count` values that follow the header of a Label Studio stream."""
     values = np.zeros(count, np.uint8)
     padded = data + bytes(5)
     done, bit = 0, _HEADER_BITS
@@ -178,7 +179,7 @@ def _read_stream(data: bytes, sizes: Sequence[int], count: int) -> NDArray[np.ui
 
 
 def _unaligned_bytes(data: bytes, bit: int, count: int) -> NDArray[np.uint8]:
-    """Read `count` bytes that start at any bit."""
+    """Read `count` bytes from the position `bit`, which can lie within a byte."""
     first, offset = divmod(bit, 8)
     chunk = np.frombuffer(data, np.uint8, count + 1, first).astype(np.uint16)
     return ((chunk[:-1] << 8 | chunk[1:]) >> (8 - offset) & 255).astype(np.uint8)
@@ -186,7 +187,7 @@ def _unaligned_bytes(data: bytes, bit: int, count: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class BoxRuns:
-    """A mask of CVAT XML 1.1: row-major run lengths within a box, alternating zeros and ones, zeros first.
+    """Row-major run lengths of a CVAT XML 1.1 mask within a box, alternating zeros and ones, zeros first.
 
     Attributes:
         rle: The run lengths, separated by commas.
@@ -223,7 +224,8 @@ def decode_box_runs(runs: BoxRuns, height: int, width: int) -> Mask:
     """Decode CVAT's run lengths to a mask [height,width] of the whole photo.
 
     Raises:
-        ValueError: The box leaves the photo, or the run lengths are damaged or do not fill the box exactly.
+        ValueError: The box extends beyond the photo, or the run lengths are damaged or do not fill the box
+            exactly.
     """
     right, bottom = runs.left + runs.width, runs.top + runs.height
     if min(runs.left, runs.top, runs.width, runs.height) < 0 or right > width or bottom > height:
@@ -246,14 +248,14 @@ def _rows_first(mask: Mask) -> list[int]:
 
 
 def _run_lengths(changes: NDArray[np.int64], mask: Mask) -> list[int]:
-    """Return the lengths between positions of change, after a 0 if the first pixel is marked."""
+    """Return the run lengths between the changes. The first length is 0 if the first pixel is marked."""
     lead = [0, 0] if mask.flat[0] else [0]
     runs: list[int] = np.diff(np.concatenate([lead, changes, [mask.size]])).tolist()
     return runs
 
 
 def _repeat(runs: Sequence[int], size: int, whole: str) -> Mask:
-    """Return `size` pixels with alternating runs of zeros and ones."""
+    """Expand alternating runs of zeros and ones to `size` pixels."""
     if any(isinstance(run, bool) or not isinstance(run, int) or run < 0 for run in runs):
         raise ValueError("a run length is negative or not an integer")
     if sum(runs) != size:

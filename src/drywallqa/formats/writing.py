@@ -1,4 +1,4 @@
-"""Write an export in one of the annotation formats. After an error, no file remains."""
+"""Write an export in one of the annotation formats. If this fails, no file remains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITERS: Mapping[str, Writer] = {
     **{name: each.write for name, each in FORMATS.items() if each.write},
     "coco-rle": partial(write_coco, rle=True),
 }
-"""Name of a format → its writer, which fills a new folder."""
+"""Format name → function that writes the format into a new folder."""
 
 PROBLEMS_FILE = "problems.jsonl"
 
@@ -49,10 +49,10 @@ def write_export(
     If there are problems, `problems.jsonl` in the folder lists them.
 
     Args:
-        folder: A folder that does not exist or is empty.
+        folder: The folder to write, which must be new or empty unless `replace` is True.
         name: A key of `WRITERS`.
-        items: The photos, and a problem for each photo that could not be read. They are requested one after
-            another.
+        items: The photos, and a problem for each photo that could not be read. The items are consumed one at
+            a time.
         classes: The classes to write.
         replace: Whether to replace the content of the folder.
 

@@ -14,15 +14,15 @@ from drywallqa.formats.label_folder import IMAGES, LabelFolder
 from drywallqa.formats.tracing import keyhole, trace_regions
 
 _DECIMALS = 8
-"""Decimals of a coordinate: enough to resolve 0.001 px of a side of 100 000 px."""
+"""Decimals of a coordinate. They resolve 0.001 px on a side of 100 000 px."""
 
 
 def write_yolo(folder: Path, photos: Iterable[MaskedPhoto], classes: Sequence[str]) -> WriteResult:
     """Write `data.yaml` and `labels/SPLIT/NAME.txt`, and copy the photos to `images/SPLIT/`.
 
-    Each 4-connected region is a line with one polygon along pixel edges. Its holes are joined to its border
-    by seams of zero width. A class without a line is absent, so photos in which a class is unknown are left
-    out.
+    Each 4-connected region is written as a line with one polygon along pixel edges. Its holes are joined to
+    its border by seams of zero width. A class without a line is absent, so photos in which a class is unknown
+    are left out.
 
     Args:
         folder: A new folder.
@@ -62,7 +62,7 @@ def _lines(number: int, mask: NDArray[np.bool_]) -> Iterator[str]:
 
 
 def _border_size(mask: NDArray[np.bool_]) -> int:
-    """Count the pixels of a mask [H,W] that touch a marked pixel on their left or upper side, or both."""
+    """Count the unmarked pixels of a mask [H,W] whose left, upper or upper left neighbour is marked."""
     grown = mask.copy()
     grown[:, 1:] |= mask[:, :-1]
     grown[1:] |= grown[:-1].copy()
