@@ -1,4 +1,4 @@
-"""The common data model of all export readers: photos with annotation shapes."""
+"""The data model that all export readers share: photos with annotated shapes."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """The user's decisions about questions that the files of an export leave open.
+    """Options for reading an export. They supply information that its files do not contain.
 
     Attributes:
-        values: Value of a mask file ("100", or a colour "#ff0000") → its class, "background" or "ignore".
-        invert: Whether mask files mark the background; None refuses masks that are mostly foreground.
+        values: Pixel value of mask files ("100", or a colour "#ff0000") → class name, "background" or
+            "ignore".
+        invert: Whether mask files mark the background instead of the foreground. If None, masks that are
+            mostly foreground are rejected.
         fully_labelled: Whether each photo with labels was labelled for every class of the export. A class
-            without a shape is then absent from the photo. It affects formats that do not list their classes.
-        photos: A folder with more photos that annotation files can name.
+            without a shape is then absent from the photo. This option affects formats whose files do not list
+            the classes.
+        photos: An additional folder to search for the photos that annotation files name.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class ReadOptions:
 
     @classmethod
     def parse(cls, values: Sequence[str], invert: str | None, *, fully_labelled: bool = False) -> ReadOptions:
-        """Read "VALUE=CLASS" options and "yes" or "no".
+        """Parse the values of --value ("VALUE=CLASS") and --invert ("yes" or "no").
 
         Raises:
             ConfigError: An option is invalid.
@@ -72,7 +75,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Shape:
-    """One annotation: its class name in the export, its geometry, and its position in the annotation file."""
+    """One annotation, with its class name in the export, its geometry and its position in the file."""
 
     class_name: str
     geometry: Geometry
@@ -92,13 +95,14 @@ class PhotoEntry:
         path: Path of the photo.
         split: "train", "val", "test", another word, or None if the export has no splits.
         shapes: The annotations.
-        declared: Classes that the annotation file could have marked. A declared class without a shape is
-            absent from the photo. Nothing is known about any other class without a shape.
+        declared: Classes that the annotator could choose. A declared class without a shape is absent from the
+            photo. Any other class without a shape is unknown.
         lost: Classes of annotations that could not be read completely. Such a class never counts as absent.
-            `UNKNOWN_CLASS` stands for every class.
-        declared_size: Height and width that the annotations refer to, if the export declares them.
-        same_size: Whether annotations of another size than the photo are refused rather than scaled.
-        ignored: Pixels that nobody labelled. The declared classes are unknown there.
+            If `UNKNOWN_CLASS` is among them, no class counts as absent.
+        declared_size: Height and width in px of the photo according to the export, if it declares them.
+        same_size: Whether to reject annotations whose size differs from the photo's size. Otherwise, they are
+            scaled.
+        ignored: Pixels that nobody labelled. The declared classes are unknown in these pixels.
         source: The annotation file, and the line or id in it; empty for a photo without labels.
         author: The person who made the annotations, if the file names one.
         changed: Time of the last change, ISO 8601; empty if the file does not state it.
@@ -125,7 +129,7 @@ class Export:
         root: The export's folder.
         layout: The name of its format, a key of `exports.FORMATS`.
         entries: The labels of the photos.
-        problems: Problems of the annotation files.
+        problems: Problems found in the annotation files.
         declared_classes: Classes that the export declares, even if no annotation uses them.
         files: Files that were read or that belong to the format. Photos are not included.
     """
@@ -145,14 +149,15 @@ class Export:
 
 @dataclass(frozen=True, eq=False)
 class MaskedPhoto:
-    """A photo with its masks, which is the input of every writer of an annotation format.
+    """A photo with its masks, as passed to the writers of all annotation formats.
 
     Attributes:
         name: File name of the photo. It may start with folders, separated by "/".
-        path: The photo's file, or None if only the labels are to be written.
-        height: Height in px of the photo as a viewer shows it.
+        path: The photo's file, or None if the writer should write only the labels.
+        height: Height in px, after the EXIF rotation is applied.
         width: Width in px.
-        masks: Class → boolean mask [H,W], or None if the class is absent. A missing class is unknown.
+        masks: Class → boolean mask [H,W], or None if the class is absent. A class without an entry is
+            unknown.
         split: "train", "val", "test", another word, or None.
         model: Name and version of the model that predicted the masks; empty for labels by people.
         scores: Class → confidence of a predicted mask, between 0 and 1.
@@ -170,7 +175,7 @@ class MaskedPhoto:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """The files that a writer of an annotation format wrote, and the problems that it found.
+    """The files of a newly written export, and the problems found while writing it.
 
     Attributes:
         files: The written files.
@@ -184,7 +189,7 @@ class WriteResult:
 
     @property
     def losses(self) -> int:
-        """The number of problems that left out a photo or a label."""
+        """The number of problems because of which a photo or a label was left out."""
         return sum(problem.is_loss for problem in self.problems)
 
 
@@ -195,7 +200,7 @@ def split_word(name: str) -> str | None:
 
 
 def split_of(path: Path, root: Path) -> str | None:
-    """Find the split in the folder names between an export's root and a file; the outermost match counts."""
+    """Infer a file's split from the outermost folder below the export's root that names a split."""
     if not path.is_relative_to(root):
         return None
     words = (split_word(part) for part in path.relative_to(root).parts[:-1])
@@ -203,17 +208,17 @@ def split_of(path: Path, root: Path) -> str | None:
 
 
 def source_photo(stem: str) -> str:
-    """Return the source photo of an image stem: the text before ".rf.", or the whole stem."""
+    """Return the name of the source photo: the part of an image's stem before ".rf.", or the whole stem."""
     return stem.split(".rf.", 1)[0]
 
 
 def relative_name(path: Path, root: Path) -> str:
-    """Name a file relative to the export's root, with forward slashes."""
+    """Return a file's path relative to the export's root, with forward slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List the files under a folder, sorted; skip hidden files and the `__MACOSX` folders of macOS zips."""
+    """List all files under a folder, sorted. Skip hidden files and the `__MACOSX` folders of macOS zips."""
     found = []
     for base, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
@@ -222,7 +227,7 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def list_unread(folder: Path) -> dict[Path, str]:
-    """Describe what `list_files` leaves out, although it may hold photos or labels."""
+    """Describe the paths that `list_files` skips although they may contain photos or labels."""
     found: dict[Path, str] = {}
 
     def note(error: OSError) -> None:
@@ -243,5 +248,5 @@ def list_unread(folder: Path) -> dict[Path, str]:
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """List the files under a folder that have the suffix of a photo, in the order of `list_files`."""
+    """List the files under a folder that have a photo suffix, in the order of `list_files`."""
     return [path for path in list_files(folder) if path.suffix.lower() in SUFFIXES]

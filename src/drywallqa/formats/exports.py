@@ -52,10 +52,11 @@ class Format:
 
     Attributes:
         title: The format's name in messages.
-        find: Lists the files of the format below a folder, other than photos; empty if there are none.
+        find: Lists the files of the format below a folder, except photos. The list is empty if there are
+            none.
         read: Reads an export of the format.
-        write: Writes photos and their masks with the given classes into a new folder; None if the format
-            cannot be written.
+        write: Writes photos and their masks with the given classes into a new folder. None if drywallqa
+            cannot write the format.
     """
 
     title: str
@@ -105,12 +106,12 @@ _COMPANIONS = (
 def opened_export(
     source: str | Path, layout: str = "auto", options: ReadOptions | None = None
 ) -> Iterator[Export]:
-    """Open and read an export. The unpacked files of a zip exist only within the context.
+    """Open and read an export. Files unpacked from a zip exist only in the `with` block.
 
     Args:
         source: A folder or a zip file.
         layout: One of `LAYOUTS`.
-        options: The user's decisions about the export.
+        options: Options for information that the export's files do not contain.
 
     Yields:
         The parsed export.
@@ -140,12 +141,12 @@ def opened_export(
 def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = None) -> Export:
     """Read an export's folder, and detect its format if `layout` is "auto".
 
-    Each file of the folder counts as a photo with labels, a photo without labels, a file of the format, or a
-    file that is passed over.
+    Each file in the folder is a photo with labels, a photo without labels, a file of the format, or a file
+    that the reader skips.
 
     Raises:
-        ConfigError: The options apply to mask files, but the export is of another format.
-        DataError: No format or several formats fit, or the export is damaged.
+        ConfigError: The options apply to mask files, but the export has another format.
+        DataError: The export is damaged, or its files match no format or several formats.
     """
     found = {name: set(each.find(root)) for name, each in FORMATS.items()}
     chosen = _detect(root, found) if layout == "auto" else layout
@@ -188,7 +189,7 @@ def _detect(root: Path, found: Mapping[str, Collection[Path]]) -> str:
 
 
 def _with_remaining_files(export: Export, others: Mapping[Path, str]) -> Export:
-    """Add the photos without labels, and report the files that were passed over."""
+    """Add the photos without labels, and report the files that the reader skipped."""
     used = {entry.path for entry in export.entries} | export.files
     used |= {path.resolve() for path in used}  # labels/ may be a link to another folder
     used |= {folder for path in export.files for folder in path.parents}

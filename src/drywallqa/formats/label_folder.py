@@ -1,4 +1,4 @@
-"""Copy photos to a new export under safe names, and leave out photos whose labels it cannot express."""
+"""Copy photos to a new export under safe names, and skip photos whose labels its format cannot express."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_SPLIT = "default"
 
 IMAGES = "images"
 
-# Names that have a meaning for readers of exports.
+# Names that have a special meaning for export readers.
 _SPECIAL_FOLDERS = frozenset({"images", "labels", "masks", "mask", "annotations", "gt"})
 _SPECIAL_FILES = frozenset({"classes", "notes", "obj", "data", "readme"})
 
@@ -29,8 +29,8 @@ class LabelFolder:
     """The folder of a new export, with the photos in `images/SPLIT/`.
 
     Attributes:
-        folder: The folder, which exists and is empty.
-        classes: The classes that the export can mark.
+        folder: Path of the folder. It must exist and be empty.
+        classes: The classes of the export.
         problems: Problems found so far.
     """
 
@@ -43,14 +43,14 @@ class LabelFolder:
         self._turned: list[str] = []
 
     def take(self, photos: Iterable[MaskedPhoto], *, all_known: bool) -> Iterator[MaskedPhoto]:
-        """Copy photos, and yield each one with the name and split that it has in this export.
+        """Copy each photo, and yield it with its name and split in this export.
 
-        Only the masks of the export's classes remain. An empty mask becomes None (absent).
+        Each yielded photo has only the masks of the export's classes. An empty mask becomes None (absent).
 
         Args:
             photos: The photos. The masks of a photo can be freed once the next photo is requested.
-            all_known: Whether to leave out photos in which a class is unknown. Otherwise a photo needs one
-                known class.
+            all_known: Whether to leave out photos in which a class is unknown. Otherwise, only photos without
+                any known class are left out.
         """
         for photo in photos:
             known = [name for name in self.classes if name in photo.masks]
@@ -68,7 +68,7 @@ class LabelFolder:
             yield placed
 
     def path_of(self, photo: MaskedPhoto) -> str:
-        """Return a photo's path below the folder of images; its name if the photo was not copied."""
+        """Return a photo's path below the images folder, or its name if the photo was not copied."""
         return photo.name if photo.path is None else f"{photo.split}/{photo.name}"
 
     def add(self, name: str) -> Path:
@@ -103,7 +103,7 @@ class LabelFolder:
         self.problems.append(Problem(problems.LEFT_OUT, photo.name, "", text))
 
     def _unique_name(self, photo: MaskedPhoto) -> str:
-        """Return a name that is valid on every operating system. No other photo has the same stem."""
+        """Return a name that every operating system allows, with a stem that no other photo has."""
         *folders, last = PurePosixPath(photo.name).parts or ("photo",)
         suffix = re.fullmatch(r".*?(\.[A-Za-z0-9]+)?", last, re.DOTALL)
         suffix_text = (suffix and suffix[1]) or ""
@@ -121,13 +121,13 @@ class LabelFolder:
 
 
 def visible_name(name: str) -> str:
-    """Return a file or folder name that every operating system allows and that readers do not skip."""
+    """Convert a name to one that every operating system allows and that export readers do not skip."""
     safe = safe_stem(name)
     return f"_{safe}" if safe.startswith((".", "__MACOSX")) else safe
 
 
 def _safe_part(part: str, special: frozenset[str]) -> str:
-    """Return a visible file or folder name that has no special meaning for readers."""
+    """Convert a name to a visible file or folder name without a special meaning for export readers."""
     safe = visible_name(part)
     has_meaning = safe.lower() in special or split_word(safe) or safe.lower().endswith("_mask")
     return f"{safe}_" if has_meaning else safe

@@ -35,8 +35,8 @@ class Regions:
         lost: Labels of regions that could not be read.
         problems: Problems found so far.
         size: The height and width in px that the annotation declares for its photo.
-        others: Number of results by type that mark no region, such as choices for the whole photo.
-        choices: Answers about the whole photo. A label among them may be in the photo.
+        others: Type of result → number of results that mark no region, such as choices for the whole photo.
+        choices: Answers about the whole photo. If an answer names a class, the photo may show this class.
         author: The person who finished the annotation; empty if unknown.
         changed: Time of the last change; empty if unknown.
     """
@@ -54,7 +54,7 @@ class Regions:
 def read_regions(results: Sequence[object], file: str, where: str) -> Regions:
     """Read the results of one annotation.
 
-    A region may have several results: its geometry, its labels, and answers about it.
+    A region can consist of several results, such as its geometry, its labels and answers to questions.
 
     Args:
         results: The results as exported: with "id", "type" and "value" (JSON), or bare values (JSON-MIN).
@@ -148,7 +148,7 @@ def _geometry(result: Mapping[str, Any], labels: Sequence[str]) -> Geometry:
 
 
 def _rectangle(value: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
-    """Read a rectangle, which is turned clockwise around its upper left corner."""
+    """Read a rectangle. Its rotation is clockwise around its upper left corner."""
     left, top, width, height, degrees = _numbers(value, "x", "y", "width", "height", "rotation")
     if not degrees:
         left, top, right, bottom = (edge / _PERCENT for edge in (left, top, left + width, top + height))
@@ -160,7 +160,7 @@ def _rectangle(value: Mapping[str, Any], size: tuple[int, int] | None) -> Geomet
 
 
 def _ellipse(value: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
-    """Read an ellipse, which is turned clockwise around its centre."""
+    """Read an ellipse. Its rotation is clockwise around its centre."""
     x, y, horizontal, vertical, degrees = _numbers(value, "x", "y", "radiusX", "radiusY", "rotation")
     sides = _sides(size)
     (x, y), (horizontal, vertical) = (
@@ -177,5 +177,5 @@ def _sides(size: tuple[int, int] | None) -> Any:
 
 
 def _numbers(value: Mapping[str, Any], *names: str) -> list[float]:
-    """Return numbers. A missing rotation is 0, and no other value may be missing."""
+    """Read the numbers with the given names. Only the rotation may be missing, and it is then 0."""
     return read_numbers([(value.get(name) or 0) if name == "rotation" else value.get(name) for name in names])

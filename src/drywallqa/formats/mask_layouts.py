@@ -1,4 +1,4 @@
-"""Find the mask files of an export, their classes, and the photos that their names fit."""
+"""Find the mask files of an export, their classes, and the photos that match their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MASK_FOLDERS = _OTHER_LABELS | {"masks", "mask", "segmentationclass"}
 _NAMED_MASKS = re.compile(r"(?:(.+)[ _-])?masks?(?:[ _-](.+))?")
 _WITH_TABLE = "segmentationclass"
 MASK_SUFFIX = "_mask"
-"""The end of a mask's file name, if it lies beside its photo."""
+"""The end of the file name of a mask that lies beside its photo."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class FoundMask:
 
     Attributes:
         path: Path of the file.
-        class_name: The class of its foreground, unless a table or the user names the classes of its values.
-        photos: The photos that the file's name fits. The mask is used only if there is exactly one.
-        table: The table of classes, if there is one.
+        class_name: The class of the foreground. A class table or the user's pixel value options take
+            precedence.
+        photos: The photos that match the file's name. The mask is used only if exactly one photo matches.
+        table: The table that maps pixel values to classes, if there is one.
     """
 
     path: Path
@@ -49,7 +50,7 @@ def find_masks(root: Path) -> tuple[list[FoundMask], list[Problem]]:
     """Find the mask files of an export.
 
     Returns:
-        The mask files, and a note for each file whose name is spelled differently from its photo's.
+        The mask files, and a note for each mask file whose name is spelled differently from its photo's name.
     """
     found: dict[Path, FoundMask] = {}
     notes: list[Problem] = []
@@ -80,7 +81,7 @@ def find_masks(root: Path) -> tuple[list[FoundMask], list[Problem]]:
 
 
 def mask_folder(folder: Path, root: Path) -> Path | None:
-    """Return the outermost folder of masks that a folder is in, or None."""
+    """Return the outermost mask folder among a folder and the folders above it, or None."""
     in_photos = False
     for each in reversed([folder, *folder.parents][: len(folder.relative_to(root).parts)]):
         name = each.name.lower()
@@ -91,7 +92,7 @@ def mask_folder(folder: Path, root: Path) -> Path | None:
 
 
 def _belong(photos: Path, masks: Path) -> bool:
-    """Check whether a folder has the photos of a folder of masks, such as wall/ for wall_masks/."""
+    """Check by name whether a folder contains the photos for a mask folder, such as wall/ for wall_masks/."""
     name, found = photos.name.lower(), _NAMED_MASKS.fullmatch(masks.name.lower())
     words = [word for word in found.groups() if word] if found else []
     others = {f"{word}{mark}{images}" for word in words for mark in "_- " for images in _PHOTO_FOLDERS}
@@ -99,7 +100,7 @@ def _belong(photos: Path, masks: Path) -> bool:
 
 
 def _photos_of(folder: Path) -> dict[Path, str]:
-    """Map the photos that belong to a folder of masks to their keys: their paths without suffix."""
+    """Map the photos that belong to a mask folder to their keys. A key is a path without its suffix."""
     beside = sorted(path for path in folder.parent.iterdir() if path.is_dir())
     found = {
         photo: photo.relative_to(other).with_suffix("").as_posix()
@@ -112,7 +113,7 @@ def _photos_of(folder: Path) -> dict[Path, str]:
 
 
 def _without_masks(paths: Sequence[Path]) -> list[Path]:
-    """Leave out masks beside their photo, whose name is the name of the photo and "_mask"."""
+    """Leave out masks that lie beside their photo. Their names are the photo's name plus "_mask"."""
     stems = {path.with_suffix("") for path in paths}
     return [
         path
@@ -127,8 +128,8 @@ def _class_and_keys(
 ) -> tuple[str, tuple[str, ...]]:
     """Infer a mask's class and its photo's key from the path [SPLIT/][CLASS/][SPLIT/]NAME.
 
-    The first folder is not a class if a photo is in a folder of the same name. If the path fits photos both
-    with and without the folder, both keys are returned.
+    The first folder does not name a class if a photo is in a folder of the same name. If photos match the
+    path both with and without this folder, both keys are returned.
     """
     parts = list(mask.relative_to(folder).with_suffix("").parts)
     classes = [part for part in parts[:-1] if not split_word(part)]
@@ -145,7 +146,7 @@ def _class_and_keys(
 
 
 def _beside(folder: Path, paths: Sequence[Path], root: Path, notes: list[Problem]) -> list[FoundMask]:
-    """Find the masks in a folder of photos: their names end with "_mask"."""
+    """Find the masks in a photo folder, which have names that end with "_mask"."""
     table = folder / ROBOFLOW_TABLE
     masks = {path: path.stem for path in paths if path.stem.endswith(MASK_SUFFIX)}
     photos = {path: path.stem for path in paths if path not in masks}
@@ -161,9 +162,10 @@ def _beside(folder: Path, paths: Sequence[Path], root: Path, notes: list[Problem
 def _pair(
     masks: Mapping[Path, str], photos: Mapping[Path, str], root: Path, notes: list[Problem]
 ) -> dict[Path, tuple[Path, ...]]:
-    """Find the photos that each mask's key fits: exactly, in another spelling, or by the file name.
+    """Find the photos that match each mask's key exactly, in another spelling, or only by file name.
 
-    The file name counts only if the mask is not in a subfolder and no other mask fits the photo better.
+    A match by file name counts only if the mask is not in a subfolder and no other mask matches the photo
+    better.
     """
     exact, similar, by_name = (defaultdict[str, list[Path]](list) for _ in range(3))
     for photo, key in photos.items():
@@ -191,7 +193,10 @@ def _pair(
 def _spelling_notes(
     mask: Path, keys: Sequence[str], fitting: Sequence[Path], photos: Mapping[Path, str], root: Path
 ) -> list[Problem]:
-    """Report a mask if the case of its name differs. Other differences in spelling are not reported."""
+    """Report a mask whose name differs from its photo's name in case.
+
+    Names that differ only in percent escapes or Unicode form are not reported.
+    """
     plain = {unicodedata.normalize("NFC", unquote(key)) for key in keys}
     if len(fitting) != 1:
         return []

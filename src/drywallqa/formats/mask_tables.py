@@ -1,4 +1,4 @@
-"""Read the tables that name the values of mask files: Roboflow's `_classes.csv` and CVAT's `labelmap.txt`."""
+"""Read the tables of pixel values and classes: Roboflow's `_classes.csv` and CVAT's `labelmap.txt`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _IGNORED = frozenset({"ignored", "ignore"})
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The values of mask files.
+    """The pixel values in mask files, and the classes that they stand for.
 
     Attributes:
-        classes: Class → value.
-        background: Values of the background.
-        ignored: Values of pixels that nobody labelled.
+        classes: Class → pixel value.
+        background: Pixel values of the background.
+        ignored: Pixel values of areas that nobody labelled.
     """
 
     classes: Mapping[str, Value]
@@ -33,15 +33,15 @@ class ClassTable:
 
     @property
     def values(self) -> frozenset[Value]:
-        """All values that the table lists."""
+        """All pixel values that the table lists."""
         return self.background.union(self.ignored, self.classes.values())
 
 
 def read_class_table(path: Path) -> ClassTable:
-    """Read a table of classes.
+    """Read a table of pixel values and classes.
 
     Raises:
-        DataError: The table is damaged, or two classes have the same value.
+        DataError: The table is damaged, two classes have the same value, or one class has two values.
     """
     pairs = _roboflow_rows(path) if path.name == ROBOFLOW_TABLE else _labelmap_rows(path)
     table: dict[str, Value] = {}

@@ -1,4 +1,4 @@
-"""Write folders of mask files in the layout of the original report. `mask_folders` reads this layout.
+"""Write photos and mask files in the folder layout of the original report, which `mask_folders` reads.
 
 Layout::
 
@@ -33,11 +33,11 @@ def write_mask_folders(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
 
     Args:
         folder: A new folder.
-        photos: The photos with their masks. They are read one by one.
+        photos: The photos with their masks. The writer reads them one by one.
         classes: The classes to write.
 
     Returns:
-        The files, and a note for each name that had to change.
+        The written files, and a note for each photo or class whose name had to change.
 
     Raises:
         OutputError: A file cannot be written.
@@ -61,7 +61,7 @@ class _MaskWriter:
             self._class_folders[name] = self._class_folder(name)
 
     def _class_folder(self, name: str) -> str:
-        """Return a folder name for a class that no other class has and that is not the name of a split."""
+        """Return a folder name for a class. It differs from all other class folders and all split names."""
         bare = _safe_part(name)
         start = f"{bare}-class" if split_word(bare) else bare
         taken = {folder.casefold() for folder in self._class_folders.values()}
@@ -93,7 +93,7 @@ class _MaskWriter:
             self.files.append(target)
 
     def _place(self, photo: MaskedPhoto) -> PurePosixPath:
-        """Return a path below images/. The names of its masks must not fit another photo."""
+        """Return a photo's path below images/, chosen so that the names of its masks match no other photo."""
         given = PurePosixPath(photo.name)
         parts = [photo.split] if photo.split and split_word(photo.split) else []
         parts += [self._photo_folder(part) for part in given.parent.parts if part not in ("/", "..")]
@@ -110,7 +110,7 @@ class _MaskWriter:
         return PurePosixPath(inside + name)
 
     def _photo_folder(self, name: str) -> str:
-        """Return a folder name that is neither a split nor a class."""
+        """Return a folder name that is neither a split name nor the folder name of a class."""
         safe = _safe_part(name)
         classes = {spelling_key(folder) for folder in self._class_folders.values()}
         return f"{safe}-photos" if split_word(safe) or spelling_key(safe) in classes else safe
@@ -121,5 +121,5 @@ def _keys(stem: str, suffix: str) -> set[str]:
 
 
 def _safe_part(name: str) -> str:
-    """Return a valid name of a file or folder, without spaces at its ends and dots at its end."""
+    """Return a valid file or folder name without surrounding spaces and trailing dots."""
     return visible_name(name.strip().rstrip("."))

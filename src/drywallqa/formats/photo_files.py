@@ -1,7 +1,7 @@
-"""Common code of the formats that have one annotation file per photo.
+"""Shared code for formats with one annotation file per photo.
 
-If a file is damaged, only the labels of its photo are unknown. If the file cannot name its photo, the photo
-with the same stem in the same folder is unknown.
+If a file is damaged, only the labels of its photo are unknown. If the photo's name cannot be read from the
+file, the labels of the photo with the same stem in the same folder are unknown.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class PhotoFile:
     Attributes:
         root: The export's folder.
         path: The annotation file.
-        photo: The photo's name in the file; None if it has none.
+        photo: The photo's name according to the file, or None if the file does not name a photo.
         size: The photo's height and width in px, if the file declares them.
         shapes: The shapes that could be read.
         lost: Classes of shapes that could not be read.
-        tags: What the file says about the whole photo. A class among them may be in the photo.
+        tags: Tags of the whole photo. If a tag names a class, the photo may show this class.
         problems: Problems found so far.
         unreadable: Whether the whole file is damaged.
         without_photo: Advice that is reported if the photo is missing, in addition to the usual report.
@@ -59,12 +59,12 @@ class PhotoFile:
         return relative_name(self.path, self.root)
 
     def name_photo(self, name: object, *folders: Path) -> None:
-        """Set the photo's name and the folders to search. A value that is not a name is ignored."""
+        """Set the photo's name and the folders to search. An empty or non-string name is ignored."""
         if isinstance(name, str) and name.strip():
             self.photo = PhotoName(name.strip(), folders, self.name, "")
 
     def lose(self, label: str, kind: str, where: str, text: str) -> None:
-        """Report a lost shape. An empty label means that its class is not known."""
+        """Report a shape that could not be read. An empty label means that its class is unknown."""
         self.lost.add(label or UNKNOWN_CLASS)
         self.problems.append(Problem(kind, self.name, where, text))
 
@@ -86,7 +86,9 @@ class PhotoFile:
     def entries(
         self, path: Path | None, declared: frozenset[str], photos: Sequence[Path], split: str | None
     ) -> list[PhotoEntry]:
-        """Return the entry of the file's photo. If it is missing, photos with the file's stem are unknown.
+        """Return the entry of the file's photo.
+
+        If the photo was not found, the labels of photos with the same stem in the file's folder are unknown.
 
         Args:
             path: The photo, if it was found.
@@ -126,18 +128,18 @@ def combine(
     others: Collection[Path],
     splits: Mapping[str, str | None] | None = None,
 ) -> Export:
-    """Combine the annotation files of an export.
+    """Combine the annotation files of one export into an `Export`.
 
     Args:
         layout: The format's name.
         root: The export's folder.
-        options: The options, which can name a folder with more photos.
+        options: The read options, which can name an additional folder of photos.
         files: The annotation files.
-        declared: Returns the classes that the annotator of a file could choose. The second argument is
-            all classes of the export.
-        listed: Classes that the export lists.
+        declared: Function that returns the classes that the annotator of a file could choose. Its second
+            argument is the set of all classes in the export.
+        listed: Classes in the export's class lists.
         others: Other files of the format, such as lists of classes.
-        splits: Split by the stem of an annotation file.
+        splits: Stem of an annotation file → split of its photo.
     """
     named = [(file, file.photo) for file in files if file.photo]
     index = PhotoIndex(root, options.photos)

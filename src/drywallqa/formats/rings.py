@@ -11,11 +11,11 @@ from drywallqa.formats.geometry import GeometryError, Points
 from drywallqa.formats.values import number_of
 
 _DEVIATION_PX = 0.02
-"""Maximum distance between an ellipse and its polygon."""
+"""Maximum distance in px between an ellipse and the polygon that approximates it."""
 
 
 def read_numbers(values: object) -> list[float]:
-    """Read a list of numbers. A value that is not a list gives an empty list.
+    """Read a list of numbers. Return an empty list if the value is not a list.
 
     Raises:
         GeometryError: A value is not a number.
@@ -29,7 +29,7 @@ def read_numbers(values: object) -> list[float]:
 
 
 def read_ring(values: object) -> Points:
-    """Read a list x, y, x, y, … of at least three points as a ring [N,2].
+    """Read a list [x, y, x, y, …] of at least three points as a ring [N,2].
 
     Raises:
         GeometryError: A value is not a number, the number of values is odd, or there are too few values.
@@ -49,7 +49,7 @@ def read_points(values: object, exactly: int | None = None) -> Points:
 
     Args:
         values: The pairs as read from JSON.
-        exactly: The number of points; None requires at least three.
+        exactly: The required number of points. If None, at least three points are required.
 
     Raises:
         GeometryError: A value is not a pair of numbers, or the number of points is wrong.

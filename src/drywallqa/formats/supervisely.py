@@ -29,7 +29,7 @@ Size = tuple[int, int] | None
 
 
 def find_supervisely_files(root: Path) -> list[Path]:
-    """List the annotation files of a Supervisely project, and the meta.json files above them."""
+    """List the annotation files of a Supervisely project, and the nearest meta.json above each file."""
     files = [
         path
         for path, head in read_heads(root, ".json")
@@ -44,11 +44,13 @@ def _metas_above(path: Path, root: Path) -> list[Path]:
 
 
 def read_supervisely(root: Path, options: ReadOptions) -> Export:
-    """Read a Supervisely project. A class of the nearest meta.json without a shape is absent.
+    """Read a Supervisely project.
+
+    A class in the nearest meta.json is absent from a photo that has no shape of this class.
 
     Args:
         root: The export's folder.
-        options: Whether photos without a meta.json are fully labelled.
+        options: The read options. `fully_labelled` applies only to photos without a meta.json.
 
     Raises:
         DataError: A meta.json is damaged.

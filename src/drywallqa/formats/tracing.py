@@ -27,14 +27,15 @@ class Region:
 def trace_regions(mask: NDArray[np.bool_]) -> list[Region]:
     """Trace the 4-connected regions of a mask [H,W], ordered by their first pixel.
 
-    Filled by the even-odd rule at the pixels' centres, all rings together are exactly the mask.
+    Filling all rings together by the even-odd rule at the pixels' centres gives exactly the mask.
     """
     padded = np.pad(mask, 1)
     points, following, uppers = _link_corners(padded)
     rings, ring_of = _walk(points, following)
     if not rings:
         return []
-    # The first corner of a ring is its topmost, then leftmost one. A hole has its region's pixels there.
+    # The first corner of a ring is the leftmost of its topmost corners. The pixel to the lower right of this
+    # corner is unmarked only if the ring is a hole.
     first = np.array([ring[0] for ring in rings])
     is_hole = ~padded[first[:, 1] + 1, first[:, 0] + 1]
     owner = np.arange(len(rings))
@@ -50,17 +51,17 @@ def trace_regions(mask: NDArray[np.bool_]) -> list[Region]:
 def _link_corners(
     padded: NDArray[np.bool_],
 ) -> tuple[Corners, NDArray[np.int64], NDArray[np.int64]]:
-    """Find the corners of all rings, and the corner that follows each.
+    """Find the corners of all rings, and link each corner to the next corner of its ring.
 
     Args:
         padded: The mask with a border of zeros [H+2,W+2].
 
     Returns:
-        The corners [N,2] in row order; the index of the next corner of the same ring [N]; and the upper
-        corners of the vertical edges [N/2], ordered by column and row.
+        The corners [N,2] in row order. For each corner, the index of the next corner of the same ring [N].
+        The indices of the upper corners of the vertical edges [N/2], ordered by column and row.
     """
     above, below = padded[:-1], padded[1:]
-    # Of the four pixels around a corner, one or three are marked, or two that touch only diagonally.
+    # At a corner, one or three of the four adjacent pixels are marked, or two that touch only diagonally.
     changes = above != below
     turns = changes[:, :-1] != changes[:, 1:]
     turns |= (above[:, :-1] != above[:, 1:]) & changes[:, :-1] & changes[:, 1:]
@@ -85,7 +86,7 @@ def _link_corners(
 
 
 def _walk(points: Corners, following: NDArray[np.int64]) -> tuple[list[Corners], NDArray[np.int64]]:
-    """Collect the rings, ordered by their first corner; also return the ring number of each corner [N]."""
+    """Return the rings, ordered by their first corner, and the ring number of each corner [N]."""
     after = following.tolist()
     number = [-1] * len(after)
     rings: list[Corners] = []
@@ -104,7 +105,11 @@ def _walk(points: Corners, following: NDArray[np.int64]) -> tuple[list[Corners],
 def _edges_on_the_left(
     padded: NDArray[np.bool_], points: Corners, uppers: NDArray[np.int64], corners: Corners
 ) -> NDArray[np.int64]:
-    """Find the edge where the run of pixels to the left of each corner [K,2] starts, as its upper corner."""
+    """Find the vertical edge where the run of marked pixels to the left of each corner [K,2] starts.
+
+    Returns:
+        The index of each edge's upper corner [K].
+    """
     starts = np.flatnonzero(padded.ravel()[1:] & ~padded.ravel()[:-1]) + 1
     width = padded.shape[1]
     last_pixels = (corners[:, 1] + 1) * width + corners[:, 0]
@@ -117,9 +122,9 @@ def _edges_on_the_left(
 def keyhole(region: Region) -> Corners:
     """Join the holes of a region to its outer ring by seams of zero width.
 
-    YOLO segmentation and COCO polygons need this, because they have no holes. A seam runs left from the
-    hole's topmost, then leftmost corner to the nearest edge of another ring of the region. Filled by the
-    even-odd rule, the ring [N,2] encloses exactly the region.
+    YOLO segmentation and COCO polygons need this, because these formats cannot represent holes. A seam starts
+    at the leftmost of the hole's topmost corners. It runs left to the nearest edge of another ring of the
+    region. Filling the resulting ring [N,2] by the even-odd rule gives exactly the region.
     """
     if not region.holes:
         return region.outer
@@ -132,7 +137,7 @@ def keyhole(region: Region) -> Corners:
     after[before] = np.arange(len(points))
     edges, columns = _upward_edges_on_the_left(points, after, points[ends[:-1]])
     chain, corners, previous = after.tolist(), points.tolist(), before.tolist()
-    last = list(range(len(chain)))  # per edge: the corner or seam behind which its next seam starts
+    last = list(range(len(chain)))  # per edge: the corner after which its next seam is inserted
     # Edges on the left of a region's pixels run upwards, so the lowest seam of an edge comes first.
     for seam in np.argsort(-points[ends[:-1], 1], kind="stable").tolist():
         gate, edge = int(ends[seam]), int(edges[seam])
@@ -149,7 +154,7 @@ def keyhole(region: Region) -> Corners:
 def _upward_edges_on_the_left(
     points: Corners, after: NDArray[np.int64], gates: Corners
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the nearest edge that runs upwards, left of each corner [K,2] and in the pixel row below it.
+    """Find the nearest upward edge to the left of each corner [K,2], in the pixel row below the corner.
 
     Returns:
         The edges [K], each as the index of its first corner, and their columns [K].
@@ -169,7 +174,7 @@ def _upward_edges_on_the_left(
 
 
 def _in_order(corners: list[list[int]], chain: list[int]) -> Corners:
-    """Collect the linked corners, starting with corner 0, and drop immediate repetitions."""
+    """Follow the links from corner 0, and collect the corners without consecutive duplicates."""
     ring, corner = [corners[0]], chain[0]
     while corner:
         if corners[corner] != ring[-1]:

@@ -26,7 +26,7 @@ _AS_LIST = ("the list", "export the data set again")
 
 
 def find_voc_files(root: Path) -> list[Path]:
-    """List the Pascal VOC files of an export: XML with an element "annotation"."""
+    """List the Pascal VOC files of an export: XML files with an element "annotation"."""
     return [path for path, head in read_heads(root, ".xml") if re.search(rb"<annotation[\s>]", head)]
 
 
@@ -39,7 +39,7 @@ def read_voc(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: Whether all photos are fully labelled.
+        options: The read options, including whether all photos are fully labelled.
 
     Raises:
         DataError: A list of classes or photos cannot be read.
@@ -62,7 +62,7 @@ def read_voc(root: Path, options: ReadOptions) -> Export:
 
 
 def _read_classes(path: Path) -> frozenset[str]:
-    """Read the class names of a labelmap.txt, whose lines are name:colour:parts:actions."""
+    """Read the class names from a labelmap.txt with lines of the form name:colour:parts:actions."""
     names = {line.split(":")[0].strip() for line in load_lines(path, *_AS_LIST) if not line.startswith("#")}
     return frozenset(name for name in names if name.lower() not in {"", "background", "ignored"})
 
@@ -77,7 +77,10 @@ def _unread_masks(root: Path) -> list[Problem]:
 
 
 def _read_splits(lists: set[Path], root: Path, found: list[Problem]) -> dict[str, str | None]:
-    """Read the splits by stem from lists such as ImageSets/Main/train.txt. A stem in two splits gets none."""
+    """Map the stems of photos to splits, using lists such as ImageSets/Main/train.txt.
+
+    A stem that is listed in two splits gets None.
+    """
     splits: dict[str, str | None] = {}
     for path in sorted(lists):
         split = split_word(path.stem)

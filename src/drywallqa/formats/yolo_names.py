@@ -1,4 +1,4 @@
-"""Read the class names of YOLO exports, and what else their data.yaml says about the label files."""
+"""Read the class names of YOLO exports, and whether their label files contain keypoints."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "obj.names", "classes.tx
 
 @dataclass(frozen=True)
 class ClassList:
-    """The class names by number, and whether each line of a label file ends with keypoints (YOLO pose)."""
+    """The name of each class number, and whether the lines of label files end with keypoints (YOLO pose)."""
 
     names: Mapping[int, str]
     keypoints: bool = False
 
 
 def class_list_above(folder: Path, root: Path) -> ClassList:
-    """Read the class names from the nearest folder above a label file, or the only list in the export.
+    """Read the nearest list of class names above a label file, or else the only list in the export.
 
     Raises:
-        DataError: The list is missing or cannot be read, or two lists of one folder contradict each other.
+        DataError: The list is missing or cannot be read, or two lists in one folder contradict each other.
     """
     for parent in (folder, *folder.parents):
         if not parent.is_relative_to(root):
@@ -57,7 +57,7 @@ def _read_agreeing(paths: list[Path]) -> ClassList:
 
 
 def read_class_list(path: Path) -> ClassList:
-    """Read class names by number from data.yaml, obj.names or classes.txt.
+    """Read the class names and their numbers from data.yaml, obj.names or classes.txt.
 
     Raises:
         DataError: The file has no names or cannot be read.
@@ -82,7 +82,7 @@ def _from_lines(text: str) -> dict[int, str]:
 
 
 def _from_yaml(text: str) -> ClassList:
-    """Read `names`, a list or a mapping by number. Every scalar is a string, even a name such as "no".
+    """Read `names`, a list or a mapping from numbers to names. Even a name such as "no" is a string.
 
     Raises:
         ValueError: The text is not valid YAML, or a class number is not an integer or has two names.
@@ -109,7 +109,7 @@ def _from_yaml(text: str) -> ClassList:
 
 
 def _check_keys(node: Any) -> None:
-    """Check that no key of a mapping, or of its `names`, occurs twice; YAML would keep only the last."""
+    """Reject duplicate keys in a mapping and in its `names`, because YAML would keep only the last one."""
     keys = [key.value for key, _ in node.value]
     for key, value in node.value:
         if keys.count(key.value) > 1:

@@ -1,4 +1,4 @@
-"""Write the predicted masks of a results folder as labels for pre-annotation in other tools."""
+"""Write the predicted masks of a results folder as pre-annotations for labelling tools."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from drywallqa.inference.manifest import Manifest, Record
 def write_predicted_labels(
     out: Path, manifest: Manifest, prompts: Sequence[str], layout: str
 ) -> tuple[Path, WriteResult]:
-    """Write the masks of a results folder in an annotation format, into the subfolder `labels-FORMAT`.
+    """Write the masks of a results folder in an annotation format to its subfolder `labels-FORMAT`.
 
-    The labels name the photos, which are not copied. They cover all photos of the folder that have a mask of
-    one of the prompts. A photo that failed is left out.
+    The labels refer to the photos by name, and the photos are not copied. Every photo with a mask for one of
+    the prompts is included. Photos that could not be segmented are left out.
 
     Args:
         out: The results folder.
@@ -31,7 +31,7 @@ def write_predicted_labels(
         layout: A key of `formats.writing.WRITERS`.
 
     Returns:
-        The folder and the result of the writer. A folder of an earlier run is replaced.
+        The subfolder and the writer's result. The subfolder of an earlier run is replaced.
 
     Raises:
         DataError: No photo could be written.
@@ -47,7 +47,7 @@ def write_predicted_labels(
 
 
 def _class_names(records: Sequence[Record], prompts: Sequence[str]) -> dict[str, str]:
-    """Name the class of each prompt: its concept, or the prompt if several prompts mean the same concept."""
+    """Choose each prompt's class name: its concept, or the prompt if several prompts share the concept."""
     concepts = {record["prompt"]: record.get("concept") for record in records}
     names = [concepts.get(prompt) for prompt in prompts]
     return {
@@ -59,7 +59,7 @@ def _class_names(records: Sequence[Record], prompts: Sequence[str]) -> dict[str,
 def _read_photos(
     out: Path, manifest: Manifest, records: Sequence[Record], classes: Mapping[str, str]
 ) -> Iterator[MaskedPhoto | Problem]:
-    """Yield the photos with the masks of their prompts, and problems. One photo is in memory at a time."""
+    """Yield photos with the masks of their prompts, and any problems. Keep one photo in memory at a time."""
     failed = {key: record for (kind, key), record in manifest.errors.items() if kind == "photo"}
     for record in failed.values():
         text = f"was not segmented ({record['error']}); left out"
@@ -85,5 +85,5 @@ def _read_photos(
 
 
 def _model_of(record: Record) -> str:
-    """Return the versions of drywallqa and of the model, which are the first settings of a record."""
+    """Return the drywallqa version and the model version, which are the first two settings of a record."""
     return ", ".join(str(record["settings"]).split(", ")[:2])
