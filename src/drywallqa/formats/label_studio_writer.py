@@ -1,4 +1,4 @@
-"""Write Label Studio tasks, with masks as brush regions of annotations or predictions."""
+"""Write Label Studio tasks whose annotations or predictions contain the masks as brush regions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def write_label_studio(folder: Path, photos: Iterable[MaskedPhoto], classes: Seq
     """Write `tasks.json` and `label_config.xml`, and copy the photos to `images/SPLIT/`.
 
     Masks of a model become predictions, which Label Studio shows as pre-annotations. Other masks become
-    finished annotations. The tasks name the photos as local files below the folder. If the photos are not
-    copied, the tasks name them as local files below the folder of the photos.
+    finished annotations. The tasks refer to the photos as local files below `folder`. If the photos are not
+    copied, the tasks refer to local files below the photos' own folder.
 
-    A finished annotation without a class states that the class is absent, so photos in which a class is
-    unknown are left out.
+    In a finished annotation, a class without a region counts as absent, so photos in which a class is unknown
+    are left out.
 
     Args:
         folder: A new folder.

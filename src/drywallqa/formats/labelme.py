@@ -45,7 +45,7 @@ def read_labelme(root: Path, options: ReadOptions) -> Export:
 
     Args:
         root: The export's folder.
-        options: Whether all photos are fully labelled.
+        options: The option `fully_labelled` states that all photos are fully labelled.
 
     Raises:
         DataError: A list of classes cannot be read.
@@ -66,7 +66,7 @@ def _read_classes(path: Path) -> frozenset[str]:
 
 
 def _classes_above(path: Path, root: Path, listed: Mapping[Path, frozenset[str]]) -> frozenset[str]:
-    """Return the classes of the nearest list above a label file. Without a list, there are none."""
+    """Return the classes of the nearest list above a label file, or no classes if there is no list."""
     folders = [folder for folder in path.parents if folder in listed and folder.is_relative_to(root)]
     return listed[folders[0]] if folders else frozenset()
 
@@ -108,7 +108,7 @@ def _polygon(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry
 
 
 def _rectangle(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
-    """Read two opposite corners in any order, or (X-AnyLabeling) all four corners."""
+    """Read a box from two opposite corners in any order, or from all four corners (X-AnyLabeling)."""
     if len(list_of(shape.get("points"))) == 4:
         return _polygon(shape, size)
     points = read_points(shape.get("points"), exactly=2)
@@ -117,14 +117,14 @@ def _rectangle(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geomet
 
 
 def _circle(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
-    """Read a centre, and a point on the circle."""
+    """Read a circle from its centre and a point on it."""
     centre, edge = read_points(shape.get("points"), exactly=2)
     radius = float(np.linalg.norm(edge - centre))
     return Outline((ellipse_ring((float(centre[0]), float(centre[1])), (radius, radius)),))
 
 
 def _mask(shape: Mapping[str, Any], size: tuple[int, int] | None) -> Geometry:
-    """Read a picture and the corners of its box. The box includes the pixels at both corners."""
+    """Read a mask from a picture and two corners of its box. The box includes the pixels at both corners."""
     corners = read_points(shape.get("points"), exactly=2)
     if not (np.abs(corners) <= MAX_PIXELS).all():
         raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a valid number; dropped")

@@ -1,8 +1,9 @@
 """Decide what the values of mask files mean.
 
-Black is background. If the files of a class have only one other value, this value is the foreground. The
-value 255 beside class numbers marks pixels that nobody labelled, as in Pascal VOC. The user must decide about
-all other values. Without `--value` or `--invert`, the import is refused.
+Black is background. If the files of a class have only one value besides black, this value is the foreground.
+The value 255 next to class numbers marks unlabelled pixels, as in Pascal VOC. The user must decide about all
+other values with `--value`, and about masks that are mostly foreground with `--invert`. Otherwise, the import
+stops.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from drywallqa.formats.problems import Problem
 
 IGNORE, BACKGROUND = "ignore", "background"
 MOSTLY = 0.5
-"""A mask that marks more than this share of its known pixels may be inverted."""
+"""A mask that marks more than this share of its labelled pixels may be inverted."""
 
 _BLACK: Value = 0
 _BORDER = _WHITE = 255
@@ -35,9 +36,9 @@ class MaskMeaning:
     """The meaning of the values of a group of mask files.
 
     Attributes:
-        classes: Class → values that mark it. The files could have marked each of these classes.
-        ignored: Values of pixels that nobody labelled.
-        stray: Values without a meaning, if a table lists the classes.
+        classes: Class → values that mark it. Each class could be marked, even if no file marks it.
+        ignored: Values of unlabelled pixels.
+        stray: If there is a table of classes: values that have no meaning.
     """
 
     classes: Mapping[str, frozenset[Value]]
@@ -50,7 +51,7 @@ class MaskGroup:
     """Mask files that label the same classes.
 
     Attributes:
-        name: The class of the foreground, unless a table or the user names the classes of the values.
+        name: The class of the foreground, unless a table or the user assigns classes to values.
         files: The mask files.
         table: The table of classes, if there is one.
     """
@@ -61,7 +62,7 @@ class MaskGroup:
 
 
 def known_values(options: ReadOptions) -> dict[Value, str]:
-    """Return the values that a user gave a meaning: value → class, `IGNORE` or `BACKGROUND`."""
+    """Return the meanings that the user gave to values: value → class, `IGNORE` or `BACKGROUND`."""
     return {parse_value(text): name for text, name in options.values.items()}
 
 
@@ -76,10 +77,10 @@ def decide_meanings(
         root: The export's folder, for messages.
 
     Returns:
-        The meaning of each group, and notes about values that were rounded or are not labels.
+        The meaning of each group, and notes about rounded values and values of unlabelled pixels.
 
     Raises:
-        DataError: A value has no certain meaning, or most of a mask is foreground.
+        DataError: The meaning of a value is uncertain, or most of a mask is foreground.
     """
     known = known_values(options)
     _check_used(groups, known, root)
@@ -157,11 +158,11 @@ class _Reading:
 
     @property
     def explicit(self) -> bool:
-        """Whether a table or the user named the classes of the values."""
+        """Whether a table or the user assigned classes to values."""
         return self.group.table is not None or bool(self.classes)
 
     def open_values(self, root: Path) -> Iterator[str]:
-        """Describe each value whose meaning is not certain. With a table, every meaning is certain."""
+        """Describe each value whose meaning is uncertain. If there is a table, no meaning is uncertain."""
         if self.group.table is not None or not self.rest:
             return
         if not self.classes and self._is_one_value():
@@ -171,7 +172,7 @@ class _Reading:
             yield f"{describe_value(value)} ({self.totals[value]} px in {_listed(files, root)})"
 
     def _is_one_value(self) -> bool:
-        """Check whether the undecided values are one value that compression changed slightly."""
+        """Check whether the values without a meaning are one value that compression changed slightly."""
         if len(self.rest) < 2:
             return True
         rounded = {value for file in self.group.files if file.rounded for value in file.counts}
@@ -180,7 +181,7 @@ class _Reading:
         return bright or (near and len(self.rest - rounded) < 2)
 
     def marked_share(self, file: MaskFile) -> float:
-        """Return the share of a file's known pixels that are foreground, if nothing is inverted."""
+        """Return the share of a file's labelled pixels that are foreground if the mask is not inverted."""
         marked = sum(file.counts.get(value, 0) for value in self.rest)
         known = sum(count for value, count in file.counts.items() if value not in self.ignored)
         return marked / known if known else 0.0

@@ -1,4 +1,4 @@
-"""Rasterise outlines, whose points can be pixel corners or any other points."""
+"""Rasterise outlines. Their points can lie at pixel corners or anywhere else."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from drywallqa.formats.polygons import (
 )
 
 HAIRLINE_PX = 1.5
-"""A loop with a smaller mean width may not cover any pixel by half, so all touched pixels are marked."""
+"""A narrower loop may not cover half of any pixel, so all pixels that it touches are marked."""
 
 _FINER = 4
 
 
 def draw_ring(mask: NDArray[np.bool_], ring: Points) -> None:
-    """Mark the pixels of a mask [H,W] that a ring [N,2] within it covers by at least half.
+    """Mark all pixels of a mask [H,W] of which a ring [N,2] covers at least half.
 
     A hairline marks all pixels that it touches. A ring along pixel edges marks exactly the pixels that it
-    encloses, even if it is thin. Parts of a ring that run in both directions along one line mark nothing.
+    encloses, even if it is thin. Parts of a ring that run along one line in both directions mark no pixels.
     """
     corners = pixel_corners(ring)
     if corners is not None:
@@ -42,7 +42,7 @@ def draw_ring(mask: NDArray[np.bool_], ring: Points) -> None:
 
 
 def _fill_corners(mask: NDArray[np.bool_], corners: NDArray[np.int64]) -> None:
-    """Mark the pixels of a mask [H,W] in a ring along pixel edges [N,2], by the even-odd rule."""
+    """Fill a ring [N,2] that follows pixel edges in a mask [H,W], using the even-odd rule."""
     left, top = corners.min(axis=0).tolist()
     columns, rows = np.ptp(corners, axis=0).tolist()
     ends = np.roll(corners, -1, axis=0)
@@ -57,12 +57,14 @@ def _fill_corners(mask: NDArray[np.bool_], corners: NDArray[np.int64]) -> None:
 
 
 def _unite(loops: list[Points], start: tuple[int, int], size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Fill the loops of one ring by the even-odd rule, and draw hairlines that do not lie in another loop.
+    """Fill the loops of one ring in a new mask, using the even-odd rule.
+
+    A hairline that does not lie within a larger loop marks all pixels that it touches.
 
     Args:
         loops: The loops [N,2].
         start: The column and row of the result's first pixel.
-        size: The largest height and width of the result.
+        size: The maximum height and width of the result.
     """
     columns, rows = (np.ceil(np.concatenate(loops).max(axis=0)).astype(int) - start + 1).tolist()
     united = np.zeros((min(rows, size[0]), min(columns, size[1])), np.bool_)
@@ -79,10 +81,10 @@ def _unite(loops: list[Points], start: tuple[int, int], size: tuple[int, ...]) -
 
 
 def _draw_loop(mask: NDArray[np.bool_], loop: Points, *, hairline: bool, toggle: bool = False) -> None:
-    """Mark or toggle the pixels of a loop [N,2] in a mask [H,W].
+    """Mark or toggle the pixels inside a loop [N,2] in a mask [H,W].
 
-    Pillow draws between whole pixels and includes the border, so its polygons are one pixel too wide. Drawing
-    at four times the size and downscaling reduces this error to an eighth of a pixel.
+    Pillow connects whole pixels and includes the border, so its polygons are one pixel too wide. Drawing at
+    four times the size and downscaling reduces this error to an eighth of a pixel.
     """
     left, top = np.floor(loop.min(axis=0)).astype(int).tolist()
     columns, rows = (np.ceil(loop.max(axis=0)).astype(int) - (left, top) + 1).tolist()
@@ -102,5 +104,5 @@ def _draw_loop(mask: NDArray[np.bool_], loop: Points, *, hairline: bool, toggle:
 
 
 def _is_hairline(loop: Points) -> bool:
-    """Check whether a loop is a hairline. Its mean width is twice its area divided by its perimeter."""
+    """Check whether a loop is a hairline. The mean width is twice the area divided by the perimeter."""
     return 2 * ring_area(loop) < HAIRLINE_PX * perimeter(loop)

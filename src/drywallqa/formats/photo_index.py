@@ -1,9 +1,10 @@
 """Find the photos of an export by the names that annotation files give them.
 
 Annotation files name photos in many ways: with folders of another computer, Windows separators, percent
-escapes, or another Unicode form. An exact match of the path comes first. Otherwise, a path with a similar
-spelling matches if there is only one. If the folders of a name are missing from the export, the file name is
-compared. Such a match counts only if no other name matches that photo and no folder contradicts the name.
+escapes, or another Unicode form. An exact match of the path is preferred. Otherwise, a path with a similar
+spelling matches if there is only one. If the folders of a name are missing from the export, only the file
+names are compared. Such a match counts only if no other name matches that photo and no folder contradicts the
+name.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class PhotoName:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The folders and the file name. Slashes and backslashes separate them."""
+        """The folders and the file name, split at slashes and backslashes."""
         return PurePosixPath(self.name.replace("\\", "/")).parts
 
 
@@ -80,10 +81,10 @@ class PhotoIndex:
         """Find the photo of each name, and report names without a photo.
 
         Args:
-            names: All names of the export. A match by file name must not take the photo of another name.
+            names: All names in the export, because a match by file name must not take another name's photo.
 
         Returns:
-            A path for each name, or None.
+            The path of each name's photo, or None.
         """
         found = [self._find_in_folders(name) for name in names]
         claimed = {path for path in found if path}
@@ -113,14 +114,14 @@ class PhotoIndex:
         return None
 
     def _taken_as(self, name: PhotoName, path: Path) -> Path:
-        """Report a photo if the case of its name differs. Other differences in spelling are not reported."""
+        """Report a match if the names differ in case. Other differences in spelling are not reported."""
         if not is_same_name(unquote(name.name).replace("\\", "/").rsplit("/", 1)[-1], path.name):
             text = f"{name.name} was matched to {relative_name(path, self.root)}"
             self.problems.append(Problem(problems.SIMILAR_NAME, name.file, name.where, text))
         return path
 
     def _by_last_part(self, name: PhotoName) -> Path | None:
-        """Return the only photo with the name's last part, if its folders fit the name and the file."""
+        """Return the only photo with this file name, if its folders fit the name and the annotation file."""
         paths = self._by_base.get(spelling_key(name.parts[-1]), []) if name.parts else []
         given = {spelling_key(part) for part in name.parts[:-1]}
         own = PurePosixPath(name.file).parts[:-1]
@@ -133,7 +134,7 @@ class PhotoIndex:
         return fitting[0] if len(fitting) == 1 and len(paths) == 1 else None
 
     def _folders_of(self, path: Path) -> tuple[str, ...]:
-        """Return the folders of a photo below the export's folder; none for a photo elsewhere."""
+        """Return the folders between the export's folder and a photo, or none for a photo elsewhere."""
         return path.relative_to(self.root).parts[:-1] if path.is_relative_to(self.root) else ()
 
     def _report_missing(self, name: PhotoName, other: Path | None) -> None:
@@ -145,23 +146,23 @@ class PhotoIndex:
 
 
 def _joined(folder: Path, parts: Iterable[str]) -> str | None:
-    """Join a folder and a name; None if the result leaves the export."""
+    """Join a folder and a name. Return None if the path leads outside the export."""
     path = os.path.normpath(folder.joinpath(*parts)).replace(os.sep, "/")
     return None if path.startswith(("..", "/")) else path
 
 
 def spelling_key(name: str) -> str:
-    """Normalise the Unicode form, percent escapes, separators and case of a name to compare its spellings."""
+    """Normalise a name's Unicode form, percent escapes, separators and case for comparisons."""
     return unicodedata.normalize("NFC", unquote(name.replace("\\", "/"))).casefold()
 
 
 def is_same_name(one: str, other: str) -> bool:
-    """Whether two names differ at most by their Unicode form and by percent escapes."""
+    """Whether two names are equal except for their Unicode form and percent escapes."""
     return unicodedata.normalize("NFC", unquote(one)) == unicodedata.normalize("NFC", unquote(other))
 
 
 def _contradict(given: set[str], folders: Sequence[str]) -> bool:
-    """Check whether a photo's folders contradict the folders in a name by another split or folder name."""
+    """Check whether a photo lies in a different split or folder than a name says."""
     if not given:
         return False
     splits = {split_word(part) for part in given} - {None}
@@ -175,7 +176,7 @@ def _contradict(given: set[str], folders: Sequence[str]) -> bool:
 
 
 def _lie_apart(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether the folders of an annotation file and of a photo belong to two splits, sites or videos."""
+    """Whether an annotation file's and a photo's folders belong to different splits, sites or videos."""
     apart = [[part for part in each if part not in rest] for each, rest in ((one, other), (other, one))]
     splits = [{split_word(part) for part in each} - {None} for each in apart]
     if splits[0] and splits[1]:

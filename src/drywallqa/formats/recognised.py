@@ -24,7 +24,7 @@ class ForeignFormat:
     Attributes:
         title: The format's name in messages.
         pattern: Regular expression for the path of an annotation file.
-        marks: Regular expressions. All of them match in the first 64 KiB of an annotation file.
+        marks: Regular expressions that all match in the first 64 KiB of an annotation file.
         remedy: How to convert the format.
     """
 

@@ -43,10 +43,12 @@ def runs_of(decode: Callable[[int, int], Mask], size: tuple[int, int] | None) ->
 
 
 def decode_picture(text: object, *, compressed: bool = False) -> Mask:
-    """Decode a base64 picture to a mask [H,W]. The mask marks pixels with a nonzero value or, if any, alpha.
+    """Decode a base64 picture to a mask [H,W].
+
+    Marked pixels have a nonzero alpha value or, if the picture has no alpha channel, a nonzero grey value.
 
     Args:
-        text: The picture's file in base64.
+        text: The picture file, encoded as base64.
         compressed: Whether the file is also compressed with zlib.
 
     Raises:
@@ -70,7 +72,7 @@ def paste_mask(part: Mask, left: int, top: int, height: int, width: int) -> Mask
     """Place a mask [h,w] into an empty mask [height,width].
 
     Raises:
-        ValueError: The mask leaves the photo.
+        ValueError: The mask extends outside the photo.
     """
     rows, columns = part.shape
     if min(left, top) < 0 or left + columns > width or top + rows > height:

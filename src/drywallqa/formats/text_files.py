@@ -1,4 +1,4 @@
-"""Recognise annotation files by their first bytes, and read JSON, XML and lists of lines."""
+"""Read the first bytes of annotation files to recognise them, and read JSON, XML and text files."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _HEAD = 1 << 16
 
 
 def read_heads(root: Path, suffix: str) -> Iterable[tuple[Path, bytes]]:
-    """Yield each file below a folder with a suffix such as ".json", and its first 64 KiB without a BOM."""
+    """Yield the path and the first 64 KiB (without a BOM) of each file with a suffix such as ".json"."""
     for path in list_files(root):
         if path.suffix.lower() == suffix:
             yield path, head_of(path)
 
 
 def head_of(path: Path) -> bytes:
-    """Return a file's first 64 KiB as UTF-8 without a BOM; nothing if the file cannot be read."""
+    """Return a file's first 64 KiB as UTF-8 without a BOM, or no bytes if the file cannot be read."""
     try:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
@@ -40,7 +40,7 @@ def load_lines(path: Path, content: str, remedy: str) -> list[str]:
 
     Args:
         path: The file.
-        content: What the file contains, for the message, such as "the class names".
+        content: Name of the file's content in the error message, such as "the class names".
         remedy: What the user can do if the file is damaged.
 
     Raises:
@@ -69,7 +69,7 @@ def load_json(path: Path, remedy: str) -> Any:
 
 
 def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object. Python would silently keep only the last of several values of one key."""
+    """Return a JSON object. Reject different values for one key, of which Python would keep only the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
         for key, value in pairs:
@@ -87,8 +87,8 @@ def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Elemen
         remedy: What the user can do if the file is damaged.
 
     Raises:
-        DataError: The file is damaged, has another root element, or has a document type, whose entities
-            could expand to any size.
+        DataError: The file is damaged, has another root element, or declares a document type. The entities
+            of a document type could expand to any size.
     """
     builder, lines = TreeBuilder(), {}
     parser = expat.ParserCreate()
@@ -115,10 +115,10 @@ def load_xml(path: Path, tag: str, remedy: str) -> tuple[Element, Mapping[Elemen
 
 
 def mapping_of(value: object) -> Mapping[str, Any]:
-    """Return a JSON object, or an empty one for any other value."""
+    """Return the value if it is a JSON object, or an empty object otherwise."""
     return value if isinstance(value, dict) else {}
 
 
 def list_of(value: object) -> list[Any]:
-    """Return a JSON list, or an empty one for any other value."""
+    """Return the value if it is a JSON list, or an empty list otherwise."""
     return value if isinstance(value, list) else []

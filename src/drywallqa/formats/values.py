@@ -1,4 +1,4 @@
-"""Read ids, numbers and names of annotation files, independent of the type that the exporter used."""
+"""Read ids, numbers and names from annotation files, whatever type the exporter used for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,999}(\.0*)?")
 
 
 def identifier(value: object) -> int | str | None:
-    """Return an id such that 7, 7.0, "7" and " 7 " are equal; None if the value cannot be an id.
+    """Normalise an id, so that 7, 7.0, "7" and " 7 " are equal. Return None if the value is no valid id.
 
     Large numbers stay exact, and a hash such as "1e5" stays text.
     """
@@ -23,7 +23,10 @@ def identifier(value: object) -> int | str | None:
 
 
 def number_of(value: object) -> float | None:
-    """Convert a number, or a text with a number, to a float. NaN and infinity are kept. Others give None."""
+    """Convert a number, or a text with a number, to a float. Return None for other values.
+
+    NaN and infinity are kept.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -33,17 +36,17 @@ def number_of(value: object) -> float | None:
 
 
 def whole_number(value: object) -> int | None:
-    """Convert a whole number, a float such as 3.0, or such a text to an integer. Other values give None."""
+    """Convert a whole number such as 3, 3.0, "3" or "3.0" to an integer. Return None for other values."""
     number = number_of(value)
     return int(number) if number is not None and math.isfinite(number) and number.is_integer() else None
 
 
 def size_of(height: object, width: object) -> tuple[int, int] | None:
-    """Return a photo's height and width in px; None if either is missing or not positive."""
+    """Return a photo's height and width in px, or None if either is missing or not positive."""
     size = whole_number(height), whole_number(width)
     return (size[0], size[1]) if size[0] and size[1] and min(size[0], size[1]) > 0 else None
 
 
 def class_name(value: Any) -> str | None:
-    """Return a class name as text; None if the value is neither text nor a number."""
+    """Return a class name as text, or None if the value is neither text nor a number."""
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None

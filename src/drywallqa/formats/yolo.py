@@ -1,4 +1,4 @@
-"""Read YOLO exports from Roboflow, CVAT and Label Studio, in which each line is a box or a polygon."""
+"""Read YOLO exports from Roboflow, CVAT and Label Studio, in which each line describes a box or a polygon."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OTHER_FILES = ("obj.data", "notes.json", *_SPLIT_LISTS)
 _NO_LABELS = frozenset({*CLASS_FILES, *_OTHER_FILES, "notes.txt"})
 
 _FEWEST_FIELDS = 5
-"""Fields of a label line with a box: the class and four numbers."""
+"""Number of fields in a label line with a box: the class and four numbers."""
 
 
 def find_yolo_files(root: Path) -> set[Path]:
@@ -43,11 +43,11 @@ def find_yolo_files(root: Path) -> set[Path]:
 
 
 def read_yolo(root: Path, options: ReadOptions) -> Export:
-    """Read a YOLO export. The class names of a label file come from the nearest folder above that lists them.
+    """Read a YOLO export. A label file's class names come from the nearest list in a folder above it.
 
     Args:
         root: The export's folder.
-        options: Not used, because YOLO files leave no question open.
+        options: Not used, because YOLO files need no decisions by the user.
 
     Raises:
         DataError: The list of class names is missing or cannot be read.
@@ -72,7 +72,7 @@ def read_yolo(root: Path, options: ReadOptions) -> Export:
 
 
 def _listed_splits(root: Path, labelled: Collection[Path]) -> list[PhotoEntry]:
-    """Return entries that only put labelled photos into the splits of lists such as train.txt."""
+    """Return entries that only assign labelled photos to splits, as listed in files such as train.txt."""
     names = [
         PhotoName(line.strip(), (path.parent, root), relative_name(path, root), f"line {number}")
         for name in _SPLIT_LISTS
@@ -98,7 +98,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
-    """Map each label file to its photos. A similar spelling counts if no photo has exactly this name."""
+    """Map each label file to its photos. A similar name counts as a match if there is no exact match."""
     photos = list_photos(root)
     owners: dict[Path, list[Path]] = defaultdict(list)
     for photo in photos:
@@ -118,7 +118,7 @@ def _owners(root: Path, found: list[Problem]) -> dict[Path, list[Path]]:
 
 
 def _label_paths(photo: Path, root: Path) -> list[Path]:
-    """Return the possible paths of a photo's labels: next to it, and in "labels" instead of "images"."""
+    """Return possible paths of a photo's label file: next to it, and in "labels" instead of "images"."""
     paths = [photo.with_suffix(".txt")]
     parts = list(photo.relative_to(root).parts)
     for position in range(len(parts) - 2, -1, -1):
@@ -141,7 +141,7 @@ def _all_label_files(root: Path) -> set[Path]:
 
 
 def _has_labels(path: Path) -> bool:
-    """Whether a text file is no list of classes or photos. Labels of a photo such as test.jpg are none."""
+    """Whether a text file has labels. For example, test.txt may list photos or label test.jpg."""
     if path.name not in _NO_LABELS:
         return True
     line = head_of(path).partition(b"\n")[0].decode("utf-8", "replace").split()
@@ -149,7 +149,7 @@ def _has_labels(path: Path) -> bool:
 
 
 class _LabelFile:
-    """The lines of one label file."""
+    """The shapes and problems of one label file."""
 
     def __init__(self, path: Path, classes: ClassList, root: Path) -> None:
         self.root = root
@@ -185,7 +185,7 @@ class _LabelFile:
             self.lost.add(class_name or UNKNOWN_CLASS)
 
     def entries(self, photos: Sequence[Path]) -> list[PhotoEntry]:
-        """Return the entry of the file's photo. Labels that could belong to several photos are dropped."""
+        """Return an entry for each photo of the file. If there are several photos, its labels are dropped."""
         if not photos:
             text = "the label file has no photo; skipped"
             self.problems.append(Problem(problems.MISSING_PHOTO, self.name, "", text))

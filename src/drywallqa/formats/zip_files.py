@@ -1,4 +1,4 @@
-"""Unpack the zip file of an export, whoever made it."""
+"""Unpack the zip file of an export, even if its source is not trusted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _check_amount(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -
 
 
 def _name_of(member: zipfile.ZipInfo) -> str:
-    """Return a member's name with forward slashes. macOS writes UTF-8 without the flag that says so."""
+    """Return a member's name with forward slashes. macOS writes UTF-8 without setting its flag."""
     name = member.filename.replace("\\", "/")
     if not member.flag_bits & _UTF8_FLAG:
         with suppress(UnicodeError):
