@@ -48,8 +48,8 @@ class LearningSignals:
             that may be marked, 0–1.
         presence_uncertainty: How close the presence probability is to the presence threshold, 0–1. The value
             is 1 at the threshold.
-        disagreement: 1 minus the IoU of two masks: the photo's mask, and the mirrored photo's mask, mirrored
-            back. The value is 0 if both masks are empty.
+        disagreement: 1 minus the IoU of the photo's mask and the mirrored photo's mask, after the second mask
+            is mirrored back. The value is 0 if both masks are empty.
         quality: Remarks about defects of the photo.
     """
 

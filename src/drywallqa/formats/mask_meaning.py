@@ -36,9 +36,9 @@ class MaskMeaning:
     """The meaning of the values of a group of mask files.
 
     Attributes:
-        classes: Class → values that mark it. Each class could be marked, even if no file marks it.
+        classes: Class → values that mark it. This includes classes that no pixel shows.
         ignored: Values of unlabelled pixels.
-        stray: If there is a table of classes: values that have no meaning.
+        stray: Values that are missing from the table of classes, if there is one.
     """
 
     classes: Mapping[str, frozenset[Value]]

@@ -22,7 +22,7 @@ _FINER = 4
 
 
 def draw_ring(mask: NDArray[np.bool_], ring: Points) -> None:
-    """Mark all pixels of a mask [H,W] of which a ring [N,2] covers at least half.
+    """Mark each pixel of a mask [H,W] that is at least half covered by a ring [N,2] inside the mask.
 
     A hairline marks all pixels that it touches. A ring along pixel edges marks exactly the pixels that it
     encloses, even if it is thin. Parts of a ring that run along one line in both directions mark no pixels.

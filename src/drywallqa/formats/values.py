@@ -10,7 +10,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,999}(\.0*)?")
 
 
 def identifier(value: object) -> int | str | None:
-    """Normalise an id, so that 7, 7.0, "7" and " 7 " are equal. Return None if the value is no valid id.
+    """Normalise an id, so that 7, 7.0, "7" and " 7 " are equal. Return None if it cannot be an id.
 
     Large numbers stay exact, and a hash such as "1e5" stays text.
     """
