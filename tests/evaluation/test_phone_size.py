@@ -236,7 +236,7 @@ def test_large_walls__lines_and_pixels_of_the_part_that_was_asked_for(elsewhere)
 
 
 def test_large_walls__a_missing_list_an_empty_part_and_a_foreign_mask_are_refused(elsewhere, tmp_path):
-    with pytest.raises(DataError, match=r"split\.csv: not a table"):
+    with pytest.raises(DataError, match=r"split\.csv: must be a table"):
         large_walls(red, tmp_path, "dev", silent)
     with pytest.raises(DataError, match="no photo of the set large-walls in the split 'train'"):
         large_walls(red, elsewhere, "train", silent)
