@@ -1,4 +1,4 @@
-"""Measure how well two labels of one photo agree if a data set contains the photo under two names.
+"""Measure how well the labels of duplicate photos agree.
 
 This agreement estimates how well a second annotator would agree with the labels. A model cannot agree with
 the labels much better than the labels agree with each other, so compare a model's IoU with this agreement.

@@ -162,7 +162,7 @@ def _unite_class(
 
 
 def _agree(one: _Statement, other: _Statement, name: str) -> bool:
-    """Check whether two masks of a class differ only in ignored pixels and by one pixel along the edges."""
+    """Check whether two masks of a class are equal, except for ignored pixels and one pixel along edges."""
     first, second = one.masks.get(name), other.masks.get(name)
     if first is None or second is None:
         return first is second

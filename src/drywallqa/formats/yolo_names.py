@@ -22,7 +22,7 @@ class ClassList:
 
 
 def class_list_above(folder: Path, root: Path) -> ClassList:
-    """Read the nearest list of class names above a label file, or else the only list in the export.
+    """Read the class names of a label file from its closest parent folder, or the export's only list.
 
     Raises:
         DataError: The list is missing or cannot be read, or two lists in one folder contradict each other.
