@@ -259,7 +259,7 @@ def _off(value: Value, levels: Sequence[Value]) -> int:
 
 
 def _two_levels(counts: Mapping[Value, int]) -> tuple[Value, ...]:
-    """Return the darkest and lightest grey, or the two most frequent colours. 0 replaces values near black."""
+    """Return the darkest and lightest grey, or the two most frequent colours. Values near black become 0."""
     greys = [value for value in counts if isinstance(value, int)]
     if len(greys) == len(counts):
         unit = 257 if max(greys) > 255 else 1
