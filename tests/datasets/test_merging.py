@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from drywallqa.cli import main
+from drywallqa.datasets import merging
 from drywallqa.datasets.dataset import load_dataset, save_dataset
 from drywallqa.datasets.importing import ImportOptions, import_export
 from drywallqa.datasets.merging import merge_export
@@ -137,6 +138,7 @@ def test_merge__copies_of_one_photo_that_contradict_each_other_leave_the_old_lab
     assert (known.read_mask(known.samples[0], "crack") == square(8, 8, 24, 32)).all()
     export = correction(tmp_path, names, [BETTER, BETTER | {"image_id": 2}], photos=copies)
     assert len(merge_export(export, dataset, CRACK).added) == 1
+    known = load_dataset(dataset)
     assert (known.read_mask(known.samples[0], "crack") == square(40, 8, 56, 32)).all()
 
 
@@ -149,3 +151,23 @@ def test_merge__options_of_an_import_are_refused(tmp_path, dataset, capsys):
     assert main([*asked[:-1], "--by", "Ada"]) == 2
     assert "--by applies to --merge" in capsys.readouterr().err
     assert not any(sample.corrections for sample in load_dataset(dataset))
+
+
+def test_merge__an_interruption_leaves_the_old_labels_in_place(tmp_path, dataset, monkeypatch):
+    known = load_dataset(dataset)
+    before = [known.read_mask(sample, "crack") for sample in known]
+
+    def interrupted(dataset):
+        raise KeyboardInterrupt
+
+    export = correction(tmp_path, ["a.jpg"], [BETTER])
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "save_dataset", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            merge_export(export, dataset, CRACK)
+    assert load_dataset(dataset).samples == known.samples
+    assert all((known.read_mask(s, "crack") == old).all() for s, old in zip(known, before, strict=True))
+    for number in (1, 2):  # each merge replaces the masks of the one before
+        merge_export(export, dataset, CRACK)
+        masks = sorted(path.name for path in (dataset / "masks" / "crack").rglob("*.png"))
+        assert masks == [f"a.v{number + 1}.png", "b.png"]

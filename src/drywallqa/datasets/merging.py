@@ -80,7 +80,18 @@ def merge_export(
         phrasings = {name: (f"segment {name}",) for name in concepts.concepts()}
         dataset = replace(dataset, concepts=phrasings | dict(known.concepts))
         save_dataset(dataset)
+    for path in _mask_files(known) - _mask_files(dataset):
+        path.unlink(missing_ok=True)
     return ImportResult(dataset, tuple(changed.values()), concepts.concepts(), tuple(work.found))
+
+
+def _mask_files(dataset: Dataset) -> set[Path]:
+    """Return the paths of all masks that a data set's manifest names."""
+    return {
+        dataset.folder / name
+        for sample in dataset
+        for name in (*filter(None, sample.labels.values()), *sample.ignored.values())
+    }
 
 
 class _Merge:
@@ -160,7 +171,9 @@ class _Merge:
         self, sample: Sample, photo: LabelledPhoto, labels: PhotoLabels, correction: Correction
     ) -> Sample:
         """Return a sample with its new labels from the export, and record who corrected them."""
-        new = write_labels(labels, self.concepts, self.stage, sample.set_name, sample.image_id)
+        # New files have new names, so that the old manifest stays valid until the new one replaces it.
+        stem = f"{sample.image_id}.v{len(sample.corrections) + 2}"
+        new = write_labels(labels, self.concepts, self.stage, sample.set_name, stem)
         author = next((entry for entry in reversed(photo.entries) if entry.author), None)
         corrections = tuple(
             replace(
@@ -172,7 +185,7 @@ class _Merge:
             )
             for concept in new
         )
-        ignored = write_ignored(labels, self.concepts, self.stage, sample.set_name, sample.image_id)
+        ignored = write_ignored(labels, self.concepts, self.stage, sample.set_name, stem)
         kept_ignored = {name: path for name, path in sample.ignored.items() if name not in new}
         kept = [concept for concept in sample.incomplete if concept not in new]
         return replace(
