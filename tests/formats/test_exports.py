@@ -98,3 +98,9 @@ def test_read__options_of_mask_files_are_refused_for_other_formats(tmp_path):
     for options in (ReadOptions.parse(["1=crack"], None), ReadOptions.parse([], "no")):
         with pytest.raises(ConfigError, match="mask files only"):
             exports.read_export(root, "auto", options)
+
+
+def test_read_export__a_chosen_format_without_files_is_refused(tmp_path):
+    roboflow_coco(tmp_path)
+    with pytest.raises(DataError, match="no labels in the format YOLO"):
+        exports.read_export(tmp_path, "yolo")

@@ -150,6 +150,10 @@ def read_export(root: Path, layout: str = "auto", options: ReadOptions | None = 
     """
     found = {name: set(each.find(root)) for name, each in FORMATS.items()}
     chosen = _detect(root, found) if layout == "auto" else layout
+    if not found[chosen]:
+        raise DataError(
+            f"{root}: has no labels in the format {FORMATS[chosen].title}; choose another --format"
+        )
     options = options or ReadOptions()
     if chosen != "masks" and (options.values or options.invert is not None):
         raise ConfigError(f"--value and --invert apply to mask files only; {root} is read as {chosen}")
