@@ -103,8 +103,8 @@ class ConceptMap:
         return tuple(
             concept
             for concept in self.mapped()
-            if self.mask_of(concept, labels)[1] is not None
-            and labels.incomplete & set(self.classes_of(concept))
+            if labels.incomplete & set(self.classes_of(concept))
+            and self.mask_of(concept, labels)[1] is not None
         )
 
 

@@ -51,9 +51,13 @@ def read_coco(root: Path, options: ReadOptions) -> Export:
     """
     files = [_CocoFile(root, path) for path in find_coco_files(root)]
     index = PhotoIndex(root, options.photos)
-    names = [name for file in files for name in file.names()]
-    paths = iter(index.find(names))
-    entries = [entry for file in files for entry in file.entries([next(paths) for _ in file.names()])]
+    names = [file.names() for file in files]
+    paths = iter(index.find([name for own in names for name in own]))
+    entries = [
+        entry
+        for file, own in zip(files, names, strict=True)
+        for entry in file.entries([next(paths) for _ in own])
+    ]
     found = [problem for file in files for problem in file.problems]
     classes = {name for file in files for name in file.classes.values()} - {UNKNOWN_CLASS}
     return Export(

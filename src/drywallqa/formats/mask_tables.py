@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drywallqa.errors import DataError
 from drywallqa.formats.pixel_values import Value, grey_or_colour
+from drywallqa.formats.text_files import load_lines
 from drywallqa.formats.values import whole_number
 
 ROBOFLOW_TABLE, CVAT_TABLE = "_classes.csv", "labelmap.txt"
@@ -57,17 +58,12 @@ def read_class_table(path: Path) -> ClassTable:
     return ClassTable(others, background, ignored)
 
 
-def _lines(path: Path, remedy: str) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); {remedy}") from error
-
-
 def _roboflow_rows(path: Path) -> list[tuple[str, Value]]:
     remedy = "a table of classes has the columns 'Pixel Value, Class'; export the data set again"
     rows: list[tuple[str, Value]] = []
-    for number, row in enumerate(csv.reader(_lines(path, remedy), skipinitialspace=True), 1):
+    for number, row in enumerate(
+        csv.reader(load_lines(path, "the table of classes", remedy), skipinitialspace=True), 1
+    ):
         value = whole_number(row[0].strip()) if row else None
         if not "".join(row).strip() or (number == 1 and value is None):
             continue
@@ -80,7 +76,7 @@ def _roboflow_rows(path: Path) -> list[tuple[str, Value]]:
 def _labelmap_rows(path: Path) -> list[tuple[str, Value]]:
     remedy = "a line must have the form name:red,green,blue:parts:actions"
     rows: list[tuple[str, Value]] = []
-    for number, line in enumerate(_lines(path, remedy), 1):
+    for number, line in enumerate(load_lines(path, "the table of classes", remedy), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = line.split(":")

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from drywallqa.errors import DataError
 from drywallqa.formats import problems
 from drywallqa.formats.annotations import (
@@ -24,6 +22,7 @@ from drywallqa.formats.annotations import (
 from drywallqa.formats.geometry import Box, Geometry, GeometryError, Outline
 from drywallqa.formats.photo_index import PhotoIndex, PhotoName, is_same_name, spelling_key
 from drywallqa.formats.problems import Problem
+from drywallqa.formats.rings import read_numbers, read_ring
 from drywallqa.formats.text_files import head_of
 from drywallqa.formats.values import number_of, whole_number
 from drywallqa.formats.yolo_names import CLASS_FILES, ClassList, class_list_above
@@ -208,17 +207,7 @@ class _LabelFile:
 
 
 def _geometry(fields: Sequence[str]) -> Geometry:
-    numbers = [number for number in map(number_of, fields) if number is not None]
-    if len(numbers) != len(fields):
-        raise GeometryError(problems.NOT_A_NUMBER, "a coordinate is not a number; dropped")
-    if len(numbers) == 4:
-        x, y, width, height = numbers
-        return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2, relative=True)
-    if len(numbers) % 2:
-        raise GeometryError(
-            problems.MALFORMED, f"the outline has an odd number of coordinates ({len(numbers)}); dropped"
-        )
-    if len(numbers) < 6:
-        text = f"the outline has {len(numbers) // 2} points, but at least three are needed; dropped"
-        raise GeometryError(problems.FEW_POINTS, text)
-    return Outline((np.array(numbers, np.float64).reshape(-1, 2),), relative=True)
+    if len(fields) != 4:
+        return Outline((read_ring(fields),), relative=True)
+    x, y, width, height = read_numbers(fields)
+    return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2, relative=True)
