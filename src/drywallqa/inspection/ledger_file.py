@@ -1,0 +1,97 @@
+"""Read and write `inspection.json`, the file of a ledger."""
+
+from __future__ import annotations
+
+import functools
+import json
+import types
+import typing
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from drywallqa.errors import DataError
+from drywallqa.files import json_bytes, write_whole
+from drywallqa.inspection.ledger import SCHEMA, Ledger
+
+
+def write_ledger(ledger: Ledger, path: Path) -> None:
+    """Write a ledger; the same ledger always gives the same bytes.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    write_whole(path, json_bytes({"schema": SCHEMA, **asdict(ledger)}))
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read a ledger.
+
+    Raises:
+        DataError: The file is missing, is no ledger, or has another schema.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path} cannot be read as an inspection: {problem}") from problem
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        found = data.get("schema") if isinstance(data, dict) else None
+        raise DataError(f"{path} has the schema {found!r}, this version reads schema {SCHEMA}")
+    del data["schema"]
+    try:
+        ledger: Ledger = _build(Ledger, data, "ledger")
+    except ValueError as problem:
+        raise DataError(f"{path} is damaged: {problem}") from problem
+    return ledger
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Build a value of the annotated type from JSON data.
+
+    Raises:
+        ValueError: The data does not have this type; the message names the place.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        rest = [a for a in arguments if a is not type(None)]
+        return None if value is None and len(rest) < len(arguments) else _build(rest[0], value, where)
+    if is_dataclass(kind):
+        return _build_object(kind, value, where)
+    if origin is tuple:
+        return _build_tuple(arguments, value, where)
+    if origin is dict and isinstance(value, dict):
+        return {key: _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if (origin is typing.Literal and value in arguments) or kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ValueError(f"{where} is {value!r}, which is not a {getattr(kind, '__name__', kind)}")
+
+
+def _build_object(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {value!r}, which is not an object")
+    hints = _hints(kind)
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    if unknown := sorted(set(value) - set(hints)):
+        raise ValueError(f"{where} has the unknown key {unknown[0]!r}")
+    if missing := sorted(needed - set(value)):
+        raise ValueError(f"{where} lacks the key {missing[0]!r}")
+    return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+_hints = functools.cache(typing.get_type_hints)
+
+
+def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} is {value!r}, which is not a list")
+    if arguments[-1] is Ellipsis:
+        return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if len(value) != len(arguments):
+        raise ValueError(f"{where} has {len(value)} items instead of {len(arguments)}")
+    return tuple(
+        _build(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True))
+    )
