@@ -1,0 +1,158 @@
+"""Edges of a dark line, read from the grey profiles across its centre line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Offsets of a profile's samples in half widths, but at least in units of 2 px: the background lies beyond 1.8.
+_REACH, _SAMPLES = 3.2, 161
+_OFFSETS = np.linspace(-_REACH, _REACH, _SAMPLES)
+_LEAST_UNIT = 2.0
+_CORE, _BACKGROUND = 0.5, 1.8
+_ROUNDS = 3
+_ALONG = 2  # profiles are averaged over 2 * _ALONG + 1 points
+_LEAST_DEPTH = 5.0  # grey levels: a line that is less dark does not move the centre line
+_STEADY = 9  # points over which the widths are smoothed
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Both edges of a line, for each of N points of its centre line.
+
+    Attributes:
+        points: Centre line, x and y in px, float64 [N,2].
+        left: Distance in px from the centre line to the edge on the left of the direction of travel, [N].
+        right: Distance in px to the edge on the right, [N].
+        sigma: Standard uncertainty of the width in px, [N].
+        depth: Grey levels by which the line is darker than the brighter of its two sides, [N].
+    """
+
+    points: Array
+    left: Array
+    right: Array
+    sigma: Array
+    depth: Array
+
+
+def read_edges(grey: NDArray[np.float32], points: Array, half_width: Array) -> Edges:
+    """Read both edges of a dark line in sub-pixels.
+
+    Each side has its own background. An edge lies at half depth, the place that blur shifts least.
+
+    Args:
+        grey: The photo's brightness in grey levels, [H,W].
+        points: Points of the centre line, about 1 px apart; x right, y down, pixel centres at whole numbers;
+            [N,2].
+        half_width: Approximate half width of the line at each point in px, [N].
+
+    Returns:
+        The edges, with points moved to the middle between them.
+    """
+    points, half = np.asarray(points, float), np.maximum(np.asarray(half_width, float), 0.5)
+    left, right, depth = half, half, np.zeros(len(points))
+    for turn in range(_ROUNDS):
+        left, right, depth = _edges(grey, points, half)
+        if turn < _ROUNDS - 1:
+            shift = np.where(depth > _LEAST_DEPTH, (left - right) / 2, 0.0)
+            bound = np.maximum(1.5, half)
+            shift = smooth(running_median(np.clip(shift, -bound, bound), 7), 2.0)
+            points = points + left_normals(points) * shift[:, None]
+            half = np.maximum(smooth(running_median((left + right) / 2, 7), 2.0), 0.5)
+    steady_left, steady_right = (smooth(running_median(side, 5), 1.0) for side in (left, right))
+    spread = running_median(np.abs(left + right - steady_left - steady_right), 4 * _STEADY + 1)
+    sigma = np.hypot(1.48 * spread / np.sqrt(_ALONG), 0.1)
+    return Edges(points, steady_left, steady_right, sigma, depth)
+
+
+def left_normals(points: Array) -> Array:
+    """Return the unit vectors [N,2] that point to the left of a line's direction of travel, as seen."""
+    if len(points) < 2:
+        return np.tile([0.0, -1.0], (len(points), 1))
+    along = np.stack([np.gradient(smooth(column, 2.0)) for column in points.T], axis=1)
+    return np.stack([along[:, 1], -along[:, 0]], axis=1) / (np.hypot(*along.T)[:, None] + 1e-9)
+
+
+def smooth(values: Array, deviation: float) -> Array:
+    """Smooth values [N] along a line with a Gaussian; point mirroring at the ends keeps slopes."""
+    reach = min(max(1, int(3 * deviation)), len(values) - 1)
+    if reach < 1:
+        return values
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    before, after = 2 * values[0] - values[reach:0:-1], 2 * values[-1] - values[-2 : -reach - 2 : -1]
+    return np.convolve(np.concatenate([before, values, after]), weights / weights.sum(), "valid")
+
+
+def running_median(values: Array, size: int) -> Array:
+    """Return the median of `size` (odd) neighbours for each of N values; end values are repeated."""
+    if len(values) < size:
+        return np.full_like(values, np.median(values)) if len(values) else values
+    padded = np.pad(values, size // 2, mode="edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, size), axis=1))
+
+
+def sample(grey: NDArray[np.float32], x: Array, y: Array) -> Array:
+    """Interpolate a photo [H,W] bilinearly; positions outside take the value at the border."""
+    x = np.clip(x, 0, grey.shape[1] - 1)
+    y = np.clip(y, 0, grey.shape[0] - 1)
+    column = np.clip(x.astype(np.intp), 0, max(grey.shape[1] - 2, 0))
+    row = np.clip(y.astype(np.intp), 0, max(grey.shape[0] - 2, 0))
+    right, down = x - column, y - row
+    next_column, next_row = np.minimum(column + 1, grey.shape[1] - 1), np.minimum(row + 1, grey.shape[0] - 1)
+    upper = grey[row, column] * (1 - right) + grey[row, next_column] * right
+    lower = grey[next_row, column] * (1 - right) + grey[next_row, next_column] * right
+    return np.asarray(upper * (1 - down) + lower * down, np.float64)
+
+
+def _profiles(grey: NDArray[np.float32], points: Array, unit: Array) -> Array:
+    """Sample the profiles [N,S] across a line from right to left, averaged over neighbouring points."""
+    offsets = unit[:, None] * _OFFSETS
+    normals = left_normals(points)
+    x = points[:, :1] + normals[:, :1] * offsets
+    y = points[:, 1:] + normals[:, 1:] * offsets
+    profiles = sample(grey, x, y)
+    size = 2 * _ALONG + 1
+    if len(profiles) <= size:
+        return profiles
+    sums = np.cumsum(np.pad(profiles, ((_ALONG + 1, _ALONG), (0, 0)), mode="edge"), axis=0)
+    return np.asarray((sums[size:] - sums[:-size]) / size)
+
+
+def _edges(grey: NDArray[np.float32], points: Array, half: Array) -> tuple[Array, Array, Array]:
+    """Return the distances to the left and the right edge in px, and the depths, [N] each."""
+    unit = np.maximum(half, _LEAST_UNIT)
+    profiles = _profiles(grey, points, unit)
+    core = np.abs(_OFFSETS) <= _CORE
+    darkest = np.min(profiles[:, core], axis=1)
+    dark = np.where(half > 2 * _LEAST_UNIT, np.median(profiles[:, core], axis=1), darkest)
+    start = np.flatnonzero(core)[np.argmin(profiles[:, core], axis=1)]
+    sides = []
+    for direction in (1, -1):
+        background = np.median(profiles[:, direction * _OFFSETS >= _BACKGROUND], axis=1)
+        first = start if direction == 1 else _SAMPLES - 1 - start
+        level = (dark + np.maximum(background, dark + 1e-3)) / 2
+        crossing = _crossing(profiles[:, ::direction], first, level)
+        sides.append((crossing * (2 * _REACH / (_SAMPLES - 1)) - _REACH, background))
+    (left, bright_left), (right, bright_right) = sides
+    return left * unit, right * unit, np.minimum(bright_left, bright_right) - dark
+
+
+def _crossing(profiles: Array, start: NDArray[np.intp], level: Array) -> Array:
+    """Return the fractional index at which each profile [N,S] first rises above its level and stays above."""
+    index = np.arange(profiles.shape[1])
+    over = profiles >= level[:, None]
+    stays = over.copy()
+    for step in range(1, 6):
+        stays[:, :-step] &= over[:, step:]
+    stays &= index > start[:, None]
+    stays[:, -1] = True
+    found = stays.argmax(axis=1)
+    row = np.arange(len(profiles))
+    below, above = profiles[row, found - 1], profiles[row, found]
+    rise = above - below
+    share = np.where(rise > 1e-6, (level - below) / np.where(rise > 1e-6, rise, 1), 1.0)
+    return found - 1 + np.clip(share, 0, 1)
