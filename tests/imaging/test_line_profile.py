@@ -34,7 +34,7 @@ def test_width_and_depth(width: float, angle: float) -> None:
 
 def test_centre_line_moves_onto_the_line() -> None:
     grey, points = _line(5.0, 0.3)
-    off = points + [-0.8 * np.sin(0.3), 0.8 * np.cos(0.3)]
+    off = points + np.array([-0.8 * np.sin(0.3), 0.8 * np.cos(0.3)])
     edges = read_edges(grey, off, np.full(len(points), 2.5))
     across = (edges.points - 59.5) @ [-np.sin(0.3), np.cos(0.3)]
     assert np.abs(across).max() < 0.1
@@ -56,6 +56,7 @@ def test_border_and_short_lines() -> None:
     grey, points = _line(5.0, 0.0)
     at_border = points - [0, 57.0]
     edges = read_edges(grey, at_border, np.full(len(points), 2.5))
-    assert np.isfinite(edges.left).all() and np.isfinite(edges.points).all()
+    assert np.isfinite(edges.left).all()
+    assert np.isfinite(edges.points).all()
     for count in (0, 1, 2):
         assert len(read_edges(grey, points[:count], np.full(count, 2.5)).left) == count
