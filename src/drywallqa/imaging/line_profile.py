@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Offsets of a profile's samples in units of the half width, or of 2 px if the line is narrower. The background
-# lies beyond 1.8 units.
+# Offsets of a profile's samples in half widths, or in units of 2 px if the line is narrower. The
+# background lies beyond 1.8 units.
 _REACH, _SAMPLES = 3.2, 161
 _OFFSETS = np.linspace(-_REACH, _REACH, _SAMPLES)
 _LEAST_UNIT = 2.0
