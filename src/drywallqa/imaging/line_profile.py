@@ -85,7 +85,7 @@ def smooth(values: Array, deviation: float) -> Array:
         return values
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
     before, after = 2 * values[0] - values[reach:0:-1], 2 * values[-1] - values[-2 : -reach - 2 : -1]
-    return np.convolve(np.concatenate([before, values, after]), weights / weights.sum(), "valid")
+    return np.asarray(np.convolve(np.concatenate([before, values, after]), weights / weights.sum(), "valid"))
 
 
 def running_median(values: Array, size: int) -> Array:
@@ -156,4 +156,4 @@ def _crossing(profiles: Array, start: NDArray[np.intp], level: Array) -> Array:
     below, above = profiles[row, found - 1], profiles[row, found]
     rise = above - below
     share = np.where(rise > 1e-6, (level - below) / np.where(rise > 1e-6, rise, 1), 1.0)
-    return found - 1 + np.clip(share, 0, 1)
+    return np.asarray(found - 1 + np.clip(share, 0, 1))
