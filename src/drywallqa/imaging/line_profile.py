@@ -75,7 +75,7 @@ def left_normals(points: Array) -> Array:
     if len(points) < 2:
         return np.tile([0.0, -1.0], (len(points), 1))
     along = np.stack([np.gradient(smooth(column, 2.0)) for column in points.T], axis=1)
-    return np.stack([along[:, 1], -along[:, 0]], axis=1) / (np.hypot(*along.T)[:, None] + 1e-9)
+    return np.asarray(np.stack([along[:, 1], -along[:, 0]], axis=1) / (np.hypot(*along.T)[:, None] + 1e-9))
 
 
 def smooth(values: Array, deviation: float) -> Array:
