@@ -66,6 +66,10 @@ class ModelError(DrywallQAError):
     """A model name is unknown, or a checkpoint or weights do not fit the model."""
 
 
+class ScaleError(DrywallQAError):
+    """A length, a scale or a marker cannot be used."""
+
+
 class AlarmError(DrywallQAError):
     """A check before training or an alarm during training stopped the run. The message names the cause."""
 

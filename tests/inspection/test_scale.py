@@ -1,0 +1,90 @@
+"""From pixels to millimetres on the wall, with and without perspective."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from drywallqa.errors import ScaleError
+from drywallqa.inspection.scale import Scale, homography_of, project
+
+CORNERS = np.array([[0.0, 0.0], [200.0, 0.0], [200.0, 100.0], [0.0, 100.0]])  # mm on the wall
+
+
+def tilted_camera(degrees: float, distance: float = 600.0, focal: float = 800.0) -> np.ndarray:
+    """Return the homography from mm on the wall to px of a 640 by 480 photo of a wall turned about its y axis."""
+    angle = math.radians(degrees)
+    rotation = np.array([[math.cos(angle), 0, 0], [0, 1, 0], [math.sin(angle), 0, distance]])
+    camera = np.array([[focal, 0, 320.0], [0, focal, 240.0], [0, 0, 1]])
+    return camera @ rotation @ np.array([[1, 0, -100.0], [0, 1, -50.0], [0, 0, 1]])
+
+
+def plane_scale(degrees: float, sigma: float = 0.1) -> Scale:
+    """Return a scale from four corners, with one variant a corner coordinate."""
+    seen = project(tilted_camera(degrees), CORNERS)
+    moved = [seen + sigma * unit.reshape(4, 2) for unit in np.eye(8)]
+    variants = np.array([homography_of(points, CORNERS) for points in moved])
+    return Scale.of_plane(homography_of(seen, CORNERS), variants, 0.002, (480, 640), "four points")
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45, -45])
+def test_plane__lengths_under_perspective(degrees: float) -> None:
+    scale = plane_scale(degrees)
+    path = np.array([[-50.0, 20.0], [10.0, 90.0], [180.0, 130.0]])
+    truth = np.hypot(*np.diff(path, axis=0).T).sum()
+    seen = project(tilted_camera(degrees), path)
+    assert scale.length_mm(seen) == pytest.approx(truth, rel=1e-6)
+    assert scale.to_wall(seen) == pytest.approx(path, abs=1e-6)
+    assert scale.distances_mm(seen[:1], seen[-1:])[0] == pytest.approx(np.hypot(230, 110))
+    assert scale.tilt_degrees_at(
+        project(tilted_camera(degrees), np.array([[100.0, 50.0]]))[0]
+    ) == pytest.approx(abs(degrees), abs=0.1)
+
+
+def test_plane__area_of_a_mask() -> None:
+    camera = tilted_camera(30)
+    rows, columns = np.mgrid[:480, :640]
+    wall = project(np.linalg.inv(camera), np.stack([columns.ravel(), rows.ravel()], 1))
+    inside = ((wall > 0) & (wall < [200, 100])).all(1).reshape(480, 640)
+    assert plane_scale(30).area_mm2(inside) == pytest.approx(200 * 100, rel=0.01)
+    assert Scale(0.5, 0, "x").area_mm2(inside) == pytest.approx(np.count_nonzero(inside) / 4)
+
+
+def test_plane__pixel_size_is_that_of_small_squares() -> None:
+    scale, point = plane_scale(40), np.array([[400.0, 100.0]])
+    square = scale.to_wall(point + 0.01 * np.array([[0, 0], [1, 0], [0, 1]]))
+    sides = (square[1:] - square[0]) / 0.01
+    assert scale.mm_per_pixel_at(point)[0] == pytest.approx(math.sqrt(abs(np.linalg.det(sides))), rel=1e-3)
+
+
+def test_plane__uncertainty_grows_with_the_distance_from_the_corners() -> None:
+    scale = plane_scale(0)
+    seen = project(tilted_camera(0), CORNERS)
+    near, far = seen[:2], seen[:2] + [0, 220]
+    assert 0.002 < scale.relative_sigma_of(near) < scale.relative_sigma_of(far)
+    assert scale.relative_sigma_of(near) == pytest.approx(
+        math.hypot(0.002, 0.1 * math.sqrt(2) / 266.7), rel=0.05
+    )
+
+
+def test_plane__horizon_in_the_photo_is_refused() -> None:
+    seen = project(tilted_camera(80, distance=300), CORNERS)
+    with pytest.raises(ScaleError, match="horizon lies within the photo; photograph the wall from the front"):
+        Scale.of_plane(homography_of(seen, CORNERS), np.empty((0, 3, 3)), 0, (480, 640), "four points")
+
+
+def test_multiplied__all_lengths_change() -> None:
+    points = np.array([[10.0, 10.0], [300.0, 200.0]])
+    for scale in (plane_scale(20), Scale(0.4, 0.1, "x")):
+        larger = scale.multiplied(1.5, 0.01, "both")
+        assert larger.length_mm(points) == pytest.approx(1.5 * scale.length_mm(points))
+        assert larger.mm_per_pixel == pytest.approx(1.5 * scale.mm_per_pixel)
+        assert larger.source == "both"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_scale__zero_or_negative_is_refused(value: float) -> None:
+    with pytest.raises(ScaleError, match="is not above zero; write a positive number"):
+        Scale(value, 0.01, "typed")
