@@ -14,7 +14,7 @@ CORNERS = np.array([[0.0, 0.0], [200.0, 0.0], [200.0, 100.0], [0.0, 100.0]])  # 
 
 
 def tilted_camera(degrees: float, distance: float = 600.0, focal: float = 800.0) -> np.ndarray:
-    """Return the homography from mm on the wall to px of a 640 by 480 photo of a wall turned about its y axis."""
+    """Return the homography from mm on the wall to px of a photo of a turned wall."""
     angle = math.radians(degrees)
     rotation = np.array([[math.cos(angle), 0, 0], [0, 1, 0], [math.sin(angle), 0, distance]])
     camera = np.array([[focal, 0, 320.0], [0, focal, 240.0], [0, 0, 1]])
@@ -62,7 +62,7 @@ def test_plane__pixel_size_is_that_of_small_squares() -> None:
 def test_plane__uncertainty_grows_with_the_distance_from_the_corners() -> None:
     scale = plane_scale(0)
     seen = project(tilted_camera(0), CORNERS)
-    near, far = seen[:2], seen[:2] + [0, 220]
+    near, far = seen[:2], seen[:2] + np.array([0, 220])
     assert 0.002 < scale.relative_sigma_of(near) < scale.relative_sigma_of(far)
     assert scale.relative_sigma_of(near) == pytest.approx(
         math.hypot(0.002, 0.1 * math.sqrt(2) / 266.7), rel=0.05

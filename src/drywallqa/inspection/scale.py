@@ -90,7 +90,7 @@ class Scale:
 
     def distances_mm(self, starts: Floats, ends: Floats) -> Floats:
         """Return the distances [N] in mm between points [N,2] and points [N,2] in px."""
-        return np.hypot(*(self.to_wall(ends) - self.to_wall(starts)).T)
+        return np.asarray(np.hypot(*(self.to_wall(ends) - self.to_wall(starts)).T))
 
     def length_mm(self, points: Floats) -> float:
         """Return the length in mm of a polyline [N,2] in px."""
@@ -191,4 +191,4 @@ def _pixel_size(homography: Floats, points: Floats) -> Floats:
     """
     x, y = np.asarray(points, np.float64).T
     w = (homography[..., 2:, :] @ np.stack([x, y, np.ones_like(x)]))[..., 0, :]
-    return np.sqrt(np.abs(np.linalg.det(homography))[..., None] / np.abs(w) ** 3)
+    return np.asarray(np.sqrt(np.abs(np.linalg.det(homography))[..., None] / np.abs(w) ** 3))
