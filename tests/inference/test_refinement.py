@@ -133,16 +133,6 @@ def test_join__is_found_in_large_photos_too() -> None:
     assert Counts.of(joined, large[0]).iou > 0.93
 
 
-def test_path__costs_what_the_oracle_says() -> None:
-    graph = pytest.importorskip("skimage.graph", reason="the oracle is not installed")
-    generator = np.random.default_rng(5)
-    for _ in range(8):
-        cost = generator.random((17, 23)) + 0.01
-        ours = gap_bridging.cheapest_path(cost, (2, 1), (15, 20))
-        theirs, _ = graph.route_through_array(cost, (2, 1), (15, 20), fully_connected=True, geometric=True)
-        assert ours.tolist() == [list(place) for place in theirs]
-
-
 def dark_line(mask: np.ndarray) -> np.ndarray:
     grain = np.random.default_rng(6).normal(0, 6, mask.shape)
     grey = np.clip(np.where(mask, 60, 190) + grain, 0, 255).astype(np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from drywallqa.imaging.line_profile import left_normals, median_along, read_edges, smooth_along
+from drywallqa.imaging.line_profile import left_normals, read_edges, smooth
 from drywallqa.imaging.line_tree import trace_outline
 from drywallqa.imaging.morphology import Mask, label_components
 from drywallqa.imaging.ridges import BLOCK, Ridges, find_ridges
@@ -108,7 +108,7 @@ def find_lines(photo: Photo, outline: Mask, probability: Probability | None = No
 
 @dataclass(frozen=True, eq=False)
 class _Component:
-    """One component of an outline: its mask in its bounding box, the box's corner, and its mean width in px."""
+    """One component of an outline: its mask in its box, the box's corner (row, column), its width in px."""
 
     mask: Mask
     corner: tuple[int, int]
@@ -134,9 +134,7 @@ def _components(labels: NDArray[np.int32]) -> Iterator[_Component]:
         yield _Component(mask, (int(top), int(left)), 2 * float(sizes[number]) / max(1, int(border.sum())))
 
 
-def _largest_scales(
-    components: list[_Component], shape: tuple[int, ...], most: float
-) -> NDArray[np.float32]:
+def _largest_scales(components: list[_Component], shape: tuple[int, ...], most: float) -> NDArray[np.float32]:
     """Return the largest scale of ridges for each block of a photo, 0 in blocks far from the outlines."""
     grid = np.zeros([-(-side // BLOCK) for side in shape], np.float32)
     for component in components:
@@ -155,7 +153,11 @@ def _largest_scales(
 
 
 def _lines_of(
-    component: _Component, grey: NDArray[np.float32], ridges: Ridges, probability: Probability | None, unit: float
+    component: _Component,
+    grey: NDArray[np.float32],
+    ridges: Ridges,
+    probability: Probability | None,
+    unit: float,
 ) -> Iterator[CrackLine]:
     """Yield the visible lines of one component, with nodes numbered from 0."""
     cell = max(1, int(component.width / _CELLS))
@@ -204,7 +206,7 @@ def _visible(
     seen = np.convolve(padded, np.ones(window) / window, "valid") >= _SEEN
     for first, last in _stretches(seen, _GAP * unit, min(_LEAST * unit, max(4, 0.6 * len(seen)))):
         part = slice(first, last)
-        half = smooth_along(ridges.scale[rows[part], columns[part]].astype(np.float64), 4.0)
+        half = smooth(ridges.scale[rows[part], columns[part]].astype(np.float64), 4.0)
         edges = read_edges(grey, points[part], half)
         if np.median(edges.depth) < _STEADY * (np.std(edges.depth) + 2):
             continue
@@ -223,7 +225,7 @@ def _resample(path: NDArray[np.int64]) -> Floats:
     places = np.linspace(0, along[-1], max(2, round(along[-1]) + 1))
     spacing = max(1.0, float(np.median(steps)) if len(steps) else 1.0)
     return np.stack(
-        [smooth_along(np.interp(places, along, part.astype(np.float64)), 2.0 * spacing) for part in path.T], 1
+        [smooth(np.interp(places, along, part.astype(np.float64)), 2.0 * spacing) for part in path.T], 1
     )
 
 
@@ -245,7 +247,7 @@ def paint_lines(lines: list[CrackLine], shape: tuple[int, ...]) -> Mask:
     draw = ImageDraw.Draw(canvas)
     for line in lines:
         normal = left_normals(line.points)
-        left, right = (np.maximum(median_along(side, 5) - 0.5, 0)[:, None] for side in (line.left, line.right))
+        left, right = (np.maximum(side - 0.5, 0)[:, None] for side in (line.left, line.right))
         one, two = line.points + normal * left, line.points - normal * right
         for place in np.flatnonzero(line.width[:-1] > 2).tolist():
             corners = (one[place], one[place + 1], two[place + 1], two[place])

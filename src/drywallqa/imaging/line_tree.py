@@ -1,8 +1,9 @@
-"""The network of cheapest paths through one outline: from its ends along its ridges, with branches and loops."""
+"""The network of cheapest paths along the ridges inside one outline, with branches and loops."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +28,18 @@ class Segment:
 
     Attributes:
         path: Flat indices of its pixels, int64 [n], from node to node; a closed loop repeats its node.
-        start: Flat index of the first node.
-        end: Flat index of the last node.
     """
 
     path: NDArray[np.int64]
 
     @property
     def start(self) -> int:
+        """Flat index of the first node."""
         return int(self.path[0])
 
     @property
     def end(self) -> int:
+        """Flat index of the last node."""
         return int(self.path[-1])
 
 
@@ -85,9 +86,10 @@ def _add_path(path: NDArray[np.int64], on_line: NDArray[np.bool_], links: set[tu
 
 
 def _pruned_ends(skeleton: Mask, width: float) -> list[Place]:
-    """Return the ends of a skeleton [h,w] whose branches are longer than `width` px; all ends if one is left."""
+    """Return the ends of a skeleton [h,w] whose branches are longer than `width` px, or else all ends."""
     height, columns = skeleton.shape
-    ends: list[Place] = [(row, column) for row, column in np.argwhere(skeleton & (count_neighbours(skeleton) <= 1)).tolist()]
+    places = np.argwhere(skeleton & (count_neighbours(skeleton) <= 1))
+    ends: list[Place] = [(row, column) for row, column in places.tolist()]
     kept = []
     for end in ends:
         seen, here, length = {end}, end, 0
@@ -159,20 +161,21 @@ def _entries(before: NDArray[np.int64], on_line: NDArray[np.bool_]) -> NDArray[n
 
 
 def _meeting(
-    places: NDArray[np.int64], columns: int, entry: NDArray[np.int64], distance: NDArray[np.float64], reach: int
-) -> tuple[int, int] | None:
+    places: NDArray[np.int64], columns: int, entry: NDArray[np.int64], distance: NDArray[np.float64],
+    reach: int,
+) -> tuple[int, int] | None:  # fmt: skip
     """Return the cheapest pair of neighbours whose paths meet the network at two distant places, or None."""
     best, pair = np.inf, None
     for offset in (1, columns - 1, columns, columns + 1):
-        others = places + offset
-        kept = np.isin(others, places)
-        first, second = places[kept], others[kept]
-        rows, across = (np.abs(np.subtract(*part)) for part in zip(*(np.divmod(entry[side], columns) for side in (first, second)), strict=True))
+        first = places[np.isin(places + offset, places)]
+        second = first + offset
+        rows, across = (np.abs(one - two) for one, two in zip(
+            np.divmod(entry[first], columns), np.divmod(entry[second], columns), strict=True))  # fmt: skip
         apart = np.maximum(rows, across) > 2 * reach
         total = np.where(apart, distance[first] + distance[second], np.inf)
-        if len(total) and total.min() < best:
-            best, at = total.min(), int(total.argmin())
-            pair = (int(first[at]), int(second[at]))
+        if total.min(initial=np.inf) < best:
+            best, place = total.min(), int(total.argmin())
+            pair = (int(first[place]), int(second[place]))
     return pair
 
 
@@ -193,7 +196,7 @@ def _segments(links: set[tuple[int, int]]) -> list[Segment]:
             while len(near[path[-1]]) == 2 and path[-1] != node:
                 one, two = near[path[-1]]
                 path.append(two if one == path[-2] else one)
-            used.update(zip(path, path[1:], strict=False))
-            used.update(zip(path[1:], path, strict=False))
+            used.update(pairwise(path))
+            used.update(pairwise(path[::-1]))
             found.append(Segment(np.array(path, np.int64)))
     return found

@@ -19,14 +19,12 @@ def count_neighbours(line: Mask) -> NDArray[np.int8]:
     """Count the neighbours of each pixel that lie on a line [h,w], int8 [h,w]."""
     padded = np.pad(line, 1).astype(np.int8)
     height, width = line.shape
-    parts = [
-        padded[1 + down : 1 + down + height, 1 + right : 1 + right + width] for down, right in STEPS
-    ]
+    parts = [padded[1 + down : 1 + down + height, 1 + right : 1 + right + width] for down, right in STEPS]
     return np.asarray(np.sum(parts, axis=0), np.int8)
 
 
 def paths_from(
-    cost: NDArray[np.floating], inside: Mask, start: Place
+    cost: NDArray[np.floating], inside: Mask, start: Place, end: Place | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Search the cheapest path from one pixel to every other pixel (E. W. Dijkstra, 1959).
 
@@ -36,6 +34,7 @@ def paths_from(
         cost: Positive costs [h,w].
         inside: The pixels that a path may use [h,w].
         start: Row and column of the first pixel.
+        end: The search stops when the path to this pixel is known.
 
     Returns:
         The cost of the path to each pixel, float64 [h·w], infinite where no path leads; and the flat index of
@@ -48,11 +47,14 @@ def paths_from(
     distance, before = [math.inf] * len(price), [-1] * len(price)
     first = (start[0] + 1) * width + start[1] + 1
     distance[first] = 0.0
+    last = None if end is None else (end[0] + 1) * width + end[1] + 1
     heap = [(0.0, first)]
     while heap:
         far, here = heapq.heappop(heap)
         if far > distance[here]:
             continue
+        if here == last:
+            break
         own = price[here]
         for offset, half in steps:
             there = here + offset
@@ -69,8 +71,9 @@ def paths_from(
 
 def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
     """Return the cheapest path [n,2] (row, column) between two pixels in an image [h,w] of positive costs."""
-    distance, before = paths_from(cost, np.ones(cost.shape, np.bool_), start)
-    return np.stack(np.divmod(walk_back(before, end[0] * cost.shape[1] + end[1])[::-1], cost.shape[1]), 1)
+    before = paths_from(cost, np.ones(cost.shape, np.bool_), start, end)[1]
+    path = walk_back(before, end[0] * cost.shape[1] + end[1])[::-1]
+    return np.stack(np.divmod(path, cost.shape[1]), 1)
 
 
 def walk_back(before: NDArray[np.int64], last: int) -> NDArray[np.int64]:

@@ -86,9 +86,7 @@ def _reduce_blocks(values: Float, factor: int) -> Float:
     return np.asarray(parts.max((1, 3)), np.float32)
 
 
-def _add_scale(
-    result: Ridges, grey: Float, outline: Mask, wanted: Mask, scale: float, factor: int
-) -> None:
+def _add_scale(result: Ridges, grey: Float, outline: Mask, wanted: Mask, scale: float, factor: int) -> None:
     """Compute one scale in the wanted blocks, and keep its strength where it is the largest so far."""
     blocks = np.argwhere(wanted)
     if not len(blocks):
@@ -145,7 +143,7 @@ def _kernels(sigma: float) -> tuple[Float, Float, Float]:
 def _enlarging(factor: int) -> Float:
     """Return the matrix [64·f,64] of a linear interpolation."""
     places = np.clip((np.arange(BLOCK * factor) + 0.5) / factor - 0.5, 0, BLOCK - 1)
-    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(BLOCK))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(BLOCK))), np.float32)
 
 
 def _noise(strength: Float, blocks: NDArray[np.int64], grid: tuple[int, ...], outline: Mask) -> Float:
@@ -167,4 +165,4 @@ def _noise(strength: Float, blocks: NDArray[np.int64], grid: tuple[int, ...], ou
 def _around(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sum over 5 × 5 cells around each cell [h,w]."""
     padded = np.pad(values, 2)
-    return np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).sum((2, 3))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).sum((2, 3)))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from drywallqa.backend import Float
 from drywallqa.imaging.letterbox import resize_map
 from drywallqa.imaging.morphology import Mask, dilate, label_components, skeletonise
+from drywallqa.imaging.path_search import Place, cheapest_path, count_neighbours
 
 _GAP_PX = 48.0  # the longest gap that is joined, in px at 640
 _LEAST_PROBABILITY = 0.2  # gaps with a lower mean probability along the path are not joined
@@ -21,9 +22,6 @@ _DETOUR = 1.4  # maximum ratio of the path's length to the straight distance
 
 _BACK_PX = 10.0  # length of skeleton that determines the direction of an end
 _FLOOR = 0.02  # lower probabilities are raised to this value
-_STEPS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
-
-Place = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,8 @@ def join_gaps(mask: Mask, probability: Float, unit: float) -> Mask:
 
 def _ends(labels: NDArray[np.int32], line: Mask, unit: float) -> Iterator[_End]:
     """Find the ends of a skeleton [h,w]: pixels with at most one neighbour."""
-    padded = np.pad(line, 1)
-    height, width = line.shape
-    neighbours = sum(
-        padded[1 + down : 1 + down + height, 1 + right : 1 + right + width].astype(np.int8)
-        for down, right in _STEPS
-    )
     reach = max(3, round(_BACK_PX * unit))
-    for row, column in np.argwhere(line & (neighbours <= 1)).tolist():
+    for row, column in np.argwhere(line & (count_neighbours(line) <= 1)).tolist():
         top, left = max(0, row - reach), max(0, column - reach)
         near = np.s_[top : row + reach + 1, left : column + reach + 1]
         own = np.argwhere(line[near] & (labels[near] == labels[row, column])).mean(axis=0)
@@ -113,36 +105,6 @@ def _likeliest_path(probability: Float, start: Place, end: Place) -> NDArray[np.
         -np.log(part) + 0.05, (start[0] - top, start[1] - left), (end[0] - top, end[1] - left)
     )
     return np.asarray(path + np.array([top, left]), np.int64)
-
-
-def cheapest_path(cost: NDArray[np.floating], start: Place, end: Place) -> NDArray[np.int64]:
-    """Return the cheapest path [n,2] between two pixels in an image [h,w] of positive costs.
-
-    A step to one of the eight neighbours costs its length times the mean cost of both pixels. The search
-    updates the costs of all pixels at once until no cost changes (R. Bellman, "On a routing problem", 1958).
-    For small images, such as a gap in a crack, this method is faster in NumPy than a priority queue.
-    """
-    height, width = cost.shape
-    ring = np.pad(np.asarray(cost, np.float64), 1, constant_values=np.inf)
-    total = np.full(ring.shape, np.inf)
-    total[start[0] + 1, start[1] + 1] = 0.0
-    views = {
-        step: np.s_[1 + step[0] : 1 + step[0] + height, 1 + step[1] : 1 + step[1] + width] for step in _STEPS
-    }
-    inside = np.s_[1:-1, 1:-1]
-    prices = {step: math.hypot(*step) * (ring[inside] + ring[view]) / 2 for step, view in views.items()}
-    while True:
-        best = np.minimum.reduce([total[view] + prices[step] for step, view in views.items()])
-        best = np.minimum(best, total[inside])
-        if np.array_equal(best, total[inside]):
-            break
-        total[inside] = best
-    path = [end]
-    while path[-1] != start:
-        row, column = path[-1]
-        back = min(views, key=lambda s: total[row + 1 + s[0], column + 1 + s[1]] + prices[s][row, column])
-        path.append((row + back[0], column + back[1]))
-    return np.array(path[::-1], np.int64)
 
 
 def _resize_mask(mask: Mask, size: tuple[int, ...]) -> Mask:
