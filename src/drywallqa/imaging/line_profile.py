@@ -13,12 +13,17 @@ Array = NDArray[np.float64]
 # background lies beyond 1.8 units.
 _REACH, _SAMPLES = 3.2, 161
 _OFFSETS = np.linspace(-_REACH, _REACH, _SAMPLES)
+_SPACING = 2 * _REACH / (_SAMPLES - 1)
 _LEAST_UNIT = 2.0
 _CORE, _BACKGROUND = 0.5, 1.8
+_FARTHEST = 2.4  # an edge farther than this from the centre, in the same units, was not seen
+_STAYS = 5  # samples for which a profile must stay above half depth beyond an edge
 _ROUNDS = 3
 _ALONG = 2  # profiles are averaged over 2 * _ALONG + 1 points
 _LEAST_DEPTH = 5.0  # grey levels: a line that is less dark does not move the centre line
 _STEADY = 9  # points over which the widths are smoothed
+_CLEAR = 8.0  # depth of a clear line in units of the averaged profiles' noise
+_LEAST_SIGMA = 0.1  # px
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Edges:
 def read_edges(grey: NDArray[np.float32], points: Array, half_width: Array) -> Edges:
     """Read both edges of a dark line in sub-pixels.
 
-    Each side has its own background. An edge lies at half depth, the place that blur shifts least.
+    Each side has its own background. An edge lies at half depth, the place that blur shifts least. Blur still
+    widens a line of less than 4 px; `line_blur.correct_blur` corrects the widths of a photo's lines.
 
     Args:
         grey: The photo's brightness in grey levels, [H,W].
@@ -55,19 +61,38 @@ def read_edges(grey: NDArray[np.float32], points: Array, half_width: Array) -> E
         The edges, with points moved to the middle between them.
     """
     points, half = np.asarray(points, float), np.maximum(np.asarray(half_width, float), 0.5)
-    left, right, depth = half, half, np.zeros(len(points))
+    along = _ALONG
     for turn in range(_ROUNDS):
-        left, right, depth = _edges(grey, points, half)
+        found = _edges(grey, points, half, along)
+        left, right = _filled(found.left, found.reliable, half), _filled(found.right, found.reliable, half)
         if turn < _ROUNDS - 1:
-            shift = np.where(depth > _LEAST_DEPTH, (left - right) / 2, 0.0)
+            along = _window(found)
+            shift = np.where(found.depth > _LEAST_DEPTH, (left - right) / 2, 0.0)
             bound = np.maximum(1.5, half)
             shift = smooth(running_median(np.clip(shift, -bound, bound), 7), 2.0)
             points = points + left_normals(points) * shift[:, None]
-            half = np.maximum(smooth(running_median((left + right) / 2, 7), 2.0), 0.5)
+            half = np.maximum(smooth(running_median((left + right) / 2, _STEADY), 2.0), 0.5)
     steady_left, steady_right = (smooth(running_median(side, 5), 1.0) for side in (left, right))
     spread = running_median(np.abs(left + right - steady_left - steady_right), 4 * _STEADY + 1)
-    sigma = np.hypot(1.48 * spread / np.sqrt(_ALONG), 0.1)
-    return Edges(points, steady_left, steady_right, sigma, depth)
+    sigma = np.hypot(1.48 * spread, _LEAST_SIGMA)
+    sigma = np.where(found.reliable, sigma, np.maximum(sigma, 0.25 * (left + right)))
+    return Edges(points, steady_left, steady_right, sigma, found.depth)
+
+
+def _filled(values: Array, reliable: NDArray[np.bool_], default: Array) -> Array:
+    """Replace unreliable values [N] by values interpolated from reliable points."""
+    if not reliable.any():
+        return default
+    places = np.arange(len(values))
+    return np.asarray(np.interp(places, places[reliable], values[reliable]))
+
+
+def _window(found: _Found) -> int:
+    """Return over how many points on either side profiles are averaged: more on a faint line."""
+    if not len(found.depth):
+        return _ALONG
+    clearness = float(np.median(found.depth) / (np.median(found.noise) + 1e-6))
+    return _ALONG if clearness > _CLEAR else 3 * _ALONG if clearness > _CLEAR / 2 else 6 * _ALONG
 
 
 def left_normals(points: Array) -> Array:
@@ -109,37 +134,57 @@ def sample(grey: NDArray[np.float32], x: Array, y: Array) -> Array:
     return np.asarray(upper * (1 - down) + lower * down, np.float64)
 
 
-def _profiles(grey: NDArray[np.float32], points: Array, unit: Array) -> Array:
+def _profiles(grey: NDArray[np.float32], points: Array, unit: Array, along: int) -> Array:
     """Sample the profiles [N,S] across a line from right to left, averaged over neighbouring points."""
-    offsets = unit[:, None] * _OFFSETS
     normals = left_normals(points)
-    x = points[:, :1] + normals[:, :1] * offsets
-    y = points[:, 1:] + normals[:, 1:] * offsets
-    profiles = sample(grey, x, y)
-    size = 2 * _ALONG + 1
+    offsets = unit[:, None] * _OFFSETS
+    profiles = sample(
+        grey, points[:, :1] + normals[:, :1] * offsets, points[:, 1:] + normals[:, 1:] * offsets
+    )
+    return average_along(profiles, along)
+
+
+def average_along(profiles: Array, along: int) -> Array:
+    """Average each profile [N,S] with `along` profiles on either side; end profiles are repeated."""
+    size = 2 * along + 1
     if len(profiles) <= size:
-        return profiles
-    sums = np.cumsum(np.pad(profiles, ((_ALONG + 1, _ALONG), (0, 0)), mode="edge"), axis=0)
+        return np.broadcast_to(profiles.mean(axis=0), profiles.shape) if len(profiles) else profiles
+    sums = np.cumsum(np.pad(profiles, ((along + 1, along), (0, 0)), mode="edge"), axis=0)
     return np.asarray((sums[size:] - sums[:-size]) / size)
 
 
-def _edges(grey: NDArray[np.float32], points: Array, half: Array) -> tuple[Array, Array, Array]:
-    """Return the distances to the left and the right edge in px, and the depths, [N] each."""
+@dataclass(frozen=True)
+class _Found:
+    """Distances to both edges in px, depth and noise in grey levels, whether both edges were seen; [N]."""
+
+    left: Array
+    right: Array
+    depth: Array
+    noise: Array
+    reliable: NDArray[np.bool_]
+
+
+def _edges(grey: NDArray[np.float32], points: Array, half: Array, along: int) -> _Found:
+    """Find both edges on each profile."""
     unit = np.maximum(half, _LEAST_UNIT)
-    profiles = _profiles(grey, points, unit)
+    profiles = _profiles(grey, points, unit, along)
     core = np.abs(_OFFSETS) <= _CORE
-    darkest = np.min(profiles[:, core], axis=1)
-    dark = np.where(half > 2 * _LEAST_UNIT, np.median(profiles[:, core], axis=1), darkest)
     start = np.flatnonzero(core)[np.argmin(profiles[:, core], axis=1)]
-    sides = []
+    broad = half > 2 * _LEAST_UNIT
+    dark = np.where(broad, np.median(profiles[:, core], axis=1), np.min(profiles[:, core], axis=1))
+    edges, brightness, noise, seen = [], [], [], np.ones(len(points), np.bool_)
     for direction in (1, -1):
-        background = np.median(profiles[:, direction * _OFFSETS >= _BACKGROUND], axis=1)
-        first = start if direction == 1 else _SAMPLES - 1 - start
+        beyond = profiles[:, direction * _OFFSETS >= _BACKGROUND]
+        background = np.median(beyond, axis=1)
         level = (dark + np.maximum(background, dark + 1e-3)) / 2
-        crossing = _crossing(profiles[:, ::direction], first, level)
-        sides.append((crossing * (2 * _REACH / (_SAMPLES - 1)) - _REACH, background))
-    (left, bright_left), (right, bright_right) = sides
-    return left * unit, right * unit, np.minimum(bright_left, bright_right) - dark
+        first = start if direction == 1 else _SAMPLES - 1 - start
+        crossing = _crossing(profiles[:, ::direction], first, level) * _SPACING - _REACH
+        seen &= crossing < _FARTHEST
+        edges.append(crossing * unit)
+        brightness.append(background)
+        noise.append(np.median(np.abs(beyond - background[:, None]), axis=1) * 1.48)
+    depth = np.minimum(*brightness) - dark
+    return _Found(edges[0], edges[1], depth, (noise[0] + noise[1]) / 2, seen & (depth > 0))
 
 
 def _crossing(profiles: Array, start: NDArray[np.intp], level: Array) -> Array:
@@ -147,7 +192,7 @@ def _crossing(profiles: Array, start: NDArray[np.intp], level: Array) -> Array:
     index = np.arange(profiles.shape[1])
     over = profiles >= level[:, None]
     stays = over.copy()
-    for step in range(1, 6):
+    for step in range(1, _STAYS):
         stays[:, :-step] &= over[:, step:]
     stays &= index > start[:, None]
     stays[:, -1] = True
