@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image
 
 from drywallqa.synthetic.camera import light, smooth_noise
@@ -99,7 +100,7 @@ class KnownWall:
     raking: float
 
 
-def render_known_wall(seed: ArrayLike, widths: tuple[float, ...], surfaces: tuple[str, ...]) -> KnownWall:
+def render_known_wall(seed: Sequence[int], widths: tuple[float, ...], surfaces: tuple[str, ...]) -> KnownWall:
     """Render one wall with four cracks.
 
     Args:
