@@ -70,6 +70,14 @@ class ScaleError(DrywallQAError):
     """A length, a scale or a marker cannot be used."""
 
 
+class RuleError(DrywallQAError):
+    """A rule set does not exist, or its file contains something that is not allowed."""
+
+
+class ReviewError(DrywallQAError):
+    """A review does not fit the inspection. The message names the file and the row."""
+
+
 class AlarmError(DrywallQAError):
     """A check before training or an alarm during training stopped the run. The message names the cause."""
 

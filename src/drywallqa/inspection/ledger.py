@@ -54,6 +54,25 @@ class ScaleRecord:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What one rule says about one observation, or about a photo without a finding.
+
+    Attributes:
+        rule: Id of the rule.
+        outcome: Pass, monitor, fail or not assessable.
+        reason: A sentence with the number and the limit that decided.
+        advice: What to do, such as "step to 0.8 m"; "" if nothing.
+        severity: Name of the class of a graded rule, such as "Burland 2"; "" if the rule has no classes.
+    """
+
+    rule: str
+    outcome: Outcome
+    reason: str
+    advice: str = ""
+    severity: str = ""
+
+
+@dataclass(frozen=True)
 class PhotoRecord:
     """One photo of a visit.
 
@@ -69,6 +88,7 @@ class PhotoRecord:
             confidence); None if unknown.
         refused: Why the photo was not inspected; "" if it was.
         notes: Further remarks, such as "may show findings of another photo again".
+        verdicts: One verdict per rule about a concept that was not found in the photo.
     """
 
     path: str
@@ -81,6 +101,7 @@ class PhotoRecord:
     detection_limit_px: float | None = None
     refused: str = ""
     notes: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def detection_limit_mm(self) -> float | None:
@@ -128,25 +149,6 @@ class Sizes:
     width_median: Measure
     width_p95: Measure
     width_max: Measure
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one rule says about one observation.
-
-    Attributes:
-        rule: Id of the rule.
-        outcome: Pass, monitor, fail or not assessable.
-        reason: A sentence with the number and the limit that decided.
-        advice: What to do, such as "step to 0.8 m"; "" if nothing.
-        severity: Name of the class of a graded rule, such as "Burland 2"; "" if the rule has no classes.
-    """
-
-    rule: str
-    outcome: Outcome
-    reason: str
-    advice: str = ""
-    severity: str = ""
 
 
 @dataclass(frozen=True)
