@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drywallqa.inspection.ledger import ScaleRecord, Verdict
 from drywallqa.inspection.measures import Measure
 from drywallqa.inspection.rules import RuleSet, load_rule_set
-from drywallqa.inspection.verdicts import LEAST_LIMIT_PX, judge, judge_photo
+from drywallqa.inspection.verdicts import LEAST_LIMIT_PX, judge_observation, judge_photo
 from inspection_examples import around, observation_of, photo_of, sizes_of
 
 FINE = photo_of(0.001)  # fine enough for every limit
@@ -18,7 +18,7 @@ FINE = photo_of(0.001)  # fine enough for every limit
 def crack_verdict(rules: str | RuleSet, width: Measure, photo=FINE, confirmed: bool = True) -> Verdict:  # type: ignore[no-untyped-def]
     rule_set = load_rule_set(rules) if isinstance(rules, str) else rules
     conditions = [rule.id for rule in rule_set.rules] if confirmed else []
-    verdict, *others = judge(observation_of(width), "crack", photo, rule_set, conditions)
+    verdict, *others = judge_observation(observation_of(width), "crack", photo, rule_set, conditions)
     assert not others
     return verdict
 
@@ -117,7 +117,7 @@ def test_advice_names_the_field_that_suffices() -> None:
 
 def test_without_a_scale() -> None:
     observation = observation_of(None, around(7.0, 1.0))
-    (verdict,) = judge(observation, "crack", photo_of(None), load_rule_set("nhbc-9.1"))
+    (verdict,) = judge_observation(observation, "crack", photo_of(None), load_rule_set("nhbc-9.1"))
     assert verdict.outcome == "not assessable"
     assert verdict.advice.startswith("add a scale")
     assert "largest width is 7 px (6 to 8 px)" in verdict.reason
@@ -135,16 +135,16 @@ def test_a_fault_of_the_photo_is_not_assessable_with_its_remedy() -> None:
 
 def test_an_outline_without_a_line_is_not_assessable() -> None:
     for observation in (observation_of(around(1.0), line_visible=False), replace(observation_of(), px=None)):
-        (verdict,) = judge(observation, "crack", FINE, load_rule_set("nhbc-9.1"))
+        (verdict,) = judge_observation(observation, "crack", FINE, load_rule_set("nhbc-9.1"))
         assert verdict.outcome == "not assessable"
         assert "no line inside the outline" in verdict.reason
 
 
 def test_joints_are_not_assessed_and_other_concepts_have_no_rule() -> None:
     rules = load_rule_set("nhbc-9.1")
-    (verdict,) = judge(observation_of(around(1.0)), "taping area", FINE, rules)
+    (verdict,) = judge_observation(observation_of(around(1.0)), "taping area", FINE, rules)
     assert (verdict.rule, verdict.outcome) == ("joint-covering", "not assessable")
-    assert judge(observation_of(around(1.0)), "stain", FINE, rules) == ()
+    assert judge_observation(observation_of(around(1.0)), "stain", FINE, rules) == ()
     assert judge_photo(FINE, rules, "taping area") == ()
 
 
@@ -184,7 +184,10 @@ def test_a_limit_in_pixels(tmp_path) -> None:  # type: ignore[no-untyped-def]
     )
     rules = load_rule_set(path)
     observation = replace(observation_of(), px=sizes_of("px", around(4.0, 0.5), around(100.0, 20.0)))
-    assert [v.outcome for v in judge(observation, "crack", photo_of(None), rules)] == ["pass", "monitor"]
+    assert [v.outcome for v in judge_observation(observation, "crack", photo_of(None), rules)] == [
+        "pass",
+        "monitor",
+    ]
     assert [v.outcome for v in judge_photo(photo_of(None), rules)] == ["pass", "pass"]
     assert [v.outcome for v in judge_photo(photo_of(None, detection_limit_px=6.0), rules)] == [
         "not assessable", "pass",

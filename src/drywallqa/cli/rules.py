@@ -52,8 +52,9 @@ def _print_rule(rule: Rule) -> None:
     if not rule.is_graded:
         print(f"  {quantity}: at most {format_size(rule.acceptable, rule.unit)}")
     for grade in rule.grades if rule.is_graded else ():
-        end = "and more" if grade.up_to is None else f"to {format_size(grade.up_to, rule.unit)}"
-        print(f"  {quantity} over {format_size(grade.over, rule.unit)} {end}: {grade.name}, {grade.outcome}")
+        start = f"over {format_size(grade.over, rule.unit)}" if grade.over else ""
+        end = "" if grade.up_to is None else f"up to {format_size(grade.up_to, rule.unit)}"
+        print(f"  {quantity} {' '.join(filter(None, (start, end)))}: {grade.name}, {grade.outcome}")
     if rule.condition:
         print(f"  only if {rule.condition}")
     if rule.note:

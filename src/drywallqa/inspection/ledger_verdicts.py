@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from drywallqa.inspection.ledger import Ledger, Observation, Outcome, Review, Verdict
 from drywallqa.inspection.rules import RuleSet
-from drywallqa.inspection.verdicts import judge, judge_photo
+from drywallqa.inspection.verdicts import judge_observation, judge_photo
 
 # Outcomes from best to worst. "monitor" is worse than "not assessable", as it needs a finding near the limit.
 OUTCOME_ORDER: tuple[Outcome, ...] = ("no rule", "pass", "not assessable", "monitor", "fail")
@@ -43,7 +43,7 @@ def judge_ledger(ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str
         if observation.visit != visit.number:
             return observation
         confirmed = _confirmed_conditions(ledger.reviews, number)
-        verdicts = judge(observation, concept, photos[observation.photo], rule_set, confirmed)
+        verdicts = judge_observation(observation, concept, photos[observation.photo], rule_set, confirmed)
         return replace(observation, verdicts=verdicts)
 
     findings = tuple(

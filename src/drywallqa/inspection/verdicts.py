@@ -16,7 +16,7 @@ LEAST_LIMIT_PX = 3.0
 _ADD_SCALE = "add a scale, for example with a printed marker (drywallqa marker) or --mm-per-pixel"
 
 
-def judge(
+def judge_observation(
     observation: Observation,
     concept: str,
     photo: PhotoRecord,
