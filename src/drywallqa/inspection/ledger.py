@@ -230,7 +230,7 @@ class Visit:
         thresholds: Mask threshold of each concept.
         rule_set: Name and version of the rule set.
         photos: Photos of the visit, sorted by path.
-        folder: The inspected folder, relative to the folder of `inspection.json`, with "/"; "." if it is the same.
+        folder: The inspected folder relative to the folder of `inspection.json`, with "/".
         compared: Photos of an earlier visit that could be aligned: their paths by path of this visit's photo.
     """
 
