@@ -63,6 +63,7 @@ class Verdict:
         reason: A sentence with the number and the limit that decided.
         advice: What to do, such as "step to 0.8 m"; "" if nothing.
         severity: Name of the class of a graded rule, such as "Burland 2"; "" if the rule has no classes.
+        decidable: False if no photo can decide the rule.
     """
 
     rule: str
@@ -70,6 +71,7 @@ class Verdict:
     reason: str
     advice: str = ""
     severity: str = ""
+    decidable: bool = True
 
 
 @dataclass(frozen=True)

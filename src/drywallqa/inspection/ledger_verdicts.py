@@ -34,7 +34,8 @@ def judge_ledger(ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str
     Args:
         ledger: The ledger, with reviews already applied.
         rule_set: The rules.
-        absent: Pairs of photo path and concept that were searched without a finding.
+        absent: Pairs of photo path and concept for which the search found nothing. A refused photo gets
+            verdicts in any case.
     """
     visit = ledger.visits[-1]
     photos = {photo.path: photo for photo in visit.photos}
@@ -50,39 +51,45 @@ def judge_ledger(ledger: Ledger, rule_set: RuleSet, absent: Collection[tuple[str
         replace(f, observations=tuple(judged(o, f.number, f.concept) for o in f.observations))
         for f in ledger.findings
     )
+    measurable = sorted({rule.concept for rule in rule_set.rules if rule.quantity is not None})
     records = tuple(
         replace(
-            p, verdicts=tuple(v for path, c in absent if path == p.path for v in judge_photo(p, rule_set, c))
+            photo,
+            verdicts=tuple(
+                verdict
+                for concept in measurable
+                if photo.refused or (photo.path, concept) in absent
+                for verdict in judge_photo(photo, rule_set, concept)
+            ),
         )
-        for p in visit.photos
+        for photo in visit.photos
     )
     newest = replace(visit, photos=records, rule_set=rule_set.label)
     return replace(ledger, findings=findings, visits=(*ledger.visits[:-1], newest))
 
 
-def worst_outcome(verdicts: Iterable[Verdict], rule_set: RuleSet) -> Outcome:
+def worst_outcome(verdicts: Iterable[Verdict]) -> Outcome:
     """Return the worst outcome; "no rule" without verdicts.
 
     Rules that no photo can decide count only if there are no other verdicts.
     """
     verdicts = list(verdicts)
-    never = {rule.id for rule in rule_set.rules if rule.quantity is None}
-    decisive = [verdict for verdict in verdicts if verdict.rule not in never] or verdicts
-    return max((verdict.outcome for verdict in decisive), key=OUTCOME_ORDER.index, default="no rule")
+    decidable = [verdict for verdict in verdicts if verdict.decidable] or verdicts
+    return max((verdict.outcome for verdict in decidable), key=OUTCOME_ORDER.index, default="no rule")
 
 
-def summarise_verdicts(ledger: Ledger, rule_set: RuleSet, place: str | None = None) -> VerdictSummary:
+def summarise_verdicts(ledger: Ledger, place: str | None = None) -> VerdictSummary:
     """Summarise the verdicts of the newest visit, for one place or for the whole inspection."""
     visit = ledger.visits[-1]
     findings = [
-        worst_outcome((v for o in f.observations if o.visit == visit.number for v in o.verdicts), rule_set)
+        worst_outcome(v for o in f.observations if o.visit == visit.number for v in o.verdicts)
         for f in ledger.findings
         if f.state == "open"
         and place in (None, f.place)
         and any(o.visit == visit.number for o in f.observations)
     ]
     photos = [
-        worst_outcome(photo.verdicts, rule_set)
+        worst_outcome(photo.verdicts)
         for photo in visit.photos
         if photo.verdicts and place in (None, photo.place)
     ]

@@ -57,7 +57,7 @@ def judge_photo(photo: PhotoRecord, rule_set: RuleSet, concept: str = "crack") -
 
 def _judge_rule(observation: Observation, photo: PhotoRecord, rule: Rule, confirmed: bool) -> Verdict:
     if rule.quantity is None:
-        return Verdict(rule.id, "not assessable", rule.not_assessable, rule.advice)
+        return Verdict(rule.id, "not assessable", rule.not_assessable, rule.advice, decidable=False)
     sizes = observation.mm if rule.unit == "mm" else observation.px
     if observation.px is None or not observation.line_visible:
         reason = "The photo shows no line inside the outline, so nothing was measured."
