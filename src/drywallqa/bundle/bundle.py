@@ -51,6 +51,7 @@ class ConceptSettings:
         refine: The default refinement, as text that `Refinement.parse` reads.
         closer: Mask threshold and presence threshold for large photos, which the model also searches in
             tiles. If None, `threshold` and `presence_threshold` apply to these photos.
+        straight: Whether the concept consists of long straight lines, as joints between boards do.
     """
 
     phrasings: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class ConceptSettings:
     native: bool = False
     refine: str = "none"
     closer: tuple[float, float] | None = None
+    straight: bool = False
 
 
 @dataclass(frozen=True)
@@ -273,4 +275,5 @@ def _settings(data: Mapping[str, Any]) -> ConceptSettings:
         bool(data.get("native", False)),
         str(data.get("refine", "none")),
         closer and (float(closer[0]), float(closer[1])),
+        bool(data.get("straight", False)),
     )

@@ -24,7 +24,7 @@ from drywallqa.bundle.bundle import (
     save_head,
 )
 from drywallqa.datasets.dataset import Dataset
-from drywallqa.datasets.thinness import wants_native
+from drywallqa.datasets.thinness import is_straight, wants_native
 from drywallqa.errors import ConfigError, DataError, ModelError, OutputError
 from drywallqa.evaluation.measure import measure_pairs
 from drywallqa.evaluation.measured_model import MeasuredModel, choose_by_kind, validation_part
@@ -281,6 +281,7 @@ def _choose(
             window.size,
             native=native[name],
             closer=subject.segmenter.bundle.concepts[name].closer,
+            straight=is_straight(validation, name),
         )
         for name in prompts
     }

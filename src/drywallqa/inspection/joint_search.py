@@ -1,0 +1,104 @@
+"""Find the joints between boards inside an outline: their straight extents and their visible lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drywallqa.imaging.line_search import CrackLine, find_lines
+from drywallqa.imaging.morphology import Mask, mean_width
+from drywallqa.imaging.straight_lines import StraightLine, find_seam, straight_lines
+from drywallqa.inspection.outline_parts import OutlineParts
+from drywallqa.inspection.outline_rings import outer_rings
+from drywallqa.inspection.sightings import JointExtent, Sighting
+
+Floats = NDArray[np.float64]
+Photo = NDArray[np.uint8]
+Probability = NDArray[np.float32]
+
+_SLENDER = 3.0  # least ratio of length and width of an outline that shows the direction of its joint
+_BAND = 12.0  # px at 640: half width of the band around a joint in which its line is searched
+_INSIDE = 0.8  # share of a line's points inside the band of the joint to which the line belongs
+
+
+def find_joints(
+    photo: Photo, outline: Mask, probability: Probability | None, parts: OutlineParts, concept: str
+) -> list[Sighting]:
+    """Find the joints inside an outline.
+
+    A joint is straight, and its parts may lie in several components of the outline. An outline that is too
+    compact to show the direction of its joint is searched for the seam between two boards.
+
+    Args:
+        photo: RGB uint8 [H,W,3].
+        outline: The components to search [H,W].
+        probability: The model's probability of each pixel [H,W]; None if unknown.
+        parts: All components.
+        concept: The concept of the outline.
+    """
+    straight = list(_straight_lines(photo, outline, parts))
+    if not straight:
+        members = np.unique(parts.labels[outline]).astype(np.int64) - 1
+        return [parts.sighting_of(concept, members[n : n + 1]) for n in range(len(members))]
+    bands = [line.band(outline.shape, _BAND * parts.unit) for line in straight]
+    lines = find_lines(photo, np.logical_or.reduce(bands)).lines
+    rows, columns = np.nonzero(outline)
+    places = np.stack([columns, rows], 1)
+    distances = np.stack([_distances(line, places) for line in straight])
+    found = []
+    for number, line in enumerate(straight):
+        mine = places[distances.argmin(0) == number]
+        if len(mine):
+            own = [one for one in lines if _share_inside(one, bands[number]) >= _INSIDE]
+            found.append(_joint_of(line, mine, own, probability, concept))
+    return found
+
+
+def _straight_lines(photo: Photo, outline: Mask, parts: OutlineParts) -> Iterator[StraightLine]:
+    """Yield the straight lines of an outline: seams in compact components, lines in all others."""
+    slender = outline.copy()
+    for number in np.unique(parts.labels[outline]).tolist():
+        left, top, right, bottom = box = parts.box_of(np.array([number - 1]))
+        part = parts.labels[top:bottom, left:right] == number
+        width = mean_width(part[:: (step := max(1, max(part.shape) // 640)), ::step]) * step
+        if width and max(part.shape) / width >= _SLENDER:
+            continue
+        seam = find_seam(photo, box)
+        if seam is not None and seam.sure:
+            slender[top:bottom, left:right] &= ~part
+            yield seam.line
+    yield from straight_lines(slender)
+
+
+def _distances(line: StraightLine, places: NDArray[np.int64]) -> Floats:
+    """Return the distance in px of each place [N,2] from a line segment."""
+    start, direction = np.array(line.start), np.array(line.direction())
+    along = ((places - start) @ direction).clip(0, line.length)
+    return np.asarray(np.hypot(*(places - start - along[:, None] * direction).T))
+
+
+def _share_inside(line: CrackLine, band: Mask) -> float:
+    """Return the share of a line's points that lie inside a band [H,W]."""
+    columns, rows = np.rint(line.points).astype(np.intp).T
+    return float(band[rows.clip(0, band.shape[0] - 1), columns.clip(0, band.shape[1] - 1)].mean())
+
+
+def _joint_of(
+    line: StraightLine, places: NDArray[np.int64], own: Sequence[CrackLine], probability: Probability | None,
+    concept: str,
+) -> Sighting:  # fmt: skip
+    """Return the sighting of a joint, given the pixels [N,2] of its outline and its visible lines."""
+    direction, start = np.array(line.direction()), np.array(line.start)
+    along = (places - start) @ direction
+    first, last = float(along.min()), float(along.max()) + 1
+    steps = np.unique(np.floor(along - first).astype(np.int64))
+    ends = start + np.outer([first, last], direction)
+    (left, top), (right, bottom) = places.min(0).tolist(), (places.max(0) + 1).tolist()
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    mask[places[:, 1] - top, places[:, 0] - left] = True
+    likely = 1.0 if probability is None else float(probability[places[:, 1], places[:, 0]].mean())
+    extent = JointExtent(ends, float(len(steps)), len(places) / len(steps))
+    rings = tuple(outer_rings(mask, (left, top)))
+    return Sighting(concept, (left, top, right, bottom), len(places), likely, rings, tuple(own), joint=extent)
