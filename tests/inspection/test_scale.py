@@ -75,15 +75,6 @@ def test_plane__horizon_in_the_photo_is_refused() -> None:
         Scale.of_plane(homography_of(seen, CORNERS), np.empty((0, 3, 3)), 0, (480, 640), "four points")
 
 
-def test_multiplied__all_lengths_change() -> None:
-    points = np.array([[10.0, 10.0], [300.0, 200.0]])
-    for scale in (plane_scale(20), Scale(0.4, 0.1, "x")):
-        larger = scale.multiplied(1.5, 0.01, "both")
-        assert larger.length_mm(points) == pytest.approx(1.5 * scale.length_mm(points))
-        assert larger.mm_per_pixel == pytest.approx(1.5 * scale.mm_per_pixel)
-        assert larger.source == "both"
-
-
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_scale__zero_or_negative_is_refused(value: float) -> None:
     with pytest.raises(ScaleError, match="is not above zero; write a positive number"):

@@ -86,6 +86,45 @@ def parse_points(text: str, count: int, option: str) -> NDArray[np.float64]:
     return values.reshape(count, 2)
 
 
+def parse_known_length(text: str, count: int, option: str) -> tuple[NDArray[np.float64], float]:
+    """Parse points of a photo with their length on the wall, such as "12,30 480,30 = 500mm".
+
+    Returns:
+        The points [count,2] in px, and the length in mm.
+
+    Raises:
+        ScaleError: The text has another form.
+    """
+    points, length = _split(text, "120,80 940,85 = 500mm", option)
+    return parse_points(points, count, option), parse_mm(length, option)
+
+
+def parse_known_rectangle(text: str, option: str) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Parse four points of a photo with the rectangle's size, such as "1,1 9,1 9,5 1,5 = 800mm x 400mm".
+
+    Returns:
+        The points [4,2] in px, and the width and height in mm.
+
+    Raises:
+        ScaleError: The text has another form.
+    """
+    points, size = _split(text, "120,80 940,85 935,610 115,600 = 1200mm x 800mm", option)
+    sides = re.split(r"\s*[x×]\s*", size)
+    if len(sides) != 2:
+        raise ScaleError(f'{option}: "{size}" is not a size; write width x height, such as 1200mm x 800mm')
+    width, height = (parse_mm(side, option) for side in sides)
+    return parse_points(points, 4, option), (width, height)
+
+
+def _split(text: str, example: str, option: str) -> tuple[str, str]:
+    points, sign, length = text.partition("=")
+    if not sign:
+        raise ScaleError(
+            f'{option}: "{text}" has no "="; write the points and their length, such as "{example}"'
+        )
+    return points, length.strip()
+
+
 def check_positive(value: float, option: str, text: object) -> None:
     """Check that a number is finite and above zero.
 

@@ -127,19 +127,6 @@ class Scale:
         small, large = sorted(np.linalg.svd(_jacobian(self.homography, point[None])[0], compute_uv=False))
         return math.degrees(math.acos(min(1.0, small / large)))
 
-    def multiplied(self, factor: float, relative_sigma: float, source: str) -> Scale:
-        """Return this scale with all lengths multiplied, with another uncertainty and source."""
-        matrix = np.diag([factor, factor, 1.0])
-        return replace(
-            self,
-            mm_per_pixel=self.mm_per_pixel * factor,
-            relative_sigma=relative_sigma,
-            common_sigma=min(self.common_sigma, relative_sigma),
-            source=source,
-            homography=None if self.homography is None else matrix @ self.homography,
-            variants=None if self.variants is None else matrix @ self.variants,
-        )
-
 
 def project(homography: Floats, points: Floats) -> Floats:
     """Map points [N,2] through homographies [...,3,3]; returns [...,N,2]."""
