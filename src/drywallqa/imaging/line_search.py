@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from drywallqa.imaging.line_profile import left_normals, read_edges, smooth
+from drywallqa.imaging.line_blur import correct_blur
+from drywallqa.imaging.line_profile import Edges, left_normals, read_edges, smooth
 from drywallqa.imaging.line_tree import trace_outline
 from drywallqa.imaging.morphology import Mask, label_components
 from drywallqa.imaging.ridges import BLOCK, Ridges, find_ridges
@@ -103,7 +104,17 @@ def find_lines(photo: Photo, outline: Mask, probability: Probability | None = No
             part &= ~component.mask
         first = 1 + max((max(line.start, line.end) for line in lines), default=-1)
         lines += [replace(line, start=line.start + first, end=line.end + first) for line in found]
+    lines = _without_blur(grey, lines)
     return FoundLines(tuple(lines), paint_lines(lines, outline.shape), unseen)
+
+
+def _without_blur(grey: NDArray[np.float32], lines: list[CrackLine]) -> list[CrackLine]:
+    """Return lines whose widths are corrected for the photo's blur."""
+    edges = [Edges(line.points, line.left, line.right, line.sigma, line.depth) for line in lines]
+    return [
+        replace(line, left=found.left, right=found.right, sigma=found.sigma)
+        for line, found in zip(lines, correct_blur(grey, edges), strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
