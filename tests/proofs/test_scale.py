@@ -46,7 +46,7 @@ def random_scene(
 
 
 def length_errors(scene: Scene, generator: np.random.Generator) -> Floats:
-    """Return relative errors [N] of lengths up to two marker sides from the marker, and their uncertainties."""
+    """Return relative errors and uncertainties [N,2] of lengths near the marker."""
     scale = find_scale(scene.photo(), parse_scale_options(marker="100mm", marker_family=scene.family))
     assert scale is not None
     found = []
@@ -62,7 +62,7 @@ def length_errors(scene: Scene, generator: np.random.Generator) -> Floats:
 @pytest.mark.parametrize("tilt", TILTS)
 def test_lengths_under_perspective(tilt: tuple[float, float], capsys: pytest.CaptureFixture[str]) -> None:
     generator = np.random.default_rng(int(tilt[0]))
-    refused = 0
+    refused, reasons = 0, set()
     for pixels in SIDES:
         errors = []
         for number in range(PHOTOS):
@@ -70,16 +70,19 @@ def test_lengths_under_perspective(tilt: tuple[float, float], capsys: pytest.Cap
                 errors.append(length_errors(random_scene(generator, tilt, pixels, number), generator))
             except ScaleError as error:
                 refused += 1
-                assert "px wide" in str(error) or "no complete marker" in str(error)
+                reasons.add(str(error).rpartition(";")[0])
         error, sigma = np.concatenate(errors).T
+        sizes, covered = np.abs(error), np.mean(np.abs(error) < 2 * sigma)
         with capsys.disabled():
             print(
                 f"\ntilt {tilt[0]}-{tilt[1]}°, side {pixels} px, {len(errors)} of {PHOTOS} photos: error "
-                f"median {np.median(np.abs(error)):.2%}, 95th percentile {np.quantile(np.abs(error), 0.95):.2%}, "
-                f"largest {np.abs(error).max():.2%}; within 95 % interval {np.mean(np.abs(error) < 2 * sigma):.1%}"
+                f"median {np.median(sizes):.2%}, 95th percentile {np.quantile(sizes, 0.95):.2%}, largest "
+                f"{sizes.max():.2%}; {covered:.1%} within the 95 % interval"
             )
-        assert np.quantile(np.abs(error), 0.95) <= 0.01
-        assert np.mean(np.abs(error) < 2 * sigma) >= 0.93
+        assert np.quantile(sizes, 0.95) <= 0.01
+        assert covered >= 0.93
+    with capsys.disabled():
+        print("\n" + "\n".join(sorted(reasons)))
     assert refused <= 0.2 * PHOTOS * len(SIDES)
 
 

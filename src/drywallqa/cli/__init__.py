@@ -27,6 +27,7 @@ __all__ = ["FAILED", "FOUND", "INTERRUPTED", "UNFORESEEN", "USAGE", "VERBS", "ma
 VERBS: dict[str, tuple[str, str]] = {
     "segment": ("drywallqa.cli.segment:segment", "Segment photos by text prompts."),
     "demo": ("drywallqa.cli.segment:demo", "Render example walls, segment them, and show the results."),
+    "marker": ("drywallqa.cli.marker:marker", "Write a printable sheet with a marker for the scale."),
     "rules": ("drywallqa.cli.rules:rules", "List, show or check the rules of an inspection."),
     "data": ("drywallqa.cli.data:app", "Import, split, audit and describe data sets."),
     "models": ("drywallqa.cli.models:app", "List and describe model families, and download weights."),
