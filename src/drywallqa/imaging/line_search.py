@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from drywallqa.imaging.line_blur import correct_blur
+from drywallqa.imaging.line_ends import to_free_end
 from drywallqa.imaging.line_profile import Edges, left_normals, read_edges, smooth
 from drywallqa.imaging.line_tree import trace_outline
 from drywallqa.imaging.morphology import Mask, label_components
@@ -104,8 +106,30 @@ def find_lines(photo: Photo, outline: Mask, probability: Probability | None = No
             part &= ~component.mask
         first = 1 + max((max(line.start, line.end) for line in lines), default=-1)
         lines += [replace(line, start=line.start + first, end=line.end + first) for line in found]
-    lines = _without_blur(grey, lines)
+    lines = _without_blur(grey, _to_free_ends(grey, lines))
     return FoundLines(tuple(lines), paint_lines(lines, outline.shape), unseen)
+
+
+def _to_free_ends(grey: NDArray[np.float32], lines: list[CrackLine]) -> list[CrackLine]:
+    """Return lines whose free ends lie where the dark line ends."""
+    degrees = Counter(node for line in lines for node in (line.start, line.end))
+    reached = []
+    for line in lines:
+        points, width, seen = line.points, line.width, line.seen
+        for node in (line.start, line.end):
+            points, width, seen = points[::-1], width[::-1], seen[::-1]  # the end in question is now the last
+            if degrees[node] == 1:
+                points = to_free_end(grey, points, width)
+                same = np.minimum(np.arange(len(points)), len(width) - 1)
+                width, seen = width[same], seen[same]
+        edges = read_edges(grey, points, width / 2)
+        reached.append(
+            replace(
+                line, points=edges.points, left=edges.left, right=edges.right, sigma=edges.sigma,
+                depth=edges.depth, seen=seen,
+            )
+        )  # fmt: skip
+    return reached
 
 
 def _without_blur(grey: NDArray[np.float32], lines: list[CrackLine]) -> list[CrackLine]:
