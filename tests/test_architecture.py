@@ -38,7 +38,7 @@ GROUND = 0
 HEAVY = {
     "torch", "lightning", "torchmetrics", "safetensors", "onnx", "onnxscript", "pydantic", "yaml", "cv2",
     "scipy", "skimage", "transformers", "kornia", "sklearn", "openvino", "ray", "fastapi", "uvicorn",
-    "pi_heif", "matplotlib", "markdown_it",
+    "pi_heif", "matplotlib",
 }  # fmt: skip
 NEVER_TORCH = {
     "inference", "bundle", "text", "imaging", "synthetic", "cli", "datasets", "formats", "curation",

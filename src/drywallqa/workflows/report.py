@@ -17,14 +17,14 @@ from drywallqa.datasets import dataset as datasets
 from drywallqa.errors import BundleError, ConfigError, DataError, MissingExtraError, OutputError
 from drywallqa.evaluation.measured_model import Progress, silent
 from drywallqa.files import check_folder, json_bytes, write_whole
-from drywallqa.reports import document_markdown
+from drywallqa.reports import document_html, document_markdown
 from drywallqa.reports.document import Document
 from drywallqa.reports.material import ReportMaterial, SourcedFigures, describe_data, weight_files
 from drywallqa.reports.report_text import compose
 from drywallqa.reports.sources import CONFIG, EvaluationRecord, load_evaluation, load_run, read_json
 from drywallqa.workflows import evaluate
 
-FORMATS = {"html": "markdown_it", "md": "", "pdf": "reportlab"}
+FORMATS = {"html": "", "md": "", "pdf": "reportlab"}
 """Format → the module that the format requires; "" if there is none."""
 SPLITS = ("val", "test")
 NAME = "report"
@@ -272,7 +272,7 @@ def _write(document: Document, out: Path, formats: Sequence[str]) -> Iterator[st
         write_whole(out / f"{NAME}.md", document_markdown.render_markdown(document))
         yield f"written: {out / NAME}.md"
     if "html" in formats:
-        write_whole(out / f"{NAME}.html", document_markdown.render_html(document))
+        write_whole(out / f"{NAME}.html", document_html.render_html(document))
         yield f"written: {out / NAME}.html"
     if "pdf" in formats:
         from drywallqa.reports import document_pdf  # requires an optional package

@@ -1,0 +1,75 @@
+"""Texts for the cells of an inspection report: kinds, sizes, detection limits and remarks of findings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from drywallqa.inspection.ledger import Observation, PhotoRecord, Verdict
+from drywallqa.inspection.ledger_verdicts import worst_outcome
+from drywallqa.inspection.measure_text import System, length_text, measure_text
+from drywallqa.inspection.rules import RuleSet
+from drywallqa.reports.document import as_sentence, escape
+from drywallqa.visualization.inspection_pictures import Seen
+
+Quantity = Literal["length", "area", "width_mean", "width_max"]
+
+LIMIT_TERMS = "in 90 % of cases, with 95 % confidence"
+"""What a detection limit means."""
+_LEVEL = 22.5  # degrees; a finding within this angle is called horizontal or vertical
+
+
+def kind_text(one: Seen) -> str:
+    """Return the kind of a finding and its direction, such as "crack, vertical"."""
+    angle = one.observation.orientation % 180
+    if min(angle, 180 - angle) <= _LEVEL:
+        direction = "horizontal"
+    else:
+        direction = "vertical" if abs(angle - 90) <= _LEVEL else "diagonal"
+    branches = one.observation.branches
+    parts = [escape(one.concept), direction, f"{branches} branch{'es' * (branches > 1)}" if branches else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def size_text(one: Seen, quantity: Quantity, units: System) -> str:
+    """Return a size of a finding with its interval, in millimetres or inches with a scale, else in pixels."""
+    observation = one.observation
+    sizes = observation.mm or observation.px
+    if sizes is None:
+        return "not measured"
+    return measure_text(getattr(sizes, quantity), sizes.unit, units, 2 if quantity == "area" else 1)
+
+
+def detection_text(record: PhotoRecord, units: System) -> str:
+    """Return the width of the narrowest crack that would have been seen: in px, and in mm with a scale."""
+    if record.detection_limit_px is None:
+        return "unknown"
+    pixels = length_text(record.detection_limit_px, "px", units)
+    if record.detection_limit_mm is None:
+        return pixels
+    return f"{length_text(record.detection_limit_mm, 'mm', units)} ({pixels})"
+
+
+def remark_text(one: Seen, rule_set: RuleSet | None, earlier: Observation | None, units: System) -> str:
+    """Return why a finding has its verdict, what to do, how it changed, and further remarks."""
+    observation = one.observation
+    parts = []
+    for verdict in deciding_verdicts(observation.verdicts, rule_set):
+        parts += [verdict.reason, as_sentence(verdict.advice) if verdict.advice else ""]
+    if not observation.line_visible:
+        parts.append("The photo shows no line inside the outline.")
+    if observation.straightness is not None:
+        parts.append(f"Out of straight by {length_text(observation.straightness, 'px', units)}.")
+    if earlier is not None:
+        sizes = earlier.mm or earlier.px
+        width = measure_text(sizes.width_max, sizes.unit, units) if sizes else "not measured"
+        parts.append(f"Largest width at visit {earlier.visit}: {width}.")
+    parts += map(as_sentence, observation.notes)
+    return " ".join(escape(part) for part in parts if part)
+
+
+def deciding_verdicts(verdicts: tuple[Verdict, ...], rule_set: RuleSet | None) -> list[Verdict]:
+    """Return the verdicts with the worst outcome."""
+    if rule_set is None:
+        return []
+    worst = worst_outcome(verdicts, rule_set)
+    return [verdict for verdict in verdicts if verdict.outcome == worst]

@@ -1,0 +1,146 @@
+"""The first chapters of the inspection report: verdict, worst findings, walls, and refused photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from drywallqa.inspection.ledger import Outcome
+from drywallqa.reports.document import (
+    Badge,
+    Banner,
+    Block,
+    Callout,
+    Cell,
+    Chapter,
+    Link,
+    Paragraph,
+    Table,
+    Tiles,
+    as_sentence,
+    code,
+    escape,
+)
+from drywallqa.reports.inspection_cells import detection_text, kind_text, size_text
+from drywallqa.reports.inspection_material import InspectionMaterial
+from drywallqa.visualization.inspection_pictures import WORST_FIRST
+
+_WORST = 10  # findings in the summary
+_TITLES: dict[Outcome, str] = {
+    "fail": "Fail",
+    "monitor": "Monitor",
+    "not assessable": "Not fully assessable",
+    "pass": "Pass",
+    "no rule": "No verdict",
+}
+
+
+def summary_chapters(material: InspectionMaterial) -> Iterator[Chapter]:
+    """Yield the chapters "Summary" and "Photos that were not inspected"."""
+    yield Chapter("Summary", list(_summary(material)))
+    if material.refused:
+        rows = [(code(record.path), as_sentence(record.refused)) for record in material.refused]
+        text = "These photos were not inspected. The report says nothing about what they show."
+        table = Table(("Photo", "Reason"), rows, words=2)
+        yield Chapter("Photos that were not inspected", [Paragraph(text), table])
+
+
+def _summary(material: InspectionMaterial) -> Iterator[Block]:
+    yield _verdict(material)
+    yield _numbers(material)
+    if material.refused:
+        count = len(material.refused)
+        noun, them = ("1 photo was", "it") if count == 1 else (f"{count} photos were", "them")
+        yield Callout(f"{noun} not inspected. The verdict says nothing about {them}.")
+    noted = [photo for photo in material.photos if photo.record.quality]
+    if noted:
+        noun = "1 photo has" if len(noted) == 1 else f"{len(noted)} photos have"
+        yield Callout(f"{noun} a defect, so cracks may be missing there. The pages of the photos name it.")
+    if material.worst:
+        yield _worst(material)
+    yield _walls(material)
+
+
+def _verdict(material: InspectionMaterial) -> Banner:
+    counts, limit = material.outcomes, overall_limit(material)
+    outcome = material.worst_outcome_of(material.photos)
+    if not material.photos:
+        return Banner("No photo was inspected.", outcome="not assessable", title="Nothing was inspected")
+    total = sum(counts.values())
+    parts = [_sentence(name, counts[name]) for name in WORST_FIRST]
+    text = " ".join(part for part in parts if part)
+    if not total:
+        return Banner(
+            f"Nothing was found in {_count(len(material.photos), 'photo')}. {limit}",
+            outcome=outcome,
+            title=f"{_TITLES[outcome]}: nothing found",
+        )
+    return Banner(f"{text} {limit}", outcome=outcome, title=_TITLES[outcome])
+
+
+def _sentence(outcome: Outcome, count: int) -> str:
+    if not count:
+        return ""
+    noun = _count(count, "finding")
+    one = count == 1
+    return {
+        "fail": f"{noun} {'exceeds' if one else 'exceed'} a limit of the rules.",
+        "monitor": f"{noun} {'needs' if one else 'need'} monitoring or a measurement on site.",
+        "not assessable": f"{noun} cannot be judged from the photos.",
+        "pass": f"{noun} {'is' if one else 'are'} within the limits.",
+        "no rule": f"No rule applies to {noun}.",
+    }[outcome]
+
+
+def overall_limit(material: InspectionMaterial) -> str:
+    """Return a sentence about the narrowest crack that would have been seen in every inspected photo."""
+    records = [photo.record for photo in material.photos]
+    scaled = [record for record in records if record.scale]
+    if len(scaled) not in (0, len(records)) or any(record.detection_limit_px is None for record in records):
+        return "The pages of the photos state which cracks would have been seen."
+    widest = max(records, key=lambda record: record.detection_limit_mm or record.detection_limit_px or 0)
+    limit = detection_text(widest, material.options.units)
+    return f"Cracks of {limit} or wider would have been seen in every photo."
+
+
+def _numbers(material: InspectionMaterial) -> Tiles:
+    counts = material.outcomes
+    tiles = [
+        ("photos" if len(material.photos) != 1 else "photo", len(material.photos)),
+        ("findings" if len(material.worst) != 1 else "finding", len(material.worst)),
+        *(
+            (name, counts[name])
+            for name in ("fail", "monitor", "pass", "not assessable")
+            if material.rule_set
+        ),
+    ]
+    return Tiles([name for name, _ in tiles], [[str(count) for _, count in tiles]])
+
+
+def _worst(material: InspectionMaterial) -> Table:
+    units = material.options.units
+    rows = [
+        (
+            Link(f"{one.number}", photo.key), Badge(one.outcome), kind_text(one), escape(wall.title),
+            size_text(one, "length", units), size_text(one, "width_max", units),
+        )
+        for one, photo, wall in islice(material.worst, _WORST)
+    ]  # fmt: skip
+    total = len(material.worst)
+    caption = "Findings, the worst first" if total <= _WORST else f"The {_WORST} worst of {total} findings"
+    return Table(("No.", "Verdict", "Finding", "Wall", "Length", "Largest width"), rows, caption, words=4)
+
+
+def _walls(material: InspectionMaterial) -> Table:
+    rows: list[list[Cell]] = []
+    for place, wall in enumerate(material.walls, 1):
+        worst = wall.worst.values()
+        counts = [sum(one.outcome == name for one, _ in worst) for name in ("fail", "monitor")]
+        outcome = Badge(material.worst_outcome_of(wall.photos))
+        link = Link(escape(wall.title), f"wall-{place}")
+        rows.append([link, outcome, *(str(count) for count in (len(wall.photos), len(worst), *counts))])
+    return Table(("Wall", "Verdict", "Photos", "Findings", "Fail", "Monitor"), rows, "Walls", words=2)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
