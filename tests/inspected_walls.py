@@ -101,7 +101,7 @@ def inspected(
         for concept, mask in masks_of(place, size, most):
             number += 1
             own.append(Finding(number, record.place, concept, (observe(mask, path, number, 1, scaled),)))
-        write_inspection_pictures(wall(place, size).photo, record, seen_on(path, 1, own, RULES), folder)
+        write_inspection_pictures(wall(place, size).photo, record, seen_on(path, 1, own), folder)
         records.append(record)
         findings += own
     places = sorted({record.place for record in records})

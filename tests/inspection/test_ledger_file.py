@@ -43,7 +43,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "inspection.json"
     write_ledger(example_ledger(), path)
     assert read_ledger(path) == example_ledger()
-    assert example_ledger().visits[0].photos[0].detection_limit_mm == 0.75
+    assert example_ledger().visits[0].photos[0].detection_limit_mm == pytest.approx(0.75 * 1.0392)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_html__every_finding_in_the_table_and_every_photo_shown(made: tuple[Path
     said = words(page)
     for photo in ledger.visits[0].photos:
         assert photo.path.rpartition("/")[2] in said
-    assert "Narrowest crack that would have been seen: 0.60 mm (1.5 px)" in said
+    assert "Narrowest crack that would have been seen: 0.62 mm (1.5 px)" in said
 
 
 def test_html__verdict_comes_first(made: tuple[Path, Ledger]) -> None:
@@ -117,7 +117,7 @@ def test_imperial__fractions_beside_decimals(made: tuple[Path, Ledger]) -> None:
 def test_nothing_found__names_the_narrowest_crack(tmp_path: Path) -> None:
     ledger = replace(inspected(tmp_path, 1, SMALL), findings=())
     said = words(write(ledger, tmp_path))
-    assert "Nothing was found in 1 photo. Cracks of 0.60 mm (1.5 px) or wider would have been seen" in said
+    assert "Nothing was found in 1 photo. Cracks of 0.62 mm (1.5 px) or wider would have been seen" in said
     unknown = words(write(changed_photo(ledger, 0, detection_limit_px=None), tmp_path))
     assert "It is unknown which cracks would have been seen." in unknown
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from drywallqa.inspection.ledger import Finding, PhotoRecord
 from drywallqa.visualization import inspection_pictures as pictures
-from inspected_walls import RULES, SCALE, inspected, observe
+from inspected_walls import SCALE, inspected, observe
 
 
 def crack(size: tuple[int, int] = (200, 300), row: int = 100, width: int = 4) -> np.ndarray:
@@ -23,7 +23,7 @@ def seen(*masks: np.ndarray) -> list[pictures.Seen]:
         Finding(number, "", "crack", (observe(mask, "a.jpg", number),))
         for number, mask in enumerate(masks, 1)
     ]
-    return pictures.seen_on("a.jpg", 1, findings, RULES)
+    return pictures.seen_on("a.jpg", 1, findings)
 
 
 def test_names__are_valid_unique_and_short() -> None:
@@ -42,8 +42,7 @@ def test_seen__worst_first_and_without_deleted() -> None:
         Finding(1, "", "crack", (good,)), Finding(2, "", "crack", (bad,)),
         Finding(3, "", "crack", (bad,), "deleted"), Finding(4, "", "crack", (replace(bad, visit=2),)),
     ]  # fmt: skip
-    assert [each.number for each in pictures.seen_on("a.jpg", 1, findings, RULES)] == [2, 1]
-    assert [each.outcome for each in pictures.seen_on("a.jpg", 1, findings, None)] == ["no rule"] * 2
+    assert [each.number for each in pictures.seen_on("a.jpg", 1, findings)] == [2, 1]
 
 
 def test_overview__marks_findings_but_does_not_cover_them() -> None:

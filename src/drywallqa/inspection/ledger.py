@@ -107,10 +107,10 @@ class PhotoRecord:
 
     @property
     def detection_limit_mm(self) -> float | None:
-        """The detection limit in mm, or None without a scale or a limit."""
+        """The detection limit in mm at the upper end of the scale's 95 % interval; None if unknown."""
         if self.scale is None or self.detection_limit_px is None:
             return None
-        return self.detection_limit_px * self.scale.mm_per_pixel
+        return self.detection_limit_px * self.scale.mm_per_pixel * (1 + 1.96 * self.scale.relative_sigma)
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _judge_absence(photo: PhotoRecord, rule: Rule) -> Verdict:
         return _poor_quality(rule, photo, f"{what}, but the photo has a fault: ")
     if rule.unit == "mm" and photo.scale is None:
         return _without_scale(rule, _describe_limit(what, rule.concept, photo.detection_limit_px, "px"))
-    narrowest = photo.detection_limit_px if rule.unit == "px" else _detection_limit_mm(photo)
+    narrowest = photo.detection_limit_px if rule.unit == "px" else photo.detection_limit_mm
     reason = _describe_limit(what, rule.concept, narrowest, rule.unit)
     if narrowest is None:
         return Verdict(rule.id, "not assessable", f"{reason}.")
@@ -143,13 +143,6 @@ def _describe_limit(what: str, concept: str, narrowest: float | None, unit: str)
         return f"{what}. The narrowest {concept} that would have been seen is unknown"
     size = format_size(narrowest, unit)
     return f"{what}. A {concept} would have been found in 90 % of cases from a width of {size}"
-
-
-def _detection_limit_mm(photo: PhotoRecord) -> float | None:
-    """Return the detection limit at the upper end of the scale's 95 % interval."""
-    if photo.scale is None or photo.detection_limit_mm is None:
-        return None
-    return photo.detection_limit_mm * (1 + 1.96 * photo.scale.relative_sigma)
 
 
 def _without_scale(rule: Rule, found: str) -> Verdict:

@@ -7,7 +7,6 @@ from typing import Literal
 from drywallqa.inspection.ledger import Observation, PhotoRecord, Verdict
 from drywallqa.inspection.ledger_verdicts import worst_outcome
 from drywallqa.inspection.measure_text import System, length_text, measure_text
-from drywallqa.inspection.rules import RuleSet
 from drywallqa.reports.document import as_sentence, escape
 from drywallqa.visualization.inspection_pictures import Seen
 
@@ -49,11 +48,11 @@ def detection_text(record: PhotoRecord, units: System) -> str:
     return f"{length_text(record.detection_limit_mm, 'mm', units)} ({pixels})"
 
 
-def remark_text(one: Seen, rule_set: RuleSet | None, earlier: Observation | None, units: System) -> str:
+def remark_text(one: Seen, earlier: Observation | None, units: System) -> str:
     """Return why a finding has its verdict, what to do, how it changed, and further remarks."""
     observation = one.observation
     parts = []
-    for verdict in deciding_verdicts(observation.verdicts, rule_set):
+    for verdict in deciding_verdicts(observation.verdicts):
         parts += [verdict.reason, as_sentence(verdict.advice) if verdict.advice else ""]
     if not observation.line_visible:
         parts.append("The photo shows no line inside the outline.")
@@ -67,9 +66,7 @@ def remark_text(one: Seen, rule_set: RuleSet | None, earlier: Observation | None
     return " ".join(escape(part) for part in parts if part)
 
 
-def deciding_verdicts(verdicts: tuple[Verdict, ...], rule_set: RuleSet | None) -> list[Verdict]:
+def deciding_verdicts(verdicts: tuple[Verdict, ...]) -> list[Verdict]:
     """Return the verdicts with the worst outcome."""
-    if rule_set is None:
-        return []
-    worst = worst_outcome(verdicts, rule_set)
+    worst = worst_outcome(verdicts)
     return [verdict for verdict in verdicts if verdict.outcome == worst]

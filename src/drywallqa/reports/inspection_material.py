@@ -129,7 +129,7 @@ class InspectionMaterial:
                 if record.place == place.id and not record.refused:
                     number += 1
                     own = by_photo.get(record.path, [])
-                    seen = seen_on(record.path, self.visit.number, own, self.rule_set)
+                    seen = seen_on(record.path, self.visit.number, own)
                     photos.append(InspectedPhoto(number, record, seen))
             if photos:
                 walls.append(InspectedWall(place, photos))
@@ -164,8 +164,7 @@ class InspectionMaterial:
     def worst_outcome_of(self, photos: Sequence[InspectedPhoto]) -> Outcome:
         """Return the worst outcome of some photos and their findings; "no rule" without verdicts."""
         outcomes: list[Outcome] = [one.outcome for photo in photos for one in photo.seen]
-        if self.rule_set:
-            outcomes += [worst_outcome(p.record.verdicts, self.rule_set) for p in photos if p.record.verdicts]
+        outcomes += [worst_outcome(photo.record.verdicts) for photo in photos if photo.record.verdicts]
         return min(outcomes, key=WORST_FIRST.index, default="no rule")
 
     def not_seen_again(self) -> list[Finding]:

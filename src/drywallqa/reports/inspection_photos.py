@@ -122,7 +122,7 @@ class _PhotoPages:
 
     def _nothing_found(self, photo: InspectedPhoto) -> Banner:
         record = photo.record
-        verdicts = deciding_verdicts(record.verdicts, self.material.rule_set)
+        verdicts = deciding_verdicts(record.verdicts)
         parts = [part for v in verdicts for part in (v.reason, as_sentence(v.advice) if v.advice else "")]
         if not parts and record.detection_limit_px is not None:
             limit = detection_text(record, self.units)
@@ -135,7 +135,7 @@ class _PhotoPages:
             (
                 f"{one.number}", Badge(one.outcome), kind_text(one),
                 *(size_text(one, name, self.units) for name in ("length", "width_mean", "width_max")),
-                remark_text(one, self.material.rule_set, self._earlier(one), self.units),
+                remark_text(one, self._earlier(one), self.units),
             )
             for one in photo.seen
         ]  # fmt: skip

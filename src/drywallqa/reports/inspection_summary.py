@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from drywallqa.inspection.ledger import Outcome
+from drywallqa.inspection.ledger_verdicts import summarise_verdicts
 from drywallqa.reports.document import (
     Badge,
     Banner,
@@ -63,7 +64,7 @@ def _summary(material: InspectionMaterial) -> Iterator[Block]:
 
 def _verdict(material: InspectionMaterial) -> Banner:
     counts, limit = material.outcomes, overall_limit(material)
-    outcome = material.worst_outcome_of(material.photos)
+    outcome = summarise_verdicts(material.ledger).outcome
     if not material.photos:
         return Banner("No photo was inspected.", outcome="not assessable", title="Nothing was inspected")
     total = sum(counts.values())

@@ -20,7 +20,6 @@ from drywallqa.imaging.mask_files import safe_stem
 from drywallqa.inspection.ledger import Finding, Observation, Outcome, PhotoRecord
 from drywallqa.inspection.ledger_verdicts import OUTCOME_ORDER, worst_outcome
 from drywallqa.inspection.measure_text import System
-from drywallqa.inspection.rules import RuleSet
 from drywallqa.visualization.close_ups import draw_close_up
 from drywallqa.visualization.finding_labels import (
     BLACK,
@@ -63,7 +62,7 @@ class Seen:
     outcome: Outcome
 
 
-def seen_on(photo: str, visit: int, findings: Iterable[Finding], rule_set: RuleSet | None) -> list[Seen]:
+def seen_on(photo: str, visit: int, findings: Iterable[Finding]) -> list[Seen]:
     """Return the findings that are observed on a photo, the worst first.
 
     The order is: outcome of the rules, then largest width, then number. Deleted, merged and split findings
@@ -73,21 +72,15 @@ def seen_on(photo: str, visit: int, findings: Iterable[Finding], rule_set: RuleS
         photo: Path of the photo in the ledger.
         visit: Number of the visit.
         findings: Findings of the ledger.
-        rule_set: The rules that gave the verdicts; None without rules.
     """
     seen = [
-        Seen(finding.number, finding.concept, observation, outcome_of(observation, rule_set))
+        Seen(finding.number, finding.concept, observation, worst_outcome(observation.verdicts))
         for finding in findings
         if finding.state in ("open", "repaired")
         for observation in finding.observations
         if (observation.photo, observation.visit) == (photo, visit)
     ]
     return sorted(seen, key=badness)
-
-
-def outcome_of(observation: Observation, rule_set: RuleSet | None) -> Outcome:
-    """Return the worst outcome of an observation; "no rule" without rules."""
-    return worst_outcome(observation.verdicts, rule_set) if rule_set else "no rule"
 
 
 def badness(one: Seen) -> tuple[int, float, int]:
