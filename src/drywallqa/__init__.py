@@ -17,14 +17,28 @@ if TYPE_CHECKING:
     from drywallqa.inference.prediction import Prediction
     from drywallqa.inference.queries import SegmentOptions
     from drywallqa.inference.segmenter import Segmenter, load
+    from drywallqa.inspection.scale_sources import ScaleOptions
+    from drywallqa.workflows.inspect import InspectOptions, inspect
 
-__all__ = ["Prediction", "SegmentOptions", "Segmenter", "__version__", "load"]
+__all__ = [
+    "InspectOptions",
+    "Prediction",
+    "ScaleOptions",
+    "SegmentOptions",
+    "Segmenter",
+    "__version__",
+    "inspect",
+    "load",
+]
 
 # To keep the package's import fast, NumPy and other modules are imported on first access to these names.
 _LAZY = {
+    "InspectOptions": "drywallqa.workflows.inspect",
     "Prediction": "drywallqa.inference.prediction",
+    "ScaleOptions": "drywallqa.inspection.scale_sources",
     "SegmentOptions": "drywallqa.inference.queries",
     "Segmenter": "drywallqa.inference.segmenter",
+    "inspect": "drywallqa.workflows.inspect",
     "load": "drywallqa.inference.segmenter",
 }
 

@@ -26,6 +26,10 @@ __all__ = ["FAILED", "FOUND", "INTERRUPTED", "UNFORESEEN", "USAGE", "VERBS", "ma
 # Subcommand → (module:object, one-line help). The object is a function, or a Typer app with subcommands.
 VERBS: dict[str, tuple[str, str]] = {
     "segment": ("drywallqa.cli.segment:segment", "Segment photos by text prompts."),
+    "inspect": (
+        "drywallqa.cli.inspect:inspect",
+        "Measure cracks and joints in photos, and judge them by rules.",
+    ),
     "demo": ("drywallqa.cli.segment:demo", "Render example walls, segment them, and show the results."),
     "marker": ("drywallqa.cli.marker:marker", "Write a printable sheet with a marker for the scale."),
     "rules": ("drywallqa.cli.rules:rules", "List, show or check the rules of an inspection."),

@@ -139,6 +139,7 @@ class RunPlan:
         paths: The paths that were searched for photos.
         items: The photos.
         refused: Outcomes of the paths and prompts that failed before any photo was read.
+        base: The folder that contains all photos.
     """
 
     out: Path
@@ -148,6 +149,7 @@ class RunPlan:
     paths: tuple[str, ...]
     items: tuple[PlannedPhoto, ...]
     refused: tuple[PhotoOutcome, ...]
+    base: Path = Path()
 
 
 def make_plan(
@@ -156,6 +158,8 @@ def make_plan(
     prompts: Sequence[str],
     out: str | os.PathLike[str],
     options: RunOptions | None = None,
+    *,
+    leave_out: Iterable[str | os.PathLike[str]] = (),
 ) -> RunPlan:
     """Find the photos and check the prompts before the run starts, so that errors appear early.
 
@@ -165,6 +169,7 @@ def make_plan(
         prompts: The prompts.
         out: The folder for the results; created if missing.
         options: Options of the run.
+        leave_out: Further files and folders in which the search finds no photos.
 
     Raises:
         OutputError: The folder cannot be created or written to.
@@ -172,11 +177,11 @@ def make_plan(
     options, folder = options or RunOptions(), check_folder(out)
     manifest = Manifest(folder)
     askable, refused = split_refused(bundle, prompts, options.segment.allow_unknown)
-    kept_out = [folder, *(folder / output.folder for output in options.outputs if output.folder)]
+    kept_out = [folder, *leave_out, *(folder / output.folder for output in options.outputs if output.folder)]
     found = search_photos(paths, recursive=options.recursive, leave_out=kept_out, made_in=made_in)
     items, unplaced = place_photos(found, options.recursive)
     given = tuple(str(path) for path in paths)
-    return RunPlan(folder, options, manifest, askable, given, items, (*refused, *unplaced))
+    return RunPlan(folder, options, manifest, askable, given, items, (*refused, *unplaced), found.base)
 
 
 def split_refused(

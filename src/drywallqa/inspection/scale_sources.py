@@ -63,6 +63,12 @@ class ScaleOptions:
         """Whether the options contain positions in one photo, so that they do not suit a second photo."""
         return self.line is not None or self.rectangle is not None
 
+    @property
+    def has_source(self) -> bool:
+        """Whether the options name a source."""
+        lengths = (self.mm_per_pixel, self.marker_mm, self.board_mm, self.distance_mm)
+        return self.for_one_photo or self.exif_distance or any(length is not None for length in lengths)
+
 
 def parse_scale_options(
     mm_per_pixel: float | None = None,
