@@ -19,7 +19,7 @@ Cell = str | int | float | bool | None
 
 _SIZES = ("length", "area", "width_mean", "width_median", "width_p95", "width_max")
 # A cell that starts with one of these is a formula for a spreadsheet (OWASP, CSV injection).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def finding_columns() -> dict[str, type]:
@@ -145,7 +145,7 @@ def _csv_cell(value: Cell) -> str:
     if isinstance(value, float):
         return np.format_float_positional(value, precision=6, fractional=False, trim="-")
     text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def write_findings_parquet(ledger: Ledger, path: Path) -> None:
