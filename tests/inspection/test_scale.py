@@ -59,6 +59,23 @@ def test_plane__pixel_size_is_that_of_small_squares() -> None:
     assert scale.mm_per_pixel_at(point)[0] == pytest.approx(math.sqrt(abs(np.linalg.det(sides))), rel=1e-3)
 
 
+@pytest.mark.parametrize("direction", [0, 30, 90, 140])
+def test_plane__width_of_a_strip_depends_on_its_direction(direction: float) -> None:
+    """A strip of 2 mm on a wall that is tilted by 45 degrees."""
+    camera, angle = tilted_camera(45), math.radians(direction)
+    along, across = (
+        np.array([math.cos(angle), math.sin(angle)]),
+        np.array([-math.sin(angle), math.cos(angle)]),
+    )
+    middle = np.array([100.0, 50.0]) + np.linspace(-20, 20, 41)[:, None] * along
+    left, line, right = (project(camera, middle + side * across) for side in (-1, 0, 1))
+    normals = np.gradient(line, axis=0)[:, ::-1] * [1, -1]
+    widths = np.abs(((right - left) * normals).sum(1)) / np.hypot(*normals.T)  # px, at right angles
+    scale = plane_scale(45)
+    assert widths * scale.mm_per_pixel_across(line) == pytest.approx(np.full(41, 2.0), rel=2e-3)
+    assert Scale(0.5, 0, "x").mm_per_pixel_across(line) == pytest.approx(np.full(41, 0.5))
+
+
 def test_plane__uncertainty_grows_with_the_distance_from_the_corners() -> None:
     scale = plane_scale(0)
     seen = project(tilted_camera(0), CORNERS)

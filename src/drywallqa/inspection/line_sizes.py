@@ -67,9 +67,10 @@ def sizes_of(sighting: Sighting, scale: Scale | None) -> Sizes | None:
 
 def _joint_sizes(sighting: Sighting, joint: JointExtent, scale: Scale | None) -> Sizes:
     """Return the sizes of a joint. Its seam is at most as wide as the marked area."""
-    factor = float(_factors(joint.ends, scale).mean())
+    across = float(_factors(joint.ends, scale).mean())
+    along = float(_steps(joint.ends, scale).sum() / max(1e-9, _steps(joint.ends, None).sum()))
     relative = 0.0 if scale is None else scale.relative_sigma_of(joint.ends)
-    length, width, area = joint.open_length * factor, joint.width * factor, sighting.area * factor**2
+    length, width, area = joint.open_length * along, joint.width * across, sighting.area * along * across
     most = Measure(None, 0.0, width * (1 + _COVERED * relative))
     return Sizes(
         "px" if scale is None else "mm",
@@ -79,9 +80,9 @@ def _joint_sizes(sighting: Sighting, joint: JointExtent, scale: Scale | None) ->
     )  # fmt: skip
 
 
-def _factors(points: Floats, scale: Scale | None) -> Floats:
-    """Return mm per px at points [N,2]; 1 without a scale."""
-    return np.ones(len(points)) if scale is None else scale.mm_per_pixel_at(points)
+def _factors(line: Floats, scale: Scale | None) -> Floats:
+    """Return mm per px across a line at its points [N,2]; 1 without a scale."""
+    return np.ones(len(line)) if scale is None else scale.mm_per_pixel_across(line)
 
 
 def _steps(points: Floats, scale: Scale | None) -> Floats:

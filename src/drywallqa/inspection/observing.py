@@ -88,7 +88,7 @@ def _centre_line(line: CrackLine, spacing: int, scale: Scale | None) -> CentreLi
     """Return a centre line with a vertex at each end and every `spacing` points."""
     kept = np.unique(np.append(np.arange(0, len(line.points), spacing), len(line.points) - 1))
     points, widths = line.points[kept], line.width[kept]
-    millimetres = () if scale is None else (widths * scale.mm_per_pixel_at(points)).round(4).tolist()
+    millimetres = () if scale is None else (widths * scale.mm_per_pixel_across(points)).round(4).tolist()
     return CentreLine(
         _points(points), tuple(widths.round(3).tolist()), tuple(millimetres), tuple(line.seen[kept].tolist())
     )

@@ -109,6 +109,19 @@ class Scale:
             return np.full(len(points), self.mm_per_pixel)
         return _pixel_size(self.homography, points)
 
+    def mm_per_pixel_across(self, line: Floats) -> Floats:
+        """Return mm per px [N] at the points of a line [N,2], for distances at a right angle to the line.
+
+        A tilted wall has different scales along the tilt and across it, so the scale of a width depends on
+        the direction of the crack. The scale across the line is a pixel's area divided by the scale along it.
+        """
+        if self.homography is None or len(line) < 2:
+            return self.mm_per_pixel_at(line)
+        along = np.gradient(np.asarray(line, np.float64), axis=0)
+        along /= np.maximum(np.hypot(*along.T), 1e-12)[:, None]
+        stretch = np.einsum("nij,nj->ni", _jacobian(self.homography, line), along)
+        return np.asarray(_pixel_size(self.homography, line) ** 2 / np.maximum(np.hypot(*stretch.T), 1e-12))
+
     def relative_sigma_of(self, points: Floats) -> float:
         """Return the relative standard uncertainty of the length of a polyline [N,2] in px.
 
