@@ -28,6 +28,7 @@ _SEEN = 1.0  # mean ridge strength along a visible line
 _STEADY = 0.9  # median depth of a visible line, divided by its spread
 _WINDOW = 9  # px at 640 over which the strength is averaged
 _GAP = 24.0  # px at 640, longest gap in a line that is bridged
+_WIDE = 10.0  # px, width of lines whose ends are searched twice
 _LEAST = 12.0  # px at 640, length of the shortest line
 
 
@@ -115,21 +116,26 @@ def _to_free_ends(grey: NDArray[np.float32], lines: list[CrackLine]) -> list[Cra
     degrees = Counter(node for line in lines for node in (line.start, line.end))
     reached = []
     for line in lines:
-        points, width, seen = line.points, line.width, line.seen
-        for node in (line.start, line.end):
-            points, width, seen = points[::-1], width[::-1], seen[::-1]  # the end in question is now the last
-            if degrees[node] == 1:
-                points = to_free_end(grey, points, width)
-                same = np.minimum(np.arange(len(points)), len(width) - 1)
-                width, seen = width[same], seen[same]
-        edges = read_edges(grey, points, width / 2)
-        reached.append(
-            replace(
-                line, points=edges.points, left=edges.left, right=edges.right, sigma=edges.sigma,
-                depth=edges.depth, seen=seen,
-            )
-        )  # fmt: skip
+        free = (degrees[line.start] == 1, degrees[line.end] == 1)
+        line = _reach(grey, line, free)
+        # The end of a wide line may lie in one of its corners; from the middle, the line goes on straight.
+        reached.append(_reach(grey, line, free) if np.median(line.width) > _WIDE else line)
     return reached
+
+
+def _reach(grey: NDArray[np.float32], line: CrackLine, free: tuple[bool, bool]) -> CrackLine:
+    points, width, seen = line.points, line.width, line.seen
+    for is_free in free:
+        points, width, seen = points[::-1], width[::-1], seen[::-1]  # the end in question is now the last
+        if is_free:
+            points = to_free_end(grey, points, width)
+            same = np.minimum(np.arange(len(points)), len(width) - 1)
+            width, seen = width[same], seen[same]
+    edges = read_edges(grey, points, width / 2)
+    return replace(
+        line, points=edges.points, left=edges.left, right=edges.right, sigma=edges.sigma, depth=edges.depth,
+        seen=seen,
+    )  # fmt: skip
 
 
 def _without_blur(grey: NDArray[np.float32], lines: list[CrackLine]) -> list[CrackLine]:

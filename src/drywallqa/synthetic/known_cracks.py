@@ -31,6 +31,7 @@ TEST_SURFACES = ("green board", "pink board", "rough plaster", "concrete")
 SIDE, CELL = 640, 320  # px; a photo has 2 × 2 cells with one crack each
 
 _STEP = 0.25  # px between the points of a centre line
+_WIDEST_BRANCHED = 12.0  # px; branches of wider cracks would leave the cell
 _PIECE = 24  # points of a centre line that are searched together for the nearest point
 _ERF = np.linspace(-4, 4, 4001)
 _ERF_VALUES = np.array([math.erf(value) for value in _ERF])
@@ -141,6 +142,8 @@ def _add_crack(
 ) -> KnownCrack:
     """Darken a crack into one cell of a brightness [3,H,W]; `corner` is the cell's x, y."""
     form = FORMS[int(generator.choice(len(FORMS), p=[0.4, 0.25, 0.2, 0.15]))]
+    if form == "branched" and width > _WIDEST_BRANCHED:
+        form = "straight"
     angle = float(generator.uniform(0, np.pi))
     lines = _lines(form, angle, width, generator)
     lines = [KnownLine(line.points + CELL / 2, line.widths) for line in lines]
@@ -179,7 +182,7 @@ def _lines(form: Form, angle: float, width: float, generator: Generator) -> list
         "straight",
         math.atan2(heading[1], heading[0]) + turn,
         max(0.7, width * generator.uniform(0.5, 0.9)),
-        width + generator.uniform(40, 70),
+        2.5 * width + generator.uniform(40, 70),
         generator,
     )
     return [main, KnownLine(branch.points + main.points[index], branch.widths)]
