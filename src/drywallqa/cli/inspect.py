@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from drywallqa import cli
 from drywallqa.onnx_session import RuntimeOptions
 
 if TYPE_CHECKING:
+    from drywallqa.reports.inspection_material import ReportOptions
     from drywallqa.workflows.inspect import InspectSummary
 
 
@@ -89,6 +91,18 @@ def inspect(
         str | None,
         typer.Option("--title", metavar="TEXT", help="Name of the project. Default: name of the folder."),
     ] = None,
+    client: Annotated[str, typer.Option("--client", metavar="TEXT", help="Client, for the report.")] = "",
+    address: Annotated[str, typer.Option("--address", metavar="TEXT", help="Address, for the report.")] = "",
+    inspector: Annotated[
+        str, typer.Option("--inspector", metavar="TEXT", help="Company or person that makes the report.")
+    ] = "",
+    units: Annotated[
+        str, typer.Option("--units", metavar="metric|imperial", help="Units of the report.")
+    ] = "metric",
+    page: Annotated[
+        str, typer.Option("--page", metavar="a4|letter", help="Size of the report's pages.")
+    ] = "a4",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write the report also as PDF.")] = False,
     threshold: Annotated[
         str,
         typer.Option(
@@ -116,12 +130,13 @@ def inspect(
     """Inspect photos: find cracks and joints, measure them, and judge them by a rule set.
 
     The photos of one folder show one wall. DIR/inspection.json contains all findings, and DIR/findings.csv
-    is a table of them. A finding keeps its number for good. Photos that already have results are skipped.
+    is a table of them, and DIR/report.html is
+    the report. A finding keeps its number for good. Photos that already have results are skipped.
 
     The exit code is 0 if no rule failed, 1 if a rule failed, 2 for wrong usage, and 3 if photos were refused
     and no rule failed.
     """
-    from drywallqa.cli.progress import OutcomeDisplay
+    from drywallqa.cli.progress import OutcomeDisplay, progress_unless
     from drywallqa.inference.queries import SegmentOptions, number_or_word
     from drywallqa.inference.segmenter import load
     from drywallqa.inspection.markers import DEFAULT_FAMILY
@@ -142,12 +157,15 @@ def inspect(
         reviewer=reviewer,
         title=title,
         overwrite=overwrite,
+        report=_report_options(client, address, inspector, units, page),
+        pdf=pdf,
     )
     segmenter = load(model, options=RuntimeOptions(backend, device, threads, None, profile))
     with OutcomeDisplay(json=False, quiet=quiet, verbose=verbose) as display:
         summary = run_inspection(
-            paths, out, options, segmenter=segmenter, on_start=display.start, on_outcome=display.show
-        )
+            paths, out, options, segmenter=segmenter, on_start=display.start, on_outcome=display.show,
+            on_picture=partial(progress_unless(quiet), "drawing"),
+        )  # fmt: skip
     if not quiet:
         for sentence in _sentences(summary, verbose):
             print(sentence)
@@ -155,6 +173,28 @@ def inspect(
         raise typer.Exit(cli.FOUND)
     if summary.refused:
         raise typer.Exit(cli.FAILED)
+
+
+def _report_options(client: str, address: str, inspector: str, units: str, page: str) -> ReportOptions:
+    """Check the options of the report.
+
+    Raises:
+        ConfigError: The units or the page size are unknown.
+    """
+    from drywallqa.errors import ConfigError
+    from drywallqa.reports.inspection_material import ReportOptions
+
+    if units not in ("metric", "imperial"):
+        raise ConfigError(f"--units '{units}' is unknown; choose metric or imperial")
+    if page.lower() not in ("a4", "letter"):
+        raise ConfigError(f"--page '{page}' is unknown; choose a4 or letter")
+    return ReportOptions(
+        client=client,
+        address=address,
+        inspector=inspector,
+        units="metric" if units == "metric" else "imperial",
+        paper="a4" if page.lower() == "a4" else "letter",
+    )
 
 
 def _sentences(summary: InspectSummary, verbose: bool) -> list[str]:
@@ -170,7 +210,7 @@ def _sentences(summary: InspectSummary, verbose: bool) -> list[str]:
     sentences = [
         f"{photos}, {len(numbers)} {'finding' if len(numbers) == 1 else 'findings'}. "
         f"Worst verdict: {summary.outcome} ({visit.rule_set}).",
-        f"Results: {Path(summary.out)}",
+        f"Results: {Path(summary.out)}. Report: {', '.join(path.name for path in summary.report)}",
     ]
     if verbose:
         sentences.append(f"Measuring took {summary.measuring_seconds:.1f} s of processor time.")

@@ -96,6 +96,8 @@ def _sentence(outcome: Outcome, count: int) -> str:
 def overall_limit(material: InspectionMaterial) -> str:
     """Return a sentence about the narrowest crack that would have been seen in every inspected photo."""
     records = [photo.record for photo in material.photos]
+    if not records:
+        return "No photo could be inspected."
     scaled = [record for record in records if record.scale]
     if len(scaled) not in (0, len(records)) or any(record.detection_limit_px is None for record in records):
         return "The pages of the photos state which cracks would have been seen."

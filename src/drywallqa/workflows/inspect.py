@@ -23,6 +23,7 @@ from drywallqa.inspection.ledger_verdicts import judge_ledger, summarise_verdict
 from drywallqa.inspection.numbering import record_visit
 from drywallqa.inspection.rules import DEFAULT_RULES, load_rule_set
 from drywallqa.inspection.scale_sources import ScaleOptions
+from drywallqa.reports.inspection_material import ReportOptions
 from drywallqa.workflows.inspected_photos import Measuring, PhotoReader, PhotoResult
 from drywallqa.workflows.inspection_files import LEDGER, write_inspection
 
@@ -45,6 +46,8 @@ class InspectOptions:
         reviewer: Name of the responsible person. Default: the recorded name.
         title: Name of the project. Default: the recorded name, or the name of the inspected folder.
         overwrite: Whether to replace the results of photos that changed, or that had other settings.
+        report: Options of the report.
+        pdf: Whether to write the report also as PDF.
     """
 
     prompts: tuple[str, ...] = ()
@@ -56,6 +59,8 @@ class InspectOptions:
     reviewer: str | None = None
     title: str | None = None
     overwrite: bool = False
+    report: ReportOptions = field(default_factory=ReportOptions)
+    pdf: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class InspectSummary:
         photos: Photos of this run that were inspected.
         refused: Photos and paths that were not inspected, or whose scale could not be found.
         outcome: The worst verdict of the visit.
+        report: The files of the report.
         measuring_seconds: Processor time for measuring; skipped photos cost none.
     """
 
@@ -76,6 +82,7 @@ class InspectSummary:
     photos: int
     refused: int
     outcome: Outcome
+    report: tuple[Path, ...]
     measuring_seconds: float
 
 
@@ -87,6 +94,7 @@ def inspect(
     segmenter: Segmenter | None = None,
     on_start: Callable[[int], None] = lambda total: None,
     on_outcome: Callable[[PhotoOutcome], None] = lambda outcome: None,
+    on_picture: Callable[[int, int], None] = lambda done, total: None,
 ) -> InspectSummary:
     """Inspect photos, and write the ledger, the tables, the pictures and the report into a folder.
 
@@ -99,12 +107,14 @@ def inspect(
         segmenter: The model. Default: the bundled model.
         on_start: Called once, with the number of photos.
         on_outcome: Called after each photo, and for each rejected path.
+        on_picture: Called after the pictures of each photo, with the number of photos done and of all photos.
 
     Raises:
         ConfigError: An option is invalid or does not fit the photos.
         RuleError: The rule set is wrong.
         PromptError: A prompt cannot be used.
         DataError: The earlier inspection cannot be read.
+        MissingExtraError: The scale or the PDF needs a package that is not installed.
         OutputError: The results cannot be written.
     """
     options, folder = options or InspectOptions(), check_folder(out)
@@ -126,9 +136,11 @@ def inspect(
         photos += [photo] if photo else []
     ledger = _recorded(ledger, visit, photos, plan, options)
     ledger = judge_ledger(ledger, rule_set, absent_of(ledger))
-    write_inspection(ledger, folder)
-    outcome_of_visit = summarise_verdicts(ledger).outcome
-    return InspectSummary(ledger, folder, len(photos), failed, outcome_of_visit, measuring.seconds)
+    report = write_inspection(ledger, rule_set, folder, options.report, options.pdf, on_picture)
+    return InspectSummary(
+        ledger, folder, len(photos), failed, summarise_verdicts(ledger).outcome, tuple(report),
+        measuring.seconds,
+    )  # fmt: skip
 
 
 def _visit_of(ledger: Ledger, bundle: RunnableBundle, options: InspectOptions) -> Visit:
